@@ -1,0 +1,64 @@
+"""The three APIs the bridge records, each a request parser and two readers behind one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from msgspec import Struct
+
+from intercept.records import Reading, UserPrompt
+
+
+class Dialect(StrEnum):
+    """Whose conventions a route follows, in errors and credentials."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+class InvalidRequestError(ValueError):
+    """The request body cannot be relayed: not JSON, or without a usable model. Its text is meant for the client."""
+
+
+class RequestSummary(Struct, frozen=True, kw_only=True):
+    """What is read of a request body.
+
+    `answered_tool_call_id` is the tool call that the last message answers. `session_hint` is the body's own word on
+    which session this is (see `intercept.clients.session_id`).
+    """
+
+    model: str
+    stream: bool = False
+    user_prompt: UserPrompt | None = None
+    answered_tool_call_id: str | None = None
+    session_hint: str | None = None
+
+
+class Reader(Protocol):
+    """Watches response bytes. Pure, linear in bytes; keeps only what it records, each field bounded by a named cap.
+
+    A response is complete when it reached its own end: a chat stream at `[DONE]` or a `finish_reason` on choice 0, a
+    messages stream at `message_stop`, a responses stream at `response.completed`, `.incomplete` or `.failed`; a
+    blocking body when it is one whole JSON object.
+    """
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the body, cut anywhere."""
+
+    def result(self) -> Reading:
+        """Say what the bytes so far amount to. May be asked at any time, and again after more bytes."""
+
+
+@dataclass(frozen=True)
+class Api:
+    """One recorded API: `name` as in its module, `path` below the provider, and how to read both directions."""
+
+    name: str
+    path: str
+    dialect: Dialect
+    parse_request: Callable[[bytes], RequestSummary]
+    stream_reader: Callable[[], Reader]
+    body_reader: Callable[[], Reader]

@@ -1,0 +1,34 @@
+"""The APIs that are recorded, by the path they have below a provider."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from intercept import chat_completions, messages, responses
+from intercept.apis import Api, Dialect
+
+CHAT_COMPLETIONS: Final = Api(
+    name="chat_completions",
+    path="/v1/chat/completions",
+    dialect=Dialect.OPENAI,
+    parse_request=chat_completions.parse_request,
+    stream_reader=chat_completions.stream_reader,
+    body_reader=chat_completions.body_reader,
+)
+RESPONSES: Final = Api(
+    name="responses",
+    path="/v1/responses",
+    dialect=Dialect.OPENAI,
+    parse_request=responses.parse_request,
+    stream_reader=responses.stream_reader,
+    body_reader=responses.body_reader,
+)
+MESSAGES: Final = Api(
+    name="messages",
+    path="/v1/messages",
+    dialect=Dialect.ANTHROPIC,
+    parse_request=messages.parse_request,
+    stream_reader=messages.stream_reader,
+    body_reader=messages.body_reader,
+)
+BY_PATH: Final[dict[str, Api]] = {api.path: api for api in (CHAT_COMPLETIONS, RESPONSES, MESSAGES)}

@@ -1,0 +1,113 @@
+"""Compressed response bodies, read although nobody asked for compression.
+
+Source: RFC 9110, section 8.4 (Content-Encoding), RFC 1952 (gzip), RFC 1950 and 1951 (deflate).
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from msgspec import structs
+
+from intercept.apis import Reader
+from intercept.records import Reading
+
+MAX_STEP_BYTES: Final = 64 * 1024
+"""How much is inflated at a time."""
+MAX_INFLATED_BYTES: Final = 256 * 1024 * 1024
+"""How much of one body is inflated at most; what a bomb holds beyond that is not worth the time."""
+
+_HEAD_BYTES: Final = 2
+
+
+class OpaqueReader:
+    """Reads nothing, of a body in an encoding it does not know."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Let the bytes pass."""
+
+    def result(self) -> Reading:
+        """Return an opaque reading: whether the response is complete is the connection's word alone."""
+        return Reading(opaque=True)
+
+
+class InflatingReader:
+    """Inflates a body in bounded steps and hands it to a reader.
+
+    Args:
+        reader: Reads the inflated body.
+        gzip: The encoding is gzip, else deflate (with a zlib header or, as some servers have it, without).
+        max_inflated_bytes: Where inflating ends.
+    """
+
+    def __init__(self, reader: Reader, *, gzip: bool, max_inflated_bytes: int = MAX_INFLATED_BYTES) -> None:
+        self._reader = reader
+        self._gzip = gzip
+        self._room = max_inflated_bytes
+        self._head = b""
+        self._inflater: zlib._Decompress | None = None
+        self._ended = False
+        self._lost = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next compressed bytes. After corrupt ones, and beyond the most that is inflated, nothing is read."""
+        data = self._head + chunk
+        self._head = b""
+        try:
+            while data and not self._ended:
+                if self._inflater is None:
+                    if len(data) < _HEAD_BYTES:
+                        self._head = data
+                        return
+                    self._inflater = zlib.decompressobj(self._window(data))
+                data = self._inflate(self._inflater, data)
+        except zlib.error:
+            self._ended = self._lost = True
+
+    def _window(self, head: bytes) -> int:
+        if self._gzip:
+            return 16 + zlib.MAX_WBITS
+        has_zlib_header = head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2], "big") % 31 == 0
+        return zlib.MAX_WBITS if has_zlib_header else -zlib.MAX_WBITS
+
+    def _inflate(self, inflater: zlib._Decompress, data: bytes) -> bytes:
+        """Inflate and return what follows the end: a gzip body may have several members, one after the other."""
+        while True:
+            piece = inflater.decompress(data, MAX_STEP_BYTES)
+            self._reader.feed(piece[: self._room])
+            self._room -= len(piece)
+            if self._room < 0:
+                self._ended = self._lost = True
+                return b""
+            data = inflater.unconsumed_tail
+            if inflater.eof:
+                self._inflater = None
+                self._ended = not self._gzip
+                return inflater.unused_data
+            if not data and len(piece) < MAX_STEP_BYTES:
+                return b""
+
+    def result(self) -> Reading:
+        """Return what the inflated bytes say; opaque if some could not be inflated and what was is not complete."""
+        reading = self._reader.result()
+        return structs.replace(reading, opaque=True) if self._lost and not reading.complete else reading
+
+
+def decoded(reader: Reader, content_encoding: str) -> Reader:
+    """Return a reader for the body as it is sent, given one for the body it means.
+
+    Args:
+        reader: Reads the body without its encoding.
+        content_encoding: The header's value. Known are `gzip`, `deflate` and `identity`; any other, or more than one,
+            makes a reader that reads nothing and whose reading is opaque.
+    """
+    match content_encoding.strip().lower():
+        case "" | "identity":
+            return reader
+        case "gzip" | "x-gzip":
+            return InflatingReader(reader, gzip=True)
+        case "deflate":
+            return InflatingReader(reader, gzip=False)
+        case _:
+            return OpaqueReader()

@@ -1,0 +1,46 @@
+"""The body of a response whose status is an error, whatever the API."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import structs
+
+from intercept.drafts import MAX_ERROR_MESSAGE, provider_error
+from intercept.json_text import read_object
+from intercept.records import ProviderError, Reading
+
+MAX_ERROR_BYTES: Final = 64 * 1024
+"""How much of an error body is looked at."""
+
+
+class ErrorReader:
+    """Reads the body of an error: JSON of either dialect, or any text."""
+
+    def __init__(self) -> None:
+        self._body = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the body; those beyond `MAX_ERROR_BYTES` are not looked at."""
+        self._body += chunk[: MAX_ERROR_BYTES - len(self._body)]
+
+    def result(self) -> Reading:
+        """Return the error, complete if the body is a JSON object that says something."""
+        told = read_object(bytes(self._body))
+        error = _error_in(told)
+        if not error.message:
+            error = structs.replace(error, message=self._body.decode("utf-8", "replace").strip()[:MAX_ERROR_MESSAGE])
+        return Reading(complete=bool(told), error=error)
+
+
+def error_reader() -> ErrorReader:
+    """Return a reader for an error's body."""
+    return ErrorReader()
+
+
+def _error_in(body: dict[str, Any]) -> ProviderError:
+    """Find the error: below `error` in both dialects, elsewhere at the top, as `message` or `detail`."""
+    error = body.get("error")
+    if isinstance(error, dict) and error:
+        return provider_error(error)
+    return provider_error(body | {"message": body.get("message") or body.get("detail") or error})

@@ -1,0 +1,181 @@
+"""Anthropic's messages: `POST /v1/messages`.
+
+Source: the Anthropic API reference, "Messages" and "Streaming messages".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from intercept.apis import Reader, RequestSummary
+from intercept.drafts import Draft, Thought, ToolCall
+from intercept.json_text import as_index, as_object, as_objects, as_text, read, read_array
+from intercept.readers import BodyReader, StreamReader
+from intercept.records import Reading, TokenUsage
+from intercept.request_bodies import RequestBody, decode_request, last_object, tool_call_id, user_prompt
+from intercept.sse import Event
+from intercept.tokens import count, storable
+
+MAX_SESSION_HINT: Final = 4 * 1024
+"""Characters of `metadata.user_id`; a longer one hints at nothing."""
+
+_COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+class _Request(RequestBody):
+    messages: Raw = Raw()
+    metadata: Any = None
+
+
+class _Message(Struct):
+    id: Any = None
+    content: Raw = Raw()
+    usage: Any = None
+    error: Any = None
+
+
+class _Block(Struct):
+    """A content block. `input` stays JSON text, as it was sent."""
+
+    type: Any = None
+    id: Any = None
+    name: Any = None
+    input: Raw = Raw()
+    thinking: Any = None
+
+
+class _Event(Struct):
+    type: Any = None
+    index: Any = None
+    message: Any = None
+    content_block: Raw = Raw()
+    delta: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+_REQUEST: Final = Decoder(_Request)
+_MESSAGE: Final = Decoder(_Message)
+_BLOCK: Final = Decoder(_Block)
+_EVENT: Final = Decoder(_Event)
+
+
+def parse_request(body: bytes) -> RequestSummary:
+    """Read a request.
+
+    Raises:
+        InvalidRequestError: The body cannot be relayed.
+    """
+    request = decode_request(body, _REQUEST)
+    message = last_object(request.messages)
+    content = message.get("content") if message.get("role") == "user" else None
+    blocks = as_objects(content)
+    texts = [as_text(block.get("text")) for block in blocks if block.get("type") == "text"]
+    answered = [block.get("tool_use_id") for block in blocks if block.get("type") == "tool_result"]
+    hint = as_text(as_object(request.metadata).get("user_id"))
+    return RequestSummary(
+        model=request.model,
+        stream=bool(request.stream),
+        user_prompt=user_prompt(as_text(content) or next(filter(None, reversed(texts)), "")),
+        answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
+        session_hint=hint if 0 < len(hint) <= MAX_SESSION_HINT else None,
+    )
+
+
+class _Stream(StreamReader):
+    """Reads a stream of events. Each usage replaces the counts it carries: they are running totals."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._usage: dict[str, Any] = {}
+
+    def result(self) -> Reading:
+        """Return what the stream says so far."""
+        self._draft.tokens = _tokens(self._usage)
+        return super().result()
+
+    def _take(self, event: Event) -> None:
+        told = read(event.data, _EVENT)
+        if told is None:
+            return
+        match as_text(told.type) or event.name:
+            case "message_start":
+                message = as_object(told.message)
+                self._draft.identify(message.get("id"))
+                self._take_usage(message.get("usage"))
+            case "content_block_start":
+                _take_block(told.content_block, as_index(told.index), self._draft)
+            case "content_block_delta":
+                self._take_delta(as_index(told.index), as_object(told.delta))
+            case "message_delta":
+                self._take_usage(told.usage)
+            case "message_stop":
+                self._draft.complete = True
+            case "error":
+                self._draft.fail(told.error or "error")
+
+    def _take_delta(self, index: int, delta: dict[str, Any]) -> None:
+        part = self._draft.part(index)
+        if isinstance(part, ToolCall):
+            part.input.add(delta.get("partial_json"))
+        elif isinstance(part, Thought):
+            part.text.add(delta.get("thinking"))
+
+    def _take_usage(self, usage: object) -> None:
+        told = {name: value for name, value in as_object(usage).items() if value is not None}
+        merged = {**self._usage, **told}
+        self._usage = storable(merged) or {
+            name: merged[name] for name in _COUNTS if count(merged.get(name)) is not None
+        }
+
+
+def stream_reader() -> Reader:
+    """Return a reader for a streamed message."""
+    return _Stream()
+
+
+def body_reader() -> Reader:
+    """Return a reader for a blocking message."""
+    return BodyReader(_take_body)
+
+
+def _take_body(body: bytes, draft: Draft) -> bool:
+    message = read(body, _MESSAGE)
+    if message is None:
+        return False
+    draft.identify(message.id)
+    draft.fail(message.error)
+    draft.tokens = _tokens(as_object(message.usage))
+    for index, block in enumerate(read_array(message.content)):
+        _take_block(block, index, draft)
+    return True
+
+
+def _take_block(raw: Raw, index: int, draft: Draft) -> None:
+    """Take a content block. Those of server tools and redacted thoughts are not recorded."""
+    block = read(raw, _BLOCK)
+    if block is None:
+        return
+    if block.type == "tool_use" and (call := draft.begin_tool_call(index)):
+        call.identify(block.id, block.name)
+        call.initial.add(bytes(block.input).decode("utf-8", "replace"))
+    elif block.type == "thinking" and (thought := draft.begin_thought(index, "thinking")):
+        thought.text.add(block.thinking)
+
+
+def _tokens(usage: dict[str, Any]) -> TokenUsage | None:
+    counts = [count(usage.get(name)) for name in _COUNTS]
+    if counts == [None] * len(_COUNTS):
+        return None
+    incoming, outgoing, cache_read, cache_write = counts
+    return TokenUsage(
+        provider_response_id="",
+        input_tokens=incoming,
+        output_tokens=outgoing,
+        cache_read_input_tokens=cache_read,
+        cache_write_input_tokens=cache_write,
+        usage=storable(usage),
+    )

@@ -1,0 +1,70 @@
+"""What the readers of all APIs have in common: a stream is read event by event, a blocking body when it is whole."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Final
+
+from intercept.drafts import Draft
+from intercept.records import Reading
+from intercept.sse import Decoder, Event
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+"""The largest blocking body that is read."""
+
+
+class StreamReader(ABC):
+    """Reads a stream of server-sent events into a draft."""
+
+    def __init__(self) -> None:
+        self._events = Decoder()
+        self._draft = Draft()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the stream."""
+        for event in self._events.feed(chunk):
+            self._draft.truncated |= event.oversized
+            self._take(event)
+
+    def result(self) -> Reading:
+        """Return what the stream says so far."""
+        return self._draft.reading()
+
+    @abstractmethod
+    def _take(self, event: Event) -> None:
+        """Put an event into the draft. An oversized one comes without its data."""
+
+
+class BodyReader:
+    """Collects a blocking body and reads it once it is one whole JSON object.
+
+    Args:
+        take: Puts a body into a draft; says whether it was one whole JSON object.
+        max_body_bytes: A larger body is let go, and its reading is opaque.
+    """
+
+    def __init__(self, take: Callable[[bytes, Draft], bool], max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self._take = take
+        self._room = max_body_bytes
+        self._body = bytearray()
+        self._reading: Reading | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the body."""
+        self._reading = None
+        self._room -= len(chunk)
+        if self._room < 0:
+            self._body.clear()
+        else:
+            self._body += chunk
+
+    def result(self) -> Reading:
+        """Return what the body says, nothing before it is whole."""
+        if self._room < 0:
+            return Reading(opaque=True)
+        if self._reading is None:
+            draft = Draft()
+            draft.complete = self._take(bytes(self._body), draft)
+            self._reading = draft.reading()
+        return self._reading

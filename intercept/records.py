@@ -1,0 +1,163 @@
+"""The records: what is kept of one exchange between a client and an upstream.
+
+A record is written twice: an `Interception` before the first byte goes upstream, an `Ending` when the exchange is over.
+Times are aware datetimes in UTC with whole milliseconds, the precision MongoDB keeps. Counts are tokens.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct, field
+
+
+class Status(StrEnum):
+    """Where an interception stands; follows from its end reason."""
+
+    IN_FLIGHT = "in_flight"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class EndReason(StrEnum):
+    """How an exchange ended. Every interception gets exactly one."""
+
+    COMPLETED = "completed"
+    CLIENT_DISCONNECTED = "client_disconnected"
+    UPSTREAM_ERROR = "upstream_error"
+    UPSTREAM_STREAM_ERROR = "upstream_stream_error"
+    UPSTREAM_TRUNCATED = "upstream_truncated"
+    UPSTREAM_UNREACHABLE = "upstream_unreachable"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    CIRCUIT_OPEN = "circuit_open"
+    SERVER_SHUTDOWN = "server_shutdown"
+    SERVER_CRASHED = "server_crashed"
+
+    @property
+    def status(self) -> Status:
+        """The status an interception has after ending this way."""
+        return Status.COMPLETED if self is EndReason.COMPLETED else Status.FAILED
+
+
+class CredentialKind(StrEnum):
+    """Whose provider credential paid for the call."""
+
+    CENTRALIZED = "centralized"
+    BYOK = "byok"
+
+
+class UsageSource(StrEnum):
+    """How final a token count is: the provider's last word, or the last figure before the stream was cut."""
+
+    PROVIDER = "provider"
+    PARTIAL = "partial"
+
+
+class TokenUsage(Struct, frozen=True, kw_only=True):
+    """Tokens of one response. The four counts are disjoint; None is what the provider did not report, zero what it did.
+
+    `usage` is the provider's own usage object, whole.
+    """
+
+    provider_response_id: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_write_input_tokens: int | None = None
+    source: UsageSource = UsageSource.PROVIDER
+    usage: dict[str, Any] = field(default_factory=dict)
+
+
+class UserPrompt(Struct, frozen=True, kw_only=True):
+    """The text of the last user message of a request."""
+
+    prompt: str
+    truncated: bool = False
+
+
+class ToolUsage(Struct, frozen=True, kw_only=True):
+    """A tool call the model chose. `input` is the JSON text as the provider sent it, cut off where the stream was."""
+
+    provider_response_id: str
+    provider_tool_call_id: str
+    tool: str
+    input: str
+    server_url: str | None = None
+    invocation_error: str | None = None
+    injected: bool = False
+    truncated: bool = False
+
+
+class ModelThought(Struct, frozen=True, kw_only=True):
+    """A piece of reasoning the model showed. `source`: `thinking`, `reasoning_summary` or `commentary`."""
+
+    content: str
+    source: str
+    truncated: bool = False
+
+
+class ProviderError(Struct, frozen=True, kw_only=True):
+    """An error in the provider's own words."""
+
+    type: str
+    message: str
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What a reader worked out of a response, or of as much of it as there was.
+
+    `complete` says the response reached its own end (see `intercept.apis.Reader`), not that the connection did. `opaque`
+    says that bytes came which could not be read (an unknown encoding, too many of them): then the response is as complete
+    as the connection's end. `truncated` says that more was there to record than is kept of one response.
+    """
+
+    response_id: str = ""
+    complete: bool = False
+    opaque: bool = False
+    truncated: bool = False
+    error: ProviderError | None = None
+    token_usages: tuple[TokenUsage, ...] = ()
+    tool_usages: tuple[ToolUsage, ...] = ()
+    model_thoughts: tuple[ModelThought, ...] = ()
+
+
+class Interception(Struct, frozen=True, kw_only=True):
+    """The start record: everything known before the first byte goes upstream."""
+
+    id: UUID
+    api_key_id: str
+    initiator_id: UUID
+    provider: str
+    provider_name: str
+    route: str
+    model: str
+    streaming: bool
+    client: str
+    client_session_id: str | None
+    user_agent: str
+    credential_kind: CredentialKind
+    credential_hint: str
+    started_at: datetime
+    user_prompt: UserPrompt | None = None
+    answered_tool_call_id: str | None = None
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """The end record.
+
+    `first_byte_at` is when the first byte of the response body arrived, None if none did. `credential_hint` is of the
+    credential that the answer was given to; empty leaves the start record's.
+    """
+
+    interception_id: UUID
+    end_reason: EndReason
+    ended_at: datetime
+    first_byte_at: datetime | None = None
+    upstream_status: int | None = None
+    upstream_request_id: str | None = None
+    error: ProviderError | None = None
+    credential_hint: str = ""
+    reading: Reading = Reading()

@@ -1,0 +1,66 @@
+"""Request bodies: what all APIs ask of them, and what is read of their last message."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from intercept.apis import InvalidRequestError
+from intercept.drafts import MAX_NAME
+from intercept.json_text import as_text, decode, read_array, read_object
+from intercept.records import UserPrompt
+
+MAX_MODEL: Final = 256
+"""Characters of a model's name."""
+MAX_PROMPT: Final = 256 * 1024
+"""Characters of a recorded prompt."""
+
+
+class RequestBody(Struct):
+    """What every API has in its request body."""
+
+    model: str = ""
+    stream: bool | None = None
+
+
+R = TypeVar("R", bound=RequestBody)
+
+
+def decode_request(body: bytes, decoder: Decoder[R]) -> R:
+    """Decode a request body as far as it is needed.
+
+    Raises:
+        InvalidRequestError: The body is not a JSON object, or has no usable `model` or `stream`.
+    """
+    try:
+        request = decode(body, decoder)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(f"request body is not usable: {error}") from error
+    except RecursionError as error:
+        raise InvalidRequestError("request body is nested too deeply") from error
+    except ValueError as error:
+        raise InvalidRequestError(f"request body is not valid JSON: {error}") from error
+    if not request.model.strip():
+        raise InvalidRequestError("model is required: a non-empty string")
+    if len(request.model) > MAX_MODEL:
+        raise InvalidRequestError(f"model is too long: at most {MAX_MODEL} characters")
+    return request
+
+
+def last_object(array: bytes | Raw) -> dict[str, Any]:
+    """Return the last item of an array; an empty object if it is none."""
+    items = read_array(array)
+    return read_object(items[-1]) if items else {}
+
+
+def user_prompt(text: str) -> UserPrompt | None:
+    """Return the prompt that a text makes; no text makes none."""
+    return UserPrompt(prompt=text[:MAX_PROMPT], truncated=len(text) > MAX_PROMPT) if text else None
+
+
+def tool_call_id(value: object) -> str | None:
+    """Return a tool call's id, None if there is none."""
+    return as_text(value)[:MAX_NAME] or None

@@ -1,0 +1,159 @@
+"""OpenAI's responses: `POST /v1/responses`.
+
+Source: the OpenAI API reference, "Responses" and "Streaming events".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from intercept.apis import Reader, RequestSummary
+from intercept.drafts import Draft, Thought, ToolCall
+from intercept.json_text import as_index, as_object, as_objects, as_text, read
+from intercept.readers import BodyReader, StreamReader
+from intercept.request_bodies import RequestBody, decode_request, last_object, tool_call_id, user_prompt
+from intercept.sse import Event
+from intercept.tokens import openai_tokens
+
+_ANSWERS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
+_TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+
+class _Request(RequestBody):
+    input: Raw = Raw()
+
+
+class _Event(Struct):
+    type: Any = None
+    response: Any = None
+    item: Any = None
+    output_index: Any = None
+    summary_index: Any = None
+    content_index: Any = None
+    delta: Any = None
+    error: Any = None
+    code: Any = None
+    message: Any = None
+
+
+_REQUEST: Final = Decoder(_Request)
+_STRING: Final = Decoder(str)
+_OBJECT: Final = Decoder(dict[str, Any])
+_EVENT: Final = Decoder(_Event)
+
+
+def parse_request(body: bytes) -> RequestSummary:
+    """Read a request.
+
+    Raises:
+        InvalidRequestError: The body cannot be relayed.
+    """
+    request = decode_request(body, _REQUEST)
+    item = last_object(request.input)
+    text = _text(item.get("content")) if item.get("role") == "user" else read(request.input, _STRING)
+    return RequestSummary(
+        model=request.model,
+        stream=bool(request.stream),
+        user_prompt=user_prompt(text or ""),
+        answered_tool_call_id=tool_call_id(item.get("call_id")) if as_text(item.get("type")) in _ANSWERS else None,
+    )
+
+
+def _text(content: object) -> str:
+    parts = [as_text(part.get("text")) for part in as_objects(content) if part.get("type") == "input_text"]
+    return as_text(content) or "\n".join(parts)
+
+
+class _Stream(StreamReader):
+    """Reads a stream of events.
+
+    Output items are assembled from their deltas, so that a cut stream keeps what came; the finished item replaces what
+    was assembled, and the finished response, where it lists its output, replaces all items.
+    """
+
+    def _take(self, event: Event) -> None:
+        if event.oversized:
+            self._end(event.name)
+        elif told := read(event.data, _EVENT):
+            kind = as_text(told.type) or event.name
+            self._take_told(kind, told)
+            self._end(kind)
+
+    def _take_told(self, kind: str, told: _Event) -> None:
+        draft, index = self._draft, as_index(told.output_index)
+        match kind:
+            case "response.output_item.added" | "response.output_item.done":
+                _take_item(as_object(told.item), index, draft)
+            case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
+                _add(told.delta, draft.part((index, 0)))
+            case "response.reasoning_summary_text.delta":
+                key = (index, as_index(told.summary_index))
+                _add(told.delta, draft.part(key) or draft.begin_thought(key, "reasoning_summary"))
+            case "response.output_text.delta":
+                _add(told.delta, draft.part((index, as_index(told.content_index))))
+            case "error":
+                draft.fail(told.error or {"type": told.code, "message": told.message})
+            case _:
+                _take_response(as_object(told.response), draft)
+
+    def _end(self, kind: str) -> None:
+        if kind in _TERMINAL:
+            self._draft.complete = True
+        if kind == "response.failed":
+            self._draft.fail(kind)
+
+
+def stream_reader() -> Reader:
+    """Return a reader for a streamed response."""
+    return _Stream()
+
+
+def body_reader() -> Reader:
+    """Return a reader for a blocking response."""
+    return BodyReader(_take_body)
+
+
+def _take_body(body: bytes, draft: Draft) -> bool:
+    response = read(body, _OBJECT)
+    if response is None:
+        return False
+    _take_response(response, draft)
+    return True
+
+
+def _take_response(response: dict[str, Any], draft: Draft) -> None:
+    draft.identify(response.get("id"))
+    draft.fail(response.get("error") or (response.get("status") == "failed" and "response.failed"))
+    draft.tokens = openai_tokens(response.get("usage"), "input", "output") or draft.tokens
+    if output := as_objects(response.get("output")):
+        draft.clear_parts()
+        for index, item in enumerate(output):
+            _take_item(item, index, draft)
+
+
+def _take_item(item: dict[str, Any], index: int, draft: Draft) -> None:
+    """Take an output item, begun or finished. Calls of server tools (web search, MCP ..) are not recorded."""
+    match item.get("type"):
+        case "function_call" | "custom_tool_call":
+            if call := draft.begin_tool_call((index, 0)):
+                call.identify(item.get("call_id"), item.get("name"))
+                call.input.add(item.get("arguments") or item.get("input"))
+        case "reasoning":
+            _take_thoughts(item.get("summary"), index, "reasoning_summary", draft)
+        case "message" if item.get("phase") == "commentary":
+            _take_thoughts(item.get("content") or [{}], index, "commentary", draft)
+
+
+def _take_thoughts(parts: object, index: int, source: str, draft: Draft) -> None:
+    for part_index, part in enumerate(as_objects(parts)):
+        _add(part.get("text"), draft.begin_thought((index, part_index), source))
+
+
+def _add(text: object, part: ToolCall | Thought | None) -> None:
+    if isinstance(part, ToolCall):
+        part.input.add(text)
+    elif part:
+        part.text.add(text)

@@ -1,0 +1,103 @@
+"""Server-sent events, decoded from bytes that may be cut anywhere.
+
+Source: WHATWG HTML Living Standard, section 9.2, "Server-sent events" (parsing and interpreting an event stream). Two
+differences: `id` and `retry` are not kept, since nothing here reconnects, and an event has a largest size.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+"""The most one event may hold. Events that repeat a whole response, generated images included, stay well below."""
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One dispatched event. An `oversized` one has lost its data and kept its name."""
+
+    data: bytes
+    name: str = "message"
+    oversized: bool = False
+
+
+class Decoder:
+    """Turns chunks into events, the same events wherever the chunks were cut.
+
+    Every byte is looked at a fixed number of times, and no more than a line, the data and the name of one event are held.
+
+    Args:
+        max_event_bytes: The most one line, and all data of one event together, may hold; what is larger is dropped.
+    """
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
+        self._first_line = True
+        self._after_cr = False
+        self._line = bytearray()
+        self._data = bytearray()
+        self._name = b""
+        self._oversized = False
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Take the next bytes; return the events they end. What a stream leaves unfinished at its end is no event."""
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+            self._after_cr = False
+        if not chunk:
+            return []
+        self._after_cr = chunk.endswith(b"\r")
+        lines = chunk.splitlines()
+        unfinished = b"" if chunk.endswith((b"\r", b"\n")) else lines.pop()
+        events = [event for line in lines if (event := self._end_line(line))]
+        self._hold(unfinished)
+        return events
+
+    def _hold(self, piece: bytes) -> None:
+        if len(self._line) + len(piece) > self._max_event_bytes:
+            self._drop_data()
+            self._line = bytearray(b":")  # the rest of this line is read as a comment
+        else:
+            self._line += piece
+
+    def _end_line(self, line: bytes) -> Event | None:
+        if self._line:
+            line = bytes(self._line) + line
+            self._line.clear()
+        if len(line) > self._max_event_bytes:
+            self._drop_data()
+            line = b":"
+        if self._first_line:
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+            self._first_line = False
+        if not line:
+            return self._dispatch()
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data" and not self._oversized:
+            self._add_data(value)
+        elif field == b"event":
+            self._name = value
+        return None
+
+    def _add_data(self, value: bytes) -> None:
+        if len(self._data) + len(value) > self._max_event_bytes:
+            self._drop_data()
+        else:
+            self._data += value
+            self._data += b"\n"
+
+    def _drop_data(self) -> None:
+        self._oversized = True
+        self._data.clear()
+
+    def _dispatch(self) -> Event | None:
+        event = None
+        if self._data or self._oversized:
+            name = self._name.decode("utf-8", "replace") or "message"
+            event = Event(bytes(self._data[:-1]), name, self._oversized)
+        self._data.clear()
+        self._name = b""
+        self._oversized = False
+        return event

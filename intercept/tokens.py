@@ -1,0 +1,71 @@
+"""Token counts as providers report them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from intercept.json_text import as_object
+from intercept.records import TokenUsage
+
+MAX_COUNT: Final = 2**63 - 1
+"""The largest count: BSON's 64-bit integer."""
+MAX_USAGE_WEIGHT: Final = 16 * 1024
+"""The most a provider's usage object may weigh: characters of its strings and names, and one for each value."""
+MAX_USAGE_DEPTH: Final = 16
+"""How deeply a provider's usage object may be nested."""
+
+
+def count(value: object) -> int | None:
+    """Return a token count: a whole number from 0 to `MAX_COUNT`. Everything else was not reported."""
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
+
+
+def storable(usage: dict[str, Any]) -> dict[str, Any]:
+    """Return a usage object that MongoDB takes as it is; an empty one in place of any other.
+
+    Not taken are objects heavier than `MAX_USAGE_WEIGHT`, deeper than `MAX_USAGE_DEPTH`, with integers beyond 64 bits, or
+    with names that BSON cannot hold (NUL) or MongoDB reads as operators ($).
+    """
+    weight = 0
+    values: list[tuple[Any, int]] = [(usage, 0)]
+    while values:
+        value, depth = values.pop()
+        weight += 1 + (len(value) if isinstance(value, str | dict | list) else 0)
+        if weight > MAX_USAGE_WEIGHT or depth > MAX_USAGE_DEPTH:
+            return {}
+        if type(value) is int and not -MAX_COUNT <= value <= MAX_COUNT:
+            return {}
+        if isinstance(value, dict):
+            if any("\0" in name or name.startswith("$") for name in value):
+                return {}
+            weight += sum(map(len, value))
+            values += [(item, depth + 1) for item in value.values()]
+        elif isinstance(value, list):
+            values += [(item, depth + 1) for item in value]
+    return usage
+
+
+def openai_tokens(usage: object, incoming: str, outgoing: str) -> TokenUsage | None:
+    """Read OpenAI's usage object, whose incoming tokens include the cached ones.
+
+    Args:
+        usage: The usage object; anything else reports nothing.
+        incoming: `prompt` or `input`, depending on the API.
+        outgoing: `completion` or `output`, depending on the API.
+
+    Returns:
+        The disjoint counts, or None if no count was reported.
+    """
+    told = as_object(usage)
+    total = count(told.get(f"{incoming}_tokens"))
+    cached = count(as_object(told.get(f"{incoming}_tokens_details")).get("cached_tokens"))
+    output = count(told.get(f"{outgoing}_tokens"))
+    if total is None and cached is None and output is None:
+        return None
+    return TokenUsage(
+        provider_response_id="",
+        input_tokens=None if total is None else max(total - (cached or 0), 0),
+        output_tokens=output,
+        cache_read_input_tokens=cached,
+        usage=storable(told),
+    )

@@ -1,0 +1,22 @@
+import pytest
+
+from intercept import chat_completions, messages, responses
+from intercept.apis import Api, Dialect
+from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
+
+
+@pytest.mark.parametrize(
+    ("api", "name", "path", "dialect", "module"),
+    [
+        (CHAT_COMPLETIONS, "chat_completions", "/v1/chat/completions", Dialect.OPENAI, chat_completions),
+        (RESPONSES, "responses", "/v1/responses", Dialect.OPENAI, responses),
+        (MESSAGES, "messages", "/v1/messages", Dialect.ANTHROPIC, messages),
+    ],
+)
+def test_an_api_is_its_path_and_the_readers_of_its_module(api, name, path, dialect, module):
+    assert api == Api(name, path, dialect, module.parse_request, module.stream_reader, module.body_reader)
+    assert BY_PATH[path] is api
+
+
+def test_no_other_path_is_recorded():
+    assert set(BY_PATH) == {"/v1/chat/completions", "/v1/responses", "/v1/messages"}

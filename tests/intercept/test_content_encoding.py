@@ -1,0 +1,172 @@
+import gzip
+import tracemalloc
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.content_encoding import MAX_STEP_BYTES, InflatingReader, decoded
+from intercept.records import Reading
+
+
+class Collector:
+    """A reader that keeps everything, and is complete at a full stop."""
+
+    def __init__(self):
+        self.pieces = []
+
+    def feed(self, chunk):
+        self.pieces.append(bytes(chunk))
+
+    def result(self):
+        return Reading(complete=self.body.endswith(b"."))
+
+    @property
+    def body(self):
+        return b"".join(self.pieces)
+
+
+def raw_deflate(body):
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(body) + compressor.flush()
+
+
+ENCODERS = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    " GZip ": gzip.compress,
+    "deflate": zlib.compress,
+    "Deflate": raw_deflate,
+}
+
+
+def pieces(body, cuts):
+    cuts = sorted(cut % (len(body) + 1) for cut in cuts)
+    return [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", " Identity "])
+def test_a_body_without_an_encoding_is_read_as_it_is(encoding):
+    reader = Collector()
+    assert decoded(reader, encoding) is reader
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress", "?"])
+def test_a_body_in_an_unknown_encoding_is_opaque(encoding):
+    collector = Collector()
+    reader = decoded(collector, encoding)
+    reader.feed(b"anything.")
+    assert collector.pieces == []
+    assert reader.result() == Reading(opaque=True)
+
+
+@pytest.mark.parametrize("encoding", ENCODERS)
+@given(body=st.binary(max_size=300).map(lambda body: body + b"."), cuts=st.lists(st.integers(0, 1000), max_size=8))
+def test_a_compressed_body_is_read_wherever_it_is_cut(encoding, body, cuts):
+    collector = Collector()
+    reader = decoded(collector, encoding)
+    for piece in pieces(ENCODERS[encoding](body), cuts):
+        reader.feed(piece)
+    assert collector.body == body
+    assert reader.result() == Reading(complete=True)
+
+
+@pytest.mark.parametrize("encoding", ENCODERS)
+def test_a_flushed_event_is_read_before_the_body_ends(encoding):
+    collector = Collector()
+    reader = decoded(collector, encoding)
+    wbits = {zlib.compress: zlib.MAX_WBITS, raw_deflate: -zlib.MAX_WBITS}.get(ENCODERS[encoding], 16 + zlib.MAX_WBITS)
+    compressor = zlib.compressobj(wbits=wbits)
+    reader.feed(compressor.compress(b"data: 1\n\n") + compressor.flush(zlib.Z_SYNC_FLUSH))
+    assert collector.body == b"data: 1\n\n"
+    assert reader.result() == Reading()
+
+
+def test_all_that_the_bytes_so_far_say_is_read_also_where_a_step_ends():
+    body = gzip.compress(bytes(MAX_STEP_BYTES + 100))
+    for cut in range(len(body)):
+        collector = Collector()
+        decoded(collector, "gzip").feed(body[:cut])
+        assert collector.body == zlib.decompressobj(wbits=16 + zlib.MAX_WBITS).decompress(body[:cut])
+
+
+@pytest.mark.parametrize("cuts", [[], range(200)], ids=["whole", "byte by byte"])
+def test_a_gzip_body_may_have_several_members_and_padding(cuts):
+    collector = Collector()
+    reader = decoded(collector, "gzip")
+    for piece in pieces(gzip.compress(b"one ") + gzip.compress(b"two.") + bytes(10), cuts):
+        reader.feed(piece)
+    assert collector.body == b"one two."
+    assert reader.result() == Reading(complete=True)
+
+
+def test_what_follows_a_deflate_body_is_not_read():
+    collector = Collector()
+    reader = decoded(collector, "deflate")
+    for _ in range(3):
+        reader.feed(zlib.compress(b"one."))
+    assert collector.body == b"one."
+    assert reader.result() == Reading(complete=True)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("body", [b"neither of them", b"\xff\xff\xff\xff"])
+def test_a_body_that_is_not_compressed_as_it_says_is_opaque(encoding, body):
+    collector = Collector()
+    reader = decoded(collector, encoding)
+    reader.feed(body)
+    reader.feed(gzip.compress(b"too late."))
+    assert collector.body == b""
+    assert reader.result() == Reading(opaque=True)
+
+
+def test_a_cut_compressed_body_is_incomplete_and_not_opaque():
+    collector = Collector()
+    reader = decoded(collector, "gzip")
+    reader.feed(gzip.compress(bytes(range(256)) + b".")[:100])
+    assert collector.body != b""
+    assert reader.result() == Reading()
+
+
+def test_junk_after_the_end_leaves_a_complete_body_complete():
+    collector = Collector()
+    reader = decoded(collector, "gzip")
+    reader.feed(gzip.compress(b"whole.") + b"junk")
+    reader.feed(gzip.compress(b"more"))
+    assert collector.body == b"whole."
+    assert reader.result() == Reading(complete=True)
+
+
+def test_a_bomb_is_inflated_in_steps_and_no_further_than_the_most():
+    collector = Collector()
+    most = 10 * MAX_STEP_BYTES + 7
+    reader = InflatingReader(collector, gzip=True, max_inflated_bytes=most)
+    reader.feed(gzip.compress(bytes(100 * MAX_STEP_BYTES)))
+    assert [len(piece) for piece in collector.pieces] == [MAX_STEP_BYTES] * 10 + [7]
+    reader.feed(gzip.compress(b"more."))
+    assert len(collector.body) == most
+    assert reader.result() == Reading(opaque=True)
+
+
+def test_inflating_a_bomb_takes_little_memory():
+    class Sink(Collector):
+        def feed(self, chunk):
+            self.pieces = [chunk[-1:]]
+
+    bomb = gzip.compress(bytes(64 * 2**20))
+    reader = decoded(Sink(), "gzip")
+    tracemalloc.start()
+    reader.feed(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1024 * 1024
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+@given(chunks=st.lists(st.binary(max_size=50)))
+def test_no_bytes_raise(encoding, chunks):
+    reader = decoded(Collector(), encoding)
+    for chunk in chunks:
+        reader.feed(chunk)
+    assert reader.result().token_usages == ()

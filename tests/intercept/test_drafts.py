@@ -1,0 +1,226 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.drafts import (
+    MAX_ERROR_MESSAGE,
+    MAX_ERROR_TYPE,
+    MAX_NAME,
+    MAX_PARTS,
+    MAX_TEXT,
+    MAX_THOUGHT,
+    MAX_TOOL_INPUT,
+    Allowance,
+    Draft,
+    Text,
+    provider_error,
+)
+from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
+
+
+def test_text_grows_by_pieces_and_ignores_what_is_no_text():
+    text = Text(100, Allowance())
+    for piece in ("né", None, "", 7, ["x"], " 🚀"):
+        text.add(piece)
+    assert (str(text), text.truncated, bool(text)) == ("né 🚀", False, True)
+
+
+@given(pieces=st.lists(st.text()), cap=st.integers(0, 20), allowed=st.integers(0, 20))
+def test_text_is_the_beginning_of_its_pieces_and_says_when_it_is_cut(pieces, cap, allowed):
+    allowance = Allowance(allowed)
+    text = Text(cap, allowance)
+    for piece in pieces:
+        text.add(piece)
+    whole = "".join(pieces)
+    assert str(text) == whole[: min(cap, allowed)]
+    assert text.truncated == (len(whole) > min(cap, allowed))
+    assert allowance.characters == allowed - len(str(text))
+    text.release()
+    assert allowance.characters == allowed
+
+
+def test_nothing_follows_a_cut_even_if_there_is_room_again():
+    allowance = Allowance(3)
+    other, text = Text(100, allowance), Text(100, allowance)
+    other.add("ab")
+    text.add("xyz")
+    other.release()
+    text.add("more")
+    assert (str(text), text.truncated) == ("x", True)
+
+
+def test_an_empty_draft_is_an_empty_reading():
+    assert Draft().reading() == Reading()
+
+
+def test_the_first_id_that_is_one_stays():
+    draft = Draft()
+    for value in (None, "", 7, "resp_1", "resp_2"):
+        draft.identify(value)
+    assert draft.reading() == Reading(response_id="resp_1")
+
+
+def test_the_first_error_stays_and_an_empty_one_is_none():
+    draft = Draft()
+    for error in (None, {}, "", False, {"type": "a", "message": "first"}, "second"):
+        draft.fail(error)
+    assert draft.reading() == Reading(error=ProviderError(type="a", message="first"))
+
+
+@pytest.mark.parametrize(("complete", "source"), [(True, UsageSource.PROVIDER), (False, UsageSource.PARTIAL)])
+def test_figures_are_the_provider_s_last_word_when_the_response_is_complete(complete, source):
+    draft = Draft()
+    draft.tokens = TokenUsage(provider_response_id="", input_tokens=0)
+    draft.identify("resp_1")
+    draft.complete = complete
+    assert draft.reading() == Reading(
+        response_id="resp_1",
+        complete=complete,
+        token_usages=(TokenUsage(provider_response_id="resp_1", input_tokens=0, source=source),),
+    )
+
+
+def test_calls_and_thoughts_come_in_the_order_in_which_they_began():
+    draft = Draft()
+    draft.identify("r")
+    for key in "ab":
+        draft.begin_tool_call(key).identify(f"call_{key}", key)
+        draft.begin_thought((key, 0), "thinking").text.add(f"thought {key}")
+    draft.part("b").input.add("{}")
+    draft.part("a").input.add("[]")
+    assert draft.reading() == Reading(
+        response_id="r",
+        tool_usages=(
+            ToolUsage(provider_response_id="r", provider_tool_call_id="call_a", tool="a", input="[]"),
+            ToolUsage(provider_response_id="r", provider_tool_call_id="call_b", tool="b", input="{}"),
+        ),
+        model_thoughts=(
+            ModelThought(content="thought a", source="thinking"),
+            ModelThought(content="thought b", source="thinking"),
+        ),
+    )
+
+
+def test_a_call_without_a_name_and_a_thought_without_text_are_not_recorded():
+    draft = Draft()
+    draft.begin_tool_call(0).identify("call_1", "")
+    draft.begin_thought(1, "thinking")
+    assert draft.reading() == Reading()
+
+
+def test_a_call_keeps_the_id_and_the_name_it_had_first():
+    draft = Draft()
+    call = draft.begin_tool_call(0)
+    for call_id, name in ((None, "f"), ("call_1", ""), ("call_2", "g")):
+        call.identify(call_id, name)
+    assert draft.reading().tool_usages == (
+        ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input=""),
+    )
+
+
+@pytest.mark.parametrize(("pieces", "text"), [([], "{}"), ([""], "{}"), (["[1", "]"], "[1]")])
+def test_the_input_a_call_was_announced_with_stands_if_no_more_comes(pieces, text):
+    draft = Draft()
+    call = draft.begin_tool_call(0)
+    call.identify("call_1", "f")
+    call.initial.add("{}")
+    for piece in pieces:
+        call.input.add(piece)
+    assert [usage.input for usage in draft.reading().tool_usages] == [text]
+
+
+@pytest.mark.parametrize(
+    ("call_id", "name", "text", "truncated"),
+    [
+        ("i" * MAX_NAME, "n" * MAX_NAME, "x" * MAX_TOOL_INPUT, False),
+        ("i" * MAX_NAME + "i", "n", "x", True),
+        ("i", "n" * MAX_NAME + "n", "x", True),
+        ("i", "n", "x" * MAX_TOOL_INPUT + "x", True),
+    ],
+    ids=["at the caps", "id", "name", "input"],
+)
+def test_a_call_is_marked_where_one_of_its_fields_was_cut(call_id, name, text, truncated):
+    draft = Draft()
+    call = draft.begin_tool_call(0)
+    call.identify(call_id, name)
+    call.input.add(text)
+    assert draft.reading().tool_usages == (
+        ToolUsage(
+            provider_response_id="",
+            provider_tool_call_id=call_id[:MAX_NAME],
+            tool=name[:MAX_NAME],
+            input=text[:MAX_TOOL_INPUT],
+            truncated=truncated,
+        ),
+    )
+
+
+def test_a_thought_is_cut_at_its_cap_and_between_characters():
+    draft = Draft()
+    draft.begin_thought(0, "thinking").text.add("🚀" * MAX_THOUGHT + "!")
+    assert draft.reading().model_thoughts == (
+        ModelThought(content="🚀" * MAX_THOUGHT, source="thinking", truncated=True),
+    )
+
+
+def test_all_texts_together_are_bounded():
+    draft = Draft()
+    for key in range(MAX_PARTS):
+        draft.begin_thought(key, "thinking").text.add("x" * MAX_THOUGHT)
+    thoughts = draft.reading().model_thoughts
+    assert sum(len(thought.content) for thought in thoughts) == MAX_TEXT
+    assert [thought.truncated for thought in thoughts] == [False] * 4
+
+
+def test_parts_beyond_the_most_are_refused_and_the_reading_says_so():
+    draft = Draft()
+    for key in range(MAX_PARTS):
+        draft.begin_tool_call(key).identify(f"call_{key}", "f")
+    assert not draft.reading().truncated
+    assert draft.begin_tool_call("more") is None
+    assert draft.begin_thought("more", "thinking") is None
+    assert draft.part("more") is None
+    reading = draft.reading()
+    assert (len(reading.tool_usages), reading.truncated) == (MAX_PARTS, True)
+
+
+def test_a_part_begun_again_is_replaced_and_gives_its_room_back():
+    draft = Draft()
+    for _ in range(3 * MAX_PARTS):
+        draft.begin_thought(0, "thinking").text.add("x" * MAX_THOUGHT)
+        call = draft.begin_tool_call(1)
+        call.identify("call_1", "f")
+        call.initial.add("{}")
+        call.input.add("y" * MAX_TOOL_INPUT)
+    assert draft.reading() == Reading(
+        tool_usages=(
+            ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input="y" * MAX_TOOL_INPUT),
+        ),
+        model_thoughts=(ModelThought(content="x" * MAX_THOUGHT, source="thinking"),),
+    )
+
+
+def test_cleared_parts_leave_all_the_room():
+    draft = Draft()
+    for key in range(MAX_PARTS):
+        draft.begin_thought(key, "thinking").text.add("x" * MAX_THOUGHT)
+    draft.clear_parts()
+    draft.begin_thought("new", "thinking").text.add("y" * MAX_THOUGHT)
+    assert draft.reading() == Reading(model_thoughts=(ModelThought(content="y" * MAX_THOUGHT, source="thinking"),))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        ({"type": "overloaded_error", "message": "Overloaded"}, "overloaded_error", "Overloaded"),
+        ({"type": None, "code": "server_error", "message": "Oh"}, "server_error", "Oh"),
+        ({"type": "tokens", "code": "rate_limit_exceeded", "message": "Slow"}, "tokens", "Slow"),
+        ({"code": 502, "message": ["Bad"]}, "unnamed_error", ""),
+        ("just text", "unnamed_error", "just text"),
+        ([1], "unnamed_error", ""),
+        (None, "unnamed_error", ""),
+        ({"type": "t" * 1000, "message": "🚀" * 10_000}, "t" * MAX_ERROR_TYPE, "🚀" * MAX_ERROR_MESSAGE),
+    ],
+)
+def test_an_error_has_a_type_and_a_message_whatever_it_is(error, kind, message):
+    assert provider_error(error) == ProviderError(type=kind, message=message)

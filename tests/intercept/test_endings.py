@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from intercept.endings import end_reason
+from intercept.records import EndReason, ProviderError, Reading
+
+NOTHING = Reading()
+WHOLE = Reading(complete=True)
+OPAQUE = Reading(opaque=True)
+ERROR = Reading(error=ProviderError(type="overloaded_error", message="Overloaded"))
+FAILED = Reading(complete=True, error=ProviderError(type="server_error", message="failed"))
+LEFT = EndReason.CLIENT_DISCONNECTED
+
+
+@pytest.mark.parametrize(
+    ("status", "reading", "interruption", "undelivered", "reason"),
+    [
+        (200, WHOLE, None, False, EndReason.COMPLETED),
+        (200, WHOLE, LEFT, False, EndReason.COMPLETED),
+        (200, WHOLE, LEFT, True, LEFT),
+        (200, WHOLE, EndReason.UPSTREAM_TRUNCATED, False, EndReason.COMPLETED),
+        (200, NOTHING, None, False, EndReason.UPSTREAM_TRUNCATED),
+        (200, OPAQUE, None, False, EndReason.COMPLETED),
+        (200, OPAQUE, LEFT, False, LEFT),
+        (200, NOTHING, LEFT, False, LEFT),
+        (200, NOTHING, EndReason.UPSTREAM_TIMEOUT, False, EndReason.UPSTREAM_TIMEOUT),
+        (200, NOTHING, EndReason.SERVER_SHUTDOWN, False, EndReason.SERVER_SHUTDOWN),
+        (200, ERROR, None, False, EndReason.UPSTREAM_STREAM_ERROR),
+        (200, ERROR, LEFT, False, EndReason.UPSTREAM_STREAM_ERROR),
+        (200, FAILED, None, False, EndReason.UPSTREAM_STREAM_ERROR),
+        (429, ERROR, None, False, EndReason.UPSTREAM_ERROR),
+        (529, NOTHING, LEFT, False, EndReason.UPSTREAM_ERROR),
+        (302, NOTHING, None, False, EndReason.UPSTREAM_ERROR),
+        (None, NOTHING, LEFT, False, LEFT),
+        (None, NOTHING, EndReason.UPSTREAM_UNREACHABLE, False, EndReason.UPSTREAM_UNREACHABLE),
+    ],
+)
+def test_the_reason_is_what_happened_to_the_call_first(status, reading, interruption, undelivered, reason):
+    assert end_reason(status=status, reading=reading, interruption=interruption, undelivered=undelivered) is reason

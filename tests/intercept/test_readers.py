@@ -1,0 +1,72 @@
+import pytest
+
+from intercept.json_text import read_object
+from intercept.readers import MAX_BODY_BYTES, BodyReader, StreamReader
+from intercept.records import Reading
+from intercept.sse import MAX_EVENT_BYTES
+
+
+class Names(StreamReader):
+    """Takes each event's name for the response's id."""
+
+    def _take(self, event):
+        self._draft.identify(event.name)
+
+
+def take_id(body, draft):
+    told = read_object(body)
+    draft.identify(told.get("id"))
+    return bool(told)
+
+
+def test_a_stream_is_read_event_by_event():
+    reader = Names()
+    reader.feed(b"event: first\nda")
+    assert reader.result() == Reading()
+    reader.feed(b"ta: x\n\nevent: second\ndata: x\n\n")
+    assert reader.result() == Reading(response_id="first")
+
+
+def test_an_oversized_event_is_marked_in_the_reading():
+    reader = Names()
+    reader.feed(b"event: first\ndata: ")
+    for _ in range(MAX_EVENT_BYTES // 2**20 + 1):
+        reader.feed(b"x" * 2**20)
+    reader.feed(b"\n\n")
+    assert reader.result() == Reading(response_id="first", truncated=True)
+
+
+def test_a_body_is_read_when_it_is_whole():
+    reader = BodyReader(take_id)
+    reader.feed(b'{"id":')
+    assert reader.result() == Reading()
+    reader.feed(b'"r"}')
+    assert reader.result() == Reading(response_id="r", complete=True)
+    reader.feed(b" trailing")
+    assert reader.result() == Reading()
+
+
+def test_a_body_is_read_once_however_often_it_is_asked():
+    taken = []
+    reader = BodyReader(lambda body, draft: bool(taken.append(body)) or take_id(body, draft))
+    reader.feed(b'{"id":"r"}')
+    assert reader.result() is reader.result()
+    assert taken == [b'{"id":"r"}']
+
+
+@pytest.mark.parametrize("size", [10, 11])
+def test_a_body_beyond_the_largest_is_let_go_and_opaque(size):
+    reader = BodyReader(take_id, max_body_bytes=10)
+    for _ in range(size - 10):
+        reader.feed(b" ")
+    reader.feed(b'{"id":"r"}')
+    assert reader.result() == (Reading(response_id="r", complete=True) if size == 10 else Reading(opaque=True))
+    reader.feed(b"{}")
+    assert reader.result() == Reading(opaque=True)
+    assert len(reader._body) == 0
+
+
+def test_a_whole_response_with_images_fits():
+    reader = BodyReader(take_id)
+    reader.feed(b'{"id":"r","image":"' + b"x" * (MAX_BODY_BYTES - 100) + b'"}')
+    assert reader.result() == Reading(response_id="r", complete=True)

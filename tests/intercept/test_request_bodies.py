@@ -1,0 +1,108 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+from msgspec.json import Decoder
+
+from intercept.apis import InvalidRequestError
+from intercept.drafts import MAX_NAME
+from intercept.records import UserPrompt
+from intercept.request_bodies import (
+    MAX_MODEL,
+    MAX_PROMPT,
+    RequestBody,
+    decode_request,
+    last_object,
+    tool_call_id,
+    user_prompt,
+)
+
+DECODER = Decoder(RequestBody)
+
+
+@pytest.mark.parametrize(
+    ("body", "model", "stream"),
+    [
+        (b'{"model":"m"}', "m", None),
+        (b' {"stream" : null,\n"model":"m"}\t', "m", None),
+        (b'{"model":"m","stream":false}', "m", False),
+        (b'{"model":"m","stream":true,"temperature":1e999,"n":123456789012345678901234567890}', "m", True),
+        (b'{"model":"m","stream":true,"model":"n"}', "n", True),
+        (b'{"model":"\\ud83d","text":"\\ude00"}', "�", None),
+        (b'{"model":"m","text":"\xff"}', "m", None),
+        (b'{"model":"' + b"m" * MAX_MODEL + b'"}', "m" * MAX_MODEL, None),
+    ],
+)
+def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
+    assert decode_request(body, DECODER) == RequestBody(model=model, stream=stream)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "request body is not valid JSON: Input data was truncated"),
+        (b'{"model":"m"', "request body is not valid JSON: Input data was truncated"),
+        (b"{'model':'m'}", "request body is not valid JSON: JSON is malformed: object keys must be strings (byte 1)"),
+        (b'{"model":"m","p":NaN}', "request body is not valid JSON: JSON is malformed: invalid character (byte 17)"),
+        (b'\xef\xbb\xbf{"model":"m"}', "request body is not valid JSON: JSON is malformed: invalid character (byte 0)"),
+        (b'{"model":"m"}{}', "request body is not valid JSON: JSON is malformed: trailing characters (byte 14)"),
+        (b"[]", "request body is not usable: Expected `object`, got `array`"),
+        (b"null", "request body is not usable: Expected `object`, got `null`"),
+        (b'"model"', "request body is not usable: Expected `object`, got `str`"),
+        (b"{}", "model is required: a non-empty string"),
+        (b'{"model":""}', "model is required: a non-empty string"),
+        (b'{"model":" \\n"}', "model is required: a non-empty string"),
+        (b'{"model":null}', "request body is not usable: Expected `str`, got `null` - at `$.model`"),
+        (b'{"model":5}', "request body is not usable: Expected `str`, got `int` - at `$.model`"),
+        (b'{"model":["m"]}', "request body is not usable: Expected `str`, got `array` - at `$.model`"),
+        (
+            b'{"model":"m","stream":"yes"}',
+            "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`",
+        ),
+        (b'{"model":"m","stream":1}', "request body is not usable: Expected `bool | null`, got `int` - at `$.stream`"),
+        (b'{"model":"m","a":' + b"[" * 10**5 + b"]" * 10**5 + b"}", "request body is nested too deeply"),
+        (b'{"model":"' + b"m" * (MAX_MODEL + 1) + b'"}', "model is too long: at most 256 characters"),
+    ],
+)
+def test_an_unusable_body_is_refused_with_a_reason(body, message):
+    with pytest.raises(InvalidRequestError) as raised:
+        decode_request(body, DECODER)
+    assert str(raised.value) == message
+
+
+@given(body=st.binary() | st.binary().map(lambda inner: b'{"model":"' + inner + b'"}'))
+def test_any_body_is_decoded_or_refused(body):
+    try:
+        request = decode_request(body, DECODER)
+    except InvalidRequestError:
+        return
+    assert request.model.strip()
+    assert request.model.encode()
+
+
+@pytest.mark.parametrize(
+    ("array", "last"),
+    [
+        (b'[{"a":1},{"b":[2]}]', {"b": [2]}),
+        (b'[{"a":1},"text"]', {}),
+        (b'["\xff",{"b":"\\ud83d\xff"}]', {"b": "��"}),
+        (b"[]", {}),
+        (b'{"a":1}', {}),
+        (b"", {}),
+    ],
+)
+def test_the_last_item_of_an_array_is_its_last_object(array, last):
+    assert last_object(array) == last_object(Raw(array)) == last
+
+
+def test_a_prompt_is_cut_at_its_cap_and_between_characters():
+    assert user_prompt("🚀" * MAX_PROMPT) == UserPrompt(prompt="🚀" * MAX_PROMPT)
+    assert user_prompt("🚀" * MAX_PROMPT + "!") == UserPrompt(prompt="🚀" * MAX_PROMPT, truncated=True)
+    assert user_prompt("") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("call_1", "call_1"), ("c" * 1000, "c" * MAX_NAME), ("", None), (None, None), (7, None)]
+)
+def test_a_tool_call_id_is_bounded_text_or_none(value, expected):
+    assert tool_call_id(value) == expected

@@ -1,0 +1,116 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.records import TokenUsage
+from intercept.tokens import MAX_COUNT, MAX_USAGE_DEPTH, MAX_USAGE_WEIGHT, count, openai_tokens, storable
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=10,
+)
+
+
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("value", [0, 1, MAX_COUNT])
+def test_a_count_is_a_whole_number_that_fits_into_64_bits(value):
+    assert count(value) == value
+
+
+@pytest.mark.parametrize("value", [-1, MAX_COUNT + 1, 1.0, True, False, "1", None, [], {}])
+def test_everything_else_was_not_reported(value):
+    assert count(value) is None
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        {"a": 1, "b": {"c": [1.5, None, True, "text\0"]}, "d.e": -MAX_COUNT},
+        nested(MAX_USAGE_DEPTH),
+        {"a": "x" * (MAX_USAGE_WEIGHT - 5)},
+    ],
+    ids=["empty", "mixed", "deep", "heavy"],
+)
+def test_a_usage_object_is_kept_whole(usage):
+    assert storable(usage) is usage
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"a": MAX_COUNT + 1},
+        {"a": [{"b": -MAX_COUNT - 2}]},
+        {"a\0b": 1},
+        {"a": {"$where": 1}},
+        nested(MAX_USAGE_DEPTH + 1),
+        {"a": "x" * MAX_USAGE_WEIGHT},
+        {"a" * MAX_USAGE_WEIGHT: 1},
+        {"a": [None] * MAX_USAGE_WEIGHT},
+        {str(number): None for number in range(MAX_USAGE_WEIGHT)},
+    ],
+    ids=["large", "small", "NUL", "operator", "deep", "text", "name", "list", "names"],
+)
+def test_a_usage_object_that_mongodb_would_not_take_is_not_kept(usage):
+    assert storable(usage) == {}
+
+
+@given(usage=st.dictionaries(st.text(max_size=5), JSON, max_size=5))
+def test_what_is_kept_is_whole_and_bounded(usage):
+    kept = storable(usage)
+    assert kept in (usage, {})
+    assert len(msgspec.json.encode(kept)) <= 32 * MAX_USAGE_WEIGHT
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        ({"input_tokens": 10, "output_tokens": 2}, {"input_tokens": 10, "output_tokens": 2}),
+        (
+            {"input_tokens": 10, "input_tokens_details": {"cached_tokens": 4}},
+            {"input_tokens": 6, "cache_read_input_tokens": 4},
+        ),
+        (
+            {"input_tokens": 4, "input_tokens_details": {"cached_tokens": 9}},
+            {"input_tokens": 0, "cache_read_input_tokens": 9},
+        ),
+        ({"input_tokens_details": {"cached_tokens": 0}}, {"cache_read_input_tokens": 0}),
+        ({"input_tokens": 0, "output_tokens": 0}, {"input_tokens": 0, "output_tokens": 0}),
+        ({"input_tokens": 3, "input_tokens_details": None, "output_tokens": "2"}, {"input_tokens": 3}),
+    ],
+)
+def test_openai_s_counts_are_made_disjoint(usage, counts):
+    assert openai_tokens(usage, "input", "output") == TokenUsage(provider_response_id="", usage=usage, **counts)
+
+
+def test_the_names_of_the_counts_depend_on_the_api():
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "input_tokens": 9}
+    assert openai_tokens(usage, "prompt", "completion") == TokenUsage(
+        provider_response_id="", input_tokens=3, output_tokens=1, usage=usage
+    )
+
+
+@pytest.mark.parametrize(
+    "usage", [None, {}, [], "10", {"input_tokens": None}, {"input_tokens": -1, "output_tokens": 1.0}]
+)
+def test_a_usage_without_a_count_is_none(usage):
+    assert openai_tokens(usage, "input", "output") is None
+
+
+def test_the_counts_outlive_an_object_too_heavy_to_keep():
+    usage = {"input_tokens": 3, "essay": "x" * MAX_USAGE_WEIGHT}
+    assert openai_tokens(usage, "input", "output") == TokenUsage(provider_response_id="", input_tokens=3, usage={})
+
+
+@given(usage=JSON)
+def test_any_usage_gives_disjoint_counts_or_none(usage):
+    tokens = openai_tokens(usage, "input", "output")
+    assert tokens is None or (tokens.input_tokens is None or 0 <= tokens.input_tokens <= MAX_COUNT)

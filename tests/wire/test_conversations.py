@@ -1,0 +1,74 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.wire.conversations import conversations
+
+CONVERSATIONS = conversations()
+SMALL = 64 * 1024
+RESPONSES = [
+    pytest.param(reader, body, conversation.record.reading, id=f"{conversation.api.name}-{conversation.name}-{kind}")
+    for conversation in CONVERSATIONS
+    for kind, reader, body in (
+        ("stream", conversation.api.stream_reader, conversation.stream),
+        ("body", conversation.api.body_reader, conversation.body),
+    )
+    if body is not None
+]
+
+
+def read(reader, chunks):
+    for chunk in chunks:
+        reader.feed(chunk)
+    return reader.result()
+
+
+def test_every_api_has_at_least_fifteen_conversations():
+    counted = Counter(conversation.api.name for conversation in CONVERSATIONS)
+    assert {name for name, count in counted.items() if count >= 15} == {"chat_completions", "messages", "responses"}
+
+
+@pytest.mark.parametrize(
+    "conversation", [pytest.param(each, id=f"{each.api.name}-{each.name}") for each in CONVERSATIONS]
+)
+def test_a_request_is_summed_up_as_recorded(conversation):
+    assert conversation.api.parse_request(conversation.request) == conversation.record.request
+
+
+@pytest.mark.parametrize(("reader", "body", "reading"), RESPONSES)
+def test_a_response_reads_as_recorded_when_it_comes_whole(reader, body, reading):
+    assert read(reader(), [body]) == reading
+
+
+@pytest.mark.parametrize(("reader", "body", "reading"), RESPONSES)
+def test_a_response_reads_as_recorded_when_it_comes_byte_by_byte(reader, body, reading):
+    assert read(reader(), (body[at : at + 1] for at in range(len(body)))) == reading
+
+
+@pytest.mark.parametrize(("reader", "body", "reading"), RESPONSES)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_a_response_reads_as_recorded_wherever_it_is_cut(reader, body, reading, data):
+    cuts = data.draw(st.sets(st.integers(0, len(body)), max_size=12).map(sorted))
+    assert read(reader(), (body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True))) == reading
+
+
+@pytest.mark.parametrize(("reader", "body", "reading"), [case for case in RESPONSES if len(case.values[1]) < SMALL])
+def test_asking_for_the_result_in_between_changes_nothing(reader, body, reading):
+    asked = reader()
+    for at in range(0, len(body), 7):
+        asked.feed(body[at : at + 7])
+        asked.result()
+    assert asked.result() == reading
+
+
+@pytest.mark.parametrize(
+    ("reader", "body", "reading"),
+    [case for case in RESPONSES if case.id.endswith("stream") and b"\r" not in case.values[1]],
+)
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\r"], ids=["CRLF", "CR"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b": a comment\n\n"], ids=["bare", "BOM", "comment"])
+def test_a_stream_reads_the_same_with_every_line_end_and_beginning(reader, body, reading, line_end, start):
+    assert read(reader(), [(start + body).replace(b"\n", line_end)]) == reading
