@@ -1,0 +1,168 @@
+"""All settings there are."""
+
+# ruff: noqa: RUF009 - `declare` wraps `dataclasses.field`
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+
+from intercept.apis import Dialect
+from settings.kinds import (
+    ADDRESS,
+    BASE_URL,
+    DATABASE_NAME,
+    DURATION,
+    FOLDER,
+    KEYS,
+    LIMIT,
+    MONGODB_URI,
+    NETWORKS,
+    POSITIVE,
+    POSITIVE_DURATION,
+    PROVIDER_NAME,
+    SIZE,
+    SWITCH,
+    Address,
+    Network,
+    RecordPolicy,
+    choice,
+    only,
+)
+from settings.setting import Setting, declare
+
+SERVER = "Server"
+DATABASE = "Database"
+RECORDING = "Recording"
+PROVIDERS = "Providers"
+OVERLOAD = "Overload protection (0 = off)"
+BREAKER = "Circuit breaker"
+
+DEFAULT_BASE_URLS = {Dialect.OPENAI: "https://api.openai.com/v1/", Dialect.ANTHROPIC: "https://api.anthropic.com/"}
+
+
+@dataclass(frozen=True)
+class ProviderSettings:
+    """A provider: where it is, which dialect it speaks, and the keys the bridge holds for it (first is tried first)."""
+
+    name: str = declare(
+        PROVIDERS,
+        PROVIDER_NAME,
+        None,
+        "Name in the path, unique among all providers; must be given.",
+        environment_only=True,
+    )
+    type: Dialect = declare(
+        PROVIDERS, choice(Dialect), None, "Dialect it speaks; must be given.", environment_only=True
+    )
+    base_url: str = declare(
+        PROVIDERS, BASE_URL, None, "Where it is; by default the address of the type's vendor.", environment_only=True
+    )
+    keys: tuple[str, ...] = declare(
+        PROVIDERS, KEYS, "", "Keys, separated by commas.", environment_only=True, secret=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything an operator can decide, parsed. Sizes are bytes; without arguments it holds the defaults."""
+
+    http_address: Address = declare(
+        SERVER, ADDRESS, "127.0.0.1:4001", "Where the bridge listens; port 0 takes a free one."
+    )
+    max_body_bytes: int = declare(SERVER, SIZE, "64MiB", "Largest request body accepted.")
+    drain_timeout: timedelta = declare(SERVER, DURATION, "30s", "How long running requests may go on after SIGTERM.")
+    trusted_proxies: tuple[Network, ...] = declare(
+        SERVER, NETWORKS, "", "Proxies whose X-Forwarded-For is believed, separated by commas."
+    )
+    structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
+    workers: int = declare(SERVER, only("1", 1, "this version serves from one process"), "1", "Server processes.")
+
+    mongodb_uri: str = declare(
+        DATABASE, MONGODB_URI, "", "MongoDB to record in; empty starts an embedded one.", secret=True
+    )
+    mongodb_database: str = declare(DATABASE, DATABASE_NAME, "aibridge", "Database to record in.")
+    data_dir: Path = declare(DATABASE, FOLDER, "data", "Folder of the embedded MongoDB and the spool.")
+
+    retention: timedelta = declare(
+        RECORDING, DURATION, "60d", "How long interceptions are kept; 0 keeps them for ever."
+    )
+    record_policy: RecordPolicy = declare(
+        RECORDING,
+        choice(RecordPolicy),
+        "spool",
+        "Without the database: refuse requests (strict) or record on disk (spool).",
+    )
+
+    openai_base_url: str = declare(
+        PROVIDERS, BASE_URL, DEFAULT_BASE_URLS[Dialect.OPENAI], "Where the provider `openai` is."
+    )
+    openai_key: tuple[str, ...] = declare(
+        PROVIDERS, KEYS, "", "Key of `openai`; several are separated by commas. Falls back to OPENAI_API_KEY.",
+        environment_only=True, secret=True, fallback="OPENAI_API_KEY",
+    )  # fmt: skip
+    anthropic_base_url: str = declare(
+        PROVIDERS, BASE_URL, DEFAULT_BASE_URLS[Dialect.ANTHROPIC], "Where the provider `anthropic` is."
+    )
+    anthropic_key: tuple[str, ...] = declare(
+        PROVIDERS, KEYS, "", "Key of `anthropic`; several are separated by commas. Falls back to ANTHROPIC_API_KEY.",
+        environment_only=True, secret=True, fallback="ANTHROPIC_API_KEY",
+    )  # fmt: skip
+    further_providers: tuple[ProviderSettings, ...] = ()
+    allow_byok: bool = declare(PROVIDERS, SWITCH, "true", "Let users bring their own provider keys.")
+    send_actor_headers: bool = declare(PROVIDERS, SWITCH, "false", "Tell upstreams who is asking.")
+    upstream_connect_timeout: timedelta = declare(
+        PROVIDERS, POSITIVE_DURATION, "10s", "How long connecting to an upstream may take."
+    )
+    upstream_idle_timeout: timedelta = declare(
+        PROVIDERS, POSITIVE_DURATION, "300s", "How long an upstream may be silent; streams may last for hours."
+    )
+    keepalive_interval: timedelta = declare(
+        PROVIDERS, only("0", timedelta(0), "this version sends no pings of its own"), "0", "Pings in silent streams."
+    )
+
+    max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent requests, whole server.")
+    rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Requests per rate window and token.")
+    rate_window: timedelta = declare(OVERLOAD, POSITIVE_DURATION, "1s", "The window of the rate limit.")
+    user_max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent requests per user.")
+    limits_scope: str = declare(
+        OVERLOAD,
+        only("process", "process", "this version counts in its own process"),
+        "process",
+        "Who counts together.",
+    )
+
+    circuit_breaker_enabled: bool = declare(BREAKER, SWITCH, "false", "Spare upstreams that keep failing.")
+    circuit_breaker_failure_threshold: int = declare(BREAKER, POSITIVE, "5", "Consecutive failures that open it.")
+    circuit_breaker_interval: timedelta = declare(
+        BREAKER, POSITIVE_DURATION, "10s", "How often the count restarts while it is closed."
+    )
+    circuit_breaker_timeout: timedelta = declare(BREAKER, POSITIVE_DURATION, "30s", "How long it stays open.")
+    circuit_breaker_max_requests: int = declare(
+        BREAKER, POSITIVE, "3", "Probes while it is half-open; as many successes close it."
+    )
+
+    @property
+    def providers(self) -> tuple[ProviderSettings, ...]:
+        """All providers: the two built-in ones, then the further ones in their order."""
+        return (
+            ProviderSettings("openai", Dialect.OPENAI, self.openai_base_url, self.openai_key),
+            ProviderSettings("anthropic", Dialect.ANTHROPIC, self.anthropic_base_url, self.anthropic_key),
+            *self.further_providers,
+        )
+
+
+def declared_in(cls: type, prefix: str = "") -> Iterator[tuple[str, Setting]]:
+    """Field names and settings of `Settings` or `ProviderSettings`; `prefix` stands before the names of the settings."""
+    for one in fields(cls):
+        if one.metadata:
+            yield one.name, Setting(name=prefix + one.name.replace("_", "-"), **one.metadata)
+
+
+def declared() -> tuple[Setting, ...]:
+    """All settings, in the order of their topics; those of further providers stand once, with `N` for the number."""
+    everything = [setting for _, setting in declared_in(Settings)]
+    everything += [setting for _, setting in declared_in(ProviderSettings, "provider-N-")]
+    topics = list(dict.fromkeys(setting.topic for setting in everything))
+    return tuple(sorted(everything, key=lambda setting: topics.index(setting.topic)))

@@ -1,0 +1,184 @@
+"""The kinds of values settings have: how a text is read, and in words which texts are allowed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from pathlib import Path
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+Network = IPv4Network | IPv6Network
+
+
+def _hidden(_: str) -> str:
+    return "the value given"
+
+
+def scrub_uri(uri: str) -> str:
+    """Replace the user name and password of a URI, or of what was meant to be one, by asterisks."""
+    return re.sub(r"^([a-z+]+://)?.*@", r"\1***@", uri, flags=re.IGNORECASE | re.DOTALL)
+
+
+def _scrubbed(uri: str) -> str:
+    return repr(scrub_uri(uri))
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """A kind of value.
+
+    `parse` raises ValueError or OverflowError for a text that is not allowed; `allowed` completes the sentence "give ..";
+    `echo` repeats a text in an error message, without the secrets in it; `metavar` stands for the value in the help.
+    """
+
+    metavar: str
+    allowed: str
+    parse: Callable[[str], T]
+    echo: Callable[[str], str] = repr
+
+
+class RecordPolicy(StrEnum):
+    """What happens to requests while the database cannot be reached."""
+
+    STRICT = "strict"
+    SPOOL = "spool"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen. An empty host is every interface; an IPv6 host stands here without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def choice(options: type[E]) -> Kind[E]:
+    """One of the values of an enumeration."""
+    names = [option.value for option in options]
+    return Kind("|".join(names), " or ".join(names), options)
+
+
+def only(text: str, value: T, reason: str) -> Kind[T]:
+    """A single value, for what other versions may build."""
+
+    def parse(given: str) -> T:
+        _match(re.escape(text), given)
+        return value
+
+    return Kind(text, f"{text}: {reason}", parse)
+
+
+def _match(pattern: str, text: str) -> re.Match[str]:
+    match = re.fullmatch(pattern, text)
+    if match is None:
+        raise ValueError
+    return match
+
+
+def _whole(text: str) -> int:
+    return int(_match("[0-9]{1,9}", text)[0])
+
+
+def _require(value: T, holds: Callable[[T], bool]) -> T:
+    if not holds(value):
+        raise ValueError
+    return value
+
+
+def _switch(text: str) -> bool:
+    return _match("(true|yes|on|1)|false|no|off|0", text.lower())[1] is not None
+
+
+def _size(text: str) -> int:
+    number, unit = _match("([0-9]{1,12})(|B|KiB|MiB|GiB)", text).groups()
+    return int(number) * {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit]
+
+
+_DURATION = "".join(
+    f"(?:(?P<{name}>[0-9]{{1,9}}){unit})?"
+    for name, unit in (("days", "d"), ("hours", "h"), ("minutes", "m"), ("seconds", "s"), ("milliseconds", "ms"))
+)
+# MongoDB's TTL indexes and the event loop's timers take at least this much.
+LONGEST_DURATION = timedelta(days=3650)
+
+
+def _duration(text: str) -> timedelta:
+    if text == "0":
+        return timedelta(0)
+    parts = _match(f"(?=.){_DURATION}", text).groupdict(default="0")
+    duration = timedelta(**{unit: int(number) for unit, number in parts.items()})
+    return _require(duration, lambda it: it <= LONGEST_DURATION)
+
+
+def _address(text: str) -> Address:
+    match = _match(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})", text)
+    port = _require(int(match["port"]), lambda it: it <= 65535)  # noqa: PLR2004 - the range of a TCP port
+    return Address(match["host"] if match["ipv6"] is None else str(IPv6Address(match["ipv6"])), port)
+
+
+def _folder(text: str) -> Path:
+    return Path(_match("[^\0]+", text)[0])
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip()) for part in text.split(",")) if text else ()
+
+
+def _mongodb_uri(text: str) -> str:
+    return _match(r"(mongodb(\+srv)?://[!-~]+)?", text)[0]
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(_match(r"https?://[^?#@]+", _match("[!-~]+", text)[0])[0])
+    if not parts.hostname or parts.port == 0:
+        raise ValueError
+    return text if text.endswith("/") else text + "/"
+
+
+# Words that stand in the same place of a path as a provider's name, and the provider that comes with the bridge.
+RESERVED_NAMES = ("clients", "demo", "interceptions", "limits", "models", "providers", "sessions", "stats", "users")
+
+
+def _provider_name(text: str) -> str:
+    return _require(_match("(?=.{1,64}$)[a-z0-9]+(-[a-z0-9]+)*", text)[0], lambda it: it not in RESERVED_NAMES)
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(_match("[!-~]+", part.strip())[0] for part in text.split(",")) if text else ()
+
+
+SWITCH = Kind("true|false", "true or false", _switch)
+LIMIT = Kind("N", "a whole number, 0 (off) or more", _whole)
+POSITIVE = Kind("N", "a whole number, 1 or more", lambda text: _require(_whole(text), bool))
+SIZE = Kind("SIZE", "a size of 1 byte or more, such as 67108864 or 64MiB", lambda text: _require(_size(text), bool))
+_DURATIONS = "such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
+DURATION = Kind("DURATION", f"0 or a duration {_DURATIONS}", _duration)
+POSITIVE_DURATION = Kind(
+    "DURATION", f"a duration longer than 0, {_DURATIONS}", lambda text: _require(_duration(text), bool)
+)
+ADDRESS = Kind("HOST:PORT", "HOST:PORT with a port from 0 to 65535 and an IPv6 host in brackets", _address)
+FOLDER = Kind("FOLDER", "a folder's path", _folder)
+NETWORKS = Kind("CIDRS", "networks such as 10.0.0.0/8,fd00::/8", _networks)
+MONGODB_URI = Kind("URI", "a URI that starts with mongodb:// or mongodb+srv://", _mongodb_uri, _scrubbed)
+DATABASE_NAME = Kind(
+    "NAME",
+    "1 to 63 letters, digits, _ and -, but not admin, config or local, which are MongoDB's own",
+    lambda text: _match("(?!(admin|config|local)$)[A-Za-z0-9_-]{1,63}", text)[0],
+)
+BASE_URL = Kind("URL", "an http or https URL without user, query and fragment", _base_url, _scrubbed)
+PROVIDER_NAME = Kind(
+    "NAME",
+    f"lower-case letters and digits with single hyphens between, but not {', '.join(RESERVED_NAMES)}",
+    _provider_name,
+)
+KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, _hidden)

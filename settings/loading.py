@@ -1,0 +1,58 @@
+"""Reading all settings from the command line and the environment."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from intercept.apis import Dialect
+from settings.declarations import DEFAULT_BASE_URLS, ProviderSettings, Settings, declared, declared_in
+from settings.setting import PREFIX, SettingError
+
+
+def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
+    """Read all settings; `flags` maps setting names to the text given on the command line.
+
+    Raises:
+        SettingError: The first setting that cannot be used.
+    """
+    values = {name: setting.read(flags, environ) for name, setting in declared_in(Settings)}
+    return Settings(**values, further_providers=tuple(_further_providers(environ)))
+
+
+_PROVIDER_VARIABLE = re.compile(PREFIX + r"PROVIDER_(0|[1-9][0-9]{0,2})_(?:TYPE|NAME|BASE_URL|KEYS|KEYS_FILE)")
+
+
+def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]:
+    numbers = {int(match[1]) for name in environ if environ[name] and (match := _PROVIDER_VARIABLE.fullmatch(name))}
+    taken = {dialect.value for dialect in Dialect}
+    for number in range(max(numbers, default=-1) + 1):
+        settings = dict(declared_in(ProviderSettings, f"provider-{number}-"))
+        if number not in numbers:
+            raise SettingError(
+                f"{settings['type'].env} is not set, but provider {max(numbers)} is; number providers from 0 without a gap"
+            )
+        type_ = settings["type"].read({}, environ)
+        settings["base_url"] = replace(settings["base_url"], default=DEFAULT_BASE_URLS[type_])
+        provider = ProviderSettings(**{name: setting.read({}, environ) for name, setting in settings.items()})
+        if provider.name in taken:
+            raise SettingError(
+                f"{settings['name'].env}: {provider.name!r} is the name of another provider; give one of its own"
+            )
+        taken.add(provider.name)
+        yield provider
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Say of each `CODER_AIBRIDGE_*` variable that no setting reads that it is ignored, and what may have been meant."""
+    known = {name for setting in declared() for name in (setting.env, *([setting.env_file] if setting.secret else []))}
+    warnings = []
+    for name in sorted(environ):
+        number = re.match(PREFIX + "PROVIDER_([0-9]{1,3})_", name)
+        nearby = sorted(one.replace("_N_", f"_{int(number[1])}_") for one in known) if number else sorted(known)
+        if name.startswith(PREFIX) and name not in known and not _PROVIDER_VARIABLE.fullmatch(name):
+            close = difflib.get_close_matches(name, nearby, n=1, cutoff=0)
+            warnings.append(f"{name} is not a setting and is ignored; did you mean {close[0]}?")
+    return warnings

@@ -1,0 +1,121 @@
+from datetime import timedelta
+from pathlib import Path
+
+from intercept.apis import Dialect
+from settings import Address, ProviderSettings, RecordPolicy, Settings, declared
+
+DEFAULTS = {
+    "http-address": "127.0.0.1:4001",
+    "max-body-bytes": "64MiB",
+    "drain-timeout": "30s",
+    "trusted-proxies": "",
+    "structured-logging": "false",
+    "workers": "1",
+    "mongodb-uri": "",
+    "mongodb-database": "aibridge",
+    "data-dir": "data",
+    "retention": "60d",
+    "record-policy": "spool",
+    "openai-base-url": "https://api.openai.com/v1/",
+    "openai-key": "",
+    "anthropic-base-url": "https://api.anthropic.com/",
+    "anthropic-key": "",
+    "allow-byok": "true",
+    "send-actor-headers": "false",
+    "upstream-connect-timeout": "10s",
+    "upstream-idle-timeout": "300s",
+    "keepalive-interval": "0",
+    "provider-N-name": None,
+    "provider-N-type": None,
+    "provider-N-base-url": None,
+    "provider-N-keys": "",
+    "max-concurrency": "0",
+    "rate-limit": "0",
+    "rate-window": "1s",
+    "user-max-concurrency": "0",
+    "limits-scope": "process",
+    "circuit-breaker-enabled": "false",
+    "circuit-breaker-failure-threshold": "5",
+    "circuit-breaker-interval": "10s",
+    "circuit-breaker-timeout": "30s",
+    "circuit-breaker-max-requests": "3",
+}
+ENVIRONMENT_ONLY = {
+    "openai-key", "anthropic-key", "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
+}  # fmt: skip
+
+
+def test_every_setting_is_declared_once_with_its_default():
+    assert [(setting.name, setting.default) for setting in declared()] == list(DEFAULTS.items())
+
+
+def test_keys_and_further_providers_are_set_by_environment_only():
+    assert {setting.name for setting in declared() if setting.flag is None} == ENVIRONMENT_ONLY
+
+
+def test_what_may_hold_a_secret_may_be_read_from_a_file():
+    secrets = {"mongodb-uri", "openai-key", "anthropic-key", "provider-N-keys"}
+    assert {setting.name for setting in declared() if setting.secret} == secrets
+
+
+def test_every_setting_says_what_it_is_for_in_a_sentence():
+    assert [setting.name for setting in declared() if not setting.help.endswith(".")] == []
+
+
+def test_without_arguments_settings_hold_the_defaults():
+    assert Settings() == Settings(
+        http_address=Address("127.0.0.1", 4001),
+        max_body_bytes=64 * 1024 * 1024,
+        drain_timeout=timedelta(seconds=30),
+        trusted_proxies=(),
+        structured_logging=False,
+        workers=1,
+        mongodb_uri="",
+        mongodb_database="aibridge",
+        data_dir=Path("data"),
+        retention=timedelta(days=60),
+        record_policy=RecordPolicy.SPOOL,
+        openai_base_url="https://api.openai.com/v1/",
+        openai_key=(),
+        anthropic_base_url="https://api.anthropic.com/",
+        anthropic_key=(),
+        further_providers=(),
+        allow_byok=True,
+        send_actor_headers=False,
+        upstream_connect_timeout=timedelta(seconds=10),
+        upstream_idle_timeout=timedelta(seconds=300),
+        keepalive_interval=timedelta(0),
+        max_concurrency=0,
+        rate_limit=0,
+        rate_window=timedelta(seconds=1),
+        user_max_concurrency=0,
+        limits_scope="process",
+        circuit_breaker_enabled=False,
+        circuit_breaker_failure_threshold=5,
+        circuit_breaker_interval=timedelta(seconds=10),
+        circuit_breaker_timeout=timedelta(seconds=30),
+        circuit_breaker_max_requests=3,
+    )
+
+
+def test_the_built_in_providers_come_first():
+    further = ProviderSettings("azure", Dialect.OPENAI, "https://azure.example/v1/", ("sk-3",))
+    settings = Settings(openai_key=("sk-1",), anthropic_key=("sk-2",), further_providers=(further,))
+    assert settings.providers == (
+        ProviderSettings("openai", Dialect.OPENAI, "https://api.openai.com/v1/", ("sk-1",)),
+        ProviderSettings("anthropic", Dialect.ANTHROPIC, "https://api.anthropic.com/", ("sk-2",)),
+        further,
+    )
+
+
+def test_no_secret_is_in_the_representation():
+    further = ProviderSettings("azure", Dialect.OPENAI, "https://azure.example/v1/", ("s3cret",))
+    settings = Settings(
+        mongodb_uri="mongodb://u:s3cret@h",
+        openai_key=("s3cret",),
+        anthropic_key=("s3cret",),
+        further_providers=(further,),
+    )
+    assert "azure" in repr(settings)
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in repr(settings.providers)

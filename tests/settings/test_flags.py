@@ -1,0 +1,139 @@
+import click
+import pytest
+from click.testing import CliRunner
+
+from settings import Settings, SettingsCommand, SettingsGroup, declared, settings_of, settings_options
+
+
+@pytest.fixture
+def seen():
+    return []
+
+
+@pytest.fixture
+def main(seen):
+    @click.group(cls=SettingsGroup, invoke_without_command=True)
+    @settings_options()
+    @click.pass_context
+    def main(context):
+        if context.invoked_subcommand is None:
+            context.invoke(serve)
+
+    @main.command(cls=SettingsCommand)
+    @settings_options()
+    @click.option("--demo", is_flag=True)
+    @click.pass_context
+    def serve(context, demo=False):
+        seen.append((settings_of(context), demo))
+
+    @main.command(cls=SettingsCommand)
+    @settings_options("Database")
+    @click.pass_context
+    def tidy(context):
+        seen.append(settings_of(context))
+
+    return main
+
+
+@pytest.fixture
+def run(main):
+    def run(*arguments, **environ):
+        cleared = dict.fromkeys(["OPENAI_API_KEY", "ANTHROPIC_API_KEY"])
+        return CliRunner().invoke(main, arguments, env=cleared | environ, prog_name="server.py")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--aibridge-rate-limit", "5"],
+        ["--aibridge-rate-limit=5"],
+        ["--aibridge-rate-limit", "5", "serve"],
+        ["serve", "--aibridge-rate-limit", "5"],
+        ["--aibridge-rate-limit", "6", "serve", "--aibridge-rate-limit", "5"],
+    ],
+)
+def test_a_flag_may_stand_before_or_after_the_command_and_the_last_one_counts(run, seen, arguments):
+    assert run(*arguments).output == ""
+    assert seen == [(Settings(rate_limit=5), False)]
+
+
+def test_a_flag_wins_over_the_environment_wherever_it_stands(run, seen):
+    run("--aibridge-rate-limit", "5", "serve", CODER_AIBRIDGE_RATE_LIMIT="7", CODER_AIBRIDGE_MAX_CONCURRENCY="3")
+    assert seen == [(Settings(rate_limit=5, max_concurrency=3), False)]
+
+
+def test_other_options_of_a_command_stay_its_own(run, seen):
+    run("serve", "--demo")
+    assert seen == [(Settings(), True)]
+
+
+def test_a_command_may_take_the_flags_of_one_topic_and_still_sees_all_settings(run, seen):
+    run("--aibridge-rate-limit", "5", "tidy", "--aibridge-mongodb-database", "other")
+    assert seen == [Settings(rate_limit=5, mongodb_database="other")]
+    refused = run("tidy", "--aibridge-rate-limit", "5")
+    assert (refused.exit_code, "No such option" in refused.stderr) == (2, True)
+
+
+def test_a_bad_value_ends_with_2_and_one_line(run, seen):
+    result = run("--aibridge-rate-limit", "many")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        2,
+        "",
+        "Error: --aibridge-rate-limit: 'many' is not allowed; give a whole number, 0 (off) or more\n",
+    )
+    assert seen == []
+
+
+def test_an_unknown_variable_is_warned_of_and_nothing_else_happens(run, seen):
+    result = run(CODER_AIBRIDGE_RATELIMIT="5")
+    assert (result.exit_code, result.stdout, result.stderr) == (
+        0,
+        "",
+        "Warning: CODER_AIBRIDGE_RATELIMIT is not a setting and is ignored; did you mean CODER_AIBRIDGE_RATE_LIMIT?\n",
+    )
+    assert seen == [(Settings(), False)]
+
+
+def test_no_flag_takes_a_key(run):
+    assert run("--aibridge-openai-key", "sk").exit_code == 2
+
+
+def test_the_help_shows_every_setting_with_its_variable_and_default_under_its_topic(run):
+    for arguments in [["--help"], ["serve", "--help"]]:
+        shown = run(*arguments).output
+        words = " ".join(shown.split())
+        for setting in declared():
+            origin = setting.env if setting.flag else f"{setting.env} {setting.kind.metavar}"
+            assert setting.help in words
+            assert origin in words
+            assert f"\n{setting.topic}:\n" in shown
+            if setting.flag:
+                assert f"\n  {setting.flag} {setting.kind.metavar}\n" in shown
+            if setting.default:
+                assert f"default {setting.default}]" in words
+
+
+def test_the_help_of_a_command_shows_the_topics_it_takes_and_its_own_options(run):
+    assert run("tidy", "--help").output == (
+        "Usage: server.py tidy [OPTIONS]\n"
+        "\n"
+        "Database:\n"
+        "  --aibridge-mongodb-uri URI\n"
+        "        MongoDB to record in; empty starts an embedded one.\n"
+        "        [CODER_AIBRIDGE_MONGODB_URI or .._FILE]\n"
+        "  --aibridge-mongodb-database NAME\n"
+        "        Database to record in. [CODER_AIBRIDGE_MONGODB_DATABASE; default\n"
+        "        aibridge]\n"
+        "  --aibridge-data-dir FOLDER\n"
+        "        Folder of the embedded MongoDB and the spool. [CODER_AIBRIDGE_DATA_DIR;\n"
+        "        default data]\n"
+        "\n"
+        "Options:\n"
+        "  --help  Show this message and exit.\n"
+    )
+
+
+def test_the_help_of_the_group_lists_its_commands(run):
+    assert run("--help").output.endswith("Commands:\n  serve\n  tidy\n")

@@ -1,0 +1,214 @@
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.apis import Dialect
+from settings import kinds
+from settings.kinds import Address, RecordPolicy, choice, only, scrub_uri
+
+UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+
+
+def refuses(kind, text):
+    with pytest.raises((ValueError, OverflowError)):
+        kind.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (kinds.SWITCH, "true", True),
+        (kinds.SWITCH, "On", True),
+        (kinds.SWITCH, "1", True),
+        (kinds.SWITCH, "yes", True),
+        (kinds.SWITCH, "false", False),
+        (kinds.SWITCH, "OFF", False),
+        (kinds.SWITCH, "0", False),
+        (kinds.SWITCH, "no", False),
+        (kinds.LIMIT, "0", 0),
+        (kinds.LIMIT, "999999999", 999_999_999),
+        (kinds.POSITIVE, "1", 1),
+        (kinds.SIZE, "67108864", 67_108_864),
+        (kinds.SIZE, "1B", 1),
+        (kinds.SIZE, "2KiB", 2048),
+        (kinds.SIZE, "64MiB", 67_108_864),
+        (kinds.SIZE, "1GiB", 1_073_741_824),
+        (kinds.DURATION, "0", timedelta(0)),
+        (kinds.DURATION, "0s", timedelta(0)),
+        (kinds.DURATION, "500ms", timedelta(milliseconds=500)),
+        (kinds.DURATION, "30s", timedelta(seconds=30)),
+        (kinds.DURATION, "10m", timedelta(minutes=10)),
+        (kinds.DURATION, "60d", timedelta(days=60)),
+        (kinds.DURATION, "1h30m", timedelta(hours=1, minutes=30)),
+        (kinds.DURATION, "3650d", timedelta(days=3650)),
+        (kinds.POSITIVE_DURATION, "1ms", timedelta(milliseconds=1)),
+        (kinds.ADDRESS, "127.0.0.1:4001", Address("127.0.0.1", 4001)),
+        (kinds.ADDRESS, "localhost:0", Address("localhost", 0)),
+        (kinds.ADDRESS, ":65535", Address("", 65535)),
+        (kinds.ADDRESS, "[::1]:4001", Address("::1", 4001)),
+        (kinds.ADDRESS, "[2001:DB8:0::1]:80", Address("2001:db8::1", 80)),
+        (kinds.FOLDER, "my data", Path("my data")),
+        (kinds.NETWORKS, "", ()),
+        (kinds.NETWORKS, "10.0.0.0/8, fd00::/8,192.0.2.1", tuple(map(ip_network, ("10.0.0.0/8", "fd00::/8", "192.0.2.1")))),
+        (kinds.MONGODB_URI, "", ""),
+        (kinds.MONGODB_URI, "mongodb://u:p@h:1/?tls=true", "mongodb://u:p@h:1/?tls=true"),
+        (kinds.MONGODB_URI, "mongodb+srv://cluster", "mongodb+srv://cluster"),
+        (kinds.DATABASE_NAME, "ai_bridge-2", "ai_bridge-2"),
+        (kinds.DATABASE_NAME, "administration", "administration"),
+        (kinds.BASE_URL, "https://api.openai.com/v1", "https://api.openai.com/v1/"),
+        (kinds.BASE_URL, "http://[::1]:8080/", "http://[::1]:8080/"),
+        (kinds.PROVIDER_NAME, "azure-2-west", "azure-2-west"),
+        (kinds.KEYS, "", ()),
+        (kinds.KEYS, "sk-one, sk-two", ("sk-one", "sk-two")),
+        (choice(RecordPolicy), "strict", RecordPolicy.STRICT),
+        (choice(Dialect), "anthropic", Dialect.ANTHROPIC),
+        (only("1", 1, "reason"), "1", 1),
+    ],
+)  # fmt: skip
+def test_a_text_is_read(kind, text, value):
+    assert kind.parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (kinds.SWITCH, "maybe"),
+        (kinds.SWITCH, ""),
+        (kinds.LIMIT, "-1"),
+        (kinds.LIMIT, "1.5"),
+        (kinds.LIMIT, "1_000"),
+        (kinds.LIMIT, "\N{ARABIC-INDIC DIGIT ONE}"),
+        (kinds.LIMIT, "1000000000"),
+        (kinds.POSITIVE, "0"),
+        (kinds.SIZE, "0"),
+        (kinds.SIZE, "64MB"),
+        (kinds.SIZE, "64 MiB"),
+        (kinds.SIZE, "MiB"),
+        (kinds.DURATION, ""),
+        (kinds.DURATION, "30"),
+        (kinds.DURATION, "-1s"),
+        (kinds.DURATION, "1.5h"),
+        (kinds.DURATION, "30m1h"),
+        (kinds.DURATION, "1s1s"),
+        (kinds.DURATION, "3651d"),
+        (kinds.DURATION, "999999999d999999999h"),
+        (kinds.DURATION, "9" * 5000 + "s"),
+        (kinds.POSITIVE_DURATION, "0"),
+        (kinds.POSITIVE_DURATION, "0s"),
+        (kinds.ADDRESS, "4001"),
+        (kinds.ADDRESS, "127.0.0.1"),
+        (kinds.ADDRESS, "::1:4001"),
+        (kinds.ADDRESS, "[127.0.0.1]:4001"),
+        (kinds.ADDRESS, "host:65536"),
+        (kinds.ADDRESS, "a host:1"),
+        (kinds.FOLDER, ""),
+        (kinds.FOLDER, "a\0b"),
+        (kinds.NETWORKS, "10.0.0.1/8"),
+        (kinds.NETWORKS, "10.0.0.0/8,"),
+        (kinds.NETWORKS, "proxy"),
+        (kinds.MONGODB_URI, "localhost:27017"),
+        (kinds.MONGODB_URI, "mongodb://"),
+        (kinds.MONGODB_URI, "mongodb://a b"),
+        (kinds.DATABASE_NAME, ""),
+        (kinds.DATABASE_NAME, "admin"),
+        (kinds.DATABASE_NAME, "a.b"),
+        (kinds.DATABASE_NAME, "a" * 64),
+        (kinds.BASE_URL, ""),
+        (kinds.BASE_URL, "ftp://host/"),
+        (kinds.BASE_URL, "https://"),
+        (kinds.BASE_URL, "https:///path"),
+        (kinds.BASE_URL, "https://host/?query"),
+        (kinds.BASE_URL, "https://host/#fragment"),
+        (kinds.BASE_URL, "https://user:password@host/"),
+        (kinds.BASE_URL, "https://host:99999/"),
+        (kinds.BASE_URL, "https://host:0/"),
+        (kinds.BASE_URL, "https://ho st/"),
+        (kinds.BASE_URL, "https://host/\r\n"),
+        (kinds.PROVIDER_NAME, ""),
+        (kinds.PROVIDER_NAME, "Azure"),
+        (kinds.PROVIDER_NAME, "-a"),
+        (kinds.PROVIDER_NAME, "a--b"),
+        (kinds.PROVIDER_NAME, "a_b"),
+        (kinds.PROVIDER_NAME, "a" * 65),
+        *[(kinds.PROVIDER_NAME, name) for name in kinds.RESERVED_NAMES],
+        (kinds.KEYS, "a,,b"),
+        (kinds.KEYS, "a b"),
+        (kinds.KEYS, "a\r\nX-Evil: 1"),
+        (kinds.KEYS, "schl\N{LATIN SMALL LETTER U WITH DIAERESIS}ssel"),
+        (choice(RecordPolicy), "STRICT"),
+        (choice(RecordPolicy), ""),
+        (only("1", 1, "reason"), "2"),
+    ],
+)
+def test_a_text_is_refused(kind, text):
+    refuses(kind, text)
+
+
+def test_the_words_of_the_control_plane_and_the_demo_are_no_names_for_providers():
+    assert kinds.RESERVED_NAMES == (
+        "clients", "demo", "interceptions", "limits", "models", "providers", "sessions", "stats", "users",
+    )  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(list(UNITS)), st.integers(0, 10**6), min_size=1))
+def test_a_duration_is_the_sum_of_its_parts(parts):
+    text = "".join(f"{parts[unit]}{unit}" for unit in UNITS if unit in parts)
+    milliseconds = sum(number * UNITS[unit] for unit, number in parts.items())
+    if milliseconds <= 3650 * UNITS["d"]:
+        assert kinds.DURATION.parse(text) == timedelta(milliseconds=milliseconds)
+    else:
+        refuses(kinds.DURATION, text)
+
+
+@given(st.integers(1, 10**6), st.sampled_from(["", "B", "KiB", "MiB", "GiB"]))
+def test_a_size_is_its_number_times_its_unit(number, unit):
+    factor = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}[unit]
+    assert kinds.SIZE.parse(f"{number}{unit}") == number * factor
+
+
+@given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), st.integers(0, 65535))
+def test_an_address_is_written_as_it_is_read(ip, port):
+    address = Address(str(ip), port)
+    assert kinds.ADDRESS.parse(str(address)) == address
+
+
+@given(st.lists(st.ip_addresses().map(ip_network), min_size=1))
+def test_networks_are_written_as_they_are_read(networks):
+    assert kinds.NETWORKS.parse(",".join(map(str, networks))) == tuple(networks)
+
+
+ALL_KINDS = [kind for kind in vars(kinds).values() if isinstance(kind, kinds.Kind)]
+
+
+@given(st.sampled_from(ALL_KINDS), st.text())
+def test_any_text_is_read_or_refused_and_never_breaks_the_parser(kind, text):
+    try:
+        kind.parse(text)
+    except (ValueError, OverflowError):
+        assert len(kind.echo(text).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "scrubbed"),
+    [
+        ("mongodb://ada:secret@host/db", "mongodb://***@host/db"),
+        ("mongodb+srv://ada:se@cret@host", "mongodb+srv://***@host"),
+        ("https://ada@host/", "https://***@host/"),
+        ("ada:secret@host", "***@host"),
+        ("mongodb://ada:se\ncret@host", "mongodb://***@host"),
+        ("mongodb://host/db", "mongodb://host/db"),
+        ("", ""),
+    ],
+)
+def test_user_and_password_of_a_uri_are_not_shown(uri, scrubbed):
+    assert scrub_uri(uri) == scrubbed
+
+
+@pytest.mark.parametrize("kind", [kinds.MONGODB_URI, kinds.BASE_URL, kinds.KEYS])
+@given(secret=st.text("abcdef0123456789", min_size=8))
+def test_no_secret_is_echoed(kind, secret):
+    assert secret not in kind.echo(f"http://user:{secret}@host")

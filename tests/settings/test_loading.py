@@ -1,0 +1,170 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.apis import Dialect
+from settings import Address, ProviderSettings, SettingError, Settings, declared, load, unknown_variables
+
+
+def provider(number, **parts):
+    return {f"CODER_AIBRIDGE_PROVIDER_{number}_{name.upper()}": value for name, value in parts.items()}
+
+
+def refusal(flags, environ):
+    with pytest.raises(SettingError) as caught:
+        load(flags, environ)
+    return caught.value.message
+
+
+def test_nothing_given_are_the_defaults():
+    assert load({}, {}) == Settings()
+
+
+def test_flags_and_environment_are_read_together():
+    assert load(
+        {"http-address": "[::1]:0", "rate-limit": "5"},
+        {"CODER_AIBRIDGE_RATE_WINDOW": "1m", "CODER_AIBRIDGE_RATE_LIMIT": "6", "HOME": "/root"},
+    ) == Settings(http_address=Address("::1", 0), rate_limit=5, rate_window=timedelta(minutes=1))
+
+
+def test_keys_fall_back_to_the_vendors_variables():
+    settings = load({}, {"OPENAI_API_KEY": "sk-o", "ANTHROPIC_API_KEY": "sk-a"})
+    assert (settings.openai_key, settings.anthropic_key) == (("sk-o",), ("sk-a",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("workers", "2", "'2' is not allowed; give 1: this version serves from one process"),
+        ("limits-scope", "cluster", "'cluster' is not allowed; give process: this version counts in its own process"),
+        ("keepalive-interval", "15s", "'15s' is not allowed; give 0: this version sends no pings of its own"),
+    ],
+)
+def test_what_this_version_does_not_do_is_refused(name, value, message):
+    assert refusal({name: value}, {}) == f"--aibridge-{name}: {message}"
+
+
+def test_every_setting_refuses_nonsense_in_its_own_name():
+    anything_goes = {"data-dir", "mongodb-database", "openai-key", "anthropic-key"}
+    for setting in declared():
+        if setting.flag and setting.name not in anything_goes:
+            assert refusal({}, {setting.env: "n0nsense"}).startswith(f"{setting.env}: 'n0nsense' is not allowed; give ")
+
+
+def test_further_providers_are_read_in_their_order():
+    environ = {
+        **provider(1, type="anthropic", name="second", keys="sk-1, sk-2"),
+        **provider(0, type="openai", name="first", base_url="http://localhost:1234/v1"),
+    }
+    assert load({}, environ).further_providers == (
+        ProviderSettings("first", Dialect.OPENAI, "http://localhost:1234/v1/", ()),
+        ProviderSettings("second", Dialect.ANTHROPIC, "https://api.anthropic.com/", ("sk-1", "sk-2")),
+    )
+
+
+def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
+    (tmp_path / "keys").write_text("sk-1,sk-2\n")
+    environ = provider(0, type="openai", name="first", keys_file=str(tmp_path / "keys"))
+    assert load({}, environ).further_providers[0].keys == ("sk-1", "sk-2")
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            provider(1, type="openai", name="a"),
+            "CODER_AIBRIDGE_PROVIDER_0_TYPE is not set, but provider 1 is; number providers from 0 without a gap",
+        ),
+        (
+            provider(0, type="openai", name="a") | provider(3, keys="sk"),
+            "CODER_AIBRIDGE_PROVIDER_1_TYPE is not set, but provider 3 is; number providers from 0 without a gap",
+        ),
+        (provider(0, name="a"), "CODER_AIBRIDGE_PROVIDER_0_TYPE is not set; give openai or anthropic"),
+        (
+            provider(0, type="gemini", name="a"),
+            "CODER_AIBRIDGE_PROVIDER_0_TYPE: 'gemini' is not allowed; give openai or anthropic",
+        ),
+        (
+            provider(0, type="openai"),
+            (
+                "CODER_AIBRIDGE_PROVIDER_0_NAME is not set; give lower-case letters and digits with single hyphens between, "
+                "but not clients, demo, interceptions, limits, models, providers, sessions, stats, users"
+            ),
+        ),
+        (
+            provider(0, type="openai", name="sessions"),
+            (
+                "CODER_AIBRIDGE_PROVIDER_0_NAME: 'sessions' is not allowed; give lower-case letters and digits with single "
+                "hyphens between, but not clients, demo, interceptions, limits, models, providers, sessions, stats, users"
+            ),
+        ),
+        (
+            provider(0, type="openai", name="anthropic"),
+            "CODER_AIBRIDGE_PROVIDER_0_NAME: 'anthropic' is the name of another provider; give one of its own",
+        ),
+        (
+            provider(0, type="openai", name="a") | provider(1, type="openai", name="a"),
+            "CODER_AIBRIDGE_PROVIDER_1_NAME: 'a' is the name of another provider; give one of its own",
+        ),
+        (
+            provider(0, type="openai", name="a", base_url="https://ada:s3cret@host"),
+            (
+                "CODER_AIBRIDGE_PROVIDER_0_BASE_URL: 'https://***@host' is not allowed; "
+                "give an http or https URL without user, query and fragment"
+            ),
+        ),
+        (
+            provider(0, type="openai", name="a", keys="s3cret,"),
+            (
+                "CODER_AIBRIDGE_PROVIDER_0_KEYS: the value given is not allowed; "
+                "give printable ASCII keys without spaces, separated by commas"
+            ),
+        ),
+    ],
+)
+def test_a_further_provider_that_cannot_be_used_is_refused(environ, message):
+    assert refusal({}, environ) == message
+
+
+def test_a_provider_with_nothing_but_empty_variables_is_not_there():
+    assert load({}, provider(0, type="", name="", keys="")).further_providers == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CODER_AIBRIDGE_RATELIMIT", "CODER_AIBRIDGE_RATE_LIMIT"),
+        ("CODER_AIBRIDGE_OPENAI_KEYFILE", "CODER_AIBRIDGE_OPENAI_KEY_FILE"),
+        ("CODER_AIBRIDGE_RATE_LIMIT_FILE", "CODER_AIBRIDGE_RATE_LIMIT"),
+        ("CODER_AIBRIDGE_PROVIDER_7_KEY", "CODER_AIBRIDGE_PROVIDER_7_KEYS"),
+        ("CODER_AIBRIDGE_PROVIDER_01_TYPE", "CODER_AIBRIDGE_PROVIDER_1_TYPE"),
+    ],
+)
+def test_an_unknown_variable_is_warned_of_with_the_nearest_known_one(name, meant):
+    assert unknown_variables({name: "s3cret"}) == [f"{name} is not a setting and is ignored; did you mean {meant}?"]
+
+
+def test_known_and_foreign_variables_are_not_warned_of():
+    known = {setting.env.replace("_N_", "_0_"): "x" for setting in declared()}
+    files = dict.fromkeys(["CODER_AIBRIDGE_MONGODB_URI_FILE", "CODER_AIBRIDGE_PROVIDER_12_KEYS_FILE"], "x")
+    assert unknown_variables(known | files | {"PATH": "/bin", "CODER_URL": "x", "OPENAI_API_KEY": "x"}) == []
+
+
+names = st.sampled_from([setting.env for setting in declared()]).flatmap(
+    lambda name: st.sampled_from(
+        [name, name + "_FILE", name.replace("_N_", "_0_"), name.replace("_N_", "_99_"), name[:-1]]
+    )
+)
+
+
+@given(st.dictionaries(names, st.text(st.characters(exclude_characters="\0"))))
+def test_any_environment_is_read_or_refused_in_one_line(environ):
+    unknown_variables(environ)
+    refused = None
+    try:
+        load({}, environ)
+    except SettingError as error:
+        refused = error
+    assert refused is None or len(refused.message.splitlines()) == 1

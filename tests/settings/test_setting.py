@@ -1,0 +1,134 @@
+from dataclasses import dataclass, fields
+
+import pytest
+
+from settings.kinds import KEYS, LIMIT, MONGODB_URI
+from settings.setting import Setting, SettingError, declare
+
+PLAIN = Setting("rate-limit", "Topic", LIMIT, "7", "Help.")
+SECRET = Setting(
+    "openai-key", "Topic", KEYS, "", "Help.", secret=True, environment_only=True, fallback="OPENAI_API_KEY"
+)
+URI = Setting("mongodb-uri", "Topic", MONGODB_URI, "", "Help.", secret=True)
+REQUIRED = Setting("provider-0-keys", "Topic", KEYS, None, "Help.", secret=True, environment_only=True)
+
+
+def refusal(setting, flags=None, environ=None):
+    with pytest.raises(SettingError) as caught:
+        setting.read(flags or {}, environ or {})
+    assert caught.value.exit_code == 2
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+    return caught.value.message
+
+
+def test_flag_and_variables_follow_from_the_name():
+    assert (PLAIN.flag, PLAIN.env, PLAIN.env_file) == (
+        "--aibridge-rate-limit",
+        "CODER_AIBRIDGE_RATE_LIMIT",
+        "CODER_AIBRIDGE_RATE_LIMIT_FILE",
+    )
+    assert SECRET.flag is None
+
+
+def test_without_anything_given_it_is_the_default():
+    assert PLAIN.read({}, {}) == 7
+
+
+def test_the_environment_wins_over_the_default():
+    assert PLAIN.read({}, {"CODER_AIBRIDGE_RATE_LIMIT": "8"}) == 8
+
+
+def test_the_flag_wins_over_the_environment():
+    assert PLAIN.read({"rate-limit": "9"}, {"CODER_AIBRIDGE_RATE_LIMIT": "8"}) == 9
+
+
+def test_an_empty_variable_counts_as_unset_and_an_empty_flag_does_not():
+    assert PLAIN.read({}, {"CODER_AIBRIDGE_RATE_LIMIT": ""}) == 7
+    assert URI.read({"mongodb-uri": ""}, {"CODER_AIBRIDGE_MONGODB_URI": "mongodb://host"}) == ""
+
+
+def test_white_space_around_a_value_is_ignored():
+    assert PLAIN.read({}, {"CODER_AIBRIDGE_RATE_LIMIT": " 8\n"}) == 8
+
+
+def test_a_bad_value_is_refused_in_one_line_naming_setting_value_and_what_is_allowed():
+    assert refusal(PLAIN, environ={"CODER_AIBRIDGE_RATE_LIMIT": "many\nmore"}) == (
+        "CODER_AIBRIDGE_RATE_LIMIT: 'many\\nmore' is not allowed; give a whole number, 0 (off) or more"
+    )
+    assert refusal(PLAIN, {"rate-limit": "-1"}) == (
+        "--aibridge-rate-limit: '-1' is not allowed; give a whole number, 0 (off) or more"
+    )
+
+
+def test_a_bad_secret_is_not_repeated():
+    assert refusal(SECRET, environ={"OPENAI_API_KEY": "sk with spaces"}) == (
+        "OPENAI_API_KEY: the value given is not allowed; give printable ASCII keys without spaces, separated by commas"
+    )
+    assert refusal(URI, {"mongodb-uri": "http://ada:secret@host"}) == (
+        "--aibridge-mongodb-uri: 'http://***@host' is not allowed; "
+        "give a URI that starts with mongodb:// or mongodb+srv://"
+    )
+
+
+def test_a_secret_is_read_from_the_file_that_its_variable_names(tmp_path):
+    (tmp_path / "key").write_text("sk-file\n")
+    assert SECRET.read({}, {"CODER_AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == ("sk-file",)
+
+
+def test_a_flag_wins_over_a_file_that_is_not_even_read():
+    flags, environ = {"mongodb-uri": "mongodb://host"}, {"CODER_AIBRIDGE_MONGODB_URI_FILE": "/nowhere"}
+    assert URI.read(flags, environ) == "mongodb://host"
+
+
+def test_only_secrets_are_read_from_files():
+    assert PLAIN.read({}, {"CODER_AIBRIDGE_RATE_LIMIT_FILE": "/nowhere"}) == 7
+
+
+def test_a_bad_secret_in_a_file_is_blamed_on_the_file_and_not_repeated(tmp_path):
+    (tmp_path / "key").write_text("sk with spaces")
+    assert refusal(SECRET, environ={"CODER_AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == (
+        "CODER_AIBRIDGE_OPENAI_KEY_FILE: the value given is not allowed; "
+        "give printable ASCII keys without spaces, separated by commas"
+    )
+
+
+def test_value_and_file_exclude_one_another():
+    environ = {"CODER_AIBRIDGE_OPENAI_KEY": "sk", "CODER_AIBRIDGE_OPENAI_KEY_FILE": "/key"}
+    assert refusal(SECRET, environ=environ) == (
+        "CODER_AIBRIDGE_OPENAI_KEY and CODER_AIBRIDGE_OPENAI_KEY_FILE are both set; give one of them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("absent", "No such file or directory"), (".", "Is a directory"), ("binary", "not UTF-8 text")],
+)
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, reason):
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    path = str(tmp_path / name)
+    assert refusal(SECRET, environ={"CODER_AIBRIDGE_OPENAI_KEY_FILE": path}) == (
+        f"CODER_AIBRIDGE_OPENAI_KEY_FILE: {path!r} cannot be read ({reason}); give a readable file"
+    )
+
+
+def test_a_secret_falls_back_to_the_vendors_own_variable():
+    assert SECRET.read({}, {"OPENAI_API_KEY": "sk-vendor"}) == ("sk-vendor",)
+    assert SECRET.read({}, {"OPENAI_API_KEY": "sk-vendor", "CODER_AIBRIDGE_OPENAI_KEY": "sk-own"}) == ("sk-own",)
+
+
+def test_a_value_that_must_be_given_is_missed():
+    assert refusal(REQUIRED) == (
+        "CODER_AIBRIDGE_PROVIDER_0_KEYS is not set; give printable ASCII keys without spaces, separated by commas"
+    )
+
+
+def test_a_declared_field_has_the_parsed_default_and_hides_a_secret():
+    @dataclass(frozen=True)
+    class Declared:
+        needed: int = declare("Topic", LIMIT, None, "Help.")
+        plain: int = declare("Topic", LIMIT, "7", "Help.")
+        secret: tuple[str, ...] = declare("Topic", KEYS, "sk", "Help.", secret=True)
+
+    assert repr(Declared(1)) == f"{Declared.__qualname__}(needed=1, plain=7)"
+    assert Declared(1).secret == ("sk",)
+    assert dict(fields(Declared)[1].metadata) == {"topic": "Topic", "kind": LIMIT, "default": "7", "help": "Help."}
