@@ -1,0 +1,272 @@
+"""How an interception is kept as one MongoDB document, and how the API shows it. Pure: no I/O, no clock.
+
+A document looks like its API resource, with native times and UUIDs, and these differences: `initiator_id` for the
+initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
+no key or number of a provider's may disturb the database; `truncated` for what the top level lost; and what
+`storage.threads` works with: `tool_call_ids`, `unlinked`, `parent_id`, `root_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage
+from storage.users import User
+
+SCHEMA_VERSION = 1
+
+START_BYTES = 4 << 20
+"""Most text a start record holds, in bytes of UTF-8. With an end record it stays below MongoDB's 16 MiB."""
+
+END_BYTES = 8 << 20
+"""Most text an end record holds, in bytes of UTF-8."""
+
+LONGEST_LIST = 2_000
+"""Most entries of a list that are kept, the first ones."""
+
+LONGEST_ID = 256
+"""Longest id, in characters, that an interception is found by."""
+
+USAGE_BYTES = 64 << 10
+"""Largest usage object that is kept, in bytes of JSON; its depth is limited to `USAGE_DEPTH`."""
+
+USAGE_DEPTH = 16
+
+_INT64 = range(-(2**63), 2**63)
+_CHILD_LISTS = ("token_usages", "user_prompts", "tool_usages", "model_thoughts")
+_UNKNOWN_USER = {"username": "", "name": ""}
+
+
+def start_document(interception: Interception, *, instance_id: UUID, new_id: Callable[[], UUID]) -> dict[str, Any]:
+    """Make the document of an interception that starts now, in flight at the server `instance_id`."""
+    prompt = interception.user_prompt
+    prompts = (
+        [] if prompt is None else [_child(prompt.truncated, new_id, interception.started_at, prompt=prompt.prompt)]
+    )
+    document = {
+        "_id": interception.id,
+        "schema_version": SCHEMA_VERSION,
+        "instance_id": instance_id,
+        "request_ids": [str(interception.id)],
+        "api_key_id": interception.api_key_id,
+        "initiator_id": interception.initiator_id,
+        "provider": interception.provider,
+        "provider_name": interception.provider_name,
+        "route": interception.route,
+        "model": interception.model,
+        "client": interception.client,
+        "client_session_id": interception.client_session_id,
+        "user_agent": interception.user_agent,
+        "streaming": interception.streaming,
+        "status": Status.IN_FLIGHT.value,
+        "credential_kind": interception.credential_kind.value,
+        "credential_hint": interception.credential_hint,
+        "answered_tool_call_id": interception.answered_tool_call_id,
+        "started_at": interception.started_at,
+        "user_prompts": prompts,
+    }
+    if _distinct_ids(interception.answered_tool_call_id):
+        document["unlinked"] = {"due": interception.started_at, "tries": 0}
+    return _fitting(document, START_BYTES)
+
+
+def ending_fields(ending: Ending, *, new_id: Callable[[], UUID]) -> dict[str, Any]:
+    """Make the fields to set in the document of an interception that has ended."""
+    reading, at = ending.reading, ending.ended_at
+    lists = {
+        "token_usages": [_token_usage(usage, new_id, at) for usage in reading.token_usages[:LONGEST_LIST]],
+        "tool_usages": [_tool_usage(usage, new_id, at) for usage in reading.tool_usages[:LONGEST_LIST]],
+        "model_thoughts": [_model_thought(thought, new_id, at) for thought in reading.model_thoughts[:LONGEST_LIST]],
+    }
+    fields = {
+        "status": ending.end_reason.status.value,
+        "end_reason": ending.end_reason.value,
+        "error": None if ending.error is None else {"type": ending.error.type, "message": ending.error.message},
+        "upstream_status": ending.upstream_status,
+        "upstream_request_id": ending.upstream_request_id,
+        "first_byte_at": ending.first_byte_at,
+        "ended_at": at,
+        "response_id": reading.response_id,
+        "request_ids": _request_ids(ending),
+        **lists,
+    }
+    if ending.credential_hint:
+        fields["credential_hint"] = ending.credential_hint
+    if call_ids := _distinct_ids(*(call.provider_tool_call_id for call in reading.tool_usages[:LONGEST_LIST])):
+        fields["tool_call_ids"] = call_ids
+    if reading.truncated or any(len(getattr(reading, name)) > LONGEST_LIST for name in lists):
+        fields["truncated"] = True
+    return _fitting(fields, END_BYTES)
+
+
+def resource(document: Mapping[str, Any], initiators: Mapping[UUID, User]) -> dict[str, Any]:
+    """Show a document as the API does; every key is always there. `initiators` has the users that are known."""
+    initiator = initiators.get(document["initiator_id"])
+    names = {"username": initiator.username, "name": initiator.display_name} if initiator else _UNKNOWN_USER
+    return {
+        "id": str(document["_id"]),
+        "api_key_id": document["api_key_id"],
+        "initiator": {"id": str(document["initiator_id"]), **names},
+        "provider": document["provider"],
+        "provider_name": document["provider_name"],
+        "model": document["model"],
+        "client": document["client"],
+        "client_session_id": document["client_session_id"],
+        "user_agent": document["user_agent"],
+        "streaming": document["streaming"],
+        "status": document["status"],
+        "end_reason": document.get("end_reason"),
+        "error": document.get("error"),
+        "upstream_status": _shown_number(document.get("upstream_status")),
+        "upstream_request_id": document.get("upstream_request_id"),
+        "credential_kind": document["credential_kind"],
+        "credential_hint": document["credential_hint"],
+        "started_at": _shown_time(document["started_at"]),
+        "first_byte_at": _shown_time(document.get("first_byte_at")),
+        "ended_at": _shown_time(document.get("ended_at")),
+        "metadata": {"truncated": True} if document.get("truncated") else {},
+        **{name: [_shown_child(child, document) for child in document.get(name, ())] for name in _CHILD_LISTS},
+    }
+
+
+def _child(truncated: bool, new_id: Callable[[], UUID], created_at: datetime, **fields: Any) -> dict[str, Any]:
+    metadata = fields.pop("metadata", {}) | ({"truncated": True} if truncated else {})
+    return {"id": new_id(), **fields, "metadata": metadata, "created_at": created_at}
+
+
+def _token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    text = _usage_text(usage.usage)
+    return _child(
+        text is None,
+        new_id,
+        at,
+        provider_response_id=usage.provider_response_id,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_input_tokens=usage.cache_read_input_tokens,
+        cache_write_input_tokens=usage.cache_write_input_tokens,
+        source=usage.source.value,
+        metadata={} if text is None else {"usage": text},
+    )
+
+
+def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    return _child(
+        usage.truncated,
+        new_id,
+        at,
+        provider_response_id=usage.provider_response_id,
+        provider_tool_call_id=usage.provider_tool_call_id,
+        server_url=usage.server_url,
+        tool=usage.tool,
+        input=usage.input,
+        injected=usage.injected,
+        invocation_error=usage.invocation_error,
+    )
+
+
+def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    return _child(thought.truncated, new_id, at, content=thought.content, metadata={"source": thought.source})
+
+
+def _usage_text(usage: dict[str, Any]) -> str | None:
+    """Return the object as JSON, None when it is too large, too deep or beyond what can be shown again."""
+    try:
+        text = msgspec.json.encode(usage) if _is_shallow(usage, USAGE_DEPTH) else b""
+    except (ValueError, OverflowError):
+        return None
+    return text.decode() if 0 < len(text) <= USAGE_BYTES else None
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inner is None or (levels > 0 and all(_is_shallow(item, levels - 1) for item in inner))
+
+
+def _request_ids(ending: Ending) -> list[str]:
+    reading = ending.reading
+    return _distinct_ids(
+        str(ending.interception_id),
+        ending.upstream_request_id,
+        reading.response_id,
+        *(usage.provider_response_id for usage in reading.token_usages[:LONGEST_LIST]),
+        *(usage.provider_response_id for usage in reading.tool_usages[:LONGEST_LIST]),
+    )
+
+
+def _distinct_ids(*ids: str | None) -> list[str]:
+    """Return those that an interception can be found by, each once."""
+    return list(dict.fromkeys(id_ for id_ in ids if id_ and len(id_) <= LONGEST_ID))
+
+
+def _fitting(fields: dict[str, Any], most: int) -> dict[str, Any]:
+    """Return fields that BSON can hold, with at most `most` bytes of text: the largest texts go first, and say so."""
+    fields = _storable(fields)
+    texts = sorted(_texts(fields, fields), key=lambda text: text[0], reverse=True)
+    excess = sum(size for size, *_ in texts) - most
+    for size, owner, key, marked in texts:
+        if excess <= 0:
+            break
+        excess -= size
+        marked["truncated"] = True
+        if key == "usage":
+            del owner[key]
+        else:
+            owner[key] = ""
+    return fields
+
+
+def _storable(value: Any) -> Any:
+    """Replace what BSON has no place for: half a surrogate pair, an integer of more than 64 bits."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode(errors="replace").decode()
+        case bool() | None:
+            return value
+        case int():
+            return min(max(value, _INT64.start), _INT64.stop - 1)
+        case dict():
+            return {key: _storable(item) for key, item in value.items()}
+        case list():
+            return [_storable(item) for item in value]
+        case _:
+            return value
+
+
+def _texts(owner: dict[str, Any], marked: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any], str, dict[str, Any]]]:
+    """Find every text: its size in bytes, the object and key that hold it, and where to say that it was dropped."""
+    for key, value in owner.items():
+        if isinstance(value, str):
+            yield len(value.encode()), owner, key, marked
+        elif isinstance(value, dict):
+            yield from _texts(value, marked)
+        elif isinstance(value, list):
+            for item in value:
+                if isinstance(item, dict):
+                    yield from _texts(item, item["metadata"])
+
+
+def _shown_child(child: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {"id": str(child["id"]), "interception_id": str(document["_id"])}
+    if "prompt" in child:
+        shown["provider_response_id"] = document.get("response_id", "")
+    metadata = dict(child["metadata"])
+    if "usage" in metadata:
+        metadata["usage"] = msgspec.json.decode(metadata["usage"])
+    kept = {key: _shown_number(value) for key, value in child.items() if key != "id"}
+    return {**shown, **kept, "metadata": metadata, "created_at": _shown_time(child["created_at"])}
+
+
+def _shown_number(value: Any) -> Any:
+    """Make a large integer a plain one: from BSON it comes as an `Int64`. Anything else stays."""
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _shown_time(time: datetime | None) -> str | None:
+    """Write a time as RFC 3339 has it, in UTC with milliseconds."""
+    return None if time is None else time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

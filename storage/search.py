@@ -1,0 +1,182 @@
+"""The search language of the list of interceptions. Pure: text in, a MongoDB filter out.
+
+Words outside double quotes are separated by spaces. `key:value` narrows the list, and a value may be quoted; it must be
+if it has a colon or a space, as timestamps do. Bare words together name the initiator.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+
+from intercept.records import Status
+
+_ENDED = [Status.COMPLETED.value, Status.FAILED.value]
+
+# A word is quoted pieces and plain pieces, in any order, without a space between them.
+_WORD = re.compile(r'(?:"[^"]*"|[^" ])+')
+_PIECE = re.compile(r'"([^"]*)"|([^":]+)|(:)')
+
+# RFC 3339, section 5.6. What `datetime.fromisoformat` takes besides is not a timestamp here.
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class Validation(NamedTuple):
+    """What is wrong with a search, and in which key of it; `q` stands for the whole."""
+
+    field: str
+    detail: str
+
+
+class InvalidSearchError(ValueError):
+    """The search has no meaning. `validations` has everything that is wrong with it."""
+
+    def __init__(self, validations: list[Validation]) -> None:
+        super().__init__("; ".join(validation.detail for validation in validations))
+        self.validations = validations
+
+
+class Search(Struct, frozen=True, kw_only=True):
+    """What interceptions must have in common; None asks nothing. Both times belong to what is found.
+
+    `initiator` is as it was written: `me`, a UUID or a username. `request_id` is our id or any the provider gave.
+    """
+
+    initiator: str | None = None
+    provider: str | None = None
+    provider_name: str | None = None
+    model: str | None = None
+    client: str | None = None
+    session_id: str | None = None
+    status: Status | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+    request_id: str | None = None
+
+    def filter(self, *, initiator_id: UUID | None) -> dict[str, Any]:
+        """Return the MongoDB filter, for the initiator that `initiator` was found to be.
+
+        Every value in it is a string, a UUID or a time, so none can act as an operator. Interceptions in flight are
+        left out unless a status or an id is asked for.
+
+        Raises:
+            ValueError: There is an `initiator`, and it was not found out who that is.
+        """
+        if self.initiator is not None and initiator_id is None:
+            raise ValueError(f"nobody was found for the initiator {self.initiator}")
+        wanted = {
+            "initiator_id": initiator_id,
+            "provider": self.provider,
+            "provider_name": self.provider_name,
+            "model": self.model,
+            "client": self.client,
+            "client_session_id": self.session_id,
+            "request_ids": self.request_id,
+            "status": self.status and self.status.value,
+        }
+        conditions: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
+        times = {"$gte": self.started_after, "$lte": self.started_before}
+        if bounds := {operator: time for operator, time in times.items() if time is not None}:
+            conditions["started_at"] = bounds
+        if self.status is None and self.request_id is None:
+            conditions["status"] = {"$in": _ENDED}
+        return conditions
+
+
+def parse_search(q: str) -> Search:
+    """Read a search.
+
+    Raises:
+        InvalidSearchError: It is not one; everything that is wrong is named.
+    """
+    problems: list[Validation] = []
+    terms = _terms(q, problems)
+    values = {key: _value(key, texts, problems) for key, texts in terms.items()}
+    after, before = values.get("started_after"), values.get("started_before")
+    if after and before and not after < before:
+        problems.append(Validation("started_before", 'Query param "started_before" must be after "started_after"'))
+    if problems:
+        raise InvalidSearchError(problems)
+    return Search(**values)
+
+
+def _terms(q: str, problems: list[Validation]) -> dict[str, list[str]]:
+    """Sort the words of a search by the key they belong to."""
+    if q.count('"') % 2:
+        problems.append(Validation("q", "A double quote is not closed"))
+        return {}
+    terms: dict[str, list[str]] = {}
+    bare: list[str] = []
+    for word in _WORD.findall(q):
+        match _parts(word):
+            case [text]:
+                bare.append(text)
+            case [key, text] if key and text:
+                terms.setdefault(key, []).append(text)
+            case ["", *_] | [*_, ""]:
+                problems.append(Validation("q", f"Query element {word} cannot start or end with ':'"))
+            case _:
+                problems.append(Validation("q", f"Query element {word} can only contain 1 ':'; quote its value"))
+    if bare:
+        terms.setdefault("initiator", []).append(" ".join(bare))
+    return terms
+
+
+def _parts(word: str) -> list[str]:
+    """Split a word at the colons outside its quotes, which are dropped."""
+    parts = [""]
+    for quoted, plain, colon in _PIECE.findall(word):
+        if colon:
+            parts.append("")
+        else:
+            parts[-1] += quoted or plain
+    return parts
+
+
+def _value(key: str, texts: Iterable[str], problems: list[Validation]) -> Any:
+    """Give the text of a key its type; what has none becomes None and a problem."""
+    first, *more = texts
+    if key not in Search.__struct_fields__:
+        problems.append(Validation(key, f'"{key}" is not a valid query param'))
+    elif more:
+        detail = f'Query param "{key}" provided more than once, found {1 + len(more)} times'
+        problems.append(Validation(key, detail))
+    elif key == "status":
+        return _status(first, problems)
+    elif key in {"started_after", "started_before"}:
+        return _time(key, first, problems)
+    else:
+        return first
+    return None
+
+
+def _status(text: str, problems: list[Validation]) -> Status | None:
+    if text in list(Status):
+        return Status(text)
+    allowed = ", ".join(Status)
+    problems.append(Validation("status", f'Query param "status" has invalid value "{text}": allowed are {allowed}'))
+    return None
+
+
+def _time(key: str, text: str, problems: list[Validation]) -> datetime | None:
+    """Read a timestamp. Records have whole milliseconds, so one that must come after it may come at the next."""
+    try:
+        time = _timestamp(text)
+        if beyond := time.microsecond % 1000:
+            time += timedelta(microseconds=1000 - beyond if key == "started_after" else -beyond)
+    except (ValueError, OverflowError):
+        detail = f'Query param "{key}" must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'
+        problems.append(Validation(key, detail))
+        return None
+    return time
+
+
+def _timestamp(text: str) -> datetime:
+    if not _TIMESTAMP.fullmatch(text):
+        raise ValueError(f"not a timestamp: {text}")
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)

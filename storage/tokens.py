@@ -1,0 +1,96 @@
+"""Tokens as text, and the memory of those that were verified. Nothing here keeps a token itself, only its SHA-256.
+
+A token is `<10 characters>-<22 characters>`, each a letter or a digit: the first part names it and may be shown, the
+second is the secret (130 bits, so that a plain hash protects it as well as a slow one would).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+from collections import OrderedDict
+from datetime import datetime
+
+from msgspec import Struct
+
+from storage.users import Identity
+
+FRESH_SECONDS = 5.0
+"""How long a verified token is believed without asking the database: the longest a revoked one still works."""
+
+STALE_SECONDS = 3600.0
+"""How long a verified token is believed while the database is away."""
+
+REMEMBERED_TOKENS = 10_000
+"""How many verified tokens are remembered; the least recently used are forgotten first."""
+
+_ALPHABET = string.ascii_letters + string.digits
+_ID_LENGTH, _SECRET_LENGTH = 10, 22
+_TOKEN = re.compile(rf"([a-zA-Z0-9]{{{_ID_LENGTH}}})-([a-zA-Z0-9]{{{_SECRET_LENGTH}}})")
+_NO_DIGEST = bytes(32)
+
+
+def new_token() -> str:
+    """Make a token that nobody can guess."""
+    text = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH + _SECRET_LENGTH))
+    return f"{text[:_ID_LENGTH]}-{text[_ID_LENGTH:]}"
+
+
+def split_token(token: str) -> tuple[str, str] | None:
+    """Split a token into its public id and its secret; None when it does not look like one."""
+    match = _TOKEN.fullmatch(token)
+    return (match[1], match[2]) if match else None
+
+
+def digest(secret: str) -> bytes:
+    """Return the SHA-256 of a token, or of a part of it: 32 bytes."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def is_secret(secret: str, known: bytes | None) -> bool:
+    """Compare a secret with the digest kept of it, in the same time whatever they are; None, unknown, never matches."""
+    return hmac.compare_digest(digest(secret), known or _NO_DIGEST)
+
+
+class _Memory(Struct, frozen=True):
+    identity: Identity
+    expires_at: datetime | None
+    verified_at: float
+
+
+class VerifiedTokens:
+    """Remembers whose token it was. Times are given by the caller: wall time for expiry, monotonic seconds for age."""
+
+    def __init__(self) -> None:
+        self._memories: OrderedDict[bytes, _Memory] = OrderedDict()
+
+    def add(self, token: bytes, identity: Identity, *, expires_at: datetime | None, at: float) -> None:
+        """Remember that the token with this digest was verified at the monotonic time `at`."""
+        self._memories[token] = _Memory(identity, expires_at, at)
+        self._memories.move_to_end(token)
+        if len(self._memories) > REMEMBERED_TOKENS:
+            self._memories.popitem(last=False)
+
+    def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Identity | None:
+        """Return whose token it is, when that was verified less than `within` seconds ago and it has not expired."""
+        memory = self._memories.get(token)
+        if memory is None or at - memory.verified_at >= within or is_over(memory.expires_at, now):
+            return None
+        self._memories.move_to_end(token)
+        return memory.identity
+
+    def forget(self, token: bytes) -> None:
+        """Forget one token, if it is known."""
+        self._memories.pop(token, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._memories.clear()
+
+
+def is_over(expires_at: datetime | None, now: datetime) -> bool:
+    """Say whether a moment, None for never, has come."""
+    return expires_at is not None and expires_at <= now

@@ -1,0 +1,110 @@
+"""What a user and a token are, as records and as documents. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+LONGEST_USERNAME = 32
+LONGEST_NAME = 128
+"""Longest display name of a user and name of a token, in characters."""
+
+_USERNAME = re.compile(r"[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*")
+
+
+class IdentityError(ValueError):
+    """What was asked of users or tokens cannot be done. Its text is one sentence for the operator."""
+
+
+class Role(StrEnum):
+    """What a user may see."""
+
+    OWNER = "owner"
+    AUDITOR = "auditor"
+    MEMBER = "member"
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether interceptions of other users are shown."""
+        return self is not Role.MEMBER
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """A person or program that calls."""
+
+    id: UUID
+    username: str
+    display_name: str
+    role: Role
+    created_at: datetime
+
+
+class Token(Struct, frozen=True, kw_only=True):
+    """What is known of a token: never its secret. `id` is its public part, None in a time is never."""
+
+    id: str
+    user_id: UUID
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """Who calls, and with which token."""
+
+    user: User
+    token_id: str
+
+
+def checked_username(username: str) -> str:
+    """Return the username if it is allowed, else raise `IdentityError`."""
+    if len(username) > LONGEST_USERNAME or not _USERNAME.fullmatch(username):
+        raise IdentityError(
+            f'the username "{username}" is not allowed: '
+            f"it has 1 to {LONGEST_USERNAME} letters and digits, with single hyphens between them"
+        )
+    if username == "me":
+        raise IdentityError('the username "me" is not allowed: in a search it means whoever asks')
+    return username
+
+
+def checked_name(what: str, name: str) -> str:
+    """Return the name of something if it is allowed, else raise `IdentityError`."""
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise IdentityError(f"the {what} is not allowed: it has up to {LONGEST_NAME} printable characters")
+    return name
+
+
+def milliseconds(time: datetime) -> datetime:
+    """Cut a time to what MongoDB keeps, so that it is read as it was written."""
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def read_user(document: Mapping[str, Any]) -> User:
+    """Read the document of a user."""
+    return User(
+        id=document["_id"],
+        username=document["username"],
+        display_name=document["display_name"],
+        role=Role(document["role"]),
+        created_at=document["created_at"],
+    )
+
+
+def read_token(document: Mapping[str, Any]) -> Token:
+    """Read the document of a token."""
+    return Token(
+        id=document["_id"],
+        user_id=document["user_id"],
+        name=document["name"],
+        created_at=document["created_at"],
+        expires_at=document["expires_at"],
+        revoked_at=document["revoked_at"],
+    )

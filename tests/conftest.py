@@ -1,0 +1,145 @@
+"""What every test has: a real MongoDB, and a watch over the log.
+
+A test that logs a warning or an error it did not declare fails, and so does one that declares what is not logged:
+
+    @pytest.mark.expects_log(r"WARNING storage\\.recorder: the database is away")
+
+The pattern is searched in `LEVEL logger: message`. Where a pattern is known only later, ask for the `expected_logs`
+fixture and append it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import re
+from uuid import uuid4
+
+import hypothesis
+import pytest
+from tornado.ioloop import IOLoop
+
+from storage.database import Database
+from storage.embedded import EmbeddedMongoDB
+
+pytest_plugins = ["tests.bridge"]
+
+# Two cores are shared with a mongod: how long an example takes says nothing.
+hypothesis.settings.register_profile("aibridge", deadline=None, database=None)
+hypothesis.settings.load_profile("aibridge")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "expects_log(pattern): the test logs this warning or error, at least once")
+
+
+class LogWatch(logging.Handler):
+    """Collects warnings and errors as `LEVEL logger: message`."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")
+
+    def complaints(self, patterns):
+        """Compare what was logged with what was declared."""
+        undeclared = [line for line in self.lines if not any(re.search(pattern, line) for pattern in patterns)]
+        missing = [pattern for pattern in patterns if not any(re.search(pattern, line) for line in self.lines)]
+        return [f"logged and not declared: {line}" for line in undeclared] + [
+            f"declared and not logged: {pattern}" for pattern in missing
+        ]
+
+
+@pytest.fixture
+def expected_logs(request):
+    """Patterns of the warnings and errors this test logs, those of its marks first."""
+    return [pattern for mark in request.node.iter_markers("expects_log") for pattern in mark.args]
+
+
+@pytest.fixture(autouse=True)
+def log_watch(expected_logs):
+    """Fail the test when its log is not what it declared; what its fixtures log while closing counts too."""
+    watch = LogWatch()
+    logging.getLogger().addHandler(watch)
+    try:
+        yield watch
+        gc.collect(1)  # a task that failed unseen says so when it is collected
+    finally:
+        logging.getLogger().removeHandler(watch)
+    if complaints := watch.complaints(expected_logs):
+        pytest.fail("\n".join(complaints), pytrace=False)
+
+
+@pytest.fixture
+def io_loop():
+    """The event loop of one test; tasks it leaves behind are cancelled. Replaces the plugin's, which is deprecated."""
+    loop = IOLoop(make_current=False)
+    asyncio.set_event_loop(loop.asyncio_loop)
+    yield loop
+    loop.run_sync(_cancel_the_rest)
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+async def _cancel_the_rest():
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
+@pytest.fixture(scope="session")
+def run_apart():
+    """Run a coroutine to its end on an event loop of its own, leaving the current one of a test alone."""
+
+    def run(coroutine):
+        loop = asyncio.new_event_loop()
+        try:
+            return loop.run_until_complete(coroutine)
+        finally:
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.close()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def mongodb(tmp_path_factory, run_apart):
+    """The MongoDB of this test run. Who stops it or ends it starts one of their own instead."""
+    mongodb = run_apart(EmbeddedMongoDB.start(tmp_path_factory.mktemp("data")))
+    yield mongodb
+    run_apart(mongodb.stop())
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(mongodb):
+    """Where it answers."""
+    return mongodb.uri
+
+
+@pytest.fixture
+def database_name():
+    """A name no other test has used."""
+    return f"test-{uuid4().hex}"
+
+
+@pytest.fixture
+def database(io_loop, mongodb_uri, database_name):
+    """An empty database with its indexes, dropped after the test."""
+    database = Database.connect(mongodb_uri, database_name)
+    io_loop.run_sync(lambda: database.prepare(retention=None))
+    yield database
+    database.close()
+    io_loop.run_sync(lambda: _drop(Database.connect(mongodb_uri, database_name)))
+
+
+async def _drop(database):
+    """Drop every collection: that takes 6 ms, and to drop the database at once 100."""
+    for name in await database._database.list_collection_names():
+        await database._database.drop_collection(name)
+    database.close()

@@ -1,0 +1,322 @@
+from datetime import timedelta, timezone
+from uuid import UUID
+
+import bson
+import msgspec
+import pytest
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from hypothesis import given
+
+from intercept.records import (
+    EndReason,
+    ModelThought,
+    ProviderError,
+    Reading,
+    TokenUsage,
+    ToolUsage,
+    UsageSource,
+    UserPrompt,
+)
+from storage import documents
+from storage.documents import ending_fields, resource, start_document
+from tests.storage import records
+from tests.storage.records import ADA, ID, INSTANCE, NOON, counting_ids, ending, interception
+
+OPTIONS = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
+ENDED_AT = "2026-03-01T12:00:02.250Z"
+
+
+def kept(document):
+    """Return a document as the database gives it back."""
+    return bson.decode(bson.encode(document, codec_options=OPTIONS), OPTIONS)
+
+
+def shown(start, end=None):
+    new_id = counting_ids()
+    document = start_document(start, instance_id=INSTANCE, new_id=new_id)
+    return resource(kept(document | (ending_fields(end, new_id=new_id) if end else {})), {ADA.id: ADA})
+
+
+def number(id_):
+    return str(UUID(int=id_))
+
+
+def test_an_interception_in_flight_shows_every_key():
+    assert list(shown(interception()).items()) == [
+        ("id", str(ID)),
+        ("api_key_id", "abcdefghij"),
+        ("initiator", {"id": str(ADA.id), "username": "ada", "name": "Ada Lovelace"}),
+        ("provider", "openai"),
+        ("provider_name", "openai-eu"),
+        ("model", "gpt-5"),
+        ("client", "Codex"),
+        ("client_session_id", "session-1"),
+        ("user_agent", "codex/1.0"),
+        ("streaming", True),
+        ("status", "in_flight"),
+        ("end_reason", None),
+        ("error", None),
+        ("upstream_status", None),
+        ("upstream_request_id", None),
+        ("credential_kind", "centralized"),
+        ("credential_hint", "sk-a...wxyz"),
+        ("started_at", "2026-03-01T12:00:00.250Z"),
+        ("first_byte_at", None),
+        ("ended_at", None),
+        ("metadata", {}),
+        ("token_usages", []),
+        (
+            "user_prompts",
+            [
+                {
+                    "id": number(1),
+                    "interception_id": str(ID),
+                    "provider_response_id": "",
+                    "prompt": "Say hello",
+                    "metadata": {},
+                    "created_at": "2026-03-01T12:00:00.250Z",
+                }
+            ],
+        ),
+        ("tool_usages", []),
+        ("model_thoughts", []),
+    ]
+
+
+def test_an_ended_interception_shows_what_was_read():
+    reading = Reading(
+        response_id="resp_1",
+        complete=True,
+        token_usages=(
+            TokenUsage(
+                provider_response_id="resp_1",
+                input_tokens=10,
+                output_tokens=0,
+                cache_read_input_tokens=5,
+                source=UsageSource.PARTIAL,
+                usage={"$input": 15, "a.b": {"\0": None}},
+            ),
+        ),
+        tool_usages=(
+            ToolUsage(
+                provider_response_id="resp_1", provider_tool_call_id="call_1", tool="ls", input='{"pa', truncated=True
+            ),
+            ToolUsage(
+                provider_response_id="resp_1",
+                provider_tool_call_id="call_2",
+                tool="rm",
+                input="{}",
+                server_url="https://mcp.example",
+                injected=True,
+                invocation_error="denied",
+            ),
+        ),
+        model_thoughts=(ModelThought(content="Hm", source="reasoning_summary"),),
+    )
+    end = ending(
+        end_reason=EndReason.UPSTREAM_STREAM_ERROR,
+        error=ProviderError(type="overloaded_error", message="Overloaded"),
+        reading=reading,
+    )
+    result = shown(interception(), end)
+    common = {"interception_id": str(ID), "created_at": ENDED_AT}
+    expected = {
+        "status": "failed",
+        "end_reason": "upstream_stream_error",
+        "error": {"type": "overloaded_error", "message": "Overloaded"},
+        "upstream_status": 200,
+        "upstream_request_id": "req_1",
+        "first_byte_at": "2026-03-01T12:00:01.250Z",
+        "ended_at": ENDED_AT,
+        "token_usages": [
+            {
+                "id": number(2),
+                "provider_response_id": "resp_1",
+                "input_tokens": 10,
+                "output_tokens": 0,
+                "cache_read_input_tokens": 5,
+                "cache_write_input_tokens": None,
+                "source": "partial",
+                "metadata": {"usage": {"$input": 15, "a.b": {"\0": None}}},
+                **common,
+            }
+        ],
+        "tool_usages": [
+            {
+                "id": number(3),
+                "provider_response_id": "resp_1",
+                "provider_tool_call_id": "call_1",
+                "server_url": None,
+                "tool": "ls",
+                "input": '{"pa',
+                "injected": False,
+                "invocation_error": None,
+                "metadata": {"truncated": True},
+                **common,
+            },
+            {
+                "id": number(4),
+                "provider_response_id": "resp_1",
+                "provider_tool_call_id": "call_2",
+                "server_url": "https://mcp.example",
+                "tool": "rm",
+                "input": "{}",
+                "injected": True,
+                "invocation_error": "denied",
+                "metadata": {},
+                **common,
+            },
+        ],
+        "model_thoughts": [
+            {"id": number(5), "content": "Hm", "metadata": {"source": "reasoning_summary"}, **common},
+        ],
+    }
+    assert {key: result[key] for key in expected} == expected
+    assert result["user_prompts"][0]["provider_response_id"] == "resp_1"
+
+
+def test_every_resource_has_the_same_keys_in_the_same_order():
+    assert list(shown(interception(user_prompt=None))) == list(shown(interception(), ending()))
+
+
+def test_the_document_keeps_what_the_api_does_not_show():
+    document = start_document(interception(answered_tool_call_id="call_0"), instance_id=INSTANCE, new_id=counting_ids())
+    hidden = ("_id", "schema_version", "instance_id", "route", "answered_tool_call_id", "request_ids")
+    assert [document[key] for key in hidden] == [ID, 1, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
+
+
+def test_an_answer_to_a_tool_call_is_marked_as_unlinked():
+    document = start_document(interception(answered_tool_call_id="call_0"), instance_id=INSTANCE, new_id=counting_ids())
+    assert document["unlinked"] == {"due": NOON, "tries": 0}
+
+
+@pytest.mark.parametrize("answered", [None, "", "x" * (documents.LONGEST_ID + 1)], ids=["none", "empty", "absurd"])
+def test_without_an_id_that_can_be_found_there_is_nothing_to_link(answered):
+    document = start_document(interception(answered_tool_call_id=answered), instance_id=INSTANCE, new_id=counting_ids())
+    assert "unlinked" not in document
+
+
+def test_an_end_has_the_ids_of_its_tool_calls_once():
+    reading = Reading(
+        tool_usages=tuple(
+            ToolUsage(provider_response_id="", provider_tool_call_id=id_, tool="ls", input="")
+            for id_ in ("call_1", "call_2", "", "x" * (documents.LONGEST_ID + 1), "call_1")
+        )
+    )
+    assert ending_fields(ending(reading=reading), new_id=counting_ids())["tool_call_ids"] == ["call_1", "call_2"]
+
+
+def test_without_tool_calls_an_end_has_no_ids_of_any():
+    assert "tool_call_ids" not in ending_fields(ending(), new_id=counting_ids())
+
+
+def test_an_interception_is_found_by_each_of_its_ids_once():
+    reading = Reading(
+        response_id="resp_1",
+        token_usages=(TokenUsage(provider_response_id="resp_1"), TokenUsage(provider_response_id="resp_2")),
+        tool_usages=(ToolUsage(provider_response_id="resp_3", provider_tool_call_id="", tool="", input=""),),
+    )
+    fields = ending_fields(ending(reading=reading), new_id=counting_ids())
+    assert fields["request_ids"] == [str(ID), "req_1", "resp_1", "resp_2", "resp_3"]
+
+
+def test_ids_that_are_empty_or_absurdly_long_find_nothing():
+    end = ending(upstream_request_id="x" * (documents.LONGEST_ID + 1), reading=Reading(response_id=""))
+    assert ending_fields(end, new_id=counting_ids())["request_ids"] == [str(ID)]
+
+
+def test_an_unknown_initiator_has_no_name():
+    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids())
+    assert resource(document, {})["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
+
+
+def test_times_are_shown_in_utc_with_milliseconds():
+    berlin = timezone(timedelta(hours=2))
+    started_at = NOON.replace(microsecond=0).astimezone(berlin)
+    assert shown(interception(started_at=started_at))["started_at"] == "2026-03-01T12:00:00.000Z"
+
+
+def test_a_truncated_prompt_says_so():
+    prompt = UserPrompt(prompt="Say", truncated=True)
+    assert shown(interception(user_prompt=prompt))["user_prompts"][0]["metadata"] == {"truncated": True}
+
+
+def deep(levels):
+    return {"a": deep(levels - 1)} if levels else {}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [deep(documents.USAGE_DEPTH + 1), deep(900), {"a": "x" * documents.USAGE_BYTES}, {"a": "\ud800"}],
+    ids=["too deep", "far too deep", "too large", "half a character"],
+)
+def test_a_usage_object_that_cannot_be_shown_again_is_left_out(usage):
+    reading = Reading(token_usages=(TokenUsage(provider_response_id="r", output_tokens=3, usage=usage),))
+    [shown_usage] = shown(interception(), ending(reading=reading))["token_usages"]
+    assert (shown_usage["output_tokens"], shown_usage["metadata"]) == (3, {"truncated": True})
+
+
+def test_a_usage_object_at_the_limits_is_kept():
+    usage = {"a": deep(documents.USAGE_DEPTH - 2), "b": 2**70}
+    reading = Reading(token_usages=(TokenUsage(provider_response_id="r", usage=usage),))
+    assert shown(interception(), ending(reading=reading))["token_usages"][0]["metadata"] == {"usage": usage}
+
+
+def test_counts_beyond_64_bits_are_cut():
+    usage = TokenUsage(provider_response_id="r", input_tokens=2**80, output_tokens=-(2**80))
+    [shown_usage] = shown(interception(), ending(reading=Reading(token_usages=(usage,))))["token_usages"]
+    assert (shown_usage["input_tokens"], shown_usage["output_tokens"]) == (2**63 - 1, -(2**63))
+
+
+def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
+    tool = ToolUsage(provider_response_id="", provider_tool_call_id="", tool="t", input="i" * documents.END_BYTES)
+    thought = ModelThought(content="short", source="thinking")
+    result = shown(interception(), ending(reading=Reading(tool_usages=(tool,), model_thoughts=(thought,))))
+    assert [(t["tool"], t["input"], t["metadata"]) for t in result["tool_usages"]] == [("t", "", {"truncated": True})]
+    assert [(t["content"], t["metadata"]) for t in result["model_thoughts"]] == [("short", {"source": "thinking"})]
+    assert result["metadata"] == {}
+
+
+def test_the_largest_texts_of_a_start_are_dropped_when_there_is_too_much():
+    size = documents.START_BYTES // 2  # characters of two bytes
+    result = shown(interception(model="\u00e9" * (size + 1), user_prompt=UserPrompt(prompt="hello")))
+    assert (result["model"], result["metadata"]) == ("", {"truncated": True})
+    assert (result["user_prompts"][0]["prompt"], result["user_prompts"][0]["metadata"]) == ("hello", {})
+
+
+def test_lists_without_end_are_cut():
+    thoughts = tuple(ModelThought(content=str(n), source="thinking") for n in range(documents.LONGEST_LIST + 1))
+    result = shown(interception(), ending(reading=Reading(model_thoughts=thoughts)))
+    assert [thought["content"] for thought in result["model_thoughts"]] == [
+        str(n) for n in range(documents.LONGEST_LIST)
+    ]
+    assert result["metadata"] == {"truncated": True}
+
+
+def test_a_reading_that_is_not_all_says_so():
+    assert shown(interception(), ending(reading=Reading(truncated=True)))["metadata"] == {"truncated": True}
+
+
+@given(records.interceptions, records.endings)
+def test_any_record_is_the_same_after_the_database_had_it(start, end):
+    new_id = counting_ids()
+    document = start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id)
+    read = kept(document)
+    assert read == document
+    assert resource(read, {}) == resource(document, {})
+
+
+@given(records.interceptions, records.endings)
+def test_any_record_can_be_written_as_json(start, end):
+    encoded = msgspec.json.encode(shown(start, end))
+    assert msgspec.json.decode(encoded)["end_reason"] == end.end_reason
+
+
+@given(records.endings)
+def test_every_count_is_shown_as_it_was_reported(end):
+    result = shown(interception(), end)
+    for usage, shown_usage in zip(end.reading.token_usages, result["token_usages"], strict=True):
+        for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens"):
+            count = getattr(usage, name)
+            assert shown_usage[name] == (None if count is None else min(max(count, -(2**63)), 2**63 - 1))

@@ -1,0 +1,88 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.users import (
+    LONGEST_NAME,
+    LONGEST_USERNAME,
+    IdentityError,
+    Role,
+    checked_name,
+    checked_username,
+    milliseconds,
+    read_token,
+    read_user,
+)
+from tests.storage.records import ADA, NOON
+
+
+def test_owners_and_auditors_see_everything_and_members_do_not():
+    assert {role.value: role.sees_everything for role in Role} == {"owner": True, "auditor": True, "member": False}
+
+
+@pytest.mark.parametrize("username", ["a", "Ada", "ada-lovelace-2", "0", "a" * LONGEST_USERNAME, "Me", "me-2"])
+def test_letters_digits_and_single_hyphens_make_a_username(username):
+    assert checked_username(username) == username
+
+
+@pytest.mark.parametrize(
+    "username", ["", "-a", "a-", "a--b", "a b", "a.b", "\u00e4da", "ada\n", "a" * (LONGEST_USERNAME + 1), "a:b", '"']
+)
+def test_other_usernames_are_refused(username):
+    with pytest.raises(IdentityError) as caught:
+        checked_username(username)
+    assert str(caught.value) == (
+        f'the username "{username}" is not allowed: it has 1 to 32 letters and digits, with single hyphens between them'
+    )
+
+
+def test_nobody_is_called_me():
+    with pytest.raises(IdentityError) as caught:
+        checked_username("me")
+    assert str(caught.value) == 'the username "me" is not allowed: in a search it means whoever asks'
+
+
+@given(st.text(max_size=LONGEST_USERNAME + 2))
+def test_a_username_is_safe_wherever_it_is_shown(text):
+    try:
+        username = checked_username(text)
+    except IdentityError:
+        return
+    assert re.fullmatch(r"[a-zA-Z0-9-]{1,32}", username)
+
+
+@pytest.mark.parametrize("name", ["", "Ada Lovelace", "\u00c4da", "a" * LONGEST_NAME])
+def test_a_name_is_any_printable_text(name):
+    assert checked_name("display name", name) == name
+
+
+@pytest.mark.parametrize("name", ["a" * (LONGEST_NAME + 1), "a\nb", "\x1b[31m"])
+def test_other_names_are_refused(name):
+    with pytest.raises(
+        IdentityError, match=r"^the display name is not allowed: it has up to 128 printable characters$"
+    ):
+        checked_name("display name", name)
+
+
+def test_times_are_cut_to_milliseconds():
+    assert milliseconds(NOON.replace(microsecond=123_999)) == NOON.replace(microsecond=123_000)
+
+
+def test_a_document_that_has_more_is_read_all_the_same():
+    document = {"_id": ADA.id, "username": "ada", "display_name": "Ada Lovelace", "role": "member", "created_at": NOON}
+    assert read_user(document | {"later": 1}) == ADA
+
+
+def test_a_token_document_is_read_without_its_secret():
+    document = {
+        "_id": "abcdefghij",
+        "user_id": ADA.id,
+        "name": "laptop",
+        "secret_sha256": b"hidden",
+        "created_at": NOON,
+        "expires_at": None,
+        "revoked_at": None,
+    }
+    assert "hidden" not in repr(read_token(document))
