@@ -15,7 +15,7 @@ from intercept.drafts import Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_object, as_objects, as_text, read, read_array
 from intercept.readers import BodyReader, StreamReader
 from intercept.records import Reading, TokenUsage
-from intercept.request_bodies import RequestBody, decode_request, last_object, tool_call_id, user_prompt
+from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
 from intercept.sse import Event
 from intercept.tokens import count, storable
 
@@ -70,7 +70,7 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
-    message = last_object(request.messages)
+    message = last_turn(request.messages)
     content = message.get("content") if message.get("role") == "user" else None
     blocks = as_objects(content)
     texts = [as_text(block.get("text")) for block in blocks if block.get("type") == "text"]

@@ -15,6 +15,8 @@ from intercept.records import UserPrompt
 
 MAX_MODEL: Final = 256
 """Characters of a model's name."""
+MAX_ASIDES: Final = 8
+"""Messages of a program, not of its user, that are looked past at the end of a conversation."""
 MAX_PROMPT: Final = 256 * 1024
 """Characters of a recorded prompt."""
 
@@ -50,10 +52,16 @@ def decode_request(body: bytes, decoder: Decoder[R]) -> R:
     return request
 
 
-def last_object(array: bytes | Raw) -> dict[str, Any]:
-    """Return the last item of an array; an empty object if it is none."""
-    items = read_array(array)
-    return read_object(items[-1]) if items else {}
+def last_turn(array: bytes | Raw) -> dict[str, Any]:
+    """Return the last item of a conversation that is not the client program's own word; an empty object if there is none.
+
+    Claude Code 2.1 puts a `system` message behind what its user wrote.
+    """
+    for item in reversed(read_array(array)[-MAX_ASIDES - 1 :]):
+        turn = read_object(item)
+        if turn.get("role") not in ("system", "developer"):
+            return turn
+    return {}
 
 
 def user_prompt(text: str) -> UserPrompt | None:

@@ -14,7 +14,7 @@ from intercept.apis import Reader, RequestSummary
 from intercept.drafts import Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_object, as_objects, as_text, read
 from intercept.readers import BodyReader, StreamReader
-from intercept.request_bodies import RequestBody, decode_request, last_object, tool_call_id, user_prompt
+from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
 from intercept.sse import Event
 from intercept.tokens import openai_tokens
 
@@ -52,7 +52,7 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
-    item = last_object(request.input)
+    item = last_turn(request.input)
     text = _text(item.get("content")) if item.get("role") == "user" else read(request.input, _STRING)
     return RequestSummary(
         model=request.model,

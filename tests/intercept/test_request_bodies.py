@@ -8,11 +8,12 @@ from intercept.apis import InvalidRequestError
 from intercept.drafts import MAX_NAME
 from intercept.records import UserPrompt
 from intercept.request_bodies import (
+    MAX_ASIDES,
     MAX_MODEL,
     MAX_PROMPT,
     RequestBody,
     decode_request,
-    last_object,
+    last_turn,
     tool_call_id,
     user_prompt,
 )
@@ -91,8 +92,8 @@ def test_any_body_is_decoded_or_refused(body):
         (b"", {}),
     ],
 )
-def test_the_last_item_of_an_array_is_its_last_object(array, last):
-    assert last_object(array) == last_object(Raw(array)) == last
+def test_the_last_item_of_an_array_is_its_last_turn(array, last):
+    assert last_turn(array) == last_turn(Raw(array)) == last
 
 
 def test_a_prompt_is_cut_at_its_cap_and_between_characters():
@@ -106,3 +107,14 @@ def test_a_prompt_is_cut_at_its_cap_and_between_characters():
 )
 def test_a_tool_call_id_is_bounded_text_or_none(value, expected):
     assert tool_call_id(value) == expected
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_a_program_s_own_messages_behind_the_user_s_are_looked_past(role):
+    turns = [b'{"role":"user","content":"Hello"}', *[b'{"role":"%s"}' % role.encode()] * MAX_ASIDES]
+    assert last_turn(b"[" + b",".join(turns) + b"]") == {"role": "user", "content": "Hello"}
+    assert last_turn(b"[" + b",".join([*turns, turns[-1]]) + b"]") == {}
+
+
+def test_another_s_message_is_the_last_turn():
+    assert last_turn(b'[{"role":"user"},{"role":"assistant"},{"role":"system"}]') == {"role": "assistant"}
