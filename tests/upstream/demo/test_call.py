@@ -1,0 +1,173 @@
+from contextlib import suppress
+from io import BytesIO
+
+import aiohttp
+import anthropic as anthropic_sdk
+import msgspec
+import openai as openai_sdk
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from upstream.demo.call import _UNREADABLE
+from upstream.demo.chat_completions import ChatCompletion
+from upstream.demo.exchange import Stamp
+from upstream.demo.messages import Message, token_count
+from upstream.demo.provider import MAX_BODY_BYTES
+from upstream.demo.responses import Response
+
+CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
+MESSAGE = CHAT | {"max_tokens": 9}
+
+
+async def collect(source, items):
+    """Append what comes to `items`, so that it is there when the source raises."""
+    async for item in source:
+        items.append(item)
+
+
+def openai_error(message, kind="invalid_request_error"):
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def anthropic_error(message, kind, request_id="req_key0"):
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/chat/completions"), ("POST", "/v1/models"), ("GET", "/"), ("POST", "/v1/audio")]
+)
+async def test_an_unknown_route_is_an_openai_error(http, method, path):
+    async with http.request(method, path) as response:
+        assert response.status == 404
+        assert response.headers["x-request-id"] == "req_key0"
+        assert await response.json() == openai_error(f"Unknown request URL: {method} {path}.")
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/batches"])
+async def test_an_unknown_route_below_messages_is_an_anthropic_error(http, path):
+    async with http.get(path) as response:
+        assert response.status == 404
+        assert response.headers["request-id"] == "req_key0"
+        assert await response.json() == anthropic_error(f"Unknown request URL: GET {path}.", "not_found_error")
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "Invalid request body: Input data was truncated"),
+        (b"{}", "Invalid request body: Object missing required field `model`"),
+        (b'{"model":1}', "Invalid request body: Expected `str`, got `int` - at `$.model`"),
+        (
+            b'{"model":"\xff"}',
+            "Invalid request body: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+        ),
+        (
+            b'{"x":' + b"[" * 9000 + b"]" * 9000 + b"}",
+            "Invalid request body: maximum recursion depth exceeded while deserializing an object",
+        ),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
+async def test_an_unreadable_body_is_refused(http, path, body, message):
+    async with http.post(path, data=body) as response:
+        assert response.status == 400
+        assert await response.json() == openai_error(message)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+async def test_an_unreadable_message_is_refused_in_its_dialect(http, path):
+    async with http.post(path, data=b"{") as response:
+        assert response.status == 400
+        message = "Invalid request body: Input data was truncated"
+        assert await response.json() == anthropic_error(message, "invalid_request_error")
+
+
+@pytest.mark.gen_test
+async def test_a_body_beyond_the_limit_is_too_large(http):
+    async with http.post("/v1/chat/completions", data=BytesIO(b" " * (MAX_BODY_BYTES + 1))) as response:
+        assert response.status == 413
+        assert await response.json() == openai_error("The request body is too large.")
+
+
+@given(
+    st.binary()
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["model", "messages", "input", "tools", "content", "role", "type", "text", "name", "stream"]
+                ),
+                inner,
+            )
+        ),
+    ).map(msgspec.json.encode)
+)
+@settings(suppress_health_check=[HealthCheck.too_slow])
+def test_any_body_is_answered_or_named_unreadable(body):
+    for understand in (ChatCompletion, Message, Response):
+        try:
+            exchange = understand(body, Stamp("k", 0))
+        except _UNREADABLE:
+            continue
+        assert list(exchange.events())
+        assert exchange.body()["model"] == exchange.model
+    with suppress(_UNREADABLE):
+        assert token_count(body) == {"input_tokens": -(-len(body) // 4)}
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("model", "stream"), [("demo-error", False), ("demo-error", True), ("demo-stream-error", False)]
+)
+async def test_a_failing_model_is_a_server_error_for_either_sdk(openai, anthropic, model, stream):
+    with pytest.raises(openai_sdk.InternalServerError) as failed:
+        await openai.chat.completions.create(model=model, stream=stream, **CHAT)
+    assert (failed.value.status_code, failed.value.request_id) == (500, "req_key0")
+    assert failed.value.type == "server_error"
+    with pytest.raises(openai_sdk.InternalServerError):
+        await openai.responses.create(model=model, stream=stream, input="Hi")
+    with pytest.raises(anthropic_sdk.APIStatusError) as overloaded:
+        await anthropic.messages.create(model=model, stream=stream, **MESSAGE)
+    assert (overloaded.value.status_code, overloaded.value.request_id) == (529, "req_key2")
+    assert overloaded.value.body["error"]["type"] == "overloaded_error"
+
+
+@pytest.mark.gen_test
+async def test_a_stream_that_fails_half_way_ends_in_the_error_event_of_its_api(openai, anthropic):
+    chunks = []
+    stream = await openai.chat.completions.create(model="demo-stream-error", stream=True, **CHAT)
+    with pytest.raises(openai_sdk.APIError) as failed:
+        await collect(stream, chunks)
+    assert len(chunks) > 10
+    assert failed.value.message == "The demo provider fails for this model, as you asked."
+
+    stream = await openai.responses.create(model="demo-stream-error", stream=True, input="Hi")
+    events = [event async for event in stream]
+    assert events[-2].type == "response.output_text.delta"
+    assert events[-1].type == "response.failed"
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+
+    stream = await anthropic.messages.create(model="demo-stream-error", stream=True, **MESSAGE)
+    with pytest.raises(anthropic_sdk.APIStatusError) as overloaded:
+        await collect(stream, [])
+    assert overloaded.value.body["error"]["type"] == "overloaded_error"
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+async def test_a_cut_answer_never_looks_complete(http, caplog, path, stream):
+    received = []
+    async with http.post(path, json=MESSAGE | {"model": "demo-cut", "stream": stream}) as response:
+        assert response.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await collect(response.content.iter_any(), received)
+    assert b"Hello" in b"".join(received)
+    assert caplog.records == []

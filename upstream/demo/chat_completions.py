@@ -1,0 +1,148 @@
+"""Chat completions, as in https://platform.openai.com/docs/api-reference/chat and its streaming page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from upstream.demo.answer import Answer, Question, ToolCall, answer, pieces
+from upstream.demo.errors import openai_error
+from upstream.demo.exchange import Content, Stamp, data_event, last_text
+
+
+class _Function(Struct, frozen=True):
+    name: str = ""
+    parameters: Any = None
+
+
+class _Tool(Struct, frozen=True):
+    function: _Function = _Function()
+
+
+class _Message(Struct, frozen=True):
+    role: str = ""
+    content: Content = None
+    tool_call_id: str = ""
+
+
+class _StreamOptions(Struct, frozen=True):
+    include_usage: bool = False
+
+
+class _Request(Struct, frozen=True):
+    model: str
+    messages: list[_Message]
+    stream: bool | None = False
+    stream_options: _StreamOptions | None = None
+    tools: list[_Tool] = field(default_factory=list)
+
+    def question(self, size: int) -> Question:
+        last = self.messages[-1] if self.messages else _Message()
+        return Question(
+            model=self.model,
+            size=size,
+            prompt=last_text(last.content) if last.role == "user" else "",
+            answered_tool_call_id=last.tool_call_id if last.role == "tool" else "",
+            tools={tool.function.name: tool.function.parameters for tool in self.tools},
+        )
+
+
+_DECODER = msgspec.json.Decoder(_Request)
+
+
+class ChatCompletion:
+    """One chat completion.
+
+    Args:
+        raw: the request body.
+        stamp: makes the answer unique.
+
+    Raises:
+        msgspec.DecodeError: the body is not a chat completion request.
+    """
+
+    def __init__(self, raw: bytes, stamp: Stamp) -> None:
+        request = _DECODER.decode(raw)
+        self.model = request.model
+        self.streaming = bool(request.stream)
+        self._includes_usage = bool(request.stream_options and request.stream_options.include_usage)
+        self._stamp = stamp
+        self._answer = answer(request.question(len(raw)))
+
+    def body(self) -> dict[str, Any]:
+        """The `chat.completion` object."""
+        calls = [
+            self._tool_call(index, call.tool, call.arguments) for index, call in enumerate(self._answer.tool_calls)
+        ]
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": self._answer.text,
+            "refusal": None,
+            "annotations": [],
+        }
+        message |= {"tool_calls": calls} if calls else {}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish_reason}
+        return self._envelope("chat.completion", [choice]) | {"usage": _usage(self._answer)}
+
+    def events(self) -> Iterator[bytes]:
+        """The role, the text, the tool calls, the reason to stop, the usage where it was asked for, and `[DONE]`."""
+        yield self._chunk({"role": "assistant", "content": "", "refusal": None})
+        for piece in pieces(self._answer.text):
+            yield self._chunk({"content": piece})
+        for index, call in enumerate(self._answer.tool_calls):
+            yield from self._tool_call_chunks(index, call)
+        yield self._chunk({}, self._finish_reason)
+        if self._includes_usage:
+            yield data_event(self._envelope("chat.completion.chunk", []) | {"usage": _usage(self._answer)})
+        yield b"data: [DONE]\n\n"
+
+    def error_event(self, number: int) -> bytes:  # noqa: ARG002 - these events are not numbered
+        """An error in place of a chunk."""
+        return data_event(openai_error(500))
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        usage = {"usage": None} if self._includes_usage else {}
+        return data_event(self._envelope("chat.completion.chunk", [choice]) | usage)
+
+    def _tool_call_chunks(self, index: int, call: ToolCall) -> Iterator[bytes]:
+        yield self._chunk({"tool_calls": [{"index": index} | self._tool_call(index, call.tool, "")]})
+        for piece in pieces(call.arguments):
+            yield self._chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+
+    def _tool_call(self, index: int, tool: str, arguments: str) -> dict[str, Any]:
+        call_id = f"call_{self._stamp.key}{index}"
+        return {"id": call_id, "type": "function", "function": {"name": tool, "arguments": arguments}}
+
+    def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": f"chatcmpl-{self._stamp.key}",
+            "object": kind,
+            "created": self._stamp.created,
+            "model": self.model,
+            "service_tier": "default",
+            "system_fingerprint": "fp_demo",
+            "choices": choices,
+        }
+
+    @property
+    def _finish_reason(self) -> str:
+        return "tool_calls" if self._answer.tool_calls else "stop"
+
+
+def _usage(said: Answer) -> dict[str, Any]:
+    return {
+        "prompt_tokens": said.input_tokens,
+        "completion_tokens": said.output_tokens,
+        "total_tokens": said.input_tokens + said.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": said.cached_tokens, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": said.thought_tokens,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }

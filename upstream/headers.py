@@ -1,0 +1,54 @@
+"""Which headers cross the bridge, in both directions.
+
+Sources: RFC 9110 section 7.6.1 (hop-by-hop), RFC 6797 and RFC 7838 (headers that speak of one origin's transport).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+Headers = list[tuple[str, str]]
+
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"},
+)
+_CLIENT_CREDENTIALS = frozenset({"authorization", "x-api-key"})
+_OURS = frozenset({"x-coder-ai-governance-token", "coder-session-token", "cookie"})
+_NOT_TO_UPSTREAM = _HOP_BY_HOP | _OURS | {"host", "accept-encoding", "content-length", "expect"}
+_NOT_TO_CLIENT = _HOP_BY_HOP | {"set-cookie", "set-cookie2", "alt-svc", "strict-transport-security"}
+
+
+def to_upstream(headers: Iterable[tuple[str, str]], *, credential: tuple[str, str] | None, byok: bool) -> Headers:
+    """The client's headers as they go upstream, with the provider's `credential` added.
+
+    With `byok` the client's own `Authorization` and `X-Api-Key` pass; otherwise they never do. No content coding is
+    asked for, so that the bytes that are read are the bytes that are relayed.
+    """
+    headers = list(headers)
+    dropped = _NOT_TO_UPSTREAM | _named_by_connection(headers)
+    if not byok:
+        dropped |= _CLIENT_CREDENTIALS
+    kept = [(name, value) for name, value in headers if _crosses(name, dropped)]
+    kept.append(("Accept-Encoding", "identity"))
+    if credential is not None:
+        kept.append(credential)
+    return kept
+
+
+def to_client(headers: Iterable[tuple[str, str]]) -> Headers:
+    """The upstream's headers as they reach the client. `Content-Length` stays: the body is the same bytes."""
+    headers = list(headers)
+    dropped = _NOT_TO_CLIENT | _named_by_connection(headers)
+    return [(name, value) for name, value in headers if _crosses(name, dropped)]
+
+
+def _crosses(name: str, dropped: frozenset[str]) -> bool:
+    lowered = name.lower()
+    return lowered not in dropped and not lowered.startswith("proxy-")
+
+
+def _named_by_connection(headers: Headers) -> frozenset[str]:
+    """Headers that `Connection` names are hop-by-hop too (RFC 9110 section 7.6.1)."""
+    return frozenset(
+        option.strip().lower() for name, value in headers if name.lower() == "connection" for option in value.split(",")
+    )
