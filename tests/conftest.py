@@ -23,7 +23,7 @@ from tornado.ioloop import IOLoop
 from storage.database import Database
 from storage.embedded import EmbeddedMongoDB
 
-pytest_plugins = ["tests.bridge"]
+pytest_plugins = ["tests.bridge", "tests.storage.outages"]
 
 # Two cores are shared with a mongod: how long an example takes says nothing.
 hypothesis.settings.register_profile("aibridge", deadline=None, database=None)

@@ -18,6 +18,7 @@ from storage.identities import (
     Token,
 )
 from storage.tokens import FRESH_SECONDS, STALE_SECONDS, digest
+from tests.storage.conditions import until
 from tests.storage.records import NOON
 
 HOUR = timedelta(hours=1)
@@ -296,6 +297,30 @@ async def test_a_database_that_hangs_does_not_hold_up_a_known_token(identities, 
             assert await identities.authenticate(text) == identity
     finally:
         os.kill(mongodb.pid, signal.SIGCONT)
+
+
+@pytest.mark.gen_test
+async def test_while_one_request_finds_out_whether_the_database_is_back_the_others_do_not_wait(
+    identities, mongodb, clock, monkeypatch
+):
+    await identities.add_user("ada", role=Role.OWNER)
+    _, text = await identities.create_token("ada")
+    identity = await identities.authenticate(text)
+    clock.seconds += FRESH_SECONDS
+    os.kill(mongodb.pid, signal.SIGSTOP)
+    try:
+        monkeypatch.setattr(identities_module, "VERIFY_SECONDS", 0.1)
+        await identities.authenticate(text)
+        monkeypatch.setattr(identities_module, "VERIFY_SECONDS", 30)
+        clock.seconds += AWAY_SECONDS
+        asking = asyncio.create_task(identities.authenticate(text))
+        await until(lambda: identities._asking_again)
+        assert await identities.authenticate(text) == identity
+        assert not asking.done()
+    finally:
+        os.kill(mongodb.pid, signal.SIGCONT)
+    assert await asking == identity
+    assert not identities._asking_again
 
 
 @pytest.mark.gen_test

@@ -19,8 +19,6 @@ from storage.threads import PASS_SECONDS, RETRY_SECONDS, Threads
 from tests.storage.conditions import until
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 
-pytest_plugins = ["tests.storage.outages"]
-
 PENDING = "pending"
 NO_THREAD = None
 AWAY = r"^WARNING storage\.threads: threads are not linked: MongoDB is unavailable: "

@@ -1,0 +1,203 @@
+"""Where operations wait for the database: in a queue in memory, or in the journal.
+
+The queue is for a database that answers. When it does not, or the queue grows too long, operations go to the journal.
+
+Only the start of an interception must be written before all else on it (see `storage.operations`). So what follows a
+start that is in the journal goes there too, and where it does not fit it is set aside until the journal has moved on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterator
+from enum import StrEnum
+from uuid import UUID
+
+from storage.entry import Entry
+from storage.journal import Journal, JournalError
+from storage.operations import Action
+
+BATCH_RECORDS = 500
+BATCH_BYTES = 8 * 1024**2
+"""What is taken from the queue at once, not counting the last operation."""
+
+SPILL_BYTES = 16 * 1024**2
+"""More than this in memory goes to the journal; where it cannot, starts are refused and optional operations left out."""
+
+MEMORY_BYTES = 2 * SPILL_BYTES
+"""More than this in memory is lost, each time with an error in the log."""
+
+_log = logging.getLogger(__name__)
+
+
+class RecordPolicy(StrEnum):
+    """What becomes of a start while the database is away: it is refused, or the journal has it."""
+
+    STRICT = "strict"
+    SPOOL = "spool"
+
+
+class Backlog:
+    """The operations of one server that are not in the database yet.
+
+    Args:
+        policy: Whether the journal may have what is waited for.
+        journal: None keeps everything in memory.
+
+    Attributes:
+        away: The database does not answer. To be set by whoever asks it.
+        trouble: Why the journal takes no more, in a phrase; empty while it does.
+        work: Set while there may be something to write; `rest` says that there is not.
+        idle: The opposite.
+    """
+
+    def __init__(self, *, policy: RecordPolicy, journal: Journal | None) -> None:
+        self.away = False
+        self.trouble = ""
+        self.work = asyncio.Event()
+        self.idle = asyncio.Event()
+        self._journal = journal
+        self._spools_all = journal is not None and policy is RecordPolicy.SPOOL
+        self._closed = False
+        self._queue: deque[Entry] = deque()
+        self._aside: list[Entry] = []
+        self._bytes = 0
+        self._starts_in_journal: set[UUID] = set()
+
+    @property
+    def queued(self) -> int:
+        """How many operations wait in memory."""
+        return len(self._queue) + len(self._aside)
+
+    @property
+    def spooled(self) -> int:
+        """How many operations wait in the journal."""
+        return 0 if self._journal is None else self._journal.records
+
+    @property
+    def accepts(self) -> bool:
+        """Whether what is waited for would be taken now, as far as is known."""
+        if self.away and self._journal is not None:
+            return self._spools_all and not self._closed and not self.trouble and self._journal.has_room()
+        return not self.away and not self._closed
+
+    def put(self, entry: Entry) -> None:
+        """Take an operation, or refuse or lose it if there is no place left for it."""
+        if self.away or self._closed or entry.operation.id in self._starts_in_journal:
+            self._spool(entry)
+            return
+        if self._journal is not None and not self.trouble and self._bytes + entry.size > SPILL_BYTES:
+            self.spill()
+        self._hold(entry)
+
+    def take(self) -> list[Entry]:
+        """Take the next batch from the queue."""
+        return list(self._taken())
+
+    def put_back(self, batch: list[Entry]) -> None:
+        """Return a batch to the front of the queue: it may be written, or not."""
+        self._queue.extendleft(reversed(batch))
+        self._bytes += sum(entry.size for entry in batch)
+
+    def spill(self) -> None:
+        """Send what waits in memory to the journal; decide anew on what may not go there."""
+        entries = [*self._aside, *self._queue]
+        self._aside = []
+        self._queue.clear()
+        self._bytes = 0
+        for entry in entries:
+            self._spool(entry)
+
+    async def read_journal(self) -> list[bytes]:
+        """Return the next batch from the journal; the same one until it is discarded."""
+        return await self._journal.read(BATCH_RECORDS) if self._journal is not None and self._journal.records else []
+
+    async def discard_read(self) -> None:
+        """Remove from the journal what was read last, as it is in the database now."""
+        if self._journal is None:
+            return
+        await self._journal.discard()
+        if not self._journal.records:
+            self._starts_in_journal.clear()
+            self.trouble = ""
+        aside, self._aside = self._aside, []
+        self._bytes -= sum(entry.size for entry in aside)
+        for entry in aside:
+            self.put(entry)
+
+    def rest(self) -> None:
+        """Take note that nothing waits any more."""
+        self.work.clear()
+        self.idle.set()
+
+    async def close(self) -> None:
+        """Send everything to the journal and close it. Nothing is taken any more."""
+        self._closed = True
+        self.spill()
+        if self._journal is not None:
+            await self._journal.close()
+
+    def _taken(self) -> Iterator[Entry]:
+        size = count = 0
+        while self._queue and count < BATCH_RECORDS and size < BATCH_BYTES:
+            entry = self._queue.popleft()
+            entry.tried = True
+            self._bytes -= entry.size
+            size += entry.size
+            count += 1
+            yield entry
+
+    def _spool(self, entry: Entry) -> None:
+        if self._journal is None or (entry.waited_for and not self._spools_all):
+            self._hold(entry)
+            return
+        try:
+            written = self._journal.append(entry.operation.record, urgent=entry.urgent)
+        except JournalError as error:
+            self._not_spooled(entry, str(error))
+            return
+        if entry.operation.action is Action.START:
+            self._starts_in_journal.add(entry.operation.id)
+        written.add_done_callback(lambda written: self._spooled(entry, written.exception()))
+        self._wake()
+
+    def _spooled(self, entry: Entry, error: BaseException | None) -> None:
+        if error is not None:
+            self._not_spooled(entry, str(error))
+            return
+        self.trouble = ""
+        entry.accept()
+        if entry.operation.action is Action.END:
+            self._starts_in_journal.discard(entry.operation.id)
+
+    def _not_spooled(self, entry: Entry, reason: str) -> None:
+        if not self.trouble:
+            _log.error("%s", reason)
+        self.trouble = reason
+        if entry.waited_for:
+            entry.refuse(reason)
+        else:
+            self._hold(entry)
+
+    def _hold(self, entry: Entry) -> None:
+        fits = self._bytes + entry.size <= (MEMORY_BYTES if entry.urgent else SPILL_BYTES)
+        if fits and not self._closed and not (entry.waited_for and self.away):
+            follows_journal = self.spooled and entry.operation.id in self._starts_in_journal
+            (self._aside if follows_journal else self._queue).append(entry)
+            self._bytes += entry.size
+            self._wake()
+        elif entry.waited_for:
+            entry.refuse(self._why_not())
+        elif entry.urgent:
+            _log.error("the %s of interception %s is lost", entry.operation.action, entry.operation.id)
+
+    def _wake(self) -> None:
+        self.idle.clear()
+        self.work.set()
+
+    def _why_not(self) -> str:
+        if self._closed:
+            return "the server is stopping"
+        return "the database is away" if self.away else "too much waits to be recorded"

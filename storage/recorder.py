@@ -1,0 +1,129 @@
+"""Records interceptions: a start is durable before its call leaves, an end makes nobody wait, every start gets an end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, UsageSource
+from storage.backlog import RecordPolicy
+from storage.database import Database
+from storage.documents import ending_fields, start_document
+from storage.entry import RecordingUnavailableError
+from storage.journal import Journal
+from storage.operations import PRESUMED, Action, Operation
+from storage.write_path import WritePath
+
+__all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
+
+_NOT_CALLED = ProviderError(type="recording_unavailable", message="The start was not acknowledged; no call was made.")
+
+
+class Recorder:
+    """The records of one server, on one event loop. `open` before use, `close` after.
+
+    Args:
+        database: Where records belong.
+        instance_id: The server.
+        policy: What becomes of a start while the database is away.
+        journal: Where records wait while the database is away; closed with the recorder. Without it they wait in memory.
+        now: The time, in UTC.
+        new_id: Makes ids for what is embedded in a document.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        instance_id: UUID,
+        policy: RecordPolicy,
+        journal: Journal | None,
+        now: Callable[[], datetime],
+        new_id: Callable[[], UUID],
+    ) -> None:
+        self._path = WritePath(database, policy=policy, journal=journal)
+        self._instance_id = instance_id
+        self._now = now
+        self._new_id = new_id
+
+    async def open(self) -> None:
+        """Begin to write, with what an earlier process left in the journal."""
+        self._path.open()
+
+    async def start(self, interception: Interception) -> None:
+        """Record a start; return when it is durable.
+
+        A start that may have been written without the caller knowing, because it was cancelled or the database did not
+        answer, is given an end. That end is presumed: one that the caller reports all the same wins.
+
+        Raises:
+            RecordingUnavailableError: It is not durable.
+        """
+        document = start_document(interception, instance_id=self._instance_id, new_id=self._new_id)
+        operation = Operation.encode(Action.START, document.pop("_id"), document)
+        try:
+            await self._path.write(operation)
+        except asyncio.CancelledError:
+            self._presume_end(operation, EndReason.CLIENT_DISCONNECTED)
+            raise
+        except RecordingUnavailableError as error:
+            if error.maybe_written:
+                self._presume_end(operation, EndReason.UPSTREAM_UNREACHABLE, error=_NOT_CALLED)
+            raise
+
+    def end(self, ending: Ending) -> None:
+        """Record an end. Never waits."""
+        fields = ending_fields(ending, new_id=self._new_id)
+        self._path.put(Operation.encode(Action.END, ending.interception_id, fields))
+
+    def checkpoint(self, interception_id: UUID, reading: Reading) -> None:
+        """Record the usage so far of a call that goes on. Left out when there is too much else to write."""
+        usages = tuple(replace(usage, source=UsageSource.PARTIAL) for usage in reading.token_usages)
+        seen = Reading(response_id=reading.response_id, token_usages=usages)
+        fields = self._end_now(interception_id, EndReason.SERVER_CRASHED, reading=seen)
+        kept = {name: fields[name] for name in ("response_id", "request_ids", "token_usages")}
+        kept["checkpointed_at"] = fields["ended_at"]
+        self._path.put(Operation.encode(Action.AMEND, interception_id, kept), optional=True)
+
+    async def flush(self, seconds: float) -> bool:
+        """Wait until everything is in the database, at most some seconds, and say whether it is."""
+        return await self._path.flush(seconds)
+
+    async def close(self, seconds: float) -> None:
+        """Stop when everything is in the database or after some seconds; the journal has the rest."""
+        await self._path.close(seconds)
+
+    @property
+    def queue_length(self) -> int:
+        """How many records wait in memory, those being written included."""
+        return self._path.queued
+
+    @property
+    def spooled_records(self) -> int:
+        """How many records wait in the journal."""
+        return self._path.spooled
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a start would be accepted now, as far as is known."""
+        return self._path.healthy
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, in a phrase for the operator; empty when nothing is."""
+        return self._path.trouble
+
+    def _presume_end(self, start: Operation, end_reason: EndReason, **known: Any) -> None:
+        # The start goes with it, so that it is there to be ended, and one that arrives late finds it there.
+        fields = self._end_now(start.id, end_reason, **known)
+        self._path.put(start)
+        self._path.put(Operation.encode(Action.AMEND, start.id, {**fields, **PRESUMED}))
+
+    def _end_now(self, interception_id: UUID, end_reason: EndReason, **known: Any) -> dict[str, Any]:
+        ending = Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **known)
+        return ending_fields(ending, new_id=self._new_id)

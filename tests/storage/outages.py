@@ -1,0 +1,146 @@
+"""A MongoDB to be frozen and killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from uuid import uuid4
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.monitoring import CommandListener
+
+from storage.database import OPTIONS, Database
+from storage.embedded import EmbeddedMongoDB
+from storage.mongod import Mongod, find_program
+
+
+class Commands(CommandListener):
+    """What the driver sends, as (name, number of writes)."""
+
+    def __init__(self):
+        self.sent = []
+
+    def started(self, event):
+        self.sent.append((event.command_name, len(event.command.get("updates", ()))))
+
+    def succeeded(self, event):
+        pass
+
+    def failed(self, event):
+        pass
+
+    @property
+    def batches(self):
+        return [writes for name, writes in self.sent if name == "update"]
+
+
+class PrivateMongoDB:
+    """A mongod that freezes, thaws, dies and comes back when a test says so."""
+
+    def __init__(self, data_dir):
+        self._data_dir = data_dir
+        self._mongodb = None
+
+    async def start(self):
+        self._mongodb = await EmbeddedMongoDB.start(self._data_dir)
+
+    @property
+    def uri(self):
+        return self._mongodb.uri
+
+    def freeze(self):
+        """From now on it accepts and never answers."""
+        os.kill(self._mongodb.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.kill(self._mongodb.pid, signal.SIGCONT)
+
+    async def kill(self):
+        os.kill(self._mongodb.pid, signal.SIGKILL)
+        await self._mongodb.stop()
+
+
+@pytest.fixture
+def private_mongodb(io_loop, tmp_path):
+    """A fresh one, as a killed one takes long to recover when it has seen many tests."""
+    mongodb = PrivateMongoDB(tmp_path / "data")
+    io_loop.run_sync(mongodb.start)
+    yield mongodb
+    io_loop.run_sync(mongodb.kill)
+
+
+@pytest.fixture
+def commands():
+    """The commands sent to `private_database`."""
+    return Commands()
+
+
+@pytest.fixture
+def private_database(io_loop, private_mongodb, commands):
+    """An empty database in it."""
+    client = AsyncIOMotorClient(private_mongodb.uri, event_listeners=[commands], **OPTIONS)
+    database = Database(client, f"test-{uuid4().hex}")
+    io_loop.run_sync(lambda: database.prepare(retention=None))
+    commands.sent.clear()
+    yield database
+    database.close()
+
+
+class ReplicaSet:
+    """Three members that elect a new primary within a second or two."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._members = {}
+
+    @property
+    def uri(self):
+        return f"mongodb://{','.join(self._members)}/?replicaSet=rs0"
+
+    async def start(self):
+        for number in range(3):
+            folder = self._folder / f"member-{number}"
+            folder.mkdir()
+            port = free_port()
+            options = ["--dbpath", str(folder), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
+            options += ["--replSet", "rs0", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"]
+            self._members[f"127.0.0.1:{port}"] = Mongod(find_program(), options, folder / "mongod.log")
+        config = {
+            "_id": "rs0",
+            "members": [{"_id": number, "host": host} for number, host in enumerate(self._members)],
+            "settings": {"electionTimeoutMillis": 500, "heartbeatIntervalMillis": 100},
+        }
+        client = AsyncIOMotorClient(f"mongodb://{config['members'][0]['host']}/?directConnection=true")
+        await client.admin.command({"replSetInitiate": config})
+        states = []
+        while sorted(states) != ["PRIMARY", "SECONDARY", "SECONDARY"]:  # a member that still copies has no vote
+            status = await client.admin.command("replSetGetStatus")
+            states = [member["stateStr"] for member in status["members"]]
+        client.close()
+
+    async def kill_primary(self, database):
+        primary = (await database.interceptions.database.command("hello"))["primary"]
+        os.kill(self._members[primary].pid, signal.SIGKILL)
+
+    async def stop(self):
+        for member in self._members.values():
+            if member.running:
+                os.kill(member.pid, signal.SIGKILL)
+            await member.stop()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def replica_set(io_loop, tmp_path):
+    """A replica set of three."""
+    replica_set = ReplicaSet(tmp_path)
+    io_loop.run_sync(replica_set.start)
+    yield replica_set
+    io_loop.run_sync(replica_set.stop)

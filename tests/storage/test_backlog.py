@@ -1,0 +1,366 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage import backlog as backlog_module
+from storage.backlog import Backlog, RecordPolicy
+from storage.entry import Entry
+from storage.journal import Journal
+from storage.operations import Action, Operation
+from storage.segment import FRAME_BYTES
+
+SIZE = 100
+FULL = r"^ERROR storage\.backlog: the spool is full: \d+ of \d+ bytes are taken$"
+
+
+def operation(action, number):
+    encoded = Operation.encode(action, UUID(int=number), {"padding": ""})
+    padding = "x" * (SIZE - len(encoded.record))
+    return Operation.encode(action, UUID(int=number), {"padding": padding})
+
+
+def start(number):
+    return operation(Action.START, number)
+
+
+def end(number):
+    return operation(Action.END, number)
+
+
+def waiting(number):
+    return Entry(start(number), asyncio.get_running_loop().create_future())
+
+
+def refusal(entry):
+    return str(entry.answer.result())
+
+
+def queue(backlog):
+    """What would go to the database, now that it would."""
+    batch = backlog.take()
+    backlog.put_back(batch)
+    return [entry.operation for entry in batch]
+
+
+@asynccontextmanager
+async def opened(folder=None, policy=RecordPolicy.SPOOL, room=1000):
+    """A backlog whose journal has room for that many operations, of which an eighth is for urgent ones."""
+    journal = None if folder is None else Journal(folder, max_bytes=room * (SIZE + FRAME_BYTES))
+    backlog = Backlog(policy=policy, journal=journal)
+    yield backlog
+    await backlog.close()
+
+
+async def spooled(backlog):
+    """What the journal has, now that it is on disk."""
+    while len(records := await backlog.read_journal()) < backlog.spooled:
+        pass
+    return [Operation.decode(record) for record in records]
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_answers_gets_everything_from_the_queue(tmp_path):
+    async with opened(tmp_path) as backlog:
+        entries = [waiting(1), Entry(end(0)), Entry(operation(Action.AMEND, 2), optional=True)]
+        for entry in entries:
+            backlog.put(entry)
+        assert (backlog.queued, backlog.spooled, backlog.work.is_set()) == (3, 0, True)
+        assert not any(entry.tried for entry in entries)
+        assert backlog.take() == entries
+        assert all(entry.tried for entry in entries)
+        assert backlog.queued == 0
+
+
+@pytest.mark.gen_test
+async def test_a_batch_that_is_put_back_stands_before_what_came_since(tmp_path):
+    async with opened(tmp_path) as backlog:
+        backlog.put(Entry(end(1)))
+        backlog.put(Entry(end(2)))
+        batch = backlog.take()
+        backlog.put(Entry(end(3)))
+        backlog.put_back(batch)
+        assert queue(backlog) == [end(1), end(2), end(3)]
+
+
+@pytest.mark.gen_test
+async def test_while_the_database_is_away_the_journal_has_it(tmp_path):
+    async with opened(tmp_path) as backlog:
+        backlog.away = True
+        entry = waiting(1)
+        backlog.put(entry)
+        backlog.put(Entry(end(1)))
+        assert await entry.answer is None
+        assert (backlog.queued, backlog.spooled, backlog.accepts) == (0, 2, True)
+        assert await spooled(backlog) == [start(1), end(1)]
+        assert backlog._starts_in_journal == set()
+
+
+@pytest.mark.gen_test
+async def test_what_follows_a_start_in_the_journal_goes_there_and_the_rest_does_not(tmp_path):
+    async with opened(tmp_path) as backlog:
+        backlog.away = True
+        backlog.put(waiting(1))
+        backlog.away = False
+        backlog.put(Entry(end(1)))
+        backlog.put(Entry(end(2)))
+        assert queue(backlog) == [end(2)]
+        assert await spooled(backlog) == [start(1), end(1)]
+
+
+@pytest.mark.gen_test
+async def test_what_follows_a_start_that_has_left_the_journal_takes_the_queue(tmp_path):
+    async with opened(tmp_path) as backlog:
+        backlog.away = True
+        entry = waiting(1)
+        backlog.put(entry)
+        await entry.answer
+        backlog.away = False
+        await backlog.read_journal()
+        await backlog.discard_read()
+        backlog.put(Entry(end(1)))
+        assert queue(backlog) == [end(1)]
+
+
+@pytest.mark.expects_log(FULL)
+@pytest.mark.gen_test
+async def test_an_end_that_does_not_fit_behind_its_start_waits_until_the_journal_has_moved_on(tmp_path):
+    async with opened(tmp_path, room=2) as backlog:
+        backlog.away = True
+        entry = waiting(1)
+        backlog.put(entry)
+        await entry.answer
+        backlog.put(Entry(end(2)))
+        backlog.put(Entry(end(1)))
+        backlog.away = False
+        assert (queue(backlog), backlog.queued, backlog.trouble) == (
+            [],
+            1,
+            "the spool is full: 216 of 216 bytes are taken",
+        )
+        assert await spooled(backlog) == [start(1), end(2)]
+        await backlog.discard_read()
+        assert (queue(backlog), backlog.trouble) == ([end(1)], "")
+
+
+@pytest.mark.expects_log(FULL)
+@pytest.mark.gen_test
+async def test_a_full_journal_refuses_starts_and_lets_ends_wait_in_memory(tmp_path):
+    async with opened(tmp_path, room=1) as backlog:
+        backlog.away = True
+        entry = waiting(1)
+        backlog.put(entry)
+        assert refusal(entry) == "Recording is unavailable: the spool is full: 0 of 108 bytes are taken."
+        backlog.put(Entry(end(2)))
+        backlog.put(Entry(end(3)))
+        assert (backlog.spooled, queue(backlog), backlog.accepts) == (1, [end(3)], False)
+        assert await spooled(backlog) == [end(2)]
+        await backlog.discard_read()
+        backlog.spill()
+        assert (backlog.spooled, backlog.queued) == (1, 0)
+
+
+@pytest.mark.parametrize("journaled", [False, True])
+@pytest.mark.gen_test
+async def test_a_strict_backlog_refuses_starts_while_the_database_is_away(tmp_path, journaled):
+    async with opened(tmp_path if journaled else None, RecordPolicy.STRICT) as backlog:
+        tried, untried = waiting(1), waiting(2)
+        backlog.put(tried)
+        backlog.put_back(backlog.take())
+        backlog.put(untried)
+        backlog.away = True
+        backlog.spill()
+        assert refusal(tried) == refusal(untried) == "Recording is unavailable: the database is away."
+        assert (tried.answer.result().maybe_written, untried.answer.result().maybe_written) == (True, False)
+        backlog.put(Entry(end(3)))
+        assert (backlog.queued, backlog.spooled, backlog.accepts) == ((0, 1) if journaled else (1, 0)) + (False,)
+        await spooled(backlog)
+        await backlog.discard_read()
+        backlog.take()
+
+
+@pytest.mark.gen_test
+async def test_a_long_queue_spills_into_the_journal(tmp_path, monkeypatch):
+    monkeypatch.setattr(backlog_module, "SPILL_BYTES", 3 * SIZE)
+    async with opened(tmp_path) as backlog:
+        entry = waiting(1)
+        backlog.put(entry)
+        for number in (2, 3, 4):
+            backlog.put(Entry(end(number)))
+        assert queue(backlog) == [end(4)]
+        assert await entry.answer is None
+        assert await spooled(backlog) == [start(1), end(2), end(3)]
+
+
+@pytest.mark.expects_log(rf"^ERROR storage\.backlog: the end of interception {UUID(int=5)} is lost$")
+@pytest.mark.gen_test
+async def test_without_a_journal_starts_are_refused_first_and_ends_lost_last(monkeypatch):
+    monkeypatch.setattr(backlog_module, "SPILL_BYTES", 2 * SIZE)
+    monkeypatch.setattr(backlog_module, "MEMORY_BYTES", 3 * SIZE)
+    async with opened() as backlog:
+        backlog.put(Entry(end(1)))
+        backlog.put(Entry(end(2)))
+        entry = waiting(3)
+        backlog.put(entry)
+        assert refusal(entry) == "Recording is unavailable: too much waits to be recorded."
+        backlog.put(Entry(operation(Action.AMEND, 1), optional=True))
+        backlog.put(Entry(end(4)))
+        backlog.put(Entry(end(5)))
+        assert [entry.operation for entry in backlog.take()] == [end(1), end(2), end(4)]
+
+
+@pytest.mark.gen_test
+async def test_a_start_that_nobody_waits_for_any_more_is_kept(tmp_path):
+    async with opened(tmp_path, RecordPolicy.STRICT) as backlog:
+        entry = waiting(1)
+        backlog.put(entry)
+        entry.answer.cancel()
+        backlog.away = True
+        backlog.spill()
+        assert await spooled(backlog) == [start(1)]
+
+
+@pytest.mark.gen_test
+async def test_rest_and_work_exclude_each_other(tmp_path):
+    async with opened(tmp_path) as backlog:
+        assert not backlog.idle.is_set()
+        backlog.rest()
+        assert (backlog.work.is_set(), backlog.idle.is_set()) == (False, True)
+        backlog.put(Entry(end(1)))
+        assert (backlog.work.is_set(), backlog.idle.is_set()) == (True, False)
+
+
+@pytest.mark.expects_log(r"^ERROR storage\.backlog: the spool is closed$")
+@pytest.mark.expects_log(rf"^ERROR storage\.backlog: the end of interception {UUID(int=3)} is lost$")
+@pytest.mark.gen_test
+async def test_closing_leaves_everything_to_the_journal(tmp_path):
+    async with opened(tmp_path) as backlog:
+        entry = waiting(1)
+        backlog.put(entry)
+        backlog.put(Entry(end(2)))
+    assert entry.answer.result() is None
+    assert (backlog.accepts, backlog.queued, backlog.spooled) == (False, 0, 2)
+    backlog.put(Entry(end(3)))
+    async with opened(tmp_path) as backlog:
+        assert await spooled(backlog) == [start(1), end(2)]
+
+
+class Calls:
+    """Calls that start and end in front of a database that comes and goes. Each step is one thing that may happen."""
+
+    def __init__(self, backlog):
+        self.backlog = backlog
+        self.database = {}
+        self.starts = []
+        self.ended = set()
+
+    async def start(self):
+        entry = waiting(len(self.starts))
+        self.starts.append(entry)
+        self.backlog.put(entry)
+
+    async def end(self):
+        running = [
+            number
+            for number, entry in enumerate(self.starts)
+            if number not in self.ended and entry.answer.done() and entry.answer.result() is None
+        ]
+        if running:
+            self.ended.add(running[-1])
+            self.backlog.put(Entry(end(running[-1])))
+
+    async def commit(self):
+        batch = self.backlog.take()
+        self._write(entry.operation for entry in batch)
+        self.backlog.away = False
+        for entry in batch:
+            entry.accept()
+
+    async def unacknowledged_commit(self):
+        batch = self.backlog.take()
+        self._write(entry.operation for entry in batch)
+        self.backlog.put_back(batch)
+        await self.outage()
+
+    async def lost_commit(self):
+        self.backlog.put_back(self.backlog.take())
+        await self.outage()
+
+    async def replay(self):
+        self._write([Operation.decode(record) for record in await self.backlog.read_journal()])
+        self.backlog.away = False
+        await self.backlog.discard_read()
+
+    async def unacknowledged_replay(self):
+        self._write([Operation.decode(record) for record in await self.backlog.read_journal()])
+        await self.outage()
+
+    async def outage(self):
+        self.backlog.away = True
+        self.backlog.spill()
+
+    async def back(self):
+        self.backlog.away = False
+
+    async def time_passes(self):
+        await self.backlog.read_journal()
+
+    async def finish(self):
+        while self.backlog.queued or self.backlog.spooled:
+            await self.commit()
+            await self.replay()
+
+    def _write(self, operations):
+        for operation in operations:
+            if operation.action is Action.START:
+                self.database.setdefault(operation.id.int, "in flight")
+            elif operation.id.int in self.database:
+                self.database[operation.id.int] = "ended"
+
+    def check(self):
+        for number, entry in enumerate(self.starts):
+            if entry.answer.result() is None:
+                assert self.database[number] == ("ended" if number in self.ended else "in flight")
+            else:
+                assert entry.answer.result().maybe_written or number not in self.database
+
+
+# The more often a step stands here, the more often it is taken: calls come and go more often than databases.
+STEPS = [
+    *(Calls.start, Calls.start, Calls.time_passes, Calls.end, Calls.end, Calls.end),
+    *(Calls.commit, Calls.commit, Calls.replay, Calls.outage, Calls.back),
+    *(Calls.lost_commit, Calls.unacknowledged_commit, Calls.unacknowledged_replay),
+]
+
+
+@pytest.mark.expects_log(FULL)
+@given(
+    steps=st.lists(st.sampled_from(STEPS), min_size=20, max_size=60),
+    policy=st.sampled_from(RecordPolicy),
+    room=st.sampled_from([None, 2, 4, 8, 1000]),
+    spill=st.integers(1, 5),
+    batch=st.integers(1, 2),
+)
+@settings(max_examples=300)
+def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
+    run_apart, *, steps, policy, room, spill, batch
+):
+    async def live(folder):
+        async with opened(None if room is None else folder, policy, room or 0) as backlog:
+            calls = Calls(backlog)
+            for step in steps:
+                await step(calls)
+            await calls.finish()
+            calls.check()
+
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backlog_module, "SPILL_BYTES", spill * SIZE)
+        patch.setattr(backlog_module, "BATCH_RECORDS", batch)
+        run_apart(live(Path(name)))

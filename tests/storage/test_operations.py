@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from uuid import UUID
+
+import bson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.operations import PRESUMED, Action, Operation
+from tests.storage.records import ID, NOON
+
+START = {"status": "in_flight", "started_at": NOON, "instance_id": UUID(int=7)}
+END = {"status": "completed", "end_reason": "completed", "token_usages": [{"id": UUID(int=1), "output_tokens": 0}]}
+LATER_END = {"status": "failed", "end_reason": "upstream_timeout", "token_usages": []}
+CRASH = {"status": "failed", "end_reason": "server_crashed", **PRESUMED}
+CHECKPOINT = {"token_usages": [{"id": UUID(int=2), "output_tokens": 5}]}
+
+start = Operation.encode(Action.START, ID, START)
+end = Operation.encode(Action.END, ID, END)
+later_end = Operation.encode(Action.END, ID, LATER_END)
+crash = Operation.encode(Action.AMEND, ID, CRASH)
+checkpoint = Operation.encode(Action.AMEND, ID, CHECKPOINT)
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"]))
+)
+
+
+async def applied(database, *operations):
+    for operation in operations:
+        await database.interceptions.bulk_write([operation.update()])
+    return await database.interceptions.find_one()
+
+
+@given(st.sampled_from(Action), st.uuids(), st.dictionaries(st.sampled_from(["a", "b"]), SCALARS))
+def test_an_operation_is_decoded_to_itself(action, id_, fields):
+    operation = Operation.encode(action, id_, fields)
+    assert Operation.decode(operation.record) == operation
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_operation_is_refused_in_a_known_way(data):
+    with pytest.raises((bson.errors.BSONError, KeyError, ValueError)):
+        Operation.decode(data)
+
+
+def test_an_action_of_another_version_is_refused():
+    with pytest.raises(ValueError, match="'rename' is not a valid Action"):
+        Operation.decode(bson.encode({"action": "rename", "_id": 1, "fields": {}}))
+
+
+@pytest.mark.gen_test
+async def test_start_checkpoint_and_end_make_the_document(database):
+    assert await applied(database, start) == {"_id": ID, **START}
+    assert await applied(database, checkpoint) == {"_id": ID, **START, **CHECKPOINT}
+    assert await applied(database, end) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.parametrize(
+    "late", [start, checkpoint, crash, end, later_end], ids=["start", "checkpoint", "crash", "end", "another end"]
+)
+@pytest.mark.gen_test
+async def test_nothing_changes_a_call_that_has_ended(database, late):
+    assert await applied(database, start, end, late) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.gen_test
+async def test_all_of_it_twice_is_the_same_as_once(database):
+    assert await applied(database, start, checkpoint, end, start, checkpoint, end) == {"_id": ID, **START, **END}
+    assert await database.interceptions.count_documents({}) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_true_end_wins_over_a_presumed_one_and_leaves_no_trace_of_it(database):
+    assert await applied(database, start, crash) == {"_id": ID, **START, **CRASH}
+    assert await applied(database, end) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.gen_test
+async def test_a_presumed_end_is_not_changed_by_what_comes_before_an_end(database):
+    assert await applied(database, start, checkpoint, crash, start, checkpoint) == {
+        "_id": ID,
+        **START,
+        **CHECKPOINT,
+        **CRASH,
+    }
+
+
+@pytest.mark.parametrize("operation", [checkpoint, crash, end], ids=["checkpoint", "crash", "end"])
+@pytest.mark.gen_test
+async def test_without_a_start_there_is_nothing_to_change(database, operation):
+    assert await applied(database, operation) is None
+
+
+def end_state(actions):
+    """What must be there after a start and these, in this order."""
+    if end in actions:
+        return {**START, **END}
+    before_crash = actions[: actions.index(crash)] if crash in actions else actions
+    return {**START, **(CHECKPOINT if checkpoint in before_crash else {}), **(CRASH if crash in actions else {})}
+
+
+@pytest.mark.gen_test
+async def test_in_every_order_after_the_start_the_true_end_is_what_remains(database):
+    orders = [order for length in range(5) for order in product([start, checkpoint, crash, end], repeat=length)]
+    ids = [UUID(int=number) for number in range(len(orders))]
+    await database.interceptions.bulk_write(
+        [
+            replace(operation, id=id_).update()
+            for id_, order in zip(ids, orders, strict=True)
+            for operation in (start, *order)
+        ]
+    )
+    found = {document.pop("_id"): document async for document in database.interceptions.find()}
+    assert found == {id_: end_state(order) for id_, order in zip(ids, orders, strict=True)}
