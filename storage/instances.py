@@ -200,10 +200,12 @@ def _bounded() -> Iterator[None]:
 
 
 def _runs(pid: int) -> bool:
+    """Whether the process is there and not a zombie, which nobody has buried yet (proc_pid_stat(5)).
+
+    Asked only where `process_space` is known, so there is a /proc.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    except PermissionError:
-        pass
-    return True
+    return state not in {"Z", "X"}

@@ -274,6 +274,23 @@ async def test_a_process_id_of_elsewhere_says_nothing(database, watcher, about):
     assert await ids(database) == {OTHER}
 
 
+@pytest.fixture
+def zombie():
+    """A process that is over and was not waited for."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    yield process.pid
+    process.wait()
+
+
+@pytest.mark.expects_log(REAPED)
+@pytest.mark.gen_test
+async def test_a_process_that_was_killed_and_not_buried_is_dead_at_once(database, watcher, zombie):
+    await begin_call(database, OTHER)
+    await leave_heartbeat(database, OTHER, pid=zombie, process_space=process_space())
+    assert await watcher.reap() == 1
+
+
 @pytest.mark.gen_test
 async def test_a_process_that_runs_is_not_dead_at_once(database, watcher):
     await leave_heartbeat(database, OTHER, pid=os.getpid(), process_space=process_space())
