@@ -40,9 +40,9 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
 class Reader(Protocol):
     """Watches response bytes. Pure, linear in bytes; keeps only what it records, each field bounded by a named cap.
 
-    A response is complete when it reached its own end: a chat stream at `[DONE]` or a `finish_reason` on choice 0, a
-    messages stream at `message_stop`, a responses stream at `response.completed`, `.incomplete` or `.failed`; a
-    blocking body when it is one whole JSON object.
+    A response is complete when it reached its own end: a chat stream at `[DONE]`, a messages stream at `message_stop`, a
+    responses stream at `response.completed`, `.incomplete` or `.failed`; a blocking body when it is one whole JSON object.
+    After a `finish_reason` on choice 0 a chat stream is open-ended: complete if the connection ends cleanly.
     """
 
     def feed(self, chunk: bytes) -> None:

@@ -77,7 +77,7 @@ class _Stream(StreamReader):
             if call := self._call(delta):
                 _take_call(delta, call)
         if choice.get("finish_reason"):
-            self._draft.complete = True
+            self._draft.open_ended = True  # the usage may follow, and some servers send no [DONE]
 
     def _call(self, delta: dict[str, Any]) -> ToolCall | None:
         """Return the call that a delta adds to. A second id at the same index is a second call: some never count up."""

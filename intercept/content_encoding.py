@@ -29,7 +29,7 @@ class OpaqueReader:
 
     def result(self) -> Reading:
         """Return an opaque reading: whether the response is complete is the connection's word alone."""
-        return Reading(opaque=True)
+        return Reading(open_ended=True)
 
 
 class InflatingReader:
@@ -91,7 +91,7 @@ class InflatingReader:
     def result(self) -> Reading:
         """Return what the inflated bytes say; opaque if some could not be inflated and what was is not complete."""
         reading = self._reader.result()
-        return structs.replace(reading, opaque=True) if self._lost and not reading.complete else reading
+        return structs.replace(reading, open_ended=True) if self._lost and not reading.complete else reading
 
 
 def decoded(reader: Reader, content_encoding: str) -> Reader:

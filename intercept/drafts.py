@@ -128,6 +128,7 @@ class Draft:
     def __init__(self) -> None:
         self.response_id = ""
         self.complete = False
+        self.open_ended = False
         self.truncated = False
         self.error: ProviderError | None = None
         self.tokens: TokenUsage | None = None
@@ -170,6 +171,7 @@ class Draft:
         return Reading(
             response_id=self.response_id,
             complete=self.complete,
+            open_ended=self.open_ended and not self.complete,
             truncated=self.truncated,
             error=self.error,
             token_usages=(tokens,) if tokens else (),

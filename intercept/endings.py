@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from intercept.records import EndReason, Reading
+from msgspec import structs
+
+from intercept.records import EndReason, Reading, UsageSource
 
 FIRST_SUCCESS = 200
 FIRST_REDIRECT = 300
@@ -29,4 +31,12 @@ def end_reason(
         return EndReason.COMPLETED
     if interruption is not None:
         return interruption
-    return EndReason.COMPLETED if reading.opaque else EndReason.UPSTREAM_TRUNCATED
+    return EndReason.COMPLETED if reading.open_ended else EndReason.UPSTREAM_TRUNCATED
+
+
+def settled(reading: Reading, reason: EndReason) -> Reading:
+    """The reading as it is recorded: what a completed call used is the provider's last word."""
+    if reason is not EndReason.COMPLETED:
+        return reading
+    usages = tuple(structs.replace(usage, source=UsageSource.PROVIDER) for usage in reading.token_usages)
+    return structs.replace(reading, token_usages=usages)

@@ -62,7 +62,7 @@ class BodyReader:
     def result(self) -> Reading:
         """Return what the body says, nothing before it is whole."""
         if self._room < 0:
-            return Reading(opaque=True)
+            return Reading(open_ended=True)
         if self._reading is None:
             draft = Draft()
             draft.complete = self._take(bytes(self._body), draft)

@@ -109,14 +109,15 @@ class ProviderError(Struct, frozen=True, kw_only=True):
 class Reading(Struct, frozen=True, kw_only=True):
     """What a reader worked out of a response, or of as much of it as there was.
 
-    `complete` says the response reached its own end (see `intercept.apis.Reader`), not that the connection did. `opaque`
-    says that bytes came which could not be read (an unknown encoding, too many of them): then the response is as complete
-    as the connection's end. `truncated` says that more was there to record than is kept of one response.
+    `complete` says the response reached its own end (see `intercept.apis.Reader`), not that the connection did.
+    `open_ended` says that only the connection's end tells: all but the last mark of the end came, or bytes that could not
+    be read (an unknown encoding, too many of them). `truncated` says that more was there to record than is kept of one
+    response.
     """
 
     response_id: str = ""
     complete: bool = False
-    opaque: bool = False
+    open_ended: bool = False
     truncated: bool = False
     error: ProviderError | None = None
     token_usages: tuple[TokenUsage, ...] = ()

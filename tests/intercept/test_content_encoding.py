@@ -58,7 +58,7 @@ def test_a_body_in_an_unknown_encoding_is_opaque(encoding):
     reader = decoded(collector, encoding)
     reader.feed(b"anything.")
     assert collector.pieces == []
-    assert reader.result() == Reading(opaque=True)
+    assert reader.result() == Reading(open_ended=True)
 
 
 @pytest.mark.parametrize("encoding", ENCODERS)
@@ -118,7 +118,7 @@ def test_a_body_that_is_not_compressed_as_it_says_is_opaque(encoding, body):
     reader.feed(body)
     reader.feed(gzip.compress(b"too late."))
     assert collector.body == b""
-    assert reader.result() == Reading(opaque=True)
+    assert reader.result() == Reading(open_ended=True)
 
 
 def test_a_cut_compressed_body_is_incomplete_and_not_opaque():
@@ -146,7 +146,7 @@ def test_a_bomb_is_inflated_in_steps_and_no_further_than_the_most():
     assert [len(piece) for piece in collector.pieces] == [MAX_STEP_BYTES] * 10 + [7]
     reader.feed(gzip.compress(b"more."))
     assert len(collector.body) == most
-    assert reader.result() == Reading(opaque=True)
+    assert reader.result() == Reading(open_ended=True)
 
 
 def test_inflating_a_bomb_takes_little_memory():

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from intercept.endings import end_reason
-from intercept.records import EndReason, ProviderError, Reading
+from intercept.endings import end_reason, settled
+from intercept.records import EndReason, ProviderError, Reading, TokenUsage, UsageSource
 
 NOTHING = Reading()
 WHOLE = Reading(complete=True)
-OPAQUE = Reading(opaque=True)
+OPAQUE = Reading(open_ended=True)
 ERROR = Reading(error=ProviderError(type="overloaded_error", message="Overloaded"))
 FAILED = Reading(complete=True, error=ProviderError(type="server_error", message="failed"))
 LEFT = EndReason.CLIENT_DISCONNECTED
@@ -38,3 +38,13 @@ LEFT = EndReason.CLIENT_DISCONNECTED
 )
 def test_the_reason_is_what_happened_to_the_call_first(status, reading, interruption, undelivered, reason):
     assert end_reason(status=status, reading=reading, interruption=interruption, undelivered=undelivered) is reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "source"),
+    [(EndReason.COMPLETED, UsageSource.PROVIDER), (EndReason.CLIENT_DISCONNECTED, UsageSource.PARTIAL)],
+)
+def test_what_a_completed_call_used_is_the_providers_last_word(reason, source):
+    usage = TokenUsage(provider_response_id="r", input_tokens=1, source=UsageSource.PARTIAL)
+    (recorded,) = settled(Reading(open_ended=True, token_usages=(usage,)), reason).token_usages
+    assert (recorded.source, recorded.input_tokens) == (source, 1)

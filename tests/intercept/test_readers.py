@@ -60,9 +60,9 @@ def test_a_body_beyond_the_largest_is_let_go_and_opaque(size):
     for _ in range(size - 10):
         reader.feed(b" ")
     reader.feed(b'{"id":"r"}')
-    assert reader.result() == (Reading(response_id="r", complete=True) if size == 10 else Reading(opaque=True))
+    assert reader.result() == (Reading(response_id="r", complete=True) if size == 10 else Reading(open_ended=True))
     reader.feed(b"{}")
-    assert reader.result() == Reading(opaque=True)
+    assert reader.result() == Reading(open_ended=True)
     assert len(reader._body) == 0
 
 

@@ -36,5 +36,5 @@ def test_usage_objects_are_not_shared():
 
 def test_a_reading_of_nothing_claims_nothing():
     reading = Reading()
-    assert (reading.response_id, reading.complete, reading.opaque, reading.truncated) == ("", False, False, False)
+    assert (reading.response_id, reading.complete, reading.open_ended, reading.truncated) == ("", False, False, False)
     assert (reading.error, reading.token_usages, reading.tool_usages, reading.model_thoughts) == (None, (), (), ())
