@@ -90,6 +90,7 @@ class Instances:
         self._pause = pause
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._away = False
 
     async def open(self) -> None:
         """Begin: register, and end what dead servers left. A database that is away is waited for in the background."""
@@ -98,10 +99,12 @@ class Instances:
         self._task = asyncio.create_task(self.run())
 
     async def close(self) -> None:
-        """Stop and unregister, if the database is there."""
+        """Stop and unregister, if the database was there when it was last asked."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._away:
+            return
         with contextlib.suppress(DatabaseUnavailableError):
             await self.unregister()
 
@@ -127,16 +130,15 @@ class Instances:
 
     async def run(self) -> None:
         """Write heartbeats and end what dead servers left, until cancelled."""
-        away = False
         while True:
             try:
                 await self.register()
                 await self.reap()
-                away = False
+                self._away = False
             except DatabaseUnavailableError as error:
-                if not away:
+                if not self._away:
                     _log.warning("no heartbeat: %s", error)
-                away = True
+                self._away = True
             await self._pause(HEARTBEAT_SECONDS)
 
     async def reap(self) -> int:

@@ -34,6 +34,9 @@ class Recorder:
         journal: Where records wait while the database is away; closed with the recorder. Without it they wait in memory.
         now: The time, in UTC.
         new_id: Makes ids for what is embedded in a document.
+
+    Attributes:
+        needs_database: Starts are refused while the database is away.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Recorder:
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
     ) -> None:
+        self.needs_database = policy is RecordPolicy.STRICT
         self._path = WritePath(database, policy=policy, journal=journal)
         self._instance_id = instance_id
         self._now = now
