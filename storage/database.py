@@ -81,6 +81,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel("username", name="living_username", unique=True, partialFilterExpression={"removed_at": None}),
         ),
         "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
+        "admissions": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
     }
 )
 """Every index there is, by collection, aside from the one that ends retention."""
@@ -150,6 +151,11 @@ class Database:
     def instances(self) -> Collection:
         """One document per running server."""
         return self._database["instances"]
+
+    @property
+    def admissions(self) -> Collection:
+        """Ledgers of who was admitted, see `storage.ledger`, and reports, see `storage.admission_reports`."""
+        return self._database["admissions"]
 
     async def prepare(self, *, retention: timedelta | None) -> None:
         """Make every index that is missing; interceptions older than `retention` are removed from now on.

@@ -52,6 +52,8 @@ VERIFY_SECONDS = 2.0
 AWAY_SECONDS = 1.0
 """How long, after the database was found away, nobody waits for it again to verify a token."""
 
+_NEVER = float("-inf")
+
 
 class InvalidTokenError(Exception):
     """The token does not let anyone in. It does not say why: that would help to guess one."""
@@ -79,7 +81,8 @@ class Identities:
         self._monotonic = monotonic
         self._verified = VerifiedTokens()
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._away_until = float("-inf")
+        self._away_until = _NEVER
+        self._asking_again = 0
 
     async def authenticate(self, token: str) -> Identity:
         """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is away.
@@ -92,30 +95,41 @@ class Identities:
         if parts is None:
             raise InvalidTokenError
         key = digest(token)
-        turn = self._turns.setdefault(key, asyncio.Lock())
-        async with turn:  # of requests that come together with one token, one asks the database
-            away = self._monotonic() < self._away_until
-            remembered = self._remembered(key, STALE_SECONDS if away else FRESH_SECONDS)
-            if remembered is None and away:
-                raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
-            return remembered or await self._verified_now(key, *parts)
+        if remembered := self._remembered(key):
+            return remembered
+        async with self._turns.setdefault(key, asyncio.Lock()):  # of those that come together, one asks the database
+            return self._remembered(key) or await self._verified_now(key, *parts)
+
+    def _remembered(self, key: bytes) -> Identity | None:
+        away = self._monotonic() < self._away_until
+        remembered = self._verified_within(STALE_SECONDS if away or self._asking_again else FRESH_SECONDS, key)
+        if remembered is None and away:
+            raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
+        return remembered
 
     async def _verified_now(self, key: bytes, token_id: str, secret: str) -> Identity:
+        # Whether the database is back, one request finds out; those whose tokens are remembered need not wait for that.
+        asks_again = self._away_until > _NEVER
+        self._asking_again += asks_again
         try:
             identity, expires_at = await self._verify(token_id, secret)
         except InvalidTokenError:
+            self._away_until = _NEVER
             self._verified.forget(key)
             raise
         except DatabaseUnavailableError as error:
             self._away_until = self._monotonic() + AWAY_SECONDS
-            if identity_then := self._remembered(key, STALE_SECONDS):
+            if identity_then := self._verified_within(STALE_SECONDS, key):
                 return identity_then
             raise IdentitiesUnavailableError(str(error)) from error
+        finally:
+            self._asking_again -= asks_again
+        self._away_until = _NEVER
         self._verified.add(key, identity, expires_at=expires_at, at=self._monotonic())
         return identity
 
-    def _remembered(self, key: bytes, within: float) -> Identity | None:
-        return self._verified.get(key, now=self._now(), at=self._monotonic(), within=within)
+    def _verified_within(self, seconds: float, key: bytes) -> Identity | None:
+        return self._verified.get(key, now=self._now(), at=self._monotonic(), within=seconds)
 
     async def _verify(self, token_id: str, secret: str) -> tuple[Identity, datetime | None]:
         with database_errors(), pymongo.timeout(VERIFY_SECONDS):

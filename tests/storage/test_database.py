@@ -94,8 +94,8 @@ async def test_a_database_that_is_away_is_not_there(unreachable):
 
 @pytest.mark.gen_test
 async def test_a_database_that_hangs_is_not_there(database, mongodb, monkeypatch):
-    monkeypatch.setattr(database_module, "PING_SECONDS", 0.1)
     assert await database.ping() is True
+    monkeypatch.setattr(database_module, "PING_SECONDS", 0.1)
     os.kill(mongodb.pid, signal.SIGSTOP)
     try:
         assert await database.ping() is False

@@ -1,0 +1,208 @@
+"""Circuit breakers: an upstream that keeps failing is left alone for a while, then asked carefully.
+
+| state     | event                                                | next state |
+|-----------|------------------------------------------------------|------------|
+| closed    | `failure_threshold` failures in a row (see interval) | open       |
+| open      | `timeout` has passed                                 | half-open  |
+| half-open | a probe failed                                       | open       |
+| half-open | `max_requests` probes succeeded                      | closed     |
+
+While closed, the count of failures starts over at each success and every `interval`. While half-open, at most
+`max_requests` probes are under way or have succeeded. The outcome of a request counts in the state it was admitted in:
+what was admitted before the last change of state says nothing about the present one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+# With all probes taken nobody knows when the state will change.
+PROBES_RETRY_NS = 1_000_000_000
+
+
+class State(StrEnum):
+    """Whether requests pass, are refused, or are let through as probes."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Outcome(StrEnum):
+    """What a request says about its upstream. `UNKNOWN`: nothing, as when the client left first."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    UNKNOWN = "unknown"
+
+
+class CircuitKey(NamedTuple):
+    """What has a circuit of its own."""
+
+    provider: str
+    endpoint: str
+    model: str
+
+
+@dataclass(frozen=True)
+class BreakerPolicy:
+    """When a circuit changes its state; see the table above."""
+
+    failure_threshold: int = 5
+    interval: timedelta = timedelta(seconds=10)
+    timeout: timedelta = timedelta(seconds=30)
+    max_requests: int = 3
+
+
+class CircuitOpenError(Exception):
+    """The upstream is being left alone. `retry_after_s` is in whole seconds, rounded up, at least 1."""
+
+    def __init__(self, retry_after_ns: int) -> None:
+        super().__init__("circuit breaker is open")
+        self.retry_after_s = -(-retry_after_ns // 1_000_000_000)
+
+
+class Permit:
+    """The right of one request to ask its upstream. Must be settled once; what comes later changes nothing."""
+
+    def __init__(self, circuit: _Circuit, generation: int) -> None:
+        self._circuit: _Circuit | None = circuit
+        self._generation = generation
+
+    def settle(self, outcome: Outcome) -> None:
+        """Say how the request went."""
+        circuit, self._circuit = self._circuit, None
+        if circuit is not None:
+            circuit.settle(self._generation, outcome)
+
+
+class _Circuit:
+    """One circuit. Changes of state that time brings are made when somebody asks next."""
+
+    def __init__(self, policy: BreakerPolicy, now_ns: Callable[[], int], on_change: Callable[[State], None]) -> None:
+        self._policy = policy
+        self._now_ns = now_ns
+        self._on_change = on_change
+        self._state = State.CLOSED
+        self._generation = 0
+        self._failures = 0
+        self._successes = 0
+        self._probes = 0
+        self._until_ns = now_ns() + _nanoseconds(policy.interval)
+
+    def state(self) -> State:
+        self._catch_up(self._now_ns())
+        return self._state
+
+    def admit(self) -> Permit:
+        now = self._now_ns()
+        self._catch_up(now)
+        if self._state is State.OPEN:
+            raise CircuitOpenError(self._until_ns - now)
+        if self._state is State.HALF_OPEN:
+            if self._probes == self._policy.max_requests:
+                raise CircuitOpenError(PROBES_RETRY_NS)
+            self._probes += 1
+        return Permit(self, self._generation)
+
+    def settle(self, generation: int, outcome: Outcome) -> None:
+        now = self._now_ns()
+        self._catch_up(now)
+        if generation != self._generation:
+            return
+        if self._state is State.CLOSED:
+            self._settle_closed(outcome, now)
+        else:
+            self._settle_probe(outcome, now)
+
+    def _settle_closed(self, outcome: Outcome, now: int) -> None:
+        if outcome is Outcome.SUCCESS:
+            self._failures = 0
+        elif outcome is Outcome.FAILURE:
+            self._failures += 1
+            if self._failures == self._policy.failure_threshold:
+                self._change(State.OPEN, now)
+
+    def _settle_probe(self, outcome: Outcome, now: int) -> None:
+        if outcome is Outcome.FAILURE:
+            self._change(State.OPEN, now)
+        elif outcome is Outcome.UNKNOWN:
+            self._probes -= 1
+        else:
+            self._successes += 1
+            if self._successes == self._policy.max_requests:
+                self._change(State.CLOSED, now)
+
+    def _catch_up(self, now: int) -> None:
+        if now < self._until_ns:
+            return
+        if self._state is State.OPEN:
+            self._change(State.HALF_OPEN, now)
+        elif self._state is State.CLOSED:
+            self._failures = 0
+            self._until_ns = now + _nanoseconds(self._policy.interval)
+
+    def _change(self, state: State, now: int) -> None:
+        self._state = state
+        self._generation += 1
+        self._failures = self._successes = self._probes = 0
+        self._until_ns = now + _nanoseconds(self._policy.timeout if state is State.OPEN else self._policy.interval)
+        self._on_change(state)
+
+
+class CircuitBreakers:
+    """A circuit for each provider, endpoint and model.
+
+    Models are named by clients, so at most `most_circuits` are kept; the one that was asked for longest ago is forgotten
+    first, which closes it.
+
+    Args:
+        policy: When circuits change their state.
+        now_ns: A monotonic clock, in nanoseconds.
+        on_change: Told of every change of state, with the new one.
+        most_circuits: How many circuits are kept.
+    """
+
+    def __init__(
+        self,
+        policy: BreakerPolicy,
+        now_ns: Callable[[], int],
+        on_change: Callable[[CircuitKey, State], None] = lambda _key, _state: None,
+        most_circuits: int = 1000,
+    ) -> None:
+        self._policy = policy
+        self._now_ns = now_ns
+        self._on_change = on_change
+        self._most_circuits = most_circuits
+        self._circuits: OrderedDict[CircuitKey, _Circuit] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many circuits are kept."""
+        return len(self._circuits)
+
+    def admit(self, key: CircuitKey) -> Permit:
+        """Ask whether a request may go upstream.
+
+        Raises:
+            CircuitOpenError: It may not.
+        """
+        if key not in self._circuits:
+            while len(self._circuits) >= self._most_circuits:
+                self._circuits.popitem(last=False)
+            self._circuits[key] = _Circuit(self._policy, self._now_ns, lambda state: self._on_change(key, state))
+        self._circuits.move_to_end(key)
+        return self._circuits[key].admit()
+
+    def state(self, key: CircuitKey) -> State:
+        """The state of a circuit; closed for one that is not kept."""
+        circuit = self._circuits.get(key)
+        return State.CLOSED if circuit is None else circuit.state()
+
+
+def _nanoseconds(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1) * 1000

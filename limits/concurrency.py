@@ -1,0 +1,57 @@
+"""How many requests may run at the same time, per key or, with a single key, altogether."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Slot:
+    """The right of one request to run. Giving it back twice gives it back once."""
+
+    def __init__(self, slots: ConcurrencyLimit, key: str) -> None:
+        self._slots: ConcurrencyLimit | None = slots
+        self._key = key
+
+    def release(self) -> None:
+        """Give the slot back."""
+        if self._slots is not None:
+            self._slots._give_back(self._key)  # noqa: SLF001 - a slot is the only way to give one back
+            self._slots = None
+
+
+class ConcurrencyLimit:
+    """Hands out at most `limit` slots per key; with 0 as many as are asked for, counted all the same."""
+
+    def __init__(self, limit: int) -> None:
+        if limit < 0:
+            raise ValueError(f"a limit of at least 0 is needed, not {limit}")
+        self.limit = limit
+        self._in_use: Counter[str] = Counter()
+
+    def acquire(self, key: str = "") -> Slot | None:
+        """Take a slot; None when all are taken."""
+        if self.is_full(key):
+            return None
+        self._in_use[key] += 1
+        return Slot(self, key)
+
+    def is_full(self, key: str = "") -> bool:
+        """Whether all slots are taken."""
+        return bool(self.limit) and self._in_use[key] >= self.limit
+
+    def in_use(self, key: str = "") -> int:
+        """How many slots are taken."""
+        return self._in_use[key]
+
+    def busiest(self, most: int) -> dict[str, int]:
+        """How many slots are taken by the `most` keys that have the most, the busiest first."""
+        return dict(self._in_use.most_common(most))
+
+    def __len__(self) -> int:
+        """How many keys hold a slot."""
+        return len(self._in_use)
+
+    def _give_back(self, key: str) -> None:
+        self._in_use[key] -= 1
+        if not self._in_use[key]:
+            del self._in_use[key]

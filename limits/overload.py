@@ -1,0 +1,168 @@
+"""Overload protection: what a request needs before it may cost anything, and how it is refused.
+
+Concurrency comes first, for it can be refused before anybody is identified; the user's own concurrency and the rate are
+decided together, so that a refusal by one leaves the other as it was.
+
+Where several processes have limits in common, they are asked first. What they admit is counted here as well: so this
+process knows what it has admitted when it has to decide alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import NamedTuple
+
+from limits.admission import Rate, SharedAdmission, Slot, Undecided, Verdict
+from limits.concurrency import ConcurrencyLimit
+from limits.refusals import Refusals
+from limits.sliding_window import Decision, SlidingWindow
+
+AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
+RATE_LIMITED = "You've been rate limited. Please try again later."
+USER_AT_CAPACITY = "You have too many requests in progress. Please try again when one of them has ended."
+
+# Nobody knows when a running request ends.
+SLOT_RETRY_NS = 1_000_000_000
+# A client should not sit out a longer wait than this; the official SDKs honour at most 60 to 120 seconds.
+LONGEST_RETRY_NS = 60_000_000_000
+
+
+class OverloadedError(Exception):
+    """A request may not start: an HTTP status, the message for the client, and the headers that tell it when to retry."""
+
+    def __init__(self, status: int, message: str, headers: dict[str, str]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+
+class Usage(NamedTuple):
+    """How much of the limits is used: slots; slots by user; what is left of a rate, by key."""
+
+    slots: int
+    users: Mapping[str, int]
+    rates: Mapping[str, Decision]
+
+
+class OverloadProtection:
+    """The limits of one server. A limit of 0 is off; slots are counted all the same.
+
+    Args:
+        max_concurrency: Requests that may run at the same time.
+        rate_limit: Requests that a key may start per `rate_window`.
+        rate_window: The window of the rate limit; any window of that length, exactly.
+        user_max_concurrency: Requests of one user that may run at the same time.
+        now_ns: A monotonic clock, in nanoseconds.
+        on_rejection: Told of every refusal: `concurrency`, `rate` or `user_concurrency`.
+        shared: Who counts for several processes that have the same limits in common; None for one that is alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_concurrency: int = 0,
+        rate_limit: int = 0,
+        rate_window: timedelta = timedelta(seconds=1),
+        user_max_concurrency: int = 0,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+        on_rejection: Callable[[str], None] = lambda _: None,
+        shared: SharedAdmission | None = None,
+    ) -> None:
+        window_ns = rate_window // timedelta(microseconds=1) * 1000
+        self.slots = ConcurrencyLimit(max_concurrency)
+        self.user_slots = ConcurrencyLimit(user_max_concurrency)
+        self.rate = SlidingWindow(rate_limit, window_ns, now_ns) if rate_limit else None
+        self.rate_window = rate_window
+        self.refusals = Refusals(now_ns, on_rejection)
+        self._shared = shared
+
+    async def take_slot(self) -> tuple[Slot, ...]:
+        """Take one of the server's slots.
+
+        Raises:
+            OverloadedError: 503, all are taken.
+        """
+        verdict: Verdict = Undecided()
+        if self._shared is not None and self.slots.limit and not self.slots.is_full():
+            verdict = await self._shared.take_slot()
+        slot = None if verdict.refused_by else self.slots.acquire()
+        if slot is None:
+            _release(verdict.slot)
+            self.refusals.note("concurrency")
+            raise OverloadedError(503, AT_CAPACITY, retry_headers(SLOT_RETRY_NS))
+        return _taken(slot, verdict.slot)
+
+    async def count_request(self, key: str, user_key: str | None = None) -> tuple[tuple[Slot, ...], dict[str, str]]:
+        """Count a request of `key`; with `user_key`, take one of that user's slots too: both or neither.
+
+        Returns:
+            What it holds of the user's slots, and the headers that tell the client how much of its rate is left.
+
+        Raises:
+            OverloadedError: 429, by the user's concurrency or by the rate; carries those headers too.
+        """
+        verdict: Verdict = Undecided()
+        if self._shared is not None:
+            verdict = await self._shared.count_request(key, user_key)
+        if verdict.refused_by is not None:
+            raise self._refusal(verdict.refused_by, verdict.rate)
+        slot = None
+        if user_key is not None:
+            slot = self.user_slots.acquire(user_key)
+            if slot is None:
+                _release(verdict.slot)
+                raise self._refusal("user_concurrency", None if self.rate is None else self.rate.check(key))
+        if self.rate is None:
+            return _taken(slot, verdict.slot), {}
+        decision = self.rate.admit(key)
+        if not decision.admitted and verdict.rate is None:
+            _release(slot, verdict.slot)
+            raise self._refusal("rate", decision)
+        return _taken(slot, verdict.slot), _rate_headers(verdict.rate or decision)
+
+    def usage(self, most: int) -> Usage:
+        """How much this process uses; of users and rate keys the `most` that use most, most first."""
+        rates = {} if self.rate is None else self.rate.busiest(most)
+        return Usage(self.slots.in_use(), self.user_slots.busiest(most), rates)
+
+    def _refusal(self, limit: str, rate: Rate | None) -> OverloadedError:
+        self.refusals.note(limit)
+        message, wait_ns = (RATE_LIMITED, 0) if limit == "rate" else (USER_AT_CAPACITY, SLOT_RETRY_NS)
+        if rate is None:
+            return OverloadedError(429, message, retry_headers(wait_ns))
+        headers = _rate_headers(rate) | retry_headers(max(wait_ns, rate.retry_after_ns))
+        return OverloadedError(429, message, headers)
+
+
+def _taken(*slots: Slot | None) -> tuple[Slot, ...]:
+    return tuple(slot for slot in slots if slot is not None)
+
+
+def _release(*slots: Slot | None) -> None:
+    for slot in _taken(*slots):
+        slot.release()
+
+
+def _rate_headers(rate: Rate) -> dict[str, str]:
+    """`X-RateLimit-Reset` is the number of whole seconds, rounded up, after which the whole limit is free again."""
+    return {
+        "X-RateLimit-Limit": str(rate.limit),
+        "X-RateLimit-Remaining": str(rate.remaining),
+        "X-RateLimit-Reset": str(_round_up(rate.reset_ns, 1_000_000_000)),
+    }
+
+
+def retry_headers(wait_ns: int) -> dict[str, str]:
+    """`Retry-After` (RFC 9110, section 10.2.3) in seconds, and what the official SDKs read: `retry-after-ms` first."""
+    headers = {
+        "Retry-After": str(_round_up(wait_ns, 1_000_000_000)),
+        "retry-after-ms": str(_round_up(wait_ns, 1_000_000)),
+    }
+    return headers | ({"x-should-retry": "false"} if wait_ns > LONGEST_RETRY_NS else {})
+
+
+def _round_up(nanoseconds: int, unit: int) -> int:
+    return -(-nanoseconds // unit)

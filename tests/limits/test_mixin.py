@@ -1,0 +1,297 @@
+import asyncio
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tornado.web import Application, RequestHandler
+
+from limits.mixin import OverloadProtectionMixin, client_key
+from limits.overload import OverloadedError, OverloadProtection
+from tests.limits.clock import SECOND, Clock
+
+AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
+RATE_LIMITED = "You've been rate limited. Please try again later."
+USER_AT_CAPACITY = "You have too many requests in progress. Please try again when one of them has ended."
+
+
+class Stage:
+    """What tests and handlers tell one another."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.finished = asyncio.Event()
+        self.user_slots_in_use: int | None = None
+
+
+class AnyHandler(RequestHandler):
+    """What the mixin is put in front of: answers refusals, and tells the test when it is over."""
+
+    def initialize(self, overload, stage):
+        self.overload = overload
+        self.stage = stage
+
+    def write_error(self, status_code, **kwargs):
+        error = kwargs["exc_info"][1]
+        if isinstance(error, OverloadedError):
+            self.set_status(error.status)
+            for name, value in error.headers.items():
+                self.set_header(name, value)
+            self.write(error.message)
+        self.finish()
+
+    def log_exception(self, *_):
+        """Refusals and the failures asked for are no news here."""
+
+    def on_finish(self):
+        self.stage.finished.set()
+
+    async def get(self):
+        self.write("served")
+
+
+class ProtectedHandler(OverloadProtectionMixin, AnyHandler):
+    async def prepare(self):
+        await self.take_slot()
+        await self.count_request(self.get_argument("key", "token"), self.get_argument("user", None))
+
+
+class HeldHandler(ProtectedHandler):
+    async def get(self):
+        self.stage.entered.set()
+        await self.stage.gate.wait()
+        self.write("served")
+
+    def on_connection_close(self):
+        self.stage.gate.set()
+
+
+class FailingHandler(ProtectedHandler):
+    async def get(self):
+        raise RuntimeError("asked for")
+
+
+class UnpreparedHandler(OverloadProtectionMixin, AnyHandler):
+    pass
+
+
+class SlowlyIdentifiedHandler(OverloadProtectionMixin, AnyHandler):
+    """Its client leaves while it is being identified."""
+
+    async def prepare(self):
+        await self.take_slot()
+        self.stage.entered.set()
+        await self.stage.gate.wait()
+        await self.count_request("token", "user")
+        self.stage.user_slots_in_use = len(self.overload.user_slots)
+
+    def on_connection_close(self):
+        self.release_slots()
+        self.stage.gate.set()
+
+
+class TwiceReleasedHandler(ProtectedHandler):
+    async def get(self):
+        self.release_slots()
+        self.release_slots()
+        self.write(str(self.overload.slots.in_use()) + str(self.holds_slots))
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def stage():
+    return Stage()
+
+
+@pytest.fixture
+def overload(clock):
+    return OverloadProtection(max_concurrency=2, rate_limit=3, user_max_concurrency=1, now_ns=clock)
+
+
+@pytest.fixture
+def app(overload, stage):
+    parts = {"overload": overload, "stage": stage}
+    routes = {
+        "/": ProtectedHandler,
+        "/held": HeldHandler,
+        "/failing": FailingHandler,
+        "/unprepared": UnpreparedHandler,
+        "/slowly-identified": SlowlyIdentifiedHandler,
+        "/twice-released": TwiceReleasedHandler,
+    }
+    return Application([(path, handler, parts) for path, handler in routes.items()], log_function=lambda _: None)
+
+
+@pytest.fixture
+def get(http_client, base_url):
+    return lambda path: http_client.fetch(base_url + path, raise_error=False)
+
+
+def in_use(overload):
+    return overload.slots.in_use(), len(overload.user_slots)
+
+
+def rate(response):
+    return {name: value for name, value in response.headers.get_all() if name.startswith("X-Ratelimit")}
+
+
+def rate_headers(remaining, reset=1):
+    return {"X-Ratelimit-Limit": "3", "X-Ratelimit-Remaining": str(remaining), "X-Ratelimit-Reset": str(reset)}
+
+
+@pytest.mark.gen_test
+async def test_an_admitted_request_is_served_and_told_its_rate(get, overload):
+    response = await get("/?user=ada")
+    assert (response.code, response.body) == (200, b"served")
+    assert rate(response) == rate_headers(2)
+    assert in_use(overload) == (0, 0)
+
+
+@pytest.mark.gen_test
+async def test_a_request_holds_its_slots_for_as_long_as_it_runs(get, overload, stage):
+    held = get("/held?user=ada")
+    await stage.entered.wait()
+    assert in_use(overload) == (1, 1)
+    stage.gate.set()
+    assert (await held).body == b"served"
+    await stage.finished.wait()
+    assert in_use(overload) == (0, 0)
+
+
+@pytest.mark.gen_test
+async def test_the_request_above_the_concurrency_limit_is_refused_before_its_rate_is_counted(get, overload):
+    slots = await overload.take_slot() + await overload.take_slot()
+    response = await get("/")
+    assert (response.code, response.body.decode()) == (503, AT_CAPACITY)
+    assert (response.headers["Retry-After"], response.headers["retry-after-ms"]) == ("1", "1000")
+    for slot in slots:
+        slot.release()
+    assert rate(await get("/")) == rate_headers(2)
+
+
+@pytest.mark.gen_test
+async def test_the_request_above_the_rate_limit_is_refused_and_holds_no_slot(get, overload, clock):
+    for _ in range(3):
+        await get("/")
+    clock.advance(SECOND // 4)
+    response = await get("/?user=ada")
+    assert (response.code, response.body.decode()) == (429, RATE_LIMITED)
+    assert (response.headers["Retry-After"], response.headers["retry-after-ms"]) == ("1", "750")
+    assert rate(response) == rate_headers(0)
+    assert in_use(overload) == (0, 0)
+
+
+@pytest.mark.gen_test
+async def test_waiting_as_long_as_told_and_trying_again_succeeds(get, clock):
+    responses = [await get("/") for _ in range(4)]
+    assert [response.code for response in responses] == [200, 200, 200, 429]
+    clock.advance(int(responses[-1].headers["retry-after-ms"]) * 1_000_000)
+    assert (await get("/")).code == 200
+
+
+@pytest.mark.gen_test
+async def test_keys_never_limit_one_another(get):
+    assert [(await get("/?key=a")).code for _ in range(4)] == [200, 200, 200, 429]
+    assert (await get("/?key=b")).code == 200
+
+
+@pytest.mark.gen_test
+async def test_a_users_second_request_is_refused_and_neither_their_rate_nor_a_slot_is_used(get, overload, stage):
+    held = get("/held?user=ada")
+    await stage.entered.wait()
+    response = await get("/?user=ada")
+    assert (response.code, response.body.decode()) == (429, USER_AT_CAPACITY)
+    assert rate(response) == rate_headers(2)
+    assert in_use(overload) == (1, 1)
+    assert (await get("/?user=grace")).code == 200
+    stage.gate.set()
+    await held
+
+
+@pytest.mark.gen_test
+async def test_a_failing_request_frees_its_slots_and_is_told_its_rate_all_the_same(get, overload):
+    response = await get("/failing?user=ada")
+    assert response.code == 500
+    assert rate(response) == rate_headers(2)
+    assert in_use(overload) == (0, 0)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_frees_its_slots(overload, stage, http_server, http_port):
+    with socket.create_connection(("127.0.0.1", http_port)) as client:
+        client.sendall(b"GET /held?user=ada HTTP/1.1\r\nHost: bridge\r\n\r\n")
+        await stage.entered.wait()
+        assert in_use(overload) == (1, 1)
+    await stage.finished.wait()
+    assert in_use(overload) == (0, 0)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_while_it_is_being_identified_keeps_no_slot(overload, stage, http_server, http_port):
+    with socket.create_connection(("127.0.0.1", http_port)) as client:
+        client.sendall(b"GET /slowly-identified HTTP/1.1\r\nHost: bridge\r\n\r\n")
+        await stage.entered.wait()
+    await stage.finished.wait()
+    assert stage.user_slots_in_use == 0
+    assert in_use(overload) == (0, 0)
+
+
+@pytest.mark.gen_test
+async def test_finishing_without_having_been_prepared_is_harmless(get, overload):
+    response = await get("/unprepared")
+    assert (response.code, response.body, rate(response)) == (200, b"served", {})
+    assert in_use(overload) == (0, 0)
+
+
+@pytest.mark.gen_test
+async def test_releasing_again_frees_nobody_elses_slot(get, overload):
+    (other,) = await overload.take_slot()
+    assert (await get("/twice-released")).body == b"1False"
+    assert in_use(overload) == (1, 0)
+    other.release()
+
+
+@pytest.mark.gen_test
+async def test_after_a_storm_of_requests_nothing_is_in_use(get, overload):
+    paths = ["/?user=ada", "/failing?user=ada", "/?key=b", "/unprepared", "/twice-released?key=c"] * 8
+    codes = [response.code for response in await asyncio.gather(*map(get, paths))]
+    assert set(codes) <= {200, 429, 500, 503}
+    assert in_use(overload) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("ip", "key"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("", ""),
+        ("not an address", "not an address"),
+    ],
+)
+def test_a_client_without_a_token_is_known_by_its_network(ip, key):
+    assert client_key(ip) == key
+
+
+@given(network=st.integers(1, 2**64 - 1), hosts=st.tuples(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)))
+def test_all_addresses_of_one_ipv6_network_are_one_client(network, hosts):
+    first, second = (socket.inet_ntop(socket.AF_INET6, (network << 64 | host).to_bytes(16)) for host in hosts)
+    assert client_key(first) == client_key(second)
+
+
+@given(first=st.ip_addresses(v=4), second=st.ip_addresses(v=4))
+def test_every_ipv4_address_is_a_client_of_its_own(first, second):
+    assert (client_key(str(first)) == client_key(str(second))) == (first == second)
+
+
+@given(st.text())
+def test_no_text_is_too_strange_to_be_a_client(text):
+    assert isinstance(client_key(text), str)
