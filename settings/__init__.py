@@ -8,13 +8,14 @@ A value comes from its flag, else from its environment variable, else from the f
 """
 
 from settings.declarations import ProviderSettings, Settings, declared
-from settings.flags import SettingsCommand, SettingsGroup, settings_of, settings_options
-from settings.kinds import Address, Network, RecordPolicy, scrub_uri
+from settings.flags import SettingsCommand, SettingsGroup, flags_of, settings_of, settings_options
+from settings.kinds import Address, LimitsScope, Network, RecordPolicy, scrub_uri
 from settings.loading import load, unknown_variables
 from settings.setting import Setting, SettingError
 
 __all__ = [
     "Address",
+    "LimitsScope",
     "Network",
     "ProviderSettings",
     "RecordPolicy",
@@ -24,6 +25,7 @@ __all__ = [
     "SettingsCommand",
     "SettingsGroup",
     "declared",
+    "flags_of",
     "load",
     "scrub_uri",
     "settings_of",

@@ -24,7 +24,9 @@ from settings.kinds import (
     PROVIDER_NAME,
     SIZE,
     SWITCH,
+    WORKERS,
     Address,
+    LimitsScope,
     Network,
     RecordPolicy,
     choice,
@@ -38,6 +40,9 @@ RECORDING = "Recording"
 PROVIDERS = "Providers"
 OVERLOAD = "Overload protection (0 = off)"
 BREAKER = "Circuit breaker"
+
+# Of what is counted together each admission in the window is kept, in one document of the database.
+LARGEST_CLUSTER_RATE = 10_000
 
 DEFAULT_BASE_URLS = {Dialect.OPENAI: "https://api.openai.com/v1/", Dialect.ANTHROPIC: "https://api.anthropic.com/"}
 
@@ -77,7 +82,7 @@ class Settings:
         SERVER, NETWORKS, "", "Proxies whose X-Forwarded-For is believed, separated by commas."
     )
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
-    workers: int = declare(SERVER, only("1", 1, "this version serves from one process"), "1", "Server processes.")
+    workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")
 
     mongodb_uri: str = declare(
         DATABASE, MONGODB_URI, "", "MongoDB to record in; empty starts an embedded one.", secret=True
@@ -126,11 +131,11 @@ class Settings:
     rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Requests per rate window and token.")
     rate_window: timedelta = declare(OVERLOAD, POSITIVE_DURATION, "1s", "The window of the rate limit.")
     user_max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent requests per user.")
-    limits_scope: str = declare(
+    limits_scope: LimitsScope = declare(
         OVERLOAD,
-        only("process", "process", "this version counts in its own process"),
+        choice(LimitsScope),
         "process",
-        "Who counts together.",
+        "Who counts together: each process for itself, or all on one database; with more than one worker `cluster`.",
     )
 
     circuit_breaker_enabled: bool = declare(BREAKER, SWITCH, "false", "Spare upstreams that keep failing.")

@@ -64,6 +64,11 @@ def settings_options(*topics: str) -> Callable[[Callable[..., Any]], Callable[..
     return decorate
 
 
+def flags_of(context: click.Context) -> dict[str, str]:
+    """The flags of the running command line, wherever they stood: names of settings, and the text given."""
+    return dict(context.meta.get(_FLAGS, {}))
+
+
 def settings_of(context: click.Context) -> Settings:
     """The settings of the running command line: its flags, wherever they stood, and the environment.
 
@@ -74,4 +79,4 @@ def settings_of(context: click.Context) -> Settings:
     """
     for warning in unknown_variables(os.environ):
         click.echo(f"Warning: {warning}", err=True)
-    return load(context.meta.get(_FLAGS, {}), os.environ)
+    return load(flags_of(context), os.environ)

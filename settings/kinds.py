@@ -51,6 +51,13 @@ class RecordPolicy(StrEnum):
     SPOOL = "spool"
 
 
+class LimitsScope(StrEnum):
+    """Who counts together: each process for itself, or all processes on one database."""
+
+    PROCESS = "process"
+    CLUSTER = "cluster"
+
+
 @dataclass(frozen=True)
 class Address:
     """Where to listen. An empty host is every interface; an IPv6 host stands here without brackets."""
@@ -160,6 +167,7 @@ def _keys(text: str) -> tuple[str, ...]:
 SWITCH = Kind("true|false", "true or false", _switch)
 LIMIT = Kind("N", "a whole number, 0 (off) or more", _whole)
 POSITIVE = Kind("N", "a whole number, 1 or more", lambda text: _require(_whole(text), bool))
+WORKERS = Kind("N", "a whole number from 1 to 256", lambda text: _require(_whole(text), lambda it: 1 <= it <= 256))  # noqa: PLR2004 - more are a mistake
 SIZE = Kind("SIZE", "a size of 1 byte or more, such as 67108864 or 64MiB", lambda text: _require(_size(text), bool))
 _DURATIONS = "such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
 DURATION = Kind("DURATION", f"0 or a duration {_DURATIONS}", _duration)

@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from intercept.apis import Dialect
-from settings.declarations import DEFAULT_BASE_URLS, ProviderSettings, Settings, declared, declared_in
+from settings.declarations import (
+    DEFAULT_BASE_URLS,
+    LARGEST_CLUSTER_RATE,
+    ProviderSettings,
+    Settings,
+    declared,
+    declared_in,
+)
+from settings.kinds import LimitsScope
 from settings.setting import PREFIX, SettingError
 
 
@@ -18,8 +26,17 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     Raises:
         SettingError: The first setting that cannot be used.
     """
-    values = {name: setting.read(flags, environ) for name, setting in declared_in(Settings)}
-    return Settings(**values, further_providers=tuple(_further_providers(environ)))
+    declarations = dict(declared_in(Settings))
+    if declarations["workers"].read(flags, environ) > 1:
+        declarations["limits_scope"] = replace(declarations["limits_scope"], default=LimitsScope.CLUSTER.value)
+    values = {name: setting.read(flags, environ) for name, setting in declarations.items()}
+    settings = Settings(**values, further_providers=tuple(_further_providers(environ)))
+    if settings.limits_scope is LimitsScope.CLUSTER and settings.rate_limit > LARGEST_CLUSTER_RATE:
+        raise SettingError(
+            f"rate-limit {settings.rate_limit} is too high for limits-scope cluster; give at most {LARGEST_CLUSTER_RATE}, "
+            "with a shorter rate-window"
+        )
+    return settings
 
 
 _PROVIDER_VARIABLE = re.compile(PREFIX + r"PROVIDER_(0|[1-9][0-9]{0,2})_(?:TYPE|NAME|BASE_URL|KEYS|KEYS_FILE)")

@@ -2,7 +2,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from intercept.apis import Dialect
-from settings import Address, ProviderSettings, RecordPolicy, Settings, declared
+from settings import Address, LimitsScope, ProviderSettings, RecordPolicy, Settings, declared
 
 DEFAULTS = {
     "http-address": "127.0.0.1:4001",
@@ -89,7 +89,7 @@ def test_without_arguments_settings_hold_the_defaults():
         rate_limit=0,
         rate_window=timedelta(seconds=1),
         user_max_concurrency=0,
-        limits_scope="process",
+        limits_scope=LimitsScope.PROCESS,
         circuit_breaker_enabled=False,
         circuit_breaker_failure_threshold=5,
         circuit_breaker_interval=timedelta(seconds=10),

@@ -2,7 +2,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from settings import Settings, SettingsCommand, SettingsGroup, declared, settings_of, settings_options
+from settings import Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of, settings_options
 
 
 @pytest.fixture
@@ -137,3 +137,20 @@ def test_the_help_of_a_command_shows_the_topics_it_takes_and_its_own_options(run
 
 def test_the_help_of_the_group_lists_its_commands(run):
     assert run("--help").output.endswith("Commands:\n  serve\n  tidy\n")
+
+
+def test_flags_are_told_as_they_were_given_wherever_they_stood():
+    @click.group(cls=SettingsGroup)
+    @settings_options()
+    def main():
+        pass
+
+    @main.command(cls=SettingsCommand)
+    @settings_options()
+    @click.pass_context
+    def serve(context):
+        click.echo(flags_of(context))
+
+    arguments = ["--aibridge-workers", "2", "serve", "--aibridge-data-dir", "d"]
+    result = CliRunner().invoke(main, arguments, env={"CODER_AIBRIDGE_RATE_LIMIT": "5"}, catch_exceptions=False)
+    assert result.output == "{'workers': '2', 'data-dir': 'd'}\n"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.apis import Dialect
-from settings import Address, ProviderSettings, SettingError, Settings, declared, load, unknown_variables
+from settings import Address, LimitsScope, ProviderSettings, SettingError, Settings, declared, load, unknown_variables
 
 
 def provider(number, **parts):
@@ -37,13 +37,33 @@ def test_keys_fall_back_to_the_vendors_variables():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("workers", "2", "'2' is not allowed; give 1: this version serves from one process"),
-        ("limits-scope", "cluster", "'cluster' is not allowed; give process: this version counts in its own process"),
         ("keepalive-interval", "15s", "'15s' is not allowed; give 0: this version sends no pings of its own"),
     ],
 )
 def test_what_this_version_does_not_do_is_refused(name, value, message):
     assert refusal({name: value}, {}) == f"--aibridge-{name}: {message}"
+
+
+def test_limits_are_those_of_a_process_or_of_all():
+    assert load({"limits-scope": "cluster"}, {}).limits_scope is LimitsScope.CLUSTER
+    assert refusal({"limits-scope": "world"}, {}) == (
+        "--aibridge-limits-scope: 'world' is not allowed; give process or cluster"
+    )
+
+
+def test_several_workers_count_together_unless_told_otherwise():
+    assert load({"workers": "2"}, {}).limits_scope is LimitsScope.CLUSTER
+    assert load({"workers": "2"}, {"CODER_AIBRIDGE_LIMITS_SCOPE": "process"}).limits_scope is LimitsScope.PROCESS
+    assert load({"workers": "1"}, {}).limits_scope is LimitsScope.PROCESS
+
+
+def test_a_rate_that_is_counted_together_is_bounded():
+    environ = {"CODER_AIBRIDGE_LIMITS_SCOPE": "cluster"}
+    assert load({"rate-limit": "10000"}, environ).rate_limit == 10_000
+    assert refusal({"rate-limit": "10001"}, environ) == (
+        "rate-limit 10001 is too high for limits-scope cluster; give at most 10000, with a shorter rate-window"
+    )
+    assert load({"rate-limit": "10001"}, {}).rate_limit == 10_001
 
 
 def test_every_setting_refuses_nonsense_in_its_own_name():
