@@ -1,0 +1,81 @@
+"""The routing table: which handler answers which path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+from tornado.web import Application
+
+from handlers.bridge import Bridge
+from handlers.control import UnknownResourceHandler
+from handlers.dataplane import NotServedHandler, ProviderRootHandler
+from handlers.health import HealthHandler, MetricsHandler, ReadinessHandler
+from handlers.interceptions import InterceptionsHandler
+from handlers.limits import LimitsHandler
+from handlers.passthrough import PassthroughHandler
+from handlers.problems import Problem
+from handlers.proxy import ProxyHandler
+from intercept.catalog import RESPONSES
+from upstream.providers import Provider
+from upstream.routes import guess_dialect
+
+CONTROL_PLANE = "/api/v2/aibridge/"
+DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
+# First words of control-plane paths; no provider may be called like one.
+CONTROL_RESOURCES = frozenset(
+    {"interceptions", "sessions", "models", "clients", "providers", "stats", "limits", "users"},
+)
+
+
+class BridgeApplication(Application):
+    """Tornado's application, with the data plane found by provider and route instead of by pattern."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        context = {"bridge": bridge}
+        super().__init__(
+            [
+                (CONTROL_PLANE + "interceptions", InterceptionsHandler, context),
+                (CONTROL_PLANE + "limits", LimitsHandler, context),
+                ("/healthz", HealthHandler, context),
+                ("/readyz", ReadinessHandler, context),
+                ("/metrics", MetricsHandler, context),
+            ],
+            default_handler_class=UnknownResourceHandler,
+            default_handler_args=context,
+            log_function=lambda _handler: None,
+        )
+
+    def find_handler(  # type: ignore[override]
+        self, request: HTTPServerRequest, **kwargs: Any
+    ) -> HTTPMessageDelegate:
+        """Find the handler; paths below a provider first, they are what is busy."""
+        for prefix in DATA_PLANES:
+            if request.path.startswith(prefix):
+                name, _, rest = request.path[len(prefix) :].partition("/")
+                if prefix != CONTROL_PLANE or name not in CONTROL_RESOURCES:
+                    return self._data_plane(request, name, "/" + rest)
+        return super().find_handler(request, **kwargs)
+
+    def _data_plane(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate:
+        provider = self._bridge.providers.get(name)
+        route = provider.find_route(request.method or "", path) if provider else None
+        arguments: dict[str, Any] = {"bridge": self._bridge, "dialect": route.dialect if route else guess_dialect(path)}
+        if provider and route:
+            arguments |= {"provider": provider, "route": route, "path": path}
+            if route.api is None:
+                return self.get_handler_delegate(request, PassthroughHandler, arguments)
+            return self.get_handler_delegate(request, ProxyHandler, arguments | {"api": route.api})
+        if provider and path == "/" and request.method == "HEAD":
+            return self.get_handler_delegate(request, ProviderRootHandler, arguments)
+        problem = self._not_served(request, provider, path)
+        return self.get_handler_delegate(request, NotServedHandler, arguments | {"problem": problem})
+
+    def _not_served(self, request: HTTPServerRequest, provider: Provider | None, path: str) -> Problem:
+        if provider is None:
+            known = ", ".join(sorted(self._bridge.providers)) or "none"
+            return Problem(404, f"provider not found; configured providers: {known}")
+        if path == RESPONSES.path and request.headers.get("Upgrade", "").lower() == "websocket":
+            return Problem(426, "WebSocket is not supported here: use HTTP streaming.")
+        return Problem(404, f"route not supported: {request.method} {path}")

@@ -1,0 +1,140 @@
+"""What every handler shares: who is asking, and errors that say what to do."""
+
+from __future__ import annotations
+
+import logging
+from asyncio import Future
+from http.client import responses
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from tornado.web import HTTPError, RequestHandler
+
+from handlers.bridge import Bridge
+from handlers.credentials import SESSION_COOKIE, Credentials, read_credentials
+from handlers.forwarded import client_address
+from handlers.problems import Problem
+from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError
+
+logger = logging.getLogger(__name__)
+
+UNIDENTIFIED = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
+UNRECOGNISED = "The token is not valid: it is unknown, expired or revoked."
+IDENTITIES_AWAY = "Tokens cannot be verified at the moment. Please try again later."
+METHOD_NOT_ALLOWED = 405
+
+
+class BridgeHandler(RequestHandler):
+    """Authentication and errors. Subclasses say how an error is rendered."""
+
+    bridge: Bridge
+    request_id: str
+
+    def initialize(self, bridge: Bridge) -> None:
+        """Receive the running bridge."""
+        self.bridge = bridge
+        self.request_id = str(bridge.new_id())
+
+    def set_default_headers(self) -> None:
+        """Say nothing about the software."""
+        self.clear_header("Server")
+
+    def compute_etag(self) -> str | None:
+        """No entity tags: hashing each body would cost more than it saves."""
+        return None
+
+    @property
+    def client_ip(self) -> str:
+        """The address of the client, through the reverse proxies that are trusted."""
+        forwarded_for = ",".join(self.request.headers.get_list("X-Forwarded-For"))
+        return client_address(self.request.remote_ip or "", forwarded_for, self.bridge.options.trusted_proxies)
+
+    def read_credentials(self) -> Credentials:
+        """The credentials that the request carries."""
+        cookie = self.request.cookies.get(SESSION_COOKIE) if "Cookie" in self.request.headers else None
+        return read_credentials(self.request.headers, cookie.value if cookie else None)
+
+    async def authenticate(self, credentials: Credentials) -> Identity:
+        """Find out who is asking.
+
+        Raises:
+            Problem: 401 without a valid token, 503 when that cannot be known now.
+        """
+        challenge = {"WWW-Authenticate": "Bearer"}
+        if credentials.token is None:
+            raise Problem(401, UNIDENTIFIED, challenge)
+        try:
+            return await self.bridge.identities.authenticate(credentials.token)
+        except InvalidTokenError as error:
+            raise Problem(401, UNRECOGNISED, challenge) from error
+        except IdentitiesUnavailableError as error:
+            raise Problem(503, IDENTITIES_AWAY, {"Retry-After": "1"}) from error
+
+    def error_body(self, problem: Problem) -> bytes:
+        """The JSON body of an error."""
+        return msgspec.json.encode({"message": problem.message})
+
+    def write_problem(self, problem: Problem) -> None:
+        """Put an error into the answer, ready to be flushed or finished."""
+        body = self.error_body(problem)
+        self.set_status(problem.status, responses.get(problem.status, "Error"))
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Length", str(len(body)))
+        if self.request.method != "HEAD":
+            self.write(body)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Render an exception: a `Problem` as it is, anything unforeseen as a plain 500 that gives nothing away."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if not isinstance(error, Problem):
+            message = responses.get(status_code, "Error") if isinstance(error, HTTPError) else "Internal Server Error"
+            headers = {"Allow": self._allowed} if status_code == METHOD_NOT_ALLOWED else {}
+            error = Problem(status_code, message, headers)
+        self.write_problem(error)
+        self.finish()
+
+    @property
+    def _allowed(self) -> str:
+        """The methods that are served, for the header that a 405 must have (RFC 9110 section 15.5.6)."""
+
+        def is_served(name: str) -> bool:
+            return getattr(type(self), name) is not getattr(RequestHandler, name)
+
+        return ", ".join(name for name in self.SUPPORTED_METHODS if is_served(name.lower()))
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer with an error; a response that has begun is broken off instead, so that it never looks complete."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if self._headers_written:
+            self.break_off(error if isinstance(error, Problem) else None)
+            return
+        super().send_error(error.status if isinstance(error, Problem) else status_code, **kwargs)
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> Future[None]:
+        """End the answer; one that says `Connection: close` closes it, which Tornado leaves to its caller."""
+        finished = super().finish(chunk)
+        if self._headers.get("Connection") == "close":
+            stream = self.request.connection.stream  # type: ignore[union-attr]
+            finished.add_done_callback(lambda _: stream.close())
+        return finished
+
+    def break_off(self, problem: Problem | None = None) -> None:  # noqa: ARG002 - for those who can still say why
+        """Close the connection in the middle of the body and end the request."""
+        self.request.connection.stream.close()  # type: ignore[union-attr]
+        if not self._finished:
+            self.finish()
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,  # noqa: ARG002 - Tornado hands over all three
+        value: BaseException | None,
+        tb: TracebackType | None,  # noqa: ARG002
+    ) -> None:
+        """Log what was not foreseen; a `Problem` is an answer, and says so to the client alone."""
+        if isinstance(value, (Problem, HTTPError)):
+            return
+        path = self.request.path
+        logger.error("unforeseen error: request_id=%s path=%s", self.request_id, path, exc_info=value)

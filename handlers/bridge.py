@@ -1,0 +1,56 @@
+"""Everything the handlers work with, made once in `server.py` and handed to each through `initialize`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network
+from uuid import UUID
+
+from handlers.lifecycle import Lifecycle
+from handlers.metrics import Metrics
+from handlers.record_log import RecordLog
+from limits.circuit_breaker import CircuitBreakers
+from limits.overload import OverloadProtection
+from storage.admissions import Admissions
+from storage.database import Database
+from storage.identities import Identities
+from storage.interceptions import Interceptions
+from storage.recorder import Recorder
+from upstream.client import UpstreamClient
+from upstream.keys import KeyPool
+from upstream.providers import Provider
+
+
+@dataclass(frozen=True)
+class EdgeOptions:
+    """The settings that the HTTP edge itself obeys. Sizes are bytes."""
+
+    max_body_bytes: int = 64 * 1024 * 1024
+    allow_byok: bool = True
+    send_actor_headers: bool = False
+    trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `admissions` when this process counts alone; `now` is the wall clock in UTC, `monotonic` counts seconds."""
+
+    options: EdgeOptions
+    providers: Mapping[str, Provider]
+    key_pools: Mapping[str, KeyPool]
+    database: Database
+    identities: Identities
+    recorder: Recorder
+    interceptions: Interceptions
+    upstream: UpstreamClient
+    overload: OverloadProtection
+    breakers: CircuitBreakers | None
+    metrics: Metrics
+    record_log: RecordLog
+    lifecycle: Lifecycle
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+    new_id: Callable[[], UUID]
+    admissions: Admissions | None = None

@@ -1,0 +1,73 @@
+"""The control plane: JSON resources for people and dashboards. Not subject to overload protection."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import msgspec
+
+from handlers.base import BridgeHandler
+from handlers.problems import InvalidQueryError, Problem
+from storage.database import DatabaseUnavailableError
+from storage.identities import Identity
+
+DATABASE_AWAY = "The database cannot be reached at the moment. Please try again later."
+
+
+class ControlHandler(BridgeHandler):
+    """A JSON resource that only a user may see."""
+
+    identity: Identity
+
+    async def prepare(self) -> None:
+        """Find out who is asking."""
+        self.set_header("Cache-Control", "no-store")
+        self.identity = await self.authenticate(self.read_credentials())
+
+    @abstractmethod
+    async def answer(self) -> None:
+        """Answer a GET.
+
+        Raises:
+            Problem: it cannot be answered as asked.
+        """
+
+    async def get(self) -> None:
+        """Answer, or say that the database is away.
+
+        Raises:
+            Problem: it cannot be answered as asked, or not now.
+        """
+        try:
+            await self.answer()
+        except DatabaseUnavailableError as error:
+            raise Problem(503, DATABASE_AWAY, {"Retry-After": "1"}) from error
+
+    head = get
+
+    def write_json(self, value: object) -> None:
+        """Put a value into the answer."""
+        self.set_header("Content-Type", "application/json")
+        self.write(msgspec.json.encode(value))
+
+    def error_body(self, problem: Problem) -> bytes:
+        """Errors are `{message, detail?, validations?}`."""
+        body: dict[str, object] = {"message": problem.message}
+        if isinstance(problem, InvalidQueryError):
+            if problem.detail:
+                body["detail"] = problem.detail
+            if problem.validations:
+                body["validations"] = [{"field": field, "detail": detail} for field, detail in problem.validations]
+        return msgspec.json.encode(body)
+
+
+class UnknownResourceHandler(BridgeHandler):
+    """Whatever is not served."""
+
+    async def prepare(self) -> None:
+        """Refuse.
+
+        Raises:
+            Problem: 404, always.
+        """
+        raise Problem(404, f"not found: {self.request.method} {self.request.path}")

@@ -1,0 +1,235 @@
+"""What every request below a provider goes through before it is served, and how it is stopped.
+
+Admission comes before the body is read, so that a refusal costs neither memory nor a call. A refused request's body is
+still swallowed, within bounds: closing on unread bytes resets the connection, and the client would lose the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import sys
+from abc import abstractmethod
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from msgspec.structs import replace
+from tornado.iostream import StreamClosedError
+from tornado.web import stream_request_body
+
+from handlers.base import BridgeHandler
+from handlers.bridge import Bridge
+from handlers.credentials import Credentials
+from handlers.lifecycle import Holder
+from handlers.problems import Problem, problem_body
+from intercept.apis import Dialect
+from intercept.records import EndReason
+from limits.mixin import OverloadProtectionMixin, client_key
+from limits.overload import OverloadedError
+from storage.identities import Identity
+
+SHUTTING_DOWN = "AI Bridge is shutting down. Please try again."
+BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."
+# What is read and thrown away of the body of a refused request, and for how long.
+LINGER_BYTES = 256 * 1024 * 1024
+LINGER_SECONDS = 30.0
+# A whole request body has to arrive within this time.
+BODY_SECONDS = 300.0
+
+
+@stream_request_body
+class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
+    """Admits a request, collects its body, and ends it when the client leaves or the server stops."""
+
+    dialect: Dialect
+    credentials: Credentials
+    identity: Identity
+
+    def initialize(self, bridge: Bridge, dialect: Dialect) -> None:  # type: ignore[override]
+        """Receive the running bridge and the dialect in which errors are to be told."""
+        super().initialize(bridge)
+        self.overload = bridge.overload
+        self.dialect = dialect
+        self.stopped: EndReason | None = None
+        self._body = bytearray()
+        self._received = 0
+        self._answered = False
+        self._work: asyncio.Task[None] | None = None
+        self._holder = Holder(request_id=self.request_id, since=bridge.now())
+
+    async def prepare(self) -> None:
+        """Admit the request, or answer why not; the body has not been read yet."""
+        connection: Any = self.request.connection
+        connection.stream.set_nodelay(True)
+        connection.set_max_body_size(sys.maxsize)
+        connection.set_body_timeout(BODY_SECONDS)
+        self.bridge.lifecycle.enter(self)
+        began = self.bridge.monotonic()
+        try:
+            await self.admit()
+            self.bridge.metrics.overhead("admission", self.bridge.monotonic() - began)
+        except (Problem, OverloadedError) as refusal:
+            connection.set_body_timeout(LINGER_SECONDS)
+            self.request.headers.pop("Expect", None)  # Tornado would ask for the body that nobody wants any more
+            await self._refuse(refusal)
+
+    async def admit(self) -> None:
+        """Decide whether the request may start: cheapest question first.
+
+        Raises:
+            Problem: draining, not authenticated, own key not allowed, body too large.
+            OverloadedError: concurrency or rate.
+        """
+        if self.bridge.lifecycle.draining:
+            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+        await self.take_slot()
+        self.credentials = self.read_credentials()
+        try:
+            self.identity = await self.authenticate(self.credentials)
+        except Problem:
+            await self.count_request(client_key(self.client_ip))
+            raise
+        user = self.identity.user
+        self._holder = replace(self._holder, user_id=user.id, username=user.username)
+        await self.count_request(self.identity.token_id, user_key=str(user.id))
+        if self.credentials.own_key is not None and not self.bridge.options.allow_byok:
+            raise Problem(403, BYOK_DISABLED)
+        if _declared_length(self.request.headers.get("Content-Length", "")) > self.bridge.options.max_body_bytes:
+            raise self._body_too_large()
+
+    def data_received(self, chunk: bytes) -> Coroutine[Any, Any, None] | None:
+        """Collect the body up to its limit; swallow that of a request that was refused."""
+        self._received += len(chunk)
+        if self._answered:
+            if self._received > LINGER_BYTES:
+                self.break_off()
+            return None
+        if self._received > self.bridge.options.max_body_bytes:
+            return self._refuse(self._body_too_large())
+        self._body += chunk
+        return None
+
+    @abstractmethod
+    async def serve(self) -> None:
+        """Answer the admitted request, whose body is whole. Cancelled when the request is stopped.
+
+        Raises:
+            Problem: an answer of the bridge's own.
+        """
+
+    async def _run(self) -> None:
+        if self._answered or self.stopped:
+            self.finish()
+            return
+        self._work = asyncio.create_task(self.serve())
+        await asyncio.wait({self._work})
+        if not self._work.cancelled():
+            self._work.result()
+        elif self.stopped is EndReason.SERVER_SHUTDOWN:
+            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+
+    get = head = post = put = patch = delete = options = _run
+
+    def take_body(self) -> bytes:
+        """The whole request body; handed over once, so that it is kept only as long as it is needed."""
+        body, self._body = bytes(self._body), bytearray()
+        return body
+
+    def stop(self, reason: EndReason) -> None:
+        """End the request: the client left, or the server stops."""
+        if self.stopped is None:
+            self.stopped = reason
+        if self._work is not None:
+            self._work.cancel()
+        elif reason is EndReason.SERVER_SHUTDOWN and not self._finished:
+            self.break_off()
+
+    def holding(self) -> Holder | None:
+        """What is to be said of the request while it holds slots."""
+        return self._holder if self.holds_slots else None
+
+    def on_connection_close(self) -> None:
+        """The client left. A request whose body never came whole is over with that: Tornado finishes nothing more."""
+        super().on_connection_close()
+        self.stop(EndReason.CLIENT_DISCONNECTED)
+        if self._work is None:
+            self.on_finish()
+
+    def on_finish(self) -> None:
+        """Give back what the request held."""
+        super().on_finish()
+        self.bridge.lifecycle.leave(self)
+
+    def error_body(self, problem: Problem) -> bytes:
+        """Errors speak the dialect of the route."""
+        return problem_body(self.dialect, problem.status, problem.message, self.request_id)
+
+    def write_problem(self, problem: Problem) -> None:
+        """Add the request id, under the name that the dialect's clients read."""
+        self.set_header("Request-Id" if self.dialect is Dialect.ANTHROPIC else "X-Request-Id", self.request_id)
+        super().write_problem(problem)
+
+    def break_off(self, problem: Problem | None = None) -> None:
+        """Close the connection in the middle of the body.
+
+        An HTTP/1.0 client takes an orderly close for the end of the body, so for it the connection is reset.
+        """
+        if self.request.version == "HTTP/1.0":
+            stream: Any = self.request.connection.stream  # type: ignore[union-attr]
+            if stream.socket is not None:
+                stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        super().break_off(problem)
+
+    async def _refuse(self, refusal: Problem | OverloadedError) -> None:
+        """Send the whole answer now and give the slot back; the body that is still to come is swallowed."""
+        self.release_slots()
+        self._answered = True
+        self._body.clear()
+        problem = refusal if isinstance(refusal, Problem) else Problem(refusal.status, refusal.message, refusal.headers)
+        self.write_problem(problem)
+        with suppress(StreamClosedError):
+            await self.flush()
+
+    def _body_too_large(self) -> Problem:
+        allowed = self.bridge.options.max_body_bytes
+        return Problem(
+            413, f"The request body is larger than the {allowed} bytes that are allowed.", {"Connection": "close"}
+        )
+
+
+class NotServedHandler(DataPlaneHandler):
+    """A path that leads nowhere; only who may use the bridge is told so."""
+
+    def initialize(self, bridge: Bridge, dialect: Dialect, problem: Problem) -> None:  # type: ignore[override]
+        """Receive what to say."""
+        super().initialize(bridge, dialect)
+        self._problem = problem
+
+    async def admit(self) -> None:
+        """Refuse, after everybody who would be refused anyway.
+
+        Raises:
+            Problem: always.
+        """
+        await super().admit()
+        raise self._problem
+
+
+class ProviderRootHandler(DataPlaneHandler):
+    """`HEAD` on a provider's root: clients ask whether anybody is there before they show a credential."""
+
+    async def admit(self) -> None:
+        """Let in without a token; counted by address."""
+        await self.take_slot()
+        await self.count_request(client_key(self.client_ip))
+
+    async def serve(self) -> None:
+        """Answer 200 without a body."""
+        self.set_header("Content-Length", "0")
+
+
+def _declared_length(content_length: str) -> int:
+    """The length that a request declares; 0 when it declares none. Tornado refuses what is no number by itself."""
+    return int(content_length[:18]) if content_length.isdecimal() else 0

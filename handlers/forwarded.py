@@ -1,0 +1,37 @@
+"""The client's address, through reverse proxies that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+
+def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
+    """The nearest address that is not a trusted proxy, walking `X-Forwarded-For` from its end.
+
+    `peer` is who is connected. Text that is no address ends the walk: what stands before it was written by somebody
+    who is not trusted.
+    """
+    address = peer
+    hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for else []
+    while _is_trusted(address, trusted) and hops:
+        hop = hops.pop()
+        if not _is_address(hop):
+            break
+        address = hop
+    return address
+
+
+def _is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    if not trusted or not _is_address(address):
+        return False
+    parsed = ip_address(address)
+    return any(parsed.version == network.version and parsed in network for network in trusted)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

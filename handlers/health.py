@@ -1,0 +1,62 @@
+"""What orchestrators and Prometheus ask."""
+
+from __future__ import annotations
+
+import msgspec
+
+from handlers.base import BridgeHandler
+from storage.admissions import Admissions
+
+PROCESS_LOCAL = "process-local: the database is away"
+
+
+def state_of_limits(admissions: Admissions | None) -> str:
+    """Whether the limits hold as they were set, or only in this process."""
+    return PROCESS_LOCAL if admissions is not None and admissions.away else "ok"
+
+
+class HealthHandler(BridgeHandler):
+    """`/healthz`: the process is alive."""
+
+    async def get(self) -> None:
+        """Always 200."""
+        self.set_header("Content-Type", "application/json")
+        self.write(b'{"status":"ok"}')
+
+    head = get
+
+
+class ReadinessHandler(BridgeHandler):
+    """`/readyz`: the bridge takes calls. 503 while draining, or while calls cannot be recorded."""
+
+    async def get(self) -> None:
+        """Say what stands in the way, if anything does."""
+        draining = self.bridge.lifecycle.draining
+        database = await self.bridge.database.ping()
+        recorder = self.bridge.recorder
+        recording = recorder.healthy and (database or not recorder.needs_database)
+        ready = recording and not draining
+        self.set_status(200 if ready else 503)
+        self.set_header("Content-Type", "application/json")
+        state = {
+            "status": "draining" if draining else "ready" if ready else "not ready",
+            "database": "ok" if database else "unreachable",
+            "recording": "ok" if recording else recorder.reason or "the database is away",
+        }
+        if self.bridge.admissions is not None:
+            state["limits"] = state_of_limits(self.bridge.admissions)
+        self.write(msgspec.json.encode(state))
+
+    head = get
+
+
+class MetricsHandler(BridgeHandler):
+    """`/metrics`: Prometheus text format."""
+
+    async def get(self) -> None:
+        """Expose every metric."""
+        content_type, body = self.bridge.metrics.exposition()
+        self.set_header("Content-Type", content_type)
+        self.write(body)
+
+    head = get

@@ -1,0 +1,87 @@
+"""Whether the server is stopping, and what is still under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from intercept.records import EndReason
+
+# What a request that was told to end may take for it before the server goes on without it.
+STOP_SECONDS = 5.0
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """A request that holds slots, as far as it is known by now, for those who look at the limits."""
+
+    request_id: str
+    since: datetime
+    user_id: UUID | None = None
+    username: str | None = None
+    provider: str | None = None
+    route: str | None = None
+    model: str | None = None
+    interception_id: UUID | None = None
+
+
+class Stoppable(Protocol):
+    """A request under way that can be told to end, and asked what it is."""
+
+    def stop(self, reason: EndReason) -> None:
+        """End soon, for that reason. May be called more than once; the first reason counts."""
+
+    def holding(self) -> Holder | None:
+        """Say who holds slots; None when it holds none."""
+
+
+class Lifecycle:
+    """Knows every data-plane request from its first header to its end."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self._under_way: dict[Stoppable, None] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return len(self._under_way)
+
+    def holders(self) -> Iterator[Holder]:
+        """Those that hold slots, the first that came first."""
+        return (holder for request in self._under_way if (holder := request.holding()))
+
+    def enter(self, request: Stoppable) -> None:
+        """Note that a request began."""
+        self._under_way[request] = None
+        self._idle.clear()
+
+    def leave(self, request: Stoppable) -> None:
+        """Note that a request is over; harmless when it never began or is already gone."""
+        self._under_way.pop(request, None)
+        if not self._under_way:
+            self._idle.set()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Refuse what is new, let what is under way finish for `timeout_s` seconds, then end the rest.
+
+        Returns how many had to be ended.
+        """
+        self.draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), timeout_s)
+        except TimeoutError:
+            rest = list(self._under_way)
+            for request in rest:
+                request.stop(EndReason.SERVER_SHUTDOWN)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), STOP_SECONDS)
+            return len(rest)
+        return 0

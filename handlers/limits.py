@@ -1,0 +1,120 @@
+"""`GET /api/v2/aibridge/limits`: how much of each limit is used, by whom, and when there will be more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from handlers.control import ControlHandler
+from handlers.health import state_of_limits
+from handlers.lifecycle import Holder, Lifecycle
+from handlers.problems import Problem
+from limits.overload import OverloadProtection, Usage
+from storage.admission_reports import SharedUsage
+
+NOT_YOURS = "Only owners and auditors may see the limits."
+# Requests of each process that are named, those that began first.
+MOST_HOLDERS = 100
+# Users and rate keys that are named, those that use most.
+MOST_KEYS = 20
+
+
+def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]:
+    """What one process has to say: which of its requests hold slots, and how many it refused."""
+    return {
+        "holding": overload.slots.in_use(),
+        "holders": [_shown(holder) for holder in islice(lifecycle.holders(), MOST_HOLDERS)],
+        "refused": dict(overload.refusals.total),
+    }
+
+
+class LimitsHandler(ControlHandler):
+    """The limits, for owners and auditors. What is asked of the database is bounded, and so is the answer."""
+
+    async def answer(self) -> None:
+        """Answer `{"scope", "state", "at", "limits": [..], "holding": n, "holders": [..]}`.
+
+        Raises:
+            Problem: 403, a member asks.
+        """
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS)
+        overload, admissions = self.bridge.overload, self.bridge.admissions
+        own: Usage | SharedUsage = overload.usage(MOST_KEYS)
+        together = own
+        reports = [report(self.bridge.lifecycle, overload)]
+        if admissions is not None and not admissions.away:
+            together = await admissions.usage(MOST_KEYS)
+            reports += await admissions.reports()
+        now = self.bridge.now()
+        holders = sorted((holder for one in reports for holder in one["holders"]), key=lambda holder: holder["since"])
+        limits = [
+            _of_server(overload, (together if overload.slots.limit else own).slots, now),
+            _of_users(overload, (together if overload.user_slots.limit else own).users, now, holders),
+            _of_rate(overload, together, now),
+        ]
+        refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
+        self.write_json(
+            {
+                "scope": "process" if admissions is None else "cluster",
+                "state": state_of_limits(admissions),
+                "at": _time(now),
+                "limits": [limit | {"refused": refused[limit["name"]]} for limit in limits],
+                "holding": sum(one["holding"] for one in reports),
+                "holders": holders,
+            }
+        )
+
+
+def _shown(holder: Holder) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(holder)
+    return shown | {"since": _time(holder.since)}
+
+
+def _time(moment: datetime) -> str:
+    """RFC 3339, in UTC with milliseconds."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _of_server(overload: OverloadProtection, used: int, now: datetime) -> dict[str, Any]:
+    limit = overload.slots.limit
+    return {"name": "concurrency", "setting": "max-concurrency", "limit": limit, **_of_slots(limit, used, now)}
+
+
+def _of_users(
+    overload: OverloadProtection, users: Mapping[str, int], now: datetime, holders: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    names = {holder["user_id"]: holder["username"] for holder in holders}
+    limit = overload.user_slots.limit
+    keys = [{"key": user, "username": names.get(user), **_of_slots(limit, used, now)} for user, used in users.items()]
+    return {"name": "user_concurrency", "setting": "user-max-concurrency", "limit": limit, "keys": keys}
+
+
+def _of_slots(limit: int, used: int, now: datetime) -> dict[str, Any]:
+    """Nobody knows when a request ends: where no slot is free, neither is the instant known."""
+    free = not limit or used < limit
+    return {
+        "used": used,
+        "remaining": max(0, limit - used) if limit else None,
+        "next_free_at": _time(now) if free else None,
+    }
+
+
+def _of_rate(overload: OverloadProtection, usage: Usage | SharedUsage, now: datetime) -> dict[str, Any]:
+    keys = [
+        {
+            "key": key,
+            "used": rate.limit - rate.remaining,
+            "remaining": rate.remaining,
+            "next_free_at": _time(now + timedelta(milliseconds=-(-rate.retry_after_ns // 1_000_000))),
+        }
+        for key, rate in usage.rates.items()
+    ]
+    window = overload.rate_window.total_seconds()
+    limit = 0 if overload.rate is None else overload.rate.limit
+    return {"name": "rate", "setting": "rate-limit", "limit": limit, "window_seconds": window, "keys": keys}

@@ -1,0 +1,195 @@
+"""Every metric the bridge exposes. Label values that clients choose are bounded in number; the rest is `other`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from handlers.metrics_folder import MetricsFolder
+from intercept.records import Ending, EndReason, Interception
+from limits.circuit_breaker import CircuitKey, State
+
+PREFIX = "coder_aibridged_"
+OTHER = "other"
+# Distinct names of each client-chosen kind (models, tools) that get a time series of their own.
+NAMES_KEPT = 200
+DURATION_BUCKETS = (0.5, 2, 5, 15, 30, 60, 120)
+FIRST_BYTE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60)
+OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
+# How often a process lets the others know the values that are watched.
+PUBLISH_SECONDS = 1.0
+BREAKER_STATES = (State.CLOSED, State.HALF_OPEN, State.OPEN)
+
+# A series for when each counter was created doubles their number and tells nobody anything.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class BoundedNames:
+    """Lets the first `limit` distinct names through and calls all others `other`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        """The label value for a name."""
+        if name not in self._known:
+            if len(self._known) >= self._limit:
+                return OTHER
+            self._known.add(name)
+        return name
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own.
+
+    Args:
+        folder: Where the processes of a server that has several put theirs together.
+    """
+
+    def __init__(self, folder: MetricsFolder | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self._folder = folder
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
+        self._model = BoundedNames(NAMES_KEPT)
+        self._tool = BoundedNames(NAMES_KEPT)
+        self._interceptions = self._counter(
+            "interceptions", "Recorded calls that ended.", "provider model status route method initiator_id client"
+        )
+        self._inflight = self._gauge("interceptions_inflight", "Recorded calls under way.", "provider model route")
+        self._duration = self._histogram(
+            "interceptions_duration_seconds",
+            "From start to end of a recorded call.",
+            "provider model",
+            DURATION_BUCKETS,
+        )
+        self._first_byte = self._histogram(
+            "time_to_first_byte_seconds",
+            "From start to the first byte of the response body.",
+            "provider",
+            FIRST_BYTE_BUCKETS,
+        )
+        self._passthrough = self._counter(
+            "passthrough", "Relayed calls that are not recorded.", "provider route method"
+        )
+        self._prompts = self._counter("prompts", "User prompts recorded.", "provider model initiator_id client")
+        self._tokens = self._counter("tokens", "Tokens recorded.", "provider model type initiator_id client")
+        self._tools = self._counter(
+            "non_injected_tool_selections", "Tool calls the model chose.", "provider model name"
+        )
+        self._rejections = self._counter("overload_rejections", "Requests refused by overload protection.", "limit")
+
+        self._overhead = self._histogram(
+            "relay_overhead_seconds", "What the bridge itself takes before a call leaves.", "phase", OVERHEAD_BUCKETS
+        )
+        circuit = "provider endpoint model"
+        self._breaker_state = self._gauge(
+            "circuit_breaker_state", "State of a circuit: 0 closed, 1 half-open, 2 open.", circuit, across="livemax"
+        )
+        self._breaker_trips = self._counter("circuit_breaker_trips", "Times a circuit opened.", circuit)
+        self._breaker_rejects = self._counter("circuit_breaker_rejects", "Calls refused by an open circuit.", circuit)
+
+    def watch(self, name: str, description: str, value: Callable[[], float], *, across: str = "livesum") -> None:
+        """Expose a value that is read whenever the metrics are.
+
+        Args:
+            name: Without the prefix that all have.
+            description: For people.
+            value: Tells it.
+            across: What is shown of several processes, as prometheus_client calls it: `livesum` or `livemax`.
+        """
+        self._watched.append((self._gauge(name, description, "", across=across), value))
+
+    async def publish(self) -> None:
+        """Let other processes know the values that are watched, until cancelled."""
+        while True:
+            self._read_watched()
+            await asyncio.sleep(PUBLISH_SECONDS)
+
+    def rejected(self, limit: str) -> None:
+        """A request was refused by that limit."""
+        self._rejections.labels(limit).inc()
+
+    def passthrough(self, provider: str, route: str, method: str) -> None:
+        """A request was relayed without a record."""
+        self._passthrough.labels(provider, route, method).inc()
+
+    def overhead(self, phase: str, seconds: float) -> None:
+        """The bridge itself took that long: `admission` or `recording`."""
+        self._overhead.labels(phase).observe(seconds)
+
+    def breaker_changed(self, key: CircuitKey, state: State) -> None:
+        """A circuit changed its state."""
+        labels = self._circuit(key)
+        self._breaker_state.labels(*labels).set(BREAKER_STATES.index(state))
+        if state is State.OPEN:
+            self._breaker_trips.labels(*labels).inc()
+
+    def started(self, interception: Interception) -> None:
+        """A recorded call began."""
+        self._inflight.labels(*self._where(interception)).inc()
+
+    def ended(self, interception: Interception, ending: Ending) -> None:
+        """A recorded call ended."""
+        self._inflight.labels(*self._where(interception)).dec()
+        if ending.end_reason is EndReason.CIRCUIT_OPEN:
+            key = CircuitKey(interception.provider_name, interception.route, interception.model)
+            self._breaker_rejects.labels(*self._circuit(key)).inc()
+        provider, model = interception.provider_name, self._model(interception.model)
+        who = (str(interception.initiator_id), interception.client)
+        status = ending.end_reason.status.value
+        self._interceptions.labels(provider, model, status, interception.route, "POST", *who).inc()
+        self._duration.labels(provider, model).observe((ending.ended_at - interception.started_at).total_seconds())
+        if ending.first_byte_at is not None:
+            waited = ending.first_byte_at - interception.started_at
+            self._first_byte.labels(provider).observe(waited.total_seconds())
+        if interception.user_prompt is not None:
+            self._prompts.labels(provider, model, *who).inc()
+        for usage in ending.reading.token_usages:
+            for kind in ("input", "output", "cache_read_input", "cache_write_input"):
+                count = getattr(usage, f"{kind}_tokens")
+                if count is not None:
+                    self._tokens.labels(provider, model, kind, *who).inc(count)
+        for tool in ending.reading.tool_usages:
+            self._tools.labels(provider, model, self._tool(tool.tool)).inc()
+
+    def _where(self, interception: Interception) -> tuple[str, str, str]:
+        return interception.provider_name, self._model(interception.model), interception.route
+
+    def _circuit(self, key: CircuitKey) -> tuple[str, str, str]:
+        return key.provider, key.endpoint, self._model(key.model)
+
+    def exposition(self) -> tuple[str, bytes]:
+        """The content type and the text of all metrics."""
+        self._read_watched()
+        text = generate_latest(self.registry) if self._folder is None else self._folder.exposition()
+        return CONTENT_TYPE_LATEST, text
+
+    def _read_watched(self) -> None:
+        for gauge, value in self._watched:
+            gauge.set(value())
+
+    def _gauge(self, name: str, description: str, labels: str, *, across: str = "livesum") -> Gauge:
+        return Gauge(
+            PREFIX + name,
+            description,
+            labels.split(),
+            registry=self.registry,
+            multiprocess_mode=across,  # type: ignore[arg-type]
+        )
+
+    def _counter(self, name: str, description: str, labels: str) -> Counter:
+        return Counter(PREFIX + name, description, labels.split(), registry=self.registry)
+
+    def _histogram(self, name: str, description: str, labels: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(PREFIX + name, description, labels.split(), buckets=buckets, registry=self.registry)

@@ -1,0 +1,122 @@
+"""What the bridge saw of one recorded exchange, from the upstream's head to whatever ended it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from intercept.apis import Api, Reader
+from intercept.content_encoding import decoded
+from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
+from intercept.error_body import error_reader
+from intercept.records import Ending, EndReason, ProviderError, Reading
+from intercept.scrub import scrub
+from limits.circuit_breaker import CircuitOpenError
+from upstream.client import UpstreamError, UpstreamResponse
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID_CHARACTERS = 256
+_REQUEST_ID_HEADERS = ("request-id", "x-request-id")
+
+
+class Observation:
+    """Watches one exchange and turns into its end record. A reader that fails is dropped; the relay never notices."""
+
+    def __init__(self, interception_id: UUID, api: Api, *, now: Callable[[], datetime]) -> None:
+        self.interception_id = interception_id
+        self.status: int | None = None
+        self.first_byte_at: datetime | None = None
+        self._api = api
+        self._now = now
+        self._reader: Reader | None = None
+        self._reader_failed = False
+        self._request_id: str | None = None
+        self._interruption: EndReason | None = None
+        self._error: ProviderError | None = None
+        self._undelivered = False
+
+    def head(self, response: UpstreamResponse, *, streaming: bool) -> None:
+        """The upstream's answer began, as a stream of events or as one body."""
+        self.status = response.status
+        told = (response.header(name)[:REQUEST_ID_CHARACTERS] for name in _REQUEST_ID_HEADERS)
+        self._request_id = next(filter(None, told), None)
+        self._reader = decoded(self._reader_for(response.status, streaming), response.header("Content-Encoding"))
+
+    def chunk(self, data: bytes, delivered: bool) -> None:
+        """Bytes of the body came, and the client has taken them or has left before it could."""
+        if self.first_byte_at is None:
+            self.first_byte_at = self._now()
+        self._undelivered = not delivered
+        if self._reader is None:
+            return
+        try:
+            self._reader.feed(data)
+        except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
+            self._drop_reader(error)
+
+    def failed(self, error: UpstreamError) -> None:
+        """The upstream broke the exchange off, or never began it."""
+        self._interrupted(error.end_reason, error)
+
+    def rejected(self, error: CircuitOpenError) -> None:
+        """The upstream was not asked."""
+        self._interrupted(EndReason.CIRCUIT_OPEN, error)
+
+    def reading(self) -> Reading:
+        """What the bytes so far amount to."""
+        if self._reader is None:
+            return Reading(open_ended=self._reader_failed)
+        try:
+            return self._reader.result()
+        except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
+            self._drop_reader(error)
+            return self.reading()
+
+    def ending(self, stopped: EndReason | None, *, credential_hint: str = "") -> Ending:
+        """The end record.
+
+        Args:
+            stopped: Why the bridge itself broke the exchange off, None when it did not.
+            credential_hint: Of the credential that was used in the end; another one than at the start when that was refused.
+        """
+        reading = self.reading()
+        reason = end_reason(
+            status=self.status,
+            reading=reading,
+            interruption=stopped or self._interruption,
+            undelivered=self._undelivered,
+        )
+        return Ending(
+            interception_id=self.interception_id,
+            end_reason=reason,
+            ended_at=self._now(),
+            first_byte_at=self.first_byte_at,
+            upstream_status=self.status,
+            upstream_request_id=self._request_id,
+            error=_shown(reading.error or self._error),
+            credential_hint=credential_hint,
+            reading=settled(reading, reason),
+        )
+
+    def _interrupted(self, reason: EndReason, error: Exception) -> None:
+        self._interruption = reason
+        self._error = ProviderError(type=reason.value, message=str(error))
+
+    def _reader_for(self, status: int, streaming: bool) -> Reader:
+        if not FIRST_SUCCESS <= status < FIRST_REDIRECT:
+            return error_reader()
+        return self._api.stream_reader() if streaming else self._api.body_reader()
+
+    def _drop_reader(self, error: Exception) -> None:
+        self._reader = None
+        self._reader_failed = True
+        names = (self.interception_id, self._api.name)
+        logger.error("a reader failed and was dropped: interception=%s api=%s", *names, exc_info=error)
+
+
+def _shown(error: ProviderError | None) -> ProviderError | None:
+    """An error as it may be kept: providers repeat credentials in what they say of them."""
+    return None if error is None else ProviderError(type=error.type, message=scrub(error.message))

@@ -1,0 +1,86 @@
+"""How lists are paged: `limit` and either `after_id` or `offset`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from handlers.problems import InvalidQueryError
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+# MongoDB takes no larger skip than this.
+MAX_OFFSET = 2**31 - 1
+INVALID = "Query parameters have invalid values."
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which rows of a list are asked for."""
+
+    limit: int = DEFAULT_LIMIT
+    after_id: UUID | None = None
+    offset: int = 0
+
+
+def single_values(arguments: Mapping[str, list[bytes]], allowed: Collection[str]) -> dict[str, str]:
+    """Each query parameter once, as text.
+
+    Raises:
+        InvalidQueryError: an unknown parameter, one given twice, or text that is not UTF-8.
+    """
+    values: dict[str, str] = {}
+    problems: list[tuple[str, str]] = []
+    for name, given in arguments.items():
+        if name not in allowed:
+            problems.append((name, f"unknown query parameter; allowed are {', '.join(sorted(allowed))}"))
+        elif len(given) > 1:
+            problems.append((name, "may be given once only"))
+        else:
+            try:
+                values[name] = given[0].decode()
+            except UnicodeDecodeError:
+                problems.append((name, "is not UTF-8 text"))
+    if problems:
+        raise InvalidQueryError(INVALID, validations=problems)
+    return values
+
+
+def parse_page(values: Mapping[str, str]) -> Page:
+    """Read the page that is asked for; an empty value counts as not given.
+
+    Raises:
+        InvalidQueryError: both cursors at once, or a value out of range.
+    """
+    after_id, offset, limit = values.get("after_id"), values.get("offset"), values.get("limit")
+    if after_id and offset:
+        raise InvalidQueryError(INVALID, "Cannot use both after_id and offset pagination in the same request.")
+    return Page(
+        limit=_whole(limit, 1, MAX_LIMIT, "limit", f"Pagination limit must be in range (0, {MAX_LIMIT}]")
+        if limit
+        else DEFAULT_LIMIT,
+        after_id=_uuid(after_id) if after_id else None,
+        offset=_whole(offset, 0, MAX_OFFSET, "offset", f"Pagination offset must be in range [0, {MAX_OFFSET}]")
+        if offset
+        else 0,
+    )
+
+
+def _whole(text: str, lowest: int, highest: int, name: str, allowed: str) -> int:
+    digits_at_most = len(str(highest))
+    if (
+        text.isascii()
+        and text.isdecimal()
+        and len(text.lstrip("0")) <= digits_at_most
+        and lowest <= int(text) <= highest
+    ):
+        return int(text)
+    raise InvalidQueryError(f"Invalid pagination {name} value.", allowed)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise InvalidQueryError(INVALID, validations=[("after_id", "must be a UUID")]) from error

@@ -1,0 +1,147 @@
+"""Recorded calls: parse, record the start, relay, record the end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from handlers.observation import Observation
+from handlers.problems import Problem
+from handlers.relay import RelayHandler, is_event_stream
+from intercept.apis import Api, InvalidRequestError, RequestSummary
+from intercept.clients import client_name, session_id
+from intercept.records import Interception
+from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
+from limits.outcomes import outcome_of
+from storage.recorder import RecordingUnavailableError
+from upstream.client import UpstreamError
+
+INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
+NOT_RECORDABLE = "The call cannot be recorded at the moment, so it was not made. Please try again later."
+# What a long stream has used so far is written down this often, for the case that the server dies.
+CHECKPOINT_SECONDS = 5.0
+# User agents are recorded for people to look at; a hostile one is cut.
+USER_AGENT_CHARACTERS = 512
+
+
+class ProxyHandler(RelayHandler):
+    """Serves the recorded routes. No call leaves unrecorded, and every start gets exactly one end."""
+
+    def initialize(self, api: Api, **where: Any) -> None:  # type: ignore[override]
+        """Receive the API of the route."""
+        super().initialize(**where)
+        self.api = api
+        self._interception_id: UUID | None = None
+
+    def write_problem(self, problem: Problem) -> None:
+        """Name the interception also where the bridge answers in the upstream's place."""
+        if self._interception_id is not None:
+            self.set_header(INTERCEPTION_HEADER, str(self._interception_id))
+        super().write_problem(problem)
+
+    async def serve(self) -> None:
+        """Relay one recorded call.
+
+        Raises:
+            Problem: the body cannot be relayed, the call cannot be recorded, its circuit is open, or the upstream gave no
+                whole answer.
+        """
+        body = self.take_body()
+        interception = self._interception(self._summary(body))
+        self._holder = replace(self._holder, model=interception.model, interception_id=interception.id)
+        observation = Observation(interception.id, self.api, now=self.bridge.now)
+        await self._record_start(interception, observation)
+        permit = None
+        try:
+            permit = self._ask_breaker(interception.model)
+            await self._exchange(body, observation)
+        except CircuitOpenError as error:
+            observation.rejected(error)
+            raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
+        except UpstreamError as error:
+            observation.failed(error)
+            raise self.upstream_problem(error) from error
+        finally:
+            self._settle(interception, observation, permit)
+
+    async def _record_start(self, interception: Interception, observation: Observation) -> None:
+        began = self.bridge.monotonic()
+        try:
+            await self.bridge.recorder.start(interception)
+        except RecordingUnavailableError as error:
+            raise Problem(503, NOT_RECORDABLE, {"Retry-After": "1"}) from error
+        except asyncio.CancelledError:
+            # It may be recorded all the same, so it gets its end.
+            self.bridge.recorder.end(observation.ending(self.stopped, credential_hint=self.credential_hint))
+            raise
+        self.bridge.metrics.overhead("recording", self.bridge.monotonic() - began)
+        self.bridge.metrics.started(interception)
+        self.bridge.record_log.started(interception)
+        self._interception_id = interception.id
+        self.set_header(INTERCEPTION_HEADER, str(interception.id))
+
+    def _ask_breaker(self, model: str) -> Permit | None:
+        if self.bridge.breakers is None:
+            return None
+        return self.bridge.breakers.admit(CircuitKey(self.provider.name, self.route.pattern, model))
+
+    async def _exchange(self, body: bytes, observation: Observation) -> None:
+        response = await self.open_upstream(body)
+        checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
+
+        def watch(chunk: bytes, delivered: bool) -> None:
+            nonlocal checkpoint_due
+            observation.chunk(chunk, delivered)
+            if self.bridge.monotonic() >= checkpoint_due:
+                checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
+                self.bridge.recorder.checkpoint(observation.interception_id, observation.reading())
+
+        try:
+            observation.head(response, streaming=is_event_stream(response))
+            await self.relay(response, watch)
+        finally:
+            response.close()
+
+    def _settle(self, interception: Interception, observation: Observation, permit: Permit | None) -> None:
+        ending = observation.ending(self.stopped, credential_hint=self.credential_hint)
+        if permit is not None:
+            permit.settle(outcome_of(ending))
+        self.bridge.recorder.end(ending)
+        self.bridge.metrics.ended(interception, ending)
+        self.bridge.record_log.ended(ending)
+
+    def _summary(self, body: bytes) -> RequestSummary:
+        encoding = self.request.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            raise Problem(
+                415, f"Content-Encoding {encoding!r} is not supported in requests: send the body uncompressed."
+            )
+        try:
+            return self.api.parse_request(body)
+        except InvalidRequestError as error:
+            raise Problem(400, str(error)) from error
+
+    def _interception(self, summary: RequestSummary) -> Interception:
+        headers = self.request.headers
+        client = client_name(headers)
+        return Interception(
+            id=self.bridge.new_id(),
+            api_key_id=self.identity.token_id,
+            initiator_id=self.identity.user.id,
+            provider=self.provider.type.value,
+            provider_name=self.provider.name,
+            route=self.route.pattern,
+            model=summary.model,
+            streaming=summary.stream,
+            client=client,
+            client_session_id=session_id(client, headers, summary.session_hint),
+            user_agent=headers.get("User-Agent", "")[:USER_AGENT_CHARACTERS],
+            credential_kind=self.credential_kind,
+            credential_hint=self.credential_hint,
+            started_at=self.bridge.now(),
+            user_prompt=summary.user_prompt,
+            answered_tool_call_id=summary.answered_tool_call_id,
+        )

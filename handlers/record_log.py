@@ -1,0 +1,47 @@
+"""Records as log lines: one JSON object per record, for whoever collects logs instead of querying MongoDB."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+
+from intercept.records import Ending, Interception
+from intercept.scrub import scrub
+
+logger = logging.getLogger("aibridge.records")
+
+
+class RecordLog:
+    """Writes each record as it is made, in the order in which it is made; nothing while it is off."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._enabled = enabled
+
+    def started(self, interception: Interception) -> None:
+        """A call was recorded and goes upstream."""
+        if not self._enabled:
+            return
+        start = msgspec.to_builtins(interception)
+        prompt = start.pop("user_prompt")
+        start["interception_id"] = start.pop("id")
+        _write("interception_started", start)
+        if prompt is not None:
+            _write("user_prompt", {"interception_id": start["interception_id"], **prompt})
+
+    def ended(self, ending: Ending) -> None:
+        """A call ended; what was read of its answer comes first."""
+        if not self._enabled:
+            return
+        end = msgspec.to_builtins(ending)
+        reading = end.pop("reading")
+        about = {"interception_id": end["interception_id"]}
+        for kind in ("token_usage", "tool_usage", "model_thought"):
+            for record in reading[kind + "s"]:
+                _write(kind, about | record)
+        _write("interception_ended", end | {"status": ending.end_reason.status.value})
+
+
+def _write(kind: str, record: dict[str, Any]) -> None:
+    logger.info("%s", scrub(msgspec.json.encode({"record": kind, **record}).decode()))

@@ -1,0 +1,182 @@
+"""The relay: a request goes upstream and its answer comes back, byte for byte, each as soon as it is there."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Callable
+
+from msgspec.structs import replace
+from tornado.iostream import StreamClosedError
+
+from handlers.bridge import Bridge
+from handlers.credentials import own_headers
+from handlers.dataplane import DataPlaneHandler
+from handlers.problems import Problem, problem_event
+from intercept.apis import Dialect
+from intercept.records import CredentialKind, EndReason
+from limits.overload import retry_headers
+from upstream.client import UpstreamError, UpstreamResponse, UpstreamTimeoutError
+from upstream.headers import Headers, to_client, to_upstream
+from upstream.keys import KeysAsideError, retry_after_seconds
+from upstream.providers import Provider, credential_header, credential_hint
+from upstream.routes import Route
+
+_ILLEGAL_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+logger = logging.getLogger(__name__)
+
+BAD_GATEWAY = 502
+_BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
+ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
+
+
+class RelayHandler(DataPlaneHandler):
+    """Sends a request upstream and relays the answer. Subclasses say what is watched and kept."""
+
+    _event_stream = False
+    _relayed_end = b""
+    _key: str | None = None
+
+    def initialize(  # type: ignore[override]
+        self, bridge: Bridge, dialect: Dialect, provider: Provider, route: Route, path: str
+    ) -> None:
+        """Receive where the request is to go: `path` is what follows the provider, percent-encoded."""
+        super().initialize(bridge, dialect)
+        self.provider = provider
+        self.route = route
+        self.path = path
+        self._holder = replace(self._holder, provider=provider.name, route=route.pattern)
+
+    @property
+    def credential_kind(self) -> CredentialKind:
+        """Whose credential goes upstream."""
+        return CredentialKind.CENTRALIZED if self.credentials.own_key is None else CredentialKind.BYOK
+
+    @property
+    def credential_hint(self) -> str:
+        """Enough of that credential to recognise it by; empty when there is none."""
+        secret = self.credentials.own_key or self._key
+        return credential_hint(secret) if secret else ""
+
+    async def admit(self) -> None:
+        """Admit, but refuse what no credential can be found for.
+
+        Raises:
+            Problem: 503 when the provider has no key and the client brought none, 429 when the provider refuses every
+                key at the moment, and as before.
+            OverloadedError: concurrency or rate.
+        """
+        await super().admit()
+        if self.credentials.own_key is not None or self.provider.keyless:
+            return
+        pool = self.bridge.key_pools.get(self.provider.name)
+        if pool is None:
+            raise Problem(503, f"The provider {self.provider.name} has no API key configured.")
+        try:
+            self._key = pool.pick()
+        except KeysAsideError as aside:
+            message = f"The provider {self.provider.name} refuses every API key at the moment. Please try again later."
+            raise Problem(429, message, retry_headers(math.ceil(aside.retry_after_s * 1e9))) from aside
+
+    async def open_upstream(self, body: bytes) -> UpstreamResponse:
+        """Send the request with its body unchanged and wait for the head of the answer.
+
+        While the provider refuses the key that was sent, the next one is tried, each once; the last refusal is the answer.
+
+        Raises:
+            UpstreamError: none came.
+        """
+        url = self.provider.url(self.path, self.request.query)
+        tried: list[str] = []
+        while True:
+            headers = self._upstream_headers()
+            response = await self.bridge.upstream.open(self.request.method or "GET", url, headers, body)
+            if self._key is None:
+                return response
+            tried.append(self._key)
+            if not self._was_refused(self._key, response):
+                return response
+            try:
+                self._key = self.bridge.key_pools[self.provider.name].pick(tried)
+            except KeysAsideError:
+                return response
+            response.close()
+
+    async def relay(self, response: UpstreamResponse, watch: Callable[[bytes, bool], None]) -> None:
+        """Move the answer to the client. `watch` gets each piece after the client took it, or when it left instead.
+
+        The client not taking a piece is what holds the next one back.
+
+        Raises:
+            UpstreamError: the upstream broke off; nothing has been ended on the client's side yet.
+        """
+        self._write_head(response)
+        write = self.request.connection.write  # type: ignore[union-attr]
+        try:
+            await self.flush()
+            while chunk := await response.read():
+                delivered = False
+                try:
+                    await write(chunk)
+                    delivered = True
+                finally:
+                    watch(chunk, delivered)
+                self._relayed_end = chunk[-4:]
+        except StreamClosedError:
+            self.stop(EndReason.CLIENT_DISCONNECTED)
+
+    def upstream_problem(self, error: UpstreamError) -> Problem:
+        """What to tell a client whose upstream gave no answer, or no whole one."""
+        status = 504 if isinstance(error, UpstreamTimeoutError) else 502
+        return Problem(status, f"{self.provider.name}: {error}.")
+
+    def break_off(self, problem: Problem | None = None) -> None:
+        """Close in the middle of the body; a stream that stands between two events is first told why.
+
+        Where the upstream cut the stream there is nothing to add: the client sees what the bridge saw.
+        """
+        between_events = self._event_stream and self._relayed_end.endswith(_BLANK_LINES)
+        if problem is not None and problem.status != BAD_GATEWAY and between_events:
+            event = problem_event(self.dialect, problem.status, problem.message, self.request_id)
+            self.request.connection.write(event)  # type: ignore[union-attr]
+        super().break_off(problem)
+
+    def _upstream_headers(self) -> Headers:
+        byok = self.credentials.own_key is not None
+        credential = credential_header(self.route.dialect, self._key) if self._key is not None else None
+        headers = to_upstream(self.request.headers.get_all(), credential=credential, byok=False)
+        if byok:
+            headers += own_headers(self.request.headers)
+        if self.bridge.options.send_actor_headers:
+            user = self.identity.user
+            headers += [(ACTOR_ID_HEADER, str(user.id)), (ACTOR_NAME_HEADER, user.username)]
+        return headers
+
+    def _was_refused(self, key: str, response: UpstreamResponse) -> bool:
+        retry_after = retry_after_seconds(
+            response.header("retry-after-ms"), response.header("Retry-After"), self.bridge.now().timestamp()
+        )
+        refused = self.bridge.key_pools[self.provider.name].answered(key, response.status, retry_after)
+        if refused:
+            hint = credential_hint(key)
+            logger.info("key set aside: provider=%s key=%s status=%d", self.provider.name, hint, response.status)
+        return refused
+
+    def _write_head(self, response: UpstreamResponse) -> None:
+        self._event_stream = is_event_stream(response)
+        self.set_status(response.status, response.reason)
+        for name in ("Content-Type", "Date"):
+            self.clear_header(name)
+        for name, value in to_client(response.headers):
+            if not _ILLEGAL_IN_HEADER.search(value):
+                self.add_header(name, value)
+        if self._event_stream:
+            self.set_header("Cache-Control", "no-cache, no-transform")
+            self.set_header("X-Accel-Buffering", "no")
+
+
+def is_event_stream(response: UpstreamResponse) -> bool:
+    """Whether the body is a stream of server-sent events."""
+    return response.header("Content-Type").partition(";")[0].strip().lower() == "text/event-stream"

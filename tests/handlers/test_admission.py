@@ -1,0 +1,360 @@
+"""Who gets in, who does not, and what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+
+from limits.overload import AT_CAPACITY, RATE_LIMITED
+from tests.bridge import until
+from tests.handlers.conversations import CHAT, MESSAGES
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
+NO_TOKEN = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
+BAD_TOKEN = "The token is not valid: it is unknown, expired or revoked."
+
+
+async def refused(running, path, headers, body=b"{}", method="POST"):
+    """The answer to a request that must not reach the upstream nor be recorded."""
+    client = await running.client()
+    answer = await client.request(method, path, headers, body)
+    assert running.upstream.requests == []
+    assert await running.bridge.database.interceptions.count_documents({}) == 0
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({}, NO_TOKEN),
+        ({"Authorization": "Basic abc"}, NO_TOKEN),
+        ({"Authorization": "Bearer nonsense"}, BAD_TOKEN),
+        ({"X-Api-Key": UNKNOWN}, BAD_TOKEN),
+        ({"Cookie": f"coder_session_token={UNKNOWN}"}, BAD_TOKEN),
+    ],
+    ids=["none", "basic", "malformed", "unknown", "cookie"],
+)
+@pytest.mark.gen_test
+async def test_without_a_valid_token_nobody_gets_in(running, headers, message):
+    answer = await refused(running, running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
+    error = json.loads(answer.body)
+    assert (answer.status, answer.header("WWW-Authenticate")) == (401, "Bearer")
+    assert error == {
+        "type": "error",
+        "error": {"type": "authentication_error", "message": message},
+        "message": message,
+        "request_id": answer.header("Request-Id"),
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_token_in_the_query_is_no_token(running):
+    answer = await refused(running, running.path(CHAT) + f"?token={running.token}&key={running.token}", {})
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Coder-AI-Governance-Token", "Coder-Session-Token", "X-Api-Key", "Authorization", "Cookie"]
+)
+@pytest.mark.gen_test
+async def test_the_token_is_taken_from_each_of_its_places(running, name):
+    running.upstream.play(OK)
+    value = {"Authorization": f"Bearer {running.token}", "Cookie": f"a=b; coder_session_token={running.token}"}
+    client = await running.client()
+    headers = {name: value.get(name, running.token)}
+    answer = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    assert answer.status == 200
+    assert not any(running.token in value for _, value in running.upstream.requests[0].headers)
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_beside_a_governance_token_the_clients_own_key_goes_upstream_and_is_recorded_as_a_hint(running):
+    running.upstream.play(OK)
+    client = await running.client()
+    headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}
+    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    request = running.upstream.requests[0]
+    assert (request.header("Authorization"), request.header("X-Api-Key")) == (["Bearer sk-own-key-0123456789"], [])
+    (recorded,) = await running.ended(1)
+    assert (recorded["credential_kind"], recorded["credential_hint"]) == ("byok", "sk-o...6789")
+
+
+@pytest.mark.gen_test
+async def test_the_providers_key_is_recorded_as_a_hint(running):
+    running.upstream.play(OK)
+    client = await running.client()
+    await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=False))
+    (recorded,) = await running.ended(1)
+    assert (recorded["credential_kind"], recorded["credential_hint"]) == ("centralized", "sk-a...-key")
+    assert recorded["api_key_id"] == running.identity.token_id
+
+
+@pytest.mark.bridge(allow_byok=False)
+@pytest.mark.gen_test
+async def test_where_own_keys_are_not_allowed_they_are_refused(running):
+    headers = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}
+    answer = await refused(running, running.path(MESSAGES), headers)
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        403,
+        "Bring Your Own Key (BYOK) mode is not enabled.",
+    )
+
+
+@pytest.mark.gen_test
+async def test_a_provider_without_a_key_serves_only_who_brings_one(running):
+    path = "/api/v2/aibridge/no-key/v1/messages"
+    answer = await refused(running, path, running.headers, MESSAGES.request_body(stream=False))
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        503,
+        "The provider no-key has no API key configured.",
+    )
+    running.upstream.play(OK)
+    headers = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}
+    client = await running.client()
+    answer = await client.request("POST", path, headers, MESSAGES.request_body(stream=False))
+    assert (answer.status, running.upstream.requests[0].header("X-Api-Key")) == (200, ["sk-own"])
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_keyless_provider_is_called_without_a_credential(running):
+    running.upstream.play(OK)
+    client = await running.client()
+    path = "/api/v2/aibridge/keyless/v1/chat/completions"
+    await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
+    assert running.upstream.requests[0].header("Authorization") == []
+    (recorded,) = await running.ended(1)
+    assert (recorded["provider"], recorded["provider_name"], recorded["credential_hint"]) == ("openai", "keyless", "")
+
+
+@pytest.mark.bridge(send_actor_headers=True)
+@pytest.mark.gen_test
+async def test_the_actor_is_named_upstream_where_that_is_wanted(running):
+    running.upstream.play(OK)
+    client = await running.client()
+    await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    request = running.upstream.requests[0]
+    assert request.header("X-AI-Bridge-Actor-ID") == [str(running.identity.user.id)]
+    assert request.header("X-AI-Bridge-Actor-Metadata-Username") == ["ada"]
+    await running.ended(1)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "message"),
+    [
+        ("/api/v2/aibridge/openai/v1/files", "GET", "route not supported: GET /v1/files"),
+        ("/api/v2/aibridge/openai/v1/messages", "POST", "route not supported: POST /v1/messages"),
+        ("/api/v2/aibridge/openai/v1/models/../x", "GET", "route not supported: GET /v1/models/../x"),
+        ("/api/v2/aibridge/openai", "GET", "route not supported: GET /"),
+        (
+            "/api/v2/aibridge/nobody/v1/models",
+            "GET",
+            "provider not found; configured providers: anthropic, keyless, no-key, openai",
+        ),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_is_not_served_is_named(running, path, method, message):
+    answer = await refused(running, path, running.headers, method=method, body=b"")
+    assert (answer.status, json.loads(answer.body)["message"]) == (404, message)
+
+
+@pytest.mark.gen_test
+async def test_a_websocket_is_told_to_stream_over_http_instead(running):
+    headers = running.headers | {"Connection": "Upgrade", "Upgrade": "websocket"}
+    answer = await refused(running, "/api/v2/aibridge/openai/v1/responses", headers, method="GET", body=b"")
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        426,
+        "WebSocket is not supported here: use HTTP streaming.",
+    )
+
+
+@pytest.mark.gen_test
+async def test_the_root_of_a_provider_answers_head_without_credentials(running):
+    for path in ("/api/v2/aibridge/anthropic", "/api/v2/aibridge/anthropic/"):
+        answer = await refused(running, path, {}, method="HEAD", body=b"")
+        assert (answer.status, answer.header("Content-Length")) == (200, "0")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "request body is not valid JSON"),
+        (b"{", "request body is not valid JSON"),
+        (b"[1]", "request body"),
+        (b"{}", "model is required"),
+        (b'{"model":""}', "model"),
+        (b'{"model":7}', "request body is not usable: Expected `str`, got `int` - at `$.model`"),
+        (
+            b'{"model":"m","stream":"yes"}',
+            "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`",
+        ),
+        (b'\xff\xfe{"model":"m"}', "request body is not valid JSON"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_body_that_cannot_be_relayed_is_refused_by_name(running, body, message):
+    answer = await refused(running, running.path(CHAT), running.headers, body)
+    error = json.loads(answer.body)
+    assert (answer.status, error["error"]["type"]) == (400, "invalid_request_error")
+    assert error["message"].startswith(message)
+    assert running.token not in error["message"]
+
+
+@pytest.mark.gen_test
+async def test_a_compressed_request_is_refused_by_name(running):
+    headers = running.headers | {"Content-Encoding": "zstd"}
+    answer = await refused(running, running.path(CHAT), headers, b"\x28\xb5\x2f\xfd")
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        415,
+        "Content-Encoding 'zstd' is not supported in requests: send the body uncompressed.",
+    )
+
+
+@pytest.mark.bridge(max_body_bytes=1000)
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.gen_test
+async def test_a_body_that_is_too_large_is_refused_while_it_is_still_being_sent(running, chunked):
+    client = await running.client()
+    body = b"x" * 3_000_000
+    if chunked:
+        head = "Transfer-Encoding: chunked\r\n\r\n"
+        sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    else:
+        head, sent = f"Content-Length: {len(body)}\r\n\r\n", body
+    start = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nAuthorization: Bearer {running.token}\r\n{head}"
+    await client.send_raw(start.encode() + sent)
+    answer = await client.rest(await client.head())
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        413,
+        "The request body is larger than the 1000 bytes that are allowed.",
+    )
+    assert await client.at_end() == b""
+    assert running.upstream.requests == []
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_is_read_by_a_client_that_is_still_sending_and_its_connection_lives_on(running):
+    running.upstream.play(OK)
+    client = await running.client()
+    for _ in range(3):
+        answer = await client.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"x" * 2_000_000)
+        assert answer.status == 401
+    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    assert answer.status == 200
+    await running.ended(1)
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_at_capacity_a_request_is_refused_with_503_until_a_slot_is_free(running):
+    gate = asyncio.Event()
+    running.upstream.play(OK[:-2], gate, b"{}")
+    first = await running.client()
+    await first.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    await running.upstream.request()
+    second = await running.client()
+    for headers in (running.headers, {}):
+        answer = await second.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
+        error = json.loads(answer.body)
+        assert (answer.status, error["error"], error["message"]) == (
+            503,
+            {"type": "overloaded_error", "message": AT_CAPACITY},
+            AT_CAPACITY,
+        )
+        assert answer.header("Retry-After") == "1"
+    gate.set()
+    assert (await first.rest(await first.head())).body == b"{}"
+    assert (
+        await second.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    ).status == 200
+    await until(lambda: running.bridge.overload.slots.in_use() == 0)
+    await running.ended(2)
+
+
+@pytest.mark.bridge(rate_limit=2, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_a_token_beyond_its_rate_is_refused_with_429_and_others_are_not(running):
+    running.upstream.play(OK)
+    client = await running.client()
+    body = CHAT.request_body(stream=False)
+    remaining = []
+    for _ in range(2):
+        answer = await client.request("POST", running.path(CHAT), running.headers, body)
+        remaining.append((answer.status, answer.header("X-RateLimit-Limit"), answer.header("X-RateLimit-Remaining")))
+    assert remaining == [(200, "2", "1"), (200, "2", "0")]
+    answer = await client.request("GET", "/api/v2/aibridge/openai/v1/nowhere", running.headers)
+    assert (answer.status, answer.header("X-RateLimit-Remaining"), answer.header("x-should-retry")) == (
+        429,
+        "0",
+        "false",
+    )
+    assert json.loads(answer.body) == {
+        "error": {"message": RATE_LIMITED, "type": "rate_limit_exceeded", "param": None, "code": "rate_limit_exceeded"},
+        "message": RATE_LIMITED,
+    }
+    assert 98 < int(answer.header("retry-after-ms")) / 1000 <= int(answer.header("Retry-After")) <= 100
+    other = await running.user("grace")
+    assert (await client.request("POST", running.path(CHAT), other, body)).status == 200
+    assert (await running.get("/api/v2/aibridge/interceptions"))[0] == 200
+    await running.ended(3)
+
+
+@pytest.mark.bridge(rate_limit=2, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_guessing_tokens_is_limited_by_address(running):
+    client = await running.client()
+    statuses = [
+        (await client.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"{}")).status for _ in range(4)
+    ]
+    assert statuses == [401, 401, 429, 429]
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_in_the_middle_of_its_request_frees_its_slot(running):
+    client = await running.client()
+    head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 100\r\n\r\n"
+    await client.send_raw(head.encode() + b"{")
+    await until(lambda: running.bridge.overload.slots.in_use() == 1)
+    client.reset()
+    await until(lambda: running.bridge.overload.slots.in_use() == 0)
+    assert running.bridge.lifecycle.in_flight == 0
+
+
+@pytest.mark.gen_test
+async def test_while_draining_new_requests_are_refused_and_the_connection_closed(running):
+    client = await running.client()
+    running.bridge.lifecycle.draining = True
+    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (answer.status, answer.header("Connection"), json.loads(answer.body)["message"]) == (
+        503,
+        "close",
+        "AI Bridge is shutting down. Please try again.",
+    )
+    assert await client.at_end() == b""
+    assert (await running.get("/readyz", {}))[0] == 503
+
+
+@pytest.mark.gen_test
+async def test_a_stream_that_outlasts_the_drain_is_told_so_and_recorded(running):
+    first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    running.upstream.play(head + b"%x\r\n%s\r\n" % (len(first), first), asyncio.Event())
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    answer = await client.head()
+    assert await client.piece(answer) == first
+    assert await running.bridge.lifecycle.drain(0) == 1
+    await client.rest(answer)
+    assert b"AI Bridge is shutting down. Please try again." in answer.body
+    assert not answer.whole
+    await running.upstream.requests[0].closed.wait()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("server_shutdown", "partial")

@@ -1,0 +1,100 @@
+"""An upstream that keeps failing is spared, and that is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+
+import pytest
+
+from limits.circuit_breaker import BreakerPolicy
+from tests.fake_upstream import RESET
+from tests.handlers.conversations import CHAT, MESSAGES
+
+POLICY = BreakerPolicy(failure_threshold=2, interval=timedelta(hours=1), timeout=timedelta(hours=1))
+
+
+def overloaded(message=b"Busy."):
+    body = b'{"type":"error","error":{"type":"overloaded_error","message":"%s"}}' % message
+    return b"HTTP/1.1 529 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def overloaded_event():
+    event = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Busy."}}\n\n'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event)
+
+
+async def ask(running, conversation, **extra):
+    client = await running.client()
+    body = json.dumps(conversation.request | {"stream": True} | extra).encode()
+    return await client.request("POST", running.path(conversation), running.headers, body)
+
+
+@pytest.mark.bridge(breaker=POLICY)
+@pytest.mark.parametrize("failure", [overloaded(), overloaded_event(), RESET], ids=["529", "event", "reset"])
+@pytest.mark.gen_test
+async def test_after_enough_failures_the_upstream_is_not_asked_and_the_call_is_recorded(running, failure):
+    running.upstream.play(failure)
+    for _ in range(2):
+        await ask(running, MESSAGES)
+    answer = await ask(running, MESSAGES)
+    error = json.loads(answer.body)
+    assert (answer.status, error["error"], error["message"]) == (
+        503,
+        {"type": "overloaded_error", "message": "circuit breaker is open"},
+        "circuit breaker is open",
+    )
+    assert int(answer.header("Retry-After")) in range(3590, 3601)
+    assert len(running.upstream.requests) == 2
+    rejected, *_ = await running.ended(3)
+    assert (rejected["id"], rejected["end_reason"], rejected["upstream_status"], rejected["error"]) == (
+        answer.header("X-AI-Bridge-Interception-Id"),
+        "circuit_open",
+        None,
+        {"type": "circuit_open", "message": "circuit breaker is open"},
+    )
+
+
+@pytest.mark.bridge(breaker=POLICY)
+@pytest.mark.gen_test
+async def test_another_model_and_another_route_have_circuits_of_their_own(running):
+    running.upstream.play(overloaded())
+    for _ in range(3):
+        await ask(running, MESSAGES)
+    assert (await ask(running, MESSAGES, model="other")).status == 529
+    answer = await ask(running, CHAT)
+    assert answer.status == 529
+    _, metrics = running.bridge.metrics.exposition()
+    labels = b'{endpoint="/v1/messages",model="m",provider="anthropic"}'
+    for line in (b"state" + labels + b" 2.0", b"trips_total" + labels + b" 1.0", b"rejects_total" + labels + b" 1.0"):
+        assert b"coder_aibridged_circuit_breaker_" + line in metrics
+    await running.ended(5)
+
+
+@pytest.mark.bridge(breaker=BreakerPolicy(failure_threshold=1, timeout=timedelta(0), max_requests=1))
+@pytest.mark.gen_test
+async def test_a_probe_whose_client_leaves_makes_room_for_the_next(running):
+    running.upstream.play(overloaded())
+    await ask(running, MESSAGES)
+    running.upstream.scripts = [[asyncio.Event()]]
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    probe = await running.upstream.request(1)
+    assert (await ask(running, MESSAGES)).status == 503
+    client.reset()
+    await probe.closed.wait()
+    body = MESSAGES.body
+    running.upstream.scripts = [
+        [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)]
+    ]
+    assert (await ask(running, MESSAGES)).status == 200
+    await running.ended(4)
+
+
+@pytest.mark.gen_test
+async def test_without_a_breaker_a_failing_upstream_is_asked_every_time(running):
+    running.upstream.play(overloaded())
+    assert [(await ask(running, MESSAGES)).status for _ in range(7)] == [529] * 7
+    await running.ended(7)

@@ -1,0 +1,70 @@
+"""The control plane as such: who may ask, with which methods, and what it says when it cannot answer."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from storage.database import DatabaseUnavailableError
+
+LIST = "/api/v2/aibridge/interceptions"
+
+
+@pytest.mark.gen_test
+async def test_an_answer_is_for_one_caller_and_is_not_to_be_kept(running):
+    client = await running.client()
+    for headers, status in ((running.headers, 200), ({}, 401)):
+        answer = await client.request("GET", LIST, headers)
+        assert (answer.status, answer.header("Cache-Control"), answer.header("Etag")) == (
+            status,
+            "no-store" if status == 200 else None,
+            None,
+        )
+        assert answer.header("Content-Type") == "application/json"
+
+
+@pytest.mark.gen_test
+async def test_the_head_of_a_resource_is_that_of_its_answer(running):
+    client = await running.client()
+    whole = await client.request("GET", LIST, running.headers)
+    head = await client.request("HEAD", LIST, running.headers)
+    assert (head.status, head.header("Content-Length")) == (200, str(len(whole.body)))
+    assert (await client.request("HEAD", LIST, {})).status == 401
+    assert (await client.request("GET", LIST, running.headers)).body == whole.body
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
+@pytest.mark.gen_test
+async def test_a_method_that_is_not_served_is_refused_and_those_that_are_named(running, method):
+    client = await running.client()
+    for path, headers in ((LIST, running.headers), ("/healthz", {}), ("/readyz", {}), ("/metrics", {})):
+        answer = await client.request(method, path, headers, b"{}")
+        assert (answer.status, answer.header("Allow"), json.loads(answer.body)) == (
+            405,
+            "GET, HEAD",
+            {"message": "Method Not Allowed"},
+        )
+
+
+@pytest.mark.bridge(max_concurrency=1, rate_limit=1, rate_window=timedelta(hours=1), user_max_concurrency=1)
+@pytest.mark.gen_test
+async def test_overload_protection_does_not_concern_it(running):
+    assert running.bridge.overload.slots.acquire()
+    assert [(await running.get(LIST))[0] for _ in range(3)] == [200, 200, 200]
+
+
+@pytest.mark.gen_test
+async def test_while_the_database_is_away_it_says_when_to_ask_again(running, monkeypatch):
+    async def away(*_, **__):
+        raise DatabaseUnavailableError("MongoDB is unavailable: mongodb.internal:27017: connection refused")
+
+    monkeypatch.setattr(running.bridge.interceptions, "page", away)
+    client = await running.client()
+    answer = await client.request("GET", LIST, running.headers)
+    assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)) == (
+        503,
+        "1",
+        {"message": "The database cannot be reached at the moment. Please try again later."},
+    )

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from handlers.credentials import Credentials, own_headers, read_credentials
+
+OURS = "abcdefghij-0123456789abcdefghijkl"
+
+
+@pytest.mark.parametrize(
+    ("headers", "cookie", "token", "own_key"),
+    [
+        ({}, None, None, None),
+        ({"Authorization": "Bearer t"}, None, "t", None),
+        ({"authorization": "bearer  t "}, None, "t", None),
+        ({"Authorization": "Basic t"}, None, None, None),
+        ({"X-Api-Key": "t"}, None, "t", None),
+        ({}, "t", "t", None),
+        ({"Authorization": "Bearer b", "X-Api-Key": "k"}, None, "b", None),
+        ({"Authorization": "Bearer b", "X-Api-Key": "k"}, "c", "c", None),
+        ({"Coder-Session-Token": "s", "Authorization": "Bearer b"}, "c", "s", None),
+        ({"X-Coder-AI-Governance-Token": "g", "Coder-Session-Token": "s"}, "c", "g", None),
+        ({"X-Coder-AI-Governance-Token": "g", "Authorization": "Bearer sk-own"}, None, "g", "sk-own"),
+        ({"X-Coder-AI-Governance-Token": "g", "X-Api-Key": "sk-own"}, None, "g", "sk-own"),
+        ({"X-Coder-AI-Governance-Token": "g", "Authorization": f"Bearer {OURS}"}, None, "g", None),
+        ({"X-Coder-AI-Governance-Token": "g", "Authorization": f"Bearer {OURS}", "X-Api-Key": "sk"}, None, "g", "sk"),
+        ({"X-Coder-AI-Governance-Token": " ", "Authorization": "Bearer b"}, None, "b", None),
+    ],
+)
+def test_the_first_credential_in_order_is_the_token(headers, cookie, token, own_key):
+    assert read_credentials(HTTPHeaders(headers), cookie) == Credentials(token, own_key)
+
+
+def test_own_headers_pass_as_sent_but_never_a_token_of_ours():
+    headers = HTTPHeaders({"Authorization": f"Bearer {OURS}", "X-Api-Key": "sk-own"})
+    assert own_headers(headers) == [("X-Api-Key", "sk-own")]
+    assert own_headers(HTTPHeaders({"Authorization": "Bearer  sk-own"})) == [("Authorization", "Bearer  sk-own")]
+
+
+def test_credentials_never_show_themselves():
+    assert repr(Credentials("secret", "sk-secret")) == "Credentials(token=True, own_key=True)"

@@ -1,0 +1,227 @@
+"""What clients send, and how: bodies of every size and framing, and heads that nobody should send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tracemalloc
+from contextlib import suppress
+
+import pytest
+
+from tests.handlers.conversations import CHAT, MESSAGES
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+MIB = 1024 * 1024
+
+
+def head(running, *lines, path=None, token=None):
+    start = f"POST {path or running.path(CHAT)} HTTP/1.1"
+    return "\r\n".join([start, "Host: b", f"X-Api-Key: {token or running.token}", *lines, "", ""]).encode()
+
+
+async def still_serves(running):
+    """Expect a call on a new connection to be answered, and to be the only one that is recorded."""
+    running.upstream.play(OK)
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    assert answer.status == 200
+    await running.ended(1)
+    assert running.bridge.lifecycle.in_flight == 0
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_body_beyond_the_default_limit_is_taken_in_and_refused_without_being_held(running):
+    client = await running.client()
+    piece = b"x" * MIB
+    tracemalloc.start()
+    await client.send_raw(head(running, f"Content-Length: {65 * MIB}"))
+    for _ in range(65):
+        await client.send_raw(piece)
+    answer = await client.rest(await client.head())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        413,
+        "The request body is larger than the 67108864 bytes that are allowed.",
+    )
+    assert await client.at_end() == b""
+    assert peak < 8 * MIB
+    await still_serves(running)
+
+
+@pytest.mark.bridge(max_body_bytes=2 * MIB)
+@pytest.mark.gen_test
+async def test_a_body_of_exactly_the_limit_is_relayed_and_one_byte_more_is_not(running):
+    body = b'{"model":"m","messages":"'.ljust(2 * MIB - 2, b"x") + b'"}'
+    running.upstream.play(OK)
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), running.headers, body)
+    assert answer.status == 200
+    assert running.upstream.requests[0].body == body
+    answer = await client.request("POST", running.path(CHAT), running.headers, body + b" ")
+    assert answer.status == 413
+    await running.ended(1)
+
+
+@pytest.mark.parametrize("size", [1, 7, 10**6])
+@pytest.mark.gen_test
+async def test_a_chunked_request_body_is_relayed_whole(running, size):
+    running.upstream.play(OK)
+    body = MESSAGES.request_body(stream=False)
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    client = await running.client()
+    await client.send_raw(head(running, "Transfer-Encoding: chunked", path=running.path(MESSAGES)))
+    for piece in pieces:
+        await client.send_raw(b"%x\r\n%s\r\n" % (len(piece), piece))
+    await client.send_raw(b"0\r\n\r\n")
+    assert (await client.head()).status == 200
+    (request,) = running.upstream.requests
+    assert (request.body, request.header("Transfer-Encoding")) == (body, [])
+    assert request.header("Content-Length") == [str(len(body))]
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(running):
+    running.upstream.play(OK)
+    body = CHAT.request_body(stream=False)
+    client = await running.client()
+    await client.send_raw(head(running, "Expect: 100-continue", f"Content-Length: {len(body)}"))
+    assert (await client.head()).status == 100
+    assert running.upstream.requests == []
+    await client.send_raw(body)
+    answer = await client.head()
+    assert (answer.status, await client.piece(answer)) == (200, b"{}")
+    assert running.upstream.requests[0].header("Expect") == []
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_refused_client_that_waits_for_100_continue_is_not_asked_for_its_body_and_may_send_it(running):
+    client = await running.client()
+    for _ in range(2):
+        await client.send_raw(head(running, "Expect: 100-continue", "Content-Length: 3", token="nobody"))
+        answer = await client.rest(await client.head())
+        assert (answer.status, answer.whole) == (401, True)
+        await client.send_raw(b"abc")
+
+
+@pytest.mark.gen_test
+async def test_requests_sent_without_waiting_are_answered_in_order(running):
+    gate = asyncio.Event()
+    running.upstream.play(OK[:-2], gate, b"11")
+    running.upstream.play(OK[:-2] + b"22")
+    running.upstream.play(OK[:-2] + b"33")
+    body = CHAT.request_body(stream=False)
+    client = await running.client()
+    await client.send_raw(3 * (head(running, f"Content-Length: {len(body)}") + body))
+    await running.upstream.request()
+    gate.set()
+    answers = [await client.rest(await client.head()) for _ in range(3)]
+    assert [bytes(answer.body) for answer in answers] == [b"11", b"22", b"33"]
+    await running.ended(3)
+
+
+@pytest.mark.gen_test
+async def test_an_http_1_0_client_may_keep_its_connection(running):
+    running.upstream.play(OK)
+    client = await running.client()
+    headers = running.headers | {"Connection": "keep-alive"}
+    for _ in range(2):
+        await client.send("POST", running.path(CHAT), headers, CHAT.request_body(stream=False), version="1.0")
+        answer = await client.rest(await client.head())
+        assert (answer.status, answer.header("Connection"), answer.body) == (200, "Keep-Alive", b"{}")
+    await running.ended(2)
+
+
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["Content-Length: 2", "Content-Length: 3"], 400),
+        (["Content-Length: 2, 3"], 400),
+        (["Content-Length: two"], 400),
+        (["Content-Length: -2"], 400),
+        (["Content-Length: +2"], 400),
+        (["Content-Length: 0x2"], 400),
+        (["Content-Length: 2_0"], 400),
+        (["Content-Length: \xb2"], 400),
+        (["Content-Length: "], 400),
+        (["Content-Length: 99999999999999999999999"], 413),
+        (["Content-Length: 2", "Transfer-Encoding: chunked"], 400),
+        (["Transfer-Encoding: gzip, chunked"], 400),
+        (["Transfer-Encoding: identity"], 400),
+    ],
+    ids=str,
+)
+@pytest.mark.gen_test
+async def test_a_body_whose_length_is_not_clear_is_not_relayed(running, lines, status):
+    client = await running.client()
+    await client.send_raw(head(running, *lines) + b"{}")
+    answer = await client.head()
+    assert answer.status == status
+    await client.at_end()
+    assert running.upstream.requests == []
+    await still_serves(running)
+
+
+@pytest.mark.parametrize("size", ["zz", "-1", "0x5", "99999999999999999999", "5;" + "x" * 70_000])
+@pytest.mark.gen_test
+async def test_a_chunk_whose_size_is_not_one_ends_the_connection(running, size):
+    client = await running.client()
+    await client.send_raw(head(running, "Transfer-Encoding: chunked") + f"{size}\r\nhello\r\n0\r\n\r\n".encode())
+    with suppress(ConnectionError):
+        assert await client.at_end() in {b"", BAD_REQUEST}
+    assert running.upstream.requests == []
+    await still_serves(running)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["X-Long: " + "x" * 70_000],
+        ["X" * 70_000 + ": long"],
+        [f"X-{number}: many" for number in range(6_000)],
+        ["no colon in here"],
+        ["X-Null: a\0b"],
+        ["X-Bare: a\rb"],
+        ["X Y: a"],
+        [": nameless"],
+    ],
+    ids=["long value", "long name", "many", "no colon", "null", "bare return", "space", "nameless"],
+)
+@pytest.mark.gen_test
+async def test_a_head_that_is_none_ends_the_connection(running, lines):
+    client = await running.client()
+    with suppress(ConnectionError):
+        await client.send_raw(head(running, "Content-Length: 2", *lines) + b"{}")
+        assert await client.at_end() in {b"", BAD_REQUEST}
+    assert running.upstream.requests == []
+    await still_serves(running)
+
+
+@pytest.mark.gen_test
+async def test_a_thousand_headers_cross_in_order(running):
+    running.upstream.play(OK)
+    lines = [f"X-Many: {number}" for number in range(1_000)]
+    client = await running.client()
+    body = CHAT.request_body(stream=False)
+    await client.send_raw(head(running, *lines, f"Content-Length: {len(body)}") + body)
+    assert (await client.head()).status == 200
+    assert running.upstream.requests[0].header("X-Many") == [str(number) for number in range(1_000)]
+    await running.ended(1)
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "TRACE", "post"])
+@pytest.mark.gen_test
+async def test_an_unknown_method_is_refused_in_the_dialect(running, method):
+    client = await running.client()
+    answer = await client.request(method, running.path(MESSAGES), running.headers)
+    error = json.loads(answer.body)
+    assert (answer.status, answer.header("Allow")) == (405, "GET, HEAD, POST, DELETE, PATCH, PUT, OPTIONS")
+    assert (error["error"], error["message"]) == (
+        {"type": "invalid_request_error", "message": "Method Not Allowed"},
+        "Method Not Allowed",
+    )
+    await still_serves(running)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from handlers.forwarded import client_address
+
+TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "trusted", "address"),
+    [
+        ("203.0.113.9", "", TRUSTED, "203.0.113.9"),
+        ("203.0.113.9", "198.51.100.1", TRUSTED, "203.0.113.9"),
+        ("10.0.0.1", "198.51.100.1", [], "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1", TRUSTED, "198.51.100.1"),
+        ("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.0.0.2", TRUSTED, "198.51.100.1"),
+        ("10.0.0.1", "forged, 10.0.0.3", TRUSTED, "10.0.0.3"),
+        ("10.0.0.1", "10.0.0.2", TRUSTED, "10.0.0.2"),
+        ("10.0.0.1", ",,", TRUSTED, "10.0.0.1"),
+        ("fd00::1", "2001:db8::5", TRUSTED, "2001:db8::5"),
+        ("", "198.51.100.1", TRUSTED, ""),
+    ],
+)
+def test_the_address_is_the_nearest_that_is_not_a_trusted_proxy(peer, forwarded_for, trusted, address):
+    assert client_address(peer, forwarded_for, trusted) == address

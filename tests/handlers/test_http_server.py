@@ -1,0 +1,142 @@
+"""The bounds of the HTTP server, on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+
+import pytest
+from tornado.testing import bind_unused_port
+
+import handlers.dataplane
+import handlers.http_server
+from handlers.application import BridgeApplication
+from handlers.http_server import BridgeServer, most_connections
+from tests.bridge import until
+from tests.handlers.conversations import CHAT
+
+
+@pytest.fixture
+def serve_with(running, io_loop):
+    """Serve the running bridge once more, with other bounds."""
+    servers = []
+
+    def serve(**bounds):
+        server = BridgeServer(BridgeApplication(running.bridge), **bounds)
+        listening, running.port = bind_unused_port()
+        server.add_socket(listening)
+        servers.append(server)
+        return server
+
+    yield serve
+    for server in servers:
+        server.stop()
+        io_loop.run_sync(server.close_all_connections)
+
+
+@pytest.mark.gen_test
+async def test_a_head_that_does_not_come_whole_in_time_ends_the_connection(running, serve_with):
+    serve_with(max_connections=9, head_seconds=0.1)
+    for begun in (b"", b"POST /api/v2/aibridge/openai/v1/chat/completions HTTP/1.1\r\nHost: b\r\nX-Slow"):
+        client = await running.client()
+        await client.send_raw(begun)
+        assert await client.at_end() == b""
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_does_not_come_whole_in_time_ends_the_connection_and_frees_its_slot(running, monkeypatch):
+    monkeypatch.setattr(handlers.dataplane, "BODY_SECONDS", 0.1)
+    client = await running.client()
+    head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 100\r\n\r\n"
+    await client.send_raw(head.encode() + b"{")
+    assert await client.at_end() == b""
+    await until(lambda: running.bridge.overload.slots.in_use() == 0)
+    assert running.bridge.lifecycle.in_flight == 0
+
+
+@pytest.mark.expects_log(r"WARNING handlers.http_server: 2 connections are open, as many as allowed")
+@pytest.mark.gen_test
+async def test_a_connection_too_many_is_closed_and_the_others_go_on(running, serve_with):
+    server = serve_with(max_connections=2)
+    first, second = await running.client(), await running.client()
+    for client in (first, second):
+        assert (await client.request("GET", "/healthz", {})).status == 200
+    for _ in range(3):
+        assert await (await running.client()).at_end() == b""
+    assert (await first.request("GET", "/healthz", {})).status == 200
+    second.close()
+    await until(lambda: len(server._connections) == 1)
+    assert (await (await running.client()).request("GET", "/healthz", {})).status == 200
+
+
+@pytest.mark.gen_test
+async def test_a_client_whose_machine_vanished_is_noticed_by_the_system(running, serve_with):
+    server = serve_with(max_connections=9)
+    client = await running.client()
+    await client.request("GET", "/healthz", {})
+    (connection,) = server._connections
+    raw = connection.stream.socket
+    assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+
+
+def test_the_number_of_clients_follows_from_the_open_files_allowed():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert most_connections() == (hard - 256) // 2
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+@pytest.mark.gen_test
+async def test_a_server_that_retires_answers_one_more_request_on_each_connection(running, serve_with):
+    server = serve_with(max_connections=9)
+    first, second = await running.client(), await running.client()
+    for client in (first, second):
+        answer = await client.request("GET", "/healthz", {})
+        assert (answer.status, answer.header("Connection")) == (200, None)
+    retiring = asyncio.create_task(server.retire(60))
+    for client in (first, second):
+        answer = await client.request("GET", "/healthz", {})
+        assert (answer.status, answer.header("Connection"), await client.at_end()) == (200, "close", b"")
+    assert await retiring == 0
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", running.port)
+
+
+@pytest.mark.gen_test
+async def test_a_request_under_way_outlasts_the_connections_that_only_wait(running, serve_with, monkeypatch):
+    monkeypatch.setattr(handlers.http_server, "LAST_REQUEST_SECONDS", 0.2)
+    gate = asyncio.Event()
+    running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", gate, b"{}")
+    server = serve_with(max_connections=9)
+    waiting, new, busy = [await running.client() for _ in range(3)]
+    await waiting.request("GET", "/healthz", {})
+    await busy.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    answer = await busy.head()
+    retiring = asyncio.create_task(server.retire(60))
+    for client in (waiting, new):
+        assert await client.at_end() == b""
+    assert not retiring.done()
+    gate.set()
+    assert (await busy.rest(answer)).whole
+    # Its client was not told that it will be closed, so it is given the same time for one more request.
+    assert await busy.at_end() == b""
+    assert await retiring == 0
+
+
+@pytest.mark.gen_test
+async def test_a_server_retires_no_longer_than_it_may(running, serve_with):
+    gate = asyncio.Event()
+    running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", gate, b"{}")
+    server = serve_with(max_connections=9)
+    busy = await running.client()
+    await busy.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    answer = await busy.head()
+    assert await server.retire(0.05) == 1
+    gate.set()
+    assert (await busy.rest(answer)).whole
+
+
+@pytest.mark.gen_test
+async def test_a_server_without_a_connection_retires_at_once(serve_with):
+    assert await serve_with(max_connections=9).retire(60) == 0

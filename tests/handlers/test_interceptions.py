@@ -1,0 +1,216 @@
+"""The list API, on what was really recorded."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import pytest
+
+from storage.users import Role
+from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
+
+LIST = "/api/v2/aibridge/interceptions"
+FIELDS = {
+    *("id", "api_key_id", "initiator", "provider", "provider_name", "model", "client", "client_session_id"),
+    *("user_agent", "streaming", "status", "end_reason", "error", "upstream_status", "upstream_request_id"),
+    *("credential_kind", "credential_hint", "started_at", "first_byte_at", "ended_at", "metadata"),
+    *("token_usages", "user_prompts", "tool_usages", "model_thoughts"),
+}
+
+
+@pytest.fixture
+def call(running):
+    """Make a call and wait until it is recorded; returns its id."""
+
+    async def call(conversation, headers=None, **extra):
+        running.upstream.scripts.clear()
+        running.upstream.play(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+            % (len(conversation.body), conversation.body)
+        )
+        body = json.dumps(conversation.request | extra).encode()
+        client = await running.client()
+        answer = await client.request("POST", running.path(conversation), headers or running.headers, body)
+        client.close()
+        assert answer.status == 200
+        assert await running.bridge.recorder.flush(5)
+        return answer.header("X-AI-Bridge-Interception-Id")
+
+    return call
+
+
+async def listed(running, query="", headers=None):
+    status, answer = await running.get(f"{LIST}?{query}", headers)
+    assert status == 200, answer
+    return answer["count"], [result["id"] for result in answer["results"]]
+
+
+@pytest.mark.gen_test
+async def test_an_interception_is_listed_whole(running, call):
+    id_ = await call(
+        MESSAGES, headers=running.headers | {"User-Agent": "claude-cli/2.1", "X-Claude-Code-Session-Id": "s1"}
+    )
+    status, answer = await running.get(LIST)
+    (result,) = answer["results"]
+    assert (status, answer["count"], set(result)) == (200, 1, FIELDS)
+    user = running.identity.user
+    assert (result["initiator"]["id"], result["initiator"]["username"]) == (str(user.id), "ada")
+    (usage,), (prompt,) = result["token_usages"], result["user_prompts"]
+    expected = {
+        "id": id_,
+        "api_key_id": running.identity.token_id,
+        "provider": "anthropic",
+        "provider_name": "anthropic",
+        "model": "m",
+        "client": "Claude Code",
+        "client_session_id": "s1",
+        "user_agent": "claude-cli/2.1",
+        "streaming": False,
+        "status": "completed",
+        "end_reason": "completed",
+        "error": None,
+        "upstream_status": 200,
+        "upstream_request_id": None,
+        "tool_usages": [],
+        "model_thoughts": [],
+    }
+    assert {name: result[name] for name in expected} == expected
+    assert (usage["interception_id"], usage["provider_response_id"], usage["source"]) == (id_, "msg_1", "provider")
+    assert usage["metadata"]["usage"] == json.loads(MESSAGES.body)["usage"]
+    assert (prompt["interception_id"], prompt["prompt"]) == (id_, "Hello")
+    for name in ("started_at", "first_byte_at", "ended_at"):
+        assert result[name].endswith("Z")
+    for embedded in (usage, prompt):
+        assert UUID(embedded["id"])
+
+
+@pytest.mark.gen_test
+async def test_pages_by_cursor_and_by_offset_give_each_call_once_newest_first(running, call):
+    ids = [await call(conversation) for conversation in (CHAT, RESPONSES, MESSAGES, CHAT, MESSAGES)]
+    count, everything = await listed(running)
+    assert (count, sorted(everything)) == (5, sorted(ids))
+    by_offset, by_cursor, after = [], [], ""
+    for offset in range(0, 6, 2):
+        count, page = await listed(running, f"limit=2&offset={offset}")
+        assert count == 5
+        by_offset += page
+        count, page = await listed(running, f"limit=2{after}")
+        assert count == 5
+        by_cursor += page
+        after = f"&after_id={page[-1]}"
+    assert by_offset == by_cursor == everything
+
+
+@pytest.mark.gen_test
+async def test_the_list_is_searched(running, call):
+    chat, messages = await call(CHAT, model="gpt"), await call(MESSAGES, model="claude two")
+    for query, ids in {
+        "provider:openai": [chat],
+        "provider_name:anthropic": [messages],
+        'model:"claude two"': [messages],
+        "client:Unknown model:gpt": [chat],
+        "initiator:me provider:openai": [chat],
+        "ada model:gpt": [chat],
+        f"initiator:{running.identity.user.id} model:gpt": [chat],
+        "status:completed model:gpt": [chat],
+        "status:failed": [],
+        "status:in_flight": [],
+        f"request_id:{messages}": [messages],
+        "request_id:chatcmpl-1": [chat],
+        "session_id:nothing": [],
+        'started_after:"2099-01-01T00:00:00Z"': [],
+        'started_before:"2099-01-01T00:00:00+02:00" model:gpt': [chat],
+    }.items():
+        assert await listed(running, "q=" + quote(query)) == (len(ids), ids), query
+
+
+@pytest.mark.gen_test
+async def test_a_member_sees_only_its_own_calls_whatever_it_asks(running, call):
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    own, other = await call(CHAT, headers=member), await call(MESSAGES)
+    assert await listed(running, headers=member) == (1, [own])
+    assert await listed(running, "q=initiator:me", headers=member) == (1, [own])
+    assert await listed(running, "q=initiator:grace", headers=member) == (1, [own])
+    assert await listed(running, "q=provider:anthropic", headers=member) == (0, [])
+    assert await listed(running, f"q=request_id:{other}", headers=member) == (0, [])
+    assert (await listed(running, headers=auditor))[0] == 2
+    assert await listed(running, "q=initiator:grace", headers=auditor) == (1, [own])
+    answers = [
+        await running.get(f"{LIST}?q=initiator:{name}", member)
+        for name in ("ada", "nobody", str(running.identity.user.id), str(uuid4()))
+    ]
+    for (status, answer), name in zip(answers, ("ada", "nobody"), strict=False):
+        detail = f'user "{name}" does not exist or is unavailable to you'
+        assert (status, answer) == (
+            400,
+            {
+                "message": "Invalid interception search query.",
+                "validations": [{"field": "initiator", "detail": detail}],
+            },
+        )
+    assert [status for status, _ in answers] == [400] * 4
+    status, answer = await running.get(f"{LIST}?after_id={other}", member)
+    assert (status, answer) == await running.get(f"{LIST}?after_id={other}".replace(other, other), member)
+    assert (status, answer["message"]) == (400, "Query parameters have invalid values.")
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        (
+            "limit=0",
+            {
+                "message": "Invalid pagination limit value.",
+                "detail": "Pagination limit must be in range (0, 1000]",
+            },
+        ),
+        (
+            f"offset=1&after_id={UUID(int=1)}",
+            {
+                "message": "Query parameters have invalid values.",
+                "detail": "Cannot use both after_id and offset pagination in the same request.",
+            },
+        ),
+        (
+            f"after_id={UUID(int=1)}",
+            {
+                "message": "Query parameters have invalid values.",
+                "validations": [{"field": "after_id", "detail": "no interception with this id that you may see"}],
+            },
+        ),
+        (
+            "q=colour:red",
+            {
+                "message": "Invalid interception search query.",
+                "validations": [{"field": "colour", "detail": '"colour" is not a valid query param'}],
+            },
+        ),
+        (
+            "sort=model",
+            {
+                "message": "Query parameters have invalid values.",
+                "validations": [
+                    {"field": "sort", "detail": "unknown query parameter; allowed are after_id, limit, offset, q"}
+                ],
+            },
+        ),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_cannot_be_asked_is_refused_by_name(running, query, answer):
+    assert await running.get(f"{LIST}?{query}") == (400, answer)
+
+
+@pytest.mark.gen_test
+async def test_the_list_needs_a_token(running):
+    status, answer = await running.get(LIST, {})
+    message = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
+    assert (status, answer) == (401, {"message": message})
+
+
+@pytest.mark.gen_test
+async def test_an_unknown_resource_is_refused_by_name(running):
+    for path in ("/api/v2/aibridge/interceptions/x", "/api/v3", "/favicon.ico"):
+        assert await running.get(path) == (404, {"message": f"not found: GET {path}"})

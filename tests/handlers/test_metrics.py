@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.metrics import NAMES_KEPT, OTHER, BoundedNames, Metrics
+from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
+from limits.circuit_breaker import CircuitKey, State
+from tests.bridge import until
+from tests.handlers.conversations import CHAT, MESSAGES
+
+PREFIX = "coder_aibridged_"
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+
+
+def samples(metrics, name):
+    """The values of a metric by its labels, in the order of the labels' names."""
+    return {
+        tuple(value for _, value in sorted(sample.labels.items())): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == PREFIX + name
+    }
+
+
+def interception(model="m"):
+    return Interception(
+        id=UUID(int=1),
+        api_key_id="k",
+        initiator_id=UUID(int=2),
+        provider="openai",
+        provider_name="azure",
+        route="/v1/responses",
+        model=model,
+        streaming=True,
+        client="Codex",
+        client_session_id=None,
+        user_agent="",
+        credential_kind=CredentialKind.CENTRALIZED,
+        credential_hint="",
+        started_at=MIDNIGHT,
+    )
+
+
+def ending(reason=EndReason.COMPLETED, after=timedelta(0), first_byte_after=None, tools=()):
+    calls = tuple(ToolUsage(provider_response_id="r", provider_tool_call_id="c", tool=name, input="") for name in tools)
+    return Ending(
+        interception_id=UUID(int=1),
+        end_reason=reason,
+        ended_at=MIDNIGHT + after,
+        first_byte_at=None if first_byte_after is None else MIDNIGHT + first_byte_after,
+        reading=Reading(tool_usages=calls),
+    )
+
+
+@given(st.lists(st.text(max_size=2)), st.integers(0, 5))
+def test_no_more_than_the_limit_of_names_come_through_and_each_is_always_called_the_same(names, limit):
+    bounded = BoundedNames(limit)
+    first = [bounded(name) for name in names]
+    distinct = list(dict.fromkeys(names))
+    assert first == [name if name in distinct[:limit] else OTHER for name in names]
+    assert [bounded(name) for name in names] == first
+
+
+def test_models_and_tools_beyond_the_number_kept_count_as_other():
+    metrics = Metrics()
+    for number in range(NAMES_KEPT + 3):
+        call = interception(f"model-{number:03}")
+        metrics.started(call)
+        metrics.ended(call, ending(tools=(f"tool-{number:03}",)))
+    counts = samples(metrics, "non_injected_tool_selections_total")
+    assert len(counts) == NAMES_KEPT + 1
+    assert counts["model-199", "tool-199", "azure"] == 1
+    assert counts[OTHER, OTHER, "azure"] == 3
+    assert samples(metrics, "interceptions_total")["Codex", str(UUID(int=2)), "POST", OTHER, "azure", "/v1/responses", "completed"] == 3  # fmt: skip
+    assert set(samples(metrics, "interceptions_inflight").values()) == {0}
+
+
+def test_durations_and_first_bytes_are_counted_in_seconds():
+    metrics = Metrics()
+    metrics.started(interception())
+    metrics.ended(interception(), ending(after=timedelta(seconds=20), first_byte_after=timedelta(milliseconds=200)))
+    metrics.started(interception())
+    metrics.ended(interception(), ending(EndReason.UPSTREAM_UNREACHABLE, after=timedelta(seconds=1)))
+    assert samples(metrics, "interceptions_duration_seconds_sum") == {("m", "azure"): 21}
+    assert samples(metrics, "interceptions_duration_seconds_bucket") == {
+        (bound, "m", "azure"): count
+        for bound, count in zip(
+            ("0.5", "2.0", "5.0", "15.0", "30.0", "60.0", "120.0", "+Inf"), (0, 1, 1, 1, 2, 2, 2, 2), strict=True
+        )
+    }
+    assert samples(metrics, "time_to_first_byte_seconds_sum") == {("azure",): 0.2}
+    assert samples(metrics, "time_to_first_byte_seconds_count") == {("azure",): 1}
+
+
+def test_a_call_is_in_flight_from_its_start_to_its_end():
+    metrics = Metrics()
+    metrics.started(interception())
+    metrics.started(interception())
+    assert samples(metrics, "interceptions_inflight") == {("m", "azure", "/v1/responses"): 2}
+    metrics.ended(interception(), ending())
+    metrics.ended(interception(), ending())
+    assert samples(metrics, "interceptions_inflight") == {("m", "azure", "/v1/responses"): 0}
+
+
+def test_circuits_are_shown_with_their_state_and_what_they_refused():
+    metrics = Metrics()
+    key = CircuitKey("azure", "/v1/responses", "m")
+    labels = ("/v1/responses", "m", "azure")
+    for state, value in ((State.OPEN, 2), (State.HALF_OPEN, 1), (State.OPEN, 2), (State.CLOSED, 0)):
+        metrics.breaker_changed(key, state)
+        assert samples(metrics, "circuit_breaker_state") == {labels: value}
+    metrics.started(interception())
+    metrics.ended(interception(), ending(EndReason.CIRCUIT_OPEN))
+    assert samples(metrics, "circuit_breaker_trips_total") == {labels: 2}
+    assert samples(metrics, "circuit_breaker_rejects_total") == {labels: 1}
+
+
+def test_a_watched_value_is_read_whenever_the_metrics_are():
+    metrics, values = Metrics(), iter([1.5, 2.5])
+    metrics.watch("recorder_queue_length", "Waiting.", lambda: next(values))
+    for value in (b"1.5", b"2.5"):
+        _, text = metrics.exposition()
+        assert b"\ncoder_aibridged_recorder_queue_length %s\n" % value in text
+
+
+@pytest.mark.gen_test
+async def test_a_watched_value_is_published_for_other_processes_unasked():
+    metrics = Metrics()
+    metrics.watch("recorder_queue_length", "Waiting.", lambda: 3)
+    publishing = asyncio.create_task(metrics.publish())
+    await until(lambda: samples(metrics, "recorder_queue_length") == {(): 3})
+    publishing.cancel()
+
+
+@pytest.mark.bridge(rate_limit=3, rate_window=timedelta(hours=1))
+@pytest.mark.gen_test
+async def test_real_calls_are_counted_where_they_belong(running):
+    metrics = running.bridge.metrics
+    who = str(running.identity.user.id)
+    tool = b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant","tool_calls":[{"id":"t","type":"function","function":{"name":"look","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}'
+    running.upstream.play(OK % (len(MESSAGES.body), MESSAGES.body))
+    running.upstream.play(OK % (len(tool), tool))
+    running.upstream.play(OK % (2, b"{}"))
+    client = await running.client()
+    headers = running.headers | {"User-Agent": "codex_cli_rs/0.169"}
+    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    await client.request("GET", "/api/v2/aibridge/openai/v1/models/gpt", headers)
+    for _ in range(2):
+        assert (await client.request("GET", "/api/v2/aibridge/openai/v1/models", headers)).status == 429
+    await running.ended(2)
+    assert samples(metrics, "interceptions_total") == {
+        ("Codex", who, "POST", "m", "anthropic", "/v1/messages", "completed"): 1,
+        ("Codex", who, "POST", "m", "openai", "/v1/chat/completions", "completed"): 1,
+    }
+    assert samples(metrics, "interceptions_inflight") == {
+        ("m", "anthropic", "/v1/messages"): 0,
+        ("m", "openai", "/v1/chat/completions"): 0,
+    }
+    assert samples(metrics, "tokens_total") == {
+        ("Codex", who, "m", "anthropic", kind): count
+        for kind, count in (("input", 5), ("output", 2), ("cache_read_input", 4), ("cache_write_input", 3))
+    }
+    assert samples(metrics, "prompts_total") == {
+        ("Codex", who, "m", "anthropic"): 1,
+        ("Codex", who, "m", "openai"): 1,
+    }
+    assert samples(metrics, "non_injected_tool_selections_total") == {("m", "look", "openai"): 1}
+    assert samples(metrics, "passthrough_total") == {("GET", "openai", "/v1/models/*"): 1}
+    assert samples(metrics, "overload_rejections_total") == {("rate",): 2}
+    assert samples(metrics, "relay_overhead_seconds_count") == {("admission",): 3, ("recording",): 2}
+    assert samples(metrics, "time_to_first_byte_seconds_count") == {("anthropic",): 1, ("openai",): 1}
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_call_under_way_is_seen_in_flight_and_the_next_one_as_refused(running):
+    gate = asyncio.Event()
+    running.upstream.play(OK % (2, b""), gate, b"{}")
+    client, other = await running.client(), await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    answer = await client.head()
+    assert (await other.request("HEAD", "/api/v2/aibridge/openai", {})).status == 503
+    metrics = running.bridge.metrics
+    assert samples(metrics, "interceptions_inflight") == {("m", "openai", "/v1/chat/completions"): 1}
+    assert samples(metrics, "overload_rejections_total") == {("concurrency",): 1}
+    gate.set()
+    await client.rest(answer)
+    await until(lambda: samples(metrics, "interceptions_inflight") == {("m", "openai", "/v1/chat/completions"): 0})
+
+
+@pytest.mark.bridge(user_max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_refusal_by_the_users_own_limit_is_counted_as_such(running):
+    gate = asyncio.Event()
+    running.upstream.play(OK % (2, b""), gate, b"{}")
+    client, other = await running.client(), await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    answer = await client.head()
+    assert (await other.request("GET", "/api/v2/aibridge/openai/v1/models", running.headers)).status == 429
+    assert samples(running.bridge.metrics, "overload_rejections_total") == {("user_concurrency",): 1}
+    gate.set()
+    await client.rest(answer)
+
+
+@pytest.mark.gen_test
+async def test_what_clients_name_is_exposed_as_text_whatever_it_is(running):
+    running.upstream.play(OK % (len(CHAT.body), CHAT.body))
+    client = await running.client()
+    for model in ('a"b\\c\nd', "\N{SNOWMAN}", "\x00\x85\u2028", "x" * 256):
+        body = json.dumps(CHAT.request | {"model": model}).encode()
+        assert (await client.request("POST", running.path(CHAT), running.headers, body)).status == 200
+    await running.ended(4)
+    answer = await client.request("GET", "/metrics", {})
+    assert (answer.status, answer.header("Content-Type")) == (200, "text/plain; version=1.0.0; charset=utf-8")
+    text = answer.body.decode()
+    assert r'model="a\"b\\c\nd"' in text
+    assert 'model="\N{SNOWMAN}"' in text
+    assert running.token not in text
+    assert "sk-openai" not in text

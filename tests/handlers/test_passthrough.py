@@ -1,0 +1,103 @@
+"""Routes that are relayed and not recorded end like those that are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.bridge import until
+from tests.fake_upstream import CLOSE, RESET
+
+MODELS = "/api/v2/aibridge/openai/v1/models"
+COUNT_TOKENS = "/api/v2/aibridge/anthropic/v1/messages/count_tokens"
+JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_recorded(io_loop, running):
+    yield
+    count = running.bridge.database.interceptions.count_documents
+    assert io_loop.run_sync(lambda: count({})) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_body_goes_up_and_its_answer_comes_down_unchanged(running):
+    running.upstream.play(JSON + b'Content-Length: 20\r\n\r\n{"input_tokens": 14}')
+    body = b'{ "model":"m",\n"messages" : [] }'
+    client = await running.client()
+    answer = await client.request("POST", f"{COUNT_TOKENS}?beta=true", running.headers, body)
+    (request,) = running.upstream.requests
+    assert (request.method, request.target, request.body) == ("POST", "/v1/messages/count_tokens?beta=true", body)
+    assert request.header("X-Api-Key") == ["sk-anthropic-provider-key"]
+    assert (answer.status, bytes(answer.body)) == (200, b'{"input_tokens": 14}')
+
+
+@pytest.mark.gen_test
+async def test_a_stream_passes_event_by_event(running):
+    gate = asyncio.Event()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    running.upstream.play(head + b"9\r\ndata: 1\n\n\r\n", gate, b"9\r\ndata: 2\n\n\r\n0\r\n\r\n")
+    client = await running.client()
+    path = "/api/v2/aibridge/openai/v1/responses/resp_1?stream=true"
+    await client.send("GET", path, running.headers)
+    answer = await client.head()
+    assert await client.piece(answer) == b"data: 1\n\n"
+    gate.set()
+    assert await client.piece(answer) == b"data: 2\n\n"
+    assert await client.piece(answer) == b""
+    assert (answer.whole, answer.header("Cache-Control")) == (True, "no-cache, no-transform")
+
+
+@pytest.mark.gen_test
+async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
+    running.upstream.play(RESET)
+    client = await running.client()
+    answer = await client.request("POST", COUNT_TOKENS, running.headers, b"{}")
+    message = "anthropic: the provider closed the connection before its answer was whole."
+    assert (answer.status, json.loads(answer.body)) == (
+        502,
+        {
+            "type": "error",
+            "error": {"type": "api_error", "message": message},
+            "message": message,
+            "request_id": answer.header("Request-Id"),
+        },
+    )
+
+
+@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.gen_test
+async def test_an_upstream_that_stays_silent_gives_504(running):
+    running.upstream.play(asyncio.Event())
+    client = await running.client()
+    answer = await client.request("GET", MODELS, running.headers)
+    message = "openai: the provider sent nothing for longer than the idle timeout."
+    assert (answer.status, json.loads(answer.body)["message"]) == (504, message)
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET])
+@pytest.mark.gen_test
+async def test_a_body_that_was_cut_never_looks_complete(running, end):
+    gate = asyncio.Event()
+    running.upstream.play(JSON + b'Content-Length: 99\r\n\r\n{"data":', gate, end)
+    client = await running.client()
+    await client.send("GET", MODELS, running.headers)
+    answer = await client.head()
+    assert await client.piece(answer) == b'{"data":'
+    gate.set()
+    await client.rest(answer)
+    assert (bytes(answer.body), answer.whole) == (b'{"data":', False)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_closes_its_upstream(running):
+    running.upstream.play(asyncio.Event())
+    client = await running.client()
+    await client.send("GET", MODELS, running.headers)
+    request = await running.upstream.request()
+    client.reset()
+    await request.closed.wait()
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    assert running.bridge.overload.slots.in_use() == 0

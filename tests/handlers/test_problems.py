@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handlers.problems import problem_body, problem_event
+from intercept.apis import Dialect
+
+M = "You've been rate limited. Please try again later."
+
+
+def test_an_anthropic_error_has_the_shape_its_clients_read():
+    assert json.loads(problem_body(Dialect.ANTHROPIC, 429, M, "r1")) == {
+        "type": "error",
+        "error": {"type": "rate_limit_error", "message": M},
+        "message": M,
+        "request_id": "r1",
+    }
+
+
+def test_an_openai_error_has_the_shape_its_clients_read():
+    assert json.loads(problem_body(Dialect.OPENAI, 429, M, "r1")) == {
+        "error": {"message": M, "type": "rate_limit_exceeded", "param": None, "code": "rate_limit_exceeded"},
+        "message": M,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "anthropic", "openai"),
+    [
+        (400, "invalid_request_error", ("invalid_request_error", None)),
+        (401, "authentication_error", ("invalid_request_error", "invalid_api_key")),
+        (403, "permission_error", ("invalid_request_error", "permission_denied")),
+        (404, "not_found_error", ("invalid_request_error", "not_found")),
+        (413, "request_too_large", ("invalid_request_error", "request_too_large")),
+        (500, "api_error", ("server_error", None)),
+        (502, "api_error", ("server_error", "upstream_unreachable")),
+        (503, "overloaded_error", ("server_error", "service_unavailable")),
+        (504, "timeout_error", ("server_error", "upstream_timeout")),
+        (418, "api_error", ("server_error", None)),
+    ],
+)
+def test_each_status_has_its_word_in_both_dialects(status, anthropic, openai):
+    assert json.loads(problem_body(Dialect.ANTHROPIC, status, "m", "r"))["error"]["type"] == anthropic
+    error = json.loads(problem_body(Dialect.OPENAI, status, "m", "r"))["error"]
+    assert (error["type"], error["code"]) == openai
+
+
+def test_a_stream_is_told_by_an_event():
+    assert problem_event(Dialect.ANTHROPIC, 504, "m", "r") == (
+        b'event: error\ndata: {"type":"error","error":{"type":"timeout_error","message":"m"},'
+        b'"message":"m","request_id":"r"}\n\n'
+    )

@@ -1,0 +1,396 @@
+"""Bytes through the bridge: unchanged, at once, and an end that never looks like another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from tests.fake_upstream import CLOSE, RESET
+from tests.handlers.conversations import ALL, CHAT, MESSAGES
+
+EVENT_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10**6], ids=["byte-by-byte", "sevens", "hundreds", "whole"])
+@pytest.mark.parametrize("conversation", ALL, ids=lambda conversation: conversation.path)
+@pytest.mark.gen_test
+async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(running, conversation, size):
+    running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, cut(conversation.stream, size)), LAST)
+    client = await running.client()
+    body = conversation.request_body(stream=True)
+    for number in range(3):
+        answer = await client.request("POST", running.path(conversation), running.headers, body)
+        assert (answer.status, answer.body, answer.whole) == (200, conversation.stream, True)
+        assert running.upstream.requests[number].body == body
+    assert len(running.upstream.connections) == 1
+    for recorded in await running.ended(3):
+        assert (recorded["end_reason"], recorded["streaming"]) == ("completed", True)
+        assert running.tokens(recorded) == conversation.tokens
+        assert [prompt["prompt"] for prompt in recorded["user_prompts"]] == ["Hello"]
+
+
+@pytest.mark.parametrize("size", [1, 100, 10**6], ids=["byte-by-byte", "hundreds", "whole"])
+@pytest.mark.parametrize("conversation", ALL, ids=lambda conversation: conversation.path)
+@pytest.mark.gen_test
+async def test_a_whole_body_reaches_the_client_byte_for_byte_with_its_length(running, conversation, size):
+    length = str(len(conversation.body))
+    running.upstream.play(JSON + f"Content-Length: {length}\r\n\r\n".encode(), *cut(conversation.body, size))
+    client = await running.client()
+    for _ in range(2):
+        answer = await client.request(
+            "POST", running.path(conversation), running.headers, conversation.request_body(stream=False)
+        )
+        assert (answer.status, answer.body, answer.header("Content-Length")) == (200, conversation.body, length)
+        assert answer.header("Transfer-Encoding") is None
+    for recorded in await running.ended(2):
+        assert (recorded["end_reason"], recorded["streaming"]) == ("completed", False)
+        assert running.tokens(recorded) == conversation.tokens
+
+
+@pytest.mark.gen_test
+async def test_each_event_arrives_before_the_next_one_is_sent(running):
+    events = [b'data: {"n":%d}\n\n' % number for number in range(20)]
+    client = await running.client()
+    for _ in range(2):
+        gates = [asyncio.Event() for _ in events]
+        script = [step for event, gate in zip(events, gates, strict=True) for step in (chunk(event), gate)]
+        running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *script, LAST]]
+        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+        answer = await client.head()
+        for event, gate in zip(events, gates, strict=True):
+            assert await client.piece(answer) == event
+            gate.set()
+        assert (await client.rest(answer)).whole
+    await running.ended(2)
+
+
+@pytest.mark.gen_test
+async def test_the_head_is_there_before_the_first_event(running):
+    gate = asyncio.Event()
+    running.upstream.play(EVENT_STREAM + CHUNKED, gate, chunk(b"data: [DONE]\n\n"), LAST)
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    answer = await client.head()
+    assert answer.status == 200
+    gate.set()
+    assert (await client.rest(answer)).body == b"data: [DONE]\n\n"
+
+
+@pytest.mark.gen_test
+async def test_nagle_is_off_during_every_request_of_a_connection(running, http_server):
+    gates = [asyncio.Event(), asyncio.Event()]
+    for gate in gates:
+        running.upstream.play(EVENT_STREAM + CHUNKED, chunk(b"data: 1\n\n"), gate, LAST)
+    client = await running.client()
+    for gate in gates:
+        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+        answer = await client.head()
+        await client.piece(answer)
+        (connection,) = http_server._connections
+        assert connection.stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        gate.set()
+        await client.rest(answer)
+
+
+@pytest.mark.gen_test
+async def test_the_upstreams_head_reaches_the_client_and_ours_is_added(running):
+    running.upstream.play(
+        EVENT_STREAM + b"request-id: req_1\r\nanthropic-ratelimit-requests-remaining: 7\r\nX-Multi: a\r\nX-Multi: b\r\n"
+        b"Set-Cookie: x=1\r\nConnection: keep-alive\r\nServer: theirs\r\n" + CHUNKED,
+        LAST,
+    )
+    client = await running.client()
+    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    (recorded,) = await running.ended(1)
+    assert sorted(answer.headers) == [
+        ("Anthropic-Ratelimit-Requests-Remaining", "7"),
+        ("Cache-Control", "no-cache, no-transform"),
+        ("Content-Type", "text/event-stream; charset=utf-8"),
+        ("Request-Id", "req_1"),
+        ("Server", "theirs"),
+        ("Transfer-Encoding", "chunked"),
+        ("X-Accel-Buffering", "no"),
+        ("X-Ai-Bridge-Interception-Id", recorded["id"]),
+        ("X-Multi", "a"),
+        ("X-Multi", "b"),
+    ]
+    assert recorded["upstream_request_id"] == "req_1"
+
+
+@pytest.mark.gen_test
+async def test_the_providers_key_goes_upstream_and_the_clients_token_does_not(running):
+    running.upstream.play(JSON + b"Content-Length: 2\r\n\r\n{}")
+    client = await running.client()
+    headers = running.headers | {"X-Stainless-Lang": "python", "Cookie": "a=b", "Accept-Encoding": "gzip"}
+    await client.request("POST", running.path(CHAT) + "?x=%20y", headers, CHAT.request_body(stream=False))
+    await client.request("POST", running.path(MESSAGES) + "?beta=true", headers, MESSAGES.request_body(stream=False))
+    openai, anthropic = running.upstream.requests
+    assert (openai.target, anthropic.target) == ("/v1/chat/completions?x=%20y", "/v1/messages?beta=true")
+    assert openai.header("Authorization") == ["Bearer sk-openai-provider-key"]
+    assert (anthropic.header("Authorization"), anthropic.header("X-Api-Key")) == ([], ["sk-anthropic-provider-key"])
+    for request in (openai, anthropic):
+        assert request.header("Accept-Encoding") == ["identity"]
+        assert request.header("X-Stainless-Lang") == ["python"]
+        assert request.header("Cookie") == []
+        assert not any(running.token in value for _, value in request.headers)
+    await running.ended(2)
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 529])
+@pytest.mark.gen_test
+async def test_an_upstreams_error_is_relayed_and_recorded_as_such(running, status):
+    body = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
+    running.upstream.play(
+        b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n%s"
+        % (status, len(body), body)
+    )
+    client = await running.client()
+    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (answer.status, answer.body, answer.header("Retry-After")) == (status, body, "7")
+    (recorded,) = await running.ended(1)
+    assert (recorded["status"], recorded["end_reason"], recorded["upstream_status"]) == (
+        "failed",
+        "upstream_error",
+        status,
+    )
+    assert recorded["error"] == {"type": "overloaded_error", "message": "Overloaded"}
+    assert recorded["token_usages"] == []
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET])
+@pytest.mark.parametrize("framing", [CHUNKED, b"Content-Length: 99999\r\n\r\n"], ids=["chunked", "length"])
+@pytest.mark.gen_test
+async def test_a_body_that_was_cut_never_looks_complete(running, framing, end):
+    part = MESSAGES.stream[:200]
+    gate = asyncio.Event()
+    running.upstream.play(EVENT_STREAM + framing, chunk(part) if framing is CHUNKED else part, gate, end)
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    answer = await client.head()
+    await client.piece(answer)
+    gate.set()
+    await client.rest(answer)
+    assert (answer.body, answer.whole) == (part, False)
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "upstream_truncated"
+
+
+@pytest.mark.gen_test
+async def test_a_stream_that_ends_cleanly_without_its_last_event_ends_cleanly_and_is_recorded_as_truncated(running):
+    part = MESSAGES.stream[: MESSAGES.stream.index(b"event: message_stop")]
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(part), LAST)
+    client = await running.client()
+    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (answer.body, answer.whole) == (part, True)
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "upstream_truncated"
+    assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"]
+
+
+@pytest.mark.gen_test
+async def test_an_http_1_0_client_sees_a_reset_where_the_body_was_cut(running):
+    gate = asyncio.Event()
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(b"data: 1\n\n"), gate, RESET)
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True), version="1.0")
+    answer = await client.head()
+    assert answer.header("Transfer-Encoding") is None
+    gate.set()
+    with pytest.raises(ConnectionResetError):
+        await client.at_end()
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
+    running.upstream.play(RESET)
+    client = await running.client()
+    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    message = "anthropic: the provider closed the connection before its answer was whole."
+    assert answer.status == 502
+    error = json.loads(answer.body)
+    assert (error["error"], error["message"]) == ({"type": "api_error", "message": message}, message)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_unreachable", None)
+    assert answer.header("X-AI-Bridge-Interception-Id") == recorded["id"]
+
+
+@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.gen_test
+async def test_an_upstream_that_stays_silent_gives_504(running):
+    running.upstream.play(asyncio.Event())
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    message = "openai: the provider sent nothing for longer than the idle timeout."
+    assert (answer.status, json.loads(answer.body)["message"]) == (504, message)
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "upstream_timeout"
+
+
+@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.gen_test
+async def test_a_stream_that_stalls_between_two_events_is_told_why_and_broken_off(running):
+    first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(first), asyncio.Event())
+    client = await running.client()
+    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert answer.body.startswith(first + b'event: error\ndata: {"type":"error","error":{"type":"timeout_error"')
+    assert not answer.whole
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "upstream_timeout"
+
+
+@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.gen_test
+async def test_a_stream_that_stalls_inside_an_event_is_broken_off_without_a_word(running):
+    part = MESSAGES.stream[:50]
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(part), asyncio.Event())
+    client = await running.client()
+    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (answer.body, answer.whole) == (part, False)
+    await running.ended(1)
+
+
+@pytest.mark.parametrize("events", [0, 1, 3])
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_closes_its_upstream_and_is_recorded_with_what_was_seen(running, events):
+    parts = [part + b"\n\n" for part in MESSAGES.stream.split(b"\n\n")[:events]]
+    running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event())
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    answer = await client.head()
+    while answer.body != b"".join(parts):
+        await client.piece(answer)
+    client.close()
+    await (await running.upstream.request()).closed.wait()
+    (recorded,) = await running.ended(1)
+    assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
+    assert [usage["output_tokens"] for usage in recorded["token_usages"]] == ([1] if events else [])
+    assert (recorded["first_byte_at"] is None) == (events == 0)
+    assert running.bridge.lifecycle.in_flight == 0
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_before_the_upstreams_head_closes_its_upstream(running):
+    running.upstream.play(asyncio.Event())
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    request = await running.upstream.request()
+    client.reset()
+    await request.closed.wait()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["upstream_status"]) == ("client_disconnected", None)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_after_the_last_event_has_a_completed_call(running):
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event())
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    answer = await client.head()
+    assert await client.piece(answer) == MESSAGES.stream
+    client.close()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_does_not_read_slows_its_upstream(running):
+    block = b"x" * 65536
+    total = 64 * 1024 * 1024
+    running.upstream.play(JSON + b"Content-Length: %d\r\n\r\n" % total, *[block for _ in range(total // len(block))])
+    client = await running.client(receive_buffer=65536)
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    answer = await client.head()
+    assert await running.upstream.stalled() < 24 * 1024 * 1024
+    assert len((await client.rest(answer)).body) == total
+
+
+@pytest.mark.parametrize(
+    ("method", "route", "status"),
+    [("GET", "/v1/models", 200), ("POST", "/v1/embeddings", 400), ("DELETE", "/v1/responses/resp_1", 200)],
+)
+@pytest.mark.gen_test
+async def test_a_passthrough_route_is_relayed_and_not_recorded(running, method, route, status):
+    running.upstream.play(
+        b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{'a':1}" % status
+    )
+    client = await running.client()
+    answer = await client.request(method, f"/api/v2/aibridge/openai{route}?limit=1", running.headers)
+    assert (answer.status, answer.body) == (status, b"{'a':1}")
+    assert answer.header("X-AI-Bridge-Interception-Id") is None
+    assert running.upstream.requests[0].target == f"{route}?limit=1"
+    assert await running.bridge.database.interceptions.count_documents({}) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_head_request_passes_through_without_a_body(running):
+    running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n")
+    client = await running.client()
+    for _ in range(2):
+        answer = await client.request("HEAD", "/api/v2/aibridge/openai/v1/models", running.headers)
+        assert (answer.status, answer.header("Content-Length")) == (200, "1234")
+
+
+@pytest.mark.gen_test
+async def test_the_experimental_prefix_leads_to_the_same_place(running):
+    running.upstream.play(JSON + b"Content-Length: %d\r\n\r\n%s" % (len(CHAT.body), CHAT.body))
+    client = await running.client()
+    path = "/api/experimental/aibridge/openai/v1/chat/completions"
+    answer = await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
+    assert answer.body == CHAT.body
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_credential_that_a_provider_repeats_is_relayed_to_its_owner_but_not_recorded(running):
+    body = b'{"error":{"message":"Incorrect API key provided: sk-own-key-0123456789.","type":"invalid_request_error"}}'
+    head = b"HTTP/1.1 401 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    running.upstream.play(head + body)
+    client = await running.client()
+    headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}
+    answer = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    assert answer.body == body
+    (recorded,) = await running.ended(1)
+    assert recorded["error"]["message"] == "Incorrect API key provided: [scrubbed]."
+
+
+@pytest.mark.parametrize("events", [3, 4], ids=["before the usage", "after the usage"])
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_a_chat_stream_between_finish_reason_and_done_has_left_it(running, events):
+    parts = [part + b"\n\n" for part in CHAT.stream.split(b"\n\n")[:events]]
+    running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event())
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    answer = await client.head()
+    while answer.body != b"".join(parts):
+        await client.piece(answer)
+    client.close()
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "client_disconnected"
+    assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"] * (events - 3)
+
+
+@pytest.mark.gen_test
+async def test_a_chat_stream_that_ends_cleanly_without_done_is_completed(running):
+    stream = CHAT.stream.removesuffix(b"data: [DONE]\n\n")
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(stream), LAST)
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    assert (answer.body, answer.whole) == (stream, True)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")

@@ -1,0 +1,106 @@
+"""An agent at work, through the whole bridge: each of its calls goes on with the one whose tool calls it answers."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import pytest
+
+from storage.threads import Threads
+from tests.bridge import now
+
+QUESTION = {"role": "user", "content": "What time is it?"}
+
+
+def chat_completions(answered, issued):
+    """Make a request that answers some tool calls, and a response that issues some: as one body and as events."""
+    answers = [{"role": "tool", "tool_call_id": id_, "content": "noon"} for id_ in answered]
+    function = {"name": "clock", "arguments": "{}"}
+    calls = [{"index": n, "id": id_, "type": "function", "function": function} for n, id_ in enumerate(issued)]
+    choice = {"index": 0, "finish_reason": "tool_calls" if issued else "stop"}
+    body = {"id": "chatcmpl-1", "choices": [choice | {"message": {"role": "assistant", "tool_calls": calls}}]}
+    events = [{"id": "chatcmpl-1", "choices": [choice | {"delta": {"role": "assistant", "tool_calls": calls}}]}]
+    return {"messages": [QUESTION, *answers]}, body, events
+
+
+def responses(answered, issued):
+    answers = [{"type": "function_call_output", "call_id": id_, "output": "noon"} for id_ in answered]
+    calls = [
+        {"type": "function_call", "id": f"fc_{id_}", "call_id": id_, "name": "clock", "arguments": "{}"}
+        for id_ in issued
+    ]
+    body = {"id": "resp_1", "object": "response", "status": "completed", "output": calls}
+    done = [{"type": "response.output_item.done", "output_index": n, "item": call} for n, call in enumerate(calls)]
+    return {"input": [QUESTION, *answers]}, body, [*done, {"type": "response.completed", "response": body}]
+
+
+def messages(answered, issued):
+    results = [{"type": "tool_result", "tool_use_id": id_, "content": "noon"} for id_ in answered]
+    answers = [{"role": "user", "content": results}] if results else []
+    calls = [{"type": "tool_use", "id": id_, "name": "clock", "input": {}} for id_ in issued]
+    body = {"type": "message", "id": "msg_1", "role": "assistant", "content": calls}
+    blocks = [{"type": "content_block_start", "index": n, "content_block": call} for n, call in enumerate(calls)]
+    start = {"type": "message_start", "message": body | {"content": []}}
+    return {"max_tokens": 9, "messages": [QUESTION, *answers]}, body, [start, *blocks, {"type": "message_stop"}]
+
+
+APIS = [
+    ("/openai/v1/chat/completions", chat_completions),
+    ("/openai/v1/responses", responses),
+    ("/anthropic/v1/messages", messages),
+]
+
+
+@pytest.fixture
+def call(running):
+    """Make a call that answers and issues tool calls, and wait until it is recorded; returns its id."""
+
+    async def call(path, speak, *, stream, answered=(), issued=(), headers=None):
+        request, body, events = speak(answered, issued)
+        media_type, content = "application/json", json.dumps(body).encode()
+        if stream:
+            media_type = "text/event-stream"
+            content = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {len(content)}\r\n\r\n"
+        running.upstream.scripts = [[head.encode() + content]]
+        client = await running.client()
+        sent = json.dumps({"model": "m", "stream": stream} | request).encode()
+        answer = await client.request("POST", f"/api/v2/aibridge{path}", headers or running.headers, sent)
+        client.close()
+        assert (answer.status, answer.body) == (200, content)
+        assert await running.bridge.recorder.flush(5)
+        return UUID(answer.header("X-AI-Bridge-Interception-Id"))
+
+    return call
+
+
+async def threads_of(running):
+    """The parent and the root of each interception that has them."""
+    linked = running.bridge.database.interceptions.find({"unlinked": None, "parent_id": {"$ne": None}})
+    return {document["_id"]: (document["parent_id"], document["root_id"]) async for document in linked}
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "body"])
+@pytest.mark.parametrize(("path", "speak"), APIS, ids=[speak.__name__ for _, speak in APIS])
+@pytest.mark.gen_test
+async def test_the_calls_of_an_agent_are_one_thread(running, call, path, speak, stream):
+    asked = await call(path, speak, stream=stream, issued=("call_1", "call_2"))
+    answered = await call(path, speak, stream=stream, answered=("call_1", "call_2"), issued=("call_3",))
+    finished = await call(path, speak, stream=stream, answered=("call_3",))
+    asked_anew = await call(path, speak, stream=stream)
+    assert await Threads(running.bridge.database, now=now).link_pending() == 2
+    assert await threads_of(running) == {answered: (asked, asked), finished: (answered, asked)}
+    recorded = {UUID(interception["id"]): interception for interception in await running.ended(4)}
+    assert list(recorded) == [asked_anew, finished, answered, asked]
+    assert {interception["end_reason"] for interception in recorded.values()} == {"completed"}
+
+
+@pytest.mark.gen_test
+async def test_a_user_does_not_join_the_thread_of_another(running, call):
+    path, speak = APIS[0]
+    await call(path, speak, stream=False, issued=("call_1",))
+    grace = await running.user("grace")
+    await call(path, speak, stream=False, answered=("call_1",), headers=grace)
+    assert await Threads(running.bridge.database, now=now).link_pending() == 0
+    assert await threads_of(running) == {}

@@ -1,0 +1,36 @@
+"""The official SDKs, pointed at a running bridge as a user of it would point them."""
+
+import pytest
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+
+from tests.sdk.wiring import Wiring
+from upstream.demo import DemoProvider
+from upstream.providers import Provider, ProviderType
+
+
+@pytest.fixture
+def wiring(io_loop, running):
+    """Makes SDK clients of the bridge, and closes them."""
+    wiring = Wiring(running)
+    yield wiring
+    io_loop.run_sync(wiring.close)
+
+
+@pytest.fixture
+def openai(wiring) -> AsyncOpenAI:
+    return wiring.openai()
+
+
+@pytest.fixture
+def anthropic(wiring) -> AsyncAnthropic:
+    return wiring.anthropic()
+
+
+@pytest.fixture
+def demo(io_loop, running):
+    """The demo provider behind the bridge, which knows it as `demo`."""
+    demo = io_loop.run_sync(lambda: DemoProvider.start(pace=0))
+    running.bridge.providers["demo"] = Provider("demo", ProviderType.DEMO, demo.base_url, keyless=True)
+    yield demo
+    io_loop.run_sync(demo.stop)

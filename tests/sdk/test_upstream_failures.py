@@ -1,0 +1,155 @@
+"""What goes wrong upstream reaches the SDKs as what it is, and is recorded as such."""
+
+import asyncio
+import json
+
+import anthropic as anthropic_sdk
+import httpx2
+import openai as openai_sdk
+import pytest
+
+from tests.fake_upstream import CLOSE, RESET
+from tests.sdk import test_anthropic_messages as messages
+from tests.sdk import test_openai_chat_completions as chat_completions
+from tests.sdk import test_openai_responses as responses
+from tests.sdk.wiring import data_events, essence, stream, tokens, typed_events, whole
+
+FAILED = {"status": "failed", "streaming": True, "token_usages": [], "tool_usages": [], "model_thoughts": []}
+OPENAI_ERROR = {"message": "Too big.", "type": "invalid_request_error", "param": "messages", "code": "context_length"}
+ANTHROPIC_ERROR = {
+    "type": "error",
+    "error": {"type": "overloaded_error", "message": "Overloaded"},
+    "request_id": "req_1",
+}
+
+
+async def collect(source, items):
+    """Append what comes to `items`, so that it is there when the source raises."""
+    async for item in source:
+        items.append(item.to_dict())
+
+
+@pytest.mark.gen_test
+async def test_an_openai_error_arrives_word_for_word(running, openai):
+    running.upstream.play(*whole({"error": OPENAI_ERROR}, 400, X_Request_Id="req_1"))
+    with pytest.raises(openai_sdk.BadRequestError) as refused:
+        await openai.chat.completions.create(**chat_completions.REQUEST)
+    assert refused.value.body == OPENAI_ERROR
+    assert refused.value.request_id == "req_1"
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == chat_completions.RECORD | FAILED | {
+        "streaming": False,
+        "end_reason": "upstream_error",
+        "upstream_status": 400,
+        "upstream_request_id": "req_1",
+        "error": {"type": "invalid_request_error", "message": "Too big."},
+    }
+
+
+@pytest.mark.gen_test
+async def test_an_sdk_retries_what_the_upstream_refused_and_both_tries_are_recorded(running, wiring):
+    running.upstream.play(*whole(ANTHROPIC_ERROR, 529, retry_after_ms="1"))
+    running.upstream.play(*whole(messages.MESSAGE))
+    message = await wiring.anthropic(max_retries=1).messages.create(**messages.REQUEST)
+    assert message.to_dict() == messages.MESSAGE
+    again, first = await running.ended(2)
+    assert (first["end_reason"], first["upstream_status"]) == ("upstream_error", 529)
+    assert first["error"] == {"type": "overloaded_error", "message": "Overloaded"}
+    assert (again["end_reason"], again["upstream_status"]) == ("completed", 200)
+
+
+@pytest.mark.gen_test
+async def test_an_error_event_inside_a_chat_stream_is_raised_and_recorded(running, openai):
+    error = {"message": "The server had an error.", "type": "server_error", "param": None, "code": None}
+    event = b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
+    running.upstream.play(*stream([*data_events(chat_completions.CHUNKS[:3])[:-1], event]))
+    received = []
+    chunks = await openai.chat.completions.create(**chat_completions.REQUEST, stream=True)
+    with pytest.raises(openai_sdk.APIError) as failed:
+        await collect(chunks, received)
+    assert received == chat_completions.CHUNKS[:3]
+    assert failed.value.body == error
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == chat_completions.RECORD | FAILED | {
+        "end_reason": "upstream_stream_error",
+        "error": {"type": "server_error", "message": "The server had an error."},
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_failed_response_is_an_event_and_recorded_as_a_failure(running, openai):
+    error = {"code": "server_error", "message": "The server had an error."}
+    failed = responses.STARTED | {"status": "failed", "error": error}
+    events = [*responses.EVENTS[:2], {"type": "response.failed", "response": failed, "sequence_number": 2}]
+    running.upstream.play(*stream(typed_events(events)))
+    received = []
+    await collect(await openai.responses.create(**responses.REQUEST, stream=True), received)
+    assert received == events
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == responses.RECORD | FAILED | {
+        "end_reason": "upstream_stream_error",
+        "error": {"type": "server_error", "message": "The server had an error."},
+    }
+
+
+@pytest.mark.gen_test
+async def test_an_error_event_inside_a_message_stream_is_raised_and_recorded_with_the_usage_so_far(running, anthropic):
+    running.upstream.play(*stream([*typed_events(messages.EVENTS[:1]), *typed_events([ANTHROPIC_ERROR])]))
+    received = []
+    events = await anthropic.messages.create(**messages.REQUEST, stream=True)
+    with pytest.raises(anthropic_sdk.APIStatusError) as failed:
+        await collect(events, received)
+    assert received == messages.EVENTS[:1]
+    assert failed.value.body == ANTHROPIC_ERROR
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == messages.RECORD | FAILED | {
+        "end_reason": "upstream_stream_error",
+        "error": {"type": "overloaded_error", "message": "Overloaded"},
+        "token_usages": [tokens(26, 1, read=64, write=5, source="partial")],
+    }
+
+
+@pytest.mark.parametrize("end", [RESET, CLOSE])
+@pytest.mark.gen_test
+async def test_a_stream_that_is_cut_is_an_error_and_never_a_short_success(running, openai, anthropic, end):
+    running.upstream.play(*stream(data_events(chat_completions.CHUNKS)[:3], end))
+    running.upstream.play(*stream(typed_events(responses.EVENTS)[:3], end))
+    running.upstream.play(*stream(typed_events(messages.EVENTS)[:3], end))
+    chunks = await openai.chat.completions.create(**chat_completions.REQUEST, stream=True)
+    with pytest.raises(openai_sdk.APIConnectionError):
+        await collect(chunks, [])
+    events = await openai.responses.create(**responses.REQUEST, stream=True)
+    with pytest.raises(openai_sdk.APIConnectionError):
+        await collect(events, [])
+    events = await anthropic.messages.create(**messages.REQUEST, stream=True)
+    with pytest.raises(httpx2.RemoteProtocolError, match="peer closed connection"):  # this SDK leaves it as it is
+        await collect(events, [])
+    for recorded in await running.ended(3):
+        assert (recorded["status"], recorded["end_reason"]) == ("failed", "upstream_truncated")
+
+
+@pytest.mark.gen_test
+async def test_an_upstream_that_hangs_up_is_a_bad_gateway_to_either_sdk(running, openai, anthropic):
+    running.upstream.play(CLOSE)
+    with pytest.raises(openai_sdk.InternalServerError) as openai_error:
+        await openai.chat.completions.create(**chat_completions.REQUEST)
+    assert (openai_error.value.status_code, openai_error.value.code) == (502, "upstream_unreachable")
+    with pytest.raises(anthropic_sdk.APIStatusError) as anthropic_error:
+        await anthropic.messages.create(**messages.REQUEST)
+    assert anthropic_error.value.status_code == 502
+    for recorded in await running.ended(2):
+        assert (recorded["status"], recorded["end_reason"]) == ("failed", "upstream_unreachable")
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_is_recorded_with_the_usage_so_far_and_the_upstream_is_let_go(running, anthropic):
+    running.upstream.play(*stream(typed_events(messages.EVENTS[:3]), asyncio.Event()))
+    events = await anthropic.messages.create(**messages.REQUEST, stream=True)
+    assert (await anext(events)).to_dict() == messages.EVENTS[0]
+    await events.close()
+    request = await running.upstream.request()
+    await request.closed.wait()
+    (recorded,) = await running.ended(1)
+    assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
+    assert essence(recorded)["token_usages"] == [tokens(26, 1, read=64, write=5, source="partial")]
+    assert running.bridge.overload.slots.in_use() == 0

@@ -1,0 +1,128 @@
+"""Between an SDK and the scripted upstream: clients on one side, answers on the other, and what was recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+
+from tests.bridge import Running
+from tests.fake_upstream import Step
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Wiring:
+    """Makes SDK clients of a running bridge. They do not retry unless a test says so."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._clients: list[AsyncOpenAI | AsyncAnthropic] = []
+
+    def openai(self, provider: str = "openai", **settings: Any) -> AsyncOpenAI:
+        return self._keep(AsyncOpenAI(base_url=f"{self._url}/{provider}/v1", **self._defaults(settings)))
+
+    def anthropic(self, provider: str = "anthropic", **settings: Any) -> AsyncAnthropic:
+        return self._keep(AsyncAnthropic(base_url=f"{self._url}/{provider}", **self._defaults(settings)))
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.close()
+
+    @property
+    def _url(self) -> str:
+        return f"http://127.0.0.1:{self._running.port}/api/v2/aibridge"
+
+    def _defaults(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return {"api_key": self._running.token, "max_retries": 0} | settings
+
+    def _keep(self, client: Any) -> Any:
+        self._clients.append(client)
+        return client
+
+
+def whole(answer: Mapping[str, Any], status: int = 200, **headers: str) -> list[Step]:
+    """Steps that answer with one JSON object; `_` in a header's name stands for `-`."""
+    body = json.dumps(answer).encode()
+    return [_head(status, headers | {"Content-Type": "application/json", "Content-Length": str(len(body))}), body]
+
+
+def stream(events: Iterable[bytes], *end: Step, **headers: str) -> list[Step]:
+    """Steps that answer with a stream of events, each in a chunk of its own, and end it in order unless told how."""
+    head = _head(200, headers | {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"})
+    return [head, *(chunk(event) for event in events), *(end or (LAST_CHUNK,))]
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def data_events(chunks: Iterable[Mapping[str, Any]]) -> list[bytes]:
+    """Events as chat completions sends them, and its `[DONE]`."""
+    return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
+
+
+def typed_events(events: Iterable[Mapping[str, Any]]) -> list[bytes]:
+    """Events as messages and responses send them."""
+    return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
+
+
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} Whatever", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def tokens(
+    input_tokens: int | None,
+    output_tokens: int | None,
+    *,
+    read: int | None,
+    write: int | None = None,
+    source: str = "provider",
+) -> dict[str, Any]:
+    return {
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "cache_read_input_tokens": read,
+        "cache_write_input_tokens": write,
+        "source": source,
+    }
+
+
+def record(provider: str, **differences: Any) -> dict[str, Any]:
+    """What is expected of a record: an ordinary completed call, and where it differs."""
+    return {
+        "provider": provider,
+        "provider_name": provider,
+        "initiator": "ada",
+        "model": "m",
+        "streaming": False,
+        "status": "completed",
+        "end_reason": "completed",
+        "error": None,
+        "upstream_status": 200,
+        "upstream_request_id": None,
+        "credential_kind": "centralized",
+        "token_usages": [],
+        "user_prompts": [],
+        "tool_usages": [],
+        "model_thoughts": [],
+    } | differences
+
+
+def essence(recorded: dict[str, Any]) -> dict[str, Any]:
+    """What a listed record says that is the same in every run."""
+    shown = {name: recorded[name] for name in record("")}
+    shown["initiator"] = recorded["initiator"]["username"]
+    shown["token_usages"] = [{name: usage[name] for name in tokens(0, 0, read=0)} for usage in recorded["token_usages"]]
+    shown["user_prompts"] = [prompt["prompt"] for prompt in recorded["user_prompts"]]
+    shown["tool_usages"] = [
+        (tool["provider_tool_call_id"], tool["tool"], tool["input"]) for tool in recorded["tool_usages"]
+    ]
+    shown["model_thoughts"] = [
+        (thought["metadata"]["source"], thought["content"]) for thought in recorded["model_thoughts"]
+    ]
+    return shown
