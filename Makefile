@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test check lint clean
+.PHONY: help run test faults check lint clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -12,7 +12,10 @@ run: .venv/runtime ## set up, then serve with an embedded MongoDB (and a demo pr
 	@exec $(BIN)/python server.py serve --demo $(ARGS)
 
 test: .venv/dev ## set up, then run every test
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+faults: .venv/dev ## kill and freeze servers and databases under load, and check the books: about four minutes
+	@$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
 check: lint test ## what CI runs: lint, types, import rules, tests
 

@@ -1,0 +1,208 @@
+"""From settings to a running bridge: every part is made here, once, and handed to who needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic, monotonic_ns
+from uuid import UUID, uuid4
+
+from handlers.bridge import Bridge, EdgeOptions
+from handlers.lifecycle import Lifecycle
+from handlers.limits import report
+from handlers.loop_lag import LoopLag
+from handlers.metrics import Metrics
+from handlers.metrics_folder import VARIABLE, MetricsFolder
+from handlers.record_log import RecordLog
+from intercept.apis import Dialect
+from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
+from limits.overload import OverloadProtection
+from settings import LimitsScope, ProviderSettings, Settings
+from settings.declarations import DEFAULT_BASE_URLS
+from storage.admissions import Admissions, SharedLimits
+from storage.database import Database
+from storage.embedded import EmbeddedMongoDB
+from storage.identities import Identities
+from storage.instances import Instances
+from storage.interceptions import Interceptions
+from storage.journal import Journal, JournalError
+from storage.recorder import Recorder, RecordPolicy
+from storage.spool import Spool
+from storage.threads import Threads
+from storage.users import milliseconds
+from upstream.client import UpstreamClient
+from upstream.keys import KeyPool
+from upstream.providers import Provider, ProviderType
+
+VERSION = "0.1.0"
+# What a stopping server gives its recorder to write down what it still holds.
+FLUSH_SECONDS = 10.0
+
+
+def now() -> datetime:
+    """The wall clock in UTC, in the whole milliseconds that MongoDB keeps."""
+    return milliseconds(datetime.now(UTC))
+
+
+def make_provider(settings: ProviderSettings) -> Provider:
+    """A provider as it was set. Away from the vendor's own address, one without a key is a server that needs none."""
+    return Provider(
+        name=settings.name,
+        type=ProviderType(settings.type.value),
+        base_url=settings.base_url,
+        keys=settings.keys,
+        keyless=settings.base_url != DEFAULT_BASE_URLS[Dialect(settings.type)],
+    )
+
+
+def make_providers(settings: Settings, demo_url: str) -> list[Provider]:
+    """All providers as they were set, and the demo provider where it has a URL."""
+    providers = [make_provider(one) for one in settings.providers]
+    if demo_url:
+        providers.append(Provider("demo", ProviderType.DEMO, demo_url, keyless=True))
+    return providers
+
+
+def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | None:
+    """The circuit breakers as they were set; None when they are off."""
+    if not settings.circuit_breaker_enabled:
+        return None
+    policy = BreakerPolicy(
+        failure_threshold=settings.circuit_breaker_failure_threshold,
+        interval=settings.circuit_breaker_interval,
+        timeout=settings.circuit_breaker_timeout,
+        max_requests=settings.circuit_breaker_max_requests,
+    )
+    return CircuitBreakers(policy, monotonic_ns, metrics.breaker_changed)
+
+
+def make_admissions(settings: Settings, database: Database, process: UUID) -> Admissions | None:
+    """Who counts for all processes; None when each counts for itself."""
+    if settings.limits_scope is LimitsScope.PROCESS:
+        return None
+    limits = SharedLimits(
+        max_concurrency=settings.max_concurrency,
+        user_max_concurrency=settings.user_max_concurrency,
+        rate_limit=settings.rate_limit,
+        rate_window=settings.rate_window,
+    )
+    return Admissions(database, process=process, limits=limits)
+
+
+async def open_mongodb(settings: Settings, stack: AsyncExitStack) -> str:
+    """Say where to record: at the URI that is set, or in an embedded MongoDB, which is stopped with the stack.
+
+    Raises:
+        EmbeddedUnavailableError: none can be started here.
+    """
+    if settings.mongodb_uri:
+        return settings.mongodb_uri
+    embedded = await EmbeddedMongoDB.start(settings.data_dir)
+    stack.push_async_callback(embedded.stop)
+    return embedded.uri
+
+
+def open_database(uri: str, settings: Settings, stack: AsyncExitStack) -> Database:
+    """Make the database of a URI. Closed with the stack.
+
+    Raises:
+        DatabaseUnavailableError: the URI is not one.
+    """
+    database = Database.connect(uri, settings.mongodb_database)
+    stack.callback(database.close)
+    return database
+
+
+def open_journal(spool: Spool, settings: Settings) -> Journal:
+    """Open the journal of this process in the data-dir, which is made if missing.
+
+    Raises:
+        JournalError: another server has it open, or the data-dir is unusable.
+    """
+    try:
+        return spool.claim() if settings.workers == 1 else spool.claim_numbered()
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename}"
+        raise JournalError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error
+
+
+async def open_bridge(
+    settings: Settings, database: Database, providers: list[Provider], stack: AsyncExitStack
+) -> Bridge:
+    """Put the parts together. Closed with the stack, what is recorded last of all.
+
+    Raises:
+        JournalError: another server keeps its journal in this data-dir, or it cannot be opened.
+    """
+    instance_id = uuid4()
+    metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
+    spool = Spool(settings.data_dir / "spool")
+    lifecycle = Lifecycle()
+    admissions = make_admissions(settings, database, instance_id)
+    overload = OverloadProtection(
+        max_concurrency=settings.max_concurrency,
+        rate_limit=settings.rate_limit,
+        rate_window=settings.rate_window,
+        user_max_concurrency=settings.user_max_concurrency,
+        on_rejection=metrics.rejected,
+        shared=admissions,
+    )
+    if admissions is not None:
+        await admissions.open(lambda: report(lifecycle, overload))
+        stack.push_async_callback(admissions.close)
+    instances = Instances(
+        database, instance_id=instance_id, host=socket.gethostname(), version=VERSION, clock=monotonic
+    )
+    await instances.open()
+    stack.push_async_callback(instances.close)
+    recorder = Recorder(
+        database,
+        instance_id=instance_id,
+        policy=RecordPolicy(settings.record_policy.value),
+        journal=open_journal(spool, settings),
+        now=now,
+        new_id=uuid4,
+    )
+    await recorder.open()
+    stack.push_async_callback(recorder.close, FLUSH_SECONDS)
+    upstream = UpstreamClient(
+        connect_timeout=settings.upstream_connect_timeout.total_seconds(),
+        idle_timeout=settings.upstream_idle_timeout.total_seconds(),
+    )
+    stack.push_async_callback(upstream.close)
+    lag = LoopLag()
+    for work in (lag.watch(), Threads(database, now=now).run(), spool.adopt(database), metrics.publish()):
+        stack.callback(asyncio.create_task(work).cancel)
+    metrics.watch(
+        "event_loop_lag_seconds", "By how much the event loop runs late.", lambda: lag.seconds, across="livemax"
+    )
+    metrics.watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
+    metrics.watch("recorder_spooled_records", "Records that wait in the journal.", lambda: recorder.spooled_records)
+    return Bridge(
+        options=EdgeOptions(
+            max_body_bytes=settings.max_body_bytes,
+            allow_byok=settings.allow_byok,
+            send_actor_headers=settings.send_actor_headers,
+            trusted_proxies=settings.trusted_proxies,
+        ),
+        providers={provider.name: provider for provider in providers},
+        key_pools={provider.name: KeyPool(provider.keys, monotonic) for provider in providers if provider.keys},
+        database=database,
+        identities=Identities(database, now=now, monotonic=monotonic),
+        recorder=recorder,
+        interceptions=Interceptions(database),
+        upstream=upstream,
+        overload=overload,
+        breakers=make_breakers(settings, metrics),
+        metrics=metrics,
+        record_log=RecordLog(enabled=settings.structured_logging),
+        lifecycle=lifecycle,
+        now=now,
+        monotonic=monotonic,
+        new_id=uuid4,
+        admissions=admissions,
+    )

@@ -1,0 +1,144 @@
+"""Print how many requests each kind of rate limiter admits in its worst window, as a multiple of the limit.
+
+    .venv/bin/python -m benchmarks.limiters
+
+All are asked the same questions on a clock that this script moves, so the table is the same every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+
+from limits.sliding_window import SlidingWindow
+
+LIMIT = 100
+# Ticks of a clock that counts in integers, so that no limiter suffers from rounding.
+WINDOW = 1_000_000
+
+Limiter = Callable[[int], bool]
+"""Decides on one request of the only key, at a time that never goes back."""
+
+
+def exact_window() -> Limiter:
+    """What the bridge does: the time of each admission is kept for one window."""
+    clock = [0]
+    window = SlidingWindow(LIMIT, WINDOW, lambda: clock[0])
+
+    def admit(now: int) -> bool:
+        clock[0] = now
+        return window.admit("key").admitted
+
+    return admit
+
+
+def fixed_window() -> Limiter:
+    """One counter, which starts over with each multiple of the window."""
+    counts: dict[int, int] = {}
+
+    def admit(now: int) -> bool:
+        current = now // WINDOW
+        admitted = counts.get(current, 0) < LIMIT
+        counts[current] = counts.get(current, 0) + admitted
+        return admitted
+
+    return admit
+
+
+def two_counters() -> Limiter:
+    """Two such counters, of which the older one is weighted by how much of its window is still within reach."""
+    counts: dict[int, int] = {}
+
+    def admit(now: int) -> bool:
+        current, elapsed = divmod(now, WINDOW)
+        weighted = counts.get(current - 1, 0) * (WINDOW - elapsed) + counts.get(current, 0) * WINDOW
+        admitted = weighted <= (LIMIT - 1) * WINDOW
+        counts[current] = counts.get(current, 0) + admitted
+        return admitted
+
+    return admit
+
+
+def gcra(burst: int) -> Limiter:
+    """The generic cell rate algorithm (ITU-T I.371): one time, by which the next request may be early by a burst."""
+    interval = WINDOW // LIMIT
+    due = [0]
+
+    def admit(now: int) -> bool:
+        admitted = due[0] - now <= (burst - 1) * interval
+        if admitted:
+            due[0] = max(due[0], now) + interval
+        return admitted
+
+    return admit
+
+
+LIMITERS: dict[str, tuple[Callable[[], Limiter], str]] = {
+    "exact window (the bridge)": (exact_window, "a time per admission"),
+    "fixed window": (fixed_window, "one counter"),
+    "two counters, weighted": (two_counters, "two counters"),
+    "GCRA, burst of the limit": (lambda: gcra(LIMIT), "one time"),
+    "GCRA, no burst": (lambda: gcra(1), "one time"),
+}
+
+
+def one_burst() -> Iterator[int]:
+    """Three times the limit at once."""
+    yield from [WINDOW] * (3 * LIMIT)
+
+
+def bursts_at_an_edge() -> Iterator[int]:
+    """The limit just before a multiple of the window, and the limit just after it."""
+    yield from [2 * WINDOW - 1] * LIMIT
+    yield from [2 * WINDOW] * LIMIT
+
+
+def burst_and_pressure() -> Iterator[int]:
+    """The limit just before a multiple of the window, then ten times the rate."""
+    yield from [2 * WINDOW - 1] * LIMIT
+    yield from range(2 * WINDOW, 4 * WINDOW, WINDOW // LIMIT // 10)
+
+
+def random_bursts() -> Iterator[int]:
+    """Two thousand bursts of a tenth to twice the limit, a tenth of a window to a window apart."""
+    random, now = Random(1), 0
+    for _ in range(2000):
+        now += random.randrange(WINDOW // 10, WINDOW)
+        yield from [now] * random.randrange(LIMIT // 10, 2 * LIMIT)
+
+
+TRAFFIC: dict[str, Callable[[], Iterator[int]]] = {
+    "one burst": one_burst,
+    "bursts at an edge": bursts_at_an_edge,
+    "burst, then pressure": burst_and_pressure,
+    "random bursts": random_bursts,
+}
+
+
+def worst_window(admissions: Sequence[int]) -> int:
+    """The most admissions, in order of time, that any half-open window holds."""
+    worst = first = 0
+    for last, now in enumerate(admissions):
+        while admissions[first] <= now - WINDOW:
+            first += 1
+        worst = max(worst, last - first + 1)
+    return worst
+
+
+def table() -> str:
+    """The comparison, in Markdown."""
+    lines = [
+        f"| limiter | keeps per key | {' | '.join(TRAFFIC)} | worst |",
+        f"|---|---|{'---|' * (len(TRAFFIC) + 1)}",
+    ]
+    for name, (make, keeps) in LIMITERS.items():
+        shares = []
+        for traffic in TRAFFIC.values():
+            admit = make()
+            shares.append(worst_window([now for now in traffic() if admit(now)]) / LIMIT)
+        lines.append(f"| {name} | {keeps} | {' | '.join(f'{share:.2f}' for share in [*shares, max(shares)])} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())

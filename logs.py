@@ -1,0 +1,52 @@
+"""How the server logs: lines for people on stderr, records as JSON on stdout, and no credential in either."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+from intercept.scrub import scrub
+
+LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+WORKER_LINE = "%(asctime)s %(levelname)s %(name)s: worker %(process)d: %(message)s"
+RECORDS = "aibridge.records"
+
+
+class ScrubbingFormatter(logging.Formatter):
+    """Formats a line, its traceback included, and takes credentials out of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line as it may be shown."""
+        return scrub(super().format(record))
+
+
+class SharedStreamHandler(logging.StreamHandler[TextIO]):
+    """Writes to a stream that other processes write to as well, each line in one piece however long it is.
+
+    A pipe keeps apart only what is shorter than 4 KiB (pipe(7)); a prompt may be longer.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line while no other process does."""
+        with suppress(OSError, ValueError):  # what is no file, or cannot be locked, is shared with nobody
+            fcntl.lockf(self.stream, fcntl.LOCK_EX)
+        try:
+            super().emit(record)
+        finally:
+            with suppress(OSError, ValueError):
+                fcntl.lockf(self.stream, fcntl.LOCK_UN)
+
+
+def set_up_logging(*, worker: bool = False) -> None:
+    """Send the log to stderr and record lines to stdout; from level INFO on. A worker's log says whose it is."""
+    lines = SharedStreamHandler(sys.stderr)
+    lines.setFormatter(ScrubbingFormatter(WORKER_LINE if worker else LINE))
+    logging.basicConfig(handlers=[lines], level=logging.INFO)
+    records = SharedStreamHandler(sys.stdout)
+    records.setFormatter(ScrubbingFormatter("%(message)s"))
+    logger = logging.getLogger(RECORDS)
+    logger.addHandler(records)
+    logger.propagate = False

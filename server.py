@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""AI Bridge: settings -> dependencies -> application -> listen -> drain; and the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Self
+
+import click
+from tornado.netutil import bind_sockets
+
+import quickstart
+from assembly import make_providers, now, open_bridge, open_database, open_mongodb
+from commands import interceptions, tokens, users
+from handlers.application import BridgeApplication
+from handlers.bridge import Bridge
+from handlers.http_server import BridgeServer, most_connections
+from handlers.metrics_folder import VARIABLE, MetricsFolder
+from logs import set_up_logging
+from settings import Address, Settings, SettingsGroup, flags_of, settings_of, settings_options
+from signals import renew_on_hangup, stop_signals
+from storage.database import Database, DatabaseUnavailableError
+from storage.embedded import EmbeddedUnavailableError
+from storage.identities import Identities
+from storage.journal import JournalError
+from supervisor import Handover, Supervisor, Worker, WorkerError
+from upstream.demo import DemoProvider
+
+logger = logging.getLogger("aibridge")
+
+ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - how to reach it from here
+
+
+class StartError(Exception):
+    """The server cannot start. The text says what to do."""
+
+
+START_ERRORS = (StartError, WorkerError, DatabaseUnavailableError, EmbeddedUnavailableError, JournalError)
+
+
+def make_app(bridge: Bridge) -> BridgeApplication:
+    """The Tornado application of a running bridge."""
+    return BridgeApplication(bridge)
+
+
+def listen(address: Address) -> list[socket.socket]:
+    """Bind the address.
+
+    Raises:
+        StartError: it is taken, not one of this machine, or not allowed.
+    """
+    try:
+        return bind_sockets(address.port, address.host or None)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StartError(
+            f"cannot listen on {address}: {reason}; choose another with --aibridge-http-address or "
+            "CODER_AIBRIDGE_HTTP_ADDRESS"
+        ) from error
+
+
+def url_of(sockets: list[socket.socket]) -> str:
+    """Where the server is reached from this machine."""
+    host, port = sockets[0].getsockname()[:2]
+    host = ANY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{host}:{port}"
+
+
+class Server:
+    """A bridge that is served on sockets by this process."""
+
+    def __init__(self, bridge: Bridge, http: BridgeServer, drain_timeout: float) -> None:
+        self._bridge = bridge
+        self._http = http
+        self._drain_timeout = drain_timeout
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        database: Database,
+        sockets: Sequence[socket.socket],
+        demo_url: str,
+        stack: AsyncExitStack,
+    ) -> Self:
+        """Put the bridge together and accept connections. The bridge is closed with the stack.
+
+        Raises:
+            JournalError: the spool in the data-dir cannot be used.
+        """
+        bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack)
+        http = BridgeServer(make_app(bridge), max_connections=most_connections())
+        http.add_sockets(sockets)
+        return cls(bridge, http, settings.drain_timeout.total_seconds())
+
+    def renew(self) -> None:
+        """Say that one process has none to take its place."""
+        logger.info("SIGHUP has no effect on a server of one process")
+
+    async def retire(self) -> None:
+        """Accept no connection, and wait until those that are open have had their last answer."""
+        logger.info("retiring")
+        await self._http.retire(self._drain_timeout)
+
+    async def stop(self, drain_timeout: float | None = None) -> None:
+        """Let what is under way finish, and end what does not."""
+        lifecycle = self._bridge.lifecycle
+        logger.info("draining: %d requests are under way", lifecycle.in_flight)
+        ended = await lifecycle.drain(self._drain_timeout if drain_timeout is None else drain_timeout)
+        if ended:
+            logger.warning("drain-timeout is over: %d requests were ended", ended)
+        self._http.stop()
+        await self._http.close_all_connections()
+
+
+async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
+    """Serve until a signal says stop, then drain.
+
+    Args:
+        settings: What the operator decided.
+        flags: What of it stood on the command line.
+        demo: Start the demo provider and a user for it when no provider has a key.
+
+    Raises:
+        START_ERRORS: it cannot start.
+    """
+    stopping = stop_signals()
+    async with AsyncExitStack() as stack:
+        sockets = listen(settings.http_address)
+        for one in sockets:
+            stack.callback(one.close)
+        uri = await open_mongodb(settings, stack)
+        database = open_database(uri, settings, stack)
+        await database.prepare(retention=settings.retention or None)
+        demo = demo and not any(provider.keys for provider in settings.providers)
+        demo_url = await open_demo(stack) if demo else ""
+        server: Server | Supervisor
+        if settings.workers == 1:
+            server = await Server.open(settings, database, sockets, demo_url, stack)
+        else:
+            private_uri = "" if settings.mongodb_uri else uri
+            handover = Handover(
+                flags=dict(flags), sockets=[one.fileno() for one in sockets], mongodb_uri=private_uri, demo_url=demo_url
+            )
+            server = await open_supervisor(settings, handover, stack)
+        renew_on_hangup(server.renew, stopping)
+        url = url_of(sockets)
+        logger.info("AI Bridge is listening on %s", url)
+        await greet(url, Identities(database, now=now, monotonic=monotonic), settings.data_dir, demo=demo)
+        await stopping.wait()
+        if isinstance(server, Supervisor):
+            for one in sockets:
+                one.close()  # so that they are closed with those of the last worker
+        await server.stop()
+
+
+async def open_demo(stack: AsyncExitStack) -> str:
+    """Start the demo provider, stopped with the stack, and say where it is."""
+    provider = await DemoProvider.start()
+    stack.push_async_callback(provider.stop)
+    return provider.base_url
+
+
+async def open_supervisor(settings: Settings, handover: Handover, stack: AsyncExitStack) -> Supervisor:
+    """Start the workers and wait until they serve. They are stopped with the stack, if they still run then.
+
+    Raises:
+        WorkerError: none serves.
+    """
+    metrics = MetricsFolder(Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-"))))
+    environ = os.environ | {VARIABLE: str(metrics.path)}
+    supervisor = Supervisor(
+        settings.workers,
+        drain_timeout=settings.drain_timeout.total_seconds(),
+        spawn=lambda: Worker.spawn(handover, environ),
+        bury=metrics.bury,
+    )
+    stack.push_async_callback(supervisor.stop)
+    await supervisor.start()
+    return supervisor
+
+
+async def greet(url: str, identities: Identities, data_dir: Path, *, demo: bool) -> None:
+    """Print what a newcomer is to do next."""
+    if demo:
+        token = await quickstart.demo_token(identities, data_dir)
+        click.echo(quickstart.welcome(url, token, data_dir))
+    elif not await identities.list_users():
+        click.echo("There is no user yet. Add one, and a token for it:\n\n" + quickstart.FIRST_USER)
+
+
+def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
+    """Run the server to its end.
+
+    Raises:
+        click.ClickException: it cannot start; shown as one line.
+    """
+    set_up_logging()
+    try:
+        with asyncio.Runner(loop_factory=event_loop()) as runner:
+            runner.run(serve(settings, flags, demo=demo))
+    except START_ERRORS as error:
+        raise click.ClickException(str(error)) from error
+
+
+def event_loop() -> type[asyncio.AbstractEventLoop] | None:
+    """Uvloop's loop where it is installed, else asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - not there on every system
+    except ImportError:
+        return None
+    loop: type[asyncio.AbstractEventLoop] = uvloop.Loop
+    return loop
+
+
+@click.group(cls=SettingsGroup, invoke_without_command=True)
+@settings_options()
+@click.pass_context
+def main(context: click.Context, /, **_: object) -> None:
+    """AI Bridge: a gateway between AI clients and AI providers that records every call.
+
+    Without a command it serves.
+    """
+    if context.invoked_subcommand is None:
+        run(settings_of(context), flags_of(context), demo=False)
+
+
+@main.command("serve", cls=SettingsGroup.command_class)
+@click.option("--demo", is_flag=True, help="Without any provider key, start a demo provider and a user for it.")
+@settings_options()
+@click.pass_context
+def serve_command(context: click.Context, /, demo: bool, **_: object) -> None:
+    """Serve until SIGTERM or SIGINT; a second one exits at once."""
+    run(settings_of(context), flags_of(context), demo=demo)
+
+
+main.add_command(users)
+main.add_command(tokens)
+main.add_command(interceptions)
+
+if __name__ == "__main__":
+    sys.exit(main())

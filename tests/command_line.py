@@ -1,0 +1,34 @@
+"""The command line as operators have it, without the server: run, and read what it says."""
+
+import click
+from click.testing import CliRunner
+
+import commands
+from settings import SettingsGroup, settings_options
+
+
+@click.group(cls=SettingsGroup)
+@settings_options()
+def main():
+    pass
+
+
+for group in (commands.users, commands.tokens, commands.interceptions):
+    main.add_command(group)
+
+
+def invoke(*arguments, **environ):
+    """Run a command; `environ` is added to the environment."""
+    return CliRunner().invoke(main, arguments, env=environ, prog_name="server.py")
+
+
+def succeeded(result):
+    """Expect success without a word on stderr, and return what was printed."""
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout
+
+
+def refused(result):
+    """Expect nothing printed, and return the exit code and what is on stderr."""
+    assert result.stdout == ""
+    return result.exit_code, result.stderr

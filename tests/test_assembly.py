@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from datetime import UTC, timedelta
+from uuid import UUID
+
+import pytest
+
+from assembly import make_admissions, make_breakers, make_provider, now, open_bridge
+from handlers.metrics import Metrics
+from intercept.apis import Dialect
+from settings import LimitsScope, ProviderSettings, Settings
+from storage.ledger import RateLimit
+from storage.shared_ledger import Terms
+from upstream.providers import ProviderType
+
+ADA = UUID(int=1)
+
+
+def test_the_clock_is_in_utc_and_whole_milliseconds():
+    instant = now()
+    assert (instant.tzinfo, instant.microsecond % 1000) == (UTC, 0)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "keys", "keyless"),
+    [
+        ("https://api.openai.com/v1/", ("sk-a", "sk-b"), False),
+        ("https://api.openai.com/v1/", (), False),
+        ("http://127.0.0.1:11434/v1/", (), True),
+    ],
+)
+def test_a_provider_needs_no_key_away_from_the_vendor(base_url, keys, keyless):
+    provider = make_provider(ProviderSettings("p", Dialect.OPENAI, base_url, keys))
+    assert (provider.type, provider.base_url, provider.keys, provider.keyless) == (
+        ProviderType.OPENAI,
+        base_url,
+        keys,
+        keyless,
+    )
+
+
+def test_circuit_breakers_are_there_when_they_are_switched_on():
+    assert make_breakers(Settings(), Metrics()) is None
+    settings = Settings(circuit_breaker_enabled=True, circuit_breaker_timeout=timedelta(seconds=7))
+    breakers = make_breakers(settings, Metrics())
+    assert breakers is not None
+    assert breakers._policy.timeout == timedelta(seconds=7)
+
+
+@pytest.mark.gen_test
+async def test_limits_are_counted_together_where_that_is_asked_for(database):
+    assert make_admissions(Settings(max_concurrency=1), database, ADA) is None
+    settings = Settings(
+        limits_scope=LimitsScope.CLUSTER,
+        max_concurrency=1,
+        user_max_concurrency=2,
+        rate_limit=3,
+        rate_window=timedelta(seconds=4),
+    )
+    admissions = make_admissions(settings, database, ADA)
+    assert admissions._of_server == Terms(ADA, 30_000, slots=1, slots_limit="concurrency")
+    rate = RateLimit(3, 4000)
+    assert admissions._of_user == Terms(ADA, 30_000, slots=2, slots_limit="user_concurrency", rate=rate)
+    assert admissions._of_key == Terms(ADA, 30_000, rate=rate)
+
+
+@pytest.mark.gen_test
+async def test_a_bridge_in_a_cluster_reports_while_it_runs_and_takes_its_leave(database, tmp_path):
+    async with AsyncExitStack() as stack:
+        settings = Settings(limits_scope=LimitsScope.CLUSTER, data_dir=tmp_path)
+        bridge = await open_bridge(settings, database, [], stack)
+        (said,) = await database.admissions.find().to_list(None)
+        assert said["report"] == {"holding": 0, "holders": [], "refused": {}}
+        assert bridge.overload._shared is bridge.admissions
+    assert await database.admissions.find().to_list(None) == []

@@ -1,0 +1,151 @@
+import json
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID, uuid4
+
+import pytest
+
+from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
+from storage.documents import ending_fields, start_document
+from tests.command_line import invoke, refused, succeeded
+
+
+@pytest.fixture
+def run(database, mongodb_uri, database_name):
+    """Run a command on the database of the test."""
+    return partial(invoke, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri, CODER_AIBRIDGE_MONGODB_DATABASE=database_name)
+
+
+@pytest.fixture
+def output(run):
+    """Run a command that is expected to succeed, and return what it prints."""
+    return lambda *arguments: succeeded(run(*arguments))
+
+
+@pytest.fixture
+def ada(output):
+    output("users", "add", "ada", "--display-name", "Ada")
+    (user,) = json.loads(output("users", "list", "--json"))
+    return UUID(user["id"])
+
+
+@pytest.fixture
+def record(database, io_loop, ada):
+    """Put an interception into the database; the later it is recorded, the later it began."""
+    times = (datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(24))
+
+    def record(*, ended=True, **fields):
+        at = next(times)
+        given = {
+            "id": uuid4(),
+            "api_key_id": "abcdefghij",
+            "initiator_id": ada,
+            "provider": "openai",
+            "provider_name": "openai",
+            "route": "/v1/chat/completions",
+            "model": "gpt-5",
+            "streaming": True,
+            "client": "Unknown",
+            "client_session_id": None,
+            "user_agent": "",
+            "credential_kind": CredentialKind.CENTRALIZED,
+            "credential_hint": "...",
+            "started_at": at,
+        }
+        interception = Interception(**(given | fields))
+        document = start_document(interception, instance_id=uuid4(), new_id=uuid4)
+        if ended:
+            ending = Ending(interception_id=interception.id, end_reason=EndReason.COMPLETED, ended_at=at)
+            document |= ending_fields(ending, new_id=uuid4)
+        io_loop.run_sync(lambda: database.interceptions.insert_one(document))
+        return str(interception.id)
+
+    return record
+
+
+def listed(output, *arguments):
+    return [one["id"] for one in json.loads(output("interceptions", "list", *arguments))]
+
+
+def test_before_anything_was_recorded_the_array_is_empty(output, database, database_name, io_loop):
+    io_loop.run_sync(lambda: database._client.drop_database(database_name))
+    assert output("interceptions", "list") == "[]\n"
+
+
+def test_interceptions_look_as_in_the_api_with_an_indent_of_two(output, record, ada):
+    id_ = record()
+    text = output("interceptions", "list")
+    assert text.startswith(f'[\n  {{\n    "id": "{id_}",\n    "api_key_id": "abcdefghij",\n')
+    (shown,) = json.loads(text)
+    assert shown["initiator"] == {"id": str(ada), "username": "ada", "name": "Ada"}
+    assert (shown["status"], shown["end_reason"]) == ("completed", "completed")
+    assert datetime.fromisoformat(shown["started_at"]) == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_the_newest_come_first_and_only_those_that_have_ended(output, record):
+    first, second = record(), record()
+    record(ended=False)
+    assert listed(output) == [second, first]
+
+
+def test_each_option_narrows_the_list(output, record, ada):
+    first = record()
+    other = record(initiator_id=uuid4(), provider="anthropic", model="claude opus: 5")
+    for narrowing in [
+        ["--initiator", "ada"],
+        ["--initiator", str(ada)],
+        ["--provider", "openai"],
+        ["--model", "gpt-5"],
+    ]:
+        assert listed(output, *narrowing) == [first]
+    assert listed(output, "--model", "claude opus: 5", "--provider", "anthropic") == [other]
+    assert listed(output, "--started-after", "2026-01-01T01:00:00Z") == [other]
+    assert listed(output, "--started-before", "2026-01-01T01:00:00+01:00") == [first]
+
+
+def test_pages_follow_one_another(output, record):
+    first, second, third = record(), record(), record()
+    assert listed(output, "--limit", "2") == [third, second]
+    assert listed(output, "--limit", "2", "--after-id", second) == [first]
+
+
+def test_what_clients_wrote_reaches_no_terminal_as_control_characters(output, record):
+    record(user_prompt=UserPrompt(prompt="\x1b[2J\x9b2J\N{RIGHT-TO-LEFT OVERRIDE}"))
+    text = output("interceptions", "list")
+    assert json.loads(text)[0]["user_prompts"][0]["prompt"] == "\x1b[2J\x9b2J\N{RIGHT-TO-LEFT OVERRIDE}"
+    assert text.isascii()
+    assert text.replace("\n", "").isprintable()
+
+
+def test_an_unknown_user_or_interception_is_said_in_one_line(run):
+    assert refused(run("interceptions", "list", "--initiator", "nobody")) == (
+        1,
+        'Error: there is no user named "nobody"\n',
+    )
+    id_ = uuid4()
+    assert refused(run("interceptions", "list", "--after-id", str(id_))) == (
+        1,
+        f"Error: there is no interception {id_} that the caller may see\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--started-after", "yesterday"],
+            'Query param "started_after" must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)',
+        ),
+        (
+            ["--started-after", "2026-01-02T00:00:00Z", "--started-before", "2026-01-01T00:00:00Z"],
+            'Query param "started_before" must be after "started_after"',
+        ),
+        (["--model", 'x" status:"failed'], "--model cannot be empty or hold a double quote."),
+        (["--started-before", ""], "--started-before cannot be empty or hold a double quote."),
+        (["--limit", "1001"], "Invalid value for '--limit': 1001 is not in the range 1<=x<=1000."),
+        (["--after-id", "x"], "Invalid value for '--after-id': 'x' is not a valid UUID."),
+    ],
+)
+def test_an_option_without_meaning_is_a_usage_error(run, arguments, message):
+    code, shown = refused(run("interceptions", "list", *arguments))
+    assert (code, shown.splitlines()[-1]) == (2, f"Error: {message}")

@@ -1,0 +1,229 @@
+"""The documents name every setting, route, key, metric and bound there is, as it is."""
+
+import importlib
+import json
+import re
+from contextlib import AsyncExitStack
+
+import pytest
+
+from assembly import open_bridge
+from handlers import base, dataplane, interceptions, pagination, proxy
+from handlers.application import DATA_PLANES, BridgeApplication
+from handlers.metrics import PREFIX
+from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
+from limits import overload
+from settings import Settings, declared
+from storage.documents import ending_fields, resource, start_document
+from storage.search import Search
+from tests.pages import PAGES, blocks, first_cells, headings, page, rows, section
+from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
+from upstream.providers import _ROUTES, ProviderType
+
+API, ARCHITECTURE, CONFIGURATION, RECORDING = (
+    f"docs/{name}.md" for name in ("api", "architecture", "configuration", "recording")
+)
+LIST = "`GET /api/v2/aibridge/interceptions`"
+SETTINGS = {setting.name: setting for setting in declared()}
+
+each_page = pytest.mark.parametrize("name", PAGES)
+each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+
+
+def test_every_page_that_readers_are_promised_is_there():
+    assert {
+        *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
+        *(API, ARCHITECTURE, CONFIGURATION, RECORDING),
+    } <= set(PAGES)
+
+
+# Settings.
+
+
+def summary(setting):
+    """The line below a setting's heading."""
+    parts = [
+        f"`{setting.flag}`" if setting.flag else "environment only",
+        f"`{setting.env}`" + (f" or `{setting.env_file}`" if setting.secret else ""),
+        f"falls back to `{setting.fallback}`" if setting.fallback else "",
+        f"default `{setting.default}`" if setting.default else "",
+    ]
+    return " · ".join(filter(None, parts))
+
+
+@each_setting
+def test_a_setting_is_named_with_its_flag_its_variable_and_its_default(setting):
+    line, meaning, *_ = section(CONFIGURATION, setting.name).strip().split("\n\n")
+    line = line.replace("\n", " ")
+    if setting.default is None:
+        assert line in {
+            summary(setting) + " · must be given",
+            summary(setting) + " · default: the address of the type's vendor",
+        }
+    else:
+        assert line == summary(setting)
+    assert not meaning.startswith("Example")
+
+
+@each_setting
+def test_the_example_of_a_setting_is_allowed(setting):
+    example = re.search(r"^Example: `(.+)`$", section(CONFIGURATION, setting.name), re.MULTILINE)[1]
+    name, value = re.fullmatch(r"(\S+?)[= ](\S+)", example).groups()
+    variables = {setting.env: False, setting.env_file: True} if setting.secret else {setting.env: False}
+    variables = {variable.replace("_N_", "_0_"): is_file for variable, is_file in variables.items()}
+    assert name in {setting.flag, *variables}
+    if not variables.get(name, False):
+        setting.kind.parse(value.strip("'"))
+
+
+def test_settings_stand_in_the_order_of_the_help():
+    assert headings(CONFIGURATION, 3) == list(SETTINGS)
+
+
+@each_page
+def test_every_flag_and_variable_that_is_mentioned_is_a_setting(name):
+    flags = {setting.flag for setting in SETTINGS.values()}
+    variables = {variable for setting in SETTINGS.values() for variable in (setting.env, setting.env_file)}
+    mentioned = set(re.findall(r"--aibridge-[\w-]*\w", page(name)))
+    assert mentioned - flags - {"--aibridge-x-y"} == set()
+    mentioned = {re.sub(r"_\d_", "_N_", found) for found in re.findall(r"CODER_AIBRIDGE_\w*\w", page(name))}
+    wrong_on_purpose = {"CODER_AIBRIDGE_", "CODER_AIBRIDGE_X", "CODER_AIBRIDGE_X_FILE", "CODER_AIBRIDGE_RATE_LIMITS"}
+    assert mentioned - variables - wrong_on_purpose == set()
+
+
+# The API.
+
+
+def test_every_route_of_a_provider_is_listed():
+    listed = [row for row in rows(section(API, "Data plane")) if row[0] in list(ProviderType)]
+    assert listed == [
+        (kind.value, "POST" if route.api else "any", f"`{route.pattern}`", "recorded" if route.api else "passed on")
+        for kind in (ProviderType.OPENAI, ProviderType.ANTHROPIC)
+        for route in _ROUTES[kind]
+    ]
+    assert set(_ROUTES[ProviderType.DEMO]) == {route for routes in _ROUTES.values() for route in routes}
+
+
+@pytest.mark.parametrize("prefix", DATA_PLANES)
+def test_both_prefixes_of_the_data_plane_are_named(prefix):
+    assert f"`{prefix}{{provider}}`" in section(API, "Data plane")
+
+
+def test_every_resource_has_its_section():
+    served = [rule.matcher.regex.pattern.removesuffix("$") for rule in BridgeApplication(None).wildcard_router.rules]
+    described = [heading.strip("`") for heading in headings(API, 3) if heading.startswith("`")]
+    assert described == [f"GET {path}" for path in served]
+
+
+def test_every_parameter_of_the_list_is_described():
+    assert first_cells(section(API, LIST), "parameter") == list(interceptions.PARAMETERS)
+
+
+def test_every_key_of_a_search_is_described():
+    assert first_cells(section(API, "Search"), "key") == list(Search.__struct_fields__)
+
+
+@pytest.fixture
+def shown():
+    """An interception with one record of each kind, as the API shows it."""
+    new_id = counting_ids()
+    reading = Reading(
+        token_usages=(TokenUsage(provider_response_id="resp_1"),),
+        tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="", tool="", input=""),),
+        model_thoughts=(ModelThought(content="", source="thinking"),),
+    )
+    start = start_document(interception(), instance_id=INSTANCE, new_id=new_id)
+    return resource(start | ending_fields(ending(reading=reading), new_id=new_id), {ADA.id: ADA})
+
+
+def test_every_key_of_an_interception_is_described(shown):
+    assert first_cells(section(API, "Interception"), "key") == list(shown)
+
+
+def test_every_key_of_what_an_interception_holds_is_described(shown):
+    described = {row[0].strip("`"): row[1] for row in rows(section(API, "Interception")) if len(row) == 2}
+    for kind in ("token_usages", "user_prompts", "tool_usages", "model_thoughts"):
+        (record,) = shown[kind]
+        common = {"id", "interception_id", "created_at", "metadata"}
+        further = [key for key in record if key not in common]
+        assert [word for word in further if f"`{word}`" not in described[kind]] == [], kind
+
+
+def test_the_example_of_an_interception_has_its_keys(shown):
+    (example,) = blocks(API, "json")[-2:-1]
+    example = json.loads(example)
+    assert list(example) == list(shown)
+    for kind in ("token_usages", "user_prompts"):
+        assert [list(record) for record in example[kind]] == [list(record) for record in shown[kind]]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        *(overload.AT_CAPACITY, overload.RATE_LIMITED, overload.USER_AT_CAPACITY),
+        *(base.UNIDENTIFIED, base.UNRECOGNISED, base.IDENTITIES_AWAY),
+        *(dataplane.SHUTTING_DOWN, dataplane.BYOK_DISABLED, proxy.NOT_RECORDABLE),
+        *(pagination.INVALID, interceptions.INVALID_SEARCH),
+    ],
+)
+def test_what_the_bridge_answers_is_quoted(message):
+    assert message in page(API)
+
+
+def test_the_headers_of_a_recorded_call_are_named():
+    for header in (proxy.INTERCEPTION_HEADER, "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"):
+        assert f"`{header}`" in section(API, "What the client gets")
+
+
+def test_that_a_chat_stream_reports_no_usage_unasked_is_said():
+    assert '"stream_options": {"include_usage": true}' in section(API, "Usage of chat streams")
+
+
+@pytest.mark.gen_test
+async def test_every_metric_is_described_with_its_type_and_labels(database, tmp_path):
+    async with AsyncExitStack() as stack:
+        bridge = await open_bridge(Settings(data_dir=tmp_path), database, [], stack)
+        exposed = {
+            (
+                collector._name.removeprefix(PREFIX) + ("_total" if collector._type == "counter" else ""),
+                collector._type,
+                collector._labelnames,
+            )
+            for collector in bridge.metrics.registry._collector_to_names
+        }
+    described = rows(section(API, "`GET /metrics`"))[2:]
+    assert {
+        (name.strip("`"), kind, tuple(re.findall(r"\w+", labels))) for name, kind, labels, _ in described
+    } == exposed
+
+
+# Recording.
+
+
+def test_every_way_to_end_is_explained():
+    explained = {row[1:] for row in rows(section(RECORDING, "How it ends"))[2:]}
+    assert explained == {(f"`{reason.value}`", f"`{reason.status.value}`") for reason in EndReason}
+
+
+UNITS = {"": 1, " s": 1, " characters": 1, " KiB": 2**10, " MiB": 2**20, " GiB": 2**30}
+CONSTANTS = [row[:2] for name in PAGES for row in rows(page(name)) if re.fullmatch(r"`[a-z_.]+\.[A-Z][A-Z_]+`", row[0])]
+
+
+def test_the_bounds_are_listed():
+    assert len(CONSTANTS) > 30
+
+
+@pytest.mark.parametrize(("constant", "value"), CONSTANTS, ids=[name.strip("`") for name, _ in CONSTANTS])
+def test_a_constant_has_the_value_that_is_stated(constant, value):
+    module, _, attribute = constant.strip("`").rpartition(".")
+    number, unit = re.fullmatch(r"([\d,]+)(.*)", value).groups()
+    assert getattr(importlib.import_module(module), attribute) == int(number.replace(",", "")) * UNITS[unit]
+
+
+# Architecture.
+
+
+def test_each_invariant_names_the_tests_that_prove_it():
+    proofs = rows(section(ARCHITECTURE, "Invariants"))[2:]
+    assert [number for number, *_ in proofs] == [str(number) for number in range(1, 10)]
+    assert all("`tests/" in proof or "`make lint`" in proof for *_, proof in proofs)

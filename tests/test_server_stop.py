@@ -1,0 +1,161 @@
+"""How the server ends: in order, in time, at once, or killed; and what the next one finds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+
+import pytest
+
+from storage.embedded import running_uri
+from tests.fake_upstream import FakeUpstream
+from tests.handlers.conversations import MESSAGES
+from tests.server_process import ServerProcess, await_end, remove_sockets
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
+REST = MESSAGES.stream[len(FIRST) :]
+PATH = "/api/v2/aibridge/anthropic/v1/messages"
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@pytest.fixture
+def gate():
+    """Holds back the rest of the stream."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+def upstream(io_loop, gate):
+    """Sends the first event of a stream at once."""
+    upstream = io_loop.run_sync(FakeUpstream.start)
+    upstream.play(HEAD + chunk(FIRST), gate, chunk(REST) + b"0\r\n\r\n")
+    yield upstream
+    io_loop.run_sync(upstream.stop)
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def start(io_loop, upstream, data_dir):
+    """Start a server on the data-dir of the test; what still runs after the test is ended."""
+    processes = []
+
+    def start(*flags):
+        where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
+        processes.append(
+            ServerProcess("serve", "--demo", *where, *flags, CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url)
+        )
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        io_loop.run_sync(process.leave)
+    remove_sockets(data_dir)
+
+
+@pytest.fixture
+def token(data_dir):
+    """The demo user's token, as it is kept."""
+    return lambda: (data_dir / "demo-token").read_text().strip()
+
+
+@pytest.fixture
+def stream(token):
+    """Begin a call and read its first event; the client and its answer so far."""
+
+    async def stream(server):
+        server.stdout.find("interceptions")
+        client = await server.client()
+        await client.send("POST", PATH, {"X-Api-Key": token()}, MESSAGES.request_body(stream=True))
+        answer = await client.head()
+        assert await client.piece(answer) == FIRST
+        return client, answer
+
+    return stream
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_on_sigterm_what_is_under_way_finishes_and_what_is_new_is_refused(start, stream, gate, token, data_dir):
+    server = start()
+    client, answer = await stream(server)
+    waiting = await server.client()
+    (mongod,) = server.children()
+    server.send(signal.SIGTERM)
+    server.stderr.find("INFO aibridge: draining: 1 requests are under way")
+    assert await server.get("/healthz") == (200, {"status": "ok"})
+    assert await server.get("/readyz") == (503, {"status": "draining", "database": "ok", "recording": "ok"})
+    refusal = await waiting.request("POST", PATH, {"X-Api-Key": token()}, MESSAGES.request_body(stream=True))
+    assert (refusal.status, refusal.header("Connection")) == (503, "close")
+    assert json.loads(refusal.body)["message"] == "AI Bridge is shutting down. Please try again."
+    assert await waiting.at_end() == b""
+    gate.set()
+    await client.rest(answer)
+    assert (bytes(answer.body), answer.whole) == (MESSAGES.stream, True)
+    assert await server.ended() == 0
+    await_end(mongod)
+    assert running_uri(data_dir) is None
+    assert [line.split(" ", 2)[2] for line in server.stderr.all().splitlines()[1:]] == [
+        "INFO aibridge: draining: 1 requests are under way"
+    ]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_stream_that_outlasts_drain_timeout_is_broken_off_and_recorded_so(start, stream, token):
+    server = start("--aibridge-drain-timeout", "100ms")
+    client, answer = await stream(server)
+    server.send(signal.SIGINT)
+    await client.rest(answer)
+    assert answer.body.startswith(FIRST + b"event: error\n")
+    assert not answer.whole
+    assert await server.ended() == 0
+    server.stderr.find("WARNING aibridge: drain-timeout is over: 1 requests were ended")
+    first_token = token()
+    successor = start()
+    (recorded,) = await successor.interceptions(first_token, 1)
+    assert (recorded["status"], recorded["end_reason"]) == ("failed", "server_shutdown")
+    assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"]
+    successor.stdout.find(f"Token of user demo, kept in .*:  {first_token}$")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_second_signal_ends_the_server_at_once(start, stream, token):
+    server = start()
+    client, answer = await stream(server)
+    (mongod,) = server.children()
+    for _ in range(3):  # one signal that several senders passed on
+        server.send(signal.SIGTERM)
+    server.stderr.find("draining")
+    with pytest.raises(subprocess.TimeoutExpired):
+        server.wait(0.6)
+    server.send(signal.SIGTERM)
+    assert await server.ended() == 1
+    server.stderr.find("WARNING aibridge: second signal: exiting at once")
+    await_end(mongod)
+    await client.rest(answer)
+    assert (bytes(answer.body), answer.whole) == (FIRST, False)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_killed_server_leaves_no_mongod_and_the_next_one_ends_what_was_in_flight(start, stream, token):
+    server = start()
+    client, answer = await stream(server)
+    (mongod,) = server.children()
+    server.send(signal.SIGKILL)
+    assert await server.ended() == -signal.SIGKILL
+    successor = start()
+    await_end(mongod)
+    await client.rest(answer)
+    assert (bytes(answer.body), answer.whole) == (FIRST, False)
+    (recorded,) = await successor.interceptions(token(), 1)
+    assert (recorded["status"], recorded["end_reason"]) == ("failed", "server_crashed")
+    assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id")

@@ -1,0 +1,99 @@
+"""A worker: one of several processes that serve on the same sockets. The supervisor starts it, nobody else can."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from assembly import open_database
+from logs import set_up_logging
+from server import START_ERRORS, Server, event_loop
+from settings import SettingError, Settings, load
+from signals import stop_signals
+from supervisor import Handover
+
+SUPERVISOR = 0
+"""The descriptor of the socket to the supervisor: standard input."""
+
+
+class SharedSocket(socket.socket):
+    """A listening socket that other processes accept on as well; it yields one connection per turn of the event loop.
+
+    Tornado accepts until nobody waits any more: the first process to wake would take every connection of a burst.
+    """
+
+    _yielded = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection.
+
+        Raises:
+            BlockingIOError: There is none, or there was one just now.
+        """
+        if self._yielded:
+            self._yielded = False
+            raise BlockingIOError
+        accepted = super().accept()
+        self._yielded = True
+        return accepted
+
+
+async def serve(settings: Settings, handover: Handover) -> None:
+    """Serve until told to retire or to stop.
+
+    Raises:
+        START_ERRORS: it cannot start.
+    """
+    stopping, retiring = stop_signals(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, retiring.set)
+    loop.add_reader(SUPERVISOR, os._exit, 1)  # it says nothing more, so this is the end of it
+    async with AsyncExitStack() as stack:
+        database = open_database(handover.mongodb_uri or settings.mongodb_uri, settings, stack)
+        sockets = [SharedSocket(fileno=descriptor) for descriptor in handover.sockets]
+        for one in sockets:
+            one.setblocking(False)
+        server = await Server.open(settings, database, sockets, handover.demo_url, stack)
+        _answer("")
+        await _first(stopping.wait(), retiring.wait())
+        if not stopping.is_set():
+            await _first(stopping.wait(), server.retire())
+        await server.stop(None if stopping.is_set() else 0)
+
+
+def _answer(reason: str) -> None:
+    """Tell the supervisor in one line why this worker does not serve; an empty one when it does."""
+    os.write(SUPERVISOR, " ".join(reason.split()).encode() + b"\n")
+
+
+async def _first(*works: Coroutine[Any, Any, object]) -> None:
+    """Wait for the first of several to be done; the others are cancelled."""
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+def main() -> None:
+    """Serve as the supervisor says."""
+    set_up_logging(worker=True)
+    handover = msgspec.json.decode(sys.stdin.readline(), type=Handover)
+    try:
+        settings = load(handover.flags, os.environ)
+        with asyncio.Runner(loop_factory=event_loop()) as runner:
+            runner.run(serve(settings, handover))
+    except (*START_ERRORS, SettingError) as error:
+        _answer(str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
