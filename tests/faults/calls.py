@@ -1,0 +1,87 @@
+"""The calls of the load. Each has a number, which comes back from every side that saw the call.
+
+The client puts the number into its prompt. The upstream reads it there and claims to have produced as many tokens. So a
+record shows it twice, once from the request and once from the answer, and a record that mixes two calls is found out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.handlers.conversations import ALL, Conversation
+
+PROMPT = re.compile(rb"call (\d+)")
+# The one count that differs from call to call: of the output, in the last word on usage.
+OUTPUT_TOKENS = b'_tokens": 2'
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+BODY_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: what is asked, what is answered, and what is to be recorded."""
+
+    number: int
+    conversation: Conversation
+    streaming: bool
+
+    @classmethod
+    def numbered(cls, number: int) -> Call:
+        """Each API in its turn, three streaming calls and then three blocking ones."""
+        return cls(number, ALL[number % 3], streaming=number // 3 % 2 == 0)
+
+    @classmethod
+    def asked(cls, body: bytes) -> Call:
+        """The call whose request has this body."""
+        match = PROMPT.search(body)
+        assert match is not None, body
+        return cls.numbered(int(match[1]))
+
+    @property
+    def path(self) -> str:
+        """Where the client sends it."""
+        provider = "anthropic" if self.conversation.path == "/v1/messages" else "openai"
+        return f"/api/v2/aibridge/{provider}{self.conversation.path}"
+
+    @property
+    def prompt(self) -> str:
+        return f"call {self.number}"
+
+    @property
+    def request(self) -> bytes:
+        """The body of the request."""
+        return self.conversation.request_body(stream=self.streaming).replace(b"Hello", self.prompt.encode())
+
+    @property
+    def answer(self) -> bytes:
+        """The body of the answer."""
+        body = self.conversation.stream if self.streaming else self.conversation.body
+        return body.replace(OUTPUT_TOKENS, b'_tokens": %d' % self.number)
+
+    @property
+    def events(self) -> list[bytes]:
+        """The events of the answer to a streaming call."""
+        return [event + b"\n\n" for event in self.answer.split(b"\n\n")[:-1]]
+
+    @property
+    def tokens(self) -> dict[str, int | None]:
+        """What is recorded of a whole answer."""
+        return self.conversation.tokens | {"output_tokens": self.number}
+
+    def script(self) -> Iterator[bytes]:
+        """The answer as it goes over the wire, head first, in the pieces that a provider would send it in."""
+        if self.streaming:
+            yield STREAM_HEAD
+            yield from map(chunk, self.events)
+            yield LAST_CHUNK
+        else:
+            yield BODY_HEAD % len(self.answer)
+            yield self.answer
+
+
+def chunk(data: bytes) -> bytes:
+    """A piece of a chunked body, see RFC 9112, section 7.1."""
+    return b"%x\r\n%s\r\n" % (len(data), data)

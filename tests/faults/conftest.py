@@ -1,0 +1,108 @@
+"""Faults: real processes are killed and frozen under load, and afterwards the books are checked.
+
+They take minutes. A run of everything leaves out what is marked `faults`; `make faults` runs it.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from storage.database import Database
+from storage.identities import Identities, Role
+from tests.faults.audit import Records
+from tests.faults.deployment import Deployment
+from tests.faults.load import Load, Provider
+from tests.faults.scene import Scene
+from tests.storage.outages import PrivateMongoDB
+
+FIGURES = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "faults: takes long; left out unless asked for with -m")
+    config.addinivalue_line("markers", "server(environ...): settings of this test's server that are not the defaults")
+    config.addinivalue_line("markers", "server_says(pattern...): warnings that the servers of this test may log")
+    config.stash[FIGURES] = []
+
+
+def pytest_collection_modifyitems(config, items):
+    if "faults" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("faults")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if figures := config.stash[FIGURES]:
+        terminalreporter.section("figures")
+        for line in figures:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def provider(io_loop):
+    """The provider that answers the load."""
+    provider = io_loop.run_sync(Provider.start)
+    yield provider
+    io_loop.run_sync(provider.stop)
+
+
+@pytest.fixture
+def mongod(io_loop, tmp_path):
+    """A MongoDB of this test's own, which is not the server's child."""
+    mongod = PrivateMongoDB(tmp_path / "mongod")
+    io_loop.run_sync(mongod.start)
+    yield mongod
+    io_loop.run_sync(mongod.kill)
+
+
+@pytest.fixture
+def records(mongod):
+    """What is in it."""
+    records = Records(mongod.uri)
+    yield records
+    records.close()
+
+
+@pytest.fixture
+def token(io_loop, mongod):
+    """Lets in a user who may see everything."""
+
+    async def create():
+        database = Database.connect(mongod.uri, "aibridge")
+        identities = Identities(database, now=lambda: datetime.now(UTC), monotonic=time.monotonic)
+        await identities.add_user("ada", role=Role.OWNER)
+        _, token = await identities.create_token("ada")
+        database.close()
+        return token
+
+    return io_loop.run_sync(create)
+
+
+@pytest.fixture
+def deployment(io_loop, request, tmp_path, mongod, provider):
+    """Where the servers of this test run. They are ended with it, and what they logged is checked."""
+    environ = {name: value for mark in request.node.iter_markers("server") for name, value in mark.kwargs.items()}
+    deployment = Deployment(tmp_path / "data", mongod.uri, provider.url, **environ)
+    yield deployment
+    io_loop.run_sync(deployment.stop)
+    expected = [pattern for mark in request.node.iter_markers("server_says") for pattern in mark.args]
+    if complaints := deployment.complaints(expected):
+        pytest.fail("the servers said:\n" + "\n".join(complaints), pytrace=False)
+
+
+@pytest.fixture
+def scene(request, provider, deployment, token, records):
+    """The parts of a test, put together. What it tells is shown at the end of the run."""
+    told = request.config.stash[FIGURES]
+    return Scene(
+        provider=provider,
+        deployment=deployment,
+        load=Load(deployment, token),
+        records=records,
+        tell=lambda text: told.append(f"{request.node.name}: {text}"),
+    )

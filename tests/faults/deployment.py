@@ -1,0 +1,104 @@
+"""A bridge as it is deployed: a process on a MongoDB, with an address and a data-dir that it has again when restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+from tests.faults.waiting import until
+from tests.server_process import ServerProcess
+
+INFO = re.compile(r"^\S+ \S+ INFO ")
+# What a server may say of a database that is away, and of another server that has died.
+DATABASE_AWAY = (
+    r"WARNING storage\.write_path: the database is away: ",
+    r"WARNING storage\.instances: no heartbeat: ",
+    r"WARNING storage\.threads: threads are not linked: ",
+)
+LEFT_IN_FLIGHT = r"WARNING storage\.instances: calls that instance \S+ left in flight: \d+$"
+
+
+class Deployment:
+    """Starts servers, one after the other, all with the same settings."""
+
+    def __init__(self, data_dir: Path, mongodb_uri: str, provider_url: str, **environ: str) -> None:
+        self.data_dir = data_dir
+        self.port = 0
+        self.processes: list[ServerProcess] = []
+        self._environ = {
+            "CODER_AIBRIDGE_MONGODB_URI": mongodb_uri,
+            "CODER_AIBRIDGE_OPENAI_BASE_URL": provider_url + "v1/",
+            "CODER_AIBRIDGE_OPENAI_KEY": "sk-of-the-faults-for-openai",
+            "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": provider_url,
+            "CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-of-the-faults-for-anthropic",
+            **environ,
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def spool(self) -> list[str]:
+        """The files in which records wait."""
+        return [path.name for path in (self.data_dir / "spool").glob("*.journal")]
+
+    async def start(self, *flags: str) -> ServerProcess:
+        """Start a server and wait until it listens; from the second on, where the first did."""
+        where = ("--aibridge-http-address", f"127.0.0.1:{self.port}", "--aibridge-data-dir", self.data_dir)
+        process = ServerProcess("serve", *where, *flags, **self._environ)
+        self.processes.append(process)
+        self.port = await asyncio.to_thread(lambda: process.port)
+        return process
+
+    async def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+            await process.leave()
+
+    def complaints(self, expected: list[str]) -> list[str]:
+        """What the servers said beyond information and the lines that were expected; to be asked when all have ended."""
+        lines = [line for process in self.processes for line in process.stderr.all().splitlines()]
+        return [line for line in lines if not INFO.match(line) and not any(re.search(one, line) for one in expected)]
+
+
+async def ready(server: ServerProcess) -> tuple[int, dict[str, str]]:
+    """What `/readyz` says."""
+    return await server.get("/readyz")
+
+
+async def metric(server: ServerProcess, name: str) -> float:
+    """A metric without labels."""
+    client = await server.client()
+    answer = await client.request("GET", "/metrics", {})
+    await client.closed()
+    (value,) = re.findall(rf"^coder_aibridged_{name} (\S+)$", answer.body.decode(), re.MULTILINE)
+    return float(value)
+
+
+async def database_is(server: ServerProcess, state: str, seconds: float) -> None:
+    """Wait until `/readyz` says that of the database."""
+
+    async def said() -> bool:
+        return (await ready(server))[1]["database"] == state
+
+    await until(said, seconds)
+
+
+async def spooled(server: ServerProcess, seconds: float) -> None:
+    """Wait until records wait in the journal."""
+
+    async def some() -> bool:
+        return await metric(server, "recorder_spooled_records") > 0
+
+    await until(some, seconds)
+
+
+async def all_written(server: ServerProcess, seconds: float) -> None:
+    """Wait until nothing waits to be written."""
+
+    async def none() -> bool:
+        return not await metric(server, "recorder_spooled_records") + await metric(server, "recorder_queue_length")
+
+    await until(none, seconds)

@@ -1,0 +1,28 @@
+"""The server closes its connections at any moment of a request that it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from tests.bridge import until
+
+REQUEST = b"POST /api/v2/aibridge/openai/v1/responses HTTP/1.1\r\nHost: bridge\r\nContent-Length: 2\r\n\r\n{}"
+# A refusal takes about four turns of the event loop.
+TURNS = 12
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_is_closed_under_a_refusal_is_not_worth_a_word_in_the_log(running, http_server):
+    for turns in range(TURNS):
+        with socket.create_connection(("127.0.0.1", running.port)) as client:
+            await until(lambda: http_server._connections)
+            client.sendall(REQUEST)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await http_server.close_all_connections()
+        await until(lambda: not http_server._connections)
+    assert running.bridge.lifecycle.in_flight == 0
+    assert running.upstream.requests == []

@@ -1,0 +1,84 @@
+"""The database freezes or dies under load, and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from tests.faults.audit import Audit
+from tests.faults.deployment import DATABASE_AWAY, all_written, database_is, ready, spooled
+from tests.faults.outages import frozen, killed
+
+OUTAGE_SECONDS = float(os.environ.get("FAULTS_OUTAGE_SECONDS", "20"))
+SHORT_OUTAGE_SECONDS = 1
+# The server finds out when an acknowledgement is late, not before.
+NOTICE_SECONDS = 10
+# After the outage: a killed mongod recovers its journal, and the server looks for it at most every two seconds.
+RECOVERY_SECONDS = 60
+LONGEST_WAIT_SECONDS = 6
+CALLS = 100
+
+pytestmark = pytest.mark.server_says(*DATABASE_AWAY)
+
+
+@pytest.mark.parametrize(
+    ("outage", "seconds"),
+    [
+        pytest.param(killed, SHORT_OUTAGE_SECONDS, id="killed for a moment"),
+        pytest.param(frozen, OUTAGE_SECONDS, id="frozen", marks=pytest.mark.faults),
+        pytest.param(killed, OUTAGE_SECONDS, id="killed", marks=pytest.mark.faults),
+    ],
+)
+@pytest.mark.gen_test(timeout=180)
+async def test_no_call_fails_and_each_is_recorded_once_while_the_database_is_away(outage, seconds, scene, mongod):
+    server = await scene.deployment.start()
+    load = scene.load
+    async with load.running():
+        await load.more(CALLS)
+        async with outage(mongod):
+            await asyncio.gather(asyncio.sleep(seconds), database_is(server, "unreachable", NOTICE_SECONDS))
+            await spooled(server, NOTICE_SECONDS)
+            assert await ready(server) == (
+                200,
+                {"status": "ready", "database": "unreachable", "recording": "ok"},
+            )
+            await load.more(CALLS)
+        await database_is(server, "ok", RECOVERY_SECONDS)
+        await load.more(CALLS)
+    await all_written(server, RECOVERY_SECONDS)
+    assert [seen for seen in load.seen if not seen.served] == []
+    assert await scene.audit() == Audit()
+    assert scene.records.end_reasons() == {"completed": len(load.seen)}
+    assert scene.deployment.spool == []
+    assert load.longest_wait < LONGEST_WAIT_SECONDS
+
+
+@pytest.mark.faults
+@pytest.mark.server(CODER_AIBRIDGE_RECORD_POLICY="strict")
+@pytest.mark.parametrize("outage", [frozen, killed])
+@pytest.mark.gen_test(timeout=180)
+async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, scene, mongod):
+    server = await scene.deployment.start()
+    load = scene.load
+    async with load.running():
+        await load.more(CALLS)
+        async with outage(mongod):
+            await database_is(server, "unreachable", NOTICE_SECONDS)
+            await load.more(CALLS)
+            away = {"status": "not ready", "database": "unreachable", "recording": "the database is away"}
+            assert await ready(server) == (503, away)
+            asked = scene.provider.asked.total()
+            during = len(load.seen)
+            await load.more(CALLS)
+            assert {seen.status for seen in load.seen[during:]} == {503}
+            assert scene.provider.asked.total() == asked
+        await database_is(server, "ok", RECOVERY_SECONDS)
+        await load.more(CALLS)
+    refused = [seen for seen in load.seen if not seen.served]
+    assert {seen.status for seen in refused} == {503}
+    assert {seen.interception_id for seen in refused} == {None}
+    assert [seen.call.number for seen in refused if seen.call.number in scene.provider.asked] == []
+    assert await scene.audit() == Audit()
+    scene.tell(f"{len(refused)} calls were refused")

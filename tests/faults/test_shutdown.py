@@ -1,0 +1,51 @@
+"""The bridge is told to stop while the database is away."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from tests.faults.audit import COMPLETED, Audit
+from tests.faults.deployment import DATABASE_AWAY, LEFT_IN_FLIGHT, all_written, spooled
+from tests.faults.outages import frozen
+
+DRAIN_SECONDS = 1
+# What an absent database may add to that: nobody cancels what a thread waits for, which is at most ten seconds.
+BOUND_SECONDS = 15
+NOTICE_SECONDS = 10
+RECOVERY_SECONDS = 60
+CALLS = 100
+
+
+@pytest.mark.faults
+@pytest.mark.server(CODER_AIBRIDGE_DRAIN_TIMEOUT=f"{DRAIN_SECONDS}s")
+@pytest.mark.server_says(
+    *DATABASE_AWAY,
+    LEFT_IN_FLIGHT,
+    r"WARNING aibridge: drain-timeout is over: \d+ requests were ended$",
+)
+@pytest.mark.gen_test(timeout=120)
+async def test_a_server_stops_in_time_without_its_database_and_the_next_one_records_what_it_left(scene, mongod):
+    server = await scene.deployment.start()
+    load = scene.load
+    async with load.running():
+        await load.more(CALLS)
+        async with frozen(mongod):
+            await spooled(server, NOTICE_SECONDS)
+            await load.more(CALLS)
+            began = asyncio.get_running_loop().time()
+            server.send(signal.SIGTERM)
+            await load.more(CALLS)
+            load.hold()
+            async with asyncio.timeout(DRAIN_SECONDS + BOUND_SECONDS):
+                assert await server.ended() == 0
+            took = asyncio.get_running_loop().time() - began
+    assert scene.deployment.spool != []
+    successor = await scene.deployment.start()
+    await all_written(successor, RECOVERY_SECONDS)
+    assert await scene.audit() == Audit()
+    assert scene.deployment.spool == []
+    assert scene.records.end_reasons().keys() <= COMPLETED | {"server_shutdown"}
+    scene.tell(f"ended {took:.1f} s after the signal")
