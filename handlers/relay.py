@@ -69,10 +69,12 @@ class RelayHandler(DataPlaneHandler):
             OverloadedError: concurrency or rate.
         """
         await super().admit()
-        if self.credentials.own_key is not None or self.provider.keyless:
+        if self.credentials.own_key is not None:
             return
         pool = self.bridge.key_pools.get(self.provider.name)
         if pool is None:
+            if self.provider.keyless:
+                return
             raise Problem(503, f"The provider {self.provider.name} has no API key configured.")
         try:
             self._key = pool.pick()
@@ -144,11 +146,11 @@ class RelayHandler(DataPlaneHandler):
         super().break_off(problem)
 
     def _upstream_headers(self) -> Headers:
-        byok = self.credentials.own_key is not None
-        credential = credential_header(self.route.dialect, self._key) if self._key is not None else None
-        headers = to_upstream(self.request.headers.get_all(), credential=credential, byok=False)
-        if byok:
-            headers += own_headers(self.request.headers)
+        if self.credentials.own_key is not None:
+            credentials = own_headers(self.request.headers)
+        else:
+            credentials = [] if self._key is None else [credential_header(self.route.dialect, self._key)]
+        headers = to_upstream(self.request.headers.get_all(), credentials)
         if self.bridge.options.send_actor_headers:
             user = self.identity.user
             headers += [(ACTOR_ID_HEADER, str(user.id)), (ACTOR_NAME_HEADER, user.username)]

@@ -147,6 +147,7 @@ def running(io_loop, database, bridge_settings, request):
                 keys=settings.pop("keys", ("sk-anthropic-provider-key",)),
             ),
             Provider("keyless", ProviderType.OPENAI, upstream.url + "v1/", keyless=True),
+            Provider("own-server", ProviderType.OPENAI, upstream.url + "v1/", keys=("sk-own-server",), keyless=True),
             Provider("no-key", ProviderType.ANTHROPIC, upstream.url),
         ]
         bridge = Bridge(

@@ -12,27 +12,20 @@ Headers = list[tuple[str, str]]
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"},
 )
-_CLIENT_CREDENTIALS = frozenset({"authorization", "x-api-key"})
-_OURS = frozenset({"x-coder-ai-governance-token", "coder-session-token", "cookie"})
-_NOT_TO_UPSTREAM = _HOP_BY_HOP | _OURS | {"host", "accept-encoding", "content-length", "expect"}
+_CREDENTIALS = frozenset({"authorization", "x-api-key", "x-coder-ai-governance-token", "coder-session-token", "cookie"})
+_NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | {"host", "accept-encoding", "content-length", "expect"}
 _NOT_TO_CLIENT = _HOP_BY_HOP | {"set-cookie", "set-cookie2", "alt-svc", "strict-transport-security"}
 
 
-def to_upstream(headers: Iterable[tuple[str, str]], *, credential: tuple[str, str] | None, byok: bool) -> Headers:
-    """The client's headers as they go upstream, with the provider's `credential` added.
+def to_upstream(headers: Iterable[tuple[str, str]], credentials: Headers) -> Headers:
+    """The client's headers as they go upstream, with the `credentials` that the provider is to see in place of its own.
 
-    With `byok` the client's own `Authorization` and `X-Api-Key` pass; otherwise they never do. No content coding is
-    asked for, so that the bytes that are read are the bytes that are relayed.
+    No content coding is asked for, so that the bytes that are read are the bytes that are relayed.
     """
     headers = list(headers)
     dropped = _NOT_TO_UPSTREAM | _named_by_connection(headers)
-    if not byok:
-        dropped |= _CLIENT_CREDENTIALS
     kept = [(name, value) for name, value in headers if _crosses(name, dropped)]
-    kept.append(("Accept-Encoding", "identity"))
-    if credential is not None:
-        kept.append(credential)
-    return kept
+    return [*kept, ("Accept-Encoding", "identity"), *credentials]
 
 
 def to_client(headers: Iterable[tuple[str, str]]) -> Headers:

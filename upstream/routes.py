@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
-
 from intercept.apis import Api, Dialect
+from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,16 @@ async def test_a_keyless_provider_is_called_without_a_credential(running):
     assert (recorded["provider"], recorded["provider_name"], recorded["credential_hint"]) == ("openai", "keyless", "")
 
 
+@pytest.mark.gen_test
+async def test_a_server_of_ones_own_gets_its_key_when_it_has_one(running):
+    running.upstream.play(OK)
+    client = await running.client()
+    path = "/api/v2/aibridge/own-server/v1/chat/completions"
+    await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
+    assert running.upstream.requests[0].header("Authorization") == ["Bearer sk-own-server"]
+    await running.ended(1)
+
+
 @pytest.mark.bridge(send_actor_headers=True)
 @pytest.mark.gen_test
 async def test_the_actor_is_named_upstream_where_that_is_wanted(running):
@@ -155,7 +165,7 @@ async def test_the_actor_is_named_upstream_where_that_is_wanted(running):
         (
             "/api/v2/aibridge/nobody/v1/models",
             "GET",
-            "provider not found; configured providers: anthropic, keyless, no-key, openai",
+            "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
         ),
     ],
 )

@@ -31,7 +31,10 @@ async def test_the_name_of_a_resource_is_not_looked_for_among_the_providers(runn
     for path in (f"{CONTROL}/{name}/v1/models", f"{CONTROL}/{name}/"):
         assert await message(running, "GET", path) == (404, f"not found: GET {path}")
     status, text = await message(running, "GET", f"{EXPERIMENTAL}/{name}/v1/models")
-    assert (status, text) == (404, "provider not found; configured providers: anthropic, keyless, no-key, openai")
+    assert (status, text) == (
+        404,
+        "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
+    )
 
 
 @pytest.mark.parametrize("prefix", [CONTROL, EXPERIMENTAL])
@@ -54,7 +57,7 @@ async def test_what_only_looks_like_a_route_is_none(running, prefix):
         )
     assert await message(running, "GET", f"{prefix}//v1/models") == (
         404,
-        "provider not found; configured providers: anthropic, keyless, no-key, openai",
+        "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
     )
     assert running.upstream.requests == []
 

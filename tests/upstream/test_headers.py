@@ -14,7 +14,7 @@ def test_what_the_client_sent_goes_upstream_in_order_and_repeats():
         ("User-Agent", "claude-cli/2.1"),
         ("X-Unheard-Of", "1"),
     ]
-    assert to_upstream(sent, credential=None, byok=False) == [*sent, ("Accept-Encoding", "identity")]
+    assert to_upstream(sent, []) == [*sent, ("Accept-Encoding", "identity")]
 
 
 def test_what_belongs_to_the_hop_or_to_the_bridge_stays_here():
@@ -37,12 +37,7 @@ def test_what_belongs_to_the_hop_or_to_the_bridge_stays_here():
         ("Authorization", "Bearer ours"),
         ("X-Api-Key", "ours"),
     ]
-    assert to_upstream(sent, credential=KEY, byok=False) == [("Accept-Encoding", "identity"), KEY]
-
-
-def test_with_byok_the_clients_own_credentials_pass():
-    own = [("Authorization", "Bearer sk-own"), ("X-Api-Key", "sk-own")]
-    assert to_upstream(own, credential=None, byok=True) == [*own, ("Accept-Encoding", "identity")]
+    assert to_upstream(sent, [KEY]) == [("Accept-Encoding", "identity"), KEY]
 
 
 def test_the_upstreams_headers_reach_the_client():

@@ -9,9 +9,21 @@ from upstream.providers import Provider, ProviderType, credential_header, creden
 @pytest.mark.parametrize(
     ("type_", "base_url", "path", "query", "url"),
     [
-        ("openai", "https://api.openai.com/v1/", "/v1/chat/completions", "", "https://api.openai.com/v1/chat/completions"),
+        (
+            "openai",
+            "https://api.openai.com/v1/",
+            "/v1/chat/completions",
+            "",
+            "https://api.openai.com/v1/chat/completions",
+        ),
         ("openai", "http://h/deep/v1/", "/v1/models/a%2Fb", "x=1&y", "http://h/deep/v1/models/a%2Fb?x=1&y"),
-        ("anthropic", "https://api.anthropic.com/", "/v1/messages", "beta=true", "https://api.anthropic.com/v1/messages?beta=true"),
+        (
+            "anthropic",
+            "https://api.anthropic.com/",
+            "/v1/messages",
+            "beta=true",
+            "https://api.anthropic.com/v1/messages?beta=true",
+        ),
         ("anthropic", "http://h/api/", "/api/event_logging/batch", "", "http://h/api/api/event_logging/batch"),
         ("demo", "http://127.0.0.1:1/", "/v1/responses", "", "http://127.0.0.1:1/v1/responses"),
     ],
