@@ -195,7 +195,7 @@ async def test_workers_that_do_not_last_are_replaced_after_ever_longer_pauses(cr
     await one.supervisor.start()
     await one.happened("serves 3")
     assert one.pauses == [0.5, 1, 2]
-    assert one.living() == [3]
+    await until(lambda: one.living() == [3])
 
 
 @pytest.mark.expects_log("^WARNING aibridge: worker [0-9]+ was killed by SIGKILL: starting another$")
@@ -206,7 +206,7 @@ async def test_a_worker_that_lasted_is_replaced_at_once(crew):
     os.kill(one.pid(0), signal.SIGKILL)
     await one.happened("serves 1")
     assert one.pauses == [0]
-    assert one.buried == [one.pid(0)]
+    await until(lambda: one.buried == [one.pid(0)])
 
 
 @pytest.mark.gen_test
