@@ -54,7 +54,9 @@ class TwoWorkers(ServerProcess):
     def __init__(self, data_dir, upstream):
         where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
         super().__init__(
-            *("serve", "--demo", "--aibridge-workers", "2", *where), CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url
+            *("serve", "--demo", "--aibridge-workers", "2", *where),
+            CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url,
+            TMPDIR=str(data_dir.parent),
         )
         self._data_dir = data_dir
 
@@ -190,6 +192,7 @@ async def test_on_sigterm_every_worker_drains_and_nothing_is_left_running(server
     for child in children:
         await_end(child)
     assert running_uri(data_dir) is None
+    assert [path.name for path in data_dir.parent.iterdir()] == ["data"]
 
 
 @pytest.mark.gen_test(timeout=60)
