@@ -99,7 +99,7 @@ class BridgeServer(HTTPServer):
             How many connections are still open.
         """
         self.stop()
-        pass
+        self.conn_params.no_keep_alive = True
         self.conn_params.header_timeout = LAST_REQUEST_SECONDS
         waiting = self._waiting()
         with suppress(TimeoutError):
