@@ -66,10 +66,11 @@ class Interceptions:
         conditions = [dict(search_filter), visible, _EVER]
         with database_errors():
             after = [] if after_id is None else [await self._behind(after_id, visible)]
-            count, documents = await asyncio.gather(
-                self._count(conditions), self._documents([*conditions, *after], limit=limit, offset=offset)
-            )
-        return count, documents
+            counting = asyncio.create_task(self._count(conditions))
+            listing = asyncio.create_task(self._documents([*conditions, *after], limit=limit, offset=offset))
+            # Both are waited for: one that fails later, unseen, would complain in the log.
+            await asyncio.gather(counting, listing, return_exceptions=True)
+            return counting.result(), listing.result()
 
     async def _behind(self, after_id: UUID, visible: Mapping[str, Any]) -> dict[str, Any]:
         """Say which interceptions come after that one. The first condition bounds the index, the second the rest."""

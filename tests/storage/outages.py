@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,6 +16,15 @@ from pymongo.monitoring import CommandListener
 from storage.database import OPTIONS, Database
 from storage.embedded import EmbeddedMongoDB
 from storage.mongod import Mongod, find_program
+
+
+def freeze(pid):
+    """Stop a process, and return when each of its threads has stopped: what was asked until then it may still answer."""
+    os.kill(pid, signal.SIGSTOP)
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):
+            while (task / "stat").read_text().rpartition(")")[2].split()[0] != "T":
+                os.sched_yield()
 
 
 class Commands(CommandListener):
@@ -52,7 +63,7 @@ class PrivateMongoDB:
 
     def freeze(self):
         """From now on it accepts and never answers."""
-        os.kill(self._mongodb.pid, signal.SIGSTOP)
+        freeze(self._mongodb.pid)
 
     def thaw(self):
         os.kill(self._mongodb.pid, signal.SIGCONT)

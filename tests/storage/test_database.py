@@ -22,6 +22,7 @@ from pymongo.errors import (
 
 from storage import database as database_module
 from storage.database import Database, DatabaseUnavailableError, database_errors
+from tests.storage.outages import freeze
 
 DAY = timedelta(days=1)
 
@@ -96,7 +97,7 @@ async def test_a_database_that_is_away_is_not_there(unreachable):
 async def test_a_database_that_hangs_is_not_there(database, mongodb, monkeypatch):
     assert await database.ping() is True
     monkeypatch.setattr(database_module, "PING_SECONDS", 0.1)
-    os.kill(mongodb.pid, signal.SIGSTOP)
+    freeze(mongodb.pid)
     try:
         assert await database.ping() is False
     finally:

@@ -19,6 +19,7 @@ from storage.identities import (
 )
 from storage.tokens import FRESH_SECONDS, STALE_SECONDS, digest
 from tests.storage.conditions import until
+from tests.storage.outages import freeze
 from tests.storage.records import NOON
 
 HOUR = timedelta(hours=1)
@@ -291,7 +292,7 @@ async def test_a_database_that_hangs_does_not_hold_up_a_known_token(identities, 
     _, text = await identities.create_token("ada")
     identity = await identities.authenticate(text)
     clock.seconds += FRESH_SECONDS
-    os.kill(mongodb.pid, signal.SIGSTOP)
+    freeze(mongodb.pid)
     try:
         async with asyncio.timeout(2):
             assert await identities.authenticate(text) == identity
@@ -307,7 +308,7 @@ async def test_while_one_request_finds_out_whether_the_database_is_back_the_othe
     _, text = await identities.create_token("ada")
     identity = await identities.authenticate(text)
     clock.seconds += FRESH_SECONDS
-    os.kill(mongodb.pid, signal.SIGSTOP)
+    freeze(mongodb.pid)
     try:
         monkeypatch.setattr(identities_module, "VERIFY_SECONDS", 0.1)
         await identities.authenticate(text)
