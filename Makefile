@@ -12,7 +12,7 @@ run: .venv/runtime ## set up, then serve with an embedded MongoDB (and a demo pr
 	@exec $(BIN)/python server.py serve --demo $(ARGS)
 
 test: .venv/dev ## set up, then run every test
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 faults: .venv/dev ## kill and freeze servers and databases under load, and check the books: about four minutes
 	@$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
