@@ -13,7 +13,11 @@ USERNAME = "demo"
 TOKEN_FILE = "demo-token"  # noqa: S105 - a file's name
 PROMPT = "Hello! What are you?"
 _REQUESTS = (
-    ("chat completions", "/v1/chat/completions", {"messages": [{"role": "user", "content": PROMPT}]}),
+    (
+        "chat completions",
+        "/v1/chat/completions",
+        {"stream_options": {"include_usage": True}, "messages": [{"role": "user", "content": PROMPT}]},
+    ),
     ("responses", "/v1/responses", {"input": PROMPT}),
     ("messages", "/v1/messages", {"max_tokens": 1024, "messages": [{"role": "user", "content": PROMPT}]}),
 )

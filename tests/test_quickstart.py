@@ -69,7 +69,11 @@ def test_the_welcome_has_a_line_per_api_and_one_for_the_list():
     for call, path, body in zip(
         calls,
         ("chat/completions", "responses", "messages"),
-        ({"messages": user}, {"input": prompt}, {"max_tokens": 1024, "messages": user}),
+        (
+            {"stream_options": {"include_usage": True}, "messages": user},
+            {"input": prompt},
+            {"max_tokens": 1024, "messages": user},
+        ),
         strict=True,
     ):
         assert call[:-1] == [
