@@ -41,7 +41,10 @@ BODY_SECONDS = 300.0
 
 @stream_request_body
 class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
-    """Admits a request, collects its body, and ends it when the client leaves or the server stops."""
+    """Admits a request, collects its body, and ends it when the client leaves or the server stops.
+
+    `body` is the whole request body; who needs it last empties it, for a stream may go on for hours.
+    """
 
     dialect: Dialect
     credentials: Credentials
@@ -53,7 +56,8 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.overload = bridge.overload
         self.dialect = dialect
         self.stopped: EndReason | None = None
-        self._body = bytearray()
+        self.body = b""
+        self._arriving = bytearray()
         self._received = 0
         self._answered = False
         self._work: asyncio.Task[None] | None = None
@@ -108,7 +112,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
             return None
         if self._received > self.bridge.options.max_body_bytes:
             return self._refuse(self._body_too_large())
-        self._body += chunk
+        self._arriving += chunk
         return None
 
     @abstractmethod
@@ -120,9 +124,11 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """
 
     async def _run(self) -> None:
-        if self._answered or self.stopped:
+        # A connection that closed while its request was admitted never told so.
+        if self._answered or self.stopped or self.request.connection.stream.closed():  # type: ignore[union-attr]
             self.finish()
             return
+        self.body, self._arriving = bytes(self._arriving), bytearray()
         self._work = asyncio.create_task(self.serve())
         await asyncio.wait({self._work})
         if not self._work.cancelled():
@@ -131,11 +137,6 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
             raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
 
     get = head = post = put = patch = delete = options = _run
-
-    def take_body(self) -> bytes:
-        """The whole request body; handed over once, so that it is kept only as long as it is needed."""
-        body, self._body = bytes(self._body), bytearray()
-        return body
 
     def stop(self, reason: EndReason) -> None:
         """End the request: the client left, or the server stops."""
@@ -186,7 +187,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """Send the whole answer now and give the slot back; the body that is still to come is swallowed."""
         self.release_slots()
         self._answered = True
-        self._body.clear()
+        self._arriving.clear()
         problem = refusal if isinstance(refusal, Problem) else Problem(refusal.status, refusal.message, refusal.headers)
         self.write_problem(problem)
         with suppress(StreamClosedError):

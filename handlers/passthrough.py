@@ -17,7 +17,7 @@ class PassthroughHandler(RelayHandler):
         """
         self.bridge.metrics.passthrough(self.provider.name, self.route.pattern, self.request.method or "")
         try:
-            response = await self.open_upstream(self.take_body())
+            response = await self.open_upstream()
             try:
                 await self.relay(response, lambda _chunk, _delivered: None)
             finally:

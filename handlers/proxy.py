@@ -49,15 +49,14 @@ class ProxyHandler(RelayHandler):
             Problem: the body cannot be relayed, the call cannot be recorded, its circuit is open, or the upstream gave no
                 whole answer.
         """
-        body = self.take_body()
-        interception = self._interception(self._summary(body))
+        interception = self._interception(self._summary())
         self._holder = replace(self._holder, model=interception.model, interception_id=interception.id)
         observation = Observation(interception.id, self.api, now=self.bridge.now)
         await self._record_start(interception, observation)
         permit = None
         try:
             permit = self._ask_breaker(interception.model)
-            await self._exchange(body, observation)
+            await self._exchange(observation)
         except CircuitOpenError as error:
             observation.rejected(error)
             raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
@@ -88,8 +87,8 @@ class ProxyHandler(RelayHandler):
             return None
         return self.bridge.breakers.admit(CircuitKey(self.provider.name, self.route.pattern, model))
 
-    async def _exchange(self, body: bytes, observation: Observation) -> None:
-        response = await self.open_upstream(body)
+    async def _exchange(self, observation: Observation) -> None:
+        response = await self.open_upstream()
         checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
 
         def watch(chunk: bytes, delivered: bool) -> None:
@@ -113,14 +112,14 @@ class ProxyHandler(RelayHandler):
         self.bridge.metrics.ended(interception, ending)
         self.bridge.record_log.ended(ending)
 
-    def _summary(self, body: bytes) -> RequestSummary:
+    def _summary(self) -> RequestSummary:
         encoding = self.request.headers.get("Content-Encoding", "identity")
         if encoding.lower() != "identity":
             raise Problem(
                 415, f"Content-Encoding {encoding!r} is not supported in requests: send the body uncompressed."
             )
         try:
-            return self.api.parse_request(body)
+            return self.api.parse_request(self.body)
         except InvalidRequestError as error:
             raise Problem(400, str(error)) from error
 

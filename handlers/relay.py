@@ -26,6 +26,7 @@ from upstream.routes import Route
 _ILLEGAL_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 logger = logging.getLogger(__name__)
 
+NO_CONTENT = 204
 BAD_GATEWAY = 502
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
@@ -82,29 +83,28 @@ class RelayHandler(DataPlaneHandler):
             message = f"The provider {self.provider.name} refuses every API key at the moment. Please try again later."
             raise Problem(429, message, retry_headers(math.ceil(aside.retry_after_s * 1e9))) from aside
 
-    async def open_upstream(self, body: bytes) -> UpstreamResponse:
-        """Send the request with its body unchanged and wait for the head of the answer.
+    async def open_upstream(self) -> UpstreamResponse:
+        """Send the request with its body unchanged and wait for the head of the answer; then the body is let go.
 
         While the provider refuses the key that was sent, the next one is tried, each once; the last refusal is the answer.
 
         Raises:
             UpstreamError: none came.
         """
-        url = self.provider.url(self.path, self.request.query)
-        tried: list[str] = []
-        while True:
-            headers = self._upstream_headers()
-            response = await self.bridge.upstream.open(self.request.method or "GET", url, headers, body)
-            if self._key is None:
-                return response
-            tried.append(self._key)
-            if not self._was_refused(self._key, response):
-                return response
-            try:
-                self._key = self.bridge.key_pools[self.provider.name].pick(tried)
-            except KeysAsideError:
-                return response
-            response.close()
+        try:
+            response = await self._ask()
+            tried: list[str] = []
+            while self._key is not None and self._was_refused(self._key, response):
+                tried.append(self._key)
+                try:
+                    self._key = self.bridge.key_pools[self.provider.name].pick(tried)
+                except KeysAsideError:
+                    break
+                response.close()
+                response = await self._ask()
+        finally:
+            self.body = b""
+        return response
 
     async def relay(self, response: UpstreamResponse, watch: Callable[[bytes, bool], None]) -> None:
         """Move the answer to the client. `watch` gets each piece after the client took it, or when it left instead.
@@ -140,10 +140,15 @@ class RelayHandler(DataPlaneHandler):
         Where the upstream cut the stream there is nothing to add: the client sees what the bridge saw.
         """
         between_events = self._event_stream and self._relayed_end.endswith(_BLANK_LINES)
-        if problem is not None and problem.status != BAD_GATEWAY and between_events:
+        has_room = "Content-Length" not in self._headers
+        if problem is not None and problem.status != BAD_GATEWAY and between_events and has_room:
             event = problem_event(self.dialect, problem.status, problem.message, self.request_id)
             self.request.connection.write(event)  # type: ignore[union-attr]
         super().break_off(problem)
+
+    async def _ask(self) -> UpstreamResponse:
+        url = self.provider.url(self.path, self.request.query)
+        return await self.bridge.upstream.open(self.request.method or "GET", url, self._upstream_headers(), self.body)
 
     def _upstream_headers(self) -> Headers:
         if self.credentials.own_key is not None:
@@ -174,6 +179,12 @@ class RelayHandler(DataPlaneHandler):
         for name, value in to_client(response.headers):
             if not _ILLEGAL_IN_HEADER.search(value):
                 self.add_header(name, value)
+        if response.status == NO_CONTENT:
+            self.clear_header("Content-Length")
+        elif self.request.version == "HTTP/1.0" and "Content-Length" not in self._headers:
+            # The end of the connection is the only end such a body can have, whatever the client asked for.
+            self.request.headers["Connection"] = "close"
+            self.set_header("Connection", "close")
         if self._event_stream:
             self.set_header("Cache-Control", "no-cache, no-transform")
             self.set_header("X-Accel-Buffering", "no")

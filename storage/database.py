@@ -38,6 +38,7 @@ OPTIONS: Mapping[str, Any] = MappingProxyType(
         "uuidRepresentation": "standard",
         "w": "majority",
         "journal": True,
+        "readPreference": "primary",
         "retryWrites": True,
         "serverSelectionTimeoutMS": 2_000,
         "connectTimeoutMS": 2_000,

@@ -92,3 +92,4 @@ class SharedLedgers:
                 ledger.give_up()
             if ledger.idle:
                 del self._ledgers[name]
+                self._calling.pop(name, None)

@@ -10,6 +10,7 @@ UpstreamError
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -25,6 +26,7 @@ from upstream.headers import Headers
 READ_BUFFER_BYTES = 64 * 1024
 # Providers answer with cookies-and-policy headers of several KB; aiohttp's default of 8,190 is close to some.
 MAX_HEADER_LINE_BYTES = 32 * 1024
+FIRST_FINAL_STATUS = 200
 _AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -84,6 +86,7 @@ class UpstreamClient:
     """Keep-alive connections to every provider. Belongs to one event loop; timeouts are in seconds."""
 
     def __init__(self, *, connect_timeout: float, idle_timeout: float) -> None:
+        self._idle_timeout = idle_timeout
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(
@@ -108,18 +111,42 @@ class UpstreamClient:
             UpstreamTimeoutError: nothing came for longer than the idle timeout.
         """
         with _translated(UpstreamUnreachableError):
-            response = await self._session.request(
-                method,
-                URL(url, encoded=True),
-                headers=CIMultiDict((name, _as_text(value)) for name, value in headers),
-                data=BytesIO(body) if body else None,  # written in steps, so that a large one holds nobody up
-                allow_redirects=False,
-            )
+            async with asyncio.timeout(None) as deadline:
+                response = await self._session.request(
+                    method,
+                    URL(url, encoded=True),
+                    headers=CIMultiDict((name, _as_text(value)) for name, value in headers),
+                    data=_Upload(body, deadline, self._idle_timeout) if body else None,
+                    allow_redirects=False,
+                )
+        if response.status < FIRST_FINAL_STATUS:
+            response.close()
+            raise UpstreamUnreachableError("the provider did not answer in HTTP")
         return UpstreamResponse(response)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._session.close()
+
+
+class _Upload(BytesIO):
+    """A request body, written in steps so that a large one holds nobody up, by a provider that goes on taking it.
+
+    aiohttp's own idle timeout begins with the end of the body; from then on the deadline here only stands behind it.
+    """
+
+    def __init__(self, body: bytes, deadline: asyncio.Timeout, idle_timeout: float) -> None:
+        super().__init__(body)
+        self._size = len(body)
+        self._deadline = deadline
+        self._idle_timeout = idle_timeout
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Hand over the next step, which says that the one before was taken."""
+        step = super().read(size)
+        patience = self._idle_timeout if self.tell() < self._size else 2 * self._idle_timeout
+        self._deadline.reschedule(asyncio.get_running_loop().time() + patience)
+        return step
 
 
 def _as_text(value: str) -> str:

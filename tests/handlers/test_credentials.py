@@ -40,3 +40,11 @@ def test_own_headers_pass_as_sent_but_never_a_token_of_ours():
 
 def test_credentials_never_show_themselves():
     assert repr(Credentials("secret", "sk-secret")) == "Credentials(token=True, own_key=True)"
+
+
+def test_a_token_of_ours_does_not_pass_in_a_header_that_was_sent_twice():
+    headers = HTTPHeaders({"X-Coder-AI-Governance-Token": "g"})
+    for value in (f"Bearer {OURS}", "Bearer sk-own"):
+        headers.add("Authorization", value)
+    assert own_headers(headers) == []
+    assert read_credentials(headers, None) == Credentials("g", None)

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 
@@ -394,3 +395,72 @@ async def test_a_chat_stream_that_ends_cleanly_without_done_is_completed(running
     assert (answer.body, answer.whole) == (stream, True)
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
+
+
+@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.gen_test
+async def test_a_stream_with_a_length_that_stalls_is_broken_off_without_a_word_and_leaves_nothing(running):
+    first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
+    running.upstream.play(EVENT_STREAM + b"Content-Length: 99999\r\n\r\n" + first, asyncio.Event())
+    client = await running.client()
+    answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (answer.body, answer.whole) == (first, False)
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_an_http_1_0_client_that_keeps_its_connection_gets_the_end_of_a_stream_by_its_close(running):
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    client = await running.client()
+    headers = running.headers | {"Connection": "keep-alive"}
+    await client.send("POST", running.path(CHAT), headers, CHAT.request_body(stream=True), version="1.0")
+    answer = await client.head()
+    assert (answer.header("Connection"), answer.header("Transfer-Encoding")) == ("close", None)
+    assert await client.at_end() == CHAT.stream
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_the_request_body_is_let_go_when_the_answer_begins(running):
+    gate = asyncio.Event()
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(b"data: 1\n\n"), gate, LAST)
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    answer = await client.head()
+    (handler,) = running.bridge.lifecycle._under_way
+    assert handler.body == b""
+    gate.set()
+    await client.rest(answer)
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_length_that_no_content_has_is_not_relayed(running):
+    running.upstream.play(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n")
+    client = await running.client()
+    for _ in range(2):
+        answer = await client.request("DELETE", "/api/v2/aibridge/openai/v1/responses/r", running.headers)
+        assert (answer.status, answer.header("Content-Length")) == (204, None)
+        running.upstream.connections[-1].transport.abort()
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_while_it_is_identified_causes_no_upstream_call(running, monkeypatch):
+    identified, asked = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_token):
+        asked.set()
+        await identified.wait()
+        return running.identity
+
+    monkeypatch.setattr(running.bridge.identities, "authenticate", slowly)
+    client = await running.client()
+    await client.send("GET", "/api/v2/aibridge/openai/v1/models", running.headers)
+    await asked.wait()
+    client.reset()
+    (handler,) = running.bridge.lifecycle._under_way
+    await until(handler.request.connection.stream.closed)
+    identified.set()
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    assert running.upstream.requests == []

@@ -153,3 +153,21 @@ async def test_a_ledger_without_a_ruling_is_not_known_and_the_others_are(io_loop
     ledgers = SharedLedgers(decide)
     known, unknown = await asyncio.gather(*asking(ledgers, "a", "b"))
     assert (known.rate.remaining, unknown.rate) == (1, None)
+
+
+@pytest.mark.gen_test
+async def test_a_ledger_that_got_no_ruling_and_was_asked_again_meanwhile_holds_up_no_other():
+    gate = asyncio.Event()
+
+    async def rules_on_nothing(_asks):
+        await gate.wait()
+        return {}
+
+    ledgers = SharedLedgers(rules_on_nothing)
+    first = asking(ledgers, "a")
+    await asyncio.sleep(0)
+    rest = asking(ledgers, "a", "b")
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.wait_for(asyncio.gather(*first, *rest, return_exceptions=True), 5)
+    assert not ledgers._ledgers

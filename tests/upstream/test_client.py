@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from upstream.client import UpstreamClient, UpstreamTimeoutError, UpstreamTruncatedError, UpstreamUnreachableError
 
@@ -149,3 +150,47 @@ async def test_closing_an_unfinished_answer_closes_its_connection(upstream, clie
     response = await client.open("GET", upstream.url, [], b"")
     response.close()
     await upstream.requests[0].closed.wait()
+
+
+class Deaf(asyncio.Protocol):
+    """Accepts a connection and reads nothing of it."""
+
+    def __init__(self, open_ones):
+        self._open_ones = open_ones
+
+    def connection_made(self, transport):
+        transport.pause_reading()
+        self._open_ones.append(transport)
+
+    def connection_lost(self, exc):
+        self._open_ones.pop()
+
+
+@pytest.mark.gen_test
+async def test_an_upstream_that_stops_taking_the_body_is_a_timeout(client):
+    open_ones = []
+    server = await asyncio.get_running_loop().create_server(lambda: Deaf(open_ones), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(UpstreamTimeoutError, match=r"^the provider sent nothing for longer than the idle timeout$"):
+        await client.open("POST", f"http://127.0.0.1:{port}/", [], b"x" * 30_000_000)
+    server.close()
+    open_ones[0].abort()
+    await until(lambda: not open_ones)
+    await asyncio.sleep(0)  # the other side hears of it
+    await asyncio.sleep(0)
+
+
+@pytest.mark.gen_test
+async def test_a_large_body_that_is_taken_arrives_whole(upstream, client):
+    upstream.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
+    body = bytes(range(256)) * 20_000
+    response = await client.open("POST", upstream.url, [], body)
+    assert await read_all(response) == b"hi"
+    assert upstream.requests[0].body == body
+
+
+@pytest.mark.gen_test
+async def test_a_switch_of_protocols_is_no_answer(upstream, client):
+    upstream.play(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+    with pytest.raises(UpstreamUnreachableError, match=r"^the provider did not answer in HTTP$"):
+        await client.open("GET", upstream.url, [], b"")
