@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -111,10 +111,9 @@ class ReplicaSet:
         return f"mongodb://{','.join(self._members)}/?replicaSet=rs0"
 
     async def start(self):
-        for number in range(3):
+        for number, port in enumerate(free_ports(3)):
             folder = self._folder / f"member-{number}"
             folder.mkdir()
-            port = free_port()
             options = ["--dbpath", str(folder), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
             options += ["--replSet", "rs0", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"]
             self._members[f"127.0.0.1:{port}"] = Mongod(find_program(), options, folder / "mongod.log")
@@ -123,13 +122,16 @@ class ReplicaSet:
             "members": [{"_id": number, "host": host} for number, host in enumerate(self._members)],
             "settings": {"electionTimeoutMillis": 500, "heartbeatIntervalMillis": 100},
         }
-        client = AsyncIOMotorClient(f"mongodb://{config['members'][0]['host']}/?directConnection=true")
+        clients = [AsyncIOMotorClient(f"mongodb://{host}/?directConnection=true") for host in self._members]
+        for client in clients:
+            await client.admin.command("ping")  # all have to listen before the first asks them to join
         await client.admin.command({"replSetInitiate": config})
         states = []
         while sorted(states) != ["PRIMARY", "SECONDARY", "SECONDARY"]:  # a member that still copies has no vote
             status = await client.admin.command("replSetGetStatus")
             states = [member["stateStr"] for member in status["members"]]
-        client.close()
+        for client in clients:
+            client.close()
 
     async def kill_primary(self, database):
         primary = (await database.interceptions.database.command("hello"))["primary"]
@@ -142,10 +144,13 @@ class ReplicaSet:
             await member.stop()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(number):
+    """Ports that nobody listens on, each a different one."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @pytest.fixture
