@@ -1,0 +1,133 @@
+"""The files in deploy/, as far as they can be checked without the services they are for."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from handlers.metrics import PREFIX, Metrics
+from settings import declared
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+VARIABLES = {name for setting in declared() for name in (setting.env, setting.env_file) if name}
+METRIC = re.compile(rf"{PREFIX}[a-z_]+")
+
+
+def text(name):
+    return (DEPLOY / name).read_text()
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def exposed():
+    """The names under which the bridge's metrics can be asked for."""
+    metrics = Metrics()
+    for name in ("event_loop_lag_seconds", "recorder_queue_length", "recorder_spooled_records"):
+        metrics.watch(name, "", lambda: 0)
+    names = set()
+    for family in metrics.registry.collect():
+        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
+        names |= {family.name + suffix for suffix in suffixes}
+    return names
+
+
+@pytest.mark.parametrize("name", ["aibridge.service", "compose.yaml", "Dockerfile", "nginx.conf", "Caddyfile"])
+def test_every_variable_of_ours_that_is_named_is_a_setting(name):
+    assert set(re.findall(r"CODER_AIBRIDGE_[A-Z_]+(?<!_)", text(name))) - {"CODER_AIBRIDGE"} <= VARIABLES
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_systemd_finds_no_fault_in_the_unit_and_it_is_hardened(tmp_path):
+    unit = tmp_path / "aibridge.service"
+    runnable = re.sub(r"^ExecStart=\S+", "ExecStart=/usr/bin/env", text("aibridge.service"), flags=re.MULTILINE)
+    unit.write_text(re.sub("^(User|Group)=.*", r"\1=root", runnable, flags=re.MULTILINE))
+    verified = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit)
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+    unit.write_text(text("aibridge.service"))
+    exposure = run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+    assert exposure.returncode == 0, exposure.stdout
+
+
+@pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
+def test_nginx_takes_the_server_block(tmp_path):
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    subject = ["-subj", "/CN=aibridge.example.com"]
+    made = run(
+        "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, *subject
+    )
+    assert made.returncode == 0, made.stderr
+    block = text("nginx.conf").replace("/etc/ssl/aibridge.example.com.pem", str(certificate))
+    block = block.replace("/etc/ssl/aibridge.example.com.key", str(key))
+    (tmp_path / "site.conf").write_text(block)
+    main = tmp_path / "main.conf"
+    main.write_text(f"pid {tmp_path}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{ include {tmp_path}/site.conf; }}\n")
+    tested = run("nginx", "-t", "-e", "stderr", "-c", main)
+    assert tested.returncode == 0, tested.stderr
+    assert "warn" not in tested.stderr
+
+
+@pytest.mark.parametrize("name", ["nginx.conf", "Caddyfile"])
+def test_a_proxy_before_the_bridge_neither_buffers_nor_repeats(name):
+    wanted = {
+        "nginx.conf": ("proxy_buffering off;", "proxy_request_buffering off;", "proxy_next_upstream off;"),
+        "Caddyfile": ("flush_interval -1", "lb_retries 0"),
+    }
+    assert [line for line in wanted[name] if line not in text(name)] == []
+
+
+def test_the_image_has_every_package_and_module_of_the_server():
+    copied = set(re.findall(r"^COPY (?!--from)(\S+)", text("Dockerfile"), flags=re.MULTILINE))
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
+    assert packages | {"*.py", "requirements.txt"} <= copied
+    assert [path for path in copied if not list(ROOT.glob(path))] == []
+
+
+def test_the_bridge_of_the_composition_waits_for_its_replica_set():
+    services = yaml.safe_load(text("compose.yaml"))["services"]
+    assert set(services) == {"mongodb", "bridge"}
+    assert services["mongodb"]["command"] == ["mongod", "--replSet", "rs0", "--bind_ip_all"]
+    assert services["bridge"]["depends_on"] == {"mongodb": {"condition": "service_healthy"}}
+    uri = services["bridge"]["environment"]["CODER_AIBRIDGE_MONGODB_URI"]
+    assert uri == "mongodb://mongodb:27017/?replicaSet=rs0"
+
+
+def test_alert_rules_have_the_shape_that_prometheus_reads_and_ask_for_what_there_is():
+    (group,) = yaml.safe_load(text("prometheus-alerts.yaml"))["groups"]
+    assert set(group) == {"name", "rules"}
+    for rule in group["rules"]:
+        assert set(rule) == {"alert", "expr", "for", "labels", "annotations"}
+        assert set(rule["annotations"]) == {"summary", "description"}
+        assert rule["labels"]["severity"] in {"warning", "critical"}
+        assert re.fullmatch(r"\d+[smh]", rule["for"])
+        assert rule["expr"].count("(") == rule["expr"].count(")")
+        assert set(METRIC.findall(rule["expr"])) <= exposed()
+
+
+def test_the_grafana_dashboard_asks_for_what_there_is_and_its_panels_do_not_overlap():
+    dashboard = json.loads(text("grafana-dashboard.json"))
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    asked = {name for panel in panels for target in panel.get("targets", []) for name in METRIC.findall(target["expr"])}
+    assert asked <= exposed()
+    # What it shows is all there is, aside from what only a detail of something shown would add.
+    unseen = {re.sub("_(sum|count|bucket)$", "_bucket", name) for name in exposed() - asked} - asked
+    assert {name.removeprefix(PREFIX) for name in unseen} == {
+        "circuit_breaker_trips_total",
+        "passthrough_total",
+        "prompts_total",
+        "upstream_retries_total",
+    }
