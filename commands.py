@@ -21,10 +21,11 @@ import msgspec
 from settings import Settings, SettingsCommand, settings_of, settings_options
 from settings.declarations import DATABASE
 from settings.kinds import POSITIVE_DURATION
-from storage.database import INDEXES, Database, DatabaseUnavailableError, database_errors
+from storage.database import Database, DatabaseUnavailableError, database_errors
 from storage.documents import resource
 from storage.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
 from storage.identities import Identities, IdentityError, Role, Token
+from storage.indexes import INDEXES
 from storage.interceptions import Interceptions, UnknownCursorError
 from storage.search import InvalidSearchError, Search, parse_search
 

@@ -52,6 +52,7 @@ def welcome(address: str, token: str, data_dir: Path) -> str:
         "ANTHROPIC_API_KEY, and start again.",
         "",
         f"Token of user {USERNAME}, kept in {data_dir / TOKEN_FILE}:  {token}",
+        f"Sign in with it to see the dashboard:  {address}/",
         "",
         "Paste a line into another terminal and watch the words arrive:",
     ]

@@ -34,6 +34,7 @@ from storage.identities import Identities
 from storage.journal import JournalError
 from supervisor import Handover, Supervisor, Worker, WorkerError
 from upstream.demo import DemoProvider
+from verify.command import verify
 
 logger = logging.getLogger("aibridge")
 
@@ -109,6 +110,7 @@ class Server:
     async def retire(self) -> None:
         """Accept no connection, and wait until those that are open have had their last answer."""
         logger.info("retiring")
+        self._bridge.lifecycle.dismiss()
         await self._http.retire(self._drain_timeout)
 
     async def stop(self, drain_timeout: float | None = None) -> None:
@@ -196,6 +198,7 @@ async def greet(url: str, identities: Identities, data_dir: Path, *, demo: bool)
         click.echo(quickstart.welcome(url, token, data_dir))
     elif not await identities.list_users():
         click.echo("There is no user yet. Add one, and a token for it:\n\n" + quickstart.FIRST_USER)
+        click.echo(f"Sign in with the token to see the dashboard:  {url}/")
 
 
 def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
@@ -246,6 +249,7 @@ def serve_command(context: click.Context, /, demo: bool, **_: object) -> None:
 main.add_command(users)
 main.add_command(tokens)
 main.add_command(interceptions)
+main.add_command(verify)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,14 +9,24 @@ from tornado.web import Application
 
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
+from handlers.dashboard import DashboardFiles, DashboardHandler
 from handlers.dataplane import NotServedHandler, ProviderRootHandler
+from handlers.export import ExportHandler
 from handlers.health import HealthHandler, MetricsHandler, ReadinessHandler
-from handlers.interceptions import InterceptionsHandler
+from handlers.interceptions import InterceptionHandler, InterceptionsHandler
 from handlers.limits import LimitsHandler
+from handlers.live import LiveHandler
+from handlers.names import NamesHandler
+from handlers.openapi import OpenAPIHandler, description
 from handlers.passthrough import PassthroughHandler
 from handlers.problems import Problem
 from handlers.proxy import ProxyHandler
+from handlers.sessions import SessionHandler, SessionsHandler
+from handlers.sign_in import SignInHandler, attempts
+from handlers.stats import StatisticsHandler
+from handlers.users import MeHandler
 from intercept.catalog import RESPONSES
+from storage.names import Named
 from upstream.providers import Provider
 from upstream.routes import guess_dialect
 
@@ -34,13 +44,28 @@ class BridgeApplication(Application):
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         context = {"bridge": bridge}
+        dashboard = context | {"files": DashboardFiles()}
         super().__init__(
             [
                 (CONTROL_PLANE + "interceptions", InterceptionsHandler, context),
+                (CONTROL_PLANE + "interceptions/export", ExportHandler, context),
+                (CONTROL_PLANE + "interceptions/live", LiveHandler, context),
+                (CONTROL_PLANE + "interceptions/([^/]+)", InterceptionHandler, context),
+                (CONTROL_PLANE + "sessions", SessionsHandler, context),
+                (CONTROL_PLANE + "sessions/([^/]+)", SessionHandler, context),
+                (CONTROL_PLANE + "models", NamesHandler, context | {"named": Named.MODEL}),
+                (CONTROL_PLANE + "clients", NamesHandler, context | {"named": Named.CLIENT}),
+                (CONTROL_PLANE + "providers", NamesHandler, context | {"named": Named.PROVIDER}),
+                (CONTROL_PLANE + "stats", StatisticsHandler, context),
                 (CONTROL_PLANE + "limits", LimitsHandler, context),
+                (CONTROL_PLANE + "users/me", MeHandler, context),
+                (CONTROL_PLANE + "users/me/session", SignInHandler, context | {"attempts": attempts()}),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),
                 ("/metrics", MetricsHandler, context),
+                ("/openapi.json", OpenAPIHandler, context | {"description": description()}),
+                ("/", DashboardHandler, dashboard),
+                ("/dashboard/(.+)", DashboardHandler, dashboard),
             ],
             default_handler_class=UnknownResourceHandler,
             default_handler_args=context,

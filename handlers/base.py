@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import struct
 from asyncio import Future
 from http.client import responses
 from types import TracebackType
@@ -14,6 +16,7 @@ from tornado.web import HTTPError, RequestHandler
 from handlers.bridge import Bridge
 from handlers.credentials import SESSION_COOKIE, Credentials, read_credentials
 from handlers.forwarded import client_address
+from handlers.origins import is_foreign
 from handlers.problems import Problem
 from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError
 
@@ -51,9 +54,10 @@ class BridgeHandler(RequestHandler):
         return client_address(self.request.remote_ip or "", forwarded_for, self.bridge.options.trusted_proxies)
 
     def read_credentials(self) -> Credentials:
-        """The credentials that the request carries."""
-        cookie = self.request.cookies.get(SESSION_COOKIE) if "Cookie" in self.request.headers else None
-        return read_credentials(self.request.headers, cookie.value if cookie else None)
+        """The credentials that the request carries; no cookie lets another site's page in."""
+        headers = self.request.headers
+        cookie = self.request.cookies.get(SESSION_COOKIE) if "Cookie" in headers and not is_foreign(headers) else None
+        return read_credentials(headers, cookie.value if cookie else None)
 
     async def authenticate(self, credentials: Credentials) -> Identity:
         """Find out who is asking.
@@ -121,9 +125,25 @@ class BridgeHandler(RequestHandler):
             finished.add_done_callback(lambda _: stream.close())
         return finished
 
+    def close_when_done(self) -> None:
+        """Let the connection end with the answer: a body of unknown length has no other end for an HTTP/1.0 client."""
+        # Tornado would keep it alive, whatever the answer says, if it was asked to.
+        self.request.headers["Connection"] = "close"
+        self.set_header("Connection", "close")
+
+    def cut(self) -> None:
+        """Close the connection in the middle of the body.
+
+        An HTTP/1.0 client takes an orderly close for the end of the body, so for it the connection is reset.
+        """
+        stream: Any = self.request.connection.stream  # type: ignore[union-attr]
+        if self.request.version == "HTTP/1.0" and stream.socket is not None:
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.close()
+
     def break_off(self, problem: Problem | None = None) -> None:  # noqa: ARG002 - for those who can still say why
         """Close the connection in the middle of the body and end the request."""
-        self.request.connection.stream.close()  # type: ignore[union-attr]
+        self.cut()
         if not self._finished:
             self.finish()
 

@@ -17,7 +17,12 @@ from storage.admissions import Admissions
 from storage.database import Database
 from storage.identities import Identities
 from storage.interceptions import Interceptions
+from storage.live import Live
+from storage.names import Names
+from storage.recorded import Recorded
 from storage.recorder import Recorder
+from storage.sessions import Sessions
+from storage.statistics import Statistics
 from upstream.client import UpstreamClient
 from upstream.keys import KeyPool
 from upstream.providers import Provider
@@ -44,6 +49,11 @@ class Bridge:
     identities: Identities
     recorder: Recorder
     interceptions: Interceptions
+    recorded: Recorded
+    sessions: Sessions
+    names: Names
+    statistics: Statistics
+    live: Live
     upstream: UpstreamClient
     overload: OverloadProtection
     breakers: CircuitBreakers | None

@@ -32,7 +32,7 @@ class ControlHandler(BridgeHandler):
             Problem: it cannot be answered as asked.
         """
 
-    async def get(self) -> None:
+    async def get(self, *_path: str) -> None:
         """Answer, or say that the database is away.
 
         Raises:

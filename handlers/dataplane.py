@@ -7,8 +7,6 @@ still swallowed, within bounds: closing on unread bytes resets the connection, a
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import sys
 from abc import abstractmethod
 from collections.abc import Coroutine
@@ -171,17 +169,6 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """Add the request id, under the name that the dialect's clients read."""
         self.set_header("Request-Id" if self.dialect is Dialect.ANTHROPIC else "X-Request-Id", self.request_id)
         super().write_problem(problem)
-
-    def break_off(self, problem: Problem | None = None) -> None:
-        """Close the connection in the middle of the body.
-
-        An HTTP/1.0 client takes an orderly close for the end of the body, so for it the connection is reset.
-        """
-        if self.request.version == "HTTP/1.0":
-            stream: Any = self.request.connection.stream  # type: ignore[union-attr]
-            if stream.socket is not None:
-                stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        super().break_off(problem)
 
     async def _refuse(self, refusal: Problem | OverloadedError) -> None:
         """Send the whole answer now and give the slot back; the body that is still to come is swallowed."""

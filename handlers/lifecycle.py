@@ -41,11 +41,13 @@ class Stoppable(Protocol):
 
 
 class Lifecycle:
-    """Knows every data-plane request from its first header to its end."""
+    """Knows every data-plane request, and every other that lasts, from its first header to its end."""
 
     def __init__(self) -> None:
         self.draining = False
+        self.dismissed = False
         self._under_way: dict[Stoppable, None] = {}
+        self._endless: dict[Stoppable, None] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -58,16 +60,25 @@ class Lifecycle:
         """Those that hold slots, the first that came first."""
         return (holder for request in self._under_way if (holder := request.holding()))
 
-    def enter(self, request: Stoppable) -> None:
-        """Note that a request began."""
+    def enter(self, request: Stoppable, *, endless: bool = False) -> None:
+        """Note that a request began; an endless one is not waited for when the server stops."""
         self._under_way[request] = None
+        if endless:
+            self._endless[request] = None
         self._idle.clear()
 
     def leave(self, request: Stoppable) -> None:
         """Note that a request is over; harmless when it never began or is already gone."""
         self._under_way.pop(request, None)
+        self._endless.pop(request, None)
         if not self._under_way:
             self._idle.set()
+
+    def dismiss(self) -> None:
+        """End what would never end by itself; take no more of it."""
+        self.dismissed = True
+        for request in tuple(self._endless):
+            request.stop(EndReason.SERVER_SHUTDOWN)
 
     async def drain(self, timeout_s: float) -> int:
         """Refuse what is new, let what is under way finish for `timeout_s` seconds, then end the rest.
@@ -75,6 +86,7 @@ class Lifecycle:
         Returns how many had to be ended.
         """
         self.draining = True
+        self.dismiss()
         try:
             await asyncio.wait_for(self._idle.wait(), timeout_s)
         except TimeoutError:

@@ -13,6 +13,7 @@ import msgspec
 from handlers.control import ControlHandler
 from handlers.health import state_of_limits
 from handlers.lifecycle import Holder, Lifecycle
+from handlers.pagination import single_values
 from handlers.problems import Problem
 from limits.overload import OverloadProtection, Usage
 from storage.admission_reports import SharedUsage
@@ -41,9 +42,11 @@ class LimitsHandler(ControlHandler):
 
         Raises:
             Problem: 403, a member asks.
+            InvalidQueryError: there is a parameter.
         """
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
+        single_values(self.request.query_arguments, ())
         overload, admissions = self.bridge.overload, self.bridge.admissions
         own: Usage | SharedUsage = overload.usage(MOST_KEYS)
         together = own

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -82,6 +82,9 @@ class Metrics:
         self._passthrough = self._counter(
             "passthrough", "Relayed calls that are not recorded.", "provider route method"
         )
+        self._retries = self._counter(
+            "upstream_retries", "Calls sent again to a provider that nothing had reached.", "provider"
+        )
         self._prompts = self._counter("prompts", "User prompts recorded.", "provider model initiator_id client")
         self._tokens = self._counter("tokens", "Tokens recorded.", "provider model type initiator_id client")
         self._tools = self._counter(
@@ -96,6 +99,8 @@ class Metrics:
         self._breaker_state = self._gauge(
             "circuit_breaker_state", "State of a circuit: 0 closed, 1 half-open, 2 open.", circuit, across="livemax"
         )
+        self._breakers: Callable[[], Mapping[CircuitKey, State]] = dict
+        self._circuits_shown: set[tuple[str, str, str]] = set()
         self._breaker_trips = self._counter("circuit_breaker_trips", "Times a circuit opened.", circuit)
         self._breaker_rejects = self._counter("circuit_breaker_rejects", "Calls refused by an open circuit.", circuit)
 
@@ -109,6 +114,10 @@ class Metrics:
             across: What is shown of several processes, as prometheus_client calls it: `livesum` or `livemax`.
         """
         self._watched.append((self._gauge(name, description, "", across=across), value))
+
+    def watch_breakers(self, states: Callable[[], Mapping[CircuitKey, State]]) -> None:
+        """Expose the states of circuits, which time alone may change."""
+        self._breakers = states
 
     async def publish(self) -> None:
         """Let other processes know the values that are watched, until cancelled."""
@@ -124,16 +133,18 @@ class Metrics:
         """A request was relayed without a record."""
         self._passthrough.labels(provider, route, method).inc()
 
+    def asked_again(self, provider: str) -> None:
+        """A provider was not reached, and is asked once more."""
+        self._retries.labels(provider).inc()
+
     def overhead(self, phase: str, seconds: float) -> None:
         """The bridge itself took that long: `admission` or `recording`."""
         self._overhead.labels(phase).observe(seconds)
 
     def breaker_changed(self, key: CircuitKey, state: State) -> None:
         """A circuit changed its state."""
-        labels = self._circuit(key)
-        self._breaker_state.labels(*labels).set(BREAKER_STATES.index(state))
         if state is State.OPEN:
-            self._breaker_trips.labels(*labels).inc()
+            self._breaker_trips.labels(*self._circuit(key)).inc()
 
     def started(self, interception: Interception) -> None:
         """A recorded call began."""
@@ -178,6 +189,22 @@ class Metrics:
     def _read_watched(self) -> None:
         for gauge, value in self._watched:
             gauge.set(value())
+        self._read_breakers()
+
+    def _read_breakers(self) -> None:
+        """Show the worst state of the circuits that share a label, and of those that are forgotten nothing."""
+        shown: dict[tuple[str, str, str], int] = {}
+        for key, state in self._breakers().items():
+            labels = self._circuit(key)
+            shown[labels] = max(shown.get(labels, 0), BREAKER_STATES.index(state))
+        for labels in self._circuits_shown - shown.keys():
+            if self._folder is None:
+                self._breaker_state.remove(*labels)
+            else:
+                self._breaker_state.labels(*labels).set(0)  # a file of the folder only ever grows
+        for labels, value in shown.items():
+            self._breaker_state.labels(*labels).set(value)
+        self._circuits_shown = set(shown)
 
     def _gauge(self, name: str, description: str, labels: str, *, across: str = "livesum") -> Gauge:
         return Gauge(

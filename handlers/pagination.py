@@ -1,4 +1,4 @@
-"""How lists are paged: `limit` and either `after_id` or `offset`."""
+"""How lists are paged: `limit` and either `offset` or the id behind which a page begins."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def single_values(arguments: Mapping[str, list[bytes]], allowed: Collection[str]
     problems: list[tuple[str, str]] = []
     for name, given in arguments.items():
         if name not in allowed:
-            problems.append((name, f"unknown query parameter; allowed are {', '.join(sorted(allowed))}"))
+            problems.append((name, f"unknown query parameter; allowed are {', '.join(sorted(allowed)) or 'none'}"))
         elif len(given) > 1:
             problems.append((name, "may be given once only"))
         else:
@@ -47,27 +47,32 @@ def single_values(arguments: Mapping[str, list[bytes]], allowed: Collection[str]
     return values
 
 
-def parse_page(values: Mapping[str, str]) -> Page:
-    """Read the page that is asked for; an empty value counts as not given.
+def parse_page(values: Mapping[str, str], after: str = "after_id") -> Page:
+    """Read the page that is asked for; an empty value counts as not given. `after` names the parameter of the id.
 
     Raises:
         InvalidQueryError: both cursors at once, or a value out of range.
     """
-    after_id, offset, limit = values.get("after_id"), values.get("offset"), values.get("limit")
+    after_id, offset, limit = values.get(after), values.get("offset"), values.get("limit")
     if after_id and offset:
-        raise InvalidQueryError(INVALID, "Cannot use both after_id and offset pagination in the same request.")
+        raise InvalidQueryError(INVALID, f"Cannot use both {after} and offset pagination in the same request.")
     return Page(
-        limit=_whole(limit, 1, MAX_LIMIT, "limit", f"Pagination limit must be in range (0, {MAX_LIMIT}]")
+        limit=whole_number(limit, 1, MAX_LIMIT, "limit", f"Pagination limit must be in range (0, {MAX_LIMIT}]")
         if limit
         else DEFAULT_LIMIT,
-        after_id=_uuid(after_id) if after_id else None,
-        offset=_whole(offset, 0, MAX_OFFSET, "offset", f"Pagination offset must be in range [0, {MAX_OFFSET}]")
+        after_id=uuid_of(after_id, after) if after_id else None,
+        offset=whole_number(offset, 0, MAX_OFFSET, "offset", f"Pagination offset must be in range [0, {MAX_OFFSET}]")
         if offset
         else 0,
     )
 
 
-def _whole(text: str, lowest: int, highest: int, name: str, allowed: str) -> int:
+def whole_number(text: str, lowest: int, highest: int, name: str, allowed: str) -> int:
+    """Read a whole number.
+
+    Raises:
+        InvalidQueryError: it is none, or out of range; `allowed` says what is.
+    """
     digits_at_most = len(str(highest))
     if (
         text.isascii()
@@ -79,8 +84,13 @@ def _whole(text: str, lowest: int, highest: int, name: str, allowed: str) -> int
     raise InvalidQueryError(f"Invalid pagination {name} value.", allowed)
 
 
-def _uuid(text: str) -> UUID:
+def uuid_of(text: str, name: str = "after_id") -> UUID:
+    """Read the id of something.
+
+    Raises:
+        InvalidQueryError: it is not a UUID.
+    """
     try:
         return UUID(text)
     except ValueError as error:
-        raise InvalidQueryError(INVALID, validations=[("after_id", "must be a UUID")]) from error
+        raise InvalidQueryError(INVALID, validations=[(name, "must be a UUID")]) from error

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from handlers.observation import Observation
 from handlers.problems import Problem
-from handlers.relay import RelayHandler, is_event_stream
+from handlers.relay import RelayHandler
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import client_name, session_id
 from intercept.records import Interception
@@ -56,7 +56,7 @@ class ProxyHandler(RelayHandler):
         permit = None
         try:
             permit = self._ask_breaker(interception.model)
-            await self._exchange(observation)
+            await self._exchange(interception, observation)
         except CircuitOpenError as error:
             observation.rejected(error)
             raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
@@ -74,7 +74,8 @@ class ProxyHandler(RelayHandler):
             raise Problem(503, NOT_RECORDABLE, {"Retry-After": "1"}) from error
         except asyncio.CancelledError:
             # It may be recorded all the same, so it gets its end.
-            self.bridge.recorder.end(observation.ending(self.stopped, credential_hint=self.credential_hint))
+            ending = observation.ending(self.stopped, credential_hint=self.credential_hint)
+            self.bridge.recorder.end(interception, ending)
             raise
         self.bridge.metrics.overhead("recording", self.bridge.monotonic() - began)
         self.bridge.metrics.started(interception)
@@ -87,7 +88,7 @@ class ProxyHandler(RelayHandler):
             return None
         return self.bridge.breakers.admit(CircuitKey(self.provider.name, self.route.pattern, model))
 
-    async def _exchange(self, observation: Observation) -> None:
+    async def _exchange(self, interception: Interception, observation: Observation) -> None:
         response = await self.open_upstream()
         checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
 
@@ -96,10 +97,10 @@ class ProxyHandler(RelayHandler):
             observation.chunk(chunk, delivered)
             if self.bridge.monotonic() >= checkpoint_due:
                 checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
-                self.bridge.recorder.checkpoint(observation.interception_id, observation.reading())
+                self.bridge.recorder.checkpoint(interception, observation.reading())
 
         try:
-            observation.head(response, streaming=is_event_stream(response))
+            observation.head(response, streaming=response.is_event_stream)
             await self.relay(response, watch)
         finally:
             response.close()
@@ -108,7 +109,7 @@ class ProxyHandler(RelayHandler):
         ending = observation.ending(self.stopped, credential_hint=self.credential_hint)
         if permit is not None:
             permit.settle(outcome_of(ending))
-        self.bridge.recorder.end(ending)
+        self.bridge.recorder.end(interception, ending)
         self.bridge.metrics.ended(interception, ending)
         self.bridge.record_log.ended(ending)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec.structs import replace
 from tornado.iostream import StreamClosedError
@@ -17,9 +19,10 @@ from handlers.problems import Problem, problem_event
 from intercept.apis import Dialect
 from intercept.records import CredentialKind, EndReason
 from limits.overload import retry_headers
-from upstream.client import UpstreamError, UpstreamResponse, UpstreamTimeoutError
+from upstream.client import UpstreamError, UpstreamNotAskedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import Headers, to_client, to_upstream
 from upstream.keys import KeysAsideError, retry_after_seconds
+from upstream.patience import Patience
 from upstream.providers import Provider, credential_header, credential_hint
 from upstream.routes import Route
 
@@ -28,6 +31,11 @@ logger = logging.getLogger(__name__)
 
 NO_CONTENT = 204
 BAD_GATEWAY = 502
+# How often a provider that was not reached is asked altogether, and the pause in between, in seconds.
+TRIES = 2
+RETRY_PAUSE_SECONDS = 0.25
+# A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.
+TAKE_SECONDS = 300.0
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
 ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
@@ -109,25 +117,30 @@ class RelayHandler(DataPlaneHandler):
     async def relay(self, response: UpstreamResponse, watch: Callable[[bytes, bool], None]) -> None:
         """Move the answer to the client. `watch` gets each piece after the client took it, or when it left instead.
 
-        The client not taking a piece is what holds the next one back.
+        The client not taking a piece is what holds the next one back; for too long, and it is taken to have left. Silence
+        of the upstream is no matter of this: then there is nothing to take.
 
         Raises:
             UpstreamError: the upstream broke off; nothing has been ended on the client's side yet.
         """
         self._write_head(response)
         write = self.request.connection.write  # type: ignore[union-attr]
+        patience = Patience(TAKE_SECONDS, self._abandon)
         try:
             await self.flush()
             while chunk := await response.read():
                 delivered = False
                 try:
-                    await write(chunk)
+                    with patience:
+                        await write(chunk)
                     delivered = True
                 finally:
                     watch(chunk, delivered)
                 self._relayed_end = chunk[-4:]
         except StreamClosedError:
             self.stop(EndReason.CLIENT_DISCONNECTED)
+        finally:
+            patience.close()
 
     def upstream_problem(self, error: UpstreamError) -> Problem:
         """What to tell a client whose upstream gave no answer, or no whole one."""
@@ -146,7 +159,21 @@ class RelayHandler(DataPlaneHandler):
             self.request.connection.write(event)  # type: ignore[union-attr]
         super().break_off(problem)
 
+    def _abandon(self) -> None:
+        """Give up a client that takes nothing."""
+        self.stop(EndReason.CLIENT_DISCONNECTED)
+        self.break_off()
+
     async def _ask(self) -> UpstreamResponse:
+        """Ask, and once more where nothing of the request was sent: what a provider got is never sent again."""
+        for _ in range(TRIES - 1):
+            with suppress(UpstreamNotAskedError):
+                return await self._ask_once()
+            self.bridge.metrics.asked_again(self.provider.name)
+            await asyncio.sleep(RETRY_PAUSE_SECONDS)
+        return await self._ask_once()
+
+    async def _ask_once(self) -> UpstreamResponse:
         url = self.provider.url(self.path, self.request.query)
         return await self.bridge.upstream.open(self.request.method or "GET", url, self._upstream_headers(), self.body)
 
@@ -172,7 +199,7 @@ class RelayHandler(DataPlaneHandler):
         return refused
 
     def _write_head(self, response: UpstreamResponse) -> None:
-        self._event_stream = is_event_stream(response)
+        self._event_stream = response.is_event_stream
         self.set_status(response.status, response.reason)
         for name in ("Content-Type", "Date"):
             self.clear_header(name)
@@ -188,8 +215,3 @@ class RelayHandler(DataPlaneHandler):
         if self._event_stream:
             self.set_header("Cache-Control", "no-cache, no-transform")
             self.set_header("X-Accel-Buffering", "no")
-
-
-def is_event_stream(response: UpstreamResponse) -> bool:
-    """Whether the body is a stream of server-sent events."""
-    return response.header("Content-Type").partition(";")[0].strip().lower() == "text/event-stream"

@@ -10,8 +10,12 @@ from typing import Final, NamedTuple
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """The most one event may hold. Events that repeat a whole response, generated images included, stay well below."""
+LARGEST_EVENT_BYTES: Final = 32 * 1024 * 1024
+"""The most one event may take up of a stream. It is no event but an upstream that has gone wrong, and never ends it."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+# A line ends with \n, \r or both; a blank one begins behind such an end with another.
+_BLANK_LINES: Final = (b"\n\n", b"\n\r", b"\r\r")
 
 
 class Event(NamedTuple):
@@ -20,6 +24,21 @@ class Event(NamedTuple):
     data: bytes
     name: str = "message"
     oversized: bool = False
+
+
+class UnfinishedEvent:
+    """Measures what of a stream stands behind its last blank line, wherever the chunks are cut. `size` is in bytes."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._last = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        joined = self._last + chunk
+        blank = max(map(joined.rfind, _BLANK_LINES))
+        self.size = self.size + len(chunk) if blank < 0 else len(joined) - blank - 2
+        self._last = joined[-1:]
 
 
 class Decoder:

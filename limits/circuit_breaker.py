@@ -198,6 +198,10 @@ class CircuitBreakers:
         self._circuits.move_to_end(key)
         return self._circuits[key].admit()
 
+    def states(self) -> dict[CircuitKey, State]:
+        """The state of every circuit that is kept."""
+        return {key: circuit.state() for key, circuit in self._circuits.items()}
+
     def state(self, key: CircuitKey) -> State:
         """The state of a circuit; closed for one that is not kept."""
         circuit = self._circuits.get(key)

@@ -1,6 +1,6 @@
 """Admission that is decided together by every process on one database.
 
-A request waits `ANSWER_SECONDS` at most for a decision. Without one the database counts as away: nobody asks it again
+A request waits a moment (`ANSWER_SECONDS`) at most for a decision. Without one the database counts as away: nobody asks it again
 until it has answered a look in the background, and each process decides alone. What runs meanwhile is counted here too,
 and written down when the database is back.
 
@@ -65,6 +65,7 @@ class Admissions:
         process: This process.
         limits: What is limited.
         lease: How long a lease lasts, in seconds.
+        patience: How long the database may take to decide, in seconds.
         clock: Seconds that never go back.
         pause: Waits for seconds.
     """
@@ -76,6 +77,7 @@ class Admissions:
         process: UUID,
         limits: SharedLimits,
         lease: float = LEASE_SECONDS,
+        patience: float = ANSWER_SECONDS,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -95,6 +97,7 @@ class Admissions:
         self._of_key = Terms(process, lease_ms, rate=self._rate)
         self._reports = AdmissionReports(database.admissions, process=process, lease_ms=lease_ms)
         self._report: Callable[[], Document] = dict
+        self._patience = patience
         self._clock = clock
         self._pause = pause
         self._ledgers = SharedLedgers(self._decide)
@@ -189,8 +192,8 @@ class Admissions:
         The driver's own bound ends its thread, but counts from when it has one.
         """
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._patience):
+                with database_errors(), pymongo.timeout(self._patience):
                     yield
         except (DatabaseUnavailableError, PyMongoError, TimeoutError) as error:
             reason = str(error) if isinstance(error, DatabaseUnavailableError) else type(error).__name__

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection
-from pymongo import ASCENDING, DESCENDING, IndexModel
+import pymongo
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
+from pymongo import IndexModel
 from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
@@ -25,11 +27,16 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
+from storage.indexes import INDEXES
+
 Collection: TypeAlias = AsyncIOMotorCollection[dict[str, Any]]
-Keys: TypeAlias = tuple[tuple[str, int], ...]
+Session: TypeAlias = AsyncIOMotorClientSession
 
 PING_SECONDS = 1.0
 """How long the database may take to say that it is there."""
+
+INDEX_SECONDS = 3_600.0
+"""How long one index may take that is made of many records."""
 
 OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
@@ -47,54 +54,24 @@ OPTIONS: Mapping[str, Any] = MappingProxyType(
 )
 """What every connection has, whatever its URI says: acknowledged means on disk, and an absent server is soon noticed."""
 
-# A list is sorted by the first two keys. The others let a count, or a page of something rare, be answered from the
-# index alone.
-_NEWEST_FIRST: Keys = (("started_at", DESCENDING), ("_id", DESCENDING))
-_FILTERED = ("status", "initiator_id", "provider", "provider_name", "model", "client")
-_COVERED: Keys = tuple((name, ASCENDING) for name in _FILTERED)
-
-BY_TIME: Keys = (*_NEWEST_FIRST, *_COVERED)
-BY_INITIATOR: Keys = (
-    ("initiator_id", ASCENDING),
-    *_NEWEST_FIRST,
-    *(key for key in _COVERED if key[0] != "initiator_id"),
-)
-BY_MODEL: Keys = (("model", ASCENDING), *_NEWEST_FIRST, ("status", ASCENDING), ("initiator_id", ASCENDING))
-BY_SESSION: Keys = (("client_session_id", ASCENDING), *_NEWEST_FIRST, ("status", ASCENDING))
-BY_REQUEST: Keys = (("request_ids", ASCENDING), *_NEWEST_FIRST)
-
-BY_TOOL_CALL: Keys = (("initiator_id", ASCENDING), ("tool_call_ids", ASCENDING), *_NEWEST_FIRST)
-UNLINKED: Keys = (("unlinked.due", ASCENDING), ("started_at", ASCENDING))
-
-INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
-    {
-        "interceptions": (
-            IndexModel(BY_TIME, name="by_time"),
-            IndexModel(BY_INITIATOR, name="by_initiator"),
-            IndexModel(BY_MODEL, name="by_model"),
-            IndexModel(BY_SESSION, name="by_session"),
-            IndexModel(BY_REQUEST, name="by_request"),
-            IndexModel(BY_TOOL_CALL, name="by_tool_call", partialFilterExpression={"tool_call_ids": {"$exists": True}}),
-            IndexModel(UNLINKED, name="unlinked", partialFilterExpression={"unlinked.due": {"$exists": True}}),
-            IndexModel("instance_id", name="in_flight", partialFilterExpression={"status": "in_flight"}),
-        ),
-        "users": (
-            IndexModel("username", name="living_username", unique=True, partialFilterExpression={"removed_at": None}),
-        ),
-        "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
-        "admissions": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
-    }
-)
-"""Every index there is, by collection, aside from the one that ends retention."""
-
+_LONG_SECONDS = 5.0
 _RETENTION_INDEX = "retention"
+_RETAINED = {"interceptions": "started_at", "sessions": "last_active_at"}
 _LONGEST_RETENTION_SECONDS = 2**31 - 1
 
 _INDEX_MISSING = {26, 27}  # NamespaceNotFound, IndexNotFound
 _INDEX_DIFFERS = 85  # IndexOptionsConflict
 
-# Unauthorized, AuthenticationFailed, WriteConcernFailed, UnsatisfiableWriteConcern, PrimarySteppedDown, out of disk.
-_OUTAGE_CODES = {13, 18, 64, 100, 189, 14031}
+# Unauthorized, AuthenticationFailed, WriteConcernFailed, UnsatisfiableWriteConcern, PrimarySteppedDown, SnapshotTooOld,
+# SnapshotUnavailable (an index has just been changed), out of disk.
+_OUTAGE_CODES = {13, 18, 64, 100, 189, 239, 246, 14031}
+
+
+# IllegalOperation, OperationNotSupportedInTransaction
+NO_TRANSACTIONS = frozenset({20, 263})
+"""What a MongoDB says that is not a replica set when it is asked for a transaction."""
+
+_log = logging.getLogger(__name__)
 
 
 class DatabaseUnavailableError(Exception):
@@ -118,6 +95,7 @@ class Database:
     def __init__(self, client: AsyncIOMotorClient[dict[str, Any]], name: str) -> None:
         self._client = client
         self._database = client[name]
+        self._is_replicated: bool | None = None
 
     @classmethod
     def connect(cls, uri: str, name: str) -> Self:
@@ -158,21 +136,63 @@ class Database:
         """Ledgers of who was admitted, see `storage.ledger`, and reports, see `storage.admission_reports`."""
         return self._database["admissions"]
 
+    @property
+    def rollups(self) -> Collection:
+        """One document per cell, see `storage.cells`, and what `storage.rollups` keeps for itself."""
+        return self._database["rollups"]
+
+    @property
+    def sessions(self) -> Collection:
+        """One document per session, see `storage.sessions`."""
+        return self._database["sessions"]
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Do what is done with this session as one: all of it when the block ends, nothing when it raises.
+
+        Raises:
+            PyMongoError: By `database_errors` an outage, also when another transaction was in the way: either is to be
+                tried again. When it comes of the commit, all of it may be done all the same. A single server, not a
+                replica set, refuses: `NO_TRANSACTIONS`.
+        """
+        async with await self._client.start_session() as session, session.start_transaction():
+            yield session
+
+    @contextlib.asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Session | None]:
+        """Read with this session, one query after the other, what there was at one moment. None on a single server."""
+        if self._is_replicated is None:
+            hello = await self._client.admin.command("hello")
+            self._is_replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
+        if self._is_replicated:
+            async with await self._client.start_session(snapshot=True) as session:
+                yield session
+        else:
+            yield None
+
     async def prepare(self, *, retention: timedelta | None) -> None:
-        """Make every index that is missing; interceptions older than `retention` are removed from now on.
+        """Make every index that is missing; what is older than `retention` is removed from now on.
 
         Any number of servers may do this at the same time, and again.
 
         Args:
-            retention: Counted from the start of an interception, in whole seconds, at least one; None keeps for ever.
+            retention: Counted from the start of an interception and the last activity of a session, in whole seconds, at
+                least one; None keeps for ever.
 
         Raises:
             DatabaseUnavailableError: The database is away.
         """
         with database_errors():
-            for collection, indexes in INDEXES.items():
-                await self._database[collection].create_indexes(list(indexes))
-            await (self._forget_nothing() if retention is None else self._forget_after(retention))
+            await self._client.admin.command("ping")  # one that is away is noticed sooner than an index is made
+            with pymongo.timeout(INDEX_SECONDS), _patience():
+                await self._make_indexes(retention)
+
+    async def _make_indexes(self, retention: timedelta | None) -> None:
+        for name, indexes in INDEXES.items():
+            await self._database[name].create_indexes(list(indexes))
+        for name, field in _RETAINED.items():
+            collection = self._database[name]
+            await (_keep_all(collection) if retention is None else _keep_for(retention, collection, field))
 
     async def ping(self) -> bool:
         """Say whether the database takes writes, within `PING_SECONDS`."""
@@ -186,23 +206,37 @@ class Database:
         """Close all connections."""
         self._client.close()
 
-    async def _forget_nothing(self) -> None:
-        try:
-            await self.interceptions.drop_index(_RETENTION_INDEX)
-        except OperationFailure as error:
-            if error.code not in _INDEX_MISSING:
-                raise
 
-    async def _forget_after(self, retention: timedelta) -> None:
-        seconds = min(max(math.ceil(retention.total_seconds()), 1), _LONGEST_RETENTION_SECONDS)
-        index = IndexModel("started_at", name=_RETENTION_INDEX, expireAfterSeconds=seconds)
-        try:
-            await self.interceptions.create_indexes([index])
-        except OperationFailure as error:
-            if error.code != _INDEX_DIFFERS:
-                raise
-            change = {"name": _RETENTION_INDEX, "expireAfterSeconds": seconds}
-            await self._database.command({"collMod": self.interceptions.name, "index": change})
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """Say to who waits what it is that takes long."""
+    late = asyncio.get_running_loop().call_later(
+        _LONG_SECONDS, _log.info, "indexes are being made; calls are served then"
+    )
+    try:
+        yield
+    finally:
+        late.cancel()
+
+
+async def _keep_all(collection: Collection) -> None:
+    try:
+        await collection.drop_index(_RETENTION_INDEX)
+    except OperationFailure as error:
+        if error.code not in _INDEX_MISSING:
+            raise
+
+
+async def _keep_for(retention: timedelta, collection: Collection, field: str) -> None:
+    seconds = min(max(math.ceil(retention.total_seconds()), 1), _LONGEST_RETENTION_SECONDS)
+    index = IndexModel(field, name=_RETENTION_INDEX, expireAfterSeconds=seconds)
+    try:
+        await collection.create_indexes([index])
+    except OperationFailure as error:
+        if error.code != _INDEX_DIFFERS:
+            raise
+        change = {"name": _RETENTION_INDEX, "expireAfterSeconds": seconds}
+        await collection.database.command({"collMod": collection.name, "index": change})
 
 
 def _client(uri: str) -> AsyncIOMotorClient[dict[str, Any]]:

@@ -28,6 +28,7 @@ from pymongo.errors import PyMongoError
 
 from intercept.records import EndReason
 from storage.database import Database, DatabaseUnavailableError, database_errors
+from storage.documents import SCHEMA_VERSION
 from storage.operations import IN_FLIGHT, PRESUMED
 
 HEARTBEAT_SECONDS = 10.0
@@ -38,6 +39,8 @@ DEAD_SECONDS = 30.0
 
 ANSWER_SECONDS = 5.0
 """How long the database may take for a heartbeat or a look."""
+
+_BY_INSTANCE = "in_flight"  # the index, see `storage.indexes`
 
 _log = logging.getLogger(__name__)
 
@@ -164,7 +167,8 @@ class Instances:
         """Return each other server, those known only by what they left in flight included."""
         registered = {document["_id"]: document async for document in self._instances.find({"_id": {"$ne": self._id}})}
         busy = self._interceptions.aggregate(
-            [{"$match": {**IN_FLIGHT, "instance_id": {"$ne": self._id}}}, {"$group": {"_id": "$instance_id"}}]
+            [{"$match": {**IN_FLIGHT, "instance_id": {"$ne": self._id}}}, {"$group": {"_id": "$instance_id"}}],
+            hint=_BY_INSTANCE,
         )
         return {document["_id"]: document async for document in busy} | registered
 
@@ -183,8 +187,15 @@ class Instances:
     async def _end_calls(self, instance: dict[str, Any]) -> int:
         reason = EndReason.SERVER_CRASHED
         last_heard = {"$max": ["$started_at", "$checkpointed_at", {"$literal": instance.get("heartbeat_at")}]}
-        end = {"status": reason.status.value, "end_reason": reason.value, "ended_at": last_heard, **PRESUMED}
-        result = await self._interceptions.update_many({"instance_id": instance["_id"], **IN_FLIGHT}, [{"$set": end}])
+        end = {
+            "schema_version": SCHEMA_VERSION,
+            "status": reason.status.value,
+            "end_reason": reason.value,
+            **dict.fromkeys(("ended_at", "uncounted", "ungrouped"), last_heard),
+            **PRESUMED,
+        }
+        left = {"instance_id": instance["_id"], **IN_FLIGHT}
+        result = await self._interceptions.update_many(left, [{"$set": end}], hint=_BY_INSTANCE)
         if result.modified_count:
             _log.warning("calls that instance %s left in flight: %d", instance["_id"], result.modified_count)
         # Not if it has just come back.

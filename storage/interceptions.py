@@ -1,43 +1,42 @@
-"""Reading interceptions: pages of a list, newest first."""
+"""Reading interceptions: pages of a list, newest first, and how many there are."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pymongo import DESCENDING
 
-from storage.database import BY_INITIATOR, BY_MODEL, BY_REQUEST, BY_SESSION, BY_TIME, Database, Keys, database_errors
+from storage.counts import QUERY_MILLISECONDS, Counts, Places
+from storage.database import Database, Session, database_errors
+from storage.selection import Selection
+from storage.stretches import EARLIEST, LATEST
 
-QUERY_MILLISECONDS = 8_000
-"""How long the database may work on one query."""
+__all__ = ["QUERY_MILLISECONDS", "Interceptions", "UnknownCursorError"]
 
 _NEWEST_FIRST = (("started_at", DESCENDING), ("_id", DESCENDING))
-
-# Says nothing about interceptions, and makes the database bound the index by all that is asked for, not by its first key
-# alone: without it every document would be fetched to be filtered.
-_EVER = {"started_at": {"$gte": datetime(1, 1, 1, tzinfo=UTC)}}
-
-# The index of the first field that is asked for: the one that leaves the fewest documents to look at comes first.
-_INDEX_OF = {
-    "request_ids": BY_REQUEST,
-    "client_session_id": BY_SESSION,
-    "initiator_id": BY_INITIATOR,
-    "model": BY_MODEL,
-}
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class UnknownCursorError(LookupError):
     """There is no interception with this id, or the caller may not see it."""
 
 
+class _Cursor(NamedTuple):
+    """An interception: a page begins behind it."""
+
+    started_at: datetime
+    id: UUID
+
+
 class Interceptions:
     """The interceptions of a database."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._collection = database.interceptions
 
     async def page(
@@ -49,57 +48,81 @@ class Interceptions:
         after_id: UUID | None = None,
         offset: int = 0,
     ) -> tuple[int, list[dict[str, Any]]]:
-        """Read a page of the interceptions that match, newest first, and count all that do.
+        """Read a page of the interceptions that match, newest first, and count all that do, both as of one moment.
 
         Args:
             search_filter: See `storage.search.Search.filter`.
             visible_to: The user whose interceptions alone may be seen or counted; None sees all.
             limit: Most documents to return, at least 1.
             after_id: Start behind this interception.
-            offset: Leave out this many, at most 2^31 - 1.
+            offset: Leave out this many, at most 2^31 - 1. Not together with `after_id`.
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.
-            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS`.
+            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
         """
-        visible: dict[str, Any] = {} if visible_to is None else {"initiator_id": visible_to}
-        conditions = [dict(search_filter), visible, _EVER]
+        selection = Selection.of(search_filter, visible_to)
         with database_errors():
-            after = [] if after_id is None else [await self._behind(after_id, visible)]
-            counting = asyncio.create_task(self._count(conditions))
-            listing = asyncio.create_task(self._documents([*conditions, *after], limit=limit, offset=offset))
-            # Both are waited for: one that fails later, unseen, would complain in the log.
-            await asyncio.gather(counting, listing, return_exceptions=True)
-            return counting.result(), listing.result()
+            cursor = None if after_id is None else await self._cursor(after_id, visible_to)
+            if selection is None:
+                return 0, []
+            if selection.level is not None:
+                async with self._database.snapshot() as session:
+                    if session and (page := await self._tallied(selection, session, limit, cursor, offset)):
+                        return page
+            return await self._plain(selection, limit, cursor, offset)
 
-    async def _behind(self, after_id: UUID, visible: Mapping[str, Any]) -> dict[str, Any]:
-        """Say which interceptions come after that one. The first condition bounds the index, the second the rest."""
-        cursor = await self._collection.find_one(
+    async def _cursor(self, after_id: UUID, visible_to: UUID | None) -> _Cursor:
+        visible = {} if visible_to is None else {"initiator_id": visible_to}
+        document = await self._collection.find_one(
             {"_id": after_id, **visible}, {"started_at": True}, max_time_ms=QUERY_MILLISECONDS
         )
-        if cursor is None:
+        if document is None:
             raise UnknownCursorError(f"there is no interception {after_id} that the caller may see")
-        at = cursor["started_at"]
-        return {"started_at": {"$lte": at}, "$or": [{"started_at": {"$lt": at}}, {"_id": {"$lt": after_id}}]}
+        return _Cursor(document["started_at"], after_id)
 
-    async def _count(self, conditions: list[dict[str, Any]]) -> int:
-        return await self._collection.count_documents(
-            {"$and": conditions}, hint=_index(conditions), maxTimeMS=QUERY_MILLISECONDS
-        )
+    async def _tallied(
+        self, selection: Selection, session: Session, limit: int, cursor: _Cursor | None, offset: int
+    ) -> tuple[int, list[dict[str, Any]]] | None:
+        """Count by the cells, and read where they say that the page is; None if they cannot tell."""
+        counts = Counts(self._database, session)
+        stretches = await counts.stretches(selection)
+        if stretches is None:
+            return None
+        window = stretches.at_offset(offset, limit) if cursor is None else stretches.behind(cursor.started_at, limit)
+        if window is None:
+            return stretches.total, []
+        places = await counts.places(selection, window, limit)
+        return stretches.total, await self._documents(places, limit, cursor, window.skip, session)
 
-    async def _documents(self, conditions: list[dict[str, Any]], *, limit: int, offset: int) -> list[dict[str, Any]]:
-        cursor = (
-            self._collection.find({"$and": conditions})
+    async def _plain(
+        self, selection: Selection, limit: int, cursor: _Cursor | None, offset: int
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Count and skip in the index, one by one."""
+        counting = asyncio.create_task(Counts(self._database).number(selection))
+        listing = asyncio.create_task(self._documents(Places.one(selection), limit, cursor, offset))
+        # Both are waited for: one that fails later, unseen, would complain in the log.
+        await asyncio.gather(counting, listing, return_exceptions=True)
+        return counting.result(), listing.result()
+
+    async def _documents(
+        self, places: Places, limit: int, cursor: _Cursor | None, skip: int, session: Session | None = None
+    ) -> list[dict[str, Any]]:
+        conditions = [_behind(place, cursor) for place in places.selections]
+        found = (
+            self._collection.find(conditions[0] if len(conditions) == 1 else {"$or": conditions}, session=session)
             .sort(_NEWEST_FIRST)
-            .hint(_index(conditions))
-            .skip(offset)
+            .hint(places.index)
+            .skip(skip)
             .limit(limit)
             .max_time_ms(QUERY_MILLISECONDS)
         )
-        return await cursor.to_list(limit)
+        return await found.to_list(limit)
 
 
-def _index(conditions: list[dict[str, Any]]) -> Keys:
-    """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
-    asked = {field for condition in conditions for field in condition}
-    return next((index for field, index in _INDEX_OF.items() if field in asked), BY_TIME)
+def _behind(selection: Selection, cursor: _Cursor | None) -> dict[str, Any]:
+    """Return what finds those of a selection that come behind an interception."""
+    if cursor is None:
+        return selection.filter
+    until = selection.within(EARLIEST, min(cursor.started_at + _MILLISECOND, LATEST))
+    return {**until.filter, "$nor": [{"started_at": cursor.started_at, "_id": {"$gte": cursor.id}}]}

@@ -17,6 +17,7 @@ from storage.documents import ending_fields, start_document
 from storage.entry import RecordingUnavailableError
 from storage.journal import Journal
 from storage.operations import PRESUMED, Action, Operation
+from storage.prices import Cost, Prices
 from storage.write_path import WritePath
 
 __all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
@@ -34,6 +35,7 @@ class Recorder:
         journal: Where records wait while the database is away; closed with the recorder. Without it they wait in memory.
         now: The time, in UTC.
         new_id: Makes ids for what is embedded in a document.
+        prices: What calls cost; without it no cost is recorded.
 
     Attributes:
         needs_database: Starts are refused while the database is away.
@@ -48,12 +50,14 @@ class Recorder:
         journal: Journal | None,
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
+        prices: Prices | None = None,
     ) -> None:
         self.needs_database = policy is RecordPolicy.STRICT
         self._path = WritePath(database, policy=policy, journal=journal)
         self._instance_id = instance_id
         self._now = now
         self._new_id = new_id
+        self._prices = prices
 
     async def open(self) -> None:
         """Begin to write, with what an earlier process left in the journal."""
@@ -80,19 +84,20 @@ class Recorder:
                 self._presume_end(operation, EndReason.UPSTREAM_UNREACHABLE, error=_NOT_CALLED)
             raise
 
-    def end(self, ending: Ending) -> None:
+    def end(self, interception: Interception, ending: Ending) -> None:
         """Record an end. Never waits."""
-        fields = ending_fields(ending, new_id=self._new_id)
+        fields = ending_fields(ending, new_id=self._new_id, cost=self._cost(interception, ending.reading))
         self._path.put(Operation.encode(Action.END, ending.interception_id, fields))
 
-    def checkpoint(self, interception_id: UUID, reading: Reading) -> None:
+    def checkpoint(self, interception: Interception, reading: Reading) -> None:
         """Record the usage so far of a call that goes on. Left out when there is too much else to write."""
         usages = tuple(replace(usage, source=UsageSource.PARTIAL) for usage in reading.token_usages)
         seen = Reading(response_id=reading.response_id, token_usages=usages)
-        fields = self._end_now(interception_id, EndReason.SERVER_CRASHED, reading=seen)
-        kept = {name: fields[name] for name in ("response_id", "request_ids", "token_usages")}
+        cost = self._cost(interception, seen)
+        fields = self._end_now(interception.id, EndReason.SERVER_CRASHED, cost, reading=seen)
+        kept = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
         kept["checkpointed_at"] = fields["ended_at"]
-        self._path.put(Operation.encode(Action.AMEND, interception_id, kept), optional=True)
+        self._path.put(Operation.encode(Action.AMEND, interception.id, kept), optional=True)
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
@@ -128,6 +133,14 @@ class Recorder:
         self._path.put(start)
         self._path.put(Operation.encode(Action.AMEND, start.id, {**fields, **PRESUMED}))
 
-    def _end_now(self, interception_id: UUID, end_reason: EndReason, **known: Any) -> dict[str, Any]:
+    def _end_now(
+        self, interception_id: UUID, end_reason: EndReason, cost: Cost | None = None, **known: Any
+    ) -> dict[str, Any]:
         ending = Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **known)
-        return ending_fields(ending, new_id=self._new_id)
+        return ending_fields(ending, new_id=self._new_id, cost=cost)
+
+    def _cost(self, interception: Interception, reading: Reading) -> Cost | None:
+        if self._prices is None or not reading.token_usages:
+            return None
+        called = interception.provider_name, interception.model
+        return self._prices.cost(*called, reading.token_usages, interception.started_at)

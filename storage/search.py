@@ -58,11 +58,11 @@ class Search(Struct, frozen=True, kw_only=True):
     started_before: datetime | None = None
     request_id: str | None = None
 
-    def filter(self, *, initiator_id: UUID | None) -> dict[str, Any]:
+    def filter(self, *, initiator_id: UUID | None, in_flight: bool = False) -> dict[str, Any]:
         """Return the MongoDB filter, for the initiator that `initiator` was found to be.
 
         Every value in it is a string, a UUID or a time, so none can act as an operator. Interceptions in flight are
-        left out unless a status or an id is asked for.
+        left out unless a status or an id is asked for, or `in_flight` says that they are not to be.
 
         Raises:
             ValueError: There is an `initiator`, and it was not found out who that is.
@@ -83,7 +83,7 @@ class Search(Struct, frozen=True, kw_only=True):
         times = {"$gte": self.started_after, "$lte": self.started_before}
         if bounds := {operator: time for operator, time in times.items() if time is not None}:
             conditions["started_at"] = bounds
-        if self.status is None and self.request_id is None:
+        if self.status is None and self.request_id is None and not in_flight:
             conditions["status"] = {"$in": _ENDED}
         return conditions
 
@@ -166,7 +166,7 @@ def _status(text: str, problems: list[Validation]) -> Status | None:
 def _time(key: str, text: str, problems: list[Validation]) -> datetime | None:
     """Read a timestamp. Records have whole milliseconds, so one that must come after it may come at the next."""
     try:
-        time = _timestamp(text)
+        time = parse_timestamp(text)
         if beyond := time.microsecond % 1000:
             time += timedelta(microseconds=1000 - beyond if key == "started_after" else -beyond)
     except (ValueError, OverflowError):
@@ -176,7 +176,12 @@ def _time(key: str, text: str, problems: list[Validation]) -> datetime | None:
     return time
 
 
-def _timestamp(text: str) -> datetime:
+def parse_timestamp(text: str) -> datetime:
+    """Read a time; the result is in UTC.
+
+    Raises:
+        ValueError, OverflowError: It is none as RFC 3339 has it, or is beyond the years 1 to 9999.
+    """
     if not _TIMESTAMP.fullmatch(text):
         raise ValueError(f"not a timestamp: {text}")
     return datetime.fromisoformat(text.upper()).astimezone(UTC)

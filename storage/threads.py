@@ -5,9 +5,9 @@ was in vain. The mark goes when `parent_id` and `root_id`, the first of the thre
 of that is in the database, so any number of servers may look at the same time, stop and go on, and no outage counts
 against a document, not even one that came late out of a journal.
 
-A parent has the same initiator and started before its child, so nothing is ever its own ancestor. Where an id was used
-more than once, the latest one is meant. An interception whose parent still looks for its own waits for it, so that a
-root is final when it is set.
+A parent has the same initiator and, if any, session of the client, and started before its child, so nothing is ever its
+own ancestor. Where an id was used more than once, the latest one is meant. An interception whose parent still looks for
+its own waits for it, so that a root is final when it is set.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import pymongo
 from pymongo import DESCENDING
 from pymongo.errors import PyMongoError
 
-from storage.database import BY_TOOL_CALL, UNLINKED, Database, DatabaseUnavailableError, database_errors
+from storage.database import Database, DatabaseUnavailableError, database_errors
+from storage.indexes import BY_TOOL_CALL, UNLINKED
 
 PASS_SECONDS = 2.0
 """From the end of one pass to the beginning of the next."""
@@ -90,7 +91,9 @@ class Threads:
         with _bounded():
             cursor = self._interceptions.find(
                 {"unlinked.due": {"$lte": until}},
-                {"initiator_id": True, "answered_tool_call_id": True, "started_at": True, "unlinked": True},
+                dict.fromkeys(
+                    ("initiator_id", "client_session_id", "answered_tool_call_id", "started_at", "unlinked"), True
+                ),
             )
             return await cursor.sort(UNLINKED).hint(UNLINKED).limit(BATCH).to_list(BATCH)
 
@@ -111,6 +114,7 @@ class Threads:
         issued = {
             "initiator_id": child["initiator_id"],
             "tool_call_ids": child["answered_tool_call_id"],
+            "client_session_id": child["client_session_id"],
             "started_at": {"$lt": child["started_at"]},
         }
         newest_first = [("started_at", DESCENDING), ("_id", DESCENDING)]

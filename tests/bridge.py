@@ -26,7 +26,12 @@ from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
 from storage.identities import Identities, Identity, Role
 from storage.interceptions import Interceptions
+from storage.live import Live
+from storage.names import Names
+from storage.recorded import Recorded
 from storage.recorder import Recorder, RecordPolicy
+from storage.sessions import Sessions
+from storage.statistics import Statistics
 from storage.users import milliseconds
 from tests.fake_upstream import FakeUpstream
 from tests.raw_client import RawClient
@@ -158,6 +163,11 @@ def running(io_loop, database, bridge_settings, request):
             identities=identities,
             recorder=recorder,
             interceptions=Interceptions(database),
+            recorded=Recorded(database),
+            sessions=Sessions(database),
+            names=Names(database),
+            statistics=Statistics(database),
+            live=Live(database, identities),
             upstream=UpstreamClient(connect_timeout=5, idle_timeout=settings.pop("upstream_idle_timeout", 5)),
             overload=OverloadProtection(
                 on_rejection=metrics.rejected, **{name: settings.pop(name) for name in LIMITS if name in settings}
@@ -171,11 +181,14 @@ def running(io_loop, database, bridge_settings, request):
             new_id=uuid4,
         )
         assert not settings
+        if bridge.breakers is not None:
+            metrics.watch_breakers(bridge.breakers.states)
         return Running(bridge, upstream, secret, Identity(user=user, token_id=token.id))
 
     async def stop() -> None:
         for client in running.clients:
             await client.closed()
+        await running.bridge.live.close()
         await running.bridge.upstream.close()
         await running.bridge.recorder.close(5)
         await running.upstream.stop()

@@ -9,6 +9,7 @@ import pytest
 from assembly import make_admissions, make_breakers, make_provider, now, open_bridge
 from handlers.metrics import Metrics
 from intercept.apis import Dialect
+from limits.circuit_breaker import CircuitKey
 from settings import LimitsScope, ProviderSettings, Settings
 from storage.ledger import RateLimit
 from storage.shared_ledger import Terms
@@ -43,9 +44,13 @@ def test_a_provider_needs_no_key_away_from_the_vendor(base_url, keys, keyless):
 def test_circuit_breakers_are_there_when_they_are_switched_on():
     assert make_breakers(Settings(), Metrics()) is None
     settings = Settings(circuit_breaker_enabled=True, circuit_breaker_timeout=timedelta(seconds=7))
-    breakers = make_breakers(settings, Metrics())
+    metrics = Metrics()
+    breakers = make_breakers(settings, metrics)
     assert breakers is not None
     assert breakers._policy.timeout == timedelta(seconds=7)
+    breakers.admit(CircuitKey("openai", "/v1/responses", "m"))
+    labels = 'endpoint="/v1/responses",model="m",provider="openai"'
+    assert f"circuit_breaker_state{{{labels}}} 0.0" in metrics.exposition()[1].decode()
 
 
 @pytest.mark.gen_test

@@ -8,14 +8,18 @@ from contextlib import AsyncExitStack
 import pytest
 
 from assembly import open_bridge
-from handlers import base, dataplane, interceptions, pagination, proxy
+from handlers import base, dataplane, export, interceptions, live, names, pagination, proxy, sessions, stats, visibility
 from handlers.application import DATA_PLANES, BridgeApplication
+from handlers.export_formats import COLUMNS
 from handlers.metrics import PREFIX
 from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
 from limits import overload
 from settings import Settings, declared
+from storage.cells import TOKENS
 from storage.documents import ending_fields, resource, start_document
+from storage.figures import Total
 from storage.search import Search
+from storage.session_documents import session_resource, with_calls
 from tests.pages import PAGES, blocks, first_cells, headings, page, rows, section
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 from upstream.providers import _ROUTES, ProviderType
@@ -110,13 +114,47 @@ def test_both_prefixes_of_the_data_plane_are_named(prefix):
 
 
 def test_every_resource_has_its_section():
-    served = [rule.matcher.regex.pattern.removesuffix("$") for rule in BridgeApplication(None).wildcard_router.rules]
-    described = [heading.strip("`") for heading in headings(API, 3) if heading.startswith("`")]
-    assert described == [f"GET {path}" for path in served]
+    patterns = [rule.matcher.regex.pattern.removesuffix("$") for rule in BridgeApplication(None).wildcard_router.rules]
+    served = [pattern.replace("([^/]+)", "{id}") for pattern in patterns if pattern != "/dashboard/(.+)"]
+    described = [heading.strip("`").split(" ")[1] for heading in headings(API, 3) if heading.startswith("`")]
+    assert described == served
 
 
-def test_every_parameter_of_the_list_is_described():
-    assert first_cells(section(API, LIST), "parameter") == list(interceptions.PARAMETERS)
+@pytest.mark.parametrize(
+    ("path", "parameters"), [("", interceptions.PARAMETERS), ("/export", export.PARAMETERS), ("/live", live.PARAMETERS)]
+)
+def test_every_parameter_of_a_resource_is_described(path, parameters):
+    assert first_cells(section(API, f"{LIST[:-1]}{path}`"), "parameter") == list(parameters)
+
+
+def test_every_column_of_csv_is_described_in_its_order():
+    cells = [row[0] for row in rows(section(API, f"{LIST[:-1]}/export`"))[8:]]
+    assert [name for cell in cells for name in re.findall(r"\w+", cell)] == list(COLUMNS)
+
+
+def test_every_parameter_and_figure_of_the_statistics_is_described():
+    described = section(API, "`GET /api/v2/aibridge/stats`")
+    assert first_cells(described, "parameter") == list(stats.PARAMETERS)
+    assert first_cells(described, "key of figures") == list(Total().shown())
+
+
+def test_every_parameter_and_key_of_sessions_is_described(session):
+    path = "`GET /api/v2/aibridge/sessions"
+    assert first_cells(section(API, f"{path}`"), "parameter") == list(sessions.PARAMETERS)
+    assert first_cells(section(API, f"{path}/{{id}}`"), "parameter") == list(sessions.DETAIL_PARAMETERS)
+    assert first_cells(section(API, "Session"), "key") == list(session_resource(session, {}))
+
+
+@pytest.fixture
+def session():
+    """A session of one call, as its document."""
+    call = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids())
+    call |= ending_fields(ending(), new_id=counting_ids()) | dict.fromkeys(TOKENS, 0) | {"prompt": ""}
+    return with_calls(None, [call])
+
+
+def test_every_parameter_of_the_names_is_described():
+    assert first_cells(section(API, "`GET /api/v2/aibridge/models`"), "parameter") == list(names.PARAMETERS)
 
 
 def test_every_key_of_a_search_is_described():
@@ -163,7 +201,8 @@ def test_the_example_of_an_interception_has_its_keys(shown):
         *(overload.AT_CAPACITY, overload.RATE_LIMITED, overload.USER_AT_CAPACITY),
         *(base.UNIDENTIFIED, base.UNRECOGNISED, base.IDENTITIES_AWAY),
         *(dataplane.SHUTTING_DOWN, dataplane.BYOK_DISABLED, proxy.NOT_RECORDABLE),
-        *(pagination.INVALID, interceptions.INVALID_SEARCH),
+        *(pagination.INVALID, visibility.INVALID_SEARCH, interceptions.UNKNOWN_INTERCEPTION),
+        *(live.INVALID_EVENT_ID, live.FORGOTTEN_EVENT_ID, live.UNSUPPORTED, live.TOO_MANY),
     ],
 )
 def test_what_the_bridge_answers_is_quoted(message):
@@ -225,5 +264,5 @@ def test_a_constant_has_the_value_that_is_stated(constant, value):
 
 def test_each_invariant_names_the_tests_that_prove_it():
     proofs = rows(section(ARCHITECTURE, "Invariants"))[2:]
-    assert [number for number, *_ in proofs] == [str(number) for number in range(1, 10)]
+    assert [number for number, *_ in proofs] == [str(number) for number in range(1, 11)]
     assert all("`tests/" in proof or "`make lint`" in proof for *_, proof in proofs)

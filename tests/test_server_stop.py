@@ -159,3 +159,18 @@ async def test_a_killed_server_leaves_no_mongod_and_the_next_one_ends_what_was_i
     (recorded,) = await successor.interceptions(token(), 1)
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "server_crashed")
     assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_one_who_listens_does_not_hold_up_the_stop(start, token):
+    server = start("--aibridge-drain-timeout", "1h")
+    server.stdout.find("interceptions")
+    client = await server.client()
+    await client.send("GET", "/api/v2/aibridge/interceptions/live", {"X-Api-Key": token()})
+    answer = await client.head()
+    assert await client.piece(answer) == b"retry: 2000\n\n"
+    server.send(signal.SIGTERM)
+    await client.rest(answer)
+    assert answer.whole
+    assert await server.ended() == 0
+    assert "WARNING" not in server.stderr.all()

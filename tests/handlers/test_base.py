@@ -99,7 +99,7 @@ async def test_on_the_control_plane_it_is_a_500_that_gives_nothing_away(running,
     assert SECRET not in logged(caplog)
 
 
-@pytest.mark.parametrize("target", ["/%", "/%zz", "/%ff", "/\xff", "/a?%ff=%", "/?q=%ff", "*", "/" + "x" * 60_000])
+@pytest.mark.parametrize("target", ["/%", "/%zz", "/%ff", "/\xff", "/a?%ff=%", "/b?q=%ff", "*", "/" + "x" * 60_000])
 @pytest.mark.gen_test
 async def test_a_target_that_no_one_should_send_is_answered(running, target):
     client = await running.client()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+from contextlib import suppress
 
 import pytest
 from tornado.testing import bind_unused_port
@@ -12,7 +13,7 @@ from tornado.testing import bind_unused_port
 import handlers.dataplane
 import handlers.http_server
 from handlers.application import BridgeApplication
-from handlers.http_server import BridgeServer, most_connections
+from handlers.http_server import MAX_HEADER_BYTES, BridgeServer, most_connections
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
 
@@ -42,6 +43,33 @@ async def test_a_head_that_does_not_come_whole_in_time_ends_the_connection(runni
         client = await running.client()
         await client.send_raw(begun)
         assert await client.at_end() == b""
+
+
+@pytest.mark.parametrize("line", [b"X: " + b"y" * 1000 + b"\r\n", b"y" * 1000], ids=["many lines", "one line"])
+@pytest.mark.gen_test
+async def test_a_head_without_end_ends_the_connection_and_costs_no_slot(running, line):
+    client = await running.client()
+    with suppress(ConnectionError):
+        await client.send_raw(b"POST /api/v2/aibridge/openai/v1/chat/completions HTTP/1.1\r\nHost: b\r\n")
+        for _ in range(2 * MAX_HEADER_BYTES // len(line)):
+            await client.send_raw(line)
+        assert await client.at_end() == b""
+    assert (running.bridge.overload.slots.in_use(), running.bridge.lifecycle.in_flight) == (0, 0)
+    assert running.upstream.requests == []
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_drips_is_no_longer_waited_for_than_one_that_does_not_come(running, monkeypatch):
+    monkeypatch.setattr(handlers.dataplane, "BODY_SECONDS", 0.1)
+    client = await running.client()
+    head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 9999999\r\n\r\n"
+    with suppress(ConnectionError):
+        await client.send_raw(head.encode())
+        while not client._reader.at_eof():
+            await client.send_raw(b"{")
+            await asyncio.sleep(0)
+    await until(lambda: running.bridge.overload.slots.in_use() == 0)
+    assert running.bridge.lifecycle.in_flight == 0
 
 
 @pytest.mark.gen_test

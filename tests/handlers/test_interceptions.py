@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -11,34 +12,15 @@ import pytest
 from storage.users import Role
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LIST = "/api/v2/aibridge/interceptions"
 FIELDS = {
     *("id", "api_key_id", "initiator", "provider", "provider_name", "model", "client", "client_session_id"),
+    *("session_id", "parent_id", "root_id", "cost"),
     *("user_agent", "streaming", "status", "end_reason", "error", "upstream_status", "upstream_request_id"),
     *("credential_kind", "credential_hint", "started_at", "first_byte_at", "ended_at", "metadata"),
     *("token_usages", "user_prompts", "tool_usages", "model_thoughts"),
 }
-
-
-@pytest.fixture
-def call(running):
-    """Make a call and wait until it is recorded; returns its id."""
-
-    async def call(conversation, headers=None, **extra):
-        running.upstream.scripts.clear()
-        running.upstream.play(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-            % (len(conversation.body), conversation.body)
-        )
-        body = json.dumps(conversation.request | extra).encode()
-        client = await running.client()
-        answer = await client.request("POST", running.path(conversation), headers or running.headers, body)
-        client.close()
-        assert answer.status == 200
-        assert await running.bridge.recorder.flush(5)
-        return answer.header("X-AI-Bridge-Interception-Id")
-
-    return call
 
 
 async def listed(running, query="", headers=None):
@@ -212,5 +194,60 @@ async def test_the_list_needs_a_token(running):
 
 @pytest.mark.gen_test
 async def test_an_unknown_resource_is_refused_by_name(running):
-    for path in ("/api/v2/aibridge/interceptions/x", "/api/v3", "/favicon.ico"):
+    for path in ("/api/v2/aibridge/interceptions/x/y", "/api/v3", "/favicon.ico"):
         assert await running.get(path) == (404, {"message": f"not found: GET {path}"})
+
+
+@pytest.mark.gen_test
+async def test_one_interception_is_what_the_list_shows_of_it(running, call):
+    id_ = await call(CHAT)
+    await call(MESSAGES)
+    listed = await running.get(f"{LIST}?q=request_id:{id_}")
+    assert await running.get(f"{LIST}/{id_}") == (200, listed[1]["results"][0])
+    assert await running.get(f"{LIST}/{id_.upper()}") == (200, listed[1]["results"][0])
+
+
+@pytest.mark.gen_test
+async def test_one_in_flight_is_shown_too(running):
+    gate = asyncio.Event()
+    running.upstream.play(HEAD, gate)
+    client = await running.client()
+    body = MESSAGES.request_body(stream=True)
+    await client.send("POST", running.path(MESSAGES), running.headers, body)
+    id_ = (await client.head()).header("X-AI-Bridge-Interception-Id")
+    status, shown = await running.get(f"{LIST}/{id_}")
+    assert (status, shown["id"], shown["status"], shown["end_reason"]) == (200, id_, "in_flight", None)
+    assert await running.get(f"{LIST}?q=status:in_flight") == (200, {"count": 1, "results": [shown]})
+
+
+@pytest.mark.gen_test
+async def test_one_that_is_not_to_be_seen_is_as_unknown_as_one_that_is_not_there(running, call):
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    own, other = await call(CHAT, headers=member), await call(CHAT)
+    for headers in (member, auditor, running.headers):
+        assert (await running.get(f"{LIST}/{own}", headers))[1]["id"] == own
+    assert (await running.get(f"{LIST}/{other}", auditor))[1]["id"] == other
+    answers = [await running.get(f"{LIST}/{id_}", member) for id_ in (other, uuid4(), "x", "%20", "..%2f", own[:-1])]
+    assert answers == [(404, {"message": "There is no interception with this id that you may see."})] * 6
+    assert (await running.get(f"{LIST}/{own}", {}))[0] == 401
+
+
+@pytest.mark.gen_test
+async def test_one_takes_no_parameters(running, call):
+    validation = {"field": "q", "detail": "unknown query parameter; allowed are none"}
+    message = "Query parameters have invalid values."
+    answer = await running.get(f"{LIST}/{await call(CHAT)}?q=x")
+    assert answer == (400, {"message": message, "validations": [validation]})
+
+
+@pytest.mark.gen_test
+async def test_an_interception_is_found_by_every_id_that_it_was_given(running, call):
+    chat = await call(CHAT, answer_headers=b"X-Request-Id: req_chat\r\n")
+    messages = await call(MESSAGES, answer_headers=b"Request-Id: req_messages\r\n")
+    responses = await call(RESPONSES)
+    await running.bridge.recorder.flush(5)
+    given = [(chat, chat, "req_chat", "chatcmpl-1"), (messages, messages, "req_messages", "msg_1")]
+    for id_, *names in [*given, (responses, responses, "resp_1")]:
+        for name in names:
+            assert await listed(running, f"q=request_id:{name}") == (1, [id_]), name
+    assert await listed(running, "q=request_id:req_other") == (0, [])

@@ -58,3 +58,29 @@ async def test_leaving_twice_or_without_entering_is_harmless():
     lifecycle.leave(request)
     lifecycle.leave(request)
     assert lifecycle.in_flight == 0
+
+
+@pytest.mark.gen_test
+async def test_what_would_never_end_by_itself_is_ended_first_and_the_rest_is_waited_for():
+    lifecycle = Lifecycle()
+    endless, request = Request(lifecycle), Request(lifecycle)
+    lifecycle.enter(endless, endless=True)
+    lifecycle.enter(request)
+    draining = asyncio.create_task(lifecycle.drain(60))
+    await asyncio.sleep(0)
+    assert (endless.reasons, request.reasons) == ([EndReason.SERVER_SHUTDOWN], [])
+    assert (lifecycle.in_flight, lifecycle.dismissed) == (1, True)
+    lifecycle.leave(request)
+    assert await draining == 0
+
+
+@pytest.mark.gen_test
+async def test_what_would_never_end_is_dismissed_without_a_drain_too():
+    lifecycle = Lifecycle()
+    over, endless = Request(lifecycle), Request(lifecycle)
+    lifecycle.enter(over, endless=True)
+    lifecycle.leave(over)
+    lifecycle.enter(endless, endless=True)
+    lifecycle.dismiss()
+    assert (over.reasons, endless.reasons) == ([], [EndReason.SERVER_SHUTDOWN])
+    assert (lifecycle.draining, lifecycle.dismissed, lifecycle.in_flight) == (False, True, 0)

@@ -17,10 +17,11 @@ from handlers.application import BridgeApplication
 from handlers.lifecycle import Holder, Lifecycle
 from handlers.limits import MOST_HOLDERS, NOT_YOURS, report
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, OverloadProtection
-from storage.admissions import Admissions, SharedLimits
+from storage.admissions import ANSWER_SECONDS, Admissions, SharedLimits
 from storage.identities import Role
 from tests.bridge import LIMITS, until
 from tests.handlers.conversations import CHAT, MESSAGES
+from tests.storage.admission_worker import PATIENCE_SECONDS
 
 pytest_plugins = ["tests.storage.outages"]
 
@@ -29,13 +30,21 @@ PATH = "/api/v2/aibridge/limits"
 
 
 @pytest.fixture
-def two(io_loop, running, bridge_settings):
+def patience():
+    """How long the database may take to decide, in seconds."""
+    return PATIENCE_SECONDS
+
+
+@pytest.fixture
+def two(io_loop, running, bridge_settings, patience):
     """Two bridges on one database, with the limits of the test's mark."""
     limits = {name: bridge_settings[name] for name in LIMITS if name in bridge_settings}
     closing = []
 
     async def another():
-        admissions = Admissions(running.bridge.database, process=uuid4(), limits=SharedLimits(**limits))
+        admissions = Admissions(
+            running.bridge.database, process=uuid4(), limits=SharedLimits(**limits), patience=patience
+        )
         overload, lifecycle = OverloadProtection(**limits, shared=admissions), Lifecycle()
         await admissions.open(lambda: report(lifecycle, overload))
         bridge = replace(running.bridge, overload=overload, lifecycle=lifecycle, admissions=admissions)
@@ -142,6 +151,10 @@ class TestWithoutTheDatabase:
     @pytest.fixture
     def database(self, private_database):
         return private_database
+
+    @pytest.fixture
+    def patience(self):
+        return ANSWER_SECONDS
 
     @pytest.mark.expects_log(r"^WARNING storage\.admissions: limits are process-local until the database is back: ")
     @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))

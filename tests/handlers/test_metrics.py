@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from handlers.metrics import NAMES_KEPT, OTHER, BoundedNames, Metrics
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
-from limits.circuit_breaker import CircuitKey, State
+from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome, State
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
+from tests.limits.clock import SECOND, Clock
 
 PREFIX = "coder_aibridged_"
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -110,17 +111,51 @@ def test_a_call_is_in_flight_from_its_start_to_its_end():
     assert samples(metrics, "interceptions_inflight") == {("m", "azure", "/v1/responses"): 0}
 
 
-def test_circuits_are_shown_with_their_state_and_what_they_refused():
+def test_how_often_circuits_opened_and_what_they_refused_is_counted():
     metrics = Metrics()
     key = CircuitKey("azure", "/v1/responses", "m")
     labels = ("/v1/responses", "m", "azure")
-    for state, value in ((State.OPEN, 2), (State.HALF_OPEN, 1), (State.OPEN, 2), (State.CLOSED, 0)):
+    for state in (State.OPEN, State.HALF_OPEN, State.OPEN, State.CLOSED):
         metrics.breaker_changed(key, state)
-        assert samples(metrics, "circuit_breaker_state") == {labels: value}
     metrics.started(interception())
     metrics.ended(interception(), ending(EndReason.CIRCUIT_OPEN))
     assert samples(metrics, "circuit_breaker_trips_total") == {labels: 2}
     assert samples(metrics, "circuit_breaker_rejects_total") == {labels: 1}
+
+
+def states(metrics):
+    """The states that a scrape shows, by model."""
+    metrics.exposition()
+    return {model: value for (_, model, _), value in samples(metrics, "circuit_breaker_state").items()}
+
+
+def test_a_scrape_shows_what_time_has_made_of_a_circuit_and_nothing_of_one_that_is_forgotten():
+    metrics, clock = Metrics(), Clock()
+    policy = BreakerPolicy(failure_threshold=1, timeout=timedelta(seconds=30), max_requests=1)
+    breakers = CircuitBreakers(policy, clock, metrics.breaker_changed, most_circuits=2)
+    metrics.watch_breakers(breakers.states)
+    assert states(metrics) == {}
+
+    def ask(model, outcome):
+        breakers.admit(CircuitKey("azure", "/v1/responses", model)).settle(outcome)
+
+    ask("a", Outcome.FAILURE)
+    ask("b", Outcome.SUCCESS)
+    assert states(metrics) == {"a": 2, "b": 0}
+    clock.advance(30 * SECOND)
+    assert states(metrics) == {"a": 1, "b": 0}
+    ask("a", Outcome.SUCCESS)
+    assert states(metrics) == {"a": 0, "b": 0}
+    ask("c", Outcome.FAILURE)
+    assert states(metrics) == {"a": 0, "c": 2}
+
+
+def test_of_circuits_that_share_a_series_the_worst_is_shown():
+    metrics = Metrics()
+    circuits = {CircuitKey("azure", "/v1/responses", f"m{number}"): State.CLOSED for number in range(NAMES_KEPT + 2)}
+    circuits[CircuitKey("azure", "/v1/responses", f"m{NAMES_KEPT}")] = State.OPEN
+    metrics.watch_breakers(lambda: circuits)
+    assert (len(states(metrics)), states(metrics)["other"]) == (NAMES_KEPT + 1, 2)
 
 
 def test_a_watched_value_is_read_whenever_the_metrics_are():

@@ -15,6 +15,9 @@ from uuid import uuid4
 from storage.admissions import Admissions, SharedLimits
 from storage.database import Database
 
+# For a machine that has much else to do: a decision that takes long is no database that is away.
+PATIENCE_SECONDS = 30.0
+
 
 class Watched(Admissions):
     """Remembers when the database admitted how many."""
@@ -36,7 +39,11 @@ async def serve(uri, name, limits, lease):
     window = timedelta(milliseconds=limits.pop("window_ms", 1000))
     database = Database.connect(uri, name)
     admissions = Watched(
-        database, process=uuid4(), limits=SharedLimits(rate_window=window, **limits), lease=float(lease)
+        database,
+        process=uuid4(),
+        limits=SharedLimits(rate_window=window, **limits),
+        lease=float(lease),
+        patience=PATIENCE_SECONDS,
     )
     await admissions.open()
     held = []

@@ -14,7 +14,6 @@ import pytest
 
 from storage import admissions as admissions_module
 from storage.admissions import (
-    ANSWER_SECONDS,
     HEARTBEAT_SECONDS,
     LEASE_SECONDS,
     LOOK_SECONDS,
@@ -22,12 +21,15 @@ from storage.admissions import (
     SharedLimits,
 )
 from storage.ledger import update
+from tests.storage.admission_worker import PATIENCE_SECONDS
 from tests.storage.conditions import until
 
 pytest_plugins = ["tests.storage.outages"]
 
 ADA, BOB = UUID(int=1), UUID(int=2)
 ROOT = Path(__file__).parent.parent.parent
+# Where the database does not answer, each decision takes that long.
+SHORT_PATIENCE_SECONDS = 1.0
 AWAY = r"^WARNING storage\.admissions: limits are process-local until the database is back: "
 
 
@@ -57,10 +59,10 @@ class Clock:
 
 
 @asynccontextmanager
-async def taking_part(database, process=ADA, *, clock=None, lease=LEASE_SECONDS, **limits):
+async def taking_part(database, process=ADA, *, clock=None, patience=PATIENCE_SECONDS, **limits):
     """A process that takes part, until the end of the block."""
     time = {"clock": clock, "pause": clock.pause} if clock else {}
-    admissions = Admissions(database, process=process, limits=SharedLimits(**limits), lease=lease, **time)
+    admissions = Admissions(database, process=process, limits=SharedLimits(**limits), patience=patience, **time)
     await admissions.open(lambda: {"process": str(process)})
     yield admissions
     await admissions.close()
@@ -139,15 +141,12 @@ async def test_in_no_window_of_a_storm_from_three_processes_is_more_admitted_tha
     async with workers(3, mongodb_uri, database_name, rate_limit=100, window_ms=400) as three:
 
         async def storm(worker):
-            admitted = []
-            while time.monotonic() < end:
-                admitted += (await worker.ask("requests", "token", None, 10))["admitted_at"]
-            return admitted
+            while len(admitted) < 300:
+                admitted.extend((await worker.ask("requests", "token", None, 10))["admitted_at"])
 
-        end = time.monotonic() + 1.5
-        admitted = [at for times in await asyncio.gather(*map(storm, three)) for at in times]
+        admitted = []
+        await asyncio.gather(*map(storm, three))
         assert most_in_any_window(admitted, 0.4) == 100
-        assert len(admitted) >= 3 * 98
 
 
 @pytest.mark.gen_test(timeout=30)
@@ -170,7 +169,7 @@ async def test_the_slots_of_a_killed_process_come_back_when_its_lease_is_over(da
         await killed.kill()
         while (verdict := await admissions.take_slot()).refused_by:
             pass
-        assert 1.4 < time.monotonic() - leased_at < 4
+        assert 1.4 < time.monotonic() - leased_at < LEASE_SECONDS / 3
         verdict.slot.release()
 
 
@@ -216,6 +215,19 @@ async def until_idle(admissions, but=0):
 
 
 @pytest.mark.gen_test
+async def test_waiting_as_long_as_a_refusal_says_succeeds_by_the_clock_of_the_database(database):
+    limits = {"rate_limit": 1, "rate_window": timedelta(milliseconds=300)}
+    async with taking_part(database, ADA, **limits) as ada, taking_part(database, BOB, **limits) as bob:
+        for _ in range(3):
+            await ada.count_request("token", None)
+            refused = await bob.count_request("token", None)
+            assert refused.refused_by == "rate"
+            await asyncio.sleep(refused.rate.retry_after_ns / 1e9)
+            assert (await bob.count_request("token", None)).refused_by is None
+            await asyncio.sleep(0.3)
+
+
+@pytest.mark.gen_test
 async def test_a_client_without_a_user_has_a_rate_and_no_slot(database):
     async with taking_part(database, user_max_concurrency=1, rate_limit=5) as admissions:
         verdicts = [await admissions.count_request("203.0.113.7", None) for _ in range(2)]
@@ -244,7 +256,10 @@ async def test_nothing_is_remembered_of_ledgers_where_nothing_is_held(database):
 @pytest.mark.gen_test
 async def test_many_processes_may_begin_a_ledger_at_once(database):
     for n in range(10):
-        processes = [Admissions(database, process=uuid4(), limits=SharedLimits(rate_limit=3)) for _ in range(8)]
+        processes = [
+            Admissions(database, process=uuid4(), limits=SharedLimits(rate_limit=3), patience=PATIENCE_SECONDS)
+            for _ in range(8)
+        ]
         verdicts = await asyncio.gather(*(process.count_request(f"token {n}", None) for process in processes))
         assert [verdict.refused_by for verdict in verdicts].count(None) == 3
         assert not any(process.away for process in processes)
@@ -286,18 +301,18 @@ async def test_a_database_that_does_not_answer_is_waited_for_once_and_within_bou
 ):
     clock = Clock()
     limits = {"max_concurrency": 1, "user_max_concurrency": 1, "rate_limit": 1}
-    async with taking_part(private_database, clock=clock, **limits) as admissions:
+    async with taking_part(private_database, clock=clock, patience=SHORT_PATIENCE_SECONDS, **limits) as admissions:
         before = await admissions.take_slot()
         private_mongodb.freeze()
         began = time.monotonic()
         asking = [admissions.count_request(f"token {n}", f"user {n}") for n in range(50)]
         verdicts = await asyncio.gather(admissions.take_slot(), *asking)
-        assert time.monotonic() - began < 2 * ANSWER_SECONDS
+        assert time.monotonic() - began < 2 * SHORT_PATIENCE_SECONDS
         assert [(verdict.refused_by, verdict.rate) for verdict in verdicts] == [(None, None)] * 51
         assert admissions.away
         began = time.monotonic()
         verdicts += [await admissions.take_slot() for _ in range(100)]
-        assert time.monotonic() - began < ANSWER_SECONDS
+        assert time.monotonic() - began < SHORT_PATIENCE_SECONDS
         await clock.pass_(LOOK_SECONDS)
         assert admissions.away
         assert len(log_watch.lines) == 1
@@ -321,7 +336,7 @@ async def until_back(admissions, clock):
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=30)
 async def test_it_begins_and_ends_without_the_database(unreachable):
-    async with taking_part(unreachable, max_concurrency=1) as admissions:
+    async with taking_part(unreachable, patience=SHORT_PATIENCE_SECONDS, max_concurrency=1) as admissions:
         assert admissions.away
         verdict = await admissions.take_slot()
         verdict.slot.release()

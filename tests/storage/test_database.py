@@ -2,6 +2,7 @@ import asyncio
 import os
 import re
 import signal
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -22,13 +23,14 @@ from pymongo.errors import (
 
 from storage import database as database_module
 from storage.database import Database, DatabaseUnavailableError, database_errors
+from storage.indexes import INDEXES
 from tests.storage.outages import freeze
 
 DAY = timedelta(days=1)
 
 
 async def indexes(database):
-    return {name: await database._database[name].index_information() for name in database_module.INDEXES}
+    return {name: await database._database[name].index_information() for name in INDEXES}
 
 
 async def retention(database):
@@ -38,10 +40,7 @@ async def retention(database):
 
 @pytest.mark.gen_test
 async def test_every_declared_index_is_made_and_no_other(database):
-    declared = {
-        name: {"_id_"} | {index.document["name"] for index in models}
-        for name, models in database_module.INDEXES.items()
-    }
+    declared = {name: {"_id_"} | {index.document["name"] for index in models} for name, models in INDEXES.items()}
     assert {name: set(made) for name, made in (await indexes(database)).items()} == declared
 
 
@@ -71,6 +70,37 @@ async def test_retention_is_made_changed_and_dropped(database):
     for _ in range(2):
         await database.prepare(retention=None)
         assert await retention(database) is None
+
+
+@pytest.mark.gen_test
+async def test_sessions_are_kept_as_long_after_their_last_activity(database):
+    seen = []
+    for kept in (30 * DAY, None):
+        await database.prepare(retention=kept)
+        index = (await database.sessions.index_information()).get("retention")
+        seen.append(index and (index["key"], index["expireAfterSeconds"]))
+    assert seen == [([("last_active_at", 1)], 30 * 86_400), None]
+
+
+@pytest.mark.gen_test
+async def test_cells_are_kept_for_ever_aside_from_those_that_say_otherwise(database):
+    await database.prepare(retention=DAY)
+    kept = [index for index in (await database.rollups.index_information()).values() if "expireAfterSeconds" in index]
+    assert [(index["key"], index["expireAfterSeconds"]) for index in kept] == [([("expires_at", 1)], 0)]
+
+
+@pytest.mark.gen_test
+async def test_a_transaction_does_all_or_nothing(database):
+    with suppress(KeyError):
+        async with database.transaction() as session:
+            await database.rollups.insert_one({"_id": 1}, session=session)
+            raise KeyError
+    async with database.transaction() as session:
+        await database.rollups.insert_one({"_id": 2}, session=session)
+        await database.sessions.insert_one({"_id": 3}, session=session)
+        assert await database.sessions.count_documents({}) == 0
+    assert [document["_id"] async for document in database.rollups.find()] == [2]
+    assert await database.sessions.count_documents({}) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 from datetime import timedelta, timezone
+from decimal import Decimal
 from uuid import UUID
 
 import bson
@@ -6,6 +7,7 @@ import msgspec
 import pytest
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
+from bson.decimal128 import Decimal128
 from hypothesis import given
 
 from intercept.records import (
@@ -19,7 +21,8 @@ from intercept.records import (
     UserPrompt,
 )
 from storage import documents
-from storage.documents import ending_fields, resource, start_document
+from storage.documents import ending_fields, resource, session_id_of, start_document
+from storage.prices import Cost
 from tests.storage import records
 from tests.storage.records import ADA, ID, INSTANCE, NOON, counting_ids, ending, interception
 
@@ -52,6 +55,9 @@ def test_an_interception_in_flight_shows_every_key():
         ("model", "gpt-5"),
         ("client", "Codex"),
         ("client_session_id", "session-1"),
+        ("session_id", "9b4dc24a-cf62-5b2f-b030-b25f17d5185e"),
+        ("parent_id", None),
+        ("root_id", None),
         ("user_agent", "codex/1.0"),
         ("streaming", True),
         ("status", "in_flight"),
@@ -64,6 +70,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("started_at", "2026-03-01T12:00:00.250Z"),
         ("first_byte_at", None),
         ("ended_at", None),
+        ("cost", None),
         ("metadata", {}),
         ("token_usages", []),
         (
@@ -183,7 +190,42 @@ def test_every_resource_has_the_same_keys_in_the_same_order():
 def test_the_document_keeps_what_the_api_does_not_show():
     document = start_document(interception(answered_tool_call_id="call_0"), instance_id=INSTANCE, new_id=counting_ids())
     hidden = ("_id", "schema_version", "instance_id", "route", "answered_tool_call_id", "request_ids")
-    assert [document[key] for key in hidden] == [ID, 1, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
+    assert [document[key] for key in hidden] == [ID, 2, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
+
+
+def test_an_end_is_marked_for_those_who_have_to_take_note_of_it():
+    fields = ending_fields(ending(), new_id=counting_ids())
+    marks = ("schema_version", "uncounted", "ungrouped")
+    assert [fields[name] for name in marks] == [2, fields["ended_at"], fields["ended_at"]]
+    assert fields["cost"] is None
+
+
+def test_a_cost_is_kept_exactly_and_shown_as_a_number():
+    cost = Cost(Decimal("0.000000825000"), "genai-prices 0.2.3")
+    fields = ending_fields(ending(), new_id=counting_ids(), cost=cost)
+    assert fields["cost"] == {"usd": Decimal128("0.000000825000"), "prices": "genai-prices 0.2.3"}
+    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
+    assert resource(kept(document), {})["cost"] == {"usd": 8.25e-07, "prices": "genai-prices 0.2.3"}
+
+
+def test_a_call_shows_its_place_in_a_session_and_a_thread():
+    places = {"session_id": UUID(int=7), "parent_id": UUID(int=8), "root_id": UUID(int=9)}
+    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | places
+    shown_places = resource(kept(document), {})
+    assert {name: shown_places[name] for name in places} == {name: str(id_) for name, id_ in places.items()}
+
+
+@pytest.mark.parametrize("session", [None, ""])
+def test_a_client_that_names_no_session_has_none_yet(session):
+    document = start_document(interception(client_session_id=session), instance_id=INSTANCE, new_id=counting_ids())
+    assert "session_id" not in document
+
+
+def test_a_session_has_the_same_id_each_time_and_another_one_of_each_user():
+    bob = UUID("00000b0b-0000-4000-8000-000000000000")
+    ids = [session_id_of(user, name) for user in (ADA.id, bob) for name in ("session-1", "session-2", "\ud800")]
+    assert len(set(ids)) == 6
+    assert [session_id_of(user, name) for user in (ADA.id, bob) for name in ("session-1", "session-2", "\ud800")] == ids
 
 
 def test_an_answer_to_a_tool_call_is_marked_as_unlinked():

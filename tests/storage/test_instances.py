@@ -77,7 +77,7 @@ async def begin_call(database, instance_id, *, call=CALL, checkpoint=False):
         await recorder.start(interception(id=call))
         if checkpoint:
             usage = TokenUsage(provider_response_id="resp_1", input_tokens=3)
-            recorder.checkpoint(call, Reading(response_id="resp_1", token_usages=(usage,)))
+            recorder.checkpoint(interception(id=call), Reading(response_id="resp_1", token_usages=(usage,)))
 
 
 async def leave_heartbeat(database, instance_id, at=NOON, **about):
@@ -149,7 +149,7 @@ async def test_a_heartbeat_that_stands_still_means_dead_in_less_than_a_minute(da
     assert await call_of(database) == before | {
         "status": "failed",
         "end_reason": "server_crashed",
-        "ended_at": NOON + timedelta(seconds=7),
+        **dict.fromkeys(("ended_at", "uncounted", "ungrouped"), NOON + timedelta(seconds=7)),
         "presumed": True,
     }
     assert await ids(database) == set()
@@ -210,7 +210,7 @@ async def test_a_call_does_not_end_before_it_started(database, watcher, clock):
 async def test_calls_that_ended_and_calls_of_the_living_are_left_alone(database, watcher, clock):
     async with recording(database, OTHER) as recorder:
         await recorder.start(interception(id=CALL))
-        recorder.end(ending(interception_id=CALL))
+        recorder.end(interception(), ending(interception_id=CALL))
     await begin_call(database, SELF, call=UUID(int=101))
     await begin_call(database, THIRD, call=UUID(int=102))
     before = await database.interceptions.find().to_list(None)
@@ -228,7 +228,7 @@ async def test_the_true_end_of_an_instance_that_was_only_slow_wins(database, wat
         await leave_heartbeat(database, OTHER)
         await look(watcher, clock, times=4)
         assert (await call_of(database))["end_reason"] == "server_crashed"
-        recorder.end(ending(interception_id=CALL))
+        recorder.end(interception(), ending(interception_id=CALL))
         assert await recorder.flush(5)
     document = await call_of(database)
     assert (document["status"], document["end_reason"], "presumed" in document) == ("completed", "completed", False)
@@ -367,12 +367,17 @@ async def test_closing_does_not_need_the_database(unreachable, monkeypatch):
         await instances.unregister()
 
 
+@pytest.mark.expects_log(REAPED)
 @pytest.mark.gen_test
-async def test_a_look_reads_what_is_in_flight_by_its_index(database):
+async def test_a_look_reads_and_ends_what_is_in_flight_by_its_index(database, watcher, clock):
     await begin_call(database, OTHER)
-    query = {"status": "in_flight", "instance_id": {"$ne": SELF}}
-    plan = (await database.interceptions.find(query).explain())["queryPlanner"]["winningPlan"]
-    assert (plan["stage"], plan["inputStage"]["indexName"]) == ("FETCH", "in_flight")
+    await look(watcher, clock, times=3)
+    await database._database.command("profile", 2)
+    assert await watcher.reap() == 1
+    await database._database.command("profile", 0)
+    profiled = database._database["system.profile"].find({"ns": database.interceptions.full_name})
+    plans = [(entry["op"], entry["planSummary"]) async for entry in profiled]
+    assert plans == [(op, "IXSCAN { instance_id: 1 }") for op in ("command", "update")]
 
 
 @pytest.mark.gen_test

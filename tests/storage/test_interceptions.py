@@ -1,12 +1,16 @@
 from datetime import timedelta
+from itertools import product
 from uuid import UUID
 
 import pytest
 
 from intercept.records import EndReason, Reading, Status, TokenUsage
-from storage.database import BY_INITIATOR, BY_MODEL, BY_REQUEST, BY_SESSION, BY_TIME, DatabaseUnavailableError
+from storage import counts
+from storage.database import DatabaseUnavailableError
 from storage.documents import ending_fields, start_document
+from storage.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
 from storage.interceptions import Interceptions, UnknownCursorError
+from storage.rollups import Rollups
 from storage.search import Search
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 
@@ -154,14 +158,18 @@ async def test_every_term_narrows_the_list(database):
 
 SHAPES = [
     (Search(), None, BY_TIME),
-    (Search(status=Status.IN_FLIGHT), None, BY_TIME),
+    (Search(status=Status.IN_FLIGHT), None, IN_FLIGHT_BY_TIME),
+    (Search(status=Status.IN_FLIGHT, model="gpt-5"), ADA.id, IN_FLIGHT_BY_TIME),
     (Search(status=Status.FAILED, provider="openai", client="Codex"), None, BY_TIME),
+    (Search(status=Status.COMPLETED), None, BY_TIME),
+    (Search(provider="openai"), None, BY_TIME),
     (Search(provider_name="openai-eu"), None, BY_TIME),
-    (Search(started_after=NOON, started_before=NOON + timedelta(hours=1)), None, BY_TIME),
+    (Search(client="Codex"), None, BY_TIME),
+    (Search(started_after=NOON, started_before=NOON + timedelta(hours=30)), None, BY_TIME),
     (Search(initiator="ada"), None, BY_INITIATOR),
     (Search(initiator="ada", model="gpt-5", provider="openai"), None, BY_INITIATOR),
-    (Search(model="gpt-5", started_after=NOON), None, BY_MODEL),
-    (Search(model="gpt-5", status=Status.COMPLETED), None, BY_MODEL),
+    (Search(model="gpt-5", started_after=NOON), None, BY_TIME),
+    (Search(model="gpt-5", status=Status.COMPLETED), None, BY_TIME),
     (Search(session_id="session-1"), None, BY_SESSION),
     (Search(session_id="session-1", initiator="ada"), None, BY_SESSION),
     (Search(request_id="resp_7"), None, BY_REQUEST),
@@ -173,52 +181,118 @@ SHAPES = [
 ]
 
 
+def plan(index):
+    return "{ " + ", ".join(f"{name}: {direction}" for name, direction in index) + " }"
+
+
+async def many(database):
+    """Keep calls of four days, one an hour, counted but for the last ones."""
+    hours = [timedelta(hours=number) for number in range(100)]
+    failed = {number for number in range(100) if number % 4 == 0}
+    documents = [
+        made(
+            number,
+            started_at=NOON + hours[number],
+            end_reason=EndReason.UPSTREAM_ERROR if number in failed else EndReason.COMPLETED,
+            client="Zed" if number == 50 else "Codex",
+        )
+        for number in range(100)
+    ]
+    interceptions = await keep(database, *documents[:97])
+    await Rollups(database, now=lambda: NOON).count_pending()
+    await keep(database, *documents[97:], made(200, end_reason=None))
+    return interceptions
+
+
+async def profiled(database, asking):
+    """What the database did while something was asked, and what that answered."""
+    await database._database.command("profile", 2)
+    answer = await asking
+    await database._database.command("profile", 0)
+    names = [database.interceptions.full_name, database.rollups.full_name]
+    asked = {"ns": {"$in": names}, "command.find": {"$exists": True}}
+    asked = {"$or": [asked, {"ns": {"$in": names}, "command.aggregate": {"$exists": True}}]}
+    work = await database._database["system.profile"].find(asked).sort("ts", 1).to_list(None)
+    await database._database["system.profile"].drop()
+    return work, answer
+
+
 @pytest.mark.parametrize(("search", "visible_to", "index"), SHAPES)
 @pytest.mark.gen_test
-async def test_every_list_query_runs_on_its_index_without_sorting(database, search, visible_to, index):
-    interceptions = await keep(database, *(made(number) for number in range(1, 31)))
+async def test_every_query_runs_on_an_index_without_sorting(*, database, monkeypatch, search, visible_to, index):
+    interceptions = await many(database)
     search_filter = search.filter(initiator_id=ADA.id if search.initiator else None)
-    await database._database.command("profile", 2)
-    for cursor in ({}, {"after_id": UUID(int=20)}, {"offset": 5}):
-        await interceptions.page(search_filter, visible_to=visible_to, limit=10, **cursor)
-    await database._database.command("profile", 0)
-    profiled = {"ns": database.interceptions.full_name, "command.hint": {"$exists": True}}
-    queries = await database._database["system.profile"].find(profiled).to_list(None)
-    plan = "{ " + ", ".join(f"{name}: {direction}" for name, direction in index) + " }"
-    assert len(queries) == 6  # a count and a page each
-    for query in queries:
-        assert query["planSummary"] in {f"IXSCAN {plan}", f"COUNT_SCAN {plan}"}
-        assert "hasSortStage" not in query
+    narrows = search.status or search_filter.keys() - {"started_at", "status"}
+    cursors = ({}, {"after_id": UUID(int=90)}, {"offset": 5})
+    for scanned, cursor in product((counts.SCANNED_KEYS, 0), cursors):
+        monkeypatch.setattr(counts, "SCANNED_KEYS", scanned)
+        page = interceptions.page(search_filter, visible_to=visible_to, limit=5, **cursor)
+        work, (_, documents) = await profiled(database, page)
+        for query in work:
+            assert query["planSummary"].startswith(("IXSCAN", "COUNT_SCAN", "IDHACK"))
+            assert not query.get("hasSortStage")
+        lists = [query for query in work if query["command"].get("limit") == 5]
+        assert len(lists) == bool(documents) or index in {BY_SESSION, BY_REQUEST, IN_FLIGHT_BY_TIME}
+        for query in lists:
+            used = set(query["planSummary"].removeprefix("IXSCAN ").split(", IXSCAN "))
+            assert used == {plan(index if scanned or index is not BY_TIME or not narrows else BY_COMBINATION)}
+            read_in = len(query["command"]["filter"].get("$or", [index]))
+            assert query["docsExamined"] <= len(documents) + read_in or index in {BY_SESSION, BY_REQUEST}
 
 
 @pytest.mark.parametrize(
-    ("search", "visible_to"),
+    ("search", "visible_to", "keys"),
     [
-        (Search(), None),
-        (Search(provider="openai", provider_name="openai-eu", client="Codex"), None),
-        (Search(model="gpt-5"), None),
-        (Search(model="gpt-5", client="Codex"), ADA.id),
+        (Search(), None, 40),
+        (Search(status=Status.FAILED), None, 40),
+        (Search(provider="openai", provider_name="openai-eu", client="Codex"), None, 60),
+        (Search(model="gpt-5"), None, 40),
+        (Search(model="gpt-5", client="Codex"), ADA.id, 40),
+        (Search(), ADA.id, 40),
     ],
 )
 @pytest.mark.gen_test
-async def test_counting_looks_at_no_document(database, search, visible_to):
-    interceptions = await keep(database, *(made(number) for number in range(1, 31)))
-    await database._database.command("profile", 2)
-    assert (await interceptions.page(search.filter(initiator_id=None), visible_to=visible_to, limit=1))[0] == 30
-    await database._database.command("profile", 0)
-    count = await database._database["system.profile"].find_one({"command.aggregate": "interceptions"})
-    assert (count["docsExamined"], count["keysExamined"]) == (0, 30)
+async def test_counting_looks_at_few_keys_and_only_at_documents_that_are_not_counted(
+    database, search, visible_to, keys
+):
+    interceptions = await many(database)
+    search_filter = search.filter(initiator_id=None)
+    work, (count, _) = await profiled(database, interceptions.page(search_filter, visible_to=visible_to, limit=1))
+    assert count == len([each async for each in database.interceptions.find(search_filter)])
+    assert sum(query["keysExamined"] for query in work) <= keys
+    counting = [query for query in work if query["ns"] == database.interceptions.full_name][:-1]
+    assert max(query["docsExamined"] for query in counting) <= 3
+
+
+@pytest.mark.parametrize("cursor", [{"after_id": UUID(int=20)}, {"offset": 80}])
+@pytest.mark.gen_test
+async def test_a_page_far_down_looks_at_little_more_than_it_returns(database, cursor):
+    interceptions = await many(database)
+    work, page = await profiled(database, interceptions.page(EVERYTHING, visible_to=None, limit=10, **cursor))
+    assert numbers(page) == (100, list(range(19, 9, -1)))
+    assert (work[-1]["command"]["limit"], work[-1]["docsExamined"] <= 11) == (10, True)
+    assert work[-1]["keysExamined"] <= 10 + 24  # within a day, what is before the page is skipped
+
+
+@pytest.mark.parametrize("visible_to", [None, ADA.id])
+@pytest.mark.gen_test
+async def test_a_page_of_what_is_rare_looks_at_little_more_than_it_returns(database, monkeypatch, visible_to):
+    monkeypatch.setattr(counts, "SCANNED_KEYS", 20)
+    interceptions = await many(database)
+    page = interceptions.page(EVERYTHING | {"client": "Zed"}, visible_to=visible_to, limit=10)
+    work, page = await profiled(database, page)
+    assert numbers(page) == (1, [50])
+    assert work[-1]["command"]["limit"] == 10
+    assert work[-1]["keysExamined"] <= 3
 
 
 @pytest.mark.gen_test
-async def test_a_page_far_down_looks_at_little_more_than_it_returns(database):
-    interceptions = await keep(database, *(made(number) for number in range(1, 101)))
-    await database._database.command("profile", 2)
-    page = await interceptions.page(EVERYTHING, visible_to=None, limit=10, after_id=UUID(int=20))
-    await database._database.command("profile", 0)
-    query = await database._database["system.profile"].find_one({"op": "query", "command.hint": {"$exists": True}})
-    assert numbers(page) == (100, list(range(19, 9, -1)))
-    assert (query["docsExamined"], query["keysExamined"]) == (11, 11)
+async def test_what_nothing_matches_is_not_looked_for(database):
+    interceptions = await many(database)
+    page = interceptions.page({"client": "Zed", "status": "failed"}, visible_to=None, limit=10)
+    work, page = await profiled(database, page)
+    assert page == (0, [])
+    assert [query for query in work if query["command"].get("limit") == 10] == []
 
 
 @pytest.mark.gen_test

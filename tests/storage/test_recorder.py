@@ -6,6 +6,7 @@ import signal
 import sys
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -15,6 +16,7 @@ from storage import write_path
 from storage.database import Database
 from storage.documents import ending_fields, start_document
 from storage.journal import Journal
+from storage.prices import Prices
 from storage.recorder import Recorder, RecordingUnavailableError, RecordPolicy
 from tests.storage.conditions import until
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception
@@ -34,9 +36,15 @@ def _impatient(monkeypatch):
 
 
 @asynccontextmanager
-async def opened(database, policy=RecordPolicy.SPOOL, journal=None):
+async def opened(database, policy=RecordPolicy.SPOOL, journal=None, prices=None):
     recorder = Recorder(
-        database, instance_id=INSTANCE, policy=policy, journal=journal, now=lambda: LATER, new_id=counting_ids()
+        database,
+        instance_id=INSTANCE,
+        policy=policy,
+        journal=journal,
+        now=lambda: LATER,
+        new_id=counting_ids(),
+        prices=prices,
     )
     await recorder.open()
     try:
@@ -68,7 +76,7 @@ async def test_an_end_completes_its_document(database):
     async with opened(database) as recorder:
         await recorder.start(interception())
         ended = ending(reading=Reading(response_id="resp_1", token_usages=(USAGE,)))
-        recorder.end(ended)
+        recorder.end(interception(), ended)
         ids = counting_ids()
         ids()  # the first went to the prompt
         assert await settled(database, recorder) == started() | ending_fields(ended, new_id=ids)
@@ -78,8 +86,8 @@ async def test_an_end_completes_its_document(database):
 async def test_the_first_end_stays(database):
     async with opened(database) as recorder:
         await recorder.start(interception())
-        recorder.end(ending(end_reason=EndReason.UPSTREAM_TIMEOUT))
-        recorder.end(ending())
+        recorder.end(interception(), ending(end_reason=EndReason.UPSTREAM_TIMEOUT))
+        recorder.end(interception(), ending())
         assert (await settled(database, recorder))["end_reason"] == "upstream_timeout"
 
 
@@ -88,11 +96,12 @@ async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database):
     async with opened(database) as recorder:
         await recorder.start(interception())
         tool = ToolUsage(provider_response_id="resp_1", provider_tool_call_id="call_1", tool="t", input="{}")
-        recorder.checkpoint(ID, Reading(response_id="resp_1", token_usages=(USAGE,), tool_usages=(tool,)))
+        recorder.checkpoint(interception(), Reading(response_id="resp_1", token_usages=(USAGE,), tool_usages=(tool,)))
         assert await settled(database, recorder) == started() | {
             "response_id": "resp_1",
             "request_ids": [str(ID), "resp_1"],
             "checkpointed_at": LATER,
+            "cost": None,
             "token_usages": [
                 {
                     "id": UUID(int=2),
@@ -110,12 +119,28 @@ async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database):
 
 
 @pytest.mark.gen_test
+async def test_what_a_call_costs_is_recorded_with_each_checkpoint_and_the_end(database):
+    call = interception(provider_name="openai", model="gpt-4o")
+    async with opened(database, prices=Prices({"openai": ("openai", "https://api.openai.com/v1/")})) as recorder:
+        await recorder.start(call)
+        assert "cost" not in await settled(database, recorder)
+        costs = []
+        for tokens in (1_000, 3_000):
+            usage = TokenUsage(provider_response_id="resp_1", input_tokens=tokens)
+            recorder.checkpoint(call, Reading(token_usages=(usage,)))
+            costs.append((await settled(database, recorder))["cost"]["usd"].to_decimal())
+        assert costs == [Decimal("0.0025"), Decimal("0.0075")]
+        recorder.end(call, ending())
+        assert (await settled(database, recorder))["cost"] is None
+
+
+@pytest.mark.gen_test
 async def test_a_checkpoint_after_the_end_changes_nothing(database):
     async with opened(database) as recorder:
         await recorder.start(interception())
-        recorder.end(ending())
+        recorder.end(interception(), ending())
         before = await settled(database, recorder)
-        recorder.checkpoint(ID, Reading(response_id="resp_2", token_usages=(USAGE,)))
+        recorder.checkpoint(interception(), Reading(response_id="resp_2", token_usages=(USAGE,)))
         assert await settled(database, recorder) == before
 
 
@@ -145,7 +170,7 @@ async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database
         await until(lambda: recorder.queue_length)
         start.cancel()
         await asyncio.wait([start])
-        recorder.end(ending(end_reason=EndReason.SERVER_SHUTDOWN))
+        recorder.end(interception(), ending(end_reason=EndReason.SERVER_SHUTDOWN))
         private_mongodb.thaw()
         document = await settled(private_database, recorder)
         assert (document["end_reason"], "presumed" in document) == ("server_shutdown", False)
@@ -161,7 +186,7 @@ async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(privat
         await until(lambda: recorder.queue_length)
         start.cancel()
         await until(lambda: recorder.spooled_records == 3)
-        recorder.end(ending(end_reason=EndReason.SERVER_SHUTDOWN))
+        recorder.end(interception(), ending(end_reason=EndReason.SERVER_SHUTDOWN))
         private_mongodb.thaw()
         assert (await settled(private_database, recorder))["end_reason"] == "server_shutdown"
 
@@ -220,9 +245,9 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
                 if step == "start":
                     await recorder.start(interception(id=id_))
                 elif step == "checkpoint":
-                    recorder.checkpoint(id_, Reading(token_usages=(USAGE,)))
+                    recorder.checkpoint(interception(id=id_), Reading(token_usages=(USAGE,)))
                 elif step == "end":
-                    recorder.end(ending(interception_id=id_))
+                    recorder.end(interception(), ending(interception_id=id_))
         assert await recorder.flush(10)
         documents = await private_database.interceptions.find().to_list(None)
         assert [(document["_id"].int, document["end_reason"]) for document in documents] == [
@@ -242,7 +267,7 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
         for number in numbers:
             await recorder.start(interception(id=UUID(int=number)))
             acknowledged.append(number)
-            recorder.end(ending(interception_id=UUID(int=number)))
+            recorder.end(interception(), ending(interception_id=UUID(int=number)))
 
     async with opened(database, journal=Journal(tmp_path / "spool")) as recorder:
         running = [asyncio.create_task(calls(recorder)) for _ in range(20)]
@@ -278,7 +303,7 @@ async def main(uri, name, spool):
     async def call(number):
         await recorder.start(interception(id=UUID(int=number)))
         print(number, flush=True)
-        recorder.end(ending(interception_id=UUID(int=number)))
+        recorder.end(interception(), ending(interception_id=UUID(int=number)))
     number = 0
     while True:
         await asyncio.gather(*[call(number + i) for i in range(20)])

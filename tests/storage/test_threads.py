@@ -33,6 +33,7 @@ class Call:
     issues: tuple[str, ...] = ()
     initiator: UUID = ADA.id
     second: int | None = None
+    session: str | None = "session-1"
 
     @property
     def started_at(self) -> datetime:
@@ -45,6 +46,7 @@ class Call:
             initiator_id=self.initiator,
             started_at=self.started_at,
             answered_tool_call_id=self.answers,
+            client_session_id=self.session,
         )
         document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
         return Operation.encode(Action.START, document.pop("_id"), document)
@@ -195,6 +197,14 @@ async def test_a_call_that_started_in_the_same_millisecond_is_no_parent(database
 @pytest.mark.gen_test
 async def test_a_call_of_another_user_is_no_parent(database, threads):
     await keep(database, FIRST, replace(SECOND, initiator=UUID(int=7)))
+    assert await threads.link_pending() == 0
+    assert await places(database) == {1: NO_THREAD, 2: PENDING}
+
+
+@pytest.mark.parametrize("session", ["session-2", None])
+@pytest.mark.gen_test
+async def test_a_call_of_another_session_is_no_parent(database, threads, session):
+    await keep(database, FIRST, replace(SECOND, session=session))
     assert await threads.link_pending() == 0
     assert await places(database) == {1: NO_THREAD, 2: PENDING}
 

@@ -1,12 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
+from collections import Counter
 
 import pytest
 
+from intercept.sse import LARGEST_EVENT_BYTES
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
-from upstream.client import UpstreamClient, UpstreamTimeoutError, UpstreamTruncatedError, UpstreamUnreachableError
+from upstream.client import (
+    MAX_HEADER_LINE_BYTES,
+    MAX_HEADERS,
+    READ_BUFFER_BYTES,
+    UpstreamClient,
+    UpstreamEndlessError,
+    UpstreamNotAskedError,
+    UpstreamTimeoutError,
+    UpstreamTruncatedError,
+    UpstreamUnreachableError,
+)
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
@@ -78,8 +92,27 @@ async def test_a_redirect_is_an_answer_like_any_other(upstream, client):
 
 @pytest.mark.gen_test
 async def test_a_closed_port_is_unreachable(client):
-    with pytest.raises(UpstreamUnreachableError, match=r"^no connection to the provider$"):
+    with pytest.raises(UpstreamNotAskedError, match=r"^no connection to the provider$"):
         await client.open("GET", "http://127.0.0.1:1/", [], b"")
+
+
+@pytest.mark.gen_test
+async def test_a_name_that_does_not_exist_is_not_asked(client):
+    with pytest.raises(UpstreamNotAskedError, match=r"^no connection to the provider$"):
+        await client.open("GET", "http://nobody.invalid/", [], b"")
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_is_not_accepted_in_time_is_not_asked():
+    client = UpstreamClient(connect_timeout=0.1, idle_timeout=60)
+    # Nobody accepts, and the queue for those who might is full: the system answers no further one.
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+        socket.create_connection(full.getsockname()),
+        pytest.raises(UpstreamNotAskedError, match=r"^the provider did not accept a connection in time$"),
+    ):
+        await client.open("POST", f"http://127.0.0.1:{full.getsockname()[1]}/", [], b"{}")
+    await client.close()
 
 
 @pytest.mark.parametrize("end", [RESET, CLOSE])
@@ -92,11 +125,139 @@ async def test_an_upstream_that_hangs_up_before_its_answer_is_unreachable(upstre
         await client.open("POST", upstream.url, [], b"{}")
 
 
+@pytest.mark.parametrize("end", [RESET, CLOSE])
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "POST"])
 @pytest.mark.gen_test
-async def test_what_is_not_http_is_unreachable(upstream, client):
-    upstream.play(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", CLOSE)
-    with pytest.raises(UpstreamUnreachableError):
+async def test_what_reached_an_upstream_that_hung_up_is_not_sent_again(upstream, client, method, end):
+    upstream.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
+    response = await client.open(method, upstream.url, [], b"")
+    assert await read_all(response) == b"hi"
+    upstream.scripts.clear()
+    upstream.play(end)
+    with pytest.raises(UpstreamUnreachableError) as caught:
+        await client.open(method, upstream.url, [], b"{}" if method == "POST" else b"")
+    assert not isinstance(caught.value, UpstreamNotAskedError)
+    assert (len(upstream.requests), len(upstream.connections)) == (2, 1)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"x" * 200_000, b""], ids=["small", "large", "none"])
+@pytest.mark.gen_test
+async def test_at_whatever_moment_a_kept_connection_is_closed_a_request_is_sent_once_or_not_at_all(upstream, body):
+    upstream.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
+    outcomes = Counter()
+    for turns in range(8):
+        client = UpstreamClient(connect_timeout=30, idle_timeout=30)
+        await read_all(await client.open("POST", upstream.url, [], body))
+        before = len(upstream.requests)
+        upstream.connections[-1].transport.close()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        try:
+            outcome = (await client.open("POST", upstream.url, [], body)).status
+        except UpstreamUnreachableError as error:
+            outcome = type(error)
+        outcomes[outcome] += 1
+        assert len(upstream.requests) == before + (outcome == 200)
+        await client.close()
+    assert outcomes.keys() <= {200, UpstreamUnreachableError, UpstreamNotAskedError}
+    assert outcomes[200]
+    # Later versions write in the same turn in which they look whether the connection is there.
+    assert bool(outcomes[UpstreamNotAskedError]) == (bool(body) and sys.version_info < (3, 12))
+
+
+UNREADABLE = r"^the provider's answer is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes$"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(2 * MAX_HEADERS)),
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * (MAX_HEADER_LINE_BYTES + 1),
+        b"HTTP/1.1 200 OK\r\n" + b"y" * (MAX_HEADER_LINE_BYTES + 1),
+        b"HTTP/1.1 200 " + b"y" * (MAX_HEADER_LINE_BYTES + 1),
+        b"HTTP/1.1 200 OK\r\nX: y\r\n" + b" y\r\n" * MAX_HEADER_LINE_BYTES,
+    ],
+    ids=["not HTTP", "many headers", "long value", "long name", "long reason", "long folded value"],
+)
+@pytest.mark.gen_test
+async def test_a_head_that_cannot_be_read_or_does_not_end_is_unreachable_at_once(upstream, head):
+    upstream.play(head, asyncio.Event())
+    client = UpstreamClient(connect_timeout=2, idle_timeout=600)
+    with pytest.raises(UpstreamUnreachableError, match=UNREADABLE):
         await client.open("GET", upstream.url, [], b"")
+    await upstream.requests[0].closed.wait()
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"0\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(2 * MAX_HEADERS)),
+        b"0\r\nX: " + b"y" * 2 * MAX_HEADER_LINE_BYTES,
+        b"3;" + b"x" * 2**20,
+        b"0" * 2**20,
+    ],
+    ids=["many trailers", "a long trailer", "a long chunk extension", "a long chunk size"],
+)
+@pytest.mark.gen_test
+async def test_what_goes_on_behind_a_body_or_within_its_framing_is_cut(upstream, client, endless):
+    gate = asyncio.Event()
+    upstream.play(HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", gate, endless, asyncio.Event())
+    response = await client.open("GET", upstream.url, [], b"")
+    assert await response.read() == b"abc"
+    gate.set()
+    with pytest.raises((UpstreamTruncatedError, UpstreamTimeoutError)):
+        await response.read()
+    response.close()
+    await upstream.requests[0].closed.wait()
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+@pytest.mark.gen_test
+async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(upstream, body):
+    stopped = False
+
+    def announcements():
+        while not stopped:
+            yield b"HTTP/1.1 103 Early Hints\r\n\r\n"
+
+    upstream.scripts = [announcements()]
+    client = UpstreamClient(connect_timeout=0.2, idle_timeout=0.1)
+    with pytest.raises(UpstreamTimeoutError):
+        await client.open("GET", upstream.url, [], body)
+    stopped = True
+    await client.close()
+
+
+# Twice what is read ahead, and what comes with one look at the socket.
+MOST_IN_ONE_READ = 2 * READ_BUFFER_BYTES + 2**18
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+
+
+@pytest.mark.gen_test
+async def test_an_event_may_be_as_large_as_the_bound_and_no_larger(upstream, client):
+    piece = b"x" * 2**16
+    largest = [piece] * (LARGEST_EVENT_BYTES // len(piece))
+    upstream.play(EVENTS + b"\r\n", b"data: 1\n\n", *largest, b"\n\n", *largest, b"y", asyncio.Event())
+    response = await client.open("POST", upstream.url, [], b"{}")
+    left = len(b"data: 1\n\n") + LARGEST_EVENT_BYTES + len(b"\n\n") + LARGEST_EVENT_BYTES
+    while left > MOST_IN_ONE_READ:
+        left -= len(await response.read())
+    with pytest.raises(UpstreamEndlessError, match=r"^the provider sent an event of more than 33554432 bytes$"):
+        await read_all(response)
+    response.close()
+    await upstream.requests[0].closed.wait()
+
+
+@pytest.mark.parametrize(
+    "head", [HEAD, EVENTS + b"Content-Encoding: gzip\r\n"], ids=["no stream of events", "a compressed one"]
+)
+@pytest.mark.gen_test
+async def test_where_no_events_are_seen_none_is_too_large(upstream, client, head, monkeypatch):
+    monkeypatch.setattr("upstream.client.LARGEST_EVENT_BYTES", 9)
+    upstream.play(head + b"Content-Length: 20\r\n\r\n", b"x" * 20)
+    assert await read_all(await client.open("POST", upstream.url, [], b"{}")) == b"x" * 20
 
 
 @pytest.mark.parametrize(

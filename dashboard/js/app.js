@@ -1,0 +1,44 @@
+/** Who is signed in, and which view is shown. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { get, onSignedOut } from "./api.js";
+import { Failure } from "./parts/states.js";
+import { useRoute } from "./router.js";
+import { Shell } from "./shell.js";
+import { Connect } from "./views/connect.js";
+import { Interceptions } from "./views/interceptions.js";
+import { Limits } from "./views/limits.js";
+import { Overview } from "./views/overview.js";
+import { Sessions } from "./views/sessions.js";
+import { Session } from "./views/session.js";
+import { SignIn } from "./views/sign_in.js";
+import { Unknown } from "./views/unknown.js";
+
+const VIEWS = {
+  overview: Overview,
+  interceptions: Interceptions,
+  sessions: ({ route, user }) => (route.id ? html`<${Session} key=${route.id} id=${route.id} />` : html`<${Sessions} route=${route} user=${user} />`),
+  limits: Limits,
+  connect: Connect,
+};
+
+/** The whole page. */
+export function App() {
+  const route = useRoute();
+  const [user, setUser] = useState(undefined);
+  const [error, setError] = useState(null);
+  const meet = () => {
+    setError(null);
+    get("users/me").then(setUser, (failure) => (failure.status === 401 ? setUser(null) : setError(failure)));
+  };
+  useEffect(() => {
+    meet();
+    return onSignedOut(() => setUser(null));
+  }, []);
+  if (error) return html`<main class="gate"><h1>AI Bridge</h1><${Failure} error=${error} retry=${meet} /></main>`;
+  if (user === undefined) return html`<header class="top"><span class="brand"><img src="dashboard/icon.svg" alt="" width="22" height="22" />AI Bridge</span></header>`;
+  if (user === null) return html`<${SignIn} onSignedIn=${meet} />`;
+  const View = Object.hasOwn(VIEWS, route.view) ? VIEWS[route.view] : Unknown;
+  return html`<${Shell} route=${route} user=${user}><${View} route=${route} user=${user} /><//>`;
+}

@@ -1,0 +1,101 @@
+/** How figures, times and names are written. Pure; what is not known (null) is a dash. */
+
+export const UNKNOWN = "–";
+
+const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** A whole number with separators: 12,345. */
+export function whole(value) {
+  return value == null ? UNKNOWN : WHOLE.format(value);
+}
+
+/** At most three digits: 950, 12.3K, 4.56M. */
+export function short(value) {
+  return value == null ? UNKNOWN : SHORT.format(value);
+}
+
+/** US dollars; below a cent with two digits that say something. */
+export function usd(value) {
+  if (value == null) return UNKNOWN;
+  if (value === 0) return "$0";
+  if (value < 0.01) return "$" + Number(value.toPrecision(2)).toFixed(Math.min(8, 1 - Math.floor(Math.log10(value))));
+  if (value < 1000) return "$" + value.toFixed(2);
+  return "$" + short(value);
+}
+
+/** A duration in milliseconds: 840 ms, 1.24 s, 3 min 5 s, 2 h 7 min. */
+export function duration(ms) {
+  if (ms == null) return UNKNOWN;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 10_000) return `${(Math.floor(ms / 10) / 100).toFixed(2)} s`;
+  if (ms < MINUTE) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min ${Math.floor((ms % MINUTE) / 1000)} s`;
+  return `${Math.floor(ms / HOUR)} h ${Math.floor((ms % HOUR) / MINUTE)} min`;
+}
+
+/** A part of a whole: 3.2 %. Small ones are not rounded to nothing. */
+export function percent(part, all) {
+  if (!all) return UNKNOWN;
+  const value = (100 * part) / all;
+  if (value > 0 && value < 0.1) return "< 0.1 %";
+  return `${value >= 10 || Number.isInteger(value) ? Math.round(value) : value.toFixed(1)} %`;
+}
+
+/** Milliseconds between two times of the API, null if either is. */
+export function between(start, end) {
+  return start == null || end == null ? null : Math.max(0, Date.parse(end) - Date.parse(start));
+}
+
+/** A time of the API in the viewer's zone: the time alone on the day of `now`, else with the date. */
+export function time(text, now = new Date()) {
+  if (text == null) return UNKNOWN;
+  const moment = new Date(text);
+  const clock = moment.toLocaleTimeString("en-GB");
+  return moment.toDateString() === now.toDateString() ? clock : `${day(moment, now)} ${clock}`;
+}
+
+/** The date, with the year unless it is that of `now`: 3 Nov, 3 Nov 2024. */
+export function day(moment, now = new Date()) {
+  const year = moment.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  return moment.toLocaleDateString("en-GB", { day: "numeric", month: "short", year });
+}
+
+/** How long ago a time of the API was: just now, 5 min ago, 3 h ago, 2 d ago. */
+export function ago(text, now = new Date()) {
+  const ms = Math.max(0, now - Date.parse(text));
+  if (ms < MINUTE) return "just now";
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min ago`;
+  if (ms < DAY) return `${Math.floor(ms / HOUR)} h ago`;
+  return `${Math.floor(ms / DAY)} d ago`;
+}
+
+/** One of many: 1 call, 2 calls. */
+export function plural(number, word) {
+  return `${whole(number)} ${word}${number === 1 ? "" : "s"}`;
+}
+
+/** A word of the API for people: client_disconnected becomes client disconnected. */
+export function words(text) {
+  return text.replaceAll("_", " ");
+}
+
+/** The four counts of several usages added up; a count that none reported stays null. */
+export function sumTokens(usages) {
+  const sum = { input_tokens: null, output_tokens: null, cache_read_input_tokens: null, cache_write_input_tokens: null };
+  for (const usage of usages) {
+    for (const key of Object.keys(sum)) {
+      if (usage[key] != null) sum[key] = (sum[key] ?? 0) + usage[key];
+    }
+  }
+  return sum;
+}
+
+/** All tokens that went in, from a cache or not; null if none were reported. */
+export function tokensIn(usage) {
+  const parts = [usage.input_tokens, usage.cache_read_input_tokens, usage.cache_write_input_tokens];
+  return parts.every((part) => part == null) ? null : parts.reduce((sum, part) => sum + (part ?? 0), 0);
+}

@@ -1,0 +1,34 @@
+/** Keys without a modifier that do something on a view, unless one is writing. */
+
+import { useEffect } from "preact/hooks";
+
+/** Call what `actions` has for a key: `{j: down, Escape: close}`. Escape works while writing, too. */
+export function useKeys(actions) {
+  useEffect(() => {
+    const press = (event) => {
+      const action = actions[event.key];
+      if (!action || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      if (event.key !== "Escape" && event.target.closest?.("input, select, textarea")) return;
+      event.preventDefault();
+      action(event);
+    };
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
+  });
+}
+
+/** Move the focus among the elements that match, by a number of them. Begins at the first. */
+export function moveFocus(selector, by) {
+  const all = [...document.querySelectorAll(selector)];
+  const at = all.indexOf(document.activeElement);
+  const next = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + by))];
+  next?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+/** The keys of a list. */
+export function listKeys(selector) {
+  const down = () => moveFocus(selector, 1);
+  const up = () => moveFocus(selector, -1);
+  return { j: down, ArrowDown: down, k: up, ArrowUp: up };
+}

@@ -1,0 +1,8 @@
+/** Begins here. */
+
+import { html, render } from "htm/preact";
+import { App } from "./app.js";
+import { showTheme } from "./theme.js";
+
+showTheme();
+render(html`<${App} />`, document.getElementById("app"));

@@ -1,0 +1,24 @@
+/** How much of something is used. */
+
+import { html } from "htm/preact";
+import { whole } from "../format.js";
+
+const NEARLY = 0.8;
+
+/** `limit` 0: there is none, and the figure stands alone. */
+export function Gauge({ name, used, limit }) {
+  const part = limit ? Math.min(1, used / limit) : 0;
+  const level = part >= 1 ? "full" : part >= NEARLY ? "high" : "fine";
+  return html`
+    <div class="gauge">
+      <span class="name">${name}</span>
+      <span class="amount"><b>${whole(used)}</b>${limit ? ` of ${whole(limit)}` : ""}</span>
+      ${limit > 0 &&
+      html`
+        <div class="track" role="meter" aria-label=${name} aria-valuemin="0" aria-valuemax=${limit} aria-valuenow=${Math.min(used, limit)}>
+          <span class=${level} style=${{ width: `${100 * part}%` }}></span>
+        </div>
+      `}
+    </div>
+  `;
+}

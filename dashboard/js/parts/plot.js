@@ -1,0 +1,87 @@
+/** What uPlot is told so that a chart looks like the rest of the page. */
+
+import uPlot from "uplot";
+import { short } from "../format.js";
+import { stacked } from "../series.js";
+import { colour } from "../theme.js";
+
+const HEIGHT = 190;
+const FONT = "11px system-ui, sans-serif";
+
+/**
+ * The options and the data of a plot.
+ *
+ * @param {Object} chart `{kind: "bars" | "lines", times, step, rows, format}`; `step` is the width of a bucket in seconds.
+ * @param {{width: number, onHover: Function, onPick: Function, onZoom: Function}} use
+ */
+export function plot({ kind, times, step, rows, format = short }, { width, onHover, onPick, onZoom }) {
+  const bars = kind === "bars";
+  const sums = bars ? stacked(rows) : rows.map(({ values }) => values);
+  const order = rows.map((_, index) => index);
+  if (bars) order.reverse(); // the highest is drawn first, and what is before it covers it from below
+  const quiet = colour("quiet");
+  const line = colour("line");
+  const axis = { stroke: quiet, font: FONT, ticks: { show: false }, border: { show: false } };
+  const options = {
+    width,
+    height: HEIGHT,
+    padding: [10, 20, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, points: { show: !bars, size: 7 }, drag: { x: true, y: false, setScale: false } },
+    select: { show: true },
+    scales: {
+      x: { time: true, range: () => [times[0], times.at(-1) + step] },
+      y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] },
+    },
+    axes: [
+      { ...axis, size: 26, space: 64, grid: { show: false }, values: clockValues(step) },
+      { ...axis, size: 52, space: 34, grid: { stroke: line, width: 1 }, values: (_, values) => values.map((value) => format(value)) },
+    ],
+    series: [{}, ...order.map((index) => seriesOf(rows[index], { bars }))],
+    hooks: {
+      setCursor: [({ cursor }) => onHover(cursor.idx ?? null)],
+      setSelect: [(self) => selected(self, onZoom)],
+      ready: [(self) => pickable(self, times, step, onPick)],
+    },
+  };
+  if (step >= 86_400) options.tzDate = (at) => uPlot.tzDate(new Date(at * 1000), "UTC"); // days are those of UTC
+  return { options, data: [times, ...order.map((index) => sums[index])] };
+}
+
+function seriesOf({ colour: name }, { bars }) {
+  const ink = colour(name);
+  if (!bars) return { stroke: ink, width: 2, spanGaps: true, points: { show: false } };
+  const paths = uPlot.paths.bars({ size: [0.82, 48], align: 1, radius: 0 });
+  return { fill: ink, width: 0, paths, points: { show: false } };
+}
+
+/** Hours within a day, and days: never both in one label. */
+function clockValues(step) {
+  const hours = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const days = { day: "numeric", month: "short", timeZone: step >= 86_400 ? "UTC" : undefined };
+  return (_, splits) =>
+    splits.map((at) => {
+      const moment = new Date(at * 1000);
+      const midnight = step >= 86_400 || (moment.getHours() === 0 && moment.getMinutes() === 0);
+      return midnight ? moment.toLocaleDateString("en-GB", days) : moment.toLocaleTimeString("en-GB", hours);
+    });
+}
+
+function selected(self, onZoom) {
+  const { left, width } = self.select;
+  if (width < 8) return;
+  self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  onZoom(self.posToVal(left, "x"), self.posToVal(left + width, "x"));
+}
+
+/** A press that does not move picks the bucket under it. */
+function pickable(self, times, step, onPick) {
+  let down = null;
+  self.over.addEventListener("mousedown", ({ clientX }) => (down = clientX));
+  self.over.addEventListener("click", ({ clientX }) => {
+    if (down === null || Math.abs(clientX - down) >= 8) return;
+    const at = self.posToVal(clientX - self.over.getBoundingClientRect().left, "x");
+    const time = times.findLast((start) => start <= at);
+    if (time !== undefined) onPick(time, time + step);
+  });
+}

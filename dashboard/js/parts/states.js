@@ -1,0 +1,27 @@
+/** What stands where nothing is yet, nothing is at all, or something went wrong. */
+
+import { html } from "htm/preact";
+
+/** Something is on its way. */
+export function Loading({ what = "Loading" }) {
+  return html`<p class="note" role="status">${what} …</p>`;
+}
+
+/** There is nothing, and why; children say what to do. */
+export function Empty({ title, children }) {
+  return html`<div class="empty"><h2>${title}</h2>${children}</div>`;
+}
+
+/** What went wrong, in the server's words, and what to do. */
+export function Failure({ error, retry }) {
+  return html`
+    <div class="failure" role="alert">
+      <p><strong>${error.message}</strong>${error.detail && html` ${error.detail}`}</p>
+      ${error.validations.length > 0 &&
+      html`<ul>
+        ${error.validations.map(({ field, detail }) => html`<li key=${field}><code>${field}</code>: ${detail}</li>`)}
+      </ul>`}
+      ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
+    </div>
+  `;
+}

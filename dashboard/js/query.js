@@ -1,0 +1,60 @@
+/** The search language of the API, as far as the filters write it. Pure; it is read as `storage/search.py` reads it. */
+
+/** The key of a search that finds a group of the statistics. */
+export const GROUP_KEYS = { model: "model", provider: "provider_name", client: "client", initiator: "initiator" };
+
+const WORD = /(?:"[^"]*"|[^" ])+/g;
+
+/** The words of a search as `{key, value, text}`; a bare word has the key "". */
+export function terms(q) {
+  return (q.match(WORD) ?? []).map((text) => {
+    const colon = colonOutsideQuotes(text);
+    if (colon < 0) return { key: "", value: unquoted(text), text };
+    return { key: unquoted(text.slice(0, colon)), value: unquoted(text.slice(colon + 1)), text };
+  });
+}
+
+/** The value of a key, or "" where it is not asked for. */
+export function valueOf(q, key) {
+  return terms(q).find((term) => means(term, key))?.value ?? "";
+}
+
+/** The search with this value for a key in place of any other, or without the key where the value is "". */
+export function withTerm(q, key, value) {
+  const kept = terms(q).filter((term) => !means(term, key));
+  const words = kept.map((term) => term.text);
+  if (value) words.push(`${key}:${quoted(value)}`);
+  return words.join(" ");
+}
+
+/** A search of several keys; those without a value are left out. */
+export function searchFor(values) {
+  return Object.entries(values).reduce((q, [key, value]) => withTerm(q, key, value), "");
+}
+
+/** Whether a search can ask for this value: the language has no way to write a double quote. */
+export function isSearchable(value) {
+  return Boolean(value) && !value.includes('"');
+}
+
+/** A word without a key names the initiator. */
+function means(term, key) {
+  return (term.key || "initiator") === key;
+}
+
+function quoted(value) {
+  return /^[\w./@-]+$/.test(value) ? value : `"${value.replaceAll('"', "")}"`;
+}
+
+function unquoted(text) {
+  return text.replaceAll('"', "");
+}
+
+function colonOutsideQuotes(text) {
+  let inside = false;
+  for (let index = 0; index < text.length; index += 1) {
+    if (text[index] === '"') inside = !inside;
+    else if (text[index] === ":" && !inside) return index;
+  }
+  return -1;
+}

@@ -1,0 +1,89 @@
+/** Hooks for what the server has: loaded, loading, or why not. */
+
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { get } from "./api.js";
+
+// Rows that a live tail keeps; what falls off is loaded again by who scrolls down.
+const MOST_LIVE = 1000;
+
+/**
+ * A resource of the API, loaded again whenever its address changes. What was there stays until the new answer is.
+ *
+ * @param {string | null} path null: nothing is wanted now.
+ * @param {Object} params
+ * @param {{every?: number}} options `every`: load again after so many milliseconds, while the page is looked at.
+ */
+export function useResource(path, params = {}, { every = 0 } = {}) {
+  const [state, setState] = useState({ data: null, error: null, loading: true, key: "" });
+  const [turn, setTurn] = useState(0);
+  const key = path && path + JSON.stringify(params);
+  useEffect(() => {
+    if (!path) return undefined;
+    const aborter = new AbortController();
+    setState((before) => ({ ...before, loading: true }));
+    get(path, params, aborter.signal).then(
+      (data) => setState({ data, error: null, loading: false, key }),
+      (error) => {
+        if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false, key }));
+      },
+    );
+    return () => aborter.abort();
+  }, [key, turn]);
+  const reload = useCallback(() => setTurn((number) => number + 1), []);
+  useEffect(() => {
+    if (!every || !path) return undefined;
+    const timer = setInterval(() => document.hidden || reload(), every);
+    return () => clearInterval(timer);
+  }, [every, path]);
+  return { ...state, current: state.key === key, reload };
+}
+
+/**
+ * A list of the API, page by page, each beginning behind the last thing of the one before.
+ *
+ * @param {string} path
+ * @param {Object} params
+ * @param {string} cursor the parameter that takes the last id.
+ * @param {number} limit the size of a page.
+ */
+export function usePages(path, params, cursor, limit) {
+  const empty = { rows: [], count: null, error: null, loading: true, done: false };
+  const [state, setState] = useState(empty);
+  const [turn, setTurn] = useState(0);
+  const aborter = useRef(null);
+  const key = path + JSON.stringify(params) + turn;
+  const load = (after, rows) => {
+    aborter.current?.abort();
+    aborter.current = new AbortController();
+    setState((before) => ({ ...before, error: null, loading: true }));
+    get(path, { ...params, limit, [cursor]: after }, aborter.current.signal).then(
+      ({ count, results }) => {
+        const known = new Set(rows.map((row) => row.id));
+        const all = [...rows, ...results.filter((row) => !known.has(row.id))];
+        setState({ rows: all, count, error: null, loading: false, done: results.length < limit });
+      },
+      (error) => {
+        if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false }));
+      },
+    );
+  };
+  useEffect(() => {
+    setState((before) => ({ ...before, rows: [], done: false }));
+    load(undefined, []);
+    return () => aborter.current?.abort();
+  }, [key]);
+  const more = () => {
+    if (!state.loading && !state.done && !state.error && state.rows.length) load(state.rows.at(-1).id, state.rows);
+  };
+  const retry = () => (state.rows.length ? load(state.rows.at(-1).id, state.rows) : setTurn((number) => number + 1));
+  const merge = (row) => setState((before) => ({ ...before, ...merged(before, row) }));
+  return { ...state, more, retry, reload: () => setTurn((number) => number + 1), merge };
+}
+
+/** The rows with a newer state of one of them, or with one more at the top; the last ones go where they are too many. */
+function merged({ rows, count, done }, row) {
+  const index = rows.findIndex(({ id }) => id === row.id);
+  if (index >= 0) return rows[index].ended_at ? {} : { rows: rows.with(index, row) };
+  const full = rows.length >= MOST_LIVE;
+  return { rows: [row, ...(full ? rows.slice(0, -1) : rows)], count: count === null ? null : count + 1, done: done && !full };
+}

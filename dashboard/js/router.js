@@ -1,0 +1,48 @@
+/** Every view has an address: what stands behind the `#`, as `#/view/id?name=value`. */
+
+import { useEffect, useState } from "preact/hooks";
+
+export const HOME = "overview";
+
+/** Read an address into `{view, id, params}`; `params` is an object of texts. */
+export function parse(hash) {
+  const [path, query = ""] = hash.replace(/^#?\/?/, "").split(/\?(.*)/s);
+  const [view = "", id = ""] = path.split("/").map(decoded);
+  return { view: view || HOME, id, params: Object.fromEntries(new URLSearchParams(query)) };
+}
+
+/** Write an address; parameters without a value are left out. */
+export function href(view, id = "", params = {}) {
+  const query = new URLSearchParams(Object.entries(params).filter(([, value]) => value));
+  const path = id ? `${view}/${encodeURIComponent(id)}` : view;
+  return `#/${path}${query.size ? "?" + query : ""}`;
+}
+
+/** Go somewhere; with `replace` the way back skips where one was. */
+export function go(address, { replace = false } = {}) {
+  if (replace) {
+    history.replaceState(null, "", address);
+    dispatchEvent(new HashChangeEvent("hashchange"));
+  } else {
+    location.hash = address;
+  }
+}
+
+/** Where one is, kept up to date. */
+export function useRoute() {
+  const [route, setRoute] = useState(() => parse(location.hash));
+  useEffect(() => {
+    const follow = () => setRoute(parse(location.hash));
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, []);
+  return route;
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

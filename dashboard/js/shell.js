@@ -1,0 +1,59 @@
+/** What is around every view: the way to the others, who is signed in, the theme. */
+
+import { html } from "htm/preact";
+import { useEffect, useRef } from "preact/hooks";
+import { signOut } from "./api.js";
+import { href } from "./router.js";
+import { chooseTheme, THEMES, useTheme } from "./theme.js";
+
+const TABS = [
+  ["overview", "Overview"],
+  ["interceptions", "Interceptions"],
+  ["sessions", "Sessions"],
+  ["limits", "Limits"],
+  ["connect", "Connect"],
+];
+
+/** Roles that see what everybody did. */
+export function seesEverything({ role }) {
+  return role !== "member";
+}
+
+/** The frame; children are the view. */
+export function Shell({ route, user, children }) {
+  const main = useRef(null);
+  const title = TABS.find(([view]) => view === route.view)?.[1] ?? "Not found";
+  useEffect(() => {
+    document.title = `${title} · AI Bridge`;
+  }, [title]);
+  const tabs = TABS.filter(([view]) => view !== "limits" || seesEverything(user));
+  return html`
+    <button type="button" class="skip" onClick=${() => main.current.focus()}>Skip to content</button>
+    <header class="top">
+      <a class="brand" href=${href("overview")}><img src="dashboard/icon.svg" alt="" width="22" height="22" />AI Bridge</a>
+      <nav aria-label="Views">
+        ${tabs.map(
+          ([view, text]) =>
+            html`<a key=${view} href=${href(view)} aria-current=${view === route.view ? "page" : undefined}>${text}</a>`,
+        )}
+      </nav>
+      <div class="me">
+        <${ThemeButton} />
+        <span class="who"><span class="said">Signed in as </span>${user.username} <span class="role">${user.role}</span></span>
+        <button type="button" class="plain" onClick=${signOut}>Sign out</button>
+      </div>
+    </header>
+    <main ref=${main} tabindex="-1" id="main" class=${`view ${route.view}`}>
+      <h1 class="said">${title}</h1>
+      ${children}
+    </main>
+  `;
+}
+
+function ThemeButton() {
+  const { theme } = useTheme();
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+  return html`<button type="button" class="plain theme" onClick=${() => chooseTheme(next)} aria-label=${`Theme: ${theme}. Change to ${next}`}>
+    <span aria-hidden="true">${{ system: "◐", light: "☀", dark: "☾" }[theme]}</span>
+  </button>`;
+}

@@ -1,0 +1,105 @@
+/** Everything that is known of one call. */
+
+import { html } from "htm/preact";
+import { useEffect, useRef } from "preact/hooks";
+import { time, UNKNOWN, words } from "../format.js";
+import { CopyButton } from "../parts/copy.js";
+import { Json } from "../parts/json.js";
+import { Failure, Loading } from "../parts/states.js";
+import { Status } from "../parts/status.js";
+import { Timing } from "../parts/timing.js";
+import { costOf, UsageFigures, usageOf } from "../parts/usage.js";
+import { useResource } from "../resource.js";
+import { href } from "../router.js";
+
+/** `fresh` is what the list knows of it, perhaps more than was loaded. */
+export function Detail({ id, fresh, onClose }) {
+  const { data, error, reload } = useResource(`interceptions/${encodeURIComponent(id)}`);
+  const pane = useRef(null);
+  const heading = useRef(null);
+  useEffect(() => {
+    pane.current.scrollTop = 0;
+    heading.current.focus({ preventScroll: true });
+  }, [id]);
+  const shown = fresh?.ended_at && !data?.ended_at ? fresh : (data ?? fresh);
+  return html`
+    <aside class="detail" ref=${pane} aria-label="Interception" tabindex="-1">
+      <header>
+        <h2 ref=${heading} tabindex="-1">${shown?.model ?? "Interception"}</h2>
+        ${shown && html`<${Status} interception=${shown} />`}
+        <button type="button" class="plain close" onClick=${onClose} aria-label="Close">✕</button>
+      </header>
+      ${error && !shown && html`<${Failure} error=${error} retry=${reload} />`}
+      ${!shown && !error && html`<${Loading} />`}
+      ${shown && html`<${Body} interception=${shown} />`}
+    </aside>
+  `;
+}
+
+function Body({ interception }) {
+  const { initiator, client, provider_name: provider, started_at: started, error } = interception;
+  return html`
+    <p class="quiet">${initiator.username} with ${client ?? "an unknown client"} to ${provider}, ${time(started)}</p>
+    ${error &&
+    html`<section class="wrong"><h3>Error</h3><p><code>${error.type}</code></p><p class="text">${error.message}</p></section>`}
+    <section><h3>Time</h3><${Timing} interception=${interception} /></section>
+    <section><h3>Tokens and cost</h3><${UsageFigures} usage=${usageOf(interception)} cost=${costOf(interception)} /></section>
+    <${Said} interception=${interception} />
+    <section><h3>Record</h3><${Facts} interception=${interception} /></section>
+  `;
+}
+
+/** Prompt, thoughts and tool calls, in the order in which they were said. */
+export function Said({ interception }) {
+  const { user_prompts: prompts, model_thoughts: thoughts, tool_usages: tools } = interception;
+  return html`
+    ${prompts.map(
+      ({ id, prompt, metadata }) => html`<section class="said-by user" key=${id}><h3>Prompt<${Cut} metadata=${metadata} /></h3><p class="text">${prompt}</p></section>`,
+    )}
+    ${thoughts.map(
+      ({ id, content, metadata }) =>
+        html`<section class="said-by model" key=${id}><h3>${words(metadata.source ?? "thought")}<${Cut} metadata=${metadata} /></h3><p class="text">${content}</p></section>`,
+    )}
+    ${tools.map(
+      ({ id, tool, input, metadata }) =>
+        html`<section class="said-by tool" key=${id}><h3>Tool call <code>${tool}</code><${Cut} metadata=${metadata} /></h3><${Json} text=${input} /></section>`,
+    )}
+  `;
+}
+
+function Cut({ metadata }) {
+  return metadata.truncated && html` <small>cut</small>`;
+}
+
+const FACTS = [
+  ["id", "Id", true],
+  ["upstream_request_id", "Provider's request id", true],
+  ["api_key_id", "Token", true],
+  ["client_session_id", "Client's session", true],
+  ["upstream_status", "Provider's status"],
+  ["end_reason", "End"],
+  ["credential_kind", "Credential"],
+  ["credential_hint", "Key"],
+  ["user_agent", "User agent"],
+];
+
+function Facts({ interception }) {
+  const { session_id: session, parent_id: parent, streaming, started_at: started, ended_at: ended } = interception;
+  return html`
+    <dl class="facts">
+      ${FACTS.filter(([key]) => interception[key] != null && interception[key] !== "").map(
+        ([key, text, copied]) => html`
+          <div key=${key}>
+            <dt>${text}</dt>
+            <dd><code>${interception[key]}</code>${copied && html` <${CopyButton} text=${String(interception[key])} what=${text} />`}</dd>
+          </div>
+        `,
+      )}
+      ${session && html`<div><dt>Session</dt><dd><a href=${href("sessions", session)}>${session}</a></dd></div>`}
+      ${parent && html`<div><dt>Answers a tool call of</dt><dd><a href=${href("interceptions", parent)}>${parent}</a></dd></div>`}
+      <div><dt>Streaming</dt><dd>${streaming ? "yes" : "no"}</dd></div>
+      <div><dt>Started</dt><dd>${started}</dd></div>
+      <div><dt>Ended</dt><dd>${ended ?? UNKNOWN}</dd></div>
+    </dl>
+  `;
+}

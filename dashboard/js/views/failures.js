@@ -1,0 +1,51 @@
+/** Why calls failed, and what the limits refused. */
+
+import { html } from "htm/preact";
+import { percent, whole, words } from "../format.js";
+import { useResource } from "../resource.js";
+import { href } from "../router.js";
+import { failedOf } from "../series.js";
+import { seesEverything } from "../shell.js";
+
+const LIMITS = { concurrency: "At capacity", user_concurrency: "User at capacity", rate: "Rate limited" };
+
+export function Failures({ figures, drill, user }) {
+  const reasons = Object.entries(figures.failures)
+    .filter(([, count]) => count > 0)
+    .sort(([, one], [, another]) => another - one);
+  const failed = failedOf(figures);
+  return html`
+    <section class="card">
+      <h2>Why calls failed</h2>
+      ${reasons.length
+        ? html`
+            <ul class="reasons">
+              ${reasons.map(
+                ([reason, count]) => html`
+                  <li key=${reason}>
+                    <span>${words(reason)}</span><b>${whole(count)}</b><span class="quiet">${percent(count, failed)}</span>
+                    <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * count) / failed}%` }}></i></span>
+                  </li>
+                `,
+              )}
+            </ul>
+            <p><a href=${drill({ status: "failed" })}>Show them</a></p>
+          `
+        : html`<p class="quiet">None did.</p>`}
+      ${seesEverything(user) && html`<${Refused} />`}
+    </section>
+  `;
+}
+
+/** Requests that were refused were never calls: they are counted by the limits alone. */
+function Refused() {
+  const { data } = useResource("limits");
+  if (!data) return null;
+  return html`
+    <h2>Refused by the limits</h2>
+    <ul class="reasons">
+      ${data.limits.map(({ name, refused }) => html`<li key=${name}><span>${LIMITS[name]}</span><b class=${refused ? "bad" : undefined}>${whole(refused)}</b></li>`)}
+    </ul>
+    <p class="quiet">Since the start of the server. <a href=${href("limits")}>Limits</a></p>
+  `;
+}

@@ -1,0 +1,105 @@
+/** Every call that one may see: a list on the left, the chosen one beside it. */
+
+import { html } from "htm/preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { address } from "../api.js";
+import { plural, whole } from "../format.js";
+import { listKeys, useKeys } from "../keys.js";
+import { useLive } from "../live.js";
+import { Empty, Failure, Loading } from "../parts/states.js";
+import { usePages } from "../resource.js";
+import { go, href } from "../router.js";
+import { Detail } from "./detail.js";
+import { Filters } from "./filters.js";
+import { Row, RowHead } from "./row.js";
+
+const PAGE = 50;
+const LINKS = ".rows a.row";
+const LIVE = { off: "", connecting: "Connecting …", live: "Live", lost: "Interrupted, trying again." };
+
+export function Interceptions({ route, user }) {
+  const q = route.params.q ?? "";
+  const [tail, setTail] = useState(false);
+  const pages = usePages("interceptions", { q }, "after_id", PAGE);
+  const live = useLive(tail, q, pages.merge, pages.reload);
+  const search = (text) => go(href("interceptions", "", { q: text }));
+  const close = () => {
+    go(href("interceptions", "", { q }));
+    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-id="${CSS.escape(route.id)}"]`)?.focus());
+  };
+  useKeys({
+    ...listKeys(LINKS),
+    "/": () => document.getElementById("q").focus(),
+    ...(route.id ? { Escape: close } : {}),
+  });
+  return html`
+    <${Filters} q=${q} user=${user} onSearch=${search} />
+    <div class="toolbar">
+      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "call")}${q ? " found" : ""}</p>
+      <p class="tail ${live.state}" role="status">${LIVE[live.state]} ${live.state === "lost" && live.reason}</p>
+      <button type="button" aria-pressed=${tail} onClick=${() => setTail(!tail)}>Live tail</button>
+      <${Export} q=${q} />
+    </div>
+    <div class="split" data-open=${route.id ? "" : undefined}>
+      <section class="list" aria-label="Interceptions">
+        ${pages.rows.length > 0 &&
+        html`
+          <${RowHead} />
+          <ol class="rows">
+            ${pages.rows.map((row) => html`<${Row} key=${row.id} interception=${row} q=${q} chosen=${row.id === route.id} />`)}
+          </ol>
+        `}
+        <${End} pages=${pages} q=${q} onSearch=${search} />
+      </section>
+      ${route.id && html`<${Detail} key=${route.id} id=${route.id} fresh=${pages.rows.find(({ id }) => id === route.id)} onClose=${close} />`}
+    </div>
+  `;
+}
+
+/** What stands below the rows: more of them, the end, or why there are none. */
+function End({ pages, q, onSearch }) {
+  const mark = useRef(null);
+  const { more } = pages;
+  const latest = useRef(more);
+  latest.current = more;
+  useEffect(() => {
+    const observer = new IntersectionObserver(
+      ([{ isIntersecting }]) => isIntersecting && latest.current(),
+      { rootMargin: "600px" },
+    );
+    observer.observe(mark.current);
+    return () => observer.disconnect();
+  }, [pages.rows.length]);
+  return html`
+    <div class="end" ref=${mark}>
+      ${pages.error && html`<${Failure} error=${pages.error} retry=${pages.retry} />`}
+      ${pages.loading && html`<${Loading} />`}
+      ${!pages.loading && !pages.error && !pages.done && html`<button type="button" onClick=${more}>More</button>`}
+      ${pages.done && pages.rows.length > 0 && html`<p class="quiet">${`That is all: ${whole(pages.rows.length)}.`}</p>`}
+      ${pages.done && !pages.rows.length && html`<${Nothing} q=${q} onSearch=${onSearch} />`}
+    </div>
+  `;
+}
+
+function Nothing({ q, onSearch }) {
+  if (q) {
+    return html`
+      <${Empty} title="Nothing matches">
+        <p>No call that you may see fits this search. Calls under way are found with <code>status:in_flight</code>.</p>
+        <button type="button" onClick=${() => onSearch("")}>Show all</button>
+      <//>
+    `;
+  }
+  return html`
+    <${Empty} title="No calls yet">
+      <p>Every call that goes through the bridge appears here. <a href=${href("connect")}>Connect a client</a> and make one.</p>
+    <//>
+  `;
+}
+
+function Export({ q }) {
+  const link = (format) => address("interceptions/export", { format, q }).href;
+  return html`
+    <span class="export"><span class="quiet">Export</span> <a href=${link("csv")} download>CSV</a> <a href=${link("ndjson")} download>NDJSON</a></span>
+  `;
+}

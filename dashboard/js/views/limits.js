@@ -1,0 +1,89 @@
+/** How much of each limit is used, who holds what, and what was refused. */
+
+import { html } from "htm/preact";
+import { ago, plural, time, UNKNOWN, whole } from "../format.js";
+import { Gauge } from "../parts/gauge.js";
+import { Empty, Failure, Loading } from "../parts/states.js";
+import { useResource } from "../resource.js";
+import { href } from "../router.js";
+import { seesEverything } from "../shell.js";
+
+const EVERY_MS = 3000;
+const TITLES = {
+  concurrency: ["Requests at a time", "All requests that are under way."],
+  user_concurrency: ["Requests at a time, by user", "The users with the most requests under way."],
+  rate: ["Requests started", "The tokens and addresses that used most of their rate."],
+};
+
+export function Limits({ user }) {
+  const allowed = seesEverything(user);
+  const { data, error, reload } = useResource(allowed ? "limits" : null, {}, { every: EVERY_MS });
+  if (!allowed) return html`<${Empty} title="Not for members"><p>Only owners and auditors may see the limits.</p><//>`;
+  if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
+  return html`
+    ${error && html`<${Failure} error=${error} retry=${reload} />`}
+    <p class="quiet">
+      ${data.scope === "cluster" ? "What all processes on the database count together" : "What this process counts"}, at ${time(data.at)}.
+      ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
+    </p>
+    <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} />`)}</div>
+    <${Holders} holding=${data.holding} holders=${data.holders} />
+  `;
+}
+
+function Limit({ limit }) {
+  const { name, setting, limit: most, keys, refused, window_seconds: window } = limit;
+  const [title, about] = TITLES[name];
+  const rows = keys ?? [{ key: "all", username: "All requests", ...limit }];
+  return html`
+    <section class="card limit">
+      <h2>${title}</h2>
+      <p class="quiet">
+        ${most ? `At most ${whole(most)}${window ? ` in ${whole(window)} s` : ""}.` : html`No limit is set: <code>${setting}</code> is 0.`}
+        ${" "}${about}
+      </p>
+      <ul class="gauges">
+        ${rows.map(
+          ({ key, username, used, next_free_at: free, remaining }) => html`
+            <li key=${key}>
+              <${Gauge} name=${username ?? key} used=${used} limit=${most} />
+              ${remaining === 0 && html`<p class="quiet">${free ? `Free at ${time(free)}` : "Free when a request ends"}</p>`}
+            </li>
+          `,
+        )}
+      </ul>
+      ${!rows.length && html`<p class="quiet">Nobody uses any of it now.</p>`}
+      <p class=${refused ? "bad" : "quiet"}>${refused ? `${plural(refused, "request")} refused` : "Nothing refused"} <span class="quiet">since the start</span></p>
+    </section>
+  `;
+}
+
+function Holders({ holding, holders }) {
+  return html`
+    <section class="card">
+      <h2>Under way</h2>
+      <p class="quiet">${holding ? `${plural(holding, "request")} under way${holders.length < holding ? `; the ${holders.length} oldest` : ""}.` : "Nothing is under way."}</p>
+      ${holders.length > 0 &&
+      html`
+        <div class="scroll" tabindex="0" role="region" aria-label="Requests under way">
+          <table>
+            <thead><tr><th>Since</th><th>User</th><th>Provider</th><th>Route</th><th>Model</th></tr></thead>
+            <tbody>${holders.map((holder) => html`<${Holder} key=${holder.request_id} holder=${holder} />`)}</tbody>
+          </table>
+        </div>
+      `}
+    </section>
+  `;
+}
+
+function Holder({ holder: { since, username, provider, route, model, interception_id: id } }) {
+  return html`
+    <tr>
+      <td title=${since}>${id ? html`<a href=${href("interceptions", id)}>${ago(since)}</a>` : ago(since)}</td>
+      <td>${username ?? UNKNOWN}</td>
+      <td>${provider ?? UNKNOWN}</td>
+      <td>${route ?? UNKNOWN}</td>
+      <td>${model ?? UNKNOWN}</td>
+    </tr>
+  `;
+}

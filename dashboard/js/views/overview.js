@@ -1,0 +1,79 @@
+/** What happened over time, at a glance. */
+
+import { html } from "htm/preact";
+import { day, time } from "../format.js";
+import { Segmented } from "../parts/segmented.js";
+import { Empty, Failure, Loading } from "../parts/states.js";
+import { searchFor } from "../query.js";
+import { useResource } from "../resource.js";
+import { go, href } from "../router.js";
+import { iso, RANGES, spanOf } from "../series.js";
+import { seesEverything } from "../shell.js";
+import { Breakdown } from "./breakdown.js";
+import { Charts } from "./charts.js";
+import { Failures } from "./failures.js";
+import { Tiles } from "./tiles.js";
+
+const EVERY_MS = 15_000;
+const SPLITS = [
+  ["", "All"],
+  ["model", "Model"],
+  ["provider", "Provider"],
+  ["client", "Client"],
+  ["initiator", "User"],
+];
+
+export function Overview({ route, user }) {
+  const { params } = route;
+  const span = spanOf(params, Date.now() / 1000);
+  const custom = Boolean(span.to);
+  const every = custom ? 0 : EVERY_MS;
+  const all = useResource("stats", span, { every });
+  const split = useResource("stats", { ...span, group_by: params.by || "model" }, { every });
+  const loaded = all.data && split.data;
+  const failure = all.error ?? split.error;
+  const choose = (change) => go(href("overview", "", { ...params, ...change }));
+  const retry = () => {
+    all.reload();
+    split.reload();
+  };
+  const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEverything(user));
+  const drill = (terms) => href("interceptions", "", { q: searchFor({ ...terms, started_after: terms.started_after ?? span.from, started_before: terms.started_before ?? span.to }) });
+  return html`
+    <div class="toolbar overview-bar">
+      <${Segmented}
+        label="Time range"
+        options=${Object.keys(RANGES).map((range) => [range, range])}
+        value=${custom ? null : (params.range ?? "24h")}
+        onChoose=${(range) => choose({ range, from: "", to: "" })}
+      />
+      ${custom && html`<span class="quiet">${time(span.from)} to ${time(span.to)}</span>`}
+      <span class="grow"></span>
+      <span class="quiet" id="by">Split by</span>
+      <${Segmented} label="Split by" options=${splits} value=${params.by ?? ""} onChoose=${(by) => choose({ by })} />
+    </div>
+    ${failure && html`<${Failure} error=${failure} retry=${retry} />`}
+    ${!loaded && !failure && html`<${Loading} />`}
+    ${loaded && html`<${Body} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drill} user=${user} onZoom=${(from, to) => choose({ from: iso(from), to: iso(to) })} />`}
+  `;
+}
+
+function Body({ all, split, by, drill, user, onZoom }) {
+  const figures = all.series[0]?.total;
+  if (!figures?.interceptions) {
+    return html`
+      <${Empty} title="No calls in this time">
+        <p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>
+        <p class="quiet">${`${day(new Date(all.from))} to ${day(new Date(all.to))}`}</p>
+      <//>
+    `;
+  }
+  return html`
+    <${Tiles} figures=${figures} drill=${drill} />
+    <${Charts} all=${all} split=${by && split} drill=${drill} onZoom=${onZoom} />
+    <div class="pair">
+      <${Breakdown} answer=${split} drill=${drill} />
+      <${Failures} figures=${figures} drill=${drill} user=${user} />
+    </div>
+  `;
+}

@@ -1,0 +1,46 @@
+/** One call in a line. */
+
+import { html } from "htm/preact";
+import { memo } from "../memo.js";
+import { between, duration, time, usd, UNKNOWN } from "../format.js";
+import { Status } from "../parts/status.js";
+import { costOf, usageOf, UsageShort } from "../parts/usage.js";
+import { href } from "../router.js";
+
+/** What the columns are; a row says the same to whom cannot see it. */
+export function RowHead() {
+  return html`
+    <div class="row head" aria-hidden="true">
+      <span class="at">Time</span><span class="user">User</span><span class="model">Model</span>
+      <span class="prompt">Prompt</span><span class="client">Client</span><span class="usage">Tokens</span>
+      <span class="cost">Cost</span><span class="took">Took</span><span class="state">State</span>
+    </div>
+  `;
+}
+
+export const Row = memo(function Row({ interception, q, chosen }) {
+  const { id, initiator, model, client, started_at: started, ended_at: ended } = interception;
+  return html`
+    <li>
+      <a class="row" href=${href("interceptions", id, { q })} data-id=${id} aria-current=${chosen ? "true" : undefined}>
+        <span class="at">${time(started)}</span>
+        <span class="user">${initiator.username}</span>
+        <span class="model">${model}</span>
+        <span class="prompt">${promptOf(interception)}</span>
+        <span class="client">${client}</span>
+        <${UsageShort} usage=${usageOf(interception)} />
+        <span class="cost">${usd(costOf(interception))}</span>
+        <span class="took">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
+        <span class="state"><${Status} interception=${interception} /></span>
+      </a>
+    </li>
+  `;
+});
+
+/** What a line says of the prompt; a step of an agent has none, but calls tools. */
+function promptOf({ user_prompts: prompts, tool_usages: tools }) {
+  const prompt = prompts.at(-1)?.prompt;
+  if (prompt) return prompt.slice(0, 200);
+  if (tools.length) return html`<em>${tools.map(({ tool }) => tool).join(", ")}</em>`;
+  return html`<em>no prompt</em>`;
+}

@@ -1,0 +1,66 @@
+/** Work that belongs together: what one client did in one go. */
+
+import { html } from "htm/preact";
+import { useEffect, useRef } from "preact/hooks";
+import { between, duration, plural, short, time, tokensIn, usd, whole } from "../format.js";
+import { listKeys, useKeys } from "../keys.js";
+import { Empty, Failure, Loading } from "../parts/states.js";
+import { usePages } from "../resource.js";
+import { go, href } from "../router.js";
+import { Filters } from "./filters.js";
+
+const PAGE = 50;
+const LINKS = ".rows a.session";
+
+export function Sessions({ route, user }) {
+  const q = route.params.q ?? "";
+  const pages = usePages("sessions", { q }, "after_session_id", PAGE);
+  const mark = useRef(null);
+  const latest = useRef();
+  latest.current = pages.more;
+  useKeys({ ...listKeys(LINKS), "/": () => document.getElementById("q").focus() });
+  useEffect(() => {
+    const observer = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && latest.current(), { rootMargin: "600px" });
+    observer.observe(mark.current);
+    return () => observer.disconnect();
+  }, [pages.rows.length]);
+  return html`
+    <${Filters} q=${q} user=${user} statuses=${false} onSearch=${(text) => go(href("sessions", "", { q: text }))} />
+    <div class="toolbar"><p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${q ? " found" : ""}</p></div>
+    <ol class="rows sessions">
+      ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
+    </ol>
+    <div class="end" ref=${mark}>
+      ${pages.error && html`<${Failure} error=${pages.error} retry=${pages.retry} />`}
+      ${pages.loading && html`<${Loading} />`}
+      ${!pages.loading && !pages.error && !pages.done && html`<button type="button" onClick=${pages.more}>More</button>`}
+      ${pages.done && pages.rows.length > 0 && html`<p class="quiet">${`That is all: ${whole(pages.rows.length)}.`}</p>`}
+      ${pages.done && !pages.rows.length && html`<${Nothing} q=${q} />`}
+    </div>
+  `;
+}
+
+function Nothing({ q }) {
+  return q
+    ? html`<${Empty} title="Nothing matches"><p>No session that you may see fits this search. <a href=${href("sessions")}>Show all</a></p><//>`
+    : html`<${Empty} title="No sessions yet">
+        <p>Calls that a client makes in one go become a session, a few seconds after they ended. <a href=${href("connect")}>Connect a client</a>.</p>
+      <//>`;
+}
+
+function SessionRow({ session }) {
+  const { id, initiator, client, models, started_at: started, last_active_at: last, interceptions, failures } = session;
+  return html`
+    <li>
+      <a class="session" href=${href("sessions", id)}>
+        <span class="title">${session.last_prompt ?? html`<em>no prompt</em>`}</span>
+        <span class="meta">${initiator.username} · ${client ?? "unknown client"} · ${models.join(", ")}</span>
+        <span class="meta figures-line">
+          ${time(started)} · ${duration(between(started, last))} · ${plural(interceptions, "call")}${" "}
+          ${failures > 0 && html`<b class="bad">${whole(failures)} failed</b>`}
+        </span>
+        <span class="sums">${short(tokensIn(session.token_usage))} → ${short(session.token_usage.output_tokens)} tokens<br />${usd(session.cost_usd)}</span>
+      </a>
+    </li>
+  `;
+}

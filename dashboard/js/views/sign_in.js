@@ -1,0 +1,55 @@
+/** A token, please. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { signIn } from "../api.js";
+import { Failure } from "../parts/states.js";
+
+export function SignIn({ onSignedIn }) {
+  const [token, setToken] = useState("");
+  const [error, setError] = useState(null);
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    document.title = "Sign in · AI Bridge";
+  }, []);
+  const submit = async (event) => {
+    event.preventDefault();
+    setBusy(true);
+    setError(null);
+    try {
+      await signIn(token);
+      onSignedIn();
+    } catch (failure) {
+      setError(failure);
+      setBusy(false);
+    }
+  };
+  return html`
+    <main class="gate">
+      <img src="dashboard/icon.svg" alt="" width="44" height="44" />
+      <h1>AI Bridge</h1>
+      <form onSubmit=${submit}>
+        <input type="text" autocomplete="username" value="AI Bridge" readonly hidden />
+        <label for="token">Your token</label>
+        <input
+          id="token"
+          type="password"
+          autocomplete="current-password"
+          spellcheck=${false}
+          required
+          autofocus
+          value=${token}
+          aria-describedby="token-help"
+          onInput=${(event) => setToken(event.target.value)}
+        />
+        <button type="submit" class="primary" disabled=${busy}>Sign in</button>
+      </form>
+      ${error && html`<${Failure} error=${error} />`}
+      <p id="token-help" class="quiet">
+        The one that your AI client uses, like <code>TcBR7S3hnb-…</code> An operator makes one with${" "}
+        <code>python server.py tokens create NAME</code>; after <code>make run</code> without a provider key it is in${" "}
+        <code>data/demo-token</code>.
+      </p>
+    </main>
+  `;
+}

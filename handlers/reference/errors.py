@@ -1,0 +1,61 @@
+"""What the control plane says when it does not answer as asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from handlers.base import IDENTITIES_AWAY, UNIDENTIFIED, UNRECOGNISED
+from handlers.control import DATABASE_AWAY
+from handlers.pagination import INVALID
+from handlers.reference.operations import JSON, Described, answer, body, header, shared
+
+RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)
+CHALLENGE = header(str, "How to identify oneself.", "Bearer")
+
+
+class Validation(Struct):
+    """One thing that is wrong with a request, and where."""
+
+    field: str
+    detail: str
+
+
+class Error(Struct):
+    """Why a request was not answered as asked."""
+
+    message: str
+    detail: str | UnsetType = UNSET
+    validations: list[Validation] | UnsetType = UNSET
+
+
+def problem(description: str, *messages: str, headers: dict[str, Described] | None = None) -> Described:
+    """An error of the control plane, with the messages it may have."""
+    examples = {f"message{number}": Error(message) for number, message in enumerate(messages, start=1)}
+    return answer(description, {JSON: body(Error, **examples)}, headers)
+
+
+UNKNOWN_PARAMETER = Validation("sort", "unknown query parameter; allowed are after_id, limit, offset, q")
+
+RESPONSES = {
+    "InvalidQuery": answer(
+        "A parameter cannot be used, is unknown, or was given twice; every one that is wrong is named.",
+        {JSON: body(Error, unknown=Error(INVALID, validations=[UNKNOWN_PARAMETER]))},
+    ),
+    "Unauthorized": problem(
+        "There is no valid token.", UNIDENTIFIED, UNRECOGNISED, headers={"WWW-Authenticate": CHALLENGE}
+    ),
+    "InternalError": problem("A fault of the bridge; its log has more.", "Internal Server Error"),
+    "Unavailable": problem(
+        "The database is away.", DATABASE_AWAY, IDENTITIES_AWAY, headers={"Retry-After": RETRY_AFTER}
+    ),
+}
+
+# What every resource of the control plane may answer instead.
+ALWAYS = {
+    "400": shared("InvalidQuery"),
+    "401": shared("Unauthorized"),
+    "500": shared("InternalError"),
+    "503": shared("Unavailable"),
+}

@@ -1,0 +1,89 @@
+"""What descriptions of operations are made of. A `schema` is a Python type until the document is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta
+
+# An object of the OpenAPI document, by its keys.
+Described = dict[str, Any]
+
+JSON = "application/json"
+
+Count = Annotated[int, Meta(ge=0)]
+Time = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
+        description="RFC 3339, in UTC with milliseconds.",
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+
+
+def query(name: str, type_: Any, description: str, *, default: object = UNSET, example: object = UNSET) -> Described:
+    """A parameter of the query that may be left out, which is what an empty value says too."""
+    if default is not UNSET:
+        type_ = Annotated[type_, Meta(extra_json_schema={"default": default})]
+    parameter = {"name": name, "in": "query", "description": description, "allowEmptyValue": True, "schema": type_}
+    return parameter if example is UNSET else parameter | {"example": example}
+
+
+def in_path(name: str, type_: Any, description: str) -> Described:
+    """A part of the path."""
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": type_}
+
+
+def header_parameter(name: str, type_: Any, description: str) -> Described:
+    """A header of a request that may be left out."""
+    return {"name": name, "in": "header", "description": description, "schema": type_}
+
+
+def header(type_: Any, description: str, example: object) -> Described:
+    """A header of an answer."""
+    return {"description": description, "schema": type_, "example": example}
+
+
+def answer(
+    description: str, content: Mapping[str, Described], headers: Mapping[str, Described] | None = None
+) -> Described:
+    """An answer with a body, by media type."""
+    described: Described = {"description": description, "content": dict(content)}
+    return described | {"headers": dict(headers)} if headers else described
+
+
+def body(type_: Any, **examples: object) -> Described:
+    """What a body is, with examples by name."""
+    return {"schema": type_, "examples": {name: {"value": value} for name, value in examples.items()}}
+
+
+def shared(name: str) -> Described:
+    """An answer that many operations have, described once."""
+    return {"$ref": f"#/components/responses/{name}"}
+
+
+def get(
+    operation_id: str,
+    summary: str,
+    description: str,
+    *,
+    tag: str,
+    answers: Mapping[str, Described],
+    parameters: tuple[Described, ...] = (),
+    public: bool = False,
+) -> Described:
+    """A resource that is read: GET, and HEAD, which has the same answers without their bodies."""
+    common: Described = {
+        "tags": [tag],
+        "summary": summary,
+        "parameters": list(parameters),
+        "responses": dict(sorted(answers.items())),
+    }
+    if public:
+        common["security"] = []
+    return {
+        "get": {"operationId": operation_id, "description": description} | common,
+        "head": {"operationId": operation_id + "Head", "description": "The same without a body."} | common,
+    }

@@ -1,0 +1,119 @@
+"""Statistics: what calls add up to over time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct, field, structs
+
+from handlers.reference.errors import ALWAYS
+from handlers.reference.operations import JSON, Count, Described, Time, answer, body, get, query
+from handlers.reference.records import EXAMPLE as INTERCEPTION
+from handlers.reference.records import Initiator
+from handlers.reference.sessions import TokenCounts
+from handlers.stats import MOST_BUCKETS
+from intercept.records import EndReason
+from storage.cells import Bucket
+from storage.statistics import MOST_GROUPS, GroupBy
+
+Timestamp = Annotated[datetime, Meta(tz=True)]
+Milliseconds = Annotated[float, Meta(ge=0)]
+
+
+class Quantiles(Struct):
+    """Half of all calls took at most `p50`, 95 of a hundred `p95`, 99 of a hundred `p99`; within 5 %."""
+
+    p50: Milliseconds
+    p95: Milliseconds
+    p99: Milliseconds
+
+
+class Figures(Struct):
+    """What calls add up to."""
+
+    interceptions: Count
+    completed: Count
+    failures: Annotated[dict[EndReason, Count], Meta(description="By reason, where there were any.")]
+    token_usage: TokenCounts
+    cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
+    unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
+    duration_ms: Annotated[Quantiles | None, Meta(description="From start to end.")]
+    first_byte_ms: Annotated[Quantiles | None, Meta(description="From start to the first byte of the response body.")]
+
+
+class Point(Figures, kw_only=True):
+    """The figures of one bucket."""
+
+    at: Annotated[Time, Meta(description="The start of the bucket.")]
+
+
+class Series(Struct):
+    """The figures of one group over time."""
+
+    group: Annotated[str | Initiator | None, Meta(description="Null without `group_by`, and of all others together.")]
+    other: Annotated[bool, Meta(description="Whether it is all the groups that have no series of their own.")]
+    total: Figures
+    points: Annotated[list[Point], Meta(description="Only where there were calls, in order of time.")]
+
+
+class Statistics(Struct):
+    """What ended calls add up to, by the time they started."""
+
+    from_: Time = field(name="from")
+    to: Time
+    bucket: Bucket
+    group_by: GroupBy | None
+    uncounted: Annotated[Count, Meta(description="Calls that have ended and are not counted yet.")]
+    series: list[Series]
+
+
+_FIGURES = Figures(
+    interceptions=1,
+    completed=1,
+    failures={},
+    token_usage=TokenCounts(13, 89, 13, 0),
+    cost_usd=0.001377,
+    unpriced=0,
+    duration_ms=Quantiles(68.0, 68.0, 68.0),
+    first_byte_ms=Quantiles(38.0, 38.0, 38.0),
+)
+_SERIES = Series(
+    group=INTERCEPTION.model,
+    other=False,
+    total=_FIGURES,
+    points=[Point(**structs.asdict(_FIGURES), at="2026-11-24T23:00:00.000Z")],
+)
+_EXAMPLE = Statistics(
+    from_="2026-11-24T00:00:00.000Z",
+    to="2026-11-25T00:00:00.000Z",
+    bucket=Bucket.HOUR,
+    group_by=GroupBy.MODEL,
+    uncounted=0,
+    series=[_SERIES],
+)
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/stats": get(
+        "getStatistics",
+        "What calls add up to over time",
+        "Counts, tokens, costs and durations of ended calls, in buckets of UTC.",
+        tag="statistics",
+        parameters=(
+            query("from", Timestamp, "From then on, made earlier to a whole bucket; without it 24 hours before `to`."),
+            query("to", Timestamp, "Until before then, made later to a whole bucket; without it now."),
+            query(
+                "bucket",
+                Bucket,
+                f"How long one is; of at most {MOST_BUCKETS} from `from` to `to`.",
+                default=Bucket.HOUR,
+            ),
+            query(
+                "group_by",
+                GroupBy,
+                f"A series for each of these, the {MOST_GROUPS} with most calls; without it one for all.",
+            ),
+        ),
+        answers={"200": answer("The statistics.", {JSON: body(Statistics, statistics=_EXAMPLE)})} | ALWAYS,
+    ),
+}

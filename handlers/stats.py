@@ -1,0 +1,119 @@
+"""`GET /api/v2/aibridge/stats`: what calls add up to over time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from handlers.pagination import INVALID, single_values
+from handlers.problems import InvalidQueryError
+from handlers.visibility import VisibilityHandler
+from storage.cells import Bucket
+from storage.documents import shown_initiator, shown_time
+from storage.search import parse_timestamp
+from storage.statistics import MOST_CELLS, GroupBy, Question, Series, TooManyCellsError
+from storage.stretches import ceiling
+from storage.users import User
+
+PARAMETERS = ("from", "to", "bucket", "group_by")
+MOST_BUCKETS = 1_500
+USUAL_SPAN = timedelta(hours=24)
+OLDEST_MINUTE = timedelta(days=7)
+"""How old minutes may be that are asked for. They are kept for a little longer."""
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class StatisticsHandler(VisibilityHandler):
+    """The statistics: of owners and auditors over all calls, of members over their own."""
+
+    async def answer(self) -> None:
+        """Answer a series, or one for each group.
+
+        Raises:
+            InvalidQueryError: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        question = parse_question(values, self.bridge.now())
+        try:
+            uncounted, series = await self.bridge.statistics.read(question, visible_to=self.visible_to)
+        except TooManyCellsError as error:
+            detail = f"asks for more than {MOST_CELLS:,} figures; take a shorter time, a longer bucket or no groups"
+            raise InvalidQueryError(INVALID, validations=[("from", detail)]) from error
+        initiators = await self.bridge.identities.users_by_id(
+            {one.group for one in series if isinstance(one.group, UUID)}
+        )
+        self.write_json(
+            {
+                "from": shown_time(question.start),
+                "to": shown_time(question.end),
+                "bucket": question.bucket,
+                "group_by": question.group_by,
+                "uncounted": uncounted,
+                "series": [await _shown(one, initiators) for one in series],
+            }
+        )
+
+
+def parse_question(values: Mapping[str, str], now: datetime) -> Question:
+    """Read what is asked, at the time `now`; an empty value counts as not given.
+
+    Raises:
+        InvalidQueryError: it cannot be answered; every parameter that is wrong is named.
+    """
+    problems: list[tuple[str, str]] = []
+    bucket = _choice(Bucket, "bucket", values, problems) or Bucket.HOUR
+    group_by = _choice(GroupBy, "group_by", values, problems)
+    to = _time("to", values, problems) or now
+    start = _time("from", values, problems)
+    if problems:
+        raise InvalidQueryError(INVALID, validations=problems)
+    try:
+        question = Question(bucket.floor(start or to - USUAL_SPAN), ceiling(bucket, to), bucket, group_by)
+    except OverflowError as error:
+        raise InvalidQueryError(INVALID, validations=[("to", "is beyond what can be counted")]) from error
+    if question.start >= question.end or (start and start >= to):
+        problems.append(("to", "must be after from"))
+    elif (question.end - question.start) // bucket.length > MOST_BUCKETS:
+        problems.append(("bucket", f"there are more than {MOST_BUCKETS:,} of them between from and to"))
+    if bucket is Bucket.MINUTE and question.start < now - OLDEST_MINUTE - bucket.length:
+        problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; take a longer bucket"))
+    if problems:
+        raise InvalidQueryError(INVALID, validations=problems)
+    return question
+
+
+def _choice(kind: type[Choice], name: str, values: Mapping[str, str], problems: list[tuple[str, str]]) -> Choice | None:
+    text = values.get(name)
+    if not text:
+        return None
+    if text not in list(kind):
+        problems.append((name, f"must be one of {', '.join(kind)}"))
+        return None
+    return kind(text)
+
+
+def _time(name: str, values: Mapping[str, str], problems: list[tuple[str, str]]) -> datetime | None:
+    text = values.get(name)
+    if not text:
+        return None
+    try:
+        return parse_timestamp(text)
+    except (ValueError, OverflowError):
+        problems.append((name, 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'))
+        return None
+
+
+async def _shown(series: Series, initiators: Mapping[UUID, User]) -> dict[str, Any]:
+    """Show a series; between two of them others have their turn."""
+    await asyncio.sleep(0)
+    return {
+        "group": shown_initiator(series.group, initiators) if isinstance(series.group, UUID) else series.group,
+        "other": series.other,
+        "total": series.total.shown(),
+        "points": [{"at": shown_time(at), **series.points[at].shown()} for at in sorted(series.points)],
+    }

@@ -1,0 +1,138 @@
+"""The indexes of the database, by collection, and the names by which a query asks for one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeAlias
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+Keys: TypeAlias = tuple[tuple[str, int], ...]
+
+# A list is sorted by the first two keys. The others let a count, or a page of something rare, be answered from the
+# index alone.
+_NEWEST_FIRST: Keys = (("started_at", DESCENDING), ("_id", DESCENDING))
+_FILTERED = ("status", "initiator_id", "provider", "provider_name", "model", "client")
+_COVERED: Keys = tuple((name, ASCENDING) for name in _FILTERED)
+
+BY_TIME: Keys = (*_NEWEST_FIRST, *_COVERED)
+BY_INITIATOR: Keys = (
+    ("initiator_id", ASCENDING),
+    *_NEWEST_FIRST,
+    *(key for key in _COVERED if key[0] != "initiator_id"),
+)
+# What is rare is found by reading a few places of this one side by side.
+BY_COMBINATION: Keys = (
+    *((name, ASCENDING) for name in ("status", "provider_name", "model", "client")),
+    *_NEWEST_FIRST,
+    ("provider", ASCENDING),
+)
+BY_SESSION: Keys = (("client_session_id", ASCENDING), *_NEWEST_FIRST, ("status", ASCENDING))
+BY_REQUEST: Keys = (("request_ids", ASCENDING), *_NEWEST_FIRST)
+IN_FLIGHT_BY_TIME: Keys = (*_NEWEST_FIRST, *(key for key in _COVERED if key[0] != "status"))
+
+BY_TOOL_CALL: Keys = (("initiator_id", ASCENDING), ("tool_call_ids", ASCENDING), *_NEWEST_FIRST)
+UNLINKED: Keys = (("unlinked.due", ASCENDING), ("started_at", ASCENDING))
+
+# What waits to be counted, and to be given to a session: oldest first.
+UNCOUNTED: Keys = (("uncounted", ASCENDING), ("_id", ASCENDING))
+UNGROUPED: Keys = (("ungrouped", ASCENDING), ("_id", ASCENDING))
+FIRST_SCHEMA: Keys = (("status", ASCENDING), ("_id", ASCENDING))
+
+_OLDEST_FIRST: Keys = (("started_at", ASCENDING), ("_id", ASCENDING))
+OF_SESSION: Keys = (("session_id", ASCENDING), *_OLDEST_FIRST)
+OF_THREAD: Keys = (("root_id", ASCENDING), *_OLDEST_FIRST)
+
+_SESSIONS_COVERED: Keys = (("initiator_id", ASCENDING), ("client", ASCENDING))
+SESSIONS_BY_TIME: Keys = (*_NEWEST_FIRST, *_SESSIONS_COVERED)
+SESSIONS_BY_INITIATOR: Keys = (("initiator_id", ASCENDING), *_NEWEST_FIRST, ("client", ASCENDING))
+SESSIONS_BY_CLIENT: Keys = (("client", ASCENDING), *_NEWEST_FIRST, ("initiator_id", ASCENDING))
+SESSIONS_BY_PROVIDER: Keys = (("providers", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
+SESSIONS_BY_PROVIDER_NAME: Keys = (("provider_names", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
+SESSIONS_BY_MODEL: Keys = (("models", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
+SESSIONS_BY_NAME: Keys = (("session_ids", ASCENDING), *_NEWEST_FIRST, ("initiator_id", ASCENDING))
+
+_IN_COMMON: Keys = tuple((name, ASCENDING) for name in ("provider_name", "model", "client", "provider"))
+CELLS: Keys = (
+    *(("level", ASCENDING), ("bucket", ASCENDING), ("at", ASCENDING), ("initiator_id", ASCENDING)),
+    *_IN_COMMON,
+)
+CELLS_BY_INITIATOR: Keys = (
+    *(("level", ASCENDING), ("bucket", ASCENDING), ("initiator_id", ASCENDING), ("at", ASCENDING)),
+    *_IN_COMMON,
+)
+BUSIEST: Keys = (
+    *(("level", ASCENDING), ("bucket", ASCENDING), ("at", ASCENDING), ("initiator_id", ASCENDING)),
+    ("interceptions", ASCENDING),
+)
+"""To find the busiest of many users, from the index alone."""
+
+NAMES: Mapping[str, Keys] = MappingProxyType(
+    {
+        level: (("level", ASCENDING), ("bucket", ASCENDING), (name, ASCENDING))
+        for level, name in (("model", "model"), ("client", "client"), ("provider", "provider_name"))
+    }
+)
+"""Of the day cells of these levels, to find each name once."""
+
+INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
+    {
+        "interceptions": (
+            IndexModel(BY_TIME, name="by_time"),
+            IndexModel(BY_INITIATOR, name="by_initiator"),
+            IndexModel(BY_COMBINATION, name="by_combination"),
+            IndexModel(BY_SESSION, name="by_session"),
+            IndexModel(BY_REQUEST, name="by_request"),
+            IndexModel(BY_TOOL_CALL, name="by_tool_call", partialFilterExpression={"tool_call_ids": {"$exists": True}}),
+            IndexModel(UNLINKED, name="unlinked", partialFilterExpression={"unlinked.due": {"$exists": True}}),
+            IndexModel("instance_id", name="in_flight", partialFilterExpression={"status": "in_flight"}),
+            IndexModel(IN_FLIGHT_BY_TIME, name="in_flight_by_time", partialFilterExpression={"status": "in_flight"}),
+            IndexModel(UNCOUNTED, name="uncounted", partialFilterExpression={"uncounted": {"$exists": True}}),
+            # Without what waits for its thread to be known.
+            IndexModel(
+                UNGROUPED,
+                name="ungrouped",
+                partialFilterExpression={"ungrouped": {"$exists": True}, "unlinked": None},
+            ),
+            IndexModel(FIRST_SCHEMA, name="first_schema", partialFilterExpression={"schema_version": 1}),
+            # The first calls of threads alone.
+            IndexModel(
+                OF_SESSION,
+                name="of_session",
+                partialFilterExpression={"session_id": {"$exists": True}, "root_id": None},
+            ),
+            IndexModel(OF_THREAD, name="of_thread", partialFilterExpression={"root_id": {"$exists": True}}),
+        ),
+        "rollups": (
+            IndexModel(CELLS, name="cell"),
+            IndexModel(CELLS_BY_INITIATOR, name="by_initiator"),
+            IndexModel(BUSIEST, name="busiest", partialFilterExpression={"level": "person"}),
+            *(
+                IndexModel(keys, name=f"{level}_names", partialFilterExpression={"level": level, "bucket": "day"})
+                for level, keys in NAMES.items()
+            ),
+            IndexModel(
+                "expires_at",
+                name="expiry",
+                expireAfterSeconds=0,
+                partialFilterExpression={"expires_at": {"$exists": True}},
+            ),
+        ),
+        "sessions": (
+            IndexModel(SESSIONS_BY_TIME, name="by_time"),
+            IndexModel(SESSIONS_BY_INITIATOR, name="by_initiator"),
+            IndexModel(SESSIONS_BY_CLIENT, name="by_client"),
+            IndexModel(SESSIONS_BY_PROVIDER, name="by_provider"),
+            IndexModel(SESSIONS_BY_PROVIDER_NAME, name="by_provider_name"),
+            IndexModel(SESSIONS_BY_MODEL, name="by_model"),
+            IndexModel(SESSIONS_BY_NAME, name="by_name"),
+        ),
+        "users": (
+            IndexModel("username", name="living_username", unique=True, partialFilterExpression={"removed_at": None}),
+        ),
+        "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
+        "admissions": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
+    }
+)
+"""Every index there is, by collection, aside from the ones that end retention."""

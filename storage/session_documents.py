@@ -1,0 +1,132 @@
+"""What a session is: calls of one user that belong together, and what they add up to. Pure: no I/O, no clock.
+
+Calls that name the same session of their client are one session, of that user alone; without such a name a thread is one
+(see `storage.threads`), and a call in no thread is one by itself.
+
+A session has one document: the sums of `SUMS` and `cost` over its calls that have ended, what those calls were made
+with, and their first and last time. Calls are added in any order and any number at a time, with the same outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Context, Decimal, localcontext
+from typing import Any
+from uuid import UUID
+
+from bson.decimal128 import Decimal128
+
+from intercept.records import Status
+from storage.cells import TOKENS
+from storage.documents import session_id_of, shown_initiator, shown_time
+from storage.prices import MOST_TOKENS
+from storage.users import User
+
+SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced")
+"""The whole numbers that calls add up to; `cost` beside them is in US dollars."""
+
+MOST_NAMES = 50
+"""How many models, providers and names of providers a session shows and is found by, the first in the alphabet."""
+
+LONGEST_PROMPT = 1_000
+"""How much of the last prompt a session shows, in characters."""
+
+_NAMES = {"providers": "provider", "provider_names": "provider_name", "models": "model"}
+_NO_COST = Decimal128("0")
+_EXACT = Context(prec=34)  # what a Decimal128 holds
+
+
+def session_of(call: Mapping[str, Any]) -> UUID:
+    """Return the id of the session that a call belongs to, once it is known whether it is in a thread."""
+    id_: UUID | None = call.get("session_id") or session_id_of(call["initiator_id"], call["client_session_id"])
+    return id_ or call.get("root_id") or call["_id"]
+
+
+def share(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a call that has ended adds to its session, as BSON can hold it.
+
+    Args:
+        call: The document of an interception, with the sums of its token usages in place of these.
+    """
+    tokens = {name: min(int(call[name]), MOST_TOKENS) for name in TOKENS}
+    cost = call.get("cost")
+    return {
+        "interceptions": 1,
+        "failures": int(call["status"] == Status.FAILED),
+        "threads": int("root_id" not in call),
+        **tokens,
+        "priced": int(cost is not None),
+        "unpriced": int(cost is None and any(tokens.values())),
+        "cost": cost["usd"] if cost else _NO_COST,
+    }
+
+
+def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the document of a session when calls were added.
+
+    Args:
+        session: Its document; None if there is none yet.
+        calls: At least one, see `share`, all of this session. `prompt` is the beginning of the prompt, empty if there is
+            none; `grouped`, where a call was added before with an end that was only presumed, is what it added then.
+    """
+    any_call, known = calls[0], session or {}
+    id_ = session_of(any_call)
+    client_session_id = any_call["client_session_id"] or None
+    first = min([*_pair(known, "started_at", "client"), *((call["started_at"], call["client"]) for call in calls)])
+    prompts = [(call["started_at"], call["prompt"]) for call in calls if call["prompt"]]
+    last_prompt = max([*_pair(known, "last_prompt_at", "last_prompt"), *prompts], default=(None, None))
+    ends = [known.get("last_active_at"), *(call[name] for call in calls for name in ("started_at", "ended_at"))]
+    return {
+        "_id": id_,
+        "initiator_id": any_call["initiator_id"],
+        "client_session_id": client_session_id,
+        "session_ids": [client_session_id, str(id_)] if client_session_id else [str(id_)],
+        "client": first[1],
+        **{
+            names: sorted({*known.get(names, ()), *(call[name] for call in calls)})[:MOST_NAMES]
+            for names, name in _NAMES.items()
+        },
+        "started_at": first[0],
+        "last_active_at": max(end for end in ends if end),
+        **_sums(known, [share(call) for call in calls], [call["grouped"] for call in calls if "grouped" in call]),
+        "last_prompt_at": last_prompt[0],
+        "last_prompt": last_prompt[1],
+    }
+
+
+def session_resource(session: Mapping[str, Any], initiators: Mapping[UUID, User]) -> dict[str, Any]:
+    """Show a session as the API does; every key is always there. `initiators` has the users that are known."""
+    cost: Decimal = session["cost"].to_decimal()
+    return {
+        "id": str(session["_id"]),
+        "initiator": shown_initiator(session["initiator_id"], initiators),
+        "client_session_id": session["client_session_id"],
+        "client": session["client"],
+        **{names: session[names] for names in _NAMES},
+        "started_at": shown_time(session["started_at"]),
+        "last_active_at": shown_time(session["last_active_at"]),
+        **{name: int(session[name]) for name in ("interceptions", "failures", "threads")},
+        "token_usage": {name: int(session[name]) for name in TOKENS},
+        "cost_usd": float(cost) if session["priced"] else None,
+        "unpriced": int(session["unpriced"]),
+        "last_prompt": session["last_prompt"],
+    }
+
+
+def _pair(session: Mapping[str, Any], at: str, name: str) -> list[tuple[datetime, str]]:
+    return [(session[at], session[name])] if session.get(at) else []
+
+
+def _sums(
+    known: Mapping[str, Any], added: Sequence[Mapping[str, Any]], replaced: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    sums = {name: known.get(name, 0) + _total(added, name) - _total(replaced, name) for name in SUMS}
+    with localcontext(_EXACT):
+        costs = [part["cost"].to_decimal() for part in (known, *added) if part]
+        cost = sum(costs, Decimal()) - sum((part["cost"].to_decimal() for part in replaced), Decimal())
+    return {**sums, "cost": Decimal128(cost)}
+
+
+def _total(shares: Sequence[Mapping[str, Any]], name: str) -> int:
+    return sum(part[name] for part in shares)

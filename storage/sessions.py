@@ -1,0 +1,224 @@
+"""Reading sessions: pages of a list, newest first, and the threads of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pymongo import ASCENDING, DESCENDING
+
+from storage.database import Collection, Database, database_errors
+from storage.indexes import (
+    OF_SESSION,
+    OF_THREAD,
+    SESSIONS_BY_CLIENT,
+    SESSIONS_BY_INITIATOR,
+    SESSIONS_BY_MODEL,
+    SESSIONS_BY_NAME,
+    SESSIONS_BY_PROVIDER,
+    SESSIONS_BY_PROVIDER_NAME,
+    SESSIONS_BY_TIME,
+    Keys,
+)
+from storage.interceptions import QUERY_MILLISECONDS
+from storage.search import InvalidSearchError, Search, Validation
+
+THREAD_INTERCEPTIONS = 100
+"""How many interceptions of a thread are shown at most, the first ones."""
+
+PAGE_INTERCEPTIONS = 1_000
+"""A page of threads ends with the one that brings it to this many interceptions."""
+
+_NEWEST_FIRST = (("started_at", DESCENDING), ("_id", DESCENDING))
+_OLDEST_FIRST = (("started_at", ASCENDING), ("_id", ASCENDING))
+
+# True of every session, and false of what `storage.grouping` keeps for itself. An index is bounded by it and all else that
+# is asked for, not by its first key alone.
+_EVER = {"started_at": {"$gte": datetime(1, 1, 1, tzinfo=UTC)}}
+
+# The index of the first field that is asked for: the one that leaves the fewest documents to look at comes first.
+_INDEX_OF = {
+    "session_ids": SESSIONS_BY_NAME,
+    "initiator_id": SESSIONS_BY_INITIATOR,
+    "models": SESSIONS_BY_MODEL,
+    "provider_names": SESSIONS_BY_PROVIDER_NAME,
+    "client": SESSIONS_BY_CLIENT,
+    "providers": SESSIONS_BY_PROVIDER,
+}
+_NOT_OF_SESSIONS = ("status", "request_id")
+
+
+class UnknownCursorError(LookupError):
+    """There is no session, or thread in it, with this id, or the caller may not see it."""
+
+
+class Thread(NamedTuple):
+    """The documents of a thread, oldest first, in part if there are `more`; and when there was life in it last."""
+
+    interceptions: Sequence[Mapping[str, Any]]
+    more: bool
+    last_active_at: datetime
+
+
+def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, Any]:
+    """Return the MongoDB filter of a search, for the initiator that `search.initiator` was found to be.
+
+    Every value in it is a string, a UUID or a time, so none can act as an operator.
+
+    Raises:
+        InvalidSearchError: It asks for something that sessions do not have.
+    """
+    refused = [name for name in _NOT_OF_SESSIONS if getattr(search, name) is not None]
+    if refused:
+        detail = 'Query param "{}" cannot be used for sessions'
+        raise InvalidSearchError([Validation(name, detail.format(name)) for name in refused])
+    wanted = {
+        "initiator_id": initiator_id,
+        "providers": search.provider,
+        "provider_names": search.provider_name,
+        "models": search.model,
+        "client": search.client,
+        "session_ids": search.session_id,
+    }
+    conditions: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
+    times = {"$gte": search.started_after, "$lte": search.started_before}
+    if bounds := {operator: time for operator, time in times.items() if time is not None}:
+        conditions["started_at"] = bounds
+    return conditions
+
+
+class Sessions:
+    """The sessions of a database, as `storage.grouping` keeps them."""
+
+    def __init__(self, database: Database) -> None:
+        self._sessions = database.sessions
+        self._interceptions = database.interceptions
+
+    async def page(
+        self,
+        conditions: Mapping[str, Any],
+        *,
+        visible_to: UUID | None,
+        limit: int,
+        after_id: UUID | None = None,
+        offset: int = 0,
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Read a page of the sessions that match, newest first, and count all that do.
+
+        Args:
+            conditions: See `session_filter`.
+            visible_to: The user whose sessions alone may be seen or counted; None sees all.
+            limit: Most documents to return, at least 1.
+            after_id: Start behind this session.
+            offset: Leave out this many, at most 2^31 - 1.
+
+        Raises:
+            UnknownCursorError: `after_id` is unknown, or not visible.
+            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS`.
+        """
+        with database_errors():
+            every = [dict(conditions), _visible(visible_to), _EVER]
+            after = []
+            if after_id is not None:
+                after = [await _beyond(self._sessions, {"_id": after_id, **_visible(visible_to)}, _NEWEST_FIRST)]
+            index = _index(every)
+            counting = asyncio.create_task(self._count(every, index))
+            listing = asyncio.create_task(self._list([*every, *after], index, limit=limit, offset=offset))
+            # Both are waited for: one that fails later, unseen, would complain in the log.
+            await asyncio.gather(counting, listing, return_exceptions=True)
+            return counting.result(), listing.result()
+
+    async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
+        """Return the document of one session; None where there is none that `visible_to`, if not None, may see.
+
+        Raises:
+            DatabaseUnavailableError: The database is away.
+        """
+        with database_errors():
+            return await self._sessions.find_one({"_id": id_, **_visible(visible_to)}, max_time_ms=QUERY_MILLISECONDS)
+
+    async def threads(self, id_: UUID, *, limit: int, after_id: UUID | None = None) -> tuple[list[Thread], bool]:
+        """Read threads of a session, oldest first, and say whether there are more behind them.
+
+        Args:
+            id_: The session; whoever asks may see it.
+            limit: Most threads, at least 1. There are fewer when they have `PAGE_INTERCEPTIONS`.
+            after_id: Start behind the thread that begins with this interception.
+
+        Raises:
+            UnknownCursorError: No thread of the session begins with `after_id`.
+            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
+        """
+        first_of_session = {"session_id": id_, "root_id": None, "unlinked": None}
+        with database_errors():
+            conditions: list[dict[str, Any]] = [first_of_session]
+            if after_id is not None:
+                conditions.append(
+                    await _beyond(self._interceptions, {"_id": after_id, **first_of_session}, _OLDEST_FIRST)
+                )
+            firsts = await self._read({"$and": conditions}, OF_SESSION, limit + 1)
+            threads: list[Thread] = []
+            shown = 0
+            for first in firsts[:limit]:
+                threads.append(await self._thread(first))
+                shown += len(threads[-1].interceptions)
+                if shown >= PAGE_INTERCEPTIONS:
+                    break
+        return threads, len(threads) < len(firsts)
+
+    async def _thread(self, first: dict[str, Any]) -> Thread:
+        others = {"root_id": first["_id"]}
+        documents = [first, *await self._read(others, OF_THREAD, THREAD_INTERCEPTIONS)]
+        shown, more = documents[:THREAD_INTERCEPTIONS], len(documents) > THREAD_INTERCEPTIONS
+        latest = await self._read(others, OF_THREAD, 1, direction=DESCENDING) if more else []
+        ends = [document.get("ended_at") or document["started_at"] for document in [*shown, *latest]]
+        return Thread(shown, more, max(ends))
+
+    async def _read(
+        self, conditions: Mapping[str, Any], index: Keys, limit: int, *, direction: int = ASCENDING
+    ) -> list[dict[str, Any]]:
+        order = [(name, direction * way) for name, way in _OLDEST_FIRST]
+        cursor = self._interceptions.find(
+            conditions, sort=order, hint=index, limit=limit, max_time_ms=QUERY_MILLISECONDS
+        )
+        return await cursor.to_list(limit)
+
+    async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
+        return await self._sessions.count_documents(
+            {"$and": list(conditions)}, hint=index, maxTimeMS=QUERY_MILLISECONDS
+        )
+
+    async def _list(
+        self, conditions: Sequence[Mapping[str, Any]], index: Keys, *, limit: int, offset: int
+    ) -> list[dict[str, Any]]:
+        cursor = self._sessions.find(
+            {"$and": list(conditions)},
+            sort=_NEWEST_FIRST,
+            hint=index,
+            skip=offset,
+            limit=limit,
+            max_time_ms=QUERY_MILLISECONDS,
+        )
+        return await cursor.to_list(limit)
+
+
+def _visible(visible_to: UUID | None) -> dict[str, Any]:
+    return {} if visible_to is None else {"initiator_id": visible_to}
+
+
+async def _beyond(collection: Collection, which: Mapping[str, Any], order: Keys) -> dict[str, Any]:
+    """Say what comes behind a document. The first condition bounds the index, the second the rest."""
+    cursor = await collection.find_one(which, {"started_at": True}, max_time_ms=QUERY_MILLISECONDS)
+    if cursor is None:
+        raise UnknownCursorError(f"there is no {which['_id']} that the caller may see")
+    at, (within, beyond) = cursor["started_at"], ("$lte", "$lt") if order == _NEWEST_FIRST else ("$gte", "$gt")
+    return {"started_at": {within: at}, "$or": [{"started_at": {beyond: at}}, {"_id": {beyond: cursor["_id"]}}]}
+
+
+def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
+    """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
+    asked = {field for condition in conditions for field in condition}
+    return next((index for field, index in _INDEX_OF.items() if field in asked), SESSIONS_BY_TIME)

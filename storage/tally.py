@@ -1,0 +1,110 @@
+"""How interceptions that wait to be counted are read: grouped by the database, so that many alike are one row."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from intercept.records import EndReason
+from storage.cells import DIMENSIONS, GROWTH, HISTOGRAM_END, TOKENS, Bucket, Figures, Level, Place
+from storage.prices import MOST_TOKENS
+
+_DIMENSIONS = DIMENSIONS[Level.INITIATOR]
+_EVER = datetime(1, 1, 1, tzinfo=UTC)
+
+UNCOUNTED_ONES: Mapping[str, Any] = {"uncounted": {"$gte": _EVER}}
+"""Finds what waits to be counted, in a way that the index answers."""
+
+
+class Row(NamedTuple):
+    """Interceptions of a minute that are alike, or a single one that is or was counted with a presumed end.
+
+    Attributes:
+        ids: Which ones.
+        place: The smallest cell that they belong to.
+        figures: What they add up to.
+        counted: What the single one has contributed so far, None if nothing.
+        presumed: Its end may still be replaced, so what it contributes has to be kept.
+    """
+
+    ids: list[UUID]
+    place: Place
+    figures: Figures
+    counted: Mapping[str, Any] | None
+    presumed: bool
+
+
+def pipeline(most: int) -> list[dict[str, Any]]:
+    """Say to the database: what waits for longest, at most that many interceptions, in documents for `row_of`."""
+    dimensions = {name: f"${name}" for name in _DIMENSIONS}
+    minute = {"$dateTrunc": {"date": "$started_at", "unit": Bucket.MINUTE.value}}
+    cost = {"$ifNull": ["$cost.usd", None]}
+    is_priced = {"$ne": [cost, None]}
+    alone = {"$or": ["$presumed", {"$ne": [{"$ifNull": ["$counted", None]}, None]}]}
+    tokens = {name: _at_most(MOST_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
+    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
+    return [
+        {"$match": UNCOUNTED_ONES},
+        {"$sort": {"uncounted": 1, "_id": 1}},
+        {"$limit": most},
+        {
+            "$project": {
+                **dict.fromkeys((*_DIMENSIONS, "end_reason", "counted", "presumed"), True),
+                **tokens,
+                "at": minute,
+                "alone": {"$cond": [alone, "$_id", None]},
+                "cost": cost,
+                "priced": _number(is_priced),
+                "duration": _histogram_index("$ended_at"),
+                "first_byte": _histogram_index("$first_byte_at"),
+            }
+        },
+        {"$set": {"unpriced": _number({"$and": [used, {"$eq": ["$priced", 0]}]})}},
+        {
+            "$group": {
+                "_id": {"at": "$at", **dimensions, "alone": "$alone"},
+                **{name: {"$sum": f"${name}"} for name in (*TOKENS, "cost", "priced", "unpriced")},
+                **{name: {"$push": f"${name}"} for name in ("end_reason", "duration", "first_byte")},
+                "ids": {"$push": "$_id"},
+                "counted": {"$first": "$counted"},
+                "presumed": {"$first": "$presumed"},
+            }
+        },
+    ]
+
+
+def row_of(document: Mapping[str, Any]) -> Row:
+    """Read what `pipeline` makes."""
+    alike, ids = document["_id"], document["ids"]
+    place = Place(Level.INITIATOR, Bucket.MINUTE, alike["at"], tuple(alike.get(name) for name in _DIMENSIONS))
+    ends = Counter(document["end_reason"])
+    completed = ends[EndReason.COMPLETED]
+    figures: Figures = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}
+    figures |= {f"ends.{reason}": number for reason, number in ends.items() if number}
+    figures |= {name: document[name] for name in (*TOKENS, "priced", "unpriced")}
+    if document["priced"]:
+        figures["cost"] = document["cost"].to_decimal()
+    for name in ("duration", "first_byte"):
+        figures |= {f"{name}.{index}": number for index, number in Counter(document[name]).items() if index is not None}
+    return Row(ids, place, figures, document.get("counted"), bool(document.get("presumed")))
+
+
+def _number(condition: Any) -> dict[str, Any]:
+    return {"$cond": [condition, 1, 0]}
+
+
+def _at_most(most: int, value: Any) -> dict[str, Any]:
+    return {"$max": [0, {"$min": [most, value]}]}
+
+
+def _histogram_index(until: str) -> dict[str, Any]:
+    """Say what `cells.histogram_index` does, of the time from the start until then; None if there was no then."""
+    took = {"$subtract": [until, "$started_at"]}
+    power = {"$ceil": {"$divide": [{"$ln": "$$took"}, math.log(GROWTH)]}}
+    index = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, HISTOGRAM_END]}}]}
+    known = {"$cond": [{"$eq": ["$$took", None]}, None, index]}
+    return {"$let": {"vars": {"took": took}, "in": known}}

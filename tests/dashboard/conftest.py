@@ -1,0 +1,156 @@
+"""A server with the demo provider and a browser, one of each for all tests of a process.
+
+Tests share both, so each has users of its own; what the console of the browser says fails the test.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+from uuid import UUID, uuid4
+
+import pytest
+from bson import Decimal128
+from selenium.webdriver import Chrome
+
+from handlers.dashboard import LIBRARIES, ROOT
+from storage.database import Database
+from storage.identities import Identities, Role
+from tests.bridge import now
+from tests.dashboard.page import Page, start_chromium
+from tests.server_process import ServerProcess
+
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
+AT_ONCE = 8
+API = "/api/v2/aibridge"
+
+
+@dataclass
+class Site:
+    """The server, its database, and how clients call it."""
+
+    url: str
+    run: Callable[..., Any]
+    uri: str
+    database: str
+
+    def user(self, *, role: Role = Role.MEMBER) -> tuple[str, str]:
+        """Add a user; its name and a token of it."""
+        name = f"user-{uuid4().hex[:10]}"
+
+        async def add() -> str:
+            database = Database.connect(self.uri, self.database)
+            identities = Identities(database, now=now, monotonic=lambda: 0.0)
+            await identities.add_user(name, role=role)
+            _, token = await identities.create_token(name)
+            database.close()
+            return token
+
+        return name, self.run(add())
+
+    def price(self, interception: str, usd: str) -> None:
+        """Give a call of the demo provider, which has no prices, a cost."""
+
+        async def set_cost() -> None:
+            database = Database.connect(self.uri, self.database)
+            cost = {"usd": Decimal128(usd), "prices": "made up"}
+            await database.interceptions.update_one({"_id": UUID(interception)}, {"$set": {"cost": cost}})
+            database.close()
+
+        self.run(set_cost())
+
+    def call(self, token: str, prompt: str = "Hello", *, model: str = "demo", **more: Any) -> str:
+        """Make a call and wait for its answer, an error or not; the id of the interception."""
+        body = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": prompt}], **more}
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        request = Request(f"{self.url}{API}/demo/v1/messages", json.dumps(body).encode(), headers)
+        try:
+            with urlopen(request) as answer:
+                answer.read()
+        except HTTPError as error:
+            answer = error
+            error.close()
+        return answer.headers["X-AI-Bridge-Interception-Id"]
+
+    def calls(self, token: str, number: int) -> None:
+        """Make so many at once, of which the prompts are their numbers."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda number: self.call(token, f"Prompt {number}"), range(number)))
+
+    def get(self, token: str, path: str, **parameters: Any) -> Any:
+        """Ask the API."""
+        request = Request(
+            f"{self.url}{API}/{path}?{urlencode(parameters)}", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urlopen(request) as answer:
+            return json.load(answer)
+
+    def recorded(self, token: str, number: int) -> None:
+        """Wait until so many calls of a member have ended."""
+        while self.get(token, "interceptions", limit=1)["count"] < number:
+            pass
+
+    def counted(self, token: str, number: int) -> None:
+        """Wait until so many are in a member's figures."""
+        while not (series := self.get(token, "stats")["series"]) or series[0]["total"]["interceptions"] < number:
+            pass
+
+
+@pytest.fixture(scope="session")
+def site(mongodb_uri: str, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The server."""
+    name = f"test-{uuid4().hex}"
+    flags = {
+        "http-address": "127.0.0.1:0",
+        "data-dir": str(tmp_path_factory.mktemp("site")),
+        "mongodb-database": name,
+        "max-concurrency": "50",
+        "rate-limit": "1000",
+        "rate-window": "1h",
+    }
+    arguments = [word for flag, value in flags.items() for word in (f"--aibridge-{flag}", value)]
+    server = ServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri)
+    try:
+        server.stdout.find("what was recorded of them")
+        yield Site(f"http://127.0.0.1:{server.port}", run_apart, mongodb_uri, name)
+    finally:
+        server.kill()
+    assert " ERROR " not in server.stderr.all()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chrome]:
+    """The browser."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("there is no chromium with its chromedriver")
+    if not all((ROOT / name).is_file() for name in LIBRARIES):
+        pytest.skip("npm has not installed the dashboard's libraries")
+    browser = start_chromium(program, driver)
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def page(chromium: Chrome, site: Site) -> Iterator[Page]:
+    """The page, as if this browser had never been there."""
+    page = Page(chromium, site.url)
+    page.forget()
+    yield page
+    assert page.complaints() == []
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script that finds faults of accessibility."""
+    if not AXE.is_file():
+        pytest.skip("npm has not installed axe-core")
+    return Path(AXE).read_text()

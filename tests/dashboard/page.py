@@ -1,0 +1,156 @@
+"""A page in a real browser, as people use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
+
+from handlers.credentials import SESSION_COOKIE
+
+SECONDS = 15
+EVERY_SECONDS = 0.02
+WIDE = (1280, 900)
+PHONE = (390, 844)
+# What a browser says of every answer that is no success, beside what the page says.
+FAILED_REQUEST = "Failed to load resource: the server responded with a status of "
+
+
+def start_chromium(program: str, driver: str) -> Chrome:
+    """A browser without a window."""
+    options = ChromeOptions()
+    options.binary_location = program
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return Chrome(options=options, service=Service(driver))
+
+
+class Page:
+    """The dashboard of the server at `url`."""
+
+    def __init__(self, browser: Chrome, url: str) -> None:
+        self.browser = browser
+        self.url = url
+        self.refused: list[str] = []  # statuses of requests that this test expects
+
+    def resize(self, size: tuple[int, int]) -> None:
+        width, height = size
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == PHONE}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def prefer(self, scheme: str) -> None:
+        """What the system likes: light or dark."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def forget(self) -> None:
+        """Begin like a browser that was never here."""
+        self.browser.get("about:blank")
+        self.browser.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": self.url, "storageTypes": "all"})
+        self.browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        self._said()
+        self.resize(WIDE)
+        self.prefer("light")
+
+    def open(self, address: str = "", token: str | None = None) -> None:
+        """Open a view, such as `interceptions?q=x`; with the cookie of a token where one is given."""
+        if token is not None:
+            cookie = {"name": SESSION_COOKIE, "value": token, "url": self.url, "httpOnly": True, "sameSite": "Strict"}
+            self.browser.execute_cdp_cmd("Network.setCookie", cookie)
+        self.browser.get("about:blank")  # or only what stands behind the # would change
+        self.browser.get(f"{self.url}/#/{address}")
+
+    @property
+    def address(self) -> str:
+        """Where one is."""
+        return str(self.browser.execute_script("return location.hash")).removeprefix("#/")
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        """Wait for something; a page that is drawn anew meanwhile is looked at again."""
+        wait = WebDriverWait(self.browser, SECONDS, EVERY_SECONDS)
+        return wait.until(lambda _: condition(), f"{what}, but the page says: {self.text()}")
+
+    def all(self, css: str) -> list[WebElement]:
+        return self.browser.find_elements(By.CSS_SELECTOR, css)
+
+    def find(self, css: str, text: str = "") -> WebElement:
+        """The first element that is shown, with this text in it; waited for."""
+        script = """
+            return [...document.querySelectorAll(arguments[0])].find((one) =>
+                one.textContent.includes(arguments[1]) && one.checkVisibility({visibilityProperty: true})) ?? null"""
+        found: WebElement = self.until(
+            lambda: self.browser.execute_script(script, css, text), f"{css} with {text!r} was waited for"
+        )
+        return found
+
+    def click(self, css: str, text: str = "") -> None:
+        self.find(css, text).click()
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose in a list, as soon as it has that."""
+        script = (
+            "return [...document.querySelectorAll('select option')].some((one) => one.textContent === arguments[0])"
+        )
+        self.until(lambda: self.browser.execute_script(script, option), f"{option!r} was to be an option")
+        Select(self.find(f"select[aria-label='{label}']")).select_by_visible_text(option)
+
+    def gone(self, css: str) -> None:
+        self.until(lambda: not self.all(css), f"{css} was to go")
+
+    def texts(self, css: str) -> list[str]:
+        """What these elements say, also out of sight, with spaces as they are seen."""
+        script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.textContent)"
+        return [" ".join(text.split()) for text in self.browser.execute_script(script, css)]
+
+    def shows(self, css: str, texts: list[str]) -> None:
+        """Wait until these elements say that."""
+        try:
+            self.until(lambda: self.texts(css) == texts, f"{css} was to say {texts}")
+        finally:
+            assert self.texts(css) == texts
+
+    def text(self) -> str:
+        return str(self.browser.execute_script("return document.body.innerText"))
+
+    def type(self, *keys: str) -> None:
+        """Press keys, wherever the focus is."""
+        for key in keys:
+            self.browser.switch_to.active_element.send_keys(key)
+
+    def focused(self) -> str:
+        """What the focused element says, or is called."""
+        script = """
+            const {innerText, ariaLabel, id} = document.activeElement
+            return (ariaLabel || innerText || id || "").replace(/\\s+/g, " ").trim()"""
+        return str(self.browser.execute_script(script))
+
+    def complaints(self) -> list[str]:
+        """What the console has, without the refusals that were expected."""
+        return [line for line in self._said() if not any(FAILED_REQUEST + status in line for status in self.refused)]
+
+    def _said(self) -> list[str]:
+        """What the console has since it was asked last."""
+        entries: list[dict[str, str]] = self.browser.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in entries if entry["level"] != "DEBUG"]
+
+    def axe(self, source: str) -> list[str]:
+        """What axe finds serious or worse, each with the first element that has it."""
+        self.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": source})
+        evaluated = self.browser.execute_cdp_cmd(
+            "Runtime.evaluate",
+            {"expression": "axe.run().then(({violations}) => JSON.stringify(violations))", "awaitPromise": True},
+        )
+        violations = json.loads(evaluated["result"]["value"])
+        return [
+            f"{one['id']}: {one['help']}: {one['nodes'][0]['html']}: {one['nodes'][0]['failureSummary']}"
+            for one in violations
+            if one["impact"] in {"serious", "critical"}
+        ]

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isSearchable, searchFor, terms, valueOf, withTerm } from "../../dashboard/js/query.js";
+
+test("a term takes the place of the one with its key and leaves the others as they were written", () => {
+  assert.equal(withTerm('model:x  status:"failed"', "model", "a b"), 'status:"failed" model:"a b"');
+  assert.equal(withTerm('model:x  status:"failed"', "model", ""), 'status:"failed"');
+  assert.equal(withTerm("", "model", "gpt-5"), "model:gpt-5");
+});
+
+test("a word without a key is the initiator", () => {
+  assert.equal(valueOf("ada model:x", "initiator"), "ada");
+  assert.equal(withTerm("ada model:x", "initiator", "me"), "model:x initiator:me");
+});
+
+test("quotes hide spaces and colons", () => {
+  const after = '"2026-01-01T00:00:00Z"';
+  assert.deepEqual(terms(`started_after:${after} "a b:c"`), [
+    { key: "started_after", value: "2026-01-01T00:00:00Z", text: `started_after:${after}` },
+    { key: "", value: "a b:c", text: '"a b:c"' },
+  ]);
+});
+
+test("what is half written is kept", () => {
+  for (const q of ['model:"', "x:y:z", ":", "a:"]) assert.equal(withTerm(q, "status", "failed"), `${terms(q).map(({ text }) => text).join(" ")} status:failed`.trim());
+});
+
+test("values without a meaning in a search are not searched for", () => {
+  assert.equal(searchFor({ model: "x", client: "", started_before: undefined }), "model:x");
+  assert.deepEqual([isSearchable('a "quoted" name'), isSearchable(""), isSearchable("a: b")], [false, false, true]);
+});

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bucketFor, groups, iso, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
+
+const HOUR = 3600;
+const DAY = 24 * HOUR;
+const NOW = Date.parse("2026-11-25T12:34:56Z") / 1000;
+const ANSWER = { from: "2026-11-25T00:00:00Z", to: "2026-11-25T04:00:00Z", bucket: "hour", group_by: "model" };
+const calls = ({ interceptions }) => interceptions;
+
+function series(group, counts, other = false) {
+  const points = counts.flatMap((interceptions, index) => (interceptions ? [{ at: iso(Date.parse(ANSWER.from) / 1000 + index * HOUR), interceptions }] : []));
+  return { group, other, points, total: { interceptions: counts.reduce((sum, count) => sum + count, 0) } };
+}
+
+test("a range ends in the bucket that is under way", () => {
+  assert.deepEqual(spanOf({}, NOW), { from: "2026-11-24T13:00:00.000Z", to: "", bucket: "hour" });
+  assert.deepEqual(spanOf({ range: "1h" }, NOW), { from: "2026-11-25T11:35:00.000Z", to: "", bucket: "minute" });
+  assert.deepEqual(spanOf({ range: "30d" }, NOW), { from: "2026-10-27T00:00:00.000Z", to: "", bucket: "day" });
+  assert.deepEqual(spanOf({ range: "constructor" }, NOW), spanOf({}, NOW));
+});
+
+test("a range that was drawn has both ends, and nonsense none", () => {
+  const drawn = { from: "2026-11-20T00:00:00Z", to: "2026-11-20T01:00:00Z" };
+  assert.deepEqual(spanOf(drawn, NOW), { from: "2026-11-20T00:00:00.000Z", to: "2026-11-20T01:00:00.000Z", bucket: "minute" });
+  assert.deepEqual(spanOf({ from: drawn.to, to: drawn.from }, NOW), spanOf({}, NOW));
+  assert.deepEqual(spanOf({ from: "x", to: "y" }, NOW), spanOf({}, NOW));
+});
+
+test("no bucket is asked for that is not kept, and never more than the server answers", () => {
+  assert.equal(bucketFor(NOW - 30 * DAY, NOW - 30 * DAY + HOUR, NOW), "hour");
+  for (const days of [0.01, 0.25, 1, 7, 13.9, 14.1, 90, 1400]) {
+    const seconds = { minute: 60, hour: HOUR, day: DAY }[bucketFor(NOW - days * DAY, NOW, NOW)];
+    assert.ok((days * DAY) / seconds + 2 <= 1500, `${days} days`);
+  }
+});
+
+test("buckets without calls are filled in", () => {
+  assert.deepEqual(timeline(ANSWER).map(iso), [0, 1, 2, 3].map((hour) => `2026-11-25T0${hour}:00:00.000Z`));
+  const [row] = parts(ANSWER, series(null, [0, 5, 0, 2]), [{ name: "Calls", pick: calls, colour: "c" }]);
+  assert.deepEqual(row, { name: "Calls", colour: "c", values: [0, 5, 0, 2], total: 7 });
+  const [gaps] = parts(ANSWER, series(null, [0, 5, 0, 2]), [{ name: "Calls", pick: calls }], null);
+  assert.deepEqual(gaps.values, [null, 5, null, 2]);
+});
+
+test("the largest groups come first and those that are too many are added up", () => {
+  const many = Array.from({ length: 9 }, (_, index) => series(`m${index}`, [index, 0, 0, 1]));
+  const rows = groups({ ...ANSWER, series: [series(null, [100, 0, 0, 0], true), ...many] }, calls);
+  assert.deepEqual(rows.map(({ name }) => name), ["m8", "m7", "m6", "m5", "m4", "m3", "m2", "Other"]);
+  assert.deepEqual(rows.at(-1), { name: "Other", group: null, other: true, values: [101, 0, 0, 2], total: 103 });
+});
+
+test("users are called by their names, and groups without any are left out", () => {
+  const answer = { ...ANSWER, series: [series({ id: "1", username: "ada" }, [1, 0, 0, 0]), series("none", [0, 0, 0, 0])] };
+  assert.deepEqual(groups(answer, calls).map(({ name }) => name), ["ada"]);
+});
+
+test("quantiles are not added up", () => {
+  const first = ({ interceptions }) => (interceptions > 1 ? interceptions : null);
+  const answer = { ...ANSWER, series: [series("a", [1, 0, 0, 0]), series("b", [0, 4, 0, 0]), series(null, [9, 9, 9, 9], true)] };
+  assert.deepEqual(quantiles(answer, first), [{ name: "b", group: "b", values: [null, 4, null, null], total: 4 }]);
+});
+
+test("rows stand one on the other", () => {
+  assert.deepEqual(stacked([{ values: [1, 2] }, { values: [3, null] }, { values: [0, 5] }]), [[1, 2], [4, 2], [4, 7]]);
+});

@@ -1,0 +1,279 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from storage.identities import Role
+
+READ_FILE = {
+    "name": "read_file",
+    "input_schema": {"properties": {"path": {"type": "string"}, "line": {"type": "integer"}}},
+}
+
+
+def prompts(page):
+    return page.texts("a.row .prompt")
+
+
+def test_the_list_has_what_one_asked_newest_first(page, site):
+    _, token = site.user()
+    site.call(token, "First question")
+    site.call(token, "Second question", model="demo-error")
+    site.recorded(token, 2)
+    page.open("interceptions", token)
+    page.shows("a.row .prompt", ["Second question", "First question"])
+    assert page.texts("a.row .state") == ["✕ upstream error", "✓ completed"]
+    assert page.texts("a.row .model") == ["demo-error", "demo"]
+    assert page.texts(".toolbar [role=status].quiet") == ["2 calls"]
+
+
+def test_a_search_is_typed_and_stands_in_the_address(page, site):
+    _, token = site.user()
+    for model in ("demo", "demo-error"):
+        site.call(token, f"To {model}", model=model)
+    site.recorded(token, 2)
+    page.open("interceptions", token)
+    page.find("#q").send_keys("status:failed", Keys.ENTER)
+    page.shows("a.row .prompt", ["To demo-error"])
+    assert page.address == "interceptions?q=status%3Afailed"
+    page.browser.back()
+    page.shows("a.row .prompt", ["To demo-error", "To demo"])
+    assert page.find("#q").get_attribute("value") == ""
+
+
+def test_a_choice_writes_the_search(page, site):
+    _, token = site.user()
+    for model in ("demo", "a model: with spaces"):
+        site.call(token, f"To {model}", model=model)
+    site.recorded(token, 2)
+    page.open("interceptions?q=provider%3Ademo", token)
+    page.choose("Model", "a model: with spaces")
+    page.shows("a.row .prompt", ["To a model: with spaces"])
+    assert page.find("#q").get_attribute("value") == 'provider:demo model:"a model: with spaces"'
+    page.choose("Status", "Failed")
+    assert page.find(".empty h2").text == "Nothing matches"
+    page.click("button", "Show all")
+    page.shows("a.row .prompt", ["To a model: with spaces", "To demo"])
+
+
+def test_a_search_that_means_nothing_is_explained(page, site):
+    _, token = site.user()
+    page.refused.append("400")
+    page.open("interceptions?q=colour%3Ared", token)
+    alert = page.find("[role=alert]")
+    assert alert.text.splitlines()[:2] == [
+        "Invalid interception search query.",
+        'colour: "colour" is not a valid query param',
+    ]
+
+
+def test_a_list_without_calls_says_how_to_make_one(page, site):
+    _, token = site.user()
+    page.open("interceptions", token)
+    assert page.find(".empty h2").text == "No calls yet"
+    page.click(".empty a", "Connect a client")
+    page.find("h2", "Connect a client")
+
+
+def test_scrolling_down_brings_page_after_page_to_the_end(page, site):
+    _, token = site.user()
+    site.calls(token, 130)
+    site.recorded(token, 130)
+    page.open("interceptions", token)
+    page.find("a.row")
+    while not page.all(".end p.quiet"):
+        page.browser.execute_script("scrollTo(0, document.body.scrollHeight)")
+    assert page.texts(".end p.quiet") == ["That is all: 130."]
+    assert sorted(prompts(page)) == sorted(f"Prompt {number}" for number in range(130))
+
+
+def test_the_live_tail_shows_a_call_while_it_is_made_until_it_is_turned_off(page, site):
+    _, token = site.user()
+    page.open("interceptions", token)
+    page.find(".empty")
+    page.click("button", "Live tail")
+    page.find(".tail", "Live")
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(site.call, token, "Are you there?", stream=True)
+        page.shows("a.row .state", ["● in flight"])
+        page.shows("a.row .state", ["✓ completed"])
+        call.result()
+    assert prompts(page) == ["Are you there?"]
+    page.click("button", "Live tail")
+    page.gone(".tail.live")
+    site.call(token, "And now?")
+    site.recorded(token, 2)
+    assert prompts(page) == ["Are you there?"]
+
+
+def test_the_live_tail_has_only_what_is_searched_for(page, site):
+    _, token = site.user()
+    page.open("interceptions?q=model%3Ademo-error", token)
+    page.click("button", "Live tail")
+    page.find(".tail", "Live")
+    site.call(token, "Not this one")
+    site.call(token, "This one", model="demo-error")
+    page.shows("a.row .prompt", ["This one"])
+
+
+def test_the_detail_has_prompt_thought_tool_calls_tokens_and_ids(page, site):
+    name, token = site.user()
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    interception = site.call(token, "Call read_file\nfor me", tools=[READ_FILE], thinking=thinking)
+    site.recorded(token, 1)
+    (recorded,) = site.get(token, "interceptions")["results"]
+    page.open("interceptions", token)
+    page.click("a.row")
+    assert page.find(".detail h2").text == "demo"
+    assert page.address == f"interceptions/{interception}"
+    assert page.find(".detail .user .text").text == "Call read_file\nfor me"
+    (thought,) = recorded["model_thoughts"]
+    assert page.texts(".detail .model .text") == [thought["content"]]
+    assert page.find(".detail .tool pre").text == json.dumps({"path": "demo", "line": 1}, indent=2)
+    (usage,) = recorded["token_usages"]
+    figures = dict(zip(page.texts(".detail .figures dt"), page.texts(".detail .figures dd"), strict=True))
+    assert figures | {"Input": str(usage["input_tokens"]), "Output": str(usage["output_tokens"])} == figures
+    assert figures["To the first byte"].endswith(" ms")
+    facts = dict(zip(page.texts(".facts dt"), page.texts(".facts dd"), strict=True))
+    assert facts["Id"] == f"{interception} Copy"
+    assert facts["Provider's status"] == "200"
+    assert page.find(".detail > p").text.startswith(f"{name} with Unknown to demo, ")
+
+
+def test_what_a_call_cost_is_in_the_list_and_in_its_detail(page, site):
+    _, token = site.user()
+    interception = site.call(token)
+    site.recorded(token, 1)
+    site.price(interception, "0.00423")
+    page.open("interceptions", token)
+    page.shows("a.row .cost", ["$0.0042"])
+    page.click("a.row")
+    page.find(".detail .figures")
+    figures = dict(zip(page.texts(".detail .figures dt"), page.texts(".detail .figures dd"), strict=True))
+    assert figures["Cost"] == "$0.0042"
+
+
+def test_an_id_is_copied(page, site):
+    _, token = site.user()
+    interception = site.call(token)
+    site.recorded(token, 1)
+    grant = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": site.url}
+    page.browser.execute_cdp_cmd("Browser.grantPermissions", grant)
+    page.open(f"interceptions/{interception}", token)
+    page.click(".detail button", "Copy")
+    page.find(".detail button", "Copied")
+    assert page.browser.execute_script("return navigator.clipboard.readText()") == interception
+
+
+def test_the_error_of_a_call_is_in_its_detail(page, site):
+    _, token = site.user()
+    interception = site.call(token, model="demo-error")
+    site.recorded(token, 1)
+    page.open(f"interceptions/{interception}", token)
+    assert page.find(".detail .wrong").text.splitlines() == [
+        "Error",
+        "overloaded_error",
+        "Overloaded: the demo provider fails for this model, as you asked.",
+    ]
+
+
+def test_an_interception_that_is_not_there_is_said_to_be_none(page, site):
+    _, token = site.user()
+    _, another = site.user()
+    interception = site.call(another)
+    site.recorded(another, 1)
+    page.refused.append("404")
+    page.open(f"interceptions/{interception}", token)
+    page.find(".detail [role=alert]")
+    assert "Hello" not in page.text()
+
+
+def test_a_member_sees_their_own_and_an_owner_everybodys(page, site):
+    mine, token = site.user()
+    theirs, another = site.user()
+    _, owner = site.user(role=Role.OWNER)
+    for one in (token, another):
+        site.call(one, "Of one of us", model="ours")
+        site.recorded(one, 1)
+    page.open("interceptions?q=model%3Aours", token)
+    page.shows("a.row .user", [mine])
+    assert page.texts(".top nav a") == ["Overview", "Interceptions", "Sessions", "Connect"]
+    page.open("interceptions?q=model%3Aours", owner)
+    page.shows("a.row .user", [theirs, mine])
+    assert page.texts(".top nav a") == ["Overview", "Interceptions", "Sessions", "Limits", "Connect"]
+
+
+MARKUP = [
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "</pre><iframe srcdoc='<script>parent.alert(1)</script>'></iframe>",
+    "<svg/onload=alert(1)>",
+    "javascript:alert(1)",
+    "{{constructor.constructor('alert(1)')()}}",
+    "${alert(1)} `<b>` &lt;b&gt; &amp;",
+]
+
+
+def test_what_looks_like_markup_stays_text(page, site):
+    _, token = site.user()
+    for markup in MARKUP:
+        tool = {"name": "read_file", "input_schema": {"properties": {markup: {"const": markup}}}}
+        site.call(token, f"read_file {markup}", model=markup, tools=[tool])
+    site.recorded(token, len(MARKUP))
+    page.open("interceptions", token)
+    newest_first = MARKUP[::-1]
+    page.shows("a.row .prompt", [f"read_file {markup}" for markup in newest_first])
+    assert page.texts("a.row .model") == newest_first
+    for row, markup in zip(page.all("a.row"), newest_first, strict=True):
+        row.click()
+        assert page.find(".detail h2", markup).text == markup
+        assert page.find(".detail .user .text", markup).text == f"read_file {markup}"
+        assert json.loads(page.find(".detail .tool pre", markup).text) == {markup: markup}
+    page.until(lambda: set(MARKUP) < set(page.texts("select[aria-label=Model] option")), "they were to be choices")
+    page.open("overview?by=model")
+    page.find(".breakdown")
+    assert sorted(page.texts(".breakdown td:first-child")) == sorted(MARKUP)
+    assert page.all("main script, iframe, main img, main svg, main [onerror], main [onload]") == []
+
+
+@pytest.mark.parametrize("view", ["interceptions?q=", "interceptions/", "overview?by=", "connect?provider=", ""])
+def test_markup_in_an_address_stays_text(page, site, view):
+    _, token = site.user()
+    page.refused.extend(("400", "404"))
+    for markup in MARKUP:
+        page.open(view + quote(markup, safe=""), token)
+        page.find("main")
+    assert page.all("main script, iframe, main img, main svg, main [onerror], main [onload]") == []
+
+
+def test_a_keyboard_is_enough(page, site):
+    _, token = site.user()
+    for number in range(3):
+        site.call(token, f"Prompt {number}")
+    site.recorded(token, 3)
+    page.open("interceptions", token)
+    page.find("a.row")
+    page.browser.execute_script("document.activeElement.blur()")
+    page.type(Keys.TAB)
+    assert page.focused() == "Skip to content"
+    page.type(Keys.ENTER)
+    assert page.browser.execute_script("return document.activeElement.id") == "main"
+    page.type("j")
+    assert "Prompt 2" in page.focused()
+    page.type("j", Keys.ARROW_DOWN)
+    assert "Prompt 0" in page.focused()
+    page.type("k")
+    assert "Prompt 1" in page.focused()
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert page.browser.execute_script(outline) == "solid"
+    page.type(Keys.ENTER)
+    assert page.find(".detail .user .text").text == "Prompt 1"
+    page.type(Keys.ESCAPE)
+    page.gone(".detail")
+    page.until(lambda: "Prompt 1" in page.focused(), "the row was to have the focus again")
+    page.type("/")
+    assert page.browser.execute_script("return document.activeElement.id") == "q"
+    page.type("jk")
+    assert page.find("#q").get_attribute("value") == "jk"

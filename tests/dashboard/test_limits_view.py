@@ -1,0 +1,33 @@
+from concurrent.futures import ThreadPoolExecutor
+
+from storage.identities import Role
+
+
+def test_a_request_under_way_is_on_a_gauge_and_in_the_table_until_it_ends(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name, token = site.user()
+    page.open("limits", owner)
+    page.find(".limit h2", "Requests at a time")
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(site.call, token, "Take your time " * 60, stream=True)
+        page.find("tbody td", name)
+        row = page.texts("tbody tr")
+        call.result()
+    assert any("demo/v1/messagesdemo" in one for one in row)
+    page.until(lambda: name not in page.text(), "it was to end")
+
+
+def test_the_gauges_say_how_much_is_left(page, site):
+    _, auditor = site.user(role=Role.AUDITOR)
+    site.calls(auditor, 10)
+    page.open("limits", auditor)
+    page.find(".limit .gauge", auditor[:10])
+    meter = page.find(f"[role=meter][aria-label='{auditor[:10]}']")
+    assert (meter.get_attribute("aria-valuenow"), meter.get_attribute("aria-valuemax")) == ("10", "1000")
+    assert page.texts(".limit h2") == ["Requests at a time", "Requests at a time, by user", "Requests started"]
+
+
+def test_a_member_is_told_that_this_is_not_for_them(page, site):
+    _, token = site.user()
+    page.open("limits", token)
+    assert page.find(".empty h2").text == "Not for members"

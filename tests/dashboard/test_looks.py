@@ -1,0 +1,110 @@
+"""Light and dark, wide and narrow, for everybody."""
+
+import pytest
+
+from storage.identities import Role
+from tests.dashboard.page import PHONE
+from tests.dashboard.test_interceptions_view import READ_FILE
+
+LONG = "x" * 300
+VIEWS = {
+    "overview": ".charts canvas",
+    "overview?by=initiator&range=7d": ".charts canvas",
+    "interceptions": "a.row",
+    "interceptions/{id}": ".detail .facts",
+    "sessions": "a.session",
+    "sessions/{session}": ".thread",
+    "limits": ".limit",
+    "connect?client=codex": ".snippet",
+    "nowhere": ".empty",
+}
+each_view = pytest.mark.parametrize("view", VIEWS)
+BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
+LIGHT, DARK = "rgb(246, 246, 243)", "rgb(19, 20, 21)"
+
+
+@pytest.fixture(scope="module")
+def scene(site):
+    """An owner with a call that has all there is, and a word that is too long for any line."""
+    name, owner = site.user(role=Role.OWNER)
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    ids = {"id": site.call(owner, f"read_file {LONG}", tools=[READ_FILE], thinking=thinking, model="m" * 200)}
+    site.call(owner, model="demo-error")
+    while not (sessions := site.get(owner, "sessions", q=f"initiator:{name}")["results"]):
+        pass
+    return owner, ids | {"session": sessions[0]["id"]}
+
+
+@pytest.fixture
+def show(page, scene):
+    owner, ids = scene
+
+    def show(view):
+        page.open(view.format(**ids), owner)
+        page.find(VIEWS[view])
+
+    return show
+
+
+@each_view
+def test_nothing_is_wider_than_a_phone(page, show, view):
+    page.resize(PHONE)
+    show(view)
+    assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
+    for link in page.all(".top nav a"):
+        assert link.size["height"] >= 44
+        assert link.rect["x"] >= 0
+        assert link.rect["x"] + link.rect["width"] <= PHONE[0]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@each_view
+def test_no_serious_fault_of_accessibility(page, show, axe, view, scheme):
+    page.prefer(scheme)
+    show(view)
+    assert page.axe(axe) == []
+
+
+def test_signing_in_has_none_either(page, axe):
+    page.refused.append("401")
+    page.open()
+    page.find("#token")
+    assert page.axe(axe) == []
+
+
+def test_a_fault_would_be_found(page, show, axe):
+    show("connect?client=codex")
+    page.browser.execute_script("document.querySelector('select').removeAttribute('aria-label')")
+    page.browser.execute_script("document.querySelector('.prose p').style.color = '#ddd'")
+    assert [fault.partition(":")[0] for fault in page.axe(axe)] == ["color-contrast", "select-name"]
+
+
+def test_the_colours_are_those_of_the_system_until_others_are_chosen(page, show):
+    show("connect?client=codex")
+    assert page.browser.execute_script(BACKGROUND) == LIGHT
+    page.prefer("dark")
+    assert page.browser.execute_script(BACKGROUND) == DARK
+    page.click(".theme")
+    assert page.find(".theme").get_attribute("aria-label") == "Theme: light. Change to dark"
+    assert page.browser.execute_script(BACKGROUND) == LIGHT
+    page.browser.refresh()
+    page.find(".theme")
+    assert page.browser.execute_script(BACKGROUND) == LIGHT
+    page.click(".theme")
+    page.prefer("light")
+    assert page.browser.execute_script(BACKGROUND) == DARK
+
+
+def test_a_chart_changes_its_colours_with_the_page(page, show):
+    show("overview")
+    pixel = "return document.querySelector('canvas').toDataURL()"
+    before = page.browser.execute_script(pixel)
+    page.prefer("dark")
+    page.until(lambda: page.browser.execute_script(pixel) != before, "the chart was to be drawn anew")
+
+
+def test_no_request_goes_anywhere_else(page, show):
+    for view in VIEWS:
+        show(view)
+        names = page.browser.execute_script("return performance.getEntriesByType('resource').map(({name}) => name)")
+        assert [name for name in names if not name.startswith(f"{page.url}/")] == []

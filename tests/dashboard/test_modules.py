@@ -1,0 +1,58 @@
+"""The modules of the dashboard that need no browser, in Node.js."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.search import Search, parse_search
+
+HERE = Path(__file__).parent
+TESTS = sorted(HERE.glob("*.test.mjs"))
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js")
+
+
+@pytest.mark.parametrize("path", TESTS, ids=[path.name for path in TESTS])
+def test_every_test_of_a_module_passes(path):
+    ran = subprocess.run(["node", "--test", path], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+    assert "# pass 0" not in ran.stdout
+
+
+@pytest.fixture(scope="module")
+def node():
+    """What the filters make of values."""
+    with subprocess.Popen(
+        ["node", HERE / "query_lines.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def ask(question):
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        yield ask
+        process.stdin.close()
+
+
+KEYS = st.sampled_from(["initiator", "provider", "provider_name", "model", "client", "session_id", "request_id"])
+# A search has no way to write a double quote; the page does not offer what has one.
+VALUES = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]), min_size=1, max_size=20)
+
+
+@given(values=st.dictionaries(KEYS, VALUES), change=st.tuples(KEYS, st.one_of(st.just(""), VALUES)))
+def test_the_server_reads_a_search_as_the_filters_meant_it(node, values, change):
+    said = node({"values": values, "change": change})
+    assert parse_search(said["q"]) == Search(**values)
+    assert said["read"] == values
+    key, value = change
+    expected = {name: text for name, text in values.items() if name != key} | ({key: value} if value else {})
+    assert parse_search(said["changed"]) == Search(**expected)
+    assert said["now"] == value

@@ -1,0 +1,144 @@
+import re
+
+import pytest
+from selenium.webdriver import ActionChains
+
+from storage.identities import Role
+
+# How many of a canvas' points are of a colour of the style sheets.
+POINTS = """
+    const [canvas, name] = arguments
+    const probe = document.createElement("i")
+    probe.style.color = `var(--${name})`
+    document.body.append(probe)
+    const [red, green, blue] = getComputedStyle(probe).color.match(/\\d+/g).map(Number)
+    probe.remove()
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true})
+    copy.drawImage(canvas, 0, 0)
+    const {data} = copy.getImageData(0, 0, canvas.width, canvas.height)
+    let points = 0
+    for (let at = 0; at < data.length; at += 4) {
+        points += data[at] === red && data[at + 1] === green && data[at + 2] === blue && data[at + 3] === 255
+    }
+    return points"""
+
+
+@pytest.fixture
+def token(site):
+    """A member with three calls, one of which failed."""
+    _, token = site.user()
+    site.call(token, model="demo")
+    site.call(token, model="demo")
+    site.call(token, model="demo-error")
+    site.counted(token, 3)
+    return token
+
+
+def test_the_figures_are_those_of_ones_own_calls(page, site, token):
+    _, another = site.user()
+    site.call(another)
+    site.counted(another, 1)
+    page.open("overview", token)
+    page.find(".tiles")
+    tiles = dict(zip(page.texts(".tile dt"), page.texts(".tile dd:first-of-type"), strict=True))
+    assert (tiles["Calls"], tiles["Failed"], tiles["Cost"]) == ("3", "33 %", "\N{EN DASH}")
+    recorded = site.get(token, "interceptions")["results"]
+    counts = [
+        count
+        for one in recorded
+        for usage in one["token_usages"]
+        for name, count in usage.items()
+        if name.endswith("_tokens")
+    ]
+    assert tiles["Tokens"] == str(sum(counts))
+    assert re.fullmatch(r"\d+ ms", tiles["First byte, median"])
+    assert page.texts(".breakdown tbody td:nth-child(-n+2)") == ["demo", "2", "demo-error", "1"]
+    assert page.texts(".reasons li") == ["upstream error1100 %"]
+
+
+def test_the_charts_are_drawn(page, token):
+    page.open("overview", token)
+    page.find(".tiles")
+    page.until(lambda: len(page.all("canvas")) == 3, "three charts were to be drawn")
+    calls, tokens, first = page.all("canvas")
+    for canvas, name in (
+        (calls, "series-1"),
+        (calls, "bad-mark"),
+        (tokens, "series-1"),
+        (tokens, "series-4"),
+        (first, "quiet"),
+    ):
+        page.until(lambda canvas=canvas, name=name: page.browser.execute_script(POINTS, canvas, name) > 20, name)
+    labels = [plot.get_attribute("aria-label") for plot in page.all(".plot")]
+    assert labels[0] == "Calls: Completed 2, Failed 1"
+    assert labels[2] == "Cost: No call has a known price."
+
+
+def test_splitting_gives_each_group_a_colour_and_a_way_to_its_calls(page, token):
+    page.open("overview", token)
+    page.click("[aria-label='Split by'] button", "Model")
+    assert page.address == "overview?by=model"
+    page.find(".legend a", "demo-error")
+    assert page.texts(".chart:first-child .legend li") == ["demo 2", "demo-error 1"]
+    page.click(".chart:first-child .legend a", "demo-error")
+    page.shows("a.row .model", ["demo-error"])
+
+
+def test_a_bar_leads_to_its_calls(page, token):
+    page.open("overview?range=1h", token)
+    page.find(".tiles")
+    times, counts = zip(*_bars(page), strict=True)
+    over = page.find(".chart .u-over")
+    width = over.size["width"]
+    bar = next(index for index, count in enumerate(counts) if count)
+    offset = round((bar + 0.5) * width / len(times) - width / 2)
+    ActionChains(page.browser).move_to_element_with_offset(over, offset, 0).click().perform()
+    page.until(lambda: page.address.startswith("interceptions?q=started_after"), "the bar was to lead somewhere")
+    page.until(lambda: len(page.all("a.row")) == counts[bar], "its calls were to be listed")
+
+
+def _bars(page):
+    """Start and number of calls of each minute of the last hour, as the page asked for them."""
+    script = """
+        const [{name}] = performance.getEntriesByType("resource").filter(({name}) => name.includes("/stats?"))
+        return fetch(name).then((answer) => answer.json())"""
+    answer = page.browser.execute_script(script)
+    start = answer["from"]
+    counted = {point["at"]: point["interceptions"] for point in answer["series"][0]["points"]}
+    script = (
+        "return [...Array(60).keys()].map((minute) => new Date(Date.parse(arguments[0]) + minute * 60e3).toISOString())"
+    )
+    minutes = page.browser.execute_script(script, start)
+    return [(minute, counted.get(minute, counted.get(minute.replace(".000", ""), 0))) for minute in minutes]
+
+
+def test_drawing_over_bars_narrows_the_time(page, token):
+    page.open("overview", token)
+    over = page.find(".chart .u-over")
+    left = -over.size["width"] // 2
+    drag = ActionChains(page.browser).move_to_element_with_offset(over, left + 40, 0).click_and_hold()
+    drag.move_by_offset(120, 0).release().perform()
+    page.until(lambda: "from=" in page.address and "to=" in page.address, "the range was to be in the address")
+    assert page.find(".empty h2").text == "No calls in this time"
+    page.browser.back()
+    page.find(".tiles")
+
+
+def test_without_calls_it_says_what_to_do(page, site):
+    _, token = site.user()
+    page.open("overview", token)
+    assert page.find(".empty h2").text == "No calls in this time"
+    page.find(".empty a", "connect a client")
+
+
+def test_an_owner_also_sees_users_and_what_was_refused(page, site, token):
+    _, owner = site.user(role=Role.OWNER)
+    page.open("overview?by=initiator", owner)
+    page.find(".breakdown")
+    (member,) = {one["initiator"]["username"] for one in site.get(token, "interceptions")["results"]}
+    page.find(".breakdown a", member)
+    page.find(".reasons li", "Rate limited")
+    page.open("overview", token)
+    page.find(".tiles")
+    assert page.texts("[aria-label='Split by'] button") == ["All", "Model", "Provider", "Client"]
+    assert "Rate limited" not in page.text()

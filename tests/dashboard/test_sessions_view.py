@@ -1,0 +1,93 @@
+import json
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import pytest
+
+READ_FILE = {"name": "read_file", "input_schema": {"properties": {"path": {"const": "main.py"}}}}
+
+
+def session_of_claude_code(site, token):
+    """Two threads of one session: a prompt whose tool call is answered, and another prompt."""
+    session = str(uuid4())
+    user_id = json.dumps({"session_id": session})
+
+    def ask(*messages):
+        body = {
+            "model": "demo",
+            "max_tokens": 100,
+            "messages": list(messages),
+            "tools": [READ_FILE],
+            "metadata": {"user_id": user_id},
+        }
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "User-Agent": "claude-cli/2.0.1 (external, cli)",
+        }
+        with urlopen(
+            Request(f"{site.url}/api/v2/aibridge/demo/v1/messages", json.dumps(body).encode(), headers)
+        ) as answer:
+            return json.load(answer)
+
+    prompt = {"role": "user", "content": "Use read_file"}
+    called = ask(prompt)
+    (tool_use,) = [block for block in called["content"] if block["type"] == "tool_use"]
+    result = {"type": "tool_result", "tool_use_id": tool_use["id"], "content": "print()"}
+    ask(prompt, {"role": "assistant", "content": called["content"]}, {"role": "user", "content": [result]})
+    ask({"role": "user", "content": "Thank you"})
+    return session
+
+
+@pytest.fixture
+def scene(site):
+    """A member with a session, as soon as it is whole."""
+    name, token = site.user()
+    session_of_claude_code(site, token)
+    while (
+        not (listed := site.get(token, "sessions")["results"])
+        or listed[0]["interceptions"] < 3
+        or listed[0]["threads"] != 2
+    ):
+        pass
+    return name, token, listed[0]
+
+
+def test_the_list_says_what_each_session_was_about(page, scene):
+    name, token, session = scene
+    page.open("sessions", token)
+    page.shows("a.session .title", ["Thank you"])
+    (meta, figures) = page.texts("a.session .meta")
+    assert meta == f"{name} · Claude Code · demo"
+    assert figures.endswith(" · 3 calls")
+    page.click("a.session")
+    assert page.address == f"sessions/{session['id']}"
+
+
+def test_a_session_shows_its_threads_step_by_step(page, scene):
+    name, token, session = scene
+    page.open(f"sessions/{session['id']}", token)
+    page.find(".thread")
+    assert page.texts(".session-head h2") == [f"{name} · Claude Code"]
+    assert [text.rpartition(", ")[2] for text in page.texts(".thread > h3")] == ["2 steps", "1 step"]
+    assert page.texts(".step .user .text") == ["Use read_file", "Thank you"]
+    assert page.texts(".step .tool pre") == ['{ "path": "main.py" }']
+    assert page.texts(".step:first-child .line .status") == ["✓ completed"] * 2
+    page.click(".step .line a")
+    assert page.find(".detail .user .text").text == "Use read_file"
+
+
+def test_a_session_of_somebody_else_is_none(page, site, scene):
+    *_, session = scene
+    _, another = site.user()
+    page.refused.append("404")
+    page.open(f"sessions/{session['id']}", another)
+    assert page.find(".empty h2").text == "There is no such session"
+
+
+def test_a_list_without_sessions_says_when_there_will_be_one(page, site):
+    _, token = site.user()
+    page.open("sessions", token)
+    assert page.find(".empty h2").text == "No sessions yet"
+    page.open("sessions?q=model%3Ax")
+    assert page.find(".empty h2").text == "Nothing matches"

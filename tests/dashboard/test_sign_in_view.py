@@ -1,0 +1,56 @@
+import pytest
+
+from handlers.base import UNRECOGNISED
+from storage.identities import Role
+
+UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
+
+
+@pytest.fixture(autouse=True)
+def not_signed_in(page):
+    page.refused.append("401")
+
+
+def fill_in(page, token):
+    page.find("#token").send_keys(token)
+    page.click("button", "Sign in")
+
+
+def test_a_token_signs_its_user_in_and_out_again(page, site):
+    name, token = site.user()
+    page.open()
+    fill_in(page, token)
+    page.find(".who")
+    assert page.texts(".who") == [f"Signed in as {name} member"]
+    assert page.browser.title == "Overview · AI Bridge"
+    assert page.browser.execute_script("return document.cookie") == ""
+    (cookie,) = page.browser.get_cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("coder_session_token", True, "Strict")
+    page.click("button", "Sign out")
+    page.find("#token")
+    assert page.browser.get_cookies() == []
+    page.open("interceptions")
+    page.find("#token")
+
+
+def test_the_view_that_was_asked_for_is_shown_after_signing_in(page, site):
+    _, token = site.user()
+    page.open("interceptions?q=model%3Ademo")
+    fill_in(page, token)
+    assert page.find("#q").get_attribute("value") == "model:demo"
+
+
+def test_a_token_that_is_none_is_refused_in_words(page):
+    page.open()
+    fill_in(page, UNKNOWN)
+    assert page.find("[role=alert]").text == UNRECOGNISED
+    assert page.browser.get_cookies() == []
+    assert page.find("#token").get_attribute("value") == UNKNOWN
+
+
+def test_a_session_that_is_over_leads_to_signing_in(page, site):
+    page.open("interceptions", UNKNOWN)
+    page.find("#token")
+    _, token = site.user(role=Role.AUDITOR)
+    fill_in(page, token)
+    page.find(".who", " auditor")

@@ -1,0 +1,165 @@
+"""Thousands of calls of every fate on two workers with common limits, one of which is killed in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random, SystemRandom
+
+import pytest
+
+from tests.faults.sabotage import marks
+from tests.faults.storm import Storm, StormProvider, fate
+from tests.faults.waiting import until
+from tests.server_process import ROOT
+
+WARM_UP = 1_000
+REQUESTS = 5_000
+FIRST = 1_000
+SEED = os.environ.get("FAULTS_SEED") or str(SystemRandom().randrange(10**9))
+# A killed worker's slots are leased for 30 s; a kept connection of the upstream client is closed after 15.
+SETTLE_SECONDS = 60
+# What a worker may hold more after the storm than before, when it had been through a fifth of one.
+MEMORY_BYTES = 16 * 2**20
+# Connections to MongoDB that are opened when many ask at once, and stay: as many as the driver keeps.
+OPEN_FILES = 100
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.server(
+        CODER_AIBRIDGE_WORKERS="2",
+        CODER_AIBRIDGE_MAX_CONCURRENCY="145",
+        CODER_AIBRIDGE_USER_MAX_CONCURRENCY="140",
+        CODER_AIBRIDGE_UPSTREAM_IDLE_TIMEOUT="500ms",
+        PYTHONPATH=f"{Path(marks.__file__).parent}:{ROOT}",
+    ),
+    pytest.mark.server_says(
+        r"WARNING storage\.instances: worker \d+: calls that instance \S+ left in flight: \d+$",
+        r"ERROR handlers\.observation: worker \d+: a reader failed and was dropped: ",
+        r"ERROR handlers\.base: worker \d+: unforeseen error: ",
+        # Where the machine is too busy for a decision in time.
+        r"WARNING storage\.admissions: worker \d+: limits are process-local until the database is back: TimeoutError$",
+        r"WARNING aibridge: worker \d+ was killed by SIGKILL: starting another$",
+        r"^(Traceback|  |sitecustomize\.SabotageError|$)",
+    ),
+]
+
+
+@pytest.fixture
+def provider(io_loop):
+    """In place of the one that answers every call."""
+    provider = io_loop.run_sync(StormProvider.start)
+    yield provider
+    io_loop.run_sync(provider.stop)
+
+
+class Worker:
+    """A process, as the system sees it."""
+
+    def __init__(self, pid):
+        self._proc = Path(f"/proc/{pid}")
+        self.pid = pid
+
+    @property
+    def memory(self):
+        """Resident bytes."""
+        return int((self._proc / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def open_files(self):
+        return len(list((self._proc / "fd").iterdir()))
+
+
+async def metric(server, name):
+    """The sum of a metric over its labels."""
+    client = await server.client()
+    answer = await client.request("GET", "/metrics", {})
+    await client.closed()
+    found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", answer.body.decode(), re.MULTILINE)
+    return sum(map(float, found))
+
+
+def leased(records):
+    """The slots that somebody holds, by the database."""
+    ledgers = records.interceptions.database["admissions"].find({"shares": {"$exists": True}})
+    now = datetime.now(UTC)
+    return sum(share["slots"] for ledger in ledgers for share in ledger["shares"] if share["until"] > now)
+
+
+async def at_rest(server, token, records):
+    """Wait until nothing is held, by the word of the server and in the database, and nothing is under way."""
+
+    async def nothing():
+        status, limits = await server.get("/api/v2/aibridge/limits", token)
+        concurrency, users, _ = limits["limits"]
+        used = (limits["holding"], concurrency["used"], users["keys"], limits["holders"])
+        assert status == 200
+        in_flight = await asyncio.to_thread(records.interceptions.count_documents, {"status": "in_flight"})
+        slots = await asyncio.to_thread(leased, records)
+        return (used, in_flight, slots) == ((0, 0, [], []), 0, 0)
+
+    await until(nothing, SETTLE_SECONDS)
+
+
+@pytest.mark.gen_test(timeout=240)
+async def test_after_a_storm_in_which_a_worker_is_killed_nothing_is_held_and_every_start_has_one_end(
+    scene, token, records
+):
+    scene.tell(f"FAULTS_SEED={SEED}")
+    random = Random(SEED)
+    server = await scene.deployment.start()
+    storm = Storm(server, token, scene.provider)
+    fates = [fate(random, number) for number in range(FIRST, FIRST + WARM_UP + REQUESTS)]
+    await storm.rage(fates[:WARM_UP])
+    await at_rest(server, token, records)
+    survivor, victim = map(Worker, server.children())
+    before = (survivor.memory, survivor.open_files)
+    began = time.monotonic()
+
+    async def kill():
+        async def half_way():
+            return storm.statuses.total() > WARM_UP + REQUESTS / 2
+
+        await until(half_way, SETTLE_SECONDS)
+        os.kill(victim.pid, signal.SIGKILL)
+
+    await asyncio.gather(storm.rage(fates[WARM_UP:]), kill())
+    raged = time.monotonic() - began
+    await at_rest(server, token, records)
+    took = time.monotonic() - began
+
+    assert storm.statuses.total() == len(fates)
+    assert set(storm.statuses) == {200, 400, 401, 404, 429, 500, 502, 503, 504, 529, None}
+    numbers = Counter()
+    ends = Counter()
+    for document in await asyncio.to_thread(lambda: list(records.interceptions.find())):
+        (prompt,) = document["user_prompts"]
+        numbers[int(prompt["prompt"].removeprefix("call "))] += 1
+        ends[document["end_reason"]] += 1
+        storm.begun.discard(document["_id"])
+    assert set(numbers.values()) == {1}
+    assert set(scene.provider.asked.values()) == {1}
+    recorded = {one.call.number for one in fates if one.name != "passed on"}
+    assert scene.provider.asked.keys() & recorded <= numbers.keys() <= recorded
+    assert storm.begun == set()
+    assert ends.keys() == {
+        *("completed", "client_disconnected", "server_crashed", "upstream_error", "upstream_timeout"),
+        *("upstream_truncated", "upstream_unreachable"),
+    }
+    assert await metric(server, "interceptions_inflight") == 0
+    counted = await metric(server, "interceptions_total")
+    # A client that leaves while its start is being recorded has a record and no count.
+    assert numbers.total() - ends["server_crashed"] - ends["client_disconnected"] <= counted <= numbers.total()
+    after = (survivor.memory, survivor.open_files)
+    scene.tell(
+        f"{len(fates)} calls in {raged:.0f} s, at rest after {took:.0f} s; {dict(ends)}; statuses {dict(storm.statuses)};"
+        f" memory {before[0] / 2**20:.1f} -> {after[0] / 2**20:.1f} MiB, open files {before[1]} -> {after[1]}"
+    )
+    assert after[0] - before[0] < MEMORY_BYTES
+    assert after[1] - before[1] < OPEN_FILES

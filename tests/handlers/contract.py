@@ -1,0 +1,105 @@
+"""What the description of the API promises of answers, taken at its word: a key it does not name must not be there."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urlsplit
+
+from jsonschema import Draft202012Validator, FormatChecker
+
+from handlers.reference.document import openapi_document
+from version import VERSION
+
+CONTROL = "/api/v2/aibridge"
+# Below the first prefix; the second one refers to it.
+DATA = CONTROL + "/{provider}/"
+
+
+def strict(schema):
+    """The schema without room for keys that it does not name."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: strict(value) for key, value in schema.items()}
+    return (
+        {"additionalProperties": False} | closed
+        if schema.get("type") == "object" and "properties" in schema
+        else closed
+    )
+
+
+def pointed(document, node):
+    """What a reference within the document points to, with what stands beside it; anything else is itself."""
+    if "$ref" not in node:
+        return node
+    place = document
+    for step in node["$ref"].removeprefix("#/").split("/"):
+        place = place[step.replace("%7B", "{").replace("%7D", "}").replace("~1", "/").replace("~0", "~")]
+    return place | {key: value for key, value in node.items() if key != "$ref"}
+
+
+class Contract:
+    """The document, and which of its answers have been seen."""
+
+    def __init__(self):
+        self.document = openapi_document(VERSION)
+        self.components = {"components": {"schemas": strict(self.document["components"]["schemas"])}}
+        self.seen = set()
+
+    def operations(self):
+        """Every operation: (method, path, what is said of it, its parameters)."""
+        for path, described in self.document["paths"].items():
+            item = pointed(self.document, described)
+            for method, operation in item.items():
+                if method != "parameters":
+                    parameters = [*item.get("parameters", ()), *operation.get("parameters", ())]
+                    yield method.upper(), path, operation, [pointed(self.document, one) for one in parameters]
+
+    def find(self, method, target):
+        """The operation of a request; of several paths that fit, the one with fewest parameters."""
+        asked = urlsplit(target).path
+        fitting = [
+            (path.count("{"), path, operation)
+            for served, path, operation, _ in self.operations()
+            if served == method and re.fullmatch(template(path, rest="rest|file"), asked)
+        ]
+        assert fitting, f"{method} {asked} is not described"
+        return min(fitting, key=lambda one: one[0])[1:]
+
+    def check(self, method, target, answer):
+        """Compare an answer with what is promised of it: status, media type, headers and body."""
+        path, operation = self.find(method, target)
+        responses, status = operation["responses"], str(answer.status)
+        assert status in responses or "default" in responses, f"{method} {path} is not said to answer {status}"
+        promised = pointed(self.document, responses.get(status) or responses["default"])
+        self.seen.add((method, path, answer.status))
+        for name, header in promised.get("headers", {}).items():
+            self.check_header(name, pointed(self.document, header)["schema"], answer.header(name))
+        if method == "HEAD" or "content" not in promised:
+            assert not answer.body
+        elif "*/*" not in promised["content"]:
+            media_type = answer.header("Content-Type").partition(";")[0]
+            assert media_type in promised["content"], f"{method} {path} {status}: {media_type} is not described"
+            if media_type == "application/json":
+                self.validate(json.loads(answer.body), of_the_bridge(promised["content"][media_type]["schema"]))
+
+    def check_header(self, name, schema, value):
+        if value is not None:
+            self.validate(int(value) if schema.get("type") == "integer" else value, schema)
+
+    def validate(self, value, schema):
+        Draft202012Validator(strict(schema) | self.components, format_checker=FormatChecker()).validate(value)
+
+
+def of_the_bridge(schema):
+    """Without what a provider may answer with the same status."""
+    ours = [one for one in schema.get("anyOf", ()) if "$ref" in one]
+    return {"anyOf": ours} if ours else schema
+
+
+def template(path, rest):
+    """A path as a pattern: a parameter is one segment, one of those that `rest` names any number of them."""
+    pattern = re.sub(rf"\\\{{({rest})\\\}}", ".+", re.escape(path))
+    return re.sub(r"\\\{\w+\\\}", "[^/]+", pattern)

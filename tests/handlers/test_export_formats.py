@@ -1,0 +1,138 @@
+import csv
+import io
+import json
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.export_formats import COLUMNS, FORMATS, FORMULA_STARTS
+from intercept.records import ProviderError, Reading, TokenUsage, ToolUsage, UserPrompt
+from storage.documents import ending_fields, resource, start_document
+from tests.storage import records
+from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
+
+NUMBER = re.compile(r"-\d+")
+
+
+def shown(start=None, end=None):
+    """An interception as the API shows it."""
+    new_id = counting_ids()
+    document = start_document(start or interception(), instance_id=INSTANCE, new_id=new_id)
+    return resource(document | ending_fields(end or ending(), new_id=new_id), {ADA.id: ADA})
+
+
+def table(*interceptions):
+    """CSV as a program reads it."""
+    text = (FORMATS["csv"].head + FORMATS["csv"].rows(interceptions)).decode()
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+def test_lines_of_json_are_the_resources_each_on_a_line():
+    interceptions = [shown(), shown(interception(user_prompt=UserPrompt(prompt="two\nlines")))]
+    lines = FORMATS["ndjson"].rows(interceptions).split(b"\n")
+    assert [json.loads(line) for line in lines[:-1]] == interceptions
+    assert (lines[-1], FORMATS["ndjson"].rows([]), FORMATS["ndjson"].head) == (b"", b"", b"")
+
+
+def test_a_row_of_csv_has_everything_of_an_interception_but_its_thoughts():
+    usages = [
+        TokenUsage(provider_response_id="a", input_tokens=1, output_tokens=2, cache_read_input_tokens=0),
+        TokenUsage(provider_response_id="b", input_tokens=10, output_tokens=None),
+    ]
+    tools = (ToolUsage(provider_response_id="a", provider_tool_call_id="call_1", tool="ls", input='{"path":"/"}'),)
+    end = ending(
+        error=ProviderError(type="overloaded", message="Come back, please"),
+        reading=Reading(token_usages=tuple(usages), tool_usages=tools),
+    )
+    interception_ = shown(end=end) | {"cost": {"usd": 0.25, "prices": "p"}}
+    (row,) = table(interception_)
+    assert row == {
+        "id": "22222222-0000-4000-8000-000000000000",
+        "started_at": "2026-03-01T12:00:00.250Z",
+        "first_byte_at": "2026-03-01T12:00:01.250Z",
+        "ended_at": "2026-03-01T12:00:02.250Z",
+        "status": "completed",
+        "end_reason": "completed",
+        "initiator_id": str(ADA.id),
+        "initiator_username": "ada",
+        "initiator_name": "Ada Lovelace",
+        "api_key_id": "abcdefghij",
+        "provider": "openai",
+        "provider_name": "openai-eu",
+        "model": "gpt-5",
+        "client": "Codex",
+        "client_session_id": "session-1",
+        "session_id": interception_["session_id"],
+        "parent_id": "",
+        "root_id": "",
+        "user_agent": "codex/1.0",
+        "streaming": "true",
+        "credential_kind": "centralized",
+        "credential_hint": "sk-a...wxyz",
+        "upstream_status": "200",
+        "upstream_request_id": "req_1",
+        "error_type": "overloaded",
+        "error_message": "Come back, please",
+        "input_tokens": "11",
+        "output_tokens": "2",
+        "cache_read_input_tokens": "0",
+        "cache_write_input_tokens": "",
+        "cost_usd": "0.25",
+        "prompt": "Say hello",
+        "tools": '[{"provider_tool_call_id":"call_1","tool":"ls","input":"{\\"path\\":\\"/\\"}"}]',
+    }
+
+
+def test_what_is_not_known_is_an_empty_cell():
+    start = start_document(
+        interception(client_session_id=None, user_prompt=None), instance_id=INSTANCE, new_id=counting_ids()
+    )
+    (row,) = table(resource(start, {}))
+    empty = {name for name, value in row.items() if value == ""}
+    assert empty == {
+        *("first_byte_at", "ended_at", "end_reason", "initiator_username", "initiator_name", "client_session_id"),
+        *("session_id", "parent_id", "root_id", "upstream_status", "upstream_request_id", "error_type"),
+        *("error_message", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens"),
+        *("cost_usd", "prompt"),
+    }
+    assert row["tools"] == "[]"
+
+
+def test_csv_is_that_of_rfc_4180():
+    head, row, rest = (
+        (FORMATS["csv"].head + FORMATS["csv"].rows([shown(interception(user_agent='say "hi", you\nall'))]))
+        .decode()
+        .split("\r\n")
+    )
+    assert head == ",".join(COLUMNS)
+    assert ',"say ""hi"", you\nall",' in row
+    assert rest == ""
+
+
+@pytest.mark.parametrize("start", FORMULA_STARTS)
+def test_no_cell_is_a_formula(start):
+    text = f'{start}HYPERLINK("http://evil.example","click")'
+    (row,) = table(shown(interception(user_prompt=UserPrompt(prompt=text), model=text, user_agent=text)))
+    assert (row["prompt"], row["model"], row["user_agent"]) == (f"'{text}",) * 3
+
+
+def test_a_cell_with_such_a_character_elsewhere_stays_as_it_is():
+    (row,) = table(shown(interception(user_agent="a=b+c-d@e\tf", model="'=quoted")))
+    assert (row["user_agent"], row["model"]) == ("a=b+c-d@e\tf", "'=quoted")
+
+
+@given(st.lists(st.builds(shown, records.interceptions, records.endings), max_size=4))
+def test_whatever_is_recorded_is_read_as_it_was_written_and_never_as_a_formula(interceptions):
+    rows = table(*interceptions)
+    assert [row["id"] for row in rows] == [one["id"] for one in interceptions]
+    for row, one in zip(rows, interceptions, strict=True):
+        assert set(row) == set(COLUMNS)
+        assert not any(cell.startswith(FORMULA_STARTS) and not NUMBER.fullmatch(cell) for cell in row.values())
+        assert row["model"] in {one["model"], f"'{one['model']}"}
+    lines = FORMATS["ndjson"].rows(interceptions).splitlines()
+    assert [msgspec.json.decode(line) for line in lines] == [
+        msgspec.json.decode(msgspec.json.encode(one)) for one in interceptions
+    ]

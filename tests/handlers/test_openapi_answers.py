@@ -1,0 +1,242 @@
+"""What a running bridge really answers is what the description of the API promises, errors included."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from handlers.sign_in import MAX_ATTEMPTS
+from storage.grouping import Grouping
+from storage.rollups import Rollups
+from storage.statistics import GroupBy
+from tests.bridge import now
+from tests.fake_upstream import CLOSE
+from tests.handlers.contract import CONTROL, Contract
+from tests.handlers.conversations import CHAT, MESSAGES
+from tests.wire.conversations import conversations
+
+pytest_plugins = ["tests.storage.outages"]
+
+LIST = f"{CONTROL}/interceptions"
+SESSIONS = f"{CONTROL}/sessions"
+LIMITS = f"{CONTROL}/limits"
+NAMES = tuple(f"{CONTROL}/{kind}" for kind in ("models", "clients", "providers"))
+STATISTICS = f"{CONTROL}/stats"
+SESSION = f"{CONTROL}/users/me/session"
+# For each resource a query that it does not take.
+WRONG = {
+    LIST: "limit=0",
+    SESSIONS: "limit=0",
+    **dict.fromkeys(NAMES, "limit=0"),
+    STATISTICS: "bucket=year",
+    LIMITS: "q=x",
+    f"{CONTROL}/users/me": "id=1",
+}
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+PROVIDERS = {"/v1/messages": "anthropic"}
+
+
+@pytest.fixture
+def contract():
+    return Contract()
+
+
+@pytest.fixture
+def ask(running, contract):
+    """Send a request, compare the answer with what is promised of it, and return it; of a stream only the head."""
+
+    async def ask(method, target, status, headers=None, body=b"", *, whole=True):
+        client = await running.client()
+        await client.send(method, target, running.headers if headers is None else headers, body)
+        answer = await client.head()
+        if whole and method != "HEAD":
+            await client.rest(answer)
+        client.close()
+        assert answer.status == status, (method, target, bytes(answer.body))
+        contract.check(method, target, answer)
+        return answer
+
+    return ask
+
+
+@pytest.fixture
+def record(running, ask):
+    """Make every conversation there is, and wait until each is recorded and counted, and in its session if it can be."""
+
+    async def record():
+        for conversation in conversations():
+            stream, body = conversation.stream, conversation.body
+            kind, content = (b"text/event-stream", stream) if stream else (b"application/json", body)
+            running.upstream.scripts[:] = [(HEAD % (kind, len(content)), content)]
+            provider = PROVIDERS.get(conversation.api.path, "openai")
+            target = f"{CONTROL}/{provider}{conversation.api.path}"
+            await ask("POST", target, 200, running.headers, conversation.request)
+        assert await running.bridge.recorder.flush(5)
+        assert await Rollups(running.bridge.database, now=now).count_pending() == len(conversations())
+        assert await Grouping(running.bridge.database).group_pending()  # but for those whose parent may still come
+
+    return record
+
+
+@pytest.mark.gen_test
+async def test_every_recorded_conversation_is_shown_as_described(running, ask, record):
+    await record()
+    listed = json.loads((await ask("GET", f"{LIST}?limit=1000", 200)).body)["results"]
+    assert len(listed) == len(conversations())
+    for kind in ("token_usages", "user_prompts", "tool_usages", "model_thoughts", "error"):
+        assert any(shown[kind] for shown in listed), kind
+    exported = (await ask("GET", f"{LIST}/export", 200)).body.splitlines()
+    assert [json.loads(line) for line in exported] == listed
+
+
+@pytest.mark.gen_test
+async def test_what_calls_add_up_to_is_shown_as_described(ask, record):
+    await record()
+    for query in ("", *(f"?group_by={group}" for group in GroupBy)):
+        shown = json.loads((await ask("GET", STATISTICS + query, 200)).body)
+        assert shown["uncounted"] == 0
+        assert sum(series["total"]["interceptions"] for series in shown["series"]) == len(conversations())
+        assert all(series["points"] for series in shown["series"])
+    for path in NAMES:
+        assert json.loads((await ask("GET", path, 200)).body)
+    for shown in json.loads((await ask("GET", SESSIONS, 200)).body)["results"]:
+        session = json.loads((await ask("GET", f"{SESSIONS}/{shown['id']}", 200)).body)
+        assert session["thread_page"]["results"]
+
+
+@pytest.mark.gen_test
+async def test_every_event_is_an_interception_as_described(running, contract):
+    running.upstream.play(HEAD % (b"application/json", len(MESSAGES.body)), MESSAGES.body)
+    listener, client = await running.client(), await running.client()
+    await listener.send("GET", f"{LIST}/live", running.headers)
+    answer = await listener.head()
+    body = MESSAGES.request_body(stream=False)
+    assert (await client.request("POST", running.path(MESSAGES), running.headers, body)).status == 200
+    while len(events := re.findall(rb"^event: (.+)\nid: .+\ndata: (.+)\n\n", answer.body, re.MULTILINE)) < 2:
+        await listener.piece(answer)
+    assert [name for name, _ in events] == [b"interception"] * 2
+    shown = [json.loads(data) for _, data in events]
+    for interception in shown:
+        contract.validate(interception, {"$ref": "#/components/schemas/Interception"})
+    assert [interception["status"] for interception in shown] == ["in_flight", "completed"]
+
+
+@pytest.mark.gen_test
+async def test_every_answer_outside_the_data_plane_that_is_described_is_given(running, ask, record, contract):
+    """But for a fault of the bridge, what takes an outage, and a page without its libraries."""
+    member = await running.user("grace")
+    await record()
+    (interception,) = json.loads((await ask("GET", f"{LIST}?limit=1", 200)).body)["results"]
+    one = f"{LIST}/{interception['id']}"
+    (session,) = json.loads((await ask("GET", f"{SESSIONS}?limit=1", 200)).body)["results"]
+    detail = f"{SESSIONS}/{session['id']}"
+    wrong = {one: "q=x", detail: "limit=51", f"{LIST}/export": "format=xml"} | WRONG
+    for path, query in wrong.items():
+        for method in ("GET", "HEAD"):
+            await ask(method, path, 200)
+            await ask(method, path, 401, {})
+        await ask("GET", f"{path}?{query}", 400)
+    for path in (one, detail):
+        await ask("GET", path, 404, member)
+    await ask("GET", f"{LIST}/export?format=csv", 200)
+    await ask("GET", f"{LIST}/live", 200, whole=False)
+    await ask("GET", f"{LIST}/live", 401, {})
+    await ask("GET", f"{LIST}/live", 400, running.headers | {"Last-Event-ID": "none"})
+    await ask("GET", LIMITS, 403, member)
+    for path in ("/healthz", "/readyz", "/metrics"):
+        await ask("GET", path, 200, {})
+    for path in ("/openapi.json", "/dashboard/icon.svg"):
+        answer = await ask("GET", path, 200, {})
+        await ask("GET", path, 304, {"If-None-Match": answer.header("Etag")})
+    await ask("GET", "/dashboard/nothing.js", 404, {})
+    await sign_in_and_out(running, ask)
+    given = {(method, path, status) for method, path, status in contract.seen if "{provider}" not in path}
+    assert described(contract) - given == set()
+
+
+async def sign_in_and_out(running, ask):
+    json_type, token = {"Content-Type": "application/json"}, json.dumps({"token": running.token}).encode()
+    await ask("POST", SESSION, 204, json_type, token)
+    await ask("POST", SESSION, 400, json_type, b"{}")
+    await ask("POST", SESSION, 401, json_type, b'{"token": "none"}')
+    await ask("POST", SESSION, 415, {}, token)
+    for method in ("POST", "DELETE"):
+        await ask(method, SESSION, 403, json_type | {"Origin": "https://elsewhere.example"}, token)
+    await ask("DELETE", SESSION, 204, {})
+    for _ in range(MAX_ATTEMPTS - 2):
+        await ask("POST", SESSION, 204, json_type, token)
+    await ask("POST", SESSION, 429, json_type, token)
+
+
+def described(contract):
+    """What may be answered outside the data plane, HEAD aside."""
+    return {
+        (method, path, int(status))
+        for method, path, operation, _ in contract.operations()
+        for status in operation["responses"].keys() - {"410", "500", "501", "503"}
+        if "{provider}" not in path and path != "/" and method != "HEAD"
+    }
+
+
+class TestWithoutTheDatabase:
+    @pytest.fixture
+    def database(self, private_database):
+        return private_database
+
+    @pytest.mark.gen_test
+    async def test_the_answers_of_an_outage_are_described(self, running, ask, private_mongodb, contract):
+        stranger = await running.user("grace")
+        private_mongodb.freeze()
+        try:
+            paths = {path for method, path, operation, _ in contract.operations() if "503" in operation["responses"]}
+            asked = [path.replace("{id}", str(uuid4())) for path in paths if "{provider}" not in path]
+            asked = [path for path in asked if path not in {"/", SESSION}]
+            await asyncio.gather(
+                *(ask("GET", path, 503, stranger) for path in asked),
+                ask("POST", SESSION, 503, {"Content-Type": "application/json"}, token_of(stranger)),
+            )
+        finally:
+            private_mongodb.thaw()
+
+
+def token_of(headers):
+    return json.dumps({"token": headers["Authorization"].removeprefix("Bearer ")}).encode()
+
+
+@pytest.mark.bridge(max_body_bytes=2000, allow_byok=False, upstream_idle_timeout=0.1)
+@pytest.mark.gen_test
+async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(running, ask, contract):
+    own_key = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
+    for conversation in (CHAT, MESSAGES):
+        target, body = running.path(conversation), conversation.request_body(stream=False)
+        await ask("POST", target, 400, body=b"{}")
+        await ask("POST", target, 401, {}, body)
+        await ask("POST", target, 403, own_key, body)
+        await ask("POST", target.replace("anthropic", "nobody").replace("openai", "nobody"), 404, body=body)
+        await ask("POST", target, 413, body=b"x" * 2001)
+        await ask("POST", target, 415, running.headers | {"Content-Encoding": "gzip"}, body)
+        running.upstream.scripts[:] = [(CLOSE,)]
+        await ask("POST", target, 502, body=body)
+        running.upstream.scripts[:] = [(asyncio.Event(),)]
+        await ask("POST", target, 504, body=body)
+    await ask("GET", f"{CONTROL}/openai/v1/responses", 426, running.headers | {"Upgrade": "websocket"})
+    await ask("POST", f"{CONTROL}/no-key/v1/messages", 503, body=MESSAGES.request_body(stream=False))
+    await ask("HEAD", f"{CONTROL}/openai/", 200, {})
+    running.upstream.scripts[:] = [(HEAD % (b"application/json", 2), b"{}")]
+    for method, path in (("GET", "/v1/models"), ("DELETE", "/v1/responses/resp_1"), ("POST", "/v1/embeddings")):
+        await ask(method, f"{CONTROL}/openai{path}", 200)
+
+
+@pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_a_refusal_by_the_rate_is_described_with_its_headers(running, ask):
+    target, body = running.path(MESSAGES), MESSAGES.request_body(stream=False)
+    await ask("GET", f"{CONTROL}/openai/v1/responses", 426, running.headers | {"Upgrade": "websocket"})
+    refusal = await ask("POST", target, 429, body=body)
+    for name in ("X-RateLimit-Limit", "Retry-After", "retry-after-ms", "x-should-retry", "Request-Id"):
+        assert refusal.header(name), name

@@ -1,0 +1,65 @@
+"""Schemathesis asks the control plane whatever its description allows, and what it forbids: every answer is described."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE, STDOUT
+from contextlib import suppress
+
+import pytest
+
+from tests.handlers.contract import Contract, strict
+from tests.handlers.conversations import ALL
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+# A search has a grammar of its own, and two cursors at once are refused: what the schema allows may still be a 400.
+CONFIG = """
+[checks]
+positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "404"]
+"""
+OPTIONS = (
+    *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "6"),
+    *("--max-failures", "5", "--suppress-health-check", "all"),
+    *("--exclude-method", "HEAD", "--exclude-operation-id", "watchInterceptions"),  # whose answer has no end
+    *("--request-timeout", "30", "--warnings", "off", "--no-color"),
+)
+
+
+@pytest.fixture
+def fuzz(running, tmp_path):
+    """Run schemathesis, a process of its own, over the operations that have these tags; what it had to say, if anything."""
+
+    async def fuzz(*tags):
+        document = strict(Contract().document) | {"security": [{"BearerToken": []}]}
+        (tmp_path / "openapi.json").write_text(json.dumps(document))
+        (tmp_path / "schemathesis.toml").write_text(CONFIG)
+        only = [option for tag in tags for option in ("--include-tag", tag)]
+        server = ("--url", f"http://127.0.0.1:{running.port}", "--header", f"Authorization: Bearer {running.token}")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", *OPTIONS, *server, *only),
+            cwd=tmp_path,
+            stdout=PIPE,
+            stderr=STDOUT,
+        )
+        try:
+            output, _ = await process.communicate()
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+        return process.returncode, output.decode()
+
+    return fuzz
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_whatever_the_control_plane_is_asked_it_answers_as_described(running, fuzz):
+    for conversation in ALL:
+        running.upstream.scripts[:] = [(HEAD % len(conversation.body), conversation.body)]
+        client = await running.client()
+        body = conversation.request_body(stream=False)
+        assert (await client.request("POST", running.path(conversation), running.headers, body)).status == 200
+    await running.ended(3)
+    status, output = await fuzz("interceptions", "sessions", "names", "statistics", "limits", "users", "operation")
+    assert status == 0, output

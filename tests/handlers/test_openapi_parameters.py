@@ -1,0 +1,95 @@
+"""A parameter takes what its description allows and nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import quote
+
+import pytest
+
+from storage.grouping import Grouping
+from tests.handlers.contract import CONTROL, Contract, pointed
+from tests.handlers.conversations import MESSAGES
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+LIVE = f"{CONTROL}/interceptions/live"
+
+
+def allowed_and_not(schema):
+    """Values at the edge of what a schema allows, and values beyond it."""
+    if "enum" in schema:
+        return schema["enum"], ["nothing", schema["enum"][0].upper()]
+    if schema["type"] == "integer":
+        lowest, highest = schema["minimum"], schema["maximum"]
+        return [lowest, highest], [lowest - 1, highest + 1, "x", "1.5", "1e1", "+1", " 1", "\u0663"]
+    if schema.get("format") == "uuid":
+        return [], ["x", "1", "00000000-0000-0000-0000-00000000000g"]
+    if schema.get("format") == "date-time":
+        lately = datetime.now(UTC) - timedelta(hours=2)
+        allowed = [lately.strftime("%Y-%m-%dT%H:%M:%SZ"), lately.astimezone(timezone(timedelta(hours=1))).isoformat()]
+        return allowed, ["yesterday", "2026-01-31", "2026-01-31T12:00:00", "2026-01-31 12:00:00Z"]
+    return [], []
+
+
+def queries():
+    """The parameters of a query by the path that takes them: of every resource that is read with a token."""
+    contract = Contract()
+    for method, path, operation, parameters in contract.operations():
+        if method == "GET" and "400" in operation["responses"]:
+            asked = [one for one in parameters if one["in"] == "query"]
+            yield path, {one["name"]: pointed(contract.document, one["schema"]) for one in asked}
+
+
+@pytest.fixture
+def here(running):
+    """A path with the id of something that is there."""
+
+    async def here(path):
+        if "{id}" not in path:
+            return path
+        running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)
+        client = await running.client()
+        body = MESSAGES.request_body(stream=False)
+        assert (await client.request("POST", running.path(MESSAGES), running.headers, body)).status == 200
+        await running.ended(1)
+        assert await Grouping(running.bridge.database).group_pending() == 1
+        (interception,) = await running.ended(1)
+        return path.replace("{id}", interception["session_id" if "sessions" in path else "id"])
+
+    return here
+
+
+@pytest.mark.parametrize(("path", "parameters"), [pytest.param(*one, id=one[0]) for one in queries()])
+@pytest.mark.gen_test
+async def test_a_query_takes_what_is_described_and_nothing_else(running, here, path, parameters):
+    client, path = await running.client(), await here(path)
+
+    async def ask(query):
+        answer = await client.request("GET", f"{path}?{query}", running.headers)
+        return query, answer.status
+
+    assert await ask("nothing=1") == ("nothing=1", 400)
+    for name, schema in parameters.items() if path != LIVE else ():
+        allowed, refused = allowed_and_not(schema)
+        for value in ("", *allowed):
+            assert await ask(query := f"{name}={quote(str(value))}") == (query, 200)
+        for value in refused:
+            assert await ask(query := f"{name}={quote(str(value))}") == (query, 400)
+        assert await ask(query := f"{name}=&{name}=") == (query, 400)
+
+
+@pytest.mark.gen_test
+async def test_of_several_choices_that_is_the_default_which_is_said_to_be(running):
+    client = await running.client()
+    choices = [
+        (path, name, schema)
+        for path, parameters in queries()
+        for name, schema in parameters.items()
+        if "enum" in schema and "default" in schema
+    ]
+    assert len(choices) > 1
+    for path, name, schema in choices:
+        plain = await client.request("GET", path, running.headers)
+        for value in schema["enum"]:
+            chosen = await client.request("GET", f"{path}?{name}={value}", running.headers)
+            assert (chosen.body == plain.body) == (value == schema["default"]), (path, name, value)

@@ -1,0 +1,40 @@
+"""Calls as the write path records them, each by its number."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from intercept.records import EndReason
+from storage.documents import ending_fields, start_document
+from storage.operations import PRESUMED, Action, Operation
+from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
+
+
+class Calls:
+    """Writes into a database; the call of a number started that many seconds after noon."""
+
+    def __init__(self, database):
+        self._interceptions = database.interceptions
+
+    async def start(self, number, **changes):
+        fields = {"id": UUID(int=number), "started_at": NOON + timedelta(seconds=number), **changes}
+        document = start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
+        await self._write(Action.START, number, {key: value for key, value in document.items() if key != "_id"})
+
+    async def end(self, number, reason=EndReason.COMPLETED, **changes):
+        end = ending(interception_id=UUID(int=number), end_reason=reason, **changes)
+        await self._write(Action.END, number, ending_fields(end, new_id=counting_ids()))
+
+    async def presume(self, number):
+        """End it as that of a server that died."""
+        crashed = ending(interception_id=UUID(int=number), end_reason=EndReason.SERVER_CRASHED)
+        await self.amend(number, {**ending_fields(crashed, new_id=counting_ids()), **PRESUMED})
+
+    async def amend(self, number, fields):
+        await self._write(Action.AMEND, number, fields)
+
+    async def change(self, number, change):
+        """Change it as what works in the background does."""
+        await self._interceptions.update_one({"_id": UUID(int=number)}, change)
+
+    async def _write(self, action, number, fields):
+        await self._interceptions.bulk_write([Operation.encode(action, UUID(int=number), fields).update()])

@@ -1,0 +1,136 @@
+"""Calls to be counted, and what they must add up to, worked out call by call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from intercept.records import EndReason, Reading, TokenUsage
+from storage.cells import BUCKETS, DIMENSIONS, TOKENS, Level, add, figures_of, histogram_index
+from storage.documents import ending_fields, start_document
+from storage.operations import PRESUMED, Action, Operation
+from storage.prices import MOST_TOKENS, PRECISION, Cost
+from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
+
+# Far enough away for no minute cell to be removed because it is old.
+MIDNIGHT = datetime(2099, 3, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call by its number, that started that many seconds after midnight."""
+
+    number: int
+    second: float = 0
+    initiator: UUID = ADA.id
+    model: str = "gpt-5"
+    provider_name: str = "openai"
+    client: str = "Codex"
+
+    @property
+    def id(self):
+        return UUID(int=self.number)
+
+    @property
+    def started_at(self):
+        return MIDNIGHT + timedelta(seconds=self.second)
+
+    @property
+    def start(self):
+        record = interception(
+            id=self.id,
+            initiator_id=self.initiator,
+            provider_name=self.provider_name,
+            model=self.model,
+            client=self.client,
+            started_at=self.started_at,
+        )
+        document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+        return Operation.encode(Action.START, document.pop("_id"), document)
+
+    def checkpoint(self, tokens):
+        fields = self._ending(tokens)
+        kept = {name: fields[name] for name in ("token_usages", "cost")}
+        return Operation.encode(Action.AMEND, self.id, kept)
+
+    def presumed_end(self, took=2):
+        fields = self._ending(None, took=took, end_reason=EndReason.SERVER_CRASHED)
+        kept = {name: value for name, value in fields.items() if name not in {"token_usages", "cost"}}
+        return Operation.encode(Action.AMEND, self.id, {**kept, **PRESUMED})
+
+    def end(self, tokens=7, **changes):
+        return Operation.encode(Action.END, self.id, self._ending(tokens, **changes))
+
+    def _ending(self, tokens, *, took=2, first_byte=1, end_reason=EndReason.COMPLETED, priced=True):
+        usage = TokenUsage(provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=0)
+        record = ending(
+            interception_id=self.id,
+            end_reason=end_reason,
+            ended_at=self.started_at + timedelta(seconds=took),
+            first_byte_at=None if first_byte is None else self.started_at + timedelta(seconds=first_byte),
+            reading=Reading(token_usages=() if tokens is None else (usage,)),
+        )
+        cost = (
+            Cost(Decimal(tokens).scaleb(-6).quantize(PRECISION), "table 1") if priced and tokens is not None else None
+        )
+        return ending_fields(record, new_id=counting_ids(), cost=cost)
+
+
+async def write(database, *operations):
+    if operations:
+        await database.interceptions.bulk_write([operation.update() for operation in operations])
+
+
+async def cells(database):
+    """What is in the cells, by what they are about."""
+    found = {}
+    async for document in database.rollups.find({"level": {"$exists": True}}):
+        about = tuple(document.get(name) for name in ("level", "bucket", "at", *DIMENSIONS[Level.INITIATOR]))
+        assert about not in found
+        found[about] = {name: value for name, value in figures_of(document).items() if value}
+    return {about: figures for about, figures in found.items() if figures}
+
+
+async def expected(database):
+    """What the interceptions that have ended add up to."""
+    sums = {}
+    async for document in database.interceptions.find({"status": {"$ne": "in_flight"}}):
+        for level, names in DIMENSIONS.items():
+            for bucket in BUCKETS[level]:
+                at = bucket.floor(document["started_at"])
+                named = tuple(document[name] if name in names else None for name in DIMENSIONS[Level.INITIATOR])
+                add(sums.setdefault((level.value, bucket.value, at, *named), {}), figures(document))
+    return {about: {name: value for name, value in sum_.items() if value} for about, sum_ in sums.items()}
+
+
+def figures(document):
+    """What one interception that has ended contributes."""
+    usages = document.get("token_usages", ())
+    tokens = {name: min(sum(usage[name] or 0 for usage in usages), MOST_TOKENS) for name in TOKENS}
+    cost = document.get("cost")
+    completed = document["status"] == "completed"
+    took = {"duration": document["ended_at"], "first_byte": document.get("first_byte_at")}
+    places = {
+        f"{name}.{histogram_index((until - document['started_at']) / timedelta(milliseconds=1))}": 1
+        for name, until in took.items()
+        if until is not None
+    }
+    return {
+        "interceptions": 1,
+        "completed": int(completed),
+        "failed": int(not completed),
+        f"ends.{document['end_reason']}": 1,
+        **tokens,
+        "priced": int(cost is not None),
+        "unpriced": int(cost is None and any(tokens.values())),
+        "cost": cost["usd"].to_decimal() if cost else Decimal(0),
+        **places,
+    }
+
+
+async def marked(database, name="uncounted"):
+    """The numbers of the calls that are marked."""
+    found = database.interceptions.find({name: {"$exists": True}}).sort("_id")
+    return [document["_id"].int async for document in found]

@@ -1,0 +1,159 @@
+"""Calls to be grouped, and what their sessions must be, worked out call by call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID, uuid5
+
+from pymongo import UpdateOne
+
+from intercept.records import EndReason, Reading, TokenUsage, UserPrompt
+from storage.cells import TOKENS
+from storage.documents import ending_fields, start_document
+from storage.operations import PRESUMED, Action, Operation
+from storage.prices import Cost
+from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call by its number, that started that many seconds after noon; one with a root goes on with that one's thread."""
+
+    number: int
+    session: str | None = None
+    root: int | None = None
+    initiator: UUID = ADA.id
+    model: str = "gpt-5"
+    client: str = "Codex"
+    prompt: str | None = "Hello"
+    second: float | None = None
+
+    @property
+    def id(self):
+        return UUID(int=self.number)
+
+    @property
+    def started_at(self):
+        return NOON + timedelta(seconds=self.number if self.second is None else self.second)
+
+    @property
+    def document(self):
+        record = interception(
+            id=self.id,
+            initiator_id=self.initiator,
+            model=self.model,
+            client=self.client,
+            client_session_id=self.session,
+            started_at=self.started_at,
+            user_prompt=None if self.prompt is None else UserPrompt(prompt=self.prompt),
+            answered_tool_call_id=None if self.root is None else "call_1",
+        )
+        return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+
+    @property
+    def start(self):
+        document = self.document
+        return Operation.encode(Action.START, document.pop("_id"), document).update()
+
+    @property
+    def link(self):
+        """What finds out about its thread."""
+        root = UUID(int=self.root or 0)
+        link = {"$set": {"parent_id": root, "root_id": root}, "$unset": {"unlinked": ""}}
+        return UpdateOne({"_id": self.id, "unlinked": {"$exists": True}}, link)
+
+    @property
+    def presumed_end(self):
+        fields = {**self._ending(3, took=1, end_reason=EndReason.SERVER_CRASHED), **PRESUMED}
+        return Operation.encode(Action.AMEND, self.id, fields).update()
+
+    def end(self, tokens=7, **changes):
+        return Operation.encode(Action.END, self.id, self._ending(tokens, **changes)).update()
+
+    def _ending(self, tokens, *, took=2, end_reason=EndReason.COMPLETED, priced=True):
+        usage = TokenUsage(provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=0)
+        record = ending(
+            interception_id=self.id,
+            end_reason=end_reason,
+            ended_at=self.started_at + timedelta(seconds=took),
+            reading=Reading(token_usages=() if tokens is None else (usage,)),
+        )
+        cost = Cost(Decimal(tokens).scaleb(-6), "table 1") if priced and tokens is not None else None
+        return ending_fields(record, new_id=counting_ids(), cost=cost)
+
+
+async def write(database, *changes):
+    if changes:
+        await database.interceptions.bulk_write(list(changes))
+
+
+async def keep(database, *calls):
+    """Write calls from their start to their end, those of a thread linked."""
+    await write(database, *(call.start for call in calls), *(call.end() for call in calls))
+    await write(database, *(call.link for call in calls if call.root is not None))
+
+
+async def marked(database):
+    """The numbers of the calls that are marked."""
+    found = database.interceptions.find({"ungrouped": {"$exists": True}}).sort("_id")
+    return [document["_id"].int async for document in found]
+
+
+async def sessions(database):
+    """The sessions that there are."""
+    found = database.sessions.find({"initiator_id": {"$exists": True}})
+    return {session["_id"]: session | {"cost": session["cost"].to_decimal()} async for session in found}
+
+
+async def expected(database):
+    """What the interceptions that have ended, and whose thread is known, add up to."""
+    of_session = {}
+    async for call in database.interceptions.find({"status": {"$ne": "in_flight"}, "unlinked": None}).sort("_id"):
+        named = call["client_session_id"] and uuid5(call["initiator_id"], call["client_session_id"])
+        of_session.setdefault(named or call.get("root_id") or call["_id"], []).append(call)
+    return {id_: _session(id_, calls) for id_, calls in of_session.items()}
+
+
+def _session(id_, calls):
+    first = min(calls, key=lambda call: (call["started_at"], call["client"]))
+    prompts = [(call["started_at"], prompt["prompt"]) for call in calls for prompt in call["user_prompts"]]
+    last_prompt_at, last_prompt = max(prompts, default=(None, None))
+    tokens = [{name: sum(usage[name] or 0 for usage in call["token_usages"]) for name in TOKENS} for call in calls]
+    costs = [call["cost"] for call in calls]
+    unpriced = [cost is None and any(used.values()) for cost, used in zip(costs, tokens, strict=True)]
+    name = first["client_session_id"]
+    return {
+        "_id": id_,
+        "initiator_id": first["initiator_id"],
+        "client_session_id": name,
+        "session_ids": [*filter(None, [name]), str(id_)],
+        "client": first["client"],
+        "providers": sorted({call["provider"] for call in calls}),
+        "provider_names": sorted({call["provider_name"] for call in calls}),
+        "models": sorted({call["model"] for call in calls}),
+        "started_at": first["started_at"],
+        "last_active_at": max(call["ended_at"] for call in calls),
+        "interceptions": len(calls),
+        "failures": sum(call["status"] == "failed" for call in calls),
+        "threads": sum("root_id" not in call for call in calls),
+        **{name: sum(used[name] for used in tokens) for name in TOKENS},
+        "priced": sum(cost is not None for cost in costs),
+        "unpriced": sum(unpriced),
+        "cost": sum((cost["usd"].to_decimal() for cost in costs if cost), Decimal()),
+        "last_prompt_at": last_prompt_at,
+        "last_prompt": last_prompt,
+    }
+
+
+async def has_grouped_all(database):
+    """Whether each session is what its interceptions add up to, each of these knows it, and nothing is left to be done."""
+    waiting = {"ungrouped": {"$exists": True}, "unlinked": None}
+    assert await database.interceptions.count_documents(waiting) == 0
+    assert await sessions(database) == await expected(database)
+    assert "note" not in (await database.sessions.find_one({"_id": "grouping"}) or {})
+    async for call in database.interceptions.find({"status": {"$ne": "in_flight"}, "unlinked": None}):
+        named = call["client_session_id"] and uuid5(call["initiator_id"], call["client_session_id"])
+        assert call["session_id"] == (named or call.get("root_id") or call["_id"])
+        assert ("grouped" in call) == ("presumed" in call)

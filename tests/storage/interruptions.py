@@ -1,0 +1,57 @@
+"""A database that fails at one of the things it is asked."""
+
+from __future__ import annotations
+
+import contextlib
+
+from pymongo.errors import AutoReconnect
+
+
+class Interrupted:
+    """Fails at one step, before or after it is done; those that only read many documents are none.
+
+    Has the collections that are named.
+    """
+
+    def __init__(self, database, *collections, step, done):
+        self._database = database
+        self._left = step
+        self._done = done
+        for name in collections:
+            setattr(self, name, _Collection(getattr(database, name), self))
+
+    @property
+    def happened(self):
+        return self._left < 0
+
+    @contextlib.asynccontextmanager
+    async def transaction(self):
+        async with self._database.transaction() as session:
+            yield session
+            self.step(done=False)  # of the commit
+        self.step(done=True)
+
+    def step(self, *, done):
+        if done is self._done:
+            self._left -= 1
+            if self._left == -1:
+                raise AutoReconnect("connection closed")
+
+
+class _Collection:
+    def __init__(self, collection, interrupted):
+        self._collection = collection
+        self._interrupted = interrupted
+
+    def __getattr__(self, name):
+        ask = getattr(self._collection, name)
+        if name in {"find", "aggregate"}:
+            return ask
+
+        async def asked(*args, **options):
+            self._interrupted.step(done=False)
+            answer = await ask(*args, **options)
+            self._interrupted.step(done=True)
+            return answer
+
+        return asked

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.bridge import until
+from upstream.patience import Patience
+
+
+class Loop:
+    """The timers of an event loop, whose time passes when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.timers = []
+
+    def time(self):
+        return self.now
+
+    def call_later(self, seconds, call):
+        self.timers.append((self.now + seconds, call))
+        return self
+
+    def cancel(self):
+        self.timers.clear()
+
+    def pass_(self, seconds):
+        end = self.now + seconds
+        while self.timers and self.timers[0][0] <= end:
+            self.now, call = self.timers.pop(0)
+            call()
+        self.now = end
+
+
+@pytest.fixture
+def loop(monkeypatch):
+    loop = Loop()
+    monkeypatch.setattr("asyncio.get_running_loop", lambda: loop)
+    return loop
+
+
+@pytest.fixture
+def given_up():
+    return []
+
+
+@pytest.fixture
+def patience(loop, given_up):
+    return Patience(10, lambda: given_up.append(loop.now))
+
+
+@pytest.mark.parametrize("before", [0, 3, 9.5, 10, 25])
+def test_a_wait_is_given_up_when_its_time_is_over_whenever_it_began(loop, patience, given_up, before):
+    loop.pass_(before)
+    with patience:
+        loop.pass_(9.9)
+        assert given_up == []
+        loop.pass_(0.1)
+        assert given_up == [1000 + before + 10]
+        loop.pass_(100)
+    assert len(given_up) == 1
+
+
+def test_many_waits_that_end_in_time_take_one_timer_and_are_not_given_up(loop, patience, given_up):
+    for _ in range(1000):
+        with patience:
+            loop.pass_(0.7)
+        loop.pass_(9)
+        assert len(loop.timers) == 1
+    assert given_up == []
+
+
+def test_where_nobody_waits_nothing_is_given_up(loop, patience, given_up):
+    loop.pass_(1000)
+    assert given_up == []
+
+
+def test_after_closing_nothing_is_watched(loop, patience, given_up):
+    patience.close()
+    patience.close()
+    with patience:
+        loop.pass_(100)
+    assert (given_up, loop.timers) == ([], [])
+
+
+@pytest.mark.gen_test
+async def test_it_runs_on_a_real_loop():
+    given_up = []
+    with Patience(0.01, lambda: given_up.append(True)):
+        await until(lambda: given_up)

@@ -1,0 +1,39 @@
+"""A bound on each of many waits for the price of one timer: a stream waits for every piece of it, twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Patience:
+    """Bounds the wait that each `with` is about, on one event loop; not for two at a time. `close` when there are no more.
+
+    Args:
+        seconds: How long a wait may take.
+        give_up: Called once a wait takes longer; has to end it.
+    """
+
+    def __init__(self, seconds: float, give_up: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._give_up = give_up
+        self._loop = asyncio.get_running_loop()
+        self._began: float | None = None
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def __enter__(self) -> None:
+        self._began = self._loop.time()
+
+    def __exit__(self, *_: object) -> None:
+        self._began = None
+
+    def close(self) -> None:
+        """Watch no more. May be called twice."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        waited = 0.0 if self._began is None else self._loop.time() - self._began
+        if waited >= self._seconds:
+            self._give_up()
+        else:
+            self._timer = self._loop.call_later(self._seconds - waited, self._look)

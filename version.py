@@ -1,0 +1,3 @@
+"""Which version of AI Bridge this is."""
+
+VERSION = "0.1.0"
