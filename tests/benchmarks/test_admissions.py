@@ -11,7 +11,7 @@ from storage.admissions import Admissions
 @pytest.mark.gen_test
 async def test_every_kind_of_decision_is_measured_and_given_back(database, monkeypatch, name):
     monkeypatch.setattr(benchmark, "SECONDS", 0.05)
-    admissions = Admissions(database, process=UUID(int=1), limits=LIMITS)
+    admissions = Admissions(database, process=UUID(int=1), limits=LIMITS, patience=30)
     await admissions.open()
     took = await measure(admissions, KINDS[name], 4)
     await admissions.close()

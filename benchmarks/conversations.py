@@ -1,0 +1,193 @@
+"""What is asked and answered in a benchmark, in each of the three APIs, and how one is told from the other.
+
+The prompt says what the upstream is to play: `bench-100x10` is a stream of 100 events, one every 10 ms, each of which
+carries in its text when it was sent. `bench-0x0` is one body of about 1.5 KB.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+MARK = b"@"
+"""Begins the time at which an event was sent; stands nowhere else in a response."""
+
+SENT_AT = re.compile(MARK + rb"(\d{19})")
+"""That time, in nanoseconds of the machine's monotonic clock: all processes have the same."""
+
+PROMPT = "PLAY. " + "Compare three ways to store a log of events, and say which you would choose for a small team. " * 5
+ANSWER = "An append-only table is the plainest of the three, and the easiest to look at when something is wrong. " * 11
+
+
+class Exchange(NamedTuple):
+    """A request: its API, and the answer that it asks for. Without `events` it is one body."""
+
+    api: str = "chat"
+    events: int = 0
+    gap_ms: int = 0
+
+    def request_body(self) -> bytes:
+        """The JSON to send."""
+        question = CONVERSATIONS[self.api].question | {"stream": bool(self.events)}
+        return json.dumps(question).replace("PLAY", f"bench-{self.events}x{self.gap_ms}").encode()
+
+    @classmethod
+    def of(cls, path: str, body: bytes) -> Exchange:
+        """What a request that arrived asks for; a gateway may have changed its path, spaces and order.
+
+        Raises:
+            ValueError: nothing that is known.
+        """
+        api = next((name for name, one in CONVERSATIONS.items() if path.endswith(one.path)), None)
+        asked = re.search(rb"bench-(\d+)x(\d+)", body)
+        if api is None or asked is None:
+            raise ValueError("not a benchmark's request", path, body)
+        return cls(api, int(asked[1]), int(asked[2]))
+
+
+class Conversation(NamedTuple):
+    """One API's wire format. `event` is a template for the time at which it is sent."""
+
+    path: str
+    question: dict[str, Any]
+    body: bytes
+    opening: bytes
+    event: bytes
+    closing: bytes
+
+
+def _events(*events: dict[str, Any], named: bool) -> bytes:
+    name = "event: {type}\n" if named else ""
+    return "".join(name.format(**event) + f"data: {json.dumps(event)}\n\n" for event in events).encode()
+
+
+def _text() -> str:
+    return f" some words {MARK.decode()}%019d"
+
+
+def _chat() -> Conversation:
+    common = {"id": "chatcmpl-B4nchmark0123456789", "created": 1760000000, "model": "gpt-4o", "service_tier": "default"}
+    usage = {"prompt_tokens": 120, "completion_tokens": 200, "total_tokens": 320}
+    chunk = common | {"object": "chat.completion.chunk", "system_fingerprint": "fp_0123456789"}
+
+    def delta(finish_reason: str | None = None, **fields: str) -> dict[str, Any]:
+        choice = {"index": 0, "delta": fields, "logprobs": None, "finish_reason": finish_reason}
+        return chunk | {"choices": [choice], "usage": None}
+
+    message = {"role": "assistant", "content": ANSWER, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    body = common | {"object": "chat.completion", "choices": [choice], "usage": usage}
+    return Conversation(
+        path="/chat/completions",
+        question={
+            "model": "gpt-4o",
+            "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": PROMPT}],
+        },
+        body=json.dumps(body).encode(),
+        opening=_events(delta(role="assistant", content=""), named=False),
+        event=_events(delta(content=_text()), named=False),
+        closing=_events(delta("stop"), chunk | {"choices": [], "usage": usage}, named=False) + b"data: [DONE]\n\n",
+    )
+
+
+def _responses() -> Conversation:
+    usage = {
+        "input_tokens": 120,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 200,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 320,
+    }
+    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    part = {"type": "output_text", "text": ANSWER, "annotations": []}
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+    begun = {
+        "id": "resp_B4nchmark0123456789",
+        "object": "response",
+        "created_at": 1760000000,
+        "status": "in_progress",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": "gpt-4o",
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "output": [],
+        "usage": None,
+    }
+    ended = begun | {"status": "completed", "output": [item], "usage": usage}
+    empty = part | {"text": ""}
+    return Conversation(
+        path="/responses",
+        question={"model": "gpt-4o", "input": PROMPT},
+        body=json.dumps(ended).encode(),
+        opening=_events(
+            {"type": "response.created", "sequence_number": 0, "response": begun},
+            {
+                "type": "response.output_item.added",
+                "sequence_number": 1,
+                "output_index": 0,
+                "item": item | {"status": "in_progress", "content": []},
+            },
+            {"type": "response.content_part.added", "sequence_number": 2, **where, "part": empty},
+            named=True,
+        ),
+        event=_events(
+            {"type": "response.output_text.delta", "sequence_number": 3, **where, "delta": _text(), "logprobs": []},
+            named=True,
+        ),
+        closing=_events(
+            {"type": "response.output_text.done", "sequence_number": 4, **where, "text": ANSWER, "logprobs": []},
+            {"type": "response.content_part.done", "sequence_number": 5, **where, "part": part},
+            {"type": "response.output_item.done", "sequence_number": 6, "output_index": 0, "item": item},
+            {"type": "response.completed", "sequence_number": 7, "response": ended},
+            named=True,
+        ),
+    )
+
+
+def _messages() -> Conversation:
+    begun: dict[str, Any] = {
+        "id": "msg_B4nchmark0123456789",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": 120, "output_tokens": 1},
+    }
+    usage = {"input_tokens": 120, "output_tokens": 200}
+    ended = {"stop_reason": "end_turn", "stop_sequence": None}
+    body = begun | ended | {"content": [{"type": "text", "text": ANSWER}], "usage": usage}
+    return Conversation(
+        path="/messages",
+        question={
+            "model": "claude-sonnet-4-5",
+            "max_tokens": 1024,
+            "messages": [{"role": "user", "content": PROMPT}],
+        },
+        body=json.dumps(body).encode(),
+        opening=_events(
+            {"type": "message_start", "message": begun},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            named=True,
+        ),
+        event=_events(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": _text()}}, named=True
+        ),
+        closing=_events(
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": ended, "usage": {"output_tokens": 200}},
+            {"type": "message_stop"},
+            named=True,
+        ),
+    )
+
+
+CONVERSATIONS = {"chat": _chat(), "responses": _responses(), "messages": _messages()}

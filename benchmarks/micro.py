@@ -1,0 +1,193 @@
+"""Measure the pure parts alone, on one core, to compare a change by.
+
+    .venv/bin/python -m benchmarks.micro [--no-write]
+
+Each is repeated for a while several times over, and the fastest of these is shown: what is slower was disturbed.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import count
+from time import monotonic_ns, perf_counter
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+import click
+
+from benchmarks.conversations import CONVERSATIONS, PROMPT, Exchange
+from benchmarks.page import machine, write_section
+from benchmarks.samples import short
+from benchmarks.tables import markdown
+from intercept.apis import Reader
+from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
+from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
+from intercept.sse import Decoder
+from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
+from limits.concurrency import ConcurrencyLimit
+from limits.overload import OverloadProtection
+from limits.sliding_window import SlidingWindow
+from storage.documents import ending_fields, start_document
+from storage.operations import Action, Operation
+
+SECTION = "figures of make bench-micro"
+REPEATS, SECONDS = 5, 0.2
+EVENTS = 100
+RATE_LIMIT, NANOSECONDS_APART = 10_000, 200_000
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+APIS = {"chat": CHAT_COMPLETIONS, "responses": RESPONSES, "messages": MESSAGES}
+
+
+class Part(NamedTuple):
+    """A pure part. A call of it does `amount` of `unit`."""
+
+    name: str
+    unit: str
+    amount: float
+    call: Callable[[], object]
+
+    def rate(self) -> float:
+        """How much of it is done in a second."""
+        return max(self._once() for _ in range(REPEATS))
+
+    def _once(self) -> float:
+        calls, began = 0, perf_counter()
+        while (now := perf_counter()) < began + SECONDS:
+            self.call()
+            calls += 1
+        return self.amount * calls / (now - began)
+
+
+def readers() -> Iterator[Part]:
+    """What looks at the bytes of a response: streams in a piece for each event, as they come, and bodies in one."""
+    for name, api in APIS.items():
+        one = CONVERSATIONS[name]
+        stream = [one.opening, *[one.event % monotonic_ns()] * EVENTS, one.closing]
+        if name == "chat":
+            yield _fed("SSE decoder, an event at a time", Decoder, stream)
+            yield _fed("SSE decoder, a stream at a time", Decoder, [b"".join(stream)])
+        yield _fed(f"reader of streams, `{name}`", api.stream_reader, stream)
+        yield _fed(f"reader of bodies, `{name}`", api.body_reader, [one.body])
+
+
+def parsers() -> Iterator[Part]:
+    """What looks at a request."""
+    for name, api in APIS.items():
+        body = Exchange(name).request_body()
+        yield Part(f"parser of requests, `{name}`", "requests", 1, partial(api.parse_request, body))
+
+
+def limiters() -> Iterator[Part]:
+    """What decides on a request, which is admitted: each alone, and all of them as a request meets them."""
+    clock = count(0, NANOSECONDS_APART).__next__
+    slots = ConcurrencyLimit(1000)
+    window = SlidingWindow(RATE_LIMIT, 1_000_000_000, clock)
+    breakers = CircuitBreakers(BreakerPolicy(), monotonic_ns, lambda *_: None)
+    circuit = CircuitKey("openai", "/v1/responses", "gpt-4o")
+    overload = OverloadProtection(max_concurrency=1000, rate_limit=RATE_LIMIT, user_max_concurrency=1000, now_ns=clock)
+
+    def hold() -> None:
+        slot = slots.acquire("user")
+        assert slot is not None
+        slot.release()
+
+    async def admit() -> None:
+        held = await overload.take_slot()
+        user_held, _headers = await overload.count_request("token", "user")
+        for slot in (*held, *user_held):
+            slot.release()
+
+    def admit_now() -> None:
+        try:
+            admit().send(None)
+        except StopIteration:
+            return
+        raise AssertionError("nothing is to be waited for in one process")
+
+    yield Part("concurrency: take and give back", "decisions", 1, hold)
+    yield Part("rate: an exact window that holds 5,000", "decisions", 1, lambda: window.admit("token"))
+    yield Part(
+        "circuit breaker: ask and settle", "decisions", 1, lambda: breakers.admit(circuit).settle(Outcome.SUCCESS)
+    )
+    yield Part("slot, user and rate of a request", "decisions", 1, admit_now)
+
+
+def codecs() -> Iterator[Part]:
+    """What makes a record of a call, and an operation of a record."""
+    started = Interception(
+        id=uuid4(),
+        api_key_id="abcdefghij",
+        initiator_id=UUID(int=1),
+        provider="openai",
+        provider_name="openai",
+        route="/v1/responses",
+        model="gpt-4o",
+        streaming=True,
+        client="Codex",
+        client_session_id="session-1",
+        user_agent="codex/1.0",
+        credential_kind=CredentialKind.CENTRALIZED,
+        credential_hint="sk-a...wxyz",
+        started_at=NOW,
+        user_prompt=UserPrompt(prompt=PROMPT),
+    )
+    reader = RESPONSES.body_reader()
+    reader.feed(CONVERSATIONS["responses"].body)
+    ended = Ending(
+        interception_id=started.id,
+        end_reason=EndReason.COMPLETED,
+        ended_at=NOW,
+        first_byte_at=NOW,
+        upstream_status=200,
+        upstream_request_id="req_1",
+        reading=reader.result(),
+    )
+
+    def encoded_start() -> Operation:
+        return Operation.encode(Action.START, started.id, start_document(started, instance_id=started.id, new_id=uuid4))
+
+    def encoded_end() -> Operation:
+        return Operation.encode(Action.END, started.id, ending_fields(ended, new_id=uuid4))
+
+    record = encoded_end().record
+    yield Part("record of a start, encoded", "documents", 1, encoded_start)
+    yield Part("record of an end, encoded", "documents", 1, encoded_end)
+    yield Part(
+        "record of an end, read back and made an update", "documents", 1, lambda: Operation.decode(record).update()
+    )
+
+
+def table() -> str:
+    """Measure everything, in Markdown."""
+    parts = [*readers(), *parsers(), *limiters(), *codecs()]
+    return markdown(["part", "a second"], ((one.name, f"{short(one.rate())} {one.unit}") for one in parts))
+
+
+def _fed(name: str, make: Callable[[], Decoder | Reader], pieces: Sequence[bytes]) -> Part:
+    def feed() -> None:
+        fed = make()
+        for piece in pieces:
+            fed.feed(piece)
+        if not isinstance(fed, Decoder):
+            fed.result()
+
+    return Part(name, "MB", sum(map(len, pieces)) / 1e6, feed)
+
+
+@click.command()
+@click.option("--no-write", is_flag=True, help="Print the table, and leave the page as it is.")
+def main(*, no_write: bool) -> None:
+    """Measure the pure parts."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    found = f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, Python {platform.python_version()}.\n\n{table()}"
+    print(found)
+    if not no_write:
+        write_section(SECTION, found)
+
+
+if __name__ == "__main__":
+    main()

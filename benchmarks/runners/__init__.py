@@ -1,0 +1,19 @@
+"""The gateways that are measured, in the order of the tables."""
+
+from __future__ import annotations
+
+from benchmarks.runners.bridge import Bridge, TwoWorkers
+from benchmarks.runners.direct import Direct
+from benchmarks.runners.litellm import LiteLLM
+from benchmarks.runners.nginx import Nginx
+from benchmarks.runners.portkey import Portkey
+from benchmarks.runners.runner import Runner, UnavailableError
+from storage.embedded import EmbeddedMongoDB
+
+
+def all_runners(mongodb: EmbeddedMongoDB | None) -> list[Runner]:
+    """One of each."""
+    return [Direct(), Nginx(), Bridge(mongodb), TwoWorkers(mongodb), Portkey(), LiteLLM()]
+
+
+__all__ = ["Runner", "UnavailableError", "all_runners"]

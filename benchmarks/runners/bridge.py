@@ -1,0 +1,94 @@
+"""AI Bridge as an operator runs it: every call recorded in a MongoDB, every limit on."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from benchmarks.load import Target
+from benchmarks.runners.runner import Place, Program, Runner, UnavailableError
+from storage.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
+from version import VERSION
+
+ROOT = Path(__file__).parent.parent.parent
+# High enough to refuse nothing: what is measured is being asked. The rate is the highest that several workers can share.
+LIMITS = {
+    "MAX_CONCURRENCY": "9000",
+    "USER_MAX_CONCURRENCY": "8000",
+    "RATE_LIMIT": "10000",
+    "RATE_WINDOW": "1s",
+    "CIRCUIT_BREAKER_ENABLED": "true",
+}
+
+
+class Bridge(Runner):
+    """This server, with one worker. The database runs beside it, and has a new name for each start."""
+
+    name = "AI Bridge"
+    workers = 1
+
+    def __init__(self, mongodb: EmbeddedMongoDB | None) -> None:
+        self._mongodb = mongodb
+        self._starts = count(1)
+
+    def prepare(self) -> str:
+        """It is here."""
+        if self._mongodb is None:
+            raise UnavailableError("there is no MongoDB: see the README")
+        self.database = self._mongodb.pid
+        return VERSION
+
+    def program(self, place: Place) -> Program:
+        """Make a user and a token."""
+        assert self._mongodb is not None
+        settings = {
+            **LIMITS,
+            "HTTP_ADDRESS": f"127.0.0.1:{place.port}",
+            "DATA_DIR": str(place.folder / "data"),
+            "MONGODB_URI": self._mongodb.uri,
+            "MONGODB_DATABASE": f"benchmark-{self.workers}-{next(self._starts)}",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{place.upstream}/v1/",
+            "OPENAI_KEY": "sk-provider",
+            "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{place.upstream}/",
+            "ANTHROPIC_KEY": "sk-provider",
+            "WORKERS": str(self.workers),
+        }
+        environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()}
+        server = [sys.executable, "server.py"]
+        for words in (["users", "add", "bench", "--role", "owner"], ["tokens", "create", "bench"]):
+            told = subprocess.run([*server, *words], cwd=ROOT, env=environ, check=True, capture_output=True, text=True)
+        self._token = told.stdout.split()[-1]
+        return Program(server, environ, ROOT)
+
+    def target(self, place: Place, api: str) -> Target:
+        """Below the provider of the API."""
+        provider = "anthropic" if api == "messages" else "openai"
+        headers = {"Authorization": f"Bearer {self._token}", "anthropic-version": "2023-06-01"}
+        return Target(place.port, f"/api/v2/aibridge/{provider}/v1", headers)
+
+
+class TwoWorkers(Bridge):
+    """The same with two workers, which share their limits through the database."""
+
+    name = "AI Bridge, 2 workers"
+    workers = cores = 2
+
+
+@contextmanager
+def embedded_mongodb(folder: Path) -> Iterator[EmbeddedMongoDB | None]:
+    """A MongoDB on the cores of this process, for as long as it is needed; None where there is none."""
+    with asyncio.Runner() as runner:
+        try:
+            mongodb = runner.run(EmbeddedMongoDB.start(folder))
+        except EmbeddedUnavailableError:
+            yield None
+            return
+        try:
+            yield mongodb
+        finally:
+            runner.run(mongodb.stop())

@@ -1,0 +1,49 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.conversations import CONVERSATIONS, SENT_AT, Exchange
+from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
+
+APIS = {"chat": CHAT_COMPLETIONS, "responses": RESPONSES, "messages": MESSAGES}
+each_api = pytest.mark.parametrize("name", CONVERSATIONS)
+
+
+@given(st.sampled_from(list(CONVERSATIONS)), st.integers(0, 5000), st.integers(0, 5000))
+def test_the_upstream_reads_from_a_request_what_it_asks_for(name, events, gap_ms):
+    exchange = Exchange(name, events, gap_ms)
+    path = "/anywhere/v1" + CONVERSATIONS[name].path
+    rewritten = json.dumps(json.loads(exchange.request_body()), indent=1, sort_keys=True).encode()
+    assert Exchange.of(path, exchange.request_body()) == exchange
+    assert Exchange.of(path, rewritten) == exchange
+
+
+@pytest.mark.parametrize(("path", "body"), [("/v1/models", b"bench-1x1"), ("/v1/responses", b"{}")])
+def test_a_request_of_another_kind_is_not_understood(path, body):
+    with pytest.raises(ValueError, match="not a benchmark's request"):
+        Exchange.of(path, body)
+
+
+@each_api
+def test_the_bridge_understands_what_is_asked_and_answered(name):
+    api, one = APIS[name], CONVERSATIONS[name]
+    assert api.parse_request(Exchange(name, 3).request_body()).stream
+    assert not api.parse_request(Exchange(name).request_body()).stream
+    stream, body = api.stream_reader(), api.body_reader()
+    for piece in (one.opening, one.event % 1, one.event % 2, one.closing):
+        stream.feed(piece)
+    body.feed(one.body)
+    for reading in (stream.result(), body.result()):
+        assert reading.complete
+        (usage,) = reading.token_usages
+        assert (usage.input_tokens, usage.output_tokens) == (120, 200)
+
+
+@each_api
+def test_an_answer_has_the_size_that_is_promised_and_an_event_says_when_it_was_sent(name):
+    one = CONVERSATIONS[name]
+    assert 1300 < len(one.body) < 1900
+    assert SENT_AT.findall(one.opening + one.event % 12 + one.closing) == [b"0000000000000000012"]
+    assert (one.opening + one.closing + one.body).count(b"@") == 0

@@ -1,0 +1,110 @@
+"""The load against the real upstream, and against one that goes wrong."""
+
+import os
+import sys
+
+import pytest
+
+from benchmarks.conversations import CONVERSATIONS, Exchange
+from benchmarks.gateways import upstream
+from benchmarks.load import Load, Plan, Target
+from benchmarks.processes import Process, cpu_seconds, family
+from tests.server_process import await_end
+
+WRONG = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+while True:
+    client, _ = server.accept()
+    if client.recv(100000):
+        client.sendall({answer!r})
+    client.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    with upstream(tmp_path_factory.mktemp("upstream"), os.sched_getaffinity(0)) as port:
+        yield port
+
+
+def run(port, exchange, connections=3, **plan):
+    return Load(Target(port), Plan(exchange, connections, **{"seconds": 0.4, "warm_up": 0.1, **plan})).run()
+
+
+@pytest.mark.parametrize("api", CONVERSATIONS)
+def test_whole_answers_are_counted(port, api):
+    tally = run(port, Exchange(api))
+    assert tally.failures == {}
+    assert tally.answers > 10
+    assert tally.events == 0
+    assert len(tally.first_bytes) == pytest.approx(tally.answers, abs=3)
+    assert all(nanoseconds > 0 for nanoseconds in tally.first_bytes)
+
+
+@pytest.mark.parametrize("api", CONVERSATIONS)
+def test_whole_streams_and_their_events_are_counted(port, api):
+    tally = run(port, Exchange(api, 20))
+    assert tally.failures == {}
+    assert tally.answers > 10
+    assert tally.events / 20 == pytest.approx(tally.answers, abs=3)
+    assert len(tally.delays) == 0
+
+
+def test_paced_events_come_at_their_pace_and_say_how_long_they_took(port):
+    tally = run(port, Exchange("chat", 1000, 20), connections=4, seconds=1)
+    assert tally.failures == {}
+    assert tally.answers == 0
+    assert tally.events <= 4 * 1000 / 20 + 4
+    assert tally.events > 0
+    assert tally.open_streams == 4
+    assert 0 < len(tally.delays) <= tally.events
+    assert all(nanoseconds > 0 for nanoseconds in tally.delays)
+
+
+def test_what_is_observed_is_observed_when_counting_begins_and_ends(port):
+    times = iter([5, 7])
+    tally = Load(Target(port), Plan(Exchange(), 1, seconds=0.1, warm_up=0)).run(lambda: next(times))
+    assert (tally.before, tally.after) == (5, 7)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.1 503"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx", "closed before the answer was whole"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n@\r\n0\r\n\r\n", "1 events instead of 2"),
+        (b"", "closed before the answer was whole"),
+    ],
+)
+def test_an_answer_that_is_not_as_it_should_be_is_told(tmp_path, answer, reason):
+    log = tmp_path / "log"
+    script = WRONG.format(answer=answer)
+    process = Process([sys.executable, "-c", script], log=log, cores=os.sched_getaffinity(0))
+    try:
+        while not log.read_text().endswith("\n"):
+            pass
+        tally = run(int(log.read_text()), Exchange("chat", 2), connections=1)
+    finally:
+        process.stop()
+    assert tally.answers == 0
+    assert set(tally.failures) <= {reason, "ConnectionResetError"}
+    assert tally.failures[reason] > 0
+
+
+def test_a_process_is_measured_with_its_children_and_leaves_nothing_behind(tmp_path):
+    script = (
+        "import subprocess, sys; print('x', flush=True); subprocess.run([sys.executable, '-c', 'while True: pass'])"
+    )
+    process = Process([sys.executable, "-c", script], log=tmp_path / "log", cores=os.sched_getaffinity(0))
+    while len(pids := list(family(process.pid))) < 2 or cpu_seconds(pids[1]) < 0.05:
+        pass
+    use = process.use()
+    assert use.cpu_seconds > cpu_seconds(pids[1]) / 2
+    assert use.resident_bytes > 5_000_000
+    assert process.running
+    process.stop()
+    assert not process.running
+    await_end(pids[1])
+    assert process.last_words() == "x"

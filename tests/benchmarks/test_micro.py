@@ -1,0 +1,12 @@
+import pytest
+
+from benchmarks.micro import codecs, limiters, parsers, readers
+
+PARTS = [*readers(), *parsers(), *limiters(), *codecs()]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=[part.name for part in PARTS])
+def test_every_part_does_its_work_again_and_again(part):
+    assert part.amount > 0
+    for _ in range(3):
+        part.call()

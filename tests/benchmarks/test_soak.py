@@ -1,0 +1,81 @@
+import os
+
+import pytest
+
+from benchmarks.gateways import upstream
+from benchmarks.load import Target
+from benchmarks.soak import Look, faults, gauge
+from benchmarks.traffic import CALLS, LARGE_BYTES, Traffic, request
+from handlers.metrics import PREFIX
+
+IDLE = Look(minute=0, megabytes=70, files=20, slots=0, in_flight=0, queued=0, spooled=0)
+
+
+def looks(growth, minutes=20, **changes):
+    """Looks every minute of a load, with memory that grows by so much."""
+    return [IDLE._replace(minute=minute, megabytes=70 + growth * minute, **changes) for minute in range(minutes + 1)]
+
+
+def test_a_bridge_that_gives_everything_back_has_no_faults():
+    assert faults(looks(0.9), before=IDLE, after=IDLE._replace(megabytes=90, files=23), failed=0) == []
+
+
+def test_memory_may_grow_in_the_first_half_only():
+    rising = [one._replace(megabytes=min(one.megabytes, 80)) for one in looks(2)]
+    assert faults(rising, before=IDLE, after=IDLE, failed=0) == []
+    assert faults(looks(1.5), before=IDLE, after=IDLE, failed=0) == ["memory grows by 1.50 MB a minute"]
+
+
+def test_memory_is_not_judged_by_a_short_run():
+    assert faults(looks(5, minutes=4), before=IDLE, after=IDLE, failed=0) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "fault"),
+    [
+        ({"slots": 2}, "2 slots were not given back"),
+        ({"in_flight": 1}, "1 calls never ended"),
+        ({"queued": 1, "spooled": 2}, "3 records still wait"),
+        ({"files": 24}, "4 files or connections were not closed"),
+    ],
+)
+def test_what_is_not_given_back_is_a_fault(after, fault):
+    assert faults(looks(0), before=IDLE, after=IDLE._replace(**after), failed=0) == [fault]
+
+
+def test_a_long_queue_and_failed_calls_are_faults():
+    found = faults(looks(0, queued=1001), before=IDLE, after=IDLE, failed=3)
+    assert found == ["1001 records waited in memory", "3 calls failed"]
+
+
+def test_a_gauge_is_summed_over_its_labels():
+    name = PREFIX + "interceptions_inflight"
+    lines = [f"# TYPE {name} gauge", f'{name}{{model="a"}} 2.0', f'{name}{{model="b c"}} 3.0', f"{name}_x 7.0"]
+    assert gauge(lines, "interceptions_inflight") == 5
+    assert gauge([f"{name} 4.0"], "interceptions_inflight") == 4
+
+
+@pytest.mark.gen_test
+async def test_every_kind_of_call_is_made(tmp_path):
+    with upstream(tmp_path, os.sched_getaffinity(0)) as port:
+        traffic = Traffic(Target(port))
+        await traffic.run(100, 1)
+        traffic.leave()
+    assert traffic.failed == {}
+    assert set(traffic.done) == {call.name for call in CALLS}
+    assert traffic.done.total() == 100
+
+
+def test_a_large_body_is_as_large_as_it_says():
+    (large,) = (call for call in CALLS if call.padding)
+    head, _, body = request(Target(1), large).partition(b"\r\n\r\n")
+    assert LARGE_BYTES < len(body) < LARGE_BYTES + 2000
+    assert f"Content-Length: {len(body)}" in head.decode()
+
+
+@pytest.mark.gen_test
+async def test_a_target_that_is_not_there_makes_calls_fail():
+    traffic = Traffic(Target(1))
+    await traffic.run(50, 0.1)
+    assert traffic.done == {}
+    assert traffic.failed.total() == 5
