@@ -1,0 +1,183 @@
+"""A bridge keeps its promises, and each check notices when one is not kept."""
+
+import asyncio
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from tests.server_process import ServerProcess
+from tests.verify.tampering import Fault, replacing, tampering
+from verify import relay_checks
+from verify.checks import CHECKS
+from verify.private_bridge import private_bridge
+from verify.report import Outcome, Result, _line, run_check
+from verify.target import OPENAI, find_target
+from verify.wire import Address
+
+FAULTS = {
+    "a request reaches the provider byte for byte": Fault(request=replacing(b'"x":1.10', b'"x":1.1 ')),
+    "the provider sees its own key and no token of the client": Fault(
+        request=replacing(b"X-Mine: kept", b"X-Mind: kept")
+    ),
+    "an answer reaches the client byte for byte": Fault(answer=replacing(b"1e0", b"1.0")),
+    "a stream reaches the client byte for byte, each event before the next is sent": Fault(holds=True),
+    "an error of the provider reaches the client as it is": Fault(
+        answer=replacing(b"Retry-After: 17", b"Retry-After: 18")
+    ),
+    "a stream that is cut never looks complete": Fault(ends_what_was_cut=True),
+    "the provider is let go when the client leaves a silent stream": Fault(stays=True),
+}
+EXPECTED = {
+    "a request reaches the provider byte for byte": 'expected .*"x":1.10}.*, saw .*"x":1.1 }.*',
+    "the provider sees its own key and no token of the client": "expected X-Mine: kept, saw None",
+    "an answer reaches the client byte for byte": "expected .*1e0.*, saw .*1.0.*",
+    "a stream reaches the client byte for byte, each event before the next is sent": (
+        "expected b': a comment.*' before the next event is sent, saw b''"
+    ),
+    "an error of the provider reaches the client as it is": "expected 529, retry-after: 17, .*, saw .529, '18', .*",
+    "a stream that is cut never looks complete": (
+        "expected a connection that breaks off, saw a stream with an orderly end"
+    ),
+    "the provider is let go when the client leaves a silent stream": (
+        "expected the provider's connection closed within 0 s, saw it is open"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    """What each check says of a bridge as it is, and of one behind its fault."""
+
+    async def ask():
+        async with private_bridge() as loopback:
+            checks = relay_checks.relay_checks(loopback)
+            sound = {name: await run_check(name, check, loopback.target) for name, check in checks.items()}
+            faulty = {}
+            relay_checks.SECONDS = 0.3
+            for name, fault in FAULTS.items():
+                async with tampering(loopback.target.address, fault) as address:
+                    spoiled = replace(loopback, target=replace(loopback.target, address=address))
+                    check = relay_checks.relay_checks(spoiled)[name]
+                    faulty[name] = await run_check(name, check, spoiled.target)
+            return sound, faulty
+
+    seconds = relay_checks.SECONDS
+    try:
+        return asyncio.run(ask())
+    finally:
+        relay_checks.SECONDS = seconds
+
+
+def test_a_bridge_as_it_is_passes_every_check_of_the_relay(outcomes):
+    sound, _ = outcomes
+    assert {name: (one.outcome, one.detail) for name, one in sound.items()} == dict.fromkeys(
+        FAULTS, (Outcome.PASSED, "")
+    )
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_check_notices_its_fault(outcomes, name):
+    _, faulty = outcomes
+    assert faulty[name].outcome is Outcome.FAILED
+    assert re.fullmatch(EXPECTED[name], faulty[name].detail, re.DOTALL), faulty[name].detail
+
+
+# Against a server, as a command.
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    server = ServerProcess(
+        *("serve", "--demo", "--aibridge-http-address", "127.0.0.1:0", "--aibridge-rate-limit", "1000"),
+        *("--aibridge-data-dir", tmp_path_factory.mktemp("data")),
+    )
+    yield f"http://127.0.0.1:{server.port}", server.stdout.find(r"([A-Za-z0-9]{10}-[A-Za-z0-9]{22})")[1]
+    server.kill()
+
+
+def run(*arguments, **environ):
+    command = ServerProcess("verify", *arguments, **environ)
+    code = command.wait(60)
+    return code, command.stdout.all(), command.stderr.all()
+
+
+def test_a_demo_server_passes_every_check(demo):
+    url, token = demo
+    assert run(url, AIBRIDGE_TOKEN=token)[0] == 0  # so that there is a list to page through
+    code, out, err = run(url, "--json", AIBRIDGE_TOKEN=token)
+    assert [(one["check"], one["outcome"], one["detail"]) for one in json.loads(out)] == [
+        (sentence, "passed", "") for sentence in CHECKS
+    ]
+    assert (code, err) == (0, "")
+
+
+def test_people_get_a_line_for_each_check_and_their_number(demo, tmp_path):
+    url, token = demo
+    file = tmp_path / "token"
+    file.write_text(token + "\n")
+    code, out, _ = run(url, "--token-file", file, "--provider", "openai")
+    lines = out.splitlines()
+    assert re.fullmatch(r"passed   +\d+\.\d ms  the server says that it lives and is ready", lines[0])
+    assert lines[-1] == "8 passed, 0 failed, 3 skipped"
+    assert lines.count(f"{'':22}a call would cost money: name a --model, and its --provider, to allow it") == 3
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "reason"),
+    [
+        (("http://127.0.0.1:1",), {"AIBRIDGE_TOKEN": "x"}, "127.0.0.1:1 cannot be reached: "),
+        (("ftp://x",), {"AIBRIDGE_TOKEN": "x"}, "not an address: ftp://x; it looks like http://127.0.0.1:4001"),
+        ((), {}, "set AIBRIDGE_TOKEN to a token of the bridge, or give --token-file, or verify a private one"),
+        (("--token-file", "/nowhere"), {}, "No such file or directory"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_in_one_line(arguments, environ, reason):
+    code, out, err = run(*arguments, **environ)
+    assert (code, out) == (2, "")
+    assert reason in err.splitlines()[-1]
+
+
+def test_a_wrong_token_or_provider_is_named(demo):
+    url, token = demo
+    code, _, err = run(url, AIBRIDGE_TOKEN="wrong")
+    assert (code, "expected a valid token, saw The token is not valid" in err) == (2, True)
+    code, _, err = run(url, "--provider", "nobody", AIBRIDGE_TOKEN=token)
+    assert code == 2
+    assert err.splitlines()[-1] == "Error: expected one of the providers anthropic, demo, openai, saw nobody"
+
+
+def test_the_words_of_a_provider_are_found_out(demo):
+    url, token = demo
+    found = asyncio.run(find_target(Address.parse(url), token, "openai", "gpt"))
+    assert (found.provider, found.model, found.dialect) == ("openai", "gpt", OPENAI)
+
+
+def test_what_the_other_side_sent_does_not_reach_the_terminal_as_control_characters():
+    line = _line(Result("it speaks", Outcome.FAILED, "saw \x1b[2J\r\u202e", 1.0))
+    assert "\x1b[2J" not in line
+    assert "\\x1b[2J\\r\\u202e" in line
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz"]
+)
+def test_a_server_that_speaks_something_else_fails_the_check(answer):
+    async def ask():
+        async def serve(_reader, writer):
+            writer.write(answer)
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        address = Address("127.0.0.1", server.sockets[0].getsockname()[1], tls=False, prefix="")
+        target = replace(found, address=address)
+        result = await run_check("health", next(iter(CHECKS.values())), target)
+        server.close()
+        return result
+
+    from verify.target import Target
+
+    found = Target(Address("127.0.0.1", 1, tls=False, prefix=""), "token", "demo", "demo")
+    assert asyncio.run(ask()).outcome is Outcome.FAILED

@@ -1,0 +1,99 @@
+"""A provider of our own: it keeps what it is sent and answers with the bytes it is told to, when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+
+@dataclass
+class Exchange:
+    """One request that came, and what becomes of it.
+
+    `proceed` is set by who watches: the next piece of the answer goes out. `left` is set when the other side closed.
+    """
+
+    head: str
+    body: bytes
+    proceed: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def header(self, name: str) -> str | None:
+        """The value of a header that came."""
+        for line in self.head.split("\r\n")[1:]:
+            known, _, value = line.partition(":")
+            if known.lower() == name.lower():
+                return value.strip()
+        return None
+
+
+@dataclass(frozen=True)
+class Script:
+    """An answer: its head, and pieces of its body. Each piece after the first waits for `proceed`.
+
+    A `cut` one ends without its own end.
+    """
+
+    status: str = "200 OK"
+    headers: Sequence[str] = ("Content-Type: application/json",)
+    pieces: Sequence[bytes] = ()
+    cut: bool = False
+    silent: bool = False
+
+
+class Upstream:
+    """Listens on a free port of this machine. `script` is how it answers next."""
+
+    def __init__(self) -> None:
+        self.script = Script()
+        self.exchanges: asyncio.Queue[Exchange] = asyncio.Queue()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        if self._server is None:
+            raise RuntimeError("not open")
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+
+    async def __aenter__(self) -> Self:
+        """Listen."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")[:-4]
+            exchange = Exchange(head, b"")
+            exchange.body = await reader.readexactly(int(exchange.header("Content-Length") or 0))
+            self.exchanges.put_nowait(exchange)
+            await self._answer(exchange, self.script, reader, writer)
+
+    async def _answer(
+        self, exchange: Exchange, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        head = [f"HTTP/1.1 {script.status}", *script.headers, "Transfer-Encoding: chunked", "Connection: close", "", ""]
+        writer.write("\r\n".join(head).encode("latin-1"))
+        for number, piece in enumerate(script.pieces):
+            if number:
+                await exchange.proceed.wait()
+                exchange.proceed.clear()
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await writer.drain()
+        if script.silent:
+            with suppress(ConnectionError):
+                await reader.read()
+            exchange.left.set()
+        elif not script.cut:
+            writer.write(b"0\r\n\r\n")
+            await writer.drain()

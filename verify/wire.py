@@ -1,0 +1,179 @@
+"""HTTP/1.1 as it is on the wire: bytes and when they came, with nothing hidden by a client library."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+CONNECT_SECONDS = 5.0
+"""How long a connection may take."""
+
+ANSWER_SECONDS = 30.0
+"""How long the next bytes of an answer may take. A model may think for longer; then this is no place to wait for it."""
+
+_LARGEST_HEAD = 64 * 1024
+
+
+class UnreachableError(Exception):
+    """Nothing answers at the address. Its text is one line."""
+
+
+class BrokenOffError(Exception):
+    """The connection ended before the answer did."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a bridge answers."""
+
+    host: str
+    port: int
+    tls: bool
+    prefix: str
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Read a URL.
+
+        Raises:
+            ValueError: It is not http or https, or has no host.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"not an address: {url}; it looks like http://127.0.0.1:4001")
+        tls = parts.scheme == "https"
+        return cls(parts.hostname, parts.port or (443 if tls else 80), tls, parts.path.rstrip("/"))
+
+
+class Answer:
+    """The head of an answer; its body is still to come."""
+
+    def __init__(self, status: int, headers: list[tuple[str, str]], reader: asyncio.StreamReader) -> None:
+        self.status = status
+        self.headers = headers
+        self._reader = reader
+
+    def header(self, name: str) -> str:
+        """The value of a header, empty when it is not there."""
+        return next((value for known, value in self.headers if known.lower() == name.lower()), "")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body, each piece as it comes.
+
+        Raises:
+            BrokenOffError: It ends before its own end.
+        """
+        try:
+            if "chunked" in self.header("Transfer-Encoding").lower():
+                while size := int((await self._line()).split(b";")[0], 16):
+                    yield await self._exactly(size)
+                    await self._line()
+                await self._line()
+            elif self.header("Content-Length"):
+                if length := int(self.header("Content-Length")):
+                    yield await self._exactly(length)
+            elif self.status not in {204, 304}:
+                while data := await asyncio.wait_for(self._reader.read(65536), ANSWER_SECONDS):
+                    yield data
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise BrokenOffError("the connection ended before the body did") from error
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            BrokenOffError: It ends before its own end.
+        """
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def json(self) -> Any:
+        """The whole body as JSON; None when it is none."""
+        try:
+            return json.loads(await self.body())
+        except ValueError:
+            return None
+
+    async def _line(self) -> bytes:
+        line = await asyncio.wait_for(self._reader.readuntil(b"\r\n"), ANSWER_SECONDS)
+        return line[:-2]
+
+    async def _exactly(self, size: int) -> bytes:
+        return await asyncio.wait_for(self._reader.readexactly(size), ANSWER_SECONDS)
+
+
+class Connection:
+    """One connection to the bridge, for one request after the other."""
+
+    def __init__(self, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._address = address
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, address: Address) -> Self:
+        """Connect.
+
+        Raises:
+            UnreachableError: Nobody is there.
+        """
+        context = ssl.create_default_context() if address.tls else None
+        opening = asyncio.open_connection(address.host, address.port, ssl=context, limit=_LARGEST_HEAD)
+        try:
+            return cls(address, *await asyncio.wait_for(opening, CONNECT_SECONDS))
+        except (OSError, TimeoutError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or "no answer"
+            raise UnreachableError(f"{address.host}:{address.port} cannot be reached: {reason}") from error
+
+    async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """Send a request and return when the head of its answer is there.
+
+        Raises:
+            BrokenOffError: The connection ended instead.
+        """
+        host = f"[{self._address.host}]" if ":" in self._address.host else self._address.host
+        lines = [f"{method} {self._address.prefix}{path} HTTP/1.1", f"Host: {host}:{self._address.port}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}")
+        try:
+            self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
+            await self._writer.drain()
+            head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), ANSWER_SECONDS)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
+            raise BrokenOffError("the connection ended before an answer came") from error
+        first, *rest = head.decode("latin-1").split("\r\n")[:-2]
+        fields = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in rest)]
+        return Answer(int(first.split()[1]), fields, self._reader)
+
+    def close(self) -> None:
+        """Close at once, whatever is still to come."""
+        self._writer.transport.abort()
+
+    async def __aenter__(self) -> Self:
+        """Close at the end of a block."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@asynccontextmanager
+async def asked(
+    address: Address, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+) -> AsyncIterator[Answer]:
+    """Ask on a connection of its own.
+
+    Raises:
+        UnreachableError, BrokenOffError: See `Connection`.
+    """
+    async with await Connection.open(address) as connection:
+        yield await connection.ask(method, path, headers, body)
