@@ -4,20 +4,23 @@ A document looks like its API resource, with native times and UUIDs, and these d
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost; what
 `storage.threads` works with: `tool_call_ids`, `unlinked`; and the marks of an end that others have not taken note of:
-`uncounted` (`storage.rollups`) and `ungrouped` (`storage.sessions`), with the time of the end.
+`uncounted` (`storage.rollups`) and `ungrouped` (`storage.grouping`), with the time of the end.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+import bson
 import msgspec
 from bson.decimal128 import Decimal128
 
 from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage
+from storage.operations import WRITTEN
 from storage.prices import Cost
 from storage.users import User
 
@@ -41,6 +44,7 @@ USAGE_BYTES = 64 << 10
 
 USAGE_DEPTH = 16
 
+_NOT_STORABLE = (UnicodeEncodeError, OverflowError)
 _INT64 = range(-(2**63), 2**63)
 _CHILD_LISTS = ("token_usages", "user_prompts", "tool_usages", "model_thoughts")
 
@@ -224,6 +228,9 @@ def _distinct_ids(*ids: str | None) -> list[str]:
 
 def _fitting(fields: dict[str, Any], most: int) -> dict[str, Any]:
     """Return fields that BSON can hold, with at most `most` bytes of text: the largest texts go first, and say so."""
+    with contextlib.suppress(*_NOT_STORABLE):
+        if len(bson.encode(fields, codec_options=WRITTEN)) <= most:  # a tenth of the time of what follows
+            return fields
     fields = _storable(fields)
     texts = sorted(_texts(fields, fields), key=lambda text: text[0], reverse=True)
     excess = sum(size for size, *_ in texts) - most

@@ -36,6 +36,9 @@ from storage.session_documents import LONGEST_PROMPT, session_of, share, with_ca
 TURN_SECONDS = 2.0
 """From the end of one turn to the beginning of the next."""
 
+BEHIND_SECONDS = 0.75
+"""The same while there is more to be added than one turn takes: new calls come first, and some 500 a second are added."""
+
 BATCH = 500
 """Most interceptions that are added in one transaction."""
 
@@ -86,8 +89,10 @@ class Grouping:
         """Take one turn after the other, until cancelled; end at once on a MongoDB that has no transactions."""
         away = False
         while True:
+            behind = False
             try:
-                await self.group_pending()
+                _, is_all = await self._turn()
+                behind = not is_all
                 away = False
             except NoTransactionsError as error:
                 _log.warning("there are no sessions: %s", error)
@@ -96,7 +101,7 @@ class Grouping:
                 if not away:
                     _log.warning("nothing is added to sessions for now: %s", error)
                 away = True
-            await self._pause(TURN_SECONDS)
+            await self._pause(BEHIND_SECONDS if behind else TURN_SECONDS)
 
     async def group_pending(self) -> int:
         """Add what is marked; return how many interceptions this added. None, if another server is at it.
@@ -107,12 +112,17 @@ class Grouping:
         """
         added = 0
         while True:
-            with _bounded():
-                most = self._most
-                number = await self._group(most)
+            number, is_all = await self._turn()
             added += number
-            if number < most:
+            if is_all:
                 return added
+
+    async def _turn(self) -> tuple[int, bool]:
+        """Take one turn; return how many it added, and whether that is all for now."""
+        with _bounded():
+            most = self._most
+            number = await self._group(most)
+        return number, number < most
 
     async def _group(self, most: int) -> int:
         """Add some of what is marked, what waits for longest first; return how many."""

@@ -27,7 +27,9 @@ IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
 PRESUMED: Mapping[str, Any] = {"presumed": True}
 """What an amendment sets beside the fields of an end that is presumed."""
 
-_WRITTEN = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
+WRITTEN = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
+"""How records are encoded."""
+
 _RAW = CodecOptions[RawBSONDocument](
     document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD, tz_aware=True
 )
@@ -56,7 +58,7 @@ class Operation:
         Raises:
             bson.errors.InvalidDocument, OverflowError: BSON cannot hold a field.
         """
-        return cls(action, id_, bson.encode({"action": action, "_id": id_, "fields": fields}, codec_options=_WRITTEN))
+        return cls(action, id_, bson.encode({"action": action, "_id": id_, "fields": fields}, codec_options=WRITTEN))
 
     @classmethod
     def decode(cls, record: bytes) -> Self:

@@ -18,8 +18,11 @@ from storage.indexes import BUSIEST, CELLS, CELLS_BY_INITIATOR, UNCOUNTED
 from storage.stretches import split
 from storage.uncounted import read_uncounted
 
-MOST_GROUPS = 20
-"""Most groups with a series of their own; all others together have one."""
+MOST_GROUPS, FEWEST_GROUPS = 20, 5
+"""How many groups have a series of their own: the most, and how many at least; all others together have one."""
+
+MOST_POINTS = 1_000
+"""Points of all series, of which each takes 60 us, that make groups fewer than the most."""
 
 MOST_CELLS = 100_000
 """Most cells that are read for one answer, which takes about a second."""
@@ -60,6 +63,12 @@ class Question:
     end: datetime
     bucket: Bucket
     group_by: GroupBy | None = None
+
+    @property
+    def most_groups(self) -> int:
+        """How many groups have a series of their own."""
+        buckets = (self.end - self.start) // self.bucket.length
+        return min(MOST_GROUPS, max(FEWEST_GROUPS, MOST_POINTS // buckets))
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,8 @@ class _Reading:
         if not self._group:
             groups = await self._read(self._level, self._visible)
             return [Series(None, groups.get(None, {}))]
-        return _ranked(await (self._read(self._level, self._visible) if self._visible else self._largest()))
+        groups = await (self._read(self._level, self._visible) if self._visible else self._largest())
+        return _ranked(groups, self._question.most_groups)
 
     @property
     def _level(self) -> Level:
@@ -149,9 +159,9 @@ class _Reading:
 
     async def _largest(self) -> Groups:
         """Read the largest groups; all others together are what everyone has beside these."""
-        names = await self._names()
-        groups = await self._read(self._level, {self._group: {"$in": names[:MOST_GROUPS]}})
-        if len(names) > MOST_GROUPS:
+        names, most = await self._names(), self._question.most_groups
+        groups = await self._read(self._level, {self._group: {"$in": names[:most]}})
+        if len(names) > most:
             others = (await self._read(Level.EVERYONE, {})).get(None, {})
             for points in groups.values():
                 for at, total in points.items():
@@ -171,7 +181,7 @@ class _Reading:
             {"$match": {"$or": cells}},
             {"$group": {"_id": f"${self._group}", "number": {"$sum": "$interceptions"}}},
             {"$sort": {"number": -1, "_id": 1}},
-            {"$limit": MOST_GROUPS + 1},
+            {"$limit": self._question.most_groups + 1},
         ]
         index = BUSIEST if self._level is Level.PERSON else CELLS
         cursor = self._cells.aggregate(pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=self._session)
@@ -203,12 +213,12 @@ class _Reading:
         return groups
 
 
-def _ranked(groups: Groups) -> list[Series]:
+def _ranked(groups: Groups, most: int) -> list[Series]:
     """Return the largest groups, largest first, and the others as one."""
     others = groups.pop(None, {})
     series = [Series(group, points) for group, points in groups.items()]
     series.sort(key=lambda one: (-one.total.interceptions, str(one.group)))
-    for small in series[MOST_GROUPS:]:
+    for small in series[most:]:
         for at, total in small.points.items():
             others.setdefault(at, Total()).add(total)
-    return series[:MOST_GROUPS] + ([Series(None, others, other=True)] if others else [])
+    return series[:most] + ([Series(None, others, other=True)] if others else [])

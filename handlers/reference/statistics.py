@@ -111,7 +111,7 @@ PATHS: dict[str, Described] = {
             query(
                 "group_by",
                 GroupBy,
-                f"A series for each of these, the {MOST_GROUPS} with most calls; without it one for all.",
+                f"A series for each of these, at most the {MOST_GROUPS} with most calls; without it one for all.",
             ),
         ),
         answers={"200": answer("The statistics.", {JSON: body(Statistics, statistics=_EXAMPLE)})} | ALWAYS,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from intercept.records import EndReason
 from storage import grouping as grouping_module
 from storage.database import Database, DatabaseUnavailableError
-from storage.grouping import BATCH, TURN_SECONDS, Grouping
+from storage.grouping import BATCH, BEHIND_SECONDS, TURN_SECONDS, Grouping
 from storage.mongod import Mongod, arguments, find_program
 from storage.session_documents import LONGEST_PROMPT
 from tests.storage.conditions import until
@@ -348,6 +348,17 @@ async def test_it_takes_turns_until_it_is_cancelled(database):
     with pytest.raises(asyncio.CancelledError):
         await Grouping(database, pause=pause).run()
     assert pause.seconds == [TURN_SECONDS] * 2
+    await has_grouped_all(database)
+
+
+@pytest.mark.gen_test
+async def test_while_there_is_more_the_next_turn_is_soon_but_not_at_once(database, monkeypatch):
+    monkeypatch.setattr(grouping_module, "BATCH", 2)
+    await keep(database, *(Call(number) for number in range(5)))
+    pause = Pause(3)
+    with pytest.raises(asyncio.CancelledError):
+        await Grouping(database, pause=pause).run()
+    assert pause.seconds == [BEHIND_SECONDS, BEHIND_SECONDS, TURN_SECONDS]
     await has_grouped_all(database)
 
 

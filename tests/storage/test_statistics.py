@@ -107,6 +107,11 @@ async def test_the_largest_groups_come_first_and_what_is_left_is_one(database, m
         ]
 
 
+@pytest.mark.parametrize(("days", "groups"), [(1, 20), (50, 20), (60, 16), (168, 5), (1_500, 5)])
+def test_the_more_points_a_series_has_the_fewer_there_are(days, groups):
+    assert Question(DAYS.start, DAYS.start + timedelta(days=days), Bucket.DAY, GroupBy.MODEL).most_groups == groups
+
+
 @pytest.mark.gen_test
 async def test_a_member_has_statistics_of_their_own_calls(database, monkeypatch):
     monkeypatch.setattr(statistics_module, "MOST_GROUPS", 2)
