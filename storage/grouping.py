@@ -36,7 +36,7 @@ from storage.session_documents import LONGEST_PROMPT, session_of, share, with_ca
 TURN_SECONDS = 2.0
 """From the end of one turn to the beginning of the next."""
 
-BEHIND_SECONDS = 0.75
+BEHIND_SECONDS = 1.0
 """The same while there is more to be added than one turn takes: new calls come first, and some 500 a second are added."""
 
 BATCH = 500

@@ -19,6 +19,12 @@ VIEWS = {
     "nowhere": ".empty",
 }
 each_view = pytest.mark.parametrize("view", VIEWS)
+# What reaches out of the screen, but for what can be scrolled or is cut on purpose.
+TOO_WIDE = """
+    const kept = (one) => one && (/auto|scroll|hidden/.test(getComputedStyle(one).overflowX) || kept(one.parentElement))
+    return [...document.querySelectorAll("main *")]
+        .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !kept(one.parentElement))
+        .map((one) => one.outerHTML.slice(0, 200))"""
 BACKGROUND = "return getComputedStyle(document.body).backgroundColor"
 LIGHT, DARK = "rgb(246, 246, 243)", "rgb(19, 20, 21)"
 
@@ -51,6 +57,7 @@ def test_nothing_is_wider_than_a_phone(page, show, view):
     page.resize(PHONE)
     show(view)
     assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
+    assert page.browser.execute_script(TOO_WIDE) == []
     for link in page.all(".top nav a"):
         assert link.size["height"] >= 44
         assert link.rect["x"] >= 0
