@@ -27,7 +27,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from storage.indexes import INDEXES
+from storage.indexes import INDEXES, OBSOLETE
 
 Collection: TypeAlias = AsyncIOMotorCollection[dict[str, Any]]
 Session: TypeAlias = AsyncIOMotorClientSession
@@ -190,9 +190,14 @@ class Database:
     async def _make_indexes(self, retention: timedelta | None) -> None:
         for name, indexes in INDEXES.items():
             await self._database[name].create_indexes(list(indexes))
+        for name, obsolete in OBSOLETE.items():
+            for index in obsolete:
+                await _drop(self._database[name], index)
         for name, field in _RETAINED.items():
             collection = self._database[name]
-            await (_keep_all(collection) if retention is None else _keep_for(retention, collection, field))
+            await (
+                _drop(collection, _RETENTION_INDEX) if retention is None else _keep_for(retention, collection, field)
+            )
 
     async def ping(self) -> bool:
         """Say whether the database takes writes, within `PING_SECONDS`."""
@@ -219,9 +224,10 @@ def _patience() -> Iterator[None]:
         late.cancel()
 
 
-async def _keep_all(collection: Collection) -> None:
+async def _drop(collection: Collection, index: str) -> None:
+    """Drop an index, if it is there."""
     try:
-        await collection.drop_index(_RETENTION_INDEX)
+        await collection.drop_index(index)
     except OperationFailure as error:
         if error.code not in _INDEX_MISSING:
             raise

@@ -136,3 +136,6 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
     }
 )
 """Every index there is, by collection, aside from the ones that end retention."""
+
+OBSOLETE: Mapping[str, tuple[str, ...]] = MappingProxyType({"interceptions": ("by_model",)})
+"""Names of indexes that earlier versions made and nothing uses: each slows recording down."""

@@ -73,6 +73,24 @@ async def test_retention_is_made_changed_and_dropped(database):
 
 
 @pytest.mark.gen_test
+async def test_what_earlier_versions_made_and_nothing_uses_is_dropped(database):
+    await database.interceptions.create_index([("model", 1), ("started_at", -1)], name="by_model")
+    await database.prepare(retention=None)
+    assert set(await database.interceptions.index_information()) == {
+        "_id_",
+        *(index.document["name"] for index in INDEXES["interceptions"]),
+    }
+
+
+@pytest.mark.gen_test
+async def test_making_indexes_of_many_records_is_waited_for_and_said(database, monkeypatch, caplog):
+    monkeypatch.setattr(database_module, "_LONG_SECONDS", 0)
+    with caplog.at_level("INFO"):
+        await database.prepare(retention=DAY)
+    assert caplog.messages == ["indexes are being made; calls are served then"]
+
+
+@pytest.mark.gen_test
 async def test_sessions_are_kept_as_long_after_their_last_activity(database):
     seen = []
     for kept in (30 * DAY, None):
