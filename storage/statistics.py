@@ -18,10 +18,10 @@ from storage.indexes import BUSIEST, CELLS, CELLS_BY_INITIATOR, UNCOUNTED
 from storage.stretches import split
 from storage.uncounted import read_uncounted
 
-MOST_GROUPS, FEWEST_GROUPS = 20, 5
+MOST_GROUPS, FEWEST_GROUPS = 20, 4
 """How many groups have a series of their own: the most, and how many at least; all others together have one."""
 
-MOST_POINTS = 1_000
+MOST_POINTS = 700
 """Points of all series, of which each takes 60 us, that make groups fewer than the most."""
 
 MOST_CELLS = 100_000
@@ -145,7 +145,11 @@ class _Reading:
         if not self._group:
             groups = await self._read(self._level, self._visible)
             return [Series(None, groups.get(None, {}))]
-        groups = await (self._read(self._level, self._visible) if self._visible else self._largest())
+        together = Level.PERSON if self._visible else Level.EVERYONE
+        if self._question.bucket in BUCKETS[together] and self._level is not together:
+            groups = await self._largest(together)
+        else:
+            groups = await self._read(self._level, self._visible)
         return _ranked(groups, self._question.most_groups)
 
     @property
@@ -157,12 +161,12 @@ class _Reading:
             return Level.PERSON if alone else Level.INITIATOR
         return Level(group_by or Level.EVERYONE)
 
-    async def _largest(self) -> Groups:
-        """Read the largest groups; all others together are what everyone has beside these."""
+    async def _largest(self, together: Level) -> Groups:
+        """Read the largest groups; all others are what the cells of all of them together have beside these."""
         names, most = await self._names(), self._question.most_groups
-        groups = await self._read(self._level, {self._group: {"$in": names[:most]}})
+        groups = await self._read(self._level, {self._group: {"$in": names[:most]}, **self._visible})
         if len(names) > most:
-            others = (await self._read(Level.EVERYONE, {})).get(None, {})
+            others = (await self._read(together, self._visible)).get(None, {})
             for points in groups.values():
                 for at, total in points.items():
                     others[at].add(total, -1)
@@ -174,7 +178,7 @@ class _Reading:
         question = self._question
         buckets = [one for one in (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE) if one.length >= question.bucket.length]
         cells = [
-            {"level": self._level, "bucket": part.bucket, "at": {"$gte": part.start, "$lt": part.end}}
+            {"level": self._level, "bucket": part.bucket, "at": {"$gte": part.start, "$lt": part.end}, **self._visible}
             for part in split(question.start, question.end, buckets)
         ]
         pipeline: list[dict[str, Any]] = [
@@ -183,7 +187,7 @@ class _Reading:
             {"$sort": {"number": -1, "_id": 1}},
             {"$limit": self._question.most_groups + 1},
         ]
-        index = BUSIEST if self._level is Level.PERSON else CELLS
+        index = CELLS_BY_INITIATOR if self._visible else BUSIEST if self._level is Level.PERSON else CELLS
         cursor = self._cells.aggregate(pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=self._session)
         return [row["_id"] for row in await cursor.to_list(None)]
 
