@@ -18,10 +18,10 @@ from storage.indexes import BUSIEST, CELLS, CELLS_BY_INITIATOR, UNCOUNTED
 from storage.stretches import split
 from storage.uncounted import read_uncounted
 
-MOST_GROUPS, FEWEST_GROUPS = 20, 4
+MOST_GROUPS, FEWEST_GROUPS = 20, 8
 """How many groups have a series of their own: the most, and how many at least; all others together have one."""
 
-MOST_POINTS = 700
+MOST_POINTS = 1_000
 """Points of all series, of which each takes 60 us, that make groups fewer than the most."""
 
 MOST_CELLS = 100_000

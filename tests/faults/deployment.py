@@ -15,6 +15,8 @@ DATABASE_AWAY = (
     r"WARNING storage\.write_path: the database is away: ",
     r"WARNING storage\.instances: no heartbeat: ",
     r"WARNING storage\.threads: threads are not linked: ",
+    r"WARNING storage\.rollups: nothing is counted for now: ",
+    r"WARNING storage\.grouping: nothing is added to sessions for now: ",
 )
 LEFT_IN_FLIGHT = r"WARNING storage\.instances: calls that instance \S+ left in flight: \d+$"
 

@@ -107,7 +107,7 @@ async def test_the_largest_groups_come_first_and_what_is_left_is_one(database, m
         ]
 
 
-@pytest.mark.parametrize(("days", "groups"), [(1, 20), (35, 20), (60, 11), (168, 4), (1_500, 4)])
+@pytest.mark.parametrize(("days", "groups"), [(1, 20), (50, 20), (60, 16), (168, 8), (1_500, 8)])
 def test_the_more_points_a_series_has_the_fewer_there_are(days, groups):
     assert Question(DAYS.start, DAYS.start + timedelta(days=days), Bucket.DAY, GroupBy.MODEL).most_groups == groups
 
