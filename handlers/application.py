@@ -7,6 +7,7 @@ from typing import Any
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import Application
 
+from handlers.audit import AuditHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
 from handlers.dashboard import DashboardFiles, DashboardHandler
@@ -24,7 +25,8 @@ from handlers.proxy import ProxyHandler
 from handlers.sessions import SessionHandler, SessionsHandler
 from handlers.sign_in import SignInHandler, attempts
 from handlers.stats import StatisticsHandler
-from handlers.users import MeHandler
+from handlers.tokens import TokenHandler, TokensHandler
+from handlers.users import MeHandler, UserHandler, UsersHandler
 from intercept.catalog import RESPONSES
 from storage.names import Named
 from upstream.providers import Provider
@@ -34,7 +36,7 @@ CONTROL_PLANE = "/api/v2/aibridge/"
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(
-    {"interceptions", "sessions", "models", "clients", "providers", "stats", "limits", "users"},
+    {"interceptions", "sessions", "models", "clients", "providers", "stats", "limits", "users", "audit"},
 )
 
 
@@ -58,8 +60,13 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "providers", NamesHandler, context | {"named": Named.PROVIDER}),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),
                 (CONTROL_PLANE + "limits", LimitsHandler, context),
+                (CONTROL_PLANE + "users", UsersHandler, context),
                 (CONTROL_PLANE + "users/me", MeHandler, context),
                 (CONTROL_PLANE + "users/me/session", SignInHandler, context | {"attempts": attempts()}),
+                (CONTROL_PLANE + "users/([^/]+)", UserHandler, context),
+                (CONTROL_PLANE + "users/([^/]+)/tokens", TokensHandler, context),
+                (CONTROL_PLANE + "users/([^/]+)/tokens/([^/]+)", TokenHandler, context),
+                (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),
                 ("/metrics", MetricsHandler, context),

@@ -59,8 +59,8 @@ class BridgeHandler(RequestHandler):
         cookie = self.request.cookies.get(SESSION_COOKIE) if "Cookie" in headers and not is_foreign(headers) else None
         return read_credentials(headers, cookie.value if cookie else None)
 
-    async def authenticate(self, credentials: Credentials) -> Identity:
-        """Find out who is asking.
+    async def authenticate(self, credentials: Credentials, *, anew: bool = False) -> Identity:
+        """Find out who is asking; `anew` does not rely on memory.
 
         Raises:
             Problem: 401 without a valid token, 503 when that cannot be known now.
@@ -68,8 +68,9 @@ class BridgeHandler(RequestHandler):
         challenge = {"WWW-Authenticate": "Bearer"}
         if credentials.token is None:
             raise Problem(401, UNIDENTIFIED, challenge)
+        identities = self.bridge.identities
         try:
-            return await self.bridge.identities.authenticate(credentials.token)
+            return await (identities.authenticate_anew if anew else identities.authenticate)(credentials.token)
         except InvalidTokenError as error:
             raise Problem(401, UNRECOGNISED, challenge) from error
         except IdentitiesUnavailableError as error:

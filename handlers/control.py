@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -14,38 +16,34 @@ from storage.identities import Identity
 DATABASE_AWAY = "The database cannot be reached at the moment. Please try again later."
 
 
-class ControlHandler(BridgeHandler):
-    """A JSON resource that only a user may see."""
+@contextmanager
+def database_problems() -> Iterator[None]:
+    """Say that the database is away.
+
+    Raises:
+        Problem: 503.
+    """
+    try:
+        yield
+    except DatabaseUnavailableError as error:
+        raise Problem(503, DATABASE_AWAY, {"Retry-After": "1"}) from error
+
+
+class IdentifiedHandler(BridgeHandler):
+    """A JSON resource for users alone."""
 
     identity: Identity
 
-    async def prepare(self) -> None:
-        """Find out who is asking."""
+    async def identify(self, *, anew: bool = False) -> None:
+        """Find out who is asking; `anew` does not rely on memory.
+
+        Raises:
+            Problem: 401 without a valid token, 503 when that cannot be known now.
+        """
         # Else the last piece of a long answer now and then waits 40 ms for an acknowledgement.
         self.request.connection.stream.set_nodelay(True)  # type: ignore[union-attr]
         self.set_header("Cache-Control", "no-store")
-        self.identity = await self.authenticate(self.read_credentials())
-
-    @abstractmethod
-    async def answer(self) -> None:
-        """Answer a GET.
-
-        Raises:
-            Problem: it cannot be answered as asked.
-        """
-
-    async def get(self, *_path: str) -> None:
-        """Answer, or say that the database is away.
-
-        Raises:
-            Problem: it cannot be answered as asked, or not now.
-        """
-        try:
-            await self.answer()
-        except DatabaseUnavailableError as error:
-            raise Problem(503, DATABASE_AWAY, {"Retry-After": "1"}) from error
-
-    head = get
+        self.identity = await self.authenticate(self.read_credentials(), anew=anew)
 
     def write_json(self, value: object) -> None:
         """Put a value into the answer."""
@@ -61,6 +59,33 @@ class ControlHandler(BridgeHandler):
             if problem.validations:
                 body["validations"] = [{"field": field, "detail": detail} for field, detail in problem.validations]
         return msgspec.json.encode(body)
+
+
+class ControlHandler(IdentifiedHandler):
+    """A resource that is read and never changed by request."""
+
+    async def prepare(self) -> None:
+        """Find out who is asking."""
+        await self.identify()
+
+    @abstractmethod
+    async def answer(self) -> None:
+        """Answer a GET.
+
+        Raises:
+            Problem: it cannot be answered as asked.
+        """
+
+    async def get(self, *_path: str) -> None:
+        """Answer, or say that the database is away.
+
+        Raises:
+            Problem: it cannot be answered as asked, or not now.
+        """
+        with database_problems():
+            await self.answer()
+
+    head = get
 
 
 class UnknownResourceHandler(BridgeHandler):

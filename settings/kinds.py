@@ -153,7 +153,9 @@ def _base_url(text: str) -> str:
 
 
 # Words that stand in the same place of a path as a provider's name, and the provider that comes with the bridge.
-RESERVED_NAMES = ("clients", "demo", "interceptions", "limits", "models", "providers", "sessions", "stats", "users")
+RESERVED_NAMES = (
+    *("audit", "clients", "demo", "interceptions", "limits", "models", "providers", "sessions", "stats", "users"),
+)
 
 
 def _provider_name(text: str) -> str:

@@ -8,10 +8,10 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
@@ -31,12 +31,16 @@ from storage.indexes import INDEXES, OBSOLETE
 
 Collection: TypeAlias = AsyncIOMotorCollection[dict[str, Any]]
 Session: TypeAlias = AsyncIOMotorClientSession
+T = TypeVar("T")
 
 PING_SECONDS = 1.0
 """How long the database may take to say that it is there."""
 
 INDEX_SECONDS = 3_600.0
 """How long one index may take that is made of many records."""
+
+CHANGE_TRIES = 5
+"""How often a change is begun at most while others are in its way."""
 
 OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
@@ -55,6 +59,8 @@ OPTIONS: Mapping[str, Any] = MappingProxyType(
 """What every connection has, whatever its URI says: acknowledged means on disk, and an absent server is soon noticed."""
 
 _LONG_SECONDS = 5.0
+# Before the second try twice as long, and twice that before each further one. A change takes some 4 ms.
+_CHANGE_PAUSE_SECONDS = 0.004
 _RETENTION_INDEX = "retention"
 _RETAINED = {"interceptions": "started_at", "sessions": "last_active_at"}
 _LONGEST_RETENTION_SECONDS = 2**31 - 1
@@ -127,6 +133,11 @@ class Database:
         return self._database["tokens"]
 
     @property
+    def audit(self) -> Collection:
+        """One document per change of a user or token, see `storage.audit`. They are never removed."""
+        return self._database["audit"]
+
+    @property
     def instances(self) -> Collection:
         """One document per running server."""
         return self._database["instances"]
@@ -158,17 +169,41 @@ class Database:
         async with await self._client.start_session() as session, session.start_transaction():
             yield session
 
+    async def together(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
+        """Do all that `change` does with its session as one, from the beginning where another change was in the way.
+
+        On a single server there are no transactions: the session is None there, and each write counts at once.
+
+        Raises:
+            PyMongoError: As `transaction` does; an outage also after `CHANGE_TRIES` in vain.
+        """
+        if not await self._has_replicas():
+            return await change(None)
+        tries = 1
+        while True:
+            try:
+                async with self.transaction() as session:
+                    return await change(session)
+            except OperationFailure as error:
+                if tries == CHANGE_TRIES or not error.has_error_label("TransientTransactionError"):
+                    raise
+            await asyncio.sleep(_CHANGE_PAUSE_SECONDS * 2**tries)
+            tries += 1
+
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session | None]:
         """Read with this session, one query after the other, what there was at one moment. None on a single server."""
-        if self._is_replicated is None:
-            hello = await self._client.admin.command("hello")
-            self._is_replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
-        if self._is_replicated:
+        if await self._has_replicas():
             async with await self._client.start_session(snapshot=True) as session:
                 yield session
         else:
             yield None
+
+    async def _has_replicas(self) -> bool:
+        if self._is_replicated is None:
+            hello = await self._client.admin.command("hello")
+            self._is_replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
+        return self._is_replicated
 
     async def prepare(self, *, retention: timedelta | None) -> None:
         """Make every index that is missing; what is older than `retention` is removed from now on.

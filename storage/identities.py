@@ -1,32 +1,33 @@
-"""Users and their tokens: who may call, and what they may see."""
+"""Users and their tokens: who may call, and what they may see. Each change leaves an entry in the audit trail."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
-from weakref import WeakValueDictionary
 
 import pymongo
+from msgspec.structs import replace
+from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError
 
-from storage.database import Database, DatabaseUnavailableError, database_errors
-from storage.tokens import (
-    FRESH_SECONDS,
-    STALE_SECONDS,
-    VerifiedTokens,
-    digest,
-    is_over,
-    is_secret,
-    new_token,
-    split_token,
+from storage.audit import COMMAND_LINE, Action, Author, entry
+from storage.authentication import (
+    AWAY_SECONDS,
+    Authentication,
+    IdentitiesUnavailableError,
+    InvalidTokenError,
 )
+from storage.database import Session, database_errors
+from storage.tokens import digest, is_over, new_token
 from storage.users import (
     Identity,
+    IdentityConflictError,
     IdentityError,
     Role,
     Token,
+    UnknownIdentityError,
     User,
     checked_name,
     checked_username,
@@ -36,120 +37,42 @@ from storage.users import (
 )
 
 __all__ = [
+    "AWAY_SECONDS",
     "Identities",
     "IdentitiesUnavailableError",
     "Identity",
+    "IdentityConflictError",
     "IdentityError",
     "InvalidTokenError",
     "Role",
     "Token",
+    "UnknownIdentityError",
     "User",
 ]
 
-VERIFY_SECONDS = 2.0
-"""How long the database may take to verify a token."""
+T = TypeVar("T")
 
-AWAY_SECONDS = 1.0
-"""How long, after the database was found away, nobody waits for it again to verify a token."""
+ANSWER_SECONDS = 2.0
+"""How long the database may take for a list or a change of users or tokens."""
 
-_NEVER = float("-inf")
-
-
-class InvalidTokenError(Exception):
-    """The token does not let anyone in. It does not say why: that would help to guess one."""
-
-    def __init__(self) -> None:
-        super().__init__("the token is not valid")
+LAST_OWNER = "is the last owner: make somebody else an owner first"
+NOT_ONESELF = "you cannot remove yourself: another owner can"
 
 
-class IdentitiesUnavailableError(Exception):
-    """The database is away and the token was not verified lately."""
+class Identities(Authentication):
+    """The users and tokens of a database. Every method that asks it raises `DatabaseUnavailableError`, but `authenticate`.
 
-
-class Identities:
-    """The users and tokens of a database. Every method but `authenticate` raises `DatabaseUnavailableError`.
-
-    Args:
-        database: Where they are kept.
-        now: The wall clock, in UTC.
-        monotonic: A clock that never jumps, in seconds.
+    Whoever changes something is its `author`. The command line may also remove the last owner; users may not.
     """
 
-    def __init__(self, database: Database, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
-        self._database = database
-        self._now = now
-        self._monotonic = monotonic
-        self._verified = VerifiedTokens()
-        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._away_until = _NEVER
-        self._asking_again = 0
-
-    async def authenticate(self, token: str) -> Identity:
-        """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is away.
-
-        Raises:
-            InvalidTokenError: It is malformed, unknown, expired or revoked, or its user was removed.
-            IdentitiesUnavailableError: The database is away, and the token not remembered.
-        """
-        parts = split_token(token)
-        if parts is None:
-            raise InvalidTokenError
-        key = digest(token)
-        if remembered := self._remembered(key):
-            return remembered
-        async with self._turns.setdefault(key, asyncio.Lock()):  # of those that come together, one asks the database
-            return self._remembered(key) or await self._verified_now(key, *parts)
-
-    def _remembered(self, key: bytes) -> Identity | None:
-        away = self._monotonic() < self._away_until
-        remembered = self._verified_within(STALE_SECONDS if away or self._asking_again else FRESH_SECONDS, key)
-        if remembered is None and away:
-            raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
-        return remembered
-
-    async def _verified_now(self, key: bytes, token_id: str, secret: str) -> Identity:
-        # Whether the database is back, one request finds out; those whose tokens are remembered need not wait for that.
-        asks_again = self._away_until > _NEVER
-        self._asking_again += asks_again
-        try:
-            identity, expires_at = await self._verify(token_id, secret)
-        except InvalidTokenError:
-            self._away_until = _NEVER
-            self._verified.forget(key)
-            raise
-        except DatabaseUnavailableError as error:
-            self._away_until = self._monotonic() + AWAY_SECONDS
-            if identity_then := self._verified_within(STALE_SECONDS, key):
-                return identity_then
-            raise IdentitiesUnavailableError(str(error)) from error
-        finally:
-            self._asking_again -= asks_again
-        self._away_until = _NEVER
-        self._verified.add(key, identity, expires_at=expires_at, at=self._monotonic())
-        return identity
-
-    def _verified_within(self, seconds: float, key: bytes) -> Identity | None:
-        return self._verified.get(key, now=self._now(), at=self._monotonic(), within=seconds)
-
-    async def _verify(self, token_id: str, secret: str) -> tuple[Identity, datetime | None]:
-        with database_errors(), pymongo.timeout(VERIFY_SECONDS):
-            document = await self._database.tokens.find_one({"_id": token_id})
-            genuine = is_secret(secret, document["secret_sha256"] if document else None)
-            if document is None or not genuine:
-                raise InvalidTokenError
-            token = read_token(document)
-            if token.revoked_at is not None or is_over(token.expires_at, self._now()):
-                raise InvalidTokenError
-            user = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
-        if user is None:
-            raise InvalidTokenError
-        return Identity(user=read_user(user), token_id=token.id), token.expires_at
-
-    async def add_user(self, username: str, *, role: Role, display_name: str | None = None) -> User:
+    async def add_user(
+        self, username: str, *, role: Role, display_name: str | None = None, author: Author = COMMAND_LINE
+    ) -> User:
         """Add a user; `display_name` is the username unless given.
 
         Raises:
-            IdentityError: The username or display name is not allowed, or the username taken.
+            IdentityError: The username or display name is not allowed.
+            IdentityConflictError: The username is taken.
         """
         user = User(
             id=uuid4(),
@@ -158,20 +81,17 @@ class Identities:
             role=role,
             created_at=self._moment(),
         )
-        document = {
-            "_id": user.id,
-            "schema_version": 1,
-            "username": username,
-            "display_name": user.display_name,
-            "role": role.value,
-            "created_at": user.created_at,
-            "removed_at": None,
-        }
+        kept = {"username": username, "display_name": user.display_name, "role": role.value}
+        document = {"_id": user.id, "schema_version": 1, **kept, "created_at": user.created_at, "removed_at": None}
+
+        async def add(session: Session | None) -> None:
+            await self._database.users.insert_one(document, session=session)
+            await self._note(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name)
+
         try:
-            with database_errors():
-                await self._database.users.insert_one(document)
+            await self._change(add)
         except DuplicateKeyError:
-            raise IdentityError(f'a user named "{username}" exists already') from None
+            raise IdentityConflictError(f'a user named "{username}" exists already') from None
         return user
 
     async def list_users(self) -> list[User]:
@@ -182,11 +102,29 @@ class Identities:
                 async for document in self._database.users.find({"removed_at": None}).sort("username")
             ]
 
+    async def users_page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[User, int]]]:
+        """Return how many users there are, and some of them, by name, each with the number of their living tokens."""
+        living = {"removed_at": None}
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            count = await self._database.users.count_documents(living)
+            cursor = self._database.users.find(living).sort("username").skip(offset).limit(limit)
+            users = [read_user(document) async for document in cursor]
+            tokens = await self._living_tokens([user.id for user in users])
+        return count, [(user, tokens.get(user.id, 0)) for user in users]
+
+    async def _living_tokens(self, user_ids: list[UUID]) -> dict[UUID, int]:
+        living = {
+            "user_id": {"$in": user_ids},
+            "revoked_at": None,
+            "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}],
+        }
+        pipeline: list[dict[str, Any]] = [{"$match": living}, {"$group": {"_id": "$user_id", "tokens": {"$sum": 1}}}]
+        return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}
+
     async def find_user(self, username: str) -> User | None:
         """Find a user that was not removed."""
         with database_errors():
-            document = await self._database.users.find_one({"username": username, "removed_at": None})
-        return read_user(document) if document else None
+            return await self._find_user(username, None)
 
     async def users_by_id(self, ids: Iterable[UUID]) -> dict[UUID, User]:
         """Find users, removed ones too, so that history keeps its names."""
@@ -194,76 +132,175 @@ class Identities:
             cursor = self._database.users.find({"_id": {"$in": list(set(ids))}})
             return {document["_id"]: read_user(document) async for document in cursor}
 
-    async def remove_user(self, username: str) -> None:
+    async def change_user(
+        self, username: str, *, role: Role | None = None, display_name: str | None = None, author: Author = COMMAND_LINE
+    ) -> User:
+        """Change what is given; an empty display name stands for the username.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+            IdentityConflictError: There would be no owner any more.
+            IdentityError: The display name is not allowed.
+        """
+        name = None if display_name is None else checked_name("display name", display_name or username)
+
+        async def change(session: Session | None) -> User:
+            user = await self._existing_user(username, session)
+            changed = replace(user, role=role or user.role, display_name=name or user.display_name)
+            if user.role is Role.OWNER and changed.role is not Role.OWNER:
+                await self._leave_an_owner(user, author, session)
+            detail: dict[str, str] = {}
+            if changed.role is not user.role:
+                detail |= {"role": changed.role.value, "role_before": user.role.value}
+            if changed.display_name != user.display_name:
+                detail |= {"name": changed.display_name, "name_before": user.display_name}
+            if detail:
+                fields = {"role": changed.role.value, "display_name": changed.display_name}
+                await self._database.users.update_one({"_id": user.id}, {"$set": fields}, session=session)
+                await self._note(session, author, Action.USER_CHANGED, user, **detail)
+            return changed
+
+        user = await self._change(change)
+        self.forget(user.id)
+        return user
+
+    async def remove_user(self, username: str, *, author: Author = COMMAND_LINE) -> None:
         """Remove a user: all tokens die, the name becomes free, history keeps it.
 
         Raises:
-            IdentityError: There is no such user.
+            UnknownIdentityError: There is no such user.
+            IdentityConflictError: It is the author, or the last owner.
         """
-        user = await self._existing_user(username)
-        with database_errors():
-            await self._database.users.update_one({"_id": user.id}, {"$set": {"removed_at": self._moment()}})
-            await self._database.tokens.update_many(
-                {"user_id": user.id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
+        at = self._moment()
+
+        async def remove(session: Session | None) -> User:
+            user = await self._existing_user(username, session)
+            if author.user is not None and author.user.id == user.id:
+                raise IdentityConflictError(NOT_ONESELF)
+            if user.role is Role.OWNER:
+                await self._leave_an_owner(user, author, session)
+            await self._database.users.update_one({"_id": user.id}, {"$set": {"removed_at": at}}, session=session)
+            revoked = await self._database.tokens.update_many(
+                {"user_id": user.id, "revoked_at": None}, {"$set": {"revoked_at": at}}, session=session
             )
-        self._verified.clear()
+            await self._note(session, author, Action.USER_REMOVED, user, revoked_tokens=revoked.modified_count)
+            return user
+
+        self.forget((await self._change(remove)).id)
+
+    async def _leave_an_owner(self, user: User, author: Author, session: Session | None) -> None:
+        """Raise if nobody else is an owner. Who is, is written to: so two owners cannot remove one another at once."""
+        others = {"role": Role.OWNER.value, "removed_at": None, "_id": {"$ne": user.id}}
+        witness = {"$inc": {"witnessed": 1}}
+        found = await self._database.users.update_one(others, witness, session=session)
+        if not found.matched_count and author.user is not None:
+            raise IdentityConflictError(f'"{user.username}" {LAST_OWNER}')
 
     async def create_token(
-        self, username: str, *, name: str = "", expires_at: datetime | None = None
+        self, username: str, *, name: str = "", expires_at: datetime | None = None, author: Author = COMMAND_LINE
     ) -> tuple[Token, str]:
         """Make a token for a user. Returns what is known of it and the token, which nobody can ask for again.
 
         Raises:
-            IdentityError: There is no such user, the name is not allowed, or `expires_at` is past.
+            UnknownIdentityError: There is no such user.
+            IdentityError: The name is not allowed, or `expires_at` is past.
         """
-        user = await self._existing_user(username)
-        if is_over(expires_at, self._now()):
-            raise IdentityError("a token cannot expire in the past")
         text = new_token()
         token_id, _, secret = text.partition("-")
         document = {
             "_id": token_id,
             "schema_version": 1,
-            "user_id": user.id,
             "name": checked_name("token's name", name),
             "secret_sha256": digest(secret),
             "created_at": self._moment(),
             "expires_at": expires_at and milliseconds(expires_at),
             "revoked_at": None,
         }
-        with database_errors():
-            await self._database.tokens.insert_one(document)
-        return read_token(document), text
+
+        async def create(session: Session | None) -> Token:
+            user = await self._existing_user(username, session)
+            if is_over(expires_at, self._now()):
+                raise IdentityError("a token cannot expire in the past")
+            kept = document | {"user_id": user.id}
+            await self._database.tokens.insert_one(kept, session=session)
+            token = read_token(kept)
+            detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
+            await self._note(session, author, Action.TOKEN_CREATED, user, **detail)
+            return token
+
+        return await self._change(create), text
 
     async def list_tokens(self, username: str) -> list[Token]:
         """List a user's tokens, oldest first, expired and revoked ones too.
 
         Raises:
-            IdentityError: There is no such user.
+            UnknownIdentityError: There is no such user.
         """
-        user = await self._existing_user(username)
         with database_errors():
+            user = await self._existing_user(username, None)
             cursor = self._database.tokens.find({"user_id": user.id}).sort("created_at")
             return [read_token(document) async for document in cursor]
 
-    async def revoke_token(self, token_id: str) -> None:
-        """Revoke a token. One that was revoked stays so.
+    async def tokens_page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[Token]]:
+        """Return how many tokens a user has, expired and revoked ones too, and some of them, newest first.
 
         Raises:
-            IdentityError: There is no such token.
+            UnknownIdentityError: There is no such user.
         """
-        with database_errors():
-            if await self._database.tokens.find_one({"_id": token_id}) is None:
-                raise IdentityError(f'there is no token with the id "{token_id}": it is the part before the hyphen')
-            await self._database.tokens.update_one(
-                {"_id": token_id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
-            )
-        self._verified.clear()
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            own = {"user_id": (await self._existing_user(username, None)).id}
+            count = await self._database.tokens.count_documents(own)
+            cursor = self._database.tokens.find(own).sort("created_at", DESCENDING).skip(offset).limit(limit)
+            return count, [read_token(document) async for document in cursor]
 
-    async def _existing_user(self, username: str) -> User:
-        user = await self.find_user(username)
+    async def revoke_token(self, token_id: str, *, of: str | None = None, author: Author = COMMAND_LINE) -> None:
+        """Revoke a token. One that was revoked stays so.
+
+        Args:
+            token_id: The public part of it.
+            of: The name of the user whose it must be, if any.
+            author: Who revokes it.
+
+        Raises:
+            UnknownIdentityError: There is no such user or token.
+        """
+
+        async def revoke(session: Session | None) -> Token:
+            own = {} if of is None else {"user_id": (await self._existing_user(of, session)).id}
+            document = await self._database.tokens.find_one({"_id": token_id, **own}, session=session)
+            if document is None:
+                raise UnknownIdentityError(
+                    f'there is no token with the id "{token_id}": it is the part before the hyphen'
+                )
+            token = read_token(document)
+            living, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
+            if (await self._database.tokens.update_one(living, revoked, session=session)).modified_count:
+                users = await self.users_by_id([token.user_id])
+                detail = {"token_id": token.id, "name": token.name}
+                await self._note(session, author, Action.TOKEN_REVOKED, users[token.user_id], **detail)
+            return token
+
+        self.forget((await self._change(revoke)).user_id)
+
+    async def _change(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            return await self._database.together(change)
+
+    async def _note(
+        self, session: Session | None, author: Author, action: Action, subject: User, **detail: Any
+    ) -> None:
+        document = entry(author, action, subject, at=self._moment(), **detail)
+        await self._database.audit.insert_one(document, session=session)
+
+    async def _find_user(self, username: str, session: Session | None) -> User | None:
+        living = {"username": username, "removed_at": None}
+        document = await self._database.users.find_one(living, session=session)
+        return read_user(document) if document else None
+
+    async def _existing_user(self, username: str, session: Session | None) -> User:
+        user = await self._find_user(username, session)
         if user is None:
-            raise IdentityError(f'there is no user named "{username}"')
+            raise UnknownIdentityError(f'there is no user named "{username}"')
         return user
 
     def _moment(self) -> datetime:

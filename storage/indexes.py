@@ -76,6 +76,8 @@ NAMES: Mapping[str, Keys] = MappingProxyType(
 )
 """Of the day cells of these levels, to find each name once."""
 
+AUDIT_BY_TIME: Keys = (("at", DESCENDING), ("_id", DESCENDING))
+
 INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
     {
         "interceptions": (
@@ -132,6 +134,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel("username", name="living_username", unique=True, partialFilterExpression={"removed_at": None}),
         ),
         "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
+        "audit": (IndexModel(AUDIT_BY_TIME, name="by_time"),),
         "admissions": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
     }
 )

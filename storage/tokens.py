@@ -13,6 +13,7 @@ import secrets
 import string
 from collections import OrderedDict
 from datetime import datetime
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -86,9 +87,10 @@ class VerifiedTokens:
         """Forget one token, if it is known."""
         self._memories.pop(token, None)
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._memories.clear()
+    def forget_user(self, user_id: UUID) -> None:
+        """Forget all tokens of a user."""
+        for token in [token for token, memory in self._memories.items() if memory.identity.user.id == user_id]:
+            del self._memories[token]
 
 
 def is_over(expires_at: datetime | None, now: datetime) -> bool:

@@ -22,6 +22,14 @@ class IdentityError(ValueError):
     """What was asked of users or tokens cannot be done. Its text is one sentence for the operator."""
 
 
+class UnknownIdentityError(IdentityError):
+    """There is no such user or token."""
+
+
+class IdentityConflictError(IdentityError):
+    """As users are now, that cannot be done."""
+
+
 class Role(StrEnum):
     """What a user may see."""
 

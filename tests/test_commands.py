@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 
 import commands
+from storage.audit import Audit
 from storage.embedded import EmbeddedMongoDB, running_uri
 from tests.command_line import invoke, refused, succeeded
 
@@ -43,6 +44,20 @@ class TestUsers:
         assert re.fullmatch(rf"grace  auditor  Grace H\.      {MOMENT}  [0-9a-f-]{{36}}", grace)
         assert output("users", "remove", "ada") == "Removed ada and revoked their tokens.\n"
         assert [user["username"] for user in json.loads(output("users", "list", "--json"))] == ["grace"]
+
+    def test_each_change_is_in_the_audit_trail(self, run, output, database, io_loop):
+        output("users", "add", "ada", "--role", "owner")
+        token = run("tokens", "create", "ada", "--name", "laptop").stdout[:10]
+        output("tokens", "revoke", token)
+        output("users", "remove", "ada")
+        entries = io_loop.run_sync(lambda: Audit(database).page(limit=10))
+        assert {entry["actor"]["username"] for entry in entries} == {"command line"}
+        assert [(entry["action"], entry["subject"]["username"], entry["detail"]) for entry in entries] == [
+            ("user.removed", "ada", {"revoked_tokens": 0}),
+            ("token.revoked", "ada", {"token_id": token, "name": "laptop"}),
+            ("token.created", "ada", {"token_id": token, "name": "laptop", "expires_at": None}),
+            ("user.added", "ada", {"role": "owner", "name": "ada"}),
+        ]
 
     def test_without_users_the_table_is_its_heading(self, output):
         assert output("users", "list") == "NAME  ROLE  DISPLAY NAME  CREATED  ID\n"

@@ -9,6 +9,7 @@ import msgspec
 
 from handlers.credentials import GOVERNANCE_HEADER, SESSION_COOKIE, SESSION_HEADER
 from handlers.reference import (
+    audit,
     calls,
     dashboard,
     errors,
@@ -19,6 +20,7 @@ from handlers.reference import (
     refusals,
     sessions,
     statistics,
+    tokens,
     users,
 )
 from handlers.reference.operations import Described
@@ -43,7 +45,8 @@ TAGS = {
     "names": "Which models, clients and providers there are.",
     "statistics": "What calls add up to.",
     "limits": "How much of the limits is used.",
-    "users": "The caller.",
+    "users": "The caller, and everybody else who may call.",
+    "audit": "Who changed what.",
     "data plane": "Calls to providers, for AI clients.",
     "operation": "For those who run the bridge; without a token.",
     "dashboard": "A web page.",
@@ -55,7 +58,7 @@ Every operation needs a token of the bridge, unless it says otherwise. An owner 
 recorded, a member their own. A method that is not described is answered with 405, a path that is not with 404."""
 
 
-PARTS = (interceptions, sessions, names, statistics, limits, users, calls, probes, dashboard)
+PARTS = (interceptions, sessions, names, statistics, limits, users, tokens, audit, calls, probes, dashboard)
 
 
 def openapi_document(version: str) -> Described:

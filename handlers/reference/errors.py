@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.base import IDENTITIES_AWAY, UNIDENTIFIED, UNRECOGNISED
+from handlers.changes import INVALID_BODY, NOT_JSON, TOO_LARGE
 from handlers.control import DATABASE_AWAY
 from handlers.pagination import INVALID
 from handlers.reference.operations import JSON, Described, answer, body, header, shared
@@ -36,6 +37,7 @@ def problem(description: str, *messages: str, headers: dict[str, Described] | No
     return answer(description, {JSON: body(Error, **examples)}, headers)
 
 
+UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_name")
 UNKNOWN_PARAMETER = Validation("sort", "unknown query parameter; allowed are after_id, limit, offset, q")
 
 RESPONSES = {
@@ -43,6 +45,13 @@ RESPONSES = {
         "A parameter cannot be used, is unknown, or was given twice; every one that is wrong is named.",
         {JSON: body(Error, unknown=Error(INVALID, validations=[UNKNOWN_PARAMETER]))},
     ),
+    "InvalidBody": answer(
+        "The body is no JSON object, or a field of it cannot be used, is unknown or missing; every one that is wrong is "
+        "named.",
+        {JSON: body(Error, unknown=Error(INVALID_BODY, validations=[UNKNOWN_FIELD]))},
+    ),
+    "BodyTooLarge": problem("The body is too large.", TOO_LARGE),
+    "BodyNotJSON": problem("The body is not declared as JSON.", NOT_JSON),
     "Unauthorized": problem(
         "There is no valid token.", UNIDENTIFIED, UNRECOGNISED, headers={"WWW-Authenticate": CHALLENGE}
     ),
@@ -50,6 +59,18 @@ RESPONSES = {
     "Unavailable": problem(
         "The database is away.", DATABASE_AWAY, IDENTITIES_AWAY, headers={"Retry-After": RETRY_AFTER}
     ),
+}
+
+# What every change may answer instead, and every one with a body.
+CHANGE = {
+    "401": shared("Unauthorized"),
+    "500": shared("InternalError"),
+    "503": shared("Unavailable"),
+}
+CHANGE_WITH_BODY = CHANGE | {
+    "400": shared("InvalidBody"),
+    "413": shared("BodyTooLarge"),
+    "415": shared("BodyNotJSON"),
 }
 
 # What every resource of the control plane may answer instead.

@@ -64,6 +64,28 @@ def shared(name: str) -> Described:
     return {"$ref": f"#/components/responses/{name}"}
 
 
+def change(
+    operation_id: str,
+    summary: str,
+    description: str,
+    *,
+    tag: str,
+    answers: Mapping[str, Described],
+    parameters: tuple[Described, ...] = (),
+    request: Described | None = None,
+) -> Described:
+    """An operation that changes something, with what its body is, if it has one."""
+    described: Described = {
+        "operationId": operation_id,
+        "tags": [tag],
+        "summary": summary,
+        "description": description,
+        "parameters": list(parameters),
+        "responses": dict(sorted(answers.items())),
+    }
+    return described | {"requestBody": {"required": True, "content": {JSON: request}}} if request else described
+
+
 def get(
     operation_id: str,
     summary: str,

@@ -1,17 +1,32 @@
-"""The caller: who that is, and how a browser signs in and out."""
+"""The caller: who that is, and how a browser signs in and out. And for owners all users."""
 
 from __future__ import annotations
 
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.base import UNRECOGNISED
-from handlers.reference.errors import ALWAYS, CHALLENGE, RETRY_AFTER, problem
-from handlers.reference.operations import JSON, Described, Time, answer, body, get, header, shared
+from handlers.reference.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.reference.interceptions import LIMIT, OFFSET
+from handlers.reference.operations import (
+    JSON,
+    Count,
+    Described,
+    Time,
+    answer,
+    body,
+    change,
+    get,
+    header,
+    in_path,
+    shared,
+)
 from handlers.sign_in import FOREIGN, MAX_ATTEMPTS, MAX_BODY_BYTES, NOT_JSON, TOO_MANY
-from storage.users import Role
+from handlers.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from storage.identities import LAST_OWNER, NOT_ONESELF
+from storage.users import LONGEST_NAME, LONGEST_USERNAME, Role
 
 TAG = "users"
 
@@ -32,11 +47,117 @@ class User(Struct):
     created_at: Time
 
 
+class ListedUser(User):
+    """A user in the list of all."""
+
+    living_tokens: Annotated[Count, Meta(description="Tokens that are neither expired nor revoked.")]
+
+
+class UserList(Struct):
+    """A page of users, by username."""
+
+    count: Annotated[Count, Meta(description="How many users there are, whatever the page.")]
+    results: list[ListedUser]
+
+
+Username = Annotated[
+    str,
+    Meta(
+        max_length=LONGEST_USERNAME,
+        pattern=r"^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$",
+        description="Letters and digits with single hyphens between, but not `me`.",
+    ),
+]
+DisplayName = Annotated[
+    str,
+    Meta(max_length=LONGEST_NAME, description="The `name`, of printable characters; an empty one is the username."),
+]
+
+
+class NewUser(Struct, forbid_unknown_fields=True):
+    """A user to be."""
+
+    username: Username
+    role: Role
+    display_name: DisplayName | UnsetType = UNSET
+
+
+class UserChange(Struct, forbid_unknown_fields=True):
+    """What is to be changed of a user."""
+
+    role: Role | UnsetType = UNSET
+    display_name: DisplayName | UnsetType = UNSET
+
+
 _ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z")
+_GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at)
+_LISTED = ListedUser(_GRACE.id, _GRACE.username, _GRACE.name, _GRACE.role, _GRACE.created_at, 2)
+NAME = in_path("name", str, "The username.")
+NOBODY = problem("There is no such user.", 'There is no user named "grace".')
+_LAST = f'"demo" {LAST_OWNER}.'
+_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
 _COOKIE = header(str, "The session cookie.", "coder_session_token=TOKEN; HttpOnly; Path=/; SameSite=Strict")
 _NOT_FOREIGN = {"403": problem("The page of another site asks.", FOREIGN), "500": shared("InternalError")}
 
 PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/users": get(
+        "listUsers",
+        "Who may call",
+        "By username. For owners and auditors.",
+        tag=TAG,
+        parameters=(LIMIT, OFFSET),
+        answers={
+            "200": answer("The page.", {JSON: body(UserList, page=UserList(1, [_LISTED]))}),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+        }
+        | ALWAYS,
+    )
+    | {
+        "post": change(
+            "addUser",
+            "Add a user",
+            "For owners. They get in with a token.",
+            tag=TAG,
+            request=body(NewUser, auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
+            answers={
+                "201": answer("The user.", {JSON: body(User, added=_GRACE)}),
+                "409": problem("The username is taken.", 'A user named "grace" exists already.'),
+            }
+            | _ONLY_OWNERS
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/users/{name}": {
+        "patch": change(
+            "changeUser",
+            "Change a user",
+            "For owners. What is not given stays as it is.",
+            tag=TAG,
+            parameters=(NAME,),
+            request=body(UserChange, role=UserChange(Role.AUDITOR)),
+            answers={
+                "200": answer("What became of the user.", {JSON: body(User, changed=_GRACE)}),
+                "404": NOBODY,
+                "409": problem("There would be no owner any more.", _LAST),
+            }
+            | _ONLY_OWNERS
+            | CHANGE_WITH_BODY,
+        ),
+        "delete": change(
+            "removeUser",
+            "Remove a user and revoke their tokens",
+            "For owners. What the user did stays recorded.",
+            tag=TAG,
+            parameters=(NAME,),
+            answers={
+                "204": {"description": "The user is gone."},
+                "404": NOBODY,
+                "409": problem("It is who asks.", f"{NOT_ONESELF[:1].upper()}{NOT_ONESELF[1:]}."),
+            }
+            | _ONLY_OWNERS
+            | CHANGE,
+        ),
+    },
     "/api/v2/aibridge/users/me": get(
         "getMe",
         "Who is asking",

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from storage.identities import Identities
+
 
 @pytest.fixture
 def call(running):
@@ -24,3 +26,24 @@ def call(running):
         return answer.header("X-AI-Bridge-Interception-Id")
 
     return call
+
+
+@pytest.fixture
+def change(running):
+    """Ask for a change with a JSON body; returns the status and what was answered, None for nothing."""
+
+    async def change(method, path, body=None, headers=None):
+        client = await running.client()
+        data = b"" if body is None else json.dumps(body).encode()
+        sent = (running.headers if headers is None else headers) | {"Content-Type": "application/json"}
+        answer = await client.request(method, f"/api/v2/aibridge{path}", sent, data)
+        client.close()
+        return answer.status, json.loads(answer.body) if answer.body else None
+
+    return change
+
+
+@pytest.fixture
+def elsewhere(running):
+    """The users and tokens as another process changes them."""
+    return Identities(running.bridge.database, now=running.bridge.now, monotonic=running.bridge.monotonic)

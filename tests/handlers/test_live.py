@@ -305,8 +305,7 @@ async def test_a_role_that_was_changed_ends_it_at_the_next_heartbeat(running, li
     headers = await running.user("grace", Role.AUDITOR)
     source = await listen(headers=headers)
     await source.block()
-    await running.bridge.database.users.update_one({"username": "grace"}, {"$set": {"role": "member"}})
-    running.bridge.identities._verified.clear()
+    await running.bridge.identities.change_user("grace", role=Role.MEMBER)
     await pauses.over(HEARTBEAT_SECONDS)
     assert (await source.event(), source.answer.whole) == (None, True)
 

@@ -10,7 +10,9 @@ from uuid import uuid4
 
 import pytest
 
+from handlers.changes import MAX_BODY_BYTES
 from handlers.sign_in import MAX_ATTEMPTS
+from storage.audit import Action
 from storage.grouping import Grouping
 from storage.rollups import Rollups
 from storage.statistics import GroupBy
@@ -35,6 +37,7 @@ WRONG = {
     **dict.fromkeys(NAMES, "limit=0"),
     STATISTICS: "bucket=year",
     LIMITS: "q=x",
+    **dict.fromkeys((f"{CONTROL}/users", f"{CONTROL}/users/ada/tokens", f"{CONTROL}/audit"), "limit=0"),
     f"{CONTROL}/users/me": "id=1",
 }
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
@@ -154,9 +157,44 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(ru
         answer = await ask("GET", path, 200, {})
         await ask("GET", path, 304, {"If-None-Match": answer.header("Etag")})
     await ask("GET", "/dashboard/nothing.js", 404, {})
+    await change_users_and_tokens(running, ask, member | {"Content-Type": "application/json"})
     await sign_in_and_out(running, ask)
     given = {(method, path, status) for method, path, status in contract.seen if "{provider}" not in path}
     assert described(contract) - given == set()
+
+
+async def change_users_and_tokens(running, ask, member):
+    users, headers = f"{CONTROL}/users", running.headers
+    new, tokens, unknown = b'{"username": "bob", "role": "member"}', f"{users}/bob/tokens", f"{users}/nobody"
+    added = json.loads((await ask("POST", users, 201, headers, new)).body)
+    await ask("POST", users, 409, headers, new)
+    changed = json.loads((await ask("PATCH", f"{users}/bob", 200, headers, b'{"role": "auditor"}')).body)
+    assert changed == added | {"role": "auditor"}
+    token = json.loads((await ask("POST", tokens, 201, headers, b'{"name": "laptop", "expires": "90d"}')).body)
+    await ask("POST", f"{users}/me/tokens", 201, member, b"{}")
+    await ask("GET", f"{users}/me/tokens", 200, member)
+    await ask("GET", tokens, 403, member)
+    await ask("GET", f"{unknown}/tokens", 404)
+    await ask("PATCH", f"{users}/ada", 409, headers, b'{"role": "member"}')
+    changes = (("POST", users), ("PATCH", f"{users}/bob"), ("POST", tokens))
+    for method, path in changes:
+        await ask(method, path, 400, headers, b"{")
+        await ask(method, path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    for method, path in (*changes, ("DELETE", f"{tokens}/{token['id']}"), ("DELETE", f"{users}/bob")):
+        await ask(method, path, 401, {}, b"{}")
+        await ask(method, path, 403, member, b"{}")
+    for method, path in (("PATCH", unknown), ("POST", f"{unknown}/tokens"), ("DELETE", f"{tokens}/x")):
+        await ask(method, path, 404, headers, b"{}")
+    await ask("DELETE", f"{tokens}/{token['id']}", 204)
+    await ask("DELETE", f"{users}/bob", 204)
+    await ask("DELETE", f"{users}/bob", 404)
+    await ask("DELETE", f"{users}/ada", 409)
+    assert {entry["action"] for entry in json.loads((await ask("GET", f"{CONTROL}/audit", 200)).body)["results"]} == {
+        action.value for action in Action
+    }
+    await ask("GET", f"{CONTROL}/audit", 403, member)
+    await ask("GET", users, 403, member)
 
 
 async def sign_in_and_out(running, ask):
@@ -193,11 +231,13 @@ class TestWithoutTheDatabase:
         stranger = await running.user("grace")
         private_mongodb.freeze()
         try:
-            paths = {path for method, path, operation, _ in contract.operations() if "503" in operation["responses"]}
-            asked = [path.replace("{id}", str(uuid4())) for path in paths if "{provider}" not in path]
-            asked = [path for path in asked if path not in {"/", SESSION}]
+            asked = {
+                (method, path.replace("{id}", str(uuid4())).replace("{name}", "ada"))
+                for method, path, operation, _ in contract.operations()
+                if "503" in operation["responses"] and "{provider}" not in path and path not in {"/", SESSION}
+            }
             await asyncio.gather(
-                *(ask("GET", path, 503, stranger) for path in asked),
+                *(ask(method, path, 503, stranger) for method, path in asked if method != "HEAD"),
                 ask("POST", SESSION, 503, {"Content-Type": "application/json"}, token_of(stranger)),
             )
         finally:

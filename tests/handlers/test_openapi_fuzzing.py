@@ -14,10 +14,11 @@ from tests.handlers.contract import Contract, strict
 from tests.handlers.conversations import ALL
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-# A search has a grammar of its own, and two cursors at once are refused: what the schema allows may still be a 400.
+# A search has a grammar of its own, and two cursors at once are refused: what the schema allows may still be a 400. A
+# username may be taken.
 CONFIG = """
 [checks]
-positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "404"]
+positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "404", "409"]
 """
 OPTIONS = (
     *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "6"),
@@ -61,5 +62,7 @@ async def test_whatever_the_control_plane_is_asked_it_answers_as_described(runni
         body = conversation.request_body(stream=False)
         assert (await client.request("POST", running.path(conversation), running.headers, body)).status == 200
     await running.ended(3)
-    status, output = await fuzz("interceptions", "sessions", "names", "statistics", "limits", "users", "operation")
+    status, output = await fuzz(
+        "interceptions", "sessions", "names", "statistics", "limits", "users", "audit", "operation"
+    )
     assert status == 0, output

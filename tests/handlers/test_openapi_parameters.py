@@ -45,6 +45,7 @@ def here(running):
     """A path with the id of something that is there."""
 
     async def here(path):
+        path = path.replace("{name}", "ada")
         if "{id}" not in path:
             return path
         running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)

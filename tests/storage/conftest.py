@@ -2,6 +2,7 @@ import socket
 
 import pytest
 
+from storage import authentication as authentication_module
 from storage import database as database_module
 from storage import identities as identities_module
 from storage.database import Database
@@ -14,7 +15,8 @@ def impatient(monkeypatch):
     """Give up on a database that is away almost at once."""
     options = database_module.OPTIONS | {"serverSelectionTimeoutMS": 20}
     monkeypatch.setattr(database_module, "OPTIONS", options)
-    monkeypatch.setattr(identities_module, "VERIFY_SECONDS", 0.02)
+    monkeypatch.setattr(authentication_module, "VERIFY_SECONDS", 0.02)
+    monkeypatch.setattr(identities_module, "ANSWER_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from storage import identities as identities_module
+from storage import authentication as authentication_module
 from storage.database import DatabaseUnavailableError
 from storage.identities import (
     AWAY_SECONDS,
@@ -221,6 +221,27 @@ async def test_a_token_with_a_bad_name_or_a_past_end_is_not_made(identities):
 
 
 @pytest.mark.gen_test
+async def test_verifying_anew_does_not_rely_on_memory(identities, elsewhere, unreachable, clock):
+    ada = await identities.add_user("ada", role=Role.OWNER)
+    token, text = await identities.create_token("ada")
+    assert (
+        await identities.authenticate(text)
+        == await identities.authenticate_anew(text)
+        == Identity(user=ada, token_id=token.id)
+    )
+    identities._database = unreachable
+    assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id)
+    with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*refused$"):
+        await identities.authenticate_anew(text)
+    identities._database = elsewhere._database
+    await elsewhere.revoke_token(token.id)
+    assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id)
+    for refused in (text, "nonsense"):
+        with pytest.raises(InvalidTokenError):
+            await identities.authenticate_anew(refused)
+
+
+@pytest.mark.gen_test
 async def test_without_the_database_a_known_token_works_for_an_hour(identities, unreachable, clock):
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
@@ -274,6 +295,9 @@ async def test_without_the_database_nothing_else_works(unreachable, clock):
     outcomes = await asyncio.gather(
         identities.add_user("ada", role=Role.OWNER),
         identities.list_users(),
+        identities.users_page(limit=1, offset=0),
+        identities.tokens_page("ada", limit=1, offset=0),
+        identities.change_user("ada", role=Role.MEMBER),
         identities.find_user("ada"),
         identities.users_by_id([]),
         identities.remove_user("ada"),
@@ -282,12 +306,12 @@ async def test_without_the_database_nothing_else_works(unreachable, clock):
         identities.revoke_token("x"),
         return_exceptions=True,
     )
-    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailableError] * 8
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailableError] * 11
 
 
 @pytest.mark.gen_test
 async def test_a_database_that_hangs_does_not_hold_up_a_known_token(identities, mongodb, clock, monkeypatch):
-    monkeypatch.setattr(identities_module, "VERIFY_SECONDS", 0.1)
+    monkeypatch.setattr(authentication_module, "VERIFY_SECONDS", 0.1)
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
     identity = await identities.authenticate(text)
@@ -310,9 +334,9 @@ async def test_while_one_request_finds_out_whether_the_database_is_back_the_othe
     clock.seconds += FRESH_SECONDS
     freeze(mongodb.pid)
     try:
-        monkeypatch.setattr(identities_module, "VERIFY_SECONDS", 0.1)
+        monkeypatch.setattr(authentication_module, "VERIFY_SECONDS", 0.1)
         await identities.authenticate(text)
-        monkeypatch.setattr(identities_module, "VERIFY_SECONDS", 30)
+        monkeypatch.setattr(authentication_module, "VERIFY_SECONDS", 30)
         clock.seconds += AWAY_SECONDS
         asking = asyncio.create_task(identities.authenticate(text))
         await until(lambda: identities._asking_again)

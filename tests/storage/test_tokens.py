@@ -1,4 +1,5 @@
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -87,7 +88,9 @@ def test_what_is_forgotten_is_not_remembered():
     memory.forget(b"t")
     assert recall(memory) is None
     memory.add(b"t", IDENTITY, expires_at=None, at=100.0)
-    memory.clear()
+    memory.forget_user(uuid4())
+    assert recall(memory) == IDENTITY
+    memory.forget_user(IDENTITY.user.id)
     assert recall(memory) is None
 
 

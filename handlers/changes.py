@@ -1,0 +1,133 @@
+"""Requests that change something: their bodies, and what cannot be done as an answer.
+
+A cookie is no credential in a request of another site's page (`BridgeHandler.read_credentials`), and a body has to be
+declared as JSON, which no form can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from tornado.web import stream_request_body
+
+from handlers.bridge import Bridge
+from handlers.control import IdentifiedHandler, database_problems
+from handlers.problems import InvalidQueryError, Problem
+from storage.audit import Author
+from storage.identities import IdentityConflictError, IdentityError, UnknownIdentityError
+
+MAX_BODY_BYTES = 4096
+# What more is read and thrown away, so that a client gets to see the answer.
+SWALLOWED_BYTES = 1024 * 1024
+BODY_SECONDS = 30.0
+NOT_JSON = "Send JSON, with Content-Type: application/json."
+TOO_LARGE = f"The request body is larger than the {MAX_BODY_BYTES} bytes that are allowed."
+INVALID_BODY = "The request body has invalid values."
+NO_OBJECT = "It must be a JSON object."
+
+Readers = Mapping[str, Callable[[str], Any]]
+
+
+def read_fields(body: bytes, readers: Readers, required: Collection[str] = ()) -> dict[str, Any]:
+    """Read a JSON object of texts.
+
+    Args:
+        body: The object.
+        readers: What makes a value of each field that may be there, or raises ValueError with what is wrong.
+        required: Fields that must be there.
+
+    Returns:
+        The values of the fields that are there.
+
+    Raises:
+        InvalidQueryError: Everything that is wrong with it, by field.
+    """
+    try:
+        given = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidQueryError(INVALID_BODY, NO_OBJECT) from error
+    allowed = f"unknown field; allowed are {', '.join(readers)}"
+    problems = [(name, allowed) for name in given if name not in readers]
+    problems += [(name, "is required") for name in required if name not in given]
+    values = {}
+    for name, reader in readers.items():
+        if name in given:
+            try:
+                values[name] = reader(_text(given[name]))
+            except ValueError as error:
+                problems.append((name, str(error)))
+    if problems:
+        raise InvalidQueryError(INVALID_BODY, validations=problems)
+    return values
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004 - what is wrong with a value, whatever it is
+    return value
+
+
+@contextmanager
+def change_problems() -> Iterator[None]:
+    """Answer what cannot be done.
+
+    Raises:
+        Problem: 404, 409, 503.
+        InvalidQueryError: 400.
+    """
+    try:
+        with database_problems():
+            yield
+    except UnknownIdentityError as error:
+        raise Problem(404, _sentence(error)) from error
+    except IdentityConflictError as error:
+        raise Problem(409, _sentence(error)) from error
+    except IdentityError as error:
+        raise InvalidQueryError(INVALID_BODY, _sentence(error)) from error
+
+
+def _sentence(error: IdentityError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+@stream_request_body
+class ChangeHandler(IdentifiedHandler):
+    """A resource that can be changed. A method of it begins by finding out who is asking."""
+
+    def initialize(self, bridge: Bridge) -> None:
+        """Receive the running bridge."""
+        super().initialize(bridge)
+        self._body = bytearray()
+
+    async def prepare(self) -> None:
+        """Bound the body. It is read before anything is answered: on unread bytes the answer could be lost."""
+        connection: Any = self.request.connection
+        connection.set_max_body_size(SWALLOWED_BYTES)
+        connection.set_body_timeout(BODY_SECONDS)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body, as far as it may be used."""
+        if len(self._body) <= MAX_BODY_BYTES:
+            self._body += chunk
+
+    @property
+    def author(self) -> Author:
+        """Who makes the change."""
+        return Author(self.identity.user, self.client_ip)
+
+    def fields(self, readers: Readers, required: Collection[str] = ()) -> dict[str, Any]:
+        """Read the body, see `read_fields`.
+
+        Raises:
+            Problem: 413, it is too large; 415, it is not declared as JSON.
+            InvalidQueryError: it is not what was expected.
+        """
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Problem(415, NOT_JSON)
+        if len(self._body) > MAX_BODY_BYTES:
+            raise Problem(413, TOO_LARGE)
+        return read_fields(bytes(self._body), readers, required)

@@ -1,0 +1,85 @@
+"""The audit trail: who changed what of users and tokens."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from handlers.audit import NOT_YOURS
+from handlers.reference.errors import ALWAYS, problem
+from handlers.reference.interceptions import LIMIT
+from handlers.reference.operations import JSON, Count, Described, Time, answer, body, get, query
+from storage.audit import Action
+from storage.users import Role
+
+
+class Actor(Struct):
+    """Who made a change."""
+
+    id: Annotated[UUID | None, Meta(description="Null is the command line.")]
+    username: Annotated[str, Meta(description="As it was then; of the command line `command line`.")]
+
+
+class Subject(Struct):
+    """Whom a change concerned: the user, or whose token it was."""
+
+    id: UUID
+    username: str
+
+
+class Detail(Struct):
+    """What was done: what applies is there."""
+
+    role: Role | UnsetType = UNSET
+    role_before: Role | UnsetType = UNSET
+    name: Annotated[str | UnsetType, Meta(description="Of the user, or of the token.")] = UNSET
+    name_before: str | UnsetType = UNSET
+    token_id: str | UnsetType = UNSET
+    expires_at: Annotated[Time | UnsetType | None, Meta(description="Of the token; null is never.")] = UNSET
+    revoked_tokens: Annotated[Count | UnsetType, Meta(description="How many a removed user had.")] = UNSET
+
+
+class Entry(Struct):
+    """A change."""
+
+    id: UUID
+    at: Time
+    actor: Actor
+    action: Action
+    subject: Subject
+    detail: Detail
+    client_ip: Annotated[str | None, Meta(description="The client's address; null for the command line.")]
+
+
+class Trail(Struct):
+    """A page of the audit trail, newest first."""
+
+    results: list[Entry]
+
+
+_EXAMPLE = Entry(
+    id=UUID("6f1a4a30-3f2e-4a34-8a3e-2f6f3a2d7c55"),
+    at="2026-11-25T00:31:05.112Z",
+    actor=Actor(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo"),
+    action=Action.USER_CHANGED,
+    subject=Subject(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace"),
+    detail=Detail(role=Role.AUDITOR, role_before=Role.MEMBER),
+    client_ip="192.0.2.7",
+)
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/audit": get(
+        "listAudit",
+        "Who changed what of users and tokens",
+        "Newest first. For owners and auditors.",
+        tag="audit",
+        parameters=(LIMIT, query("after_id", UUID, "Begin behind this one, the last of the page before.")),
+        answers={
+            "200": answer("The page.", {JSON: body(Trail, page=Trail([_EXAMPLE]))}),
+            "403": problem("A member asks.", NOT_YOURS),
+        }
+        | ALWAYS,
+    )
+}

@@ -1,0 +1,142 @@
+"""Whose token it is, from memory where that was found out lately, and across an outage of the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+import pymongo
+
+from storage.database import Database, DatabaseUnavailableError, database_errors
+from storage.tokens import (
+    FRESH_SECONDS,
+    STALE_SECONDS,
+    VerifiedTokens,
+    digest,
+    is_over,
+    is_secret,
+    split_token,
+)
+from storage.users import Identity, read_token, read_user
+
+VERIFY_SECONDS = 2.0
+"""How long the database may take to verify a token."""
+
+AWAY_SECONDS = 1.0
+"""How long, after the database was found away, nobody waits for it again to verify a token."""
+
+_NEVER = float("-inf")
+
+
+class InvalidTokenError(Exception):
+    """The token does not let anyone in. It does not say why: that would help to guess one."""
+
+    def __init__(self) -> None:
+        super().__init__("the token is not valid")
+
+
+class IdentitiesUnavailableError(Exception):
+    """The database is away and the token was not verified lately."""
+
+
+class Authentication:
+    """Verifies the tokens of a database.
+
+    Args:
+        database: Where they are kept.
+        now: The wall clock, in UTC.
+        monotonic: A clock that never jumps, in seconds.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+        self._database = database
+        self._now = now
+        self._monotonic = monotonic
+        self._verified = VerifiedTokens()
+        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._away_until = _NEVER
+        self._asking_again = 0
+
+    async def authenticate(self, token: str) -> Identity:
+        """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is away.
+
+        Raises:
+            InvalidTokenError: It is malformed, unknown, expired or revoked, or its user was removed.
+            IdentitiesUnavailableError: The database is away, and the token not remembered.
+        """
+        parts = split_token(token)
+        if parts is None:
+            raise InvalidTokenError
+        key = digest(token)
+        if remembered := self._remembered(key):
+            return remembered
+        async with self._turns.setdefault(key, asyncio.Lock()):  # of those that come together, one asks the database
+            return self._remembered(key) or await self._verified_now(key, *parts)
+
+    async def authenticate_anew(self, token: str) -> Identity:
+        """The same without memory: what was revoked a moment ago must not change anything.
+
+        Raises:
+            InvalidTokenError: As above.
+            IdentitiesUnavailableError: The database is away.
+        """
+        parts = split_token(token)
+        if parts is None:
+            raise InvalidTokenError
+        try:
+            identity, _ = await self._verify(*parts)
+        except DatabaseUnavailableError as error:
+            raise IdentitiesUnavailableError(str(error)) from error
+        return identity
+
+    def forget(self, user_id: UUID) -> None:
+        """Verify the tokens of a user anew from now on, in this process."""
+        self._verified.forget_user(user_id)
+
+    def _remembered(self, key: bytes) -> Identity | None:
+        away = self._monotonic() < self._away_until
+        remembered = self._verified_within(STALE_SECONDS if away or self._asking_again else FRESH_SECONDS, key)
+        if remembered is None and away:
+            raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
+        return remembered
+
+    async def _verified_now(self, key: bytes, token_id: str, secret: str) -> Identity:
+        # Whether the database is back, one request finds out; those whose tokens are remembered need not wait for that.
+        asks_again = self._away_until > _NEVER
+        self._asking_again += asks_again
+        try:
+            identity, expires_at = await self._verify(token_id, secret)
+        except InvalidTokenError:
+            self._away_until = _NEVER
+            self._verified.forget(key)
+            raise
+        except DatabaseUnavailableError as error:
+            self._away_until = self._monotonic() + AWAY_SECONDS
+            if identity_then := self._verified_within(STALE_SECONDS, key):
+                return identity_then
+            raise IdentitiesUnavailableError(str(error)) from error
+        finally:
+            self._asking_again -= asks_again
+        self._away_until = _NEVER
+        self._verified.add(key, identity, expires_at=expires_at, at=self._monotonic())
+        return identity
+
+    def _verified_within(self, seconds: float, key: bytes) -> Identity | None:
+        return self._verified.get(key, now=self._now(), at=self._monotonic(), within=seconds)
+
+    async def _verify(self, token_id: str, secret: str) -> tuple[Identity, datetime | None]:
+        with database_errors(), pymongo.timeout(VERIFY_SECONDS):
+            document = await self._database.tokens.find_one({"_id": token_id})
+            genuine = is_secret(secret, document["secret_sha256"] if document else None)
+            if document is None or not genuine:
+                raise InvalidTokenError
+            token = read_token(document)
+            if token.revoked_at is not None or is_over(token.expires_at, self._now()):
+                raise InvalidTokenError
+            user = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
+        if user is None:
+            raise InvalidTokenError
+        return Identity(user=read_user(user), token_id=token.id), token.expires_at
