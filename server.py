@@ -201,8 +201,8 @@ async def greet(url: str, identities: Identities, data_dir: Path, *, demo: bool)
         token = await quickstart.demo_token(identities, data_dir)
         click.echo(quickstart.welcome(url, token, data_dir))
     elif not await identities.list_users():
-        click.echo("There is no user yet. Add one, and a token for it:\n\n" + quickstart.FIRST_USER)
-        click.echo(f"Sign in with the token to see the dashboard:  {url}/")
+        sign_in = f"\nSign in with the token to see the dashboard:  {url}/"
+        click.echo("There is no user yet. Add one, and a token for it:\n\n" + quickstart.FIRST_USER + sign_in)
 
 
 def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
