@@ -27,15 +27,20 @@ export function get(path, params, signal) {
   return ask(address(path, params), { signal });
 }
 
+/** Change something; `body` is an object of texts, or nothing. Throws ApiError. */
+export function send(method, path, body) {
+  const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  return ask(address(path), { method, ...json });
+}
+
 /** Sign in with a token. Throws ApiError. */
 export function signIn(token) {
-  const headers = { "Content-Type": "application/json" };
-  return ask(address("users/me/session"), { method: "POST", headers, body: JSON.stringify({ token }) });
+  return send("POST", "users/me/session", { token });
 }
 
 /** Sign out. Throws ApiError. */
 export async function signOut() {
-  await ask(address("users/me/session"), { method: "DELETE" });
+  await send("DELETE", "users/me/session");
   dispatchEvent(new Event(SIGNED_OUT));
 }
 
@@ -69,7 +74,7 @@ async function ask(url, options) {
     throw new ApiError(response?.status ?? 0, response ? UNREADABLE : UNREACHABLE);
   }
   if (response.ok) return body;
-  if (response.status === 401 && options.method !== "POST") dispatchEvent(new Event(SIGNED_OUT));
+  if (response.status === 401) dispatchEvent(new Event(SIGNED_OUT));
   throw new ApiError(response.status, body.message ?? UNREADABLE, body);
 }
 

@@ -6,6 +6,7 @@ import { get, onSignedOut } from "./api.js";
 import { Failure } from "./parts/states.js";
 import { useRoute } from "./router.js";
 import { Shell } from "./shell.js";
+import { Audit } from "./views/audit.js";
 import { Connect } from "./views/connect.js";
 import { Interceptions } from "./views/interceptions.js";
 import { Limits } from "./views/limits.js";
@@ -13,13 +14,18 @@ import { Overview } from "./views/overview.js";
 import { Sessions } from "./views/sessions.js";
 import { Session } from "./views/session.js";
 import { SignIn } from "./views/sign_in.js";
+import { OwnTokens } from "./views/tokens.js";
 import { Unknown } from "./views/unknown.js";
+import { Users } from "./views/users.js";
 
 const VIEWS = {
   overview: Overview,
   interceptions: Interceptions,
   sessions: ({ route, user }) => (route.id ? html`<${Session} key=${route.id} id=${route.id} />` : html`<${Sessions} route=${route} user=${user} />`),
   limits: Limits,
+  users: Users,
+  audit: Audit,
+  tokens: OwnTokens,
   connect: Connect,
 };
 
@@ -30,7 +36,7 @@ export function App() {
   const [error, setError] = useState(null);
   const meet = () => {
     setError(null);
-    get("users/me").then(setUser, (failure) => (failure.status === 401 ? setUser(null) : setError(failure)));
+    return get("users/me").then(setUser, (failure) => (failure.status === 401 ? setUser(null) : setError(failure)));
   };
   useEffect(() => {
     meet();
@@ -40,5 +46,5 @@ export function App() {
   if (user === undefined) return html`<header class="top"><span class="brand"><img src="dashboard/icon.svg" alt="" width="22" height="22" />AI Bridge</span></header>`;
   if (user === null) return html`<${SignIn} onSignedIn=${meet} />`;
   const View = Object.hasOwn(VIEWS, route.view) ? VIEWS[route.view] : Unknown;
-  return html`<${Shell} route=${route} user=${user}><${View} route=${route} user=${user} /><//>`;
+  return html`<${Shell} route=${route} user=${user}><${View} route=${route} user=${user} onMyself=${meet} /><//>`;
 }

@@ -1,4 +1,4 @@
-/** Keys without a modifier that do something on a view, unless one is writing. */
+/** Keys without a modifier that do something on a view, unless one is writing or a dialog is open. */
 
 import { useEffect } from "preact/hooks";
 
@@ -7,7 +7,7 @@ export function useKeys(actions) {
   useEffect(() => {
     const press = (event) => {
       const action = actions[event.key];
-      if (!action || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      if (!action || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (event.key !== "Escape" && event.target.closest?.("input, select, textarea")) return;
       event.preventDefault();
       action(event);

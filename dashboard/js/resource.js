@@ -39,11 +39,12 @@ export function useResource(path, params = {}, { every = 0 } = {}) {
 }
 
 /**
- * A list of the API, page by page, each beginning behind the last thing of the one before.
+ * A list of the API, page by page, each beginning behind the last thing of the one before. What is loaded again stays until
+ * the answer is there.
  *
  * @param {string} path
  * @param {Object} params
- * @param {string} cursor the parameter that takes the last id.
+ * @param {string} cursor the parameter that takes the last id; `offset` takes how many there are.
  * @param {number} limit the size of a page.
  */
 export function usePages(path, params, cursor, limit) {
@@ -51,12 +52,15 @@ export function usePages(path, params, cursor, limit) {
   const [state, setState] = useState(empty);
   const [turn, setTurn] = useState(0);
   const aborter = useRef(null);
-  const key = path + JSON.stringify(params) + turn;
-  const load = (after, rows) => {
+  const tried = useRef([]);
+  const key = path + JSON.stringify(params);
+  const load = (rows) => {
     aborter.current?.abort();
     aborter.current = new AbortController();
+    tried.current = rows;
     setState((before) => ({ ...before, error: null, loading: true }));
-    get(path, { ...params, limit, [cursor]: after }, aborter.current.signal).then(
+    const behind = cursor === "offset" ? rows.length : rows.at(-1)?.id;
+    get(path, { ...params, limit, [cursor]: behind }, aborter.current.signal).then(
       ({ count, results }) => {
         const known = new Set(rows.map((row) => row.id));
         const all = [...rows, ...results.filter((row) => !known.has(row.id))];
@@ -67,15 +71,15 @@ export function usePages(path, params, cursor, limit) {
       },
     );
   };
+  useEffect(() => setState((before) => ({ ...before, rows: [], done: false })), [key]);
   useEffect(() => {
-    setState((before) => ({ ...before, rows: [], done: false }));
-    load(undefined, []);
+    load([]);
     return () => aborter.current?.abort();
-  }, [key]);
+  }, [key, turn]);
   const more = () => {
-    if (!state.loading && !state.done && !state.error && state.rows.length) load(state.rows.at(-1).id, state.rows);
+    if (!state.loading && !state.done && !state.error && state.rows.length) load(state.rows);
   };
-  const retry = () => (state.rows.length ? load(state.rows.at(-1).id, state.rows) : setTurn((number) => number + 1));
+  const retry = () => load(tried.current);
   const merge = (row) => setState((before) => ({ ...before, ...merged(before, row) }));
   return { ...state, more, retry, reload: () => setTurn((number) => number + 1), merge };
 }
@@ -86,4 +90,19 @@ function merged({ rows, count, done }, row) {
   if (index >= 0) return rows[index].ended_at ? {} : { rows: rows.with(index, row) };
   const full = rows.length >= MOST_LIVE;
   return { rows: [row, ...(full ? rows.slice(0, -1) : rows)], count: count === null ? null : count + 1, done: done && !full };
+}
+
+/** A change that somebody asks for: under way, or why it could not be made. `run` calls what makes it, and what follows. */
+export function useChange() {
+  const [state, setState] = useState({ busy: false, error: null });
+  const run = async (make) => {
+    setState({ busy: true, error: null });
+    try {
+      await make();
+      setState({ busy: false, error: null });
+    } catch (error) {
+      setState({ busy: false, error });
+    }
+  };
+  return { ...state, run };
 }

@@ -11,8 +11,15 @@ const TABS = [
   ["interceptions", "Interceptions"],
   ["sessions", "Sessions"],
   ["limits", "Limits"],
+  ["users", "Users"],
   ["connect", "Connect"],
 ];
+// Those that other places lead to.
+const MORE = [
+  ["audit", "Audit trail"],
+  ["tokens", "Your tokens"],
+];
+const NOT_FOR_MEMBERS = ["limits", "users"];
 
 /** Roles that see what everybody did. */
 export function seesEverything({ role }) {
@@ -22,11 +29,11 @@ export function seesEverything({ role }) {
 /** The frame; children are the view. */
 export function Shell({ route, user, children }) {
   const main = useRef(null);
-  const title = TABS.find(([view]) => view === route.view)?.[1] ?? "Not found";
+  const title = [...TABS, ...MORE].find(([view]) => view === route.view)?.[1] ?? "Not found";
   useEffect(() => {
     document.title = `${title} · AI Bridge`;
   }, [title]);
-  const tabs = TABS.filter(([view]) => view !== "limits" || seesEverything(user));
+  const tabs = TABS.filter(([view]) => seesEverything(user) || !NOT_FOR_MEMBERS.includes(view));
   return html`
     <button type="button" class="skip" onClick=${() => main.current.focus()}>Skip to content</button>
     <header class="top">
@@ -40,6 +47,7 @@ export function Shell({ route, user, children }) {
       <div class="me">
         <${ThemeButton} />
         <span class="who"><span class="said">Signed in as </span>${user.username} <span class="role">${user.role}</span></span>
+        <a href=${href("tokens")} aria-current=${route.view === "tokens" ? "page" : undefined}>Tokens</a>
         <button type="button" class="plain" onClick=${signOut}>Sign out</button>
       </div>
     </header>

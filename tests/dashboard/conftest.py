@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from urllib.request import Request, urlopen
 from uuid import UUID, uuid4
 
 import pytest
-from bson import Decimal128
 from selenium.webdriver import Chrome
 
 from handlers.dashboard import LIBRARIES, ROOT
@@ -42,9 +42,9 @@ class Site:
     uri: str
     database: str
 
-    def user(self, *, role: Role = Role.MEMBER) -> tuple[str, str]:
+    def user(self, *, role: Role = Role.MEMBER, name: str = "") -> tuple[str, str]:
         """Add a user; its name and a token of it."""
-        name = f"user-{uuid4().hex[:10]}"
+        name = name or f"user-{uuid4().hex[:10]}"
 
         async def add() -> str:
             database = Database.connect(self.uri, self.database)
@@ -56,16 +56,15 @@ class Site:
 
         return name, self.run(add())
 
-    def price(self, interception: str, usd: str) -> None:
-        """Give a call of the demo provider, which has no prices, a cost."""
+    def change(self, interception: str, **fields: Any) -> None:
+        """Change the record of a call, as if something else had been seen of it."""
 
-        async def set_cost() -> None:
+        async def change() -> None:
             database = Database.connect(self.uri, self.database)
-            cost = {"usd": Decimal128(usd), "prices": "made up"}
-            await database.interceptions.update_one({"_id": UUID(interception)}, {"$set": {"cost": cost}})
+            await database.interceptions.update_one({"_id": UUID(interception)}, {"$set": fields})
             database.close()
 
-        self.run(set_cost())
+        self.run(change())
 
     def call(self, token: str, prompt: str = "Hello", *, model: str = "demo", **more: Any) -> str:
         """Make a call and wait for its answer, an error or not; the id of the interception."""
@@ -93,6 +92,13 @@ class Site:
         with urlopen(request) as answer:
             return json.load(answer)
 
+    def send(self, token: str, method: str, path: str, **fields: str) -> Any:
+        """Change something by the API."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        body = json.dumps(fields).encode() if fields else None
+        with urlopen(Request(f"{self.url}{API}/{path}", body, headers, method=method)) as answer:
+            return json.loads(answer.read() or b"null")
+
     def recorded(self, token: str, number: int) -> None:
         """Wait until so many calls of a member have ended."""
         while self.get(token, "interceptions", limit=1)["count"] < number:
@@ -104,13 +110,13 @@ class Site:
             pass
 
 
-@pytest.fixture(scope="session")
-def site(mongodb_uri: str, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The server."""
+@contextmanager
+def serving(mongodb_uri: str, run_apart: Callable[..., Any], data_dir: Path) -> Iterator[Site]:
+    """A server with a database of its own."""
     name = f"test-{uuid4().hex}"
     flags = {
         "http-address": "127.0.0.1:0",
-        "data-dir": str(tmp_path_factory.mktemp("site")),
+        "data-dir": str(data_dir),
         "mongodb-database": name,
         "max-concurrency": "50",
         "rate-limit": "1000",
@@ -124,6 +130,13 @@ def site(mongodb_uri: str, run_apart: Callable[..., Any], tmp_path_factory: pyte
     finally:
         server.kill()
     assert " ERROR " not in server.stderr.all()
+
+
+@pytest.fixture(scope="session")
+def site(mongodb_uri: str, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The server."""
+    with serving(mongodb_uri, run_apart, tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -94,13 +94,16 @@ class Page:
     def click(self, css: str, text: str = "") -> None:
         self.find(css, text).click()
 
-    def choose(self, label: str, option: str) -> None:
+    def choose(self, label: str, option: str, within: str = "main") -> None:
         """Choose in a list, as soon as it has that."""
-        script = (
-            "return [...document.querySelectorAll('select option')].some((one) => one.textContent === arguments[0])"
+        script = """
+            return [...document.querySelectorAll(arguments[0] + " select")].find((one) =>
+                (one.ariaLabel ?? one.labels[0].textContent).startsWith(arguments[1]) &&
+                [...one.options].some(({text}) => text === arguments[2])) ?? null"""
+        found = self.until(
+            lambda: self.browser.execute_script(script, within, label, option), f"{option!r} was to be an option"
         )
-        self.until(lambda: self.browser.execute_script(script, option), f"{option!r} was to be an option")
-        Select(self.find(f"select[aria-label='{label}']")).select_by_visible_text(option)
+        Select(found).select_by_visible_text(option)
 
     def gone(self, css: str) -> None:
         self.until(lambda: not self.all(css), f"{css} was to go")
@@ -123,7 +126,7 @@ class Page:
     def type(self, *keys: str) -> None:
         """Press keys, wherever the focus is."""
         for key in keys:
-            self.browser.switch_to.active_element.send_keys(key)
+            ActionChains(self.browser).send_keys(key).perform()
 
     def focused(self) -> str:
         """What the focused element says, or is called."""

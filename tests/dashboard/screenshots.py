@@ -10,6 +10,7 @@ import base64
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ from tests.server_process import ROOT, ServerProcess
 FOLDER = ROOT / "docs" / "images"
 CALLS = 20_000
 DATABASE = "screenshots"
-USERS = ("ada", "grace", "barbara", "edsger", "ken", "margaret")
+USERS = dict.fromkeys(("ada", "barbara", "edsger", "ken", "margaret"), Role.MEMBER) | {"grace": Role.AUDITOR}
+CLIENTS = ("ci", "editor", "laptop")
 PROMPTS = (
     "Why does the second run of the test fail when the cache is warm?",
     "Find where the connection is closed twice, and write a test that shows it.",
@@ -50,6 +52,7 @@ PICTURES = (
     ("overview-dark", "overview?range=30d&by=model", "dark", WIDE, "canvas"),
     ("interceptions", "interceptions/{id}", "light", WIDE, ".detail .facts"),
     ("session", "sessions/{session}", "dark", WIDE, ".thread"),
+    ("users", "users/grace", "light", WIDE, ".token"),
     ("phone", "interceptions", "light", PHONE, "a.row"),
 )
 
@@ -80,7 +83,10 @@ async def fill(uri: str) -> str:
     database = Database.connect(uri, DATABASE)
     await database.prepare(retention=None)
     identities = Identities(database, now=now, monotonic=lambda: 0.0)
-    users = [(await identities.add_user(name, role=Role.MEMBER)).id for name in USERS]
+    users = [(await identities.add_user(name, role=role)).id for name, role in USERS.items()]
+    for name in USERS:
+        for client in CLIENTS:
+            await identities.create_token(name, name=client, expires_at=now() + timedelta(days=90))
     await identities.add_user("owner", role=Role.OWNER)
     _, token = await identities.create_token("owner")
     await database.interceptions.insert_many(list(made_up(users)))

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import pytest
+from bson import Decimal128
 from selenium.webdriver.common.keys import Keys
 
 from storage.identities import Role
@@ -135,7 +136,9 @@ def test_the_detail_has_prompt_thought_tool_calls_tokens_and_ids(page, site):
     (usage,) = recorded["token_usages"]
     figures = dict(zip(page.texts(".detail .figures dt"), page.texts(".detail .figures dd"), strict=True))
     assert figures | {"Input": str(usage["input_tokens"]), "Output": str(usage["output_tokens"])} == figures
-    assert figures["To the first byte"].endswith(" ms")
+    assert list(figures)[:4] == ["Bridge", "Waiting for the provider", "Answer", "In all"]
+    assert all(time.endswith(" ms") for time in list(figures.values())[:3])
+    assert page.all(".timing p") == []
     facts = dict(zip(page.texts(".facts dt"), page.texts(".facts dd"), strict=True))
     assert facts["Id"] == f"{interception} Copy"
     assert facts["Provider's status"] == "200"
@@ -146,7 +149,7 @@ def test_what_a_call_cost_is_in_the_list_and_in_its_detail(page, site):
     _, token = site.user()
     interception = site.call(token)
     site.recorded(token, 1)
-    site.price(interception, "0.00423")
+    site.change(interception, cost={"usd": Decimal128("0.00423"), "prices": "made up"})  # the demo provider has none
     page.open("interceptions", token)
     page.shows("a.row .cost", ["$0.0042"])
     page.click("a.row")
@@ -179,6 +182,16 @@ def test_the_error_of_a_call_is_in_its_detail(page, site):
     ]
 
 
+def test_a_call_whose_provider_was_never_asked_says_so(page, site):
+    _, token = site.user()
+    interception = site.call(token, model="demo-error")
+    site.recorded(token, 1)
+    site.change(interception, upstream_asked_at=None)
+    page.open(f"interceptions/{interception}", token)
+    page.find(".timing p", "does not say when the provider was asked")
+    assert page.texts(".timing dt") == ["Bridge and provider", "Answer", "In all"]
+
+
 def test_an_interception_that_is_not_there_is_said_to_be_none(page, site):
     _, token = site.user()
     _, another = site.user()
@@ -202,7 +215,7 @@ def test_a_member_sees_their_own_and_an_owner_everybodys(page, site):
     assert page.texts(".top nav a") == ["Overview", "Interceptions", "Sessions", "Connect"]
     page.open("interceptions?q=model%3Aours", owner)
     page.shows("a.row .user", [theirs, mine])
-    assert page.texts(".top nav a") == ["Overview", "Interceptions", "Sessions", "Limits", "Connect"]
+    assert page.texts(".top nav a") == ["Overview", "Interceptions", "Sessions", "Limits", "Users", "Connect"]
 
 
 MARKUP = [

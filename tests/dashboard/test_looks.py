@@ -3,7 +3,7 @@
 import pytest
 
 from storage.identities import Role
-from tests.dashboard.page import PHONE
+from tests.dashboard.page import PHONE, WIDE
 from tests.dashboard.test_interceptions_view import READ_FILE
 
 LONG = "x" * 300
@@ -15,6 +15,10 @@ VIEWS = {
     "sessions": "a.session",
     "sessions/{session}": ".thread",
     "limits": ".limit",
+    "users": ".user-row",
+    "users/{name}": ".token",
+    "audit": ".entry",
+    "tokens": ".token",
     "connect?client=codex": ".snippet",
     "nowhere": ".empty",
 }
@@ -34,7 +38,12 @@ def scene(site):
     """An owner with a call that has all there is, and a word that is too long for any line."""
     name, owner = site.user(role=Role.OWNER)
     thinking = {"type": "enabled", "budget_tokens": 1024}
-    ids = {"id": site.call(owner, f"read_file {LONG}", tools=[READ_FILE], thinking=thinking, model="m" * 200)}
+    site.send(owner, "PATCH", f"users/{name}", display_name="W" * 128)
+    site.send(owner, "POST", "users/me/tokens", name="W" * 128)
+    ids = {
+        "name": name,
+        "id": site.call(owner, f"read_file {LONG}", tools=[READ_FILE], thinking=thinking, model="m" * 200),
+    }
     site.call(owner, model="demo-error")
     while not (sessions := site.get(owner, "sessions", q=f"initiator:{name}")["results"]):
         pass
@@ -64,12 +73,37 @@ def test_nothing_is_wider_than_a_phone(page, show, view):
         assert link.rect["x"] + link.rect["width"] <= PHONE[0]
 
 
+def test_the_frame_fits_a_long_name_at_every_width(page, site):
+    _, token = site.user(role=Role.AUDITOR, name="W" * 32)
+    page.open("tokens", token)
+    page.find(".token")
+    for width in (320, *PHONE[:1], 600, 900, 901, 1024, WIDE[0]):
+        page.resize((width, PHONE[1]))
+        assert page.browser.execute_script("return document.documentElement.scrollWidth") == width
+        reach = "return Math.max(...[...document.querySelectorAll('.top > *, .me > *')].map((one) => one.getBoundingClientRect().right))"
+        assert page.browser.execute_script(reach) <= width
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @each_view
 def test_no_serious_fault_of_accessibility(page, show, axe, view, scheme):
     page.prefer(scheme)
     show(view)
     assert page.axe(axe) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("dialog", [("users", "Add a user"), ("users/{name}", "Remove this user")])
+def test_a_dialog_has_none_either(page, show, axe, dialog, scheme):
+    view, button = dialog
+    page.prefer(scheme)
+    show(view)
+    page.click("button", button)
+    page.find("dialog")
+    for size in (WIDE, PHONE):
+        page.resize(size)
+        assert page.axe(axe) == []
+        assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
 
 
 def test_signing_in_has_none_either(page, axe):

@@ -12,6 +12,11 @@ export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2>${children}</div>`;
 }
 
+/** A view that is for owners and auditors. */
+export function NotForMembers({ what }) {
+  return html`<${Empty} title="Not for members"><p>Only owners and auditors may see ${what}.</p><//>`;
+}
+
 /** What went wrong, in the server's words, and what to do. */
 export function Failure({ error, retry }) {
   return html`

@@ -2,26 +2,25 @@
 
 import { html } from "htm/preact";
 import { between, duration } from "../format.js";
+import { phasesOf } from "../phases.js";
 
-/** A bar in two parts: until the first byte, and from then to the end. */
-export function Timing({ interception: { started_at: started, first_byte_at: first, ended_at: ended } }) {
-  const whole = between(started, ended);
-  const waiting = between(started, first) ?? whole;
-  if (waiting === null) return html`<p class="note">Under way.</p>`;
-  const end = Math.max(whole ?? waiting, waiting, 1);
-  const parts = [
-    ["waiting", first ? "To the first byte" : "No byte came", waiting],
-    ...(first && whole !== null ? [["answering", "Answering", whole - waiting]] : []),
-  ];
+/** A bar of the phases whose length is known, and the figures of all. */
+export function Timing({ interception }) {
+  const { started_at: started, upstream_asked_at: asked, ended_at: ended } = interception;
+  const phases = phasesOf(interception);
+  const known = phases.filter(({ ms }) => ms !== null);
+  const sum = Math.max(1, known.reduce((total, { ms }) => total + ms, 0));
+  const written = (ms) => (ms === null ? "under way" : duration(ms));
   return html`
     <div class="timing">
       <div class="bar" aria-hidden="true">
-        ${parts.map(([kind, , ms]) => html`<span key=${kind} class=${kind} style=${{ width: `${(100 * ms) / end}%` }}></span>`)}
+        ${known.map(({ kind, ms }) => html`<span key=${kind} class=${kind} style=${{ width: `${(100 * ms) / sum}%` }}></span>`)}
       </div>
       <dl class="figures">
-        ${parts.map(([kind, text, ms]) => html`<div key=${kind}><dt><i class="swatch ${kind}"></i>${text}</dt><dd>${duration(ms)}</dd></div>`)}
-        <div><dt>In all</dt><dd>${whole === null ? "under way" : duration(whole)}</dd></div>
+        ${phases.map(({ kind, text, ms }) => html`<div key=${kind}><dt><i class="swatch ${kind}"></i>${text}</dt><dd>${written(ms)}</dd></div>`)}
+        <div><dt>In all</dt><dd>${written(between(started, ended))}</dd></div>
       </dl>
+      ${ended && !asked && html`<p class="quiet">The record does not say when the provider was asked: it was not, the server died, or an older version recorded it.</p>`}
     </div>
   `;
 }

@@ -18,8 +18,8 @@ export function Connect({ route }) {
     <div class="prose">
       <h2>Connect a client</h2>
       <p>
-        Wherever a client wants a key, give it your token of AI Bridge; put it in the place of <code>TOKEN</code>. The
-        bridge sends the provider's key instead.
+        Wherever a client wants a key, give it <a href=${href("tokens")}>a token</a> of AI Bridge; put it in the place of${" "}
+        <code>TOKEN</code>. The bridge sends the provider's key instead.
       </p>
       <${Segmented} label="Client" options=${CLIENTS.map(({ id, name }) => [id, name])} value=${client.id} onChoose=${(id) => choose({ client: id, provider: "" })} />
       <label>

@@ -1,10 +1,10 @@
 /** Everything that is known of one call. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef } from "preact/hooks";
 import { time, UNKNOWN, words } from "../format.js";
 import { CopyButton } from "../parts/copy.js";
 import { Json } from "../parts/json.js";
+import { Pane } from "../parts/pane.js";
 import { Failure, Loading } from "../parts/states.js";
 import { Status } from "../parts/status.js";
 import { Timing } from "../parts/timing.js";
@@ -15,24 +15,13 @@ import { href } from "../router.js";
 /** `fresh` is what the list knows of it, perhaps more than was loaded. */
 export function Detail({ id, fresh, onClose }) {
   const { data, error, reload } = useResource(`interceptions/${encodeURIComponent(id)}`);
-  const pane = useRef(null);
-  const heading = useRef(null);
-  useEffect(() => {
-    pane.current.scrollTop = 0;
-    heading.current.focus({ preventScroll: true });
-  }, [id]);
   const shown = fresh?.ended_at && !data?.ended_at ? fresh : (data ?? fresh);
   return html`
-    <aside class="detail" ref=${pane} aria-label="Interception" tabindex="-1">
-      <header>
-        <h2 ref=${heading} tabindex="-1">${shown?.model ?? "Interception"}</h2>
-        ${shown && html`<${Status} interception=${shown} />`}
-        <button type="button" class="plain close" onClick=${onClose} aria-label="Close">✕</button>
-      </header>
+    <${Pane} label="Interception" title=${shown?.model ?? "Interception"} mark=${shown && html`<${Status} interception=${shown} />`} onClose=${onClose}>
       ${error && !shown && html`<${Failure} error=${error} retry=${reload} />`}
       ${!shown && !error && html`<${Loading} />`}
       ${shown && html`<${Body} interception=${shown} />`}
-    </aside>
+    <//>
   `;
 }
 

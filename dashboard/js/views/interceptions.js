@@ -1,12 +1,13 @@
 /** Every call that one may see: a list on the left, the chosen one beside it. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { address } from "../api.js";
-import { plural, whole } from "../format.js";
+import { plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { useLive } from "../live.js";
-import { Empty, Failure, Loading } from "../parts/states.js";
+import { End } from "../parts/end.js";
+import { Empty } from "../parts/states.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
 import { Detail } from "./detail.js";
@@ -49,34 +50,9 @@ export function Interceptions({ route, user }) {
             ${pages.rows.map((row) => html`<${Row} key=${row.id} interception=${row} q=${q} chosen=${row.id === route.id} />`)}
           </ol>
         `}
-        <${End} pages=${pages} q=${q} onSearch=${search} />
+        <${End} pages=${pages}><${Nothing} q=${q} onSearch=${search} /><//>
       </section>
       ${route.id && html`<${Detail} key=${route.id} id=${route.id} fresh=${pages.rows.find(({ id }) => id === route.id)} onClose=${close} />`}
-    </div>
-  `;
-}
-
-/** What stands below the rows: more of them, the end, or why there are none. */
-function End({ pages, q, onSearch }) {
-  const mark = useRef(null);
-  const { more } = pages;
-  const latest = useRef(more);
-  latest.current = more;
-  useEffect(() => {
-    const observer = new IntersectionObserver(
-      ([{ isIntersecting }]) => isIntersecting && latest.current(),
-      { rootMargin: "600px" },
-    );
-    observer.observe(mark.current);
-    return () => observer.disconnect();
-  }, [pages.rows.length]);
-  return html`
-    <div class="end" ref=${mark}>
-      ${pages.error && html`<${Failure} error=${pages.error} retry=${pages.retry} />`}
-      ${pages.loading && html`<${Loading} />`}
-      ${!pages.loading && !pages.error && !pages.done && html`<button type="button" onClick=${more}>More</button>`}
-      ${pages.done && pages.rows.length > 0 && html`<p class="quiet">${`That is all: ${whole(pages.rows.length)}.`}</p>`}
-      ${pages.done && !pages.rows.length && html`<${Nothing} q=${q} onSearch=${onSearch} />`}
     </div>
   `;
 }

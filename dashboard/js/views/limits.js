@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { ago, plural, time, UNKNOWN, whole } from "../format.js";
 import { Gauge } from "../parts/gauge.js";
-import { Empty, Failure, Loading } from "../parts/states.js";
+import { Failure, Loading, NotForMembers } from "../parts/states.js";
 import { useResource } from "../resource.js";
 import { href } from "../router.js";
 import { seesEverything } from "../shell.js";
@@ -18,7 +18,7 @@ const TITLES = {
 export function Limits({ user }) {
   const allowed = seesEverything(user);
   const { data, error, reload } = useResource(allowed ? "limits" : null, {}, { every: EVERY_MS });
-  if (!allowed) return html`<${Empty} title="Not for members"><p>Only owners and auditors may see the limits.</p><//>`;
+  if (!allowed) return html`<${NotForMembers} what="the limits" />`;
   if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}

@@ -1,10 +1,10 @@
 /** Work that belongs together: what one client did in one go. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef } from "preact/hooks";
 import { between, duration, plural, short, time, tokensIn, usd, whole } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
-import { Empty, Failure, Loading } from "../parts/states.js";
+import { End } from "../parts/end.js";
+import { Empty } from "../parts/states.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
 import { Filters } from "./filters.js";
@@ -15,28 +15,14 @@ const LINKS = ".rows a.session";
 export function Sessions({ route, user }) {
   const q = route.params.q ?? "";
   const pages = usePages("sessions", { q }, "after_session_id", PAGE);
-  const mark = useRef(null);
-  const latest = useRef();
-  latest.current = pages.more;
   useKeys({ ...listKeys(LINKS), "/": () => document.getElementById("q").focus() });
-  useEffect(() => {
-    const observer = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && latest.current(), { rootMargin: "600px" });
-    observer.observe(mark.current);
-    return () => observer.disconnect();
-  }, [pages.rows.length]);
   return html`
     <${Filters} q=${q} user=${user} statuses=${false} onSearch=${(text) => go(href("sessions", "", { q: text }))} />
     <div class="toolbar"><p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${q ? " found" : ""}</p></div>
     <ol class="rows sessions">
       ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
     </ol>
-    <div class="end" ref=${mark}>
-      ${pages.error && html`<${Failure} error=${pages.error} retry=${pages.retry} />`}
-      ${pages.loading && html`<${Loading} />`}
-      ${!pages.loading && !pages.error && !pages.done && html`<button type="button" onClick=${pages.more}>More</button>`}
-      ${pages.done && pages.rows.length > 0 && html`<p class="quiet">${`That is all: ${whole(pages.rows.length)}.`}</p>`}
-      ${pages.done && !pages.rows.length && html`<${Nothing} q=${q} />`}
-    </div>
+    <${End} pages=${pages}><${Nothing} q=${q} /><//>
   `;
 }
 

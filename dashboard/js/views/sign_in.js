@@ -4,25 +4,17 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { signIn } from "../api.js";
 import { Failure } from "../parts/states.js";
+import { useChange } from "../resource.js";
 
 export function SignIn({ onSignedIn }) {
   const [token, setToken] = useState("");
-  const [error, setError] = useState(null);
-  const [busy, setBusy] = useState(false);
+  const { busy, error, run } = useChange();
   useEffect(() => {
     document.title = "Sign in · AI Bridge";
   }, []);
-  const submit = async (event) => {
+  const submit = (event) => {
     event.preventDefault();
-    setBusy(true);
-    setError(null);
-    try {
-      await signIn(token);
-      onSignedIn();
-    } catch (failure) {
-      setError(failure);
-      setBusy(false);
-    }
+    run(() => signIn(token).then(onSignedIn));
   };
   return html`
     <main class="gate">

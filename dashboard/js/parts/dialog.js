@@ -1,0 +1,42 @@
+/** What has to be answered before anything else. */
+
+import { html } from "htm/preact";
+import { useEffect, useRef } from "preact/hooks";
+import { useChange } from "../resource.js";
+import { Failure } from "./states.js";
+
+/** Over everything, with the focus kept in it; Esc closes it, and the focus goes back to where it was. */
+export function Dialog({ title, onClose, children }) {
+  const box = useRef(null);
+  useEffect(() => {
+    const dialog = box.current;
+    dialog.showModal();
+    return () => dialog.close();
+  }, []);
+  return html`
+    <dialog ref=${box} aria-labelledby="dialog-title" onClose=${onClose}>
+      <h2 id="dialog-title">${title}</h2>
+      ${children}
+    </dialog>
+  `;
+}
+
+/**
+ * A last question; children say what will happen.
+ *
+ * @param {string} verb what the button says that does it.
+ * @param {() => Promise} act does it; what it throws is shown.
+ */
+export function Confirm({ title, verb, act, onClose, children }) {
+  const { busy, error, run } = useChange();
+  return html`
+    <${Dialog} title=${title} onClose=${onClose}>
+      ${children}
+      ${error && html`<${Failure} error=${error} />`}
+      <div class="buttons">
+        <button type="button" onClick=${onClose}>Cancel</button>
+        <button type="button" class="danger" disabled=${busy} onClick=${() => run(act)}>${verb}</button>
+      </div>
+    <//>
+  `;
+}

@@ -1,0 +1,20 @@
+/** What is known of one thing, beside its list or over it. */
+
+import { html } from "htm/preact";
+import { useEffect, useRef } from "preact/hooks";
+
+/** `mark` stands beside the title, which has the focus at first. */
+export function Pane({ label, title, mark, onClose, children }) {
+  const heading = useRef(null);
+  useEffect(() => heading.current.focus({ preventScroll: true }), []);
+  return html`
+    <aside class="detail" aria-label=${label} tabindex="-1">
+      <header>
+        <h2 ref=${heading} tabindex="-1">${title}</h2>
+        ${mark}
+        <button type="button" class="plain close" onClick=${onClose} aria-label="Close">✕</button>
+      </header>
+      ${children}
+    </aside>
+  `;
+}

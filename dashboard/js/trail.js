@@ -1,0 +1,26 @@
+/** What an entry of the audit trail says, in words. Pure. */
+
+import { plural, time, words } from "./format.js";
+
+const SAID = {
+  "user.added": ({ subject, detail }) => `added ${subject.username} as ${detail.role}${detail.name === subject.username ? "" : `, named “${detail.name}”`}`,
+  "user.changed": ({ subject, detail }) => `changed ${subject.username}: ${changes(detail)}`,
+  "user.removed": ({ subject, detail }) => `removed ${subject.username} and revoked ${plural(detail.revoked_tokens, "token")}`,
+  "token.created": (entry) => `created ${token(entry)}, which ${entry.detail.expires_at ? `expires ${time(entry.detail.expires_at)}` : "never expires"}`,
+  "token.revoked": (entry) => `revoked ${token(entry)}`,
+};
+
+/** The predicate of a sentence whose subject is the actor. */
+export function whatWasDone(entry) {
+  const say = Object.hasOwn(SAID, entry.action) ? SAID[entry.action] : ({ action, subject }) => `${words(action)} ${subject.username}`;
+  return say(entry);
+}
+
+function changes({ role, role_before: roleBefore, name, name_before: nameBefore }) {
+  return [role && `from ${roleBefore} to ${role}`, name && `named “${name}” instead of “${nameBefore}”`].filter(Boolean).join(", ");
+}
+
+function token({ actor, subject, detail }) {
+  const whose = actor.id === subject.id ? "their" : `${subject.username}'s`;
+  return `${whose} token ${detail.name ? `“${detail.name}” ` : ""}(${detail.token_id})`;
+}

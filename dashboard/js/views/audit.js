@@ -1,0 +1,38 @@
+/** Who changed what of users and tokens. For owners and auditors. */
+
+import { html } from "htm/preact";
+import { time } from "../format.js";
+import { End } from "../parts/end.js";
+import { Empty, NotForMembers } from "../parts/states.js";
+import { usePages } from "../resource.js";
+import { href } from "../router.js";
+import { seesEverything } from "../shell.js";
+import { whatWasDone } from "../trail.js";
+
+const PAGE = 100;
+
+export function Audit({ user }) {
+  return seesEverything(user) ? html`<${Trail} />` : html`<${NotForMembers} what="the audit trail" />`;
+}
+
+function Trail() {
+  const pages = usePages("audit", {}, "after_id", PAGE);
+  return html`
+    <p class="back"><a href=${href("users")}>← Users</a></p>
+    <ol class="rows" aria-label="Audit trail, newest first">
+      ${pages.rows.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}
+    </ol>
+    <${End} pages=${pages}><${Empty} title="Nothing yet"><p>What is changed of users and tokens stands here, for ever.</p><//><//>
+  `;
+}
+
+function Entry({ entry }) {
+  const { at, actor, client_ip: address } = entry;
+  return html`
+    <li class="entry">
+      <time class="quiet" datetime=${at} title=${at}>${time(at)}</time>
+      <span class="what"><b>${actor.username}</b> ${whatWasDone(entry)}</span>
+      <span class="quiet">${address}</span>
+    </li>
+  `;
+}

@@ -1,0 +1,91 @@
+/** One user: what may be changed of them, their tokens, and removing them. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { send } from "../api.js";
+import { plural, time } from "../format.js";
+import { Confirm } from "../parts/dialog.js";
+import { ChoiceField, TextField } from "../parts/field.js";
+import { Pane } from "../parts/pane.js";
+import { Failure } from "../parts/states.js";
+import { searchFor } from "../query.js";
+import { useChange } from "../resource.js";
+import { href } from "../router.js";
+import { ROLES } from "./add_user.js";
+import { Tokens } from "./tokens.js";
+
+/** `onMyself` is called when who is signed in has changed themselves, and first: they may have lost what they see here. */
+export function UserPane({ user, me, onClose, onChanged, onRemoved, onMyself }) {
+  const { username, name, role, created_at: created } = user;
+  const mayChange = me.role === "owner";
+  const changed = async () => {
+    if (user.id === me.id) await onMyself();
+    onChanged();
+  };
+  return html`
+    <${Pane} label="User" title=${name} mark=${html`<span class="role">${role}</span>`} onClose=${onClose}>
+      <p class="quiet">
+        ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: searchFor({ initiator: username }) })}>Calls</a>
+      </p>
+      ${mayChange ? html`<${Change} user=${user} me=${me} onChanged=${changed} />` : html`<p class="quiet">Only owners may change users.</p>`}
+      <section><h3>Tokens</h3><${Tokens} of=${username} mayChange=${mayChange || user.id === me.id} onChanged=${onChanged} /></section>
+      ${mayChange && html`<${Removal} user=${user} onRemoved=${onRemoved} />`}
+    <//>
+  `;
+}
+
+function Change({ user, me, onChanged }) {
+  const [name, setName] = useState(user.name);
+  const [role, setRole] = useState(user.role);
+  const [asking, setAsking] = useState(false);
+  const [saved, setSaved] = useState(false);
+  const { busy, error, run } = useChange();
+  const fields = { ...(name !== user.name && { display_name: name }), ...(role !== user.role && { role }) };
+  const unchanged = !Object.keys(fields).length;
+  const save = async () => {
+    const answer = await send("PATCH", `users/${encodeURIComponent(user.username)}`, fields);
+    setAsking(false);
+    setName(answer.name);
+    setSaved(true);
+    onChanged();
+  };
+  const submit = (event) => {
+    event.preventDefault();
+    if (user.id === me.id && fields.role) setAsking(true);
+    else run(save);
+  };
+  return html`
+    <form class="form" onSubmit=${submit}>
+      <${TextField} label="Display name" hint="Left empty, it is the username." value=${name} onText=${setName} />
+      <${ChoiceField} label="Role" value=${role} options=${ROLES} onChoose=${setRole} />
+      ${error && html`<${Failure} error=${error} />`}
+      <div class="buttons">
+        <span role="status" class="quiet">${saved && unchanged ? "Saved" : ""}</span>
+        <button type="submit" class="primary" disabled=${busy || unchanged}>Save</button>
+      </div>
+    </form>
+    ${asking &&
+    html`
+      <${Confirm} title="Give up being an owner?" verb="Give it up" act=${save} onClose=${() => setAsking(false)}>
+        <p>You could not change users any more. Only another owner can make you one again.</p>
+      <//>
+    `}
+  `;
+}
+
+function Removal({ user: { username, living_tokens: tokens }, onRemoved }) {
+  const [asking, setAsking] = useState(false);
+  const remove = () => send("DELETE", `users/${encodeURIComponent(username)}`).then(onRemoved);
+  return html`
+    <section><button type="button" class="danger" onClick=${() => setAsking(true)}>Remove this user</button></section>
+    ${asking &&
+    html`
+      <${Confirm} title=${`Remove ${username}?`} verb="Remove" act=${remove} onClose=${() => setAsking(false)}>
+        <p>
+          ${tokens ? `${plural(tokens, "token")} of theirs will let nobody in any more.` : "They have no token that lets anybody in."}${" "}
+          What they did stays recorded, and somebody else may get the username. This cannot be undone.
+        </p>
+      <//>
+    `}
+  `;
+}

@@ -1,0 +1,89 @@
+/** Who may call: a list, and the chosen one beside it. For owners and auditors. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { day, plural } from "../format.js";
+import { listKeys, useKeys } from "../keys.js";
+import { End } from "../parts/end.js";
+import { Pane } from "../parts/pane.js";
+import { Empty, Loading, NotForMembers } from "../parts/states.js";
+import { usePages } from "../resource.js";
+import { go, href } from "../router.js";
+import { seesEverything } from "../shell.js";
+import { AddUser } from "./add_user.js";
+import { UserPane } from "./user.js";
+
+const PAGE = 100;
+const LINKS = ".rows a.user-row";
+
+export function Users({ route, user, onMyself }) {
+  if (!seesEverything(user)) return html`<${NotForMembers} what="users" />`;
+  return html`<${List} chosen=${route.id} me=${user} onMyself=${onMyself} />`;
+}
+
+function List({ chosen, me, onMyself }) {
+  const [adding, setAdding] = useState(false);
+  const pages = usePages("users", {}, "offset", PAGE);
+  const found = pages.rows.find(({ username }) => username === chosen);
+  const close = () => {
+    go(href("users"));
+    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
+  };
+  const added = ({ username }) => {
+    setAdding(false);
+    pages.reload();
+    go(href("users", username));
+  };
+  const removed = () => {
+    go(href("users"));
+    pages.reload();
+  };
+  // The API has no way to ask for one user by name: the list is loaded until it has them.
+  useEffect(() => {
+    if (chosen && !found) pages.more();
+  });
+  useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
+  return html`
+    <div class="toolbar">
+      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
+      <a href=${href("audit")}>Audit trail</a>
+      ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a user</button>`}
+    </div>
+    ${adding && html`<${AddUser} onAdded=${added} onClose=${() => setAdding(false)} />`}
+    <div class="split" data-open=${chosen ? "" : undefined}>
+      <section class="list" aria-label="Users">
+        <ol class="rows">
+          ${pages.rows.map((user) => html`<${Row} key=${user.id} user=${user} chosen=${user === found} />`)}
+        </ol>
+        <${End} pages=${pages} />
+      </section>
+      ${found && html`<${UserPane} key=${found.id} user=${found} me=${me} onClose=${close} onChanged=${pages.reload} onRemoved=${removed} onMyself=${onMyself} />`}
+      ${chosen && !found && html`<${Missing} key=${chosen} username=${chosen} pages=${pages} onClose=${close} />`}
+    </div>
+  `;
+}
+
+function Row({ user, chosen }) {
+  const { username, name, role, living_tokens: tokens, created_at: created } = user;
+  return html`
+    <li>
+      <a class="user-row" href=${href("users", username)} data-name=${username} aria-current=${chosen ? "true" : undefined}>
+        <span class="name"><b>${name}</b> ${name !== username && html`<span class="quiet">${username}</span>`}</span>
+        <span class="role">${role}</span>
+        <span class="tokens">${tokens ? plural(tokens, "token") : "no token"}</span>
+        <span class="since">since ${day(new Date(created))}</span>
+      </a>
+    </li>
+  `;
+}
+
+/** Nobody has this name, or the list has not come to it yet. */
+function Missing({ username, pages, onClose }) {
+  const nobody = pages.done && !pages.loading;
+  return html`
+    <${Pane} label="User" title=${username} onClose=${onClose}>
+      ${nobody && html`<${Empty} title="There is no such user"><p>They may have been removed: the <a href=${href("audit")}>audit trail</a> knows.</p><//>`}
+      ${pages.loading && html`<${Loading} />`}
+    <//>
+  `;
+}

@@ -1,0 +1,135 @@
+from datetime import timedelta
+from urllib.error import HTTPError
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from storage.database import Database
+from storage.identities import Identities, Role
+from tests.bridge import now
+
+
+def tokens(page):
+    return page.texts(".token b")
+
+
+def test_everybody_creates_tokens_of_their_own(page, site):
+    name, token = site.user()
+    page.open("tokens", token)
+    page.find(".token")
+    page.find(".form input").send_keys("ci")
+    page.choose("Expires after", "30 days")
+    page.click("button", "Create token")
+    secret = page.find(".created code").text
+    assert page.focused() == "Copy it now: it will not be shown again"
+    assert site.get(secret, "users/me")["username"] == name
+    page.until(lambda: tokens(page) == ["ci", "a token without a name"], "it was to be in the list")
+    created, _ = site.get(token, "users/me/tokens")["results"]
+    assert secret.startswith(f"{created['id']}-")
+    page.click(".created button", "Done")
+    page.gone(".created")
+    assert secret not in page.browser.page_source
+
+
+def test_a_new_token_is_copied(page, site):
+    _, token = site.user()
+    grant = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": site.url}
+    page.browser.execute_cdp_cmd("Browser.grantPermissions", grant)
+    page.open("tokens", token)
+    page.find(".form input").send_keys("ci", Keys.ENTER)
+    page.click(".created button", "Copy")
+    page.find(".created button", "Copied")
+    assert page.browser.execute_script("return navigator.clipboard.readText()") == page.find(".created code").text
+
+
+def test_a_token_that_never_expires_can_be_had(page, site):
+    _, token = site.user()
+    page.open("tokens", token)
+    page.find(".token")
+    page.find(".form input").send_keys("for ever")
+    page.choose("Expires after", "Never")
+    page.click("button", "Create token")
+    page.find(".token b", "for ever")
+    assert [one["expires_at"] for one in site.get(token, "users/me/tokens")["results"]] == [None, None]
+    assert all(text.endswith(", never expires") for text in page.texts(".token .quiet"))
+
+
+def test_a_token_is_revoked_after_a_question(page, site):
+    _, token = site.user()
+    other = site.send(token, "POST", "users/me/tokens", name="old laptop")
+    page.open("tokens", token)
+    page.click("button[aria-label='Revoke old laptop']")
+    assert page.find("dialog p").text == (
+        f"Whatever uses {other['id']} is let in no more, within seconds. If it is the one that you signed in with, you are "
+        "signed out. This cannot be undone."
+    )
+    page.click("dialog button", "Cancel")
+    page.gone("dialog")
+    assert site.get(other["token"], "users/me")
+    page.click("button[aria-label='Revoke old laptop']")
+    page.click("dialog button", "Revoke")
+    page.gone("dialog")
+    page.find(".token.over", "revoked")
+    assert page.texts(".token button") == ["Revoke"]
+    with pytest.raises(HTTPError, match="401"):
+        site.get(other["token"], "users/me")
+
+
+def test_who_revokes_the_token_of_the_session_is_signed_out(page, site):
+    _, token = site.user()
+    page.refused.append("401")
+    page.open("tokens", token)
+    page.click(".token button", "Revoke")
+    page.click("dialog button", "Revoke")
+    page.find("#token")
+
+
+def test_who_is_locked_out_meanwhile_signs_in_again(page, site):
+    name, token = site.user()
+    _, owner = site.user(role=Role.OWNER)
+    page.refused.append("401")
+    page.open("tokens", token)
+    page.find(".token")
+    site.send(owner, "DELETE", f"users/{name}")
+    page.find(".form input").send_keys("ci", Keys.ENTER)
+    page.find("#token")
+
+
+def test_a_token_that_has_expired_has_no_button(page, site):
+    name, token = site.user()
+
+    async def expire():
+        database = Database.connect(site.uri, site.database)
+        past = Identities(database, now=lambda: now() - timedelta(days=2), monotonic=lambda: 0.0)
+        await past.create_token(name, name="expired", expires_at=now() - timedelta(days=1))
+        database.close()
+
+    site.run(expire())
+    page.open("tokens", token)
+    row = page.find(".token.over")
+    assert row.text.splitlines()[0] == "expired"
+    assert ", expired " in row.text
+    assert page.texts(".token button") == ["Revoke"]
+
+
+def test_a_token_that_cannot_be_created_says_why(page, site):
+    _, token = site.user()
+    page.refused.append("400")
+    page.open("tokens", token)
+    page.find(".form input").send_keys("x" * 129, Keys.ENTER)
+    page.find("[role=alert]")
+    assert page.texts("[role=alert] li") == [
+        "name: the token's name is not allowed: it has up to 128 printable characters"
+    ]
+
+
+def test_the_tokens_are_reached_from_everywhere(page, site):
+    _, token = site.user(role=Role.AUDITOR)
+    page.open("connect", token)
+    page.click(".prose a", "a token")
+    page.find("h2", "Your tokens")
+    assert page.browser.title == "Your tokens · AI Bridge"
+    page.open("interceptions")
+    page.click(".me a", "Tokens")
+    page.find("h2", "Your tokens")
+    assert page.address == "tokens"

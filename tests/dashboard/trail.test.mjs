@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { time } from "../../dashboard/js/format.js";
+import { whatWasDone } from "../../dashboard/js/trail.js";
+
+const ADA = { id: "1", username: "ada" };
+const GRACE = { id: "2", username: "grace" };
+const said = (action, detail, subject = GRACE) => whatWasDone({ actor: ADA, action, subject, detail });
+
+test("a user who is added has a role, and a name if it is another", () => {
+  assert.equal(said("user.added", { role: "auditor", name: "grace" }), "added grace as auditor");
+  assert.equal(said("user.added", { role: "member", name: "Grace H." }), "added grace as member, named “Grace H.”");
+});
+
+test("of a change it says what was before", () => {
+  assert.equal(said("user.changed", { role: "owner", role_before: "member" }), "changed grace: from member to owner");
+  const both = { role: "owner", role_before: "member", name: "G", name_before: "grace" };
+  assert.equal(said("user.changed", both), "changed grace: from member to owner, named “G” instead of “grace”");
+});
+
+test("a user who is removed loses their tokens", () => {
+  assert.equal(said("user.removed", { revoked_tokens: 1 }), "removed grace and revoked 1 token");
+  assert.equal(said("user.removed", { revoked_tokens: 0 }), "removed grace and revoked 0 tokens");
+});
+
+test("a token is somebody's, and expires or does not", () => {
+  const expires = "2027-02-22T23:50:42.113Z";
+  const laptop = { token_id: "d3W24SnZZB", name: "laptop", expires_at: expires };
+  assert.equal(said("token.created", laptop), `created grace's token “laptop” (d3W24SnZZB), which expires ${time(expires)}`);
+  assert.equal(said("token.created", { ...laptop, name: "", expires_at: null }, ADA), "created their token (d3W24SnZZB), which never expires");
+  assert.equal(said("token.revoked", laptop, ADA), "revoked their token “laptop” (d3W24SnZZB)");
+});
+
+test("what a newer server does is said in its words", () => {
+  for (const action of ["user.locked_out", "constructor", "__proto__"]) {
+    assert.equal(said(action, {}), `${action.replaceAll("_", " ")} grace`);
+  }
+});
