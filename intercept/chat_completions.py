@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.drafts import MAX_NAME, Draft, ToolCall
-from intercept.json_text import as_index, as_object, as_objects, as_text, read
+from intercept.json_text import as_index, as_objects, as_text, read_struct
 from intercept.readers import BodyReader, StreamReader
 from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
 from intercept.sse import Event
@@ -20,14 +20,42 @@ from intercept.tokens import openai_tokens
 
 
 class _Request(RequestBody):
-    messages: Raw = Raw()
+    messages: list[Raw] = field(default_factory=list)
+
+
+class _Function(Struct):
+    """What is called: a function has `arguments`, a custom tool `input`."""
+
+    name: Any = None
+    arguments: Any = None
+    input: Any = None
+
+
+class _Call(Struct):
+    """A whole tool call, or a delta of one."""
+
+    index: Any = None
+    id: Any = None
+    function: _Function | None = None
+    custom: _Function | None = None
+
+
+class _Message(Struct):
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(Struct):
+    index: Any = None
+    message: _Message | None = None
+    delta: _Message | None = None
+    finish_reason: Any = None
 
 
 class _Completion(Struct):
     """A whole completion, or a chunk of one."""
 
     id: Any = None
-    choices: Any = None
+    choices: list[_Choice] | None = None
     usage: Any = None
     error: Any = None
 
@@ -68,20 +96,22 @@ class _Stream(StreamReader):
     def _take(self, event: Event) -> None:
         if event.data.startswith(b"[DONE]"):
             self._draft.complete = True
-        elif chunk := read(event.data, _COMPLETION):
+        elif chunk := read_struct(event.data, _COMPLETION):
             _take_envelope(chunk, self._draft)
-            self._take_choice(_first_choice(chunk.choices))
+            if choice := _first_choice(chunk):
+                self._take_choice(choice)
 
-    def _take_choice(self, choice: dict[str, Any]) -> None:
-        for delta in as_objects(as_object(choice.get("delta")).get("tool_calls")):
-            if call := self._call(delta):
-                _take_call(delta, call)
-        if choice.get("finish_reason"):
+    def _take_choice(self, choice: _Choice) -> None:
+        if choice.delta and choice.delta.tool_calls:
+            for told in choice.delta.tool_calls:
+                if call := self._call(told):
+                    _take_call(told, call)
+        if choice.finish_reason:
             self._draft.open_ended = True  # the usage may follow, and some servers send no [DONE]
 
-    def _call(self, delta: dict[str, Any]) -> ToolCall | None:
+    def _call(self, told: _Call) -> ToolCall | None:
         """Return the call that a delta adds to. A second id at the same index is a second call: some never count up."""
-        index, call_id = as_index(delta.get("index")), as_text(delta.get("id"))
+        index, call_id = as_index(told.index), as_text(told.id)
         call = self._open_calls.get(index)
         if call and (not call_id or not call.id or call_id[:MAX_NAME] == str(call.id)):
             return call
@@ -104,30 +134,36 @@ def body_reader() -> Reader:
 
 
 def _take_body(body: bytes, draft: Draft) -> bool:
-    completion = read(body, _COMPLETION)
+    completion = read_struct(body, _COMPLETION)
     if completion is None:
         return False
     _take_envelope(completion, draft)
-    message = as_object(_first_choice(completion.choices).get("message"))
-    for told in as_objects(message.get("tool_calls")):
-        if call := draft.begin_tool_call(key=object()):
-            _take_call(told, call)
+    choice = _first_choice(completion)
+    if choice and choice.message:
+        for told in choice.message.tool_calls or ():
+            if call := draft.begin_tool_call(key=object()):
+                _take_call(told, call)
     return True
 
 
 def _take_envelope(completion: _Completion, draft: Draft) -> None:
     draft.identify(completion.id)
-    draft.fail(completion.error)
-    draft.tokens = openai_tokens(completion.usage, "prompt", "completion") or draft.tokens
+    if completion.error:
+        draft.fail(completion.error)
+    if completion.usage:
+        draft.tokens = openai_tokens(completion.usage, "prompt", "completion") or draft.tokens
 
 
-def _first_choice(choices: object) -> dict[str, Any]:
+def _first_choice(completion: _Completion) -> _Choice | None:
     """Return choice 0. The others are variants that a client asked for with `n`."""
-    return next((choice for choice in as_objects(choices) if as_index(choice.get("index")) == 0), {})
+    for choice in completion.choices or ():
+        if as_index(choice.index) == 0:
+            return choice
+    return None
 
 
-def _take_call(told: dict[str, Any], call: ToolCall) -> None:
-    """Take a whole tool call or a delta of one, of a function (`arguments`) or a custom tool (`input`)."""
-    function = as_object(told.get("function")) or as_object(told.get("custom"))
-    call.identify(told.get("id"), function.get("name"))
-    call.input.add(function.get("arguments") or function.get("input"))
+def _take_call(told: _Call, call: ToolCall) -> None:
+    call.identify(told.id, None)
+    for function in filter(None, (told.function, told.custom)):
+        call.identify(None, function.name)
+        call.input.add(function.arguments or function.input)

@@ -24,10 +24,10 @@ class _Client:
     header: str | None = None
     session_headers: tuple[str, ...] = ()
 
-    def sent(self, headers: Mapping[str, str]) -> bool:
+    def sent(self, user_agent: str, originator: str, headers: Mapping[str, str]) -> bool:
         return (
-            (self.user_agent is not None and headers.get("User-Agent", "").lower().startswith(self.user_agent))
-            or (self.originator is not None and headers.get("Originator", "").lower() == self.originator)
+            (self.user_agent is not None and user_agent.startswith(self.user_agent))
+            or (self.originator is not None and originator == self.originator)
             or (self.header is not None and self.header in headers)
         )
 
@@ -56,7 +56,8 @@ def client_name(headers: Mapping[str, str]) -> str:
     Args:
         headers: The request's headers, looked up without regard to case.
     """
-    return next((client.name for client in _CLIENTS if client.sent(headers)), UNKNOWN)
+    user_agent, originator = headers.get("User-Agent", "").lower(), headers.get("Originator", "").lower()
+    return next((client.name for client in _CLIENTS if client.sent(user_agent, originator, headers)), UNKNOWN)
 
 
 def session_id(client: str, headers: Mapping[str, str], hint: str | None) -> str | None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, TypeVar
+from functools import cache
+from types import UnionType
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 
 _ANY: Final = Decoder[Any](Any)
 _ARRAY: Final = Decoder(list[Raw])
+_FIELDS: Final = Decoder(dict[str, Raw])
+_fields: Final = cache(structs.fields)
 _ESCAPE: Final = re.compile(
     rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
     re.DOTALL,
@@ -46,6 +51,20 @@ def read(data: bytes | Raw, decoder: Decoder[T]) -> T | None:
         return None
 
 
+def read_struct(data: bytes | Raw, decoder: Decoder[S]) -> S | None:
+    """Decode a JSON object into a struct; return None for everything else.
+
+    What of it is not of the struct's type is left out, and the rest of it kept. The struct's fields may be `Any`, `Raw`,
+    further structs, lists of them, and either of these two or None.
+    """
+    try:
+        return decode(data, decoder)
+    except msgspec.ValidationError:
+        return _fitted(data, decoder.type)
+    except (ValueError, RecursionError):
+        return None
+
+
 def read_object(data: bytes | Raw) -> dict[str, Any]:
     """Decode a JSON object; return an empty one for everything else."""
     return as_object(read(data, _ANY))
@@ -74,6 +93,24 @@ def as_text(value: object) -> str:
 def as_index(value: object) -> int:
     """Return a whole number as it is, 0 for everything else."""
     return value if type(value) is int else 0
+
+
+def _fitted(data: bytes | Raw, wanted: type[S]) -> S | None:
+    told = read(data, _FIELDS)
+    if told is None:
+        return None
+    return wanted(**{each.name: _field(told[each.name], each.type) for each in _fields(wanted) if each.name in told})
+
+
+def _field(data: Raw, wanted: Any) -> Any:
+    if isinstance(wanted, UnionType):
+        wanted, _ = get_args(wanted)
+    if get_origin(wanted) is list:
+        fitted = (_fitted(item, *get_args(wanted)) for item in read_array(data))
+        return [item for item in fitted if item is not None]
+    if wanted is Raw:
+        return data
+    return read(data, _ANY) if wanted is Any else _fitted(data, wanted)
 
 
 def _mended(data: bytes) -> bytes:

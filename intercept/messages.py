@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.drafts import Draft, Thought, ToolCall
-from intercept.json_text import as_index, as_object, as_objects, as_text, read, read_array
+from intercept.json_text import as_index, as_object, as_objects, as_text, read_struct
 from intercept.readers import BodyReader, StreamReader
 from intercept.records import Reading, TokenUsage
 from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
@@ -26,15 +26,8 @@ _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "c
 
 
 class _Request(RequestBody):
-    messages: Raw = Raw()
+    messages: list[Raw] = field(default_factory=list)
     metadata: Any = None
-
-
-class _Message(Struct):
-    id: Any = None
-    content: Raw = Raw()
-    usage: Any = None
-    error: Any = None
 
 
 class _Block(Struct):
@@ -47,19 +40,30 @@ class _Block(Struct):
     thinking: Any = None
 
 
+class _Message(Struct):
+    id: Any = None
+    content: list[_Block] | None = None
+    usage: Any = None
+    error: Any = None
+
+
+class _Delta(Struct):
+    partial_json: Any = None
+    thinking: Any = None
+
+
 class _Event(Struct):
     type: Any = None
     index: Any = None
-    message: Any = None
-    content_block: Raw = Raw()
-    delta: Any = None
+    message: _Message | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
     usage: Any = None
     error: Any = None
 
 
 _REQUEST: Final = Decoder(_Request)
 _MESSAGE: Final = Decoder(_Message)
-_BLOCK: Final = Decoder(_Block)
 _EVENT: Final = Decoder(_Event)
 
 
@@ -98,18 +102,20 @@ class _Stream(StreamReader):
         return super().result()
 
     def _take(self, event: Event) -> None:
-        told = read(event.data, _EVENT)
+        told = read_struct(event.data, _EVENT)
         if told is None:
             return
         match as_text(told.type) or event.name:
-            case "message_start":
-                message = as_object(told.message)
-                self._draft.identify(message.get("id"))
-                self._take_usage(message.get("usage"))
-            case "content_block_start":
-                _take_block(told.content_block, as_index(told.index), self._draft)
             case "content_block_delta":
-                self._take_delta(as_index(told.index), as_object(told.delta))
+                if told.delta:
+                    self._take_delta(as_index(told.index), told.delta)
+            case "message_start":
+                message = told.message or _Message()
+                self._draft.identify(message.id)
+                self._take_usage(message.usage)
+            case "content_block_start":
+                if told.content_block:
+                    _take_block(told.content_block, as_index(told.index), self._draft)
             case "message_delta":
                 self._take_usage(told.usage)
             case "message_stop":
@@ -117,12 +123,12 @@ class _Stream(StreamReader):
             case "error":
                 self._draft.fail(told.error or "error")
 
-    def _take_delta(self, index: int, delta: dict[str, Any]) -> None:
+    def _take_delta(self, index: int, delta: _Delta) -> None:
         part = self._draft.part(index)
         if isinstance(part, ToolCall):
-            part.input.add(delta.get("partial_json"))
+            part.input.add(delta.partial_json)
         elif isinstance(part, Thought):
-            part.text.add(delta.get("thinking"))
+            part.text.add(delta.thinking)
 
     def _take_usage(self, usage: object) -> None:
         told = {name: value for name, value in as_object(usage).items() if value is not None}
@@ -143,22 +149,19 @@ def body_reader() -> Reader:
 
 
 def _take_body(body: bytes, draft: Draft) -> bool:
-    message = read(body, _MESSAGE)
+    message = read_struct(body, _MESSAGE)
     if message is None:
         return False
     draft.identify(message.id)
     draft.fail(message.error)
     draft.tokens = _tokens(as_object(message.usage))
-    for index, block in enumerate(read_array(message.content)):
+    for index, block in enumerate(message.content or ()):
         _take_block(block, index, draft)
     return True
 
 
-def _take_block(raw: Raw, index: int, draft: Draft) -> None:
+def _take_block(block: _Block, index: int, draft: Draft) -> None:
     """Take a content block. Those of server tools and redacted thoughts are not recorded."""
-    block = read(raw, _BLOCK)
-    if block is None:
-        return
     if block.type == "tool_use" and (call := draft.begin_tool_call(index)):
         call.identify(block.id, block.name)
         call.initial.add(bytes(block.input).decode("utf-8", "replace"))

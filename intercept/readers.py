@@ -24,7 +24,8 @@ class StreamReader(ABC):
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream."""
         for event in self._events.feed(chunk):
-            self._draft.truncated |= event.oversized
+            if event.oversized:
+                self._draft.truncated = True
             self._take(event)
 
     def result(self) -> Reading:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
 from intercept.drafts import MAX_NAME
-from intercept.json_text import as_text, decode, read_array, read_object
+from intercept.json_text import as_text, decode, read_object
 from intercept.records import UserPrompt
 
 MAX_MODEL: Final = 256
@@ -30,15 +30,17 @@ class RequestBody(Struct):
 
 R = TypeVar("R", bound=RequestBody)
 
+_BODY: Final = Decoder(RequestBody)
+
 
 def decode_request(body: bytes, decoder: Decoder[R]) -> R:
-    """Decode a request body as far as it is needed.
+    """Decode a request body as far as it is needed. If what only one API has is not of its type, none of that is kept.
 
     Raises:
         InvalidRequestError: The body is not a JSON object, or has no usable `model` or `stream`.
     """
     try:
-        request = decode(body, decoder)
+        request = _decoded(body, decoder)
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"request body is not usable: {error}") from error
     except RecursionError as error:
@@ -52,12 +54,19 @@ def decode_request(body: bytes, decoder: Decoder[R]) -> R:
     return request
 
 
-def last_turn(array: bytes | Raw) -> dict[str, Any]:
+def _decoded(body: bytes, decoder: Decoder[R]) -> R:
+    try:
+        return decode(body, decoder)
+    except msgspec.ValidationError:
+        return decoder.type(**structs.asdict(decode(body, _BODY)))
+
+
+def last_turn(turns: list[Raw]) -> dict[str, Any]:
     """Return the last item of a conversation that is not the client program's own word; an empty object if there is none.
 
     Claude Code 2.1 puts a `system` message behind what its user wrote.
     """
-    for item in reversed(read_array(array)[-MAX_ASIDES - 1 :]):
+    for item in reversed(turns[-MAX_ASIDES - 1 :]):
         turn = read_object(item)
         if turn.get("role") not in ("system", "developer"):
             return turn

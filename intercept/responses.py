@@ -12,7 +12,7 @@ from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.drafts import Draft, Thought, ToolCall
-from intercept.json_text import as_index, as_object, as_objects, as_text, read
+from intercept.json_text import as_index, as_objects, as_text, read_struct
 from intercept.readers import BodyReader, StreamReader
 from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
 from intercept.sse import Event
@@ -23,13 +23,38 @@ _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "resp
 
 
 class _Request(RequestBody):
-    input: Raw = Raw()
+    input: str | list[Raw] = ""
+
+
+class _Part(Struct):
+    text: Any = None
+
+
+class _Item(Struct):
+    """An output item, begun or finished. Of a tool call, a function has `arguments` and a custom tool `input`."""
+
+    type: Any = None
+    call_id: Any = None
+    name: Any = None
+    arguments: Any = None
+    input: Any = None
+    summary: list[_Part] | None = None
+    content: list[_Part] | None = None
+    phase: Any = None
+
+
+class _Response(Struct):
+    id: Any = None
+    error: Any = None
+    status: Any = None
+    usage: Any = None
+    output: list[_Item] | None = None
 
 
 class _Event(Struct):
     type: Any = None
-    response: Any = None
-    item: Any = None
+    response: _Response | None = None
+    item: _Item | None = None
     output_index: Any = None
     summary_index: Any = None
     content_index: Any = None
@@ -40,8 +65,7 @@ class _Event(Struct):
 
 
 _REQUEST: Final = Decoder(_Request)
-_STRING: Final = Decoder(str)
-_OBJECT: Final = Decoder(dict[str, Any])
+_RESPONSE: Final = Decoder(_Response)
 _EVENT: Final = Decoder(_Event)
 
 
@@ -52,12 +76,12 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
-    item = last_turn(request.input)
-    text = _text(item.get("content")) if item.get("role") == "user" else read(request.input, _STRING)
+    said = request.input
+    item = last_turn(said) if isinstance(said, list) else {"role": "user", "content": said}
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        user_prompt=user_prompt(text or ""),
+        user_prompt=user_prompt(_text(item.get("content"))) if item.get("role") == "user" else None,
         answered_tool_call_id=tool_call_id(item.get("call_id")) if as_text(item.get("type")) in _ANSWERS else None,
     )
 
@@ -77,27 +101,28 @@ class _Stream(StreamReader):
     def _take(self, event: Event) -> None:
         if event.oversized:
             self._end(event.name)
-        elif told := read(event.data, _EVENT):
-            kind = as_text(told.type) or event.name
-            self._take_told(kind, told)
-            self._end(kind)
+        elif told := read_struct(event.data, _EVENT):
+            self._take_told(as_text(told.type) or event.name, told)
 
     def _take_told(self, kind: str, told: _Event) -> None:
         draft, index = self._draft, as_index(told.output_index)
         match kind:
+            case "response.output_text.delta":
+                _add(told.delta, draft.part((index, as_index(told.content_index))))
             case "response.output_item.added" | "response.output_item.done":
-                _take_item(as_object(told.item), index, draft)
+                if told.item:
+                    _take_item(told.item, index, draft)
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
                 _add(told.delta, draft.part((index, 0)))
             case "response.reasoning_summary_text.delta":
                 key = (index, as_index(told.summary_index))
                 _add(told.delta, draft.part(key) or draft.begin_thought(key, "reasoning_summary"))
-            case "response.output_text.delta":
-                _add(told.delta, draft.part((index, as_index(told.content_index))))
             case "error":
                 draft.fail(told.error or {"type": told.code, "message": told.message})
             case _:
-                _take_response(as_object(told.response), draft)
+                if told.response:
+                    _take_response(told.response, draft)
+                self._end(kind)
 
     def _end(self, kind: str) -> None:
         if kind in _TERMINAL:
@@ -117,39 +142,39 @@ def body_reader() -> Reader:
 
 
 def _take_body(body: bytes, draft: Draft) -> bool:
-    response = read(body, _OBJECT)
+    response = read_struct(body, _RESPONSE)
     if response is None:
         return False
     _take_response(response, draft)
     return True
 
 
-def _take_response(response: dict[str, Any], draft: Draft) -> None:
-    draft.identify(response.get("id"))
-    draft.fail(response.get("error") or (response.get("status") == "failed" and "response.failed"))
-    draft.tokens = openai_tokens(response.get("usage"), "input", "output") or draft.tokens
-    if output := as_objects(response.get("output")):
+def _take_response(response: _Response, draft: Draft) -> None:
+    draft.identify(response.id)
+    draft.fail(response.error or (response.status == "failed" and "response.failed"))
+    draft.tokens = openai_tokens(response.usage, "input", "output") or draft.tokens
+    if response.output:
         draft.clear_parts()
-        for index, item in enumerate(output):
+        for index, item in enumerate(response.output):
             _take_item(item, index, draft)
 
 
-def _take_item(item: dict[str, Any], index: int, draft: Draft) -> None:
-    """Take an output item, begun or finished. Calls of server tools (web search, MCP ..) are not recorded."""
-    match item.get("type"):
+def _take_item(item: _Item, index: int, draft: Draft) -> None:
+    """Take an output item. Calls of server tools (web search, MCP ..) are not recorded."""
+    match item.type:
         case "function_call" | "custom_tool_call":
             if call := draft.begin_tool_call((index, 0)):
-                call.identify(item.get("call_id"), item.get("name"))
-                call.input.add(item.get("arguments") or item.get("input"))
+                call.identify(item.call_id, item.name)
+                call.input.add(item.arguments or item.input)
         case "reasoning":
-            _take_thoughts(item.get("summary"), index, "reasoning_summary", draft)
-        case "message" if item.get("phase") == "commentary":
-            _take_thoughts(item.get("content") or [{}], index, "commentary", draft)
+            _take_thoughts(item.summary or [], index, "reasoning_summary", draft)
+        case "message" if item.phase == "commentary":
+            _take_thoughts(item.content or [_Part()], index, "commentary", draft)
 
 
-def _take_thoughts(parts: object, index: int, source: str, draft: Draft) -> None:
-    for part_index, part in enumerate(as_objects(parts)):
-        _add(part.get("text"), draft.begin_thought((index, part_index), source))
+def _take_thoughts(parts: list[_Part], index: int, source: str, draft: Draft) -> None:
+    for part_index, part in enumerate(parts):
+        _add(part.text, draft.begin_thought((index, part_index), source))
 
 
 def _add(text: object, part: ToolCall | Thought | None) -> None:

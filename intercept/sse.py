@@ -6,7 +6,10 @@ differences: `id` and `retry` are not kept, since nothing here reconnects, and a
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import re
+from typing import Final
+
+from msgspec import Struct
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """The most one event may hold. Events that repeat a whole response, generated images included, stay well below."""
@@ -16,9 +19,11 @@ LARGEST_EVENT_BYTES: Final = 32 * 1024 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 # A line ends with \n, \r or both; a blank one begins behind such an end with another.
 _BLANK_LINES: Final = (b"\n\n", b"\n\r", b"\r\r")
+# As providers send it. Together with its blank line it is decoded at once, in a third of the time that its lines take.
+_USUAL_EVENT: Final = re.compile(rb"(?:event: ?(.*+)\n)?data: ?(.*+)\n\n")
 
 
-class Event(NamedTuple):
+class Event(Struct, frozen=True):
     """One dispatched event. An `oversized` one has lost its data and kept its name."""
 
     data: bytes
@@ -35,6 +40,10 @@ class UnfinishedEvent:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
+        if chunk.endswith(b"\n\n"):
+            self.size = 0
+            self._last = b"\n"
+            return
         joined = self._last + chunk
         blank = max(map(joined.rfind, _BLANK_LINES))
         self.size = self.size + len(chunk) if blank < 0 else len(joined) - blank - 2
@@ -58,20 +67,35 @@ class Decoder:
         self._data = bytearray()
         self._name = b""
         self._oversized = False
+        self._unfinished = False
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes; return the events they end. What a stream leaves unfinished at its end is no event."""
+        events: list[Event] = []
+        size, end = len(chunk), 0
+        if not self._unfinished and size <= self._max_event_bytes and chunk.find(b"\r") < 0:
+            while end < size and (usual := _USUAL_EVENT.match(chunk, end)):
+                name, data = usual.groups()
+                events.append(Event(data, name.decode("utf-8", "replace")) if name else Event(data))
+                end = usual.end()
+        if end:
+            self._first_line = False
+        if end < size:
+            self._take_lines(chunk[end:], events)
+            self._unfinished = bool(self._line or self._data or self._name or self._oversized)
+        return events
+
+    def _take_lines(self, chunk: bytes, events: list[Event]) -> None:
         if self._after_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
             self._after_cr = False
         if not chunk:
-            return []
+            return
         self._after_cr = chunk.endswith(b"\r")
         lines = chunk.splitlines()
         unfinished = b"" if chunk.endswith((b"\r", b"\n")) else lines.pop()
-        events = [event for line in lines if (event := self._end_line(line))]
+        events += [event for line in lines if (event := self._end_line(line))]
         self._hold(unfinished)
-        return events
 
     def _hold(self, piece: bytes) -> None:
         if len(self._line) + len(piece) > self._max_event_bytes:

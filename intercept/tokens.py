@@ -14,6 +14,8 @@ MAX_USAGE_WEIGHT: Final = 16 * 1024
 MAX_USAGE_DEPTH: Final = 16
 """How deeply a provider's usage object may be nested."""
 
+_SIZED: Final = (str, dict, list)
+
 
 def count(value: object) -> int | None:
     """Return a token count: a whole number from 0 to `MAX_COUNT`. Everything else was not reported."""
@@ -30,15 +32,17 @@ def storable(usage: dict[str, Any]) -> dict[str, Any]:
     values: list[tuple[Any, int]] = [(usage, 0)]
     while values:
         value, depth = values.pop()
-        weight += 1 + (len(value) if isinstance(value, str | dict | list) else 0)
+        weight += 1 + (len(value) if isinstance(value, _SIZED) else 0)
         if weight > MAX_USAGE_WEIGHT or depth > MAX_USAGE_DEPTH:
             return {}
-        if type(value) is int and not -MAX_COUNT <= value <= MAX_COUNT:
-            return {}
-        if isinstance(value, dict):
-            if any("\0" in name or name.startswith("$") for name in value):
+        if type(value) is int:
+            if not -MAX_COUNT <= value <= MAX_COUNT:
                 return {}
-            weight += sum(map(len, value))
+        elif isinstance(value, dict):
+            names = "".join(value)
+            if "\0" in names or ("$" in names and any(name.startswith("$") for name in value)):
+                return {}
+            weight += len(names)
             values += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, list):
             values += [(item, depth + 1) for item in value]

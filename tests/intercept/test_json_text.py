@@ -1,13 +1,25 @@
 import json
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from msgspec import Raw
+from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
-from intercept.json_text import as_index, as_object, as_objects, as_text, decode, read, read_array, read_object
+from intercept.json_text import (
+    as_index,
+    as_object,
+    as_objects,
+    as_text,
+    decode,
+    read,
+    read_array,
+    read_object,
+    read_struct,
+)
+from tests.intercept import responses_of_strangers as strangers
 
 ANY = Decoder()
 VALUES = st.recursive(
@@ -83,6 +95,60 @@ def test_an_array_is_read_no_deeper_than_its_items():
     assert [bytes(item) for item in read_array(b'[1, {"a": [ ]}, "\xff"]')] == [b"1", b'{"a": [ ]}', b'"\xff"']
     assert read_array(b'{"0": 1}') == []
     assert read_array(Raw()) == []
+
+
+class Inner(Struct):
+    a: Any = None
+    b: Raw = Raw()
+
+
+class Outer(Struct):
+    a: Any = None
+    one: Inner | None = None
+    many: list[Inner] | None = None
+
+
+def fitting(value, wanted):
+    """The same by way of the standard library: what of an object has the struct's types."""
+    if not isinstance(value, dict):
+        return None
+    told = wanted(**{name: value[name] for name in {"a", "b"} & value.keys() & set(wanted.__struct_fields__)})
+    if wanted is Outer:
+        told.one = fitting(value.get("one"), Inner)
+        many = value.get("many")
+        told.many = [each for item in many if (each := fitting(item, Inner))] if isinstance(many, list) else None
+    return told
+
+
+def plain(told):
+    """A struct as built-ins, where a piece of JSON is what it says, and no list is an empty one."""
+    if isinstance(told, Struct):
+        return {name: plain(value) or None for name, value in structs.asdict(told).items()}
+    if isinstance(told, list):
+        return [plain(item) for item in told]
+    return read(told, ANY) if isinstance(told, Raw) else told
+
+
+@given(
+    value=strangers.json_values("a b one many x", "text").filter(lambda value: "Infinity" not in json.dumps(value)),
+    spaces=st.sampled_from([(",", ":"), (", ", ": "), ("\n,\t", " : ")]),
+)
+@example(value={"one": {"a": 1}, "many": [{"a": 1}, 2, None, {"b": "\ud83d"}]}, spaces=(",", ":"))
+@example(value={"one": 5, "a": 1, "many": {"a": 1}}, spaces=(",", ":"))
+@example(value={"a": "\ud83d", "one": {"a": [1]}, "many": [{"b": {"c": 1}}]}, spaces=(",", ":"))
+def test_what_is_not_of_a_struct_s_type_is_left_out_and_the_rest_kept(value, spaces):
+    told = read_struct(json.dumps(value, separators=spaces).encode(), Decoder(Outer))
+    assert plain(told) == plain(fitting(json.loads(json.dumps(value).replace(r"\ud83d", r"\ufffd")), Outer))
+
+
+def test_a_number_out_of_range_is_left_out_alone():
+    assert read_struct(b'{"a": 1e999, "one": {"a": 2}}', Decoder(Outer)) == Outer(one=Inner(a=2))
+
+
+@given(data=st.binary() | st.binary().map(lambda inner: b'{"a":' + inner + b"}"))
+@example(data=b'{"one":' * 10**5)
+def test_reading_a_struct_never_raises(data):
+    assert read_struct(data, Decoder(Outer)) is None or data.lstrip().startswith(b"{")
 
 
 def test_an_object_is_read_whole_and_anything_else_is_an_empty_one():

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw
+from msgspec import Raw, field
 from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
@@ -81,19 +81,28 @@ def test_any_body_is_decoded_or_refused(body):
     assert request.model.encode()
 
 
+def test_a_conversation_of_another_type_is_left_out():
+    class Body(RequestBody):
+        turns: list[Raw] = field(default_factory=list)
+
+    assert decode_request(b'{"turns":{},"stream":true,"model":"m"}', Decoder(Body)) == Body(model="m", stream=True)
+    with pytest.raises(
+        InvalidRequestError, match=r"^request body is not usable: Expected `str`, got `int` - at `\$\.model`$"
+    ):
+        decode_request(b'{"turns":{},"model":5}', Decoder(Body))
+
+
 @pytest.mark.parametrize(
-    ("array", "last"),
+    ("turns", "last"),
     [
-        (b'[{"a":1},{"b":[2]}]', {"b": [2]}),
-        (b'[{"a":1},"text"]', {}),
-        (b'["\xff",{"b":"\\ud83d\xff"}]', {"b": "��"}),
-        (b"[]", {}),
-        (b'{"a":1}', {}),
-        (b"", {}),
+        ([b'{"a":1}', b'{"b":[2]}'], {"b": [2]}),
+        ([b'{"a":1}', b'"text"'], {}),
+        ([b'"\xff"', b'{"b":"\\ud83d\xff"}'], {"b": "��"}),
+        ([], {}),
     ],
 )
-def test_the_last_item_of_an_array_is_its_last_turn(array, last):
-    assert last_turn(array) == last_turn(Raw(array)) == last
+def test_the_last_item_of_a_conversation_is_its_last_turn(turns, last):
+    assert last_turn(list(map(Raw, turns))) == last
 
 
 def test_a_prompt_is_cut_at_its_cap_and_between_characters():
@@ -111,10 +120,11 @@ def test_a_tool_call_id_is_bounded_text_or_none(value, expected):
 
 @pytest.mark.parametrize("role", ["system", "developer"])
 def test_a_program_s_own_messages_behind_the_user_s_are_looked_past(role):
-    turns = [b'{"role":"user","content":"Hello"}', *[b'{"role":"%s"}' % role.encode()] * MAX_ASIDES]
-    assert last_turn(b"[" + b",".join(turns) + b"]") == {"role": "user", "content": "Hello"}
-    assert last_turn(b"[" + b",".join([*turns, turns[-1]]) + b"]") == {}
+    turns = [Raw(b'{"role":"user","content":"Hello"}'), *[Raw(b'{"role":"%s"}' % role.encode())] * MAX_ASIDES]
+    assert last_turn(turns) == {"role": "user", "content": "Hello"}
+    assert last_turn([*turns, turns[-1]]) == {}
 
 
 def test_another_s_message_is_the_last_turn():
-    assert last_turn(b'[{"role":"user"},{"role":"assistant"},{"role":"system"}]') == {"role": "assistant"}
+    turns = [Raw(b'{"role":"%s"}' % role) for role in (b"user", b"assistant", b"system")]
+    assert last_turn(turns) == {"role": "assistant"}

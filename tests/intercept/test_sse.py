@@ -25,7 +25,19 @@ PIECES = st.sampled_from(
         *LINE_ENDS,
     ]
 )
-STREAMS = st.lists(PIECES, max_size=40).map(lambda pieces: "".join(pieces).encode()) | st.binary(max_size=200)
+USUAL = st.sampled_from(
+    [
+        "data: {}\n\n",
+        "data:  a\n\n",
+        "data:é🚀\n\n",
+        "data: \n\n",
+        "event: n\ndata: {}\n\n",
+        "event:n\ndata:\n\n",
+        "event: \ndata: a\n\n",
+        "event: n\r\ndata: a\rb\n\n",
+    ]
+)
+STREAMS = st.lists(PIECES | USUAL, max_size=40).map(lambda pieces: "".join(pieces).encode()) | st.binary(max_size=200)
 
 
 def decode(*chunks, **limits):
@@ -61,13 +73,16 @@ def test_a_blank_line_ends_an_event_whatever_ends_the_lines(end):
         (b"event: lost\n\ndata: a\n\n", [Event(b"a")]),
         (b"event: x\nevent: y\ndata: a\n\n", [Event(b"a", "y")]),
         (b"event: x\nevent\ndata: a\n\n", [Event(b"a", "message")]),
-        (b"event: x\ndata: a\n\ndata: b\n\n", [Event(b"a", "x"), Event(b"b")]),
         (b"\xef\xbb\xbfdata: a\n\n\xef\xbb\xbfdata: b\n\n", [Event(b"a")]),
         (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n", []),
         (b"\xef\xbb\xbf\n\ndata: a\n\n", [Event(b"a")]),
         (b"data: a\x0b\x0c\x1c\xe2\x80\xa8\n\n", [Event(b"a\x0b\x0c\x1c\xe2\x80\xa8")]),
         (b"event: \xff\ndata: \xff\n\n", [Event(b"\xff", "�")]),
         (b"data: a\r\r\n\ndata: b\n\r", [Event(b"a"), Event(b"b")]),
+        (b"event: x\ndata: a\n\ndata: b\n\n", [Event(b"a", "x"), Event(b"b")]),
+        (b"data: a\n\n\xef\xbb\xbfdata: b\n\ndata: c\n\n", [Event(b"a"), Event(b"c")]),
+        (b"data: a\n\nevent: x\n\ndata: b\n\n", [Event(b"a"), Event(b"b")]),
+        (b"event: x\ndata: a\n\ndata: b\ndata: c\n\ndata: d\n\n", [Event(b"a", "x"), Event(b"b\nc"), Event(b"d")]),
     ],
 )
 def test_the_standard_s_rules_hold_for_every_cut(stream, events):
@@ -90,6 +105,7 @@ def test_an_empty_chunk_does_not_separate_a_carriage_return_from_its_line_feed()
 
 @given(stream=STREAMS, places=st.lists(st.integers(0, 1000), max_size=10), limit=st.integers(3, 300))
 @example(stream=b"\xef\xbb\xbfx\n\n", places=[], limit=3)
+@example(stream=b"data: long\ndata: a\n\n", places=[11], limit=9)
 def test_the_events_are_the_same_for_every_cut(stream, places, limit):
     whole = decode(stream, max_event_bytes=limit)
     assert decode(*cut(stream, places), max_event_bytes=limit) == whole
@@ -159,6 +175,8 @@ def test_an_unfinished_event_is_what_stands_behind_the_last_blank_line(end):
 
 
 @given(stream=STREAMS, places=st.lists(st.integers(0, 1000), max_size=10))
+@example(stream=b"a\n\n\n", places=[3])
+@example(stream=b"a\n\n\rb", places=[3])
 def test_the_size_of_an_unfinished_event_is_the_same_for_every_cut(stream, places):
     whole = unfinished(stream)
     assert unfinished(*cut(stream, places)) == unfinished(*cut(stream, range(len(stream)))) == whole

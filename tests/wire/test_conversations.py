@@ -1,13 +1,20 @@
+import json
 from collections import Counter
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intercept.sse import Decoder
 from tests.wire.conversations import conversations
 
 CONVERSATIONS = conversations()
 SMALL = 64 * 1024
+# What a reader looks for, where it means nothing, and half a character, for which JSON is looked at more closely.
+NOTE = (
+    '"usage":{"prompt_tokens":9},"error":{"message":"x"},"tool_calls":[{}],"finish_reason":"stop"\n\ndata: [DONE]\n\n'
+)
+HALF = "\ud83d"
 RESPONSES = [
     pytest.param(reader, body, conversation.record.reading, id=f"{conversation.api.name}-{conversation.name}-{kind}")
     for conversation in CONVERSATIONS
@@ -72,3 +79,49 @@ def test_asking_for_the_result_in_between_changes_nothing(reader, body, reading)
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf", b": a comment\n\n"], ids=["bare", "BOM", "comment"])
 def test_a_stream_reads_the_same_with_every_line_end_and_beginning(reader, body, reading, line_end, start):
     assert read(reader(), [(start + body).replace(b"\n", line_end)]) == reading
+
+
+def spelled(value, space, name):
+    """JSON with its members the other way round. The input of a tool is kept as it is spelled, and so it stays that way."""
+    if isinstance(value, dict):
+        members = (
+            f"{name(key)}{space}:{space}{json.dumps(item) if key == 'input' else spelled(item, space, name)}"
+            for key, item in reversed(value.items())
+        )
+        return f"{{{space}{f',{space}'.join(members)}}}"
+    if isinstance(value, list):
+        return f"[{space}{f'{space},'.join(spelled(item, space, name) for item in value)}]"
+    return json.dumps(value)
+
+
+def escaped(name):
+    return '"' + "".join(rf"\u{ord(character):04x}" for character in name) + '"'
+
+
+@pytest.mark.parametrize(
+    ("reader", "body", "reading"),
+    [case for case in RESPONSES if case.id.endswith("stream") and len(case.values[1]) < SMALL],
+)
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        ("", json.dumps, {}),
+        ("\t ", json.dumps, {"note": NOTE}),
+        ("", escaped, {"note": NOTE}),
+        (" ", json.dumps, {"half": HALF}),
+        (" ", escaped, {"half": HALF}),
+    ],
+    ids=["narrow", "with a note", "escaped with a note", "with a half", "escaped with a half"],
+)
+def test_a_stream_reads_the_same_however_its_json_is_spelled(reader, body, reading, spelling):
+    space, name, more = spelling
+    chunks = []
+    for event in Decoder().feed(body):
+        try:
+            told = json.loads(event.data)
+        except ValueError:
+            data = event.data
+        else:
+            data = spelled(told | more if isinstance(told, dict) else told, space, name).encode()
+        chunks.append(b"event: %b\ndata: %b\n\n" % (event.name.encode(), data))
+    assert read(reader(), chunks) == reading
