@@ -10,19 +10,20 @@ that the provider runs, and how long a cache keeps what is written to it (the sh
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from intercept.records import TokenUsage
 from intercept.request_bodies import MAX_MODEL
 
 if TYPE_CHECKING:
-    from genai_prices.types import ModelInfo, Provider
+    from genai_prices.types import ModelInfo, ModelPrice, Provider
 
 MOST_TOKENS = 10**9
 """A count of tokens above this is taken for it. No model has as many, and so the sum of all calls stays a number."""
@@ -49,6 +50,24 @@ class Cost:
     prices: str
 
 
+class _Rates(NamedTuple):
+    """US dollars for a call, and for a token of each kind."""
+
+    call: Decimal
+    plain: Decimal
+    output: Decimal
+    read: Decimal
+    written: Decimal
+
+
+class _Tariff(NamedTuple):
+    """What prices amount to: the first rates, and those for a prompt of more tokens than each of the starts."""
+
+    prices: ModelPrice
+    starts: list[int]
+    rates: list[_Rates]
+
+
 class Prices:
     """Prices the calls of some providers.
 
@@ -58,13 +77,13 @@ class Prices:
 
     def __init__(self, providers: Mapping[str, tuple[str, str]]) -> None:
         # It takes 0.2 s to load and 13 MB, which a process that prices nothing can do without.
-        from genai_prices import Usage, __version__, data_snapshot  # noqa: PLC0415
+        from genai_prices import __version__, data_snapshot  # noqa: PLC0415
 
-        self._usage = Usage
         self._version = f"genai-prices {__version__}"
         self._table = data_snapshot.get_snapshot()
         self._providers = {name: self._provider(*about) for name, about in providers.items()}
         self._models = lru_cache(MODELS_REMEMBERED)(self._model)
+        self._tariffs: dict[int, _Tariff] = {}
         self._failed = False
 
     def cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
@@ -87,25 +106,27 @@ class Prices:
             return None
 
     def _cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
-        provider = self._providers.get(provider_name)
-        found = None if provider is None else self._models(provider_name, model)
-        if provider is None or found is None:
+        found = self._models(provider_name, model)
+        if found is None:
             return None
-        prices = [self._price(found, provider, usage, at) for usage in usages]
+        prices = [self._price(found, usage, at) for usage in usages]
         return Cost(_DIGITS.quantize(sum(prices, Decimal()), PRECISION), self._version) if prices else None
 
-    def _price(self, model: ModelInfo, provider: Provider, usage: TokenUsage, at: datetime) -> Decimal:
+    def _price(self, model: ModelInfo, usage: TokenUsage, at: datetime) -> Decimal:
         plain, output, read, written = map(
             _counted,
             (usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens, usage.cache_write_input_tokens),
         )
-        tokens = self._usage(
-            input_tokens=plain + read + written,
-            cache_read_tokens=read,
-            cache_write_tokens=written,
-            output_tokens=output,
-        )
-        return model.calc_price(tokens, provider, genai_request_timestamp=at).total_price
+        tariff = self._tariff(model.get_prices(at))
+        rate = tariff.rates[bisect_left(tariff.starts, plain + read + written)]
+        return rate.call + plain * rate.plain + output * rate.output + read * rate.read + written * rate.written
+
+    def _tariff(self, prices: ModelPrice) -> _Tariff:
+        # The library resolves prices anew for every call, which takes 25 times as long. They have no hash, but an id that
+        # stays theirs while the tariff holds them.
+        if id(prices) not in self._tariffs:
+            self._tariffs[id(prices)] = _worked_out(prices)
+        return self._tariffs[id(prices)]
 
     def _provider(self, type_: str, base_url: str) -> Provider | None:
         """Find a provider in the table: by its address, else as a vendor whose models it may have."""
@@ -115,7 +136,7 @@ class Prices:
 
     def _model(self, provider_name: str, model: str) -> ModelInfo | None:
         # Not by the table's own search, which remembers every name there ever was.
-        provider = self._providers[provider_name]
+        provider = self._providers.get(provider_name)
         if provider is None or len(model) > MAX_MODEL:
             return None
         return provider.find_model(model, all_providers=self._table.providers)
@@ -123,3 +144,35 @@ class Prices:
 
 def _counted(tokens: int | None) -> int:
     return min(max(tokens or 0, 0), MOST_TOKENS)
+
+
+def _worked_out(prices: ModelPrice) -> _Tariff:
+    from genai_prices.types import TieredPrices  # noqa: PLC0415 - loaded by then
+
+    tiered = (price for price in vars(prices).values() if isinstance(price, TieredPrices))
+    starts = sorted({tier.start for price in tiered for tier in price.tiers})
+    return _Tariff(prices, starts, [_rates(prices, start) for start in (-1, *starts)])
+
+
+def _rates(prices: ModelPrice, start: int) -> _Rates:
+    """Have the library price one token of each kind, at the prices for a prompt of more tokens than `start`."""
+    from genai_prices import Usage  # noqa: PLC0415 - loaded by then
+    from genai_prices.types import ModelPrice, TieredPrices  # noqa: PLC0415 - loaded by then
+
+    def flat(price: Decimal | TieredPrices) -> Decimal:
+        if not isinstance(price, TieredPrices):
+            return price
+        return next((tier.price for tier in reversed(price.tiers) if tier.start <= start), price.base)
+
+    tier = ModelPrice(**{name: flat(price) for name, price in vars(prices).items()})
+    call, *tokens = (
+        tier.calc_price(Usage(**used))["total_price"]
+        for used in (
+            {},
+            {"input_tokens": 1},
+            {"output_tokens": 1},
+            {"input_tokens": 1, "cache_read_tokens": 1},
+            {"input_tokens": 1, "cache_write_tokens": 1},
+        )
+    )
+    return _Rates(call, *(price - call for price in tokens))

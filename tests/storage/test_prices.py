@@ -1,9 +1,13 @@
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.metadata import version
+from itertools import product
 
 import pytest
+from genai_prices import Usage
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Tier, TieredPrices
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +16,16 @@ from storage.prices import MOST_TOKENS, Cost, Prices
 
 AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
 MILLION = 10**6
+MADE_UP = ModelInfo(
+    id="made-up",
+    match=ClauseEquals("made-up"),
+    prices=ModelPrice(
+        input_mtok=TieredPrices(Decimal(1), [Tier(0, Decimal(2)), Tier(7, Decimal("0.3"))]),
+        output_mtok=TieredPrices(Decimal(4), [Tier(0, Decimal(5)), Tier(9, Decimal(6))]),
+        requests_kcount=Decimal("0.7"),
+    ),
+)
+MODELS = [(provider, model) for provider in get_snapshot().providers for model in [*provider.models, MADE_UP]]
 TABLE = f"genai-prices {version('genai-prices')}"
 
 
@@ -123,6 +137,53 @@ counts = st.none() | st.integers(-(2**63), 2**63) | st.integers(0, 10**6)
 def test_whatever_a_client_asks_for_there_is_a_price_or_none(prices, provider, model, used):
     cost = prices.cost(provider, model, used, AUTUMN)
     assert cost is None or (cost.usd >= 0 and cost.usd == cost.usd.quantize(Decimal("1e-12")))
+
+
+def price_of_the_library(provider, model, used, at):
+    plain, output, read, written = (min(max(tokens or 0, 0), MOST_TOKENS) for tokens in used)
+    tokens = Usage(
+        input_tokens=plain + read + written,
+        output_tokens=output,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+    )
+    return model.calc_price(tokens, provider, genai_request_timestamp=at).total_price
+
+
+def lengths_of_a_prompt(model):
+    """Lengths on both sides of where each tier of a model begins, at any of its prices."""
+    alternatives = model.prices if isinstance(model.prices, list) else [model]
+    tiered = [price for each in alternatives for price in vars(each.prices).values() if isinstance(price, TieredPrices)]
+    return {tier.start + more for price in tiered for tier in price.tiers for more in (0, 1)} | {0, 1}
+
+
+def test_every_model_costs_what_the_library_says_on_both_sides_of_every_tier(prices):
+    days = [datetime(2024, 5, 17, hour, tzinfo=UTC) for hour in (0, 12, 20)] + [AUTUMN]
+    for (provider, model), at in product(MODELS, days):
+        for length in lengths_of_a_prompt(model):
+            for used in (length, 3, 0, 0), (0, 0, length, 0), (length // 2, 7, length - length // 2 - 1, 1):
+                assert prices._price(model, usage(*used), at) == price_of_the_library(provider, model, used, at)
+
+
+@given(
+    st.sampled_from(MODELS),
+    st.tuples(counts, counts, counts, counts),
+    st.timedeltas(timedelta(-1_200), timedelta(1_200)).map(AUTUMN.__add__),
+)
+def test_any_use_of_any_model_at_any_time_costs_what_the_library_says(prices, known, used, at):
+    provider, model = known
+    assert prices._price(model, usage(*used), at) == price_of_the_library(provider, model, used, at)
+
+
+def test_prices_are_worked_out_once(prices):
+    def ask():
+        for provider, model, day in product(["openai", "anthropic"], ["gpt-4o", "claude-sonnet-4-5", "o3"], [9, 10]):
+            prices.cost(provider, model, [usage(1)], datetime(2025, 6, day, tzinfo=UTC))
+        return dict(prices._tariffs)
+
+    first, second = ask(), ask()
+    assert first == second
+    assert all(tariff is second[key] for key, tariff in first.items())
 
 
 def test_names_that_clients_make_up_take_no_memory(prices):
