@@ -33,6 +33,7 @@ from limits.overload import OverloadProtection
 from limits.sliding_window import SlidingWindow
 from storage.documents import ending_fields, start_document
 from storage.operations import Action, Operation
+from storage.prices import Prices
 
 SECTION = "figures of make bench-micro"
 REPEATS, SECONDS = 5, 0.2
@@ -147,17 +148,20 @@ def codecs() -> Iterator[Part]:
         reading=reader.result(),
     )
 
-    def encoded_start() -> Operation:
-        return Operation.encode(Action.START, started.id, start_document(started, instance_id=started.id, new_id=uuid4))
+    def encoded_start() -> bytes:
+        return Operation(Action.START, started.id, start_document(started, instance_id=started.id, new_id=uuid4)).record
 
-    def encoded_end() -> Operation:
-        return Operation.encode(Action.END, started.id, ending_fields(ended, new_id=uuid4))
+    def encoded_end() -> bytes:
+        return Operation(Action.END, started.id, ending_fields(ended, new_id=uuid4)).record
 
-    record = encoded_end().record
+    prices = Prices({"openai": ("openai", "https://api.openai.com/v1/")})
+    used = ended.reading.token_usages
+    yield Part("price of a call", "calls", 1, lambda: prices.cost("openai", started.model, used, NOW))
+    record = encoded_end()
     yield Part("record of a start, encoded", "documents", 1, encoded_start)
     yield Part("record of an end, encoded", "documents", 1, encoded_end)
     yield Part(
-        "record of an end, read back and made an update", "documents", 1, lambda: Operation.decode(record).update()
+        "record of an end, read back and made an update", "documents", 1, lambda: Operation.decode(record).write()
     )
 
 

@@ -97,7 +97,7 @@ class Settings:
         RECORDING,
         choice(RecordPolicy),
         "spool",
-        "Without the database: refuse requests (strict) or record on disk (spool).",
+        "What a call waits for: a record on this disk (spool) or in the database (strict).",
     )
 
     openai_base_url: str = declare(

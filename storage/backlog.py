@@ -2,6 +2,10 @@
 
 The queue is for a database that answers. When it does not, or the queue grows too long, operations go to the journal.
 
+What is in memory is in the write-ahead log as well, should this process die. So a start that may be in the journal need
+not wait for a database that answers either: once the log has it, it waits a moment in memory for its end, as a call that
+is soon over is written at once.
+
 Only the start of an interception must be written before all else on it (see `storage.operations`). So what follows a
 start that is in the journal goes there too, and where it does not fit it is set aside until the journal has moved on.
 """
@@ -16,8 +20,10 @@ from enum import StrEnum
 from uuid import UUID
 
 from storage.entry import Entry
+from storage.fresh_starts import FreshStarts
 from storage.journal import Journal, JournalError
 from storage.operations import Action
+from storage.write_ahead_log import WriteAheadLog
 
 BATCH_RECORDS = 500
 BATCH_BYTES = 8 * 1024**2
@@ -60,8 +66,11 @@ class Backlog:
         self.idle = asyncio.Event()
         self._journal = journal
         self._spools_all = journal is not None and policy is RecordPolicy.SPOOL
+        self._ahead = None if journal is None else WriteAheadLog(journal.folder)
+        self._ahead_fails = False
         self._closed = False
         self._queue: deque[Entry] = deque()
+        self._fresh = FreshStarts(self._queue_up)
         self._aside: list[Entry] = []
         self._bytes = 0
         self._starts_in_journal: set[UUID] = set()
@@ -69,7 +78,12 @@ class Backlog:
     @property
     def queued(self) -> int:
         """How many operations wait in memory."""
-        return len(self._queue) + len(self._aside)
+        return len(self._queue) + len(self._aside) + len(self._fresh)
+
+    @property
+    def due(self) -> bool:
+        """Whether something is to be written now."""
+        return bool(self._queue) or self.spooled > 0
 
     @property
     def spooled(self) -> int:
@@ -88,6 +102,13 @@ class Backlog:
         if self.away or self._closed or entry.operation.id in self._starts_in_journal:
             self._spool(entry)
             return
+        start = self._fresh.pop(entry.operation.id)
+        if start is not None and entry.operation.action is Action.END:
+            self._bytes -= start.size
+            start.operation = start.operation.ended_by(entry.operation)
+            entry = start
+        elif start is not None:
+            self._queue_up(start)
         if self._journal is not None and not self.trouble and self._bytes + entry.size > SPILL_BYTES:
             self.spill()
         self._hold(entry)
@@ -101,9 +122,24 @@ class Backlog:
         self._queue.extendleft(reversed(batch))
         self._bytes += sum(entry.size for entry in batch)
 
+    def accept(self, entry: Entry) -> None:
+        """Take note that an entry is in the database, or in the journal."""
+        entry.accept()
+        self._forget(entry)
+
+    def refuse(self, entry: Entry, reason: str) -> None:
+        """Take note that an entry will never be."""
+        entry.refuse(reason)
+        self._forget(entry)
+
+    def hurry(self) -> None:
+        """Let no start wait for its end any longer."""
+        for entry in self._fresh.take():
+            self._queue_up(entry)
+
     def spill(self) -> None:
         """Send what waits in memory to the journal; decide anew on what may not go there."""
-        entries = [*self._aside, *self._queue]
+        entries = [*self._aside, *self._queue, *self._fresh.take()]
         self._aside = []
         self._queue.clear()
         self._bytes = 0
@@ -130,7 +166,8 @@ class Backlog:
     def rest(self) -> None:
         """Take note that nothing waits any more."""
         self.work.clear()
-        self.idle.set()
+        if not self._fresh:
+            self.idle.set()
 
     async def close(self) -> None:
         """Send everything to the journal and close it. Nothing is taken any more."""
@@ -138,6 +175,8 @@ class Backlog:
         self.spill()
         if self._journal is not None:
             await self._journal.close()
+        if self._ahead is not None:
+            self._ahead.close()
 
     def _taken(self) -> Iterator[Entry]:
         size = count = 0
@@ -168,7 +207,7 @@ class Backlog:
             self._not_spooled(entry, str(error))
             return
         self.trouble = ""
-        entry.accept()
+        self.accept(entry)
         if entry.operation.action is Action.END:
             self._starts_in_journal.discard(entry.operation.id)
 
@@ -177,21 +216,54 @@ class Backlog:
             _log.error("%s", reason)
         self.trouble = reason
         if entry.waited_for:
-            entry.refuse(reason)
+            self.refuse(entry, reason)
         else:
             self._hold(entry)
 
     def _hold(self, entry: Entry) -> None:
         fits = self._bytes + entry.size <= (MEMORY_BYTES if entry.urgent else SPILL_BYTES)
         if fits and not self._closed and not (entry.waited_for and self.away):
-            follows_journal = self.spooled and entry.operation.id in self._starts_in_journal
-            (self._aside if follows_journal else self._queue).append(entry)
             self._bytes += entry.size
-            self._wake()
+            logged = self._write_ahead(entry)
+            if self.spooled and entry.operation.id in self._starts_in_journal:
+                self._aside.append(entry)
+                self._wake()
+            elif logged and entry.waited_for:
+                entry.accept()
+                self._fresh.add(entry)
+                self.idle.clear()
+            else:
+                self._queue_up(entry)
         elif entry.waited_for:
-            entry.refuse(self._why_not())
+            self.refuse(entry, self._why_not())
         elif entry.urgent:
             _log.error("the %s of interception %s is lost", entry.operation.action, entry.operation.id)
+
+    def _write_ahead(self, entry: Entry) -> bool:
+        """Put an entry into the log, if it may be there and can be; say whether it is."""
+        if self._ahead is None or entry.optional or (entry.waited_for and not self._spools_all):
+            return False
+        try:
+            entry.ahead += (self._ahead.add(entry.operation.record),)
+        except OSError as error:
+            if not self._ahead_fails:
+                _log.error(
+                    "records wait for the database in memory alone: the spool cannot be written: %s", error.strerror
+                )
+            self._ahead_fails = True
+            return False
+        self._ahead_fails = False
+        return True
+
+    def _forget(self, entry: Entry) -> None:
+        files, entry.ahead = entry.ahead, ()
+        if self._ahead is not None:
+            for file in files:
+                self._ahead.remove(file)
+
+    def _queue_up(self, entry: Entry) -> None:
+        self._queue.append(entry)
+        self._wake()
 
     def _wake(self) -> None:
         self.idle.clear()

@@ -1,16 +1,16 @@
-"""Writes operations to the database, many at a time and in their order."""
+"""Writes operations to the database, many at a time: first what makes documents, then what changes them, in their order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pymongo
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from storage.database import Collection, DatabaseUnavailableError, database_errors
-from storage.operations import Operation
+from storage.operations import Action, Operation
 
 # The command failed because of one of its documents, and does not say which: BadValue, FailedToParse, TypeMismatch,
 # Overflow (nested too deep), InvalidBSON, BSONObjectTooLarge.
@@ -23,6 +23,7 @@ _STATE_CODES = {
     *(10107, 11600, 11601, 11602, 13435, 13436, 14031),
 }
 
+_DUPLICATE_KEY = 11000
 _SLACK_SECONDS = 0.5
 
 Refusal = tuple[Operation, int]
@@ -47,12 +48,40 @@ async def write_batch(collection: Collection, operations: Sequence[Operation], *
 
 
 async def _write(collection: Collection, operations: Sequence[Operation]) -> list[Refusal]:
+    refusals, known = await _make(collection, [operation for operation in operations if operation.makes])
+    ended = [operation for operation in known if operation.action is Action.WHOLE]
+    return refusals + await _change(collection, ended + [operation for operation in operations if not operation.makes])
+
+
+async def _make(collection: Collection, operations: Sequence[Operation]) -> tuple[list[Refusal], list[Operation]]:
+    """Make documents; return what was refused, and the operations whose document is there already."""
+    if not operations:
+        return [], []
+    try:
+        await collection.bulk_write([operation.write() for operation in operations], ordered=False)
+    except BulkWriteError as error:
+        failures = [(operations[index], code) for index, code in _failures(error.details)]
+        refusals = [failure for failure in failures if failure[1] != _DUPLICATE_KEY]
+        return refusals, [operation for operation, code in failures if code == _DUPLICATE_KEY]
+    except OperationFailure as error:
+        if error.code not in _DOCUMENT_CODES:
+            raise
+        if len(operations) == 1:
+            return [(operations[0], error.code)], []
+        half = len(operations) // 2
+        halves = [await _make(collection, part) for part in (operations[:half], operations[half:])]
+        return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
+    return [], []
+
+
+async def _change(collection: Collection, operations: Sequence[Operation]) -> list[Refusal]:
+    """Change documents, one after the other; return what was refused."""
     refusals: list[Refusal] = []
     while operations:
         try:
-            await collection.bulk_write([operation.update() for operation in operations], ordered=True)
+            await collection.bulk_write([operation.write_again() for operation in operations], ordered=True)
         except BulkWriteError as error:
-            index, code = _refused(error.details)
+            index, code = next(_failures(error.details))
             refusals.append((operations[index], code))
             operations = operations[index + 1 :]
         except OperationFailure as error:
@@ -61,21 +90,20 @@ async def _write(collection: Collection, operations: Sequence[Operation]) -> lis
             if len(operations) == 1:
                 return [*refusals, (operations[0], error.code)]
             half = len(operations) // 2
-            refusals += await _write(collection, operations[:half])
+            refusals += await _change(collection, operations[:half])
             operations = operations[half:]
         else:
             break
     return refusals
 
 
-def _refused(details: Mapping[str, Any]) -> tuple[int, int]:
-    """Find the write that an ordered bulk stopped at and its error code.
+def _failures(details: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """Find the writes that failed and their error codes.
 
     Raises:
-        DatabaseUnavailableError: It was the server's state that stopped it.
+        DatabaseUnavailableError: It was the server's state that stopped one.
     """
-    failures = [*details["writeConcernErrors"], *details["writeErrors"]]
-    failure = failures[0]
-    if details["writeConcernErrors"] or failure["code"] in _STATE_CODES:
-        raise DatabaseUnavailableError(f"MongoDB does not take records: error {failure['code']}")
-    return failure["index"], failure["code"]
+    for failure in [*details["writeConcernErrors"], *details["writeErrors"]]:
+        if details["writeConcernErrors"] or failure["code"] in _STATE_CODES:
+            raise DatabaseUnavailableError(f"MongoDB does not take records: error {failure['code']}")
+        yield failure["index"], failure["code"]

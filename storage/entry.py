@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from storage.operations import Operation
+from storage.write_ahead_log import LogFile
 
 
 class RecordingUnavailableError(Exception):
@@ -24,13 +25,14 @@ class Entry:
     """An operation on its way, from `put` to the database or the journal.
 
     `answer` is set to None when it is durable, or to why it is not. An `optional` one may be left out. One that was
-    `tried` was sent to the database before.
+    `tried` was sent to the database before. `ahead` is where the write-ahead log has it.
     """
 
     operation: Operation
     answer: asyncio.Future[RecordingUnavailableError | None] | None = None
     optional: bool = False
     tried: bool = False
+    ahead: tuple[LogFile, ...] = ()
 
     @property
     def size(self) -> int:

@@ -1,7 +1,7 @@
 """A journal on local disk for records that the database cannot take yet.
 
-Records are opaque bytes, appended to numbered segment files and read back oldest first. A segment is deleted when all of
-its records were discarded. Where the reader stands is not kept: after a crash a segment is read again from its
+Records are opaque bytes, appended to numbered segment files and read back oldest first. Behind those that a process left
+comes what its write-ahead log has, should it have died. A segment is deleted when all of its records were discarded. Where the reader stands is not kept: after a crash a segment is read again from its
 beginning, so that whoever takes the records must be idempotent.
 """
 
@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from storage import write_ahead_log
 from storage.segment import FRAME_BYTES, SUFFIX, Segment, frame
 
 DEFAULT_MAX_BYTES = 1024**3
@@ -78,7 +79,8 @@ class Journal:
         self._lock = _locked(folder)
         paths = sorted(folder.glob(_SEGMENT_NAMES))
         self._next_number = 1 + max((int(path.stem) for path in paths), default=0)
-        self._segments = deque(Segment.found(path) for path in paths if path.suffix == SUFFIX)
+        ahead = sorted(folder.glob(write_ahead_log.NAMES))
+        self._segments = deque(Segment.found(path) for path in [*paths, *ahead] if path.suffix == SUFFIX)
         self._descriptor: int | None = None
         self._drop_finished()
         self._bytes = sum(segment.end for segment in self._segments)
@@ -88,6 +90,11 @@ class Journal:
         self._writing: asyncio.Task[None] | None = None
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self._folder
 
     @property
     def records(self) -> int:

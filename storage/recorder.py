@@ -64,7 +64,7 @@ class Recorder:
         self._path.open()
 
     async def start(self, interception: Interception) -> None:
-        """Record a start; return when it is durable.
+        """Record a start; return when it is not lost any more should this process die.
 
         A start that may have been written without the caller knowing, because it was cancelled or the database did not
         answer, is given an end. That end is presumed: one that the caller reports all the same wins.
@@ -73,7 +73,7 @@ class Recorder:
             RecordingUnavailableError: It is not durable.
         """
         document = start_document(interception, instance_id=self._instance_id, new_id=self._new_id)
-        operation = Operation.encode(Action.START, document.pop("_id"), document)
+        operation = Operation(Action.START, document.pop("_id"), document)
         try:
             await self._path.write(operation)
         except asyncio.CancelledError:
@@ -87,7 +87,7 @@ class Recorder:
     def end(self, interception: Interception, ending: Ending) -> None:
         """Record an end. Never waits."""
         fields = ending_fields(ending, new_id=self._new_id, cost=self._cost(interception, ending.reading))
-        self._path.put(Operation.encode(Action.END, ending.interception_id, fields))
+        self._path.put(Operation(Action.END, ending.interception_id, fields))
 
     def checkpoint(self, interception: Interception, reading: Reading) -> None:
         """Record the usage so far of a call that goes on. Left out when there is too much else to write."""
@@ -97,7 +97,7 @@ class Recorder:
         fields = self._end_now(interception.id, EndReason.SERVER_CRASHED, cost, reading=seen)
         kept = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
         kept["checkpointed_at"] = fields["ended_at"]
-        self._path.put(Operation.encode(Action.AMEND, interception.id, kept), optional=True)
+        self._path.put(Operation(Action.AMEND, interception.id, kept), optional=True)
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
@@ -131,7 +131,7 @@ class Recorder:
         # The start goes with it, so that it is there to be ended, and one that arrives late finds it there.
         fields = self._end_now(start.id, end_reason, **known)
         self._path.put(start)
-        self._path.put(Operation.encode(Action.AMEND, start.id, {**fields, **PRESUMED}))
+        self._path.put(Operation(Action.AMEND, start.id, {**fields, **PRESUMED}))
 
     def _end_now(
         self, interception_id: UUID, end_reason: EndReason, cost: Cost | None = None, **known: Any

@@ -72,6 +72,7 @@ class WritePath:
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
+        self._backlog.hurry()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._backlog.idle.wait()
@@ -123,7 +124,7 @@ class WritePath:
             pause = min(2 * pause, LAST_RETRY_SECONDS)
 
     async def _step(self) -> None:
-        if self._backlog.queued or self._backlog.spooled:
+        if self._backlog.due:
             await self._commit()
             await self._replay()
         elif self._backlog.away:
@@ -145,9 +146,9 @@ class WritePath:
         refused = {operation for operation, _ in refusals}
         for entry in batch:
             if entry.operation in refused:
-                entry.refuse("the database refuses the record")
+                self._backlog.refuse(entry, "the database refuses the record")
             else:
-                entry.accept()
+                self._backlog.accept(entry)
 
     async def _replay(self) -> None:
         operations = _decoded(await self._backlog.read_journal())

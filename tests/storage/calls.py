@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from intercept.records import EndReason
+from storage.batch import write_batch
 from storage.documents import ending_fields, start_document
 from storage.operations import PRESUMED, Action, Operation
 from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
@@ -37,4 +38,5 @@ class Calls:
         await self._interceptions.update_one({"_id": UUID(int=number)}, change)
 
     async def _write(self, action, number, fields):
-        await self._interceptions.bulk_write([Operation.encode(action, UUID(int=number), fields).update()])
+        operation = Operation(action, UUID(int=number), fields)
+        assert await write_batch(self._interceptions, [operation], seconds=10) == []

@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from intercept.records import EndReason, Reading, TokenUsage
+from storage.batch import write_batch
 from storage.cells import BUCKETS, DIMENSIONS, TOKENS, Level, add, figures_of, histogram_index
 from storage.documents import ending_fields, start_document
 from storage.operations import PRESUMED, Action, Operation
@@ -48,20 +49,20 @@ class Call:
             started_at=self.started_at,
         )
         document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
-        return Operation.encode(Action.START, document.pop("_id"), document)
+        return Operation(Action.START, document.pop("_id"), document)
 
     def checkpoint(self, tokens):
         fields = self._ending(tokens)
         kept = {name: fields[name] for name in ("token_usages", "cost")}
-        return Operation.encode(Action.AMEND, self.id, kept)
+        return Operation(Action.AMEND, self.id, kept)
 
     def presumed_end(self, took=2):
         fields = self._ending(None, took=took, end_reason=EndReason.SERVER_CRASHED)
         kept = {name: value for name, value in fields.items() if name not in {"token_usages", "cost"}}
-        return Operation.encode(Action.AMEND, self.id, {**kept, **PRESUMED})
+        return Operation(Action.AMEND, self.id, {**kept, **PRESUMED})
 
     def end(self, tokens=7, **changes):
-        return Operation.encode(Action.END, self.id, self._ending(tokens, **changes))
+        return Operation(Action.END, self.id, self._ending(tokens, **changes))
 
     def _ending(self, tokens, *, took=2, first_byte=1, end_reason=EndReason.COMPLETED, priced=True):
         usage = TokenUsage(provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=0)
@@ -80,7 +81,7 @@ class Call:
 
 async def write(database, *operations):
     if operations:
-        await database.interceptions.bulk_write([operation.update() for operation in operations])
+        assert await write_batch(database.interceptions, operations, seconds=10) == []
 
 
 async def cells(database):

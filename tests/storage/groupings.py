@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 from pymongo import UpdateOne
 
 from intercept.records import EndReason, Reading, TokenUsage, UserPrompt
+from storage.batch import write_batch
 from storage.cells import TOKENS
 from storage.documents import ending_fields, start_document
 from storage.operations import PRESUMED, Action, Operation
@@ -55,7 +56,7 @@ class Call:
     @property
     def start(self):
         document = self.document
-        return Operation.encode(Action.START, document.pop("_id"), document).update()
+        return Operation(Action.START, document.pop("_id"), document)
 
     @property
     def link(self):
@@ -67,10 +68,10 @@ class Call:
     @property
     def presumed_end(self):
         fields = {**self._ending(3, took=1, end_reason=EndReason.SERVER_CRASHED), **PRESUMED}
-        return Operation.encode(Action.AMEND, self.id, fields).update()
+        return Operation(Action.AMEND, self.id, fields)
 
     def end(self, tokens=7, **changes):
-        return Operation.encode(Action.END, self.id, self._ending(tokens, **changes)).update()
+        return Operation(Action.END, self.id, self._ending(tokens, **changes))
 
     def _ending(self, tokens, *, took=2, end_reason=EndReason.COMPLETED, priced=True):
         usage = TokenUsage(provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=0)
@@ -85,8 +86,11 @@ class Call:
 
 
 async def write(database, *changes):
-    if changes:
-        await database.interceptions.bulk_write(list(changes))
+    for change in changes:
+        if isinstance(change, Operation):
+            assert await write_batch(database.interceptions, [change], seconds=10) == []
+        else:
+            await database.interceptions.bulk_write([change])
 
 
 async def keep(database, *calls):

@@ -34,7 +34,8 @@ class Commands(CommandListener):
         self.sent = []
 
     def started(self, event):
-        self.sent.append((event.command_name, len(event.command.get("updates", ()))))
+        writes = event.command.get("updates") or event.command.get("documents") or ()
+        self.sent.append((event.command_name, len(writes)))
 
     def succeeded(self, event):
         pass
@@ -44,7 +45,7 @@ class Commands(CommandListener):
 
     @property
     def batches(self):
-        return [writes for name, writes in self.sent if name == "update"]
+        return [writes for name, writes in self.sent if name in {"insert", "update"}]
 
 
 class PrivateMongoDB:

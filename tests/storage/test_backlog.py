@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,20 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import backlog as backlog_module
+from storage import write_ahead_log
 from storage.backlog import Backlog, RecordPolicy
 from storage.entry import Entry
 from storage.journal import Journal
 from storage.operations import Action, Operation
-from storage.segment import FRAME_BYTES
+from storage.segment import FRAME_BYTES, Segment
 
 SIZE = 100
 FULL = r"^ERROR storage\.backlog: the spool is full: \d+ of \d+ bytes are taken$"
 
 
 def operation(action, number):
-    encoded = Operation.encode(action, UUID(int=number), {"padding": ""})
+    encoded = Operation(action, UUID(int=number), {"padding": ""})
     padding = "x" * (SIZE - len(encoded.record))
-    return Operation.encode(action, UUID(int=number), {"padding": padding})
+    return Operation(action, UUID(int=number), {"padding": padding})
 
 
 def start(number):
@@ -45,9 +47,16 @@ def refusal(entry):
 
 def queue(backlog):
     """What would go to the database, now that it would."""
+    backlog.hurry()
     batch = backlog.take()
     backlog.put_back(batch)
     return [entry.operation for entry in batch]
+
+
+def ahead(folder):
+    """What the write-ahead log has."""
+    segments = [Segment.found(path) for path in sorted(folder.glob(write_ahead_log.NAMES))]
+    return [Operation.decode(record) for segment in segments if segment.records for record in segment.read(100)]
 
 
 @asynccontextmanager
@@ -69,11 +78,12 @@ async def spooled(backlog):
 @pytest.mark.gen_test
 async def test_a_database_that_answers_gets_everything_from_the_queue(tmp_path):
     async with opened(tmp_path) as backlog:
-        entries = [waiting(1), Entry(end(0)), Entry(operation(Action.AMEND, 2), optional=True)]
+        entries = [Entry(end(0)), Entry(operation(Action.AMEND, 2), optional=True), waiting(1)]
         for entry in entries:
             backlog.put(entry)
         assert (backlog.queued, backlog.spooled, backlog.work.is_set()) == (3, 0, True)
         assert not any(entry.tried for entry in entries)
+        backlog.hurry()
         assert backlog.take() == entries
         assert all(entry.tried for entry in entries)
         assert backlog.queued == 0
@@ -196,7 +206,7 @@ async def test_a_long_queue_spills_into_the_journal(tmp_path, monkeypatch):
             backlog.put(Entry(end(number)))
         assert queue(backlog) == [end(4)]
         assert await entry.answer is None
-        assert await spooled(backlog) == [start(1), end(2), end(3)]
+        assert await spooled(backlog) == [end(2), end(3), start(1)]
 
 
 @pytest.mark.expects_log(rf"^ERROR storage\.backlog: the end of interception {UUID(int=5)} is lost$")
@@ -247,9 +257,93 @@ async def test_closing_leaves_everything_to_the_journal(tmp_path):
         backlog.put(Entry(end(2)))
     assert entry.answer.result() is None
     assert (backlog.accepts, backlog.queued, backlog.spooled) == (False, 0, 2)
+    assert ahead(tmp_path) == []
     backlog.put(Entry(end(3)))
     async with opened(tmp_path) as backlog:
-        assert await spooled(backlog) == [start(1), end(2)]
+        assert await spooled(backlog) == [end(2), start(1)]
+
+
+@pytest.mark.gen_test
+async def test_a_start_is_accepted_when_the_log_has_it_and_leaves_it_for_the_database(tmp_path):
+    async with opened(tmp_path) as backlog:
+        entry = waiting(1)
+        backlog.put(entry)
+        assert entry.answer.result() is None
+        assert (backlog.queued, backlog.due, ahead(tmp_path)) == (1, False, [start(1)])
+        backlog.hurry()
+        assert (backlog.queued, backlog.due) == (1, True)
+        backlog.accept(*backlog.take())
+        assert (backlog.queued, backlog.due, ahead(tmp_path)) == (0, False, [])
+
+
+@pytest.mark.gen_test
+async def test_a_start_that_the_database_refuses_leaves_the_log_as_well(tmp_path):
+    async with opened(tmp_path) as backlog:
+        backlog.put(waiting(1))
+        backlog.hurry()
+        backlog.refuse(*backlog.take(), "the database refuses the record")
+        assert ahead(tmp_path) == []
+
+
+@pytest.mark.gen_test
+async def test_a_start_and_its_end_make_one_operation(tmp_path):
+    async with opened(tmp_path) as backlog:
+        backlog.put(waiting(1))
+        backlog.put(Entry(end(1)))
+        [entry] = backlog.take()
+        assert entry.operation == start(1).ended_by(end(1))
+        assert ahead(tmp_path) == [start(1), entry.operation]
+        backlog.accept(entry)
+        assert ahead(tmp_path) == []
+        assert backlog._bytes == 0
+
+
+@pytest.mark.gen_test
+async def test_a_start_goes_before_what_amends_it(tmp_path):
+    async with opened(tmp_path) as backlog:
+        backlog.put(waiting(1))
+        backlog.put(Entry(operation(Action.AMEND, 1)))
+        assert [entry.operation for entry in backlog.take()] == [start(1), operation(Action.AMEND, 1)]
+
+
+@pytest.mark.gen_test
+async def test_a_start_that_was_tried_is_not_changed_any_more(tmp_path):
+    async with opened(tmp_path) as backlog:
+        backlog.put(waiting(1))
+        backlog.hurry()
+        batch = backlog.take()
+        backlog.put(Entry(end(1)))
+        backlog.put_back(batch)
+        assert queue(backlog) == [start(1), end(1)]
+
+
+@pytest.mark.parametrize(("policy", "folder"), [(RecordPolicy.STRICT, "spool"), (RecordPolicy.SPOOL, None)])
+@pytest.mark.gen_test
+async def test_where_the_database_is_to_have_starts_they_wait_for_it(tmp_path, policy, folder):
+    async with opened(folder and tmp_path / folder, policy) as backlog:
+        entry = waiting(1)
+        backlog.put(entry)
+        assert (entry.waited_for, backlog.due) == (True, True)
+        backlog.accept(*backlog.take())
+        assert entry.answer.result() is None
+
+
+@pytest.mark.expects_log(
+    r"^ERROR storage\.backlog: records wait for the database in memory alone: the spool cannot be written: No such file"
+)
+@pytest.mark.gen_test
+async def test_where_the_log_cannot_be_written_starts_wait_for_the_database(tmp_path):
+    async with opened(tmp_path / "spool") as backlog:
+        (tmp_path / "spool").rename(tmp_path / "elsewhere")
+        first, second = waiting(1), waiting(2)
+        backlog.put(first)
+        backlog.put(second)
+        assert [entry.waited_for for entry in (first, second)] == [True, True]
+        assert backlog.take() == [first, second]
+        (tmp_path / "elsewhere").rename(tmp_path / "spool")
+        third = waiting(3)
+        backlog.put(third)
+        assert (third.waited_for, ahead(tmp_path / "spool")) == (False, [start(3)])
 
 
 class Calls:
@@ -281,7 +375,7 @@ class Calls:
         self._write(entry.operation for entry in batch)
         self.backlog.away = False
         for entry in batch:
-            entry.accept()
+            self.backlog.accept(entry)
 
     async def unacknowledged_commit(self):
         batch = self.backlog.take()
@@ -312,8 +406,12 @@ class Calls:
     async def time_passes(self):
         await self.backlog.read_journal()
 
+    async def moments_pass(self):
+        self.backlog.hurry()
+
     async def finish(self):
         while self.backlog.queued or self.backlog.spooled:
+            self.backlog.hurry()
             await self.commit()
             await self.replay()
 
@@ -321,7 +419,7 @@ class Calls:
         for operation in operations:
             if operation.action is Action.START:
                 self.database.setdefault(operation.id.int, "in flight")
-            elif operation.id.int in self.database:
+            elif operation.action is Action.WHOLE or operation.id.int in self.database:
                 self.database[operation.id.int] = "ended"
 
     def check(self):
@@ -335,7 +433,7 @@ class Calls:
 # The more often a step stands here, the more often it is taken: calls come and go more often than databases.
 STEPS = [
     *(Calls.start, Calls.start, Calls.time_passes, Calls.end, Calls.end, Calls.end),
-    *(Calls.commit, Calls.commit, Calls.replay, Calls.outage, Calls.back),
+    *(Calls.commit, Calls.commit, Calls.replay, Calls.outage, Calls.back, Calls.moments_pass, Calls.moments_pass),
     *(Calls.lost_commit, Calls.unacknowledged_commit, Calls.unacknowledged_replay),
 ]
 
@@ -359,8 +457,50 @@ def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
                 await step(calls)
             await calls.finish()
             calls.check()
+            assert room is None or ahead(folder) == []
 
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(backlog_module, "SPILL_BYTES", spill * SIZE)
         patch.setattr(backlog_module, "BATCH_RECORDS", batch)
         run_apart(live(Path(name)))
+
+
+@pytest.mark.expects_log(FULL)
+@given(
+    steps=st.lists(st.sampled_from(STEPS), max_size=40),
+    room=st.sampled_from([2, 4, 1000]),
+    spill=st.integers(1, 5),
+)
+@settings(max_examples=200)
+def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(run_apart, *, steps, room, spill):
+    async def live(folder):
+        backlog = Backlog(policy=RecordPolicy.SPOOL, journal=Journal(folder, max_bytes=room * (SIZE + FRAME_BYTES)))
+        calls = Calls(backlog)
+        for step in steps:
+            await step(calls)
+        acknowledged = {number for number, entry in enumerate(calls.starts) if accepted(entry)}
+        await die(backlog)
+        async with opened(folder) as survivor:
+            calls.backlog = survivor
+            await calls.finish()
+        assert {number: calls.database.get(number) for number in acknowledged} == {
+            number: "ended" if number in calls.ended else "in flight" for number in acknowledged
+        }
+
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backlog_module, "SPILL_BYTES", spill * SIZE)
+        run_apart(live(Path(name)))
+
+
+def accepted(entry):
+    return entry.answer.done() and entry.answer.result() is None
+
+
+async def die(backlog):
+    """Let go of the lock, as the system does for a process that has died, and write nothing more."""
+    journal = backlog._journal
+    if journal._writing is not None:
+        await journal._writing  # what the disk is about to have when the process dies
+    await asyncio.sleep(0)  # who waited for that hears of it
+    journal._thread.shutdown()
+    os.close(journal._lock)

@@ -10,13 +10,23 @@ from storage.batch import write_batch
 from storage.database import Database, DatabaseUnavailableError
 from storage.operations import Action, Operation
 
+TOO_LARGE_AT_ALL = 2
 TOO_DEEP = 15
 EMPTY_NAME = 56
-TOO_LARGE = 17420
+NOT_VALID = 121
+TOO_LARGE = 17419
 
 
 def start(number, **fields):
-    return Operation.encode(Action.START, UUID(int=number), {"status": "in_flight", **fields})
+    return Operation(Action.START, UUID(int=number), {"status": "in_flight", **fields})
+
+
+def amend(number, **fields):
+    return Operation(Action.AMEND, UUID(int=number), {"tokens": 5, **fields})
+
+
+def end(number, **fields):
+    return Operation(Action.END, UUID(int=number), {"status": "completed", **fields})
 
 
 def nested(levels):
@@ -26,18 +36,39 @@ def nested(levels):
     return value
 
 
-async def ids(database):
-    return {document["_id"].int async for document in database.interceptions.find(projection=["_id"])}
+async def ids(database, matching=None):
+    return {document["_id"].int async for document in database.interceptions.find(matching, ["_id"])}
+
+
+async def validated(database):
+    """Let the database refuse some documents by themselves."""
+    rule = {"status": {"$ne": "unheard of"}}
+    collection = database.interceptions
+    await collection.database.command({"collMod": collection.name, "validator": rule})
 
 
 @pytest.mark.gen_test
-async def test_all_operations_go_in_one_command_and_in_their_order(private_database, commands):
-    end = Operation.encode(Action.END, UUID(int=1), {"status": "completed"})
-    assert await write_batch(private_database.interceptions, [start(1), end, start(2)], seconds=5) == []
-    assert commands.batches == [3]
+async def test_what_makes_documents_goes_in_one_command_and_what_changes_them_in_another(private_database, commands):
+    operations = [start(1), end(1), start(2), amend(1), amend(2)]
+    assert await write_batch(private_database.interceptions, operations, seconds=5) == []
+    assert commands.sent == [("insert", 2), ("update", 3)]
     assert await private_database.interceptions.find().to_list(None) == [
         {"_id": UUID(int=1), "status": "completed"},
-        {"_id": UUID(int=2), "status": "in_flight"},
+        {"_id": UUID(int=2), "status": "in_flight", "tokens": 5},
+    ]
+
+
+@pytest.mark.gen_test
+async def test_what_was_made_before_is_no_refusal(private_database, commands):
+    again = [start(1), start(2).ended_by(end(2)), start(3)]
+    await write_batch(private_database.interceptions, [start(1), start(2)], seconds=5)
+    commands.sent.clear()
+    assert await write_batch(private_database.interceptions, again, seconds=5) == []
+    assert commands.sent == [("insert", 3), ("update", 1)]
+    assert await private_database.interceptions.find().to_list(None) == [
+        {"_id": UUID(int=1), "status": "in_flight"},
+        {"_id": UUID(int=2), "status": "completed"},
+        {"_id": UUID(int=3), "status": "in_flight"},
     ]
 
 
@@ -55,30 +86,39 @@ async def test_nothing_to_write_asks_nothing(private_database, commands):
     assert commands.sent == []
 
 
-@pytest.mark.parametrize(
-    ("fields", "code"),
-    [
-        ({"": 1}, EMPTY_NAME),
-        ({"text": "x" * (16 * 1024**2)}, TOO_LARGE),
-        ({"deep": nested(300)}, TOO_DEEP),
-    ],
-    ids=["a name it does not allow", "too large", "so deep that the whole command fails"],
-)
+BAD = {
+    "a name it does not allow": (amend, {"": 1}, EMPTY_NAME),
+    "what the collection does not allow": (start, {"status": "unheard of"}, NOT_VALID),
+    "too large to be made": (start, {"text": "x" * (16 * 1024**2)}, TOO_LARGE_AT_ALL),
+    "too large to be changed": (amend, {"text": "x" * (16 * 1024**2)}, TOO_LARGE),
+    "so deep that the whole command fails": (start, {"deep": nested(300)}, TOO_DEEP),
+    "a change so deep": (amend, {"deep": nested(300)}, TOO_DEEP),
+}
+
+
+@pytest.mark.parametrize(("make", "fields", "code"), BAD.values(), ids=BAD.keys())
 @pytest.mark.parametrize("position", [0, 3, 6])
 @pytest.mark.gen_test
-async def test_a_document_that_is_refused_keeps_no_other_from_being_written(database, fields, code, position):
-    operations = [start(number) for number in range(7)]
-    operations[position] = start(position, **fields)
-    assert await write_batch(database.interceptions, operations, seconds=10) == [(operations[position], code)]
-    assert await ids(database) == set(range(7)) - {position}
+async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(database, make, fields, code, position):
+    await validated(database)
+    made = [start(number) for number in range(10, 17)]
+    assert await write_batch(database.interceptions, made, seconds=10) == []
+    operations = [make(number + (10 if make is amend else 0)) for number in range(7)]
+    operations[position] = bad = make(operations[position].id.int, **fields)
+    assert await write_batch(database.interceptions, operations, seconds=10) == [(bad, code)]
+    written = {operation.id.int for operation in operations if operation is not bad}
+    assert await ids(database, {} if make is start else {"tokens": 5}) == written | (
+        {operation.id.int for operation in made} if make is start else set()
+    )
 
 
 @pytest.mark.gen_test
 async def test_many_may_be_refused(database):
-    bad = [start(number, **{"": 1}) for number in range(0, 200, 2)]
+    await validated(database)
+    bad = [start(number, status="unheard of") for number in range(0, 200, 2)]
     good = [start(number) for number in range(1, 200, 2)]
     mixed = [operation for pair in zip(bad, good, strict=True) for operation in pair]
-    assert await write_batch(database.interceptions, mixed, seconds=10) == [(one, EMPTY_NAME) for one in bad]
+    assert await write_batch(database.interceptions, mixed, seconds=10) == [(one, NOT_VALID) for one in bad]
     assert await ids(database) == set(range(1, 200, 2))
 
 

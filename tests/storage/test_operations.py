@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.batch import write_batch
 from storage.operations import PRESUMED, Action, Operation
 from tests.storage.records import ID, NOON
 
@@ -18,11 +19,12 @@ LATER_END = {"status": "failed", "end_reason": "upstream_timeout", "token_usages
 CRASH = {"status": "failed", "end_reason": "server_crashed", **PRESUMED}
 CHECKPOINT = {"token_usages": [{"id": UUID(int=2), "output_tokens": 5}]}
 
-start = Operation.encode(Action.START, ID, START)
-end = Operation.encode(Action.END, ID, END)
-later_end = Operation.encode(Action.END, ID, LATER_END)
-crash = Operation.encode(Action.AMEND, ID, CRASH)
-checkpoint = Operation.encode(Action.AMEND, ID, CHECKPOINT)
+start = Operation(Action.START, ID, START)
+end = Operation(Action.END, ID, END)
+later_end = Operation(Action.END, ID, LATER_END)
+crash = Operation(Action.AMEND, ID, CRASH)
+checkpoint = Operation(Action.AMEND, ID, CHECKPOINT)
+whole = start.ended_by(end)
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"]))
@@ -31,13 +33,13 @@ SCALARS = (
 
 async def applied(database, *operations):
     for operation in operations:
-        await database.interceptions.bulk_write([operation.update()])
+        assert await write_batch(database.interceptions, [operation], seconds=5) == []
     return await database.interceptions.find_one()
 
 
 @given(st.sampled_from(Action), st.uuids(), st.dictionaries(st.sampled_from(["a", "b"]), SCALARS))
 def test_an_operation_is_decoded_to_itself(action, id_, fields):
-    operation = Operation.encode(action, id_, fields)
+    operation = Operation(action, id_, fields)
     assert Operation.decode(operation.record) == operation
 
 
@@ -74,6 +76,25 @@ async def test_all_of_it_twice_is_the_same_as_once(database):
 
 
 @pytest.mark.gen_test
+async def test_a_start_and_its_end_may_be_written_together(database):
+    assert await applied(database, whole) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.parametrize(
+    "late", [start, checkpoint, crash, end, later_end, whole], ids=lambda operation: str(operation.action)
+)
+@pytest.mark.gen_test
+async def test_nothing_changes_a_call_that_was_written_whole(database, late):
+    assert await applied(database, whole, late) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.parametrize("before", [[start], [start, checkpoint], [start, crash]], ids=["start", "checkpoint", "crash"])
+@pytest.mark.gen_test
+async def test_where_the_start_was_written_before_both_together_are_an_end(database, before):
+    assert await applied(database, *before, whole) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.gen_test
 async def test_a_true_end_wins_over_a_presumed_one_and_leaves_no_trace_of_it(database):
     assert await applied(database, start, crash) == {"_id": ID, **START, **CRASH}
     assert await applied(database, end) == {"_id": ID, **START, **END}
@@ -107,12 +128,9 @@ def end_state(actions):
 async def test_in_every_order_after_the_start_the_true_end_is_what_remains(database):
     orders = [order for length in range(5) for order in product([start, checkpoint, crash, end], repeat=length)]
     ids = [UUID(int=number) for number in range(len(orders))]
-    await database.interceptions.bulk_write(
-        [
-            replace(operation, id=id_).update()
-            for id_, order in zip(ids, orders, strict=True)
-            for operation in (start, *order)
-        ]
-    )
+    operations = [
+        replace(operation, id=id_) for id_, order in zip(ids, orders, strict=True) for operation in (start, *order)
+    ]
+    assert await write_batch(database.interceptions, operations, seconds=10) == []
     found = {document.pop("_id"): document async for document in database.interceptions.find()}
     assert found == {id_: end_state(order) for id_, order in zip(ids, orders, strict=True)}

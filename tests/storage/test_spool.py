@@ -17,7 +17,7 @@ async def leave_behind(folder, number):
         (Action.START, {"status": "in_flight"}),
         (Action.END, {"status": "completed", "end_reason": "completed"}),
     ):
-        await journal.append(Operation.encode(action, UUID(int=number), fields).record)
+        await journal.append(Operation(action, UUID(int=number), fields).record)
     await journal.close()
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from intercept.records import Reading, ToolUsage
 from storage import threads as threads_module
+from storage.batch import write_batch
 from storage.database import DatabaseUnavailableError
 from storage.documents import LONGEST_ID, ending_fields, start_document
 from storage.operations import Action, Operation
@@ -49,7 +50,7 @@ class Call:
             client_session_id=self.session,
         )
         document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
-        return Operation.encode(Action.START, document.pop("_id"), document)
+        return Operation(Action.START, document.pop("_id"), document)
 
     @property
     def end(self) -> Operation:
@@ -57,7 +58,7 @@ class Call:
             ToolUsage(provider_response_id="r", provider_tool_call_id=id_, tool="ls", input="{}") for id_ in self.issues
         )
         record = ending(interception_id=UUID(int=self.number), reading=Reading(tool_usages=tools, complete=True))
-        return Operation.encode(Action.END, record.interception_id, ending_fields(record, new_id=counting_ids()))
+        return Operation(Action.END, record.interception_id, ending_fields(record, new_id=counting_ids()))
 
 
 class Clock:
@@ -89,7 +90,7 @@ def threads(database, clock):
 
 
 async def write(database, *operations):
-    await database.interceptions.bulk_write([operation.update() for operation in operations])
+    assert await write_batch(database.interceptions, operations, seconds=10) == []
 
 
 async def keep(database, *calls):

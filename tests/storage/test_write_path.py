@@ -23,15 +23,23 @@ IS_AWAY = "Recording is unavailable: the database is away."
 
 
 def start(number, **fields):
-    return Operation.encode(Action.START, UUID(int=number), {"status": "in_flight", **fields})
+    return Operation(Action.START, UUID(int=number), {"status": "in_flight", **fields})
 
 
 def amend(number, **fields):
-    return Operation.encode(Action.AMEND, UUID(int=number), fields)
+    return Operation(Action.AMEND, UUID(int=number), fields)
 
 
 def end(number, **fields):
-    return Operation.encode(Action.END, UUID(int=number), {"status": "completed", **fields})
+    return Operation(Action.END, UUID(int=number), {"status": "completed", **fields})
+
+
+def nested(levels):
+    """Too deep for MongoDB, from 200 levels on."""
+    value = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
 
 
 async def found(database):
@@ -144,12 +152,12 @@ async def test_who_is_cancelled_disturbs_no_other(private_database, private_mong
 
 
 @pytest.mark.expects_log(
-    rf"^ERROR storage\.write_path: MongoDB refuses the start of interception {UUID(int=1)}: error 56$"
+    rf"^ERROR storage\.write_path: MongoDB refuses the start of interception {UUID(int=1)}: error 15$"
 )
 @pytest.mark.gen_test
 async def test_a_refused_document_fails_alone(database):
     async with opened(database) as path:
-        operations = [start(0), start(1, **{"": "secret"}), start(2)]
+        operations = [start(0), start(1, secret=nested(300)), start(2)]
         results = await asyncio.gather(*map(path.write, operations), return_exceptions=True)
         assert [results[0], str(results[1]), results[2]] == [
             None,
@@ -169,6 +177,7 @@ async def test_the_journal_takes_over_when_the_database_freezes(private_database
         private_mongodb.freeze()
         began = loop.time()
         await path.write(start(1))
+        await until(lambda: path.spooled)
         assert loop.time() - began < 2
         assert (path.spooled, path.healthy, path.trouble) == (1, True, "the database is away")
 
@@ -184,7 +193,10 @@ async def test_the_journal_takes_over_when_the_database_freezes(private_database
         assert await counts(private_database) == {"in_flight": 1, "completed": 50}
         assert (path.spooled, path.healthy, path.trouble) == (0, True, "")
         assert caplog.messages[-1] == "the database is back; records in the spool: 101"
-        assert [file.name for file in (tmp_path / "spool").iterdir()] == ["lock"]
+        assert {file.name: file.stat().st_size for file in (tmp_path / "spool").iterdir()} == {
+            "lock": 0,
+            "ahead-0000000000000001.journal": 0,
+        }
 
 
 @pytest.mark.expects_log(AWAY)
@@ -302,7 +314,9 @@ async def test_a_full_journal_refuses_starts_and_keeps_ends(private_database, pr
     size = FRAME_BYTES + len(start(0).record)
     async with opened(private_database, journal=Journal(tmp_path / "spool", max_bytes=20 * size)) as path:
         private_mongodb.freeze()
-        taken = []
+        await path.write(start(0))
+        await until(lambda: path.spooled)
+        taken = [0]
         refusal = None
         while refusal is None:
             (refusal,) = await asyncio.gather(path.write(start(len(taken))), return_exceptions=True)
@@ -320,6 +334,9 @@ async def test_a_full_journal_refuses_starts_and_keeps_ends(private_database, pr
         assert 15 <= len(taken) <= 18
 
 
+@pytest.mark.expects_log(
+    r"^ERROR storage\.backlog: records wait for the database in memory alone: the spool cannot be written: File too large$"
+)
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.expects_log(r"^ERROR storage\.backlog: the spool cannot be written: File too large$")
 @pytest.mark.gen_test(timeout=30)
@@ -327,6 +344,7 @@ async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     async with opened(private_database, journal=Journal(tmp_path / "spool")) as path:
         await path.write(start(1))
+        assert await path.flush(10)
         private_mongodb.freeze()
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
         try:
