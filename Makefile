@@ -63,7 +63,7 @@ clean: ## remove the virtual environment and caches; data/ stays
 	elif npm ci --ignore-scripts --no-audit --no-fund --silent --prefix dashboard; then touch .venv/dashboard $@; \
 	else echo "npm could not install what the dashboard needs: it will not be tested." >&2; fi
 
-.venv/dev: requirements-dev.txt .venv/runtime
+.venv/dev: requirements-dev.txt requirements-otel.txt .venv/runtime
 	@echo "Installing the development tools into .venv ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@

@@ -17,11 +17,12 @@ from handlers.limits import report
 from handlers.loop_lag import LoopLag
 from handlers.metrics import Metrics
 from handlers.metrics_folder import VARIABLE, MetricsFolder
+from handlers.phases import Follow
 from handlers.record_log import RecordLog
 from intercept.apis import Dialect
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
-from settings import LimitsScope, ProviderSettings, Settings
+from settings import LimitsScope, ProviderSettings, SettingError, Settings
 from settings.declarations import DEFAULT_BASE_URLS
 from storage.admissions import Admissions, SharedLimits
 from storage.database import Database
@@ -103,6 +104,24 @@ def make_admissions(settings: Settings, database: Database, process: UUID) -> Ad
     return Admissions(database, process=process, limits=limits)
 
 
+def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) -> Follow | None:
+    """What follows requests for a collector; None when nothing is traced. What is left is sent with the stack's end.
+
+    Raises:
+        SettingError: OpenTelemetry's environment cannot be used.
+    """
+    if not settings.otel_traces:
+        return None
+    from handlers.otel import Tracing  # noqa: PLC0415 - not installed everywhere, and slow
+
+    try:
+        tracing = Tracing(instance_id=instance_id, clock=monotonic)
+    except ValueError as error:
+        raise SettingError(f"otel-traces: {error}") from error
+    stack.push_async_callback(tracing.close)
+    return tracing.follow
+
+
 async def open_mongodb(settings: Settings, stack: AsyncExitStack) -> str:
     """Say where to record: at the URI that is set, or in an embedded MongoDB, which is stopped with the stack.
 
@@ -147,6 +166,7 @@ async def open_bridge(
 
     Raises:
         JournalError: another server keeps its journal in this data-dir, or it cannot be opened.
+        SettingError: OpenTelemetry's environment cannot be used.
     """
     instance_id = uuid4()
     metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
@@ -185,6 +205,7 @@ async def open_bridge(
         idle_timeout=settings.upstream_idle_timeout.total_seconds(),
     )
     stack.push_async_callback(upstream.close)
+    trace = open_traces(settings, instance_id, stack)
     lag = LoopLag()
     rollups = Rollups(database, now=now)
     for work in (
@@ -232,4 +253,5 @@ async def open_bridge(
         monotonic=monotonic,
         new_id=uuid4,
         admissions=admissions,
+        trace=trace,
     )

@@ -142,6 +142,7 @@ def codecs() -> Iterator[Part]:
         interception_id=started.id,
         end_reason=EndReason.COMPLETED,
         ended_at=NOW,
+        upstream_asked_at=NOW,
         first_byte_at=NOW,
         upstream_status=200,
         upstream_request_id="req_1",

@@ -1,4 +1,4 @@
-"""Interceptions that look like a company's: users and models by Zipf, sessions with threads, office hours.
+"""Interceptions that look like a company's: users and models by Zipf, habits, sessions with threads, office hours.
 
 The same seed gives the same population, so two runs can be compared.
 """
@@ -27,6 +27,7 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.documents import ending_fields, start_document
+from storage.prices import PRECISION, Cost
 
 DAYS = 60
 CALLS_PER_SESSION = 9
@@ -34,6 +35,11 @@ FEWEST_USERS = 40
 FAILED = 0.03
 NEW_THREAD = 0.2
 CALLS_A_TOOL = 0.45
+USUAL_MODELS, USUAL_CLIENTS = 4, 2
+"""How many models and clients one person uses as a rule, or fewer."""
+
+UNUSUAL = 0.05
+"""The share of sessions with any other model and client."""
 
 _NOBODY = UUID(int=0)
 _ROUTES = {"anthropic": "/v1/messages", "openai": "/v1/chat/completions"}
@@ -122,6 +128,7 @@ class Population:
         self._until = until
         self._users = users
         self._user, self._model, self._client = Zipf(len(users)), Zipf(len(MODELS)), Zipf(len(CLIENTS))
+        self._habits = {user: (self._models(USUAL_MODELS), self._clients(USUAL_CLIENTS)) for user in users}
 
     def new_id(self) -> UUID:
         """Make an id."""
@@ -142,12 +149,20 @@ class Population:
             left -= share
             yield documents
 
+    def _models(self, number: int) -> list[tuple[str, str]]:
+        return [MODELS[self._model.draw(self._random)] for _ in range(number)]
+
+    def _clients(self, number: int) -> list[str]:
+        return [CLIENTS[self._client.draw(self._random)] for _ in range(number)]
+
     def _session(self, start: datetime) -> Iterator[dict[str, Any]]:
         random = self._random
-        provider, model = MODELS[self._model.draw(random)]
-        client = CLIENTS[self._client.draw(random)]
+        user = self._users[self._user.draw(random)]
+        is_usual = random.random() > UNUSUAL
+        models, clients = self._habits[user] if is_usual else (self._models(1), self._clients(1))
+        (provider, model), client = random.choice(models), random.choice(clients)
         session = _Session(
-            initiator_id=self._users[self._user.draw(random)],
+            initiator_id=user,
             provider=provider,
             model=model,
             client=client,
@@ -190,6 +205,7 @@ class Population:
             interception_id=interception.id,
             end_reason=reason,
             ended_at=end,
+            upstream_asked_at=start + timedelta(milliseconds=3),
             first_byte_at=first_byte,
             upstream_status=200 if reason is not EndReason.UPSTREAM_ERROR else 529,
             upstream_request_id=f"req_{random.getrandbits(64):016x}",
@@ -197,7 +213,9 @@ class Population:
             reading=self._reading(),
         )
         new_id = self.new_id
-        return start_document(interception, instance_id=_NOBODY, new_id=new_id) | ending_fields(ending, new_id=new_id)
+        cost = Cost(PRECISION * random.randrange(10**11), "made up")
+        start_fields = start_document(interception, instance_id=_NOBODY, new_id=new_id)
+        return start_fields | ending_fields(ending, new_id=new_id, cost=cost)
 
     def _reading(self) -> Reading:
         random = self._random

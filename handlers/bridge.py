@@ -10,6 +10,7 @@ from uuid import UUID
 
 from handlers.lifecycle import Lifecycle
 from handlers.metrics import Metrics
+from handlers.phases import Follow
 from handlers.record_log import RecordLog
 from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
@@ -40,7 +41,7 @@ class EdgeOptions:
 
 @dataclass(frozen=True)
 class Bridge:
-    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `admissions` when this process counts alone; `now` is the wall clock in UTC, `monotonic` counts seconds."""
+    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `admissions` when this process counts alone, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
 
     options: EdgeOptions
     providers: Mapping[str, Provider]
@@ -64,3 +65,4 @@ class Bridge:
     monotonic: Callable[[], float]
     new_id: Callable[[], UUID]
     admissions: Admissions | None = None
+    trace: Follow | None = None

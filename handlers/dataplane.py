@@ -21,6 +21,7 @@ from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.credentials import Credentials
 from handlers.lifecycle import Holder
+from handlers.phases import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
 from handlers.problems import Problem, problem_body
 from intercept.apis import Dialect
 from intercept.records import EndReason
@@ -53,6 +54,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         super().initialize(bridge)
         self.overload = bridge.overload
         self.dialect = dialect
+        self.phases = Phases(bridge.monotonic) if bridge.trace is None else bridge.trace(self.request)
         self.stopped: EndReason | None = None
         self.body = b""
         self._arriving = bytearray()
@@ -68,10 +70,12 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         connection.set_max_body_size(sys.maxsize)
         connection.set_body_timeout(BODY_SECONDS)
         self.bridge.lifecycle.enter(self)
-        began = self.bridge.monotonic()
+        self.phases.enter(ADMISSION)
         try:
             await self.admit()
-            self.bridge.metrics.overhead("admission", self.bridge.monotonic() - began)
+            self.phases.enter(None)
+            for phase, seconds in self.phases.seconds.items():
+                self.bridge.metrics.overhead(phase, seconds)
         except (Problem, OverloadedError) as refusal:
             connection.set_body_timeout(LINGER_SECONDS)
             self.request.headers.pop("Expect", None)  # Tornado would ask for the body that nobody wants any more
@@ -87,12 +91,15 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         if self.bridge.lifecycle.draining:
             raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
         await self.take_slot()
+        self.phases.enter(AUTHENTICATION)
         self.credentials = self.read_credentials()
         try:
             self.identity = await self.authenticate(self.credentials)
         except Problem:
+            self.phases.enter(ADMISSION)
             await self.count_request(client_key(self.client_ip))
             raise
+        self.phases.enter(ADMISSION)
         user = self.identity.user
         self._holder = replace(self._holder, user_id=user.id, username=user.username)
         await self.count_request(self.identity.token_id, user_key=str(user.id))
@@ -160,15 +167,29 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """Give back what the request held."""
         super().on_finish()
         self.bridge.lifecycle.leave(self)
+        if self._work is None or self._work.done():
+            self._end_phases()
+        else:  # broken off: how the call ended is still to be worked out
+            self._work.add_done_callback(lambda _: self._end_phases())
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors speak the dialect of the route."""
         return problem_body(self.dialect, problem.status, problem.message, self.request_id)
 
     def write_problem(self, problem: Problem) -> None:
-        """Add the request id, under the name that the dialect's clients read."""
+        """Add the request id, under the name that the dialect's clients read, and where the time went."""
+        self.phases.enter(None)
+        self.tell_timing()
         self.set_header("Request-Id" if self.dialect is Dialect.ANTHROPIC else "X-Request-Id", self.request_id)
         super().write_problem(problem)
+
+    def tell_timing(self) -> None:
+        """Say in the head of the answer where the time went so far, beside what a provider may say of its own."""
+        if timing := self.phases.server_timing():
+            self.add_header(SERVER_TIMING_HEADER, timing)
+
+    def _end_phases(self) -> None:
+        self.phases.over(self.get_status() if self._headers_written else None, self._holder)
 
     async def _refuse(self, refusal: Problem | OverloadedError) -> None:
         """Send the whole answer now and give the slot back; the body that is still to come is swallowed."""
@@ -215,6 +236,7 @@ class ProviderRootHandler(DataPlaneHandler):
 
     async def serve(self) -> None:
         """Answer 200 without a body."""
+        self.tell_timing()
         self.set_header("Content-Length", "0")
 
 

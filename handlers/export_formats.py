@@ -57,6 +57,7 @@ COLUMNS: Mapping[str, Callable[[Resource], Any]] = MappingProxyType(
     {
         "id": _plain("id"),
         "started_at": _plain("started_at"),
+        "upstream_asked_at": _plain("upstream_asked_at"),
         "first_byte_at": _plain("first_byte_at"),
         "ended_at": _plain("ended_at"),
         "status": _plain("status"),

@@ -95,6 +95,9 @@ class Metrics:
         self._overhead = self._histogram(
             "relay_overhead_seconds", "What the bridge itself takes before a call leaves.", "phase", OVERHEAD_BUCKETS
         )
+        self._head = self._histogram(
+            "upstream_head_seconds", "From asking a provider to the head of its answer.", "provider", FIRST_BYTE_BUCKETS
+        )
         circuit = "provider endpoint model"
         self._breaker_state = self._gauge(
             "circuit_breaker_state", "State of a circuit: 0 closed, 1 half-open, 2 open.", circuit, across="livemax"
@@ -138,8 +141,12 @@ class Metrics:
         self._retries.labels(provider).inc()
 
     def overhead(self, phase: str, seconds: float) -> None:
-        """The bridge itself took that long: `admission` or `recording`."""
+        """The bridge itself took that long: `authentication`, `admission` or `recording`."""
         self._overhead.labels(phase).observe(seconds)
+
+    def answered(self, provider: str, seconds: float) -> None:
+        """A provider began to answer so long after it was asked."""
+        self._head.labels(provider).observe(seconds)
 
     def breaker_changed(self, key: CircuitKey, state: State) -> None:
         """A circuit changed its state."""

@@ -75,12 +75,15 @@ class Observation:
             self._drop_reader(error)
             return self.reading()
 
-    def ending(self, stopped: EndReason | None, *, credential_hint: str = "") -> Ending:
+    def ending(
+        self, stopped: EndReason | None, *, credential_hint: str = "", upstream_asked_at: datetime | None = None
+    ) -> Ending:
         """The end record.
 
         Args:
             stopped: Why the bridge itself broke the exchange off, None when it did not.
             credential_hint: Of the credential that was used in the end; another one than at the start when that was refused.
+            upstream_asked_at: When the request was last handed to the upstream.
         """
         reading = self.reading()
         reason = end_reason(
@@ -93,6 +96,7 @@ class Observation:
             interception_id=self.interception_id,
             end_reason=reason,
             ended_at=self._now(),
+            upstream_asked_at=upstream_asked_at,
             first_byte_at=self.first_byte_at,
             upstream_status=self.status,
             upstream_request_id=self._request_id,

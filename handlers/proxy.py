@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from handlers.observation import Observation
+from handlers.phases import RECORDING
 from handlers.problems import Problem
 from handlers.relay import RelayHandler
 from intercept.apis import Api, InvalidRequestError, RequestSummary
@@ -67,7 +68,7 @@ class ProxyHandler(RelayHandler):
             self._settle(interception, observation, permit)
 
     async def _record_start(self, interception: Interception, observation: Observation) -> None:
-        began = self.bridge.monotonic()
+        self.phases.enter(RECORDING)
         try:
             await self.bridge.recorder.start(interception)
         except RecordingUnavailableError as error:
@@ -77,7 +78,7 @@ class ProxyHandler(RelayHandler):
             ending = observation.ending(self.stopped, credential_hint=self.credential_hint)
             self.bridge.recorder.end(interception, ending)
             raise
-        self.bridge.metrics.overhead("recording", self.bridge.monotonic() - began)
+        self.bridge.metrics.overhead(RECORDING, self.phases.enter(None))
         self.bridge.metrics.started(interception)
         self.bridge.record_log.started(interception)
         self._interception_id = interception.id
@@ -106,12 +107,15 @@ class ProxyHandler(RelayHandler):
             response.close()
 
     def _settle(self, interception: Interception, observation: Observation, permit: Permit | None) -> None:
-        ending = observation.ending(self.stopped, credential_hint=self.credential_hint)
+        ending = observation.ending(
+            self.stopped, credential_hint=self.credential_hint, upstream_asked_at=self._asked_at
+        )
         if permit is not None:
             permit.settle(outcome_of(ending))
         self.bridge.recorder.end(interception, ending)
         self.bridge.metrics.ended(interception, ending)
         self.bridge.record_log.ended(ending)
+        self.phases.recorded(interception, ending)
 
     def _summary(self) -> RequestSummary:
         encoding = self.request.headers.get("Content-Encoding", "identity")

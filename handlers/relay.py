@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 
 from msgspec.structs import replace
 from tornado.iostream import StreamClosedError
@@ -15,6 +16,7 @@ from tornado.iostream import StreamClosedError
 from handlers.bridge import Bridge
 from handlers.credentials import own_headers
 from handlers.dataplane import DataPlaneHandler
+from handlers.phases import RELAY, UPSTREAM
 from handlers.problems import Problem, problem_event
 from intercept.apis import Dialect
 from intercept.records import CredentialKind, EndReason
@@ -47,6 +49,7 @@ class RelayHandler(DataPlaneHandler):
     _event_stream = False
     _relayed_end = b""
     _key: str | None = None
+    _asked_at: datetime | None = None
 
     def initialize(  # type: ignore[override]
         self, bridge: Bridge, dialect: Dialect, provider: Provider, route: Route, path: str
@@ -124,6 +127,7 @@ class RelayHandler(DataPlaneHandler):
             UpstreamError: the upstream broke off; nothing has been ended on the client's side yet.
         """
         self._write_head(response)
+        self.phases.enter(RELAY)
         write = self.request.connection.write  # type: ignore[union-attr]
         patience = Patience(TAKE_SECONDS, self._abandon)
         try:
@@ -175,7 +179,15 @@ class RelayHandler(DataPlaneHandler):
 
     async def _ask_once(self) -> UpstreamResponse:
         url = self.provider.url(self.path, self.request.query)
-        return await self.bridge.upstream.open(self.request.method or "GET", url, self._upstream_headers(), self.body)
+        self._asked_at = self.bridge.now()
+        self.phases.enter(UPSTREAM)
+        try:
+            headers = self.phases.outgoing(self._upstream_headers())
+            response = await self.bridge.upstream.open(self.request.method or "GET", url, headers, self.body)
+        finally:
+            waited = self.phases.enter(None)
+        self.bridge.metrics.answered(self.provider.name, waited)
+        return response
 
     def _upstream_headers(self) -> Headers:
         if self.credentials.own_key is not None:
@@ -206,6 +218,7 @@ class RelayHandler(DataPlaneHandler):
         for name, value in to_client(response.headers):
             if not _ILLEGAL_IN_HEADER.search(value):
                 self.add_header(name, value)
+        self.tell_timing()
         if response.status == NO_CONTENT:
             self.clear_header("Content-Length")
         elif self.request.version == "HTTP/1.0" and "Content-Length" not in self._headers:

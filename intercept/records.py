@@ -149,13 +149,15 @@ class Interception(Struct, frozen=True, kw_only=True):
 class Ending(Struct, frozen=True, kw_only=True):
     """The end record.
 
-    `first_byte_at` is when the first byte of the response body arrived, None if none did. `credential_hint` is of the
-    credential that the answer was given to; empty leaves the start record's.
+    `upstream_asked_at` is when the request was handed to the upstream, the last time if it was more than once; None if it
+    never was. `first_byte_at` is when the first byte of the response body arrived, None if none did. `credential_hint` is
+    of the credential that the answer was given to; empty leaves the start record's.
     """
 
     interception_id: UUID
     end_reason: EndReason
     ended_at: datetime
+    upstream_asked_at: datetime | None = None
     first_byte_at: datetime | None = None
     upstream_status: int | None = None
     upstream_request_id: str | None = None

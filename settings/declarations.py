@@ -82,6 +82,7 @@ class Settings:
         SERVER, NETWORKS, "", "Proxies whose X-Forwarded-For is believed, separated by commas."
     )
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
+    otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")
     workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")
 
     mongodb_uri: str = declare(

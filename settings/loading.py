@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 
 from intercept.apis import Dialect
 from settings.declarations import (
@@ -18,6 +19,8 @@ from settings.declarations import (
 )
 from settings.kinds import LimitsScope
 from settings.setting import PREFIX, SettingError
+
+INSTALL_OTEL = "pip install -r requirements-otel.txt"
 
 
 def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
@@ -36,7 +39,16 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
             f"rate-limit {settings.rate_limit} is too high for limits-scope cluster; give at most {LARGEST_CLUSTER_RATE}, "
             "with a shorter rate-window"
         )
+    if settings.otel_traces and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
+        raise SettingError(f"otel-traces needs packages that are not installed; {INSTALL_OTEL}")
     return settings
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # a package it is in
+        return False
 
 
 _PROVIDER_VARIABLE = re.compile(PREFIX + r"PROVIDER_(0|[1-9][0-9]{0,2})_(?:TYPE|NAME|BASE_URL|KEYS|KEYS_FILE)")

@@ -179,6 +179,7 @@ def running(io_loop, database, bridge_settings, request):
             now=now,
             monotonic=loop.time,
             new_id=uuid4,
+            trace=settings.pop("trace", None),
         )
         assert not settings
         if bridge.breakers is not None:

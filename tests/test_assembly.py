@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import threading
 from contextlib import AsyncExitStack
 from datetime import UTC, timedelta
 from uuid import UUID
 
 import pytest
 
-from assembly import make_admissions, make_breakers, make_provider, now, open_bridge
+from assembly import make_admissions, make_breakers, make_provider, now, open_bridge, open_traces
 from handlers.metrics import Metrics
 from intercept.apis import Dialect
 from limits.circuit_breaker import CircuitKey
-from settings import LimitsScope, ProviderSettings, Settings
+from settings import LimitsScope, ProviderSettings, SettingError, Settings
 from storage.ledger import RateLimit
 from storage.shared_ledger import Terms
 from upstream.providers import ProviderType
@@ -51,6 +52,23 @@ def test_circuit_breakers_are_there_when_they_are_switched_on():
     breakers.admit(CircuitKey("openai", "/v1/responses", "m"))
     labels = 'endpoint="/v1/responses",model="m",provider="openai"'
     assert f"circuit_breaker_state{{{labels}}} 0.0" in metrics.exposition()[1].decode()
+
+
+@pytest.mark.gen_test
+async def test_traces_are_there_when_they_are_switched_on_and_end_with_the_bridge(database, tmp_path, monkeypatch):
+    async with AsyncExitStack() as stack:
+        assert open_traces(Settings(), ADA, stack) is None
+    async with AsyncExitStack() as stack:
+        bridge = await open_bridge(Settings(data_dir=tmp_path, otel_traces=True), database, [], stack)
+        assert bridge.trace is not None
+        assert [thread.name for thread in threading.enumerate() if "Otel" in thread.name] == [
+            "OtelBatchSpanRecordProcessor"
+        ]
+    assert [thread.name for thread in threading.enumerate() if "Otel" in thread.name] == []
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "0")
+    async with AsyncExitStack() as stack:
+        with pytest.raises(SettingError, match=r"^otel-traces: max_queue_size must be a positive integer\.$"):
+            open_traces(Settings(otel_traces=True), ADA, stack)
 
 
 @pytest.mark.gen_test

@@ -8,7 +8,20 @@ from contextlib import AsyncExitStack
 import pytest
 
 from assembly import open_bridge
-from handlers import base, dataplane, export, interceptions, live, names, pagination, proxy, sessions, stats, visibility
+from handlers import (
+    base,
+    dataplane,
+    export,
+    interceptions,
+    live,
+    names,
+    pagination,
+    phases,
+    proxy,
+    sessions,
+    stats,
+    visibility,
+)
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.export_formats import COLUMNS
 from handlers.metrics import PREFIX
@@ -211,7 +224,8 @@ def test_what_the_bridge_answers_is_quoted(message):
 
 
 def test_the_headers_of_a_recorded_call_are_named():
-    for header in (proxy.INTERCEPTION_HEADER, "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"):
+    rate = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+    for header in (proxy.INTERCEPTION_HEADER, phases.SERVER_TIMING_HEADER, *rate):
         assert f"`{header}`" in section(API, "What the client gets")
 
 
@@ -245,7 +259,7 @@ def test_every_way_to_end_is_explained():
     assert explained == {(f"`{reason.value}`", f"`{reason.status.value}`") for reason in EndReason}
 
 
-UNITS = {"": 1, " s": 1, " characters": 1, " KiB": 2**10, " MiB": 2**20, " GiB": 2**30}
+UNITS = {"": 1, " ms": 0.001, " s": 1, " characters": 1, " KiB": 2**10, " MiB": 2**20, " GiB": 2**30}
 CONSTANTS = [row[:2] for name in PAGES for row in rows(page(name)) if re.fullmatch(r"`[a-z_.]+\.[A-Z][A-Z_]+`", row[0])]
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from handlers.phases import SERVER_TIMING_HEADER
 from handlers.proxy import INTERCEPTION_HEADER
 from handlers.reference.operations import JSON, Described, answer, body, in_path, shared
 from handlers.reference.refusals import RATE, named
@@ -48,7 +49,7 @@ def _recorded(route: Route, kind: str) -> Described:
     example = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
     if route.pattern == "/v1/responses":
         example = {"model": "demo", "input": "Hello", "stream": True}
-    recorded = named(INTERCEPTION_HEADER, *RATE)
+    recorded = named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
     responses["200"] = answer("The provider's answer, each piece as soon as it is there.", _STREAMS, recorded)
     operation: Described = {
@@ -92,7 +93,7 @@ _ROOT = {
         "description": "Without a token; counted by the client's address.",
         "security": [],
         "responses": {
-            "200": {"description": "The provider is configured.", "headers": named(*RATE)},
+            "200": {"description": "The provider is configured.", "headers": named(SERVER_TIMING_HEADER, *RATE)},
             **{str(status): shared(f"OpenAI{status}") for status in (404, 429, 500, 503)},
         },
     },

@@ -130,6 +130,9 @@ class Interception(Struct):
     credential_kind: CredentialKind
     credential_hint: Annotated[str, Meta(description="A few characters of the provider's key that was used.")]
     started_at: Time
+    upstream_asked_at: Annotated[
+        Time | None, Meta(description="When the provider was asked, the last time if more than once.")
+    ]
     first_byte_at: Annotated[Time | None, Meta(description="When the first byte of the response body came.")]
     ended_at: Annotated[Time | None, Meta(description="Null while in flight.")]
     cost: Annotated[Cost | None, Meta(description="Null where it is not known.")]
@@ -164,6 +167,7 @@ EXAMPLE = Interception(
     credential_kind=CredentialKind.CENTRALIZED,
     credential_hint="sk-a...9QAA",
     started_at="2026-11-24T23:50:40.369Z",
+    upstream_asked_at="2026-11-24T23:50:40.373Z",
     first_byte_at="2026-11-24T23:50:40.406Z",
     ended_at="2026-11-24T23:50:40.437Z",
     cost=Cost(0.001377, "genai-prices 0.2.3"),

@@ -52,6 +52,7 @@ def test_a_row_of_csv_has_everything_of_an_interception_but_its_thoughts():
     assert row == {
         "id": "22222222-0000-4000-8000-000000000000",
         "started_at": "2026-03-01T12:00:00.250Z",
+        "upstream_asked_at": "2026-03-01T12:00:00.300Z",
         "first_byte_at": "2026-03-01T12:00:01.250Z",
         "ended_at": "2026-03-01T12:00:02.250Z",
         "status": "completed",
@@ -93,10 +94,10 @@ def test_what_is_not_known_is_an_empty_cell():
     (row,) = table(resource(start, {}))
     empty = {name for name, value in row.items() if value == ""}
     assert empty == {
-        *("first_byte_at", "ended_at", "end_reason", "initiator_username", "initiator_name", "client_session_id"),
-        *("session_id", "parent_id", "root_id", "upstream_status", "upstream_request_id", "error_type"),
-        *("error_message", "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens"),
-        *("cost_usd", "prompt"),
+        *("upstream_asked_at", "first_byte_at", "ended_at", "end_reason", "initiator_username", "initiator_name"),
+        *("client_session_id", "session_id", "parent_id", "root_id", "upstream_status", "upstream_request_id"),
+        *("error_type", "error_message", "input_tokens", "output_tokens", "cache_read_input_tokens"),
+        *("cache_write_input_tokens", "cost_usd", "prompt"),
     }
     assert row["tools"] == "[]"
 

@@ -18,7 +18,8 @@ FIELDS = {
     *("id", "api_key_id", "initiator", "provider", "provider_name", "model", "client", "client_session_id"),
     *("session_id", "parent_id", "root_id", "cost"),
     *("user_agent", "streaming", "status", "end_reason", "error", "upstream_status", "upstream_request_id"),
-    *("credential_kind", "credential_hint", "started_at", "first_byte_at", "ended_at", "metadata"),
+    *("credential_kind", "credential_hint", "started_at", "upstream_asked_at", "first_byte_at"),
+    *("ended_at", "metadata"),
     *("token_usages", "user_prompts", "tool_usages", "model_thoughts"),
 }
 
@@ -62,8 +63,10 @@ async def test_an_interception_is_listed_whole(running, call):
     assert (usage["interception_id"], usage["provider_response_id"], usage["source"]) == (id_, "msg_1", "provider")
     assert usage["metadata"]["usage"] == json.loads(MESSAGES.body)["usage"]
     assert (prompt["interception_id"], prompt["prompt"]) == (id_, "Hello")
-    for name in ("started_at", "first_byte_at", "ended_at"):
-        assert result[name].endswith("Z")
+    times = [result[name] for name in ("started_at", "upstream_asked_at", "first_byte_at", "ended_at")]
+    assert times == sorted(times)
+    for time in times:
+        assert time.endswith("Z")
     for embedded in (usage, prompt):
         assert UUID(embedded["id"])
 

@@ -211,7 +211,12 @@ async def test_real_calls_are_counted_where_they_belong(running):
     assert samples(metrics, "non_injected_tool_selections_total") == {("m", "look", "openai"): 1}
     assert samples(metrics, "passthrough_total") == {("GET", "openai", "/v1/models/*"): 1}
     assert samples(metrics, "overload_rejections_total") == {("rate",): 2}
-    assert samples(metrics, "relay_overhead_seconds_count") == {("admission",): 3, ("recording",): 2}
+    assert samples(metrics, "relay_overhead_seconds_count") == {
+        ("authentication",): 3,
+        ("admission",): 3,
+        ("recording",): 2,
+    }
+    assert samples(metrics, "upstream_head_seconds_count") == {("anthropic",): 1, ("openai",): 2}
     assert samples(metrics, "time_to_first_byte_seconds_count") == {("anthropic",): 1, ("openai",): 1}
 
 

@@ -88,10 +88,11 @@ def test_the_end_record_says_what_was_seen_and_when():
     observation.head(Head(201, {"request-id": "req_1"}), streaming=True)
     observation.chunk(b"one", delivered=True)
     observation.chunk(b"two", delivered=True)
-    assert observation.ending(None, credential_hint="sk-a...wxyz") == Ending(
+    assert observation.ending(None, credential_hint="sk-a...wxyz", upstream_asked_at=second(0)) == Ending(
         interception_id=ID,
         end_reason=EndReason.COMPLETED,
         ended_at=second(2),
+        upstream_asked_at=second(0),
         first_byte_at=second(1),
         upstream_status=201,
         upstream_request_id="req_1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 
 import pytest
@@ -111,18 +112,23 @@ async def test_nagle_is_off_during_every_request_of_a_connection(running, http_s
 async def test_the_upstreams_head_reaches_the_client_and_ours_is_added(running):
     running.upstream.play(
         EVENT_STREAM + b"request-id: req_1\r\nanthropic-ratelimit-requests-remaining: 7\r\nX-Multi: a\r\nX-Multi: b\r\n"
+        b"Server-Timing: inference;dur=3\r\n"
         b"Set-Cookie: x=1\r\nConnection: keep-alive\r\nServer: theirs\r\n" + CHUNKED,
         LAST,
     )
     client = await running.client()
     answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    _, timing = [value for name, value in answer.headers if name == "Server-Timing"]
     (recorded,) = await running.ended(1)
+    assert re.fullmatch(r"auth;dur=[\d.]+, admission;dur=[\d.]+, record;dur=[\d.]+, upstream;dur=[\d.]+", timing)
     assert sorted(answer.headers) == [
         ("Anthropic-Ratelimit-Requests-Remaining", "7"),
         ("Cache-Control", "no-cache, no-transform"),
         ("Content-Type", "text/event-stream; charset=utf-8"),
         ("Request-Id", "req_1"),
         ("Server", "theirs"),
+        ("Server-Timing", timing),
+        ("Server-Timing", "inference;dur=3"),
         ("Transfer-Encoding", "chunked"),
         ("X-Accel-Buffering", "no"),
         ("X-Ai-Bridge-Interception-Id", recorded["id"]),

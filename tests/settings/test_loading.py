@@ -1,3 +1,4 @@
+import sys
 from datetime import timedelta
 
 import pytest
@@ -55,6 +56,16 @@ def test_several_workers_count_together_unless_told_otherwise():
     assert load({"workers": "2"}, {}).limits_scope is LimitsScope.CLUSTER
     assert load({"workers": "2"}, {"CODER_AIBRIDGE_LIMITS_SCOPE": "process"}).limits_scope is LimitsScope.PROCESS
     assert load({"workers": "1"}, {}).limits_scope is LimitsScope.PROCESS
+
+
+def test_traces_are_refused_without_the_packages_that_send_them(monkeypatch):
+    assert load({"otel-traces": "true"}, {}).otel_traces
+    for package in ("opentelemetry.exporter.otlp.proto.http", "opentelemetry"):
+        monkeypatch.setitem(sys.modules, package, None)
+        assert refusal({"otel-traces": "true"}, {}) == (
+            "otel-traces needs packages that are not installed; pip install -r requirements-otel.txt"
+        )
+    assert not load({}, {}).otel_traces
 
 
 def test_a_rate_that_is_counted_together_is_bounded():

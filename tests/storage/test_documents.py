@@ -68,6 +68,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("credential_kind", "centralized"),
         ("credential_hint", "sk-a...wxyz"),
         ("started_at", "2026-03-01T12:00:00.250Z"),
+        ("upstream_asked_at", None),
         ("first_byte_at", None),
         ("ended_at", None),
         ("cost", None),
@@ -134,6 +135,7 @@ def test_an_ended_interception_shows_what_was_read():
         "error": {"type": "overloaded_error", "message": "Overloaded"},
         "upstream_status": 200,
         "upstream_request_id": "req_1",
+        "upstream_asked_at": "2026-03-01T12:00:00.300Z",
         "first_byte_at": "2026-03-01T12:00:01.250Z",
         "ended_at": ENDED_AT,
         "token_usages": [
