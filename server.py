@@ -34,7 +34,6 @@ from storage.embedded import EmbeddedUnavailableError
 from storage.identities import Identities
 from storage.journal import JournalError
 from supervisor import Handover, Supervisor, Worker, WorkerError
-from upstream.demo import DemoProvider
 from verify.command import verify
 
 logger = logging.getLogger("aibridge")
@@ -46,6 +45,8 @@ class StartError(Exception):
     """The server cannot start. The text says what to do."""
 
 
+# How long a thread of the driver's may keep an event waiting once it computes; 5 ms are usual.
+SWITCH_SECONDS = 0.0005
 START_ERRORS = (StartError, WorkerError, DatabaseUnavailableError, EmbeddedUnavailableError, JournalError)
 
 
@@ -105,6 +106,7 @@ class Server:
         # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.
         gc.collect()
         gc.freeze()
+        sys.setswitchinterval(SWITCH_SECONDS)
         return cls(bridge, http, settings.drain_timeout.total_seconds())
 
     def renew(self) -> None:
@@ -171,6 +173,8 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
 
 async def open_demo(stack: AsyncExitStack) -> str:
     """Start the demo provider, stopped with the stack, and say where it is."""
+    from upstream.demo import DemoProvider  # noqa: PLC0415 - 13 MB of memory that a first run alone needs
+
     provider = await DemoProvider.start()
     stack.push_async_callback(provider.stop)
     return provider.base_url

@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from uuid import UUID
 
@@ -28,6 +29,9 @@ from storage.write_ahead_log import WriteAheadLog
 BATCH_RECORDS = 500
 BATCH_BYTES = 8 * 1024**2
 """What is taken from the queue at once, not counting the last operation."""
+
+GATHER_SECONDS = 0.02
+"""How long what nobody waits for waits for more, to be written together."""
 
 SPILL_BYTES = 16 * 1024**2
 """More than this in memory goes to the journal; where it cannot, starts are refused and optional operations left out."""
@@ -64,6 +68,7 @@ class Backlog:
         self.trouble = ""
         self.work = asyncio.Event()
         self.idle = asyncio.Event()
+        self._pressing = asyncio.Event()
         self._journal = journal
         self._spools_all = journal is not None and policy is RecordPolicy.SPOOL
         self._ahead = None if journal is None else WriteAheadLog(journal.folder)
@@ -113,8 +118,16 @@ class Backlog:
             self.spill()
         self._hold(entry)
 
+    async def gather(self) -> None:
+        """Wait a moment for more, unless someone waits for what is queued."""
+        if self._queue and not self.spooled:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._pressing.wait()
+
     def take(self) -> list[Entry]:
         """Take the next batch from the queue."""
+        self._pressing.clear()
         return list(self._taken())
 
     def put_back(self, batch: list[Entry]) -> None:
@@ -133,7 +146,8 @@ class Backlog:
         self._forget(entry)
 
     def hurry(self) -> None:
-        """Let no start wait for its end any longer."""
+        """Let nothing wait for more any longer, nor a start for its end."""
+        self._pressing.set()
         for entry in self._fresh.take():
             self._queue_up(entry)
 
@@ -263,6 +277,8 @@ class Backlog:
 
     def _queue_up(self, entry: Entry) -> None:
         self._queue.append(entry)
+        if entry.waited_for or len(self._queue) >= BATCH_RECORDS:
+            self._pressing.set()
         self._wake()
 
     def _wake(self) -> None:

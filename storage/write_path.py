@@ -125,6 +125,7 @@ class WritePath:
 
     async def _step(self) -> None:
         if self._backlog.due:
+            await self._backlog.gather()
             await self._commit()
             await self._replay()
         elif self._backlog.away:

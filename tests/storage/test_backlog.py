@@ -317,6 +317,45 @@ async def test_a_start_that_was_tried_is_not_changed_any_more(tmp_path):
         assert queue(backlog) == [start(1), end(1)]
 
 
+@pytest.mark.gen_test
+async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(backlog_module, "GATHER_SECONDS", 0.05)
+    loop = asyncio.get_running_loop()
+    async with opened(tmp_path) as backlog:
+        backlog.put(Entry(end(1)))
+        began = loop.time()
+        await backlog.gather()
+        assert loop.time() - began >= 0.05
+
+
+@pytest.mark.parametrize(
+    "press",
+    [
+        lambda backlog: backlog.put(waiting(2)),
+        lambda backlog: backlog.hurry(),
+        lambda backlog: [backlog.put(Entry(end(number))) for number in range(backlog_module.BATCH_RECORDS)],
+    ],
+    ids=["someone waits", "it is to hurry", "a batch is full"],
+)
+@pytest.mark.gen_test
+async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
+    monkeypatch.setattr(backlog_module, "GATHER_SECONDS", 60)
+    async with opened(tmp_path, RecordPolicy.STRICT) as backlog:
+        backlog.put(Entry(end(1)))
+        gathering = asyncio.create_task(backlog.gather())
+        await asyncio.sleep(0)
+        assert not gathering.done()
+        press(backlog)
+        await gathering
+        backlog.take()
+        backlog.take()
+        backlog.put(Entry(end(3)))
+        gathering = asyncio.create_task(backlog.gather())
+        await asyncio.sleep(0)
+        assert not gathering.done()
+        gathering.cancel()
+
+
 @pytest.mark.parametrize(("policy", "folder"), [(RecordPolicy.STRICT, "spool"), (RecordPolicy.SPOOL, None)])
 @pytest.mark.gen_test
 async def test_where_the_database_is_to_have_starts_they_wait_for_it(tmp_path, policy, folder):
