@@ -9,29 +9,20 @@ no key or number of a provider's may disturb the database; `truncated` for what 
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-import bson
 import msgspec
 from bson.decimal128 import Decimal128
 
 from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage
-from storage.operations import WRITTEN
 from storage.prices import Cost
 from storage.users import User
 
 SCHEMA_VERSION = 2
 """Of documents that have the marks of their end. Version 1 had none, see `storage.rollups`."""
-
-START_BYTES = 4 << 20
-"""Most text a start record holds, in bytes of UTF-8. With an end record it stays below MongoDB's 16 MiB."""
-
-END_BYTES = 8 << 20
-"""Most text an end record holds, in bytes of UTF-8."""
 
 LONGEST_LIST = 2_000
 """Most entries of a list that are kept, the first ones."""
@@ -44,8 +35,6 @@ USAGE_BYTES = 64 << 10
 
 USAGE_DEPTH = 16
 
-_NOT_STORABLE = (UnicodeEncodeError, OverflowError)
-_INT64 = range(-(2**63), 2**63)
 _CHILD_LISTS = ("token_usages", "user_prompts", "tool_usages", "model_thoughts")
 
 
@@ -88,7 +77,7 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         document["unlinked"] = {"due": interception.started_at, "tries": 0}
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
         document["session_id"] = session_id
-    return _fitting(document, START_BYTES)
+    return document
 
 
 def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | None = None) -> dict[str, Any]:
@@ -122,7 +111,7 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         fields["tool_call_ids"] = call_ids
     if reading.truncated or any(len(getattr(reading, name)) > LONGEST_LIST for name in lists):
         fields["truncated"] = True
-    return _fitting(fields, END_BYTES)
+    return fields
 
 
 def resource(document: Mapping[str, Any], initiators: Mapping[UUID, User]) -> dict[str, Any]:
@@ -226,56 +215,6 @@ def _request_ids(ending: Ending) -> list[str]:
 def _distinct_ids(*ids: str | None) -> list[str]:
     """Return those that an interception can be found by, each once."""
     return list(dict.fromkeys(id_ for id_ in ids if id_ and len(id_) <= LONGEST_ID))
-
-
-def _fitting(fields: dict[str, Any], most: int) -> dict[str, Any]:
-    """Return fields that BSON can hold, with at most `most` bytes of text: the largest texts go first, and say so."""
-    with contextlib.suppress(*_NOT_STORABLE):
-        if len(bson.encode(fields, codec_options=WRITTEN)) <= most:  # a tenth of the time of what follows
-            return fields
-    fields = _storable(fields)
-    texts = sorted(_texts(fields, fields), key=lambda text: text[0], reverse=True)
-    excess = sum(size for size, *_ in texts) - most
-    for size, owner, key, marked in texts:
-        if excess <= 0:
-            break
-        excess -= size
-        marked["truncated"] = True
-        if key == "usage":
-            del owner[key]
-        else:
-            owner[key] = ""
-    return fields
-
-
-def _storable(value: Any) -> Any:
-    """Replace what BSON has no place for: half a surrogate pair, an integer of more than 64 bits."""
-    match value:
-        case str():
-            return value if value.isascii() else value.encode(errors="replace").decode()
-        case bool() | None:
-            return value
-        case int():
-            return min(max(value, _INT64.start), _INT64.stop - 1)
-        case dict():
-            return {key: _storable(item) for key, item in value.items()}
-        case list():
-            return [_storable(item) for item in value]
-        case _:
-            return value
-
-
-def _texts(owner: dict[str, Any], marked: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any], str, dict[str, Any]]]:
-    """Find every text: its size in bytes, the object and key that hold it, and where to say that it was dropped."""
-    for key, value in owner.items():
-        if isinstance(value, str):
-            yield len(value.encode()), owner, key, marked
-        elif isinstance(value, dict):
-            yield from _texts(value, marked)
-        elif isinstance(value, list):
-            for item in value:
-                if isinstance(item, dict):
-                    yield from _texts(item, item["metadata"])
 
 
 def _shown_child(child: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,17 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from struct import Struct
 from typing import Any, Self
 from uuid import UUID
 
-import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 
 from intercept.records import Status
+from storage.fitting import END_BYTES, START_BYTES, encoded
 
 IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
 """Finds documents without any end."""
@@ -30,13 +29,10 @@ IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
 PRESUMED: Mapping[str, Any] = {"presumed": True}
 """What an amendment sets beside the fields of an end that is presumed."""
 
-WRITTEN = CodecOptions[dict[str, Any]](uuid_representation=UuidRepresentation.STANDARD)
-"""How records are encoded."""
-
 _RAW = CodecOptions[RawBSONDocument](
     document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD, tz_aware=True
 )
-_LENGTH = Struct("<i")
+_HEAD_BYTES = 17
 
 
 class Action(StrEnum):
@@ -46,6 +42,16 @@ class Action(StrEnum):
     AMEND = "amend"
     END = "end"
     WHOLE = "whole"
+
+
+_CODES = {Action.START: b"s", Action.AMEND: b"a", Action.END: b"e", Action.WHOLE: b"w"}
+_MOST = {
+    Action.START: START_BYTES,
+    Action.AMEND: END_BYTES,
+    Action.END: END_BYTES,
+    Action.WHOLE: START_BYTES + END_BYTES,
+}
+_ACTIONS = {code: action for action, code in _CODES.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,22 +64,22 @@ class Operation:
 
     @cached_property
     def record(self) -> bytes:
-        """All of it as BSON, encoded once for journal and database.
-
-        Raises:
-            bson.errors.InvalidDocument, OverflowError: BSON cannot hold a field.
-        """
-        return bson.encode({"action": self.action, "_id": self.id, "fields": self.fields}, codec_options=WRITTEN)
+        """All of it: a byte for the action, the id, and the fields as BSON."""
+        return _CODES[self.action] + self.id.bytes + self._written
 
     @classmethod
     def decode(cls, record: bytes) -> Self:
-        """Take an operation back from its BSON.
+        """Take an operation back from its record.
 
         Raises:
-            bson.errors.InvalidBSON, KeyError, ValueError: It is not the record of an operation.
+            bson.errors.InvalidBSON, ValueError: It is not the record of an operation.
         """
-        document = bson.decode(record, _RAW)
-        return cls(Action(document["action"]), document["_id"], document["fields"])
+        action, id_ = _ACTIONS.get(record[:1]), record[1:_HEAD_BYTES]
+        if action is None:
+            raise ValueError(f"{record[:1]!r} stands for no action")
+        fields = RawBSONDocument(record[_HEAD_BYTES:], _RAW)
+        len(fields)  # looks at all of them
+        return cls(action, UUID(bytes=id_), fields)
 
     def __eq__(self, other: object) -> bool:
         """Whether both have the same record."""
@@ -94,22 +100,18 @@ class Operation:
 
     def write(self) -> InsertOne[Any] | UpdateOne:
         """Say it to the driver. What makes a document fails where there is one: that is for `write_again`."""
-        return InsertOne(_document(self.id, bytes(self._written.raw))) if self.makes else self.write_again()
+        return InsertOne(RawBSONDocument(self._written, _RAW)) if self.makes else self.write_again()
 
     def write_again(self) -> UpdateOne:
         """Say it to the driver once the document is there. A start has nothing to do then."""
+        written = RawBSONDocument(self._written, _RAW)
         if self.action is Action.AMEND:
-            return UpdateOne({"_id": self.id, **IN_FLIGHT}, {"$set": self._written})
+            return UpdateOne({"_id": self.id, **IN_FLIGHT}, {"$set": written})
         without_true_end = {"_id": self.id, "$or": [IN_FLIGHT, PRESUMED]}
-        return UpdateOne(without_true_end, {"$set": self._written, "$unset": dict.fromkeys(PRESUMED, "")})
+        return UpdateOne(without_true_end, {"$set": written, "$unset": dict.fromkeys(PRESUMED, "")})
 
-    @property
-    def _written(self) -> RawBSONDocument:
-        fields: RawBSONDocument = RawBSONDocument(self.record, _RAW)["fields"]
-        return fields
-
-
-def _document(id_: UUID, fields: bytes) -> RawBSONDocument:
-    """Return a document of an id and the BSON of everything else."""
-    id_element = bson.encode({"_id": id_}, codec_options=WRITTEN)[4:-1]
-    return RawBSONDocument(_LENGTH.pack(len(id_element) + len(fields)) + id_element + fields[4:], _RAW)
+    @cached_property
+    def _written(self) -> bytes:
+        """The fields, and `_id` before them where they are a document. Encoded once for log, journal and database."""
+        fields = {"_id": self.id, **self.fields} if self.makes else self.fields
+        return encoded(fields, _MOST[self.action])

@@ -187,5 +187,5 @@ def _decoded(records: Iterable[bytes]) -> Iterator[Operation]:
     for record in records:
         try:
             yield Operation.decode(record)
-        except (BSONError, KeyError, ValueError):
+        except (BSONError, ValueError):
             _log.error("a record of the spool is not one of this version; it is left out")

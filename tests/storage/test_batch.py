@@ -10,11 +10,9 @@ from storage.batch import write_batch
 from storage.database import Database, DatabaseUnavailableError
 from storage.operations import Action, Operation
 
-TOO_LARGE_AT_ALL = 2
 TOO_DEEP = 15
 EMPTY_NAME = 56
 NOT_VALID = 121
-TOO_LARGE = 17419
 
 
 def start(number, **fields):
@@ -89,8 +87,6 @@ async def test_nothing_to_write_asks_nothing(private_database, commands):
 BAD = {
     "a name it does not allow": (amend, {"": 1}, EMPTY_NAME),
     "what the collection does not allow": (start, {"status": "unheard of"}, NOT_VALID),
-    "too large to be made": (start, {"text": "x" * (16 * 1024**2)}, TOO_LARGE_AT_ALL),
-    "too large to be changed": (amend, {"text": "x" * (16 * 1024**2)}, TOO_LARGE),
     "so deep that the whole command fails": (start, {"deep": nested(300)}, TOO_DEEP),
     "a change so deep": (amend, {"deep": nested(300)}, TOO_DEEP),
 }

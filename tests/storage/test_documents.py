@@ -20,7 +20,7 @@ from intercept.records import (
     UsageSource,
     UserPrompt,
 )
-from storage import documents
+from storage import documents, fitting
 from storage.documents import ending_fields, resource, session_id_of, start_document
 from storage.prices import Cost
 from tests.storage import records
@@ -30,15 +30,15 @@ OPTIONS = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STA
 ENDED_AT = "2026-03-01T12:00:02.250Z"
 
 
-def kept(document):
+def kept(document, most=fitting.END_BYTES):
     """Return a document as the database gives it back."""
-    return bson.decode(bson.encode(document, codec_options=OPTIONS), OPTIONS)
+    return bson.decode(fitting.encoded(document, most), OPTIONS)
 
 
 def shown(start, end=None):
     new_id = counting_ids()
-    document = start_document(start, instance_id=INSTANCE, new_id=new_id)
-    return resource(kept(document | (ending_fields(end, new_id=new_id) if end else {})), {ADA.id: ADA})
+    document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id), fitting.START_BYTES)
+    return resource(document | (kept(ending_fields(end, new_id=new_id)) if end else {}), {ADA.id: ADA})
 
 
 def number(id_):
@@ -314,7 +314,7 @@ def test_counts_beyond_64_bits_are_cut():
 
 
 def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
-    tool = ToolUsage(provider_response_id="", provider_tool_call_id="", tool="t", input="i" * documents.END_BYTES)
+    tool = ToolUsage(provider_response_id="", provider_tool_call_id="", tool="t", input="i" * fitting.END_BYTES)
     thought = ModelThought(content="short", source="thinking")
     result = shown(interception(), ending(reading=Reading(tool_usages=(tool,), model_thoughts=(thought,))))
     assert [(t["tool"], t["input"], t["metadata"]) for t in result["tool_usages"]] == [("t", "", {"truncated": True})]
@@ -323,7 +323,7 @@ def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
 
 
 def test_the_largest_texts_of_a_start_are_dropped_when_there_is_too_much():
-    size = documents.START_BYTES // 2  # characters of two bytes
+    size = fitting.START_BYTES // 2  # characters of two bytes
     result = shown(interception(model="\u00e9" * (size + 1), user_prompt=UserPrompt(prompt="hello")))
     assert (result["model"], result["metadata"]) == ("", {"truncated": True})
     assert (result["user_prompts"][0]["prompt"], result["user_prompts"][0]["metadata"]) == ("hello", {})
@@ -345,7 +345,7 @@ def test_a_reading_that_is_not_all_says_so():
 @given(records.interceptions, records.endings)
 def test_any_record_is_the_same_after_the_database_had_it(start, end):
     new_id = counting_ids()
-    document = start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id)
+    document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id))
     read = kept(document)
     assert read == document
     assert resource(read, {}) == resource(document, {})
