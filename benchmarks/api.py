@@ -13,6 +13,7 @@ import asyncio
 import http.client
 import json
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -93,11 +94,13 @@ def examined(client: MongoClient[dict[str, Any]], api: Api, shape: Shape) -> tup
         "COLLSCAN" in entry.get("planSummary", "") or ("find" in entry["command"] and entry.get("hasSortStage"))
         for entry in relevant
     )
-    return (
-        max((entry["keysExamined"] for entry in relevant), default=0),
-        max((entry["docsExamined"] for entry in relevant), default=0),
-        any(scans),
-    )
+    keys: Counter[int] = Counter()
+    documents: Counter[int] = Counter()
+    for number, entry in enumerate(relevant):
+        query = entry.get("cursorid", number)  # a query that is answered in several batches has several entries
+        keys[query] += entry["keysExamined"]
+        documents[query] += entry["docsExamined"]
+    return max(keys.values(), default=0), max(documents.values(), default=0), any(scans)
 
 
 def row(shape: Shape, times: Sequence[float], seen: tuple[int, int, bool]) -> str:

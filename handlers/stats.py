@@ -14,6 +14,7 @@ from handlers.problems import InvalidQueryError
 from handlers.visibility import VisibilityHandler
 from storage.cells import Bucket
 from storage.documents import shown_initiator, shown_time
+from storage.figures import shown
 from storage.search import parse_timestamp
 from storage.statistics import MOST_CELLS, GroupBy, Question, Series, TooManyCellsError
 from storage.stretches import ceiling
@@ -114,6 +115,6 @@ async def _shown(series: Series, initiators: Mapping[UUID, User]) -> dict[str, A
     return {
         "group": shown_initiator(series.group, initiators) if isinstance(series.group, UUID) else series.group,
         "other": series.other,
-        "total": series.total.shown(),
-        "points": [{"at": shown_time(at), **series.points[at].shown()} for at in sorted(series.points)],
+        "total": shown(series.total),
+        "points": [{"at": shown_time(at), **shown(series.points[at])} for at in sorted(series.points)],
     }

@@ -3,12 +3,12 @@
 A cell has a place and figures. The place is a level, which says what its interceptions have in common (`DIMENSIONS`),
 the values of that, a bucket and the time at which it begins. An interception belongs to the bucket that it started in.
 
-The figures are a flat mapping from the names of fields to numbers, as an increment of the database has it:
+The figures are a flat mapping from names to numbers:
 
 - `interceptions`, `completed`, `failed` and, by end reason, `ends.completed` ..: calls that have ended;
 - `input_tokens`, `output_tokens`, `cache_read_input_tokens`, `cache_write_input_tokens`;
 - `cost`: US dollars, a decimal, of the `priced` calls; `unpriced`: calls that used tokens and have no price;
-- `duration.57`, `first_byte.31` ..: how many calls took that long, see `histogram_index`.
+- `durations`, `first_bytes`: how many calls took how long to their end and to the first byte, see `storage.histograms`.
 
 A field that is absent is zero, and one that is zero may be there. Pure: no I/O, no clock.
 """
@@ -16,29 +16,29 @@ A field that is absent is zero, and one that is zero may be there. Pure: no I/O,
 from __future__ import annotations
 
 import hashlib
-import math
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from decimal import Context, Decimal
 from enum import StrEnum
-from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 from bson.decimal128 import Decimal128
 
+from storage.histograms import pack, unpack
+
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
 """The disjoint counts of tokens."""
 
-NESTED = ("ends", "duration", "first_byte")
-"""The fields that are objects in the database: numbers by end reason, or histograms."""
+HISTOGRAMS = ("durations", "first_bytes")
+"""The figures that the database has packed, so that it cannot add them itself."""
 
-GROWTH = 1.1
-"""How much wider each place of a histogram is than the one before."""
+PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", *TOKENS)
+"""The figures that are a number in the database too."""
 
-HISTOGRAM_END = 200
-"""The last place of a histogram, for everything that took longer than 48 hours."""
+FIELDS = (*PLAIN, "ends", "cost", *HISTOGRAMS)
+"""The fields of a cell that have figures."""
 
 MINUTES_KEPT = timedelta(days=8)
 """How long a minute cell is kept, from its beginning. The others are kept for ever."""
@@ -144,20 +144,20 @@ def add(total: Figures, figures: Mapping[str, Any], sign: int = 1) -> None:
 
 def figures_of(document: Mapping[str, Any]) -> Figures:
     """Return the figures that a document of a cell has, aside from what is no figure."""
-    figures: Figures = {}
-    for name, value in document.items():
-        if name in NESTED:
-            figures |= {f"{name}.{key}": number for key, number in value.items()}
-        elif name == "cost":
-            figures[name] = value.to_decimal()
-        elif name in _PLAIN:
-            figures[name] = value
+    figures: Figures = {name: document[name] for name in PLAIN if name in document}
+    for reason, number in document.get("ends", {}).items():
+        figures[f"ends.{reason}"] = number
+    for name in HISTOGRAMS:
+        if name in document:
+            figures[name] = unpack(document[name])
+    if "cost" in document:
+        figures["cost"] = _decimal(document["cost"])
     return figures
 
 
 def document_of(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return the opposite of `figures_of`: figures as a document has them."""
-    document: dict[str, Any] = {}
+    document: dict[str, Any] = {name: pack(figures[name]) for name in HISTOGRAMS if figures.get(name)}
     for name, value in increments(figures).items():
         outer, _, key = name.partition(".")
         if key:
@@ -168,37 +168,22 @@ def document_of(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def increments(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return figures as the database adds them to a cell's document; zeros are left out."""
-    changes = {name: value for name, value in figures.items() if value}
+    """Return figures as the database adds them to a cell's document; zeros are left out, and so are histograms."""
+    changes = {name: value for name, value in figures.items() if value and name not in HISTOGRAMS}
     return changes | {name: Decimal128(value) for name, value in changes.items() if name == "cost"}
 
 
-def histogram_index(milliseconds: float) -> int:
-    """Return the place of a time in a histogram: the least power of `GROWTH` that is not less, at most `HISTOGRAM_END`."""
-    if milliseconds <= 1:
-        return 0
-    return min(math.ceil(math.log(milliseconds) / math.log(GROWTH)), HISTOGRAM_END)
+def _decimal(number: Decimal128) -> Decimal:
+    """Return what `to_decimal` does, in a fifth of the time, from the layout that IEEE 754-2008 (3.5.2) calls binary."""
+    bits = int.from_bytes(number.bid, "little")
+    if bits >> _PLAIN_BITS:
+        return number.to_decimal()  # negative, or no number
+    exponent, coefficient = divmod(bits, 1 << _COEFFICIENT_BITS)
+    return Decimal(coefficient).scaleb(exponent - _EXPONENT_BIAS, _EXACT)
 
 
-def quantiles(histogram: Mapping[str, int], shares: Iterable[float]) -> list[float] | None:
-    """Return how many milliseconds each of these shares of the calls took at most, None of no calls.
-
-    The error is at most 5 % of it: a place of the histogram stands for the middle of the times that fall into it.
-
-    Args:
-        histogram: Calls by `histogram_index`, as a document has them.
-        shares: From 0 to 1, so 0.95 for the 95th percentile.
-    """
-    places = sorted(histogram, key=int)
-    passed = list(accumulate(map(histogram.__getitem__, places)))
-    if not passed or passed[-1] <= 0:
-        return None
-    ranks = (max(share * passed[-1], 1) for share in shares)
-    return [_MIDDLES[int(places[bisect_left(passed, rank)])] for rank in ranks]
-
-
-_MIDDLES = (1.0, *(GROWTH**index * 2 / (GROWTH + 1) for index in range(1, HISTOGRAM_END + 1)))
-_PLAIN = frozenset({"interceptions", "completed", "failed", "priced", "unpriced", *TOKENS})
+_COEFFICIENT_BITS, _PLAIN_BITS, _EXPONENT_BIAS = 113, 126, 6_176
+_EXACT = Context(prec=34)  # what a Decimal128 holds
 
 
 def _summed(parts: Iterable[tuple[Place, Figures]]) -> Cells:

@@ -5,9 +5,10 @@ these were, in a document of its own: all of that in one transaction, so either 
 removes the marks, and the note. Who finds a note removes the marks first, before anything else is counted. So a turn may
 stop anywhere, and marks may be removed again, or late: a true end is never marked again.
 
-That document is the lock too: of several servers one counts, and the others leave it alone until their next turn. The
-marks are no part of the transaction, as MongoDB takes six times as long for them in one (240 instead of 40 us), and as
-others write to the same documents.
+That document is the lock too: of several servers one counts, and the others leave it alone until their next turn. So
+histograms, which the database cannot add, may be read, added here and written back. The marks are no part of the
+transaction, as MongoDB takes six times as long for them in one (240 instead of 40 us), and as others write to the same
+documents.
 
 A presumed end is counted with what it then says, and its document keeps that as `counted`. When the true end comes, it
 marks the document again, and what was kept is taken away as the true end is added.
@@ -23,16 +24,28 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import pymongo
 from pymongo import UpdateOne
 from pymongo.errors import OperationFailure, PyMongoError
 
 from intercept.records import Status
-from storage.cells import MINUTES_KEPT, Bucket, Figures, Place, add, cells_of, document_of, figures_of, increments
-from storage.database import NO_TRANSACTIONS, Database, DatabaseUnavailableError, database_errors
+from storage.cells import (
+    HISTOGRAMS,
+    MINUTES_KEPT,
+    Bucket,
+    Figures,
+    Place,
+    add,
+    cells_of,
+    document_of,
+    figures_of,
+    increments,
+)
+from storage.database import NO_TRANSACTIONS, Database, DatabaseUnavailableError, Session, database_errors
 from storage.documents import SCHEMA_VERSION
+from storage.histograms import pack, unpack
 from storage.indexes import FIRST_SCHEMA, UNCOUNTED
 from storage.operations import PRESUMED
 from storage.tally import UNCOUNTED_ONES, Row, pipeline, row_of
@@ -56,7 +69,10 @@ NOTEBOOK = {"_id": "counting"}
 """Finds the document, among the cells, that says what has been counted and is still marked."""
 
 _WRITE_CONFLICT = 112
+_EMPTY = pack(0)
 _FIRST_SCHEMA_ENDED = {"schema_version": 1, "status": {"$in": [Status.COMPLETED.value, Status.FAILED.value]}}
+
+Cell: TypeAlias = tuple[Place, Figures]
 
 _log = logging.getLogger(__name__)
 
@@ -178,11 +194,19 @@ class Rollups:
                 pipeline(most), hint=dict(UNCOUNTED), batchSize=AT_ONCE, session=session
             )
             # In a thread, as it takes some 100 ms.
-            changes, note = await asyncio.to_thread(_worked_out, await cursor.to_list(None), self._now())
-            changes.append(UpdateOne(NOTEBOOK, {"$set": {"note": note}}))
-            for begin in range(0, len(changes), AT_ONCE):
-                await self._rollups.bulk_write(changes[begin : begin + AT_ONCE], ordered=False, session=session)
+            cells, note = await asyncio.to_thread(_worked_out, await cursor.to_list(None), self._now())
+            await self._rollups.update_one(NOTEBOOK, {"$set": {"note": note}}, session=session)
+            for begin in range(0, len(cells), AT_ONCE):
+                await self._add(dict(cells[begin : begin + AT_ONCE]), session)
         return note
+
+    async def _add(self, cells: Mapping[bytes, Cell], session: Session) -> None:
+        """Add to the cells with these ids."""
+        asked = dict.fromkeys(HISTOGRAMS, True)
+        cursor = self._rollups.find({"_id": {"$in": list(cells)}}, asked, batch_size=AT_ONCE, session=session)
+        kept = {document["_id"]: document for document in await cursor.to_list(None)}
+        changes = [_change(id_, cell, kept.get(id_, {})) for id_, cell in cells.items()]
+        await self._rollups.bulk_write(changes, ordered=False, session=session)
 
     async def _unmark(self, turn: int, note: Mapping[str, Any]) -> None:
         """Remove the marks of what a turn has counted, and its note. Does no harm when that has been done."""
@@ -197,16 +221,28 @@ class Rollups:
         await self._rollups.update_one({**NOTEBOOK, "turn": turn}, {"$unset": {"note": ""}})
 
 
-def _worked_out(documents: Iterable[Mapping[str, Any]], now: datetime) -> tuple[list[UpdateOne], dict[str, Any]]:
-    """Return what becomes of the cells, and the note of it."""
+def _worked_out(
+    documents: Iterable[Mapping[str, Any]], now: datetime
+) -> tuple[list[tuple[bytes, Cell]], dict[str, Any]]:
+    """Return what is added to the cells, by their ids, and the note of it."""
     rows = [row_of(document) for document in documents]
     cells = cells_of((row.place, _contribution(row)) for row in rows)
-    changes = [
-        UpdateOne({"_id": place.id}, {"$inc": increase, "$setOnInsert": place.fields}, upsert=True)
+    added = [
+        (place.id, (place, figures))
         for place, figures in cells.items()
-        if (increase := increments(figures)) and not _expired(place, now)
+        if any(figures.values()) and not _expired(place, now)
     ]
-    return changes, _note(rows)
+    return added, _note(rows)
+
+
+def _change(id_: bytes, cell: Cell, kept: Mapping[str, Any]) -> UpdateOne:
+    """Add to a cell of whose document the histograms are known."""
+    place, figures = cell
+    sums = {name: added + unpack(kept.get(name, _EMPTY)) for name in HISTOGRAMS if (added := figures.get(name))}
+    # Negative is what replaces a presumed end in a cell that has just expired by the database's clock.
+    histograms = {name: pack(max(total, 0)) for name, total in sums.items()}
+    changes = {"$inc": increments(figures), "$set": histograms, "$setOnInsert": place.fields}
+    return UpdateOne({"_id": id_}, {name: change for name, change in changes.items() if change}, upsert=True)
 
 
 def _note(rows: Sequence[Row]) -> dict[str, Any]:

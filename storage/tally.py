@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from intercept.records import EndReason
-from storage.cells import DIMENSIONS, GROWTH, HISTOGRAM_END, TOKENS, Bucket, Figures, Level, Place
+from storage.cells import DIMENSIONS, HISTOGRAMS, TOKENS, Bucket, Figures, Level, Place
+from storage.histograms import GROWTH, LAST_PLACE, histogram
 from storage.prices import MOST_TOKENS
 
 _DIMENSIONS = DIMENSIONS[Level.INITIATOR]
@@ -59,8 +60,8 @@ def pipeline(most: int) -> list[dict[str, Any]]:
                 "alone": {"$cond": [alone, "$_id", None]},
                 "cost": cost,
                 "priced": _number(is_priced),
-                "duration": _histogram_index("$ended_at"),
-                "first_byte": _histogram_index("$first_byte_at"),
+                "durations": _place("$ended_at"),
+                "first_bytes": _place("$first_byte_at"),
             }
         },
         {"$set": {"unpriced": _number({"$and": [used, {"$eq": ["$priced", 0]}]})}},
@@ -68,7 +69,7 @@ def pipeline(most: int) -> list[dict[str, Any]]:
             "$group": {
                 "_id": {"at": "$at", **dimensions, "alone": "$alone"},
                 **{name: {"$sum": f"${name}"} for name in (*TOKENS, "cost", "priced", "unpriced")},
-                **{name: {"$push": f"${name}"} for name in ("end_reason", "duration", "first_byte")},
+                **{name: {"$push": f"${name}"} for name in ("end_reason", *HISTOGRAMS)},
                 "ids": {"$push": "$_id"},
                 "counted": {"$first": "$counted"},
                 "presumed": {"$first": "$presumed"},
@@ -88,8 +89,7 @@ def row_of(document: Mapping[str, Any]) -> Row:
     figures |= {name: document[name] for name in (*TOKENS, "priced", "unpriced")}
     if document["priced"]:
         figures["cost"] = document["cost"].to_decimal()
-    for name in ("duration", "first_byte"):
-        figures |= {f"{name}.{index}": number for index, number in Counter(document[name]).items() if index is not None}
+    figures |= {name: histogram(place for place in document[name] if place is not None) for name in HISTOGRAMS}
     return Row(ids, place, figures, document.get("counted"), bool(document.get("presumed")))
 
 
@@ -101,10 +101,10 @@ def _at_most(most: int, value: Any) -> dict[str, Any]:
     return {"$max": [0, {"$min": [most, value]}]}
 
 
-def _histogram_index(until: str) -> dict[str, Any]:
-    """Say what `cells.histogram_index` does, of the time from the start until then; None if there was no then."""
+def _place(until: str) -> dict[str, Any]:
+    """Say what `histograms.place_of` does, of the time from the start until then; None if there was no then."""
     took = {"$subtract": [until, "$started_at"]}
     power = {"$ceil": {"$divide": [{"$ln": "$$took"}, math.log(GROWTH)]}}
-    index = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, HISTOGRAM_END]}}]}
-    known = {"$cond": [{"$eq": ["$$took", None]}, None, index]}
+    place = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, LAST_PLACE]}}]}
+    known = {"$cond": [{"$eq": ["$$took", None]}, None, place]}
     return {"$let": {"vars": {"took": took}, "in": known}}

@@ -28,9 +28,9 @@ from handlers.metrics import PREFIX
 from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
 from limits import overload
 from settings import Settings, declared
+from storage import figures
 from storage.cells import TOKENS
 from storage.documents import ending_fields, resource, start_document
-from storage.figures import Total
 from storage.search import Search
 from storage.session_documents import session_resource, with_calls
 from tests.pages import PAGES, blocks, first_cells, headings, page, rows, section
@@ -149,7 +149,7 @@ def test_every_column_of_csv_is_described_in_its_order():
 def test_every_parameter_and_figure_of_the_statistics_is_described():
     described = section(API, "`GET /api/v2/aibridge/stats`")
     assert first_cells(described, "parameter") == list(stats.PARAMETERS)
-    assert first_cells(described, "key of figures") == list(Total().shown())
+    assert first_cells(described, "key of figures") == list(figures.shown({}))
 
 
 def test_every_parameter_and_key_of_sessions_is_described(session):

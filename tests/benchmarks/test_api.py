@@ -3,13 +3,14 @@
 import re
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
 from benchmarks.api_requests import shapes
-from benchmarks.population import DAYS, Population
+from benchmarks.population import DAYS, USUAL_CLIENTS, USUAL_MODELS, Population
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -37,6 +38,15 @@ def test_each_day_is_in_order_and_a_call_goes_on_with_an_earlier_one_of_its_user
         parent = known[document["parent_id"]]
         assert parent["started_at"] < document["started_at"]
         assert parent["initiator_id"] == document["initiator_id"]
+
+
+def test_a_person_uses_few_models_and_clients_as_a_rule_and_now_and_then_another():
+    used = defaultdict(Counter)
+    for day in documents(20_000):
+        for document in day:
+            used[document["initiator_id"]][document["model"], document["client"]] += 1
+    usual = [sum(number for _, number in each.most_common(USUAL_MODELS * USUAL_CLIENTS)) for each in used.values()]
+    assert 0.9 < sum(usual) / 20_000 < 1
 
 
 def test_every_kind_of_request_is_measured(tmp_path):

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from intercept.records import EndReason, Reading, TokenUsage
 from storage.batch import write_batch
-from storage.cells import BUCKETS, DIMENSIONS, TOKENS, Level, add, figures_of, histogram_index
+from storage.cells import BUCKETS, DIMENSIONS, TOKENS, Level, add, figures_of
 from storage.documents import ending_fields, start_document
+from storage.histograms import histogram, place_of
 from storage.operations import PRESUMED, Action, Operation
 from storage.prices import MOST_TOKENS, PRECISION, Cost
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
@@ -112,9 +113,9 @@ def figures(document):
     tokens = {name: min(sum(usage[name] or 0 for usage in usages), MOST_TOKENS) for name in TOKENS}
     cost = document.get("cost")
     completed = document["status"] == "completed"
-    took = {"duration": document["ended_at"], "first_byte": document.get("first_byte_at")}
-    places = {
-        f"{name}.{histogram_index((until - document['started_at']) / timedelta(milliseconds=1))}": 1
+    took = {"durations": document["ended_at"], "first_bytes": document.get("first_byte_at")}
+    histograms = {
+        name: histogram([place_of((until - document["started_at"]) / timedelta(milliseconds=1))])
         for name, until in took.items()
         if until is not None
     }
@@ -127,7 +128,7 @@ def figures(document):
         "priced": int(cost is not None),
         "unpriced": int(cost is None and any(tokens.values())),
         "cost": cost["usd"].to_decimal() if cost else Decimal(0),
-        **places,
+        **histograms,
     }
 
 

@@ -1,4 +1,3 @@
-import math
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -8,11 +7,9 @@ from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage import cells
 from storage.cells import (
     BUCKETS,
     DIMENSIONS,
-    HISTOGRAM_END,
     Bucket,
     Level,
     Place,
@@ -20,10 +17,9 @@ from storage.cells import (
     cells_of,
     document_of,
     figures_of,
-    histogram_index,
     increments,
-    quantiles,
 )
+from storage.histograms import histogram
 
 MINUTE = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
 ADA, BOB = UUID(int=1), UUID(int=2)
@@ -75,7 +71,7 @@ places = st.builds(
     client=st.sampled_from(["x", "y"]),
     at=st.sampled_from([MINUTE, MINUTE + timedelta(minutes=1), MINUTE - timedelta(hours=3)]),
 )
-parts = st.dictionaries(st.sampled_from(["interceptions", "ends.completed", "duration.3"]), st.integers(-5, 5))
+parts = st.dictionaries(st.sampled_from(["interceptions", "ends.completed", "durations"]), st.integers(-5, 5))
 
 
 @given(st.lists(st.tuples(places, parts), max_size=8))
@@ -107,24 +103,31 @@ def test_what_is_given_is_not_changed():
 
 
 def test_figures_are_the_same_after_the_database_had_them():
-    figures = {"interceptions": 2, "ends.completed": 2, "duration.7": 1, "cost": Decimal("0.10"), "first_byte.0": 2}
+    figures = {"interceptions": 2, "ends.completed": 2, "cost": Decimal("0.10")}
+    figures |= {"durations": histogram([7, 7, 8]), "first_bytes": histogram([0, 0])}
     assert document_of(figures) == {
         "interceptions": 2,
         "ends": {"completed": 2},
-        "duration": {"7": 1},
-        "first_byte": {"0": 2},
+        "durations": b"\x07\x02\x00\x00\x00\x01",
+        "first_bytes": b"\x00\x02",
         "cost": Decimal128("0.10"),
     }
     about = {"_id": b"", "level": "everyone", "bucket": "day", "at": MINUTE, "expires_at": MINUTE, "model": "gpt-5"}
     assert figures_of({**about, **document_of(figures)}) == figures
 
 
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**20, places=12))
+def test_a_cost_is_the_same_after_the_database_had_it(cost):
+    found = figures_of({"cost": Decimal128(cost)})["cost"]
+    assert found.as_tuple() == cost.as_tuple()
+
+
 def test_taking_away_what_was_added_leaves_nothing():
-    figures = {"interceptions": 2, "ends.completed": 2, "cost": Decimal("0.10")}
+    figures = {"interceptions": 2, "ends.completed": 2, "cost": Decimal("0.10"), "durations": histogram([7, 99])}
     rest = dict(figures)
     add(rest, figures, -1)
-    assert rest == {"interceptions": 0, "ends.completed": 0, "cost": Decimal(0)}
-    assert increments(rest) == {}
+    assert rest == {"interceptions": 0, "ends.completed": 0, "cost": Decimal(0), "durations": 0}
+    assert document_of(rest) == increments(rest) == {}
 
 
 def test_a_cell_has_the_fields_of_its_place():
@@ -159,31 +162,3 @@ def test_the_same_place_has_the_same_id_and_no_other_has_it():
     ids = {place.id for place in (minute(), *others)}
     assert len(ids) == 1 + len(others)
     assert {len(id_) for id_ in ids} == {16}
-
-
-@pytest.mark.parametrize(
-    ("milliseconds", "index"),
-    [(-5, 0), (0, 0), (1, 0), (1.1, 1), (1.11, 2), (2, 8), (1_000, 73), (60_000, 116), (10**8, 194), (10**12, 200)],
-)
-def test_a_time_has_its_place_in_a_histogram(milliseconds, index):
-    assert histogram_index(milliseconds) == index
-
-
-def test_a_histogram_goes_on_for_two_days():
-    assert math.floor(cells.GROWTH**HISTOGRAM_END / 3_600_000) == 52
-
-
-@pytest.mark.parametrize("empty", [{}, {"3": 0}, {"3": -1}])
-def test_there_is_no_quantile_of_nothing(empty):
-    assert quantiles(empty, [0.5]) is None
-
-
-@given(st.lists(st.integers(1, 10**8), min_size=1, max_size=50))
-def test_a_quantile_is_right_within_five_percent(times):
-    shares = [0, 0.01, 0.5, 0.5, 0.95, 0.99, 1]
-    counts = {}
-    for time in times:
-        place = str(histogram_index(time))
-        counts[place] = counts.get(place, 0) + 1
-    true = [sorted(times)[max(math.ceil(share * len(times)), 1) - 1] for share in shares]
-    assert quantiles(counts, shares) == pytest.approx(true, rel=0.05)

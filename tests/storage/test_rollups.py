@@ -17,6 +17,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from intercept.records import EndReason
 from storage import rollups as rollups_module
 from storage.database import Database, DatabaseUnavailableError
+from storage.histograms import histogram, pack
 from storage.mongod import Mongod, arguments, find_program
 from storage.rollups import BATCH, TURN_SECONDS, Rollups
 from tests.storage.conditions import until
@@ -76,8 +77,8 @@ async def test_a_cell_looks_like_this(database, rollups):
         "output_tokens": 2,
         "priced": 2,
         "cost": Decimal128("0.000012000000"),
-        "duration": {"0": 1, "80": 1},
-        "first_byte": {"0": 1, "73": 1},
+        "durations": pack(histogram([0, 80])),
+        "first_bytes": pack(histogram([0, 73])),
     }
 
 
@@ -123,6 +124,18 @@ async def test_a_true_end_before_the_count_leaves_no_trace_of_the_presumed_one(d
     assert await rollups.count_pending() == 1
     await has_counted_all(database)
     assert {figures.get("ends.server_crashed") for figures in (await cells(database)).values()} == {None}
+
+
+@pytest.mark.gen_test
+async def test_a_cell_that_has_expired_in_between_does_not_hold_up_counting(database, rollups):
+    await write(database, Call(1).start, Call(1).presumed_end(took=80))
+    await rollups.count_pending()
+    await database.rollups.delete_many({"bucket": "minute"})
+    await write(database, Call(1).end(took=2))
+    assert await rollups.count_pending() == 1
+    found, wanted = await cells(database), await expected(database)
+    for about, figures in wanted.items():
+        assert about[1] == "minute" or found[about] == figures
 
 
 class Interrupted:

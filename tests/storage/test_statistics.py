@@ -11,7 +11,7 @@ from intercept.records import EndReason
 from storage import statistics as statistics_module
 from storage.cells import Bucket, add
 from storage.database import DatabaseUnavailableError
-from storage.figures import Total
+from storage.figures import shown
 from storage.rollups import Rollups
 from storage.statistics import GroupBy, Question, Statistics, TooManyCellsError
 from tests.storage.countings import MIDNIGHT, Call, figures, write
@@ -38,7 +38,7 @@ async def count(database, *calls, ends=None):
 def numbers(series):
     """How many calls each series has, by time."""
     return [
-        (one.group, one.other, {str(at - MIDNIGHT): total.interceptions for at, total in one.points.items()})
+        (one.group, one.other, {str(at - MIDNIGHT): figures["interceptions"] for at, figures in one.points.items()})
         for one in series
     ]
 
@@ -59,7 +59,7 @@ async def test_figures_look_like_this(database):
     await count(database, *calls, ends=[{"tokens": 5}, {"tokens": None}, failed, failed | {"tokens": None}])
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert list(series.points) == [MIDNIGHT]
-    assert series.total.shown() == {
+    assert shown(series.total) == {
         "interceptions": 4,
         "completed": 2,
         "failures": {"upstream_error": 2},
@@ -80,9 +80,16 @@ async def test_figures_look_like_this(database):
 async def test_what_has_no_price_and_no_times_shows_null(database):
     await count(database, Call(1), ends=[{"priced": False, "first_byte": None}])
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
-    shown = series.total.shown()
-    assert (shown["cost_usd"], shown["unpriced"], shown["first_byte_ms"]) == (None, 1, None)
-    assert Total().shown()["duration_ms"] is None
+    figures = shown(series.total)
+    assert (figures["cost_usd"], figures["unpriced"], figures["first_byte_ms"]) == (None, 1, None)
+    assert shown({})["duration_ms"] is None
+
+
+@pytest.mark.gen_test
+async def test_what_costs_nothing_has_a_price(database):
+    await count(database, Call(1), ends=[{"tokens": 0}])
+    _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
+    assert shown(series.total)["cost_usd"] == 0
 
 
 @pytest.mark.gen_test
@@ -121,7 +128,7 @@ async def test_a_member_has_statistics_of_their_own_calls(database, monkeypatch)
     for bucket in Bucket:
         asked = [Question(DAYS.start, DAYS.start + timedelta(days=1), bucket, by) for by in (None, *GroupBy)]
         series = [(await read(question, visible_to=ADA))[1] for question in asked]
-        assert [[(one.group, one.other, one.total.interceptions) for one in each] for each in series] == [
+        assert [[(one.group, one.other, one.total["interceptions"]) for one in each] for each in series] == [
             [(None, False, 12)],
             [("m1", False, 3), ("m3", False, 3), (None, True, 6)],
             [("openai", False, 12)],
@@ -142,7 +149,7 @@ async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(databas
     rollups = Rollups(database, now=now)
     await rollups._transact(await rollups._next_turn(), 10)
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
-    assert (uncounted, series.total.interceptions) == (0, 3)
+    assert (uncounted, series.total["interceptions"]) == (0, 3)
 
 
 @pytest.mark.gen_test
@@ -177,6 +184,7 @@ calls = st.lists(
 @given(calls=calls, visible_to=st.sampled_from([None, ADA]), most=st.sampled_from([1, 2, 50]))
 def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, monkeypatch, calls, visible_to, most):
     monkeypatch.setattr(statistics_module, "MOST_GROUPS", most)
+    monkeypatch.setattr(statistics_module, "_AT_ONCE", 3)
 
     async def compare():
         for collection in (database.interceptions, database.rollups):
@@ -194,19 +202,14 @@ def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, 
                         group = document[group_by.field] if group_by else None
                         place = (group if group in named else None), bucket.floor(document["started_at"])
                         add(wanted.setdefault(place, {}), figures(document))
-                assert {(one.group, at): flat(total) for one in series for at, total in one.points.items()} == {
-                    place: shown(each) for place, each in wanted.items()
+                assert {(one.group, at): nonzero(figures) for one in series for at, figures in one.points.items()} == {
+                    place: nonzero(each) for place, each in wanted.items()
                 }
-                sizes = [one.total.interceptions for one in series if not one.other]
+                sizes = [one.total["interceptions"] for one in series if not one.other]
                 assert sizes == sorted(sizes, reverse=True)
 
     io_loop.run_sync(compare, timeout=60)
 
 
-def flat(total):
-    nested = {f"{name}.{key}": value for name, each in total.nested.items() for key, value in each.items()}
-    return {name: value for name, value in {**total.counts, **nested, "cost": total.cost}.items() if value}
-
-
-def shown(each):
-    return {name: value for name, value in each.items() if value and name != "failed"}
+def nonzero(figures):
+    return {name: value for name, value in figures.items() if value}

@@ -6,7 +6,8 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason
-from storage.cells import GROWTH, HISTOGRAM_END, Bucket, Level, Place, histogram_index
+from storage.cells import Bucket, Level, Place
+from storage.histograms import GROWTH, LAST_PLACE, histogram, place_of
 from storage.prices import MOST_TOKENS
 from storage.tally import Row, pipeline, row_of
 from tests.storage.countings import MIDNIGHT, Call, marked, write
@@ -44,9 +45,8 @@ async def test_calls_that_are_alike_are_one_row(database):
             "priced": 2,
             "unpriced": 0,
             "cost": Decimal("0.000011"),
-            f"duration.{histogram_index(2_000)}": 2,
-            "duration.0": 1,
-            f"first_byte.{histogram_index(1_000)}": 2,
+            "durations": histogram([place_of(2_000), place_of(2_000), 0]),
+            "first_bytes": histogram([place_of(1_000), place_of(1_000)]),
         },
         counted=None,
         presumed=False,
@@ -119,7 +119,7 @@ async def test_no_count_is_too_large_to_be_added_up(database):
 
 @pytest.mark.gen_test
 async def test_the_database_finds_the_same_place_in_a_histogram(database):
-    powers = [math.floor(GROWTH**index) for index in range(HISTOGRAM_END + 2)]
+    powers = [math.floor(GROWTH**index) for index in range(LAST_PLACE + 2)]
     times = sorted({time + near for time in powers for near in (-1, 0, 1)} | {-5_000, 10**12})
     documents = [
         {"_id": UUID(int=number), "uncounted": MIDNIGHT, "started_at": MIDNIGHT, "end_reason": "completed"}
@@ -127,8 +127,6 @@ async def test_the_database_finds_the_same_place_in_a_histogram(database):
         for number, time in enumerate(times)
     ]
     await database.interceptions.insert_many(documents)
-    found = {
-        row.ids[0].int: [name for name in row.figures if name.startswith("duration")] for row in await rows(database)
-    }
-    assert found == {number: [f"duration.{histogram_index(time)}"] for number, time in enumerate(times)}
+    found = {row.ids[0].int: row.figures["durations"] for row in await rows(database)}
+    assert found == {number: histogram([place_of(time)]) for number, time in enumerate(times)}
     assert await marked(database) == sorted(found)
