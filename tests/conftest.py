@@ -74,9 +74,15 @@ def log_watch(expected_logs):
 
 
 @pytest.fixture
-def io_loop():
+def new_event_loop():
+    """What makes the event loop of a test."""
+    return asyncio.new_event_loop
+
+
+@pytest.fixture
+def io_loop(new_event_loop):
     """The event loop of one test; tasks it leaves behind are cancelled. Replaces the plugin's, which is deprecated."""
-    loop = IOLoop(make_current=False)
+    loop = IOLoop(make_current=False, asyncio_loop=new_event_loop())
     asyncio.set_event_loop(loop.asyncio_loop)
     yield loop
     loop.run_sync(_cancel_the_rest)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -47,16 +48,17 @@ class FakeUpstream:
         self._arrived = asyncio.Condition()
 
     @classmethod
-    async def start(cls) -> FakeUpstream:
+    async def start(cls, tls: ssl.SSLContext | None = None) -> FakeUpstream:
         upstream = cls()
         loop = asyncio.get_running_loop()
-        upstream._server = await loop.create_server(lambda: Connection(upstream), "127.0.0.1", 0)
+        upstream._server = await loop.create_server(lambda: Connection(upstream), "127.0.0.1", 0, ssl=tls)
+        upstream._scheme = "http" if tls is None else "https"
         return upstream
 
     @property
     def url(self) -> str:
         port = self._server.sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}/"
+        return f"{self._scheme}://127.0.0.1:{port}/"
 
     def play(self, *steps: Step) -> None:
         """Answer the next request with these steps."""

@@ -14,6 +14,7 @@ _HOP_BY_HOP = frozenset(
 )
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "x-coder-ai-governance-token", "coder-session-token", "cookie"})
 _NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | {"host", "accept-encoding", "content-length", "expect"}
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _NOT_TO_CLIENT = _HOP_BY_HOP | {"set-cookie", "set-cookie2", "alt-svc", "strict-transport-security"}
 
 
@@ -33,6 +34,24 @@ def to_client(headers: Iterable[tuple[str, str]]) -> Headers:
     headers = list(headers)
     dropped = _NOT_TO_CLIENT | _named_by_connection(headers)
     return [(name, value) for name, value in headers if _crosses(name, dropped)]
+
+
+def request_head(method: str, target: str, host: str, headers: Headers, length: int) -> bytes:
+    """The head of a request with a body of `length` bytes, as it is sent: what is given, in its order and its bytes.
+
+    Texts stand for bytes as Latin-1 (RFC 9112 section 2.2). A length of 0 is told of methods that expect a body alone
+    (RFC 9110 section 8.6).
+
+    Raises:
+        ValueError: there is a line end or NUL in it, or what is no Latin-1.
+    """
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
+    if length or method not in _WITHOUT_BODY:
+        lines.append(f"Content-Length: {length}")
+    head = "\r\n".join([*lines, "", ""])
+    if not head.count("\r") == head.count("\n") == len(lines) + 1 or "\0" in head:
+        raise ValueError("a line end or NUL within a line of a request's head")
+    return head.encode("latin-1")
 
 
 def _crosses(name: str, dropped: frozenset[str]) -> bool:

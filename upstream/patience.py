@@ -6,6 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 
+def _nobody() -> None:
+    """Give nothing up."""
+
+
 class Patience:
     """Bounds the wait that each `with` is about, on one event loop; not for two at a time. `close` when there are no more.
 
@@ -27,9 +31,15 @@ class Patience:
     def __exit__(self, *_: object) -> None:
         self._began = None
 
+    def renew(self) -> None:
+        """Let the wait that is under way begin anew."""
+        if self._began is not None:
+            self._began = self._loop.time()
+
     def close(self) -> None:
-        """Watch no more. May be called twice."""
+        """Watch no more, and let go of who would be told. May be called twice."""
         self._timer.cancel()
+        self._give_up = _nobody
 
     def _look(self) -> None:
         waited = 0.0 if self._began is None else self._loop.time() - self._began

@@ -10,11 +10,11 @@ import handlers.relay
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.handlers.test_relay import CHUNKED, EVENT_STREAM, JSON, chunk
-from upstream.client import READ_BUFFER_BYTES
+from upstream.connection import READ_BUFFER_BYTES
 
 EVENT = b'data: {"x": "' + b"x" * 65_000 + b'"}\n\n'
 RECEIVE_BUFFER = 4096
-# What asyncio reads from a socket at once, on top of what makes aiohttp stop reading.
+# What asyncio reads from a socket at once, on top of what makes the connection stop reading.
 ONE_READ = 2**18
 # The upstream's side holds what was read ahead, the client's side one piece of it.
 MOST_HELD = 2 * (2 * READ_BUFFER_BYTES + ONE_READ)
@@ -28,7 +28,7 @@ def endless(head, piece):
 
 def held(handler, response):
     """The bytes of an answer that are in the bridge and not yet in a socket."""
-    return handler.request.connection.stream._write_buffer._size + response._response.content._size
+    return handler.request.connection.stream._write_buffer._size + response._answer.size
 
 
 @pytest.fixture

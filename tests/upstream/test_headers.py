@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from upstream.headers import to_client, to_upstream
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upstream.headers import request_head, to_client, to_upstream
 
 KEY = ("Authorization", "Bearer sk-provider")
 
@@ -62,3 +66,36 @@ def test_the_upstreams_headers_reach_the_client():
         ("Proxy-Authenticate", "Basic"),
     ]
     assert to_client([*dropped, *sent]) == sent
+
+
+@pytest.mark.parametrize(
+    ("method", "length", "told"),
+    [
+        ("POST", 9, b"Content-Length: 9\r\n"),
+        ("POST", 0, b"Content-Length: 0\r\n"),
+        ("DELETE", 0, b"Content-Length: 0\r\n"),
+        ("GET", 0, b""),
+        ("HEAD", 0, b""),
+    ],
+)
+def test_a_head_is_what_was_given_with_host_before_and_length_behind(method, length, told):
+    headers = [("B", "1"), ("A", "caf\xc3\xa9"), ("B", "2"), ("Empty", "")]
+    assert request_head(method, "/v1/a%2Fb?q=\xfc", "[::1]:80", headers, length) == (
+        method.encode() + b" /v1/a%2Fb?q=\xfc HTTP/1.1\r\nHost: [::1]:80\r\n"
+        b"B: 1\r\nA: caf\xc3\xa9\r\nB: 2\r\nEmpty: \r\n" + told + b"\r\n"
+    )
+
+
+@given(st.lists(st.text("ab\r\n\0\x7f ", max_size=4), min_size=5, max_size=5))
+def test_a_head_has_the_lines_that_were_given_or_is_refused(texts):
+    method, target, host, name, value = texts
+    try:
+        head = request_head(method, target, host, [(name, value), ("X", "y")], 1)
+    except ValueError:
+        assert set("".join(texts)) & set("\r\n\0")
+    else:
+        assert head.split(b"\r\n") == [
+            *(f"{method} {target} HTTP/1.1".encode(), f"Host: {host}".encode(), f"{name}: {value}".encode()),
+            *(b"X: y", b"Content-Length: 1", b"", b""),
+        ]
+        assert (head.count(b"\n"), b"\0" in head) == (6, False)

@@ -74,6 +74,17 @@ def test_where_nobody_waits_nothing_is_given_up(loop, patience, given_up):
     assert given_up == []
 
 
+def test_a_wait_that_is_renewed_begins_anew(loop, patience, given_up):
+    patience.renew()
+    with patience:
+        for _ in range(5):
+            loop.pass_(9)
+            patience.renew()
+        assert given_up == []
+        loop.pass_(10)
+        assert given_up == [1000 + 5 * 9 + 10]
+
+
 def test_after_closing_nothing_is_watched(loop, patience, given_up):
     patience.close()
     patience.close()

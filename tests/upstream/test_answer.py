@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from httptools import HttpParserError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, Answer
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+LENGTH = b"Content-Length: 2\r\n"
+WHOLE = OK + LENGTH + b"\r\nhi"
+
+
+def read(raw, method="POST", cuts=(), *, closed=False):
+    """Feed an answer in the pieces that these cuts leave, up to its end, as a connection does."""
+    answer = Answer(method)
+    places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
+    for start, end in pairwise(places):
+        if answer.whole:
+            break
+        answer.feed(raw[start:end])
+    if closed:
+        answer.end()
+    return answer
+
+
+def outcome(raw, cuts):
+    """All that a caller may learn of an answer that may be broken."""
+    try:
+        answer = read(raw, cuts=cuts, closed=True)
+    except HttpParserError:
+        return "refused"
+    return (answer.status, answer.reason, answer.headers, answer.take(), answer.whole) if answer.has_head else "no head"
+
+
+def every_byte(raw):
+    return range(len(raw))
+
+
+CUTS = st.lists(st.integers(0, 400))
+TOKENS = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_.!~", min_size=1, max_size=12)
+VALUES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=12)
+HEADERS = st.lists(st.tuples(TOKENS.map(lambda name: "X-" + name), VALUES), max_size=6)
+INTERIM = st.sampled_from(
+    [b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 2]
+)
+
+
+@st.composite
+def answers(draw):
+    """An answer as bytes, and what it means."""
+    status, headers, body = draw(st.integers(200, 599)), draw(HEADERS), draw(st.binary(max_size=60))
+    framing = "none" if status in {204, 304} else draw(st.sampled_from(["length", "chunked", "close"]))
+    text = body
+    if framing == "length":
+        headers.insert(draw(st.integers(0, len(headers))), ("content-length", str(len(body))))
+    elif framing == "chunked":
+        headers.insert(draw(st.integers(0, len(headers))), ("Transfer-Encoding", "Chunked"))
+        size = draw(st.integers(1, 20))
+        pieces = [body[start : start + size] for start in range(0, len(body), size)]
+        extension, trailers = draw(st.sampled_from([b"", b";a=b", b" "])), draw(st.sampled_from([b"", b"A: b\r\n"]))
+        chunks = b"".join(b"%x%s\r\n%s\r\n" % (len(piece), extension, piece) for piece in pieces)
+        text = chunks + b"0\r\n" + trailers + b"\r\n"
+    elif framing == "none":
+        text = body = b""
+    head = f"HTTP/1.1 {status} Fine\r\n" + "".join(f"{name}:  {value} \r\n" for name, value in headers) + "\r\n"
+    return draw(INTERIM) + head.encode("latin-1") + text, (status, "Fine", headers, body), framing
+
+
+@given(answers(), CUTS)
+def test_an_answer_means_the_same_wherever_its_bytes_were_cut(made, cuts):
+    raw, meant, framing = made
+    for places in ((), every_byte(raw), cuts):
+        answer = read(raw, cuts=places, closed=framing == "close")
+        assert (answer.status, answer.reason, answer.headers, answer.take()) == meant
+        assert (answer.whole, answer.keeps_connection) == (True, framing != "close")
+
+
+@st.composite
+def damaged(draw):
+    raw, _, _ = draw(answers())
+    place, gone = draw(st.integers(0, len(raw))), draw(st.integers(0, 12))
+    return raw[:place] + draw(st.binary(max_size=6)) + raw[place + gone :]
+
+
+@given(st.one_of(damaged(), st.binary(max_size=200)), CUTS)
+def test_what_is_broken_is_broken_wherever_it_was_cut(raw, cuts):
+    assert outcome(raw, ()) == outcome(raw, every_byte(raw)) == outcome(raw, cuts)
+
+
+@given(answers(), st.integers(1, 500))
+def test_an_answer_that_was_cut_short_is_never_whole(made, missing):
+    raw, (status, *_), framing = made
+    if framing in {"length", "chunked"} and status not in {204, 304}:
+        short = raw[: max(0, len(raw) - missing)]
+        assert not read(short, closed=True).whole
+
+
+@pytest.mark.parametrize(
+    ("raw", "body", "keeps"),
+    [
+        (WHOLE, b"hi", True),
+        (OK + b"Content-Length: 0\r\n\r\n", b"", True),
+        (OK + CHUNKED + b"\r\n2\r\nhi\r\n0\r\n\r\n", b"hi", True),
+        (OK + CHUNKED + b"\r\n2  \r\nhi\r\n0\r\n\r\n", b"hi", True),
+        (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"hi", True),
+        (b"HTTP/1.1 200 OK\nX: a\n b\nContent-Length: 2\n\nhi", b"hi", True),
+        (OK + b"Connection: close\r\n" + LENGTH + b"\r\nhi", b"hi", False),
+        (b"HTTP/1.0 200 OK\r\n" + LENGTH + b"\r\nhi", b"hi", False),
+        (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n" + LENGTH + b"\r\nhi", b"hi", True),
+        (b"HTTP/1.1 204 No Content\r\n" + LENGTH + b"\r\n", b"", True),
+        (b"HTTP/1.1 304 Not Modified\r\n" + LENGTH + b"\r\n", b"", True),
+        (b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", b"", False),
+    ],
+)
+def test_a_body_ends_where_its_framing_says(raw, body, keeps):
+    for cuts in ((), every_byte(raw)):
+        answer = read(raw, cuts=cuts)
+        assert (answer.take(), answer.whole, answer.keeps_connection) == (body, True, keeps)
+
+
+@pytest.mark.parametrize("end", ["", "Transfer-Encoding: gzip\r\n", "Connection: keep-alive\r\n"])
+def test_a_body_without_framing_ends_with_the_connection(end):
+    answer = read(OK + end.encode() + b"\r\nhi")
+    assert (answer.has_head, answer.whole) == (True, False)
+    answer.end()
+    assert (answer.take(), answer.whole, answer.keeps_connection) == (b"hi", True, False)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"", b"HTTP/1.1 20", OK, OK + b"\r", OK + b"Content-Length: 3\r\n\r\nhi", OK + CHUNKED + b"\r\n2\r\nhi\r\n"),
+        *(OK + CHUNKED + b"\r\n2\r\nhi\r\n0\r\n", OK + b"Transfer-Encoding: chunked, gzip\r\n\r\nhi"),
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+    ],
+)
+def test_what_is_not_whole_does_not_become_so_by_the_end_of_the_connection(raw):
+    assert not read(raw, closed=True).whole
+
+
+def test_an_answer_to_head_has_no_body_whatever_its_length():
+    raw = OK + b"Content-Length: 1234\r\n\r\n"
+    for cuts in ((), every_byte(raw)):
+        answer = read(b"HTTP/1.1 103 Early Hints\r\n\r\n" + raw, "HEAD", cuts)
+        assert (answer.status, answer.headers, answer.take()) == (200, [("Content-Length", "1234")], b"")
+        assert (answer.whole, answer.keeps_connection) == (True, False)
+
+
+@pytest.mark.parametrize("behind", [WHOLE, b"garbage", b"\0", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_what_comes_behind_an_answer_costs_the_connection_and_changes_nothing(behind):
+    answer = read(WHOLE + behind)
+    assert (answer.headers, answer.take()) == ([("Content-Length", "2")], b"hi")
+    assert (answer.whole, answer.keeps_connection) == (True, False)
+
+
+REFUSED = [
+    *(
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x50",
+        b"hello",
+        b"HTTP/1.1 20 OK\r\n",
+        b"HTTP/1.1 2000 OK\r\n",
+    ),
+    *(OK + line + b"\r\n\r\n" for line in (b"X", b"X : y", b": y", b"X: a\0b", b"X: a\rb")),
+    *(OK + b"Content-Length: " + length + b"\r\n\r\nhi" for length in (b"-2", b"+2", b"2, 2", b"0x2", b"9" * 30)),
+    *(OK + LENGTH + more + b"\r\nhi" for more in (LENGTH, CHUNKED)),
+    *(OK + CHUNKED + b"\r\n" + chunk for chunk in (b"z\r\n", b"\r\n", b"f" * 17 + b"\r\n", b"1\r\nhi\r\n", b"-1\r\n")),
+]
+
+
+@pytest.mark.parametrize("raw", REFUSED)
+def test_what_is_not_http_is_refused(raw):
+    for cuts in ((), every_byte(raw)):
+        with pytest.raises(HttpParserError):
+            read(raw, cuts=cuts)
+
+
+def headers(number):
+    return b"".join(b"X-%d: y\r\n" % at for at in range(number))
+
+
+@pytest.mark.parametrize("interim", [b"", b"HTTP/1.1 103 Early Hints\r\n" + headers(MAX_HEADERS) + b"\r\n"])
+def test_a_head_has_as_many_headers_as_the_bound_and_no_more(interim):
+    raw = interim + OK + headers(MAX_HEADERS - 1) + LENGTH + b"\r\nhi"
+    for cuts in ((), every_byte(raw)):
+        assert len(read(raw, cuts=cuts).headers) == MAX_HEADERS
+        with pytest.raises(HttpParserError):
+            read(interim + OK + b"Y: z\r\n" + raw[len(interim + OK) :], cuts=cuts)
+
+
+def test_a_header_is_as_long_as_the_bound_and_no_longer():
+    value = b"y" * (MAX_HEADER_LINE_BYTES - 1)
+    assert read(OK + b"X:" + value + b"\r\n" + LENGTH + b"\r\nhi").headers[0] == ("X", value.decode())
+    with pytest.raises(HttpParserError):
+        read(OK + b"X:" + value + b"y\r\n" + LENGTH + b"\r\nhi")
+
+
+ENDLESS = {
+    "reason": (b"HTTP/1.1 200 ", b"y"),
+    "name": (OK, b"y"),
+    "value": (OK + b"X: ", b"y"),
+    "folded value": (OK + b"X: y\r\n", b" y\r\n"),
+    "blanks": (OK + b"X:", b" "),
+    "headers": (OK, b"X: y\r\n"),
+    "chunk size": (OK + CHUNKED + b"\r\n", b"0"),
+    "chunk extension": (OK + CHUNKED + b"\r\n3;", b"x"),
+    "chunk extensions": (OK + CHUNKED + b"\r\n3\r\nabc\r\n3", b";x=y"),
+    "trailers": (OK + CHUNKED + b"\r\n0\r\n", b"X: y\r\n"),
+    "trailer": (OK + CHUNKED + b"\r\n0\r\nX: ", b"y"),
+    "folded trailer": (OK + CHUNKED + b"\r\n0\r\nX: y\r\n", b" y\r\n"),
+}
+
+
+@pytest.mark.parametrize("size", [1, 1000, 2**18])
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_has_no_end_is_refused_when_it_is_as_long_as_a_line_may_be(name, size):
+    begin, more = ENDLESS[name]
+    answer = Answer("POST")
+    answer.feed(begin)
+    for _ in range(2 + 2 * MAX_HEADER_LINE_BYTES // (size * len(more))):
+        try:
+            answer.feed(more * size)
+        except HttpParserError:
+            return
+    pytest.fail("it was not refused")
+
+
+def test_chunks_of_any_number_are_no_line_without_end():
+    answer = read(OK + CHUNKED + b"\r\n")
+    for _ in range(MAX_HEADER_LINE_BYTES):
+        for piece in (b"1", b"\r\n", b"x", b"\r\n"):
+            answer.feed(piece)
+    assert answer.size == MAX_HEADER_LINE_BYTES
+
+
+def test_interim_answers_of_any_number_are_passed_over():
+    answer = Answer("POST")
+    for _ in range(1000):
+        answer.feed(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 100)
+    answer.feed(WHOLE)
+    assert (answer.status, answer.headers, answer.take()) == (200, [("Content-Length", "2")], b"hi")
+
+
+def test_texts_are_those_of_the_bytes():
+    answer = read(b"HTTP/1.1 200 caf\xc3\xa9\r\nX: caf\xe9 \t\r\nEmpty:\r\nContent-Length: 0\r\n\r\n")
+    assert (answer.reason, answer.headers[:2]) == ("café", [("X", "café"), ("Empty", "")])
+    assert read(b"HTTP/1.1 200\r\n\r\n").reason == ""

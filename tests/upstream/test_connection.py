@@ -1,0 +1,359 @@
+"""One connection at a time: what goes out, what is held, and what is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from tests.bridge import until
+from tests.fake_upstream import CLOSE, RESET, FakeUpstream
+from tests.upstream.loops import on_both_loops
+from upstream.answer import Answer
+from upstream.client import (
+    UpstreamClient,
+    UpstreamNotAskedError,
+    UpstreamTimeoutError,
+    UpstreamTruncatedError,
+    UpstreamUnreachableError,
+)
+from upstream.connection import READ_BUFFER_BYTES, STEP_BYTES, Connection
+
+pytestmark = on_both_loops
+
+OK = b"HTTP/1.1 200 OK\r\n"
+HI = OK + b"Content-Length: 2\r\n\r\nhi"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+# What either event loop reads from a socket at once.
+ONE_READ = 2**18
+# More than the buffers of both sockets take.
+LARGE = b"x" * 30_000_000
+
+
+@pytest.fixture
+def provider(io_loop):
+    provider = io_loop.run_sync(FakeUpstream.start)
+    yield provider
+    io_loop.run_sync(provider.stop)
+
+
+@pytest.fixture
+def client(io_loop):
+    async def make() -> UpstreamClient:
+        return UpstreamClient(connect_timeout=5, idle_timeout=5)
+
+    client = io_loop.run_sync(make)
+    yield client
+    io_loop.run_sync(client.close)
+    assert not client._connections._open
+
+
+async def read_all(response):
+    pieces = []
+    while piece := await response.read():
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+class Scripted(asyncio.Protocol):
+    """Answers as soon as the head of a request is there; reads the body if it `reads`, with pauses in seconds."""
+
+    def __init__(self, answer, *, reads, pause):
+        self.answer, self.reads, self.pause = answer, reads, pause
+        self.received, self.lost = 0, asyncio.Event()
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        if not self.received:
+            self.transport.write(self.answer)
+            if not self.reads:
+                self.transport.pause_reading()
+        self.received += len(data)
+        if self.pause:
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_later(self.pause, self.transport.resume_reading)
+
+    def connection_lost(self, exc):
+        self.lost.set()
+
+
+@pytest.fixture
+def scripted(io_loop):
+    """Starts a server with one such connection; returns that, and the server's URL."""
+    started = []
+
+    async def start(answer, *, reads, pause=0, kind=Scripted):
+        one = kind(answer, reads=reads, pause=pause)
+        server = await asyncio.get_running_loop().create_server(lambda: one, "127.0.0.1", 0)
+        started.append((one, server))
+        return one, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+    async def stop():
+        for one, server in started:
+            server.close()
+            one.transport.abort()
+            await one.lost.wait()
+
+    yield start
+    io_loop.run_sync(stop)
+
+
+@pytest.mark.gen_test
+async def test_an_answer_that_is_not_read_is_held_in_a_bounded_part_and_comes_whole_in_the_end(provider, client):
+    block = bytes(range(256)) * 256
+    provider.play(OK + b"Content-Length: %d\r\n\r\n" % (len(block) * 200), *[block] * 200)
+    response = await client.open("GET", provider.url, [], b"")
+    await provider.stalled()
+    assert READ_BUFFER_BYTES < response._answer.size <= READ_BUFFER_BYTES + ONE_READ
+    assert len(await response.read()) <= READ_BUFFER_BYTES + ONE_READ
+    assert (await read_all(response)).endswith(block)
+    assert response._connection is None
+    assert await read_all(await client.open("GET", provider.url, [], b"")) == block * 200
+    assert len(provider.connections) == 1
+
+
+@pytest.mark.gen_test
+async def test_what_was_held_when_a_connection_was_closed_is_read_and_then_the_end_is_told(provider, client):
+    provider.play(OK + b"Content-Length: %d\r\n\r\n" % 10**7, b"x" * (10**7 - 1), asyncio.Event())
+    response = await client.open("GET", provider.url, [], b"")
+    await provider.stalled()
+    held = response._answer.size
+    await client.close()
+    assert len(await response.read()) == held > READ_BUFFER_BYTES
+    with pytest.raises(UpstreamTruncatedError):
+        await response.read()
+    response.close()
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET])
+@pytest.mark.gen_test
+async def test_what_came_before_the_end_is_read_before_it_is_told(provider, client, end):
+    gate = asyncio.Event()
+    provider.play(CHUNKED + b"3\r\nabc\r\n", gate, end)
+    response = await client.open("GET", provider.url, [], b"")
+    gate.set()
+    await until(lambda: not client._connections._open)
+    assert await response.read() == b"abc"
+    for _ in range(2):
+        with pytest.raises(
+            UpstreamTruncatedError, match=r"^the provider closed the connection before its answer was whole$"
+        ):
+            await response.read()
+    response.close()
+
+
+@pytest.mark.gen_test
+async def test_a_reset_is_no_end_of_a_body_that_the_connection_ends(provider, client):
+    gate = asyncio.Event()
+    for end in (CLOSE, RESET):
+        provider.play(OK + b"\r\nabc", gate, end)
+    gate.set()
+    assert await read_all(await client.open("GET", provider.url, [], b"")) == b"abc"
+    response = await client.open("GET", provider.url, [], b"")
+    with pytest.raises(UpstreamTruncatedError):
+        await read_all(response)
+    response.close()
+
+
+@pytest.mark.gen_test
+async def test_an_answer_that_is_there_when_it_is_closed_leaves_its_connection_for_the_next(provider, client):
+    provider.play(HI)
+    for _ in range(3):
+        response = await client.open("POST", provider.url, [], b"{}")
+        response.close()
+        response.close()
+        assert await response.read() == b""
+    assert len(provider.connections) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_large_answer_that_came_and_is_not_wanted_leaves_its_connection_for_the_next(provider, client):
+    large = b"x" * (READ_BUFFER_BYTES + 1)
+    whole = OK + b"Content-Length: %d\r\n\r\n" % len(large) + large
+    provider.scripts = [[whole], [whole], [HI]]
+    for _ in range(2):
+        response = await client.open("POST", provider.url, [], b"{}")
+        await until(lambda: response._answer.whole)  # noqa: B023 - called before the next turn
+        response.close()
+    assert await read_all(await client.open("POST", provider.url, [], b"{}")) == b"hi"
+    assert len(provider.connections) == 1
+
+
+@pytest.mark.gen_test
+async def test_an_upstream_whose_body_cannot_be_read_is_left_at_once_and_what_came_of_it_is_read(provider, client):
+    provider.play(CHUNKED + b"3\r\nabc\r\nno size\r\n", asyncio.Event())
+    response = await client.open("POST", provider.url, [], b"{}")
+    await provider.requests[0].closed.wait()
+    assert await response.read() == b"abc"
+    with pytest.raises(UpstreamTruncatedError, match=r"^the provider's answer is not HTTP, or "):
+        await response.read()
+    response.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, STEP_BYTES, STEP_BYTES + 1, 10 * STEP_BYTES + 7])
+@pytest.mark.gen_test
+async def test_a_body_of_any_size_arrives_whole(provider, client, size):
+    provider.play(HI)
+    body = (bytes(range(251)) * (size // 251 + 1))[:size]
+    for _ in range(2):
+        assert await read_all(await client.open("POST", provider.url, [], body)) == b"hi"
+    assert [request.body == body for request in provider.requests] == [True, True]
+    assert len(provider.connections) == 1
+
+
+@pytest.mark.gen_test
+async def test_an_answer_that_comes_before_the_body_was_taken_is_delivered_and_the_rest_is_not_sent(client, scripted):
+    one, url = await scripted(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno", reads=False)
+    response = await client.open("POST", url, [], LARGE)
+    assert (response.status, await read_all(response)) == (413, b"no")
+    response.close()
+    assert client._connections._kept == {}
+    await until(lambda: not client._connections._open)
+    one.transport.resume_reading()
+    await one.lost.wait()
+    assert one.received < len(LARGE)
+
+
+@pytest.mark.gen_test
+async def test_an_upstream_that_says_no_more_before_the_body_was_taken_is_left_at_once(client, scripted):
+    one, url = await scripted(b"HTTP/1.1 413 Too", reads=False)
+    asking = asyncio.create_task(client.open("POST", url, [], LARGE))
+    await until(lambda: one.received)
+    one.transport.write_eof()
+    with pytest.raises(UpstreamUnreachableError):
+        await asking
+    await until(lambda: not client._connections._open)
+
+
+@pytest.mark.gen_test
+async def test_an_upstream_that_goes_on_behind_its_answer_is_left_at_once(provider, client):
+    gate = asyncio.Event()
+    provider.play(HI, gate, b"HTTP/1.1 200 OK\r\n")
+    response = await client.open("POST", provider.url, [], b"{}")
+    gate.set()
+    await provider.requests[0].closed.wait()
+    assert await read_all(response) == b"hi"
+
+
+@pytest.mark.gen_test
+async def test_a_body_goes_on_being_sent_while_its_answer_comes(client, scripted):
+    one, url = await scripted(CHUNKED + b"3\r\nabc\r\n", reads=True)
+    response = await client.open("POST", url, [], LARGE)
+    assert await response.read() == b"abc"
+    await until(lambda: one.received > len(LARGE))
+    one.transport.write(b"0\r\n\r\n")
+    assert await response.read() == b""
+    assert len(client._connections._open) == 1
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+@pytest.mark.gen_test
+async def test_a_body_is_let_go_when_it_was_sent_or_is_not_wanted(client, scripted, wanted):
+    body = bytearray(LARGE)
+    _, url = await scripted(HI, reads=wanted)
+    response = await client.open("POST", url, [], body)
+    if not wanted:
+        response.close()
+    await until(lambda: is_free(body))
+    response.close()
+
+
+def is_free(body):
+    """Whether nobody looks at it any more: then its size may change."""
+    try:
+        body.append(0)
+    except BufferError:
+        return False
+    return True
+
+
+@pytest.mark.gen_test
+async def test_cancelling_while_the_body_is_not_taken_closes_the_connection(client, scripted):
+    one, url = await scripted(b"", reads=False)
+    asking = asyncio.create_task(client.open("POST", url, [], LARGE))
+    await until(lambda: one.received)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await until(lambda: not client._connections._open)
+    one.transport.resume_reading()
+    await one.lost.wait()
+    assert one.received < len(LARGE)
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_is_taken_slowly_may_take_longer_than_the_idle_timeout(scripted):
+    client = UpstreamClient(connect_timeout=5, idle_timeout=0.5)
+    one, url = await scripted(b"", reads=True, pause=0.01)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    asking = asyncio.create_task(client.open("POST", url, [], LARGE))
+    await until(lambda: one.received > len(LARGE) or asking.done())
+    one.transport.write(HI)
+    assert await read_all(await asking) == b"hi"
+    assert loop.time() - began > 0.5
+    await client.close()
+
+
+class Announcing(Scripted):
+    """Announces an answer at every turn of the event loop, as long as there is somebody to hear it."""
+
+    def data_received(self, data):
+        if not self.transport.is_closing():
+            self.transport.write(self.answer)
+            asyncio.get_running_loop().call_soon(self.data_received, data)
+
+
+@pytest.mark.gen_test
+async def test_an_answer_that_is_announced_and_does_not_come_is_waited_for_twice_the_idle_timeout(scripted):
+    client = UpstreamClient(connect_timeout=5, idle_timeout=0.2)
+    _, url = await scripted(b"HTTP/1.1 103 Early Hints\r\n\r\n", reads=True, kind=Announcing)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(UpstreamTimeoutError, match=r"^the provider sent nothing for longer than the idle timeout$"):
+        await client.open("GET", url, [], b"")
+    assert 1.5 * 0.2 < loop.time() - began < 5 * 0.2
+    await client.close()
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_is_closed_when_it_was_just_made_is_not_asked(client, provider, monkeypatch):
+    connect = client._connections.connect
+
+    async def closed(origin):
+        connection = await connect(origin)
+        connection.abort()
+        return connection
+
+    monkeypatch.setattr(client._connections, "connect", closed)
+    with pytest.raises(UpstreamNotAskedError, match=r"^the provider closed the connection before it was asked$"):
+        await client.open("POST", provider.url, [], b"{}")
+    assert provider.requests == []
+
+
+@pytest.mark.gen_test
+async def test_what_was_answered_or_closed_is_let_go_without_a_search_for_garbage(provider, client):
+    gc.collect()
+    gc.disable()
+    try:
+        provider.scripts = [[HI], [CHUNKED + b"3\r\nabc\r\n", asyncio.Event()]]
+        assert await read_all(await client.open("POST", provider.url, [], b"{}")) == b"hi"
+        response = await client.open("POST", provider.url, [], b"{}")
+        assert await response.read() == b"abc"
+        response.close()
+        del response
+        await until(lambda: not client._connections._open)
+        assert [one for one in gc.get_objects() if isinstance(one, Answer | Connection)] == []
+    finally:
+        gc.enable()
+
+
+@pytest.mark.gen_test
+async def test_whatever_hangs_up_leaves_nothing_behind(provider, client):
+    for script in ([RESET], [CLOSE], [OK, CLOSE], [OK + b"X: y", RESET]):
+        provider.scripts = [script]
+        with pytest.raises(UpstreamUnreachableError):
+            await client.open("POST", provider.url, [], b"{}")
+        await until(lambda: not client._connections._open)

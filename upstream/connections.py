@@ -1,0 +1,114 @@
+"""Connections to providers: made, kept while they may be needed again, and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from functools import cached_property, partial
+
+from aiohappyeyeballs import start_connection
+
+from upstream.addresses import Addresses
+from upstream.connection import Connection
+from upstream.origins import Origin
+
+# How long a connection is kept for a next request, in seconds. Most servers keep theirs for longer; that one is closed
+# is noticed, so what a longer time would cost is the request that meets its closing.
+KEPT_SECONDS = 15.0
+# When the next address of a name is tried beside one that does not answer, in seconds (RFC 8305 section 8).
+NEXT_ADDRESS_SECONDS = 0.25
+
+
+class Connections:
+    """All connections of a client, on one event loop. Of those that are kept, the one used last is used first.
+
+    Args:
+        connect_timeout: For finding the address, connecting and TLS together, in seconds.
+        idle_timeout: That of each connection, in seconds.
+    """
+
+    def __init__(self, connect_timeout: float, idle_timeout: float) -> None:
+        self._connect_timeout = connect_timeout
+        self._idle_timeout = idle_timeout
+        self._loop = asyncio.get_running_loop()
+        self._addresses = Addresses()
+        self._open: set[Connection] = set()
+        self._kept: dict[Origin, dict[Connection, float]] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._none_open = asyncio.Event()
+
+    def kept(self, origin: Origin) -> Connection | None:
+        """A usable connection that is there already, if there is one."""
+        kept = self._kept.get(origin)
+        while kept:
+            connection, since = kept.popitem()
+            if connection.usable and self._loop.time() < since + KEPT_SECONDS and not connection.stirred:
+                return connection
+            connection.abort()
+        return None
+
+    async def connect(self, origin: Origin) -> Connection:
+        """Make a connection. Where it is TLS, the system's certificates say who is trusted, or `SSL_CERT_FILE` does.
+
+        Raises:
+            TimeoutError: it took too long.
+            OSError: there is no such name, or nobody who answers and is trusted.
+            UnicodeError: it can be no name.
+        """
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                addresses = await self._addresses.find(origin.host, origin.port)
+                raw = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1)
+                _, connection = await self._loop.create_connection(
+                    partial(Connection, origin, self._idle_timeout, self._open.add, self._lost),
+                    sock=raw,
+                    ssl=self._tls if origin.tls else None,
+                    server_hostname=origin.host if origin.tls else None,
+                )
+        except OSError:
+            self._addresses.forget(origin.host, origin.port)
+            raise
+        return connection
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection where it can be used again, else close it at once."""
+        connection.finish()
+        if connection.usable:
+            self._kept.setdefault(connection.origin, {})[connection] = self._loop.time()
+            if self._sweeping is None:
+                self._sweeping = self._loop.call_later(KEPT_SECONDS, self._sweep)
+
+    async def close(self) -> None:
+        """Close every connection; return when they are gone."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._addresses.close()
+        for connection in self._open:
+            connection.abort()
+        if self._open:
+            self._none_open.clear()
+            await self._none_open.wait()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def _lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._kept.get(connection.origin, {}).pop(connection, None)
+        if not self._open:
+            self._none_open.set()
+
+    def _sweep(self) -> None:
+        """Close what was not needed again; come back when there is something to look at."""
+        now = self._loop.time()
+        left = []
+        for kept in self._kept.values():
+            for connection, since in kept.items():
+                if since + KEPT_SECONDS > now:
+                    left.append(since)
+                    break
+                connection.abort()
+        self._sweeping = self._loop.call_at(min(left) + KEPT_SECONDS, self._sweep) if left else None
