@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from msgspec.structs import replace
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 
 from handlers.bridge import Bridge
 from handlers.credentials import own_headers
@@ -128,15 +129,19 @@ class RelayHandler(DataPlaneHandler):
         """
         self._write_head(response)
         self.phases.enter(RELAY)
-        write = self.request.connection.write  # type: ignore[union-attr]
+        connection: Any = self.request.connection
+        stream: IOStream = connection.stream
         patience = Patience(TAKE_SECONDS, self._abandon)
         try:
             await self.flush()
             while chunk := await response.read():
                 delivered = False
                 try:
-                    with patience:
-                        await write(chunk)
+                    connection.write(chunk)
+                    # Waiting for what has been taken already would be a turn of the event loop for each piece.
+                    if stream.writing() or stream.closed():
+                        with patience:
+                            await asyncio.shield(stream.write(b""))
                     delivered = True
                 finally:
                     watch(chunk, delivered)

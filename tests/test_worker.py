@@ -79,7 +79,10 @@ class TwoWorkers(ServerProcess):
         client = await self.client()
         answer = await self.call(client, stream=True)
         assert await client.piece(answer) == FIRST
-        (record,) = await self.recorded(_id=UUID(answer.header("X-AI-Bridge-Interception-Id")))
+        id_ = UUID(answer.header("X-AI-Bridge-Interception-Id"))
+        while not (records := await self.recorded(_id=id_)):  # noqa: ASYNC110 - a start waits a moment
+            await asyncio.sleep(0.01)
+        (record,) = records
         with self.database() as database:
             instance = await database.instances.find_one({"_id": record["instance_id"]})
         return client, answer, instance["pid"]
