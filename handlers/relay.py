@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
-from tornado.iostream import IOStream, StreamClosedError
+from tornado.iostream import StreamClosedError
 
 from handlers.bridge import Bridge
 from handlers.credentials import own_headers
 from handlers.dataplane import DataPlaneHandler
+from handlers.delivery import Delivery
 from handlers.phases import RELAY, UPSTREAM
 from handlers.problems import Problem, problem_event
 from intercept.apis import Dialect
@@ -129,19 +130,18 @@ class RelayHandler(DataPlaneHandler):
         """
         self._write_head(response)
         self.phases.enter(RELAY)
-        connection: Any = self.request.connection
-        stream: IOStream = connection.stream
         patience = Patience(TAKE_SECONDS, self._abandon)
         try:
             await self.flush()
+            connection: Any = self.request.connection
+            # Tornado has put this header there where it sends in chunks.
+            delivery = Delivery(connection, chunked="Transfer-Encoding" in self._headers)
             while chunk := await response.read():
                 delivered = False
                 try:
-                    connection.write(chunk)
-                    # Waiting for what has been taken already would be a turn of the event loop for each piece.
-                    if stream.writing() or stream.closed():
+                    if waiting := delivery.write(chunk):
                         with patience:
-                            await asyncio.shield(stream.write(b""))
+                            await waiting
                     delivered = True
                 finally:
                     watch(chunk, delivered)

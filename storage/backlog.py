@@ -30,7 +30,7 @@ BATCH_RECORDS = 500
 BATCH_BYTES = 8 * 1024**2
 """What is taken from the queue at once, not counting the last operation."""
 
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 """How long what nobody waits for waits for more, to be written together."""
 
 SPILL_BYTES = 16 * 1024**2

@@ -44,7 +44,7 @@ class Deployment:
     @property
     def spool(self) -> list[str]:
         """The files in which records wait."""
-        return [path.name for path in (self.data_dir / "spool").glob("*.journal")]
+        return [path.name for path in (self.data_dir / "spool").glob("*.journal") if path.stat().st_size]
 
     async def start(self, *flags: str) -> ServerProcess:
         """Start a server and wait until it listens; from the second on, where the first did."""
