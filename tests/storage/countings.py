@@ -136,3 +136,10 @@ async def marked(database, name="uncounted"):
     """The numbers of the calls that are marked."""
     found = database.interceptions.find({name: {"$exists": True}}).sort("_id")
     return [document["_id"].int async for document in found]
+
+
+async def has_counted_all(database):
+    """Whether each cell is what the interceptions add up to, and nothing is left to be done."""
+    assert await marked(database) == []
+    assert await cells(database) == await expected(database)
+    assert "note" not in (await database.rollups.find_one({"_id": "counting"}) or {})

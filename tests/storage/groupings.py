@@ -65,7 +65,6 @@ class Call:
         link = {"$set": {"parent_id": root, "root_id": root}, "$unset": {"unlinked": ""}}
         return UpdateOne({"_id": self.id, "unlinked": {"$exists": True}}, link)
 
-    @property
     def presumed_end(self):
         fields = {**self._ending(3, took=1, end_reason=EndReason.SERVER_CRASHED), **PRESUMED}
         return Operation(Action.AMEND, self.id, fields)
@@ -97,12 +96,6 @@ async def keep(database, *calls):
     """Write calls from their start to their end, those of a thread linked."""
     await write(database, *(call.start for call in calls), *(call.end() for call in calls))
     await write(database, *(call.link for call in calls if call.root is not None))
-
-
-async def marked(database):
-    """The numbers of the calls that are marked."""
-    found = database.interceptions.find({"ungrouped": {"$exists": True}}).sort("_id")
-    return [document["_id"].int async for document in found]
 
 
 async def sessions(database):

@@ -8,16 +8,14 @@ from pymongo.errors import AutoReconnect
 
 
 class Interrupted:
-    """Fails at one step, before or after it is done; those that only read many documents are none.
+    """Fails at one step, before or after it is done; those that only read many documents are none."""
 
-    Has the collections that are named.
-    """
-
-    def __init__(self, database, *collections, step, done):
+    def __init__(self, database, step, *, done, error=None):
         self._database = database
+        self._error = error or AutoReconnect("connection closed")
         self._left = step
         self._done = done
-        for name in collections:
+        for name in ("interceptions", "rollups", "sessions"):
             setattr(self, name, _Collection(getattr(database, name), self))
 
     @property
@@ -35,7 +33,7 @@ class Interrupted:
         if done is self._done:
             self._left -= 1
             if self._left == -1:
-                raise AutoReconnect("connection closed")
+                raise self._error
 
 
 class _Collection:

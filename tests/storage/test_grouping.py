@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
-import sys
 from datetime import timedelta
-from random import Random
 from uuid import UUID, uuid5
 
 import pytest
@@ -15,16 +11,12 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason
 from storage import grouping as grouping_module
-from storage.database import Database, DatabaseUnavailableError
-from storage.grouping import BATCH, BEHIND_SECONDS, TURN_SECONDS, Grouping
-from storage.mongod import Mongod, arguments, find_program
+from storage.grouping import Grouping
 from storage.session_documents import LONGEST_PROMPT
-from tests.storage.conditions import until
-from tests.storage.groupings import Call, has_grouped_all, keep, marked, sessions, write
-from tests.storage.interruptions import Interrupted
+from tests.storage.countings import marked
+from tests.storage.groupings import Call, has_grouped_all, keep, sessions, write
 from tests.storage.records import ADA, NOON
 
-AWAY = r"^WARNING storage\.grouping: nothing is added to sessions for now: MongoDB is unavailable: "
 GRACE = UUID("00009ace-0000-4000-8000-000000000000")
 # Two sessions of a client's, one of another user with the same name, a thread without a session, and one call by itself.
 DIVERSE = [
@@ -151,27 +143,18 @@ async def test_absurd_counts_do_not_stop_it(database, grouping):
 
 
 @pytest.mark.gen_test
-async def test_a_backlog_is_grouped_to_its_end_without_a_pause(database, grouping, monkeypatch):
-    monkeypatch.setattr(grouping_module, "BATCH", 3)
-    grouping._most = 3
-    await keep(database, *(Call(number, "ab"[number % 2]) for number in range(1, 11)))
-    assert await grouping.group_pending() == 10
-    await has_grouped_all(database)
-
-
-@pytest.mark.gen_test
 async def test_the_calls_of_a_session_are_added_with_one_read_and_one_write(private_database, commands):
     await keep(private_database, *(Call(number, "a") for number in range(1, 401)))
     commands.sent.clear()
     assert await Grouping(private_database).group_pending() == 400
     await has_grouped_all(private_database)
-    assert [sent for sent in commands.sent if sent[0] == "update"][:3] == [("update", 1), ("update", 1), ("update", 2)]
+    assert [sent for sent in commands.sent if sent[0] == "update"][:3] == [("update", 1)] * 3
 
 
 @pytest.mark.gen_test
 async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_added(database, grouping):
     call, other = Call(1, "a"), Call(2, "a")
-    await write(database, call.start, other.start, other.end(), call.presumed_end)
+    await write(database, call.start, other.start, other.end(), call.presumed_end())
     assert await grouping.group_pending() == 2
     await has_grouped_all(database)
     (session,) = (await sessions(database)).values()
@@ -181,14 +164,14 @@ async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_added(datab
     await has_grouped_all(database)
     (session,) = (await sessions(database)).values()
     assert (session["failures"], session["input_tokens"], session["interceptions"]) == (0, 16, 2)
-    await write(database, call.start, call.presumed_end, call.end(1))
+    await write(database, call.start, call.presumed_end(), call.end(1))
     assert await grouping.group_pending() == 0
     await has_grouped_all(database)
 
 
 @pytest.mark.gen_test
 async def test_a_true_end_before_the_turn_leaves_no_trace_of_the_presumed_one(database, grouping):
-    await write(database, Call(1).start, Call(1).presumed_end, Call(1).end())
+    await write(database, Call(1).start, Call(1).presumed_end(), Call(1).end())
     assert await grouping.group_pending() == 1
     await has_grouped_all(database)
 
@@ -196,7 +179,7 @@ async def test_a_true_end_before_the_turn_leaves_no_trace_of_the_presumed_one(da
 @pytest.mark.gen_test
 async def test_the_last_activity_never_goes_back(database, grouping):
     call = Call(1)
-    await write(database, call.start, call.presumed_end)
+    await write(database, call.start, call.presumed_end())
     await grouping.group_pending()
     await write(database, call.end(took=0.5))
     await grouping.group_pending()
@@ -212,55 +195,6 @@ async def test_records_from_before_there_were_sessions_get_theirs(database, grou
     await has_grouped_all(database)
 
 
-@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-@pytest.mark.gen_test(timeout=60)
-async def test_wherever_a_turn_stops_the_next_one_completes_it(database, done):
-    stops = 0
-    for step in range(100):
-        number = 10 * (step + 1)
-        ended, presumed, replaced, first = (Call(number + place, (None, "a")[place % 2]) for place in range(4))
-        await write(database, *(call.start for call in (ended, presumed, replaced, first)))
-        await write(database, ended.end(), presumed.presumed_end, replaced.presumed_end)
-        await Grouping(database).group_pending()
-        await write(database, replaced.end(2, took=9), first.presumed_end)
-        interrupted = Interrupted(database, "interceptions", "sessions", step=step, done=done)
-        with contextlib.suppress(DatabaseUnavailableError):
-            await Grouping(interrupted).group_pending()
-        # The true end comes while it is not known how far the turn has come.
-        await write(database, first.end(4, took=7), presumed.end(5))
-        await Grouping(database).group_pending()
-        await has_grouped_all(database)
-        if not interrupted.happened:
-            break
-        stops += 1
-    assert stops >= 6
-
-
-@pytest.mark.gen_test
-async def test_of_two_at_the_same_time_one_adds(database):
-    for turn in range(10):
-        await keep(database, *(Call(100 * turn + number, "abc"[number % 3]) for number in range(20)))
-        several = [Grouping(database) for _ in range(4)]
-        added = await asyncio.gather(*(one.group_pending() for one in several))
-        assert sum(added) <= 20
-        await several[0].group_pending()
-        await has_grouped_all(database)
-
-
-@pytest.mark.gen_test
-async def test_who_comes_too_late_for_a_turn_leaves_it_to_the_next(database):
-    early, late = (Grouping(database) for _ in range(2))
-    await keep(database, Call(1))
-    turn = await late._next_turn()
-    assert await early.group_pending() == 1
-    await keep(database, Call(2, "a"))
-    note = {"true": [UUID(int=2)], "new": [], "presumed": []}
-    assert await early._transact(await early._next_turn(), BATCH) == note
-    assert await late._transact(turn, BATCH) is None
-    assert await late.group_pending() == 0
-    await has_grouped_all(database)
-
-
 kinds = st.sampled_from(["start", "presume", "end", "end otherwise", "link", "group", "group twice at once"])
 
 
@@ -269,7 +203,7 @@ def change(kind, call):
         case "start":
             return call.start
         case "presume":
-            return call.presumed_end
+            return call.presumed_end()
         case "end":
             return call.end(call.number)
         case "link":
@@ -296,110 +230,6 @@ def test_in_every_order_of_everything_each_session_is_what_its_calls_add_up_to(i
         await write(database, *(call.link for call in DIVERSE if call.root is not None))
         await other.group_pending()
         await has_grouped_all(database)
-        assert await marked(database) == []
+        assert await marked(database, "ungrouped") == []
 
     io_loop.run_sync(happen)
-
-
-@pytest.mark.gen_test(timeout=60)
-async def test_a_process_that_is_killed_while_it_groups_adds_nothing_twice(private_mongodb, private_database):
-    database, random = private_database, Random(7)
-    # A transaction that nobody goes on with is ended by MongoDB, after a minute otherwise.
-    await database.sessions.database.client.admin.command({"setParameter": 1, "transactionLifetimeLimitSeconds": 1})
-    names = [None, *map(str, range(9))]
-    await keep(database, *(Call(number, names[number % 10]) for number in range(3_000)))
-    command = [
-        sys.executable,
-        "-m",
-        "tests.storage.grouping_worker",
-        private_mongodb.uri,
-        database.sessions.database.name,
-    ]
-    for _ in range(4):
-        worker = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        assert await worker.stdout.readline() == b"grouping\n"
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(worker.wait(), random.uniform(0.05, 0.5))
-        worker.send_signal(signal.SIGKILL)
-        await worker.wait()
-    grouping = Grouping(database)
-    while await marked(database):
-        await grouping.group_pending()
-    await has_grouped_all(database)
-
-
-class Pause:
-    """Lets turns follow each other at once, so many of them."""
-
-    def __init__(self, turns):
-        self.turns = turns
-        self.seconds = []
-
-    async def __call__(self, seconds):
-        self.seconds.append(seconds)
-        if len(self.seconds) == self.turns:
-            raise asyncio.CancelledError
-
-
-@pytest.mark.gen_test
-async def test_it_takes_turns_until_it_is_cancelled(database):
-    await keep(database, Call(1))
-    pause = Pause(2)
-    with pytest.raises(asyncio.CancelledError):
-        await Grouping(database, pause=pause).run()
-    assert pause.seconds == [TURN_SECONDS] * 2
-    await has_grouped_all(database)
-
-
-@pytest.mark.gen_test
-async def test_while_there_is_more_the_next_turn_is_soon_but_not_at_once(database, monkeypatch):
-    monkeypatch.setattr(grouping_module, "BATCH", 2)
-    await keep(database, *(Call(number) for number in range(5)))
-    pause = Pause(3)
-    with pytest.raises(asyncio.CancelledError):
-        await Grouping(database, pause=pause).run()
-    assert pause.seconds == [BEHIND_SECONDS, BEHIND_SECONDS, TURN_SECONDS]
-    await has_grouped_all(database)
-
-
-@pytest.mark.expects_log(AWAY)
-@pytest.mark.gen_test
-async def test_a_database_that_is_away_is_named_once_and_waited_for(unreachable, log_watch, monkeypatch):
-    monkeypatch.setattr(grouping_module, "BATCH_SECONDS", 0.1)
-    with pytest.raises(asyncio.CancelledError):
-        await Grouping(unreachable, pause=Pause(3)).run()
-    assert len(log_watch.lines) == 1
-
-
-@pytest.mark.gen_test
-async def test_where_nothing_is_to_be_grouped_nothing_is_written(private_database, commands):
-    await Grouping(private_database).group_pending()
-    assert [name for name, _ in commands.sent] == ["find"]
-
-
-@pytest.fixture
-def single_mongodb(io_loop, tmp_path):
-    """A MongoDB that is no replica set."""
-    address = tmp_path / "mongodb.sock"
-    command = arguments(database_dir=tmp_path, socket=address)
-    command.remove("--replSet")
-    command.remove("rs0")
-    mongod = Mongod(find_program(), command, tmp_path / "mongod.log")
-    io_loop.run_sync(lambda: until(address.exists))
-    yield f"mongodb://{str(address).replace('/', '%2F')}/?directConnection=true"
-    io_loop.run_sync(mongod.stop)
-
-
-@pytest.mark.expects_log(
-    r"^WARNING storage\.grouping: there are no sessions: MongoDB has transactions only as a replica set, which may have "
-    r"one member$"
-)
-@pytest.mark.gen_test(timeout=30)
-async def test_on_a_mongodb_without_transactions_it_says_so_and_ends(single_mongodb, log_watch):
-    database = Database.connect(single_mongodb, "single")
-    await database.prepare(retention=None)
-    await keep(database, Call(1))
-    await Grouping(database).run()
-    assert await sessions(database) == {}
-    assert len(log_watch.lines) == 1
-    database.close()
