@@ -77,11 +77,17 @@ class Upstream:
             exchange = Exchange(head, b"")
             exchange.body = await reader.readexactly(int(exchange.header("Content-Length") or 0))
             self.exchanges.put_nowait(exchange)
-            await self._answer(exchange, self.script, reader, writer)
+            answering = asyncio.create_task(self._answer(exchange, self.script, writer))
+            leaving = asyncio.create_task(reader.read())
+            # Nobody may be left to say `proceed`, and a task that waits for nothing but that is lost.
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done():
+                exchange.left.set()
+            answering.cancel()
+            leaving.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
 
-    async def _answer(
-        self, exchange: Exchange, script: Script, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _answer(self, exchange: Exchange, script: Script, writer: asyncio.StreamWriter) -> None:
         head = [f"HTTP/1.1 {script.status}", *script.headers, "Transfer-Encoding: chunked", "Connection: close", "", ""]
         writer.write("\r\n".join(head).encode("latin-1"))
         for number, piece in enumerate(script.pieces):
@@ -91,9 +97,7 @@ class Upstream:
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             await writer.drain()
         if script.silent:
-            with suppress(ConnectionError):
-                await reader.read()
-            exchange.left.set()
+            await exchange.left.wait()
         elif not script.cut:
             writer.write(b"0\r\n\r\n")
             await writer.drain()

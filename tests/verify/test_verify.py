@@ -14,7 +14,8 @@ from verify.checks import CHECKS
 from verify.private_bridge import private_bridge
 from verify.report import Outcome, Result, _line, run_check
 from verify.target import OPENAI, find_target
-from verify.wire import Address
+from verify.upstream import Script, Upstream
+from verify.wire import Address, asked
 
 FAULTS = {
     "a request reaches the provider byte for byte": Fault(request=replacing(b'"x":1.10', b'"x":1.1 ')),
@@ -82,6 +83,17 @@ def test_a_check_notices_its_fault(outcomes, name):
     _, faulty = outcomes
     assert faulty[name].outcome is Outcome.FAILED
     assert re.fullmatch(EXPECTED[name], faulty[name].detail, re.DOTALL), faulty[name].detail
+
+
+def test_the_provider_notices_who_leaves_while_it_waits_to_go_on():
+    async def leave():
+        async with Upstream() as upstream:
+            upstream.script = Script(pieces=(b"first", b"second"))
+            async with asked(Address.parse(upstream.url), "POST", "/", {}, b"") as answer:
+                assert await anext(answer.chunks()) == b"first"
+            await asyncio.wait_for((await upstream.exchanges.get()).left.wait(), 20)
+
+    asyncio.run(leave())
 
 
 # Against a server, as a command.
