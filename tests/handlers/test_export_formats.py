@@ -3,16 +3,22 @@ import io
 import json
 import re
 
+import bson
 import msgspec
 import pytest
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.export_formats import COLUMNS, FORMATS, FORMULA_STARTS
 from intercept.records import ProviderError, Reading, TokenUsage, ToolUsage, UserPrompt
 from storage.documents import ending_fields, resource, start_document
+from storage.fitting import END_BYTES, START_BYTES, encoded
 from tests.storage import records
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
+
+RECORDED = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 
 NUMBER = re.compile(r"-\d+")
 
@@ -20,8 +26,11 @@ NUMBER = re.compile(r"-\d+")
 def shown(start=None, end=None):
     """An interception as the API shows it."""
     new_id = counting_ids()
-    document = start_document(start or interception(), instance_id=INSTANCE, new_id=new_id)
-    return resource(document | ending_fields(end or ending(), new_id=new_id), {ADA.id: ADA})
+    started = start_document(start or interception(), instance_id=INSTANCE, new_id=new_id)
+    ended = ending_fields(end or ending(), new_id=new_id)
+    # As the database gives it back: half a surrogate pair, say, is none there.
+    document = bson.decode(encoded(started | ended, START_BYTES + END_BYTES), RECORDED)
+    return resource(document, {ADA.id: ADA})
 
 
 def table(*interceptions):
