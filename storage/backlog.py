@@ -127,8 +127,10 @@ class Backlog:
 
     def take(self) -> list[Entry]:
         """Take the next batch from the queue."""
-        self._pressing.clear()
-        return list(self._taken())
+        batch = list(self._taken())
+        if not self._queue:
+            self._pressing.clear()
+        return batch
 
     def put_back(self, batch: list[Entry]) -> None:
         """Return a batch to the front of the queue: it may be written, or not."""

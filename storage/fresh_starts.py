@@ -1,4 +1,4 @@
-"""Starts that wait a moment for their end, so that a call which is soon over is written once: a quarter of the work."""
+"""Starts that wait a moment for their end, so that a call which is soon over is written once."""
 
 from __future__ import annotations
 

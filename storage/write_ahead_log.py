@@ -81,7 +81,7 @@ class WriteAheadLog:
                 self._delete(file)
 
     def close(self) -> None:
-        """Let go of the current file. What is still needed stays on disk."""
+        """Let go of the current file. What is still needed stays on disk; nothing may be removed any more."""
         file, self._current = self._current, None
         if file is None:
             return

@@ -356,6 +356,19 @@ async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
         gathering.cancel()
 
 
+@pytest.mark.gen_test
+async def test_who_waits_behind_a_full_batch_waits_for_nothing_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(backlog_module, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(backlog_module, "BATCH_RECORDS", 1)
+    async with opened(tmp_path, RecordPolicy.STRICT) as backlog:
+        entries = [waiting(1), waiting(2)]
+        for entry in entries:
+            backlog.put(entry)
+        for entry in entries:
+            await backlog.gather()
+            assert backlog.take() == [entry]
+
+
 @pytest.mark.parametrize(("policy", "folder"), [(RecordPolicy.STRICT, "spool"), (RecordPolicy.SPOOL, None)])
 @pytest.mark.gen_test
 async def test_where_the_database_is_to_have_starts_they_wait_for_it(tmp_path, policy, folder):
