@@ -8,34 +8,19 @@ from pymongo import WriteConcern
 
 from storage.batch import write_batch
 from storage.database import Database, DatabaseUnavailableError
-from storage.operations import Action, Operation
+from tests.storage.writes import amend, end, nested, start
 
 TOO_DEEP = 15
 EMPTY_NAME = 56
 NOT_VALID = 121
 
 
-def start(number, **fields):
-    return Operation(Action.START, UUID(int=number), {"status": "in_flight", **fields})
-
-
-def amend(number, **fields):
-    return Operation(Action.AMEND, UUID(int=number), {"tokens": 5, **fields})
-
-
-def end(number, **fields):
-    return Operation(Action.END, UUID(int=number), {"status": "completed", **fields})
-
-
-def nested(levels):
-    value = {}
-    for _ in range(levels):
-        value = {"a": value}
-    return value
-
-
 async def ids(database, matching=None):
     return {document["_id"].int async for document in database.interceptions.find(matching, ["_id"])}
+
+
+def amended(number, **fields):
+    return amend(number, tokens=5, **fields)
 
 
 async def validated(database):
@@ -47,7 +32,7 @@ async def validated(database):
 
 @pytest.mark.gen_test
 async def test_what_makes_documents_goes_in_one_command_and_what_changes_them_in_another(private_database, commands):
-    operations = [start(1), end(1), start(2), amend(1), amend(2)]
+    operations = [start(1), end(1), start(2), amend(1, tokens=5), amend(2, tokens=5)]
     assert await write_batch(private_database.interceptions, operations, seconds=5) == []
     assert commands.sent == [("insert", 2), ("update", 3)]
     assert await private_database.interceptions.find().to_list(None) == [
@@ -85,10 +70,10 @@ async def test_nothing_to_write_asks_nothing(private_database, commands):
 
 
 BAD = {
-    "a name it does not allow": (amend, {"": 1}, EMPTY_NAME),
+    "a name it does not allow": (amended, {"": 1}, EMPTY_NAME),
     "what the collection does not allow": (start, {"status": "unheard of"}, NOT_VALID),
     "so deep that the whole command fails": (start, {"deep": nested(300)}, TOO_DEEP),
-    "a change so deep": (amend, {"deep": nested(300)}, TOO_DEEP),
+    "a change so deep": (amended, {"deep": nested(300)}, TOO_DEEP),
 }
 
 
@@ -99,7 +84,7 @@ async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(da
     await validated(database)
     made = [start(number) for number in range(10, 17)]
     assert await write_batch(database.interceptions, made, seconds=10) == []
-    operations = [make(number + (10 if make is amend else 0)) for number in range(7)]
+    operations = [make(number + (10 if make is amended else 0)) for number in range(7)]
     operations[position] = bad = make(operations[position].id.int, **fields)
     assert await write_batch(database.interceptions, operations, seconds=10) == [(bad, code)]
     written = {operation.id.int for operation in operations if operation is not bad}

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import stat
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +15,7 @@ from hypothesis import strategies as st
 
 from storage.journal import Journal, JournalError, JournalFullError, JournalLockedError, JournalWriteError
 from storage.segment import FRAME_BYTES, frame
+from tests.storage.disks import largest_file
 
 RECORDS = st.lists(st.binary(max_size=30), max_size=10)
 
@@ -36,17 +35,6 @@ async def drain(journal, limit=500):
 
 def segments(folder):
     return sorted(path for path in folder.iterdir() if path.name != "lock")
-
-
-@contextmanager
-def largest_file(size):
-    """The disk takes no file larger than that."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class Gate:

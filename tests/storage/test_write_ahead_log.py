@@ -1,30 +1,17 @@
 from __future__ import annotations
 
-import resource
-from contextlib import contextmanager
-
 import pytest
 
 from storage.journal import Journal
 from storage.segment import FRAME_BYTES, Segment
 from storage.write_ahead_log import NAMES, WriteAheadLog
+from tests.storage.disks import largest_file
 
 
 def kept(folder):
     """The records on disk, by file."""
     segments = [Segment.found(path) for path in sorted(folder.glob(NAMES))]
     return [segment.read(100) for segment in segments]
-
-
-@contextmanager
-def disk_takes(size):
-    """Let no file become longer than that many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_is_added_is_on_disk_at_once_and_gone_when_nothing_is_needed(tmp_path):
@@ -90,7 +77,7 @@ async def test_the_next_journal_reads_what_was_left_behind_its_own_records(tmp_p
 def test_a_record_that_does_not_fit_on_the_disk_leaves_nothing_of_it(tmp_path):
     log = WriteAheadLog(tmp_path)
     first = log.add(b"one")
-    with disk_takes(first.size + 5), pytest.raises(OSError, match="No space left on device"):
+    with largest_file(first.size + 5), pytest.raises(OSError, match="No space left on device"):
         log.add(b"two")
     assert kept(tmp_path) == [[b"one"]]
     assert first.path.stat().st_size == first.size
@@ -102,6 +89,6 @@ def test_a_record_that_does_not_fit_on_the_disk_leaves_nothing_of_it(tmp_path):
 
 def test_a_disk_that_takes_nothing_leaves_no_file(tmp_path):
     log = WriteAheadLog(tmp_path)
-    with disk_takes(0), pytest.raises(OSError, match="File too large"):
+    with largest_file(0), pytest.raises(OSError, match="File too large"):
         log.add(b"one")
     assert list(tmp_path.iterdir()) == []

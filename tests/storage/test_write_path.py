@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -12,34 +11,15 @@ import pytest
 from storage import backlog, write_path
 from storage.backlog import RecordPolicy
 from storage.journal import Journal
-from storage.operations import Action, Operation
 from storage.segment import FRAME_BYTES
 from storage.write_path import WritePath
 from tests.storage.conditions import until
+from tests.storage.disks import largest_file
+from tests.storage.writes import amend, end, nested, start
 
 STRICT, SPOOL = RecordPolicy.STRICT, RecordPolicy.SPOOL
 AWAY = r"^WARNING storage\.write_path: the database is away: MongoDB (is unavailable|does not take records): "
 IS_AWAY = "Recording is unavailable: the database is away."
-
-
-def start(number, **fields):
-    return Operation(Action.START, UUID(int=number), {"status": "in_flight", **fields})
-
-
-def amend(number, **fields):
-    return Operation(Action.AMEND, UUID(int=number), fields)
-
-
-def end(number, **fields):
-    return Operation(Action.END, UUID(int=number), {"status": "completed", **fields})
-
-
-def nested(levels):
-    """Too deep for MongoDB, from 200 levels on."""
-    value = {}
-    for _ in range(levels):
-        value = {"a": value}
-    return value
 
 
 async def found(database):
@@ -341,20 +321,16 @@ async def test_a_full_journal_refuses_starts_and_keeps_ends(private_database, pr
 @pytest.mark.expects_log(r"^ERROR storage\.backlog: the spool cannot be written: File too large$")
 @pytest.mark.gen_test(timeout=30)
 async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_database, private_mongodb, tmp_path):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     async with opened(private_database, journal=Journal(tmp_path / "spool")) as path:
         await path.write(start(1))
         assert await path.flush(10)
         private_mongodb.freeze()
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-        try:
+        with largest_file(0):
             (refusal,) = await asyncio.gather(path.write(start(2)), return_exceptions=True)
             assert str(refusal) == "Recording is unavailable: the spool cannot be written: File too large."
             path.put(end(1))
             await until(lambda: path.queued == 1)
             assert (path.spooled, path.healthy) == (0, False)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
         await path.write(start(3))
         assert path.healthy
         private_mongodb.thaw()

@@ -13,6 +13,7 @@ from intercept.sse import LARGEST_EVENT_BYTES
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.upstream.loops import on_both_loops
+from tests.upstream.reading import read_all
 from tests.upstream.test_answer import answers, damaged
 from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 from upstream.client import (
@@ -45,13 +46,6 @@ def client(io_loop):
     client = io_loop.run_sync(make)
     yield client
     io_loop.run_sync(client.close)
-
-
-async def read_all(response):
-    chunks = []
-    while chunk := await response.read():
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 @pytest.mark.gen_test

@@ -8,8 +8,9 @@ import gc
 import pytest
 
 from tests.bridge import until
-from tests.fake_upstream import CLOSE, RESET, FakeUpstream
+from tests.fake_upstream import CLOSE, RESET
 from tests.upstream.loops import on_both_loops
+from tests.upstream.reading import read_all
 from upstream.answer import Answer
 from upstream.client import (
     UpstreamClient,
@@ -29,31 +30,6 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 ONE_READ = 2**18
 # More than the buffers of both sockets take.
 LARGE = b"x" * 30_000_000
-
-
-@pytest.fixture
-def provider(io_loop):
-    provider = io_loop.run_sync(FakeUpstream.start)
-    yield provider
-    io_loop.run_sync(provider.stop)
-
-
-@pytest.fixture
-def client(io_loop):
-    async def make() -> UpstreamClient:
-        return UpstreamClient(connect_timeout=5, idle_timeout=5)
-
-    client = io_loop.run_sync(make)
-    yield client
-    io_loop.run_sync(client.close)
-    assert not client._connections._open
-
-
-async def read_all(response):
-    pieces = []
-    while piece := await response.read():
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 class Scripted(asyncio.Protocol):

@@ -11,6 +11,7 @@ import upstream.connections
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, FakeUpstream
 from tests.upstream.loops import on_both_loops
+from tests.upstream.reading import read_all
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import UpstreamClient, UpstreamNotAskedError, UpstreamTimeoutError, UpstreamTruncatedError
 from upstream.connections import Connections
@@ -23,37 +24,15 @@ HI = OK + b"Content-Length: 2\r\n\r\nhi"
 
 
 @pytest.fixture
-def provider(io_loop):
-    provider = io_loop.run_sync(FakeUpstream.start)
-    yield provider
-    io_loop.run_sync(provider.stop)
-
-
-@pytest.fixture
 def tls_provider(io_loop, server_tls):  # noqa: F811 - the fixture
     provider = io_loop.run_sync(lambda: FakeUpstream.start(server_tls))
     yield provider
     io_loop.run_sync(provider.stop)
 
 
-@pytest.fixture
-def client(io_loop):
-    async def make() -> UpstreamClient:
-        return UpstreamClient(connect_timeout=5, idle_timeout=5)
-
-    client = io_loop.run_sync(make)
-    yield client
-    io_loop.run_sync(client.close)
-    assert not client._connections._open
-
-
 async def ask(client, url, body=b"{}"):
     """The body of an answer."""
-    response = await client.open("POST", url, [], body)
-    pieces = []
-    while piece := await response.read():
-        pieces.append(piece)
-    return b"".join(pieces)
+    return await read_all(await client.open("POST", url, [], body))
 
 
 @pytest.mark.gen_test
