@@ -15,7 +15,7 @@ from storage.database import OPTIONS, Database
 from storage.embedded import EmbeddedMongoDB
 from storage.journal import Journal
 from storage.recorder import Recorder, RecordPolicy
-from tests.bridge import now
+from tests.bridge import now, until
 from tests.handlers.conversations import CHAT
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -106,10 +106,12 @@ class TestWithoutTheDatabase:
 
         @pytest.mark.expects_log("WARNING storage.write_path: the database is away")
         @pytest.mark.gen_test(timeout=20)
-        async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb):
+        async def test_calls_go_on_and_the_bridge_stays_ready(self, running, recorder, mongodb):
             running.upstream.play(OK)
             assert (await call(running)).status == 200
             os.kill(mongodb.pid, signal.SIGKILL)
+            assert (await call(running)).status == 200
+            await until(lambda: recorder.reason == "the database is away")
             assert (await call(running)).status == 200
             assert await running.get("/readyz", {}) == (
                 200,
