@@ -14,7 +14,6 @@ import asyncio
 import gc
 import logging
 import re
-from uuid import uuid4
 
 import hypothesis
 import pytest
@@ -22,6 +21,7 @@ from tornado.ioloop import IOLoop
 
 from storage.database import Database
 from storage.embedded import EmbeddedMongoDB
+from tests.databases import Databases
 
 pytest_plugins = ["tests.bridge", "tests.storage.outages"]
 
@@ -128,24 +128,23 @@ def mongodb_uri(mongodb):
     return mongodb.uri
 
 
+@pytest.fixture(scope="session")
+def databases(mongodb_uri, run_apart):
+    """What databases there are in it."""
+    return Databases(mongodb_uri, run_apart)
+
+
 @pytest.fixture
-def database_name():
-    """A name no other test has used."""
-    return f"test-{uuid4().hex}"
+def database_name(databases):
+    """The name of an empty database with its indexes, for this test alone."""
+    name = databases.take()
+    yield name
+    databases.give_back(name)
 
 
 @pytest.fixture
 def database(io_loop, mongodb_uri, database_name):
-    """An empty database with its indexes, dropped after the test."""
+    """That database."""
     database = Database.connect(mongodb_uri, database_name)
-    io_loop.run_sync(lambda: database.prepare(retention=None))
     yield database
-    database.close()
-    io_loop.run_sync(lambda: _drop(Database.connect(mongodb_uri, database_name)))
-
-
-async def _drop(database):
-    """Drop every collection: that takes 6 ms, and to drop the database at once 100."""
-    for name in await database._database.list_collection_names():
-        await database._database.drop_collection(name)
     database.close()

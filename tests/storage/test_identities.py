@@ -1,11 +1,13 @@
 import asyncio
 import os
 import signal
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
 from storage import authentication as authentication_module
+from storage import identities as identities_module
 from storage.database import DatabaseUnavailableError
 from storage.identities import (
     AWAY_SECONDS,
@@ -52,6 +54,17 @@ def identities(database, clock):
 def elsewhere(database, clock):
     """The same identities at another server."""
     return Identities(database, now=clock.now, monotonic=clock.monotonic)
+
+
+@contextmanager
+def away(identities, unreachable):
+    """For a while these identities ask a database that is not there, and give up on it almost at once."""
+    there, identities._database = identities._database, unreachable
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(authentication_module, "VERIFY_SECONDS", 0.02)
+        patch.setattr(identities_module, "ANSWER_SECONDS", 0.02)
+        yield
+    identities._database = there
 
 
 async def refusal(identities, token):
@@ -229,11 +242,10 @@ async def test_verifying_anew_does_not_rely_on_memory(identities, elsewhere, unr
         == await identities.authenticate_anew(text)
         == Identity(user=ada, token_id=token.id)
     )
-    identities._database = unreachable
-    assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id)
-    with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*refused$"):
-        await identities.authenticate_anew(text)
-    identities._database = elsewhere._database
+    with away(identities, unreachable):
+        assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id)
+        with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*refused$"):
+            await identities.authenticate_anew(text)
     await elsewhere.revoke_token(token.id)
     assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id)
     for refused in (text, "nonsense"):
@@ -246,15 +258,15 @@ async def test_without_the_database_a_known_token_works_for_an_hour(identities, 
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
     identity = await identities.authenticate(text)
-    identities._database = unreachable
-    clock.seconds += STALE_SECONDS - 0.001
-    assert await identities.authenticate(text) == identity
-    clock.seconds += 0.001
-    with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB was unavailable a moment ago$"):
-        await identities.authenticate(text)
-    clock.seconds += AWAY_SECONDS
-    with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*refused$"):
-        await identities.authenticate(text)
+    with away(identities, unreachable):
+        clock.seconds += STALE_SECONDS - 0.001
+        assert await identities.authenticate(text) == identity
+        clock.seconds += 0.001
+        with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB was unavailable a moment ago$"):
+            await identities.authenticate(text)
+        clock.seconds += AWAY_SECONDS
+        with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*refused$"):
+            await identities.authenticate(text)
 
 
 @pytest.mark.gen_test
@@ -262,21 +274,19 @@ async def test_without_the_database_a_known_token_expires_all_the_same(identitie
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada", expires_at=NOON + HOUR / 2)
     await identities.authenticate(text)
-    identities._database = unreachable
     clock.seconds += 1800
-    with pytest.raises(IdentitiesUnavailableError):
+    with away(identities, unreachable), pytest.raises(IdentitiesUnavailableError):
         await identities.authenticate(text)
 
 
 @pytest.mark.gen_test
-async def test_when_the_database_is_back_tokens_are_verified_again(identities, elsewhere, unreachable, database, clock):
+async def test_when_the_database_is_back_tokens_are_verified_again(identities, elsewhere, unreachable, clock):
     await identities.add_user("ada", role=Role.OWNER)
     token, text = await identities.create_token("ada")
     await identities.authenticate(text)
-    identities._database = unreachable
     clock.seconds += FRESH_SECONDS
-    await identities.authenticate(text)
-    identities._database = database
+    with away(identities, unreachable):
+        await identities.authenticate(text)
     await elsewhere.revoke_token(token.id)
     await identities.authenticate(text)  # the database counts as away for a moment longer
     clock.seconds += AWAY_SECONDS
@@ -290,9 +300,14 @@ async def test_a_token_that_looks_wrong_is_refused_without_the_database_too(unre
 
 
 @pytest.mark.gen_test
-async def test_without_the_database_nothing_else_works(unreachable, clock):
-    identities = Identities(unreachable, now=clock.now, monotonic=clock.monotonic)
-    outcomes = await asyncio.gather(
+async def test_without_the_database_nothing_else_works(identities, unreachable):
+    with away(identities, unreachable):
+        outcomes = await everything_else(identities)
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailableError] * 11
+
+
+async def everything_else(identities):
+    return await asyncio.gather(
         identities.add_user("ada", role=Role.OWNER),
         identities.list_users(),
         identities.users_page(limit=1, offset=0),
@@ -306,16 +321,15 @@ async def test_without_the_database_nothing_else_works(unreachable, clock):
         identities.revoke_token("x"),
         return_exceptions=True,
     )
-    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailableError] * 11
 
 
 @pytest.mark.gen_test
 async def test_a_database_that_hangs_does_not_hold_up_a_known_token(identities, mongodb, clock, monkeypatch):
-    monkeypatch.setattr(authentication_module, "VERIFY_SECONDS", 0.1)
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
     identity = await identities.authenticate(text)
     clock.seconds += FRESH_SECONDS
+    monkeypatch.setattr(authentication_module, "VERIFY_SECONDS", 0.1)
     freeze(mongodb.pid)
     try:
         async with asyncio.timeout(2):

@@ -307,13 +307,14 @@ def test_processes_of_one_boot_and_namespace_share_a_space():
 
 @pytest.mark.gen_test(timeout=30)
 async def test_a_look_that_failed_starts_the_watch_over(private_database, private_mongodb, clock, monkeypatch):
-    monkeypatch.setattr(instances_module, "ANSWER_SECONDS", 0.2)
     watcher = Instances(private_database, instance_id=SELF, clock=clock)
     await leave_heartbeat(private_database, OTHER)
     await look(watcher, clock, times=3)
     private_mongodb.freeze()
+    monkeypatch.setattr(instances_module, "ANSWER_SECONDS", 0.2)
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*timed out$"):
         await watcher.reap()
+    monkeypatch.undo()
     private_mongodb.thaw()
     assert await look(watcher, clock, times=3) == [0, 0, 0]
     assert await ids(private_database) == {OTHER}
