@@ -21,7 +21,9 @@ from tornado.netutil import bind_sockets
 
 import quickstart
 from assembly import make_providers, now, open_bridge, open_database, open_mongodb
-from commands import interceptions, tokens, users
+from commands.interceptions import interceptions
+from commands.tokens import tokens
+from commands.users import users
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
 from handlers.http_server import BridgeServer, most_connections

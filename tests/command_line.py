@@ -3,7 +3,9 @@
 import click
 from click.testing import CliRunner
 
-import commands
+from commands.interceptions import interceptions
+from commands.tokens import tokens
+from commands.users import users
 from settings import SettingsGroup, settings_options
 
 
@@ -13,7 +15,7 @@ def main():
     pass
 
 
-for group in (commands.users, commands.tokens, commands.interceptions):
+for group in (users, tokens, interceptions):
     main.add_command(group)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
 
+from terminal import StatusLine
 from verify.checks import CHECKS
 from verify.private_bridge import private_bridge
 from verify.relay_checks import relay_checks
@@ -54,7 +56,10 @@ async def _verify(address: Address, token: str, provider: str | None, model: str
 
 
 async def _verify_private(as_json: bool) -> list[Result]:
-    async with private_bridge() as loopback:
+    async with AsyncExitStack() as stack:
+        with StatusLine() as line:
+            line.say("starting a private bridge")
+            loopback = await stack.enter_async_context(private_bridge())
         return await run_checks(relay_checks(loopback), loopback.target, as_json=as_json)
 
 

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import click
 
+from terminal import StatusLine
 from verify.checks import Check
 from verify.target import FailedError, SkippedError, Target
 from verify.wire import BrokenOffError, UnreachableError
@@ -59,11 +60,14 @@ async def run_check(sentence: str, check: Check, target: Target) -> Result:
 
 async def run_checks(checks: Mapping[str, Check], target: Target, *, as_json: bool) -> list[Result]:
     """Run checks one after the other, and show each at once unless it is for a program."""
-    results = []
-    for sentence, check in checks.items():
-        results.append(await run_check(sentence, check, target))
-        if not as_json:
-            click.echo(_line(results[-1]))
+    results: list[Result] = []
+    with StatusLine() as line:
+        for sentence, check in checks.items():
+            line.say(f"{len(results) + 1}/{len(checks)}  {sentence}")
+            results.append(await run_check(sentence, check, target))
+            line.say("")
+            if not as_json:
+                click.echo(_line(results[-1]))
     return results
 
 

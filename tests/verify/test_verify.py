@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.on_terminal import on_terminal
 from tests.server_process import ServerProcess
 from tests.verify.tampering import Fault, replacing, tampering
 from verify import relay_checks
@@ -134,6 +135,22 @@ def test_people_get_a_line_for_each_check_and_their_number(demo, tmp_path):
     assert re.fullmatch(r"passed   +\d+\.\d ms  the server says that it lives and is ready", lines[0])
     assert lines[-1] == "8 passed, 0 failed, 3 skipped"
     assert lines.count(f"{'':22}a call would cost money: name a --model, and its --provider, to allow it") == 3
+    assert code == 0
+
+
+def test_who_watches_at_a_terminal_sees_in_colour_what_is_done_and_what_is_asked_next(demo):
+    url, token = demo
+    code, said = on_terminal("verify", url, "--provider", "openai", whole=True, AIBRIDGE_TOKEN=token)
+    first, second = list(CHECKS)[:2]
+    assert said.startswith(f"\r\x1b[K1/{len(CHECKS)}  {first}\r\x1b[K\x1b[32mpassed  \x1b[0m ")
+    assert f" ms  {first}\r\n\r\x1b[K2/{len(CHECKS)}  {second}\r\x1b[K" in said
+    assert code == 0
+
+
+def test_a_terminal_shows_what_is_asked_also_when_the_results_are_for_a_program(demo):
+    url, token = demo
+    code, said = on_terminal("verify", url, "--provider", "openai", "--json", AIBRIDGE_TOKEN=token)
+    assert re.findall(rf"\r\x1b\[K(\d+)/{len(CHECKS)}  ", said) == [str(one + 1) for one in range(len(CHECKS))]
     assert code == 0
 
 

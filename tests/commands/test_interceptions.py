@@ -1,66 +1,13 @@
 import json
 from datetime import UTC, datetime
-from functools import partial
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
-from storage.documents import ending_fields, start_document
-from tests.command_line import invoke, refused, succeeded
-
-
-@pytest.fixture
-def run(database, mongodb_uri, database_name):
-    """Run a command on the database of the test."""
-    return partial(invoke, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri, CODER_AIBRIDGE_MONGODB_DATABASE=database_name)
-
-
-@pytest.fixture
-def output(run):
-    """Run a command that is expected to succeed, and return what it prints."""
-    return lambda *arguments: succeeded(run(*arguments))
-
-
-@pytest.fixture
-def ada(output):
-    output("users", "add", "ada", "--display-name", "Ada")
-    (user,) = json.loads(output("users", "list", "--json"))
-    return UUID(user["id"])
-
-
-@pytest.fixture
-def record(database, io_loop, ada):
-    """Put an interception into the database; the later it is recorded, the later it began."""
-    times = (datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(24))
-
-    def record(*, ended=True, **fields):
-        at = next(times)
-        given = {
-            "id": uuid4(),
-            "api_key_id": "abcdefghij",
-            "initiator_id": ada,
-            "provider": "openai",
-            "provider_name": "openai",
-            "route": "/v1/chat/completions",
-            "model": "gpt-5",
-            "streaming": True,
-            "client": "Unknown",
-            "client_session_id": None,
-            "user_agent": "",
-            "credential_kind": CredentialKind.CENTRALIZED,
-            "credential_hint": "...",
-            "started_at": at,
-        }
-        interception = Interception(**(given | fields))
-        document = start_document(interception, instance_id=uuid4(), new_id=uuid4)
-        if ended:
-            ending = Ending(interception_id=interception.id, end_reason=EndReason.COMPLETED, ended_at=at)
-            document |= ending_fields(ending, new_id=uuid4)
-        io_loop.run_sync(lambda: database.interceptions.insert_one(document))
-        return str(interception.id)
-
-    return record
+from commands.interceptions import SEARCH_OPTIONS
+from intercept.records import UserPrompt
+from storage.search import Search
+from tests.command_line import refused
 
 
 def listed(output, *arguments):
@@ -90,17 +37,23 @@ def test_the_newest_come_first_and_only_those_that_have_ended(output, record):
 
 def test_each_option_narrows_the_list(output, record, ada):
     first = record()
-    other = record(initiator_id=uuid4(), provider="anthropic", model="claude opus: 5")
+    other = record(initiator_id=uuid4(), provider="anthropic", provider_name="claude", model="claude opus: 5")
     for narrowing in [
         ["--initiator", "ada"],
         ["--initiator", str(ada)],
         ["--provider", "openai"],
         ["--model", "gpt-5"],
+        ["--request-id", first],
+        ["--status", "completed", "--provider-name", "openai"],
     ]:
         assert listed(output, *narrowing) == [first]
     assert listed(output, "--model", "claude opus: 5", "--provider", "anthropic") == [other]
     assert listed(output, "--started-after", "2026-01-01T01:00:00Z") == [other]
     assert listed(output, "--started-before", "2026-01-01T01:00:00+01:00") == [first]
+
+
+def test_whatever_a_search_of_the_api_may_name_is_an_option():
+    assert [name.replace("-", "_") for name in SEARCH_OPTIONS] == list(Search.__struct_fields__)
 
 
 def test_pages_follow_one_another(output, record):

@@ -1,0 +1,77 @@
+"""What a command is: a function with the flags of the database, and its work on that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TypeVar
+
+import click
+
+from settings import Settings, SettingsCommand, settings_of, settings_options
+from settings.declarations import DATABASE
+from storage.database import Database, DatabaseUnavailableError, database_errors
+from storage.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
+from storage.identities import Identities, IdentityError
+from storage.indexes import INDEXES
+from storage.interceptions import UnknownCursorError
+
+T = TypeVar("T")
+Command = Callable[..., None]
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Database]:
+    async with AsyncExitStack() as stack:
+        uri = settings.mongodb_uri or running_uri(settings.data_dir)
+        if uri is None:
+            mongodb = await EmbeddedMongoDB.start(settings.data_dir)
+            stack.push_async_callback(mongodb.stop)
+            uri = mongodb.uri
+        database = Database.connect(uri, settings.mongodb_database)
+        stack.callback(database.close)
+        with database_errors():
+            # Users may be added before the first server runs. How long interceptions are kept is the server's to say:
+            # its flags are not known here.
+            await database.users.create_indexes(list(INDEXES["users"]))
+        yield database
+
+
+def run(work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do the work of a command on the database of its settings.
+
+    Raises:
+        click.ClickException: it cannot be done; shown as one line, with exit code 1.
+    """
+    settings = settings_of(click.get_current_context())
+
+    async def work_on_it() -> T:
+        async with _opened(settings) as database:
+            return await work(database)
+
+    try:
+        return asyncio.run(work_on_it())
+    except (DatabaseUnavailableError, EmbeddedUnavailableError, IdentityError, UnknownCursorError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def identities_of(database: Database) -> Identities:
+    """The users and tokens of a database."""
+    return Identities(database, now=now, monotonic=monotonic)
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def command(group: click.Group, name: str) -> Callable[[Command], click.Command]:
+    """A command that takes the flags of the database."""
+
+    def decorate(function: Command) -> click.Command:
+        return group.command(name, cls=SettingsCommand)(settings_options(DATABASE)(function))
+
+    return decorate

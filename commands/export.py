@@ -1,0 +1,117 @@
+"""The way of an export into a file or a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from time import monotonic
+from typing import IO, Any
+
+import click
+
+from handlers.export_formats import Format
+from storage.database import DatabaseUnavailableError
+from storage.documents import resource
+from storage.identities import Identities
+from terminal import StatusLine
+
+STANDARD_OUTPUT = Path("-")
+TERMINAL = "what clients and models wrote is not for a terminal: give a FILE, or pass it on to a program"
+
+
+@contextmanager
+def opened(file: Path, *, force: bool) -> Iterator[IO[bytes]]:
+    """Give what to write to. A file has its name once the block has ended; when that fails, nothing is left of it.
+
+    Raises:
+        click.ClickException: it cannot be written, exists already without `force`, or is a terminal.
+        BrokenPipeError: nobody reads standard output any more.
+    """
+    try:
+        taken = _standard_output() if file == STANDARD_OUTPUT else _new_file(file, force=force)
+        with taken as out:
+            yield out
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        name = "standard output" if file == STANDARD_OUTPUT else file
+        raise click.ClickException(f"{name} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _standard_output() -> Iterator[IO[bytes]]:
+    if sys.stdout.isatty():
+        raise click.UsageError(TERMINAL)
+    try:
+        yield sys.stdout.buffer
+    except OSError:
+        # What it did not take stays in the buffer, and the interpreter would fail to write it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+@contextmanager
+def _new_file(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
+    _check_free(path, force=force)
+    with NamedTemporaryFile(dir=path.parent, prefix=".aibridge-export-", delete=False) as file:
+        try:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            _check_free(path, force=force)  # an export may take long
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def _check_free(path: Path, *, force: bool) -> None:
+    if path.exists() and not (force and path.is_file()):
+        raise click.ClickException(f"{path} exists already" + ("; --force replaces it" if path.is_file() else ""))
+
+
+async def export(
+    pages: AsyncGenerator[list[dict[str, Any]], None],
+    identities: Identities,
+    written: Format,
+    out: IO[bytes],
+    line: StatusLine,
+    *,
+    kept: bool,
+) -> int:
+    """Write all pages, and return how many interceptions they had. One page at a time is held.
+
+    Args:
+        pages: See `storage.recorded`.
+        identities: The users, for their names.
+        written: The format.
+        out: What takes it.
+        line: Where to show how far it is.
+        kept: Whether what was written stays when the rest does not come. Then it is said how to go on.
+
+    Raises:
+        UnknownCursorError, DatabaseUnavailableError: as `pages` do.
+        OSError: `out` does not take it.
+    """
+    count, last, head, began = 0, None, written.head, monotonic()
+    try:
+        async with aclosing(pages):
+            async for page in pages:
+                users = await identities.users_by_id(document["initiator_id"] for document in page)
+                out.write(head + written.rows([resource(document, users) for document in page]))
+                out.flush()
+                count, last, head = count + len(page), page[-1]["_id"], b""
+                line.say(f"{count:,} interceptions, {count / (monotonic() - began):,.0f} a second")
+    except (DatabaseUnavailableError, asyncio.CancelledError):
+        line.say("")
+        rest = f"Interceptions written: {count}. To go on behind them: --after-id {last}"
+        click.echo(rest if kept and count else "Nothing was written.", err=True)
+        raise
+    out.write(head)
+    out.flush()
+    return count

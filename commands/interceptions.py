@@ -1,0 +1,130 @@
+"""`interceptions`: what was recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+
+from commands.command import Command, command, identities_of, run
+from commands.export import STANDARD_OUTPUT, export, opened
+from commands.output import show_json
+from handlers.export_formats import FORMATS
+from storage.database import Database
+from storage.documents import resource
+from storage.identities import Identities, IdentityError
+from storage.interceptions import Interceptions
+from storage.recorded import Recorded
+from storage.search import InvalidSearchError, Search, parse_search
+from terminal import StatusLine
+
+LARGEST_PAGE = 1000
+SEARCH_OPTIONS = {
+    "initiator": "User name or id.",
+    "provider": "Type of the provider.",
+    "provider-name": "Name of the provider.",
+    "model": "Name of the model.",
+    "client": "Name of the client.",
+    "session-id": "What the client calls the session.",
+    "status": "completed, failed or in_flight; those that have ended unless given.",
+    "started-after": "Time, RFC 3339, as 2026-01-31T12:00:00Z; inclusive.",
+    "started-before": "Time, RFC 3339; inclusive.",
+    "request-id": "Id of the interception, or any that the provider gave it.",
+}
+
+
+@click.group()
+def interceptions() -> None:
+    """See what was recorded."""
+
+
+def _search_options(function: Command) -> Command:
+    function = click.option("--after-id", type=click.UUID, help="Start behind this interception.")(function)
+    for name, text in reversed(SEARCH_OPTIONS.items()):
+        function = click.option(f"--{name}", metavar="TEXT", help=text)(function)
+    return function
+
+
+@command(interceptions, "list")
+@_search_options
+@click.option(
+    "--limit", type=click.IntRange(1, LARGEST_PAGE), default=100, show_default=True, help="How many, at most."
+)
+def list_interceptions(after_id: UUID | None, limit: int, **terms: str | None) -> None:
+    """Print interceptions as a JSON array, newest first."""
+    search = _search(terms)
+    show_json(run(lambda database: _found(database, search, after_id=after_id, limit=limit)))
+
+
+@command(interceptions, "export")
+@click.argument(
+    "file",
+    type=click.Path(dir_okay=False, allow_dash=True, resolve_path=True, path_type=Path),
+    default=str(STANDARD_OUTPUT),
+)
+@click.option(
+    "--format", "format_", type=click.Choice(list(FORMATS)), help="Unless given, what FILE ends in, or ndjson."
+)
+@_search_options
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
+def export_interceptions(
+    file: Path, format_: str | None, after_id: UUID | None, force: bool, quiet: bool, **terms: str | None
+) -> None:
+    """Write interceptions to FILE, newest first; without FILE, or with -, to standard output.
+
+    FILE is there when it is whole, not before, and only you may read it.
+    """
+    search = _search(terms)
+    ending = file.suffix.removeprefix(".")
+    written = FORMATS[format_ or (ending if ending in FORMATS else next(iter(FORMATS)))]
+
+    async def work(database: Database) -> int:
+        identities = identities_of(database)
+        search_filter = await _filter(search, identities)
+        pages = Recorded(database).pages(search_filter, visible_to=None, after_id=after_id)
+        return await export(pages, identities, written, out, line, kept=file == STANDARD_OUTPUT)
+
+    with opened(file, force=force) as out, StatusLine(shown=not quiet) as line:
+        count = run(work)
+    if file != STANDARD_OUTPUT and not quiet:
+        click.echo(f"Interceptions in {file}: {count}")
+
+
+def _search(terms: dict[str, str | None]) -> Search:
+    """Read the options as the search of the API would be read."""
+    given = {key: value for key, value in terms.items() if value is not None}
+    for key, value in given.items():
+        if not value or '"' in value:
+            raise click.UsageError(f"--{key.replace('_', '-')} cannot be empty or hold a double quote.")
+    try:
+        return parse_search(" ".join(f'{key}:"{value}"' for key, value in given.items()))
+    except InvalidSearchError as error:
+        raise click.UsageError(str(error)) from error
+
+
+async def _found(database: Database, search: Search, *, after_id: UUID | None, limit: int) -> list[dict[str, Any]]:
+    identities = identities_of(database)
+    search_filter = await _filter(search, identities)
+    page = Interceptions(database).page(search_filter, visible_to=None, limit=limit, after_id=after_id)
+    _, documents = await page
+    initiators = await identities.users_by_id(document["initiator_id"] for document in documents)
+    return [resource(document, initiators) for document in documents]
+
+
+async def _filter(search: Search, identities: Identities) -> dict[str, Any]:
+    return search.filter(initiator_id=await _initiator(identities, search.initiator))
+
+
+async def _initiator(identities: Identities, name: str | None) -> UUID | None:
+    if name is None:
+        return None
+    try:
+        return UUID(name)
+    except ValueError:
+        user = await identities.find_user(name)
+    if user is None:
+        raise IdentityError(f'there is no user named "{name}"')
+    return user.id

@@ -1,0 +1,36 @@
+"""What commands print: JSON for programs, tables for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
+
+
+def show(
+    structs: Sequence[msgspec.Struct], headings: Sequence[str], rows: Sequence[Sequence[str]], as_json: bool
+) -> None:
+    """Print as JSON, or as a table aligned for people."""
+    if as_json:
+        show_json(msgspec.to_builtins(structs))
+        return
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    for row in [headings, *rows]:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def show_json(value: Any) -> None:
+    """Print as JSON."""
+    # ASCII alone: what clients and models wrote must not reach a terminal as control characters.
+    click.echo(json.dumps(value, indent=2))
+
+
+def shown_time(time: datetime | None, otherwise: str) -> str:
+    """A time as RFC 3339 has it, to the second."""
+    return otherwise if time is None else f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,76 @@
+import json
+import re
+import subprocess
+import sys
+from contextlib import contextmanager
+
+from storage.embedded import EmbeddedMongoDB, running_uri
+from tests.command_line import invoke, refused
+from tests.server_process import ROOT
+
+
+@contextmanager
+def server(run_apart, data_dir):
+    mongodb = run_apart(EmbeddedMongoDB.start(data_dir))
+    try:
+        yield
+    finally:
+        run_apart(mongodb.stop())
+
+
+def test_without_a_server_a_mongod_runs_for_as_long_as_the_command(tmp_path):
+    data_dir = ["--aibridge-data-dir", str(tmp_path / "my data")]
+    assert invoke(*data_dir, "users", "add", "ada").output == "Added ada (member).\n"
+    assert running_uri(tmp_path / "my data") is None
+    listed = invoke("users", "list", "--json", *data_dir)
+    assert [user["username"] for user in json.loads(listed.stdout)] == ["ada"]
+
+
+def test_while_a_server_runs_its_mongod_is_used_and_goes_on_running(tmp_path, run_apart):
+    with server(run_apart, tmp_path):
+        assert invoke("users", "add", "ada", "--aibridge-data-dir", str(tmp_path)).output == "Added ada (member).\n"
+        assert running_uri(tmp_path) is not None
+
+
+def test_a_data_dir_that_cannot_be_used_is_said_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    result = invoke("users", "list", "--aibridge-data-dir", str(tmp_path / "file"))
+    assert refused(result) == (
+        1,
+        f"Error: the data-dir {tmp_path}/file cannot be used: File exists: {tmp_path}/file\n",
+    )
+
+
+def test_a_database_that_is_away_is_said_in_one_line_without_its_password():
+    uri = "mongodb://ada:s3cret@127.0.0.1:1/?serverSelectionTimeoutMS=100"
+    code, message = refused(invoke("users", "list", "--aibridge-mongodb-uri", uri))
+    assert code == 1
+    assert re.fullmatch(r"Error: MongoDB is unavailable: .*127\.0\.0\.1:1.*\n", message)
+    assert "s3cret" not in message
+
+
+def test_a_bad_setting_ends_with_2_before_anything_is_opened(tmp_path):
+    result = invoke("--aibridge-data-dir", str(tmp_path / "new"), "--aibridge-rate-limit", "x", "users", "list")
+    assert refused(result) == (
+        2,
+        "Error: --aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n",
+    )
+    assert not (tmp_path / "new").exists()
+
+
+def test_two_programs_adding_one_name_at_once_add_it_once(mongodb_uri, database_name, database):
+    script = "import sys; from commands.users import users; users(sys.argv[1:])"
+    flags = ["--aibridge-mongodb-uri", mongodb_uri, "--aibridge-mongodb-database", database_name]
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, "add", "ada", *flags],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = sorted(program.communicate(timeout=60) for program in programs)
+    assert outputs == [("", 'Error: a user named "ada" exists already\n'), ("Added ada (member).\n", "")]
+    assert sorted(program.returncode for program in programs) == [0, 1]

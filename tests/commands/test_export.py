@@ -1,0 +1,285 @@
+import io
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import click
+import pytest
+
+from commands.export import export, opened
+from handlers.export_formats import COLUMNS, FORMATS
+from intercept.records import UserPrompt
+from storage.database import DatabaseUnavailableError
+from storage.documents import ending_fields, start_document
+from storage.identities import Identities
+from terminal import StatusLine
+from tests.command_line import refused
+from tests.on_terminal import on_terminal
+from tests.server_process import ROOT, SECONDS
+from tests.storage.records import INSTANCE, NOON, ending, interception
+
+HEAD = ",".join(COLUMNS) + "\r\n"
+PROGRESS = r"\r\x1b\[K[1-9][\d,]* interceptions, [1-9][\d,]* a second"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Where to export to."""
+    return tmp_path / "calls.ndjson"
+
+
+@pytest.fixture
+def environ(mongodb_uri, database_name):
+    """What a program has to know to work on the database of the test."""
+    return {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
+
+
+@pytest.fixture
+def three_pages(database, io_loop):
+    """Interceptions 1 to 450 in the database, which make pages of 200, 200 and 50, of more than a pipe holds."""
+
+    def document(number):
+        call = interception(
+            id=UUID(int=number), started_at=NOON + timedelta(seconds=number), user_prompt=UserPrompt(prompt="x" * 1000)
+        )
+        end = ending(interception_id=call.id)
+        return start_document(call, instance_id=INSTANCE, new_id=uuid4) | ending_fields(end, new_id=uuid4)
+
+    io_loop.run_sync(lambda: database.interceptions.insert_many([document(number) for number in range(1, 451)]))
+
+
+@pytest.fixture
+def program(environ):
+    """Start an export as a program of its own, by way of a shell's words before it."""
+
+    def start(*arguments, before="", **streams):
+        command = ["sh", "-c", f'{before} exec "$@"', "sh", sys.executable, "server.py", "interceptions", "export"]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+        environment = {"PATH": os.environ["PATH"], **environ}
+        return subprocess.Popen([*command, *arguments], cwd=ROOT, env=environment, **streams)
+
+    return start
+
+
+def ids(lines):
+    return [json.loads(line)["id"] for line in lines.splitlines()]
+
+
+def numbers(lines):
+    return [UUID(id_).int for id_ in ids(lines)]
+
+
+# What is written.
+
+
+def test_an_export_is_what_the_list_shows_a_line_each(output, record, file):
+    record(), record()
+    assert output("interceptions", "export", str(file)) == f"Interceptions in {file}: 2\n"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == json.loads(output("interceptions", "list"))
+    assert output("interceptions", "export") == output("interceptions", "export", "-") == file.read_text()
+
+
+def test_a_file_for_spreadsheets_holds_no_formula_of_a_client(output, record, tmp_path):
+    id_ = record(user_agent="=1+1")
+    output("interceptions", "export", str(tmp_path / "calls.csv"))
+    head, row, rest = (tmp_path / "calls.csv").read_bytes().decode().split("\r\n")
+    assert (f"{head}\r\n", rest) == (HEAD, "")
+    assert row.startswith(f"{id_},2026-01-01T00:00:00.000Z,")
+    assert ",'=1+1," in row
+
+
+def test_the_format_is_that_of_the_name_unless_it_is_given(run, output, record, file):
+    record()
+    output("interceptions", "export", str(file), "--format", "csv")
+    assert file.read_text(encoding="utf-8").startswith("id,")
+    assert run("interceptions", "export", "--format", "csv").stdout_bytes == file.read_bytes()
+    output("interceptions", "export", str(file.with_suffix(".txt")))
+    assert json.loads(file.with_suffix(".txt").read_text(encoding="utf-8"))
+
+
+def test_without_interceptions_csv_is_its_head_and_lines_of_json_are_none(run, output):
+    assert run("interceptions", "export", "--format", "csv").stdout_bytes == HEAD.encode()
+    assert output("interceptions", "export") == ""
+
+
+def test_it_may_be_narrowed_and_begin_behind_another(output, record):
+    first, second, third = record(), record(model="other"), record()
+    assert ids(output("interceptions", "export")) == [third, second, first]
+    assert ids(output("interceptions", "export", "--initiator", "ada", "--model", "gpt-5")) == [third, first]
+    assert ids(output("interceptions", "export", "--after-id", third)) == [second, first]
+
+
+# Where it is written.
+
+
+def test_a_file_is_for_the_eyes_of_its_owner_and_alone_in_its_folder(output, record, file):
+    record()
+    assert output("interceptions", "export", str(file), "--quiet") == ""
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_file_that_exists_stays_unless_it_is_said_to_be_replaced(run, output, record, file):
+    file.write_text("mine")
+    assert refused(run("interceptions", "export", str(file))) == (
+        1,
+        f"Error: {file} exists already; --force replaces it\n",
+    )
+    assert file.read_text(encoding="utf-8") == "mine"
+    id_ = record()
+    output("interceptions", "export", str(file), "--force")
+    assert ids(file.read_text(encoding="utf-8")) == [id_]
+
+
+def test_a_file_that_came_meanwhile_stays_too(file):
+    def meanwhile():
+        with opened(file, force=False) as out:
+            out.write(b"ours")
+            file.write_text("theirs")
+
+    with pytest.raises(click.ClickException) as refusal:
+        meanwhile()
+    assert refusal.value.message == f"{file} exists already; --force replaces it"
+    assert file.read_text(encoding="utf-8") == "theirs"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_what_is_no_file_is_never_replaced(run, file):
+    os.mkfifo(file)
+    assert refused(run("interceptions", "export", str(file), "--force")) == (1, f"Error: {file} exists already\n")
+    assert file.is_fifo()
+
+
+def test_a_link_leads_to_the_file_that_is_written(output, file, tmp_path):
+    (tmp_path / "link").symlink_to(file)
+    output("interceptions", "export", str(tmp_path / "link"))
+    assert (tmp_path / "link").readlink() == file
+    assert file.read_bytes() == b""
+
+
+def test_a_folder_that_is_not_there_is_said_in_one_line(run, tmp_path):
+    assert refused(run("interceptions", "export", str(tmp_path / "none" / "calls.csv"))) == (
+        1,
+        f"Error: {tmp_path}/none/calls.csv cannot be written: No such file or directory\n",
+    )
+
+
+def test_a_folder_in_the_place_of_the_file_is_a_usage_error(run, tmp_path):
+    code, message = refused(run("interceptions", "export", str(tmp_path)))
+    assert (code, message.splitlines()[-1]) == (
+        2,
+        f"Error: Invalid value for '[FILE]': File '{tmp_path}' is a directory.",
+    )
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize("arguments", [["--after-id", str(UUID(int=9))], ["--initiator", "nobody"]])
+def test_what_is_unknown_leaves_nothing(run, file, arguments):
+    said = {
+        "--after-id": f"there is no interception {UUID(int=9)} that the caller may see",
+        "--initiator": 'there is no user named "nobody"',
+    }
+    for target in (str(file), "-"):
+        result = refused(run("interceptions", "export", target, "--format", "csv", *arguments))
+        assert result == (1, f"Error: {said[arguments[0]]}\n")
+    assert list(file.parent.iterdir()) == []
+
+
+def test_a_disk_that_takes_no_more_is_said_in_one_line_and_leaves_nothing(three_pages, program, file):
+    process = program(str(file), before="ulimit -f 64;")
+    assert process.communicate(timeout=SECONDS) == (b"", f"Error: {file} cannot be written: File too large\n".encode())
+    assert (process.returncode, list(file.parent.iterdir())) == (1, [])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--format", "csv", "--model", "none"]])
+def test_a_full_standard_output_is_said_in_one_line(three_pages, program, arguments):
+    with Path("/dev/full").open("wb") as full:
+        process = program(*arguments, stdout=full)
+        _, said = process.communicate(timeout=SECONDS)
+    assert (process.returncode, said) == (1, b"Error: standard output cannot be written: No space left on device\n")
+
+
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word(three_pages, program):
+    with program() as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_who_interrupts_it_is_told_how_to_go_on(three_pages, program, output):
+    with program() as process:
+        first = process.stdout.readline()  # the rest of the page is more than the pipe takes
+        process.send_signal(signal.SIGINT)
+        lines = first + process.stdout.read()
+        said = process.stderr.read().decode()
+    rest = f"Interceptions written: 200. To go on behind them: --after-id {UUID(int=251)}\n"
+    assert (process.returncode, said) == (1, f"{rest}\nAborted!\n")
+    lines += output("interceptions", "export", "--after-id", str(UUID(int=251))).encode()
+    assert numbers(lines) == list(range(450, 0, -1))
+
+
+def test_an_interrupted_file_is_not_there(file):
+    def interrupted():
+        with opened(file, force=False) as out:
+            out.write(b"ours")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(file.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (True, f"Interceptions written: 1. To go on behind them: --after-id {UUID(int=450)}\n"),
+        (False, "Nothing was written.\n"),
+    ],
+)
+@pytest.mark.usefixtures("three_pages")
+@pytest.mark.gen_test
+async def test_a_database_that_goes_away_half_way_is_told_of(database, capsys, kept, told):
+    async def pages():
+        yield [await database.interceptions.find_one({"_id": UUID(int=450)})]
+        raise DatabaseUnavailableError("MongoDB is unavailable")
+
+    identities, out = Identities(database, now=None, monotonic=None), io.BytesIO()
+    with pytest.raises(DatabaseUnavailableError):
+        await export(pages(), identities, FORMATS["ndjson"], out, StatusLine(), kept=kept)
+    assert capsys.readouterr() == ("", told)
+    assert numbers(out.getvalue()) == [450]
+
+
+# Who watches.
+
+
+def test_a_terminal_shows_how_far_it_is(three_pages, environ, file):
+    code, said = on_terminal("interceptions", "export", str(file), **environ)
+    assert code == 0
+    assert re.fullmatch(rf"({PROGRESS}){{3}}\r\x1b\[K", said), repr(said)
+    assert re.findall(r"([\d,]+) interceptions", said) == ["200", "400", "450"]
+    assert numbers(file.read_bytes()) == list(range(450, 0, -1))
+
+
+def test_who_wants_it_quiet_sees_nothing(three_pages, environ, file):
+    assert on_terminal("interceptions", "export", str(file), "--quiet", whole=True, **environ) == (0, "")
+    assert len(file.read_bytes().splitlines()) == 450
+
+
+def test_what_clients_wrote_is_not_for_a_terminal(environ):
+    code, said = on_terminal("interceptions", "export", whole=True, **environ)
+    assert (code, said.splitlines()[-1]) == (
+        2,
+        "Error: what clients and models wrote is not for a terminal: give a FILE, or pass it on to a program",
+    )

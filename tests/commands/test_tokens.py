@@ -1,0 +1,96 @@
+import json
+import re
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.command_line import refused
+
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+TOKEN = r"[A-Za-z0-9]{10}-[A-Za-z0-9]{22}"
+
+
+@pytest.fixture(autouse=True)
+def ada(output):
+    output("users", "add", "ada")
+
+
+def create(run, *arguments):
+    result = run("tokens", "create", "ada", *arguments)
+    assert result.exit_code == 0
+    return result.stdout, result.stderr
+
+
+def shown(output):
+    return json.loads(output("tokens", "list", "ada", "--json"))
+
+
+def test_the_token_stands_alone_on_stdout_and_what_it_is_on_stderr(run):
+    token, explanation = create(run)
+    assert re.fullmatch(TOKEN + "\n", token)
+    assert explanation == f"Token {token[:10]} of ada, valid until revoked. It will not be shown again:\n"
+
+
+def test_a_token_expires_as_long_after_now_as_asked(run, output):
+    token, explanation = create(run, "--expires", "90d")
+    assert re.fullmatch(f"Token {token[:10]} of ada, valid until {MOMENT}. It will not be shown again:\n", explanation)
+    (listed,) = shown(output)
+    created, expires = (datetime.fromisoformat(listed[name]) for name in ("created_at", "expires_at"))
+    assert timedelta(days=90) - timedelta(minutes=1) < expires - created <= timedelta(days=90)
+
+
+def test_tokens_are_listed_without_their_secrets(run, output):
+    token, _ = create(run, "--name", "laptop")
+    (listed,) = shown(output)
+    (user,) = json.loads(output("users", "list", "--json"))
+    assert datetime.fromisoformat(listed.pop("created_at")).utcoffset() == timedelta(0)
+    assert listed == {
+        "id": token[:10],
+        "user_id": user["id"],
+        "name": "laptop",
+        "expires_at": None,
+        "revoked_at": None,
+    }
+
+
+def test_tokens_are_listed_for_people_as_a_table(run, output):
+    first, second = create(run, "--name", "laptop")[0], create(run, "--expires", "1d")[0]
+    output("tokens", "revoke", first[:10])
+    heading, *rows = output("tokens", "list", "ada").splitlines()
+    assert heading == "ID          NAME    CREATED               EXPIRES               REVOKED"
+    assert re.fullmatch(rf"{first[:10]}  laptop  {MOMENT}  never                 {MOMENT}", rows[0])
+    assert re.fullmatch(rf"{second[:10]}          {MOMENT}  {MOMENT}", rows[1])
+
+
+def test_a_token_is_revoked_by_its_id(run, output):
+    token, _ = create(run)
+    assert output("tokens", "revoke", token[:10]) == f"Revoked {token[:10]}.\n"
+    assert shown(output)[0]["revoked_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["create", "nobody"], 'Error: there is no user named "nobody"\n'),
+        (["list", "nobody"], 'Error: there is no user named "nobody"\n'),
+        (["revoke", "x"], 'Error: there is no token with the id "x": it is the part before the hyphen\n'),
+        (
+            ["create", "ada", "--name", "a\nb"],
+            "Error: the token's name is not allowed: it has up to 128 printable characters\n",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
+    assert refused(run("tokens", *arguments)) == (1, message)
+
+
+@pytest.mark.parametrize("duration", ["90", "0d", "-1d", "soon"])
+def test_a_duration_that_is_none_is_a_usage_error(run, duration):
+    code, message = refused(run("tokens", "create", "ada", "--expires", duration))
+    assert (code, message.splitlines()[-1]) == (
+        2,
+        (
+            f"Error: Invalid value for '--expires': '{duration}' is not allowed; "
+            "give a duration longer than 0, such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
+        ),
+    )

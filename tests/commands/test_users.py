@@ -1,0 +1,92 @@
+import json
+import re
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from storage.audit import Audit
+from tests.command_line import refused
+
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+def test_a_user_is_added_listed_and_removed(output):
+    assert output("users", "add", "ada") == "Added ada (member).\n"
+    assert (
+        output("users", "add", "grace", "--role", "auditor", "--display-name", "Grace H.") == "Added grace (auditor).\n"
+    )
+    heading, ada, grace = output("users", "list").splitlines()
+    assert heading.split() == ["NAME", "ROLE", "DISPLAY", "NAME", "CREATED", "ID"]
+    assert re.fullmatch(rf"ada    member   ada           {MOMENT}  [0-9a-f-]{{36}}", ada)
+    assert re.fullmatch(rf"grace  auditor  Grace H\.      {MOMENT}  [0-9a-f-]{{36}}", grace)
+    assert output("users", "remove", "ada") == "Removed ada and revoked their tokens.\n"
+    assert [user["username"] for user in json.loads(output("users", "list", "--json"))] == ["grace"]
+
+
+def test_each_change_is_in_the_audit_trail(run, output, database, io_loop):
+    output("users", "add", "ada", "--role", "owner")
+    token = run("tokens", "create", "ada", "--name", "laptop").stdout[:10]
+    output("tokens", "revoke", token)
+    output("users", "remove", "ada")
+    entries = io_loop.run_sync(lambda: Audit(database).page(limit=10))
+    assert {entry["actor"]["username"] for entry in entries} == {"command line"}
+    assert [(entry["action"], entry["subject"]["username"], entry["detail"]) for entry in entries] == [
+        ("user.removed", "ada", {"revoked_tokens": 0}),
+        ("token.revoked", "ada", {"token_id": token, "name": "laptop"}),
+        ("token.created", "ada", {"token_id": token, "name": "laptop", "expires_at": None}),
+        ("user.added", "ada", {"role": "owner", "name": "ada"}),
+    ]
+
+
+def test_without_users_the_table_is_its_heading(output):
+    assert output("users", "list") == "NAME  ROLE  DISPLAY NAME  CREATED  ID\n"
+    assert output("users", "list", "--json") == "[]\n"
+
+
+def test_users_are_listed_for_programs_as_json(output):
+    output("users", "add", "ada", "--role", "owner", "--display-name", "Ada")
+    (user,) = json.loads(output("users", "list", "--json"))
+    assert UUID(user.pop("id")).version == 4
+    assert datetime.fromisoformat(user.pop("created_at")).utcoffset() == timedelta(0)
+    assert user == {"username": "ada", "display_name": "Ada", "role": "owner"}
+
+
+def test_a_name_is_taken_once_even_before_the_first_server_prepared_the_database(
+    run, output, database, database_name, io_loop
+):
+    io_loop.run_sync(lambda: database._client.drop_database(database_name))
+    output("users", "add", "ada")
+    assert refused(run("users", "add", "ada")) == (1, 'Error: a user named "ada" exists already\n')
+
+
+def test_adding_a_user_leaves_the_retention_that_the_server_decided(output, database, io_loop):
+    io_loop.run_sync(lambda: database.prepare(retention=timedelta(days=1)))
+    output("users", "add", "ada")
+    indexes = io_loop.run_sync(database.interceptions.index_information)
+    assert indexes["retention"]["expireAfterSeconds"] == 86400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["remove", "nobody"], 'Error: there is no user named "nobody"\n'),
+        (
+            ["add", "not allowed"],
+            (
+                'Error: the username "not allowed" is not allowed: '
+                "it has 1 to 32 letters and digits, with single hyphens between them\n"
+            ),
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
+    assert refused(run("users", *arguments)) == (1, message)
+
+
+def test_an_unknown_role_is_a_usage_error(run):
+    code, message = refused(run("users", "add", "ada", "--role", "king"))
+    assert (code, message.splitlines()[-1]) == (
+        2,
+        "Error: Invalid value for '--role': 'king' is not one of 'owner', 'auditor', 'member'.",
+    )
