@@ -8,8 +8,8 @@ import socket
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic, monotonic_ns
-from uuid import UUID, uuid4
+from time import monotonic, monotonic_ns, time_ns
+from uuid import UUID
 
 from handlers.bridge import Bridge, EdgeOptions
 from handlers.lifecycle import Lifecycle
@@ -19,6 +19,7 @@ from handlers.metrics import Metrics
 from handlers.metrics_folder import VARIABLE, MetricsFolder
 from handlers.phases import Follow
 from handlers.record_log import RecordLog
+from identifiers import random_ids
 from intercept.apis import Dialect
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
@@ -42,7 +43,6 @@ from storage.sessions import Sessions
 from storage.spool import Spool
 from storage.statistics import Statistics
 from storage.threads import Threads
-from storage.users import milliseconds
 from upstream.client import UpstreamClient
 from upstream.keys import KeyPool
 from upstream.providers import Provider, ProviderType
@@ -54,7 +54,7 @@ FLUSH_SECONDS = 10.0
 
 def now() -> datetime:
     """The wall clock in UTC, in the whole milliseconds that MongoDB keeps."""
-    return milliseconds(datetime.now(UTC))
+    return datetime.fromtimestamp(time_ns() // 1_000_000 / 1000, UTC)
 
 
 def make_provider(settings: ProviderSettings) -> Provider:
@@ -168,7 +168,8 @@ async def open_bridge(
         JournalError: another server keeps its journal in this data-dir, or it cannot be opened.
         SettingError: OpenTelemetry's environment cannot be used.
     """
-    instance_id = uuid4()
+    new_id = random_ids().__next__
+    instance_id = new_id()
     metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
     spool = Spool(settings.data_dir / "spool")
     lifecycle = Lifecycle()
@@ -195,7 +196,7 @@ async def open_bridge(
         policy=RecordPolicy(settings.record_policy.value),
         journal=open_journal(spool, settings),
         now=now,
-        new_id=uuid4,
+        new_id=new_id,
         prices=Prices({provider.name: (provider.type.value, provider.base_url) for provider in providers}),
     )
     await recorder.open()
@@ -251,7 +252,7 @@ async def open_bridge(
         lifecycle=lifecycle,
         now=now,
         monotonic=monotonic,
-        new_id=uuid4,
+        new_id=new_id,
         admissions=admissions,
         trace=trace,
     )

@@ -33,28 +33,27 @@ def read_credentials(headers: Mapping[str, str], session_cookie: str | None) -> 
     Beside a governance token, `Authorization` or `X-Api-Key` is the client's own provider credential, unless it looks
     like one of our tokens: those never go upstream.
     """
-    bearer = _bearer(headers.get("Authorization", ""))
-    api_key = headers.get("X-Api-Key", "").strip()
-    governance = headers.get(GOVERNANCE_HEADER, "").strip()
-    if governance:
+    bearer, api_key = _bearer(headers), _sent(headers, "X-Api-Key")
+    if governance := _sent(headers, GOVERNANCE_HEADER):
         own = next((key for key in (bearer, api_key) if key and not _OUR_TOKEN.search(key)), None)
         return Credentials(governance, own)
-    candidates = (headers.get(SESSION_HEADER, "").strip(), session_cookie, bearer, api_key)
-    return Credentials(next((candidate for candidate in candidates if candidate), None))
+    return Credentials(_sent(headers, SESSION_HEADER) or session_cookie or bearer or api_key or None)
 
 
 def own_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     """The client's own provider credentials as it sent them, without any that is a token of ours."""
     own = []
-    for name, secret in (
-        ("Authorization", _bearer(headers.get("Authorization", ""))),
-        ("X-Api-Key", headers.get("X-Api-Key", "").strip()),
-    ):
+    for name, secret in ("Authorization", _bearer(headers)), ("X-Api-Key", _sent(headers, "X-Api-Key")):
         if secret and not _OUR_TOKEN.search(secret):
             own.append((name, headers[name]))
     return own
 
 
-def _bearer(authorization: str) -> str:
-    scheme, _, secret = authorization.partition(" ")
+def _sent(headers: Mapping[str, str], name: str) -> str:
+    # Tornado tells by an exception what is missing, unless it is asked first; most of these are.
+    return headers[name].strip() if name in headers else ""
+
+
+def _bearer(headers: Mapping[str, str]) -> str:
+    scheme, _, secret = headers.get("Authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""

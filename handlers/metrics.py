@@ -168,34 +168,35 @@ class Metrics:
 
     def started(self, interception: Interception) -> None:
         """A recorded call began."""
-        self._inflight(*self._where(interception)).inc()
+        provider, model = interception.provider_name, self._model(interception.model)
+        self._inflight(provider, model, interception.route).inc()
 
     def ended(self, interception: Interception, ending: Ending) -> None:
         """A recorded call ended."""
-        self._inflight(*self._where(interception)).dec()
-        if ending.end_reason is EndReason.CIRCUIT_OPEN:
-            key = CircuitKey(interception.provider_name, interception.route, interception.model)
-            self._breaker_rejects(*self._circuit(key)).inc()
         provider, model = interception.provider_name, self._model(interception.model)
-        who = (str(interception.initiator_id), interception.client)
-        status = ending.end_reason.status.value
-        self._interceptions(provider, model, status, interception.route, "POST", *who).inc()
+        route, client, initiator_id = interception.route, interception.client, str(interception.initiator_id)
+        self._inflight(provider, model, route).dec()
+        if ending.end_reason is EndReason.CIRCUIT_OPEN:
+            self._breaker_rejects(provider, route, model).inc()
+        status = ending.end_reason.status
+        self._interceptions(provider, model, status, route, "POST", initiator_id, client).inc()
         self._duration(provider, model).observe((ending.ended_at - interception.started_at).total_seconds())
         if ending.first_byte_at is not None:
             waited = ending.first_byte_at - interception.started_at
             self._first_byte(provider).observe(waited.total_seconds())
         if interception.user_prompt is not None:
-            self._prompts(provider, model, *who).inc()
+            self._prompts(provider, model, initiator_id, client).inc()
         for usage in ending.reading.token_usages:
-            for kind in ("input", "output", "cache_read_input", "cache_write_input"):
-                count = getattr(usage, f"{kind}_tokens")
+            for kind, count in (
+                ("input", usage.input_tokens),
+                ("output", usage.output_tokens),
+                ("cache_read_input", usage.cache_read_input_tokens),
+                ("cache_write_input", usage.cache_write_input_tokens),
+            ):
                 if count is not None:
-                    self._tokens(provider, model, kind, *who).inc(count)
+                    self._tokens(provider, model, kind, initiator_id, client).inc(count)
         for tool in ending.reading.tool_usages:
             self._tools(provider, model, self._tool(tool.tool)).inc()
-
-    def _where(self, interception: Interception) -> tuple[str, str, str]:
-        return interception.provider_name, self._model(interception.model), interception.route
 
     def _circuit(self, key: CircuitKey) -> tuple[str, str, str]:
         return key.provider, key.endpoint, self._model(key.model)

@@ -19,7 +19,6 @@ from upstream.client import UpstreamError, UpstreamResponse
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_CHARACTERS = 256
-_REQUEST_ID_HEADERS = ("request-id", "x-request-id")
 
 
 class Observation:
@@ -41,8 +40,8 @@ class Observation:
     def head(self, response: UpstreamResponse, *, streaming: bool) -> None:
         """The upstream's answer began, as a stream of events or as one body."""
         self.status = response.status
-        told = (response.header(name)[:REQUEST_ID_CHARACTERS] for name in _REQUEST_ID_HEADERS)
-        self._request_id = next(filter(None, told), None)
+        request_id = response.header("request-id") or response.header("x-request-id")
+        self._request_id = request_id[:REQUEST_ID_CHARACTERS] or None
         self._reader = decoded(self._reader_for(response.status, streaming), response.header("Content-Encoding"))
 
     def chunk(self, data: bytes, delivered: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from intercept.json_text import as_text, read_object
@@ -16,20 +17,15 @@ UNKNOWN: Final = "Unknown"
 
 @dataclass(frozen=True)
 class _Client:
-    """How a client is recognised: by the beginning of its User-Agent, its `originator`, or a header only it sends."""
+    """How a client is recognised: by the beginning of its User-Agent, or its `originator`."""
 
     name: str
-    user_agent: str | None = None
+    user_agent: str
     originator: str | None = None
-    header: str | None = None
     session_headers: tuple[str, ...] = ()
 
-    def sent(self, user_agent: str, originator: str, headers: Mapping[str, str]) -> bool:
-        return (
-            (self.user_agent is not None and user_agent.startswith(self.user_agent))
-            or (self.originator is not None and originator == self.originator)
-            or (self.header is not None and self.header in headers)
-        )
+    def sent(self, user_agent: str, originator: str) -> bool:
+        return user_agent.startswith(self.user_agent) or (self.originator is not None and originator == self.originator)
 
 
 _CLAUDE_CODE: Final = "Claude Code"
@@ -45,8 +41,13 @@ _CLIENTS: Final = (
     _Client("Coder Agents", "coder-agents/", session_headers=("X-Coder-Chat-Id",)),
     _Client("Charm Crush", "charm crush/"),
     _Client("OpenCode", "opencode/", session_headers=("X-Session-Id",)),
-    _Client("Cursor", header="X-Cursor-Client-Version"),
 )
+# It names its library in its User-Agent, and sends a header that nobody else does.
+_CURSOR: Final = "Cursor"
+_CURSOR_HEADER: Final = "X-Cursor-Client-Version"
+# By more of a text no client is recognised, so no more of it is remembered.
+_CHARACTERS: Final = 32
+_NAMES_REMEMBERED: Final = 1_000
 _SESSION_HEADERS: Final = {client.name: client.session_headers for client in _CLIENTS}
 
 
@@ -56,8 +57,9 @@ def client_name(headers: Mapping[str, str]) -> str:
     Args:
         headers: The request's headers, looked up without regard to case.
     """
-    user_agent, originator = headers.get("User-Agent", "").lower(), headers.get("Originator", "").lower()
-    return next((client.name for client in _CLIENTS if client.sent(user_agent, originator, headers)), UNKNOWN)
+    user_agent, originator = headers.get("User-Agent", ""), headers.get("Originator", "")
+    name = _recognised(user_agent[:_CHARACTERS], originator[:_CHARACTERS])
+    return name or (_CURSOR if _CURSOR_HEADER in headers else UNKNOWN)
 
 
 def session_id(client: str, headers: Mapping[str, str], hint: str | None) -> str | None:
@@ -73,6 +75,12 @@ def session_id(client: str, headers: Mapping[str, str], hint: str | None) -> str
     if client == _CLAUDE_CODE and hint:
         said.append(_claude_code_session(hint))
     return next((text.strip()[:MAX_SESSION_ID] for text in said if text.strip()), None)
+
+
+@lru_cache(_NAMES_REMEMBERED)
+def _recognised(user_agent: str, originator: str) -> str | None:
+    user_agent, originator = user_agent.lower(), originator.lower()
+    return next((client.name for client in _CLIENTS if client.sent(user_agent, originator)), None)
 
 
 def _claude_code_session(user_id: str) -> str:

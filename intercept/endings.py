@@ -36,7 +36,7 @@ def end_reason(
 
 def settled(reading: Reading, reason: EndReason) -> Reading:
     """The reading as it is recorded: what a completed call used is the provider's last word."""
-    if reason is not EndReason.COMPLETED:
+    if reason is not EndReason.COMPLETED or all(usage.source is UsageSource.PROVIDER for usage in reading.token_usages):
         return reading
     usages = tuple(structs.replace(usage, source=UsageSource.PROVIDER) for usage in reading.token_usages)
     return structs.replace(reading, token_usages=usages)

@@ -14,8 +14,6 @@ MAX_USAGE_WEIGHT: Final = 16 * 1024
 MAX_USAGE_DEPTH: Final = 16
 """How deeply a provider's usage object may be nested."""
 
-_SIZED: Final = (str, dict, list)
-
 
 def count(value: object) -> int | None:
     """Return a token count: a whole number from 0 to `MAX_COUNT`. Everything else was not reported."""
@@ -28,25 +26,28 @@ def storable(usage: dict[str, Any]) -> dict[str, Any]:
     Not taken are objects heavier than `MAX_USAGE_WEIGHT`, deeper than `MAX_USAGE_DEPTH`, with integers beyond 64 bits, or
     with names that BSON cannot hold (NUL) or MongoDB reads as operators ($).
     """
-    weight = 0
-    values: list[tuple[Any, int]] = [(usage, 0)]
+    weight = depth = 0
+    values: list[Any] = [usage]
     while values:
-        value, depth = values.pop()
-        weight += 1 + (len(value) if isinstance(value, _SIZED) else 0)
+        weight += len(values)
         if weight > MAX_USAGE_WEIGHT or depth > MAX_USAGE_DEPTH:
             return {}
-        if type(value) is int:
-            if not -MAX_COUNT <= value <= MAX_COUNT:
-                return {}
-        elif isinstance(value, dict):
-            names = "".join(value)
-            if "\0" in names or ("$" in names and any(name.startswith("$") for name in value)):
-                return {}
-            weight += len(names)
-            values += [(item, depth + 1) for item in value.values()]
-        elif isinstance(value, list):
-            values += [(item, depth + 1) for item in value]
-    return usage
+        deeper: list[Any] = []
+        for value in values:
+            if type(value) is int:
+                if not -MAX_COUNT <= value <= MAX_COUNT:
+                    return {}
+            elif isinstance(value, dict):
+                names = "".join(value)
+                if "\0" in names or ("$" in names and any(name.startswith("$") for name in value)):
+                    return {}
+                weight += len(value) + len(names)
+                deeper += value.values()
+            elif isinstance(value, (str, list)):
+                weight += len(value)
+                deeper += value if isinstance(value, list) else ()
+        values, depth = deeper, depth + 1
+    return usage if weight <= MAX_USAGE_WEIGHT else {}
 
 
 def openai_tokens(usage: object, incoming: str, outgoing: str) -> TokenUsage | None:

@@ -8,6 +8,8 @@ from collections import Counter
 class Slot:
     """The right of one request to run. Giving it back twice gives it back once."""
 
+    __slots__ = ("_key", "_slots")
+
     def __init__(self, slots: ConcurrencyLimit, key: str) -> None:
         self._slots: ConcurrencyLimit | None = slots
         self._key = key
@@ -32,7 +34,7 @@ class ConcurrencyLimit:
         """Take a slot; None when all are taken."""
         if self.is_full(key):
             return None
-        self._in_use[key] += 1
+        self._in_use[key] = self._in_use.get(key, 0) + 1  # what is missing takes a Counter much longer
         return Slot(self, key)
 
     def is_full(self, key: str = "") -> bool:
@@ -52,6 +54,8 @@ class ConcurrencyLimit:
         return len(self._in_use)
 
     def _give_back(self, key: str) -> None:
-        self._in_use[key] -= 1
-        if not self._in_use[key]:
+        left = self._in_use[key] - 1
+        if left:
+            self._in_use[key] = left
+        else:
             del self._in_use[key]

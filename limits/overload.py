@@ -27,6 +27,7 @@ USER_AT_CAPACITY = "You have too many requests in progress. Please try again whe
 SLOT_RETRY_NS = 1_000_000_000
 # A client should not sit out a longer wait than this; the official SDKs honour at most 60 to 120 seconds.
 LONGEST_RETRY_NS = 60_000_000_000
+_NOBODY_ASKED = Undecided()
 
 
 class OverloadedError(Exception):
@@ -85,7 +86,7 @@ class OverloadProtection:
         Raises:
             OverloadedError: 503, all are taken.
         """
-        verdict: Verdict = Undecided()
+        verdict: Verdict = _NOBODY_ASKED
         if self._shared is not None and self.slots.limit and not self.slots.is_full():
             verdict = await self._shared.take_slot()
         slot = None if verdict.refused_by else self.slots.acquire()
@@ -104,7 +105,7 @@ class OverloadProtection:
         Raises:
             OverloadedError: 429, by the user's concurrency or by the rate; carries those headers too.
         """
-        verdict: Verdict = Undecided()
+        verdict: Verdict = _NOBODY_ASKED
         if self._shared is not None:
             verdict = await self._shared.count_request(key, user_key)
         if verdict.refused_by is not None:
@@ -138,7 +139,7 @@ class OverloadProtection:
 
 
 def _taken(*slots: Slot | None) -> tuple[Slot, ...]:
-    return tuple(slot for slot in slots if slot is not None)
+    return tuple([slot for slot in slots if slot is not None])
 
 
 def _release(*slots: Slot | None) -> None:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import islice
+from typing import NamedTuple
 
 KEYS_LOOKED_AT = 1000
 """Among how many keys the busiest are looked for, so that looking makes nobody wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a request was told.
 
     Attributes:
@@ -86,7 +85,7 @@ class SlidingWindow:
         gone = now - self._window_ns
         while self._admissions and next(iter(self._admissions.values()))[-1] <= gone:
             self._admissions.popitem(last=False)
-        admissions = self._admissions.get(key, deque())
+        admissions = self._admissions.get(key) or deque()
         while admissions and admissions[0] <= gone:
             admissions.popleft()
         return admissions

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import threading
 from contextlib import AsyncExitStack
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assembly import make_admissions, make_breakers, make_provider, now, open_bridge, open_traces
 from handlers.metrics import Metrics
@@ -19,9 +21,19 @@ from upstream.providers import ProviderType
 ADA = UUID(int=1)
 
 
-def test_the_clock_is_in_utc_and_whole_milliseconds():
+def test_the_clock_is_in_utc_and_right():
+    before = datetime.now(UTC)
     instant = now()
-    assert (instant.tzinfo, instant.microsecond % 1000) == (UTC, 0)
+    assert instant.tzinfo is UTC
+    assert before - timedelta(milliseconds=1) < instant <= datetime.now(UTC)
+
+
+@given(st.integers(0, 2**62))
+def test_the_clock_is_cut_to_whole_milliseconds(nanoseconds):
+    with pytest.MonkeyPatch.context() as clock:
+        clock.setattr("assembly.time_ns", lambda: nanoseconds)
+        instant = now()
+    assert instant == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=nanoseconds // 1_000_000)
 
 
 @pytest.mark.parametrize(

@@ -23,17 +23,12 @@ def to_upstream(headers: Iterable[tuple[str, str]], credentials: Headers) -> Hea
 
     No content coding is asked for, so that the bytes that are read are the bytes that are relayed.
     """
-    headers = list(headers)
-    dropped = _NOT_TO_UPSTREAM | _named_by_connection(headers)
-    kept = [(name, value) for name, value in headers if _crosses(name, dropped)]
-    return [*kept, ("Accept-Encoding", "identity"), *credentials]
+    return [*_without(_NOT_TO_UPSTREAM, headers), ("Accept-Encoding", "identity"), *credentials]
 
 
 def to_client(headers: Iterable[tuple[str, str]]) -> Headers:
     """The upstream's headers as they reach the client. `Content-Length` stays: the body is the same bytes."""
-    headers = list(headers)
-    dropped = _NOT_TO_CLIENT | _named_by_connection(headers)
-    return [(name, value) for name, value in headers if _crosses(name, dropped)]
+    return _without(_NOT_TO_CLIENT, headers)
 
 
 def request_head(method: str, target: str, host: str, headers: Headers, length: int) -> bytes:
@@ -45,7 +40,7 @@ def request_head(method: str, target: str, host: str, headers: Headers, length: 
     Raises:
         ValueError: there is a line end or NUL in it, or what is no Latin-1.
     """
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *[f"{name}: {value}" for name, value in headers]]
     if length or method not in _WITHOUT_BODY:
         lines.append(f"Content-Length: {length}")
     head = "\r\n".join([*lines, "", ""])
@@ -54,13 +49,15 @@ def request_head(method: str, target: str, host: str, headers: Headers, length: 
     return head.encode("latin-1")
 
 
-def _crosses(name: str, dropped: frozenset[str]) -> bool:
-    lowered = name.lower()
-    return lowered not in dropped and not lowered.startswith("proxy-")
-
-
-def _named_by_connection(headers: Headers) -> frozenset[str]:
-    """Headers that `Connection` names are hop-by-hop too (RFC 9110 section 7.6.1)."""
-    return frozenset(
-        option.strip().lower() for name, value in headers if name.lower() == "connection" for option in value.split(",")
-    )
+def _without(dropped: frozenset[str], headers: Iterable[tuple[str, str]]) -> Headers:
+    """Leave out `Connection`, what it names (RFC 9110 section 7.6.1), and what is `dropped`."""
+    kept: Headers = []
+    options: list[str] = []
+    for header in headers:
+        name = header[0].lower()
+        if name == "connection":
+            options += header[1].split(",")
+        elif name not in dropped and name[:6] != "proxy-":
+            kept.append(header)
+    named = {option.strip().lower() for option in options} - dropped
+    return [header for header in kept if header[0].lower() not in named] if named else kept

@@ -67,6 +67,8 @@ def retry_after_seconds(retry_after_ms: str, retry_after: str, now: float) -> fl
     for text, unit in ((retry_after_ms, 0.001), (retry_after, 1.0)):
         if text.isascii() and text.isdecimal():
             return int(text[:12]) * unit
+    if not retry_after:
+        return None
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
     except (ValueError, OverflowError):

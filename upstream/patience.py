@@ -1,4 +1,4 @@
-"""A bound on each of many waits for the price of one timer: a stream waits for every piece of it, twice."""
+"""A bound on each of many waits for the price of at most one timer: a stream waits for every piece of it, twice."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ class Patience:
         self._give_up = give_up
         self._loop = asyncio.get_running_loop()
         self._began: float | None = None
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
         self._began = self._loop.time()
+        # Most waits are over before the timer is, which then serves the next ones; many never come to one.
+        if self._timer is None and self._give_up is not _nobody:
+            self._timer = self._loop.call_later(self._seconds, self._look)
 
     def __exit__(self, *_: object) -> None:
         self._began = None
@@ -38,11 +41,15 @@ class Patience:
 
     def close(self) -> None:
         """Watch no more, and let go of who would be told. May be called twice."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._give_up = _nobody
 
     def _look(self) -> None:
-        waited = 0.0 if self._began is None else self._loop.time() - self._began
+        self._timer = None
+        if self._began is None:
+            return
+        waited = self._loop.time() - self._began
         if waited >= self._seconds:
             self._give_up()
         else:

@@ -71,8 +71,11 @@ def guess_dialect(path: str) -> Dialect:
 def _climbs(path: str) -> bool:
     decoded = path
     for _ in range(3):
-        segments = decoded.replace("\\", "/").split("/")
-        if "." in segments or ".." in segments:
-            return True
+        if "." in decoded:
+            segments = decoded.replace("\\", "/").split("/")
+            if "." in segments or ".." in segments:
+                return True
+        if "%" not in decoded:
+            return False
         decoded = unquote(decoded)
     return False

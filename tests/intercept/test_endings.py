@@ -48,3 +48,8 @@ def test_what_a_completed_call_used_is_the_providers_last_word(reason, source):
     usage = TokenUsage(provider_response_id="r", input_tokens=1, source=UsageSource.PARTIAL)
     (recorded,) = settled(Reading(open_ended=True, token_usages=(usage,)), reason).token_usages
     assert (recorded.source, recorded.input_tokens) == (source, 1)
+
+
+def test_what_is_the_providers_last_word_already_stays_as_it_is():
+    reading = Reading(complete=True, token_usages=(TokenUsage(provider_response_id="r", input_tokens=1),))
+    assert settled(reading, EndReason.COMPLETED) is reading

@@ -70,6 +70,42 @@ def test_what_is_kept_is_whole_and_bounded(usage):
     assert len(msgspec.json.encode(kept)) <= 32 * MAX_USAGE_WEIGHT
 
 
+def weight(value):
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(len(name) + weight(inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return 1 + len(value) + sum(map(weight, value))
+    return 1 + (len(value) if isinstance(value, str) else 0)
+
+
+def depth(value):
+    inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return max((1 + depth(inner) for inner in inside), default=0)
+
+
+def fits_into_bson(value):
+    if isinstance(value, dict):
+        return all(
+            "\0" not in name and not name.startswith("$") and fits_into_bson(inner) for name, inner in value.items()
+        )
+    if isinstance(value, list):
+        return all(map(fits_into_bson, value))
+    return type(value) is not int or abs(value) <= MAX_COUNT
+
+
+@given(
+    usage=st.dictionaries(st.text("a.$\0", max_size=3), JSON, max_size=4),
+    most=st.integers(1, 60),
+    deepest=st.integers(0, 4),
+)
+def test_a_usage_object_is_kept_exactly_while_it_is_light_and_flat_and_fits_into_bson(usage, most, deepest):
+    with pytest.MonkeyPatch.context() as bounds:
+        bounds.setattr("intercept.tokens.MAX_USAGE_WEIGHT", most)
+        bounds.setattr("intercept.tokens.MAX_USAGE_DEPTH", deepest)
+        kept = storable(usage)
+    assert kept == (usage if weight(usage) <= most and depth(usage) <= deepest and fits_into_bson(usage) else {})
+
+
 @pytest.mark.parametrize(
     ("usage", "counts"),
     [

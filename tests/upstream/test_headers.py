@@ -7,6 +7,14 @@ from hypothesis import strategies as st
 from upstream.headers import request_head, to_client, to_upstream
 
 KEY = ("Authorization", "Bearer sk-provider")
+OF_A_HOP = "connection keep-alive proxy-connection te trailer transfer-encoding upgrade"
+OF_THE_BRIDGE = "authorization x-api-key x-coder-ai-governance-token coder-session-token cookie"
+NOT_UP = {*f"{OF_A_HOP} {OF_THE_BRIDGE} host accept-encoding content-length expect".split()}
+NOT_DOWN = {*f"{OF_A_HOP} set-cookie set-cookie2 alt-svc strict-transport-security".split()}
+NAMES = st.sampled_from(sorted({*NOT_UP, *NOT_DOWN, "x-a", "x-b", "x-proxy-a", "proxy-a", "content-type"})).flatmap(
+    lambda name: st.sampled_from([name, name.title(), name.upper()])
+)
+VALUES = st.lists(NAMES | st.sampled_from(["", " ", "close", " X-A "])).map(", ".join)
 
 
 def test_what_the_client_sent_goes_upstream_in_order_and_repeats():
@@ -66,6 +74,18 @@ def test_the_upstreams_headers_reach_the_client():
         ("Proxy-Authenticate", "Basic"),
     ]
     assert to_client([*dropped, *sent]) == sent
+
+
+@pytest.mark.parametrize(
+    ("crossing", "dropped"), [(lambda sent: to_upstream(sent, [KEY])[:-2], NOT_UP), (to_client, NOT_DOWN)]
+)
+@given(sent=st.lists(st.tuples(NAMES, VALUES)))
+def test_whatever_is_sent_each_header_crosses_unless_it_is_one_of_those_that_stay(crossing, dropped, sent):
+    named = {one.strip().lower() for name, value in sent if name.lower() == "connection" for one in value.split(",")}
+    stays = dropped | named
+    assert crossing(iter(sent)) == [
+        (name, value) for name, value in sent if name.lower() not in stays and not name.lower().startswith("proxy-")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,13 @@ def test_many_waits_that_end_in_time_take_one_timer_and_are_not_given_up(loop, p
     assert given_up == []
 
 
-def test_where_nobody_waits_nothing_is_given_up(loop, patience, given_up):
+def test_where_nobody_waits_there_is_no_timer_and_nothing_is_given_up(loop, patience, given_up):
+    assert loop.timers == []
+    with patience:
+        loop.pass_(1)
+    assert len(loop.timers) == 1
     loop.pass_(1000)
-    assert given_up == []
+    assert (given_up, loop.timers) == ([], [])
 
 
 def test_a_wait_that_is_renewed_begins_anew(loop, patience, given_up):
@@ -85,7 +89,18 @@ def test_a_wait_that_is_renewed_begins_anew(loop, patience, given_up):
         assert given_up == [1000 + 5 * 9 + 10]
 
 
-def test_after_closing_nothing_is_watched(loop, patience, given_up):
+def test_after_one_wait_was_given_up_the_next_one_is_bounded_too(loop, patience, given_up):
+    for _ in range(2):
+        with patience:
+            loop.pass_(15)
+    assert given_up == [1010, 1025]
+
+
+@pytest.mark.parametrize("waited", [True, False])
+def test_after_closing_nothing_is_watched(loop, patience, given_up, waited):
+    if waited:
+        with patience:
+            loop.pass_(1)
     patience.close()
     patience.close()
     with patience:
