@@ -26,8 +26,8 @@ from commands.tokens import tokens
 from commands.users import users
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
-from handlers.http_server import BridgeServer, most_connections
 from handlers.metrics_folder import VARIABLE, MetricsFolder
+from http1.server import BridgeServer, most_connections
 from logs import set_up_logging
 from settings import Address, Settings, SettingsGroup, flags_of, settings_of, settings_options
 from signals import renew_on_hangup, stop_signals

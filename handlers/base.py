@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import socket
-import struct
-from asyncio import Future
 from http.client import responses
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from tornado.web import HTTPError, RequestHandler
@@ -18,6 +15,7 @@ from handlers.credentials import SESSION_COOKIE, Credentials, read_credentials
 from handlers.forwarded import client_address
 from handlers.origins import is_foreign
 from handlers.problems import Problem
+from http1.exchange import Exchange
 from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError
 
 logger = logging.getLogger(__name__)
@@ -46,6 +44,11 @@ class BridgeHandler(RequestHandler):
     def compute_etag(self) -> str | None:
         """No entity tags: hashing each body would cost more than it saves."""
         return None
+
+    @property
+    def exchange(self) -> Exchange:
+        """The request and its answer on their connection."""
+        return cast("Exchange", self.request.connection)
 
     @property
     def client_ip(self) -> str:
@@ -118,29 +121,12 @@ class BridgeHandler(RequestHandler):
             return
         super().send_error(error.status if isinstance(error, Problem) else status_code, **kwargs)
 
-    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> Future[None]:
-        """End the answer; one that says `Connection: close` closes it, which Tornado leaves to its caller."""
-        finished = super().finish(chunk)
-        if self._headers.get("Connection") == "close":
-            stream = self.request.connection.stream  # type: ignore[union-attr]
-            finished.add_done_callback(lambda _: stream.close())
-        return finished
-
-    def close_when_done(self) -> None:
-        """Let the connection end with the answer: a body of unknown length has no other end for an HTTP/1.0 client."""
-        # Tornado would keep it alive, whatever the answer says, if it was asked to.
-        self.request.headers["Connection"] = "close"
-        self.set_header("Connection", "close")
-
     def cut(self) -> None:
         """Close the connection in the middle of the body.
 
         An HTTP/1.0 client takes an orderly close for the end of the body, so for it the connection is reset.
         """
-        stream: Any = self.request.connection.stream  # type: ignore[union-attr]
-        if self.request.version == "HTTP/1.0" and stream.socket is not None:
-            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        stream.close()
+        self.exchange.abort(reset=self.request.version == "HTTP/1.0")
 
     def break_off(self, problem: Problem | None = None) -> None:  # noqa: ARG002 - for those who can still say why
         """Close the connection in the middle of the body and end the request."""

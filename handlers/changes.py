@@ -105,9 +105,8 @@ class ChangeHandler(IdentifiedHandler):
 
     async def prepare(self) -> None:
         """Bound the body. It is read before anything is answered: on unread bytes the answer could be lost."""
-        connection: Any = self.request.connection
-        connection.set_max_body_size(SWALLOWED_BYTES)
-        connection.set_body_timeout(BODY_SECONDS)
+        self.exchange.set_max_body_size(SWALLOWED_BYTES)
+        self.exchange.set_body_timeout(BODY_SECONDS)
 
     def data_received(self, chunk: bytes) -> None:
         """Collect the body, as far as it may be used."""

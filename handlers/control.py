@@ -40,8 +40,6 @@ class IdentifiedHandler(BridgeHandler):
         Raises:
             Problem: 401 without a valid token, 503 when that cannot be known now.
         """
-        # Else the last piece of a long answer now and then waits 40 ms for an acknowledgement.
-        self.request.connection.stream.set_nodelay(True)  # type: ignore[union-attr]
         self.set_header("Cache-Control", "no-store")
         self.identity = await self.authenticate(self.read_credentials(), anew=anew)
 

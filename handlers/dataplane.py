@@ -61,14 +61,13 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self._received = 0
         self._answered = False
         self._work: asyncio.Task[None] | None = None
+        self._served = False
         self._holder = Holder(request_id=self.request_id, since=bridge.now())
 
     async def prepare(self) -> None:
         """Admit the request, or answer why not; the body has not been read yet."""
-        connection: Any = self.request.connection
-        connection.stream.set_nodelay(True)
-        connection.set_max_body_size(sys.maxsize)
-        connection.set_body_timeout(BODY_SECONDS)
+        self.exchange.set_max_body_size(sys.maxsize)
+        self.exchange.set_body_timeout(BODY_SECONDS)
         self.bridge.lifecycle.enter(self)
         self.phases.enter(ADMISSION)
         try:
@@ -77,8 +76,8 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
             for phase, seconds in self.phases.seconds.items():
                 self.bridge.metrics.overhead(phase, seconds)
         except (Problem, OverloadedError) as refusal:
-            connection.set_body_timeout(LINGER_SECONDS)
-            self.request.headers.pop("Expect", None)  # Tornado would ask for the body that nobody wants any more
+            self.exchange.set_body_timeout(LINGER_SECONDS)
+            self.request.headers.pop("Expect", None)  # nobody wants the body any more
             await self._refuse(refusal)
 
     async def admit(self) -> None:
@@ -129,17 +128,23 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """
 
     async def _run(self) -> None:
-        # A connection that closed while its request was admitted never told so.
-        if self._answered or self.stopped or self.request.connection.stream.closed():  # type: ignore[union-attr]
+        if self._answered or self.stopped or self.exchange.closed:
             self.finish()
             return
         self.body, self._arriving = bytes(self._arriving), bytearray()
-        self._work = asyncio.create_task(self.serve())
-        await asyncio.wait({self._work})
-        if not self._work.cancelled():
-            self._work.result()
-        elif self.stopped is EndReason.SERVER_SHUTDOWN:
-            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+        self._work = asyncio.current_task()
+        try:
+            await self.serve()
+        except asyncio.CancelledError:
+            if self.stopped is None or self._work is None:
+                raise
+            self._work.uncancel()
+            if self.stopped is EndReason.SERVER_SHUTDOWN:
+                raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"}) from None
+        finally:
+            self._work, self._served = None, True
+            if self._finished:
+                self._end_phases()
 
     get = head = post = put = patch = delete = options = _run
 
@@ -160,17 +165,15 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """The client left. A request whose body never came whole is over with that: Tornado finishes nothing more."""
         super().on_connection_close()
         self.stop(EndReason.CLIENT_DISCONNECTED)
-        if self._work is None:
+        if self._work is None and not self._served:
             self.on_finish()
 
     def on_finish(self) -> None:
         """Give back what the request held."""
         super().on_finish()
         self.bridge.lifecycle.leave(self)
-        if self._work is None or self._work.done():
+        if self._work is None:  # else it was broken off, and how the call ended is still to be worked out
             self._end_phases()
-        else:  # broken off: how the call ended is still to be worked out
-            self._work.add_done_callback(lambda _: self._end_phases())
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors speak the dialect of the route."""

@@ -53,8 +53,6 @@ class ExportHandler(VisibilityHandler):
         }
         self.set_header("Content-Type", FORMATS[name].content_type)
         self.set_header("Content-Disposition", f'attachment; filename="interceptions.{name}"')
-        if self.request.version == "HTTP/1.0":
-            self.close_when_done()
         if self.request.method == "HEAD":
             await self.flush()
             return

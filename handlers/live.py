@@ -55,7 +55,7 @@ class LiveHandler(VisibilityHandler):
             conditions.append({"initiator_id": self.visible_to})
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
-        self.close_when_done()
+        self.set_header("Connection", "close")
         if self.request.method == "HEAD":
             await self.flush()
             return
@@ -81,7 +81,6 @@ class LiveHandler(VisibilityHandler):
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
 
     async def _tell(self, listener: Listener) -> None:
-        self.request.connection.stream.set_nodelay(True)  # type: ignore[union-attr]
         await self._send(b"retry: %d\n\n" % RETRY_MILLISECONDS)
         while event := await self.bridge.live.next(listener):
             if event.interception is None and not await self._may_still_listen():

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import math
 import re
+from asyncio import Future
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
 
 from msgspec.structs import replace
 from tornado.iostream import StreamClosedError
@@ -17,7 +17,6 @@ from tornado.iostream import StreamClosedError
 from handlers.bridge import Bridge
 from handlers.credentials import own_headers
 from handlers.dataplane import DataPlaneHandler
-from handlers.delivery import Delivery
 from handlers.phases import RELAY, UPSTREAM
 from handlers.problems import Problem, problem_event
 from intercept.apis import Dialect
@@ -132,20 +131,11 @@ class RelayHandler(DataPlaneHandler):
         self.phases.enter(RELAY)
         patience = Patience(TAKE_SECONDS, self._abandon)
         try:
-            await self.flush()
-            connection: Any = self.request.connection
-            # Tornado has put this header there where it sends in chunks.
-            delivery = Delivery(connection, chunked="Transfer-Encoding" in self._headers)
+            chunk = response.ready()  # what has come with the head leaves with it
+            self.write(chunk)
+            await self._taken(self.flush(), chunk, watch, patience)
             while chunk := await response.read():
-                delivered = False
-                try:
-                    if waiting := delivery.write(chunk):
-                        with patience:
-                            await waiting
-                    delivered = True
-                finally:
-                    watch(chunk, delivered)
-                self._relayed_end = chunk[-4:]
+                await self._taken(self.exchange.write(chunk), chunk, watch, patience)
         except StreamClosedError:
             self.stop(EndReason.CLIENT_DISCONNECTED)
         finally:
@@ -165,8 +155,24 @@ class RelayHandler(DataPlaneHandler):
         has_room = "Content-Length" not in self._headers
         if problem is not None and problem.status != BAD_GATEWAY and between_events and has_room:
             event = problem_event(self.dialect, problem.status, problem.message, self.request_id)
-            self.request.connection.write(event)  # type: ignore[union-attr]
+            self.exchange.write(event)
         super().break_off(problem)
+
+    async def _taken(
+        self, taken: Future[None], chunk: bytes, watch: Callable[[bytes, bool], None], patience: Patience
+    ) -> None:
+        """Wait until the client has taken what was written of the body; that may be nothing, behind the head alone."""
+        delivered = False
+        try:
+            if not taken.done():
+                with patience:
+                    await taken
+            taken.result()
+            delivered = True
+        finally:
+            if chunk:
+                watch(chunk, delivered)
+        self._relayed_end = chunk[-4:]
 
     def _abandon(self) -> None:
         """Give up a client that takes nothing."""
@@ -226,10 +232,6 @@ class RelayHandler(DataPlaneHandler):
         self.tell_timing()
         if response.status == NO_CONTENT:
             self.clear_header("Content-Length")
-        elif self.request.version == "HTTP/1.0" and "Content-Length" not in self._headers:
-            # The end of the connection is the only end such a body can have, whatever the client asked for.
-            self.request.headers["Connection"] = "close"
-            self.set_header("Connection", "close")
         if self._event_stream:
             self.set_header("Cache-Control", "no-cache, no-transform")
             self.set_header("X-Accel-Buffering", "no")

@@ -52,7 +52,7 @@ class SignInHandler(BridgeHandler):
 
     async def prepare(self) -> None:
         """Bound the body: whoever sends it is not known yet."""
-        self.request.connection.set_max_body_size(MAX_BODY_BYTES)  # type: ignore[union-attr]
+        self.exchange.set_max_body_size(MAX_BODY_BYTES)
         self.set_header("Cache-Control", "no-store")
 
     def data_received(self, chunk: bytes) -> None:

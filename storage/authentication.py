@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -27,6 +28,9 @@ VERIFY_SECONDS = 2.0
 
 AWAY_SECONDS = 1.0
 """How long, after the database was found away, nobody waits for it again to verify a token."""
+
+AHEAD_SECONDS = FRESH_SECONDS / 2
+"""A token that is used this long after it was verified is verified anew, while nobody waits for that."""
 
 _NEVER = float("-inf")
 
@@ -59,6 +63,7 @@ class Authentication:
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._away_until = _NEVER
         self._asking_again = 0
+        self._refreshing: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, token: str) -> Identity:
         """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is away.
@@ -72,6 +77,7 @@ class Authentication:
             raise InvalidTokenError
         key = digest(token)
         if remembered := self._remembered(key):
+            self._refresh_ahead(key, *parts)
             return remembered
         async with self._turns.setdefault(key, asyncio.Lock()):  # of those that come together, one asks the database
             return self._remembered(key) or await self._verified_now(key, *parts)
@@ -102,6 +108,20 @@ class Authentication:
         if remembered is None and away:
             raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
         return remembered
+
+    def _refresh_ahead(self, key: bytes, token_id: str, secret: str) -> None:
+        if key in self._turns or self._away_until > _NEVER or self._verified_within(AHEAD_SECONDS, key):
+            return
+        refreshing = asyncio.create_task(
+            self._refresh(key, self._turns.setdefault(key, asyncio.Lock()), token_id, secret)
+        )
+        self._refreshing.add(refreshing)
+        refreshing.add_done_callback(self._refreshing.discard)
+
+    async def _refresh(self, key: bytes, turn: asyncio.Lock, token_id: str, secret: str) -> None:
+        with suppress(InvalidTokenError, IdentitiesUnavailableError):  # who comes next is told
+            async with turn:
+                await self._verified_now(key, token_id, secret)
 
     async def _verified_now(self, key: bytes, token_id: str, secret: str) -> Identity:
         # Whether the database is back, one request finds out; those whose tokens are remembered need not wait for that.

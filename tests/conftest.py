@@ -14,11 +14,13 @@ import asyncio
 import gc
 import logging
 import re
+from functools import partial
 
 import hypothesis
 import pytest
 from tornado.ioloop import IOLoop
 
+from http1.server import BridgeServer
 from storage.database import Database
 from storage.embedded import EmbeddedMongoDB
 from tests.databases import Databases
@@ -97,6 +99,20 @@ async def _cancel_the_rest():
     await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.get_running_loop().shutdown_asyncgens()
     await asyncio.get_running_loop().shutdown_default_executor()
+
+
+@pytest.fixture
+def http_server(io_loop, app, _unused_port):
+    """Our server for the application of a test, in the place of Tornado's."""
+    server = BridgeServer(app, max_connections=1000)
+    io_loop.run_sync(partial(_add_sockets, server, _unused_port[0]))
+    yield server
+    server.stop()
+    io_loop.run_sync(server.close_all_connections)
+
+
+async def _add_sockets(server, *sockets):
+    server.add_sockets(sockets)
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,16 @@ class UpstreamResponse:
         """Whether the body is a stream of server-sent events."""
         return self.header("Content-Type").partition(";")[0].strip().lower() == "text/event-stream"
 
+    def ready(self) -> bytes:
+        """Take the bytes that are there already; b"" when there are none.
+
+        Raises:
+            UpstreamEndlessError: as `read`.
+        """
+        if self._connection is None or not self._answer.size:
+            return b""
+        return self._checked(self._connection.take(self._answer))
+
     async def read(self) -> bytes:
         """Wait for the next bytes; b"" is the clean end of the body.
 
@@ -105,7 +115,10 @@ class UpstreamResponse:
             raise _translated(error, UpstreamTruncatedError) from error
         if not chunk:
             self.close()
-        elif self._has_events:
+        return self._checked(chunk)
+
+    def _checked(self, chunk: bytes) -> bytes:
+        if self._has_events:
             self._event.feed(chunk)
             if self._event.size > LARGEST_EVENT_BYTES:
                 raise UpstreamEndlessError(f"the provider sent an event of more than {LARGEST_EVENT_BYTES} bytes")

@@ -110,6 +110,10 @@ class Connection(asyncio.Protocol):
             with self._patience:
                 while not (answer.size or answer.whole):
                     await self._more()
+        return self.take(answer)
+
+    def take(self, answer: Answer) -> bytes:
+        """What has come of the body and was not taken yet."""
         body = answer.take()
         if self._held_back:
             self._held_back = False

@@ -18,11 +18,11 @@ TURNS = 12
 async def test_a_connection_that_is_closed_under_a_refusal_is_not_worth_a_word_in_the_log(running, http_server):
     for turns in range(TURNS):
         with socket.create_connection(("127.0.0.1", running.port)) as client:
-            await until(lambda: http_server._connections)
+            await until(lambda: http_server.connections)
             client.sendall(REQUEST)
             for _ in range(turns):
                 await asyncio.sleep(0)
             await http_server.close_all_connections()
-        await until(lambda: not http_server._connections)
+        await until(lambda: not http_server.connections)
     assert running.bridge.lifecycle.in_flight == 0
     assert running.upstream.requests == []

@@ -148,10 +148,10 @@ async def test_an_http_1_0_client_may_keep_its_connection(running):
         (["Content-Length: 2_0"], 400),
         (["Content-Length: \xb2"], 400),
         (["Content-Length: "], 400),
-        (["Content-Length: 99999999999999999999999"], 413),
+        (["Content-Length: 99999999999999999999999"], 400),
         (["Content-Length: 2", "Transfer-Encoding: chunked"], 400),
-        (["Transfer-Encoding: gzip, chunked"], 400),
-        (["Transfer-Encoding: identity"], 400),
+        (["Transfer-Encoding: gzip, chunked"], 501),
+        (["Transfer-Encoding: identity"], 501),
     ],
     ids=str,
 )
@@ -166,13 +166,16 @@ async def test_a_body_whose_length_is_not_clear_is_not_relayed(running, lines, s
     await still_serves(running)
 
 
-@pytest.mark.parametrize("size", ["zz", "-1", "0x5", "99999999999999999999", "5;" + "x" * 70_000])
+@pytest.mark.parametrize("size", ["zz", "-1", "0x5", "99999999999999999999", "5;" + "x" * 200_000])
 @pytest.mark.gen_test
 async def test_a_chunk_whose_size_is_not_one_ends_the_connection(running, size):
     client = await running.client()
     await client.send_raw(head(running, "Transfer-Encoding: chunked") + f"{size}\r\nhello\r\n0\r\n\r\n".encode())
     with suppress(ConnectionError):
-        assert await client.at_end() in {b"", BAD_REQUEST}
+        answer = await client.head()
+        assert answer.status in {400, 431}
+        assert (await client.rest(answer)).whole
+        assert await client.at_end() == b""
     assert running.upstream.requests == []
     await still_serves(running)
 
@@ -196,7 +199,10 @@ async def test_a_head_that_is_none_ends_the_connection(running, lines):
     client = await running.client()
     with suppress(ConnectionError):
         await client.send_raw(head(running, "Content-Length: 2", *lines) + b"{}")
-        assert await client.at_end() in {b"", BAD_REQUEST}
+        answer = await client.head()
+        assert answer.status in {400, 431}
+        assert (await client.rest(answer)).whole
+        assert await client.at_end() == b""
     assert running.upstream.requests == []
     await still_serves(running)
 
@@ -213,7 +219,7 @@ async def test_a_thousand_headers_cross_in_order(running):
     await running.ended(1)
 
 
-@pytest.mark.parametrize("method", ["PROPFIND", "TRACE", "post"])
+@pytest.mark.parametrize("method", ["PROPFIND", "TRACE"])
 @pytest.mark.gen_test
 async def test_an_unknown_method_is_refused_in_the_dialect(running, method):
     client = await running.client()

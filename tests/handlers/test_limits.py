@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from handlers.application import BridgeApplication
 from handlers.lifecycle import Holder, Lifecycle
 from handlers.limits import MOST_HOLDERS, NOT_YOURS, report
+from http1.server import BridgeServer
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, OverloadProtection
 from storage.admissions import ANSWER_SECONDS, Admissions, SharedLimits
 from storage.identities import Role
@@ -48,9 +48,9 @@ def two(io_loop, running, bridge_settings, patience):
         overload, lifecycle = OverloadProtection(**limits, shared=admissions), Lifecycle()
         await admissions.open(lambda: report(lifecycle, overload))
         bridge = replace(running.bridge, overload=overload, lifecycle=lifecycle, admissions=admissions)
-        server = HTTPServer(BridgeApplication(bridge))
+        server = BridgeServer(BridgeApplication(bridge), max_connections=100)
         bound, port = bind_unused_port()
-        server.add_socket(bound)
+        server.add_sockets([bound])
         closing.append((server, admissions))
         return replace(running, bridge=bridge, port=port)
 

@@ -102,8 +102,8 @@ async def test_nagle_is_off_during_every_request_of_a_connection(running, http_s
         await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
         answer = await client.head()
         await client.piece(answer)
-        (connection,) = http_server._connections
-        assert connection.stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        (connection,) = http_server.connections
+        assert connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
         gate.set()
         await client.rest(answer)
 
@@ -466,7 +466,7 @@ async def test_a_client_that_leaves_while_it_is_identified_causes_no_upstream_ca
     await asked.wait()
     client.reset()
     (handler,) = running.bridge.lifecycle._under_way
-    await until(handler.request.connection.stream.closed)
+    await until(lambda: handler.exchange.closed)
     identified.set()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
     assert running.upstream.requests == []

@@ -114,7 +114,11 @@ async def test_a_large_body_is_refused_before_it_is_read(running):
         f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\n"
         f"Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode()
     )
-    assert (await client.head()).status == 400
+    answer = await client.rest(await client.head())
+    assert (answer.status, json.loads(answer.body)) == (
+        413,
+        {"message": f"The request cannot be read: its body is larger than {MAX_BODY_BYTES} bytes."},
+    )
     assert await client.at_end() == b""
 
 

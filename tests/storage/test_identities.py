@@ -8,6 +8,7 @@ import pytest
 
 from storage import authentication as authentication_module
 from storage import identities as identities_module
+from storage.authentication import AHEAD_SECONDS
 from storage.database import DatabaseUnavailableError
 from storage.identities import (
     AWAY_SECONDS,
@@ -231,6 +232,43 @@ async def test_a_token_with_a_bad_name_or_a_past_end_is_not_made(identities):
     with pytest.raises(IdentityError, match=r"^a token cannot expire in the past$"):
         await identities.create_token("ada", expires_at=NOON)
     assert await identities.list_tokens("ada") == []
+
+
+@pytest.mark.gen_test
+async def test_a_token_in_use_is_verified_anew_before_anybody_has_to_wait_for_it(
+    identities, elsewhere, unreachable, clock
+):
+    await identities.add_user("ada", role=Role.OWNER)
+    token, text = await identities.create_token("ada")
+    identity = await identities.authenticate(text)
+    clock.seconds += AHEAD_SECONDS - 0.001
+    await identities.authenticate(text)
+    assert not identities._refreshing
+    clock.seconds += 0.001
+    assert await identities.authenticate(text) == await identities.authenticate(text) == identity
+    assert len(identities._refreshing) == 1
+    await until(lambda: not identities._refreshing)
+    clock.seconds += AHEAD_SECONDS - 0.001  # more than is remembered, had it not been verified anew
+    with away(identities, unreachable):
+        assert await identities.authenticate(text) == identity
+    await elsewhere.revoke_token(token.id)
+    clock.seconds += 0.001
+    assert await identities.authenticate(text) == identity
+    await until(lambda: not identities._refreshing)
+    await refusal(identities, text)
+
+
+@pytest.mark.gen_test
+async def test_an_outage_while_a_token_is_verified_ahead_concerns_nobody(identities, unreachable, clock):
+    await identities.add_user("ada", role=Role.OWNER)
+    _, text = await identities.create_token("ada")
+    identity = await identities.authenticate(text)
+    clock.seconds += AHEAD_SECONDS
+    with away(identities, unreachable):
+        for _ in range(2):
+            assert await identities.authenticate(text) == identity
+            await until(lambda: not identities._refreshing)
+    assert await identities.authenticate(text) == identity
 
 
 @pytest.mark.gen_test

@@ -11,9 +11,10 @@ import pytest
 from tornado.testing import bind_unused_port
 
 import handlers.dataplane
-import handlers.http_server
+import http1.server
 from handlers.application import BridgeApplication
-from handlers.http_server import MAX_HEADER_BYTES, BridgeServer, most_connections
+from http1.requests import MAX_HEAD_BYTES
+from http1.server import BridgeServer, most_connections
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
 
@@ -26,7 +27,7 @@ def serve_with(running, io_loop):
     def serve(**bounds):
         server = BridgeServer(BridgeApplication(running.bridge), **bounds)
         listening, running.port = bind_unused_port()
-        server.add_socket(listening)
+        server.add_sockets([listening])
         servers.append(server)
         return server
 
@@ -38,7 +39,7 @@ def serve_with(running, io_loop):
 
 @pytest.mark.gen_test
 async def test_a_head_that_does_not_come_whole_in_time_ends_the_connection(running, serve_with):
-    serve_with(max_connections=9, head_seconds=0.1)
+    serve_with(max_connections=9, idle_seconds=0.1)
     for begun in (b"", b"POST /api/v2/aibridge/openai/v1/chat/completions HTTP/1.1\r\nHost: b\r\nX-Slow"):
         client = await running.client()
         await client.send_raw(begun)
@@ -51,7 +52,7 @@ async def test_a_head_without_end_ends_the_connection_and_costs_no_slot(running,
     client = await running.client()
     with suppress(ConnectionError):
         await client.send_raw(b"POST /api/v2/aibridge/openai/v1/chat/completions HTTP/1.1\r\nHost: b\r\n")
-        for _ in range(2 * MAX_HEADER_BYTES // len(line)):
+        for _ in range(2 * MAX_HEAD_BYTES // len(line)):
             await client.send_raw(line)
         assert await client.at_end() == b""
     assert (running.bridge.overload.slots.in_use(), running.bridge.lifecycle.in_flight) == (0, 0)
@@ -83,7 +84,7 @@ async def test_a_body_that_does_not_come_whole_in_time_ends_the_connection_and_f
     assert running.bridge.lifecycle.in_flight == 0
 
 
-@pytest.mark.expects_log(r"WARNING handlers.http_server: 2 connections are open, as many as allowed")
+@pytest.mark.expects_log(r"WARNING http1.server: 2 connections are open, as many as allowed")
 @pytest.mark.gen_test
 async def test_a_connection_too_many_is_closed_and_the_others_go_on(running, serve_with):
     server = serve_with(max_connections=2)
@@ -94,7 +95,7 @@ async def test_a_connection_too_many_is_closed_and_the_others_go_on(running, ser
         assert await (await running.client()).at_end() == b""
     assert (await first.request("GET", "/healthz", {})).status == 200
     second.close()
-    await until(lambda: len(server._connections) == 1)
+    await until(lambda: len(server.connections) == 1)
     assert (await (await running.client()).request("GET", "/healthz", {})).status == 200
 
 
@@ -103,8 +104,8 @@ async def test_a_client_whose_machine_vanished_is_noticed_by_the_system(running,
     server = serve_with(max_connections=9)
     client = await running.client()
     await client.request("GET", "/healthz", {})
-    (connection,) = server._connections
-    raw = connection.stream.socket
+    (connection,) = server.connections
+    raw = connection.socket
     assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
     assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
@@ -133,7 +134,7 @@ async def test_a_server_that_retires_answers_one_more_request_on_each_connection
 
 @pytest.mark.gen_test
 async def test_a_request_under_way_outlasts_the_connections_that_only_wait(running, serve_with, monkeypatch):
-    monkeypatch.setattr(handlers.http_server, "LAST_REQUEST_SECONDS", 0.2)
+    monkeypatch.setattr(http1.server, "LAST_REQUEST_SECONDS", 0.2)
     gate = asyncio.Event()
     running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", gate, b"{}")
     server = serve_with(max_connections=9)

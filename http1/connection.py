@@ -1,0 +1,274 @@
+"""One connection of a client: its requests are answered one behind the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+from asyncio import Future
+from collections.abc import Awaitable
+from http.client import responses
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+from tornado.httputil import HTTPInputError, HTTPServerRequest
+
+from http1.exchange import Exchange
+from http1.outlet import Outlet
+from http1.requests import InvalidRequestError, Request, Requests
+
+if TYPE_CHECKING:
+    from http1.server import BridgeServer
+
+READ_AHEAD_BYTES = 64 * 1024
+"""What is read of a body that nobody has taken yet, or of requests behind the one that is answered."""
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_RESET = struct.pack("ii", 1, 0)
+
+logger = logging.getLogger(__name__)
+
+
+class ClientConnection(asyncio.Protocol):
+    """Reads requests and hands them to the application, which answers through an `Exchange` for each.
+
+    Args:
+        server: Whose connection it is.
+        raw: The socket.
+        remote_ip: Where the client is.
+
+    Attributes:
+        protocol: The scheme, for Tornado.
+        outlet: Takes what is answered.
+    """
+
+    protocol = "http"
+    outlet: Outlet
+    _transport: asyncio.Transport
+
+    def __init__(self, server: BridgeServer, raw: socket.socket, remote_ip: str) -> None:
+        self.socket = raw
+        self.remote_ip = remote_ip
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._requests = Requests()
+        self._invalid: InvalidRequestError | None = None
+        self._exchange: Exchange | None = None
+        self._busy = False
+        self._ahead = 0
+        self._held_back = False
+        self._idle_since = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._body_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, by whichever side."""
+        return self._transport.is_closing()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first request."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        self._transport.set_write_buffer_limits(0)
+        self.outlet = Outlet(self._transport)
+        self._rest()
+        self._server.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on."""
+        if self._invalid is not None:
+            return
+        try:
+            self._requests.feed(data)
+        except InvalidRequestError as error:
+            self._invalid = error
+        if self._exchange is None:
+            self._begin_next()
+            return
+        self._ahead += len(data)
+        if not self._busy and not self._exchange.told:
+            self._deliver(self._exchange)
+        elif self._ahead > READ_AHEAD_BYTES and not self._held_back:
+            self._held_back = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """Close: who says that nothing more comes has left."""
+        self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why makes no difference
+        """Tell who writes and who reads."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._stop_waiting_for_body()
+        self._server.closed(self)
+        self.outlet.settle()
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.break_off()
+
+    def pause_writing(self) -> None:
+        """The client does not take what it was sent."""
+        self.outlet.free = False
+
+    def resume_writing(self) -> None:
+        """It has taken all."""
+        self.outlet.free = True
+        self.outlet.settle()
+        if self._exchange is not None and self._exchange.finished:
+            self._end()
+
+    def answered(self) -> None:
+        """The answer to the request under way is complete."""
+        if self.outlet.free:
+            self._end()
+        else:
+            self._rest()
+
+    def abort(self, *, reset: bool = False) -> None:
+        """Close at once; with a reset, so that the client cannot take it for an orderly end."""
+        if self._transport.is_closing():
+            return
+        if reset:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._transport.abort()
+
+    def look(self) -> None:
+        """Close if there is still no whole head of a request, or an answer is still not taken; else look again later."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if self._exchange is not None and not self._exchange.finished:
+            return
+        left = self._idle_since + self._server.idle_seconds - self._loop.time()
+        if left > 0:
+            self._idle_timer = self._loop.call_later(left, self.look)
+        else:
+            self.abort()
+
+    def wait_for_body(self, exchange: Exchange) -> None:
+        """Bound the wait for a body anew."""
+        self._stop_waiting_for_body()
+        if exchange.body_timeout is not None and not exchange.request.whole:
+            self._body_timer = self._loop.call_later(exchange.body_timeout, self.abort)
+
+    def _rest(self) -> None:
+        self._idle_since = self._loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self._loop.call_later(self._server.idle_seconds, self.look)
+
+    def _stop_waiting_for_body(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+
+    def _begin_next(self) -> None:
+        """Begin with the request that came next, if there is one."""
+        if self._exchange is not None or self._transport.is_closing():
+            return
+        if self._requests.waiting:
+            self._begin(self._requests.waiting.popleft())
+        elif self._invalid is not None:
+            self._refuse(self._invalid)
+
+    def _begin(self, request: Request) -> None:
+        exchange = Exchange(self, request, keeps_connection=request.keeps_connection and not self._server.retiring)
+        try:
+            asked = HTTPServerRequest(connection=exchange, start_line=request.start_line, headers=request.headers)
+            exchange.delegate = self._server.application.find_handler(asked)
+        except HTTPInputError as error:
+            self._refuse(InvalidRequestError(str(error)))
+            return
+        self._exchange = exchange
+        prepared = exchange.delegate.headers_received(request.start_line, request.headers)
+        if prepared is None:
+            self._prepared(exchange)
+        else:
+            self._go_on_after(prepared, exchange)
+
+    def _prepared(self, exchange: Exchange) -> None:
+        """Bring the body to the handler, which is known to want it by now."""
+        request = exchange.request
+        if int(request.headers.get("Content-Length", "0")) > exchange.max_body_size:
+            self._refuse_body(exchange)
+            return
+        if not request.whole and not exchange.finished and request.headers.get("Expect", "").lower() == "100-continue":
+            self.outlet.write(_CONTINUE)
+        exchange.prepared = True
+        self._deliver(exchange)
+
+    def _deliver(self, exchange: Exchange) -> None:
+        """Hand over what has come of the body. What comes behind the answer is read and thrown away."""
+        request = exchange.request
+        if request.size:
+            piece = request.take()
+            exchange.received += len(piece)
+            if exchange.received > exchange.max_body_size:
+                self._refuse_body(exchange)
+                return
+            self._read_on()
+            if not exchange.finished and (delivered := exchange.delegate.data_received(piece)) is not None:
+                self._go_on_after(delivered, exchange)
+                return
+        if request.whole:
+            self._stop_waiting_for_body()
+            exchange.told = True
+            if not exchange.finished:
+                exchange.delegate.finish()
+        elif self._invalid is not None:
+            self._refuse(self._invalid)
+
+    def _go_on_after(self, step: Awaitable[None], exchange: Exchange) -> None:
+        """Deliver nothing until the handler has taken a step."""
+        self._busy = True
+        future = asyncio.ensure_future(step)
+        future.add_done_callback(lambda done: self._go_on(done, exchange))
+
+    def _go_on(self, done: Future[Any], exchange: Exchange) -> None:
+        self._busy = False
+        try:
+            done.result()
+            if self._exchange is exchange and not self._transport.is_closing():
+                (self._deliver if exchange.prepared else self._prepared)(exchange)
+        except (Exception, asyncio.CancelledError):
+            logger.exception("unforeseen error")
+            self.abort()
+
+    def _end(self) -> None:
+        """The client has all of the answer: on to the next request, or close."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        del exchange.delegate  # which refers back
+        if self._transport.is_closing():
+            return
+        if not exchange.keeps_connection:
+            self._transport.close()
+            return
+        self._read_on()
+        self._rest()
+        if self._requests.waiting or self._invalid is not None:
+            self._loop.call_soon(self._begin_next)
+
+    def _read_on(self) -> None:
+        if self._requests.waiting:
+            return
+        self._ahead = 0
+        if self._held_back:
+            self._held_back = False
+            self._transport.resume_reading()
+
+    def _refuse_body(self, exchange: Exchange) -> None:
+        self._refuse(InvalidRequestError(f"its body is larger than {exchange.max_body_size} bytes", 413))
+
+    def _refuse(self, error: InvalidRequestError) -> None:
+        """Answer what no handler was asked, and close. Where an answer has begun there is no room for another."""
+        if self._exchange is None or not self._exchange.begun:
+            body = msgspec.json.encode({"message": f"The request cannot be read: {error}."})
+            head = (
+                f"HTTP/1.1 {error.status} {responses[error.status]}\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            )
+            self.outlet.write(head.encode() + body)
+        self._transport.close()

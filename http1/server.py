@@ -1,0 +1,158 @@
+"""Accepts the connections of clients, and lets go of them in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from tornado.netutil import add_accept_handler
+from tornado.web import Application
+
+from http1.connection import ClientConnection
+
+logger = logging.getLogger(__name__)
+
+# The head of a request has to arrive within this time, and a kept connection without one is closed after it.
+HEAD_SECONDS = 120.0
+# A client whose machine vanished is noticed after about two minutes, also while its upstream is silent (tcp(7)), and what
+# is written leaves at once.
+OPTIONS = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+)
+# How long a server that retires waits for the next request of a kept connection: one that its client is about to use
+# must not be closed under it.
+LAST_REQUEST_SECONDS = 5.0
+# Kept back from the open files that are allowed: for database, journal and log.
+RESERVED_FILES = 256
+
+
+def most_connections() -> int:
+    """Raise the number of open files to what the system allows; how many clients that is enough for.
+
+    A relayed stream takes two: the client's connection and the upstream's.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(1, (hard - RESERVED_FILES) // 2)
+
+
+class BridgeServer:
+    """Serves a Tornado application to up to `max_connections` clients at a time; one more is closed at once.
+
+    Args:
+        application: Finds the handler of each request.
+        max_connections: How many may be open.
+        idle_seconds: How long a connection may be without a whole head of a request.
+
+    Attributes:
+        connections: Those that are open.
+        retiring: Whether the next answer on each connection is its last.
+    """
+
+    def __init__(self, application: Application, *, max_connections: int, idle_seconds: float = HEAD_SECONDS) -> None:
+        self.application = application
+        self.idle_seconds = idle_seconds
+        self.connections: set[ClientConnection] = set()
+        self.retiring = False
+        self._max_connections = max_connections
+        self._full = False
+        self._closing = False
+        self._stops: list[Callable[[], None]] = []
+        self._arrivals: set[asyncio.Task[None]] = set()
+        self._unused = asyncio.Event()
+        self._unused.set()
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept connections on them; `stop` closes them."""
+        for one in sockets:
+            self._stops += [add_accept_handler(one, self._accept), one.close]
+
+    def stop(self) -> None:
+        """Accept no more connections."""
+        for stop in self._stops:
+            stop()
+        self._stops.clear()
+
+    async def close_all_connections(self) -> None:
+        """Close all, whatever is under way on them; return when they are gone."""
+        self._closing = True
+        for connection in tuple(self.connections):
+            connection.abort()
+        await self._unused.wait()
+
+    async def retire(self, timeout_s: float) -> int:
+        """Take no new connection, serve one more request on each open one, and wait until all are closed.
+
+        That request is answered with `Connection: close`. A connection on which none begins is closed after
+        `LAST_REQUEST_SECONDS`.
+
+        Args:
+            timeout_s: How long to wait at most, in seconds.
+
+        Returns:
+            How many connections are still open.
+        """
+        self.stop()
+        self.retiring = True
+        self.idle_seconds = LAST_REQUEST_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._unused.wait(), LAST_REQUEST_SECONDS)
+                for connection in tuple(self.connections):
+                    connection.look()
+                await self._unused.wait()
+        return len(self.connections)
+
+    def opened(self, connection: ClientConnection) -> None:
+        """Note that a connection is there."""
+        self.connections.add(connection)
+        if self._closing:
+            connection.abort()
+
+    def closed(self, connection: ClientConnection) -> None:
+        """Note that a connection is gone."""
+        self.connections.discard(connection)
+        self._look()
+
+    def _accept(self, raw: socket.socket, address: Any) -> None:
+        full = len(self.connections) + len(self._arrivals) >= self._max_connections
+        if full and not self._full:
+            logger.warning(
+                "%d connections are open, as many as allowed: further ones are closed", self._max_connections
+            )
+        self._full = full
+        if full:
+            raw.close()
+            return
+        self._unused.clear()
+        arrival = asyncio.create_task(self._serve(raw, address[0]))
+        self._arrivals.add(arrival)
+        arrival.add_done_callback(self._arrived)
+
+    async def _serve(self, raw: socket.socket, remote_ip: str) -> None:
+        try:
+            for level, option, value in OPTIONS:
+                raw.setsockopt(level, option, value)
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: ClientConnection(self, raw, remote_ip), raw)
+        except OSError:  # the client has left again
+            raw.close()
+
+    def _arrived(self, arrival: asyncio.Task[None]) -> None:
+        self._arrivals.discard(arrival)
+        self._look()
+
+    def _look(self) -> None:
+        if not self.connections and not self._arrivals:
+            self._unused.set()

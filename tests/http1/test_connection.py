@@ -1,0 +1,338 @@
+"""Requests and answers on real sockets, on uvloop's event loop as well as on asyncio's own."""
+
+import asyncio
+import json
+import socket
+import struct
+from contextlib import suppress
+
+import pytest
+import uvloop
+from tornado.iostream import StreamClosedError
+from tornado.web import Application, RequestHandler, stream_request_body
+
+from http1.connection import READ_AHEAD_BYTES
+from http1.exchange import MAX_BODY_BYTES
+from http1.requests import MAX_HEAD_BYTES
+from tests.bridge import until
+from tests.raw_client import RawClient
+
+LARGE = b"x" * 4_000_000
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def new_event_loop(request):
+    return request.param
+
+
+class Stage:
+    """What a test says of the handler, and what the handler has noted."""
+
+    def __init__(self):
+        self.gate = asyncio.Event()
+        self.notes = []
+
+
+class Echo(RequestHandler):
+    """Answers with what it was asked, once its gate is open."""
+
+    def initialize(self, stage):
+        self.stage = stage
+
+    async def answer(self):
+        self.stage.notes.append("begun")
+        await self.stage.gate.wait()
+        self.finish({"method": self.request.method, "uri": self.request.uri, "body": self.request.body.decode()})
+
+    get = post = answer
+
+    def on_connection_close(self):
+        self.stage.notes.append("left")
+
+
+class Large(RequestHandler):
+    """Writes more than a socket takes at once."""
+
+    def initialize(self, stage):
+        self.stage = stage
+
+    async def get(self):
+        if length := self.get_argument("length", ""):
+            self.set_header("Content-Length", length)
+        try:
+            for _ in range(int(self.get_argument("times", "2"))):
+                self.write(LARGE)
+                await self.flush()
+                self.stage.notes.append("taken")
+        except StreamClosedError:
+            self.stage.notes.append("gone")
+
+    def on_connection_close(self):
+        self.stage.notes.append("left")
+
+
+@stream_request_body
+class Collect(RequestHandler):
+    """Takes a body piece by piece, each once its gate is open."""
+
+    def initialize(self, stage):
+        self.stage = stage
+        self.size = 0
+
+    def prepare(self):
+        self.request.connection.set_max_body_size(10 * MAX_BODY_BYTES)
+        if seconds := self.get_argument("within", ""):
+            self.request.connection.set_body_timeout(float(seconds))
+
+    async def data_received(self, piece):
+        self.size += len(piece)
+        self.stage.notes.append("piece")
+        await self.stage.gate.wait()
+
+    def post(self):
+        self.write(str(self.size))
+
+    def on_connection_close(self):
+        super().on_connection_close()
+        self.stage.notes.append("left")
+
+
+@pytest.fixture
+def stage(io_loop):
+    return Stage()
+
+
+@pytest.fixture
+def app(stage):
+    context = {"stage": stage}
+    routes = [("/large", Large, context), ("/collect", Collect, context), ("/.*", Echo, context)]
+    return Application(routes, log_function=lambda _: None)
+
+
+@pytest.fixture
+def connect(http_server, http_port, io_loop):
+    """Connect a client."""
+    clients = []
+
+    async def connect():
+        clients.append(RawClient(*await asyncio.open_connection("127.0.0.1", http_port, limit=2**24)))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+def told(answer):
+    body = json.loads(answer.body)
+    return answer.status, body["method"], body["uri"], body["body"]
+
+
+GET = b"GET /%d HTTP/1.1\r\nHost: b\r\n\r\n"
+
+
+@pytest.mark.gen_test
+async def test_requests_sent_without_waiting_are_answered_one_behind_the_other(connect, stage):
+    client = await connect()
+    await client.send_raw(b"".join(GET % number for number in range(50)))
+    await until(lambda: stage.notes)
+    assert stage.notes == ["begun"]
+    stage.gate.set()
+    for number in range(50):
+        assert told(await client.rest(await client.head())) == (200, "GET", f"/{number}", "")
+
+
+@pytest.mark.gen_test
+async def test_of_requests_that_nobody_answers_yet_a_bounded_part_is_read(connect, stage, http_server):
+    client = await connect()
+    sending = asyncio.create_task(client.send_raw(GET % 1 * 500_000))
+    await until(lambda: stage.notes)
+    (connection,) = http_server.connections
+    await until(lambda: connection._held_back)
+    assert connection._ahead <= READ_AHEAD_BYTES + 2 * 256 * 1024
+    waiting = len(connection._requests.waiting)
+    stage.gate.set()
+    for _ in range(100):
+        await client.rest(await client.head())
+    assert len(connection._requests.waiting) <= waiting
+    sending.cancel()
+
+
+@pytest.mark.gen_test
+async def test_a_body_waits_for_the_one_who_takes_it_and_the_client_for_that(connect, stage, http_server):
+    client = await connect()
+    body = b"x" * (8 * MAX_BODY_BYTES)
+    head = f"POST /collect HTTP/1.1\r\nHost: b\r\nContent-Length: {len(body)}\r\n\r\n"
+    sending = asyncio.create_task(client.send_raw(head.encode() + body))
+    await until(lambda: stage.notes)
+    (connection,) = http_server.connections
+    await until(lambda: connection._held_back)
+    assert stage.notes == ["piece"]
+    stage.gate.set()
+    answer = await client.rest(await client.head())
+    assert (answer.status, answer.body) == (200, str(len(body)).encode())
+    await sending
+
+
+@pytest.mark.gen_test
+async def test_who_asks_whether_to_send_a_body_is_told_to_go_on(connect, stage):
+    stage.gate.set()
+    client = await connect()
+    await client.send_raw(b"POST / HTTP/1.1\r\nHost: b\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    assert (await client.head()).status == 100
+    await client.send_raw(b"hi")
+    assert told(await client.rest(await client.head())) == (200, "POST", "/", "hi")
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "in chunks"])
+@pytest.mark.gen_test
+async def test_a_body_that_is_too_large_for_its_handler_is_refused(connect, stage, declared):
+    stage.gate.set()
+    client = await connect()
+    if declared:
+        await client.send_raw(f"POST / HTTP/1.1\r\nHost: b\r\nContent-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode())
+    else:
+        body = b"%x\r\n%b\r\n" % (MAX_BODY_BYTES + 1, b"x" * (MAX_BODY_BYTES + 1))
+        await client.send_raw(b"POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    answer = await client.rest(await client.head())
+    message = f"The request cannot be read: its body is larger than {MAX_BODY_BYTES} bytes."
+    assert (answer.status, json.loads(answer.body)) == (413, {"message": message})
+    with suppress(ConnectionError):
+        assert await client.at_end() == b""
+    assert stage.notes == []
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_breaks_off_is_an_end_for_its_handler(connect, stage):
+    stage.gate.set()
+    client = await connect()
+    await client.send_raw(b"POST /collect HTTP/1.1\r\nHost: b\r\nContent-Length: 9\r\n\r\n123")
+    await until(lambda: stage.notes)
+    client.close()
+    await until(lambda: "left" in stage.notes)
+    assert stage.notes == ["piece", "left"]
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_does_not_come_in_time_ends_the_connection(connect, stage):
+    stage.gate.set()
+    client = await connect()
+    await client.send_raw(b"POST /collect?within=0.05 HTTP/1.1\r\nHost: b\r\nContent-Length: 9\r\n\r\n123")
+    assert await client.at_end() == b""
+    assert stage.notes == ["piece", "left"]
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_before_its_answer_is_noticed_and_the_next_one_is_served(connect, stage):
+    client = await connect()
+    await client.send_raw(GET % 1)
+    await until(lambda: stage.notes)
+    client.close()
+    await until(lambda: "left" in stage.notes)
+    stage.gate.set()
+    other = await connect()
+    await other.send_raw(GET % 2)
+    assert told(await other.rest(await other.head())) == (200, "GET", "/2", "")
+
+
+@pytest.mark.gen_test
+async def test_what_the_client_does_not_take_is_waited_for_and_comes_in_order(connect, stage):
+    client = await connect()
+    await client.send_raw(b"GET /large?times=3 HTTP/1.1\r\nHost: b\r\n\r\n" + GET % 7)
+    answer = await client.head()
+    assert stage.notes == []
+    answer = await client.rest(answer)
+    assert (answer.whole, answer.body, stage.notes[:3]) == (True, LARGE * 3, ["taken", "taken", "taken"])
+    stage.gate.set()
+    assert told(await client.rest(await client.head())) == (200, "GET", "/7", "")
+
+
+@pytest.mark.gen_test
+async def test_who_leaves_while_it_is_waited_for_is_an_error_for_who_writes(connect, stage):
+    client = await connect()
+    await client.send_raw(b"GET /large HTTP/1.1\r\nHost: b\r\n\r\n")
+    await client.head()
+    client.reset()
+    await until(lambda: len(stage.notes) == 2)
+    assert sorted(stage.notes) == ["gone", "left"]
+
+
+@pytest.mark.expects_log("^ERROR tornado.application: Uncaught exception GET /large")
+@pytest.mark.expects_log("^ERROR tornado.general: Cannot send error response after headers written")
+@pytest.mark.parametrize("length", [len(LARGE) - 1, len(LARGE) + 1])
+@pytest.mark.gen_test
+async def test_an_answer_that_has_not_the_length_it_declared_never_looks_complete(connect, length):
+    client = await connect()
+    await client.send_raw(f"GET /large?times=1&length={length} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
+    if length < len(LARGE):
+        assert await client.at_end() == b""
+    else:
+        assert not (await client.rest(await client.head())).whole
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ("GET / HTTP/1.1\r\nHost: b", None),
+        ("GET / HTTP/1.1\r\nHost: b\r\nConnection: close", "close"),
+        ("GET / HTTP/1.0", "close"),
+        ("GET / HTTP/1.0\r\nConnection: keep-alive", "Keep-Alive"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_the_connection_stays_as_the_client_wants_and_says_so(connect, stage, asked, answered):
+    stage.gate.set()
+    client = await connect()
+    for _ in range(1 if answered == "close" else 2):
+        await client.send_raw(f"{asked}\r\n\r\n".encode())
+        answer = await client.rest(await client.head())
+        assert (answer.status, answer.header("Connection")) == (200, answered)
+    if answered == "close":
+        assert await client.at_end() == b""
+
+
+@pytest.mark.gen_test
+async def test_a_body_of_unknown_length_ends_for_an_old_client_with_the_connection(connect):
+    client = await connect()
+    await client.send_raw(b"GET /large HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    answer = await client.head()
+    assert (answer.header("Transfer-Encoding"), answer.header("Connection")) == (None, "close")
+    assert await client.at_end() == LARGE * 2
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "reason"),
+    [
+        (b"nonsense\r\n\r\n", 400, "Invalid method encountered"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "Missing Host header"),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "Invalid Host header: 'a b'"),
+        (b"GET / HTTP/1.1\r\nA: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n", 431, None),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_is_no_request_is_told_why_and_the_requests_before_it_are_answered(
+    connect, stage, data, status, reason
+):
+    stage.gate.set()
+    client = await connect()
+    await client.send_raw(GET % 1 + data)
+    assert told(await client.rest(await client.head())) == (200, "GET", "/1", "")
+    answer = await client.rest(await client.head())
+    assert (answer.status, answer.header("Connection")) == (status, "close")
+    if reason is not None:
+        assert json.loads(answer.body) == {"message": f"The request cannot be read: {reason}."}
+    with suppress(ConnectionError):
+        assert await client.at_end() == b""
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_is_gone_before_it_was_accepted_leaves_nothing(http_server, http_port, connect, stage):
+    stage.gate.set()
+    for _ in range(20):
+        gone = socket.create_connection(("127.0.0.1", http_port))
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+    client = await connect()
+    await client.send_raw(GET % 1)
+    assert told(await client.rest(await client.head())) == (200, "GET", "/1", "")
+    await until(lambda: len(http_server.connections) + len(http_server._arrivals) == 1)
