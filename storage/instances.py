@@ -92,6 +92,7 @@ class Instances:
         self._clock = clock
         self._pause = pause
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
+        self._gone: set[UUID] = set()
         self._task: asyncio.Task[None] | None = None
         self._away = False
 
@@ -178,11 +179,13 @@ class Instances:
         if heartbeat != last:
             since = now
         self._watched[id_] = heartbeat, since
-        return now - since >= DEAD_SECONDS or self._is_gone(instance)
+        return now - since >= DEAD_SECONDS or self._is_gone(id_, instance)
 
-    def _is_gone(self, instance: dict[str, Any]) -> bool:
-        same_space = self._space is not None and instance.get("process_space") == self._space
-        return same_space and not _runs(instance["pid"])
+    def _is_gone(self, id_: UUID, instance: dict[str, Any]) -> bool:
+        if self._space is not None and instance.get("process_space") == self._space and not _runs(instance["pid"]):
+            # Calls that its journal still had come to light later, when nothing else is known of it any more.
+            self._gone.add(id_)
+        return id_ in self._gone
 
     async def _end_calls(self, instance: dict[str, Any]) -> int:
         reason = EndReason.SERVER_CRASHED

@@ -36,7 +36,7 @@ class Databases:
         """Return the name of an empty database with its indexes."""
         if len(self._waiting) >= WAITING:
             name = self._waiting.popleft()
-            with MongoClient(self._uri, w=1) as client:
+            with MongoClient(self._uri) as client:
                 if _shape(client[name]) == self._fresh:
                     for collection in client[name].list_collection_names():
                         client[name][collection].delete_many({})

@@ -264,6 +264,19 @@ async def test_a_process_of_this_host_that_is_gone_is_dead_at_once(database, wat
     assert await watcher.reap() == 1
 
 
+@pytest.mark.expects_log(REAPED)
+@pytest.mark.gen_test
+async def test_a_call_of_it_that_comes_to_light_later_is_ended_at_the_next_look(database, watcher):
+    gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+    await gone.wait()
+    await leave_heartbeat(database, OTHER, pid=gone.pid, process_space=process_space())
+    assert await watcher.reap() == 0
+    assert await ids(database) == set()
+    await begin_call(database, OTHER)
+    assert await watcher.reap() == 1
+    assert (await call_of(database))["end_reason"] == EndReason.SERVER_CRASHED.value
+
+
 @pytest.mark.parametrize("about", [{"process_space": "another boot"}, {"process_space": None}, {}], ids=str)
 @pytest.mark.gen_test
 async def test_a_process_id_of_elsewhere_says_nothing(database, watcher, about):
