@@ -149,20 +149,22 @@ def codecs() -> Iterator[Part]:
         reading=reader.result(),
     )
 
-    def encoded_start() -> bytes:
-        return Operation(Action.START, started.id, start_document(started, instance_id=started.id, new_id=uuid4)).record
+    def start() -> Operation:
+        document = start_document(started, instance_id=started.id, new_id=uuid4)
+        return Operation(Action.START, document.pop("_id"), document)
 
-    def encoded_end() -> bytes:
-        return Operation(Action.END, started.id, ending_fields(ended, new_id=uuid4)).record
+    def end() -> Operation:
+        return Operation(Action.END, started.id, ending_fields(ended, new_id=uuid4))
 
     prices = Prices({"openai": ("openai", "https://api.openai.com/v1/")})
     used = ended.reading.token_usages
     yield Part("price of a call", "calls", 1, lambda: prices.cost("openai", started.model, used, NOW))
-    record = encoded_end()
-    yield Part("record of a start, encoded", "documents", 1, encoded_start)
-    yield Part("record of an end, encoded", "documents", 1, encoded_end)
+    began, over = start(), end()
+    yield Part("record of a start, encoded", "documents", 1, start)
+    yield Part("record of an end, encoded", "documents", 1, end)
+    yield Part("both put together", "documents", 1, lambda: began.ended_by(over).record)
     yield Part(
-        "record of an end, read back and made an update", "documents", 1, lambda: Operation.decode(record).write()
+        "record of an end, read back and made an update", "documents", 1, lambda: Operation.decode(over.record).write()
     )
 
 

@@ -107,6 +107,7 @@ class Backlog:
         if self.away or self._closed or entry.operation.id in self._starts_in_journal:
             self._spool(entry)
             return
+        record = entry.operation.record
         start = self._fresh.pop(entry.operation.id)
         if start is not None and entry.operation.action is Action.END:
             self._bytes -= start.size
@@ -116,7 +117,7 @@ class Backlog:
             self._queue_up(start)
         if self._journal is not None and not self.trouble and self._bytes + entry.size > SPILL_BYTES:
             self.spill()
-        self._hold(entry)
+        self._hold(entry, record)
 
     async def gather(self) -> None:
         """Wait a moment for more, unless someone waits for what is queued."""
@@ -206,7 +207,7 @@ class Backlog:
 
     def _spool(self, entry: Entry) -> None:
         if self._journal is None or (entry.waited_for and not self._spools_all):
-            self._hold(entry)
+            self._hold(entry, entry.operation.record)
             return
         try:
             written = self._journal.append(entry.operation.record, urgent=entry.urgent)
@@ -234,13 +235,15 @@ class Backlog:
         if entry.waited_for:
             self.refuse(entry, reason)
         else:
-            self._hold(entry)
+            self._hold(entry, entry.operation.record)
 
-    def _hold(self, entry: Entry) -> None:
-        fits = self._bytes + entry.size <= (MEMORY_BYTES if entry.urgent else SPILL_BYTES)
+    def _hold(self, entry: Entry, record: bytes) -> None:
+        """Keep an entry in memory, and what the log has not got of it in the log."""
+        size = self._bytes + entry.size
+        fits = size <= SPILL_BYTES or (size <= MEMORY_BYTES and entry.urgent)
         if fits and not self._closed and not (entry.waited_for and self.away):
-            self._bytes += entry.size
-            logged = self._write_ahead(entry)
+            self._bytes = size
+            logged = self._write_ahead(entry, record)
             if self.spooled and entry.operation.id in self._starts_in_journal:
                 self._aside.append(entry)
                 self._wake()
@@ -255,12 +258,12 @@ class Backlog:
         elif entry.urgent:
             _log.error("the %s of interception %s is lost", entry.operation.action, entry.operation.id)
 
-    def _write_ahead(self, entry: Entry) -> bool:
-        """Put an entry into the log, if it may be there and can be; say whether it is."""
+    def _write_ahead(self, entry: Entry, record: bytes) -> bool:
+        """Put the record of an entry into the log, if it may be there and can be; say whether it is."""
         if self._ahead is None or entry.optional or (entry.waited_for and not self._spools_all):
             return False
         try:
-            entry.ahead += (self._ahead.add(entry.operation.record),)
+            entry.ahead += (self._ahead.add(record),)
         except OSError as error:
             if not self._ahead_fails:
                 _log.error(

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
-from bson.decimal128 import Decimal128
 
-from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage
+from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, UserPrompt
+from storage.fitting import binary
 from storage.prices import Cost
 from storage.users import User
 
@@ -35,9 +37,15 @@ USAGE_BYTES = 64 << 10
 
 USAGE_DEPTH = 16
 
+REMEMBERED = 1_000
+"""Names of sessions that are remembered with their ids, and ids that are remembered as they are written."""
+
 _CHILD_LISTS = ("token_usages", "user_prompts", "tool_usages", "model_thoughts")
 
+_remembered = lru_cache(REMEMBERED)(binary)
 
+
+@lru_cache(REMEMBERED)
 def session_id_of(initiator_id: UUID, client_session_id: str | None) -> UUID | None:
     """Return the id of the session that a client names: each of a user's, and of another user's another one."""
     if not client_session_id:
@@ -48,16 +56,13 @@ def session_id_of(initiator_id: UUID, client_session_id: str | None) -> UUID | N
 def start_document(interception: Interception, *, instance_id: UUID, new_id: Callable[[], UUID]) -> dict[str, Any]:
     """Make the document of an interception that starts now, in flight at the server `instance_id`."""
     prompt = interception.user_prompt
-    prompts = (
-        [] if prompt is None else [_child(prompt.truncated, new_id, interception.started_at, prompt=prompt.prompt)]
-    )
     document = {
         "_id": interception.id,
         "schema_version": SCHEMA_VERSION,
-        "instance_id": instance_id,
-        "request_ids": [str(interception.id)],
+        "instance_id": _remembered(instance_id),
+        "request_ids": [_shown_id(interception.id)],
         "api_key_id": interception.api_key_id,
-        "initiator_id": interception.initiator_id,
+        "initiator_id": _remembered(interception.initiator_id),
         "provider": interception.provider,
         "provider_name": interception.provider_name,
         "route": interception.route,
@@ -71,23 +76,19 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "credential_hint": interception.credential_hint,
         "answered_tool_call_id": interception.answered_tool_call_id,
         "started_at": interception.started_at,
-        "user_prompts": prompts,
+        "user_prompts": [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)],
     }
     if _distinct_ids(interception.answered_tool_call_id):
         document["unlinked"] = {"due": interception.started_at, "tries": 0}
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
-        document["session_id"] = session_id
+        document["session_id"] = _remembered(session_id)
     return document
 
 
 def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | None = None) -> dict[str, Any]:
     """Make the fields to set in the document of an interception that has ended. `cost` is None where it is unknown."""
     reading, at = ending.reading, ending.ended_at
-    lists = {
-        "token_usages": [_token_usage(usage, new_id, at) for usage in reading.token_usages[:LONGEST_LIST]],
-        "tool_usages": [_tool_usage(usage, new_id, at) for usage in reading.tool_usages[:LONGEST_LIST]],
-        "model_thoughts": [_model_thought(thought, new_id, at) for thought in reading.model_thoughts[:LONGEST_LIST]],
-    }
+    usages, calls, thoughts = reading.token_usages, reading.tool_usages, reading.model_thoughts
     fields = {
         "schema_version": SCHEMA_VERSION,
         "status": ending.end_reason.status.value,
@@ -100,16 +101,18 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         "ended_at": at,
         "response_id": reading.response_id,
         "request_ids": _request_ids(ending),
-        **lists,
-        "cost": None if cost is None else {"usd": Decimal128(cost.usd), "prices": cost.prices},
+        "token_usages": [_token_usage(usage, new_id, at) for usage in usages[:LONGEST_LIST]],
+        "tool_usages": [_tool_usage(call, new_id, at) for call in calls[:LONGEST_LIST]],
+        "model_thoughts": [_model_thought(thought, new_id, at) for thought in thoughts[:LONGEST_LIST]],
+        "cost": None if cost is None else cost.stored,
         "uncounted": at,
         "ungrouped": at,
     }
     if ending.credential_hint:
         fields["credential_hint"] = ending.credential_hint
-    if call_ids := _distinct_ids(*(call.provider_tool_call_id for call in reading.tool_usages[:LONGEST_LIST])):
+    if call_ids := _distinct_ids(*[call.provider_tool_call_id for call in calls[:LONGEST_LIST]]):
         fields["tool_call_ids"] = call_ids
-    if reading.truncated or any(len(getattr(reading, name)) > LONGEST_LIST for name in lists):
+    if reading.truncated or max(len(usages), len(calls), len(thoughts)) > LONGEST_LIST:
         fields["truncated"] = True
     return fields
 
@@ -147,74 +150,87 @@ def resource(document: Mapping[str, Any], initiators: Mapping[UUID, User]) -> di
     }
 
 
-def _child(truncated: bool, new_id: Callable[[], UUID], created_at: datetime, **fields: Any) -> dict[str, Any]:
-    metadata = fields.pop("metadata", {}) | ({"truncated": True} if truncated else {})
-    return {"id": new_id(), **fields, "metadata": metadata, "created_at": created_at}
+def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    return {
+        "id": binary(new_id()),
+        "prompt": prompt.prompt,
+        "metadata": {"truncated": True} if prompt.truncated else {},
+        "created_at": at,
+    }
 
 
 def _token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
     text = _usage_text(usage.usage)
-    return _child(
-        text is None,
-        new_id,
-        at,
-        provider_response_id=usage.provider_response_id,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_input_tokens=usage.cache_read_input_tokens,
-        cache_write_input_tokens=usage.cache_write_input_tokens,
-        source=usage.source.value,
-        metadata={} if text is None else {"usage": text},
-    )
+    return {
+        "id": binary(new_id()),
+        "provider_response_id": usage.provider_response_id,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cache_read_input_tokens,
+        "cache_write_input_tokens": usage.cache_write_input_tokens,
+        "source": usage.source.value,
+        "metadata": {"truncated": True} if text is None else {"usage": text},
+        "created_at": at,
+    }
 
 
 def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
-    return _child(
-        usage.truncated,
-        new_id,
-        at,
-        provider_response_id=usage.provider_response_id,
-        provider_tool_call_id=usage.provider_tool_call_id,
-        server_url=usage.server_url,
-        tool=usage.tool,
-        input=usage.input,
-        injected=usage.injected,
-        invocation_error=usage.invocation_error,
-    )
+    return {
+        "id": binary(new_id()),
+        "provider_response_id": usage.provider_response_id,
+        "provider_tool_call_id": usage.provider_tool_call_id,
+        "server_url": usage.server_url,
+        "tool": usage.tool,
+        "input": usage.input,
+        "injected": usage.injected,
+        "invocation_error": usage.invocation_error,
+        "metadata": {"truncated": True} if usage.truncated else {},
+        "created_at": at,
+    }
 
 
 def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
-    return _child(thought.truncated, new_id, at, content=thought.content, metadata={"source": thought.source})
+    return {
+        "id": binary(new_id()),
+        "content": thought.content,
+        "metadata": {"source": thought.source, **({"truncated": True} if thought.truncated else {})},
+        "created_at": at,
+    }
 
 
 def _usage_text(usage: dict[str, Any]) -> str | None:
     """Return the object as JSON, None when it is too large, too deep or beyond what can be shown again."""
     try:
-        text = msgspec.json.encode(usage) if _is_shallow(usage, USAGE_DEPTH) else b""
+        text = msgspec.json.encode(usage) if _is_shallow(usage) else b""
     except (ValueError, OverflowError):
         return None
     return text.decode() if 0 < len(text) <= USAGE_BYTES else None
 
 
-def _is_shallow(value: Any, levels: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return inner is None or (levels > 0 and all(_is_shallow(item, levels - 1) for item in inner))
+def _is_shallow(usage: dict[str, Any]) -> bool:
+    level: list[Any] = [usage]
+    for _ in range(USAGE_DEPTH):
+        items = chain.from_iterable(one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for item in items if isinstance(item, (dict, list))]
+        if not level:
+            return True
+    return False
 
 
 def _request_ids(ending: Ending) -> list[str]:
     reading = ending.reading
     return _distinct_ids(
-        str(ending.interception_id),
+        _shown_id(ending.interception_id),
         ending.upstream_request_id,
         reading.response_id,
-        *(usage.provider_response_id for usage in reading.token_usages[:LONGEST_LIST]),
-        *(usage.provider_response_id for usage in reading.tool_usages[:LONGEST_LIST]),
+        *[usage.provider_response_id for usage in reading.token_usages[:LONGEST_LIST]],
+        *[usage.provider_response_id for usage in reading.tool_usages[:LONGEST_LIST]],
     )
 
 
 def _distinct_ids(*ids: str | None) -> list[str]:
     """Return those that an interception can be found by, each once."""
-    return list(dict.fromkeys(id_ for id_ in ids if id_ and len(id_) <= LONGEST_ID))
+    return list(dict.fromkeys([id_ for id_ in ids if id_ and len(id_) <= LONGEST_ID]))
 
 
 def _shown_child(child: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,7 @@ are written together make the whole document, and are no more than an end where 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import Any, Self
 from uuid import UUID
 
@@ -21,13 +19,16 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 
 from intercept.records import Status
-from storage.fitting import END_BYTES, START_BYTES, encoded
+from storage.fitting import END_BYTES, START_BYTES, binary, encoded, joined, uncut
 
 IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
 """Finds documents without any end."""
 
 PRESUMED: Mapping[str, Any] = {"presumed": True}
 """What an amendment sets beside the fields of an end that is presumed."""
+
+_PASSING = dict.fromkeys(("schema_version", "status", "request_ids")).keys()
+"""What each end replaces of a start. It is encoded apart, so that the rest need not be encoded again with the end."""
 
 _RAW = CodecOptions[RawBSONDocument](
     document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD, tz_aware=True
@@ -36,36 +37,53 @@ _HEAD_BYTES = 17
 
 
 class Action(StrEnum):
-    """What an operation does, see the top of the module."""
+    """What an operation does, see the top of the module.
 
-    START = "start"
-    AMEND = "amend"
-    END = "end"
-    WHOLE = "whole"
+    Attributes:
+        code: Stands for it in a record.
+        most: Text that such an operation holds at most, in bytes.
+        makes: Whether it makes the document.
+    """
+
+    code: bytes
+    most: int
+    makes: bool
+
+    START = "start", b"s", START_BYTES, True
+    AMEND = "amend", b"a", END_BYTES, False
+    END = "end", b"e", END_BYTES, False
+    WHOLE = "whole", b"w", START_BYTES + END_BYTES, True
+
+    def __new__(cls, name: str, code: bytes, most: int, makes: bool) -> Self:
+        """Make one of the above."""
+        action = str.__new__(cls, name)
+        action._value_ = name
+        action.code, action.most, action.makes = code, most, makes
+        return action
 
 
-_CODES = {Action.START: b"s", Action.AMEND: b"a", Action.END: b"e", Action.WHOLE: b"w"}
-_MOST = {
-    Action.START: START_BYTES,
-    Action.AMEND: END_BYTES,
-    Action.END: END_BYTES,
-    Action.WHOLE: START_BYTES + END_BYTES,
-}
-_ACTIONS = {code: action for action, code in _CODES.items()}
+_ACTIONS = {action.code: action for action in Action}
 
 
-@dataclass(frozen=True, eq=False)
 class Operation:
-    """One change of one document: the fields it writes, aside from `_id`."""
+    """One change of one document.
 
-    action: Action
-    id: UUID
-    fields: Mapping[str, Any]
+    Args:
+        action: What it does.
+        id_: Whose document.
+        fields: What it writes, aside from `_id`.
+        record: The same as it is written, where that is known.
 
-    @cached_property
-    def record(self) -> bytes:
-        """All of it: a byte for the action, the id, and the fields as BSON."""
-        return _CODES[self.action] + self.id.bytes + self._written
+    Attributes:
+        record: All of it, encoded once for log, journal and database: a byte for the action, the id, and the fields as
+            BSON, with `_id` before them where they are a document.
+    """
+
+    __slots__ = ("_fields", "_lasting", "action", "id", "record")
+
+    def __init__(self, action: Action, id_: UUID, fields: Mapping[str, Any], record: bytes = b"") -> None:
+        self.action, self.id, self._fields, self._lasting = action, id_, fields, b""
+        self.record = record or action.code + id_.bytes + self._encoded()
 
     @classmethod
     def decode(cls, record: bytes) -> Self:
@@ -74,12 +92,12 @@ class Operation:
         Raises:
             bson.errors.InvalidBSON, ValueError: It is not the record of an operation.
         """
-        action, id_ = _ACTIONS.get(record[:1]), record[1:_HEAD_BYTES]
+        action = _ACTIONS.get(record[:1])
         if action is None:
             raise ValueError(f"{record[:1]!r} stands for no action")
         fields = RawBSONDocument(record[_HEAD_BYTES:], _RAW)
         len(fields)  # looks at all of them
-        return cls(action, UUID(bytes=id_), fields)
+        return cls(action, UUID(bytes=record[1:_HEAD_BYTES]), fields, record)
 
     def __eq__(self, other: object) -> bool:
         """Whether both have the same record."""
@@ -87,31 +105,44 @@ class Operation:
 
     def __hash__(self) -> int:
         """Of what is quickly told."""
-        return hash((self.action, self.id))
+        return hash(self.record[:_HEAD_BYTES])
 
     @property
     def makes(self) -> bool:
         """Whether it makes the document."""
-        return self.action in {Action.START, Action.WHOLE}
+        return self.action.makes
 
     def ended_by(self, end: Operation) -> Operation:
         """Put this start and its end together."""
-        return Operation(Action.WHOLE, self.id, {**self.fields, **end.fields})
+        if not self._lasting or self._fields.keys() & end._fields.keys() != _PASSING:
+            return Operation(Action.WHOLE, self.id, {**self._fields, **end._fields})
+        data = joined(self._lasting, end.record[_HEAD_BYTES:])
+        return Operation(Action.WHOLE, self.id, {}, Action.WHOLE.code + self.id.bytes + data)
 
     def write(self) -> InsertOne[Any] | UpdateOne:
         """Say it to the driver. What makes a document fails where there is one: that is for `write_again`."""
-        return InsertOne(RawBSONDocument(self._written, _RAW)) if self.makes else self.write_again()
+        return InsertOne(self._written) if self.makes else self.write_again()
 
     def write_again(self) -> UpdateOne:
         """Say it to the driver once the document is there. A start has nothing to do then."""
-        written = RawBSONDocument(self._written, _RAW)
         if self.action is Action.AMEND:
-            return UpdateOne({"_id": self.id, **IN_FLIGHT}, {"$set": written})
+            return UpdateOne({"_id": self.id, **IN_FLIGHT}, {"$set": self._written})
         without_true_end = {"_id": self.id, "$or": [IN_FLIGHT, PRESUMED]}
-        return UpdateOne(without_true_end, {"$set": written, "$unset": dict.fromkeys(PRESUMED, "")})
+        return UpdateOne(without_true_end, {"$set": self._written, "$unset": dict.fromkeys(PRESUMED, "")})
 
-    @cached_property
-    def _written(self) -> bytes:
-        """The fields, and `_id` before them where they are a document. Encoded once for log, journal and database."""
-        fields = {"_id": self.id, **self.fields} if self.makes else self.fields
-        return encoded(fields, _MOST[self.action])
+    @property
+    def _written(self) -> RawBSONDocument:
+        return RawBSONDocument(self.record[_HEAD_BYTES:], _RAW)
+
+    def _encoded(self) -> bytes:
+        if not self.makes:
+            return encoded(self._fields, self.action.most)
+        document = {"_id": binary(self.id), **self._fields}
+        if self.action is Action.START:
+            passing = {name: document.pop(name) for name in _PASSING if name in document}
+            last = uncut(passing, START_BYTES)
+            self._lasting = last and uncut(document, START_BYTES - len(last))
+            if self._lasting:
+                return joined(self._lasting, last)
+            document |= passing
+        return encoded(document, self.action.most)

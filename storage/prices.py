@@ -13,11 +13,12 @@ import logging
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bson.decimal128 import Decimal128
 
 from intercept.records import TokenUsage
 from intercept.request_bodies import MAX_MODEL
@@ -35,6 +36,7 @@ PRECISION = Decimal("1e-12")
 """What a cost is rounded to, in US dollars: as fine as the sum of all calls stays exact in the database's 34 digits."""
 
 _DIGITS = Context(prec=34)
+_PLACES = -PRECISION.adjusted()
 
 # The vendors in the table whose models a provider serves that is of their type and has an address of its own.
 _VENDORS = frozenset({"openai", "anthropic"})
@@ -42,12 +44,19 @@ _VENDORS = frozenset({"openai", "anthropic"})
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Cost:
-    """The price of a call in US dollars, and the table it is from."""
+class Cost(NamedTuple):
+    """The price of a call in US dollars, a multiple of `PRECISION`, and the table it is from."""
 
     usd: Decimal
     prices: str
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """Both as the database keeps them."""
+        # `Decimal128` makes the same of a number in four times the time: a sign, a biased exponent and digits.
+        digits = int(_DIGITS.scaleb(self.usd, _PLACES))
+        bits = (digits < 0) << 127 | (6176 - _PLACES) << 113 | abs(digits)
+        return {"usd": Decimal128.from_bid(bits.to_bytes(16, "little")), "prices": self.prices}
 
 
 class _Rates(NamedTuple):
@@ -113,10 +122,8 @@ class Prices:
         return Cost(_DIGITS.quantize(sum(prices, Decimal()), PRECISION), self._version) if prices else None
 
     def _price(self, model: ModelInfo, usage: TokenUsage, at: datetime) -> Decimal:
-        plain, output, read, written = map(
-            _counted,
-            (usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens, usage.cache_write_input_tokens),
-        )
+        plain, output = _counted(usage.input_tokens), _counted(usage.output_tokens)
+        read, written = _counted(usage.cache_read_input_tokens), _counted(usage.cache_write_input_tokens)
         tariff = self._tariff(model.get_prices(at))
         rate = tariff.rates[bisect_left(tariff.starts, plain + read + written)]
         return rate.call + plain * rate.plain + output * rate.output + read * rate.read + written * rate.written
@@ -143,7 +150,7 @@ class Prices:
 
 
 def _counted(tokens: int | None) -> int:
-    return min(max(tokens or 0, 0), MOST_TOKENS)
+    return min(max(tokens, 0), MOST_TOKENS) if tokens else 0
 
 
 def _worked_out(prices: ModelPrice) -> _Tariff:

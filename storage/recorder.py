@@ -87,6 +87,8 @@ class Recorder:
     def end(self, interception: Interception, ending: Ending) -> None:
         """Record an end. Never waits."""
         fields = ending_fields(ending, new_id=self._new_id, cost=self._cost(interception, ending.reading))
+        if fields.get("credential_hint") == interception.credential_hint:
+            del fields["credential_hint"]  # the start has it
         self._path.put(Operation(Action.END, ending.interception_id, fields))
 
     def checkpoint(self, interception: Interception, reading: Reading) -> None:

@@ -34,7 +34,7 @@ from storage.documents import ending_fields, resource, start_document
 from storage.search import Search
 from storage.session_documents import session_resource, with_calls
 from tests.pages import PAGES, blocks, first_cells, headings, page, rows, section
-from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
+from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception, kept
 from upstream.providers import _ROUTES, ProviderType
 
 API, ARCHITECTURE, CONFIGURATION, RECORDING = (
@@ -185,7 +185,7 @@ def shown():
         model_thoughts=(ModelThought(content="", source="thinking"),),
     )
     start = start_document(interception(), instance_id=INSTANCE, new_id=new_id)
-    return resource(start | ending_fields(ending(reading=reading), new_id=new_id), {ADA.id: ADA})
+    return resource(kept(start | ending_fields(ending(reading=reading), new_id=new_id)), {ADA.id: ADA})
 
 
 def test_every_key_of_an_interception_is_described(shown):

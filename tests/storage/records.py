@@ -3,6 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import bson
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 from hypothesis import strategies as st
 
 from intercept.records import (
@@ -18,6 +21,7 @@ from intercept.records import (
     UsageSource,
     UserPrompt,
 )
+from storage.fitting import END_BYTES, encoded
 from storage.identities import Role, User
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -30,6 +34,13 @@ ADA = User(
 )
 INSTANCE = UUID("11111111-0000-4000-8000-000000000000")
 ID = UUID("22222222-0000-4000-8000-000000000000")
+
+_READ = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
+
+
+def kept(document, most=END_BYTES):
+    """Return a document as the database gives it back."""
+    return bson.decode(encoded(document, most), _READ)
 
 
 def counting_ids():

@@ -292,7 +292,7 @@ async def test_a_start_and_its_end_make_one_operation(tmp_path):
         backlog.put(Entry(end(1)))
         [entry] = backlog.take()
         assert entry.operation == start(1).ended_by(end(1))
-        assert ahead(tmp_path) == [start(1), entry.operation]
+        assert ahead(tmp_path) == [start(1), end(1)]
         backlog.accept(entry)
         assert ahead(tmp_path) == []
         assert backlog._bytes == 0

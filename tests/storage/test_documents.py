@@ -2,11 +2,8 @@ from datetime import timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
-import bson
 import msgspec
 import pytest
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions
 from bson.decimal128 import Decimal128
 from hypothesis import given
 
@@ -24,15 +21,9 @@ from storage import documents, fitting
 from storage.documents import ending_fields, resource, session_id_of, start_document
 from storage.prices import Cost
 from tests.storage import records
-from tests.storage.records import ADA, ID, INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.records import ADA, ID, INSTANCE, NOON, counting_ids, ending, interception, kept
 
-OPTIONS = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 ENDED_AT = "2026-03-01T12:00:02.250Z"
-
-
-def kept(document, most=fitting.END_BYTES):
-    """Return a document as the database gives it back."""
-    return bson.decode(fitting.encoded(document, most), OPTIONS)
 
 
 def shown(start, end=None):
@@ -190,7 +181,8 @@ def test_every_resource_has_the_same_keys_in_the_same_order():
 
 
 def test_the_document_keeps_what_the_api_does_not_show():
-    document = start_document(interception(answered_tool_call_id="call_0"), instance_id=INSTANCE, new_id=counting_ids())
+    started = interception(answered_tool_call_id="call_0")
+    document = kept(start_document(started, instance_id=INSTANCE, new_id=counting_ids()))
     hidden = ("_id", "schema_version", "instance_id", "route", "answered_tool_call_id", "request_ids")
     assert [document[key] for key in hidden] == [ID, 2, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
 
@@ -271,7 +263,7 @@ def test_ids_that_are_empty_or_absurdly_long_find_nothing():
 
 
 def test_an_unknown_initiator_has_no_name():
-    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids())
+    document = kept(start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()))
     assert resource(document, {})["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
 
 

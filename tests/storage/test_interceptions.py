@@ -12,7 +12,7 @@ from storage.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION
 from storage.interceptions import Interceptions, UnknownCursorError
 from storage.rollups import Rollups
 from storage.search import Search
-from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception, kept
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
 EVERYTHING = Search().filter(initiator_id=None)
@@ -23,12 +23,12 @@ def made(number, *, end_reason=EndReason.COMPLETED, **changes):
     fields = {"id": UUID(int=number), "started_at": NOON + timedelta(seconds=number), **changes}
     document = start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
     if end_reason is None:
-        return document
+        return kept(document)
     reading = Reading(response_id=f"resp_{number}", token_usages=(TokenUsage(provider_response_id=f"other_{number}"),))
     end = ending(
         interception_id=fields["id"], end_reason=end_reason, upstream_request_id=f"req_{number}", reading=reading
     )
-    return document | ending_fields(end, new_id=counting_ids())
+    return kept(document | ending_fields(end, new_id=counting_ids()))
 
 
 async def keep(database, *documents):

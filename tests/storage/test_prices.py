@@ -1,10 +1,11 @@
 import re
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from importlib.metadata import version
 from itertools import product
 
 import pytest
+from bson.decimal128 import Decimal128
 from genai_prices import Usage
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Tier, TieredPrices
@@ -173,6 +174,12 @@ def test_every_model_costs_what_the_library_says_on_both_sides_of_every_tier(pri
 def test_any_use_of_any_model_at_any_time_costs_what_the_library_says(prices, known, used, at):
     provider, model = known
     assert prices._price(model, usage(*used), at) == price_of_the_library(provider, model, used, at)
+
+
+@given(st.integers(1 - 10**34, 10**34 - 1))
+def test_a_cost_is_stored_as_the_driver_would_and_with_its_table(digits):
+    usd = Decimal(digits).scaleb(-12, Context(prec=34))
+    assert Cost(usd, TABLE).stored == {"usd": Decimal128(usd), "prices": TABLE}
 
 
 def test_prices_are_worked_out_once(prices):

@@ -19,7 +19,7 @@ from storage.journal import Journal
 from storage.prices import Prices
 from storage.recorder import Recorder, RecordingUnavailableError, RecordPolicy
 from tests.storage.conditions import until
-from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception, kept
 
 LATER = NOON + timedelta(seconds=5)
 AWAY = r"^WARNING storage\.write_path: the database is away: MongoDB (is unavailable|does not take records): "
@@ -61,7 +61,7 @@ async def settled(database, recorder):
 
 
 def started():
-    return start_document(interception(), instance_id=INSTANCE, new_id=counting_ids())
+    return kept(start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()))
 
 
 @pytest.mark.gen_test
@@ -79,7 +79,17 @@ async def test_an_end_completes_its_document(database):
         recorder.end(interception(), ended)
         ids = counting_ids()
         ids()  # the first went to the prompt
-        assert await settled(database, recorder) == started() | ending_fields(ended, new_id=ids)
+        assert await settled(database, recorder) == started() | kept(ending_fields(ended, new_id=ids))
+
+
+@pytest.mark.parametrize("hint", ["", "sk-a...wxyz", "sk-b...vwxy"])
+@pytest.mark.gen_test
+async def test_the_credential_is_the_one_that_the_end_names_if_it_names_one(database, tmp_path, hint):
+    async with opened(database, journal=Journal(tmp_path / "spool")) as recorder:
+        await recorder.start(interception())
+        recorder.end(interception(), ending(credential_hint=hint))
+        document = await settled(database, recorder)
+        assert (document["end_reason"], document["credential_hint"]) == ("completed", hint or "sk-a...wxyz")
 
 
 @pytest.mark.gen_test
