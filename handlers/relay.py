@@ -24,7 +24,7 @@ from intercept.records import CredentialKind, EndReason
 from limits.overload import retry_headers
 from upstream.client import UpstreamError, UpstreamNotAskedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import Headers, to_client, to_upstream
-from upstream.keys import KeysAsideError, retry_after_seconds
+from upstream.keys import REFUSALS, KeysAsideError, retry_after_seconds
 from upstream.patience import Patience
 from upstream.providers import Provider, credential_header, credential_hint
 from upstream.routes import Route
@@ -212,14 +212,15 @@ class RelayHandler(DataPlaneHandler):
         return headers
 
     def _was_refused(self, key: str, response: UpstreamResponse) -> bool:
+        if response.status not in REFUSALS:  # and nothing has to be read of the answer
+            return False
         retry_after = retry_after_seconds(
             response.header("retry-after-ms"), response.header("Retry-After"), self.bridge.now().timestamp()
         )
-        refused = self.bridge.key_pools[self.provider.name].answered(key, response.status, retry_after)
-        if refused:
-            hint = credential_hint(key)
-            logger.info("key set aside: provider=%s key=%s status=%d", self.provider.name, hint, response.status)
-        return refused
+        self.bridge.key_pools[self.provider.name].answered(key, response.status, retry_after)
+        hint = credential_hint(key)
+        logger.info("key set aside: provider=%s key=%s status=%d", self.provider.name, hint, response.status)
+        return True
 
     def _write_head(self, response: UpstreamResponse) -> None:
         self._event_stream = response.is_event_stream

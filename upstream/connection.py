@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         "_failure",
         "_held_back",
         "_idle_timeout",
+        "_looking",
         "_loop",
         "_lost",
         "_made",
@@ -80,9 +81,7 @@ class Connection(asyncio.Protocol):
     @property
     def stirred(self) -> bool:
         """Whether there is something to read that the event loop has not come to yet, such as the other side's closing."""
-        looking = select.poll()
-        looking.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(looking.poll(0))
+        return bool(self._looking.poll(0))
 
     def ask(self, method: str, head: bytes, body: bytes) -> Answer:
         """Begin to send a request; the answer that will come. To be called on a usable connection."""
@@ -138,6 +137,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        self._looking = select.poll()
+        self._looking.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._patience = Patience(self._idle_timeout, lambda: self._fail(TimeoutError()))
         self._made(self)
 

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 
 RATE_LIMITED = 429
 UNAUTHORIZED = 401
+REFUSALS = frozenset({RATE_LIMITED, UNAUTHORIZED})
 # How long a refused key is left alone when the provider does not say, and the longest that it may say, in seconds.
 ASIDE_SECONDS = 60.0
 LONGEST_ASIDE_SECONDS = 3600.0
@@ -50,7 +51,7 @@ class KeyPool:
         429 sets a key aside for as long as the provider says, 401 for `ASIDE_SECONDS`. Any other status is no fault of
         the key.
         """
-        if status not in {RATE_LIMITED, UNAUTHORIZED}:
+        if status not in REFUSALS:
             return False
         told = retry_after if status == RATE_LIMITED else None
         seconds = ASIDE_SECONDS if told is None else min(max(told, 0.0), LONGEST_ASIDE_SECONDS)
