@@ -55,7 +55,6 @@ class ClientConnection(asyncio.Protocol):
         self._requests = Requests()
         self._invalid: InvalidRequestError | None = None
         self._exchange: Exchange | None = None
-        self._busy = False
         self._ahead = 0
         self._held_back = False
         self._idle_since = 0.0
@@ -87,7 +86,7 @@ class ClientConnection(asyncio.Protocol):
             self._begin_next()
             return
         self._ahead += len(data)
-        if not self._busy and not self._exchange.told:
+        if not self._exchange.busy and not self._exchange.told:
             self._deliver(self._exchange)
         elif self._ahead > READ_AHEAD_BYTES and not self._held_back:
             self._held_back = True
@@ -221,12 +220,12 @@ class ClientConnection(asyncio.Protocol):
 
     def _go_on_after(self, step: Awaitable[None], exchange: Exchange) -> None:
         """Deliver nothing until the handler has taken a step."""
-        self._busy = True
+        exchange.busy = True
         future = asyncio.ensure_future(step)
         future.add_done_callback(lambda done: self._go_on(done, exchange))
 
     def _go_on(self, done: Future[Any], exchange: Exchange) -> None:
-        self._busy = False
+        exchange.busy = False
         try:
             done.result()
             if self._exchange is exchange and not self._transport.is_closing():

@@ -39,6 +39,7 @@ class Exchange(HTTPConnection):
         max_body_size: The most that the body of the request may have, in bytes.
         body_timeout: How long it may take to arrive, in seconds; None is for ever.
         prepared: Whether the handler wants the body.
+        busy: Whether it takes a step without which it can be told no more.
         received: How much of it has arrived.
         told: Whether the delegate knows that it is whole.
         begun: Whether some of the answer was sent.
@@ -50,6 +51,7 @@ class Exchange(HTTPConnection):
         "_left",
         "begun",
         "body_timeout",
+        "busy",
         "context",
         "delegate",
         "finished",
@@ -70,6 +72,7 @@ class Exchange(HTTPConnection):
         self.max_body_size = MAX_BODY_BYTES
         self.body_timeout: float | None = None
         self.prepared = False
+        self.busy = False
         self.received = 0
         self.told = False
         self.begun = False

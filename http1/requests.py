@@ -117,6 +117,8 @@ class Requests:
             raise InvalidRequestError("its version is neither HTTP/1.1 nor HTTP/1.0", 505)
         if self._headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
             raise InvalidRequestError("the only transfer coding that is understood is chunked", 501)
+        if version == "1.0" and "Transfer-Encoding" in self._headers:
+            raise InvalidRequestError("HTTP/1.0 has no transfer codings")
         start_line = RequestStartLine(
             self._parser.get_method().decode(), self._target.decode("latin-1"), f"HTTP/{version}"
         )

@@ -151,6 +151,11 @@ def test_a_tunnel_is_a_request_like_any_other():
             "the only transfer coding that is understood is chunked",
             501,
         ),
+        (
+            b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.0 has no transfer codings",
+            400,
+        ),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: 1\r\n\r\n", "trailers are not accepted", 400),
         (b"GET /" + b"x" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n", TOO_LARGE, 431),
         (b"GET / HTTP/1.1\r\nA: " + b"x" * 3 * MAX_HEAD_BYTES, TOO_LARGE, 431),
