@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from pymongo import InsertOne, ReplaceOne, UpdateMany, UpdateOne
@@ -19,7 +19,7 @@ from storage.cells import TOKENS
 from storage.database import Database, Session
 from storage.indexes import UNGROUPED
 from storage.session_documents import LONGEST_PROMPT, session_of, share, with_calls
-from storage.turns import Note, Turns
+from storage.turns import AT_ONCE, Note, Turns
 
 TURN_SECONDS = 2.0
 """From the end of one turn to the beginning of the next."""
@@ -32,6 +32,8 @@ BATCH = 500
 
 NOTEBOOK = {"_id": "grouping"}
 """Finds the document, among the sessions, that says what has been added and is still marked."""
+
+Parts: TypeAlias = defaultdict[UUID, list[Mapping[str, Any]]]
 
 _MARKED = {"ungrouped": {"$exists": True}, "unlinked": None}
 
@@ -74,17 +76,14 @@ class Grouping(Turns):
         return await self.add_pending()
 
     async def _add(self, most: int, session: Session) -> Note:
-        cursor = self._interceptions.find(_MARKED, _CALL, session=session)
+        cursor = self._interceptions.find(_MARKED, _CALL, batch_size=AT_ONCE, session=session)
         calls = await cursor.sort(UNGROUPED).hint(UNGROUPED).limit(most).to_list(most)
-        parts: defaultdict[UUID, list[Mapping[str, Any]]] = defaultdict(list)
-        for call in calls:
-            parts[session_of(call)].append(call)
-        found = await self._sessions.find({"_id": {"$in": list(parts)}}, session=session).to_list(len(parts))
-        # In a thread, as it takes some 20 ms.
-        changes = await asyncio.to_thread(_changes, {one["_id"]: one for one in found}, parts)
-        if changes:
-            await self._sessions.bulk_write(changes, ordered=False, session=session)
-        return _note(calls)
+        # In a thread, as all of it takes some 20 ms.
+        parts, note = await asyncio.to_thread(_parted, calls)
+        known = self._sessions.find({"_id": {"$in": list(parts)}}, batch_size=AT_ONCE, session=session)
+        changes = await asyncio.to_thread(_changes, await known.to_list(len(parts)), parts)
+        await self._write(self._sessions, changes, session, ordered=False)
+        return note
 
     def _unmarking(self, note: Note) -> list[UpdateMany | UpdateOne]:
         unmark = {"$unset": {"ungrouped": "", "grouped": ""}}
@@ -94,9 +93,18 @@ class Grouping(Turns):
         return [*new, *super()._unmarking(note)]
 
 
+def _parted(calls: Sequence[Mapping[str, Any]]) -> tuple[Parts, Note]:
+    """Return calls by their sessions, and the note of them."""
+    parts: Parts = defaultdict(list)
+    for call in calls:
+        parts[session_of(call)].append(call)
+    return parts, _note(calls)
+
+
 def _changes(
-    known: Mapping[UUID, Mapping[str, Any]], parts: Mapping[UUID, Sequence[Mapping[str, Any]]]
+    found: Iterable[Mapping[str, Any]], parts: Parts
 ) -> list[InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]]:
+    known = {one["_id"]: one for one in found}
     documents = {id_: with_calls(known.get(id_), calls) for id_, calls in parts.items()}
     # To insert a new one takes MongoDB 26 us, to let it replace nothing 44.
     return [

@@ -35,16 +35,13 @@ from storage.documents import SCHEMA_VERSION
 from storage.histograms import pack, unpack
 from storage.indexes import FIRST_SCHEMA, UNCOUNTED
 from storage.tally import UNCOUNTED_ONES, Row, pipeline, row_of
-from storage.turns import Note, Turns
+from storage.turns import AT_ONCE, Note, Turns
 
 TURN_SECONDS = 1.0
 """From the end of one turn to the beginning of the next."""
 
 BATCH = 2_000
 """Most interceptions that are counted in one transaction."""
-
-AT_ONCE = 500
-"""Most documents that are read or written with one command: the event loop stands still while they are encoded."""
 
 NOTEBOOK = {"_id": "counting"}
 """Finds the document, among the cells, that says what has been counted and is still marked."""
@@ -116,8 +113,7 @@ class Rollups(Turns):
         asked = dict.fromkeys(HISTOGRAMS, True)
         cursor = self._rollups.find({"_id": {"$in": list(cells)}}, asked, batch_size=AT_ONCE, session=session)
         kept = {document["_id"]: document for document in await cursor.to_list(None)}
-        changes = [_change(id_, cell, kept.get(id_, {})) for id_, cell in cells.items()]
-        await self._rollups.bulk_write(changes, ordered=False, session=session)
+        await self._write(self._rollups, await asyncio.to_thread(_changes, cells, kept), session, ordered=False)
 
 
 def _worked_out(documents: Iterable[Mapping[str, Any]], now: datetime) -> tuple[list[tuple[bytes, Cell]], Note]:
@@ -130,6 +126,10 @@ def _worked_out(documents: Iterable[Mapping[str, Any]], now: datetime) -> tuple[
         if any(figures.values()) and not _expired(place, now)
     ]
     return added, _note(rows)
+
+
+def _changes(cells: Mapping[bytes, Cell], kept: Mapping[bytes, Mapping[str, Any]]) -> list[UpdateOne]:
+    return [_change(id_, cell, kept.get(id_, {})) for id_, cell in cells.items()]
 
 
 def _change(id_: bytes, cell: Cell, kept: Mapping[str, Any]) -> UpdateOne:

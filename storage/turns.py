@@ -15,10 +15,11 @@ again, and what was kept is taken away as the true end is added.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import pymongo
@@ -35,6 +36,9 @@ from storage.database import (
 )
 from storage.indexes import Keys
 from storage.operations import PRESUMED
+
+AT_ONCE = 100
+"""Most documents that are read or written with one command: while they are decoded or encoded, nothing else runs."""
 
 BATCH_SECONDS = 10.0
 """How long the database may take for one turn. It ends a transaction by itself after 60 s."""
@@ -186,8 +190,15 @@ class Turns(ABC):
 
     async def _unmark(self, turn: int, note: Note) -> None:
         """Remove the marks of what a turn has added, and its note. Does no harm when that has been done."""
-        await self._interceptions.bulk_write(self._unmarking(note))
+        changes = await asyncio.to_thread(self._unmarking, note)
+        await self._write(self._interceptions, changes, ordered=True)
         await self._notebooks.update_one({**self.notebook, "turn": turn}, {"$unset": {"note": ""}})
+
+    async def _write(
+        self, collection: Collection, changes: Sequence[Any], session: Session | None = None, *, ordered: bool
+    ) -> None:
+        for begin in range(0, len(changes), AT_ONCE):
+            await collection.bulk_write(changes[begin : begin + AT_ONCE], ordered=ordered, session=session)
 
     def _unmarking(self, note: Note) -> list[UpdateMany | UpdateOne]:
         unmark = {"$unset": {self.mark: "", self.kept: ""}}

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from pymongo.errors import OperationFailure
 
+from storage import grouping as grouping_module
 from storage import rollups as rollups_module
 from storage import turns as turns_module
 from storage.database import DatabaseUnavailableError
@@ -34,7 +35,8 @@ async def end(database, *calls):
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 @pytest.mark.gen_test(timeout=60)
 async def test_wherever_a_turn_stops_the_next_one_completes_it(database, task, done, monkeypatch):
-    monkeypatch.setattr(rollups_module, "AT_ONCE", 20)
+    for module in (turns_module, rollups_module, grouping_module):
+        monkeypatch.setattr(module, "AT_ONCE", 20)
     stops = 0
     for step in range(100):
         ended, presumed, replaced, first = (task.call(10 * (step + 1) + place) for place in range(4))
