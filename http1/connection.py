@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 READ_AHEAD_BYTES = 64 * 1024
 """What is read of a body that nobody has taken yet, or of requests behind the one that is answered."""
 
+UNREADABLE = "The request cannot be read: {}."
+BODY_TOO_LARGE = "its body is larger than {} bytes"
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
 
@@ -259,12 +262,12 @@ class ClientConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _refuse_body(self, exchange: Exchange) -> None:
-        self._refuse(InvalidRequestError(f"its body is larger than {exchange.max_body_size} bytes", 413))
+        self._refuse(InvalidRequestError(BODY_TOO_LARGE.format(exchange.max_body_size), 413))
 
     def _refuse(self, error: InvalidRequestError) -> None:
         """Answer what no handler was asked, and close. Where an answer has begun there is no room for another."""
         if self._exchange is None or not self._exchange.begun:
-            body = msgspec.json.encode({"message": f"The request cannot be read: {error}."})
+            body = msgspec.json.encode({"message": UNREADABLE.format(error)})
             head = (
                 f"HTTP/1.1 {error.status} {responses[error.status]}\r\nContent-Type: application/json\r\n"
                 f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"

@@ -25,6 +25,7 @@ from handlers.reference.operations import (
 )
 from handlers.sign_in import FOREIGN, MAX_ATTEMPTS, MAX_BODY_BYTES, NOT_JSON, TOO_MANY
 from handlers.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from http1.connection import BODY_TOO_LARGE, UNREADABLE
 from storage.identities import LAST_OWNER, NOT_ONESELF
 from storage.users import LONGEST_NAME, LONGEST_USERNAME, Role
 
@@ -181,6 +182,7 @@ PATHS: dict[str, Described] = {
                 "204": {"description": "The cookie is set.", "headers": {"Set-Cookie": _COOKIE}},
                 "400": problem("The body is not what was expected.", NOT_JSON),
                 "401": problem("The token is not valid.", UNRECOGNISED, headers={"WWW-Authenticate": CHALLENGE}),
+                "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
                 "415": problem("The body is not JSON.", NOT_JSON),
                 "429": problem(
                     f"More than {MAX_ATTEMPTS} attempts from one address in a minute.",

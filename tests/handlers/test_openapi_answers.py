@@ -202,6 +202,7 @@ async def sign_in_and_out(running, ask):
     await ask("POST", SESSION, 204, json_type, token)
     await ask("POST", SESSION, 400, json_type, b"{}")
     await ask("POST", SESSION, 401, json_type, b'{"token": "none"}')
+    await ask("POST", SESSION, 413, json_type, b"x" * 5_000)
     await ask("POST", SESSION, 415, {}, token)
     for method in ("POST", "DELETE"):
         await ask(method, SESSION, 403, json_type | {"Origin": "https://elsewhere.example"}, token)
