@@ -215,6 +215,7 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
                 private_mongodb.freeze()
             else:
                 await private_mongodb.kill()
+            begin(1)  # all that was written before may have been answered
             await until(lambda: path.trouble)
             begin(500)
             await finished()
