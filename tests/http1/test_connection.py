@@ -1,6 +1,7 @@
 """Requests and answers on real sockets, on uvloop's event loop as well as on asyncio's own."""
 
 import asyncio
+import gc
 import json
 import socket
 import struct
@@ -11,8 +12,8 @@ import uvloop
 from tornado.iostream import StreamClosedError
 from tornado.web import Application, RequestHandler, stream_request_body
 
-from http1.connection import READ_AHEAD_BYTES
-from http1.exchange import MAX_BODY_BYTES
+from http1.connection import READ_AHEAD_BYTES, ClientConnection
+from http1.exchange import MAX_BODY_BYTES, Exchange
 from http1.requests import MAX_HEAD_BYTES
 from tests.bridge import until
 from tests.raw_client import RawClient
@@ -323,6 +324,29 @@ async def test_what_is_no_request_is_told_why_and_the_requests_before_it_are_ans
         assert json.loads(answer.body) == {"message": f"The request cannot be read: {reason}."}
     with suppress(ConnectionError):
         assert await client.at_end() == b""
+
+
+@pytest.mark.gen_test
+async def test_what_was_answered_or_left_is_let_go_without_a_search_for_garbage(connect, stage, http_server):
+    gc.collect()
+    gc.disable()
+    try:
+        leaving = await connect()
+        await leaving.send_raw(GET % 1)
+        await until(lambda: stage.notes)
+        leaving.close()
+        await until(lambda: "left" in stage.notes)
+        stage.gate.set()
+        client = await connect()
+        await client.send_raw(GET % 2)
+        assert told(await client.rest(await client.head())) == (200, "GET", "/2", "")
+        client.close()
+        await until(lambda: not http_server.connections)
+        await until(
+            lambda: not [one for one in gc.get_objects() if isinstance(one, Exchange | ClientConnection | Echo)]
+        )
+    finally:
+        gc.enable()
 
 
 @pytest.mark.gen_test
