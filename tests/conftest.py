@@ -25,7 +25,7 @@ from storage.database import Database
 from storage.embedded import EmbeddedMongoDB
 from tests.databases import Databases
 
-pytest_plugins = ["tests.bridge", "tests.storage.outages"]
+pytest_plugins = ["tests.bridge", "tests.patience", "tests.storage.outages"]
 
 # Two cores are shared with a mongod: how long an example takes says nothing.
 hypothesis.settings.register_profile("aibridge", deadline=None, database=None)
@@ -151,7 +151,7 @@ def databases(mongodb_uri, run_apart):
 
 
 @pytest.fixture
-def database_name(databases):
+def database_name(patient_with_mongodb, databases):
     """The name of an empty database with its indexes, for this test alone."""
     name = databases.take()
     yield name

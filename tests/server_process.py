@@ -69,9 +69,11 @@ class Lines:
 class ServerProcess:
     """One run of `python server.py` with these arguments; `environ` is all it finds in its environment beside PATH."""
 
+    program: tuple[str, ...] = ("server.py",)
+
     def __init__(self, *arguments: str | Path, **environ: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "server.py", *arguments],
+            [sys.executable, *self.program, *arguments],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], **environ},
             stdout=subprocess.PIPE,
@@ -175,3 +177,9 @@ def await_end(pid: int) -> None:
         assert select.select([descriptor], [], [], SECONDS)[0], f"process {pid} still runs"
     finally:
         os.close(descriptor)
+
+
+class PatientServerProcess(ServerProcess):
+    """One that waits long for MongoDB."""
+
+    program = ("-m", "tests.patient_server")

@@ -267,6 +267,7 @@ def test_the_bounds_are_listed():
     assert len(CONSTANTS) > 30
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("constant", "value"), CONSTANTS, ids=[name.strip("`") for name, _ in CONSTANTS])
 def test_a_constant_has_the_value_that_is_stated(constant, value):
     module, _, attribute = constant.strip("`").rpartition(".")

@@ -26,7 +26,7 @@ from storage.database import Database
 from storage.identities import Identities, Role
 from tests.bridge import now
 from tests.dashboard.page import Page, start_chromium
-from tests.server_process import ServerProcess
+from tests.server_process import PatientServerProcess
 
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 AT_ONCE = 8
@@ -123,7 +123,7 @@ def serving(mongodb_uri: str, run_apart: Callable[..., Any], data_dir: Path) -> 
         "rate-window": "1h",
     }
     arguments = [word for flag, value in flags.items() for word in (f"--aibridge-{flag}", value)]
-    server = ServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri)
+    server = PatientServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri)
     try:
         server.stdout.find("what was recorded of them")
         yield Site(f"http://127.0.0.1:{server.port}", run_apart, mongodb_uri, name)

@@ -63,7 +63,7 @@ async def test_a_probe_may_ask_for_the_head_alone(running, path):
 
 class TestWithoutTheDatabase:
     @pytest.fixture
-    def mongodb(self, io_loop, tmp_path):
+    def mongodb(self, io_loop, impatient, tmp_path):
         mongodb = io_loop.run_sync(lambda: EmbeddedMongoDB.start(tmp_path / "data"))
         yield mongodb
         io_loop.run_sync(mongodb.stop)

@@ -13,9 +13,11 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener
 
+from storage import write_path
 from storage.database import OPTIONS, Database
 from storage.embedded import EmbeddedMongoDB
 from storage.mongod import Mongod, find_program
+from tests.patience import AWAY
 
 
 def freeze(pid):
@@ -81,6 +83,16 @@ def private_mongodb(io_loop, tmp_path):
     io_loop.run_sync(mongodb.start)
     yield mongodb
     io_loop.run_sync(mongodb.kill)
+
+
+@pytest.fixture
+def brief_outages(request, monkeypatch):
+    """What takes seconds, so that a moment's hiccup is not an outage, takes less where the database is taken away."""
+    monkeypatch.setattr(write_path, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(write_path, "LAST_RETRY_SECONDS", 0.05)
+    if not AWAY.isdisjoint(request.fixturenames):
+        monkeypatch.setattr(write_path, "COMMIT_SECONDS", 0.3)
+        monkeypatch.setattr(write_path, "REPLAY_SECONDS", 1)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason, Reading, TokenUsage, ToolUsage
-from storage import write_path
 from storage.database import Database
 from storage.documents import ending_fields, start_document
 from storage.journal import Journal
@@ -24,15 +23,6 @@ from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, inte
 LATER = NOON + timedelta(seconds=5)
 AWAY = r"^WARNING storage\.write_path: the database is away: MongoDB (is unavailable|does not take records): "
 USAGE = TokenUsage(provider_response_id="resp_1", input_tokens=7, output_tokens=0, usage={"total": 7})
-
-
-@pytest.fixture
-def _impatient(monkeypatch):
-    """What takes seconds, so that a moment's hiccup is not an outage, takes less here."""
-    monkeypatch.setattr(write_path, "COMMIT_SECONDS", 0.3)
-    monkeypatch.setattr(write_path, "REPLAY_SECONDS", 1)
-    monkeypatch.setattr(write_path, "FIRST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(write_path, "LAST_RETRY_SECONDS", 0.05)
 
 
 @asynccontextmanager
@@ -186,7 +176,7 @@ async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database
         assert (document["end_reason"], "presumed" in document) == ("server_shutdown", False)
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=20)
 async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(private_database, private_mongodb, tmp_path):
@@ -202,7 +192,7 @@ async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(privat
         assert (await settled(private_database, recorder))["end_reason"] == "server_shutdown"
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=20)
 async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(private_database, private_mongodb):
@@ -222,7 +212,7 @@ async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(pri
         assert (recorder.healthy, recorder.reason) == (True, "")
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=20)
 async def test_a_start_that_was_never_sent_leaves_no_trace(private_database, private_mongodb):
@@ -236,7 +226,7 @@ async def test_a_start_that_was_never_sent_leaves_no_trace(private_database, pri
         assert (await settled(private_database, recorder))["_id"] == UUID(int=1)
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=30)
 async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
@@ -268,7 +258,7 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
         ]
 
 
-@pytest.mark.usefixtures("_impatient")
+@pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=60)
 async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(replica_set, tmp_path):

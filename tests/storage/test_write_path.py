@@ -21,6 +21,8 @@ STRICT, SPOOL = RecordPolicy.STRICT, RecordPolicy.SPOOL
 AWAY = r"^WARNING storage\.write_path: the database is away: MongoDB (is unavailable|does not take records): "
 IS_AWAY = "Recording is unavailable: the database is away."
 
+pytestmark = pytest.mark.usefixtures("brief_outages")
+
 
 async def found(database):
     """Everything in the database, by number."""
@@ -33,17 +35,8 @@ async def counts(database):
     return {status: statuses.count(status) for status in set(statuses)}
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """What takes seconds, so that a moment's hiccup is not an outage, takes less here."""
-    monkeypatch.setattr(write_path, "COMMIT_SECONDS", 0.3)
-    monkeypatch.setattr(write_path, "REPLAY_SECONDS", 1)
-    monkeypatch.setattr(write_path, "FIRST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(write_path, "LAST_RETRY_SECONDS", 0.05)
-
-
 @pytest.fixture
-def patient(monkeypatch):
+def patient(brief_outages, monkeypatch):
     """A database may be slow."""
     monkeypatch.setattr(write_path, "COMMIT_SECONDS", 30)
 
