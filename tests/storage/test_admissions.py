@@ -201,11 +201,11 @@ async def test_a_users_slots_and_rate_are_decided_together(database):
         await until_idle(ada)
         second = await bob.count_request("token", "user")
         second.slot.release()
+        await until_idle(bob, but=1)
         assert (second.refused_by, second.rate.remaining) == (None, 0)
         refused = await ada.count_request("token", "user")
         assert (refused.refused_by, refused.slot) == ("rate", None)
         assert 58e9 < refused.rate.retry_after_ns <= refused.rate.reset_ns <= 60e9
-        await until_idle(bob, but=1)
         assert await slots_taken(database, "user:user") == 0
 
 
