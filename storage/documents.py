@@ -78,10 +78,13 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "started_at": interception.started_at,
         "user_prompts": [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)],
     }
-    if _distinct_ids(interception.answered_tool_call_id):
+    answers = bool(_distinct_ids(interception.answered_tool_call_id))
+    if answers:
         document["unlinked"] = {"due": interception.started_at, "tries": 0}
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
         document["session_id"] = _remembered(session_id)
+    elif not answers:  # what answers nothing begins a thread
+        document["session_id"] = interception.id
     return document
 
 

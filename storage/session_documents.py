@@ -121,6 +121,8 @@ def _pair(session: Mapping[str, Any], at: str, name: str) -> list[tuple[datetime
 def _sums(
     known: Mapping[str, Any], added: Sequence[Mapping[str, Any]], replaced: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
+    if len(added) == 1 and not known and not replaced:  # as most are, where clients name no session
+        return dict(added[0])
     sums = {name: known.get(name, 0) + _total(added, name) - _total(replaced, name) for name in SUMS}
     with localcontext(_EXACT):
         costs = [part["cost"].to_decimal() for part in (known, *added) if part]

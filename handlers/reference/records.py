@@ -117,7 +117,9 @@ class Interception(Struct):
     model: Annotated[str, Meta(description="As it was asked for.")]
     client: Annotated[str, Meta(description="The program that asked; `Unknown` if it is not recognised.")]
     client_session_id: Annotated[str | None, Meta(description="The program's own id of its session.")]
-    session_id: Annotated[UUID | None, Meta(description="Its session; null until that is known.")]
+    session_id: Annotated[
+        UUID | None, Meta(description="Its session; null while it is not known whose tool call it answers.")
+    ]
     parent_id: Annotated[UUID | None, Meta(description="The interception whose tool call it answers.")]
     root_id: Annotated[UUID | None, Meta(description="The first of its thread; null for that one itself.")]
     user_agent: str
