@@ -209,11 +209,12 @@ async def open_bridge(
     trace = open_traces(settings, instance_id, stack)
     lag = LoopLag()
     rollups = Rollups(database, now=now)
+    grouping = Grouping(database, busy=lambda: lifecycle.in_flight > 0)
     for work in (
         lag.watch(),
         Threads(database, now=now).run(),
         rollups.run(),
-        Grouping(database).run(),
+        grouping.run(),
         spool.adopt(database),
         metrics.publish(),
     ):

@@ -25,7 +25,8 @@ TURN_SECONDS = 2.0
 """From the end of one turn to the beginning of the next."""
 
 BEHIND_SECONDS = 1.0
-"""The same while there is more to be added than one turn takes: new calls come first, and some 500 a second are added."""
+"""The same while there is more to be added than one turn takes and calls are under way, which come first: some 500 a second
+are added, and ten times as many when none are."""
 
 BATCH = 500
 """Most interceptions that are added in one transaction."""
@@ -57,6 +58,7 @@ class Grouping(Turns):
     Args:
         database: Where they are.
         pause: Waits for seconds.
+        busy: Says whether the server has calls under way.
     """
 
     log = logging.getLogger(__name__)
@@ -67,8 +69,14 @@ class Grouping(Turns):
     batch = BATCH
     seconds, behind_seconds = TURN_SECONDS, BEHIND_SECONDS
 
-    def __init__(self, database: Database, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        super().__init__(database, database.sessions, pause=pause)
+    def __init__(
+        self,
+        database: Database,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        busy: Callable[[], bool] = lambda: True,
+    ) -> None:
+        super().__init__(database, database.sessions, pause=pause, busy=busy)
         self._sessions = database.sessions
 
     async def group_pending(self) -> int:

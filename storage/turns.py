@@ -63,6 +63,7 @@ class Turns(ABC):
         database: Where the interceptions are.
         notebooks: Where the notebook is.
         pause: Waits for seconds.
+        busy: Says whether the server has calls under way, which come first.
 
     Attributes:
         log: Where it is said that nothing is done.
@@ -76,7 +77,8 @@ class Turns(ABC):
         index: Has that in its order, what waits for longest first.
         batch: Most interceptions of one transaction.
         seconds: From the end of one turn to the beginning of the next.
-        behind_seconds: The same while there is more to be added than one turn takes.
+        behind_seconds: The same while there is more to be added than one turn takes and the server is busy. When it is
+            not, the next turn begins at once.
     """
 
     log: ClassVar[logging.Logger]
@@ -92,11 +94,19 @@ class Turns(ABC):
     seconds: ClassVar[float]
     behind_seconds: ClassVar[float] = 0
 
-    def __init__(self, database: Database, notebooks: Collection, *, pause: Callable[[float], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        notebooks: Collection,
+        *,
+        pause: Callable[[float], Awaitable[None]],
+        busy: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._database = database
         self._interceptions = database.interceptions
         self._notebooks = notebooks
         self._pause = pause
+        self._busy = busy
         self._most = self.batch
 
     @abstractmethod
@@ -118,7 +128,8 @@ class Turns(ABC):
                 if not away:
                     self.log.warning("%s for now: %s", self.waiting, error)
                 away = True
-            await self._pause(self.seconds if is_all else self.behind_seconds)
+            behind = self.behind_seconds if self._busy() else 0
+            await self._pause(self.seconds if is_all else behind)
 
     async def add_pending(self) -> int:
         """Add what is marked; return how many interceptions this added. None, if another server is at it.

@@ -13,6 +13,7 @@ from storage import grouping as grouping_module
 from storage import rollups as rollups_module
 from storage import turns as turns_module
 from storage.database import DatabaseUnavailableError
+from storage.grouping import Grouping
 from tests.storage.countings import marked, write
 from tests.storage.interruptions import Interrupted
 from tests.storage.tasks import TASKS
@@ -146,6 +147,17 @@ async def test_it_takes_turns_until_it_is_cancelled(database, task):
         await task.turns(database, pause=pause).run()
     assert pause.seconds == [task.kind.seconds] * 2
     await task.is_done(database)
+
+
+@pytest.mark.gen_test
+async def test_while_there_is_more_and_no_call_is_under_way_the_next_turn_is_at_once(database, monkeypatch):
+    monkeypatch.setattr(Grouping, "batch", 2)
+    await end(database, *map(TASKS["grouping"].call, range(7)))
+    pause, busy = Pause(4), iter([False, True, False, False])
+    with pytest.raises(asyncio.CancelledError):
+        await Grouping(database, pause=pause, busy=lambda: next(busy)).run()
+    assert pause.seconds == [0, Grouping.behind_seconds, 0, Grouping.seconds]
+    await TASKS["grouping"].is_done(database)
 
 
 @pytest.mark.gen_test
