@@ -65,10 +65,15 @@ class Plan:
 
 @dataclass
 class Tally:
-    """What came back while it was counted; times in nanoseconds. `before` and `after` are what was observed."""
+    """What came back while it was counted; times in nanoseconds. `before` and `after` are what was observed.
+
+    `all_answers` and `all_events` have those of the time before it was counted as well.
+    """
 
     answers: int = 0
     events: int = 0
+    all_answers: int = 0
+    all_events: int = 0
     first_bytes: array[int] = field(default_factory=lambda: array("q"))
     delays: array[int] = field(default_factory=lambda: array("q"))
     failures: Counter[str] = field(default_factory=Counter)
@@ -182,11 +187,13 @@ class Load:
         gc.disable()
         try:
             self._turn_until(began + int(plan.warm_up * SECOND), waiting, began)
-            self._tally = Tally(before=observe())
+            earlier, self._tally = self._tally, Tally(before=observe())
             counted = monotonic_ns()
             self._turn_until(counted + int(plan.seconds * SECOND), waiting, began)
             self._tally.seconds = (monotonic_ns() - counted) / SECOND
             self._tally.after = observe()
+            self._tally.all_answers = earlier.answers + self._tally.answers
+            self._tally.all_events = earlier.events + self._tally.events
         finally:
             gc.enable()
             self._tally.open_streams = sum(one.streaming for one in self._connections.values())

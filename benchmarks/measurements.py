@@ -23,7 +23,9 @@ PACED_STREAMS = {1: 5, 10: 10, 64: EVENTS, 256: EVENTS}
 STREAMS_FOR_3000_A_SECOND = 30
 SLOW_STREAMS = (1000, 5000)
 SLOW_STREAMS_A_SECOND = 500
-SETTLE_SECONDS = 3.0
+SETTLE_SECONDS = 30.0
+"""How long a gateway may take to finish what a measurement has left it."""
+
 _SAMPLE_SECONDS, _IDLE_SHARE = 0.2, 0.1
 
 Figures = dict[str, float]
@@ -36,47 +38,56 @@ class Observed(NamedTuple):
     database_seconds: float
 
 
+class Spent(NamedTuple):
+    """Seconds of processor time from rest to rest: of a gateway, and of the database beside it."""
+
+    own: float
+    database: float
+
+
 @dataclass(frozen=True)
 class Measurement:
-    """A plan, and what its tally says. Those that are `brief` are all that several workers are measured by."""
+    """A plan, and what its tally says, with what was spent on all of it, the time before it was counted included.
+
+    Those that are `brief` are all that several workers are measured by.
+    """
 
     plan: Plan
-    figures: Callable[[Tally], Figures]
+    figures: Callable[[Tally, Spent], Figures]
     brief: bool = False
 
 
-def _used(tally: Tally) -> float:
+def _busy(tally: Tally) -> float:
     used: float = tally.after.own.cpu_seconds - tally.before.own.cpu_seconds
-    return used
+    return 100 * used / tally.seconds
 
 
-def _blocking(name: str) -> Callable[[Tally], Figures]:
-    def figures(tally: Tally) -> Figures:
-        written = tally.after.database_seconds - tally.before.database_seconds
+def _blocking(name: str) -> Callable[[Tally, Spent], Figures]:
+    def figures(tally: Tally, spent: Spent) -> Figures:
         return {
             f"blocking {name}": tally.answers / tally.seconds,
-            f"blocking {name} cpu": 1000 * _used(tally) / max(1, tally.answers),
-            f"blocking {name} database": 1000 * written / max(1, tally.answers),
-            f"blocking {name} busy": 100 * _used(tally) / tally.seconds,
+            f"blocking {name} cpu": 1000 * spent.own / max(1, tally.all_answers),
+            f"blocking {name} database": 1000 * spent.database / max(1, tally.all_answers),
+            f"blocking {name} busy": _busy(tally),
         }
 
     return figures
 
 
-def _burst(name: str) -> Callable[[Tally], Figures]:
-    def figures(tally: Tally) -> Figures:
+def _burst(name: str) -> Callable[[Tally, Spent], Figures]:
+    def figures(tally: Tally, spent: Spent) -> Figures:
         return {
             f"burst {name}": tally.events / EVENTS / tally.seconds,
             f"burst {name} events": tally.events / tally.seconds,
-            f"burst {name} cpu": 1000 * _used(tally) / max(1, tally.events),
-            f"burst {name} busy": 100 * _used(tally) / tally.seconds,
+            f"burst {name} cpu": 1000 * spent.own / max(1, tally.all_events),
+            f"burst {name} busy": _busy(tally),
         }
 
     return figures
 
 
-def _latency(streams: int) -> Callable[[Tally], Figures]:
-    def figures(tally: Tally) -> Figures:
+def _latency(streams: int) -> Callable[[Tally, Spent], Figures]:
+    def figures(tally: Tally, spent: Spent) -> Figures:  # noqa: ARG001 - the same for all
         found = {f"share {streams}": 100 * tally.events / tally.seconds / (streams * 1000 / GAP_MS)}
         for name, values in (("first byte", tally.first_bytes), ("delay", tally.delays)):
             ordered = sorted(values)
@@ -87,8 +98,8 @@ def _latency(streams: int) -> Callable[[Tally], Figures]:
     return figures
 
 
-def _paced_cpu(tally: Tally) -> Figures:
-    return {"paced cpu": 1000 * _used(tally) / max(1, tally.events)}
+def _paced_cpu(tally: Tally, spent: Spent) -> Figures:
+    return {"paced cpu": 1000 * spent.own / max(1, tally.all_events)}
 
 
 def _measurements() -> Iterator[Measurement]:
@@ -125,16 +136,19 @@ class Measurer:
             found.clear()
         for measurement in MEASUREMENTS:
             if measurement.brief or not brief:
+                rested = self._settle()
                 tally = self._run(_scaled(measurement.plan, self._scale))
                 if tally.answers or tally.events:
-                    found |= measurement.figures(tally)
+                    again = self._settle()
+                    own = again.own.cpu_seconds - rested.own.cpu_seconds
+                    found |= measurement.figures(tally, Spent(own, again.database_seconds - rested.database_seconds))
                 else:
                     self._say(f"{_named(measurement.plan)}: nothing came")
         return found
 
     def measure_memory(self) -> Figures:
         """Resident memory with many streams open, one event a second each."""
-        idle, found = self._observe().own.resident_bytes, {}
+        idle, found = self._settle().own.resident_bytes, {}
         for streams in SLOW_STREAMS:
             ramp = streams / SLOW_STREAMS_A_SECOND
             tally = self._run(Plan(Exchange("chat", 1000, 1000), streams, seconds=1, warm_up=ramp + 2, ramp=ramp))
@@ -147,7 +161,6 @@ class Measurer:
         return found
 
     def _run(self, plan: Plan) -> Tally:
-        self._settle()
         target = self._running.target(plan.exchange.api)
         try:
             tally = Load(target, plan).run(self._observe)
@@ -163,14 +176,19 @@ class Measurer:
         own = Use(0.0, 0) if process is None else process.use()
         return Observed(own, 0.0 if database is None else cpu_seconds(database))
 
-    def _settle(self) -> None:
-        """Let it finish what the measurement before has left it, for a while."""
+    def _settle(self) -> Observed:
+        """Let it finish what the measurement before has left it, and observe it then."""
         end = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < end:
-            before = self._observe().own.cpu_seconds
+        while True:
+            before = self._observe()
             time.sleep(_SAMPLE_SECONDS)
-            if self._observe().own.cpu_seconds - before < _IDLE_SHARE * _SAMPLE_SECONDS:
-                return
+            now = self._observe()
+            idle = now.own.cpu_seconds - before.own.cpu_seconds < _IDLE_SHARE * _SAMPLE_SECONDS
+            if idle and self._running.runner.at_rest():
+                return now
+            if time.monotonic() >= end:
+                self._say(f"not at rest after {SETTLE_SECONDS:.0f} s")
+                return now
 
     def _say(self, text: str) -> None:
         self._note(f"{self._running.runner.name}: {text}")

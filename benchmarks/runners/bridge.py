@@ -9,10 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
 
 from benchmarks.load import Target
 from benchmarks.runners.runner import Place, Program, Runner, UnavailableError
 from storage.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
+from storage.grouping import Grouping
+from storage.rollups import Rollups
+from storage.turns import Turns
 from version import VERSION
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,6 +30,10 @@ LIMITS = {
     "RATE_WINDOW": "1s",
     "CIRCUIT_BREAKER_ENABLED": "true",
 }
+
+
+TURNS: tuple[type[Turns], ...] = (Rollups, Grouping)
+"""What is done of each call behind its answer."""
 
 
 class Bridge(Runner):
@@ -46,12 +56,13 @@ class Bridge(Runner):
     def program(self, place: Place) -> Program:
         """Make a user and a token."""
         assert self._mongodb is not None
+        self._name = f"benchmark-{self.workers}-{next(self._starts)}"
         settings = {
             **LIMITS,
             "HTTP_ADDRESS": f"127.0.0.1:{place.port}",
             "DATA_DIR": str(place.folder / "data"),
             "MONGODB_URI": self._mongodb.uri,
-            "MONGODB_DATABASE": f"benchmark-{self.workers}-{next(self._starts)}",
+            "MONGODB_DATABASE": self._name,
             "OPENAI_BASE_URL": f"http://127.0.0.1:{place.upstream}/v1/",
             "OPENAI_KEY": "sk-provider",
             "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{place.upstream}/",
@@ -64,6 +75,14 @@ class Bridge(Runner):
             told = subprocess.run([*server, *words], cwd=ROOT, env=environ, check=True, capture_output=True, text=True)
         self._token = told.stdout.split()[-1]
         return Program(server, environ, ROOT)
+
+    def at_rest(self) -> bool:
+        """Every call has ended, is counted and has its session."""
+        assert self._mongodb is not None
+        with MongoClient[dict[str, Any]](self._mongodb.uri) as client:
+            interceptions = client[self._name].interceptions
+            waiting = [({"status": "in_flight"}, "in_flight"), *((one.marked, list(one.index)) for one in TURNS)]
+            return all(interceptions.find_one(what, hint=index) is None for what, index in waiting)
 
     def target(self, place: Place, api: str) -> Target:
         """Below the provider of the API."""

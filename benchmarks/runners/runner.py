@@ -76,6 +76,10 @@ class Runner(ABC):
         """Where clients find an API of it."""
         return Target(place.port)
 
+    def at_rest(self) -> bool:
+        """Whether what it was asked for is done, also what it does behind its answers."""
+        return True
+
     def start(self, place: Place) -> Running:
         """Start it and wait until it has answered a call."""
         program = self.program(place)
