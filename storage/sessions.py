@@ -37,7 +37,7 @@ _OLDEST_FIRST = (("started_at", ASCENDING), ("_id", ASCENDING))
 
 # True of every session, and false of what `storage.grouping` keeps for itself. An index is bounded by it and all else that
 # is asked for, not by its first key alone.
-_EVER = {"started_at": {"$gte": datetime(1, 1, 1, tzinfo=UTC)}}
+_EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
 
 # The index of the first field that is asked for: the one that leaves the fewest documents to look at comes first.
 _INDEX_OF = {
@@ -187,9 +187,17 @@ class Sessions:
         return await cursor.to_list(limit)
 
     async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
-        return await self._sessions.count_documents(
-            {"$and": list(conditions)}, hint=index, maxTimeMS=QUERY_MILLISECONDS
+        # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
+        found = await self._sessions.database.command(
+            "count",
+            self._sessions.name,
+            query={"$and": list(conditions)},
+            hint=dict(index),
+            maxTimeMS=QUERY_MILLISECONDS,
+            codec_options=self._sessions.codec_options,
         )
+        counted: int = found["n"]
+        return counted
 
     async def _list(
         self, conditions: Sequence[Mapping[str, Any]], index: Keys, *, limit: int, offset: int
