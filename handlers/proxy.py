@@ -53,9 +53,11 @@ class ProxyHandler(RelayHandler):
         interception = self._interception(self._summary())
         self._holder = replace(self._holder, model=interception.model, interception_id=interception.id)
         observation = Observation(interception.id, self.api, now=self.bridge.now)
+        await self.in_step()
         await self._record_start(interception, observation)
         permit = None
         try:
+            await self.in_step()
             permit = self._ask_breaker(interception.model)
             await self._exchange(interception, observation)
         except CircuitOpenError as error:
@@ -103,13 +105,13 @@ class ProxyHandler(RelayHandler):
         try:
             observation.head(response, streaming=response.is_event_stream)
             await self.relay(response, watch)
+            await self.in_step()
         finally:
             response.close()
 
     def _settle(self, interception: Interception, observation: Observation, permit: Permit | None) -> None:
-        ending = observation.ending(
-            self.stopped, credential_hint=self.credential_hint, upstream_asked_at=self._asked_at
-        )
+        stopped = None if self._relayed else self.stopped  # who leaves then has everything
+        ending = observation.ending(stopped, credential_hint=self.credential_hint, upstream_asked_at=self._asked_at)
         if permit is not None:
             permit.settle(outcome_of(ending))
         self.bridge.recorder.end(interception, ending)

@@ -136,6 +136,7 @@ class RelayHandler(DataPlaneHandler):
             await self._taken(self.flush(), chunk, watch, patience)
             while chunk := await response.read():
                 await self._taken(self.exchange.write(chunk), chunk, watch, patience)
+            self._relayed = True
         except StreamClosedError:
             self.stop(EndReason.CLIENT_DISCONNECTED)
         finally:

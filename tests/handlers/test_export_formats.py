@@ -98,7 +98,9 @@ def test_a_row_of_csv_has_everything_of_an_interception_but_its_thoughts():
 
 def test_what_is_not_known_is_an_empty_cell():
     start = start_document(
-        interception(client_session_id=None, user_prompt=None), instance_id=INSTANCE, new_id=counting_ids()
+        interception(client_session_id=None, user_prompt=None, answered_tool_call_id="call_1"),
+        instance_id=INSTANCE,
+        new_id=counting_ids(),
     )
     (row,) = table(resource(start, {}))
     empty = {name for name, value in row.items() if value == ""}
