@@ -165,7 +165,8 @@ class _Reading:
             others = (await self._read(Level.EVERYONE, {})).get(None, {})
             for points in groups.values():
                 for at, figures in points.items():
-                    add(others[at], figures, -1)
+                    if at in others:  # the cells of a minute expire one by one
+                        add(others[at], figures, -1)
             groups[None] = {at: figures for at, figures in others.items() if figures.get("interceptions")}
         return groups
 

@@ -114,6 +114,16 @@ async def test_the_largest_groups_come_first_and_what_is_left_is_one(database, m
         ]
 
 
+@pytest.mark.gen_test
+async def test_a_cell_that_has_expired_before_others_of_its_time_is_no_error(database, monkeypatch):
+    monkeypatch.setattr(statistics_module, "MOST_GROUPS", 1)
+    await count(database, *(Call(number, model=f"model-{number % 2}") for number in range(1, 4)))
+    await database.rollups.delete_many({"level": "everyone", "bucket": "day"})
+    question = Question(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.MODEL)
+    _, series = await Statistics(database).read(question, visible_to=None)
+    assert numbers(series) == [("model-1", False, {"0:00:00": 2})]
+
+
 @pytest.mark.parametrize(("days", "groups"), [(1, 20), (50, 20), (60, 16), (168, 8), (1_500, 8)])
 def test_the_more_points_a_series_has_the_fewer_there_are(days, groups):
     assert Question(DAYS.start, DAYS.start + timedelta(days=days), Bucket.DAY, GroupBy.MODEL).most_groups == groups
