@@ -79,6 +79,7 @@ def test_a_user_is_removed_after_a_question(page, site):
     name, token = site.user()
     open_user(page, owner, name)
     page.click("button", "Remove this user")
+    page.find("dialog")
     assert page.texts("dialog h2") == [f"Remove {name}?"]
     assert page.find("dialog p").text == (
         "1 token of theirs will let nobody in any more. What they did stays recorded, and somebody else may get the "
@@ -176,6 +177,7 @@ def test_a_keyboard_is_enough_for_users(page, site):
     page.find(".detail .token-list")
     assert page.address == f"users/{first}"
     page.click("button", "Remove this user")
+    page.find("dialog")
     page.type("j", Keys.ESCAPE)
     page.gone("dialog")
     assert page.address == f"users/{first}"
