@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import AutoReconnect
 
 from storage.database import Collection, Database, database_errors
 from storage.indexes import (
@@ -188,7 +190,8 @@ class Sessions:
 
     async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
         # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
-        found = await self._sessions.database.command(
+        ask = partial(
+            self._sessions.database.command,
             "count",
             self._sessions.name,
             query={"$and": list(conditions)},
@@ -196,6 +199,10 @@ class Sessions:
             maxTimeMS=QUERY_MILLISECONDS,
             codec_options=self._sessions.codec_options,
         )
+        try:
+            found = await ask()
+        except AutoReconnect:  # the driver asks again by itself, but for a command
+            found = await ask()
         counted: int = found["n"]
         return counted
 

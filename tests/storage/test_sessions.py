@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 from uuid import UUID, uuid5
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from storage import sessions as sessions_module
 from storage.database import DatabaseUnavailableError
@@ -190,6 +192,31 @@ async def test_counting_looks_at_no_document(database, grouped, terms, visible_t
     )
     (count,) = [query for query in queries if query["op"] == "command"]
     assert (count["docsExamined"], count["keysExamined"]) in {(0, 30), (0, 31)}
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_is_gone_is_no_reason_not_to_count(grouped, monkeypatch):
+    sessions = await grouped(Call(1), Call(2))
+    database = sessions._sessions.database
+    real, lost = database.command, iter([True, False])
+
+    async def command(*what, **how):
+        if next(lost):
+            raise AutoReconnect("connection closed")
+        return await real(*what, **how)
+
+    monkeypatch.setattr(
+        sessions,
+        "_sessions",
+        SimpleNamespace(
+            database=SimpleNamespace(command=command),
+            name=sessions._sessions.name,
+            codec_options=sessions._sessions.codec_options,
+            find=sessions._sessions.find,
+        ),
+    )
+    count, _ = await sessions.page({}, visible_to=None, limit=1)
+    assert (count, next(lost, None)) == (2, None)
 
 
 @pytest.mark.gen_test
