@@ -113,7 +113,7 @@ async def answered(client, request):
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.bridge(max_concurrency=90, user_max_concurrency=60, upstream_idle_timeout=0.5)
+@pytest.mark.bridge(max_concurrency=120, user_max_concurrency=90, upstream_idle_timeout=0.5)
 @pytest.mark.expects_log("ERROR handlers.observation: a reader failed and was dropped: ")
 @pytest.mark.gen_test(timeout=60)
 async def test_after_any_storm_nothing_is_held_and_every_start_has_one_end(running, monkeypatch, seed):
@@ -150,7 +150,7 @@ async def test_after_any_storm_nothing_is_held_and_every_start_has_one_end(runni
     often = {200, 400, 401, 404, 500, 502, None}
     assert often | {429, 503, 504} >= set(statuses) >= often  # how many are refused is a matter of speed
     assert (bridge.overload.slots.in_use(), bridge.overload.user_slots.in_use(str(running.identity.user.id))) == (0, 0)
-    assert sum(starts.values()) == len(starts) > REQUESTS / 4
+    assert sum(starts.values()) == len(starts) > REQUESTS / 10
     assert ends == starts
     assert await bridge.recorder.flush(10)
     documents = await bridge.database.interceptions.find().to_list(None)
