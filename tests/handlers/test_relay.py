@@ -12,6 +12,7 @@ import pytest
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
+from tests.raw_client import RawClient
 
 EVENT_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -291,13 +292,16 @@ async def test_a_client_that_leaves_closes_its_upstream_and_is_recorded_with_wha
     assert running.bridge.lifecycle.in_flight == 0
 
 
+@pytest.mark.parametrize("leave", [RawClient.close, RawClient.reset])
+@pytest.mark.parametrize("more", [b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nHost: bridge\r\n\r\n"])
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_before_the_upstreams_head_closes_its_upstream(running):
+async def test_a_client_that_leaves_before_the_upstreams_head_closes_its_upstream(running, more, leave):
     running.upstream.play(asyncio.Event())
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
     request = await running.upstream.request()
-    client.reset()
+    await client.send_raw(more)
+    leave(client)
     await request.closed.wait()
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["upstream_status"]) == ("client_disconnected", None)
