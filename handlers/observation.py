@@ -35,7 +35,6 @@ class Observation:
         self._request_id: str | None = None
         self._interruption: EndReason | None = None
         self._error: ProviderError | None = None
-        self._undelivered = False
 
     def head(self, response: UpstreamResponse, *, streaming: bool) -> None:
         """The upstream's answer began, as a stream of events or as one body."""
@@ -44,11 +43,10 @@ class Observation:
         self._request_id = request_id[:REQUEST_ID_CHARACTERS] or None
         self._reader = decoded(self._reader_for(response.status, streaming), response.header("Content-Encoding"))
 
-    def chunk(self, data: bytes, delivered: bool) -> None:
-        """Bytes of the body came, and the client has taken them or has left before it could."""
+    def chunk(self, data: bytes) -> None:
+        """Bytes of the body came."""
         if self.first_byte_at is None:
             self.first_byte_at = self._now()
-        self._undelivered = not delivered
         if self._reader is None:
             return
         try:
@@ -75,12 +73,18 @@ class Observation:
             return self.reading()
 
     def ending(
-        self, stopped: EndReason | None, *, credential_hint: str = "", upstream_asked_at: datetime | None = None
+        self,
+        stopped: EndReason | None,
+        *,
+        undelivered: bool = False,
+        credential_hint: str = "",
+        upstream_asked_at: datetime | None = None,
     ) -> Ending:
         """The end record.
 
         Args:
             stopped: Why the bridge itself broke the exchange off, None when it did not.
+            undelivered: Whether bytes came that the client has not taken.
             credential_hint: Of the credential that was used in the end; another one than at the start when that was refused.
             upstream_asked_at: When the request was last handed to the upstream.
         """
@@ -89,7 +93,7 @@ class Observation:
             status=self.status,
             reading=reading,
             interruption=stopped or self._interruption,
-            undelivered=self._undelivered,
+            undelivered=undelivered,
         )
         return Ending(
             interception_id=self.interception_id,

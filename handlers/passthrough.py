@@ -19,7 +19,7 @@ class PassthroughHandler(RelayHandler):
         try:
             response = await self.open_upstream()
             try:
-                await self.relay(response, lambda _chunk, _delivered: None)
+                await self.relay(response, lambda _piece: None)
             finally:
                 response.close()
         except UpstreamError as error:

@@ -95,9 +95,9 @@ class ProxyHandler(RelayHandler):
         response = await self.open_upstream()
         checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
 
-        def watch(chunk: bytes, delivered: bool) -> None:
+        def watch(piece: bytes) -> None:
             nonlocal checkpoint_due
-            observation.chunk(chunk, delivered)
+            observation.chunk(piece)
             if self.bridge.monotonic() >= checkpoint_due:
                 checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
                 self.bridge.recorder.checkpoint(interception, observation.reading())
@@ -111,7 +111,12 @@ class ProxyHandler(RelayHandler):
 
     def _settle(self, interception: Interception, observation: Observation, permit: Permit | None) -> None:
         stopped = None if self._relayed else self.stopped  # who leaves then has everything
-        ending = observation.ending(stopped, credential_hint=self.credential_hint, upstream_asked_at=self._asked_at)
+        ending = observation.ending(
+            stopped,
+            undelivered=not self.delivered,
+            credential_hint=self.credential_hint,
+            upstream_asked_at=self._asked_at,
+        )
         if permit is not None:
             permit.settle(outcome_of(ending))
         self.bridge.recorder.end(interception, ending)

@@ -49,6 +49,7 @@ class RelayHandler(DataPlaneHandler):
 
     _event_stream = False
     _relayed_end = b""
+    _taken: Future[None] | None = None
     _key: str | None = None
     _asked_at: datetime | None = None
 
@@ -118,8 +119,8 @@ class RelayHandler(DataPlaneHandler):
             self.body = b""
         return response
 
-    async def relay(self, response: UpstreamResponse, watch: Callable[[bytes, bool], None]) -> None:
-        """Move the answer to the client. `watch` gets each piece after the client took it, or when it left instead.
+    async def relay(self, response: UpstreamResponse, watch: Callable[[bytes], None]) -> None:
+        """Move the answer to the client, each piece in the turn of the event loop in which it comes; `watch` then gets it.
 
         The client not taking a piece is what holds the next one back; for too long, and it is taken to have left. Silence
         of the upstream is no matter of this: then there is nothing to take.
@@ -127,20 +128,37 @@ class RelayHandler(DataPlaneHandler):
         Raises:
             UpstreamError: the upstream broke off; nothing has been ended on the client's side yet.
         """
+
+        def pass_on(piece: bytes) -> bool:
+            self._taken = self.exchange.write(piece)
+            watch(piece)
+            self._relayed_end = piece[-4:]
+            return self.delivered
+
         self._write_head(response)
         self.phases.enter(RELAY)
         patience = Patience(TAKE_SECONDS, self._abandon)
         try:
-            chunk = response.ready()  # what has come with the head leaves with it
-            self.write(chunk)
-            await self._taken(self.flush(), chunk, watch, patience)
-            while chunk := await response.read():
-                await self._taken(self.exchange.write(chunk), chunk, watch, patience)
+            first = response.ready()  # what has come with the head leaves with it
+            self.write(first)
+            self._taken = self.flush()
+            if first:
+                watch(first)
+            self._relayed_end = first[-4:]
+            while not (self.delivered and await response.pour(pass_on)):
+                with patience:
+                    await self._taken
             self._relayed = True
         except StreamClosedError:
             self.stop(EndReason.CLIENT_DISCONNECTED)
         finally:
             patience.close()
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the client has taken all that was written of the answer."""
+        taken = self._taken
+        return taken is not None and taken.done() and not taken.cancelled() and taken.exception() is None
 
     def upstream_problem(self, error: UpstreamError) -> Problem:
         """What to tell a client whose upstream gave no answer, or no whole one."""
@@ -158,22 +176,6 @@ class RelayHandler(DataPlaneHandler):
             event = problem_event(self.dialect, problem.status, problem.message, self.request_id)
             self.exchange.write(event)
         super().break_off(problem)
-
-    async def _taken(
-        self, taken: Future[None], chunk: bytes, watch: Callable[[bytes, bool], None], patience: Patience
-    ) -> None:
-        """Wait until the client has taken what was written of the body; that may be nothing, behind the head alone."""
-        delivered = False
-        try:
-            if not taken.done():
-                with patience:
-                    await taken
-            taken.result()
-            delivered = True
-        finally:
-            if chunk:
-                watch(chunk, delivered)
-        self._relayed_end = chunk[-4:]
 
     def _abandon(self) -> None:
         """Give up a client that takes nothing."""

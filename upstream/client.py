@@ -21,7 +21,7 @@ from httptools import HttpParserError
 from intercept.records import EndReason
 from intercept.sse import LARGEST_EVENT_BYTES, UnfinishedEvent
 from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, Answer
-from upstream.connection import Connection
+from upstream.connection import Connection, Sink
 from upstream.connections import Connections
 from upstream.headers import Headers, request_head
 from upstream.origins import Origin, locate
@@ -66,7 +66,7 @@ class UpstreamEndlessError(UpstreamError):
 
 
 class UpstreamResponse:
-    """An answer whose body is still to come. Reading is pulled, so a slow reader slows its upstream."""
+    """An answer whose body is still to come. It is poured into a sink; one that takes no more slows the upstream."""
 
     def __init__(self, connections: Connections, connection: Connection, answer: Answer) -> None:
         self._connections = connections
@@ -93,14 +93,16 @@ class UpstreamResponse:
         """Take the bytes that are there already; b"" when there are none.
 
         Raises:
-            UpstreamEndlessError: as `read`.
+            UpstreamEndlessError: as `pour`.
         """
         if self._connection is None or not self._answer.size:
             return b""
         return self._checked(self._connection.take(self._answer))
 
-    async def read(self) -> bytes:
-        """Wait for the next bytes; b"" is the clean end of the body.
+    async def pour(self, sink: Sink) -> bool:
+        """Hand over the bytes that come, each piece at once, until `sink` says that it takes no more for now.
+
+        Return whether that was the clean end of the body. What `sink` raises is raised here.
 
         Raises:
             UpstreamTimeoutError: nothing came for longer than the idle timeout.
@@ -108,21 +110,21 @@ class UpstreamResponse:
             UpstreamEndlessError: the bytes go on with an event that is too large already.
         """
         if self._connection is None:
-            return b""
+            return True
         try:
-            chunk = await self._connection.read(self._answer)
+            whole = await self._connection.pour(self._answer, lambda piece: sink(self._checked(piece)))
         except (OSError, HttpParserError) as error:
             raise _translated(error, UpstreamTruncatedError) from error
-        if not chunk:
+        if whole:
             self.close()
-        return self._checked(chunk)
+        return whole
 
-    def _checked(self, chunk: bytes) -> bytes:
+    def _checked(self, piece: bytes) -> bytes:
         if self._has_events:
-            self._event.feed(chunk)
+            self._event.feed(piece)
             if self._event.size > LARGEST_EVENT_BYTES:
                 raise UpstreamEndlessError(f"the provider sent an event of more than {LARGEST_EVENT_BYTES} bytes")
-        return chunk
+        return piece
 
     def close(self) -> None:
         """Give the connection back when the body has come whole, else close it at once. May be called twice."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import select
 from collections.abc import Callable
-from typing import cast
+from typing import TypeAlias, cast
 
 from httptools import HttpParserError
 
@@ -18,6 +18,9 @@ READ_BUFFER_BYTES = 64 * 1024
 # A larger body of a request is written in steps of this size, each when the one before was taken.
 STEP_BYTES = 64 * 1024
 _NOTHING = memoryview(b"")
+
+Sink: TypeAlias = Callable[[bytes], bool]
+"""Takes a piece of a body; whether it would take the next one now."""
 
 
 class Connection(asyncio.Protocol):
@@ -43,6 +46,7 @@ class Connection(asyncio.Protocol):
         "_lost",
         "_made",
         "_patience",
+        "_sink",
         "_taken_at",
         "_transport",
         "_unsent",
@@ -66,7 +70,8 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._answer: Answer | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._sink: Sink | None = None
         self._failure: Exception | None = None
         self._unsent = _NOTHING
         self._taken_at = 0.0
@@ -103,13 +108,20 @@ class Connection(asyncio.Protocol):
                 if self._loop.time() < self._taken_at + self._idle_timeout:
                     self._patience.renew()
 
-    async def read(self, answer: Answer) -> bytes:
-        """Wait for what comes next of the body; b"" is its end."""
-        if not (answer.size or answer.whole):
-            with self._patience:
-                while not (answer.size or answer.whole):
-                    await self._more()
-        return self.take(answer)
+    async def pour(self, answer: Answer, sink: Sink) -> bool:
+        """Hand over what comes of the body, each piece in the turn of the event loop in which it comes.
+
+        Return True at its end, or False once `sink` says that it takes no more for now. What `sink` raises is raised here.
+        """
+        with self._patience:
+            while True:
+                if answer.size:
+                    if not sink(self.take(answer)):
+                        return False
+                elif answer.whole:
+                    return True
+                elif not await self._more(sink):
+                    return False
 
     def take(self, answer: Answer) -> bytes:
         """What has come of the body and was not taken yet."""
@@ -154,6 +166,9 @@ class Connection(asyncio.Protocol):
         except HttpParserError as error:
             self._fail(error)
             return
+        if self._sink is not None and answer.size:
+            self._pour_on(answer, self._sink)
+            return
         if answer.size > READ_BUFFER_BYTES and not self._held_back:
             self._held_back = True
             self._transport.pause_reading()
@@ -193,19 +208,32 @@ class Connection(asyncio.Protocol):
             step, self._unsent = self._unsent[:STEP_BYTES], self._unsent[STEP_BYTES:] or _NOTHING
             self._transport.write(step)
 
-    async def _more(self) -> None:
-        """Wait until something has happened."""
+    def _pour_on(self, answer: Answer, sink: Sink) -> None:
+        """Hand a piece over without waking who waits, unless it was the last one or is one too many."""
+        try:
+            takes_more = sink(self.take(answer))
+        except Exception as error:  # noqa: BLE001 - it is for who waits
+            self._fail(error)
+            return
+        if takes_more and not answer.whole:
+            self._patience.renew()
+        else:
+            self._wake(takes_more)
+
+    async def _more(self, sink: Sink | None = None) -> bool:
+        """Wait until something has happened that is more than a piece for `sink`; whether that takes more."""
         if self._failure is not None:
             raise self._failure
-        self._waiter = self._loop.create_future()
+        self._waiter, self._sink = self._loop.create_future(), sink
         try:
-            await self._waiter
+            return await self._waiter
         finally:
-            self._waiter = None
+            self._waiter = self._sink = None
 
-    def _wake(self) -> None:
+    def _wake(self, takes_more: bool = True) -> None:
+        self._sink = None
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(takes_more)
 
     def _fail(self, error: Exception) -> None:
         self._failure = error

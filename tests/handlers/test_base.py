@@ -72,13 +72,17 @@ async def test_before_the_first_byte_it_is_a_500_in_the_dialect_logged_once_with
 @pytest.mark.expects_log("ERROR handlers.base: unforeseen error")
 @pytest.mark.gen_test
 async def test_after_the_first_byte_the_connection_is_broken_off(running, monkeypatch, caplog):
-    async def first_then_fail(response):
-        monkeypatch.setattr(UpstreamResponse, "read", fail)
-        return await read(response)
+    async def first_then_fail(response, sink):
+        def take_one(piece):
+            sink(piece)
+            return False
 
-    read = UpstreamResponse.read
+        await pour(response, take_one)
+        fail()
+
+    pour = UpstreamResponse.pour
     monkeypatch.setattr(UpstreamResponse, "ready", lambda _: b"")
-    monkeypatch.setattr(UpstreamResponse, "read", first_then_fail)
+    monkeypatch.setattr(UpstreamResponse, "pour", first_then_fail)
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     running.upstream.play(STREAM, b"%x\r\n%s\r\n" % (len(first), first), asyncio.Event())
     client = await running.client()

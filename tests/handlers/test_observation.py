@@ -77,8 +77,8 @@ def test_a_stream_is_given_to_the_stream_reader_and_a_body_to_the_body_reader():
         stream, body = Reader(), Reader()
         observation = observe(stream, body)
         observation.head(Head(), streaming=streaming)
-        observation.chunk(b"one", delivered=True)
-        observation.chunk(b"two", delivered=True)
+        observation.chunk(b"one")
+        observation.chunk(b"two")
         used, unused = (stream, body) if streaming else (body, stream)
         assert (used.fed, unused.fed) == ([b"one", b"two"], [])
 
@@ -86,8 +86,8 @@ def test_a_stream_is_given_to_the_stream_reader_and_a_body_to_the_body_reader():
 def test_the_end_record_says_what_was_seen_and_when():
     observation = observe(Reader(READING))
     observation.head(Head(201, {"request-id": "req_1"}), streaming=True)
-    observation.chunk(b"one", delivered=True)
-    observation.chunk(b"two", delivered=True)
+    observation.chunk(b"one")
+    observation.chunk(b"two")
     assert observation.ending(None, credential_hint="sk-a...wxyz", upstream_asked_at=second(0)) == Ending(
         interception_id=ID,
         end_reason=EndReason.COMPLETED,
@@ -155,18 +155,17 @@ def test_the_first_reason_to_stop_is_the_bridges_own():
 
 
 @pytest.mark.parametrize(
-    ("deliveries", "reason"),
+    ("undelivered", "reason"),
     [
-        ([True, True], EndReason.COMPLETED),
-        ([True, False], EndReason.CLIENT_DISCONNECTED),
+        (False, EndReason.COMPLETED),
+        (True, EndReason.CLIENT_DISCONNECTED),
     ],
 )
-def test_a_client_that_left_has_a_completed_call_only_if_it_took_everything(deliveries, reason):
+def test_a_client_that_left_has_a_completed_call_only_if_it_took_everything(undelivered, reason):
     observation = observe(Reader(READING))
     observation.head(Head(), streaming=True)
-    for delivered in deliveries:
-        observation.chunk(b"x", delivered)
-    assert observation.ending(EndReason.CLIENT_DISCONNECTED).end_reason is reason
+    observation.chunk(b"x")
+    assert observation.ending(EndReason.CLIENT_DISCONNECTED, undelivered=undelivered).end_reason is reason
 
 
 @pytest.mark.parametrize(
@@ -189,7 +188,7 @@ def test_a_reader_that_fails_is_dropped_and_logged_once(caplog, reader, stopped,
     observation = observe(reader)
     observation.head(Head(), streaming=True)
     for _ in range(3):
-        observation.chunk(b"x", delivered=True)
+        observation.chunk(b"x")
     if failure:
         observation.failed(failure)
     ending = observation.ending(stopped)
@@ -207,7 +206,7 @@ def test_a_compressed_stream_is_read(encoding):
     observation = observe(api=API)
     observation.head(Head(200, {"content-encoding": encoding}), streaming=True)
     for start in range(0, len(packed), 5):
-        observation.chunk(packed[start : start + 5], delivered=True)
+        observation.chunk(packed[start : start + 5])
     ending = observation.ending(None)
     (usage,) = ending.reading.token_usages
     assert (ending.end_reason, usage.output_tokens, usage.source) == (EndReason.COMPLETED, 2, UsageSource.PROVIDER)
@@ -220,7 +219,7 @@ def test_a_body_in_an_unknown_encoding_is_as_complete_as_its_connection():
     ):
         observation = observe(api=API)
         observation.head(Head(200, {"content-encoding": "br"}), streaming=False)
-        observation.chunk(b"\x00\xff", delivered=True)
+        observation.chunk(b"\x00\xff")
         if failure:
             observation.failed(failure)
         assert observation.ending(None).end_reason is reason
@@ -231,7 +230,7 @@ def test_a_body_in_an_unknown_encoding_is_as_complete_as_its_connection():
 def test_the_body_of_an_error_is_read_as_one_whatever_the_api(status, streaming):
     observation = observe()
     observation.head(Head(status), streaming=streaming)
-    observation.chunk(b'{"error":{"type":"overloaded_error","message":"Later"}}', delivered=True)
+    observation.chunk(b'{"error":{"type":"overloaded_error","message":"Later"}}')
     ending = observation.ending(None)
     assert (ending.end_reason, ending.upstream_status) == (EndReason.UPSTREAM_ERROR, status)
     assert ending.error == ProviderError(type="overloaded_error", message="Later")
@@ -240,7 +239,7 @@ def test_the_body_of_an_error_is_read_as_one_whatever_the_api(status, streaming)
 def test_the_providers_own_words_win_over_the_bridges():
     observation = observe()
     observation.head(Head(500), streaming=False)
-    observation.chunk(b'{"error":{"type":"api_error","message":"Internal"}}', delivered=True)
+    observation.chunk(b'{"error":{"type":"api_error","message":"Internal"}}')
     observation.failed(UpstreamTruncatedError("cut"))
     assert observation.ending(None).error == ProviderError(type="api_error", message="Internal")
 
@@ -250,6 +249,6 @@ def test_what_was_seen_so_far_may_be_asked_at_any_time():
     assert observation.reading() == NOTHING
     observation.head(Head(), streaming=True)
     assert observation.reading() == NOTHING
-    observation.chunk(MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2], delivered=True)
+    observation.chunk(MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2])
     (usage,) = observation.reading().token_usages
     assert (usage.output_tokens, usage.source) == (1, UsageSource.PARTIAL)

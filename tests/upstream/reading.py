@@ -1,11 +1,27 @@
-"""Reading an answer to its end."""
+"""Reading an answer: a piece at a time, or to its end."""
 
 from __future__ import annotations
+
+
+async def read_piece(response):
+    """What comes next of the body of an answer; b"" is its end."""
+    pieces = []
+
+    def take_one(piece):
+        pieces.append(piece)
+        return False
+
+    assert await response.pour(take_one) is not bool(pieces)
+    return b"".join(pieces)
 
 
 async def read_all(response):
     """The body of an answer."""
     pieces = []
-    while piece := await response.read():
+
+    def take(piece):
         pieces.append(piece)
+        return True
+
+    assert await response.pour(take)
     return b"".join(pieces)

@@ -13,7 +13,7 @@ from intercept.sse import LARGEST_EVENT_BYTES
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.upstream.loops import on_both_loops
-from tests.upstream.reading import read_all
+from tests.upstream.reading import read_all, read_piece
 from tests.upstream.test_answer import answers, damaged
 from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 from upstream.client import (
@@ -75,10 +75,10 @@ async def test_bytes_are_handed_over_as_they_come_and_are_not_decompressed(upstr
     gate = asyncio.Event()
     upstream.play(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nabc", gate, b"def")
     response = await client.open("GET", upstream.url, [], b"")
-    assert await response.read() == b"abc"
+    assert await read_piece(response) == b"abc"
     gate.set()
-    assert await response.read() == b"def"
-    assert await response.read() == b""
+    assert await read_piece(response) == b"def"
+    assert await read_piece(response) == b""
 
 
 @pytest.mark.gen_test
@@ -203,10 +203,10 @@ async def test_what_goes_on_behind_a_body_or_within_its_framing_is_cut(upstream,
     gate = asyncio.Event()
     upstream.play(HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", gate, endless, asyncio.Event())
     response = await client.open("GET", upstream.url, [], b"")
-    assert await response.read() == b"abc"
+    assert await read_piece(response) == b"abc"
     gate.set()
     with pytest.raises((UpstreamTruncatedError, UpstreamTimeoutError)):
-        await response.read()
+        await read_piece(response)
     response.close()
     await upstream.requests[0].closed.wait()
 
@@ -241,7 +241,7 @@ async def test_an_event_may_be_as_large_as_the_bound_and_no_larger(upstream, cli
     response = await client.open("POST", upstream.url, [], b"{}")
     left = len(b"data: 1\n\n") + LARGEST_EVENT_BYTES + len(b"\n\n") + LARGEST_EVENT_BYTES
     while left > MOST_IN_ONE_READ:
-        left -= len(await response.read())
+        left -= len(await read_piece(response))
     with pytest.raises(UpstreamEndlessError, match=r"^the provider sent an event of more than 33554432 bytes$"):
         await read_all(response)
     response.close()
@@ -273,7 +273,7 @@ async def test_a_body_that_is_cut_is_truncated_after_its_bytes(upstream, client,
     gate = asyncio.Event()
     upstream.play(head, gate, end)
     response = await client.open("GET", upstream.url, [], b"")
-    assert await response.read() == b"abc"
+    assert await read_piece(response) == b"abc"
     gate.set()
     with pytest.raises(UpstreamTruncatedError):
         await read_all(response)
@@ -288,9 +288,9 @@ async def test_silence_before_the_head_and_in_the_body_is_a_timeout(upstream, cl
     upstream.scripts.clear()
     upstream.play(HEAD + b"Content-Length: 10\r\n\r\nabc", asyncio.Event())
     response = await client.open("GET", upstream.url, [], b"")
-    assert await response.read() == b"abc"
+    assert await read_piece(response) == b"abc"
     with pytest.raises(UpstreamTimeoutError):
-        await response.read()
+        await read_piece(response)
     response.close()
 
 

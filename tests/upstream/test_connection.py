@@ -10,7 +10,7 @@ import pytest
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
 from tests.upstream.loops import on_both_loops
-from tests.upstream.reading import read_all
+from tests.upstream.reading import read_all, read_piece
 from upstream.answer import Answer
 from upstream.client import (
     UpstreamClient,
@@ -84,7 +84,7 @@ async def test_an_answer_that_is_not_read_is_held_in_a_bounded_part_and_comes_wh
     response = await client.open("GET", provider.url, [], b"")
     await provider.stalled()
     assert READ_BUFFER_BYTES < response._answer.size <= READ_BUFFER_BYTES + ONE_READ
-    assert len(await response.read()) <= READ_BUFFER_BYTES + ONE_READ
+    assert len(await read_piece(response)) <= READ_BUFFER_BYTES + ONE_READ
     assert (await read_all(response)).endswith(block)
     assert response._connection is None
     assert await read_all(await client.open("GET", provider.url, [], b"")) == block * 200
@@ -98,10 +98,70 @@ async def test_what_was_held_when_a_connection_was_closed_is_read_and_then_the_e
     await provider.stalled()
     held = response._answer.size
     await client.close()
-    assert len(await response.read()) == held > READ_BUFFER_BYTES
+    assert len(await read_piece(response)) == held > READ_BUFFER_BYTES
     with pytest.raises(UpstreamTruncatedError):
-        await response.read()
+        await read_piece(response)
     response.close()
+
+
+async def pouring(provider, client, sink):
+    """An answer whose body is waited for, and its connection."""
+    provider.play(CHUNKED, asyncio.Event())
+    response = await client.open("GET", provider.url, [], b"")
+    pour = asyncio.create_task(response.pour(sink))
+    await until(lambda: response._connection._sink is not None)
+    return response, pour, response._connection
+
+
+@pytest.mark.gen_test
+async def test_a_piece_is_handed_over_in_the_turn_in_which_it_comes_and_wakes_nobody(provider, client):
+    taken = []
+    _, pour, connection = await pouring(provider, client, lambda piece: taken.append(piece) is None)
+    waiter = connection._waiter
+    connection.data_received(b"3\r\nabc\r\n")
+    connection.data_received(b"3\r\nd")
+    assert (taken, waiter.done()) == ([b"abc", b"d"], False)
+    connection.data_received(b"ef\r\n0\r\n\r\n")
+    assert taken == [b"abc", b"d", b"ef"]
+    assert await pour
+
+
+@pytest.mark.gen_test
+async def test_a_sink_that_takes_no_more_gets_nothing_until_it_asks_again(provider, client):
+    taken = []
+    response, pour, connection = await pouring(provider, client, taken.append)
+    for piece in b"abc", b"def", b"ghi":
+        connection.data_received(b"3\r\n%b\r\n" % piece)
+    assert taken == [b"abc"]
+    assert not await pour
+    connection.data_received(b"0\r\n\r\n")
+    assert (await read_piece(response), await read_piece(response)) == (b"defghi", b"")
+
+
+@pytest.mark.gen_test
+async def test_what_a_sink_raises_is_told_to_who_pours_and_nothing_more_is_read(provider, client):
+    def fail(_piece):
+        raise KeyError("sink")
+
+    response, pour, connection = await pouring(provider, client, fail)
+    connection.data_received(b"3\r\nabc\r\n")
+    with pytest.raises(KeyError, match="sink"):
+        await pour
+    assert not connection.usable
+    response.close()
+
+
+@pytest.mark.parametrize("last", [b"", b"0\r\n\r\n"])
+@pytest.mark.gen_test
+async def test_a_piece_for_a_sink_that_is_given_up_in_that_turn_does_no_harm(provider, client, last):
+    taken = []
+    response, pour, connection = await pouring(provider, client, taken.append)
+    pour.cancel()
+    connection.data_received(b"3\r\nabc\r\n" + last)
+    with pytest.raises(asyncio.CancelledError):
+        await pour
+    response.close()
+    assert taken == [b"abc"]
 
 
 @pytest.mark.parametrize("end", [CLOSE, RESET])
@@ -112,12 +172,12 @@ async def test_what_came_before_the_end_is_read_before_it_is_told(provider, clie
     response = await client.open("GET", provider.url, [], b"")
     gate.set()
     await until(lambda: not client._connections._open)
-    assert await response.read() == b"abc"
+    assert await read_piece(response) == b"abc"
     for _ in range(2):
         with pytest.raises(
             UpstreamTruncatedError, match=r"^the provider closed the connection before its answer was whole$"
         ):
-            await response.read()
+            await read_piece(response)
     response.close()
 
 
@@ -141,7 +201,7 @@ async def test_an_answer_that_is_there_when_it_is_closed_leaves_its_connection_f
         response = await client.open("POST", provider.url, [], b"{}")
         response.close()
         response.close()
-        assert await response.read() == b""
+        assert await read_piece(response) == b""
     assert len(provider.connections) == 1
 
 
@@ -163,9 +223,9 @@ async def test_an_upstream_whose_body_cannot_be_read_is_left_at_once_and_what_ca
     provider.play(CHUNKED + b"3\r\nabc\r\nno size\r\n", asyncio.Event())
     response = await client.open("POST", provider.url, [], b"{}")
     await provider.requests[0].closed.wait()
-    assert await response.read() == b"abc"
+    assert await read_piece(response) == b"abc"
     with pytest.raises(UpstreamTruncatedError, match=r"^the provider's answer is not HTTP, or "):
-        await response.read()
+        await read_piece(response)
     response.close()
 
 
@@ -218,10 +278,10 @@ async def test_an_upstream_that_goes_on_behind_its_answer_is_left_at_once(provid
 async def test_a_body_goes_on_being_sent_while_its_answer_comes(client, scripted):
     one, url = await scripted(CHUNKED + b"3\r\nabc\r\n", reads=True)
     response = await client.open("POST", url, [], LARGE)
-    assert await response.read() == b"abc"
+    assert await read_piece(response) == b"abc"
     await until(lambda: one.received > len(LARGE))
     one.transport.write(b"0\r\n\r\n")
-    assert await response.read() == b""
+    assert await read_piece(response) == b""
     assert len(client._connections._open) == 1
 
 
@@ -317,7 +377,7 @@ async def test_what_was_answered_or_closed_is_let_go_without_a_search_for_garbag
         provider.scripts = [[HI], [CHUNKED + b"3\r\nabc\r\n", asyncio.Event()]]
         assert await read_all(await client.open("POST", provider.url, [], b"{}")) == b"hi"
         response = await client.open("POST", provider.url, [], b"{}")
-        assert await response.read() == b"abc"
+        assert await read_piece(response) == b"abc"
         response.close()
         del response
         await until(lambda: not client._connections._open)

@@ -11,7 +11,7 @@ import upstream.connections
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, FakeUpstream
 from tests.upstream.loops import on_both_loops
-from tests.upstream.reading import read_all
+from tests.upstream.reading import read_all, read_piece
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import UpstreamClient, UpstreamNotAskedError, UpstreamTimeoutError, UpstreamTruncatedError
 from upstream.connections import Connections
@@ -130,10 +130,10 @@ async def test_closing_ends_what_is_kept_and_what_is_under_way(provider):
     client = UpstreamClient(connect_timeout=5, idle_timeout=5)
     provider.scripts = [[HI], [OK + b"Content-Length: 10\r\n\r\nabc", asyncio.Event()]]
     under_way = [await client.open("POST", provider.url, [], b"{}") for _ in range(2)][1]
-    assert await under_way.read() == b"abc"
+    assert await read_piece(under_way) == b"abc"
     await client.close()
     with pytest.raises(UpstreamTruncatedError):
-        await under_way.read()
+        await read_piece(under_way)
     for request in provider.requests:
         await request.closed.wait()
     await client.close()
@@ -191,9 +191,9 @@ async def test_a_large_answer_over_tls_waits_for_who_reads_it_and_may_be_cut(tls
     assert await tls_provider.stalled() < len(block) * number
     length = 0
     while length < len(block) * number:
-        length += len(await response.read())
+        length += len(await read_piece(response))
     with pytest.raises(UpstreamTruncatedError):
-        await response.read()
+        await read_piece(response)
     response.close()
     await client.close()
 
