@@ -30,8 +30,9 @@ BATCH_RECORDS = 500
 BATCH_BYTES = 8 * 1024**2
 """What is taken from the queue at once, not counting the last operation."""
 
-GATHER_SECONDS = 0.05
-"""How long what nobody waits for waits for more, to be written together."""
+GATHER_SECONDS = 0.25
+ENOUGH_RECORDS = 100
+"""How long what nobody waits for waits for more, to be written together, and how much more is not waited for."""
 
 SPILL_BYTES = 16 * 1024**2
 """More than this in memory goes to the journal; where it cannot, starts are refused and optional operations left out."""
@@ -282,7 +283,7 @@ class Backlog:
 
     def _queue_up(self, entry: Entry) -> None:
         self._queue.append(entry)
-        if entry.waited_for or len(self._queue) >= BATCH_RECORDS:
+        if entry.waited_for or len(self._queue) >= ENOUGH_RECORDS:
             self._pressing.set()
         self._wake()
 

@@ -333,9 +333,9 @@ async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
     [
         lambda backlog: backlog.put(waiting(2)),
         lambda backlog: backlog.hurry(),
-        lambda backlog: [backlog.put(Entry(end(number))) for number in range(backlog_module.BATCH_RECORDS)],
+        lambda backlog: [backlog.put(Entry(end(number))) for number in range(1, backlog_module.ENOUGH_RECORDS)],
     ],
-    ids=["someone waits", "it is to hurry", "a batch is full"],
+    ids=["someone waits", "it is to hurry", "enough is there"],
 )
 @pytest.mark.gen_test
 async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
