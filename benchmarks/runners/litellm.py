@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
@@ -27,7 +28,8 @@ class LiteLLM(Runner):
 
     def prepare(self) -> str:
         """Install it into the cache unless it is there."""
-        folder = CACHE / f"litellm-{VERSION}"
+        # One for each interpreter, so that a faster one serves both.
+        folder = CACHE / f"litellm-{VERSION}-python{platform.python_version()}"
         if not (folder / "complete").exists():
             print(f"Installing LiteLLM {VERSION} into {folder} ...", flush=True)
             install = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
