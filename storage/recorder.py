@@ -120,6 +120,7 @@ class Recorder:
         """Stop when everything is in the database or after some seconds; the journal has the rest."""
         self._write_ends()
         await self._path.close(seconds)
+        self._write_ends()  # of what came meanwhile it is logged that it is lost
 
     @property
     def queue_length(self) -> int:

@@ -118,6 +118,19 @@ async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monke
         assert (await settled(database, recorder))["response_id"] == "resp_1"
 
 
+@pytest.mark.expects_log("ERROR storage.backlog: the end of interception 00000000-0000-0000-0000-000000000001 is lost")
+@pytest.mark.gen_test
+async def test_an_end_that_comes_when_the_recorder_has_closed_is_not_lost_in_silence(database, monkeypatch):
+    async with opened(database) as recorder:
+        close = recorder._path.close
+
+        async def end_one_more(seconds):
+            await close(seconds)
+            end_some(recorder, [1])
+
+        monkeypatch.setattr(recorder._path, "close", end_one_more)
+
+
 @pytest.mark.parametrize("hint", ["", "sk-a...wxyz", "sk-b...vwxy"])
 @pytest.mark.gen_test
 async def test_the_credential_is_the_one_that_the_end_names_if_it_names_one(database, tmp_path, hint):
