@@ -21,11 +21,15 @@ def authority(tmp_path_factory) -> Path:
         pytest.skip("openssl is not installed")
     folder = tmp_path_factory.mktemp("ca")
     new_key = ("-newkey", "rsa:2048", "-nodes", "-days", 2)
-    openssl("req", "-x509", *new_key, "-keyout", folder / "ca.key", "-out", folder / "ca.pem", "-subj", "/CN=tests")
+    openssl(
+        *("req", "-x509", *new_key, "-keyout", folder / "ca.key", "-out", folder / "ca.pem", "-subj", "/CN=tests"),
+        # RFC 5280, section 4.2.1.3: from Python 3.13 on it is insisted on.
+        *("-addext", "keyUsage=critical,keyCertSign"),
+    )
     openssl(
         *("req", "-x509", *new_key, "-keyout", folder / "key.pem", "-out", folder / "certificate.pem"),
         *("-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-subj", "/CN=server"),
-        *("-addext", "subjectAltName=IP:127.0.0.1"),
+        *("-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"),
     )
     (folder / "server.pem").write_text((folder / "key.pem").read_text() + (folder / "certificate.pem").read_text())
     return folder

@@ -66,7 +66,7 @@ async def test_an_unknown_route_below_messages_is_an_anthropic_error(http, path)
             "Invalid request body: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
         ),
         (
-            b'{"x":' + b"[" * 9000 + b"]" * 9000 + b"}",
+            b'{"x":' + b"[" * 10**5 + b"]" * 10**5 + b"}",
             "Invalid request body: maximum recursion depth exceeded while deserializing an object",
         ),
     ],
