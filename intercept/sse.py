@@ -71,21 +71,25 @@ class Decoder:
         """Take the next bytes; return the events they end. What a stream leaves unfinished at its end is no event."""
         events: list[Event] = []
         if not self._unfinished and len(chunk) <= self._max_event_bytes and b"\r" not in chunk:
-            *blocks, chunk = chunk.split(b"\n\n")
-            for block in blocks:
-                # As providers send it, an event is decoded at once, in a quarter of the time that its lines take.
-                name, line = b"", block
-                if line.startswith(b"event: "):
-                    name, _, line = block[7:].partition(b"\n")
-                if line.startswith(b"data: ") and _LINE_FEED not in line:
-                    self._first_line = False
-                    events.append(Event(line[6:], name.decode("utf-8", "replace")) if name else Event(line[6:]))
-                else:
-                    self._take_lines(block + b"\n\n", events)
+            chunk = self._take_usual_events(chunk, events)
         if chunk:
             self._take_lines(chunk, events)
             self._unfinished = bool(self._line or self._data or self._name or self._oversized)
         return events
+
+    def _take_usual_events(self, chunk: bytes, events: list[Event]) -> bytes:
+        """Decode events as providers send them, at once, in a quarter of the time that lines take; return the rest."""
+        *blocks, rest = chunk.split(b"\n\n")
+        for number, block in enumerate(blocks):
+            name, line = b"", block
+            if line.startswith(b"event: "):
+                name, _, line = line[7:].partition(b"\n")
+            if not line.startswith(b"data:") or _LINE_FEED in line:
+                return b"\n\n".join([*blocks[number:], rest])
+            data = line[6:] if line.startswith(b"data: ") else line[5:]
+            events.append(Event(data, name.decode("utf-8", "replace")) if name else Event(data))
+            self._first_line = False
+        return rest
 
     def _take_lines(self, chunk: bytes, events: list[Event]) -> None:
         if self._after_cr and chunk.startswith(b"\n"):
