@@ -175,7 +175,8 @@ class Backlog:
         await self._journal.discard()
         if not self._journal.records:
             self._starts_in_journal.clear()
-            self.trouble = ""
+            if not self.away:  # else nothing was written, and the journal is empty because it cannot be
+                self.trouble = ""
         aside, self._aside = self._aside, []
         self._bytes -= sum(entry.size for entry in aside)
         for entry in aside:

@@ -18,6 +18,8 @@ from storage.entry import Entry
 from storage.journal import Journal
 from storage.operations import Action, Operation
 from storage.segment import FRAME_BYTES, Segment
+from tests.storage.conditions import until
+from tests.storage.disks import largest_file
 
 SIZE = 100
 FULL = r"^ERROR storage\.backlog: the spool is full: \d+ of \d+ bytes are taken$"
@@ -158,6 +160,28 @@ async def test_an_end_that_does_not_fit_behind_its_start_waits_until_the_journal
         assert await spooled(backlog) == [start(1), end(2)]
         await backlog.discard_read()
         assert (queue(backlog), backlog.trouble) == ([end(1)], "")
+
+
+@pytest.mark.expects_log("ERROR storage.backlog: .*the spool cannot be written: File too large")
+@pytest.mark.gen_test
+async def test_a_journal_that_takes_nothing_is_in_trouble_until_the_database_has_what_was_to_be_in_it(tmp_path):
+    async with opened(tmp_path) as backlog:
+        backlog.away = True
+        with largest_file(0):
+            backlog.put(Entry(end(1)))
+            trying = asyncio.create_task(backlog.read_journal())
+            await until(lambda: backlog.trouble)
+            assert await trying == []
+            await backlog.discard_read()
+        assert (queue(backlog), backlog.accepts, backlog.trouble) == (
+            [end(1)],
+            False,
+            "the spool cannot be written: File too large",
+        )
+        backlog.away = False
+        await backlog.discard_read()
+        assert (backlog.accepts, backlog.trouble) == (True, "")
+        backlog.accept(*backlog.take())
 
 
 @pytest.mark.expects_log(FULL)
