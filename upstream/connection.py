@@ -118,6 +118,7 @@ class Connection(asyncio.Protocol):
                 if answer.size:
                     if not sink(self.take(answer)):
                         return False
+                    self._patience.renew()
                 elif answer.whole:
                     return True
                 elif not await self._more(sink):

@@ -139,6 +139,22 @@ async def test_a_sink_that_takes_no_more_gets_nothing_until_it_asks_again(provid
 
 
 @pytest.mark.gen_test
+async def test_each_piece_begins_a_new_wait_whichever_way_it_is_handed_over(provider, client):
+    taken = []
+    _, pour, connection = await pouring(provider, client, lambda piece: taken.append(piece) is None)
+    for parts in [b"3\r\nabc\r\n"], [b"3\r\n", b"def\r\n"]:  # the second wakes who pours before there is a piece
+        connection._patience._began = 0.0
+        for part in parts:
+            connection.data_received(part)
+        number = len(taken)
+        await until(lambda: connection._sink is not None)
+        assert connection._patience._began > 0
+    assert (taken, number) == ([b"abc", b"def"], 1)
+    connection.data_received(b"0\r\n\r\n")
+    assert await pour
+
+
+@pytest.mark.gen_test
 async def test_what_a_sink_raises_is_told_to_who_pours_and_nothing_more_is_read(provider, client):
     def fail(_piece):
         raise KeyError("sink")
