@@ -14,7 +14,7 @@ from intercept.apis import Reader, RequestSummary
 from intercept.drafts import Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_object, as_objects, as_text, read_struct
 from intercept.readers import BodyReader, StreamReader
-from intercept.records import Reading, TokenUsage
+from intercept.records import TokenUsage
 from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
 from intercept.sse import Event
 from intercept.tokens import count, storable
@@ -96,11 +96,6 @@ class _Stream(StreamReader):
         super().__init__()
         self._usage: dict[str, Any] = {}
 
-    def result(self) -> Reading:
-        """Return what the stream says so far."""
-        self._draft.tokens = _tokens(self._usage)
-        return super().result()
-
     def _take(self, event: Event) -> None:
         told = read_struct(event.data, _EVENT)
         if told is None:
@@ -136,6 +131,7 @@ class _Stream(StreamReader):
         self._usage = storable(merged) or {
             name: merged[name] for name in _COUNTS if count(merged.get(name)) is not None
         }
+        self._draft.tokens = _tokens(self._usage)
 
 
 def stream_reader() -> Reader:

@@ -12,25 +12,39 @@ from intercept.sse import Decoder, Event
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """The largest blocking body that is read."""
+READ_TOGETHER_BYTES: Final = 8 * 1024
+"""So much of a stream is read at once. An event that is read by itself finds other code in the processor's caches."""
 
 
 class StreamReader(ABC):
-    """Reads a stream of server-sent events into a draft."""
+    """Reads a stream of server-sent events into a draft, some of them at a time."""
 
     def __init__(self) -> None:
         self._events = Decoder()
         self._draft = Draft()
+        self._unread: list[bytes] = []
+        self._unread_bytes = 0
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream."""
-        for event in self._events.feed(chunk):
-            if event.oversized:
-                self._draft.truncated = True
-            self._take(event)
+        self._unread.append(chunk)
+        self._unread_bytes += len(chunk)
+        if self._unread_bytes >= READ_TOGETHER_BYTES:
+            self._read()
 
     def result(self) -> Reading:
         """Return what the stream says so far."""
+        self._read()
         return self._draft.reading()
+
+    def _read(self) -> None:
+        unread = b"".join(self._unread)
+        self._unread.clear()
+        self._unread_bytes = 0
+        for event in self._events.feed(unread):
+            if event.oversized:
+                self._draft.truncated = True
+            self._take(event)
 
     @abstractmethod
     def _take(self, event: Event) -> None:

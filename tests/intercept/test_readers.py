@@ -1,7 +1,7 @@
 import pytest
 
 from intercept.json_text import read_object
-from intercept.readers import MAX_BODY_BYTES, BodyReader, StreamReader
+from intercept.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
 from intercept.records import Reading
 from intercept.sse import MAX_EVENT_BYTES
 
@@ -25,6 +25,26 @@ def test_a_stream_is_read_event_by_event():
     assert reader.result() == Reading()
     reader.feed(b"ta: x\n\nevent: second\ndata: x\n\n")
     assert reader.result() == Reading(response_id="first")
+
+
+def test_events_that_come_one_by_one_are_read_together_and_the_rest_of_them_when_it_is_asked():
+    taken = []
+
+    class Noted(StreamReader):
+        def _take(self, event):
+            taken.append(event.data)
+
+    reader = Noted()
+    event, data = b"data: " + b"x" * 56 + b"\n\n", b"x" * 56
+    together = READ_TOGETHER_BYTES // len(event)
+    for _ in range(together - 1):
+        reader.feed(event)
+    assert taken == []
+    reader.feed(event)
+    assert taken == [data] * together
+    reader.feed(event)
+    assert reader.result() == Reading()
+    assert taken == [data] * (together + 1)
 
 
 def test_an_oversized_event_is_marked_in_the_reading():
