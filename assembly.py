@@ -19,7 +19,7 @@ from handlers.metrics import Metrics
 from handlers.metrics_folder import VARIABLE, MetricsFolder
 from handlers.phases import Follow
 from handlers.record_log import RecordLog
-from identifiers import random_ids
+from identifiers import time_ordered_ids
 from intercept.apis import Dialect
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
@@ -168,7 +168,7 @@ async def open_bridge(
         JournalError: another server keeps its journal in this data-dir, or it cannot be opened.
         SettingError: OpenTelemetry's environment cannot be used.
     """
-    new_id = random_ids().__next__
+    new_id = time_ordered_ids().__next__
     instance_id = new_id()
     metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
     spool = Spool(settings.data_dir / "spool")

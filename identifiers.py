@@ -1,9 +1,10 @@
-"""Ids that nobody can guess, without asking the system for each."""
+"""Ids that nobody can guess and that a database finds room for, without asking the system for each."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from struct import iter_unpack
 from uuid import UUID
 
@@ -11,17 +12,24 @@ from msgspec import convert
 
 # Ids for which the system is asked at once.
 DRAWN = 256
-_SIZE = 16
-_RANDOM = int.from_bytes(bytes.fromhex("ffffffff_ffff_0fff_3fff_ffffffffffff".replace("_", "")) * DRAWN)
-_VERSION_4 = int.from_bytes(bytes.fromhex("00000000_0000_4000_8000_000000000000".replace("_", "")) * DRAWN)
+_NANOSECONDS = 1_000_000  # of a millisecond
+_TIME_SIZE, _SIZE = 6, 10
+_RANDOM = int.from_bytes(bytes.fromhex("0fff 3fff ffffffffffff") * DRAWN)
+_VERSION_7 = int.from_bytes(bytes.fromhex("7000 8000 000000000000") * DRAWN)
 
 
-def random_ids() -> Iterator[UUID]:
-    """UUIDs of version 4 (RFC 9562, section 5.4) without end, for one thread, at a quarter of what `uuid4` takes.
+def time_ordered_ids(now_ns: Callable[[], int] = time.time_ns) -> Iterator[UUID]:
+    """UUIDs of version 7 (RFC 9562, section 5.7) without end, for one thread, in half the time of `uuid4`.
+
+    What is stored one behind the other then has neighbouring ids: a new one goes to the end of an index, which is in
+    memory, instead of to any page of it. 74 bits of each are random, those within a millisecond are in no order.
 
     A forked process would give out the same ones as its parent. Nothing here forks: workers are started with `exec`.
+
+    Args:
+        now_ns: The time, in nanoseconds since 1970.
     """
     while True:
-        drawn = int.from_bytes(os.urandom(_SIZE * DRAWN)) & _RANDOM | _VERSION_4
+        drawn = int.from_bytes(os.urandom(_SIZE * DRAWN)) & _RANDOM | _VERSION_7
         for (octets,) in iter_unpack(f"{_SIZE}s", drawn.to_bytes(_SIZE * DRAWN)):
-            yield convert(octets, UUID)
+            yield convert((now_ns() // _NANOSECONDS).to_bytes(_TIME_SIZE) + octets, UUID)
