@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ from benchmarks.runners.runner import Place, free_port
 from benchmarks.tables import report
 
 SECTION = "figures of make bench"
-RESULTS = ROOT / "benchmarks/results/gateways.json"
+RESULTS = ROOT / "benchmarks/results"
 ROUNDS = 3
 QUICK_SCALE = 0.25
 BUSY_LOAD = 0.5
@@ -119,9 +119,16 @@ class Comparison:
                 running.stop()
 
 
-def section(results: Results) -> str:
-    """What the page shows of a run."""
-    return f"![The bridge beside others]({PICTURE.name})\n\n{report(results)}"
+def section(runs: Sequence[Results]) -> str:
+    """What the page shows of the runs that are kept."""
+    return f"![The bridge beside others]({PICTURE.name})\n\n{report(runs)}"
+
+
+def write_page() -> None:
+    """Write the page and the picture of the runs that are kept."""
+    runs = Results.load_all(RESULTS)
+    PICTURE.write_text(svg(runs[0]))
+    write_section(SECTION, section(runs))
 
 
 @click.command()
@@ -135,13 +142,12 @@ def main(*, quick: bool, rounds: int, only: tuple[str, ...]) -> None:
         comparison = Comparison(rounds=1 if quick else rounds, scale=QUICK_SCALE if quick else 1.0, folder=Path(folder))
         comparison.run(only)
     results = comparison.results
-    print("\n" + report(results))
+    print("\n" + report([results]))
     if quick or only:
         print("\nNothing was written: that takes a whole run.")
         return
     results.save(RESULTS)
-    PICTURE.write_text(svg(results))
-    write_section(SECTION, section(results))
+    write_page()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What a run of the comparison found, as it is kept: one JSON file, from which all tables are written."""
+"""What a run of the comparison found, as it is kept: a JSON file for each processor, from which all tables are written."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Self
 
@@ -26,10 +27,22 @@ class Results(msgspec.Struct, kw_only=True):
         """Read them from a file."""
         return msgspec.json.decode(path.read_bytes(), type=cls)
 
-    def save(self, path: Path) -> None:
-        """Write them to a file."""
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+    @classmethod
+    def load_all(cls, folder: Path) -> list[Self]:
+        """Read all that are kept in a folder, those of the last day first."""
+        kept = [cls.load(path) for path in sorted(folder.glob("*.json"))]
+        return sorted(kept, key=lambda one: one.date, reverse=True)
+
+    def save(self, folder: Path) -> None:
+        """Keep them, in place of those of the same processor."""
+        folder.mkdir(exist_ok=True)
+        name = re.sub(r"[^a-z0-9]+", "-", self.processor.lower()).strip("-")
+        (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+
+    @property
+    def processor(self) -> str:
+        """The model of the machine's processor."""
+        return self.machine.partition(",")[0]
 
     def add(self, gateway: str, figures: dict[str, float]) -> None:
         """Add a round, each figure to four digits."""

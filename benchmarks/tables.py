@@ -32,7 +32,8 @@ THROUGHPUT = (
 )
 COST = (
     Row("processor seconds per 1,000 blocking requests", "blocking chat 32 cpu"),
-    Row("the database's, beside it", "blocking chat 32 database"),
+    Row("the same, 1 at a time", "blocking chat 1 cpu"),
+    Row("the database's beside it, 32 at a time", "blocking chat 32 database"),
     Row("processor seconds per 1,000 burst events", "burst chat cpu"),
     Row("processor seconds per 1,000 events at 3,000 a second", "paced cpu"),
     Row("its core was busy, blocking, %", "blocking chat 32 busy"),
@@ -64,19 +65,21 @@ def comparison(results: Results, rows: Iterable[Row], *, leave_out: Sequence[str
     return markdown(["", *gateways], ([row.label, *(_cell(results, row, name) for name in gateways)] for row in rows))
 
 
-def targets(results: Results) -> str:
-    """Each target, what was measured, and whether it was met."""
-    return markdown(["", "target", "measured", ""], (target.row(results) for target in TARGETS))
+def targets(runs: Sequence[Results]) -> str:
+    """Each target, and for each run what was measured and whether that is enough."""
+    rows = ([target.text, target.wanted, *map(target.verdict, runs)] for target in TARGETS)
+    return markdown(["", "target", *(f"{run.processor}, {run.date}" for run in runs)], rows)
 
 
-def report(results: Results) -> str:
-    """Everything, as it stands on the page."""
+def report(runs: Sequence[Results]) -> str:
+    """Everything, as it stands on the page: the targets of every run, and all other figures of the first."""
+    results = runs[0]
     rounds = max((len(values) for figures in results.figures.values() for values in figures.values()), default=0)
     versions = ", ".join(f"{name} {version}" for name, version in results.versions.items())
     parts = [
         f"{results.date}, {results.machine}. {versions}. Rounds: {rounds}; {results.seconds / 60:.0f} minutes.",
-        "### Targets\n\nOf one worker, all limits on, every call recorded.",
-        targets(results),
+        "### Targets\n\nOf one worker, all limits on, every call recorded; the last run on each processor.",
+        targets(runs),
         "### Throughput",
         comparison(results, THROUGHPUT),
         "### Cost\n\nA core that is not busy waited for the load or, with the bridge, for the database.",

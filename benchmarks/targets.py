@@ -23,14 +23,18 @@ class Target(NamedTuple):
     at_least: bool
     unit: str = ""
 
-    def row(self, results: Results) -> tuple[str, str, str, str]:
-        """What it is about, the target, what was measured, and the verdict."""
-        wanted = f"{'at least' if self.at_least else 'at most'} {self.limit:g}{self.unit}"
+    @property
+    def wanted(self) -> str:
+        """The figure that is aimed at."""
+        return f"{'at least' if self.at_least else 'at most'} {self.limit:g}{self.unit}"
+
+    def verdict(self, results: Results) -> str:
+        """What was measured, and whether that is enough."""
         value = self.measured(results)
         if value is None:
-            return self.text, wanted, "", "not measured"
+            return "not measured"
         met = value >= self.limit if self.at_least else value <= self.limit
-        return self.text, wanted, short(value) + self.unit, "met" if met else "missed"
+        return f"{short(value)}{self.unit}, {'met' if met else 'missed'}"
 
 
 def value(figure: str, gateway: str = BRIDGE) -> Measured:
