@@ -69,7 +69,7 @@ class Comparison:
 
     def __init__(self, *, rounds: int, scale: float, folder: Path) -> None:
         self.results = Results(
-            date=datetime.now(UTC).strftime("%Y-%m-%d"), machine=machine(), cores=os.cpu_count() or 1
+            date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), machine=machine(), cores=os.cpu_count() or 1
         )
         self._rounds = rounds
         self._scale = scale

@@ -12,7 +12,10 @@ from benchmarks.samples import Summary, summary
 
 
 class Results(msgspec.Struct, kw_only=True):
-    """The machine, how many cores it has, the versions by gateway, and by gateway and figure the value of each round."""
+    """When the run began (UTC), the machine and its cores, versions by gateway, and figures by gateway and name.
+
+    A figure has a value for each round.
+    """
 
     date: str
     machine: str
@@ -29,7 +32,7 @@ class Results(msgspec.Struct, kw_only=True):
 
     @classmethod
     def load_all(cls, folder: Path) -> list[Self]:
-        """Read all that are kept in a folder, those of the last day first."""
+        """Read all that are kept in a folder, the last ones first."""
         kept = [cls.load(path) for path in sorted(folder.glob("*.json"))]
         return sorted(kept, key=lambda one: one.date, reverse=True)
 

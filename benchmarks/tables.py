@@ -68,7 +68,7 @@ def comparison(results: Results, rows: Iterable[Row], *, leave_out: Sequence[str
 def targets(runs: Sequence[Results]) -> str:
     """Each target, and for each run what was measured and whether that is enough."""
     rows = ([target.text, target.wanted, *map(target.verdict, runs)] for target in TARGETS)
-    return markdown(["", "target", *(f"{run.processor}, {run.date}" for run in runs)], rows)
+    return markdown(["", "target", *(f"{run.processor}, {run.date[:10]}" for run in runs)], rows)
 
 
 def report(runs: Sequence[Results]) -> str:

@@ -15,7 +15,7 @@ from tests.pages import page
 
 @pytest.fixture
 def results():
-    results = Results(date="2026-01-02", machine="a machine", cores=4, seconds=600)
+    results = Results(date="2026-01-02 10:00", machine="a machine", cores=4, seconds=600)
     results.versions = {"nginx": "1.2"}
     for value in (1.0, 3.0, 2.0):
         results.add("direct", {"blocking chat 32": 9000.0, "first byte 1 p50": 0.1})
@@ -70,13 +70,13 @@ def test_a_report_has_machine_versions_rounds_and_notes(results):
     results.note("LiteLLM was left out")
     results.note("LiteLLM was left out")
     written = report([results])
-    assert written.startswith("2026-01-02, a machine. nginx 1.2. Rounds: 3; 10 minutes.\n")
+    assert written.startswith("2026-01-02 10:00, a machine. nginx 1.2. Rounds: 3; 10 minutes.\n")
     assert written.endswith("### Notes of the run\n\n- LiteLLM was left out")
 
 
 def test_of_each_processor_the_last_results_are_kept_and_read_as_they_were_written(results, tmp_path):
     folder = tmp_path / "results"
-    older = Results(date="2026-01-01", machine="Some(R) Processor @ 2 GHz, 2 cores", cores=2)
+    older = Results(date="2026-01-02 09:00", machine="Some(R) Processor @ 2 GHz, 2 cores", cores=2)
     for one in (Results(date="2025-12-31", machine=older.machine, cores=2), older, results):
         one.save(folder)
     assert {path.name for path in folder.iterdir()} == {"a-machine.json", "some-r-processor-2-ghz.json"}
