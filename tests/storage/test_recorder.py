@@ -319,7 +319,7 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
 
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(AWAY)
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=120)
 async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(replica_set, tmp_path):
     database = Database.connect(replica_set.uri, "test")
     numbers = iter(range(2000))
@@ -336,7 +336,7 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
         await until(lambda: len(acknowledged) > 300)
         await replica_set.kill_primary(database)
         await asyncio.gather(*running)
-        assert await recorder.flush(30)
+        assert await recorder.flush(60)
     documents = await database.interceptions.find(sort=[("_id", 1)]).to_list(None)
     assert [(document["_id"].int, document["end_reason"]) for document in documents] == [
         (number, "completed") for number in range(2000)
