@@ -22,14 +22,12 @@ class StreamReader(ABC):
     def __init__(self) -> None:
         self._events = Decoder()
         self._draft = Draft()
-        self._unread: list[bytes] = []
-        self._unread_bytes = 0
+        self._unread = bytearray()  # not pieces: of a few bytes each they would take many times as much
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the stream."""
-        self._unread.append(chunk)
-        self._unread_bytes += len(chunk)
-        if self._unread_bytes >= READ_TOGETHER_BYTES:
+        self._unread += chunk
+        if len(self._unread) >= READ_TOGETHER_BYTES:
             self._read()
 
     def result(self) -> Reading:
@@ -38,9 +36,8 @@ class StreamReader(ABC):
         return self._draft.reading()
 
     def _read(self) -> None:
-        unread = b"".join(self._unread)
+        unread = bytes(self._unread)
         self._unread.clear()
-        self._unread_bytes = 0
         for event in self._events.feed(unread):
             if event.oversized:
                 self._draft.truncated = True

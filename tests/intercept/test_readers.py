@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from intercept.json_text import read_object
@@ -45,6 +47,18 @@ def test_events_that_come_one_by_one_are_read_together_and_the_rest_of_them_when
     reader.feed(event)
     assert reader.result() == Reading()
     assert taken == [data] * (together + 1)
+
+
+def test_a_stream_in_tiny_pieces_takes_no_more_memory_than_its_bytes():
+    reader = Names()
+    tracemalloc.start()
+    try:
+        for number in range(READ_TOGETHER_BYTES // 2 - 1):
+            reader.feed(number.to_bytes(2))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * READ_TOGETHER_BYTES
 
 
 def test_an_oversized_event_is_marked_in_the_reading():
