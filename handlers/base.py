@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, cast
 
 import msgspec
+from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, RequestHandler
 
 from handlers.bridge import Bridge
@@ -37,9 +38,12 @@ class BridgeHandler(RequestHandler):
         self.bridge = bridge
         self.request_id = str(bridge.new_id())
 
-    def set_default_headers(self) -> None:
-        """Say nothing about the software."""
-        self.clear_header("Server")
+    def clear(self) -> None:
+        """Begin the answer anew, as Tornado does, but with no headers: who answers says what, and `Exchange` when."""
+        self._headers = HTTPHeaders()
+        self._write_buffer = []
+        self.set_status(200)
+        self.set_default_headers()
 
     def compute_etag(self) -> str | None:
         """No entity tags: hashing each body would cost more than it saves."""

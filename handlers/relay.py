@@ -19,6 +19,7 @@ from handlers.credentials import own_headers
 from handlers.dataplane import DataPlaneHandler
 from handlers.phases import RELAY, UPSTREAM
 from handlers.problems import Problem, problem_event
+from http1.headers import put
 from intercept.apis import Dialect
 from intercept.records import CredentialKind, EndReason
 from limits.overload import retry_headers
@@ -228,11 +229,9 @@ class RelayHandler(DataPlaneHandler):
     def _write_head(self, response: UpstreamResponse) -> None:
         self._event_stream = response.is_event_stream
         self.set_status(response.status, response.reason)
-        for name in ("Content-Type", "Date"):
-            self.clear_header(name)
         for name, value in to_client(response.headers):
             if not _ILLEGAL_IN_HEADER.search(value):
-                self.add_header(name, value)
+                put(self._headers, name, value)
         self.tell_timing()
         if response.status == NO_CONTENT:
             self.clear_header("Content-Length")

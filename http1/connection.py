@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import struct
+import time
 from asyncio import Future
 from collections.abc import Awaitable
 from http.client import responses
@@ -15,6 +16,7 @@ import msgspec
 from tornado.httputil import HTTPInputError, HTTPServerRequest
 
 from http1.exchange import Exchange
+from http1.headers import http_date
 from http1.outlet import Outlet
 from http1.requests import InvalidRequestError, Request, Requests
 
@@ -270,7 +272,7 @@ class ClientConnection(asyncio.Protocol):
             body = msgspec.json.encode({"message": UNREADABLE.format(error)})
             head = (
                 f"HTTP/1.1 {error.status} {responses[error.status]}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                f"Content-Length: {len(body)}\r\nConnection: close\r\nDate: {http_date(int(time.time()))}\r\n\r\n"
             )
             self.outlet.write(head.encode() + body)
         self._transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from asyncio import Future
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from http1.headers import http_date
 from http1.requests import Request
 
 if TYPE_CHECKING:
@@ -105,7 +107,7 @@ class Exchange(HTTPConnection):
         """Write the head of the answer, with a first piece of its body.
 
         A body of unknown length is sent in chunks; an HTTP/1.0 client has no other end for it than that of the connection.
-        `Connection: close` among the headers means that.
+        `Connection: close` among the headers means that. An answer without a date gets one (RFC 9110 section 6.6.1).
 
         Raises:
             ValueError: A header has a line end or NUL in it, or is no Latin-1.
@@ -126,6 +128,8 @@ class Exchange(HTTPConnection):
             headers["Connection"] = "close"
         elif asked.version == "HTTP/1.0":
             headers["Connection"] = "Keep-Alive"
+        if "Date" not in headers:
+            headers["Date"] = http_date(int(time.time()))
         head = _head(start_line, headers)
         self.begun = True
         return self.context.outlet.write(head + self._framed(chunk) if chunk else head)

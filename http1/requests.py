@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections import deque
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
+from tornado.httputil import HTTPHeaders, RequestStartLine
+
+from http1.headers import put
 
 MAX_HEAD_BYTES = 64 * 1024
 """The most that the head of a request may have, and about the most that the line before a chunk may."""
@@ -17,6 +19,7 @@ MAX_HEAD_BYTES = 64 * 1024
 TOO_LARGE = f"its head, or what stands before a chunk of its body, has more than {MAX_HEAD_BYTES} bytes"
 _NO_BODY = b"GET / HTTP/1.1\r\n\r\n"
 _VERSIONS = {"1.0", "1.1"}
+_AROUND_HEADER = len(": \r\n")
 
 
 class InvalidRequestError(Exception):
@@ -104,8 +107,8 @@ class Requests:
             return
         if self._last is not None:
             raise InvalidRequestError("trailers are not accepted")
-        self._count(len(name) + len(value) + len(": \r\n"))
-        self._headers.add(name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
+        self._count(len(name) + len(value) + _AROUND_HEADER)
+        put(self._headers, name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         """Note a request."""
@@ -181,6 +184,4 @@ class Requests:
 def _reason(error: HttpParserError) -> InvalidRequestError:
     """Say what a parser found: its own words, or ours where it was ours that raised."""
     cause = error.__context__
-    if isinstance(cause, InvalidRequestError):
-        return cause
-    return InvalidRequestError(str(cause if isinstance(cause, HTTPInputError) else error))
+    return cause if isinstance(cause, InvalidRequestError) else InvalidRequestError(str(error))

@@ -6,6 +6,8 @@ import asyncio
 import json
 import re
 import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -113,7 +115,7 @@ async def test_nagle_is_off_during_every_request_of_a_connection(running, http_s
 async def test_the_upstreams_head_reaches_the_client_and_ours_is_added(running):
     running.upstream.play(
         EVENT_STREAM + b"request-id: req_1\r\nanthropic-ratelimit-requests-remaining: 7\r\nX-Multi: a\r\nX-Multi: b\r\n"
-        b"Server-Timing: inference;dur=3\r\n"
+        b"Server-Timing: inference;dur=3\r\nDate: Thu, 26 Nov 2026 05:45:08 GMT\r\n"
         b"Set-Cookie: x=1\r\nConnection: keep-alive\r\nServer: theirs\r\n" + CHUNKED,
         LAST,
     )
@@ -126,6 +128,7 @@ async def test_the_upstreams_head_reaches_the_client_and_ours_is_added(running):
         ("Anthropic-Ratelimit-Requests-Remaining", "7"),
         ("Cache-Control", "no-cache, no-transform"),
         ("Content-Type", "text/event-stream; charset=utf-8"),
+        ("Date", "Thu, 26 Nov 2026 05:45:08 GMT"),
         ("Request-Id", "req_1"),
         ("Server", "theirs"),
         ("Server-Timing", timing),
@@ -137,6 +140,17 @@ async def test_the_upstreams_head_reaches_the_client_and_ours_is_added(running):
         ("X-Multi", "b"),
     ]
     assert recorded["upstream_request_id"] == "req_1"
+
+
+@pytest.mark.gen_test
+async def test_an_answer_that_has_no_date_gets_one(running):
+    running.upstream.play(JSON + b"Content-Length: 2\r\n\r\n{}")
+    client = await running.client()
+    for path, status in ((running.path(CHAT), 200), ("/api/v2/aibridge/unknown/v1/models", 404), ("/healthz", 405)):
+        answer = await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
+        assert answer.status == status
+        age = datetime.now(UTC) - parsedate_to_datetime(answer.header("Date"))
+        assert timedelta(0) <= age < timedelta(minutes=1)
 
 
 @pytest.mark.gen_test

@@ -6,6 +6,8 @@ import json
 import socket
 import struct
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import pytest
 import uvloop
@@ -320,6 +322,7 @@ async def test_what_is_no_request_is_told_why_and_the_requests_before_it_are_ans
     assert told(await client.rest(await client.head())) == (200, "GET", "/1", "")
     answer = await client.rest(await client.head())
     assert (answer.status, answer.header("Connection")) == (status, "close")
+    assert datetime.now(UTC) - parsedate_to_datetime(answer.header("Date")) < timedelta(minutes=1)
     if reason is not None:
         assert json.loads(answer.body) == {"message": f"The request cannot be read: {reason}."}
     with suppress(ConnectionError):
