@@ -17,6 +17,7 @@ from handlers.forwarded import client_address
 from handlers.origins import is_foreign
 from handlers.problems import Problem
 from http1.exchange import Exchange
+from identifiers import shown_id
 from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class BridgeHandler(RequestHandler):
     def initialize(self, bridge: Bridge) -> None:
         """Receive the running bridge."""
         self.bridge = bridge
-        self.request_id = str(bridge.new_id())
+        self.request_id = shown_id(bridge.new_id())
 
     def clear(self) -> None:
         """Begin the answer anew, as Tornado does, but with no headers: who answers says what, and `Exchange` when."""

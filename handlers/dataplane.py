@@ -23,6 +23,7 @@ from handlers.credentials import Credentials
 from handlers.lifecycle import Holder
 from handlers.phases import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
 from handlers.problems import Problem, problem_body
+from identifiers import shown_id
 from intercept.apis import Dialect
 from intercept.records import EndReason
 from limits.mixin import OverloadProtectionMixin, client_key
@@ -104,7 +105,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.phases.enter(ADMISSION)
         user = self.identity.user
         self._holder = replace(self._holder, user_id=user.id, username=user.username)
-        await self.count_request(self.identity.token_id, user_key=str(user.id))
+        await self.count_request(self.identity.token_id, user_key=shown_id(user.id))
         if self.credentials.own_key is not None and not self.bridge.options.allow_byok:
             raise Problem(403, BYOK_DISABLED)
         if _declared_length(self.request.headers.get("Content-Length", "")) > self.bridge.options.max_body_bytes:

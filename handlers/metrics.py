@@ -18,6 +18,7 @@ from prometheus_client import (
 )
 
 from handlers.metrics_folder import MetricsFolder
+from identifiers import shown_id
 from intercept.records import Ending, EndReason, Interception
 from limits.circuit_breaker import CircuitKey, State
 
@@ -174,7 +175,7 @@ class Metrics:
     def ended(self, interception: Interception, ending: Ending) -> None:
         """A recorded call ended."""
         provider, model = interception.provider_name, self._model(interception.model)
-        route, client, initiator_id = interception.route, interception.client, str(interception.initiator_id)
+        route, client, initiator_id = interception.route, interception.client, shown_id(interception.initiator_id)
         self._inflight(provider, model, route).dec()
         if ending.end_reason is EndReason.CIRCUIT_OPEN:
             self._breaker_rejects(provider, route, model).inc()

@@ -12,6 +12,7 @@ from handlers.observation import Observation
 from handlers.phases import RECORDING
 from handlers.problems import Problem
 from handlers.relay import RelayHandler
+from identifiers import shown_id
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import client_name, session_id
 from intercept.records import Interception
@@ -40,7 +41,7 @@ class ProxyHandler(RelayHandler):
     def write_problem(self, problem: Problem) -> None:
         """Name the interception also where the bridge answers in the upstream's place."""
         if self._interception_id is not None:
-            self.set_header(INTERCEPTION_HEADER, str(self._interception_id))
+            self.set_header(INTERCEPTION_HEADER, shown_id(self._interception_id))
         super().write_problem(problem)
 
     async def serve(self) -> None:
@@ -84,7 +85,7 @@ class ProxyHandler(RelayHandler):
         self.bridge.metrics.started(interception)
         self.bridge.record_log.started(interception)
         self._interception_id = interception.id
-        self.set_header(INTERCEPTION_HEADER, str(interception.id))
+        self.set_header(INTERCEPTION_HEADER, shown_id(interception.id))
 
     def _ask_breaker(self, model: str) -> Permit | None:
         if self.bridge.breakers is None:

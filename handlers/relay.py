@@ -20,6 +20,7 @@ from handlers.dataplane import DataPlaneHandler
 from handlers.phases import RELAY, UPSTREAM
 from handlers.problems import Problem, problem_event
 from http1.headers import put
+from identifiers import shown_id
 from intercept.apis import Dialect
 from intercept.records import CredentialKind, EndReason
 from limits.overload import retry_headers
@@ -212,7 +213,7 @@ class RelayHandler(DataPlaneHandler):
         headers = to_upstream(self.request.headers.get_all(), credentials)
         if self.bridge.options.send_actor_headers:
             user = self.identity.user
-            headers += [(ACTOR_ID_HEADER, str(user.id)), (ACTOR_NAME_HEADER, user.username)]
+            headers += [(ACTOR_ID_HEADER, shown_id(user.id)), (ACTOR_NAME_HEADER, user.username)]
         return headers
 
     def _was_refused(self, key: str, response: UpstreamResponse) -> bool:
