@@ -15,6 +15,7 @@ from storage.database import Database, DatabaseUnavailableError, database_errors
 from storage.tokens import (
     FRESH_SECONDS,
     STALE_SECONDS,
+    Memory,
     VerifiedTokens,
     digest,
     is_over,
@@ -76,11 +77,14 @@ class Authentication:
         if parts is None:
             raise InvalidTokenError
         key = digest(token)
-        if remembered := self._remembered(key):
+        if (memory := self._remembered(key)) is None:
+            # Of those that come together, one asks the database.
+            async with self._turns.setdefault(key, asyncio.Lock()):
+                if (memory := self._remembered(key)) is None:
+                    return await self._verified_now(key, *parts)
+        elif self._monotonic() >= memory.verified_at + AHEAD_SECONDS:
             self._refresh_ahead(key, *parts)
-            return remembered
-        async with self._turns.setdefault(key, asyncio.Lock()):  # of those that come together, one asks the database
-            return self._remembered(key) or await self._verified_now(key, *parts)
+        return memory.identity
 
     async def authenticate_anew(self, token: str) -> Identity:
         """The same without memory: what was revoked a moment ago must not change anything.
@@ -102,7 +106,7 @@ class Authentication:
         """Verify the tokens of a user anew from now on, in this process."""
         self._verified.forget_user(user_id)
 
-    def _remembered(self, key: bytes) -> Identity | None:
+    def _remembered(self, key: bytes) -> Memory | None:
         away = self._monotonic() < self._away_until
         remembered = self._verified_within(STALE_SECONDS if away or self._asking_again else FRESH_SECONDS, key)
         if remembered is None and away:
@@ -110,7 +114,7 @@ class Authentication:
         return remembered
 
     def _refresh_ahead(self, key: bytes, token_id: str, secret: str) -> None:
-        if key in self._turns or self._away_until > _NEVER or self._verified_within(AHEAD_SECONDS, key):
+        if key in self._turns or self._away_until > _NEVER:
             return
         refreshing = asyncio.create_task(
             self._refresh(key, self._turns.setdefault(key, asyncio.Lock()), token_id, secret)
@@ -135,8 +139,8 @@ class Authentication:
             raise
         except DatabaseUnavailableError as error:
             self._away_until = self._monotonic() + AWAY_SECONDS
-            if identity_then := self._verified_within(STALE_SECONDS, key):
-                return identity_then
+            if memory := self._verified_within(STALE_SECONDS, key):
+                return memory.identity
             raise IdentitiesUnavailableError(str(error)) from error
         finally:
             self._asking_again -= asks_again
@@ -144,7 +148,7 @@ class Authentication:
         self._verified.add(key, identity, expires_at=expires_at, at=self._monotonic())
         return identity
 
-    def _verified_within(self, seconds: float, key: bytes) -> Identity | None:
+    def _verified_within(self, seconds: float, key: bytes) -> Memory | None:
         return self._verified.get(key, now=self._now(), at=self._monotonic(), within=seconds)
 
     async def _verify(self, token_id: str, secret: str) -> tuple[Identity, datetime | None]:

@@ -56,7 +56,9 @@ def is_secret(secret: str, known: bytes | None) -> bool:
     return hmac.compare_digest(digest(secret), known or _NO_DIGEST)
 
 
-class _Memory(Struct, frozen=True):
+class Memory(Struct, frozen=True):
+    """Whose token it was at the monotonic time `verified_at`, in seconds."""
+
     identity: Identity
     expires_at: datetime | None
     verified_at: float
@@ -66,22 +68,22 @@ class VerifiedTokens:
     """Remembers whose token it was. Times are given by the caller: wall time for expiry, monotonic seconds for age."""
 
     def __init__(self) -> None:
-        self._memories: OrderedDict[bytes, _Memory] = OrderedDict()
+        self._memories: OrderedDict[bytes, Memory] = OrderedDict()
 
     def add(self, token: bytes, identity: Identity, *, expires_at: datetime | None, at: float) -> None:
         """Remember that the token with this digest was verified at the monotonic time `at`."""
-        self._memories[token] = _Memory(identity, expires_at, at)
+        self._memories[token] = Memory(identity, expires_at, at)
         self._memories.move_to_end(token)
         if len(self._memories) > REMEMBERED_TOKENS:
             self._memories.popitem(last=False)
 
-    def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Identity | None:
-        """Return whose token it is, when that was verified less than `within` seconds ago and it has not expired."""
+    def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Memory | None:
+        """Return what is known of a token that was verified less than `within` seconds ago and has not expired."""
         memory = self._memories.get(token)
         if memory is None or at - memory.verified_at >= within or is_over(memory.expires_at, now):
             return None
         self._memories.move_to_end(token)
-        return memory.identity
+        return memory
 
     def forget(self, token: bytes) -> None:
         """Forget one token, if it is known."""

@@ -66,7 +66,14 @@ class UpstreamEndlessError(UpstreamError):
 
 
 class UpstreamResponse:
-    """An answer whose body is still to come. It is poured into a sink; one that takes no more slows the upstream."""
+    """An answer whose body is still to come. It is poured into a sink; one that takes no more slows the upstream.
+
+    Attributes:
+        status: That of the answer.
+        reason: The phrase that goes with it.
+        headers: Those of its head.
+        is_event_stream: Whether the body is a stream of server-sent events.
+    """
 
     def __init__(self, connections: Connections, connection: Connection, answer: Answer) -> None:
         self._connections = connections
@@ -77,17 +84,14 @@ class UpstreamResponse:
         self.reason = answer.reason
         self.headers: Headers = answer.headers
         self._first = {name.lower(): value for name, value in reversed(answer.headers)}
+        content_type = self.header("Content-Type").partition(";")[0]
+        self.is_event_stream = content_type.strip().lower() == "text/event-stream"
         # Where events end cannot be seen in what is compressed.
         self._has_events = self.is_event_stream and self.header("Content-Encoding", "identity") == "identity"
 
     def header(self, name: str, default: str = "") -> str:
         """The first header of that name, whatever its case."""
         return self._first.get(name.lower(), default)
-
-    @property
-    def is_event_stream(self) -> bool:
-        """Whether the body is a stream of server-sent events."""
-        return self.header("Content-Type").partition(";")[0].strip().lower() == "text/event-stream"
 
     def ready(self) -> bytes:
         """Take the bytes that are there already; b"" when there are none.

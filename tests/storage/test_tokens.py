@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from storage import tokens
 from storage.identities import Identity
-from storage.tokens import VerifiedTokens, digest, is_over, is_secret, new_token, split_token
+from storage.tokens import Memory, VerifiedTokens, digest, is_over, is_secret, new_token, split_token
 from tests.storage.records import ADA, NOON
 
 IDENTITY = Identity(user=ADA, token_id="abcdefghij")
@@ -62,14 +62,15 @@ def test_a_moment_is_over_when_it_comes():
 
 
 def recall(memory, *, now=NOON, at=100.0, within=5.0):
-    return memory.get(b"t", now=now, at=at, within=within)
+    found = memory.get(b"t", now=now, at=at, within=within)
+    return found and found.identity
 
 
 def test_a_verified_token_is_remembered_for_as_long_as_is_asked():
     memory = VerifiedTokens()
     assert recall(memory) is None
     memory.add(b"t", IDENTITY, expires_at=None, at=96.0)
-    assert recall(memory) == IDENTITY
+    assert memory.get(b"t", now=NOON, at=100.0, within=5.0) == Memory(IDENTITY, None, 96.0)
     assert recall(memory, at=101.0) is None
     assert recall(memory, at=101.0, within=60.0) == IDENTITY
 
@@ -102,4 +103,4 @@ def test_the_least_recently_used_token_is_forgotten_first(monkeypatch):
     recall(memory)
     memory.add(b"v", IDENTITY, expires_at=None, at=100.0)
     found = [memory.get(token, now=NOON, at=100.0, within=5.0) for token in (b"t", b"u", b"v")]
-    assert found == [IDENTITY, None, IDENTITY]
+    assert found == [Memory(IDENTITY, None, 100.0), None, Memory(IDENTITY, None, 100.0)]
