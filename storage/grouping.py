@@ -11,12 +11,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
-from uuid import UUID
 
+from bson.binary import Binary
 from pymongo import InsertOne, ReplaceOne, UpdateMany, UpdateOne
 
 from storage.cells import TOKENS
-from storage.database import Database, Session
+from storage.database import Database, Session, with_plain_ids
 from storage.indexes import UNGROUPED
 from storage.session_documents import LONGEST_PROMPT, session_of, share, with_calls
 from storage.turns import AT_ONCE, Note, Turns
@@ -34,7 +34,7 @@ BATCH = 500
 NOTEBOOK = {"_id": "grouping"}
 """Finds the document, among the sessions, that says what has been added and is still marked."""
 
-Parts: TypeAlias = defaultdict[UUID, list[Mapping[str, Any]]]
+Parts: TypeAlias = defaultdict[Binary, list[Mapping[str, Any]]]
 
 _MARKED = {"ungrouped": {"$exists": True}, "unlinked": None}
 
@@ -77,7 +77,7 @@ class Grouping(Turns):
         busy: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(database, database.sessions, pause=pause, busy=busy)
-        self._sessions = database.sessions
+        self._sessions = with_plain_ids(database.sessions)
 
     async def group_pending(self) -> int:
         """Add what is marked to its sessions, as `add_pending` does."""

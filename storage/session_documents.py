@@ -4,7 +4,8 @@ Calls that name the same session of their client are one session, of that user a
 (see `storage.threads`), and a call in no thread is one by itself.
 
 A session has one document: the sums of `SUMS` and `cost` over its calls that have ended, what those calls were made
-with, and their first and last time. Calls are added in any order and any number at a time, with the same outcome.
+with, and their first and last time. Calls are added in any order and any number at a time, with the same outcome. Ids are
+as BSON holds them, but for a session that is shown.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from decimal import Context, Decimal, localcontext
 from typing import Any
 from uuid import UUID
 
+from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
+from identifiers import shown_id
 from intercept.records import Status
 from storage.cells import TOKENS
 from storage.documents import session_id_of, shown_initiator, shown_time
+from storage.fitting import binary
 from storage.prices import MOST_TOKENS
 from storage.users import User
 
@@ -37,9 +41,9 @@ _NO_COST = Decimal128("0")
 _EXACT = Context(prec=34)  # what a Decimal128 holds
 
 
-def session_of(call: Mapping[str, Any]) -> UUID:
+def session_of(call: Mapping[str, Any]) -> Binary:
     """Return the id of the session that a call belongs to, once it is known whether it is in a thread."""
-    id_: UUID | None = call.get("session_id") or session_id_of(call["initiator_id"], call["client_session_id"])
+    id_: Binary | None = call.get("session_id") or _named(call)
     return id_ or call.get("root_id") or call["_id"]
 
 
@@ -72,6 +76,7 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
     """
     any_call, known = calls[0], session or {}
     id_ = session_of(any_call)
+    own_name = shown_id(id_.as_uuid())
     client_session_id = any_call["client_session_id"] or None
     first = min([*_pair(known, "started_at", "client"), *((call["started_at"], call["client"]) for call in calls)])
     prompts = [(call["started_at"], call["prompt"]) for call in calls if call["prompt"]]
@@ -81,7 +86,7 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
         "_id": id_,
         "initiator_id": any_call["initiator_id"],
         "client_session_id": client_session_id,
-        "session_ids": [client_session_id, str(id_)] if client_session_id else [str(id_)],
+        "session_ids": [client_session_id, own_name] if client_session_id else [own_name],
         "client": first[1],
         **{
             names: sorted({*known.get(names, ()), *(call[name] for call in calls)})[:MOST_NAMES]
@@ -112,6 +117,11 @@ def session_resource(session: Mapping[str, Any], initiators: Mapping[UUID, User]
         "unpriced": int(session["unpriced"]),
         "last_prompt": session["last_prompt"],
     }
+
+
+def _named(call: Mapping[str, Any]) -> Binary | None:
+    id_ = session_id_of(call["initiator_id"].as_uuid(), call["client_session_id"])
+    return None if id_ is None else binary(id_)
 
 
 def _pair(session: Mapping[str, Any], at: str, name: str) -> list[tuple[datetime, str]]:

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from uuid import UUID
+
+from bson.binary import Binary
 
 from intercept.records import EndReason
 from storage.cells import DIMENSIONS, HISTOGRAMS, TOKENS, Bucket, Figures, Level, Place
@@ -25,14 +26,14 @@ class Row(NamedTuple):
     """Interceptions of a minute that are alike, or a single one that is or was counted with a presumed end.
 
     Attributes:
-        ids: Which ones.
+        ids: Which ones, as BSON holds them.
         place: The smallest cell that they belong to.
         figures: What they add up to.
         counted: What the single one has contributed so far, None if nothing.
         presumed: Its end may still be replaced, so what it contributes has to be kept.
     """
 
-    ids: list[UUID]
+    ids: list[Binary]
     place: Place
     figures: Figures
     counted: Mapping[str, Any] | None
@@ -81,7 +82,8 @@ def pipeline(most: int) -> list[dict[str, Any]]:
 def row_of(document: Mapping[str, Any]) -> Row:
     """Read what `pipeline` makes."""
     alike, ids = document["_id"], document["ids"]
-    place = Place(Level.INITIATOR, Bucket.MINUTE, alike["at"], tuple(alike.get(name) for name in _DIMENSIONS))
+    values = {name: alike.get(name) for name in _DIMENSIONS} | {"initiator_id": alike["initiator_id"].as_uuid()}
+    place = Place(Level.INITIATOR, Bucket.MINUTE, alike["at"], tuple(values.values()))
     ends = Counter(document["end_reason"])
     completed = ends[EndReason.COMPLETED]
     figures: Figures = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}

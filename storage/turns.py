@@ -33,6 +33,7 @@ from storage.database import (
     DatabaseUnavailableError,
     Session,
     database_errors,
+    with_plain_ids,
 )
 from storage.indexes import Keys
 from storage.operations import PRESUMED
@@ -103,8 +104,8 @@ class Turns(ABC):
         busy: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database
-        self._interceptions = database.interceptions
-        self._notebooks = notebooks
+        self._interceptions = with_plain_ids(database.interceptions)
+        self._notebooks = with_plain_ids(notebooks)
         self._pause = pause
         self._busy = busy
         self._most = self.batch

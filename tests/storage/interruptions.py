@@ -41,6 +41,13 @@ class _Collection:
         self._collection = collection
         self._interrupted = interrupted
 
+    @property
+    def codec_options(self):
+        return self._collection.codec_options
+
+    def with_options(self, **options):
+        return _Collection(self._collection.with_options(**options), self._interrupted)
+
     def __getattr__(self, name):
         ask = getattr(self._collection, name)
         if name in {"find", "aggregate"}:

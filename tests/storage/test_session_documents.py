@@ -4,22 +4,36 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID, uuid5
 
+import bson
 import pytest
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.fitting import binary
 from storage.session_documents import MOST_NAMES, session_of, session_resource, share, with_calls
 from tests.storage.records import ADA, NOON
 
-SESSION = uuid5(ADA.id, "session-1")
+SESSION = binary(uuid5(ADA.id, "session-1"))
+READ = CodecOptions(uuid_representation=UuidRepresentation.STANDARD, tz_aware=True)
+
+
+def id_of(number):
+    return binary(UUID(int=number))
+
+
+def shown(session, initiators):
+    """Show a session as it is read by who shows it."""
+    return session_resource(bson.decode(bson.encode(session), READ), initiators)
 
 
 def call(number=1, **changes):
     """Make a call that has ended, as it is read to be added to its session."""
     fields = {
-        "_id": UUID(int=number),
-        "initiator_id": ADA.id,
+        "_id": id_of(number),
+        "initiator_id": binary(ADA.id),
         "client_session_id": "session-1",
         "session_id": SESSION,
         "provider": "openai",
@@ -43,10 +57,10 @@ def call(number=1, **changes):
     ("changes", "session"),
     [
         ({}, SESSION),
-        ({"root_id": UUID(int=5)}, SESSION),
-        ({"client_session_id": None, "root_id": UUID(int=5)}, UUID(int=5)),
-        ({"client_session_id": None}, UUID(int=1)),
-        ({"client_session_id": ""}, UUID(int=1)),
+        ({"root_id": id_of(5)}, SESSION),
+        ({"client_session_id": None, "root_id": id_of(5)}, id_of(5)),
+        ({"client_session_id": None}, id_of(1)),
+        ({"client_session_id": ""}, id_of(1)),
     ],
 )
 def test_a_session_is_that_of_the_client_or_the_thread_or_the_call_itself(changes, session):
@@ -56,7 +70,7 @@ def test_a_session_is_that_of_the_client_or_the_thread_or_the_call_itself(change
 
 
 def test_a_session_that_is_known_stays():
-    assert session_of(call(session_id=UUID(int=9), root_id=UUID(int=5))) == UUID(int=9)
+    assert session_of(call(session_id=id_of(9), root_id=id_of(5))) == id_of(9)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +78,7 @@ def test_a_session_that_is_known_stays():
     [
         ({}, {}),
         ({"status": "failed"}, {"failures": 1}),
-        ({"root_id": UUID(int=5)}, {"threads": 0}),
+        ({"root_id": id_of(5)}, {"threads": 0}),
         ({"cost": None}, {"priced": 0, "unpriced": 1, "cost": Decimal128("0")}),
         (
             {"cost": None, "input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 0}
@@ -117,7 +131,7 @@ def test_a_session_without_a_prompt_has_none():
 
 
 SHOWN = {
-    "id": str(SESSION),
+    "id": str(SESSION.as_uuid()),
     "initiator": {"id": str(ADA.id), "username": "ada", "name": "Ada Lovelace"},
     "client_session_id": "session-1",
     "client": "Codex",
@@ -150,13 +164,12 @@ SHOWN = {
     ],
 )
 def test_a_session_is_shown_with_every_key(changes, differing):
-    shown = session_resource(with_calls(None, [call(**changes)]), {ADA.id: ADA})
-    assert list(shown.items()) == list((SHOWN | differing).items())
+    session = shown(with_calls(None, [call(**changes)]), {ADA.id: ADA})
+    assert list(session.items()) == list((SHOWN | differing).items())
 
 
 def test_a_removed_initiator_has_an_id_alone():
-    shown = session_resource(with_calls(None, [call()]), {})
-    assert shown["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
+    assert shown(with_calls(None, [call()]), {})["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
 
 
 calls = st.builds(

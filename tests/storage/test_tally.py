@@ -7,6 +7,7 @@ import pytest
 
 from intercept.records import EndReason
 from storage.cells import Bucket, Level, Place
+from storage.database import with_plain_ids
 from storage.histograms import GROWTH, LAST_PLACE, histogram, place_of
 from storage.prices import MOST_TOKENS
 from storage.tally import Row, pipeline, row_of
@@ -18,8 +19,9 @@ PLACE = Place(Level.INITIATOR, Bucket.MINUTE, MIDNIGHT, (ADA.id, "openai", "open
 
 
 async def rows(database, most=EVERYTHING):
-    documents = await database.interceptions.aggregate(pipeline(most)).to_list(None)
-    return sorted((row_of(document) for document in documents), key=lambda row: row.ids)
+    documents = await with_plain_ids(database.interceptions).aggregate(pipeline(most)).to_list(None)
+    found = [row_of(document) for document in documents]
+    return sorted((row._replace(ids=[id_.as_uuid() for id_ in row.ids]) for row in found), key=lambda row: row.ids)
 
 
 @pytest.mark.gen_test

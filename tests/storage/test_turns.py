@@ -13,6 +13,7 @@ from storage import grouping as grouping_module
 from storage import rollups as rollups_module
 from storage import turns as turns_module
 from storage.database import DatabaseUnavailableError
+from storage.fitting import binary
 from storage.grouping import Grouping
 from tests.storage.countings import marked, write
 from tests.storage.interruptions import Interrupted
@@ -89,7 +90,7 @@ async def test_who_comes_too_late_for_a_turn_leaves_it_to_the_next(database, tas
     assert await early.add_pending() == 1
     await end(database, task.call(3))
     note = await early._transact(await early._next_turn(), 10)
-    assert {name: which for name, which in note.items() if which} == {"true": [task.call(3).id]}
+    assert {name: which for name, which in note.items() if which} == {"true": [binary(task.call(3).id)]}
     assert await late._transact(turn, 10) is None
     assert await late.add_pending() == 0
     await task.is_done(database)
