@@ -232,6 +232,7 @@ async def open_bridge(
             max_body_bytes=settings.max_body_bytes,
             allow_byok=settings.allow_byok,
             send_actor_headers=settings.send_actor_headers,
+            keepalive_seconds=settings.keepalive_interval.total_seconds(),
             trusted_proxies=settings.trusted_proxies,
         ),
         providers={provider.name: provider for provider in providers},

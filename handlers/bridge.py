@@ -31,11 +31,12 @@ from upstream.providers import Provider
 
 @dataclass(frozen=True)
 class EdgeOptions:
-    """The settings that the HTTP edge itself obeys. Sizes are bytes."""
+    """The settings that the HTTP edge itself obeys. Sizes are bytes; `keepalive_seconds` of 0 is off."""
 
     max_body_bytes: int = 64 * 1024 * 1024
     allow_byok: bool = True
     send_actor_headers: bool = False
+    keepalive_seconds: float = 0.0
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import re
 from asyncio import Future
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +17,7 @@ from handlers.bridge import Bridge
 from handlers.credentials import own_headers
 from handlers.dataplane import DataPlaneHandler
 from handlers.phases import RELAY, UPSTREAM
+from handlers.pings import PINGS, Pings
 from handlers.problems import Problem, problem_event
 from http1.headers import put
 from identifiers import shown_id
@@ -31,7 +31,6 @@ from upstream.patience import Patience
 from upstream.providers import Provider, credential_header, credential_hint
 from upstream.routes import Route
 
-_ILLEGAL_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 logger = logging.getLogger(__name__)
 
 NO_CONTENT = 204
@@ -41,6 +40,8 @@ TRIES = 2
 RETRY_PAUSE_SECONDS = 0.25
 # A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.
 TAKE_SECONDS = 300.0
+# Headers of a stream in which nothing can be put between two events.
+_WITHOUT_ROOM = {"Content-Length", "Content-Encoding"}
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
 ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
@@ -135,11 +136,13 @@ class RelayHandler(DataPlaneHandler):
             self._taken = self.exchange.write(piece)
             watch(piece)
             self._relayed_end = piece[-4:]
+            pings.renew()
             return self.delivered
 
         self._write_head(response)
         self.phases.enter(RELAY)
         patience = Patience(TAKE_SECONDS, self._abandon)
+        pings = Pings(self.bridge.options.keepalive_seconds, self._ping)
         try:
             first = response.ready()  # what has come with the head leaves with it
             self.write(first)
@@ -155,6 +158,7 @@ class RelayHandler(DataPlaneHandler):
             self.stop(EndReason.CLIENT_DISCONNECTED)
         finally:
             patience.close()
+            pings.close()
 
     @property
     def delivered(self) -> bool:
@@ -172,12 +176,21 @@ class RelayHandler(DataPlaneHandler):
 
         Where the upstream cut the stream there is nothing to add: the client sees what the bridge saw.
         """
-        between_events = self._event_stream and self._relayed_end.endswith(_BLANK_LINES)
-        has_room = "Content-Length" not in self._headers
-        if problem is not None and problem.status != BAD_GATEWAY and between_events and has_room:
+        if problem is not None and problem.status != BAD_GATEWAY and self._has_room:
             event = problem_event(self.dialect, problem.status, problem.message, self.request_id)
             self.exchange.write(event)
         super().break_off(problem)
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether an event of the bridge's own may stand here: between two of a stream whose end is open."""
+        between_events = self._event_stream and self._relayed_end.endswith(_BLANK_LINES)
+        return between_events and not self._headers.keys() & _WITHOUT_ROOM
+
+    def _ping(self) -> None:
+        """Say that the stream is alive, unless the client has yet to take what came before."""
+        if self._has_room and self.delivered:
+            self._taken = self.exchange.write(PINGS[self.dialect])
 
     def _abandon(self) -> None:
         """Give up a client that takes nothing."""
@@ -231,8 +244,7 @@ class RelayHandler(DataPlaneHandler):
         self._event_stream = response.is_event_stream
         self.set_status(response.status, response.reason)
         for name, value in to_client(response.headers):
-            if not _ILLEGAL_IN_HEADER.search(value):
-                put(self._headers, name, value)
+            put(self._headers, name, value)
         self.tell_timing()
         if response.status == NO_CONTENT:
             self.clear_header("Content-Length")

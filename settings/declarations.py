@@ -30,7 +30,6 @@ from settings.kinds import (
     Network,
     RecordPolicy,
     choice,
-    only,
 )
 from settings.setting import Setting, declare
 
@@ -125,7 +124,7 @@ class Settings:
         PROVIDERS, POSITIVE_DURATION, "300s", "How long an upstream may be silent; streams may last for hours."
     )
     keepalive_interval: timedelta = declare(
-        PROVIDERS, only("0", timedelta(0), "this version sends no pings of its own"), "0", "Pings in silent streams."
+        PROVIDERS, DURATION, "0", "How long a stream may be silent before the client is sent a ping; 0 is off."
     )
 
     max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent requests, whole server.")

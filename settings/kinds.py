@@ -75,16 +75,6 @@ def choice(options: type[E]) -> Kind[E]:
     return Kind("|".join(names), " or ".join(names), options)
 
 
-def only(text: str, value: T, reason: str) -> Kind[T]:
-    """A single value, for what other versions may build."""
-
-    def parse(given: str) -> T:
-        _match(re.escape(text), given)
-        return value
-
-    return Kind(text, f"{text}: {reason}", parse)
-
-
 def _match(pattern: str, text: str) -> re.Match[str]:
     match = re.fullmatch(pattern, text)
     if match is None:

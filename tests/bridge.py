@@ -48,7 +48,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "bridge(**settings): what differs from the defaults in this test's bridge")
 
 
-EDGE = ("max_body_bytes", "allow_byok", "send_actor_headers", "trusted_proxies")
+EDGE = ("max_body_bytes", "allow_byok", "send_actor_headers", "trusted_proxies", "keepalive_seconds")
 LIMITS = ("max_concurrency", "rate_limit", "rate_window", "user_max_concurrency")
 
 

@@ -5,6 +5,7 @@ Sources: RFC 9110 section 7.6.1 (hop-by-hop), RFC 6797 and RFC 7838 (headers tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 Headers = list[tuple[str, str]]
@@ -15,6 +16,7 @@ _HOP_BY_HOP = frozenset(
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "x-coder-ai-governance-token", "coder-session-token", "cookie"})
 _NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | {"host", "accept-encoding", "content-length", "expect"}
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_TO_CLIENT = _HOP_BY_HOP | {"set-cookie", "set-cookie2", "alt-svc", "strict-transport-security"}
 
 
@@ -27,8 +29,11 @@ def to_upstream(headers: Iterable[tuple[str, str]], credentials: Headers) -> Hea
 
 
 def to_client(headers: Iterable[tuple[str, str]]) -> Headers:
-    """The upstream's headers as they reach the client. `Content-Length` stays: the body is the same bytes."""
-    return _without(_NOT_TO_CLIENT, headers)
+    """The upstream's headers as they reach the client. `Content-Length` stays: the body is the same bytes.
+
+    Left out as well are values with characters that no header may have, which are read as they come (`upstream.answer`).
+    """
+    return [header for header in _without(_NOT_TO_CLIENT, headers) if not _CONTROL.search(header[1])]
 
 
 def request_head(method: str, target: str, host: str, headers: Headers, length: int) -> bytes:

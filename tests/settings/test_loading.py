@@ -35,16 +35,6 @@ def test_keys_fall_back_to_the_vendors_variables():
     assert (settings.openai_key, settings.anthropic_key) == (("sk-o",), ("sk-a",))
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("keepalive-interval", "15s", "'15s' is not allowed; give 0: this version sends no pings of its own"),
-    ],
-)
-def test_what_this_version_does_not_do_is_refused(name, value, message):
-    assert refusal({name: value}, {}) == f"--aibridge-{name}: {message}"
-
-
 def test_limits_are_those_of_a_process_or_of_all():
     assert load({"limits-scope": "cluster"}, {}).limits_scope is LimitsScope.CLUSTER
     assert refusal({"limits-scope": "world"}, {}) == (

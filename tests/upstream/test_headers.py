@@ -76,6 +76,12 @@ def test_the_upstreams_headers_reach_the_client():
     assert to_client([*dropped, *sent]) == sent
 
 
+def test_a_value_that_no_header_may_have_does_not_reach_the_client():
+    values = [f"a{chr(code)}b" for code in range(256)]
+    crossed = [value for _, value in to_client([("X", value) for value in values])]
+    assert crossed == [value for value in values if ord(value[1]) not in {*range(9), *range(10, 32), 127}]
+
+
 @pytest.mark.parametrize(
     ("crossing", "dropped"), [(lambda sent: to_upstream(sent, [KEY])[:-2], NOT_UP), (to_client, NOT_DOWN)]
 )

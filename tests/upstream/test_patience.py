@@ -3,32 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.bridge import until
+from tests.loops import Loop
 from upstream.patience import Patience
-
-
-class Loop:
-    """The timers of an event loop, whose time passes when a test says so."""
-
-    def __init__(self):
-        self.now = 1000.0
-        self.timers = []
-
-    def time(self):
-        return self.now
-
-    def call_later(self, seconds, call):
-        self.timers.append((self.now + seconds, call))
-        return self
-
-    def cancel(self):
-        self.timers.clear()
-
-    def pass_(self, seconds):
-        end = self.now + seconds
-        while self.timers and self.timers[0][0] <= end:
-            self.now, call = self.timers.pop(0)
-            call()
-        self.now = end
 
 
 @pytest.fixture

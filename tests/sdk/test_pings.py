@@ -1,0 +1,42 @@
+"""The pings of the bridge, as the official SDKs take them: before and behind every event."""
+
+import pytest
+
+from handlers.pings import PINGS
+from intercept.apis import Dialect
+from tests.sdk import test_anthropic_messages as messages
+from tests.sdk import test_openai_chat_completions as chat
+from tests.sdk import test_openai_responses as responses
+from tests.sdk.wiring import data_events, stream, typed_events
+
+
+def with_pings(dialect, events):
+    ping = PINGS[dialect]
+    return stream([ping, *(event + ping for event in events)])
+
+
+@pytest.mark.gen_test
+async def test_chat_completions_are_read_without_them(running, openai):
+    running.upstream.play(*with_pings(Dialect.OPENAI, data_events(chat.CHUNKS)))
+    received = await openai.chat.completions.create(**chat.REQUEST, stream=True)
+    assert [chunk.to_dict() async for chunk in received] == chat.CHUNKS
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_responses_are_read_without_them(running, openai):
+    running.upstream.play(*with_pings(Dialect.OPENAI, typed_events(responses.EVENTS)))
+    received = await openai.responses.create(**responses.REQUEST, stream=True)
+    assert [event.to_dict() async for event in received] == responses.EVENTS
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_messages_are_read_and_assembled_without_them(running, anthropic):
+    running.upstream.play(*with_pings(Dialect.ANTHROPIC, typed_events(messages.EVENTS)))
+    received = await anthropic.messages.create(**messages.REQUEST, stream=True)
+    assert [event.to_dict() async for event in received] == messages.EVENTS
+    async with anthropic.messages.stream(**messages.REQUEST) as events:
+        message = await events.get_final_message()
+    assert [block.to_dict(exclude_none=True) for block in message.content] == messages.CONTENT
+    await running.ended(2)
