@@ -36,6 +36,7 @@ from storage.embedded import EmbeddedUnavailableError
 from storage.identities import Identities
 from storage.journal import JournalError
 from supervisor import Handover, Supervisor, Worker, WorkerError
+from upstream.demo import DemoProvider
 from verify.command import verify
 
 logger = logging.getLogger("aibridge")
@@ -175,8 +176,6 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
 
 async def open_demo(stack: AsyncExitStack) -> str:
     """Start the demo provider, stopped with the stack, and say where it is."""
-    from upstream.demo import DemoProvider  # noqa: PLC0415 - 13 MB of memory that a first run alone needs
-
     provider = await DemoProvider.start()
     stack.push_async_callback(provider.stop)
     return provider.base_url

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from aiohttp import web
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import StreamClosedError
+from tornado.web import RequestHandler, stream_request_body
 
 from intercept.apis import Dialect
 from upstream.demo import models
@@ -17,6 +21,8 @@ from upstream.demo.exchange import Exchange, Stamp
 from upstream.demo.messages import Message, token_count
 from upstream.demo.responses import Response
 
+MAX_BODY_BYTES = 64 * 2**20
+
 _MODELS = "/v1/models"
 _REQUEST_ID_HEADERS = {Dialect.OPENAI: "x-request-id", Dialect.ANTHROPIC: "request-id"}
 _FAILURE_STATUSES = {Dialect.OPENAI: 500, Dialect.ANTHROPIC: 529}
@@ -24,88 +30,120 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a body that is not JSON, not UTF-8, nested too deeply, or not of the expected shape."""
 
 
-class Call:
-    """One request and its answer.
+@stream_request_body
+class CallHandler(RequestHandler):
+    """One request and its answer."""
 
-    Args:
-        request: what came in.
-        stamp: makes the answer unique.
-        pause: awaited before each piece of an answer.
-    """
-
-    def __init__(self, request: web.Request, stamp: Stamp, pause: Callable[[], Awaitable[object]]) -> None:
-        self._request = request
-        self._stamp = stamp
+    def initialize(self, new_stamp: Callable[[], Stamp], pause: Callable[[], Awaitable[object]]) -> None:
+        """Receive what makes the answer unique, and what is awaited before each piece of it."""
+        self._stamp = new_stamp()
         self._pause = pause
-        self._request_id = f"req_{stamp.key}"
-        anthropic = request.path.startswith("/v1/messages") or "anthropic-version" in request.headers
+        self._body = bytearray()
+        self._answering: asyncio.Task[None] | None = None
+        self._request_id = f"req_{self._stamp.key}"
+        anthropic = self.request.path.startswith("/v1/messages") or "anthropic-version" in self.request.headers
         self._dialect = Dialect.ANTHROPIC if anthropic else Dialect.OPENAI
-        self._headers = {_REQUEST_ID_HEADERS[self._dialect]: self._request_id}
+        self.set_header(_REQUEST_ID_HEADERS[self._dialect], self._request_id)
 
-    async def respond(self) -> web.StreamResponse:
+    def prepare(self) -> None:
+        """Let pieces leave at once, and bodies of any size come: who sends one that is too large is to hear why."""
+        self._connection.stream.set_nodelay(True)
+        self._connection.set_max_body_size(sys.maxsize)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body, but for what is beyond the limit."""
+        if len(self._body) <= MAX_BODY_BYTES:
+            self._body += chunk
+
+    async def respond(self) -> None:
         """Answer, or say in the dialect of the route why not."""
+        self._answering = asyncio.current_task()
         try:
-            return await self._route()
+            await self._route()
         except _UNREADABLE as error:
-            return self._error(400, f"Invalid request body: {error}")
-        except web.HTTPRequestEntityTooLarge:
-            return self._error(413, "The request body is too large.")
+            self._refuse(400, f"Invalid request body: {error}")
+        except asyncio.CancelledError:
+            if self._answering is None or not self._connection.stream.closed():
+                raise
+            self._answering.uncancel()
 
-    async def _route(self) -> web.StreamResponse:
-        match self._request.method, self._request.path:
+    get = head = post = put = patch = delete = options = respond
+
+    def on_connection_close(self) -> None:
+        """The client left, or the demo stops: nothing of the answer is waited for any more."""
+        super().on_connection_close()
+        if self._answering is not None:
+            self._answering.cancel()
+
+    def compute_etag(self) -> None:
+        """No entity tags: the real providers have none."""
+
+    @property
+    def _connection(self) -> HTTP1Connection:
+        return cast("HTTP1Connection", self.request.connection)
+
+    async def _route(self) -> None:
+        if len(self._body) > MAX_BODY_BYTES:
+            self._refuse(413, "The request body is too large.")
+            return
+        match self.request.method, self.request.path:
             case "POST", "/v1/chat/completions":
-                return await self._exchange(ChatCompletion)
+                await self._exchange(ChatCompletion)
             case "POST", "/v1/responses":
-                return await self._exchange(Response)
+                await self._exchange(Response)
             case "POST", "/v1/messages":
-                return await self._exchange(Message)
+                await self._exchange(Message)
             case "POST", "/v1/messages/count_tokens":
-                return self._json(token_count(await self._request.read()))
+                self._json(token_count(bytes(self._body)))
             case "GET", path if path == _MODELS or path.startswith(_MODELS + "/"):
-                return self._models(path.removeprefix(_MODELS).removeprefix("/"))
+                self._models(path.removeprefix(_MODELS).removeprefix("/"))
             case method, path:
-                return self._error(404, f"Unknown request URL: {method} {path}.")
+                self._refuse(404, f"Unknown request URL: {method} {path}.")
 
-    async def _exchange(self, understand: Callable[[bytes, Stamp], Exchange]) -> web.StreamResponse:
-        exchange = understand(await self._request.read(), self._stamp)
+    async def _exchange(self, understand: Callable[[bytes, Stamp], Exchange]) -> None:
+        exchange = understand(bytes(self._body), self._stamp)
         fails_half_way = exchange.model == models.FAILING_STREAM
         if exchange.model == models.FAILING or (fails_half_way and not exchange.streaming):
-            return self._error(_FAILURE_STATUSES[self._dialect])
+            self._refuse(_FAILURE_STATUSES[self._dialect])
+            return
         headers, chunks = _stream(exchange) if exchange.streaming else _body(exchange)
         half = len(chunks) // 2
         if fails_half_way:
             chunks[half:] = [exchange.error_event(half)]
         if exchange.model == models.CUT:
             del chunks[half:]
-        response = web.StreamResponse(headers=self._headers | headers)
-        await self._send(response, chunks)
-        if exchange.model == models.CUT and self._request.transport:
-            self._request.transport.abort()
-        return response
+        for name, value in headers.items():
+            self.set_header(name, value)
+        await self._send(chunks)
+        if exchange.model == models.CUT:
+            self._connection.stream.close()
 
-    async def _send(self, response: web.StreamResponse, chunks: list[bytes]) -> None:
-        with suppress(ConnectionError):  # the client left
-            await response.prepare(self._request)
+    async def _send(self, chunks: list[bytes]) -> None:
+        with suppress(StreamClosedError):  # the client left
             for chunk in chunks:
                 await self._pause()
-                await response.write(chunk)
+                self.write(chunk)
+                await self.flush()
 
-    def _models(self, model: str) -> web.Response:
+    def _models(self, model: str) -> None:
         openai = self._dialect is Dialect.OPENAI
         if not model:
-            return self._json(models.openai_models() if openai else models.anthropic_models())
-        if model not in models.NAMES:
-            return self._error(404, f"The model '{model}' does not exist.")
-        return self._json(models.openai_model(model) if openai else models.anthropic_model(model))
+            self._json(models.openai_models() if openai else models.anthropic_models())
+        elif model not in models.NAMES:
+            self._refuse(404, f"The model '{model}' does not exist.")
+        else:
+            self._json(models.openai_model(model) if openai else models.anthropic_model(model))
 
-    def _error(self, status: int, message: str = "") -> web.Response:
+    def _refuse(self, status: int, message: str = "") -> None:
+        self.set_status(status)
         if self._dialect is Dialect.ANTHROPIC:
-            return self._json(anthropic_error(status, message, request_id=self._request_id), status)
-        return self._json(openai_error(status, message), status)
+            self._json(anthropic_error(status, message, request_id=self._request_id))
+        else:
+            self._json(openai_error(status, message))
 
-    def _json(self, data: Mapping[str, Any], status: int = 200) -> web.Response:
-        body = msgspec.json.encode(data)
-        return web.Response(body=body, status=status, headers=self._headers, content_type="application/json")
+    def _json(self, data: Mapping[str, Any]) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.finish(msgspec.json.encode(data))
 
 
 def _stream(exchange: Exchange) -> tuple[dict[str, str], list[bytes]]:

@@ -9,18 +9,15 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Self
 
-from aiohttp import web
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application
 
-from upstream.demo.call import Call
+from upstream.demo.call import CallHandler
 from upstream.demo.exchange import Stamp
 
 PACE = 0.03
 """Seconds between two events: slow enough to see the words come, fast enough not to wait for them."""
-
-MAX_BODY_BYTES = 64 * 2**20
-
-_STOP_GRACE = 0.1
-"""Seconds an open stream has left when the demo stops; 0 would mean all the time it wants."""
 
 
 def _random_key() -> str:
@@ -34,10 +31,9 @@ class DemoProvider:
         base_url: where it listens, with a slash at the end; the routes below it begin with `v1/`.
     """
 
-    def __init__(self, runner: web.AppRunner) -> None:
-        self._runner = runner
-        host, port = runner.addresses[0]
-        self.base_url = f"http://{host}:{port}/"
+    def __init__(self, server: HTTPServer, port: int) -> None:
+        self._server = server
+        self.base_url = f"http://127.0.0.1:{port}/"
 
     @classmethod
     async def start(
@@ -59,17 +55,13 @@ class DemoProvider:
         Raises:
             OSError: no port could be opened.
         """
-
-        async def respond(request: web.Request) -> web.StreamResponse:
-            return await Call(request, Stamp(new_key(), int(clock())), partial(sleep, pace)).respond()
-
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.router.add_route("*", "/{path:.*}", respond)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_STOP_GRACE)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return cls(runner)
+        call = {"new_stamp": lambda: Stamp(new_key(), int(clock())), "pause": partial(sleep, pace)}
+        server = HTTPServer(Application([(".*", CallHandler, call)], log_function=lambda _handler: None))
+        sockets = bind_sockets(0, "127.0.0.1")
+        server.add_sockets(sockets)
+        return cls(server, sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening and cut every stream that is still open."""
-        await self._runner.cleanup()
+        self._server.stop()
+        await self._server.close_all_connections()

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from upstream.demo.call import _UNREADABLE
+from upstream.demo.call import _UNREADABLE, MAX_BODY_BYTES
 from upstream.demo.chat_completions import ChatCompletion
 from upstream.demo.exchange import Stamp
 from upstream.demo.messages import Message, token_count
-from upstream.demo.provider import MAX_BODY_BYTES
 from upstream.demo.responses import Response
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
