@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 
 from intercept.apis import Dialect
+from upstream.connection import Sink
 
 PINGS = {Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n', Dialect.OPENAI: b": ping\n\n"}
 """The ping of each dialect, to stand between two events."""
@@ -30,9 +31,14 @@ class Pings:
         self._since = self._loop.time()
         self._timer = self._loop.call_later(seconds, self._look) if seconds else None
 
-    def renew(self) -> None:
-        """Note that something has come."""
-        self._since = self._loop.time()
+    def before(self, sink: Sink) -> Sink:
+        """Put before a sink what notes that something has come."""
+
+        def noted(piece: bytes) -> bool:
+            self._since = self._loop.time()
+            return sink(piece)
+
+        return noted if self._seconds else sink
 
     def close(self) -> None:
         """Ping no more. May be called twice."""

@@ -94,13 +94,14 @@ class ProxyHandler(RelayHandler):
 
     async def _exchange(self, interception: Interception, observation: Observation) -> None:
         response = await self.open_upstream()
-        checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
+        monotonic = self.bridge.monotonic
+        checkpoint_due = monotonic() + CHECKPOINT_SECONDS
 
         def watch(piece: bytes) -> None:
             nonlocal checkpoint_due
             observation.chunk(piece)
-            if self.bridge.monotonic() >= checkpoint_due:
-                checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
+            if monotonic() >= checkpoint_due:
+                checkpoint_due = monotonic() + CHECKPOINT_SECONDS
                 self.bridge.recorder.checkpoint(interception, observation.reading())
 
         try:

@@ -133,12 +133,12 @@ class RelayHandler(DataPlaneHandler):
         """
 
         def pass_on(piece: bytes) -> bool:
-            self._taken = self.exchange.write(piece)
+            taken = self._taken = exchange.write(piece)
             watch(piece)
             self._relayed_end = piece[-4:]
-            pings.renew()
-            return self.delivered
+            return taken.done() and taken.exception() is None
 
+        exchange = self.exchange
         self._write_head(response)
         self.phases.enter(RELAY)
         patience = Patience(TAKE_SECONDS, self._abandon)
@@ -150,7 +150,8 @@ class RelayHandler(DataPlaneHandler):
             if first:
                 watch(first)
             self._relayed_end = first[-4:]
-            while not (self.delivered and await response.pour(pass_on)):
+            sink = pings.before(pass_on)
+            while not (self.delivered and await response.pour(sink)):
                 with patience:
                     await self._taken
             self._relayed = True

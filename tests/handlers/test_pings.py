@@ -106,15 +106,17 @@ def loop(monkeypatch):
 
 
 def test_a_ping_comes_each_time_that_nothing_has_come_for_so_long(loop):
-    sent = []
+    sent, came = [], []
     pings = Pings(10, lambda: sent.append(loop.now - 1000))
+    sink = pings.before(lambda piece: came.append(piece) or len(came) == 1)
     loop.pass_(9)
-    pings.renew()
+    assert sink(b"1")
     loop.pass_(9)
     assert sent == []
     loop.pass_(22)
     assert sent == [19, 29, 39]
-    pings.renew()
+    assert not sink(b"2")
+    assert came == [b"1", b"2"]
     loop.pass_(9)
     pings.close()
     pings.close()
@@ -124,6 +126,6 @@ def test_a_ping_comes_each_time_that_nothing_has_come_for_so_long(loop):
 
 def test_without_an_interval_there_is_no_ping_and_no_timer(loop):
     pings = Pings(0, lambda: pytest.fail("a ping"))
-    pings.renew()
+    assert pings.before(print) is print
     assert loop.timers == []
     pings.close()
