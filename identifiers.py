@@ -36,6 +36,6 @@ def time_ordered_ids(now_ns: Callable[[], int] = time.time_ns) -> Iterator[UUID]
 
 
 def shown_id(id_: UUID) -> str:
-    """Write an id as RFC 9562, section 4, has it, as `str` does in four times as long."""
+    """Write an id as RFC 9562, section 4, has it, as `str` does in three times as long."""
     text: str = to_builtins(id_)
     return text

@@ -11,8 +11,8 @@ from tornado.httputil import HTTPHeaders
 def put(headers: HTTPHeaders, name: str, value: str) -> None:
     """Add a header in whose name and value nothing is that may not be there, as a parser or the caller has seen.
 
-    `HTTPHeaders.add` matches both against a grammar, character by character: that of 25 headers, as clients and providers
-    send them, takes 14 us instead of 5.
+    `HTTPHeaders.add` matches both against a grammar, character by character: with the 23 headers of Claude Code it takes
+    14 us, this 5.
     """
     if name in headers:
         headers.add(name, value)

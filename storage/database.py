@@ -99,7 +99,7 @@ def database_errors() -> Iterator[None]:
 def with_plain_ids(collection: Collection) -> Collection:
     """Return the same collection with ids as BSON holds them, `Binary`: to be read and written again, and not looked at.
 
-    To make a `UUID` of each takes the driver three times as long as all else that it does with it.
+    A `UUID` takes the driver 1.1 us to read and 0.7 us to write, a `Binary` 0.3 and 0.06.
     """
     plain = collection.codec_options.with_options(uuid_representation=UuidRepresentation.UNSPECIFIED)
     return collection.with_options(codec_options=plain)
