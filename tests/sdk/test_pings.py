@@ -1,5 +1,7 @@
 """The pings of the bridge, as the official SDKs take them: before and behind every event."""
 
+from functools import partial
+
 import pytest
 
 from handlers.pings import PINGS
@@ -15,19 +17,19 @@ def with_pings(dialect, events):
     return stream([ping, *(event + ping for event in events)])
 
 
+@pytest.mark.parametrize(
+    ("api", "events", "encoded"),
+    [
+        (lambda sdk: partial(sdk.chat.completions.create, **chat.REQUEST), chat.CHUNKS, data_events),
+        (lambda sdk: partial(sdk.responses.create, **responses.REQUEST), responses.EVENTS, typed_events),
+    ],
+    ids=["chat", "responses"],
+)
 @pytest.mark.gen_test
-async def test_chat_completions_are_read_without_them(running, openai):
-    running.upstream.play(*with_pings(Dialect.OPENAI, data_events(chat.CHUNKS)))
-    received = await openai.chat.completions.create(**chat.REQUEST, stream=True)
-    assert [chunk.to_dict() async for chunk in received] == chat.CHUNKS
-    await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_responses_are_read_without_them(running, openai):
-    running.upstream.play(*with_pings(Dialect.OPENAI, typed_events(responses.EVENTS)))
-    received = await openai.responses.create(**responses.REQUEST, stream=True)
-    assert [event.to_dict() async for event in received] == responses.EVENTS
+async def test_events_of_openai_are_read_without_them(running, openai, api, events, encoded):
+    running.upstream.play(*with_pings(Dialect.OPENAI, encoded(events)))
+    received = await api(openai)(stream=True)
+    assert [event.to_dict() async for event in received] == events
     await running.ended(1)
 
 
