@@ -75,6 +75,10 @@ class CallHandler(RequestHandler):
         if self._answering is not None:
             self._answering.cancel()
 
+    def set_default_headers(self) -> None:
+        """Say nothing about the software, which would reach clients as if it were a provider's."""
+        self.clear_header("Server")
+
     def compute_etag(self) -> None:
         """No entity tags: the real providers have none."""
 

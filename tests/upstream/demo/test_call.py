@@ -50,6 +50,7 @@ async def test_an_unknown_route_below_messages_is_an_anthropic_error(http, path)
     async with http.get(path) as response:
         assert response.status == 404
         assert response.headers["request-id"] == "req_key0"
+        assert "Server" not in response.headers
         assert await response.json() == anthropic_error(f"Unknown request URL: GET {path}.", "not_found_error")
 
 
