@@ -53,6 +53,7 @@ class RelayHandler(DataPlaneHandler):
     _event_stream = False
     _relayed_end = b""
     _taken: Future[None] | None = None
+    _pinged: Future[None] | None = None
     _key: str | None = None
     _asked_at: datetime | None = None
 
@@ -133,12 +134,11 @@ class RelayHandler(DataPlaneHandler):
         """
 
         def pass_on(piece: bytes) -> bool:
-            taken = self._taken = exchange.write(piece)
+            self._taken = self.exchange.write(piece)
             watch(piece)
             self._relayed_end = piece[-4:]
-            return taken.done() and taken.exception() is None
+            return self.delivered
 
-        exchange = self.exchange
         self._write_head(response)
         self.phases.enter(RELAY)
         patience = Patience(TAKE_SECONDS, self._abandon)
@@ -163,7 +163,7 @@ class RelayHandler(DataPlaneHandler):
 
     @property
     def delivered(self) -> bool:
-        """Whether the client has taken all that was written of the answer."""
+        """Whether the client has taken all that was written of the provider's answer."""
         taken = self._taken
         return taken is not None and taken.done() and not taken.cancelled() and taken.exception() is None
 
@@ -189,9 +189,9 @@ class RelayHandler(DataPlaneHandler):
         return between_events and not self._headers.keys() & _WITHOUT_ROOM
 
     def _ping(self) -> None:
-        """Say that the stream is alive, unless the client has yet to take what came before."""
-        if self._has_room and self.delivered:
-            self._taken = self.exchange.write(PINGS[self.dialect])
+        """Say that the stream is alive, unless the client has yet to take what came before, a ping included."""
+        if self._has_room and self.delivered and (self._pinged is None or self._pinged.done()):
+            self._pinged = self.exchange.write(PINGS[self.dialect])
 
     def _abandon(self) -> None:
         """Give up a client that takes nothing."""

@@ -101,9 +101,7 @@ class UpstreamResponse:
         """
         if self._connection is None or not self._answer.size:
             return b""
-        piece = self._connection.take(self._answer)
-        self._measuring(lambda _: True)(piece)
-        return piece
+        return self._checked(self._connection.take(self._answer))
 
     async def pour(self, sink: Sink) -> bool:
         """Hand over the bytes that come, each piece at once, until `sink` says that it takes no more for now.
@@ -118,24 +116,19 @@ class UpstreamResponse:
         if self._connection is None:
             return True
         try:
-            whole = await self._connection.pour(self._answer, self._measuring(sink))
+            whole = await self._connection.pour(self._answer, lambda piece: sink(self._checked(piece)))
         except (OSError, HttpParserError) as error:
             raise _translated(error, UpstreamTruncatedError) from error
         if whole:
             self.close()
         return whole
 
-    def _measuring(self, sink: Sink) -> Sink:
-        """Put before a sink what looks for an event without end."""
-        event = self._event
-
-        def measured(piece: bytes) -> bool:
-            event.feed(piece)
-            if event.size > LARGEST_EVENT_BYTES:
+    def _checked(self, piece: bytes) -> bytes:
+        if self._has_events:
+            self._event.feed(piece)
+            if self._event.size > LARGEST_EVENT_BYTES:
                 raise UpstreamEndlessError(f"the provider sent an event of more than {LARGEST_EVENT_BYTES} bytes")
-            return sink(piece)
-
-        return measured if self._has_events else sink
+        return piece
 
     def close(self) -> None:
         """Give the connection back when the body has come whole, else close it at once. May be called twice."""

@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
     def _pour_on(self, answer: Answer, sink: Sink) -> None:
         """Hand a piece over without waking who waits, unless it was the last one or is one too many."""
         try:
-            takes_more = sink(answer.take())
+            takes_more = sink(self.take(answer))
         except Exception as error:  # noqa: BLE001 - it is for who waits
             self._fail(error)
             return

@@ -9,6 +9,7 @@ import pytest
 
 from handlers.pings import PINGS, Pings
 from intercept.apis import Dialect
+from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.test_relay import CHUNKED, EVENT_STREAM, LAST, chunk
 from tests.loops import Loop
@@ -96,6 +97,26 @@ async def test_who_has_not_taken_what_came_is_sent_no_pings_on_top(running, cloc
     await client.rest(answer)
     # One may come when all is taken, before the end.
     assert (answer.whole, answer.body.removesuffix(PINGS[Dialect.OPENAI])) == (True, large)
+
+
+@pytest.mark.gen_test
+async def test_a_ping_that_is_not_taken_is_followed_by_no_other_and_changes_nothing_of_how_the_call_ended(
+    running, clock, http_server
+):
+    running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event()]]
+    others = set(http_server.connections)
+    client, answer = await ask(running, MESSAGES)
+    assert await client.piece(answer) == MESSAGES.stream
+    (connection,) = http_server.connections - others
+    connection.pause_writing()  # from now on nothing counts as taken
+    await clock(3)
+    assert await client.piece(answer) == PING
+    assert len(connection.outlet._untaken) == 1
+    client.close()
+    await until(lambda: running.bridge.lifecycle.in_flight == 1)  # the clock
+    await running.bridge.recorder.flush(5)
+    _, listed = await running.get("/api/v2/aibridge/interceptions")
+    assert [one["end_reason"] for one in listed["results"]] == ["completed"]
 
 
 @pytest.fixture

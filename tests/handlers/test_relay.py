@@ -421,11 +421,12 @@ async def test_a_chat_stream_that_ends_cleanly_without_done_is_completed(running
     assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
 
 
+@pytest.mark.parametrize("header", [b"Content-Length: 99999", b"Content-Encoding: br\r\nConnection: close"])
 @pytest.mark.bridge(upstream_idle_timeout=0.1)
 @pytest.mark.gen_test
-async def test_a_stream_with_a_length_that_stalls_is_broken_off_without_a_word_and_leaves_nothing(running):
+async def test_a_stalled_stream_with_a_length_or_compressed_is_broken_off_without_a_word(running, header):
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
-    running.upstream.play(EVENT_STREAM + b"Content-Length: 99999\r\n\r\n" + first, asyncio.Event())
+    running.upstream.play(EVENT_STREAM + header + b"\r\n\r\n" + first, asyncio.Event())
     client = await running.client()
     answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
     assert (answer.body, answer.whole) == (first, False)
