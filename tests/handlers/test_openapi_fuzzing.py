@@ -15,10 +15,11 @@ from tests.handlers.conversations import ALL
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 # A search has a grammar of its own, and two cursors at once are refused: what the schema allows may still be a 400. A
-# username may be taken.
+# username may be taken. Who asks is an owner and may make another one, and then a member of itself: from then on it is
+# refused with 403.
 CONFIG = """
 [checks]
-positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "404", "409"]
+positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409"]
 """
 OPTIONS = (
     *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "6"),
