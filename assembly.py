@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic, monotonic_ns, time_ns
 from uuid import UUID
 
+from handlers.access import AccessRecorder
 from handlers.bridge import Bridge, EdgeOptions
 from handlers.lifecycle import Lifecycle
 from handlers.limits import report
@@ -25,6 +26,7 @@ from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from settings import LimitsScope, ProviderSettings, SettingError, Settings
 from settings.declarations import DEFAULT_BASE_URLS
+from storage.access_trail import AccessTrail
 from storage.admissions import Admissions, SharedLimits
 from storage.database import Database
 from storage.embedded import EmbeddedMongoDB
@@ -225,6 +227,9 @@ async def open_bridge(
     metrics.watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
     metrics.watch("recorder_spooled_records", "Records that wait in the journal.", lambda: recorder.spooled_records)
     identities = Identities(database, now=now, monotonic=monotonic)
+    trail = AccessTrail(database, now=now)
+    stack.push_async_callback(trail.close)
+    stack.callback(asyncio.create_task(trail.run()).cancel)
     live = Live(database, identities)
     stack.push_async_callback(live.close)
     return Bridge(
@@ -252,6 +257,7 @@ async def open_bridge(
         metrics=metrics,
         record_log=RecordLog(enabled=settings.structured_logging),
         lifecycle=lifecycle,
+        access=AccessRecorder(metrics, trail, monotonic_ns),
         now=now,
         monotonic=monotonic,
         new_id=new_id,

@@ -11,6 +11,7 @@ import msgspec
 from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, RequestHandler
 
+from handlers.access import Plane
 from handlers.bridge import Bridge
 from handlers.credentials import SESSION_COOKIE, Credentials, read_credentials
 from handlers.forwarded import client_address
@@ -18,6 +19,7 @@ from handlers.origins import is_foreign
 from handlers.problems import Problem
 from http1.exchange import Exchange
 from identifiers import shown_id
+from storage.authentication import Reason
 from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError
 
 logger = logging.getLogger(__name__)
@@ -25,14 +27,17 @@ logger = logging.getLogger(__name__)
 UNIDENTIFIED = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
 UNRECOGNISED = "The token is not valid: it is unknown, expired or revoked."
 IDENTITIES_AWAY = "Tokens cannot be verified at the moment. Please try again later."
+FORBIDDEN = 403
 METHOD_NOT_ALLOWED = 405
 
 
 class BridgeHandler(RequestHandler):
-    """Authentication and errors. Subclasses say how an error is rendered."""
+    """Authentication and errors. Subclasses say how an error is rendered. `identity` is there once it is known."""
 
     bridge: Bridge
     request_id: str
+    plane = Plane.CONTROL
+    identity: Identity
 
     def initialize(self, bridge: Bridge) -> None:
         """Receive the running bridge."""
@@ -74,12 +79,15 @@ class BridgeHandler(RequestHandler):
             Problem: 401 without a valid token, 503 when that cannot be known now.
         """
         challenge = {"WWW-Authenticate": "Bearer"}
+        access = self.bridge.access
         if credentials.token is None:
+            access.failed(Reason.MISSING, self.plane, self.client_ip)
             raise Problem(401, UNIDENTIFIED, challenge)
         identities = self.bridge.identities
         try:
             return await (identities.authenticate_anew if anew else identities.authenticate)(credentials.token)
         except InvalidTokenError as error:
+            access.failed(error.reason, self.plane, self.client_ip, error.token_id)
             raise Problem(401, UNRECOGNISED, challenge) from error
         except IdentitiesUnavailableError as error:
             raise Problem(503, IDENTITIES_AWAY, {"Retry-After": "1"}) from error
@@ -90,6 +98,8 @@ class BridgeHandler(RequestHandler):
 
     def write_problem(self, problem: Problem) -> None:
         """Put an error into the answer, ready to be flushed or finished."""
+        if problem.status == FORBIDDEN:
+            self.bridge.access.denied(problem.message, self.plane, self.client_ip, getattr(self, "identity", None))
         body = self.error_body(problem)
         self.set_status(problem.status, responses.get(problem.status, "Error"))
         for name, value in problem.headers.items():

@@ -8,6 +8,7 @@ from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from uuid import UUID
 
+from handlers.access import AccessRecorder
 from handlers.lifecycle import Lifecycle
 from handlers.metrics import Metrics
 from handlers.phases import Follow
@@ -62,6 +63,7 @@ class Bridge:
     metrics: Metrics
     record_log: RecordLog
     lifecycle: Lifecycle
+    access: AccessRecorder
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     new_id: Callable[[], UUID]

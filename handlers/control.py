@@ -11,7 +11,6 @@ import msgspec
 from handlers.base import BridgeHandler
 from handlers.problems import InvalidQueryError, Problem
 from storage.database import DatabaseUnavailableError
-from storage.identities import Identity
 
 DATABASE_AWAY = "The database cannot be reached at the moment. Please try again later."
 
@@ -31,8 +30,6 @@ def database_problems() -> Iterator[None]:
 
 class IdentifiedHandler(BridgeHandler):
     """A JSON resource for users alone."""
-
-    identity: Identity
 
     async def identify(self, *, anew: bool = False) -> None:
         """Find out who is asking; `anew` does not rely on memory.

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
+from handlers.access import Plane
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.credentials import Credentials
@@ -28,7 +29,6 @@ from intercept.apis import Dialect
 from intercept.records import EndReason
 from limits.mixin import OverloadProtectionMixin, client_key
 from limits.overload import OverloadedError
-from storage.identities import Identity
 
 SHUTTING_DOWN = "AI Bridge is shutting down. Please try again."
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."
@@ -48,9 +48,9 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
     `body` is the whole request body; who needs it last empties it, for a stream may go on for hours.
     """
 
+    plane = Plane.DATA
     dialect: Dialect
     credentials: Credentials
-    identity: Identity
 
     def initialize(self, bridge: Bridge, dialect: Dialect) -> None:  # type: ignore[override]
         """Receive the running bridge and the dialect in which errors are to be told."""

@@ -105,7 +105,11 @@ class Metrics:
             "non_injected_tool_selections", "Tool calls the model chose.", "provider model name"
         )
         self._rejections = self._counter("overload_rejections", "Requests refused by overload protection.", "limit")
-
+        self._authentication_failures = self._counter(
+            "authentication_failures", "Requests without a valid token.", "reason plane"
+        )
+        self._denied = self._counter("access_denied", "Requests answered with 403.", "plane")
+        self._sign_ins = Counter(PREFIX + "sign_ins", "Sign-ins to the dashboard.", registry=self.registry)
         self._overhead = self._histogram(
             "relay_overhead_seconds", "What the bridge itself takes before a call leaves.", "phase", OVERHEAD_BUCKETS
         )
@@ -145,6 +149,18 @@ class Metrics:
     def rejected(self, limit: str) -> None:
         """A request was refused by that limit."""
         self._rejections(limit).inc()
+
+    def authentication_failed(self, reason: str, plane: str) -> None:
+        """A request had no valid token."""
+        self._authentication_failures(reason, plane).inc()
+
+    def access_denied(self, plane: str) -> None:
+        """A request was answered with 403."""
+        self._denied(plane).inc()
+
+    def signed_in(self) -> None:
+        """Somebody signed in to the dashboard."""
+        self._sign_ins.inc()
 
     def passthrough(self, provider: str, route: str, method: str) -> None:
         """A request was relayed without a record."""

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from tornado.web import stream_request_body
 
+from handlers.access import Plane
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.credentials import SESSION_COOKIE, Credentials
@@ -44,6 +45,8 @@ def attempts() -> SlidingWindow:
 class SignInHandler(BridgeHandler):
     """Sets the session cookie, or clears it."""
 
+    plane = Plane.SIGN_IN
+
     def initialize(self, bridge: Bridge, attempts: SlidingWindow) -> None:  # type: ignore[override]
         """Receive the running bridge, and what counts the attempts."""
         super().initialize(bridge)
@@ -71,7 +74,8 @@ class SignInHandler(BridgeHandler):
         decision = self._attempts.admit(client_key(self.client_ip))
         if not decision.admitted:
             raise Problem(429, TOO_MANY, retry_headers(decision.retry_after_ns))
-        await self.authenticate(Credentials(token))
+        identity = await self.authenticate(Credentials(token))
+        self.bridge.access.signed_in(self.client_ip, identity)
         self.set_cookie(SESSION_COOKIE, token, **self._attributes())
         self.set_status(204)
 

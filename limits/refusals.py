@@ -6,8 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-LINE_NS = 10_000_000_000
-"""Between two lines about one limit, in nanoseconds."""
+from limits.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
@@ -22,16 +21,12 @@ class Refusals:
 
     def __init__(self, now_ns: Callable[[], int], on_rejection: Callable[[str], None]) -> None:
         self.total: Counter[str] = Counter()
-        self._now_ns = now_ns
         self._on_rejection = on_rejection
-        self._told: dict[str, tuple[int, int]] = {}
+        self._throttle = Throttle(now_ns)
 
     def note(self, limit: str) -> None:
-        """Count a refusal by a limit: `concurrency`, `rate` or `user_concurrency`."""
+        """Count a refusal by a limit, named as `OverloadProtection` does."""
         self._on_rejection(limit)
         self.total[limit] += 1
-        now, total = self._now_ns(), self.total[limit]
-        due, told = self._told.get(limit, (now, 0))
-        if now >= due:
-            self._told[limit] = now + LINE_NS, total
-            _log.info("requests refused: limit=%s new=%d total=%d", limit, total - told, total)
+        if due := self._throttle.count(limit):
+            _log.info("requests refused: limit=%s new=%d total=%d", limit, due.new, due.total)

@@ -1,4 +1,7 @@
-"""The audit trail: who changed what of users and tokens. One document a change, never with a secret, kept for ever."""
+"""The audit trail: who changed what of users and tokens. One document a change, never with a secret, kept for ever.
+
+Who signed in, and who was refused, is there too for a while, see `storage.access_trail`.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,17 @@ class Action(StrEnum):
     USER_REMOVED = "user.removed"
     TOKEN_CREATED = "token.created"  # noqa: S105 - a word
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - a word
+    AUTHENTICATION_FAILED = "authentication.failed"
+    ACCESS_DENIED = "access.denied"
+    SIGNED_IN = "user.signed_in"
 
 
 class Author(Struct, frozen=True):
-    """Who makes a change: a user, by HTTP from an address, or without one the command line."""
+    """Who makes a change: a user, by HTTP from an address with a token, or without a user the command line."""
 
     user: User | None = None
     client_ip: str | None = None
+    token_id: str | None = None
 
 
 COMMAND_LINE = Author()
@@ -60,12 +67,16 @@ def entry(author: Author, action: Action, subject: User, *, at: datetime, **deta
         "_id": uuid4(),
         "schema_version": 1,
         "at": at,
-        "actor": {"id": None, "username": _COMMAND_LINE_NAME} if by is None else _named(by),
+        "actor": {"id": None, "username": _COMMAND_LINE_NAME} if by is None else _actor(by, author.token_id),
         "action": action.value,
         "subject": _named(subject),
         "detail": detail,
         "client_ip": author.client_ip,
     }
+
+
+def _actor(user: User, token_id: str | None) -> dict[str, Any]:
+    return _named(user) | ({} if token_id is None else {"token_id": token_id})
 
 
 def _named(user: User) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -36,11 +37,30 @@ AHEAD_SECONDS = FRESH_SECONDS / 2
 _NEVER = float("-inf")
 
 
-class InvalidTokenError(Exception):
-    """The token does not let anyone in. It does not say why: that would help to guess one."""
+class Reason(StrEnum):
+    """Why a request is not authenticated."""
 
-    def __init__(self) -> None:
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    WRONG_SECRET = "wrong_secret"  # noqa: S105 - a word
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    USER_REMOVED = "user_removed"
+
+
+class InvalidTokenError(Exception):
+    """The token is not valid. The text does not say why: that would help to guess one.
+
+    Attributes:
+        reason: Why, for the operator alone.
+        token_id: The public part of the token where there is one with it, else None.
+    """
+
+    def __init__(self, reason: Reason, token_id: str | None = None) -> None:
         super().__init__("the token is not valid")
+        self.reason = reason
+        self.token_id = token_id
 
 
 class IdentitiesUnavailableError(Exception):
@@ -75,7 +95,7 @@ class Authentication:
         """
         parts = split_token(token)
         if parts is None:
-            raise InvalidTokenError
+            raise InvalidTokenError(Reason.MALFORMED)
         key = digest(token)
         if (memory := self._remembered(key)) is None:
             # Of those that come together, one asks the database.
@@ -95,7 +115,7 @@ class Authentication:
         """
         parts = split_token(token)
         if parts is None:
-            raise InvalidTokenError
+            raise InvalidTokenError(Reason.MALFORMED)
         try:
             identity, _ = await self._verify(*parts)
         except DatabaseUnavailableError as error:
@@ -155,12 +175,16 @@ class Authentication:
         with database_errors(), pymongo.timeout(VERIFY_SECONDS):
             document = await self._database.tokens.find_one({"_id": token_id})
             genuine = is_secret(secret, document["secret_sha256"] if document else None)
-            if document is None or not genuine:
-                raise InvalidTokenError
+            if document is None:
+                raise InvalidTokenError(Reason.UNKNOWN)
+            if not genuine:
+                raise InvalidTokenError(Reason.WRONG_SECRET, token_id)
             token = read_token(document)
-            if token.revoked_at is not None or is_over(token.expires_at, self._now()):
-                raise InvalidTokenError
+            if token.revoked_at is not None:
+                raise InvalidTokenError(Reason.REVOKED, token_id)
+            if is_over(token.expires_at, self._now()):
+                raise InvalidTokenError(Reason.EXPIRED, token_id)
             user = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
         if user is None:
-            raise InvalidTokenError
+            raise InvalidTokenError(Reason.USER_REMOVED, token_id)
         return Identity(user=read_user(user), token_id=token.id), token.expires_at

@@ -144,7 +144,7 @@ class Database:
 
     @property
     def audit(self) -> Collection:
-        """One document per change of a user or token, see `storage.audit`. They are never removed."""
+        """One document per change of a user or token, see `storage.audit`, and entries of `storage.access_trail`."""
         return self._database["audit"]
 
     @property

@@ -134,7 +134,15 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel("username", name="living_username", unique=True, partialFilterExpression={"removed_at": None}),
         ),
         "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
-        "audit": (IndexModel(AUDIT_BY_TIME, name="by_time"),),
+        "audit": (
+            IndexModel(AUDIT_BY_TIME, name="by_time"),
+            IndexModel(
+                "expires_at",
+                name="expiry",
+                expireAfterSeconds=0,
+                partialFilterExpression={"expires_at": {"$exists": True}},
+            ),
+        ),
         "admissions": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
     }
 )

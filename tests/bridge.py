@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import pytest
 
+from handlers.access import AccessRecorder
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge, EdgeOptions
 from handlers.lifecycle import Lifecycle
@@ -24,6 +25,7 @@ from handlers.metrics import Metrics
 from handlers.record_log import RecordLog
 from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
+from storage.access_trail import AccessTrail
 from storage.identities import Identities, Identity, Role
 from storage.interceptions import Interceptions
 from storage.live import Live
@@ -176,6 +178,7 @@ def running(io_loop, database, bridge_settings, request):
             metrics=metrics,
             record_log=RecordLog(enabled=settings.pop("structured_logging", False)),
             lifecycle=Lifecycle(),
+            access=AccessRecorder(metrics, AccessTrail(database, now=now), time.monotonic_ns),
             now=now,
             monotonic=loop.time,
             new_id=uuid4,

@@ -8,12 +8,20 @@ const SAID = {
   "user.removed": ({ subject, detail }) => `removed ${subject.username} and revoked ${plural(detail.revoked_tokens, "token")}`,
   "token.created": (entry) => `created ${token(entry)}, which ${entry.detail.expires_at ? `expires ${time(entry.detail.expires_at)}` : "never expires"}`,
   "token.revoked": (entry) => `revoked ${token(entry)}`,
+  "user.signed_in": ({ detail }) => `signed in${times(detail)}`,
+  "authentication.failed": ({ detail }) => `was not authenticated${times(detail)}: ${words(detail.reason)} (${words(detail.plane)})`,
+  "access.denied": ({ detail }) => `was refused${times(detail)}: ${detail.message} (${words(detail.plane)})`,
 };
 
 /** The predicate of a sentence whose subject is the actor. */
 export function whatWasDone(entry) {
-  const say = Object.hasOwn(SAID, entry.action) ? SAID[entry.action] : ({ action, subject }) => `${words(action)} ${subject.username}`;
+  const say = Object.hasOwn(SAID, entry.action) ? SAID[entry.action] : ({ action, subject }) => [words(action), subject?.username].filter(Boolean).join(" ");
   return say(entry);
+}
+
+/** How often something happened within an hour. */
+function times({ count, last_at: last }) {
+  return count > 1 ? ` ${count} times, last at ${time(last)}` : "";
 }
 
 function changes({ role, role_before: roleBefore, name, name_before: nameBefore }) {

@@ -16,7 +16,7 @@ def test_what_was_changed_is_told_newest_first(page, site):
         f"{boss} created {name}'s token “laptop” ({token['id']}), which never expires",
         f"{boss} changed {name}: from member to auditor",
     ]
-    assert page.texts(".entry:first-child > :last-child") == ["127.0.0.1"]
+    assert page.texts(".entry:first-child > :last-child") == [f"127.0.0.1 · token {owner[:10]}"]
     assert page.browser.title == "Audit trail · AI Bridge"
 
 

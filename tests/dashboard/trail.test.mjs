@@ -31,6 +31,18 @@ test("a token is somebody's, and expires or does not", () => {
   assert.equal(said("token.revoked", laptop, ADA), "revoked their token “laptop” (d3W24SnZZB)");
 });
 
+test("a sign-in and a refusal concern nobody, and say how often", () => {
+  const last = "2027-02-22T23:50:42.113Z";
+  const quiet = (action, detail) => said(action, detail, null);
+  assert.equal(quiet("user.signed_in", { count: 1, last_at: last }), "signed in");
+  assert.equal(
+    quiet("authentication.failed", { reason: "wrong_secret", plane: "sign_in", count: 3, last_at: last }),
+    `was not authenticated 3 times, last at ${time(last)}: wrong secret (sign in)`,
+  );
+  assert.equal(quiet("access.denied", { message: "Only owners may.", plane: "data", count: 1 }), "was refused: Only owners may. (data)");
+  assert.equal(quiet("user.locked_out", {}), "user.locked out");
+});
+
 test("what a newer server does is said in its words", () => {
   for (const action of ["user.locked_out", "constructor", "__proto__"]) {
     assert.equal(said(action, {}), `${action.replaceAll("_", " ")} grace`);

@@ -35,7 +35,8 @@ async def test_each_change_by_http_is_an_entry(running, change):
     await change("DELETE", f"/users/me/tokens/{made['id']}", headers=own)
     _, other = await change("POST", "/users/grace/tokens", {})
     await change("DELETE", "/users/grace")
-    by_ada = {"actor": {"id": str(running.identity.user.id), "username": "ada"}, "client_ip": "127.0.0.1"}
+    ada = {"id": str(running.identity.user.id), "username": "ada", "token_id": running.identity.token_id}
+    by_ada = {"actor": ada, "client_ip": "127.0.0.1"}
     subject = {"id": str(grace.id), "username": "grace"}
     entries = await trail(running, 7)
     unnamed = entries[3]["detail"]["token_id"]
@@ -60,7 +61,7 @@ async def test_each_change_by_http_is_an_entry(running, change):
             },
             by_ada | {"action": "token.created", "detail": {"token_id": unnamed, "name": "", "expires_at": None}},
             {
-                "actor": subject,
+                "actor": subject | {"token_id": made["id"]},
                 "client_ip": "127.0.0.1",
                 "action": "token.revoked",
                 "detail": {"token_id": made["id"], "name": "laptop"},

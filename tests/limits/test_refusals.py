@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limits.refusals import LINE_NS, Refusals
+from limits.refusals import Refusals
+from limits.throttle import LINE_NS
 from tests.limits.clock import SECOND, Clock
 
 

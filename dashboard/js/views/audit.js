@@ -1,4 +1,4 @@
-/** Who changed what of users and tokens. For owners and auditors. */
+/** Who changed what of users and tokens, who signed in, who was refused. For owners and auditors. */
 
 import { html } from "htm/preact";
 import { time } from "../format.js";
@@ -22,7 +22,7 @@ function Trail() {
     <ol class="rows" aria-label="Audit trail, newest first">
       ${pages.rows.map((entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}
     </ol>
-    <${End} pages=${pages}><${Empty} title="Nothing yet"><p>What is changed of users and tokens stands here, for ever.</p><//><//>
+    <${End} pages=${pages}><${Empty} title="Nothing yet"><p>Changes to users and tokens appear here permanently, sign-ins and refused requests for 90 days.</p><//><//>
   `;
 }
 
@@ -32,7 +32,7 @@ function Entry({ entry }) {
     <li class="entry">
       <time class="quiet" datetime=${at} title=${at}>${time(at)}</time>
       <span class="what"><b>${actor.username}</b> ${whatWasDone(entry)}</span>
-      <span class="quiet">${address}</span>
+      <span class="quiet">${address}${actor.token_id && html` · token ${actor.token_id}`}</span>
     </li>
   `;
 }

@@ -1,0 +1,102 @@
+"""Who got in and who did not: each of it is a metric, a log line now and then, and an entry of the audit trail.
+
+No token is in any of them, only the public part of a known one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+
+from handlers.metrics import Metrics
+from limits.mixin import client_key
+from limits.throttle import Throttle
+from storage.access_trail import AccessEvent, AccessTrail
+from storage.audit import Action
+from storage.authentication import Reason
+from storage.identities import Identity
+
+_log = logging.getLogger(__name__)
+
+
+class Plane(StrEnum):
+    """Where a request came in."""
+
+    DATA = "data"
+    CONTROL = "control"
+    SIGN_IN = "sign_in"
+
+
+class AccessRecorder:
+    """Records sign-ins, failed authentication and refusals (403). Nothing here waits for anything.
+
+    Args:
+        metrics: Where they are counted.
+        trail: Where they are written down.
+        now_ns: A monotonic clock, in nanoseconds.
+    """
+
+    def __init__(self, metrics: Metrics, trail: AccessTrail, now_ns: Callable[[], int]) -> None:
+        self._metrics = metrics
+        self._trail = trail
+        self._throttle = Throttle(now_ns)
+
+    def failed(self, reason: Reason, plane: Plane, address: str, token_id: str | None = None) -> None:
+        """Record that a request was not authenticated. One without any token is a metric alone.
+
+        Args:
+            reason: Why.
+            plane: Where it came in.
+            address: The client's address.
+            token_id: The public part of the token, if there is one with it.
+        """
+        self._metrics.authentication_failed(reason, plane)
+        if reason is Reason.MISSING:
+            return
+        if due := self._throttle.count((reason, plane)):
+            _log.info(
+                "authentication failed: reason=%s plane=%s address=%s token_id=%s new=%d total=%d",
+                *(reason, plane, address, token_id or "-", due.new, due.total),
+            )
+        detail = (("reason", reason.value), ("plane", plane.value))
+        key = client_key(address)
+        self._trail.note(AccessEvent(Action.AUTHENTICATION_FAILED, key, token_id=token_id, detail=detail))
+
+    def denied(self, message: str, plane: Plane, address: str, identity: Identity | None) -> None:
+        """Record that a request was answered with 403.
+
+        Args:
+            message: What it was told; one of a bounded number of sentences.
+            plane: Where it came in.
+            address: The client's address.
+            identity: Who asked; None where that was not found out.
+        """
+        self._metrics.access_denied(plane)
+        user, token_id = (identity.user, identity.token_id) if identity else (None, None)
+        if due := self._throttle.count(("denied", plane)):
+            _log.info(
+                "access denied: plane=%s address=%s user=%s token_id=%s message=%r new=%d total=%d",
+                *(plane, address, user.username if user else "-", token_id or "-", message, due.new, due.total),
+            )
+        detail = (("message", message), ("plane", plane.value))
+        self._trail.note(AccessEvent(Action.ACCESS_DENIED, client_key(address), user, token_id, detail))
+
+    def signed_in(self, address: str, identity: Identity) -> None:
+        """Record that somebody signed in to the dashboard."""
+        self._metrics.signed_in()
+        user, token_id = identity.user, identity.token_id
+        if due := self._throttle.count("signed in"):
+            _log.info(
+                "signed in: address=%s user=%s token_id=%s new=%d total=%d",
+                *(address, user.username, token_id, due.new, due.total),
+            )
+        self._trail.note(AccessEvent(Action.SIGNED_IN, client_key(address), user, token_id))
+
+    async def flush(self) -> None:
+        """Write to the audit trail what waits for that.
+
+        Raises:
+            DatabaseUnavailableError: The database is away.
+        """
+        await self._trail.flush()
