@@ -21,6 +21,7 @@ from handlers.names import NamesHandler
 from handlers.openapi import OpenAPIHandler, description
 from handlers.passthrough import PassthroughHandler
 from handlers.problems import Problem
+from handlers.providers import ConfiguredProvidersHandler
 from handlers.proxy import ProxyHandler
 from handlers.sessions import SessionHandler, SessionsHandler
 from handlers.sign_in import SignInHandler, attempts
@@ -58,6 +59,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "models", NamesHandler, context | {"named": Named.MODEL}),
                 (CONTROL_PLANE + "clients", NamesHandler, context | {"named": Named.CLIENT}),
                 (CONTROL_PLANE + "providers", NamesHandler, context | {"named": Named.PROVIDER}),
+                (CONTROL_PLANE + "providers/configured", ConfiguredProvidersHandler, context),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),
                 (CONTROL_PLANE + "limits", LimitsHandler, context),
                 (CONTROL_PLANE + "users", UsersHandler, context),

@@ -17,6 +17,7 @@ from handlers.reference import (
     limits,
     names,
     probes,
+    providers,
     refusals,
     sessions,
     statistics,
@@ -58,7 +59,7 @@ Every operation needs a token of the bridge, unless it says otherwise. An owner 
 recorded, a member their own. A method that is not described is answered with 405, a path that is not with 404."""
 
 
-PARTS = (interceptions, sessions, names, statistics, limits, users, tokens, audit, calls, probes, dashboard)
+PARTS = (interceptions, sessions, names, providers, statistics, limits, users, tokens, audit, calls, probes, dashboard)
 
 
 def openapi_document(version: str) -> Described:

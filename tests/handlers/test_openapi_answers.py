@@ -37,6 +37,7 @@ WRONG = {
     **dict.fromkeys(NAMES, "limit=0"),
     STATISTICS: "bucket=year",
     LIMITS: "q=x",
+    f"{CONTROL}/providers/configured": "q=x",
     **dict.fromkeys((f"{CONTROL}/users", f"{CONTROL}/users/ada/tokens", f"{CONTROL}/audit"), "limit=0"),
     f"{CONTROL}/users/me": "id=1",
 }

@@ -1,0 +1,41 @@
+"""The providers that are configured, whether anybody called them or not."""
+
+from __future__ import annotations
+
+import pytest
+
+from assembly import make_providers
+from handlers.providers import configured
+from settings import Settings
+
+CONFIGURED = "/api/v2/aibridge/providers/configured"
+
+
+@pytest.mark.gen_test
+async def test_providers_are_listed_with_where_their_credential_comes_from(running):
+    expected = [
+        {"name": "openai", "type": "openai", "key_state": "key"},
+        {"name": "anthropic", "type": "anthropic", "key_state": "key"},
+        {"name": "keyless", "type": "openai", "key_state": "keyless"},
+        {"name": "own-server", "type": "openai", "key_state": "key"},
+        {"name": "no-key", "type": "anthropic", "key_state": "no_key"},
+    ]
+    assert await running.get(CONFIGURED) == (200, expected)
+    assert await running.get(CONFIGURED, await running.user("grace")) == (200, expected)
+
+
+@pytest.mark.gen_test
+async def test_the_configured_providers_take_a_token_and_no_parameter(running):
+    status, _ = await running.get(CONFIGURED, {})
+    assert status == 401
+    status, refused = await running.get(CONFIGURED + "?q=x")
+    assert (status, refused["validations"][0]["field"]) == (400, "q")
+
+
+def test_the_demo_provider_is_the_last_of_the_providers():
+    listed = [configured(one) for one in make_providers(Settings(), "http://127.0.0.1:1/")]
+    assert [(one.name, one.key_state) for one in listed] == [
+        ("openai", "no_key"),
+        ("anthropic", "no_key"),
+        ("demo", "keyless"),
+    ]
