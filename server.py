@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import preflight  # noqa: F401 - before what it looks for
+
+# isort: split
+
 import asyncio
 import gc
 import logging
@@ -38,6 +42,7 @@ from storage.journal import JournalError
 from supervisor import Handover, Supervisor, Worker, WorkerError
 from upstream.demo import DemoProvider
 from verify.command import verify
+from version import VERSION
 
 logger = logging.getLogger("aibridge")
 
@@ -236,6 +241,7 @@ def event_loop() -> type[asyncio.AbstractEventLoop] | None:
 
 @click.group(cls=SettingsGroup, invoke_without_command=True)
 @settings_options()
+@click.version_option(VERSION, message="AI Bridge %(version)s")
 @click.pass_context
 def main(context: click.Context, /, **_: object) -> None:
     """AI Bridge: a gateway between AI clients and AI providers that records every call.

@@ -13,6 +13,7 @@ from pathlib import Path
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.problems import Problem
+from version import VERSION
 
 ROOT = Path(__file__).parent.parent / "dashboard"
 INDEX = "index.html"
@@ -26,6 +27,8 @@ LIBRARIES = (
     "node_modules/uplot/dist/uPlot.esm.js",
     "node_modules/uplot/dist/uPlot.min.css",
 )
+# Stands in the page for the version that serves it.
+_VERSION = b"{version}"
 _IMPORT_MAP = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
 _TYPES = {".js": "text/javascript", ".mjs": "text/javascript"}  # whatever the system's own table says
 _POLICY = (
@@ -79,6 +82,8 @@ class DashboardFiles:
 
 def _file(path: Path, changed_ns: int) -> File:
     content = path.read_bytes()
+    if path.suffix == ".html":
+        content = content.replace(_VERSION, VERSION.encode())
     scripts = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _IMPORT_MAP.findall(content)]
     kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return File(

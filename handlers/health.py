@@ -6,6 +6,7 @@ import msgspec
 
 from handlers.base import BridgeHandler
 from storage.admissions import Admissions
+from version import VERSION
 
 PROCESS_LOCAL = "process-local: the database is away"
 
@@ -42,6 +43,7 @@ class ReadinessHandler(BridgeHandler):
             "status": "draining" if draining else "ready" if ready else "not ready",
             "database": "ok" if database else "unreachable",
             "recording": "ok" if recording else recorder.reason or "the database is away",
+            "version": VERSION,
         }
         if self.bridge.admissions is not None:
             state["limits"] = state_of_limits(self.bridge.admissions)

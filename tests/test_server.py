@@ -14,6 +14,7 @@ import pytest
 from server import StartError, listen, url_of
 from settings import Address
 from tests.server_process import ServerProcess, command_line, remove_sockets
+from version import VERSION
 
 VARIABLE = "CODER_AIBRIDGE_RATE_LIMITS"
 TOKEN_EXPLANATION = r"^Token \w{10} of grace, valid until revoked\. It will not be shown again:$"
@@ -51,7 +52,10 @@ def demo(data_dir):
 @pytest.mark.gen_test(timeout=60)
 async def test_a_server_starts_with_a_mongodb_of_its_own_and_says_that_it_is_well(demo, data_dir):
     assert await demo.get("/healthz") == (200, {"status": "ok"})
-    assert await demo.get("/readyz") == (200, {"status": "ready", "database": "ok", "recording": "ok"})
+    assert await demo.get("/readyz") == (
+        200,
+        {"status": "ready", "database": "ok", "recording": "ok", "version": VERSION},
+    )
     (child,) = demo.children()
     program, *arguments = command_line(child)
     assert (Path(program).name, arguments[:2]) == ("mongod", ["--dbpath", str(data_dir / "mongodb")])
@@ -178,7 +182,10 @@ async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
     where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
     data_dir = tmp_path / "new"
     server = start("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir, **where)
-    assert await server.get("/readyz") == (200, {"status": "ready", "database": "ok", "recording": "ok"})
+    assert await server.get("/readyz") == (
+        200,
+        {"status": "ready", "database": "ok", "recording": "ok", "version": VERSION},
+    )
     assert server.stdout.find("no user").string == "There is no user yet. Add one, and a token for it:\n"
     assert server.children() == []
     assert not (data_dir / "mongodb").exists()

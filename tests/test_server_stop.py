@@ -13,6 +13,7 @@ from storage.embedded import running_uri
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.server_process import ServerProcess, await_end, remove_sockets
+from version import VERSION
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
@@ -93,7 +94,10 @@ async def test_on_sigterm_what_is_under_way_finishes_and_what_is_new_is_refused(
     server.send(signal.SIGTERM)
     server.stderr.find("INFO aibridge: draining: 1 requests are under way")
     assert await server.get("/healthz") == (200, {"status": "ok"})
-    assert await server.get("/readyz") == (503, {"status": "draining", "database": "ok", "recording": "ok"})
+    assert await server.get("/readyz") == (
+        503,
+        {"status": "draining", "database": "ok", "recording": "ok", "version": VERSION},
+    )
     refusal = await waiting.request("POST", PATH, {"X-Api-Key": token()}, MESSAGES.request_body(stream=True))
     assert (refusal.status, refusal.header("Connection")) == (503, "close")
     assert json.loads(refusal.body)["message"] == "AI Bridge is shutting down. Please try again."

@@ -19,6 +19,7 @@ const MORE = [
   ["audit", "Audit trail"],
   ["tokens", "Your tokens"],
 ];
+const VERSION = document.querySelector("meta[name=version]").content;
 const NOT_FOR_MEMBERS = ["limits", "users"];
 
 /** Roles that see what everybody did. */
@@ -55,6 +56,7 @@ export function Shell({ route, user, children }) {
       <h1 class="said">${title}</h1>
       ${children}
     </main>
+    <footer class="foot quiet">AI Bridge ${VERSION}</footer>
   `;
 }
 

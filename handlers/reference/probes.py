@@ -24,14 +24,15 @@ class Readiness(Struct):
     status: Literal["ready", "not ready", "draining"]
     database: Literal["ok", "unreachable"]
     recording: Annotated[str, Meta(description="`ok`, or what is wrong.")]
+    version: Annotated[str, Meta(description="Of AI Bridge, as `python server.py --version` says it.")]
     limits: Annotated[
         Literal["ok", "process-local: the database is away"] | UnsetType,
         Meta(description="Only while the limits are counted for all processes together."),
     ] = UNSET
 
 
-_READY = Readiness("ready", "ok", "ok")
-_NOT_READY = Readiness("not ready", "unreachable", "the database is away")
+_READY = Readiness("ready", "ok", "ok", "0.1.0")
+_NOT_READY = Readiness("not ready", "unreachable", "the database is away", "0.1.0")
 _METRIC = 'coder_aibridged_interceptions_inflight{model="gpt-5",provider="openai",route="/v1/responses"} 1.0\n'
 
 PATHS: dict[str, Described] = {

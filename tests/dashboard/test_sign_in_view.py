@@ -2,6 +2,7 @@ import pytest
 
 from handlers.base import UNRECOGNISED
 from storage.identities import Role
+from version import VERSION
 
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
 
@@ -31,6 +32,11 @@ def test_a_token_signs_its_user_in_and_out_again(page, site):
     assert page.browser.get_cookies() == []
     page.open("interceptions")
     page.find("#token")
+
+
+def test_the_page_shows_the_version_that_serves_it(page, site):
+    page.open("overview", site.user()[1])
+    assert page.find("footer").text == f"AI Bridge {VERSION}"
 
 
 def test_the_view_that_was_asked_for_is_shown_after_signing_in(page, site):

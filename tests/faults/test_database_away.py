@@ -10,6 +10,7 @@ import pytest
 from tests.faults.audit import Audit
 from tests.faults.deployment import DATABASE_AWAY, all_written, database_is, ready, spooled
 from tests.faults.outages import frozen, killed
+from version import VERSION
 
 OUTAGE_SECONDS = float(os.environ.get("FAULTS_OUTAGE_SECONDS", "20"))
 SHORT_OUTAGE_SECONDS = 1
@@ -42,7 +43,7 @@ async def test_no_call_fails_and_each_is_recorded_once_while_the_database_is_awa
             await spooled(server, NOTICE_SECONDS)
             assert await ready(server) == (
                 200,
-                {"status": "ready", "database": "unreachable", "recording": "ok"},
+                {"status": "ready", "database": "unreachable", "recording": "ok", "version": VERSION},
             )
             await load.more(CALLS)
         await database_is(server, "ok", RECOVERY_SECONDS)
@@ -67,7 +68,12 @@ async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, s
         async with outage(mongod):
             await database_is(server, "unreachable", NOTICE_SECONDS)
             await load.more(CALLS)
-            away = {"status": "not ready", "database": "unreachable", "recording": "the database is away"}
+            away = {
+                "status": "not ready",
+                "database": "unreachable",
+                "recording": "the database is away",
+                "version": VERSION,
+            }
             assert await ready(server) == (503, away)
             asked = scene.provider.asked.total()
             during = len(load.seen)

@@ -9,8 +9,9 @@ import re
 import pytest
 
 from handlers.dashboard import LIBRARIES, ROOT, DashboardFiles
+from version import VERSION
 
-INDEX = (ROOT / "index.html").read_text()
+INDEX = (ROOT / "index.html").read_text().replace("{version}", VERSION)
 MAP = re.search(r'<script type="importmap">(.*?)</script>', INDEX, re.DOTALL)[1]
 OWN = sorted(
     path.relative_to(ROOT).as_posix()

@@ -17,6 +17,7 @@ from storage.journal import Journal
 from storage.recorder import Recorder, RecordPolicy
 from tests.bridge import now, until
 from tests.handlers.conversations import CHAT
+from version import VERSION
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -34,13 +35,19 @@ async def test_a_process_that_answers_is_alive_whatever_else_is_wrong(running):
 
 @pytest.mark.gen_test
 async def test_a_bridge_that_takes_calls_is_ready_and_says_so_without_a_token(running):
-    assert await running.get("/readyz", {}) == (200, {"status": "ready", "database": "ok", "recording": "ok"})
+    assert await running.get("/readyz", {}) == (
+        200,
+        {"status": "ready", "database": "ok", "recording": "ok", "version": VERSION},
+    )
 
 
 @pytest.mark.gen_test
 async def test_a_draining_bridge_is_not_ready(running):
     running.bridge.lifecycle.draining = True
-    assert await running.get("/readyz", {}) == (503, {"status": "draining", "database": "ok", "recording": "ok"})
+    assert await running.get("/readyz", {}) == (
+        503,
+        {"status": "draining", "database": "ok", "recording": "ok", "version": VERSION},
+    )
 
 
 @pytest.mark.gen_test
@@ -82,7 +89,12 @@ class TestWithoutTheDatabase:
         running.upstream.play(OK)
         assert (await call(running)).status == 200
         os.kill(mongodb.pid, signal.SIGKILL)
-        not_ready = {"status": "not ready", "database": "unreachable", "recording": "the database is away"}
+        not_ready = {
+            "status": "not ready",
+            "database": "unreachable",
+            "recording": "the database is away",
+            "version": VERSION,
+        }
         assert await running.get("/readyz", {}) == (503, not_ready)
         refusal = await call(running)
         assert (refusal.status, json.loads(refusal.body)["message"]) == (503, NOT_RECORDABLE)
@@ -115,5 +127,5 @@ class TestWithoutTheDatabase:
             assert (await call(running)).status == 200
             assert await running.get("/readyz", {}) == (
                 200,
-                {"status": "ready", "database": "unreachable", "recording": "ok"},
+                {"status": "ready", "database": "unreachable", "recording": "ok", "version": VERSION},
             )

@@ -22,6 +22,7 @@ from storage.identities import Role
 from tests.bridge import LIMITS, until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.storage.admission_worker import PATIENCE_SECONDS
+from version import VERSION
 
 pytest_plugins = ["tests.storage.outages"]
 
@@ -165,7 +166,7 @@ class TestWithoutTheDatabase:
             await bridge.get("/api/v2/aibridge/interceptions")  # so that the token is remembered
             assert await bridge.get("/readyz", {}) == (
                 200,
-                {"status": "ready", "database": "ok", "recording": "ok", "limits": "ok"},
+                {"status": "ready", "database": "ok", "recording": "ok", "version": VERSION, "limits": "ok"},
             )
         private_mongodb.freeze()
         try:
