@@ -14,7 +14,7 @@ from tornado.web import HTTPError, RequestHandler
 from handlers.access import Plane
 from handlers.bridge import Bridge
 from handlers.credentials import SESSION_COOKIE, Credentials, read_credentials
-from handlers.forwarded import client_address
+from handlers.forwarded import client_address, client_scheme
 from handlers.origins import is_foreign
 from handlers.problems import Problem
 from http1.exchange import Exchange
@@ -66,10 +66,21 @@ class BridgeHandler(RequestHandler):
         forwarded_for = ",".join(self.request.headers.get_list("X-Forwarded-For"))
         return client_address(self.request.remote_ip or "", forwarded_for, self.bridge.options.trusted_proxies)
 
+    @property
+    def scheme(self) -> str:
+        """How the client reached the bridge, or the reverse proxy that is trusted: `http` or `https`."""
+        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-Proto"))
+        return client_scheme(self.request.remote_ip or "", forwarded, self.bridge.options.trusted_proxies)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a browser says that another origin's page made the request."""
+        return is_foreign(self.request.headers, self.scheme)
+
     def read_credentials(self) -> Credentials:
         """The credentials that the request carries; no cookie lets another site's page in."""
         headers = self.request.headers
-        cookie = self.request.cookies.get(SESSION_COOKIE) if "Cookie" in headers and not is_foreign(headers) else None
+        cookie = self.request.cookies.get(SESSION_COOKIE) if "Cookie" in headers and not self.is_foreign else None
         return read_credentials(headers, cookie.value if cookie else None)
 
     async def authenticate(self, credentials: Credentials, *, anew: bool = False) -> Identity:

@@ -1,4 +1,4 @@
-"""The client's address, through reverse proxies that are known."""
+"""The client's address and scheme, through reverse proxies that are known."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network 
             break
         address = hop
     return address
+
+
+def client_scheme(peer: str, forwarded_proto: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
+    """How the client reached the nearest proxy: `https` when a trusted one ends its `X-Forwarded-Proto` with that, else `http`.
+
+    The bridge itself speaks no TLS. `peer` is who is connected.
+    """
+    said = forwarded_proto.rpartition(",")[2].strip().lower()
+    return "https" if said == "https" and _is_trusted(peer, trusted) else "http"
 
 
 def _is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 # `none` is what the user did: typed the address, or opened a bookmark.
 _OWN = frozenset({"same-origin", "none"})
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-def is_foreign(headers: Mapping[str, str]) -> bool:
+def is_foreign(headers: Mapping[str, str], scheme: str) -> bool:
     """Whether another origin's page is behind the request; one that says nothing is taken for a program's.
 
     Sources: Fetch Metadata (`Sec-Fetch-Site`), which browsers send over TLS and to loopback and no page can change; and
     RFC 6454 (`Origin`), which comes with every POST and DELETE. `SameSite` alone would let other ports of the host in.
+
+    Args:
+        headers: Those of the request.
+        scheme: `http` or `https`: how the client reached the bridge.
     """
     site = headers.get("Sec-Fetch-Site")
     if site is not None:
         return site not in _OWN
     origin = headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("Host")
+    # Compared as text: what a browser writes has one form, and what nobody can read is foreign.
+    return origin is not None and origin.lower() != _origin(scheme, headers.get("Host", ""))
+
+
+def _origin(scheme: str, host: str) -> str:
+    """Write an origin as browsers do: in lower case, and without the port that goes without saying."""
+    return f"{scheme}://{host.lower().removesuffix(_DEFAULT_PORTS[scheme])}"

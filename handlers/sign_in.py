@@ -15,7 +15,6 @@ from handlers.access import Plane
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.credentials import SESSION_COOKIE, Credentials
-from handlers.origins import is_foreign
 from handlers.problems import Problem
 from limits.mixin import client_key
 from limits.overload import retry_headers
@@ -90,7 +89,7 @@ class SignInHandler(BridgeHandler):
         self.set_status(204)
 
     def _refuse_foreign(self) -> None:
-        if is_foreign(self.request.headers):
+        if self.is_foreign:
             raise Problem(403, FOREIGN)
 
     def _token(self) -> str:
@@ -102,6 +101,6 @@ class SignInHandler(BridgeHandler):
             raise Problem(400, NOT_JSON) from error
 
     def _attributes(self) -> dict[str, Any]:
-        # A page knows better than a server behind a proxy whether it was reached by TLS.
-        page = self.request.headers.get("Origin", self.request.protocol + "://")
-        return {"path": "/", "secure": page.startswith("https://"), "httponly": True, "samesite": "Strict"}
+        # A page knows better than a server behind a proxy that is not trusted whether it was reached by TLS.
+        page = self.request.headers.get("Origin", self.scheme + "://")
+        return {"path": "/", "secure": page.lower().startswith("https://"), "httponly": True, "samesite": "Strict"}

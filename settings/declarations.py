@@ -78,7 +78,7 @@ class Settings:
     max_body_bytes: int = declare(SERVER, SIZE, "64MiB", "Largest request body accepted.")
     drain_timeout: timedelta = declare(SERVER, DURATION, "30s", "How long running requests may go on after SIGTERM.")
     trusted_proxies: tuple[Network, ...] = declare(
-        SERVER, NETWORKS, "", "Proxies whose X-Forwarded-For is believed, separated by commas."
+        SERVER, NETWORKS, "", "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas."
     )
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
     otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")

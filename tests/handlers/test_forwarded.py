@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from handlers.forwarded import client_address
+from handlers.forwarded import client_address, client_scheme
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 
@@ -26,3 +26,21 @@ TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 )
 def test_the_address_is_the_nearest_that_is_not_a_trusted_proxy(peer, forwarded_for, trusted, address):
     assert client_address(peer, forwarded_for, trusted) == address
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_proto", "trusted", "scheme"),
+    [
+        ("10.0.0.1", "https", TRUSTED, "https"),
+        ("10.0.0.1", "HTTPS", TRUSTED, "https"),
+        ("10.0.0.1", "http, https", TRUSTED, "https"),
+        ("10.0.0.1", "https, http", TRUSTED, "http"),
+        ("10.0.0.1", "wss", TRUSTED, "http"),
+        ("10.0.0.1", "", TRUSTED, "http"),
+        ("203.0.113.9", "https", TRUSTED, "http"),
+        ("10.0.0.1", "https", [], "http"),
+        ("", "https", TRUSTED, "http"),
+    ],
+)
+def test_the_scheme_is_what_a_trusted_proxy_says(peer, forwarded_proto, trusted, scheme):
+    assert client_scheme(peer, forwarded_proto, trusted) == scheme

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_network
 
 import pytest
 
@@ -43,8 +44,18 @@ async def test_a_token_becomes_a_cookie_that_lets_its_user_in(running):
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.gen_test
 async def test_the_cookie_is_for_tls_alone_when_the_page_came_by_tls(running, scheme):
-    answer = await sign_in(running, running.token, JSON | {"Origin": f"{scheme}://bridge"})
+    answer = await sign_in(
+        running, running.token, JSON | {"Sec-Fetch-Site": "same-origin", "Origin": f"{scheme}://bridge"}
+    )
     assert answer.header("Set-Cookie") == SET.format(running.token) + ("; Secure" if scheme == "https" else "")
+
+
+@pytest.mark.parametrize(("scheme", "status"), [("http", 403), ("https", 204)])
+@pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
+@pytest.mark.gen_test
+async def test_behind_tls_the_page_of_the_same_host_without_tls_is_another_site(running, scheme, status):
+    headers = JSON | {"X-Forwarded-Proto": "https", "Origin": f"{scheme}://bridge"}
+    assert (await sign_in(running, running.token, headers)).status == status
 
 
 @pytest.mark.parametrize("token", [UNKNOWN, "", "nonsense", "a" * 1000])
