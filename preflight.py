@@ -43,6 +43,6 @@ def problem(version: Sequence[int], missing: Sequence[str], root: Path = ROOT) -
     return f"{wrong}\n{remedy}"
 
 
-_problem = problem(sys.version_info, [name for name in PACKAGES if find_spec(name) is None])
+_problem = problem(sys.version_info[:3], [name for name in PACKAGES if find_spec(name) is None])
 if _problem:
     sys.exit(_problem)

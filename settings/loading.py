@@ -18,7 +18,7 @@ from settings.declarations import (
     declared_in,
 )
 from settings.kinds import LimitsScope
-from settings.setting import PREFIX, SettingError
+from settings.setting import PREFIX, SHORT_PREFIX, SettingError
 
 INSTALL_OTEL = "pip install -r requirements-otel.txt"
 
@@ -51,7 +51,12 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-_PROVIDER_VARIABLE = re.compile(PREFIX + r"PROVIDER_(0|[1-9][0-9]{0,2})_(?:TYPE|NAME|BASE_URL|KEYS|KEYS_FILE)")
+# How much a variable with the short prefix, which clients have too, must be like a setting to count as a slip of the pen.
+_CLOSE = 0.85
+
+_PROVIDER_VARIABLE = re.compile(
+    rf"(?:{PREFIX}|{SHORT_PREFIX})PROVIDER_(0|[1-9][0-9]{{0,2}})_(?:TYPE|NAME|BASE_URL|KEYS|KEYS_FILE)"
+)
 
 
 def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]:
@@ -75,13 +80,19 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Say of each `CODER_AIBRIDGE_*` variable that no setting reads that it is ignored, and what may have been meant."""
+    """Say of each `CODER_AIBRIDGE_*` variable that no setting reads that it is ignored, and what may have been meant.
+
+    Of `AIBRIDGE_*` only what is close to a setting: a client's `AIBRIDGE_TOKEN` is none of ours.
+    """
     known = {name for setting in declared() for name in (setting.env, *([setting.env_file] if setting.secret else []))}
     warnings = []
     for name in sorted(environ):
-        number = re.match(PREFIX + "PROVIDER_([0-9]{1,3})_", name)
-        nearby = sorted(one.replace("_N_", f"_{int(number[1])}_") for one in known) if number else sorted(known)
-        if name.startswith(PREFIX) and name not in known and not _PROVIDER_VARIABLE.fullmatch(name):
-            close = difflib.get_close_matches(name, nearby, n=1, cutoff=0)
-            warnings.append(f"{name} is not a setting and is ignored; did you mean {close[0]}?")
+        prefix = PREFIX if name.startswith(PREFIX) else SHORT_PREFIX
+        own = {prefix + one.removeprefix(PREFIX) for one in known}
+        if not name.startswith(prefix) or name in own or _PROVIDER_VARIABLE.fullmatch(name):
+            continue
+        number = re.match(prefix + "PROVIDER_([0-9]{1,3})_", name)
+        nearby = sorted(one.replace("_N_", f"_{int(number[1])}_") for one in own) if number else sorted(own)
+        close = difflib.get_close_matches(name, nearby, n=1, cutoff=0 if prefix == PREFIX else _CLOSE)
+        warnings += [f"{name} is not a setting and is ignored; did you mean {one}?" for one in close]
     return warnings

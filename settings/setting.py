@@ -14,6 +14,8 @@ from settings.kinds import Kind
 T = TypeVar("T")
 
 PREFIX = "CODER_AIBRIDGE_"
+SHORT_PREFIX = "AIBRIDGE_"
+"""May stand in place of `PREFIX` in every variable."""
 
 
 class SettingError(click.ClickException):
@@ -67,16 +69,31 @@ class Setting:
         """Where the value comes from, and its text."""
         if self.name in flags:
             return f"--aibridge-{self.name}", flags[self.name]
-        if self.secret and environ.get(self.env_file):
-            if environ.get(self.env):
-                raise SettingError(f"{self.env} and {self.env_file} are both set; give one of them")
-            return self.env_file, _content(self.env_file, environ[self.env_file])
-        for variable in (self.env, self.fallback):
-            if environ.get(variable):
-                return variable, environ[variable]
+        given = find_variable(self.env, environ)
+        if self.secret and (file := find_variable(self.env_file, environ)):
+            if given:
+                raise SettingError(f"{given[0]} and {file[0]} are both set; give one of them")
+            return file[0], _content(*file)
+        if given:
+            return given
+        if environ.get(self.fallback):
+            return self.fallback, environ[self.fallback]
         if self.default is None:
             raise SettingError(f"{self.env} is not set; give {self.kind.allowed}")
         return self.env, self.default
+
+
+def find_variable(name: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The variable of that name, with `PREFIX` or `SHORT_PREFIX`, and its text; None where it is unset or empty.
+
+    Raises:
+        SettingError: both are set, and differ.
+    """
+    short = SHORT_PREFIX + name.removeprefix(PREFIX)
+    found = [(variable, environ[variable]) for variable in (name, short) if environ.get(variable)]
+    if len({text.strip() for _, text in found}) > 1:
+        raise SettingError(f"{name} and {short} are both set and differ; give one of them")
+    return found[0] if found else None
 
 
 def _content(variable: str, path: str) -> str:

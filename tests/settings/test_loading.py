@@ -161,6 +161,8 @@ def test_a_provider_with_nothing_but_empty_variables_is_not_there():
         ("CODER_AIBRIDGE_RATE_LIMIT_FILE", "CODER_AIBRIDGE_RATE_LIMIT"),
         ("CODER_AIBRIDGE_PROVIDER_7_KEY", "CODER_AIBRIDGE_PROVIDER_7_KEYS"),
         ("CODER_AIBRIDGE_PROVIDER_01_TYPE", "CODER_AIBRIDGE_PROVIDER_1_TYPE"),
+        ("AIBRIDGE_RATELIMIT", "AIBRIDGE_RATE_LIMIT"),
+        ("AIBRIDGE_PROVIDER_7_KEY", "AIBRIDGE_PROVIDER_7_KEYS"),
     ],
 )
 def test_an_unknown_variable_is_warned_of_with_the_nearest_known_one(name, meant):
@@ -171,11 +173,22 @@ def test_known_and_foreign_variables_are_not_warned_of():
     known = {setting.env.replace("_N_", "_0_"): "x" for setting in declared()}
     files = dict.fromkeys(["CODER_AIBRIDGE_MONGODB_URI_FILE", "CODER_AIBRIDGE_PROVIDER_12_KEYS_FILE"], "x")
     assert unknown_variables(known | files | {"PATH": "/bin", "CODER_URL": "x", "OPENAI_API_KEY": "x"}) == []
+    short = {name.removeprefix("CODER_"): value for name, value in (known | files).items()}
+    assert unknown_variables(short | {"AIBRIDGE_TOKEN": "x", "AIBRIDGE_URL": "x"}) == []
+
+
+def test_a_further_provider_may_have_the_short_prefix():
+    environ = {"AIBRIDGE_PROVIDER_0_TYPE": "openai", "CODER_AIBRIDGE_PROVIDER_0_NAME": "groq"}
+    (groq,) = load({}, environ).further_providers
+    assert (groq.name, groq.type) == ("groq", "openai")
 
 
 names = st.sampled_from([setting.env for setting in declared()]).flatmap(
     lambda name: st.sampled_from(
-        [name, name + "_FILE", name.replace("_N_", "_0_"), name.replace("_N_", "_99_"), name[:-1]]
+        [
+            *(name, name + "_FILE", name.replace("_N_", "_0_"), name.replace("_N_", "_99_"), name[:-1]),
+            *(name.removeprefix("CODER_"), name.removeprefix("CODER_").replace("_N_", "_0_")),
+        ]
     )
 )
 

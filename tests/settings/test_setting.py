@@ -92,6 +92,26 @@ def test_a_bad_secret_in_a_file_is_blamed_on_the_file_and_not_repeated(tmp_path)
     )
 
 
+def test_the_short_prefix_is_read_like_the_long_one(tmp_path):
+    (tmp_path / "key").write_text("sk-file\n")
+    assert PLAIN.read({}, {"AIBRIDGE_RATE_LIMIT": "9"}) == 9
+    assert PLAIN.read({}, {"AIBRIDGE_RATE_LIMIT": "9", "CODER_AIBRIDGE_RATE_LIMIT": " 9"}) == 9
+    assert SECRET.read({}, {"AIBRIDGE_OPENAI_KEY": "sk", "OPENAI_API_KEY": "sk-vendor"}) == ("sk",)
+    assert SECRET.read({}, {"AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == ("sk-file",)
+    assert refusal(PLAIN, environ={"AIBRIDGE_RATE_LIMIT": "x"}).startswith("AIBRIDGE_RATE_LIMIT: 'x' is not allowed")
+
+
+def test_two_prefixes_with_two_values_are_refused_without_a_word_of_them():
+    environ = {"AIBRIDGE_OPENAI_KEY": "sk-one", "CODER_AIBRIDGE_OPENAI_KEY": "sk-two"}
+    assert refusal(SECRET, environ=environ) == (
+        "CODER_AIBRIDGE_OPENAI_KEY and AIBRIDGE_OPENAI_KEY are both set and differ; give one of them"
+    )
+    environ = {"AIBRIDGE_OPENAI_KEY": "sk-one", "CODER_AIBRIDGE_OPENAI_KEY_FILE": "/key"}
+    assert refusal(SECRET, environ=environ) == (
+        "AIBRIDGE_OPENAI_KEY and CODER_AIBRIDGE_OPENAI_KEY_FILE are both set; give one of them"
+    )
+
+
 def test_value_and_file_exclude_one_another():
     environ = {"CODER_AIBRIDGE_OPENAI_KEY": "sk", "CODER_AIBRIDGE_OPENAI_KEY_FILE": "/key"}
     assert refusal(SECRET, environ=environ) == (
