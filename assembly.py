@@ -66,6 +66,7 @@ def make_provider(settings: ProviderSettings) -> Provider:
         type=ProviderType(settings.type.value),
         base_url=settings.base_url,
         keys=settings.keys,
+        keys_setting=settings.keys_setting,
         keyless=settings.base_url != DEFAULT_BASE_URLS[Dialect(settings.type)],
     )
 
@@ -236,12 +237,13 @@ async def open_bridge(
         options=EdgeOptions(
             max_body_bytes=settings.max_body_bytes,
             allow_byok=settings.allow_byok,
+            allow_billing_headers=settings.allow_billing_headers,
             send_actor_headers=settings.send_actor_headers,
             keepalive_seconds=settings.keepalive_interval.total_seconds(),
             trusted_proxies=settings.trusted_proxies,
         ),
         providers={provider.name: provider for provider in providers},
-        key_pools={provider.name: KeyPool(provider.keys, monotonic) for provider in providers if provider.keys},
+        key_pools={provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys},
         database=database,
         identities=identities,
         recorder=recorder,

@@ -36,6 +36,7 @@ class EdgeOptions:
 
     max_body_bytes: int = 64 * 1024 * 1024
     allow_byok: bool = True
+    allow_billing_headers: bool = False
     send_actor_headers: bool = False
     keepalive_seconds: float = 0.0
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()

@@ -16,6 +16,7 @@ class PassthroughHandler(RelayHandler):
             Problem: the upstream gave no answer, or no whole one.
         """
         self.bridge.metrics.passthrough(self.provider.name, self.route.pattern, self.request.method or "")
+        self.choose_key(self.route.pattern)
         try:
             response = await self.open_upstream()
             try:

@@ -51,7 +51,9 @@ class ProxyHandler(RelayHandler):
             Problem: the body cannot be relayed, the call cannot be recorded, its circuit is open, or the upstream gave no
                 whole answer.
         """
-        interception = self._interception(self._summary())
+        summary = self._summary()
+        self.choose_key(summary.model)
+        interception = self._interception(summary)
         self._holder = replace(self._holder, model=interception.model, interception_id=interception.id)
         observation = Observation(interception.id, self.api, now=self.bridge.now)
         await self.in_step()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from asyncio import Future
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +13,7 @@ from msgspec.structs import replace
 from tornado.iostream import StreamClosedError
 
 from handlers.bridge import Bridge
-from handlers.credentials import own_headers
+from handlers.credentials import GOVERNANCE_HEADER, own_headers
 from handlers.dataplane import DataPlaneHandler
 from handlers.phases import RELAY, UPSTREAM
 from handlers.pings import PINGS, Pings
@@ -23,10 +22,9 @@ from http1.headers import put
 from identifiers import shown_id
 from intercept.apis import Dialect
 from intercept.records import CredentialKind, EndReason
-from limits.overload import retry_headers
 from upstream.client import UpstreamError, UpstreamNotAskedError, UpstreamResponse, UpstreamTimeoutError
-from upstream.headers import Headers, to_client, to_upstream
-from upstream.keys import REFUSALS, KeysAsideError, retry_after_seconds
+from upstream.headers import BILLING, Headers, to_client, to_upstream
+from upstream.keys import REFUSALS, KeyPool, retry_after_seconds
 from upstream.patience import Patience
 from upstream.providers import Provider, credential_header, credential_hint
 from upstream.routes import Route
@@ -47,6 +45,13 @@ ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
 ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
 
 
+def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
+    """What to tell who calls a provider that the bridge has no key for."""
+    own = f", or send a key of your own in Authorization or X-Api-Key and the token in {GOVERNANCE_HEADER}"
+    message = f"The provider {provider.name} has no API key: set {provider.keys_setting} on the server"
+    return message + (own if allow_byok else "") + "."
+
+
 class RelayHandler(DataPlaneHandler):
     """Sends a request upstream and relays the answer. Subclasses say what is watched and kept."""
 
@@ -55,6 +60,7 @@ class RelayHandler(DataPlaneHandler):
     _taken: Future[None] | None = None
     _pinged: Future[None] | None = None
     _key: str | None = None
+    _model = ""
     _asked_at: datetime | None = None
 
     def initialize(  # type: ignore[override]
@@ -82,46 +88,49 @@ class RelayHandler(DataPlaneHandler):
         """Admit, but refuse what no credential can be found for.
 
         Raises:
-            Problem: 503 when the provider has no key and the client brought none, 429 when the provider refuses every
-                key at the moment, and as before.
+            Problem: 400 when the provider has no key and the client brought none, and as before.
             OverloadedError: concurrency or rate.
         """
         await super().admit()
-        if self.credentials.own_key is not None:
-            return
-        pool = self.bridge.key_pools.get(self.provider.name)
-        if pool is None:
-            if self.provider.keyless:
-                return
-            raise Problem(503, f"The provider {self.provider.name} has no API key configured.")
-        try:
-            self._key = pool.pick()
-        except KeysAsideError as aside:
-            message = f"The provider {self.provider.name} refuses every API key at the moment. Please try again later."
-            raise Problem(429, message, retry_headers(math.ceil(aside.retry_after_s * 1e9))) from aside
+        if self.credentials.own_key is None and self._pool is None and not self.provider.keyless:
+            raise Problem(400, no_key_message(self.provider, allow_byok=self.bridge.options.allow_byok))
+
+    def choose_key(self, model: str) -> None:
+        """Choose the bridge's key for a call, unless the client brought its own or the provider needs none.
+
+        Args:
+            model: What a 429 of the provider is about: the name of a model, or a route that names none.
+        """
+        self._model = model
+        if self._pool is not None and self.credentials.own_key is None:
+            self._key = self._pool.pick(model)
 
     async def open_upstream(self) -> UpstreamResponse:
         """Send the request with its body unchanged and wait for the head of the answer; then the body is let go.
 
-        While the provider refuses the key that was sent, the next one is tried, each once; the last refusal is the answer.
+        While the provider refuses the key that was sent, the next one is tried, each once. The answer is the last one
+        that the provider gave: also where it could not be asked again with another key.
 
         Raises:
             UpstreamError: none came.
         """
+        refused: UpstreamResponse | None = None
+        tried: list[str] = []
         try:
             response = await self._ask()
-            tried: list[str] = []
-            while self._key is not None and self._was_refused(self._key, response):
-                tried.append(self._key)
+            while (other := self._other_key(response, tried)) is not None:
+                refused, key, self._key = response, self._key, other
                 try:
-                    self._key = self.bridge.key_pools[self.provider.name].pick(tried)
-                except KeysAsideError:
+                    response = await self._ask()
+                except UpstreamError:
+                    response, refused, self._key = refused, None, key
                     break
-                response.close()
-                response = await self._ask()
+                refused.close()
+            return response
         finally:
             self.body = b""
-        return response
+            if refused is not None:
+                refused.close()
 
     async def relay(self, response: UpstreamResponse, watch: Callable[[bytes], None]) -> None:
         """Move the answer to the client, each piece in the turn of the event loop in which it comes; `watch` then gets it.
@@ -224,22 +233,35 @@ class RelayHandler(DataPlaneHandler):
             credentials = own_headers(self.request.headers)
         else:
             credentials = [] if self._key is None else [credential_header(self.route.dialect, self._key)]
-        headers = to_upstream(self.request.headers.get_all(), credentials)
+        ours_pays = self._key is not None and not self.bridge.options.allow_billing_headers
+        headers = to_upstream(self.request.headers.get_all(), credentials, BILLING if ours_pays else frozenset())
         if self.bridge.options.send_actor_headers:
             user = self.identity.user
             headers += [(ACTOR_ID_HEADER, shown_id(user.id)), (ACTOR_NAME_HEADER, user.username)]
         return headers
 
-    def _was_refused(self, key: str, response: UpstreamResponse) -> bool:
-        if response.status not in REFUSALS:  # and nothing has to be read of the answer
-            return False
+    @property
+    def _pool(self) -> KeyPool | None:
+        return self.bridge.key_pools.get(self.provider.name)
+
+    def _other_key(self, response: UpstreamResponse, tried: list[str]) -> str | None:
+        """The key to ask with again after this answer; None when it is the answer. The key that was sent is `tried` then."""
+        key, pool = self._key, self._pool
+        if key is None or pool is None:
+            return None
+        pool.note(key, self._model, response.status)
+        tried.append(key)
+        if response.status not in REFUSALS or (other := pool.find_other(self._model, tried)) is None:
+            return None
         retry_after = retry_after_seconds(
             response.header("retry-after-ms"), response.header("Retry-After"), self.bridge.now().timestamp()
         )
-        self.bridge.key_pools[self.provider.name].answered(key, response.status, retry_after)
-        hint = credential_hint(key)
-        logger.info("key set aside: provider=%s key=%s status=%d", self.provider.name, hint, response.status)
-        return True
+        seconds = pool.cool_down(key, self._model, response.status, retry_after)
+        logger.info(
+            "key cooling down: provider=%s key=%s status=%d seconds=%.1f",
+            *(self.provider.name, credential_hint(key), response.status, seconds),
+        )
+        return other
 
     def _write_head(self, response: UpstreamResponse) -> None:
         self._event_stream = response.is_event_stream

@@ -66,6 +66,7 @@ class ProviderSettings:
     keys: tuple[str, ...] = declare(
         PROVIDERS, KEYS, "", "Keys, separated by commas.", environment_only=True, secret=True
     )
+    keys_setting: str = ""  # the name of the setting that `keys` come from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,12 @@ class Settings:
     )  # fmt: skip
     further_providers: tuple[ProviderSettings, ...] = ()
     allow_byok: bool = declare(PROVIDERS, SWITCH, "true", "Let users bring their own provider keys.")
+    allow_billing_headers: bool = declare(
+        PROVIDERS,
+        SWITCH,
+        "false",
+        "Let clients name the OpenAI organization and project that pay for a key of the bridge.",
+    )
     send_actor_headers: bool = declare(PROVIDERS, SWITCH, "false", "Tell upstreams who is asking.")
     upstream_connect_timeout: timedelta = declare(
         PROVIDERS, POSITIVE_DURATION, "10s", "How long connecting to an upstream may take."
@@ -152,8 +159,10 @@ class Settings:
     def providers(self) -> tuple[ProviderSettings, ...]:
         """All providers: the two built-in ones, then the further ones in their order."""
         return (
-            ProviderSettings("openai", Dialect.OPENAI, self.openai_base_url, self.openai_key),
-            ProviderSettings("anthropic", Dialect.ANTHROPIC, self.anthropic_base_url, self.anthropic_key),
+            ProviderSettings("openai", Dialect.OPENAI, self.openai_base_url, self.openai_key, "openai-key"),
+            ProviderSettings(
+                "anthropic", Dialect.ANTHROPIC, self.anthropic_base_url, self.anthropic_key, "anthropic-key"
+            ),
             *self.further_providers,
         )
 

@@ -70,7 +70,8 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
             )
         type_ = settings["type"].read({}, environ)
         settings["base_url"] = replace(settings["base_url"], default=DEFAULT_BASE_URLS[type_])
-        provider = ProviderSettings(**{name: setting.read({}, environ) for name, setting in settings.items()})
+        values = {name: setting.read({}, environ) for name, setting in settings.items()}
+        provider = ProviderSettings(**values, keys_setting=settings["keys"].name)
         if provider.name in taken:
             raise SettingError(
                 f"{settings['name'].env}: {provider.name!r} is the name of another provider; give one of its own"

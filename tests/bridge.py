@@ -50,7 +50,14 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "bridge(**settings): what differs from the defaults in this test's bridge")
 
 
-EDGE = ("max_body_bytes", "allow_byok", "send_actor_headers", "trusted_proxies", "keepalive_seconds")
+EDGE = (
+    "max_body_bytes",
+    "allow_byok",
+    "allow_billing_headers",
+    "send_actor_headers",
+    "trusted_proxies",
+    "keepalive_seconds",
+)
 LIMITS = ("max_concurrency", "rate_limit", "rate_window", "user_max_concurrency")
 
 
@@ -146,21 +153,30 @@ def running(io_loop, database, bridge_settings, request):
         user = await identities.add_user("ada", role=Role.OWNER)
         token, secret = await identities.create_token("ada")
         providers = [
-            Provider("openai", ProviderType.OPENAI, upstream.url + "v1/", keys=("sk-openai-provider-key",)),
+            Provider(
+                "openai",
+                ProviderType.OPENAI,
+                upstream.url + "v1/",
+                keys=("sk-openai-provider-key",),
+                keys_setting="openai-key",
+            ),
             Provider(
                 "anthropic",
                 ProviderType.ANTHROPIC,
                 upstream.url,
                 keys=settings.pop("keys", ("sk-anthropic-provider-key",)),
+                keys_setting="anthropic-key",
             ),
             Provider("keyless", ProviderType.OPENAI, upstream.url + "v1/", keyless=True),
             Provider("own-server", ProviderType.OPENAI, upstream.url + "v1/", keys=("sk-own-server",), keyless=True),
-            Provider("no-key", ProviderType.ANTHROPIC, upstream.url),
+            Provider("no-key", ProviderType.ANTHROPIC, upstream.url, keys_setting="provider-2-keys"),
         ]
         bridge = Bridge(
             options=EdgeOptions(**{name: settings.pop(name) for name in EDGE if name in settings}),
             providers={provider.name: provider for provider in providers},
-            key_pools={provider.name: KeyPool(provider.keys, loop.time) for provider in providers if provider.keys},
+            key_pools={
+                provider.name: KeyPool(provider.keys, loop.time, now) for provider in providers if provider.keys
+            },
             database=database,
             identities=identities,
             recorder=recorder,

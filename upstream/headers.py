@@ -15,17 +15,23 @@ _HOP_BY_HOP = frozenset(
 )
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "x-coder-ai-governance-token", "coder-session-token", "cookie"})
 _NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | {"host", "accept-encoding", "content-length", "expect"}
+# They choose who pays for a call, and with a foreign one the provider refuses the key (OpenAI's API reference).
+BILLING = frozenset({"openai-organization", "openai-project"})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_TO_CLIENT = _HOP_BY_HOP | {"set-cookie", "set-cookie2", "alt-svc", "strict-transport-security"}
 
 
-def to_upstream(headers: Iterable[tuple[str, str]], credentials: Headers) -> Headers:
+def to_upstream(
+    headers: Iterable[tuple[str, str]], credentials: Headers, dropped: frozenset[str] = frozenset()
+) -> Headers:
     """The client's headers as they go upstream, with the `credentials` that the provider is to see in place of its own.
+
+    `dropped` are the lower-case names of further headers that stay here.
 
     No content coding is asked for, so that the bytes that are read are the bytes that are relayed.
     """
-    return [*_without(_NOT_TO_UPSTREAM, headers), ("Accept-Encoding", "identity"), *credentials]
+    return [*_without(_NOT_TO_UPSTREAM | dropped, headers), ("Accept-Encoding", "identity"), *credentials]
 
 
 def to_client(headers: Iterable[tuple[str, str]]) -> Headers:

@@ -1,24 +1,43 @@
-"""Which of a provider's keys to use: the first that the provider has not just refused."""
+"""Which of a provider's keys a call uses, and what the provider said of each of them.
+
+A refusal never becomes an answer of the bridge's own: it only makes another key come first. With a single key, or when
+no other is left, the provider's answer is the answer and nothing cools down.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum
 
 RATE_LIMITED = 429
 UNAUTHORIZED = 401
 REFUSALS = frozenset({RATE_LIMITED, UNAUTHORIZED})
-# How long a refused key is left alone when the provider does not say, and the longest that it may say, in seconds.
-ASIDE_SECONDS = 60.0
-LONGEST_ASIDE_SECONDS = 3600.0
+SUCCESSES = range(200, 300)
+# How long a refused key cools down when the provider does not say, and the longest that it may say, in seconds.
+COOLDOWN_SECONDS = 60.0
+MAX_COOLDOWN_SECONDS = 3600.0
+# Clients name the models: the cooldown that was begun first is forgotten for one more.
+MAX_COOLDOWNS = 1_000
+_ALL_MODELS = None
 
 
-class KeysAsideError(Exception):
-    """Every key is set aside. `retry_after_s` is when the first one is tried again, in seconds."""
+@dataclass(frozen=True)
+class KeyRefusal:
+    """A key that the provider does not accept: the status it answers with, since when, and to how many calls."""
 
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__("every key is set aside")
-        self.retry_after_s = retry_after_s
+    status: int
+    since: datetime
+    calls: int
+
+
+class KeyChange(Enum):
+    """What an answer changed about a key."""
+
+    REFUSED = "refused"
+    ACCEPTED_AGAIN = "accepted again"
 
 
 class KeyPool:
@@ -27,36 +46,67 @@ class KeyPool:
     Args:
         keys: At least one.
         monotonic: A clock that never goes back, in seconds.
+        now: The wall clock in UTC.
     """
 
-    def __init__(self, keys: tuple[str, ...], monotonic: Callable[[], float]) -> None:
+    def __init__(self, keys: tuple[str, ...], monotonic: Callable[[], float], now: Callable[[], datetime]) -> None:
+        self.keys = tuple(dict.fromkeys(keys))
+        self.refusals: dict[str, KeyRefusal] = {}
         self._monotonic = monotonic
-        self._free_at = dict.fromkeys(keys, float("-inf"))
+        self._now = now
+        self._cooldowns: dict[tuple[str, str | None], float] = {}  # by key and model: when each ends
 
-    def pick(self, tried: Collection[str] = ()) -> str:
-        """The first key that is not set aside, and not among those that a request has `tried`.
-
-        Raises:
-            KeysAsideError: there is none.
-        """
+    def pick(self, model: str) -> str:
+        """The first key that is not cooling down for a model; if all are, the one that comes back first."""
+        if not self._cooldowns:
+            return self.keys[0]
         now = self._monotonic()
-        for key, free_at in self._free_at.items():
-            if free_at <= now and key not in tried:
-                return key
-        raise KeysAsideError(max(0.0, min(self._free_at.values()) - now))
+        return min(self.keys, key=lambda key: max(now, self._cool_at(key, model)))
 
-    def answered(self, key: str, status: int, retry_after: float | None) -> bool:
-        """Note what the provider answered to a key; return whether it was the key that was refused.
+    def find_other(self, model: str, tried: Collection[str]) -> str | None:
+        """The first key that a call for a model has not tried and that is not cooling down; None when there is none."""
+        now = self._monotonic()
+        return next((key for key in self.keys if key not in tried and self._cool_at(key, model) <= now), None)
 
-        429 sets a key aside for as long as the provider says, 401 for `ASIDE_SECONDS`. Any other status is no fault of
-        the key.
+    def cool_down(self, key: str, model: str, status: int, retry_after: float | None) -> float:
+        """Let other keys come first: after 429 for that model, after 401 for every model. Return for how many seconds.
+
+        A 429 lasts as long as the provider says, at most `MAX_COOLDOWN_SECONDS`; without a word, and after a 401, it is
+        `COOLDOWN_SECONDS`.
         """
-        if status not in REFUSALS:
-            return False
         told = retry_after if status == RATE_LIMITED else None
-        seconds = ASIDE_SECONDS if told is None else min(max(told, 0.0), LONGEST_ASIDE_SECONDS)
-        self._free_at[key] = self._monotonic() + seconds
-        return True
+        seconds = COOLDOWN_SECONDS if told is None else min(max(told, 0.0), MAX_COOLDOWN_SECONDS)
+        place = (key, model if status == RATE_LIMITED else _ALL_MODELS)
+        self._cooldowns.pop(place, None)
+        if len(self._cooldowns) >= MAX_COOLDOWNS:
+            del self._cooldowns[next(iter(self._cooldowns))]
+        self._cooldowns[place] = self._monotonic() + seconds
+        return seconds
+
+    def note(self, key: str, model: str, status: int) -> KeyChange | None:
+        """Note the status of an answer to a call with that key; return what it changes about the key, if anything.
+
+        A success ends what is held against the key. A 429 is no fault of the key, nor is any other status.
+        """
+        if status == UNAUTHORIZED:
+            known = self.refusals.get(key)
+            self.refusals[key] = replace(known, calls=known.calls + 1) if known else KeyRefusal(status, self._now(), 1)
+            return None if known else KeyChange.REFUSED
+        if status in SUCCESSES:
+            for place in (key, model), (key, _ALL_MODELS):
+                self._cooldowns.pop(place, None)
+            if self.refusals.pop(key, None):
+                return KeyChange.ACCEPTED_AGAIN
+        return None
+
+    def count_cooldowns(self, key: str) -> int:
+        """For how many models a key is cooling down; after a 401 that counts as one."""
+        now = self._monotonic()
+        return sum(1 for (cooling, _), end in self._cooldowns.items() if cooling == key and end > now)
+
+    def _cool_at(self, key: str, model: str) -> float:
+        ends = (self._cooldowns.get(place, float("-inf")) for place in ((key, model), (key, _ALL_MODELS)))
+        return max(ends)
 
 
 def retry_after_seconds(retry_after_ms: str, retry_after: str, now: float) -> float | None:

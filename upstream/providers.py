@@ -31,7 +31,7 @@ class Provider:
     """An upstream vendor instance.
 
     `base_url` ends in a slash. For the type `openai` it stands for the prefix `/v1` (`https://api.openai.com/v1/`), for
-    the others for the root. `keyless` providers are called without a credential when they have no key (a model server
+    the others for the root. `keys_setting` names the setting that its keys come from. `keyless` providers are called without a credential when they have no key (a model server
     of one's own); any other provider without a key serves only clients that bring theirs.
     """
 
@@ -39,6 +39,7 @@ class Provider:
     type: ProviderType
     base_url: str
     keys: tuple[str, ...] = field(default=(), repr=False)
+    keys_setting: str = ""
     keyless: bool = False
 
     def find_route(self, method: str, path: str) -> Route | None:

@@ -91,8 +91,12 @@ HEADERS = {
 # By status: why, what the message may be, and which headers come with it.
 _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     400: (
-        "The body is not JSON, or has no usable `model`.",
-        ("model is required: a non-empty string", f"model is too long: at most {MAX_MODEL} characters"),
+        "The provider has no key, or the body of a recorded call is not JSON or has no usable `model`.",
+        (
+            "model is required: a non-empty string",
+            f"model is too long: at most {MAX_MODEL} characters",
+            "The provider openai has no API key: set openai-key on the server.",
+        ),
         (),
     ),
     401: ("There is no valid token.", (UNIDENTIFIED, UNRECOGNISED), ("WWW-Authenticate",)),
@@ -110,12 +114,8 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     ),
     426: ("A WebSocket is asked for.", ("WebSocket is not supported here: use HTTP streaming.",), ()),
     429: (
-        "Too many requests of this token or user, or the provider refuses every key.",
-        (
-            RATE_LIMITED,
-            USER_AT_CAPACITY,
-            "The provider openai refuses every API key at the moment. Please try again later.",
-        ),
+        "Too many requests of this token or user.",
+        (RATE_LIMITED, USER_AT_CAPACITY),
         _WAIT,
     ),
     500: ("A fault of the bridge; its log has more.", ("Internal Server Error",), ()),
@@ -125,7 +125,7 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
         (),
     ),
     503: (
-        "Not now: stopping, full, the database away, no key, or an open circuit.",
+        "Not now: stopping, full, the database away, or an open circuit.",
         (SHUTTING_DOWN, AT_CAPACITY, IDENTITIES_AWAY, NOT_RECORDABLE, "circuit breaker is open"),
         _WAIT,
     ),

@@ -111,8 +111,11 @@ async def test_a_provider_without_a_key_serves_only_who_brings_one(running):
     path = "/api/v2/aibridge/no-key/v1/messages"
     answer = await refused(running, path, running.headers, MESSAGES.request_body(stream=False))
     assert (answer.status, json.loads(answer.body)["message"]) == (
-        503,
-        "The provider no-key has no API key configured.",
+        400,
+        (
+            "The provider no-key has no API key: set provider-2-keys on the server, or send a key of your own in "
+            "Authorization or X-Api-Key and the token in X-Coder-AI-Governance-Token."
+        ),
     )
     running.upstream.play(OK)
     headers = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}

@@ -1,76 +1,178 @@
-"""Several keys for one provider: the next one is tried while no byte has reached the client."""
+"""Several keys for one provider: the next one is tried while no byte has reached the client. No refusal is made up."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
+from tests.fake_upstream import CLOSE, RESET
 from tests.handlers.conversations import MESSAGES
 
 KEYS = ("sk-first-key-0123456789", "sk-second-key-012345678")
-LIMITED = b"HTTP/1.1 429 X\r\nContent-Type: application/json\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}"
-UNAUTHORIZED = b"HTTP/1.1 401 X\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
-    len(MESSAGES.body),
-    MESSAGES.body,
-)
+HEAD = "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
 
 
-async def ask(running, headers=None):
+def refusal(status, *, body="{}", retry_after=""):
+    return (HEAD % (status, f"Retry-After: {retry_after}\r\n" if retry_after else "", len(body), body)).encode()
+
+
+LIMITED, UNAUTHORIZED = refusal(429, retry_after="7"), refusal(401)
+OK = refusal(200, body=MESSAGES.body.decode())
+PATH = "/api/v2/aibridge/anthropic/v1/"
+
+
+async def ask(running, headers=None, model="claude-sonnet-4-5"):
     client = await running.client()
-    body = MESSAGES.request_body(stream=False)
-    return await client.request("POST", running.path(MESSAGES), headers or running.headers, body)
+    body = json.dumps(MESSAGES.request | {"model": model}).encode()
+    return await client.request("POST", PATH + "messages", headers or running.headers, body)
 
 
 def keys_sent(running):
     return [request.header("X-Api-Key")[0] for request in running.upstream.requests]
 
 
+def play(running, *answers):
+    running.upstream.scripts.clear()
+    running.upstream.requests.clear()
+    for answer in answers:
+        running.upstream.play(*answer) if isinstance(answer, tuple) else running.upstream.play(answer)
+
+
 @pytest.mark.bridge(keys=KEYS)
-@pytest.mark.parametrize("refusal", [LIMITED, UNAUTHORIZED], ids=["429", "401"])
+@pytest.mark.parametrize("refused", [LIMITED, UNAUTHORIZED], ids=["429", "401"])
 @pytest.mark.gen_test
-async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_the_answer(running, refusal):
-    running.upstream.play(refusal)
-    running.upstream.play(OK)
+async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_the_answer(running, refused):
+    play(running, refused, OK)
     first, second = await ask(running), await ask(running)
     assert [(answer.status, answer.body) for answer in (first, second)] == [(200, MESSAGES.body)] * 2
     assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[1]]
-    assert [request.body for request in running.upstream.requests] == [MESSAGES.request_body(stream=False)] * 3
+    assert len({request.body for request in running.upstream.requests}) == 1
     for recorded in await running.ended(2):
         assert (recorded["end_reason"], recorded["credential_hint"]) == ("completed", "sk-s...5678")
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(keys=KEYS[:1])
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503, 529])
 @pytest.mark.gen_test
-async def test_with_every_key_refused_the_last_refusal_is_relayed_and_then_the_shortest_wait_is_told(running):
-    running.upstream.play(LIMITED)
+async def test_with_one_key_every_answer_of_the_provider_is_passed_on_and_the_next_call_goes_out(running, status):
+    play(running, refusal(status, body='{"x":1}', retry_after="3600"), OK)
     answer = await ask(running)
-    assert (answer.status, answer.body, answer.header("Retry-After")) == (429, b"{}", "7")
-    assert keys_sent(running) == list(KEYS)
-    answer = await ask(running)
-    message = "The provider anthropic refuses every API key at the moment. Please try again later."
-    assert (answer.status, json.loads(answer.body)["message"], answer.header("Retry-After")) == (429, message, "7")
-    assert 6000 < int(answer.header("retry-after-ms")) <= 7000
-    assert len(running.upstream.requests) == 2
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_error", 429)
+    assert (answer.status, answer.body, answer.header("Retry-After")) == (status, b'{"x":1}', "3600")
+    for path, method in ((PATH + "models", "GET"), (PATH + "messages/count_tokens", "POST")):
+        client = await running.client()
+        assert (await client.request(method, path, running.headers)).status == 200
+    assert (await ask(running)).status == 200
+    assert len(running.upstream.requests) == 4
+    await running.ended(2)
 
 
 @pytest.mark.bridge(keys=KEYS)
 @pytest.mark.gen_test
-async def test_keys_that_are_refused_for_no_time_at_all_are_tried_once_each(running):
-    running.upstream.play(LIMITED.replace(b": 7", b": 0"))
+async def test_a_429_of_one_model_leaves_the_key_to_the_others(running):
+    play(running, LIMITED, OK)
+    assert (await ask(running, model="opus")).status == 200
+    assert (await ask(running, model="haiku")).status == 200
+    assert (await ask(running, model="opus")).status == 200
+    assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[0], KEYS[1]]
+    await running.ended(3)
+
+
+@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.gen_test
+async def test_a_401_of_one_route_takes_the_key_from_all(running):
+    play(running, UNAUTHORIZED, OK)
+    client = await running.client()
+    assert (await client.request("GET", PATH + "models", running.headers)).status == 200
+    assert (await ask(running)).status == 200
+    assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[1]]
+    await running.ended(1)
+
+
+@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.gen_test
+async def test_with_every_key_refused_each_call_gets_the_providers_own_answer(running):
+    play(running, LIMITED)
+    for number in (1, 2, 3):
+        answer = await ask(running)
+        assert (answer.status, answer.body, answer.header("Retry-After")) == (429, b"{}", "7")
+        assert len(running.upstream.requests) == number + 1
+    assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[1], KEYS[1]]
+    for recorded in await running.ended(3):
+        assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_error", 429)
+
+
+@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.gen_test
+async def test_keys_that_cool_down_for_no_time_at_all_are_tried_once_each(running):
+    play(running, refusal(429, retry_after="0"))
     assert (await ask(running)).status == 429
     assert keys_sent(running) == list(KEYS)
     await running.ended(1)
 
 
 @pytest.mark.bridge(keys=KEYS)
+@pytest.mark.parametrize("status", [500, 529])
 @pytest.mark.gen_test
-async def test_a_clients_own_key_is_tried_once_and_sets_none_of_ours_aside(running):
-    running.upstream.play(LIMITED)
+async def test_what_the_next_key_is_answered_is_the_answer(running, status):
+    play(running, LIMITED, refusal(status, body='{"x":1}'), OK)
+    answer = await ask(running)
+    assert (answer.status, answer.body, keys_sent(running)) == (status, b'{"x":1}', list(KEYS))
+    await running.ended(1)
+
+
+@pytest.mark.bridge(keys=KEYS, upstream_idle_timeout=0.1)
+@pytest.mark.parametrize("broken", ["reset", "closed", "silent"])
+@pytest.mark.gen_test
+async def test_a_refusal_is_not_lost_where_the_next_key_gets_no_answer(running, broken):
+    play(running, LIMITED, {"reset": (RESET,), "closed": (CLOSE,), "silent": (asyncio.Event(),)}[broken])
+    answer = await ask(running)
+    assert (answer.status, answer.body, answer.header("Retry-After")) == (429, b"{}", "7")
+    assert keys_sent(running) == list(KEYS)
+    (recorded,) = await running.ended(1)
+    assert (recorded["upstream_status"], recorded["credential_hint"]) == (429, "sk-f...6789")
+
+
+@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.gen_test
+async def test_a_stream_that_is_cut_is_not_begun_again_with_another_key(running):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\nevent: ping\n\n"
+    play(running, (head, RESET))
+    answer = await ask(running)
+    assert (answer.status, answer.whole, len(running.upstream.requests)) == (200, False, 1)
+    await running.ended(1)
+
+
+@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.gen_test
+async def test_a_clients_own_key_is_tried_once_and_cools_none_of_ours_down(running):
+    play(running, LIMITED)
     answer = await ask(running, {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"})
     assert (answer.status, keys_sent(running)) == (429, ["sk-own"])
-    assert running.bridge.key_pools["anthropic"].pick() == KEYS[0]
+    assert running.bridge.key_pools["anthropic"].pick("claude-sonnet-4-5") == KEYS[0]
     await running.ended(1)
+
+
+PAYERS = {"OpenAI-Organization": "org-foreign", "openai-project": "proj_foreign"}
+
+
+def payers_sent(running):
+    return [name for name, _ in running.upstream.requests[-1].headers if name.lower().startswith("openai-")]
+
+
+@pytest.mark.parametrize(
+    "passed",
+    [False, pytest.param(True, marks=pytest.mark.bridge(allow_billing_headers=True))],
+    ids=["default", "allowed"],
+)
+@pytest.mark.gen_test
+async def test_a_client_does_not_choose_who_pays_for_a_key_of_the_bridge(running, passed):
+    play(running, OK)
+    client = await running.client()
+    path, sent = "/api/v2/aibridge/openai/v1/models", ["Openai-Organization", "Openai-Project"]
+    assert (await client.request("GET", path, running.headers | PAYERS)).status == 200
+    assert payers_sent(running) == (sent if passed else [])
+    own = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
+    assert (await client.request("GET", path, own | PAYERS)).status == 200
+    assert payers_sent(running) == sent

@@ -267,7 +267,7 @@ async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(runni
         running.upstream.scripts[:] = [(asyncio.Event(),)]
         await ask("POST", target, 504, body=body)
     await ask("GET", f"{CONTROL}/openai/v1/responses", 426, running.headers | {"Upgrade": "websocket"})
-    await ask("POST", f"{CONTROL}/no-key/v1/messages", 503, body=MESSAGES.request_body(stream=False))
+    await ask("POST", f"{CONTROL}/no-key/v1/messages", 400, body=MESSAGES.request_body(stream=False))
     await ask("HEAD", f"{CONTROL}/openai/", 200, {})
     running.upstream.scripts[:] = [(HEAD % (b"application/json", 2), b"{}")]
     for method, path in (("GET", "/v1/models"), ("DELETE", "/v1/responses/resp_1"), ("POST", "/v1/embeddings")):

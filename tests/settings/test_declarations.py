@@ -22,6 +22,7 @@ DEFAULTS = {
     "anthropic-base-url": "https://api.anthropic.com/",
     "anthropic-key": "",
     "allow-byok": "true",
+    "allow-billing-headers": "false",
     "send-actor-headers": "false",
     "upstream-connect-timeout": "10s",
     "upstream-idle-timeout": "300s",
@@ -104,8 +105,8 @@ def test_the_built_in_providers_come_first():
     further = ProviderSettings("azure", Dialect.OPENAI, "https://azure.example/v1/", ("sk-3",))
     settings = Settings(openai_key=("sk-1",), anthropic_key=("sk-2",), further_providers=(further,))
     assert settings.providers == (
-        ProviderSettings("openai", Dialect.OPENAI, "https://api.openai.com/v1/", ("sk-1",)),
-        ProviderSettings("anthropic", Dialect.ANTHROPIC, "https://api.anthropic.com/", ("sk-2",)),
+        ProviderSettings("openai", Dialect.OPENAI, "https://api.openai.com/v1/", ("sk-1",), "openai-key"),
+        ProviderSettings("anthropic", Dialect.ANTHROPIC, "https://api.anthropic.com/", ("sk-2",), "anthropic-key"),
         further,
     )
 

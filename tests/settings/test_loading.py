@@ -80,8 +80,10 @@ def test_further_providers_are_read_in_their_order():
         **provider(0, type="openai", name="first", base_url="http://localhost:1234/v1"),
     }
     assert load({}, environ).further_providers == (
-        ProviderSettings("first", Dialect.OPENAI, "http://localhost:1234/v1/", ()),
-        ProviderSettings("second", Dialect.ANTHROPIC, "https://api.anthropic.com/", ("sk-1", "sk-2")),
+        ProviderSettings("first", Dialect.OPENAI, "http://localhost:1234/v1/", (), "provider-0-keys"),
+        ProviderSettings(
+            "second", Dialect.ANTHROPIC, "https://api.anthropic.com/", ("sk-1", "sk-2"), "provider-1-keys"
+        ),
     )
 
 
