@@ -24,6 +24,7 @@ from identifiers import time_ordered_ids
 from intercept.apis import Dialect
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
+from limits.user_shares import UserShares
 from settings import LimitsScope, ProviderSettings, SettingError, Settings
 from settings.declarations import DEFAULT_BASE_URLS
 from storage.access_trail import AccessTrail
@@ -255,6 +256,7 @@ async def open_bridge(
         live=live,
         upstream=upstream,
         overload=overload,
+        shares=UserShares(settings.user_max_concurrency),
         breakers=make_breakers(settings, metrics),
         metrics=metrics,
         record_log=RecordLog(enabled=settings.structured_logging),

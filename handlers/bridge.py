@@ -15,6 +15,7 @@ from handlers.phases import Follow
 from handlers.record_log import RecordLog
 from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
+from limits.user_shares import UserShares
 from storage.admissions import Admissions
 from storage.database import Database
 from storage.identities import Identities
@@ -60,6 +61,7 @@ class Bridge:
     live: Live
     upstream: UpstreamClient
     overload: OverloadProtection
+    shares: UserShares
     breakers: CircuitBreakers | None
     metrics: Metrics
     record_log: RecordLog

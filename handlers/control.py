@@ -1,17 +1,27 @@
-"""The control plane: JSON resources for people and dashboards. Not subject to overload protection."""
+"""The control plane: JSON resources for people and dashboards. Each user has a share of it."""
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
+from tornado.iostream import StreamClosedError
 
 from handlers.base import BridgeHandler
 from handlers.problems import InvalidQueryError, Problem
+from handlers.relay import TAKE_SECONDS
+from limits.concurrency import ConcurrencyLimit, Slot
+from limits.overload import SLOT_RETRY_NS, retry_headers
 from storage.database import DatabaseUnavailableError
 
+# What is written of an answer before the client has to take it.
+PIECE_BYTES = 256 * 1024
+TOO_MANY_REQUESTS = (
+    "You have {} requests in progress, as many as one user may have. Please try again when one has ended."
+)
 DATABASE_AWAY = "The database cannot be reached at the moment. Please try again later."
 
 
@@ -31,19 +41,79 @@ def database_problems() -> Iterator[None]:
 class IdentifiedHandler(BridgeHandler):
     """A JSON resource for users alone."""
 
+    _share: Slot | None = None
+    _unsent = 0
+
     async def identify(self, *, anew: bool = False) -> None:
-        """Find out who is asking; `anew` does not rely on memory.
+        """Find out who is asking, and take a request of their share; `anew` does not rely on memory.
 
         Raises:
-            Problem: 401 without a valid token, 503 when that cannot be known now.
+            Problem: 401 without a valid token, 429 with too many requests in progress, 503 when the user cannot be known
+                now.
         """
         self.set_header("Cache-Control", "no-store")
         self.identity = await self.authenticate(self.read_credentials(), anew=anew)
+        self.take_share("user_requests", self.bridge.shares.requests, TOO_MANY_REQUESTS)
+
+    def take_share(self, name: str, limit: ConcurrencyLimit, too_many: str) -> None:
+        """Take a part of the user's share, instead of what the request holds. It is given back when the request ends.
+
+        Args:
+            name: The limit in metrics.
+            limit: The limit.
+            too_many: The message when the share is used up, with `{}` for the limit.
+
+        Raises:
+            Problem: 429, the share is used up.
+        """
+        share = limit.acquire(str(self.identity.user.id))
+        if share is None:
+            self.bridge.overload.refusals.note(name)
+            raise Problem(429, too_many.format(limit.limit), retry_headers(SLOT_RETRY_NS))
+        self._release_share()
+        self._share = share
+
+    def on_finish(self) -> None:
+        """Give the share back."""
+        super().on_finish()
+        self._release_share()
+
+    def _release_share(self) -> None:
+        if self._share is not None:
+            self._share.release()
 
     def write_json(self, value: object) -> None:
         """Put a value into the answer."""
         self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(value))
+        body = msgspec.json.encode(value)
+        self.write(body)
+        self._unsent += len(body)
+
+    async def write_piece(self, piece: bytes) -> None:
+        """Put a piece into the answer. Wait for the client whenever `PIECE_BYTES` are unsent.
+
+        Raises:
+            StreamClosedError: the client has left, or took nothing for `TAKE_SECONDS`.
+        """
+        self.write(piece)
+        self._unsent += len(piece)
+        if self._unsent >= PIECE_BYTES:
+            await self.send()
+
+    async def send(self) -> None:
+        """Send what is unsent, wait until the client has taken it, and let others have their turn.
+
+        Raises:
+            StreamClosedError: the client has left, or took nothing for `TAKE_SECONDS`.
+        """
+        self._unsent = 0
+        try:
+            async with asyncio.timeout(TAKE_SECONDS):
+                await self.flush()
+        except TimeoutError as error:
+            self.cut()
+            raise StreamClosedError from error
+        await asyncio.sleep(0)
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors are `{message, detail?, validations?}`."""
@@ -77,8 +147,16 @@ class ControlHandler(IdentifiedHandler):
         Raises:
             Problem: it cannot be answered as asked, or not now.
         """
-        with database_problems():
+        with database_problems(), suppress(StreamClosedError):
             await self.answer()
+            await self._finish_large()
+
+    async def _finish_large(self) -> None:
+        """Wait until the client has taken a large answer: the request holds its share until then."""
+        if self._unsent >= PIECE_BYTES:
+            if not self._headers_written:
+                self.set_header("Content-Length", str(self._unsent))
+            await self.send()
 
     head = get
 

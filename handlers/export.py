@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from typing import Any
@@ -15,7 +14,6 @@ from handlers.interceptions import UNKNOWN_CURSOR
 from handlers.lifecycle import Holder
 from handlers.pagination import INVALID, single_values, uuid_of, whole_number
 from handlers.problems import InvalidQueryError, Problem
-from handlers.relay import TAKE_SECONDS
 from handlers.visibility import VisibilityHandler
 from intercept.records import EndReason
 from storage.documents import resource
@@ -23,6 +21,7 @@ from storage.interceptions import UnknownCursorError
 from storage.recorded import TooManyExportsError
 
 PARAMETERS = ("format", "q", "after_id", "limit")
+TOO_MANY_OF_USER = "You have {} export in progress, as many as one user may have. Please try again when it has ended."
 TOO_MANY = "As many exports as this server allows are under way. Please try again later."
 MAX_ROWS = 2**31 - 1
 # Interceptions that are written before others have their turn: about two milliseconds' work.
@@ -37,7 +36,7 @@ class ExportHandler(VisibilityHandler):
 
         Raises:
             InvalidQueryError: a parameter cannot be used.
-            Problem: 503, too many exports are under way, or the server stops.
+            Problem: 429, the user has an export under way; 503, too many exports are under way, or the server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         name = values.get("format") or next(iter(FORMATS))
@@ -58,6 +57,7 @@ class ExportHandler(VisibilityHandler):
             return
         if self.bridge.lifecycle.draining:
             raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+        self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
         self.bridge.lifecycle.enter(self)
         with suppress(StreamClosedError):
             await self._export(FORMATS[name], asked)
@@ -71,15 +71,11 @@ class ExportHandler(VisibilityHandler):
                     for start in range(0, len(page), TURN):
                         turn = page[start : start + TURN]
                         self.write(written.rows([resource(document, users) for document in turn]))
-                        async with asyncio.timeout(TAKE_SECONDS):
-                            await self.flush()
-                        await asyncio.sleep(0)
+                        await self.send()
         except UnknownCursorError as error:
             raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         except TooManyExportsError as error:
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
-        except TimeoutError:
-            self.cut()
 
     def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - to the client it is the same whatever it was
         """Break the download off; it never looks complete."""

@@ -32,6 +32,7 @@ FORGOTTEN_EVENT_ID = "What came after this Last-Event-ID is not known any more: 
 UNSUPPORTED = "Live interceptions need a MongoDB that is a replica set; one with a single member is enough."
 # An empty id makes a client forget the one that it has.
 RESET = b"event: reset\nid:\ndata: %s\n\n" % msgspec.json.encode({"message": FORGOTTEN_EVENT_ID})
+TOO_MANY_OF_USER = "You have {} live tails open, as many as one user may have. Please close one of them first."
 TOO_MANY = "As many listen as this server allows. Please try again later."
 
 
@@ -46,8 +47,8 @@ class LiveHandler(VisibilityHandler):
 
         Raises:
             InvalidQueryError: a parameter cannot be used.
-            Problem: 400 or 410, there is nothing to go on from; 501, MongoDB cannot tell; 503, too many listen, or the
-                server stops.
+            Problem: 400 or 410, there is nothing to go on from; 429, too many of this user listen; 501, MongoDB cannot
+                tell; 503, too many listen, or the server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         conditions = [await self.search_filter(values.get("q", ""), in_flight=True)]
@@ -61,6 +62,7 @@ class LiveHandler(VisibilityHandler):
             return
         if self.bridge.lifecycle.dismissed:
             raise Problem(503, SHUTTING_DOWN, {"Retry-After": "1"})
+        self.take_share("user_live_tails", self.bridge.shares.live_tails, TOO_MANY_OF_USER)
         self.bridge.lifecycle.enter(self, endless=True)
         with suppress(StreamClosedError):
             await self._listen(conditions)

@@ -25,6 +25,7 @@ from handlers.metrics import Metrics
 from handlers.record_log import RecordLog
 from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
+from limits.user_shares import UserShares
 from storage.access_trail import AccessTrail
 from storage.identities import Identities, Identity, Role
 from storage.interceptions import Interceptions
@@ -187,6 +188,7 @@ def running(io_loop, database, bridge_settings, request):
             statistics=Statistics(database),
             live=Live(database, identities),
             upstream=UpstreamClient(connect_timeout=5, idle_timeout=settings.pop("upstream_idle_timeout", 5)),
+            shares=UserShares(settings.get("user_max_concurrency", 0)),
             overload=OverloadProtection(
                 on_rejection=metrics.rejected, **{name: settings.pop(name) for name in LIMITS if name in settings}
             ),

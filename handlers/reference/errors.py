@@ -8,9 +8,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.base import IDENTITIES_AWAY, UNIDENTIFIED, UNRECOGNISED
 from handlers.changes import INVALID_BODY, NOT_JSON, TOO_LARGE
-from handlers.control import DATABASE_AWAY
+from handlers.control import DATABASE_AWAY, TOO_MANY_REQUESTS
 from handlers.pagination import INVALID
 from handlers.reference.operations import JSON, Described, answer, body, header, shared
+from limits.user_shares import DEFAULT_REQUESTS
 
 RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)
 CHALLENGE = header(str, "How to identify oneself.", "Bearer")
@@ -55,6 +56,11 @@ RESPONSES = {
     "Unauthorized": problem(
         "There is no valid token.", UNIDENTIFIED, UNRECOGNISED, headers={"WWW-Authenticate": CHALLENGE}
     ),
+    "TooManyRequests": problem(
+        "The user has used up their share of the control plane.",
+        TOO_MANY_REQUESTS.format(DEFAULT_REQUESTS),
+        headers={"Retry-After": RETRY_AFTER},
+    ),
     "InternalError": problem("A fault of the bridge; its log has more.", "Internal Server Error"),
     "Unavailable": problem(
         "The database is away.", DATABASE_AWAY, IDENTITIES_AWAY, headers={"Retry-After": RETRY_AFTER}
@@ -64,6 +70,7 @@ RESPONSES = {
 # What every change may answer instead, and every one with a body.
 CHANGE = {
     "401": shared("Unauthorized"),
+    "429": shared("TooManyRequests"),
     "500": shared("InternalError"),
     "503": shared("Unavailable"),
 }
@@ -77,6 +84,7 @@ CHANGE_WITH_BODY = CHANGE | {
 ALWAYS = {
     "400": shared("InvalidQuery"),
     "401": shared("Unauthorized"),
+    "429": shared("TooManyRequests"),
     "500": shared("InternalError"),
     "503": shared("Unavailable"),
 }

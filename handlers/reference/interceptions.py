@@ -10,9 +10,11 @@ from msgspec import Meta, Struct
 
 from handlers.export import MAX_ROWS
 from handlers.export import TOO_MANY as TOO_MANY_EXPORTS
+from handlers.export import TOO_MANY_OF_USER as TOO_MANY_EXPORTS_OF_USER
 from handlers.interceptions import UNKNOWN_INTERCEPTION
 from handlers.live import FORGOTTEN_EVENT_ID, LAST_EVENT, UNSUPPORTED
 from handlers.live import TOO_MANY as TOO_MANY_LISTENERS
+from handlers.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
 from handlers.pagination import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from handlers.reference.errors import ALWAYS, RETRY_AFTER, problem
 from handlers.reference.operations import (
@@ -28,6 +30,7 @@ from handlers.reference.operations import (
     query,
 )
 from handlers.reference.records import EXAMPLE, Interception
+from limits.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
 from storage.search import Search
 
 
@@ -97,6 +100,9 @@ PATHS: dict[str, Described] = {
                 {"application/x-ndjson": {"schema": str}, "text/csv": {"schema": str}},
                 {"Content-Disposition": header(str, "A name for it.", 'attachment; filename="interceptions.csv"')},
             ),
+            "429": problem(
+                "An export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS), headers=_BUSY
+            ),
             "503": problem("The database is away, or many exports are under way.", TOO_MANY_EXPORTS, headers=_BUSY),
         },
     ),
@@ -110,6 +116,9 @@ PATHS: dict[str, Described] = {
         answers=ALWAYS
         | {
             "200": answer("Events, until the client leaves.", {"text/event-stream": body(str, interception=_EVENT)}),
+            "429": problem(
+                "The user has many live tails open.", TOO_MANY_LIVE_TAILS_OF_USER.format(MAX_LIVE_TAILS), headers=_BUSY
+            ),
             "410": problem("The events since `Last-Event-ID` are not known any more.", FORGOTTEN_EVENT_ID),
             "501": problem("The MongoDB is a single server that cannot tell.", UNSUPPORTED),
             "503": problem("The database is away, or too many listen.", TOO_MANY_LISTENERS, headers=_BUSY),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from handlers import export
+from handlers import control, export
 from handlers.export_formats import COLUMNS
 from storage import recorded as recorded_module
 from storage.database import DatabaseUnavailableError
@@ -167,8 +167,8 @@ async def test_the_head_alone_is_answered_without_reading_anything(running, call
 async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes_room(running, calls, download):
     await recorded(calls, 8, user_agent="a" * (3 << 20))
     clients = [await running.client(receive_buffer=4096) for _ in range(recorded_module.MOST_EXPORTS)]
-    for client in clients:
-        await client.send("GET", PATH, running.headers)
+    for number, client in enumerate(clients):
+        await client.send("GET", PATH, await running.user(f"auditor-{number}", Role.AUDITOR))
         assert (await client.head()).status == 200
     answer = await download()
     message = "As many exports as this server allows are under way. Please try again later."
@@ -204,7 +204,7 @@ async def test_a_client_that_does_not_read_holds_one_page(running, calls, monkey
 
 @pytest.mark.gen_test
 async def test_a_client_that_takes_nothing_is_cut_and_makes_room(running, calls, monkeypatch):
-    monkeypatch.setattr(export, "TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(control, "TAKE_SECONDS", 0.2)
     await recorded(calls, 4, user_agent="a" * (3 << 20))
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, running.headers)
@@ -267,8 +267,8 @@ async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running,
     await recorded(calls, 8, user_agent="a" * (3 << 20))
     clients = [await running.client(receive_buffer=4096) for _ in range(2)]
     answers = []
-    for client in clients:
-        await client.send("GET", PATH, running.headers)
+    for client, headers in zip(clients, (running.headers, await running.user("audrey", Role.AUDITOR)), strict=True):
+        await client.send("GET", PATH, headers)
         answers.append(await client.head())
     draining = asyncio.create_task(running.bridge.lifecycle.drain(60))
     await clients[0].rest(answers[0])

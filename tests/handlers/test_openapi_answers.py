@@ -163,8 +163,17 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(ru
     await running.bridge.access.flush()
     trail = json.loads((await ask("GET", f"{CONTROL}/audit?limit=1000", 200)).body)["results"]
     assert {entry["action"] for entry in trail} == {action.value for action in Action}
+    await use_up_a_share(running, ask, contract)
     given = {(method, path, status) for method, path, status in contract.seen if "{provider}" not in path}
     assert described(contract) - given == set()
+
+
+async def use_up_a_share(running, ask, contract):
+    while running.bridge.shares.requests.acquire(str(running.identity.user.id)):
+        pass
+    for method, path, status in described(contract):
+        if status == 429 and path != SESSION:
+            await ask(method, re.sub(r"{\w+}", "any", path), 429)
 
 
 async def change_users_and_tokens(running, ask, member):

@@ -1,0 +1,125 @@
+"""The share of the control plane that each user has: what is refused to one and not to the others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from limits.user_shares import DEFAULT_REQUESTS, MAX_LIVE_TAILS, MIN_REQUESTS
+from tests.bridge import until
+from tests.storage.calls import Calls
+
+LIST = "/api/v2/aibridge/interceptions"
+EXPORT, LIVE = f"{LIST}/export", f"{LIST}/live"
+
+
+@pytest.fixture
+def begin(running):
+    """Ask, and return the client with the head of the answer."""
+
+    async def begin(path, headers=None):
+        client = await running.client(receive_buffer=4096)
+        await client.send("GET", path, headers or running.headers)
+        return client, await client.head()
+
+    return begin
+
+
+@pytest.fixture
+def gate(running, monkeypatch):
+    """Holds back every page of the list until it is set; `waiting` says how many wait."""
+    page, gate = running.bridge.interceptions.page, asyncio.Event()
+    gate.waiting = 0
+
+    async def held_back(*asked, **more):
+        gate.waiting += 1
+        await gate.wait()
+        return await page(*asked, **more)
+
+    monkeypatch.setattr(running.bridge.interceptions, "page", held_back)
+    return gate
+
+
+async def refused(client, answer):
+    """The refusal: its message, and how long to wait."""
+    await client.rest(answer)
+    assert (answer.status, answer.header("retry-after-ms")) == (429, "1000")
+    return json.loads(answer.body)["message"], answer.header("Retry-After")
+
+
+@pytest.mark.gen_test
+async def test_a_sixth_live_tail_of_a_user_is_refused_and_closing_one_makes_room(running, begin):
+    tails = [await begin(LIVE) for _ in range(MAX_LIVE_TAILS)]
+    assert [answer.status for _, answer in tails] == [200] * MAX_LIVE_TAILS
+    message = "You have 5 live tails open, as many as one user may have. Please close one of them first."
+    assert await refused(*await begin(LIVE)) == (message, "1")
+    assert (await begin(LIVE, await running.user("grace")))[1].status == 200
+    assert (await running.get(LIST))[0] == 200
+    tails[0][0].reset()
+    await until(lambda: len(running.bridge.live._listeners) == MAX_LIVE_TAILS)
+    assert (await begin(LIVE))[1].status == 200
+    assert running.bridge.overload.refusals.total == {"user_live_tails": 1}
+
+
+@pytest.mark.gen_test
+async def test_a_second_export_of_a_user_is_refused_until_the_first_has_ended(running, begin):
+    calls = Calls(running.bridge.database)
+    for number in range(1, 9):
+        await calls.start(number, user_agent="a" * (3 << 20))
+        await calls.end(number)
+    first, answer = await begin(EXPORT)
+    message = "You have 1 export in progress, as many as one user may have. Please try again when it has ended."
+    assert await refused(*await begin(EXPORT)) == (message, "1")
+    assert (await begin(EXPORT, await running.user("grace")))[1].status == 200
+    await first.rest(answer)
+    assert (await begin(EXPORT))[1].status == 200
+    assert running.bridge.overload.refusals.total == {"user_exports": 1}
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        DEFAULT_REQUESTS,
+        pytest.param(MIN_REQUESTS, marks=pytest.mark.bridge(user_max_concurrency=2)),
+        pytest.param(20, marks=pytest.mark.bridge(user_max_concurrency=20)),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_user_has_so_many_requests_in_progress_and_no_more(running, begin, gate, allowed):
+    others = await running.user("grace")
+    asking = [asyncio.ensure_future(begin(LIST)) for _ in range(allowed)]
+    await until(lambda: gate.waiting == allowed)
+    message = (
+        f"You have {allowed} requests in progress, as many as one user may have. Please try again when one has ended."
+    )
+    for path in (LIST, "/api/v2/aibridge/users/me", LIVE, EXPORT):
+        assert await refused(*await begin(path)) == (message, "1")
+    asking.append(asyncio.ensure_future(begin(LIST, others)))
+    await until(lambda: gate.waiting == allowed + 1)
+    gate.set()
+    assert [answer.status for _, answer in await asyncio.gather(*asking)] == [200] * (allowed + 1)
+    assert (await running.get(LIST))[0] == 200
+    assert len(running.bridge.shares.requests) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_gives_its_share_back(running, gate):
+    clients = [await running.client() for _ in range(DEFAULT_REQUESTS)]
+    for client in clients:
+        await client.send("GET", LIST, running.headers)
+    await until(lambda: gate.waiting == DEFAULT_REQUESTS)
+    for client in clients:
+        client.reset()
+    gate.set()
+    await until(lambda: len(running.bridge.shares.requests) == 0)
+
+
+@pytest.mark.gen_test
+async def test_a_dashboard_loads_beside_all_the_live_tails_of_its_user(running, begin, gate):
+    assert {(await begin(LIVE))[1].status for _ in range(MAX_LIVE_TAILS)} == {200}
+    asking = [asyncio.ensure_future(begin(LIST)) for _ in range(DEFAULT_REQUESTS)]
+    await until(lambda: gate.waiting == DEFAULT_REQUESTS)
+    gate.set()
+    assert {answer.status for _, answer in await asyncio.gather(*asking)} == {200}
