@@ -32,6 +32,7 @@ from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
 from handlers.metrics_folder import VARIABLE, MetricsFolder
 from http1.server import BridgeServer, most_connections
+from local_servers import LocalServer, announced, chosen_database
 from logs import set_up_logging
 from settings import Address, Settings, SettingsGroup, flags_of, settings_of, settings_options
 from signals import renew_on_hangup, stop_signals
@@ -171,6 +172,7 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
         renew_on_hangup(server.renew, stopping)
         url = url_of(sockets)
         logger.info("AI Bridge is listening on %s", url)
+        stack.enter_context(announced(LocalServer(url, chosen_database(settings))))
         await greet(url, Identities(database, now=now, monotonic=monotonic), settings.data_dir, demo=demo)
         await stopping.wait()
         if isinstance(server, Supervisor):

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import click
 
+from local_servers import warning
 from settings import Settings, SettingsCommand, settings_of, settings_options
 from settings.declarations import DATABASE
 from storage.database import Database, DatabaseUnavailableError, database_errors
@@ -41,12 +42,14 @@ async def _opened(settings: Settings) -> AsyncIterator[Database]:
 
 
 def run(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Do the work of a command on the database of its settings.
+    """Do the work of a command on the database of its settings. Say so where the running server has another one.
 
     Raises:
         click.ClickException: it cannot be done; shown as one line, with exit code 1.
     """
     settings = settings_of(click.get_current_context())
+    if another := warning(settings):
+        click.echo(another, err=True)
 
     async def work_on_it() -> T:
         async with _opened(settings) as database:

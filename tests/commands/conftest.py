@@ -5,9 +5,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
+import local_servers
 from intercept.records import CredentialKind, Ending, EndReason, Interception
 from storage.documents import ending_fields, start_document
 from tests.command_line import invoke, succeeded
+
+
+@pytest.fixture(autouse=True)
+def no_other_servers(monkeypatch, tmp_path):
+    """Commands do not see what else runs on this machine."""
+    monkeypatch.setattr(local_servers, "FOLDER", tmp_path / "servers")
 
 
 @pytest.fixture

@@ -61,13 +61,14 @@ def test_a_bad_setting_ends_with_2_before_anything_is_opened(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_two_programs_adding_one_name_at_once_add_it_once(mongodb_uri, database_name, database):
+def test_two_programs_adding_one_name_at_once_add_it_once(mongodb_uri, database_name, database, tmp_path):
     script = "import sys; from commands.users import users; users(sys.argv[1:])"
     flags = ["--aibridge-mongodb-uri", mongodb_uri, "--aibridge-mongodb-database", database_name]
     programs = [
         subprocess.Popen(
             [sys.executable, "-c", script, "add", "ada", *flags],
             cwd=ROOT,
+            env={"TMPDIR": str(tmp_path)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -36,9 +36,13 @@ def file(tmp_path):
 
 
 @pytest.fixture
-def environ(mongodb_uri, database_name):
+def environ(mongodb_uri, database_name, tmp_path):
     """What a program has to know to work on the database of the test."""
-    return {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
+    return {
+        "TMPDIR": str(tmp_path),
+        "CODER_AIBRIDGE_MONGODB_URI": mongodb_uri,
+        "CODER_AIBRIDGE_MONGODB_DATABASE": database_name,
+    }
 
 
 @pytest.fixture

@@ -1,0 +1,90 @@
+"""A command whose database is not the running server's says so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import local_servers
+from local_servers import LocalServer, announced, chosen_database, running_servers, warning
+from settings import load
+from tests.server_process import ServerProcess, remove_sockets
+
+URL = "http://127.0.0.1:4001"
+
+
+def settings(**environ):
+    return load({}, {f"AIBRIDGE_{name.upper()}": value for name, value in environ.items()})
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(local_servers, "FOLDER", tmp_path / "servers")
+    return tmp_path / "servers"
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A server with an embedded MongoDB, which no other test sees."""
+    data_dir = tmp_path / "data"
+    flags = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
+    process = ServerProcess("serve", *flags, TMPDIR=str(tmp_path))
+    yield process
+    process.kill()
+    remove_sockets(data_dir)
+
+
+def command(tmp_path, data_dir):
+    process = ServerProcess("users", "list", "--aibridge-data-dir", data_dir, TMPDIR=str(tmp_path))
+    process.succeeded()
+    return process.stderr.all()
+
+
+def test_a_command_on_another_database_than_the_servers_names_both(server, tmp_path):
+    assert server.stdout.find("There is no user yet")
+    assert command(tmp_path, tmp_path / "data") == ""
+    assert command(tmp_path, tmp_path / "other") == (
+        f"Warning: the server at http://127.0.0.1:{server.port} uses another database: the embedded one of the data-dir "
+        f"{tmp_path}/data. This command uses the embedded one of the data-dir {tmp_path}/other. To use the server's, set "
+        f"--aibridge-data-dir {tmp_path}/data.\n"
+    )
+    server.kill()
+    assert command(tmp_path, tmp_path / "other") == ""
+    assert list((tmp_path / f"aibridge-servers-{os.geteuid()}").iterdir()) == []
+
+
+def test_one_server_of_several_that_has_the_database_is_enough(tmp_path, monkeypatch):
+    one, two = (chosen_database(settings(data_dir=str(tmp_path / name))) for name in ("one", "two"))
+    with announced(LocalServer(URL, one)):
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        with announced(LocalServer(URL + "2", two)):
+            assert [server.database for server in running_servers()] == [one, two]
+            assert warning(settings(data_dir=str(tmp_path / "two"))) == ""
+            assert len(warning(settings(data_dir=str(tmp_path / "three"))).splitlines()) == 2
+    assert running_servers() == []
+
+
+def test_the_same_members_are_the_same_database_whoever_signs_in():
+    one = chosen_database(settings(mongodb_uri="mongodb://ada:s3cret@db1,DB2/?replicaSet=rs0"))
+    two = chosen_database(settings(mongodb_uri="mongodb://db2,db1/admin"))
+    assert one.key == two.key != chosen_database(settings(mongodb_uri="mongodb://db1/")).key
+    assert "s3cret" not in f"{one}"
+    assert one.text == "aibridge at mongodb://***@db1,DB2/?replicaSet=rs0"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff"])
+def test_a_file_that_is_no_announcement_counts_as_no_server(folder, content):
+    with announced(LocalServer(URL, chosen_database(settings()))):
+        (file,) = folder.iterdir()
+        file.write_bytes(content)
+        assert running_servers() == []
+
+
+def test_a_folder_that_others_may_write_into_is_not_believed(folder):
+    folder.mkdir(mode=0o700)
+    Path(folder).chmod(0o777)
+    with announced(LocalServer(URL, chosen_database(settings()))):
+        assert running_servers() == []
+    assert list(folder.iterdir()) == []
