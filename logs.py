@@ -46,7 +46,7 @@ def set_up_logging(*, worker: bool = False) -> None:
     lines.setFormatter(ScrubbingFormatter(WORKER_LINE if worker else LINE))
     logging.basicConfig(handlers=[lines], level=logging.INFO)
     records = SharedStreamHandler(sys.stdout)
-    records.setFormatter(ScrubbingFormatter("%(message)s"))
+    records.setFormatter(logging.Formatter("%(message)s"))  # JSON, scrubbed before it was encoded
     logger = logging.getLogger(RECORDS)
     logger.addHandler(records)
     logger.propagate = False

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from intercept.records import Ending, Interception
-from intercept.scrub import scrub
+from intercept.scrub import scrub_value
 
 logger = logging.getLogger("aibridge.records")
 
@@ -44,4 +44,4 @@ class RecordLog:
 
 
 def _write(kind: str, record: dict[str, Any]) -> None:
-    logger.info("%s", scrub(msgspec.json.encode({"record": kind, **record}).decode()))
+    logger.info("%s", msgspec.json.encode({"record": kind, **scrub_value(record)}).decode())

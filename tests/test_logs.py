@@ -91,3 +91,19 @@ def test_what_is_no_file_is_written_to_all_the_same():
     stream = io.StringIO()
     SharedStreamHandler(stream).emit(record("said"))
     assert stream.getvalue() == "said\n"
+
+
+# Writes a record as `handlers/record_log.py` does, and a line for people.
+SPEAKER = r"""
+import logging
+from logs import RECORDS, set_up_logging
+set_up_logging()
+logging.getLogger(RECORDS).info('{"prompt":"pass: \\"x\\""}')
+logging.getLogger("n").info('{"prompt":"pass: hunter22"}')
+"""
+
+
+def test_a_record_line_leaves_as_it_was_encoded_and_other_lines_scrubbed():
+    said = subprocess.run([sys.executable, "-c", SPEAKER], capture_output=True, text=True, check=True)
+    assert said.stdout == '{"prompt":"pass: \\"x\\""}\n'
+    assert said.stderr.endswith('INFO n: {"prompt":"pass: [scrubbed]"}\n')

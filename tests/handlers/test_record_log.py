@@ -19,12 +19,12 @@ def lines(caplog):
     return lambda: [json.loads(record.getMessage()) for record in caplog.records if record.name == logger.name]
 
 
-async def call(running):
+async def call(running, prompt=f"My key is {KEY}."):
     running.upstream.play(
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nrequest-id: req_1\r\nContent-Length: %d\r\n\r\n%s"
         % (len(MESSAGES.body), MESSAGES.body)
     )
-    request = MESSAGES.request | {"messages": [{"role": "user", "content": f"My key is {KEY}."}]}
+    request = MESSAGES.request | {"messages": [{"role": "user", "content": prompt}]}
     client = await running.client()
     await client.request("POST", running.path(MESSAGES), running.headers, json.dumps(request).encode())
     return (await running.ended(1))[0]
@@ -47,6 +47,13 @@ async def test_each_record_is_one_json_line_without_credentials(running, lines):
     assert prompt["prompt"] == "My key is [scrubbed]."
     assert (usage["input_tokens"], usage["output_tokens"]) == (5, 2)
     assert (ended["end_reason"], ended["status"], ended["upstream_request_id"]) == ("completed", "completed", "req_1")
+
+
+@pytest.mark.bridge(structured_logging=True)
+@pytest.mark.gen_test
+async def test_a_prompt_is_scrubbed_before_it_becomes_json(running, lines):
+    await call(running, f'{KEY}\n{KEY}\tpassword: "two \\" words"\n{{"secret": "x"}}')
+    assert lines()[1]["prompt"] == '[scrubbed]\n[scrubbed]\tpassword: "[scrubbed]"\n{"secret": "[scrubbed]"}'
 
 
 @pytest.mark.gen_test

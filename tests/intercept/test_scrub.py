@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import time
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.scrub import scrub
+from intercept.scrub import is_credential_name, scrub, scrub_value
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
@@ -30,6 +32,22 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
         ("?access_token=hunter22&x=1", "?access_token=[scrubbed]&x=1"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "[scrubbed]"),
         (r"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY----- x", "[scrubbed] x"),
+        ("-----BEGIN+EC+PRIVATE+KEY-----%0AMIIE%0A-----END+EC+PRIVATE+KEY-----", "[scrubbed]"),
+        ("AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG", "AWS_SECRET_ACCESS_KEY=[scrubbed]"),
+        ("?x%3Dsk-proj-0123456789abcdef", "?x%3D[scrubbed]"),
+        ("api_key%3Dhunter22", "api_key%3D[scrubbed]"),
+        (r"first\nsk-proj-0123456789abcdef", r"first\n[scrubbed]"),
+        (r"x\u003dsk-proj-0123456789abcdef", r"x\u003d[scrubbed]"),
+        ("\x1b[31msk-proj-0123456789abcdef\x1b[0m", "\x1b[31m[scrubbed]\x1b[0m"),
+        ("pass: hunter22", "pass: [scrubbed]"),
+        ("pwd=hunter22;server=db", "pwd=[scrubbed];server=db"),
+        ('config["password"] = "two words"', 'config["password"] = "[scrubbed]"'),
+        ('{"password": "p@ss\\"w;rd", "x": 1}', '{"password": "[scrubbed]", "x": 1}'),
+        ("CODER_AIBRIDGE_OPENAI_KEY=plain-key", "CODER_AIBRIDGE_OPENAI_KEY=[scrubbed]"),
+        ("clientSecret: hunter22", "clientSecret: [scrubbed]"),
+        ("mongodb://ada:p@ss@host/", "mongodb://ada:[scrubbed]@host/"),
+        ("Bearer%20abcdef", "Bearer%20[scrubbed]"),
+        (f"token_{TOKEN}", "token_[scrubbed]"),
     ],
 )
 def test_a_credential_is_taken_out_and_nothing_else(text, scrubbed):
@@ -46,22 +64,136 @@ def test_a_credential_is_taken_out_and_nothing_else(text, scrubbed):
         "http://127.0.0.1:4001/api/v2/aibridge/demo",
         "chatcmpl-e805e9b655197c5798df2157 msg_27cdc0fc93be80cacc98fccd",
         "the bearer of this letter",
+        "compass: north, bypass=always, tokens: 1024",
+        '{"secret": null, "password": true}',
+        "eyJhbGciOiJIUzI1NiJ9 alone is no token",
+        "api_key_id=TcBR7S3hnb",
     ],
 )
 def test_ordinary_text_stays_as_it_is(text):
     assert scrub(text) == text
 
 
-@given(st.text(max_size=200), st.sampled_from([TOKEN, JWT, "sk-ant-api03-abcdefghijklmnop"]), st.text(max_size=200))
-def test_no_credential_survives_between_separators_whatever_stands_around_it(before, secret, after):
-    assert secret not in scrub(f"{before} {secret} {after}")
+SECRETS = {
+    TOKEN: TOKEN,
+    JWT: JWT,
+    "sk-ant-api03-abcdefghijklmnop": "sk-ant-api03-abcdefghijklmnop",
+    "AKIAIOSFODNN7EXAMPLEX": "AKIAIOSFODNN7EXAMPLEX",
+    "Bearer hunter22": "hunter22",
+    "password=hunter22": "hunter22",
+    "DB_PASS: hunter22": "hunter22",
+    '{"api_key": "hunter22"}': "hunter22",
+    "AWS_SECRET_ACCESS_KEY=hunter22": "hunter22",
+    "amqp://ada:hunter22@host/": "hunter22",
+    "-----BEGIN PRIVATE KEY-----\nhunter22\n-----END PRIVATE KEY-----": "hunter22",
+}
+"""Text with a credential in it, and what of it must not be seen."""
+
+# What stands around credentials, and pieces of what the patterns look for.
+PIECES = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(
+        [" ", "\n", "\\n", "%3D", '"', '\\"', "=", ":", "/", "@", ",", ";", "&", "-", ".", "eyJ", "sk-", "a" * 20]
+    ),
+    st.sampled_from(
+        ["password", "pass", "Bearer ", "basic ", "://u:", "-----BEGIN PRIVATE KEY-----", "[scrubbed]", TOKEN]
+    ),
+)
+TEXTS = st.lists(PIECES, max_size=12).map("".join)
+# After these a credential begins, whatever came before.
+BEFORE = st.sampled_from(["", "\n", "\t", " ", "(", "'", "=", "%3D", "%0A", r"\n", r"\t", r"\u003d", r"\\n", "\x1b[0m"])
+ENCODINGS = {
+    "as it is": str,
+    "in JSON": json.dumps,
+    "in JSON in JSON": lambda text: json.dumps({"input": json.dumps({"x": text})}),
+    "in a URL": quote,
+    "in a form": lambda text: quote(text, safe="/:@ "),
+}
 
 
-@given(st.text(max_size=300))
+@given(
+    st.lists(st.text(max_size=20), max_size=3).map("".join),
+    BEFORE,
+    st.sampled_from(sorted(SECRETS)),
+    st.sampled_from(sorted(ENCODINGS)),
+)
+def test_no_credential_survives_wherever_it_stands_and_however_encoded(text, before, shown, encoding):
+    assert SECRETS[shown] not in scrub(ENCODINGS[encoding](f"{text}\n{shown} {text}"))
+    assert SECRETS[shown] not in scrub(f"{text} {before}{shown}\n{text}")
+
+
+@given(TEXTS)
 def test_scrubbing_twice_changes_nothing_more(text):
     assert scrub(scrub(text)) == scrub(text)
 
 
-@given(st.dictionaries(st.sampled_from(["password", "api_key", "x"]), st.text(max_size=50), max_size=3))
-def test_a_json_line_stays_json(value):
-    json.loads(scrub(json.dumps(value)))
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), TEXTS, st.sampled_from(sorted(SECRETS))),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(TEXTS | st.sampled_from(["password", "x"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(VALUES)
+def test_a_value_is_scrubbed_in_every_string_and_keeps_its_shape(value):
+    scrubbed = scrub_value(value)
+    assert scrub_value(scrubbed) == scrubbed
+    assert json.loads(json.dumps(scrubbed)) == scrubbed
+    assert type(scrubbed) is type(value)
+
+
+def test_what_an_object_has_under_the_name_of_a_credential_is_replaced():
+    value = {"api_key": "x y", "api_key_id": "TcBR7S3hnb", "list": [{"DB_PASS": "1"}], TOKEN: 1, "secret": None}
+    assert scrub_value(value) == {
+        "api_key": "[scrubbed]",
+        "api_key_id": "TcBR7S3hnb",
+        "list": [{"DB_PASS": "[scrubbed]"}],
+        "[scrubbed]": 1,
+        "secret": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["api_key_id", "credential_hint", "credential_kind", "input_tokens", "tool", "compass"]
+)
+def test_what_records_are_called_is_no_name_of_a_credential(name):
+    assert not is_credential_name(name)
+
+
+HOSTILE = [
+    *("-eyJ", ".eyJ", "eyJa.", "eyJ.a.", "-sk", "sk-", "a", "abcdefghij-", "AKIA", "ya29."),
+    *("-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\nProc-Type: 4\n"),
+    *("://", "://a:", "://a:b", "://:@", ":", "=", "a:", "password=", 'password="', r"password: \"", "pass: "),
+    *(
+        "Bearer ",
+        "basic",
+        "bearer   \t",
+        "%3D",
+        "%3Dsk-",
+        r"\n",
+        r"\u003d",
+        '" : "',
+        "\\",
+        "password:,",
+        "\x1b[0m",
+        " ",
+    ),
+]
+
+
+def seconds(text):
+    """The least processor time of five, so that what else the machine does is not measured."""
+    took = []
+    for _ in range(5):
+        before = time.thread_time()
+        scrub(text)
+        took.append(time.thread_time() - before)
+    return min(took)
+
+
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_four_times_the_text_takes_at_most_eight_times_the_work(unit):
+    short, long = (unit * (size // len(unit)) for size in (1 << 14, 1 << 16))
+    assert seconds(long) < 8 * max(seconds(short), 0.0005)
