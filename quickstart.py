@@ -1,16 +1,26 @@
-"""What a newcomer without a provider key gets: a user, a token, and lines to paste."""
+"""What a newcomer is told after the start: how to call the demo provider, or how to add a first user."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from storage.identities import Identities, InvalidTokenError, Role
+from settings import Settings
+from storage.identities import Identities, IdentityError, InvalidTokenError, Role
+from storage.users import checked_username
 
 USERNAME = "demo"
 TOKEN_FILE = "demo-token"  # noqa: S105 - a file's name
+PROGRAM = Path(__file__).parent / "server.py"
+NO_DASHBOARD = """\
+There is no dashboard: its libraries are not installed, which takes npm. Install Node.js with npm (on Debian and Ubuntu:
+apt-get install npm) and start with `make run` again. The server needs neither once they are installed."""
+NO_KEY = "No provider has a key yet: stop this, set OPENAI_API_KEY or ANTHROPIC_API_KEY, and start again."
 PROMPT = "Hello! What are you?"
 _REQUESTS = (
     (
@@ -44,15 +54,22 @@ def _keep(token: str, path: Path) -> None:
         file.write(token + "\n")
 
 
-def welcome(address: str, token: str, data_dir: Path) -> str:
-    """The text to print: `address` is where the server is reached, like `http://127.0.0.1:4001`."""
+def welcome(address: str, token: str, data_dir: Path, *, dashboard: bool) -> str:
+    """The text for a first look without a key.
+
+    Args:
+        address: Where the server is reached, like `http://127.0.0.1:4001`.
+        token: Of the user `demo`.
+        data_dir: Where it is kept.
+        dashboard: Whether the dashboard is installed.
+    """
     authorization = shlex.quote(f"Authorization: Bearer {token}")
     lines = [
         "No provider has a key, so the built-in demo provider answers. For real ones stop this, set OPENAI_API_KEY or",
         "ANTHROPIC_API_KEY, and start again.",
         "",
         f"Token of user {USERNAME}, kept in {data_dir / TOKEN_FILE}:  {token}",
-        f"Sign in with it to see the dashboard:  {address}/",
+        *(f"Sign in with it to see the dashboard:  {address}/" if dashboard else NO_DASHBOARD).splitlines(),
         "",
         "Paste a line into another terminal and watch the words arrive:",
     ]
@@ -65,7 +82,45 @@ def welcome(address: str, token: str, data_dir: Path) -> str:
     return "\n".join(lines)
 
 
-FIRST_USER = """\
-    python server.py users add NAME --role owner
-    python server.py tokens create NAME
-"""
+def first_steps(address: str, settings: Settings, usernames: Sequence[str], *, dashboard: bool) -> str:
+    """The text for a server with providers of its own: how to get a token, and what it opens.
+
+    Args:
+        address: Where the server is reached.
+        settings: What it runs with.
+        usernames: The users there are.
+        dashboard: Whether the dashboard is installed.
+    """
+    name = usernames[0] if usernames else _own_username()
+    if usernames:
+        lines = ["Create a token for a user in another terminal; it is shown once:", ""]
+    else:
+        lines = ["There is no user yet. Add one, and a token for it, in another terminal:", ""]
+        lines.append("    " + command(settings, "users", "add", name, "--role", "owner"))
+    lines += ["    " + command(settings, "tokens", "create", name), ""]
+    if "@" in settings.mongodb_uri:
+        lines += ["Set CODER_AIBRIDGE_MONGODB_URI there as it is set here.", ""]
+    if not any(one.keys for one in settings.providers):
+        lines += [NO_KEY, ""]
+    lines.append(f"Sign in with the token to see the dashboard:  {address}/" if dashboard else NO_DASHBOARD)
+    return "\n".join(lines)
+
+
+def command(settings: Settings, *words: str) -> str:
+    """A command on the database of a server, to be pasted in any folder. A URI with a password is not shown."""
+    flags: list[str] = []
+    if not settings.mongodb_uri:
+        flags += ["--aibridge-data-dir", str(settings.data_dir.resolve())]
+    elif "@" not in settings.mongodb_uri:
+        flags += ["--aibridge-mongodb-uri", settings.mongodb_uri]
+    if settings.mongodb_database != Settings.mongodb_database:
+        flags += ["--aibridge-mongodb-database", settings.mongodb_database]
+    return shlex.join([sys.executable, str(PROGRAM), *words, *flags])
+
+
+def _own_username() -> str:
+    """Whom the operating system says that the operator is, where that may be a username."""
+    try:
+        return checked_username(getpass.getuser())
+    except (KeyError, OSError, IdentityError):
+        return "admin"

@@ -30,6 +30,7 @@ from commands.tokens import tokens
 from commands.users import users
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
+from handlers.dashboard import DashboardFiles
 from handlers.metrics_folder import VARIABLE, MetricsFolder
 from http1.server import BridgeServer, most_connections
 from local_servers import LocalServer, announced, chosen_database
@@ -38,7 +39,7 @@ from settings import Address, Settings, SettingsGroup, flags_of, settings_of, se
 from signals import renew_on_hangup, stop_signals
 from storage.database import Database, DatabaseUnavailableError
 from storage.embedded import EmbeddedUnavailableError
-from storage.identities import Identities
+from storage.identities import Identities, Role
 from storage.journal import JournalError
 from supervisor import Handover, Supervisor, Worker, WorkerError
 from upstream.demo import DemoProvider
@@ -158,8 +159,8 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
         uri = await open_mongodb(settings, stack)
         database = open_database(uri, settings, stack)
         await database.prepare(retention=settings.retention or None)
-        demo = demo and not any(provider.keys for provider in settings.providers)
-        demo_url = await open_demo(stack) if demo else ""
+        has_keys = any(provider.keys for provider in settings.providers)
+        demo_url = await open_demo(stack) if demo and not has_keys else ""
         server: Server | Supervisor
         if settings.workers == 1:
             server = await Server.open(settings, database, sockets, demo_url, stack)
@@ -173,7 +174,11 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
         url = url_of(sockets)
         logger.info("AI Bridge is listening on %s", url)
         stack.enter_context(announced(LocalServer(url, chosen_database(settings))))
-        await greet(url, Identities(database, now=now, monotonic=monotonic), settings.data_dir, demo=demo)
+        identities = Identities(database, now=now, monotonic=monotonic)
+        if demo_url:
+            click.echo(await demo_greeting(url, settings, identities))
+        elif demo or not await identities.list_users():
+            click.echo(await first_steps(url, settings, identities))
         await stopping.wait()
         if isinstance(server, Supervisor):
             for one in sockets:
@@ -207,14 +212,17 @@ async def open_supervisor(settings: Settings, handover: Handover, stack: AsyncEx
     return supervisor
 
 
-async def greet(url: str, identities: Identities, data_dir: Path, *, demo: bool) -> None:
-    """Print what a newcomer is to do next."""
-    if demo:
-        token = await quickstart.demo_token(identities, data_dir)
-        click.echo(quickstart.welcome(url, token, data_dir))
-    elif not await identities.list_users():
-        sign_in = f"\nSign in with the token to see the dashboard:  {url}/"
-        click.echo("There is no user yet. Add one, and a token for it:\n\n" + quickstart.FIRST_USER + sign_in)
+async def demo_greeting(url: str, settings: Settings, identities: Identities) -> str:
+    """What a newcomer without a key is to try."""
+    token = await quickstart.demo_token(identities, settings.data_dir)
+    return quickstart.welcome(url, token, settings.data_dir, dashboard=DashboardFiles().installed)
+
+
+async def first_steps(url: str, settings: Settings, identities: Identities) -> str:
+    """How to get a token for an owner, or for any user where there is none."""
+    users = sorted(await identities.list_users(), key=lambda user: user.role is not Role.OWNER)
+    usernames = [user.username for user in users]
+    return quickstart.first_steps(url, settings, usernames, dashboard=DashboardFiles().installed)
 
 
 def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:

@@ -59,9 +59,14 @@ class DashboardFiles:
         self._paths |= {name: root / name for name in (INDEX, NOT_INSTALLED, *LIBRARIES)}
         self._files: dict[str, File] = {}
 
+    @property
+    def installed(self) -> bool:
+        """Whether the libraries are there."""
+        return all(self._paths[name].is_file() for name in LIBRARIES)
+
     def index(self) -> tuple[int, File]:
         """The page with its status: 503 and what to do while the libraries are not there."""
-        if all(self._paths[name].is_file() for name in LIBRARIES):
+        if self.installed:
             return 200, self._read(INDEX)
         return 503, self._read(NOT_INSTALLED)
 

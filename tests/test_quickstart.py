@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import getpass
 import json
 import shlex
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from quickstart import demo_token, welcome
+from quickstart import NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
+from settings import load
 from storage.identities import Identities, Role
 from tests.bridge import now
+from tests.server_process import ROOT
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
 
@@ -57,7 +61,7 @@ async def test_a_revoked_token_is_replaced_and_a_removed_user_comes_back(identit
 
 
 def test_the_welcome_has_a_line_per_api_and_one_for_the_list():
-    text = welcome("http://127.0.0.1:4001", TOKEN, Path("my data"))
+    text = welcome("http://127.0.0.1:4001", TOKEN, Path("my data"), dashboard=True)
     lines = [shlex.split(line) for line in text.splitlines() if line.startswith("curl ")]
     authorization = f"Authorization: Bearer {TOKEN}"
     bridge = "http://127.0.0.1:4001/api/v2/aibridge"
@@ -81,4 +85,51 @@ def test_the_welcome_has_a_line_per_api_and_one_for_the_list():
             *("-H", authorization, "-H", "Content-Type: application/json", "-d"),
         ]
         assert json.loads(call[-1]) == demo | body
-    assert f"kept in my data/demo-token:  {TOKEN}\n" in text
+    assert (
+        f"kept in my data/demo-token:  {TOKEN}\nSign in with it to see the dashboard:  http://127.0.0.1:4001/\n" in text
+    )
+
+
+def steps(usernames=(), *, dashboard=True, **environ):
+    settings = load({}, {f"AIBRIDGE_{name.upper()}": value for name, value in environ.items()})
+    return first_steps("http://127.0.0.1:4001", settings, usernames, dashboard=dashboard)
+
+
+def commands(text):
+    return [shlex.split(line) for line in text.splitlines() if line.startswith("    ")]
+
+
+def test_the_commands_name_interpreter_program_and_database(tmp_path):
+    add, create = commands(steps(data_dir=str(tmp_path / "my data"), mongodb_database="x"))
+    begin, name = [sys.executable, str(ROOT / "server.py")], add[4]
+    database = ["--aibridge-data-dir", str(tmp_path / "my data"), "--aibridge-mongodb-database", "x"]
+    assert add == [*begin, "users", "add", name, "--role", "owner", *database]
+    assert create == [*begin, "tokens", "create", name, *database]
+
+
+def test_where_there_are_users_only_a_token_is_missing():
+    assert [line[2:5] for line in commands(steps(["ada", "grace"]))] == [["tokens", "create", "ada"]]
+
+
+def test_a_uri_with_a_password_is_not_shown_and_one_without_is():
+    assert commands(steps(mongodb_uri="mongodb://db1/"))[0][-2:] == ["--aibridge-mongodb-uri", "mongodb://db1/"]
+    text = steps(mongodb_uri="mongodb://ada:s3cret@db1/")
+    assert "Set CODER_AIBRIDGE_MONGODB_URI there as it is set here.\n" in text
+    assert "s3cret" not in text
+
+
+def test_no_page_is_promised_where_npm_has_not_installed_it():
+    for text in (steps(dashboard=False), welcome("http://127.0.0.1:4001", TOKEN, Path("data"), dashboard=False)):
+        assert NO_DASHBOARD in text
+        assert "http://127.0.0.1:4001/\n" not in text + "\n"
+
+
+def test_without_any_key_it_says_which_variables_to_set():
+    assert NO_KEY in steps()
+    assert NO_KEY not in steps(openai_key="sk")
+
+
+@pytest.mark.parametrize(("own", "name"), [("ada", "ada"), ("not allowed", "admin"), ("me", "admin")])
+def test_the_first_user_is_called_like_the_operator_where_that_is_allowed(monkeypatch, own, name):
+    monkeypatch.setattr(getpass, "getuser", lambda: own)
+    assert commands(steps())[0][4] == name

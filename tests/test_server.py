@@ -102,6 +102,21 @@ async def test_commands_work_beside_the_server_and_their_token_lets_in(demo, sta
     assert start("tokens", "revoke", token[:10], *here).succeeded() == f"Revoked {token[:10]}.\n"
 
 
+@pytest.mark.gen_test(timeout=60)
+async def test_with_a_key_the_commands_that_are_printed_work_as_pasted(start, tmp_path):
+    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "my data"]
+    server = start("serve", "--demo", *flags, AIBRIDGE_OPENAI_KEY="sk-x", LOGNAME="ada", TMPDIR=str(tmp_path))
+    add, create = (server.stdout.find(rf"^    (.* {words} .*)")[1] for words in ("users add ada", "tokens create ada"))
+    for line in (add, create):
+        pasted = await asyncio.create_subprocess_shell(line, stdout=PIPE, stderr=DEVNULL, cwd="/")
+        printed, _ = await pasted.communicate()
+        assert pasted.returncode == 0
+    status, me = await server.get("/api/v2/aibridge/users/me", printed.decode().strip())
+    assert (status, me["username"], me["role"]) == (200, "ada", "owner")
+    server.kill()
+    remove_sockets(tmp_path / "my data")
+
+
 def test_a_port_that_is_taken_is_said_in_one_line_and_leaves_nothing_behind(demo, start, tmp_path):
     address = f"127.0.0.1:{demo.port}"
     flags = ["--aibridge-http-address", address, "--aibridge-data-dir", tmp_path / "new"]
@@ -186,7 +201,9 @@ async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
         200,
         {"status": "ready", "database": "ok", "recording": "ok", "version": VERSION},
     )
-    assert server.stdout.find("no user").string == "There is no user yet. Add one, and a token for it:\n"
+    assert server.stdout.find("no user").string == (
+        "There is no user yet. Add one, and a token for it, in another terminal:\n"
+    )
     assert server.children() == []
     assert not (data_dir / "mongodb").exists()
     start("users", "add", "ada", "--role", "owner", **where).succeeded()
