@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from handlers.base import BridgeHandler
+from handlers.key_health import describe_refused_keys
 from storage.admissions import Admissions
 from version import VERSION
 
@@ -43,6 +44,7 @@ class ReadinessHandler(BridgeHandler):
             "status": "draining" if draining else "ready" if ready else "not ready",
             "database": "ok" if database else "unreachable",
             "recording": "ok" if recording else recorder.reason or "the database is away",
+            "providers": describe_refused_keys(self.bridge.providers.values(), self.bridge.key_pools),
             "version": VERSION,
         }
         if self.bridge.admissions is not None:

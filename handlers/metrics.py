@@ -99,6 +99,12 @@ class Metrics:
         self._retries = self._counter(
             "upstream_retries", "Calls sent again to a provider that nothing had reached.", "provider"
         )
+        self._key_refused = self._gauge(
+            "provider_key_refused",
+            "Whether the provider refused a key of the bridge (401) and has accepted no call with it since.",
+            "provider key",
+            across="livemax",
+        )
         self._prompts = self._counter("prompts", "User prompts recorded.", "provider model initiator_id client")
         self._tokens = self._counter("tokens", "Tokens recorded.", "provider model type initiator_id client")
         self._tools = self._counter(
@@ -169,6 +175,10 @@ class Metrics:
     def asked_again(self, provider: str) -> None:
         """A provider was not reached, and is asked once more."""
         self._retries(provider).inc()
+
+    def provider_key(self, provider: str, hint: str, *, refused: bool) -> None:
+        """A provider began to refuse a key, or accepts it again; `hint` is enough of it to recognise it by."""
+        self._key_refused.labels(provider, hint).set(refused)
 
     def overhead(self, phase: str, seconds: float) -> None:
         """The bridge itself took that long: `authentication`, `admission` or `recording`."""

@@ -1,4 +1,4 @@
-"""`GET /api/v2/aibridge/providers/configured`: the providers that clients may call, and whether the bridge has a key."""
+"""`GET /api/v2/aibridge/providers/configured`: the providers that clients may call, and how the bridge's keys fare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from msgspec import Struct
 
 from handlers.control import ControlHandler
 from handlers.pagination import single_values
-from upstream.providers import Provider, ProviderType
+from storage.documents import shown_time
+from upstream.keys import KeyPool
+from upstream.providers import Provider, ProviderType, credential_hint
 
 
 class KeyState(StrEnum):
@@ -19,12 +21,30 @@ class KeyState(StrEnum):
     NO_KEY = "no_key"
 
 
+class RefusedKey(Struct):
+    """That the provider does not accept a key: the status, since when, and to how many calls it said so."""
+
+    status: int
+    since: str
+    calls: int
+
+
+class ProviderKey(Struct):
+    """A key of the bridge. `cooldowns` is for how many models another key comes first at the moment."""
+
+    hint: str
+    setting: str
+    cooldowns: int
+    refused: RefusedKey | None
+
+
 class ConfiguredProvider(Struct):
     """A provider of the settings, or the demo provider."""
 
     name: str
     type: ProviderType
     key_state: KeyState
+    keys: list[ProviderKey]
 
 
 class ConfiguredProvidersHandler(ControlHandler):
@@ -37,10 +57,21 @@ class ConfiguredProvidersHandler(ControlHandler):
             InvalidQueryError: there is a parameter.
         """
         single_values(self.request.query_arguments, ())
-        self.write_json([configured(provider) for provider in self.bridge.providers.values()])
+        pools = self.bridge.key_pools
+        self.write_json([configured(provider, pools.get(provider.name)) for provider in self.bridge.providers.values()])
 
 
-def configured(provider: Provider) -> ConfiguredProvider:
-    """What the API says of a provider. Its address and its keys are the operator's."""
-    without_key = KeyState.KEYLESS if provider.keyless else KeyState.NO_KEY
-    return ConfiguredProvider(provider.name, provider.type, KeyState.KEY if provider.keys else without_key)
+def configured(provider: Provider, pool: KeyPool | None) -> ConfiguredProvider:
+    """What the API says of a provider. Its address is the operator's, and of its keys there is a hint."""
+    if pool is None:
+        return ConfiguredProvider(
+            provider.name, provider.type, KeyState.KEYLESS if provider.keyless else KeyState.NO_KEY, []
+        )
+    keys = [_key(provider, pool, key) for key in pool.keys]
+    return ConfiguredProvider(provider.name, provider.type, KeyState.KEY, keys)
+
+
+def _key(provider: Provider, pool: KeyPool, key: str) -> ProviderKey:
+    refusal = pool.refusals.get(key)
+    refused = None if refusal is None else RefusedKey(refusal.status, str(shown_time(refusal.since)), refusal.calls)
+    return ProviderKey(credential_hint(key), provider.keys_setting, pool.count_cooldowns(key), refused)

@@ -15,6 +15,7 @@ from tornado.iostream import StreamClosedError
 from handlers.bridge import Bridge
 from handlers.credentials import GOVERNANCE_HEADER, own_headers
 from handlers.dataplane import DataPlaneHandler
+from handlers.key_health import report_change
 from handlers.phases import RELAY, UPSTREAM
 from handlers.pings import PINGS, Pings
 from handlers.problems import Problem, problem_event
@@ -249,7 +250,8 @@ class RelayHandler(DataPlaneHandler):
         key, pool = self._key, self._pool
         if key is None or pool is None:
             return None
-        pool.note(key, self._model, response.status)
+        if (change := pool.note(key, self._model, response.status)) is not None:
+            report_change(self.provider, key, change, self.bridge.metrics)
         tried.append(key)
         if response.status not in REFUSALS or (other := pool.find_other(self._model, tried)) is None:
             return None

@@ -169,7 +169,14 @@ def running(io_loop, database, bridge_settings, request):
                 keys_setting="anthropic-key",
             ),
             Provider("keyless", ProviderType.OPENAI, upstream.url + "v1/", keyless=True),
-            Provider("own-server", ProviderType.OPENAI, upstream.url + "v1/", keys=("sk-own-server",), keyless=True),
+            Provider(
+                "own-server",
+                ProviderType.OPENAI,
+                upstream.url + "v1/",
+                keys=("sk-own-server",),
+                keys_setting="provider-1-keys",
+                keyless=True,
+            ),
             Provider("no-key", ProviderType.ANTHROPIC, upstream.url, keys_setting="provider-2-keys"),
         ]
         bridge = Bridge(

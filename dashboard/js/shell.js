@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
 import { signOut } from "./api.js";
+import { RefusedKeys } from "./parts/refused_keys.js";
 import { href } from "./router.js";
 import { chooseTheme, THEMES, useTheme } from "./theme.js";
 
@@ -54,6 +55,7 @@ export function Shell({ route, user, children }) {
     </header>
     <main ref=${main} tabindex="-1" id="main" class=${`view ${route.view}`}>
       <h1 class="said">${title}</h1>
+      <${RefusedKeys} />
       ${children}
     </main>
     <footer class="foot quiet">AI Bridge ${VERSION}</footer>

@@ -111,7 +111,7 @@ class Site:
 
 
 @contextmanager
-def serving(mongodb_uri: str, run_apart: Callable[..., Any], data_dir: Path) -> Iterator[Site]:
+def serving(mongodb_uri: str, run_apart: Callable[..., Any], data_dir: Path, **environment: str) -> Iterator[Site]:
     """A server with a database of its own."""
     name = f"test-{uuid4().hex}"
     flags = {
@@ -123,9 +123,9 @@ def serving(mongodb_uri: str, run_apart: Callable[..., Any], data_dir: Path) -> 
         "rate-window": "1h",
     }
     arguments = [word for flag, value in flags.items() for word in (f"--aibridge-{flag}", value)]
-    server = PatientServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri)
+    server = PatientServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri, **environment)
     try:
-        server.stdout.find("what was recorded of them")
+        server.stdout.find("what was recorded of them|to see the dashboard")
         yield Site(f"http://127.0.0.1:{server.port}", run_apart, mongodb_uri, name)
     finally:
         server.kill()

@@ -13,6 +13,8 @@ from tests.handlers.conversations import MESSAGES
 KEYS = ("sk-first-key-0123456789", "sk-second-key-012345678")
 HEAD = "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
 
+told = pytest.mark.expects_log("provider key refused: provider=anthropic")
+
 
 def refusal(status, *, body="{}", retry_after=""):
     return (HEAD % (status, f"Retry-After: {retry_after}\r\n" if retry_after else "", len(body), body)).encode()
@@ -41,7 +43,7 @@ def play(running, *answers):
 
 
 @pytest.mark.bridge(keys=KEYS)
-@pytest.mark.parametrize("refused", [LIMITED, UNAUTHORIZED], ids=["429", "401"])
+@pytest.mark.parametrize("refused", [LIMITED, pytest.param(UNAUTHORIZED, marks=told)], ids=["429", "401"])
 @pytest.mark.gen_test
 async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_the_answer(running, refused):
     play(running, refused, OK)
@@ -54,7 +56,7 @@ async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_th
 
 
 @pytest.mark.bridge(keys=KEYS[:1])
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 503, 529])
+@pytest.mark.parametrize("status", [pytest.param(401, marks=told), 403, 429, 500, 503, 529])
 @pytest.mark.gen_test
 async def test_with_one_key_every_answer_of_the_provider_is_passed_on_and_the_next_call_goes_out(running, status):
     play(running, refusal(status, body='{"x":1}', retry_after="3600"), OK)
@@ -80,6 +82,7 @@ async def test_a_429_of_one_model_leaves_the_key_to_the_others(running):
 
 
 @pytest.mark.bridge(keys=KEYS)
+@told
 @pytest.mark.gen_test
 async def test_a_401_of_one_route_takes_the_key_from_all(running):
     play(running, UNAUTHORIZED, OK)

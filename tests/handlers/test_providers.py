@@ -11,14 +11,18 @@ from settings import Settings
 CONFIGURED = "/api/v2/aibridge/providers/configured"
 
 
+def key(hint, setting):
+    return {"hint": hint, "setting": setting, "cooldowns": 0, "refused": None}
+
+
 @pytest.mark.gen_test
 async def test_providers_are_listed_with_where_their_credential_comes_from(running):
     expected = [
-        {"name": "openai", "type": "openai", "key_state": "key"},
-        {"name": "anthropic", "type": "anthropic", "key_state": "key"},
-        {"name": "keyless", "type": "openai", "key_state": "keyless"},
-        {"name": "own-server", "type": "openai", "key_state": "key"},
-        {"name": "no-key", "type": "anthropic", "key_state": "no_key"},
+        {"name": "openai", "type": "openai", "key_state": "key", "keys": [key("sk-o...-key", "openai-key")]},
+        {"name": "anthropic", "type": "anthropic", "key_state": "key", "keys": [key("sk-a...-key", "anthropic-key")]},
+        {"name": "keyless", "type": "openai", "key_state": "keyless", "keys": []},
+        {"name": "own-server", "type": "openai", "key_state": "key", "keys": [key("sk...er", "provider-1-keys")]},
+        {"name": "no-key", "type": "anthropic", "key_state": "no_key", "keys": []},
     ]
     assert await running.get(CONFIGURED) == (200, expected)
     assert await running.get(CONFIGURED, await running.user("grace")) == (200, expected)
@@ -33,7 +37,7 @@ async def test_the_configured_providers_take_a_token_and_no_parameter(running):
 
 
 def test_the_demo_provider_is_the_last_of_the_providers():
-    listed = [configured(one) for one in make_providers(Settings(), "http://127.0.0.1:1/")]
+    listed = [configured(one, None) for one in make_providers(Settings(), "http://127.0.0.1:1/")]
     assert [(one.name, one.key_state) for one in listed] == [
         ("openai", "no_key"),
         ("anthropic", "no_key"),

@@ -1,0 +1,20 @@
+/** The keys of the bridge that a provider refuses, on every view: nothing else tells why all calls fail. */
+
+import { html } from "htm/preact";
+import { plural, time } from "../format.js";
+import { useResource } from "../resource.js";
+
+const EVERY_MS = 15_000;
+
+export function RefusedKeys() {
+  const { data } = useResource("providers/configured", {}, { every: EVERY_MS });
+  const refused = (data ?? []).flatMap(({ name, keys }) => keys.filter((key) => key.refused).map((key) => ({ name, ...key })));
+  return refused.map(
+    ({ name, hint, setting, refused: { status, since, calls } }) => html`
+      <p class="refused-key" role="alert" key=${name + hint}>
+        <strong>${name}</strong>: key <code>${hint.replace("...", "…")}</code> refused (${status}) since ${time(since)}; ${plural(calls, "call")}.
+        ${" "}<span class="quiet">Setting: <code>${setting}</code></span>
+      </p>
+    `,
+  );
+}
