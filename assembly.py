@@ -103,6 +103,7 @@ def make_admissions(settings: Settings, database: Database, process: UUID) -> Ad
         max_concurrency=settings.max_concurrency,
         user_max_concurrency=settings.user_max_concurrency,
         rate_limit=settings.rate_limit,
+        user_rate_limit=settings.user_rate_limit,
         rate_window=settings.rate_window,
     )
     return Admissions(database, process=process, limits=limits)
@@ -181,6 +182,7 @@ async def open_bridge(
     overload = OverloadProtection(
         max_concurrency=settings.max_concurrency,
         rate_limit=settings.rate_limit,
+        user_rate_limit=settings.user_rate_limit,
         rate_window=settings.rate_window,
         user_max_concurrency=settings.user_max_concurrency,
         on_rejection=metrics.rejected,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -15,8 +16,12 @@ from handlers.health import state_of_limits
 from handlers.lifecycle import Holder, Lifecycle
 from handlers.pagination import single_values
 from handlers.problems import Problem
+from identifiers import shown_id
+from limits.admission import Rate
 from limits.overload import OverloadProtection, Usage
+from limits.sliding_window import SlidingWindow
 from storage.admission_reports import SharedUsage
+from storage.database import DatabaseUnavailableError
 
 NOT_YOURS = "Only owners and auditors may see the limits."
 # Requests of each process that are named, those that began first.
@@ -56,10 +61,15 @@ class LimitsHandler(ControlHandler):
             reports += await admissions.reports()
         now = self.bridge.now()
         holders = sorted((holder for one in reports for holder in one["holders"]), key=lambda holder: holder["since"])
+        slots_by_user = (together if overload.user_slots.limit else own).users
+        names = await self._usernames({*slots_by_user, *together.user_rates})
+        names |= {holder["user_id"]: holder["username"] for holder in holders}
+        window = {"window_seconds": overload.rate_window.total_seconds()}
         limits = [
             _of_server(overload, (together if overload.slots.limit else own).slots, now),
-            _of_users(overload, (together if overload.user_slots.limit else own).users, now, holders),
-            _of_rate(overload, together, now),
+            _of_users(overload, slots_by_user, now, names),
+            _of_rate("rate", overload.rate, together.rates, now) | window,
+            _of_rate("user_rate", overload.user_rate, together.user_rates, now, names) | window,
         ]
         refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
         self.write_json(
@@ -72,6 +82,14 @@ class LimitsHandler(ControlHandler):
                 "holders": holders,
             }
         )
+
+    async def _usernames(self, ids: Iterable[str]) -> dict[str, str]:
+        """Names of users by their ids; none while the database is away."""
+        try:
+            users = await self.bridge.identities.users_by_id(map(UUID, ids))
+        except DatabaseUnavailableError:
+            return {}
+        return {shown_id(id_): user.username for id_, user in users.items()}
 
 
 def _shown(holder: Holder) -> dict[str, Any]:
@@ -90,9 +108,8 @@ def _of_server(overload: OverloadProtection, used: int, now: datetime) -> dict[s
 
 
 def _of_users(
-    overload: OverloadProtection, users: Mapping[str, int], now: datetime, holders: Sequence[Mapping[str, Any]]
+    overload: OverloadProtection, users: Mapping[str, int], now: datetime, names: Mapping[str, str]
 ) -> dict[str, Any]:
-    names = {holder["user_id"]: holder["username"] for holder in holders}
     limit = overload.user_slots.limit
     keys = [{"key": user, "username": names.get(user), **_of_slots(limit, used, now)} for user, used in users.items()]
     return {"name": "user_concurrency", "setting": "user-max-concurrency", "limit": limit, "keys": keys}
@@ -108,16 +125,27 @@ def _of_slots(limit: int, used: int, now: datetime) -> dict[str, Any]:
     }
 
 
-def _of_rate(overload: OverloadProtection, usage: Usage | SharedUsage, now: datetime) -> dict[str, Any]:
+def _of_rate(
+    name: str,
+    counted: SlidingWindow | None,
+    rates: Mapping[str, Rate],
+    now: datetime,
+    names: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What is left of a rate by key; with `names` of users, whose key is their id."""
     keys = [
         {
             "key": key,
+            **({} if names is None else {"username": names.get(key)}),
             "used": rate.limit - rate.remaining,
             "remaining": rate.remaining,
             "next_free_at": _time(now + timedelta(milliseconds=-(-rate.retry_after_ns // 1_000_000))),
         }
-        for key, rate in usage.rates.items()
+        for key, rate in rates.items()
     ]
-    window = overload.rate_window.total_seconds()
-    limit = 0 if overload.rate is None else overload.rate.limit
-    return {"name": "rate", "setting": "rate-limit", "limit": limit, "window_seconds": window, "keys": keys}
+    return {
+        "name": name,
+        "setting": f"{name.replace('_', '-')}-limit",
+        "limit": 0 if counted is None else counted.limit,
+        "keys": keys,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -37,15 +38,15 @@ class Verdict(Protocol):
 
     @property
     def refused_by(self) -> str | None:
-        """`concurrency`, `user_concurrency` or `rate`; None if it may start as far as is known."""
+        """`concurrency`, `user_concurrency`, `rate` or `user_rate`; None if it may start as far as is known."""
 
     @property
     def slot(self) -> Slot | None:
         """What it holds now, where slots are limited. Known or not, it is given back when the request is over."""
 
     @property
-    def rate(self) -> Rate | None:
-        """What is left of the rate; None where it is not limited, and while nobody can tell."""
+    def rates(self) -> Sequence[Rate]:
+        """What is left of each rate that is limited; nothing while nobody can tell."""
 
 
 class SharedAdmission(Protocol):
@@ -55,7 +56,7 @@ class SharedAdmission(Protocol):
         """Take one of the server's slots, which are limited."""
 
     async def count_request(self, key: str, user_key: str | None) -> Verdict:
-        """Count a request of `key`, and take one of the user's slots where those are limited: both or neither."""
+        """Count a request for the rates of `key` and of the user, and take one of the user's slots: all or nothing."""
 
 
 class Undecided(NamedTuple):
@@ -63,4 +64,4 @@ class Undecided(NamedTuple):
 
     refused_by: None = None
     slot: None = None
-    rate: None = None
+    rates: tuple[()] = ()

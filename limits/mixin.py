@@ -36,7 +36,7 @@ class OverloadProtectionMixin(RequestHandler):
         self._hold(await self.overload.take_slot())
 
     async def count_request(self, key: str, user_key: str | None = None) -> None:
-        """Count the request for `key`, and take one of the user's slots if there is a user.
+        """Count the request for `key` and, if there is a user, for them too, and take one of the user's slots.
 
         Every answer from here on says how much of the rate is left.
 

@@ -1,7 +1,7 @@
 """Overload protection: what a request needs before it may cost anything, and how it is refused.
 
-Concurrency comes first, for it can be refused before anybody is identified; the user's own concurrency and the rate are
-decided together, so that a refusal by one leaves the other as it was.
+Concurrency comes first, for it can be refused before anybody is identified; the user's own concurrency, the rate of the
+token and that of the user are decided together, so that a refusal by one leaves the others as they were.
 
 Where several processes have limits in common, they are asked first. What they admit is counted here as well: so this
 process knows what it has admitted when it has to decide alone.
@@ -10,7 +10,7 @@ process knows what it has admitted when it has to decide alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -21,7 +21,10 @@ from limits.sliding_window import Decision, SlidingWindow
 
 AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
 RATE_LIMITED = "You've been rate limited. Please try again later."
+USER_RATE_LIMITED = "All your tokens together have reached the rate limit of your user. Please try again later."
 USER_AT_CAPACITY = "You have too many requests in progress. Please try again when one of them has ended."
+
+_MESSAGES = {"rate": RATE_LIMITED, "user_rate": USER_RATE_LIMITED, "user_concurrency": USER_AT_CAPACITY}
 
 # Nobody knows when a running request ends.
 SLOT_RETRY_NS = 1_000_000_000
@@ -41,11 +44,12 @@ class OverloadedError(Exception):
 
 
 class Usage(NamedTuple):
-    """How much of the limits is used: slots; slots by user; what is left of a rate, by key."""
+    """How much of the limits is used: slots; slots by user; what is left of a rate, by key and by user."""
 
     slots: int
     users: Mapping[str, int]
     rates: Mapping[str, Decision]
+    user_rates: Mapping[str, Decision]
 
 
 class OverloadProtection:
@@ -55,9 +59,10 @@ class OverloadProtection:
         max_concurrency: Requests that may run at the same time.
         rate_limit: Requests that a key may start per `rate_window`.
         rate_window: The window of the rate limit; any window of that length, exactly.
+        user_rate_limit: Requests that a user may start per `rate_window`, with whatever tokens.
         user_max_concurrency: Requests of one user that may run at the same time.
         now_ns: A monotonic clock, in nanoseconds.
-        on_rejection: Told of every refusal: `concurrency`, `rate` or `user_concurrency`.
+        on_rejection: Told of every refusal: `concurrency`, `rate`, `user_rate` or `user_concurrency`.
         shared: Who counts for several processes that have the same limits in common; None for one that is alone.
     """
 
@@ -67,6 +72,7 @@ class OverloadProtection:
         max_concurrency: int = 0,
         rate_limit: int = 0,
         rate_window: timedelta = timedelta(seconds=1),
+        user_rate_limit: int = 0,
         user_max_concurrency: int = 0,
         now_ns: Callable[[], int] = time.monotonic_ns,
         on_rejection: Callable[[str], None] = lambda _: None,
@@ -76,6 +82,7 @@ class OverloadProtection:
         self.slots = ConcurrencyLimit(max_concurrency)
         self.user_slots = ConcurrencyLimit(user_max_concurrency)
         self.rate = SlidingWindow(rate_limit, window_ns, now_ns) if rate_limit else None
+        self.user_rate = SlidingWindow(user_rate_limit, window_ns, now_ns) if user_rate_limit else None
         self.rate_window = rate_window
         self.refusals = Refusals(now_ns, on_rejection)
         self._shared = shared
@@ -97,45 +104,64 @@ class OverloadProtection:
         return _taken(slot, verdict.slot)
 
     async def count_request(self, key: str, user_key: str | None = None) -> tuple[tuple[Slot, ...], dict[str, str]]:
-        """Count a request of `key`; with `user_key`, take one of that user's slots too: both or neither.
+        """Count a request for the rate of `key`; with `user_key` also for that user's, and take one of the user's slots.
+
+        All or nothing.
 
         Returns:
-            What it holds of the user's slots, and the headers that tell the client how much of its rate is left.
+            What it holds of the user's slots, and the headers that tell the client how much is left of the tightest rate.
 
         Raises:
-            OverloadedError: 429, by the user's concurrency or by the rate; carries those headers too.
+            OverloadedError: 429, by the user's concurrency or by a rate; carries those headers too.
         """
         verdict: Verdict = _NOBODY_ASKED
         if self._shared is not None:
             verdict = await self._shared.count_request(key, user_key)
         if verdict.refused_by is not None:
-            raise self._refusal(verdict.refused_by, verdict.rate)
+            raise self._refusal(verdict.refused_by, verdict.rates)
+        windows = self._windows(key, user_key)
         slot = None
         if user_key is not None:
             slot = self.user_slots.acquire(user_key)
             if slot is None:
                 _release(verdict.slot)
-                raise self._refusal("user_concurrency", None if self.rate is None else self.rate.check(key))
-        if self.rate is None:
-            return _taken(slot, verdict.slot), {}
-        decision = self.rate.admit(key)
-        if not decision.admitted and verdict.rate is None:
+                raise self._refusal("user_concurrency", [window.check(key) for _, window, key in windows])
+        if not verdict.rates and (refused := _refused_by(windows)):
             _release(slot, verdict.slot)
-            raise self._refusal("rate", decision)
-        return _taken(slot, verdict.slot), _rate_headers(verdict.rate or decision)
+            raise self._refusal(refused, [window.check(key) for _, window, key in windows])
+        decisions = [window.admit(key) for _, window, key in windows]
+        return _taken(slot, verdict.slot), _rate_headers(verdict.rates or decisions)
 
     def usage(self, most: int) -> Usage:
         """How much this process uses; of users and rate keys the `most` that use most, most first."""
-        rates = {} if self.rate is None else self.rate.busiest(most)
-        return Usage(self.slots.in_use(), self.user_slots.busiest(most), rates)
+        rates, user_rates = ({} if rate is None else rate.busiest(most) for rate in (self.rate, self.user_rate))
+        return Usage(self.slots.in_use(), self.user_slots.busiest(most), rates, user_rates)
 
-    def _refusal(self, limit: str, rate: Rate | None) -> OverloadedError:
+    def _windows(self, key: str, user_key: str | None) -> list[_Window]:
+        """The rates for which a request counts."""
+        windows = [] if self.rate is None else [_Window("rate", self.rate, key)]
+        if self.user_rate is not None and user_key is not None:
+            windows.append(_Window("user_rate", self.user_rate, user_key))
+        return windows
+
+    def _refusal(self, limit: str, rates: Sequence[Rate]) -> OverloadedError:
         self.refusals.note(limit)
-        message, wait_ns = (RATE_LIMITED, 0) if limit == "rate" else (USER_AT_CAPACITY, SLOT_RETRY_NS)
-        if rate is None:
-            return OverloadedError(429, message, retry_headers(wait_ns))
-        headers = _rate_headers(rate) | retry_headers(max(wait_ns, rate.retry_after_ns))
-        return OverloadedError(429, message, headers)
+        wait_ns = SLOT_RETRY_NS if limit == "user_concurrency" else 0
+        wait_ns = max([wait_ns, *(rate.retry_after_ns for rate in rates)])
+        return OverloadedError(429, _MESSAGES[limit], _rate_headers(rates) | retry_headers(wait_ns))
+
+
+class _Window(NamedTuple):
+    limit: str
+    window: SlidingWindow
+    key: str
+
+
+def _refused_by(windows: Sequence[_Window]) -> str | None:
+    """The limit that refuses a request; of several the one that takes longest to admit it again."""
+    waits = [(window.check(key).retry_after_ns, limit) for limit, window, key in windows]
+    wait_ns, limit = max(waits, default=(0, ""))
+    return limit if wait_ns else None
 
 
 def _taken(*slots: Slot | None) -> tuple[Slot, ...]:
@@ -147,8 +173,14 @@ def _release(*slots: Slot | None) -> None:
         slot.release()
 
 
-def _rate_headers(rate: Rate) -> dict[str, str]:
-    """`X-RateLimit-Reset` is the number of whole seconds, rounded up, after which the whole limit is free again."""
+def _rate_headers(rates: Sequence[Rate]) -> dict[str, str]:
+    """Of the rate with the least left, of several such the one that takes longest to have more.
+
+    `X-RateLimit-Reset` is the number of whole seconds, rounded up, after which the whole limit is free again.
+    """
+    if not rates:
+        return {}
+    rate = min(rates, key=lambda rate: (rate.remaining, -rate.retry_after_ns))
     return {
         "X-RateLimit-Limit": str(rate.limit),
         "X-RateLimit-Remaining": str(rate.remaining),

@@ -136,7 +136,8 @@ class Settings:
 
     max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent requests, whole server.")
     rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Requests per rate window and token.")
-    rate_window: timedelta = declare(OVERLOAD, POSITIVE_DURATION, "1s", "The window of the rate limit.")
+    user_rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Requests per rate window and user, over all their tokens.")
+    rate_window: timedelta = declare(OVERLOAD, POSITIVE_DURATION, "1s", "The window of the rate limits.")
     user_max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent requests per user.")
     limits_scope: LimitsScope = declare(
         OVERLOAD,

@@ -34,11 +34,12 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
         declarations["limits_scope"] = replace(declarations["limits_scope"], default=LimitsScope.CLUSTER.value)
     values = {name: setting.read(flags, environ) for name, setting in declarations.items()}
     settings = Settings(**values, further_providers=tuple(_further_providers(environ)))
-    if settings.limits_scope is LimitsScope.CLUSTER and settings.rate_limit > LARGEST_CLUSTER_RATE:
-        raise SettingError(
-            f"rate-limit {settings.rate_limit} is too high for limits-scope cluster; give at most {LARGEST_CLUSTER_RATE}, "
-            "with a shorter rate-window"
-        )
+    for name, rate in (("rate-limit", settings.rate_limit), ("user-rate-limit", settings.user_rate_limit)):
+        if settings.limits_scope is LimitsScope.CLUSTER and rate > LARGEST_CLUSTER_RATE:
+            raise SettingError(
+                f"{name} {rate} is too high for limits-scope cluster; give at most {LARGEST_CLUSTER_RATE}, "
+                "with a shorter rate-window"
+            )
     if settings.otel_traces and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
         raise SettingError(f"otel-traces needs packages that are not installed; {INSTALL_OTEL}")
     return settings

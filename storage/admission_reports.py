@@ -5,26 +5,28 @@ A process reports with every heartbeat. Its report is gone when its leases are o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from heapq import nlargest
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nlargest, nsmallest
+from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
 from pymongo import DESCENDING
 
 from storage.database import Collection
-from storage.ledger import SERVER, Document, Rate, RateLimit, Ruling, ledger_of_user, usage
+from storage.ledger import SERVER, Document, Rate, RateLimit, Used, ledger_of_user, usage
 
 LEDGERS_LOOKED_AT = 1000
 """Of how many ledgers, those that matter longest, usage is told."""
 
 
 class SharedUsage(NamedTuple):
-    """What all processes together use: slots; slots by user; what is left of a rate, by key."""
+    """What all processes together use: slots; slots by user; what is left of a rate, by key and by user."""
 
     slots: int
     users: Mapping[str, int]
     rates: Mapping[str, Rate]
+    user_rates: Mapping[str, Rate]
 
 
 class AdmissionReports:
@@ -55,30 +57,41 @@ class AdmissionReports:
         living = {"_id": {"$regex": "^process:", "$ne": self._id}, "$expr": {"$gt": ["$expires_at", "$$NOW"]}}
         return [document["report"] async for document in self._admissions.find(living)]
 
-    async def usage(self, rate: RateLimit | None, most: int) -> SharedUsage:
+    async def usage(self, rate: RateLimit | None, user_rate: RateLimit | None, most: int) -> SharedUsage:
         """How much is used; of users and rate keys the `most` that use most, most first."""
-        server = await self._look({"_id": SERVER}, None)
-        others = await self._look({"_id": {"$ne": SERVER}, "shares": {"$exists": True}}, rate)
-        users = {ledger["_id"]: ledger["slots"] for ledger in others if ledger["slots"]}
-        rates = {
-            one.pop("key"): Ruling(number=0, granted=0, free=0, now=ledger["now"], **one).rate(rate, 0)
-            for ledger in others
-            for one in ledger.get("rates") or ()
-            if rate is not None and one["used"]
-        }
+        server = await self._look({"_id": SERVER}, usage(None))
+        others = await self._look({"_id": {"$ne": SERVER}, "shares": {"$exists": True}}, usage(rate, user_rate))
+        users = {_user(ledger["_id"]): ledger["slots"] for ledger in others if ledger["slots"]}
+        of_users = _rates(others, "user_rates", user_rate)
         return SharedUsage(
             slots=sum(ledger["slots"] for ledger in server),
-            users={
-                user.removeprefix(ledger_of_user("")): slots
-                for user, slots in nlargest(most, users.items(), key=lambda item: item[1])
-            },
-            rates=dict(nlargest(most, rates.items(), key=lambda item: -item[1].remaining)),
+            users=dict(nlargest(most, users.items(), key=itemgetter(1))),
+            rates=_least_left(_rates(others, "rates", rate), most),
+            user_rates=_least_left({_user(key): left for key, left in of_users.items()}, most),
         )
 
-    async def _look(self, which: Document, rate: RateLimit | None) -> Sequence[Document]:
+    async def _look(self, which: Document, projection: Document) -> Sequence[Document]:
         ledgers: list[Document] = [
             {"$match": which},
             {"$sort": {"expires_at": DESCENDING}},
             {"$limit": LEDGERS_LOOKED_AT},
         ]
-        return await self._admissions.aggregate([*ledgers, {"$project": usage(rate)}]).to_list(None)
+        return await self._admissions.aggregate([*ledgers, {"$project": projection}]).to_list(None)
+
+
+def _user(ledger: str) -> str:
+    return ledger.removeprefix(ledger_of_user(""))
+
+
+def _rates(ledgers: Iterable[Document], name: str, limit: RateLimit | None) -> dict[str, Rate]:
+    """What is left of each rate that is used at all, by key."""
+    return {
+        one["key"]: Used(one["used"], one["next_at"], one.get("last_at")).rate(limit, ledger["now"])
+        for ledger in ledgers
+        for one in ledger.get(name) or ()
+        if limit is not None and one["used"]
+    }
+
+
+def _least_left(rates: Mapping[str, Rate], most: int) -> dict[str, Rate]:
+    return dict(nsmallest(most, rates.items(), key=lambda item: item[1].remaining))

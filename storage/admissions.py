@@ -54,6 +54,7 @@ class SharedLimits:
     max_concurrency: int = 0
     user_max_concurrency: int = 0
     rate_limit: int = 0
+    user_rate_limit: int = 0
     rate_window: timedelta = timedelta(seconds=1)
 
 
@@ -86,15 +87,18 @@ class Admissions:
         self._process = process
         self._admissions = database.admissions
         self._rate = RateLimit(limits.rate_limit, window_ms) if limits.rate_limit else None
+        self._user_rate = RateLimit(limits.user_rate_limit, window_ms) if limits.user_rate_limit else None
+        rates = {"rate": self._rate} if self._rate else {}
+        user_rates = {"user_rate": self._user_rate} if self._user_rate else {}
         self._of_server = Terms(process, lease_ms, slots=limits.max_concurrency or None, slots_limit="concurrency")
         self._of_user = Terms(
             process,
             lease_ms,
             slots=limits.user_max_concurrency or None,
             slots_limit="user_concurrency",
-            rate=self._rate,
+            rates=rates | user_rates,
         )
-        self._of_key = Terms(process, lease_ms, rate=self._rate)
+        self._of_key = Terms(process, lease_ms, rates=rates)
         self._reports = AdmissionReports(database.admissions, process=process, lease_ms=lease_ms)
         self._report: Callable[[], Document] = dict
         self._patience = patience
@@ -130,10 +134,14 @@ class Admissions:
         return await self._ledgers.get(SERVER, self._of_server).ask()
 
     async def count_request(self, key: str, user_key: str | None) -> Verdict:
-        """Count a request of `key`, and take one of the user's slots where those are limited: both or neither."""
-        if user_key is not None and self._of_user.slots is not None:
-            return await self._ledgers.get(ledger_of_user(user_key), self._of_user).ask(key)
-        if self._rate is not None:
+        """Count a request for the rates of `key` and of the user, and take one of the user's slots: all or nothing."""
+        keys = () if self._rate is None else (key,)
+        if user_key is not None and (self._of_user.slots is not None or self._user_rate is not None):
+            name = ledger_of_user(user_key)
+            return await self._ledgers.get(name, self._of_user).ask(
+                *keys, *(() if self._user_rate is None else (name,))
+            )
+        if keys:
             return await self._ledgers.get(ledger_of_key(key), self._of_key).ask(key)
         return Verdict()
 
@@ -144,7 +152,7 @@ class Admissions:
             DatabaseUnavailableError: It cannot be told now.
         """
         with database_errors(), pymongo.timeout(REPORT_SECONDS):
-            return await self._reports.usage(self._rate, most)
+            return await self._reports.usage(self._rate, self._user_rate, most)
 
     async def reports(self) -> list[Document]:
         """Tell what the other processes said of themselves with their last heartbeats.

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import NamedTuple
 from uuid import UUID
 
-from storage.ledger import Ask, Rate, RateLimit, Ruling
+from storage.ledger import Ask, Counted, Rate, RateLimit, Ruling
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is limited in a ledger: `storage.ledger.Ask` says what each means. `slots_limit` names the limit of the slots."""
+    """What is limited in a ledger: `storage.ledger.Ask` says what each means.
+
+    `slots_limit` names the limit of the slots; `rates` are the limits of the rates by their names.
+    """
 
     process: UUID
     lease_ms: int
     slots: int | None = None
     slots_limit: str = ""
-    rate: RateLimit | None = None
+    rates: Mapping[str, RateLimit] = field(default_factory=dict)
 
 
 class Slot:
@@ -47,16 +50,16 @@ class Verdict(NamedTuple):
     Attributes:
         refused_by: The limit that refuses it. None if it may start, as far as is known: the database may be away.
         slot: What it holds from now on, where slots are limited. Also if nobody knows: the others are told afterwards.
-        rate: What is left of the rate. None where it is not limited, and if nobody knows.
+        rates: What is left of each rate. Nothing where none is limited, and if nobody knows.
     """
 
     refused_by: str | None = None
     slot: Slot | None = None
-    rate: Rate | None = None
+    rates: tuple[Rate, ...] = ()
 
 
 class _Waiting(NamedTuple):
-    key: str
+    keys: tuple[str, ...]
     verdict: asyncio.Future[Verdict]
 
 
@@ -86,9 +89,9 @@ class SharedLedger:
         """Whether there is nothing to be remembered."""
         return not self.unsaid and not self.held
 
-    async def ask(self, key: str = "") -> Verdict:
-        """Ask for one request, which takes a slot and counts for the rate of `key`: both or neither."""
-        waiting = _Waiting(key, asyncio.get_running_loop().create_future())
+    async def ask(self, *keys: str) -> Verdict:
+        """Ask for one request, which takes a slot and counts for the rates, each of its key: all or nothing."""
+        waiting = _Waiting(keys, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._call()
         return await waiting.verdict
@@ -108,35 +111,40 @@ class SharedLedger:
         self._call()
 
     def next_ask(self, number: int) -> Ask:
-        """Ask for everybody at the head of the queue whose key is the same. To be settled before the next one."""
-        key = self._waiting[0].key if self._waiting else ""
-        self._asked = len(list(takewhile(lambda waiting: waiting.key == key, self._waiting)))
+        """Ask for everybody at the head of the queue whose keys are the same. To be settled before the next one."""
+        keys = self._waiting[0].keys if self._waiting else ()
+        self._asked = len(list(takewhile(lambda waiting: waiting.keys == keys, self._waiting)))
         self._unwritten = False
         terms = self._terms
-        rate = terms.rate if self._asked else None
-        return Ask(terms.process, number, self._asked, self.held, terms.slots, terms.lease_ms, key, rate)
+        rates = tuple([Counted(*one) for one in zip(keys, terms.rates.values(), strict=True)]) if self._asked else ()
+        return Ask(terms.process, number, self._asked, self.held, terms.slots, terms.lease_ms, rates)
 
     def settle(self, ruling: Ruling) -> None:
         """Tell those who were asked for."""
+        limits = self._terms.rates
         for nth in range(self._asked):
-            rate = ruling.rate(self._terms.rate, nth) if self._terms.rate else None
+            rates = ruling.left(limits.values(), nth)
             if nth < ruling.granted:
-                verdict = self._admitted(rate)
+                verdict = self._admitted(rates)
+            elif ruling.free <= ruling.granted:
+                verdict = Verdict(self._terms.slots_limit, None, rates)
             else:
-                verdict = Verdict(self._terms.slots_limit if ruling.free <= ruling.granted else "rate", None, rate)
+                # Of those that are used up, the one that takes longest.
+                _, refused_by = max(zip((rate.retry_after_ns for rate in rates), limits, strict=True))
+                verdict = Verdict(refused_by, None, rates)
             self._tell(verdict)
 
     def give_up(self) -> None:
         """Tell everybody that nobody knows. Their slots are held all the same, and written down when that can be."""
         self._unwritten = self._terms.slots is not None  # what was asked for may have been written, or not
         while self._waiting:
-            self._tell(self._admitted(None))
+            self._tell(self._admitted(()))
 
-    def _admitted(self, rate: Rate | None) -> Verdict:
+    def _admitted(self, rates: tuple[Rate, ...]) -> Verdict:
         if self._terms.slots is None:
-            return Verdict(rate=rate)
+            return Verdict(rates=rates)
         self.held += 1
-        return Verdict(slot=Slot(self), rate=rate)
+        return Verdict(slot=Slot(self), rates=rates)
 
     def _tell(self, verdict: Verdict) -> None:
         waiting = self._waiting.popleft()

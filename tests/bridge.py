@@ -59,7 +59,7 @@ EDGE = (
     "trusted_proxies",
     "keepalive_seconds",
 )
-LIMITS = ("max_concurrency", "rate_limit", "rate_window", "user_max_concurrency")
+LIMITS = ("max_concurrency", "rate_limit", "user_rate_limit", "rate_window", "user_max_concurrency")
 
 
 @dataclass

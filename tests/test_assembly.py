@@ -91,13 +91,15 @@ async def test_limits_are_counted_together_where_that_is_asked_for(database):
         max_concurrency=1,
         user_max_concurrency=2,
         rate_limit=3,
+        user_rate_limit=5,
         rate_window=timedelta(seconds=4),
     )
     admissions = make_admissions(settings, database, ADA)
     assert admissions._of_server == Terms(ADA, 30_000, slots=1, slots_limit="concurrency")
-    rate = RateLimit(3, 4000)
-    assert admissions._of_user == Terms(ADA, 30_000, slots=2, slots_limit="user_concurrency", rate=rate)
-    assert admissions._of_key == Terms(ADA, 30_000, rate=rate)
+    rates = {"rate": RateLimit(3, 4000)}
+    both = rates | {"user_rate": RateLimit(5, 4000)}
+    assert admissions._of_user == Terms(ADA, 30_000, slots=2, slots_limit="user_concurrency", rates=both)
+    assert admissions._of_key == Terms(ADA, 30_000, rates=rates)
 
 
 @pytest.mark.gen_test

@@ -15,6 +15,7 @@ from handlers.reference.operations import JSON, Count, Described, Time, answer, 
 NextFree = Annotated[Time | None, Meta(description="When the next one may start; null while that is not known.")]
 Remaining = Annotated[Count | None, Meta(description="How many more may start now; null where the limit is off.")]
 Limit = Annotated[Count, Meta(description="As it was set; 0 is off.")]
+Username = Annotated[str | None, Meta(description="Null where it is not known, as while the database is away.")]
 Refused = Annotated[Count, Meta(description="Requests refused since the process started.")]
 
 
@@ -34,7 +35,7 @@ class UserUsage(Struct):
     """Requests of one user at a time."""
 
     key: Annotated[str, Meta(description="The user's id.")]
-    username: Annotated[str | None, Meta(description="Known where one of the holders is theirs.")]
+    username: Username
     used: Count
     remaining: Remaining
     next_free_at: NextFree
@@ -70,6 +71,27 @@ class RateUsage(Struct):
     refused: Refused
 
 
+class UserWindowUsage(Struct):
+    """What one user has used of their window, with all tokens."""
+
+    key: Annotated[str, Meta(description="The user's id.")]
+    username: Username
+    used: Count
+    remaining: Count
+    next_free_at: Time
+
+
+class UserRateUsage(Struct):
+    """Requests per window, by user."""
+
+    name: Literal["user_rate"]
+    setting: Literal["user-rate-limit"]
+    limit: Limit
+    window_seconds: Annotated[float, Meta(gt=0)]
+    keys: Annotated[list[UserWindowUsage], Meta(max_length=MOST_KEYS, description="Those that use most.")]
+    refused: Refused
+
+
 class Holder(Struct):
     """A request that holds slots. Null is what is not known yet or does not apply."""
 
@@ -92,7 +114,7 @@ class Limits(Struct):
         Meta(description=f"With `{PROCESS_LOCAL}` all that follows is of this process alone."),
     ]
     at: Time
-    limits: tuple[ConcurrencyUsage, UserConcurrencyUsage, RateUsage]
+    limits: tuple[ConcurrencyUsage, UserConcurrencyUsage, RateUsage, UserRateUsage]
     holding: Annotated[Count, Meta(description="How many requests hold a slot.")]
     holders: Annotated[
         list[Holder], Meta(description=f"Those that began first, at most {MOST_HOLDERS} of each process.")
@@ -111,6 +133,9 @@ EXAMPLE = Limits(
             "user_concurrency", "user-max-concurrency", 1, [UserUsage(str(_USER), "demo", 1, 0, None)], refused=2
         ),
         RateUsage("rate", "rate-limit", 60, 60.0, [KeyUsage("TcBR7S3hnb", 60, 0, _AT)], refused=7),
+        UserRateUsage(
+            "user_rate", "user-rate-limit", 300, 60.0, [UserWindowUsage(str(_USER), "demo", 61, 239, _AT)], refused=0
+        ),
     ),
     holding=1,
     holders=[

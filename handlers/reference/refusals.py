@@ -17,7 +17,7 @@ from handlers.proxy import INTERCEPTION_HEADER, NOT_RECORDABLE
 from handlers.reference.operations import JSON, Described, answer, body, header
 from intercept.apis import Dialect
 from intercept.request_bodies import MAX_MODEL
-from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY
+from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
 
 _REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
 
@@ -115,7 +115,7 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     426: ("A WebSocket is asked for.", ("WebSocket is not supported here: use HTTP streaming.",), ()),
     429: (
         "Too many requests of this token or user.",
-        (RATE_LIMITED, USER_AT_CAPACITY),
+        (RATE_LIMITED, USER_RATE_LIMITED, USER_AT_CAPACITY),
         _WAIT,
     ),
     500: ("A fault of the bridge; its log has more.", ("Internal Server Error",), ()),

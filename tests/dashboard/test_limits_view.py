@@ -24,7 +24,12 @@ def test_the_gauges_say_how_much_is_left(page, site):
     page.find(".limit .gauge", auditor[:10])
     meter = page.find(f"[role=meter][aria-label='{auditor[:10]}']")
     assert (meter.get_attribute("aria-valuenow"), meter.get_attribute("aria-valuemax")) == ("10", "1000")
-    assert page.texts(".limit h2") == ["Requests at a time", "Requests at a time, by user", "Requests started"]
+    assert page.texts(".limit h2") == [
+        "Requests at a time",
+        "Requests at a time, by user",
+        "Requests started, by token",
+        "Requests started, by user",
+    ]
 
 
 def test_a_member_is_told_that_this_is_not_for_them(page, site):

@@ -138,8 +138,8 @@ def test_an_owner_also_sees_users_and_what_was_refused(page, site, token):
     site.counted(busy, 12)
     page.open("overview?by=initiator", owner)
     page.find(".breakdown a", member)
-    page.find(".reasons li", "Rate limited")
+    page.find(".reasons li", "Token rate limited")
     page.open("overview", token)
     page.find(".tiles")
     assert page.texts("[aria-label='Split by'] button") == ["All", "Model", "Provider", "Client"]
-    assert "Rate limited" not in page.text()
+    assert "Token rate limited" not in page.text()

@@ -16,7 +16,7 @@ from handlers.application import BridgeApplication
 from handlers.lifecycle import Holder, Lifecycle
 from handlers.limits import MOST_HOLDERS, NOT_YOURS, report
 from http1.server import BridgeServer
-from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, OverloadProtection
+from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED, OverloadProtection
 from storage.admissions import ANSWER_SECONDS, Admissions, SharedLimits
 from storage.identities import Role
 from tests.bridge import LIMITS, until
@@ -110,6 +110,40 @@ async def test_two_bridges_share_the_rate_of_a_token(two, running):
     assert len(running.upstream.requests) == 4
 
 
+@pytest.mark.bridge(user_rate_limit=3, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_two_bridges_share_the_rate_of_a_user_over_all_tokens(two, running):
+    await one_user_has_three_requests(*two, running)
+
+
+@pytest.mark.bridge(user_rate_limit=3, rate_limit=2, user_max_concurrency=9, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_two_bridges_share_the_rate_of_a_user_beside_other_limits(two, running):
+    await one_user_has_three_requests(*two, running)
+
+
+async def one_user_has_three_requests(one, other, running):
+    running.upstream.play(OK)
+    tokens = [await another_token(running) for _ in range(4)]
+    statuses = [
+        (await call(bridge, headers=token)).status for bridge, token in zip((one, other, one), tokens, strict=False)
+    ]
+    assert statuses == [200, 200, 200]
+    for bridge in (one, other):
+        answer = await call(bridge, headers=tokens[3])
+        assert message(answer) == (429, USER_RATE_LIMITED)
+        assert answer.header("X-RateLimit-Limit") == "3"
+        assert 98 < int(answer.header("retry-after-ms")) / 1000 <= 100
+        await free(one, other)
+    assert (await call(other, headers=await running.user("grace"))).status == 200
+    assert len(running.upstream.requests) == 4
+
+
+async def another_token(running):
+    _, token = await running.bridge.identities.create_token("ada")
+    return running.headers | {"Authorization": f"Bearer {token}"}
+
+
 @pytest.mark.bridge(max_concurrency=1)
 @pytest.mark.gen_test
 async def test_two_bridges_share_the_slots_of_the_server(two, running):
@@ -185,7 +219,9 @@ class TestWithoutTheDatabase:
             private_mongodb.thaw()
 
 
-@pytest.mark.bridge(max_concurrency=2, rate_limit=3, rate_window=timedelta(seconds=100), user_max_concurrency=1)
+@pytest.mark.bridge(
+    max_concurrency=2, rate_limit=3, user_rate_limit=4, rate_window=timedelta(seconds=100), user_max_concurrency=1
+)
 @pytest.mark.gen_test
 async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(running):
     gate = asyncio.Event()
@@ -234,6 +270,22 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
                     "refused": 0,
                     "keys": [{"key": running.identity.token_id, "used": 1, "remaining": 2, **next_free_at}],
                 },
+                {
+                    "name": "user_rate",
+                    "setting": "user-rate-limit",
+                    "limit": 4,
+                    "window_seconds": 100,
+                    "refused": 0,
+                    "keys": [
+                        {
+                            "key": str(running.identity.user.id),
+                            "username": "ada",
+                            "used": 1,
+                            "remaining": 3,
+                            **next_free_at,
+                        }
+                    ],
+                },
             ],
             "holding": 1,
             "holders": [
@@ -258,11 +310,11 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
     assert (await running.get(PATH))[1]["holders"] == []
 
 
-@pytest.mark.bridge(max_concurrency=4, rate_limit=5, user_max_concurrency=6)
+@pytest.mark.bridge(max_concurrency=4, rate_limit=5, user_rate_limit=7, user_max_concurrency=6)
 @pytest.mark.gen_test
 async def test_limits_that_nobody_uses_are_shown_all_the_same(running):
     _, shown = await running.get(PATH)
-    assert [limit["limit"] for limit in shown["limits"]] == [4, 6, 5]
+    assert [limit["limit"] for limit in shown["limits"]] == [4, 6, 5, 7]
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
@@ -281,7 +333,7 @@ async def test_a_rate_that_is_used_up_says_when_there_is_more(running):
 async def test_what_is_not_limited_is_counted_all_the_same(running):
     client = await hold(running, asyncio.Event())
     _, shown = await running.get(PATH)
-    server, user, rate = shown["limits"]
+    server, user, rate, _ = shown["limits"]
     assert (server["limit"], server["used"], server["remaining"], server["next_free_at"]) == (0, 1, None, shown["at"])
     assert [key["used"] for key in user["keys"]] == [1]
     assert (rate["limit"], rate["keys"]) == (0, [])
@@ -289,7 +341,9 @@ async def test_what_is_not_limited_is_counted_all_the_same(running):
     await running.ended(1)
 
 
-@pytest.mark.bridge(max_concurrency=5, user_max_concurrency=5, rate_limit=5, rate_window=timedelta(seconds=100))
+@pytest.mark.bridge(
+    max_concurrency=5, user_max_concurrency=5, rate_limit=5, user_rate_limit=5, rate_window=timedelta(seconds=100)
+)
 @pytest.mark.gen_test
 async def test_each_bridge_shows_what_all_of_them_use_and_what_the_others_last_said_of_themselves(two, running):
     one, other = two
@@ -298,11 +352,12 @@ async def test_each_bridge_shows_what_all_of_them_use_and_what_the_others_last_s
     await other.bridge.admissions._renew()
     _, shown = await one.get(PATH)
     assert (shown["scope"], shown["state"], shown["holding"]) == ("cluster", "ok", 2)
-    server, user, rate = shown["limits"]
+    server, user, rate, user_rate = shown["limits"]
     assert (server["used"], server["remaining"]) == (2, 3)
     assert [(key["username"], key["used"]) for key in user["keys"]] == [("ada", 2)]
     assert [(key["key"], key["used"]) for key in rate["keys"]] == [(running.identity.token_id, 2)]
-    assert [limit["limit"] for limit in shown["limits"]] == [5, 5, 5]
+    assert [(key["username"], key["used"]) for key in user_rate["keys"]] == [("ada", 2)]
+    assert [limit["limit"] for limit in shown["limits"]] == [5, 5, 5, 5]
     assert [(holder["username"], holder["model"]) for holder in shown["holders"]] == [
         ("ada", CHAT.request["model"])
     ] * 2

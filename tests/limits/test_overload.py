@@ -148,6 +148,67 @@ def test_a_refusal_by_rate_leaves_the_users_slots_untouched(clock):
     assert overload.user_slots.in_use("user") == 1
 
 
+ALL_TOKENS = "All your tokens together have reached the rate limit of your user. Please try again later."
+
+
+def test_all_tokens_of_a_user_share_the_users_rate(clock, rejections):
+    overload = OverloadProtection(user_rate_limit=3, now_ns=clock, on_rejection=rejections)
+    for token in ("a", "b", "c"):
+        at_once(overload.count_request(token, "user"))
+    error = refusal(overload.count_request, "d", "user")
+    assert (error.status, error.message, rejections) == (429, ALL_TOKENS, ["user_rate"])
+    assert error.headers["X-RateLimit-Limit"] == "3"
+    at_once(overload.count_request("a", "other user"))
+    assert at_once(overload.count_request("203.0.113.9")) == ((), {})
+
+
+def test_a_refusal_by_one_rate_leaves_the_other_and_the_slots_as_they_were(clock):
+    overload = OverloadProtection(rate_limit=1, user_rate_limit=2, user_max_concurrency=9, now_ns=clock)
+    at_once(overload.count_request("a", "user"))
+    for _ in range(3):
+        assert refusal(overload.count_request, "a", "user").message == RATE
+    at_once(overload.count_request("b", "user"))
+    for _ in range(3):
+        assert refusal(overload.count_request, "c", "user").message == ALL_TOKENS
+    assert (overload.rate.check("c").remaining, overload.user_rate.check("user").remaining) == (1, 0)
+    assert overload.user_slots.in_use("user") == 2
+
+
+def test_the_headers_are_those_of_the_tightest_rate(clock):
+    overload = OverloadProtection(rate_limit=3, user_rate_limit=4, rate_window=timedelta(seconds=9), now_ns=clock)
+    told = [
+        tuple(at_once(overload.count_request(token, "user"))[1].values())
+        for token, step in (("a", 0), ("a", SECOND), ("b", SECOND), ("b", 0))
+        if clock.advance(step) is None
+    ]
+    assert told == [("3", "2", "9"), ("3", "1", "9"), ("4", "1", "9"), ("4", "0", "9")]
+
+
+@given(
+    limit=st.integers(1, 4),
+    user_limit=st.integers(1, 6),
+    requests=st.lists(st.tuples(st.integers(0, 15), st.sampled_from("abc")), max_size=40),
+)
+def test_no_window_holds_more_than_either_rate(limit, user_limit, requests):
+    clock, admitted = Clock(), []
+    overload = OverloadProtection(
+        rate_limit=limit, user_rate_limit=user_limit, rate_window=timedelta(microseconds=10), now_ns=clock
+    )
+    for step, token in requests:
+        clock.advance(step * 1000)
+        fits = all(
+            sum(at > clock.now_ns - 10_000 and one in keys for at, one in admitted) < most
+            for keys, most in ((token, limit), ("abc", user_limit))
+        )
+        try:
+            at_once(overload.count_request(token, "user"))
+        except OverloadedError:
+            assert not fits
+        else:
+            assert fits
+            admitted.append((clock.now_ns, token))
+
+
 def test_users_never_limit_one_another():
     overload = OverloadProtection(user_max_concurrency=1)
     at_once(overload.count_request("token", "user"))
@@ -186,7 +247,7 @@ def test_what_is_used_is_told_busiest_first_and_bounded(clock):
 
 
 def test_without_a_rate_limit_no_rate_is_told():
-    assert OverloadProtection().usage(10) == (0, {}, {})
+    assert OverloadProtection().usage(10) == (0, {}, {}, {})
 
 
 class Left(NamedTuple):
@@ -206,7 +267,7 @@ class SharedSlot:
 class Told(NamedTuple):
     refused_by: str | None = None
     slot: Any = None
-    rate: Any = None
+    rates: Any = ()
 
 
 class Others:
@@ -254,7 +315,7 @@ class TestTogether:
         assert others.asked == []
 
     def test_what_is_left_for_all_is_what_the_client_is_told(self):
-        others = Others(Told(rate=Left(remaining=4)))
+        others = Others(Told(rates=[Left(remaining=4)]))
         overload = OverloadProtection(rate_limit=9, shared=others)
         slots, headers = at_once(overload.count_request("token", "user"))
         assert headers == {"X-RateLimit-Limit": "9", "X-RateLimit-Remaining": "4", "X-RateLimit-Reset": "3"}
@@ -265,7 +326,10 @@ class TestTogether:
     )
     def test_a_refusal_for_all_is_told_as_ones_own(self, rejections, refused_by, message, wait):
         overload = OverloadProtection(
-            rate_limit=9, user_max_concurrency=1, shared=Others(Told(refused_by, rate=Left())), on_rejection=rejections
+            rate_limit=9,
+            user_max_concurrency=1,
+            shared=Others(Told(refused_by, rates=[Left()])),
+            on_rejection=rejections,
         )
         error = refusal(overload.count_request, "token", "user")
         assert (error.status, error.message, error.headers) == (
@@ -283,12 +347,12 @@ class TestTogether:
         assert (len(overload.user_slots), overload.rate.check("token").remaining) == (0, 9)
 
     def test_a_rate_that_is_decided_for_all_is_not_decided_here_again(self, clock):
-        overload = OverloadProtection(rate_limit=1, now_ns=clock, shared=Others(Told(rate=Left(remaining=4))))
+        overload = OverloadProtection(rate_limit=1, now_ns=clock, shared=Others(Told(rates=[Left(remaining=4)])))
         for _ in range(3):
             at_once(overload.count_request("token"))
 
     def test_while_nobody_can_tell_this_process_decides_and_knows_what_it_admitted_before(self, clock, rejections):
-        others = Others(Told(rate=Left(remaining=1)))
+        others = Others(Told(rates=[Left(remaining=1)]))
         overload = OverloadProtection(rate_limit=2, now_ns=clock, shared=others, on_rejection=rejections)
         at_once(overload.count_request("token"))
         others.verdict = Told()

@@ -61,9 +61,10 @@ def test_traces_are_refused_without_the_packages_that_send_them(monkeypatch):
 def test_a_rate_that_is_counted_together_is_bounded():
     environ = {"CODER_AIBRIDGE_LIMITS_SCOPE": "cluster"}
     assert load({"rate-limit": "10000"}, environ).rate_limit == 10_000
-    assert refusal({"rate-limit": "10001"}, environ) == (
-        "rate-limit 10001 is too high for limits-scope cluster; give at most 10000, with a shorter rate-window"
-    )
+    for name in ("rate-limit", "user-rate-limit"):
+        assert refusal({name: "10001"}, environ) == (
+            f"{name} 10001 is too high for limits-scope cluster; give at most 10000, with a shorter rate-window"
+        )
     assert load({"rate-limit": "10001"}, {}).rate_limit == 10_001
 
 

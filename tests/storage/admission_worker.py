@@ -29,8 +29,8 @@ class Watched(Admissions):
     async def _decide(self, asks):
         rulings = await super()._decide(asks)
         for ruling in rulings.values():
-            if ruling.last_at:
-                self.admitted += [ruling.last_at.timestamp()] * ruling.granted
+            if ruling.rates and (last_at := ruling.rates[-1].last_at):
+                self.admitted += [last_at.timestamp()] * ruling.granted
         return rulings
 
 

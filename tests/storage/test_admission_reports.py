@@ -5,7 +5,7 @@ import pytest
 
 from storage import admission_reports
 from storage.admission_reports import AdmissionReports
-from storage.ledger import Ask, Rate, RateLimit, update
+from storage.ledger import Ask, Counted, Rate, RateLimit, update
 
 ADA, BOB = UUID(int=1), UUID(int=2)
 RATE = RateLimit(5, 60_000)
@@ -23,6 +23,8 @@ def others(database):
 
 async def admit(database, ledger, wanted=1, **ask):
     ask = {"process": ADA, "number": 1, "held": 0, "slots": None, "lease_ms": 30_000} | ask
+    if "key" in ask:
+        ask["rates"] = (Counted(ask.pop("key"), ask.pop("rate")),)
     await database.admissions.update_one({"_id": ledger}, update(Ask(wanted=wanted, **ask)), upsert=True)
 
 
@@ -53,7 +55,7 @@ async def test_a_report_expires_with_the_lease(database, reports):
 @pytest.mark.gen_test
 async def test_usage_of_nothing_is_nothing(reports, others):
     await others.publish({})
-    assert await reports.usage(RATE, 9) == (0, {}, {})
+    assert await reports.usage(RATE, None, 9) == (0, {}, {}, {})
 
 
 @pytest.mark.gen_test
@@ -62,7 +64,7 @@ async def test_usage_is_told_of_those_that_use_most(database, reports):
     for user, slots in [("a", 1), ("b", 3), ("c", 2)]:
         await admit(database, f"user:{user}", slots, slots=9, key=f"token {user}", rate=RATE)
     await admit(database, "key:203.0.113.7", 5, key="203.0.113.7", rate=RATE)
-    usage = await reports.usage(RATE, 2)
+    usage = await reports.usage(RATE, None, 2)
     assert (usage.slots, list(usage.users.items())) == (3, [("b", 3), ("c", 2)])
     assert [(key, rate.remaining) for key, rate in usage.rates.items()] == [("203.0.113.7", 0), ("token b", 2)]
     used_up, some = usage.rates.values()
@@ -71,9 +73,19 @@ async def test_usage_is_told_of_those_that_use_most(database, reports):
 
 
 @pytest.mark.gen_test
+async def test_the_rates_of_users_are_told_by_user(database, reports):
+    for user, wanted in [("a", 1), ("b", 3), ("c", 2)]:
+        rates = (Counted(f"token {user}", RATE), Counted(f"user:{user}", RATE))
+        await admit(database, f"user:{user}", wanted, rates=rates)
+    usage = await reports.usage(RATE, RATE, 2)
+    assert [(user, rate.remaining) for user, rate in usage.user_rates.items()] == [("b", 2), ("c", 3)]
+    assert [(key, rate.remaining) for key, rate in usage.rates.items()] == [("token b", 2), ("token c", 3)]
+
+
+@pytest.mark.gen_test
 async def test_where_no_rate_is_limited_none_is_told(database, reports):
     await admit(database, "user:a", slots=9)
-    assert await reports.usage(None, 9) == (0, {"a": 1}, {})
+    assert await reports.usage(None, None, 9) == (0, {"a": 1}, {}, {})
 
 
 @pytest.mark.gen_test
@@ -82,7 +94,7 @@ async def test_a_bounded_number_of_ledgers_is_looked_at_and_the_server_is_among_
     await admit(database, "server", slots=9)
     for key in "abc":
         await admit(database, f"key:{key}", key=key, rate=RATE)
-    usage = await reports.usage(RATE, 9)
+    usage = await reports.usage(RATE, None, 9)
     assert (usage.slots, len(usage.rates)) == (1, 2)
 
 

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -6,8 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from limits.overload import OverloadedError, OverloadProtection
 from limits.sliding_window import SlidingWindow
-from storage.ledger import READ_MS, SKEW_MS, Ask, Rate, RateLimit, Ruling, ledger_of_key, ledger_of_user, update, usage
+from storage.ledger import (
+    READ_MS,
+    SKEW_MS,
+    Ask,
+    Counted,
+    Rate,
+    RateLimit,
+    Ruling,
+    Used,
+    ledger_of_key,
+    ledger_of_user,
+    update,
+    usage,
+)
+from tests.limits.at_once import at_once
 from tests.limits.clock import Clock
 
 MS = 1_000_000
@@ -39,6 +55,8 @@ class Ledger:
 
     def __call__(self, **ask):
         ask = {"process": ADA, "number": 7, "wanted": 1, "held": 0, "slots": None, "lease_ms": 30_000} | ask
+        if "key" in ask:
+            ask["rates"] = (Counted(ask.pop("key"), ask.pop("rate")),)
         document = self.collection.find_one_and_update(
             {"_id": self.id},
             at(self.now, update(Ask(**ask))),
@@ -51,8 +69,8 @@ class Ledger:
     def document(self):
         return self.collection.find_one({"_id": self.id}, {"_id": 0})
 
-    def usage(self, rate=None):
-        pipeline = [{"$match": {"_id": self.id}}, {"$project": at(self.now, usage(rate))}]
+    def usage(self, rate=None, user_rate=None):
+        pipeline = [{"$match": {"_id": self.id}}, {"$project": at(self.now, usage(rate, user_rate))}]
         (told,) = self.collection.aggregate(pipeline)
         return told
 
@@ -73,7 +91,7 @@ def ledger(collection):
 
 def test_what_an_update_leaves_behind_is_all_that_is_known(ledger):
     assert ledger(wanted=2, held=3, slots=9, key="a", rate=WINDOW) == Ruling(
-        number=7, granted=2, free=6, used=0, now=NOON, next_at=NOON, last_at=NOON
+        number=7, granted=2, free=6, now=NOON, rates=(Used(0, NOON, NOON),)
     )
     assert ledger.document() == {
         "shares": [
@@ -85,10 +103,8 @@ def test_what_an_update_leaves_behind_is_all_that_is_known(ledger):
                     "number": 7,
                     "now": NOON,
                     "free": 6,
-                    "used": 0,
                     "granted": 2,
-                    "next_at": NOON,
-                    "last_at": NOON,
+                    "rates": [{"used": 0, "next_at": NOON, "last_at": NOON}],
                 },
             }
         ],
@@ -127,9 +143,7 @@ def test_the_slots_of_a_process_that_says_nothing_are_free_when_its_lease_is_ove
 
 def test_more_slots_than_there_are_grant_none_and_take_none_away(ledger):
     ledger(process=ADA, wanted=0, held=7, slots=5)
-    assert ledger(process=BOB, slots=5) == Ruling(
-        number=7, granted=0, free=-2, used=0, now=NOON, next_at=None, last_at=None
-    )
+    assert ledger(process=BOB, slots=5) == Ruling(number=7, granted=0, free=-2, now=NOON)
     assert ledger(process=ADA, held=7, slots=5).granted == 0
     assert [share["slots"] for share in ledger.document()["shares"]] == [0, 7]
 
@@ -137,11 +151,11 @@ def test_more_slots_than_there_are_grant_none_and_take_none_away(ledger):
 def test_a_refusal_by_the_slots_leaves_the_rate_as_it_was_and_the_other_way_round(ledger):
     assert ledger(held=0, slots=1, key="a", rate=WINDOW).granted == 1
     assert ledger(held=1, slots=1, key="a", rate=WINDOW) == Ruling(
-        number=7, granted=0, free=0, used=1, now=NOON, next_at=None, last_at=NOON
+        number=7, granted=0, free=0, now=NOON, rates=(Used(1, None, NOON),)
     )
     assert ledger(held=0, slots=1, key="a", rate=WINDOW).granted == 1
     assert ledger(held=0, slots=1, key="a", rate=WINDOW) == Ruling(
-        number=7, granted=0, free=1, used=2, now=NOON, next_at=NOON, last_at=NOON
+        number=7, granted=0, free=1, now=NOON, rates=(Used(2, NOON, NOON),)
     )
     assert [share["slots"] for share in ledger.document()["shares"]] == [0]
 
@@ -175,7 +189,7 @@ def test_each_of_those_who_asked_together_is_told_what_is_left_after_it(ledger):
     ledger(key="a", rate=rate)
     ledger.now = later(seconds=4)
     ruling = ledger(wanted=4, key="a", rate=rate)
-    assert [ruling.rate(rate, nth) for nth in range(4)] == [
+    assert [ruling.left([rate], nth)[0] for nth in range(4)] == [
         Rate(limit=3, remaining=1, retry_after_ns=0, reset_ns=10_000 * MS),
         Rate(limit=3, remaining=0, retry_after_ns=6000 * MS, reset_ns=10_000 * MS),
         Rate(limit=3, remaining=0, retry_after_ns=6000 * MS, reset_ns=10_000 * MS),
@@ -188,8 +202,8 @@ def test_a_limit_that_was_lowered_waits_until_enough_admissions_have_left(ledger
         ledger.now = later(seconds=seconds)
         ledger(key="a", rate=RateLimit(4, 10_000))
     ruling = ledger(key="a", rate=WINDOW)
-    assert (ruling.granted, ruling.next_at) == (0, later(seconds=2))
-    assert ruling.rate(WINDOW, 0).remaining == 0
+    assert (ruling.granted, ruling.rates[0].next_at) == (0, later(seconds=2))
+    assert ruling.left([WINDOW], 0)[0].remaining == 0
 
 
 def test_ten_thousand_admissions_fit(ledger):
@@ -204,7 +218,7 @@ def test_an_update_that_was_overtaken_writes_no_time_before_the_last(ledger):
     ledger.now = NOON
     assert ledger(key="a", rate=WINDOW).granted == 1
     assert ledger.document()["rates"][0]["log"] == [later(milliseconds=100)] * 2
-    assert ledger(key="a", rate=WINDOW).rate(WINDOW, 0).retry_after_ns == 10_100 * MS
+    assert ledger(key="a", rate=WINDOW).left([WINDOW], 0)[0].retry_after_ns == 10_100 * MS
 
 
 def test_a_clock_that_was_set_back_an_hour_costs_a_second_more_than_the_window(ledger):
@@ -213,7 +227,7 @@ def test_a_clock_that_was_set_back_an_hour_costs_a_second_more_than_the_window(l
     ledger.now = NOON
     ruling = ledger(process=BOB, slots=2, key="a", rate=WINDOW)
     assert (ruling.granted, ruling.free) == (0, 0)
-    assert ruling.rate(WINDOW, 0).retry_after_ns == (WINDOW.window_ms + SKEW_MS) * MS
+    assert ruling.left([WINDOW], 0)[0].retry_after_ns == (WINDOW.window_ms + SKEW_MS) * MS
     ledger(process=BOB, wanted=0, slots=2)
     ledger.now = later(seconds=31)
     assert ledger(process=BOB, slots=2).granted == 1
@@ -240,6 +254,29 @@ def test_what_is_used_is_told_without_a_change(ledger):
     assert ledger.document() == before
 
 
+def test_two_rates_of_one_request_are_counted_both_or_neither(ledger):
+    three, user = RateLimit(3, 10_000), Counted("user", RateLimit(4, 10_000))
+    both = {key: (Counted(key, three), user) for key in "ab"}
+    first = ledger(wanted=3, rates=both["a"])
+    assert (first.granted, first.left([three, user.limit], 2)[0].remaining) == (3, 0)
+    ruling = ledger(wanted=2, rates=both["b"])
+    assert (ruling.granted, [used.used for used in ruling.rates]) == (1, [0, 3])
+    assert [rate.remaining for rate in ruling.left([three, user.limit], 1)] == [2, 0]
+    before = {rate["key"]: len(rate["log"]) for rate in ledger.document()["rates"]}
+    assert before == {"a": 3, "b": 1, "user": 4}
+    assert [ledger(rates=both[key]).granted for key in "ab"] == [0, 0]
+    assert {rate["key"]: len(rate["log"]) for rate in ledger.document()["rates"]} == before
+
+
+def test_the_users_own_rate_is_told_apart_from_those_of_tokens(ledger):
+    user = RateLimit(4, 10_000)
+    ledger(rates=(Counted("a", WINDOW), Counted(ledger.id, user)))
+    told = ledger.usage(WINDOW, user)
+    assert [rate["key"] for rate in told["rates"]] == ["a"]
+    assert told["user_rates"] == [{"key": ledger.id, "used": 1, "next_at": None, "last_at": NOON}]
+    assert "rates" not in ledger.usage(None, user)
+
+
 def test_ledgers_are_named_for_what_they_count():
     assert (ledger_of_user("7"), ledger_of_key("7")) == ("user:7", "key:7")
 
@@ -261,11 +298,42 @@ def test_a_ledger_decides_as_the_window_of_one_process_does(collection, limit, w
         ledger.now += timedelta(milliseconds=step)
         ruling = ledger(wanted=wanted, key=key, rate=rate)
         for nth in range(wanted):
-            decision, told = window.admit(key), ruling.rate(rate, nth)
+            decision, told = window.admit(key), ruling.left([rate], nth)[0]
             assert (nth < ruling.granted) == decision.admitted
             assert told.remaining == decision.remaining
             if nth >= ruling.granted - 1:
                 assert (told.retry_after_ns, told.reset_ns) == (decision.retry_after_ns, decision.reset_ns)
+
+
+@settings(max_examples=30)
+@given(
+    limit=st.integers(1, 4),
+    user_limit=st.integers(1, 6),
+    window_ms=st.integers(1, 30),
+    arrivals=st.lists(st.tuples(steps, st.sampled_from("ab"), st.integers(1, 3)), min_size=1, max_size=12),
+)
+def test_a_ledger_decides_on_two_rates_as_one_process_does(collection, limit, user_limit, window_ms, arrivals):
+    ledger, clock = Ledger(collection), Clock()
+    rates = RateLimit(limit, window_ms), RateLimit(user_limit, window_ms)
+    overload = OverloadProtection(
+        rate_limit=limit,
+        user_rate_limit=user_limit,
+        rate_window=timedelta(milliseconds=window_ms),
+        now_ns=clock,
+    )
+    for step, key, wanted in arrivals:
+        clock.advance(step * MS)
+        ledger.now += timedelta(milliseconds=step)
+        ruling = ledger(wanted=wanted, rates=(Counted(key, rates[0]), Counted("user", rates[1])))
+        admitted = 0
+        for _ in range(wanted):
+            with suppress(OverloadedError):
+                at_once(overload.count_request(key, "user"))
+                admitted += 1
+        assert ruling.granted == admitted
+        windows = overload.rate.check(key), overload.user_rate.check("user")
+        left = ruling.left(rates, wanted - 1)
+        assert [rate.remaining for rate in left] == [window.remaining for window in windows]
 
 
 @settings(max_examples=30)
@@ -280,7 +348,7 @@ def test_waiting_as_long_as_told_succeeds_and_any_less_does_not(collection, limi
         ledger.now += timedelta(milliseconds=step)
         ruling = ledger(key="a", rate=rate)
         if not ruling.granted:
-            wait_ms = ruling.rate(rate, 0).retry_after_ns // MS
+            wait_ms = ruling.left([rate], 0)[0].retry_after_ns // MS
             ledger.now += timedelta(milliseconds=wait_ms - 1)
             assert ledger(key="a", rate=rate).granted == 0
             ledger.now += timedelta(milliseconds=1)

@@ -1,17 +1,18 @@
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from storage.ledger import Ask, RateLimit, Ruling
+from storage.ledger import Ask, Counted, RateLimit, Ruling, Used
 from storage.shared_ledger import SharedLedger, Terms
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ADA = UUID(int=1)
 SLOTS = Terms(ADA, 30_000, slots=2, slots_limit="concurrency")
-RATE = Terms(ADA, 30_000, rate=RateLimit(2, 1000))
-BOTH = Terms(ADA, 30_000, slots=2, slots_limit="user_concurrency", rate=RateLimit(9, 1000))
+RATE = Terms(ADA, 30_000, rates={"rate": RateLimit(2, 1000)})
+BOTH = Terms(ADA, 30_000, slots=2, slots_limit="user_concurrency", rates={"rate": RateLimit(9, 1000)})
+TWO = Terms(ADA, 30_000, rates={"rate": RateLimit(9, 1000), "user_rate": RateLimit(9, 1000)})
 
 
 class Ledger(SharedLedger):
@@ -26,17 +27,18 @@ class Ledger(SharedLedger):
 
     async def asking(self, *keys):
         """Requests that wait."""
-        asking = [asyncio.create_task(self.ask(key)) for key in keys]
+        asking = [asyncio.create_task(self.ask(*(key,) * len(self._terms.rates))) for key in keys]
         await asyncio.sleep(0)
         return asking
 
 
 def ask(terms, wanted, held=0, key="", number=7, *, counted=True):
-    return Ask(ADA, number, wanted, held, terms.slots, 30_000, key, terms.rate if counted else None)
+    rates = tuple(Counted(key, rate) for rate in terms.rates.values()) if counted and wanted else ()
+    return Ask(ADA, number, wanted, held, terms.slots, 30_000, rates)
 
 
 def ruling(granted, *, free=9, used=0):
-    return Ruling(7, granted, free, used, NOON, None, NOON)
+    return Ruling(7, granted, free, NOON, (Used(used, None, NOON),))
 
 
 @pytest.mark.gen_test
@@ -46,7 +48,7 @@ async def test_one_request_is_one_ask():
     assert (ledger.calls, ledger.unsaid, ledger.next_ask(7)) == (1, True, ask(BOTH, 1, key="a"))
     ledger.settle(ruling(1, free=2, used=3))
     verdict = await asking
-    assert (verdict.refused_by, verdict.rate.remaining) == (None, 5)
+    assert (verdict.refused_by, verdict.rates[0].remaining) == (None, 5)
     assert (ledger.held, ledger.unsaid, ledger.idle) == (1, False, False)
 
 
@@ -92,7 +94,20 @@ async def test_what_ran_out_is_what_refuses(free, refused_by):
     ledger.next_ask(7)
     ledger.settle(ruling(0, free=free, used=9))
     verdict = await asking
-    assert (verdict.refused_by, verdict.slot, verdict.rate.remaining, ledger.held) == (refused_by, None, 0, 0)
+    assert (verdict.refused_by, verdict.slot, verdict.rates[0].remaining, ledger.held) == (refused_by, None, 0, 0)
+
+
+@pytest.mark.parametrize(("waits", "refused_by"), [((1, 2), "user_rate"), ((2, 1), "rate"), ((None, 1), "user_rate")])
+@pytest.mark.gen_test
+async def test_of_two_rates_the_one_with_the_longer_wait_refuses(waits, refused_by):
+    ledger = Ledger(TWO)
+    (asking,) = await ledger.asking("a")
+    ledger.next_ask(7)
+    used = [
+        Used(8, None, NOON) if wait is None else Used(9, NOON + timedelta(milliseconds=wait), NOON) for wait in waits
+    ]
+    ledger.settle(Ruling(7, 0, 9, NOON, tuple(used)))
+    assert (await asking).refused_by == refused_by
 
 
 @pytest.mark.gen_test
@@ -142,7 +157,7 @@ async def test_when_nobody_knows_all_may_start_and_what_they_hold_is_written_dow
     ledger.next_ask(7)
     ledger.give_up()
     verdicts = [await one for one in asking]
-    assert [(verdict.refused_by, verdict.rate) for verdict in verdicts] == [(None, None)] * 2
+    assert [(verdict.refused_by, verdict.rates) for verdict in verdicts] == [(None, ())] * 2
     verdicts[0].slot.release()
     assert (ledger.held, ledger.next_ask(7)) == (1, ask(BOTH, 0, held=1, counted=False))
 
@@ -168,6 +183,6 @@ async def test_a_ledger_without_slots_holds_nothing_and_has_nothing_to_renew():
     (asking,) = await ledger.asking("")
     ledger.next_ask(7)
     ledger.give_up()
-    assert await asking == (None, None, None)
+    assert await asking == (None, None, ())
     ledger.renew()
     assert (ledger.calls, ledger.idle) == (1, True)

@@ -6,13 +6,13 @@ import pytest
 
 from storage import shared_ledgers
 from storage.database import DatabaseUnavailableError
-from storage.ledger import RateLimit, Ruling
+from storage.ledger import RateLimit, Ruling, Used
 from storage.shared_ledger import Terms
 from storage.shared_ledgers import SharedLedgers
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 SLOTS = Terms(UUID(int=1), 30_000, slots=2, slots_limit="concurrency")
-RATE = Terms(UUID(int=1), 30_000, rate=RateLimit(2, 1000))
+RATE = Terms(UUID(int=1), 30_000, rates={"rate": RateLimit(2, 1000)})
 
 
 class Database:
@@ -27,7 +27,7 @@ class Database:
         outcome = await self.outcomes.get()
         if outcome is not None:
             raise outcome
-        return {name: Ruling(ask.number, ask.wanted, 9, 0, NOON, None, NOON) for name, ask in asks.items()}
+        return {name: Ruling(ask.number, ask.wanted, 9, NOON, (Used(0, None, NOON),)) for name, ask in asks.items()}
 
     async def answer(self, outcome=None):
         """Wait for a batch and answer it; what was wanted of each ledger."""
@@ -47,7 +47,7 @@ def ledgers(database):
 
 
 def asking(ledgers, *names, terms=RATE):
-    return [asyncio.create_task(ledgers.get(name, terms).ask()) for name in names]
+    return [asyncio.create_task(ledgers.get(name, terms).ask(*("key" for _ in terms.rates))) for name in names]
 
 
 @pytest.mark.gen_test
@@ -124,7 +124,7 @@ async def test_when_a_batch_fails_nobody_waits_for_another_one(ledgers, database
     await asyncio.sleep(0)
     database.outcomes.put_nowait(DatabaseUnavailableError("away"))
     verdicts = await asyncio.gather(*first, *others)
-    assert [(verdict.refused_by, verdict.rate) for verdict in verdicts] == [(None, None)] * 4
+    assert [(verdict.refused_by, verdict.rates) for verdict in verdicts] == [(None, ())] * 4
     assert database.batches.empty()
     assert len(ledgers) == 1
     renewing = asyncio.create_task(ledgers.renew())
@@ -139,20 +139,20 @@ async def test_when_a_batch_fails_nobody_waits_for_another_one(ledgers, database
 async def test_nobody_is_left_waiting_by_a_fault_of_the_program(ledgers, database):
     (waiting,) = asking(ledgers, "a")
     await database.answer(RuntimeError("asked for"))
-    assert await waiting == (None, None, None)
+    assert await waiting == (None, None, ())
     (waiting,) = asking(ledgers, "a")
     await database.answer()
-    assert (await waiting).rate.remaining == 1
+    assert (await waiting).rates[0].remaining == 1
 
 
 @pytest.mark.gen_test
 async def test_a_ledger_without_a_ruling_is_not_known_and_the_others_are(io_loop):
     async def decide(asks):
-        return {"a": Ruling(asks["a"].number, 1, 9, 0, NOON, None, NOON)}
+        return {"a": Ruling(asks["a"].number, 1, 9, NOON, (Used(0, None, NOON),))}
 
     ledgers = SharedLedgers(decide)
     known, unknown = await asyncio.gather(*asking(ledgers, "a", "b"))
-    assert (known.rate.remaining, unknown.rate) == (1, None)
+    assert (known.rates[0].remaining, unknown.rates) == (1, ())
 
 
 @pytest.mark.gen_test

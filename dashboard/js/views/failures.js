@@ -7,7 +7,7 @@ import { href } from "../router.js";
 import { failedOf } from "../series.js";
 import { seesEverything } from "../shell.js";
 
-const LIMITS = { concurrency: "At capacity", user_concurrency: "User at capacity", rate: "Rate limited" };
+const LIMITS = { concurrency: "At capacity", user_concurrency: "User at capacity", rate: "Token rate limited", user_rate: "User rate limited" };
 
 export function Failures({ figures, drill, user }) {
   const reasons = Object.entries(figures.failures)

@@ -12,7 +12,8 @@ const EVERY_MS = 3000;
 const TITLES = {
   concurrency: ["Requests at a time", "All requests that are under way."],
   user_concurrency: ["Requests at a time, by user", "The users with the most requests under way."],
-  rate: ["Requests started", "The tokens and addresses that used most of their rate."],
+  rate: ["Requests started, by token", "The tokens and addresses that used most of their rate."],
+  user_rate: ["Requests started, by user", "The users who used most of their rate, with all their tokens."],
 };
 
 export function Limits({ user }) {
