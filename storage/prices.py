@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import datetime
 from decimal import Context, Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bson.decimal128 import Decimal128
 
@@ -69,6 +69,14 @@ class _Rates(NamedTuple):
     written: Decimal
 
 
+# What every model of the demo provider costs, for a first look at costs: 1 dollar for a million tokens of input, 4 of output.
+_DEMO = "demo"
+DEMO_PRICES = "demo, made up"
+_DEMO_RATES = _Rates(
+    Decimal(), plain=Decimal("1e-6"), output=Decimal("4e-6"), read=Decimal("1e-7"), written=Decimal("1.25e-6")
+)
+
+
 class _Tariff(NamedTuple):
     """What prices amount to: the first rates, and those for a prompt of more tokens than each of the starts."""
 
@@ -91,6 +99,7 @@ class Prices:
         self._version = f"genai-prices {__version__}"
         self._table = data_snapshot.get_snapshot()
         self._providers = {name: self._provider(*about) for name, about in providers.items()}
+        self._demos = {name for name, (type_, _) in providers.items() if type_ == _DEMO}
         self._models = lru_cache(MODELS_REMEMBERED)(self._model)
         self._tariffs: dict[int, _Tariff] = {}
         self._failed = False
@@ -115,18 +124,18 @@ class Prices:
             return None
 
     def _cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
-        found = self._models(provider_name, model)
-        if found is None:
+        if provider_name in self._demos:
+            prices, table = [_price(_Count.of(usage), _DEMO_RATES) for usage in usages], DEMO_PRICES
+        elif found := self._models(provider_name, model):
+            prices, table = [self._price(found, usage, at) for usage in usages], self._version
+        else:
             return None
-        prices = [self._price(found, usage, at) for usage in usages]
-        return Cost(_DIGITS.quantize(sum(prices, Decimal()), PRECISION), self._version) if prices else None
+        return Cost(_DIGITS.quantize(sum(prices, Decimal()), PRECISION), table) if prices else None
 
     def _price(self, model: ModelInfo, usage: TokenUsage, at: datetime) -> Decimal:
-        plain, output = _counted(usage.input_tokens), _counted(usage.output_tokens)
-        read, written = _counted(usage.cache_read_input_tokens), _counted(usage.cache_write_input_tokens)
+        count = _Count.of(usage)
         tariff = self._tariff(model.get_prices(at))
-        rate = tariff.rates[bisect_left(tariff.starts, plain + read + written)]
-        return rate.call + plain * rate.plain + output * rate.output + read * rate.read + written * rate.written
+        return _price(count, tariff.rates[bisect_left(tariff.starts, count.plain + count.read + count.written)])
 
     def _tariff(self, prices: ModelPrice) -> _Tariff:
         # The library resolves prices anew for every call, which takes 25 times as long. They have no hash, but an id that
@@ -147,6 +156,32 @@ class Prices:
         if provider is None or len(model) > MAX_MODEL:
             return None
         return provider.find_model(model, all_providers=self._table.providers)
+
+
+class _Count(NamedTuple):
+    """The four counts of a usage, each within what is priced."""
+
+    plain: int
+    output: int
+    read: int
+    written: int
+
+    @classmethod
+    def of(cls, usage: TokenUsage) -> Self:
+        return cls(
+            _counted(usage.input_tokens),
+            _counted(usage.output_tokens),
+            _counted(usage.cache_read_input_tokens),
+            _counted(usage.cache_write_input_tokens),
+        )
+
+
+def _price(count: _Count, rate: _Rates) -> Decimal:
+    """What so many tokens cost at these rates."""
+    tokens = (
+        count.plain * rate.plain + count.output * rate.output + count.read * rate.read + count.written * rate.written
+    )
+    return rate.call + tokens
 
 
 def _counted(tokens: int | None) -> int:

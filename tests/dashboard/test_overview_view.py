@@ -41,8 +41,11 @@ def test_the_figures_are_those_of_ones_own_calls(page, site, token):
     page.open("overview", token)
     page.find(".tiles")
     tiles = dict(zip(page.texts(".tile dt"), page.texts(".tile dd:first-of-type"), strict=True))
-    assert (tiles["Calls"], tiles["Failed"], tiles["Cost"]) == ("3", "33 %", "\N{EN DASH}")
+    assert (tiles["Calls"], tiles["Failed"]) == ("3", "33 %")
     recorded = site.get(token, "interceptions")["results"]
+    assert float(tiles["Cost"].removeprefix("$")) == pytest.approx(
+        sum(one["cost"]["usd"] for one in recorded if one["cost"]), rel=0.05
+    )
     counts = [
         count
         for one in recorded
@@ -59,19 +62,20 @@ def test_the_figures_are_those_of_ones_own_calls(page, site, token):
 def test_the_charts_are_drawn(page, token):
     page.open("overview", token)
     page.find(".tiles")
-    page.until(lambda: len(page.all("canvas")) == 3, "three charts were to be drawn")
-    calls, tokens, first = page.all("canvas")
+    page.until(lambda: len(page.all("canvas")) == 4, "four charts were to be drawn")
+    calls, tokens, cost, first = page.all("canvas")
     for canvas, name in (
         (calls, "series-1"),
         (calls, "bad-mark"),
         (tokens, "series-1"),
         (tokens, "series-4"),
+        (cost, "series-1"),
         (first, "quiet"),
     ):
         page.until(lambda canvas=canvas, name=name: page.browser.execute_script(POINTS, canvas, name) > 20, name)
     labels = [plot.get_attribute("aria-label") for plot in page.all(".plot")]
     assert labels[0] == "Calls: Completed 2, Failed 1"
-    assert labels[2] == "Cost: No call has a known price."
+    assert re.fullmatch(r"Cost: All \$0\.\d+", labels[2])
 
 
 def test_splitting_gives_each_group_a_colour_and_a_way_to_its_calls(page, token):

@@ -109,8 +109,6 @@ def test_a_call_that_used_nothing_costs_nothing(prices):
         ("openai", "gpt-4o" * 1_000_000),
         ("openai", "\0\ud800\N{SNOWMAN}"),
         ("openai", "(a+)+$" * 40),
-        ("demo", "demo"),
-        ("demo", "gpt-4o"),
         ("unheard of", "gpt-4o"),
     ],
 )
@@ -118,8 +116,15 @@ def test_what_the_table_does_not_have_has_no_price(prices, provider, model):
     assert prices.cost(provider, model, [usage(1, 1, 1, 1)], AUTUMN) is None
 
 
+@pytest.mark.parametrize("model", ["demo", "gpt-4o", "demo-cut"])
+def test_every_model_of_the_demo_has_prices_that_say_they_are_made_up(prices, model):
+    used = usage(plain=MILLION, output=MILLION, read=MILLION, written=MILLION)
+    assert prices.cost("demo", model, [used], AUTUMN) == Cost(Decimal("6.35"), "demo, made up")
+
+
 def test_a_call_that_reported_no_tokens_has_no_price(prices):
     assert prices.cost("openai", "gpt-4o", [], AUTUMN) is None
+    assert prices.cost("demo", "demo", [], AUTUMN) is None
 
 
 def test_an_absurd_count_costs_no_more_than_a_thousand_million_tokens(prices):
