@@ -1,7 +1,12 @@
 import tomllib
+from datetime import UTC, datetime
 
 import pytest
 
+from intercept.records import TokenUsage
+from storage.prices import Prices
+from tests.dashboard.conftest import serving
+from tests.dashboard.page import Page
 from tests.pages import page as document
 
 
@@ -19,23 +24,51 @@ def snippets(page):
 
 def test_the_snippets_are_those_of_the_readme_with_this_servers_address(connect, site):
     readme = document("README.md").replace("http://127.0.0.1:4001", site.url)
-    for client in connect.texts("[aria-label=Client] button"):
-        connect.click("[aria-label=Client] button", client)
+    _, token = site.user()
+    for client, provider in (("claude-code", "anthropic"), ("codex", "openai")):
+        connect.open(f"connect?client={client}&provider={provider}", token)
+        connect.find(".snippet")
         for snippet in snippets(connect):
-            if client not in {"curl", "OpenAI SDK", "Anthropic SDK"} and "AIBRIDGE_TOKEN=" not in snippet:
+            if "AIBRIDGE_TOKEN=" not in snippet:
                 assert snippet in readme
-            assert "TOKEN" in snippet or "env_key" in snippet
+
+
+def test_the_providers_are_those_that_are_configured_with_their_state(connect, site):
+    assert connect.texts("[aria-label=Provider] option") == ["anthropic (no key)", "demo (needs no key)"]
+    assert connect.find("[aria-label=Provider]").get_attribute("value") == "demo"
+    connect.find(".prose p", "The built-in demo answers")
+    connect.choose("Provider", "anthropic (no key)")
+    connect.find(".prose .failure", "The bridge has no key for anthropic")
+    assert f"{site.url}/api/v2/aibridge/anthropic" in snippets(connect)[0]
+    connect.click("[aria-label=Client] button", "Codex")
+    assert connect.texts("[aria-label=Provider] option") == ["openai (no key)", "demo (needs no key)"]
 
 
 def test_another_provider_is_chosen(connect, site):
-    _, token = site.user()
-    site.call(token)
-    site.counted(token, 1)
-    connect.open("connect?client=codex", token)
-    connect.choose("Provider", "demo")
+    connect.open("connect?client=codex&provider=openai", site.user()[1])
+    assert "/openai/v1" in connect.find(".snippet pre", "base_url").text
+    connect.choose("Provider", "demo (needs no key)")
     assert connect.address == "connect?client=codex&provider=demo"
-    config = connect.find(".snippet pre", "base_url").text
-    assert tomllib.loads(config)["model_providers"]["aibridge"]["base_url"] == f"{site.url}/api/v2/aibridge/demo/v1"
+    config = tomllib.loads(connect.find(".snippet pre", "base_url").text)
+    assert config["model_providers"]["aibridge"]["base_url"] == f"{site.url}/api/v2/aibridge/demo/v1"
+    assert config["model"] == "demo"
+
+
+def test_a_provider_with_a_key_is_shown_with_a_model_that_has_a_price(chromium, mongodb_uri, run_apart, tmp_path):
+    keys = {"CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-ant-x", "CODER_AIBRIDGE_OPENAI_KEY": "sk-x"}
+    with serving(mongodb_uri, run_apart, tmp_path, **keys) as site:
+        page = Page(chromium, site.url)
+        page.forget()
+        page.open("connect?client=anthropic", site.user()[1])
+        page.find(".prose p", "The bridge has a key for anthropic.")
+        claude = page.find(".snippet pre", "anthropic").text.split('model="')[1].split('"')[0]
+        page.click("[aria-label=Client] button", "curl")
+        assert page.texts("[aria-label=Provider] option") == ["openai (has a key)"]
+        gpt = page.find(".snippet pre", "curl").text.split('"model": "')[1].split('"')[0]
+    prices = Prices({name: (name, "") for name in ("anthropic", "openai")})
+    for name, model in (("anthropic", claude), ("openai", gpt)):
+        assert prices.cost(name, model, [TokenUsage(provider_response_id="", input_tokens=1)], datetime.now(UTC))
+        assert f'model="{model}"' in document("README.md")
 
 
 def test_the_lines_of_python_are_python(connect):

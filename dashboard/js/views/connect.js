@@ -4,16 +4,24 @@ import { html } from "htm/preact";
 import { useResource } from "../resource.js";
 import { CopyButton } from "../parts/copy.js";
 import { Segmented } from "../parts/segmented.js";
+import { Failure, Loading } from "../parts/states.js";
 import { go, href } from "../router.js";
-import { CLIENTS, snippets } from "../snippets.js";
+import { CLIENTS, chosenProvider, modelOf, providersFor, snippets } from "../snippets.js";
+
+const MARKS = { key: "has a key", keyless: "needs no key", no_key: "no key" };
 
 export function Connect({ route }) {
-  const { data: providers } = useResource("providers");
-  const client = CLIENTS.find(({ id }) => id === route.params.client) ?? CLIENTS[0];
-  const provider = route.params.provider || client.provider;
-  const names = [...new Set([client.provider, ...(providers ?? []), provider])];
-  const address = new URL(`api/v2/aibridge/${encodeURIComponent(provider)}`, document.baseURI).href;
-  const choose = (params) => go(href("connect", "", { ...route.params, ...params }), { replace: true });
+  const { data: configured, error, reload } = useResource("providers/configured");
+  if (!configured) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
+  return html`<${Instructions} params=${route.params} configured=${configured} />`;
+}
+
+function Instructions({ params, configured }) {
+  const client = CLIENTS.find(({ id }) => id === params.client) ?? CLIENTS[0];
+  const providers = providersFor(client, configured);
+  const provider = chosenProvider(client, providers, params.provider);
+  const address = new URL(`api/v2/aibridge/${encodeURIComponent(provider.name)}`, document.baseURI).href;
+  const choose = (change) => go(href("connect", "", { ...params, ...change }), { replace: true });
   return html`
     <div class="prose">
       <h2>Connect a client</h2>
@@ -24,11 +32,12 @@ export function Connect({ route }) {
       <${Segmented} label="Client" options=${CLIENTS.map(({ id, name }) => [id, name])} value=${client.id} onChoose=${(id) => choose({ client: id, provider: "" })} />
       <label>
         <span aria-hidden="true">Provider</span>${" "}
-        <select aria-label="Provider" value=${provider} onChange=${(event) => choose({ provider: event.target.value })}>
-          ${names.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
+        <select aria-label="Provider" value=${provider.name} onChange=${(event) => choose({ provider: event.target.value })}>
+          ${providers.map(({ name, key_state: state }) => html`<option key=${name} value=${name}>${`${name} (${MARKS[state]})`}</option>`)}
         </select>
       </label>
-      ${snippets(client.id, address).map(
+      <${KeyState} provider=${provider} />
+      ${snippets(client.id, address, modelOf(provider)).map(
         ({ title, text }) => html`
           <section class="snippet" key=${title}>
             <header><h3>${title}</h3><${CopyButton} text=${text} what=${title} /></header>
@@ -40,3 +49,18 @@ export function Connect({ route }) {
     </div>
   `;
 }
+
+/** Whether calls to a provider will work, and what to do where they will not. */
+function KeyState({ provider: { name, type, key_state: state } }) {
+  if (type === "demo") return html`<p class="quiet">The built-in demo answers, with any model name. No model is behind it, and nothing leaves the server.</p>`;
+  if (state === "key") return html`<p class="quiet">The bridge has a key for ${name}.</p>`;
+  if (state === "keyless") return html`<p class="quiet">The bridge calls ${name} without a key.</p>`;
+  return html`
+    <p class="failure">
+      The bridge has no key for ${name}: only clients that send a key of their own are served. An operator sets${" "}
+      <code>${KEY_VARIABLES[name] ?? "the KEYS variable of this provider"}</code> and starts the server again.
+    </p>
+  `;
+}
+
+const KEY_VARIABLES = { openai: "OPENAI_API_KEY", anthropic: "ANTHROPIC_API_KEY" };

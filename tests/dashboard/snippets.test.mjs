@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CLIENTS, chosenProvider, modelOf, providersFor, snippets } from "../../dashboard/js/snippets.js";
+
+const openai = { name: "openai", type: "openai", key_state: "key" };
+const anthropic = { name: "anthropic", type: "anthropic", key_state: "no_key" };
+const own = { name: "own", type: "openai", key_state: "keyless" };
+const demo = { name: "demo", type: "demo", key_state: "keyless" };
+const [claudeCode, codex] = CLIENTS;
+
+test("a client is offered the providers that speak its dialect, and the demo", () => {
+  const all = [openai, anthropic, own, demo];
+  assert.deepEqual(providersFor(codex, all), [openai, own, demo]);
+  assert.deepEqual(providersFor(claudeCode, all), [anthropic, demo]);
+});
+
+test("the vendor is chosen while it has a key, else a provider that works, else the first", () => {
+  assert.equal(chosenProvider(codex, [own, openai, demo]), openai);
+  assert.equal(chosenProvider(claudeCode, [anthropic, demo]), demo);
+  assert.equal(chosenProvider(claudeCode, [anthropic]), anthropic);
+});
+
+test("a provider that is named in the address is chosen, one that is not there is not", () => {
+  assert.equal(chosenProvider(claudeCode, [anthropic, demo], "anthropic"), anthropic);
+  assert.equal(chosenProvider(claudeCode, [anthropic, demo], "openai"), demo);
+});
+
+test("a model that only the operator knows is left to be filled in", () => {
+  assert.deepEqual([openai, anthropic, demo, own].map(modelOf), ["gpt-5.5", "claude-sonnet-5-5", "demo", "MODEL"]);
+  assert.match(snippets("curl", "http://x/own", modelOf(own))[0].text, /"model": "MODEL"/);
+});
