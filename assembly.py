@@ -25,7 +25,7 @@ from intercept.apis import Dialect
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
-from settings import LimitsScope, ProviderSettings, SettingError, Settings
+from settings import LimitsScope, ProviderSettings, SettingError, Settings, TokenCreation
 from settings.declarations import DEFAULT_BASE_URLS
 from storage.access_trail import AccessTrail
 from storage.admissions import Admissions, SharedLimits
@@ -230,7 +230,7 @@ async def open_bridge(
     )
     metrics.watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
     metrics.watch("recorder_spooled_records", "Records that wait in the journal.", lambda: recorder.spooled_records)
-    identities = Identities(database, now=now, monotonic=monotonic)
+    identities = Identities(database, now=now, monotonic=monotonic, tokens_per_user=settings.tokens_per_user)
     trail = AccessTrail(database, now=now)
     stack.push_async_callback(trail.close)
     stack.callback(asyncio.create_task(trail.run()).cancel)
@@ -244,6 +244,8 @@ async def open_bridge(
             send_actor_headers=settings.send_actor_headers,
             keepalive_seconds=settings.keepalive_interval.total_seconds(),
             trusted_proxies=settings.trusted_proxies,
+            members_create_tokens=settings.token_creation is TokenCreation.MEMBERS,
+            tokens_per_user=settings.tokens_per_user,
         ),
         providers={provider.name: provider for provider in providers},
         key_pools={provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys},

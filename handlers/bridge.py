@@ -40,6 +40,8 @@ class EdgeOptions:
     allow_billing_headers: bool = False
     send_actor_headers: bool = False
     keepalive_seconds: float = 0.0
+    members_create_tokens: bool = True
+    tokens_per_user: int = 10
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
 
 

@@ -116,7 +116,8 @@ class ChangeHandler(IdentifiedHandler):
     @property
     def author(self) -> Author:
         """Who makes the change."""
-        return Author(self.identity.user, self.client_ip, self.identity.token_id)
+        identity = self.identity
+        return Author(identity.user, self.client_ip, identity.token_id, identity.expires_at)
 
     def fields(self, readers: Readers, required: Collection[str] = ()) -> dict[str, Any]:
         """Read the body, see `read_fields`.

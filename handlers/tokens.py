@@ -16,6 +16,7 @@ from storage.documents import shown_time
 from storage.users import Role, Token, checked_name
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."
+OWNERS_CREATE = "Only owners may create tokens here (token-creation). Please ask an owner for one."
 NOT_YOURS_TO_CHANGE = "Only owners may change the tokens of others."
 
 
@@ -85,10 +86,12 @@ class TokensHandler(_OwnHandler):
         """Create a token: 201, and this once the token itself.
 
         Raises:
-            Problem: 403, it is not for who asks; 404, there is no such user.
-            InvalidQueryError: the body is not what was expected.
+            Problem: 403, it is not for who asks; 404, there is no such user; 409, the user has as many as are allowed.
+            InvalidQueryError: the body is not what was expected, or the token would outlive the one it is made with.
         """
         owner = await self.to_change(username)
+        if not self.bridge.options.members_create_tokens and self.identity.user.role is not Role.OWNER:
+            raise Problem(403, OWNERS_CREATE)
         fields = self.fields(_FIELDS)
         lifetime = fields.pop("expires", None)
         expires_at = None if lifetime is None else self.bridge.now() + lifetime

@@ -43,13 +43,21 @@ class MeHandler(ControlHandler):
     """The user whose token it is."""
 
     async def answer(self) -> None:
-        """Answer the user.
+        """Answer the user, and which tokens they may create.
 
         Raises:
             InvalidQueryError: there is a parameter.
         """
         single_values(self.request.query_arguments, ())
-        self.write_json(shown(self.identity.user))
+        self.write_json(shown(self.identity.user) | {"tokens": self._tokens()})
+
+    def _tokens(self) -> dict[str, Any]:
+        options, is_owner = self.bridge.options, self.identity.user.role is Role.OWNER
+        return {
+            "may_create": is_owner or options.members_create_tokens,
+            "limit": None if is_owner else options.tokens_per_user or None,
+            "expire_by": shown_time(self.identity.expires_at),
+        }
 
 
 class UsersHandler(ChangeHandler):

@@ -9,7 +9,7 @@ A value comes from its flag, else from its environment variable, else from the f
 
 from settings.declarations import ProviderSettings, Settings, declared
 from settings.flags import SettingsCommand, SettingsGroup, flags_of, settings_of, settings_options
-from settings.kinds import Address, LimitsScope, Network, RecordPolicy, scrub_uri
+from settings.kinds import Address, LimitsScope, Network, RecordPolicy, TokenCreation, scrub_uri
 from settings.loading import load, unknown_variables
 from settings.setting import Setting, SettingError
 
@@ -24,6 +24,7 @@ __all__ = [
     "Settings",
     "SettingsCommand",
     "SettingsGroup",
+    "TokenCreation",
     "declared",
     "flags_of",
     "load",

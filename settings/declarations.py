@@ -29,6 +29,7 @@ from settings.kinds import (
     LimitsScope,
     Network,
     RecordPolicy,
+    TokenCreation,
     choice,
 )
 from settings.setting import Setting, declare
@@ -78,6 +79,12 @@ class Settings:
     )
     max_body_bytes: int = declare(SERVER, SIZE, "64MiB", "Largest request body accepted.")
     drain_timeout: timedelta = declare(SERVER, DURATION, "30s", "How long running requests may go on after SIGTERM.")
+    token_creation: TokenCreation = declare(
+        SERVER, choice(TokenCreation), "members", "Who may create tokens: every user their own, or owners alone."
+    )
+    tokens_per_user: int = declare(
+        SERVER, LIMIT, "10", "Active tokens that a user may have; owners may have more. 0 is any number."
+    )
     trusted_proxies: tuple[Network, ...] = declare(
         SERVER, NETWORKS, "", "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas."
     )

@@ -58,6 +58,13 @@ class LimitsScope(StrEnum):
     CLUSTER = "cluster"
 
 
+class TokenCreation(StrEnum):
+    """Who may create tokens by HTTP: each user their own, and owners all of them, or owners alone."""
+
+    MEMBERS = "members"
+    OWNERS = "owners"
+
+
 @dataclass(frozen=True)
 class Address:
     """Where to listen. An empty host is every interface; an IPv6 host stands here without brackets."""

@@ -37,11 +37,15 @@ class Action(StrEnum):
 
 
 class Author(Struct, frozen=True):
-    """Who makes a change: a user, by HTTP from an address with a token, or without a user the command line."""
+    """Who makes a change: a user, by HTTP from an address with a token, or without a user the command line.
+
+    `expires_at` is when the token expires; None is never.
+    """
 
     user: User | None = None
     client_ip: str | None = None
     token_id: str | None = None
+    expires_at: datetime | None = None
 
 
 COMMAND_LINE = Author()

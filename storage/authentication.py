@@ -117,10 +117,9 @@ class Authentication:
         if parts is None:
             raise InvalidTokenError(Reason.MALFORMED)
         try:
-            identity, _ = await self._verify(*parts)
+            return await self._verify(*parts)
         except DatabaseUnavailableError as error:
             raise IdentitiesUnavailableError(str(error)) from error
-        return identity
 
     def forget(self, user_id: UUID) -> None:
         """Verify the tokens of a user anew from now on, in this process."""
@@ -152,7 +151,7 @@ class Authentication:
         asks_again = self._away_until > _NEVER
         self._asking_again += asks_again
         try:
-            identity, expires_at = await self._verify(token_id, secret)
+            identity = await self._verify(token_id, secret)
         except InvalidTokenError:
             self._away_until = _NEVER
             self._verified.forget(key)
@@ -165,13 +164,13 @@ class Authentication:
         finally:
             self._asking_again -= asks_again
         self._away_until = _NEVER
-        self._verified.add(key, identity, expires_at=expires_at, at=self._monotonic())
+        self._verified.add(key, identity, at=self._monotonic())
         return identity
 
     def _verified_within(self, seconds: float, key: bytes) -> Memory | None:
         return self._verified.get(key, now=self._now(), at=self._monotonic(), within=seconds)
 
-    async def _verify(self, token_id: str, secret: str) -> tuple[Identity, datetime | None]:
+    async def _verify(self, token_id: str, secret: str) -> Identity:
         with database_errors(), pymongo.timeout(VERIFY_SECONDS):
             document = await self._database.tokens.find_one({"_id": token_id})
             genuine = is_secret(secret, document["secret_sha256"] if document else None)
@@ -187,4 +186,4 @@ class Authentication:
             user = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
         if user is None:
             raise InvalidTokenError(Reason.USER_REMOVED, token_id)
-        return Identity(user=read_user(user), token_id=token.id), token.expires_at
+        return Identity(user=read_user(user), token_id=token.id, expires_at=token.expires_at)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
+from weakref import WeakValueDictionary
 
 import pymongo
 from msgspec.structs import replace
@@ -19,7 +21,8 @@ from storage.authentication import (
     IdentitiesUnavailableError,
     InvalidTokenError,
 )
-from storage.database import Session, database_errors
+from storage.database import Database, Session, database_errors
+from storage.documents import shown_time
 from storage.tokens import digest, is_over, new_token
 from storage.users import (
     Identity,
@@ -56,6 +59,10 @@ ANSWER_SECONDS = 2.0
 """How long the database may take for a list or a change of users or tokens."""
 
 LAST_OWNER = "is the last owner: make somebody else an owner first"
+TOO_MANY_TOKENS = (
+    '"{}" has as many active tokens as are allowed, {} (tokens-per-user): revoke one first, or ask an owner'
+)
+OUTLIVES = "the token would outlive the one it is made with, which expires at {}: give a shorter `expires`, or none"
 NOT_ONESELF = "you cannot remove yourself: another owner can"
 
 
@@ -63,7 +70,25 @@ class Identities(Authentication):
     """The users and tokens of a database. Every method that asks it raises `DatabaseUnavailableError`, but `authenticate`.
 
     Whoever changes something is its `author`. The command line may also remove the last owner; users may not.
+
+    Args:
+        database: Where they are kept.
+        now: The wall clock, in UTC.
+        monotonic: A clock that never jumps, in seconds.
+        tokens_per_user: How many active tokens a user may have of whom no owner made them; 0 is any number.
     """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        tokens_per_user: int = 0,
+    ) -> None:
+        super().__init__(database, now=now, monotonic=monotonic)
+        self._tokens_per_user = tokens_per_user
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def add_user(
         self, username: str, *, role: Role, display_name: str | None = None, author: Author = COMMAND_LINE
@@ -113,11 +138,7 @@ class Identities(Authentication):
         return count, [(user, tokens.get(user.id, 0)) for user in users]
 
     async def _living_tokens(self, user_ids: list[UUID]) -> dict[UUID, int]:
-        living = {
-            "user_id": {"$in": user_ids},
-            "revoked_at": None,
-            "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}],
-        }
+        living = {"user_id": {"$in": user_ids}, **self._active()}
         pipeline: list[dict[str, Any]] = [{"$match": living}, {"$group": {"_id": "$user_id", "tokens": {"$sum": 1}}}]
         return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}
 
@@ -201,10 +222,14 @@ class Identities(Authentication):
     ) -> tuple[Token, str]:
         """Make a token for a user. Returns what is known of it and the token, which nobody can ask for again.
 
+        A token that is made with one that expires does not outlive it; unless `expires_at` is given, it expires with it.
+
         Raises:
             UnknownIdentityError: There is no such user.
-            IdentityError: The name is not allowed, or `expires_at` is past.
+            IdentityConflictError: The user has `tokens_per_user` active tokens already, and no owner makes this one.
+            IdentityError: The name is not allowed, or `expires_at` is past or too late.
         """
+        expires_at = _capped(expires_at, author.expires_at)
         text = new_token()
         token_id, _, secret = text.partition("-")
         document = {
@@ -223,12 +248,30 @@ class Identities(Authentication):
                 raise IdentityError("a token cannot expire in the past")
             kept = document | {"user_id": user.id}
             await self._database.tokens.insert_one(kept, session=session)
+            if author.user is not None and author.user.role is not Role.OWNER:
+                await self._keep_to_the_limit(user, token_id, session)
             token = read_token(kept)
             detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
             await self._note(session, author, Action.TOKEN_CREATED, user, **detail)
             return token
 
-        return await self._change(create), text
+        async with self._making.setdefault(username, asyncio.Lock()):
+            return await self._change(create), text
+
+    async def _keep_to_the_limit(self, user: User, token_id: str, session: Session | None) -> None:
+        """Raise if the new token is one too many. The user is written to: so two of them cannot both be the last."""
+        if not self._tokens_per_user:
+            return
+        await self._database.users.update_one({"_id": user.id}, {"$inc": {"witnessed": 1}}, session=session)
+        active = {"user_id": user.id, **self._active()}
+        if await self._database.tokens.count_documents(active, session=session) > self._tokens_per_user:
+            if session is None:  # nothing undoes what was written
+                await self._database.tokens.delete_one({"_id": token_id})
+            raise IdentityConflictError(TOO_MANY_TOKENS.format(user.username, self._tokens_per_user))
+
+    def _active(self) -> dict[str, Any]:
+        """What tokens are that are neither revoked nor expired."""
+        return {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}]}
 
     async def list_tokens(self, username: str) -> list[Token]:
         """List a user's tokens, oldest first, expired and revoked ones too.
@@ -305,3 +348,16 @@ class Identities(Authentication):
 
     def _moment(self) -> datetime:
         return milliseconds(self._now())
+
+
+def _capped(expires_at: datetime | None, latest: datetime | None) -> datetime | None:
+    """When a token expires that is made with one that expires at `latest`; None is never.
+
+    Raises:
+        IdentityError: It would outlive that one.
+    """
+    if latest is None or expires_at is None:
+        return expires_at or latest
+    if expires_at > latest:
+        raise IdentityError(OUTLIVES.format(shown_time(latest)))
+    return expires_at

@@ -60,7 +60,6 @@ class Memory(Struct, frozen=True):
     """Whose token it was at the monotonic time `verified_at`, in seconds."""
 
     identity: Identity
-    expires_at: datetime | None
     verified_at: float
 
 
@@ -70,9 +69,9 @@ class VerifiedTokens:
     def __init__(self) -> None:
         self._memories: OrderedDict[bytes, Memory] = OrderedDict()
 
-    def add(self, token: bytes, identity: Identity, *, expires_at: datetime | None, at: float) -> None:
+    def add(self, token: bytes, identity: Identity, *, at: float) -> None:
         """Remember that the token with this digest was verified at the monotonic time `at`."""
-        self._memories[token] = Memory(identity, expires_at, at)
+        self._memories[token] = Memory(identity, at)
         self._memories.move_to_end(token)
         if len(self._memories) > REMEMBERED_TOKENS:
             self._memories.popitem(last=False)
@@ -80,7 +79,7 @@ class VerifiedTokens:
     def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Memory | None:
         """Return what is known of a token that was verified less than `within` seconds ago and has not expired."""
         memory = self._memories.get(token)
-        if memory is None or at - memory.verified_at >= within or is_over(memory.expires_at, now):
+        if memory is None or at - memory.verified_at >= within or is_over(memory.identity.expires_at, now):
             return None
         self._memories.move_to_end(token)
         return memory

@@ -65,10 +65,11 @@ class Token(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Who calls, and with which token."""
+    """Who calls, with which token, and when it expires; None is never."""
 
     user: User
     token_id: str
+    expires_at: datetime | None = None
 
 
 def checked_username(username: str) -> str:

@@ -54,6 +54,8 @@ def pytest_configure(config):
 EDGE = (
     "max_body_bytes",
     "allow_byok",
+    "members_create_tokens",
+    "tokens_per_user",
     "allow_billing_headers",
     "send_actor_headers",
     "trusted_proxies",
@@ -150,7 +152,9 @@ def running(io_loop, database, bridge_settings, request):
             database, instance_id=uuid4(), policy=RecordPolicy.STRICT, journal=None, now=now, new_id=uuid4
         )
         await recorder.open()
-        identities = Identities(database, now=now, monotonic=loop.time)
+        identities = Identities(
+            database, now=now, monotonic=loop.time, tokens_per_user=settings.get("tokens_per_user", 10)
+        )
         user = await identities.add_user("ada", role=Role.OWNER)
         token, secret = await identities.create_token("ada")
         providers = [

@@ -22,6 +22,7 @@ from handlers.reference.operations import (
 from handlers.reference.users import NAME, NOBODY, TAG
 from handlers.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from settings.kinds import POSITIVE_DURATION
+from storage.identities import TOO_MANY_TOKENS
 from storage.users import LONGEST_NAME
 
 Name = Annotated[str, Meta(max_length=LONGEST_NAME, description="What it is for, in printable characters.")]
@@ -29,7 +30,8 @@ Duration = Annotated[
     str,
     Meta(
         pattern=r"^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$",
-        description=f"After which time it expires: {POSITIVE_DURATION.allowed}. Never, if not given.",
+        description=f"After which time it expires: {POSITIVE_DURATION.allowed}. If not given, with the token "
+        "that it is made with; never, if that never does. It cannot outlive that one.",
     ),
 ]
 
@@ -90,11 +92,16 @@ PATHS: dict[str, Described] = {
         "post": change(
             "createToken",
             "Create a token",
-            "Everybody their own; owners for all.",
+            "Everybody their own, unless `token-creation` leaves it to owners; owners for all.",
             tag=TAG,
             parameters=(_WHOSE,),
             request=body(NewToken, laptop=NewToken("laptop", "90d")),
-            answers={"201": answer("The token.", {JSON: body(CreatedToken, created=_CREATED)})}
+            answers={
+                "201": answer("The token.", {JSON: body(CreatedToken, created=_CREATED)}),
+                "409": problem(
+                    "The user has as many active tokens as are allowed.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
+                ),
+            }
             | _OWN
             | CHANGE_WITH_BODY,
         )

@@ -48,6 +48,27 @@ class User(Struct):
     created_at: Time
 
 
+class TokenRules(Struct):
+    """Which tokens who asks may create."""
+
+    may_create: Annotated[bool, Meta(description="Whether they may create any, see `token-creation`.")]
+    limit: Annotated[
+        Count | None, Meta(description="How many active ones they may have, see `tokens-per-user`. Null is any number.")
+    ]
+    expire_by: Annotated[
+        Time | None,
+        Meta(
+            description="When the token expires with which they ask: one made with it does not outlive it. Null is never."
+        ),
+    ]
+
+
+class Me(User):
+    """Who asks."""
+
+    tokens: TokenRules
+
+
 class ListedUser(User):
     """A user in the list of all."""
 
@@ -91,6 +112,7 @@ class UserChange(Struct, forbid_unknown_fields=True):
 
 
 _ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z")
+_ASKING = Me(_ME.id, _ME.username, _ME.name, _ME.role, _ME.created_at, TokenRules(True, None, None))
 _GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at)
 _LISTED = ListedUser(_GRACE.id, _GRACE.username, _GRACE.name, _GRACE.role, _GRACE.created_at, 2)
 NAME = in_path("name", str, "The username.")
@@ -162,9 +184,9 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/users/me": get(
         "getMe",
         "Who is asking",
-        "The user whose token it is.",
+        "The user whose token it is, and which tokens they may create.",
         tag=TAG,
-        answers={"200": answer("The user.", {JSON: body(User, me=_ME)})} | ALWAYS,
+        answers={"200": answer("The user.", {JSON: body(Me, me=_ASKING)})} | ALWAYS,
     ),
     "/api/v2/aibridge/users/me/session": {
         "post": {

@@ -21,7 +21,7 @@ def test_what_was_changed_is_told_newest_first(page, site):
 
 
 def test_scrolling_down_brings_the_trail_to_its_beginning(page, site):
-    name, auditor = site.user(role=Role.AUDITOR)
+    name, auditor = site.user(role=Role.OWNER)
     for number in range(110):
         site.send(auditor, "POST", "users/me/tokens", name=f"number {number}")
     page.open("audit", auditor)

@@ -133,3 +133,18 @@ def test_the_tokens_are_reached_from_everywhere(page, site):
     page.click(".me a", "Tokens")
     page.find("h2", "Your tokens")
     assert page.address == "tokens"
+
+
+def test_no_lifetime_is_offered_that_outlives_the_token_signed_in_with(page, site):
+    _, token = site.user()
+    expiring = site.send(token, "POST", "users/me/tokens", name="short", expires="40d")
+    page.open("tokens", expiring["token"])
+    page.find(".token")
+    offered = page.texts(".form option")
+    assert offered[:2] == ["7 days", "30 days"]
+    assert [text.startswith("With yours, ") for text in offered[2:]] == [True]
+    assert "You may have 10 active tokens." in page.text()
+    page.find(".form input").send_keys("child", Keys.ENTER)
+    page.find(".token b", "child")
+    child, _, _ = site.get(token, "users/me/tokens")["results"]
+    assert child["expires_at"] == expiring["expires_at"]

@@ -130,6 +130,7 @@ async def test_every_event_is_an_interception_as_described(running, contract):
     assert [interception["status"] for interception in shown] == ["in_flight", "completed"]
 
 
+@pytest.mark.bridge(tokens_per_user=2)
 @pytest.mark.gen_test
 async def test_every_answer_outside_the_data_plane_that_is_described_is_given(running, ask, record, contract):
     """But for a fault of the bridge, what takes an outage, and a page without its libraries."""
@@ -185,6 +186,7 @@ async def change_users_and_tokens(running, ask, member):
     assert changed == added | {"role": "auditor"}
     token = json.loads((await ask("POST", tokens, 201, headers, b'{"name": "laptop", "expires": "90d"}')).body)
     await ask("POST", f"{users}/me/tokens", 201, member, b"{}")
+    await ask("POST", f"{users}/me/tokens", 409, member, b"{}")
     await ask("GET", f"{users}/me/tokens", 200, member)
     await ask("GET", tokens, 403, member)
     await ask("GET", f"{unknown}/tokens", 404)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from handlers.base import UNRECOGNISED
-from handlers.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, OWNERS_CREATE
+from storage.audit import Author
 from storage.documents import shown_time
+from storage.identities import OUTLIVES, TOO_MANY_TOKENS, IdentityConflictError
 from storage.tokens import FRESH_SECONDS, split_token
 from storage.users import Role
 
@@ -148,3 +151,110 @@ async def test_a_token_that_was_revoked_elsewhere_lets_nobody_in_after_five_seco
     began = identities._monotonic()
     monkeypatch.setattr(identities, "_monotonic", lambda: began + FRESH_SECONDS)
     assert await running.get(f"{USERS}/me", headers) == (401, {"message": UNRECOGNISED})
+
+
+async def expiring(running, username, lifetime):
+    """The headers with a token that expires, and when."""
+    expires_at = running.bridge.now() + lifetime
+    token, text = await running.bridge.identities.create_token(username, expires_at=expires_at)
+    return {"Authorization": f"Bearer {text}"}, token.expires_at
+
+
+async def active(running, username):
+    return sum(token.revoked_at is None for token in await running.bridge.identities.list_tokens(username))
+
+
+@pytest.mark.bridge(tokens_per_user=2)
+@pytest.mark.gen_test
+async def test_a_member_has_a_bounded_number_of_active_tokens(running, change):
+    own = await running.user("grace")
+    status, second = await change("POST", "/users/me/tokens", {}, own)
+    assert status == 201
+    limit = TOO_MANY_TOKENS.format("grace", 2)
+    assert await change("POST", "/users/me/tokens", {}, own) == (409, {"message": f"{limit}."})
+    assert len(await running.bridge.identities.list_tokens("grace")) == 2
+    await change("DELETE", f"/users/me/tokens/{second['id']}", headers=own)
+    assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
+
+
+@pytest.mark.bridge(tokens_per_user=2)
+@pytest.mark.gen_test
+async def test_tokens_that_expired_do_not_count(running, change):
+    own = await running.user("grace")
+    past = running.bridge.now() - timedelta(days=1)
+    await running.bridge.identities.create_token("grace")
+    await running.bridge.database.tokens.update_many(
+        {"user_id": (await running.bridge.identities.find_user("grace")).id, "_id": {"$ne": id_of(own)}},
+        {"$set": {"expires_at": past}},
+    )
+    assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
+
+
+@pytest.mark.bridge(tokens_per_user=3)
+@pytest.mark.gen_test
+async def test_two_processes_that_create_tokens_at_once_make_none_too_many(running, elsewhere):
+    await running.user("grace")
+    grace = await running.bridge.identities.find_user("grace")
+    elsewhere._tokens_per_user = 3
+    author = Author(grace, "192.0.2.1")
+    outcomes = await asyncio.gather(
+        *(one.create_token("grace", author=author) for one in (running.bridge.identities, elsewhere) * 3),
+        return_exceptions=True,
+    )
+    assert await active(running, "grace") == 3
+    assert sum(isinstance(outcome, IdentityConflictError) for outcome in outcomes) == 4
+    assert await running.bridge.database.audit.count_documents({"action": "token.created", "actor.id": grace.id}) == 2
+
+
+@pytest.mark.bridge(tokens_per_user=1)
+@pytest.mark.gen_test
+async def test_owners_may_have_and_create_more(running, change):
+    await running.user("grace")
+    for path in ("/users/me/tokens", "/users/grace/tokens"):
+        assert [(await change("POST", path, {}))[0] for _ in range(2)] == [201, 201]
+
+
+@pytest.mark.bridge(members_create_tokens=False)
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.gen_test
+async def test_creating_tokens_may_be_left_to_owners(running, change, role):
+    own = await running.user("grace", role)
+    status, answer = await change("POST", "/users/me/tokens", {}, own)
+    assert (status, answer.get("message")) == ((201, None) if role is Role.OWNER else (403, OWNERS_CREATE))
+    assert (await change("DELETE", f"/users/me/tokens/{id_of(own)}", headers=own))[0] == 204
+
+
+@pytest.mark.parametrize("username", ["ada", "grace"])
+@pytest.mark.gen_test
+async def test_a_token_does_not_outlive_the_one_it_is_made_with(running, change, username):
+    await running.user("grace")
+    own, expires_at = await expiring(running, username, timedelta(days=30))
+    assert (await change("POST", "/users/me/tokens", {"expires": "29d"}, own))[0] == 201
+    status, made = await change("POST", "/users/me/tokens", {}, own)
+    assert (status, made["expires_at"]) == (201, shown_time(expires_at))
+    before = await active(running, username)
+    detail = OUTLIVES.format(shown_time(expires_at))
+    refused = {"message": "The request body has invalid values.", "detail": f"{detail[:1].upper()}{detail[1:]}."}
+    assert await change("POST", "/users/me/tokens", {"expires": "31d"}, own) == (400, refused)
+    assert await active(running, username) == before
+    further = {"Authorization": f"Bearer {made['token']}"}
+    assert (await change("POST", "/users/me/tokens", {}, further))[1]["expires_at"] == shown_time(expires_at)
+
+
+@pytest.mark.gen_test
+async def test_an_owners_token_that_expires_makes_none_for_others_that_does_not(running, change):
+    await running.user("grace")
+    own, expires_at = await expiring(running, "ada", timedelta(days=1))
+    status, made = await change("POST", "/users/grace/tokens", {}, own)
+    assert (status, made["expires_at"]) == (201, shown_time(expires_at))
+
+
+@pytest.mark.bridge(tokens_per_user=3, members_create_tokens=False)
+@pytest.mark.gen_test
+async def test_everybody_is_told_which_tokens_they_may_create(running):
+    await running.user("grace")
+    own, expires_at = await expiring(running, "grace", timedelta(days=1))
+    rules = {"may_create": False, "limit": 3, "expire_by": shown_time(expires_at)}
+    assert (await running.get(f"{USERS}/me", own))[1]["tokens"] == rules
+    rules = {"may_create": True, "limit": None, "expire_by": None}
+    assert (await running.get(f"{USERS}/me"))[1]["tokens"] == rules

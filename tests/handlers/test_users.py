@@ -29,6 +29,7 @@ async def test_everybody_is_told_who_they_are(running):
     ada = running.identity.user
     created_at = ada.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     expected = {"id": str(ada.id), "username": "ada", "name": "ada", "role": "owner", "created_at": created_at}
+    expected["tokens"] = {"may_create": True, "limit": None, "expire_by": None}
     assert await running.get(PATH) == (200, expected)
     for role in (Role.MEMBER, Role.AUDITOR):
         status, user = await running.get(PATH, await running.user(f"user-{role}", role))

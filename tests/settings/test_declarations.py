@@ -2,12 +2,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from intercept.apis import Dialect
-from settings import Address, LimitsScope, ProviderSettings, RecordPolicy, Settings, declared
+from settings import Address, LimitsScope, ProviderSettings, RecordPolicy, Settings, TokenCreation, declared
 
 DEFAULTS = {
     "http-address": "127.0.0.1:4001",
     "max-body-bytes": "64MiB",
     "drain-timeout": "30s",
+    "token-creation": "members",
+    "tokens-per-user": "10",
     "trusted-proxies": "",
     "structured-logging": "false",
     "otel-traces": "false",
@@ -70,6 +72,8 @@ def test_without_arguments_settings_hold_the_defaults():
         http_address=Address("127.0.0.1", 4001),
         max_body_bytes=64 * 1024 * 1024,
         drain_timeout=timedelta(seconds=30),
+        token_creation=TokenCreation.MEMBERS,
+        tokens_per_user=10,
         trusted_proxies=(),
         structured_logging=False,
         otel_traces=False,

@@ -8,6 +8,7 @@ import pytest
 
 from storage import authentication as authentication_module
 from storage import identities as identities_module
+from storage.audit import Author
 from storage.authentication import AHEAD_SECONDS
 from storage.database import DatabaseUnavailableError
 from storage.identities import (
@@ -15,6 +16,7 @@ from storage.identities import (
     Identities,
     IdentitiesUnavailableError,
     Identity,
+    IdentityConflictError,
     IdentityError,
     InvalidTokenError,
     Role,
@@ -110,7 +112,7 @@ async def test_a_token_lets_its_user_in(identities):
     assert token == Token(
         id=text[:10], user_id=ada.id, name="laptop", created_at=NOON, expires_at=NOON + HOUR, revoked_at=None
     )
-    assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id)
+    assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id, expires_at=token.expires_at)
     assert await identities.list_tokens("ada") == [token]
 
 
@@ -281,11 +283,11 @@ async def test_verifying_anew_does_not_rely_on_memory(identities, elsewhere, unr
         == Identity(user=ada, token_id=token.id)
     )
     with away(identities, unreachable):
-        assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id)
+        assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id, expires_at=token.expires_at)
         with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*refused$"):
             await identities.authenticate_anew(text)
     await elsewhere.revoke_token(token.id)
-    assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id)
+    assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id, expires_at=token.expires_at)
     for refused in (text, "nonsense"):
         with pytest.raises(InvalidTokenError):
             await identities.authenticate_anew(refused)
@@ -410,3 +412,16 @@ async def test_of_many_requests_with_one_token_one_asks_the_database(identities,
     profile = database._database["system.profile"]
     assert await profile.count_documents({"ns": database.tokens.full_name}) == 1
     assert len(identities._turns) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_single_server_leaves_no_token_too_many(single_server, clock):
+    identities = Identities(single_server, now=clock.now, monotonic=clock.monotonic, tokens_per_user=2)
+    ada = await identities.add_user("ada", role=Role.MEMBER)
+    outcomes = [
+        await asyncio.gather(identities.create_token("ada", author=Author(ada)), return_exceptions=True)
+        for _ in range(4)
+    ]
+    assert [isinstance(outcome, IdentityConflictError) for (outcome,) in outcomes] == [False, False, True, True]
+    assert len(await identities.list_tokens("ada")) == 2
+    await identities.create_token("ada")  # which the command line may

@@ -4,6 +4,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from storage import tokens
 from storage.identities import Identity
@@ -69,26 +70,27 @@ def recall(memory, *, now=NOON, at=100.0, within=5.0):
 def test_a_verified_token_is_remembered_for_as_long_as_is_asked():
     memory = VerifiedTokens()
     assert recall(memory) is None
-    memory.add(b"t", IDENTITY, expires_at=None, at=96.0)
-    assert memory.get(b"t", now=NOON, at=100.0, within=5.0) == Memory(IDENTITY, None, 96.0)
+    memory.add(b"t", IDENTITY, at=96.0)
+    assert memory.get(b"t", now=NOON, at=100.0, within=5.0) == Memory(IDENTITY, 96.0)
     assert recall(memory, at=101.0) is None
     assert recall(memory, at=101.0, within=60.0) == IDENTITY
 
 
 def test_a_remembered_token_expires_all_the_same():
     memory = VerifiedTokens()
-    memory.add(b"t", IDENTITY, expires_at=NOON + SECOND, at=100.0)
-    assert recall(memory) == IDENTITY
+    expiring = replace(IDENTITY, expires_at=NOON + SECOND)
+    memory.add(b"t", expiring, at=100.0)
+    assert recall(memory) == expiring
     assert recall(memory, now=NOON + SECOND) is None
 
 
 def test_what_is_forgotten_is_not_remembered():
     memory = VerifiedTokens()
-    memory.add(b"t", IDENTITY, expires_at=None, at=100.0)
+    memory.add(b"t", IDENTITY, at=100.0)
     memory.forget(b"t")
     memory.forget(b"t")
     assert recall(memory) is None
-    memory.add(b"t", IDENTITY, expires_at=None, at=100.0)
+    memory.add(b"t", IDENTITY, at=100.0)
     memory.forget_user(uuid4())
     assert recall(memory) == IDENTITY
     memory.forget_user(IDENTITY.user.id)
@@ -99,8 +101,8 @@ def test_the_least_recently_used_token_is_forgotten_first(monkeypatch):
     monkeypatch.setattr(tokens, "REMEMBERED_TOKENS", 2)
     memory = VerifiedTokens()
     for token in (b"t", b"u"):
-        memory.add(token, IDENTITY, expires_at=None, at=100.0)
+        memory.add(token, IDENTITY, at=100.0)
     recall(memory)
-    memory.add(b"v", IDENTITY, expires_at=None, at=100.0)
+    memory.add(b"v", IDENTITY, at=100.0)
     found = [memory.get(token, now=NOON, at=100.0, within=5.0) for token in (b"t", b"u", b"v")]
-    assert found == [Memory(IDENTITY, None, 100.0), None, Memory(IDENTITY, None, 100.0)]
+    assert found == [Memory(IDENTITY, 100.0), None, Memory(IDENTITY, 100.0)]

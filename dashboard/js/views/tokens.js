@@ -13,7 +13,7 @@ import { CreatedToken, NewToken } from "./new_token.js";
 const PAGE = 50;
 
 /** One's own, for everybody. */
-export function OwnTokens() {
+export function OwnTokens({ user }) {
   return html`
     <div class="prose">
       <h2>Your tokens</h2>
@@ -21,13 +21,16 @@ export function OwnTokens() {
         A token tells the bridge that it is you who calls. Give <a href=${href("connect")}>each client</a> one of its own: then you can
         revoke one without the others.
       </p>
-      <${Tokens} of="me" mayChange=${true} />
+      <${Tokens} of="me" mayChange=${true} rules=${user.tokens} />
     </div>
   `;
 }
 
-/** Those of one user; `of` is the username, or `me`. `onChanged` is called when there is one more or one less. */
-export function Tokens({ of, mayChange, onChanged = () => {} }) {
+/**
+ * Those of one user; `of` is the username, or `me`. `rules` say which tokens who is signed in may create. `onChanged` is called
+ * when there is one more or one less.
+ */
+export function Tokens({ of, mayChange, rules, onChanged = () => {} }) {
   const path = `users/${encodeURIComponent(of)}/tokens`;
   const pages = usePages(path, {}, "offset", PAGE);
   const [created, setCreated] = useState(null);
@@ -43,7 +46,7 @@ export function Tokens({ of, mayChange, onChanged = () => {} }) {
   };
   return html`
     <div class="token-list">
-      ${mayChange && html`<${NewToken} path=${path} onCreated=${(token) => (setCreated(token), changed())} />`}
+      ${mayChange && html`<${NewToken} path=${path} rules=${rules} onCreated=${(token) => (setCreated(token), changed())} />`}
       ${created && html`<${CreatedToken} key=${created.id} token=${created} onDone=${() => setCreated(null)} />`}
       <ul class="rows" aria-label="Tokens">
         ${pages.rows.map((token) => html`<${Row} key=${token.id} token=${token} onRevoke=${mayChange && (() => setRevoking(token))} />`)}

@@ -28,7 +28,7 @@ export function UserPane({ user, me, onClose, onChanged, onRemoved, onMyself }) 
         ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: searchFor({ initiator: username }) })}>Calls</a>
       </p>
       ${mayChange ? html`<${Change} user=${user} me=${me} onChanged=${changed} />` : html`<p class="quiet">Only owners may change users.</p>`}
-      <section><h3>Tokens</h3><${Tokens} of=${username} mayChange=${mayChange || user.id === me.id} onChanged=${onChanged} /></section>
+      <section><h3>Tokens</h3><${Tokens} of=${username} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
       ${mayChange && html`<${Removal} user=${user} onRemoved=${onRemoved} />`}
     <//>
   `;
