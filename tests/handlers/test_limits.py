@@ -200,7 +200,14 @@ class TestWithoutTheDatabase:
             await bridge.get("/api/v2/aibridge/interceptions")  # so that the token is remembered
             assert await bridge.get("/readyz", {}) == (
                 200,
-                {"status": "ready", "database": "ok", "recording": "ok", "version": VERSION, "limits": "ok"},
+                {
+                    "status": "ready",
+                    "database": "ok",
+                    "recording": "ok",
+                    "providers": "ok",
+                    "version": VERSION,
+                    "limits": "ok",
+                },
             )
         private_mongodb.freeze()
         try:
