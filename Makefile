@@ -1,8 +1,9 @@
 # Two commands are enough to know: `make run` and `make test`. Every path is relative, so a folder with a space works.
 PYTHON ?= python3
 BIN := .venv/bin
+MINUTES ?= 10
 
-.PHONY: help run test faults check lint bench bench-api bench-micro soak clean
+.PHONY: help run test faults fuzz check lint bench bench-api bench-micro soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -17,7 +18,11 @@ test: .venv/dev .venv/dashboard-dev ## set up, then run every test
 faults: .venv/dev ## kill and freeze servers and databases under load, and check the books: about five minutes
 	@$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
-check: lint test ## what CI runs: lint, types, import rules, tests
+fuzz: .venv/dev ## fuzz what reads strangers' bytes, each target for ten minutes: MINUTES=60 for longer
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
+
+check: MINUTES := 1
+check: lint test fuzz ## what CI runs: lint, types, import rules, tests, a minute of fuzzing for each target
 
 lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

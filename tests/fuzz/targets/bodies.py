@@ -1,0 +1,69 @@
+"""What a client's bytes mean: the request parsers of all APIs."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from intercept.apis import InvalidRequestError
+from intercept.catalog import BY_PATH
+from intercept.drafts import MAX_NAME
+from intercept.messages import MAX_SESSION_HINT
+from intercept.request_bodies import MAX_MODEL, MAX_PROMPT
+from tests.intercept.responses_of_strangers import is_storable
+from tests.wire.conversations import conversations
+
+_APIS = tuple(BY_PATH.values())
+
+SEEDS = [
+    *(bytes([_APIS.index(each.api)]) + each.request for each in conversations()),
+    b'\0{"model":"m","mod\\u0065l":"n"}',
+    b'\0 {"stream":null,"model":"\\ud83d\\ude80"}',
+]
+WORDS = [
+    *(
+        b'"model":',
+        rb'"mod\u0065l":',
+        b'"stream":',
+        b"true",
+        b"false",
+        b"null",
+        b'"messages":[',
+        b'"input":',
+        b"{",
+        b"}",
+    ),
+    *(b'"role":"user"', b'"role":"tool"', b'"role":"system"', b'"content":', b'"type":"text"', b'"text":', b"[", b"]"),
+    *(b'"tool_call_id":', b'"tool_use_id":', b'"type":"tool_result"', b'"metadata":{"user_id":', b'"call_id":', b","),
+    *(
+        b'"function_call_output"',
+        b'"input_text"',
+        rb"\ud83d",
+        rb"\ude80",
+        rb"\u0000",
+        b"\xff",
+        b"1e999",
+        b"-0.5E-3",
+        b'\\"',
+    ),
+]
+
+
+def check(data: bytes) -> None:
+    """A body is refused in words, or read as other parsers of JSON read it, into something bounded and storable."""
+    api, body = _APIS[data[0] % len(_APIS) if data else 0], data[1:]
+    try:
+        summary = api.parse_request(body)
+    except InvalidRequestError:
+        return
+    assert summary.model.strip()
+    assert len(summary.model) <= MAX_MODEL
+    assert len(summary.user_prompt.prompt if summary.user_prompt else "") <= MAX_PROMPT
+    assert len(summary.answered_tool_call_id or "") <= MAX_NAME
+    assert len(summary.session_hint or "") <= MAX_SESSION_HINT
+    prompt = summary.user_prompt.prompt if summary.user_prompt else ""
+    assert is_storable([summary.model, prompt, summary.answered_tool_call_id or "", summary.session_hint or ""])
+    with suppress(RecursionError):
+        told = json.loads(body.decode("utf-8", "replace"))
+        assert told["model"].encode("utf-16", "surrogatepass").decode("utf-16", "replace") == summary.model
+        assert bool(told.get("stream")) is summary.stream

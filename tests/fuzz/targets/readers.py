@@ -1,0 +1,99 @@
+"""What a provider's bytes mean: the readers of all APIs, those of errors and of compressed bodies."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+from intercept.apis import Reader
+from intercept.catalog import BY_PATH
+from intercept.content_encoding import InflatingReader, decoded
+from intercept.drafts import MAX_PARTS, MAX_TEXT
+from intercept.error_body import error_reader
+from intercept.records import Reading
+from tests.fuzz.targets import cut, single_bytes
+from tests.intercept.responses_of_strangers import is_storable
+from tests.wire.conversations import conversations
+
+_APIS = tuple(BY_PATH.values())
+_READERS = (*(api.stream_reader for api in _APIS), *(api.body_reader for api in _APIS), error_reader)
+_ENCODINGS = ("", "gzip", "deflate", "br")
+_SMALL = 16 * 1024
+
+
+def _seeds() -> list[bytes]:
+    seeds = [bytes([len(_READERS) - 1, 0]) + b'{"error":{"type":"t","code":"c","message":"m"}}']
+    for each in conversations():
+        for kind, body in enumerate((each.stream, each.body)):
+            if body is not None and len(body) < _SMALL:
+                number = _APIS.index(each.api) + kind * len(_APIS)
+                seeds.append(bytes([number, 0]) + body)
+                seeds.append(bytes([number, 1]) + gzip.compress(body, mtime=0))
+                seeds.append(bytes([number, 2]) + zlib.compress(body))
+    return seeds
+
+
+SEEDS = _seeds()
+WORDS = [
+    *(
+        b'"id":',
+        b'"type":',
+        b'"usage":',
+        b'"error":',
+        b'"message":',
+        b'"index":0',
+        b'"delta":',
+        b'"choices":[',
+        b"null",
+    ),
+    *(
+        b'"tool_calls":[{',
+        b'"function":{',
+        b'"arguments":',
+        b'"finish_reason":"stop"',
+        b"data: [DONE]\n\n",
+        b"\n\ndata: ",
+    ),
+    *(b'"prompt_tokens":', b'"completion_tokens":', b'"total_tokens":', b'"prompt_tokens_details":{"cached_tokens":'),
+    *(
+        b'"content_block":{',
+        b'"thinking":',
+        b'"partial_json":',
+        b'"message_delta"',
+        b'"message_stop"',
+        b'"output_tokens":',
+    ),
+    *(b'"response.completed"', b'"output":[', b'"item":{', b'"summary":[', b'"output_index":', b'"response":{'),
+    *(rb"\ud83d", rb"\ude80", b"\xff", b"1e999", b"9223372036854775808", b'"$x":', rb'"\u0000":', b"[[[[", b"{}"),
+]
+
+
+def check(data: bytes) -> None:
+    """A reading is bounded and fit for MongoDB, and the same wherever the bytes are cut.
+
+    Of a body that is compressed and corrupt zlib says nothing but that, so how much of it is read depends on the cuts.
+    """
+    if len(data) < 2:
+        return
+    make, encoding, body = _READERS[data[0] % len(_READERS)], _ENCODINGS[data[1] % len(_ENCODINGS)], data[2:]
+    readers = [decoded(make(), encoding) for _ in range(3)]
+    readings = [_reading(*each) for each in zip(readers, ([body], cut(body), single_bytes(body)), strict=True)]
+    if not any(isinstance(reader, InflatingReader) and reader._lost for reader in readers):
+        assert readings == [readings[0]] * 3
+    for reading in readings:
+        _check_bounds(reading)
+
+
+def _check_bounds(reading: Reading) -> None:
+    texts = [call.input + call.tool + call.provider_tool_call_id for call in reading.tool_usages]
+    texts += [thought.content for thought in reading.model_thoughts]
+    assert sum(map(len, texts)) <= MAX_TEXT
+    assert len(texts) <= MAX_PARTS
+    assert is_storable([*texts, reading.response_id, *(usage.usage for usage in reading.token_usages)])
+    assert reading.error is None or is_storable([reading.error.type, reading.error.message])
+
+
+def _reading(reader: Reader, pieces: list[bytes]) -> Reading:
+    for piece in pieces:
+        reader.feed(piece)
+    return reader.result()
