@@ -28,6 +28,7 @@ from limits.user_shares import UserShares
 from settings import LimitsScope, ProviderSettings, SettingError, Settings, TokenCreation
 from settings.declarations import DEFAULT_BASE_URLS
 from storage.access_trail import AccessTrail
+from storage.active_tokens import ActiveTokens
 from storage.admissions import Admissions, SharedLimits
 from storage.database import Database
 from storage.embedded import EmbeddedMongoDB
@@ -265,7 +266,8 @@ async def open_bridge(
         metrics=metrics,
         record_log=RecordLog(enabled=settings.structured_logging),
         lifecycle=lifecycle,
-        access=AccessRecorder(metrics, trail, monotonic_ns),
+        access=AccessRecorder(metrics, trail, monotonic_ns, failure_limit=settings.authentication_failure_limit),
+        active_tokens=ActiveTokens(database, now=now, monotonic=monotonic),
         now=now,
         monotonic=monotonic,
         new_id=new_id,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from handlers.metrics import Metrics
+from limits.failures import Failures
 from limits.mixin import client_key
 from limits.throttle import Throttle
 from storage.access_trail import AccessEvent, AccessTrail
@@ -35,12 +36,20 @@ class AccessRecorder:
         metrics: Where they are counted.
         trail: Where they are written down.
         now_ns: A monotonic clock, in nanoseconds.
+        failure_limit: How often an address may fail in any minute; 0 is any number.
     """
 
-    def __init__(self, metrics: Metrics, trail: AccessTrail, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, metrics: Metrics, trail: AccessTrail, now_ns: Callable[[], int], *, failure_limit: int = 0
+    ) -> None:
         self._metrics = metrics
         self._trail = trail
         self._throttle = Throttle(now_ns)
+        self._failures = Failures(failure_limit, now_ns)
+
+    def wait_ns(self, address: Callable[[], str]) -> int:
+        """How long an address has to wait before it may fail again, in nanoseconds; 0 while it may."""
+        return self._failures.wait_ns(lambda: client_key(address()))
 
     def failed(self, reason: Reason, plane: Plane, address: str, token_id: str | None = None) -> None:
         """Record that a request was not authenticated. One without any token is a metric alone.
@@ -54,6 +63,8 @@ class AccessRecorder:
         self._metrics.authentication_failed(reason, plane)
         if reason is Reason.MISSING:
             return
+        if reason is not Reason.MALFORMED:  # which is not looked up
+            self._failures.count(client_key(address))
         if due := self._throttle.count((reason, plane)):
             _log.info(
                 "authentication failed: reason=%s plane=%s address=%s token_id=%s new=%d total=%d",
@@ -62,6 +73,10 @@ class AccessRecorder:
         detail = (("reason", reason.value), ("plane", plane.value))
         key = client_key(address)
         self._trail.note(AccessEvent(Action.AUTHENTICATION_FAILED, key, token_id=token_id, detail=detail))
+
+    def blocked(self) -> None:
+        """Count that an address which has failed too often was refused."""
+        self._metrics.rejected("authentication_failures")
 
     def denied(self, message: str, plane: Plane, address: str, identity: Identity | None) -> None:
         """Record that a request was answered with 403.

@@ -19,6 +19,7 @@ from handlers.origins import is_foreign
 from handlers.problems import Problem
 from http1.exchange import Exchange
 from identifiers import shown_id
+from limits.overload import retry_headers
 from storage.authentication import Reason
 from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError
 
@@ -26,8 +27,10 @@ logger = logging.getLogger(__name__)
 
 UNIDENTIFIED = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
 UNRECOGNISED = "The token is not valid: it is unknown, expired or revoked."
+TOO_MANY_FAILURES = "Too many tokens from this address were not valid. Please try again later."
 IDENTITIES_AWAY = "Tokens cannot be verified at the moment. Please try again later."
 FORBIDDEN = 403
+TOO_MANY_REQUESTS = 429
 METHOD_NOT_ALLOWED = 405
 
 
@@ -86,8 +89,11 @@ class BridgeHandler(RequestHandler):
     async def authenticate(self, credentials: Credentials, *, anew: bool = False) -> Identity:
         """Find out who is asking; `anew` does not rely on memory.
 
+        Tokens from an address that has failed too often are looked up only if they are known, so a guess costs nothing
+        and who shares that address gets in all the same.
+
         Raises:
-            Problem: 401 without a valid token, 503 when that cannot be known now.
+            Problem: 401 without a valid token, 429 after too many of them, 503 when that cannot be known now.
         """
         challenge = {"WWW-Authenticate": "Bearer"}
         access = self.bridge.access
@@ -95,6 +101,10 @@ class BridgeHandler(RequestHandler):
             access.failed(Reason.MISSING, self.plane, self.client_ip)
             raise Problem(401, UNIDENTIFIED, challenge)
         identities = self.bridge.identities
+        wait_ns = access.wait_ns(lambda: self.client_ip)
+        if wait_ns and not await self.bridge.active_tokens.may_have(credentials.token):
+            access.blocked()
+            raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
         try:
             return await (identities.authenticate_anew if anew else identities.authenticate)(credentials.token)
         except InvalidTokenError as error:

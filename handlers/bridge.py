@@ -16,6 +16,7 @@ from handlers.record_log import RecordLog
 from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
+from storage.active_tokens import ActiveTokens
 from storage.admissions import Admissions
 from storage.database import Database
 from storage.identities import Identities
@@ -69,6 +70,7 @@ class Bridge:
     record_log: RecordLog
     lifecycle: Lifecycle
     access: AccessRecorder
+    active_tokens: ActiveTokens
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     new_id: Callable[[], UUID]

@@ -18,7 +18,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
 from handlers.access import Plane
-from handlers.base import BridgeHandler
+from handlers.base import TOO_MANY_REQUESTS, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.credentials import Credentials
 from handlers.lifecycle import Holder
@@ -98,9 +98,10 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.credentials = self.read_credentials()
         try:
             self.identity = await self.authenticate(self.credentials)
-        except Problem:
+        except Problem as problem:
             self.phases.enter(ADMISSION)
-            await self.count_request(client_key(self.client_ip))
+            if problem.status != TOO_MANY_REQUESTS:
+                await self.count_request(client_key(self.client_ip))
             raise
         self.phases.enter(ADMISSION)
         user = self.identity.user

@@ -146,6 +146,9 @@ class Settings:
     user_rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Requests per rate window and user, over all their tokens.")
     rate_window: timedelta = declare(OVERLOAD, POSITIVE_DURATION, "1s", "The window of the rate limits.")
     user_max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent requests per user.")
+    authentication_failure_limit: int = declare(
+        OVERLOAD, LIMIT, "30", "Unknown tokens of one address that are looked up per minute."
+    )
     limits_scope: LimitsScope = declare(
         OVERLOAD,
         choice(LimitsScope),

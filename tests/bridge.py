@@ -27,6 +27,7 @@ from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
 from storage.access_trail import AccessTrail
+from storage.active_tokens import ActiveTokens
 from storage.identities import Identities, Identity, Role
 from storage.interceptions import Interceptions
 from storage.live import Live
@@ -207,7 +208,13 @@ def running(io_loop, database, bridge_settings, request):
             metrics=metrics,
             record_log=RecordLog(enabled=settings.pop("structured_logging", False)),
             lifecycle=Lifecycle(),
-            access=AccessRecorder(metrics, AccessTrail(database, now=now), time.monotonic_ns),
+            access=AccessRecorder(
+                metrics,
+                AccessTrail(database, now=now),
+                time.monotonic_ns,
+                failure_limit=settings.pop("authentication_failure_limit", 0),
+            ),
+            active_tokens=ActiveTokens(database, now=now, monotonic=loop.time),
             now=now,
             monotonic=loop.time,
             new_id=uuid4,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from handlers.base import IDENTITIES_AWAY, UNIDENTIFIED, UNRECOGNISED
+from handlers.base import IDENTITIES_AWAY, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.changes import INVALID_BODY, NOT_JSON, TOO_LARGE
 from handlers.control import DATABASE_AWAY, TOO_MANY_REQUESTS
 from handlers.pagination import INVALID
@@ -57,8 +57,9 @@ RESPONSES = {
         "There is no valid token.", UNIDENTIFIED, UNRECOGNISED, headers={"WWW-Authenticate": CHALLENGE}
     ),
     "TooManyRequests": problem(
-        "The user has used up their share of the control plane.",
+        "The user has used up their share of the control plane, or too many tokens from the address were not valid.",
         TOO_MANY_REQUESTS.format(DEFAULT_REQUESTS),
+        TOO_MANY_FAILURES,
         headers={"Retry-After": RETRY_AFTER},
     ),
     "InternalError": problem("A fault of the bridge; its log has more.", "Internal Server Error"),

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from handlers.base import IDENTITIES_AWAY, UNIDENTIFIED, UNRECOGNISED
+from handlers.base import IDENTITIES_AWAY, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.dataplane import BYOK_DISABLED, SHUTTING_DOWN
 from handlers.phases import SERVER_TIMING_HEADER
 from handlers.problems import problem_body
@@ -114,8 +114,8 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     ),
     426: ("A WebSocket is asked for.", ("WebSocket is not supported here: use HTTP streaming.",), ()),
     429: (
-        "Too many requests of this token or user.",
-        (RATE_LIMITED, USER_RATE_LIMITED, USER_AT_CAPACITY),
+        "Too many requests of this token or user, or too many tokens from this address that are not valid.",
+        (RATE_LIMITED, TOO_MANY_FAILURES, USER_RATE_LIMITED, USER_AT_CAPACITY),
         _WAIT,
     ),
     500: ("A fault of the bridge; its log has more.", ("Internal Server Error",), ()),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from ipaddress import ip_network
 
 import pytest
 
-from handlers.base import UNRECOGNISED
+from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.dataplane import BYOK_DISABLED
 from handlers.users import NOT_YOURS_TO_SEE
 from tests.handlers.conversations import CHAT
@@ -15,6 +16,8 @@ from tests.handlers.test_metrics import samples
 
 AUDIT = "/api/v2/aibridge/audit?limit=1000"
 USERS = "/api/v2/aibridge/users"
+ME = "/api/v2/aibridge/users/me"
+JSON = {"Content-Type": "application/json"}
 SESSION = "/api/v2/aibridge/users/me/session"
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
 ACCESS = {"authentication.failed", "access.denied", "user.signed_in"}
@@ -76,12 +79,86 @@ async def test_unknown_tokens_are_a_metric_a_line_and_one_entry(running, said):
     assert UNKNOWN[11:] not in everything
 
 
+def guess(number):
+    return f"{number:010}{UNKNOWN[10:]}"
+
+
+async def lookups(running, monkeypatch):
+    """Count the tokens that are looked up from now on."""
+    looked_up, verify = [], running.bridge.identities._verify
+
+    async def counted(*credential):
+        looked_up.append(credential)
+        return await verify(*credential)
+
+    monkeypatch.setattr(running.bridge.identities, "_verify", counted)
+    return looked_up
+
+
+@pytest.mark.bridge(authentication_failure_limit=4)
+@pytest.mark.gen_test
+async def test_guesses_are_looked_up_so_often_and_valid_tokens_get_in_all_the_same(running, monkeypatch):
+    looked_up = await lookups(running, monkeypatch)
+    statuses = []
+    for number in range(0, 40, 2):
+        statuses.append((await running.get(USERS, bearer(guess(number))))[0])
+        statuses.append((await call(running, bearer(guess(number + 1))))[0])
+    assert statuses == [401] * 4 + [429] * 36
+    assert len(looked_up) == 4
+    status, answer = await running.get(USERS, bearer(guess(99)))
+    assert (status, answer) == (429, {"message": TOO_MANY_FAILURES})
+    assert samples(running.bridge.metrics, "overload_rejections_total") == {("authentication_failures",): 37}
+    stranger = await running.user("grace")  # whose token nobody has seen
+    running.bridge.active_tokens._read_at = float("-inf")
+    for headers in (running.headers, stranger):
+        assert (await running.get(ME, headers))[0] == 200
+    assert (await post(running, SESSION, JSON, json.dumps({"token": running.token}).encode()))[0] == 204
+
+
+@pytest.mark.bridge(authentication_failure_limit=2)
+@pytest.mark.gen_test
+async def test_requests_without_a_token_and_with_nonsense_are_told_so_however_many(running):
+    for headers in ({}, bearer("nonsense")) * 10:
+        assert (await running.get(USERS, headers))[0] == 401
+    for number in range(3):
+        await running.get(USERS, bearer(guess(number)))
+    assert [(await running.get(USERS, headers))[0] for headers in ({}, bearer("nonsense"))] == [401, 401]
+
+
+@pytest.mark.bridge(authentication_failure_limit=1)
+@pytest.mark.gen_test
+async def test_who_has_failed_too_often_is_told_how_long_to_wait(running):
+    await running.get(USERS, bearer(guess(1)))
+    client = await running.client()
+    answer = await client.request("GET", USERS, bearer(guess(2)))
+    assert 0 < int(answer.header("retry-after-ms")) <= 60_000
+
+
+@pytest.mark.bridge(authentication_failure_limit=2, trusted_proxies=[ip_network("127.0.0.0/8")])
+@pytest.mark.gen_test
+async def test_addresses_are_limited_apart_and_ipv6_by_its_network(running):
+    async def status(address, number):
+        return (await running.get(USERS, bearer(guess(number)) | {"X-Forwarded-For": address}))[0]
+
+    assert [await status(f"2001:db8::{number:x}", number) for number in range(3)] == [401, 401, 429]
+    assert await status("2001:db8:0:1::1", 3) == 401
+    assert await status("192.0.2.1", 4) == 401
+
+
+@pytest.mark.bridge(authentication_failure_limit=1, rate_limit=100)
+@pytest.mark.gen_test
+async def test_what_is_refused_for_its_failures_counts_for_no_rate(running):
+    for number in range(5):
+        await call(running, bearer(guess(number)))
+    assert running.bridge.overload.rate.check("127.0.0.1").remaining == 99
+
+
 @pytest.mark.gen_test
 async def test_of_a_known_token_the_public_part_is_told(running, said):
     await running.user("grace")
     token, text = await running.bridge.identities.create_token("grace")
-    guess = f"{token.id}-{UNKNOWN[11:]}"
-    await running.get(USERS, bearer(guess))
+    wrong = f"{token.id}-{UNKNOWN[11:]}"
+    await running.get(USERS, bearer(wrong))
     await running.bridge.identities.revoke_token(token.id)
     await running.get(USERS, bearer(text))
     entries = await trail(running)
@@ -90,7 +167,7 @@ async def test_of_a_known_token_the_public_part_is_told(running, said):
     assert all(f"token_id={token.id} " in line for line in said())
     everything = repr([document async for document in running.bridge.database.audit.find()]) + repr(said())
     assert text[11:] not in everything
-    assert guess[11:] not in everything
+    assert wrong[11:] not in everything
 
 
 @pytest.mark.gen_test
@@ -124,9 +201,8 @@ async def test_a_403_says_who_was_refused_what(running, said):
 
 @pytest.mark.gen_test
 async def test_who_signs_in_and_who_fails_to_is_recorded(running, said):
-    json_body = {"Content-Type": "application/json"}
     for token, status in ((running.token, 204), (UNKNOWN, 401)):
-        assert (await post(running, SESSION, json_body, json.dumps({"token": token}).encode()))[0] == status
+        assert (await post(running, SESSION, JSON, json.dumps({"token": token}).encode()))[0] == status
     signed_in, failed = await trail(running)
     ada = running.identity
     assert signed_in == {
