@@ -64,6 +64,13 @@ export function day(moment, now = new Date()) {
   return moment.toLocaleDateString("en-GB", { day: "numeric", month: "short", year });
 }
 
+/** What a bucket of the statistics is called, by its start and width in seconds: 3 Nov for a day, which is one of UTC. */
+export function bucketName(start, step) {
+  const moment = new Date(start * 1000);
+  if (step >= DAY / 1000) return moment.toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+  return `${day(moment)} ${moment.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}`;
+}
+
 /** How long ago a time of the API was: just now, 5 min ago, 3 h ago, 2 d ago. */
 export function ago(text, now = new Date()) {
   const ms = Math.max(0, now - Date.parse(text));

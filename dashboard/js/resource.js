@@ -11,7 +11,8 @@ const MOST_LIVE = 1000;
  *
  * @param {string | null} path null: nothing is wanted now.
  * @param {Object} params
- * @param {{every?: number}} options `every`: load again after so many milliseconds, while the page is looked at.
+ * @param {{every?: number | ((data) => number)}} options `every`: load again after so many milliseconds, while the page is
+ *   looked at; 0 is never.
  */
 export function useResource(path, params = {}, { every = 0 } = {}) {
   const [state, setState] = useState({ data: null, error: null, loading: true, key: "" });
@@ -30,11 +31,12 @@ export function useResource(path, params = {}, { every = 0 } = {}) {
     return () => aborter.abort();
   }, [key, turn]);
   const reload = useCallback(() => setTurn((number) => number + 1), []);
+  const pause = typeof every === "function" ? every(state.data) : every;
   useEffect(() => {
-    if (!every || !path) return undefined;
-    const timer = setInterval(() => document.hidden || reload(), every);
+    if (!pause || !path) return undefined;
+    const timer = setInterval(() => document.hidden || reload(), pause);
     return () => clearInterval(timer);
-  }, [every, path]);
+  }, [pause, path]);
   return { ...state, current: state.key === key, reload };
 }
 

@@ -1,7 +1,7 @@
 /** From an answer of the statistics to what a chart draws. Pure; times are seconds since the epoch. */
 
 export const BUCKETS = { minute: 60, hour: 3600, day: 86_400 };
-const MOST_SERIES = 7;
+const MAX_SERIES = 7;
 const MINUTES_KEPT = 7 * BUCKETS.day;
 
 export const RANGES = { "1h": BUCKETS.hour, "24h": BUCKETS.day, "7d": 7 * BUCKETS.day, "30d": 30 * BUCKETS.day, "90d": 90 * BUCKETS.day };
@@ -26,6 +26,17 @@ export function spanOf({ range, from, to }, now) {
 /** The time of the API for so many seconds. */
 export function iso(seconds) {
   return new Date(seconds * 1000).toISOString();
+}
+
+/** The last time of the API before so many seconds: a record has whole milliseconds, and a search includes both ends. */
+export function justBefore(seconds) {
+  return new Date(Math.round(seconds * 1000) - 1).toISOString();
+}
+
+/** The bucket of a timeline that a moment is in; null outside of it. */
+export function bucketAt(times, step, at) {
+  const index = times.findLastIndex((start) => start <= at);
+  return index >= 0 && at < times[index] + step ? index : null;
 }
 
 /** The start of every bucket between `from` and `to` of an answer. */
@@ -59,28 +70,44 @@ export function parts(answer, series, picks, blank = 0) {
   return picks.map(({ name, pick, ...rest }) => ({ ...rest, name, ...row(times, series, pick, blank) }));
 }
 
-/** The groups of an answer as rows over time, largest first; those that are too many are added up as Other. */
-export function groups(answer, pick) {
+/** The names of the groups that every chart shows: those with the largest share of anything that is picked, that first. */
+export function leaders(answer, picks) {
+  const sums = picks.map((pick) => answer.series.reduce((sum, { total }) => sum + pick(total), 0));
+  const shareOf = ({ total }) => Math.max(...picks.map((pick, index) => (sums[index] ? pick(total) / sums[index] : 0)));
+  return answer.series
+    .filter(({ other }) => !other)
+    .sort((one, another) => shareOf(another) - shareOf(one))
+    .slice(0, MAX_SERIES)
+    .map(groupName);
+}
+
+/** The leaders of an answer as rows over time, largest first; all others are added up as Other. */
+export function groups(answer, pick, leading) {
   const times = timeline(answer);
   const rows = answer.series
     .map((series) => ({ name: groupName(series), group: series.group, other: series.other, ...row(times, series, pick, 0) }))
     .filter(({ total }) => total > 0)
     .sort((one, another) => one.other - another.other || another.total - one.total);
-  const shown = rows.filter(({ other }) => !other).slice(0, MOST_SERIES);
+  const shown = rows.filter(({ other, name }) => !other && leading.includes(name));
   const rest = rows.filter((one) => !shown.includes(one));
   if (!rest.length) return shown;
   const values = times.map((_, index) => rest.reduce((sum, one) => sum + one.values[index], 0));
   return [...shown, { name: "Other", group: null, other: true, values, total: rest.reduce((sum, one) => sum + one.total, 0) }];
 }
 
-/** The largest groups with a quantile each; quantiles cannot be added up, so there is no Other. */
-export function quantiles(answer, pick) {
+/** The leaders with a quantile each; quantiles cannot be added up, so there is no Other. */
+export function quantiles(answer, pick, leading) {
   const times = timeline(answer);
   return answer.series
-    .filter(({ other, total }) => !other && pick(total) !== null)
+    .filter((series) => !series.other && leading.includes(groupName(series)) && pick(series.total) !== null)
     .sort((one, another) => another.total.interceptions - one.total.interceptions)
-    .slice(0, MOST_SERIES)
     .map((series) => ({ name: groupName(series), group: series.group, ...row(times, series, pick, null) }));
+}
+
+/** The places of values that have no neighbour: a line does not show them. */
+export function lonely(values) {
+  const there = (index) => values[index] != null;
+  return values.flatMap((_, index) => (there(index) && !there(index - 1) && !there(index + 1) ? [index] : []));
 }
 
 /** Rows one above the other: each value becomes the sum up to and with it. */

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -19,9 +20,11 @@ from urllib.request import Request, urlopen
 from uuid import UUID, uuid4
 
 import pytest
+from bson import ObjectId
 from selenium.webdriver import Chrome
 
 from handlers.dashboard import LIBRARIES, ROOT
+from storage.cells import Bucket
 from storage.database import Database
 from storage.identities import Identities, Role
 from tests.bridge import now
@@ -65,6 +68,19 @@ class Site:
             database.close()
 
         self.run(change())
+
+    def count_again(self, token: str, before: timedelta) -> None:
+        """Count what a member's calls of the last hours add up to once more, so much earlier."""
+        initiator = UUID(self.get(token, "users/me")["id"])
+
+        async def repeat() -> None:
+            database = Database.connect(self.uri, self.database)
+            cells = await database.rollups.find({"initiator_id": initiator, "bucket": Bucket.HOUR}).to_list(None)
+            earlier = [{**cell, "_id": ObjectId(), "at": cell["at"] - before} for cell in cells]
+            await database.rollups.insert_many(earlier)
+            database.close()
+
+        self.run(repeat())
 
     def call(self, token: str, prompt: str = "Hello", *, model: str = "demo", **more: Any) -> str:
         """Make a call and wait for its answer, an error or not; the id of the interception."""

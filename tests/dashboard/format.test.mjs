@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  ago, between, duration, percent, plural, short, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
+  ago, between, bucketName, duration, percent, plural, short, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
 } from "../../dashboard/js/format.js";
 
 const each = (write, cases) => cases.forEach(([value, text]) => assert.equal(write(value), text));
@@ -36,6 +36,8 @@ test("a small part is not nothing", () => {
 
 test("a time has its date on any other day", () => {
   const now = new Date(2026, 10, 25, 12, 0, 0);
+  assert.equal(bucketName(Date.parse("2026-11-03T00:00:00Z") / 1000, 86_400), "3 Nov");
+  assert.equal(bucketName(new Date(new Date().getFullYear(), 10, 3, 15).getTime() / 1000, 3600), "3 Nov 15:00");
   assert.equal(time(new Date(2026, 10, 25, 3, 4, 5).toISOString(), now), "03:04:05");
   assert.equal(time(new Date(2026, 10, 3, 3, 4, 5).toISOString(), now), "3 Nov 03:04:05");
   assert.equal(time(new Date(2025, 0, 3, 3, 4, 5).toISOString(), now), "3 Jan 2025 03:04:05");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bucketFor, groups, iso, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
+import { bucketAt, bucketFor, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -45,20 +45,50 @@ test("buckets without calls are filled in", () => {
 
 test("the largest groups come first and those that are too many are added up", () => {
   const many = Array.from({ length: 9 }, (_, index) => series(`m${index}`, [index, 0, 0, 1]));
-  const rows = groups({ ...ANSWER, series: [series(null, [100, 0, 0, 0], true), ...many] }, calls);
+  const answer = { ...ANSWER, series: [series(null, [100, 0, 0, 0], true), ...many] };
+  const rows = groups(answer, calls, leaders(answer, [calls]));
   assert.deepEqual(rows.map(({ name }) => name), ["m8", "m7", "m6", "m5", "m4", "m3", "m2", "Other"]);
   assert.deepEqual(rows.at(-1), { name: "Other", group: null, other: true, values: [101, 0, 0, 2], total: 103 });
 });
 
+test("a group that leads in anything has a row of its own, in every chart the same ones", () => {
+  const many = Array.from({ length: 9 }, (_, index) => series(`m${index}`, [index + 1, 0, 0, 0]));
+  const answer = { ...ANSWER, series: many };
+  const cost = (total) => (total === many[0].total ? 1000 : 0);
+  const leading = leaders(answer, [calls, cost]);
+  assert.deepEqual(leading, ["m0", "m8", "m7", "m6", "m5", "m4", "m3"]);
+  assert.deepEqual(groups(answer, cost, leading).map(({ name }) => name), ["m0"]);
+  const shown = groups(answer, calls, leading);
+  assert.deepEqual(shown.map(({ name }) => name), ["m8", "m7", "m6", "m5", "m4", "m3", "m0", "Other"]);
+  assert.equal(shown.at(-1).total, 5);
+});
+
+test("a moment is in the bucket that has begun, up to its end", () => {
+  const times = [0, 1, 2].map((number) => number * DAY);
+  assert.deepEqual([-1, 0, DAY - 1, DAY, 2.9 * DAY, 3 * DAY].map((at) => bucketAt(times, DAY, at)), [null, 0, 0, 1, 2, null]);
+});
+
+test("the calls of a bucket end a millisecond before the next one", () => {
+  const midnight = Date.parse("2026-11-25T00:00:00Z") / 1000;
+  assert.equal(justBefore(midnight), "2026-11-24T23:59:59.999Z");
+  assert.equal(justBefore(midnight + 0.0005), "2026-11-25T00:00:00.000Z");
+});
+
+test("a value without neighbours is drawn by itself", () => {
+  assert.deepEqual(lonely([1, null, 2, 3, null, 4]), [0, 5]);
+  assert.deepEqual(lonely([null, 7]), [1]);
+  assert.deepEqual(lonely([]), []);
+});
+
 test("users are called by their names, and groups without any are left out", () => {
   const answer = { ...ANSWER, series: [series({ id: "1", username: "ada" }, [1, 0, 0, 0]), series("none", [0, 0, 0, 0])] };
-  assert.deepEqual(groups(answer, calls).map(({ name }) => name), ["ada"]);
+  assert.deepEqual(groups(answer, calls, ["ada", "none"]).map(({ name }) => name), ["ada"]);
 });
 
 test("quantiles are not added up", () => {
   const first = ({ interceptions }) => (interceptions > 1 ? interceptions : null);
   const answer = { ...ANSWER, series: [series("a", [1, 0, 0, 0]), series("b", [0, 4, 0, 0]), series(null, [9, 9, 9, 9], true)] };
-  assert.deepEqual(quantiles(answer, first), [{ name: "b", group: "b", values: [null, 4, null, null], total: 4 }]);
+  assert.deepEqual(quantiles(answer, first, ["a", "b"]), [{ name: "b", group: "b", values: [null, 4, null, null], total: 4 }]);
 });
 
 test("rows stand one on the other", () => {

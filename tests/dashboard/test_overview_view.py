@@ -1,4 +1,6 @@
 import re
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote_plus
 
 import pytest
 from selenium.webdriver import ActionChains
@@ -99,6 +101,75 @@ def test_a_bar_leads_to_its_calls(page, token):
     ActionChains(page.browser).move_to_element_with_offset(over, offset, 0).click().perform()
     page.until(lambda: page.address.startswith("interceptions?q=started_after"), "the bar was to lead somewhere")
     page.until(lambda: len(page.all("a.row")) == counts[bar], "its calls were to be listed")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles"])
+def test_the_pointer_over_a_bar_of_a_day_names_that_day_anywhere_on_it(page, token, zone):
+    page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
+    try:
+        page.open("overview?range=30d", token)
+        over = page.find(".chart .u-over")
+        width = over.size["width"] / 30
+        today = datetime.now(UTC).date()
+        for days, part in ((0, 0.1), (0, 0.9), (7, 0.2), (7, 0.8)):
+            offset = round((29 - days + part) * width - over.size["width"] / 2)
+            ActionChains(page.browser).move_to_element_with_offset(over, offset, 0).perform()
+            day = today - timedelta(days=days)
+            page.shows(".chart:first-child .when", [f"{day.day} {day:%b}"])
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
+
+
+def test_a_single_point_is_drawn_in_every_chart(page, site):
+    _, token = site.user()
+    site.call(token)
+    site.counted(token, 1)
+    page.open("overview", token)
+    page.until(lambda: len(page.all("canvas")) == 4, "four charts were to be drawn")
+    # The 99th percentile is drawn over the others.
+    for canvas, name in zip(page.all("canvas"), ("series-1", "series-1", "series-1", "series-7"), strict=True):
+        page.until(lambda canvas=canvas, name=name: page.browser.execute_script(POINTS, canvas, name) > 8, "a point")
+
+
+def test_no_two_groups_have_the_same_colour(page, site):
+    _, token = site.user()
+    for number in range(9):
+        site.call(token, "x" * 100 * number, model=f"model-{number}")
+    site.call(token, model="model-0")
+    site.counted(token, 10)
+    page.open("overview?by=model", token)
+    page.find(".legend a", "model-8")
+    script = "return [...document.querySelectorAll('.chart')].map((chart) => [...chart.querySelectorAll('.swatch')].map((one) => one.style.background))"
+    for colours in page.browser.execute_script(script):
+        assert len(colours) == len(set(colours)) >= 7
+    assert page.texts(".chart:first-child .legend li")[-1] == "Other 2"
+
+
+def test_a_line_breaks_over_hours_without_calls(page, site):
+    _, token = site.user()
+    site.call(token)
+    site.counted(token, 1)
+    site.count_again(token, timedelta(hours=6))
+    page.open("overview", token)
+    page.until(lambda: len(page.all("canvas")) == 4, "four charts were to be drawn")
+    first = page.all("canvas")[3]
+    # The 99th percentile is drawn over the others: two points of a dozen, where a line would have more than a hundred.
+    drawn = page.until(lambda: page.browser.execute_script(POINTS, first, "series-7"), "two points were to be drawn")
+    assert 10 < drawn < 60
+
+
+def test_the_calls_of_a_day_do_not_include_midnight_of_the_next(page, site, token):
+    page.open("overview?range=30d", token)
+    over = page.find(".chart .u-over")
+    width = over.size["width"] / 30
+    ActionChains(page.browser).move_to_element_with_offset(
+        over, round(28.5 * width - over.size["width"] / 2), 0
+    ).click().perform()
+    page.until(lambda: page.address.startswith("interceptions?q=started_after"), "the bar was to lead somewhere")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    assert unquote_plus(page.address) == (
+        f'interceptions?q=started_after:"{yesterday}T00:00:00.000Z" started_before:"{yesterday}T23:59:59.999Z"'
+    )
 
 
 def _bars(page):

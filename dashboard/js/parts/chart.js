@@ -3,8 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import { time as clock } from "../format.js";
-import { iso } from "../series.js";
+import { bucketName } from "../format.js";
 import { useTheme } from "../theme.js";
 import { plot } from "./plot.js";
 
@@ -41,7 +40,7 @@ export function Chart({ title, kind, times, step, rows, format, nothing, onPick,
     <figure class="chart">
       <figcaption>
         <h2>${title}</h2>
-        <span class="quiet when">${hovered === null ? "" : clock(iso(times[hovered]))}</span>
+        <span class="quiet when">${hovered === null ? "" : bucketName(times[hovered], step)}</span>
         <ul class="legend">
           ${!blank && rows.map(
             ({ name, colour, values, total, href }) => html`

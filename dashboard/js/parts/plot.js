@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import { short } from "../format.js";
-import { stacked } from "../series.js";
+import { bucketAt, lonely, stacked } from "../series.js";
 import { colour } from "../theme.js";
 
 const HEIGHT = 190;
@@ -27,7 +27,12 @@ export function plot({ kind, times, step, rows, format = short }, { width, onHov
     height: HEIGHT,
     padding: [10, 20, 0, 0],
     legend: { show: false },
-    cursor: { y: false, points: { show: !bars, size: 7 }, drag: { x: true, y: false, setScale: false } },
+    cursor: {
+      y: false,
+      points: { show: !bars, size: 7 },
+      drag: { x: true, y: false, setScale: false },
+      dataIdx: (_, __, nearest, at) => bucketAt(times, step, at) ?? nearest, // a bucket begins at its time, and is not around it
+    },
     select: { show: true },
     scales: {
       x: { time: true, range: () => [times[0], times.at(-1) + step] },
@@ -39,7 +44,7 @@ export function plot({ kind, times, step, rows, format = short }, { width, onHov
     ],
     series: [{}, ...order.map((index) => seriesOf(rows[index], { bars }))],
     hooks: {
-      setCursor: [({ cursor }) => onHover(cursor.idx ?? null)],
+      setCursor: [(self) => onHover(self.cursor.left < 0 ? null : bucketAt(times, step, self.posToVal(self.cursor.left, "x")))],
       setSelect: [(self) => selected(self, onZoom)],
       ready: [(self) => pickable(self, times, step, onPick)],
     },
@@ -50,7 +55,8 @@ export function plot({ kind, times, step, rows, format = short }, { width, onHov
 
 function seriesOf({ colour: name }, { bars }) {
   const ink = colour(name);
-  if (!bars) return { stroke: ink, width: 2, spanGaps: true, points: { show: false } };
+  const points = { show: true, size: 6, fill: ink, filter: (self, series) => lonely(self.data[series]) };
+  if (!bars) return { stroke: ink, width: 2, spanGaps: false, points };
   const paths = uPlot.paths.bars({ size: [0.82, 48], align: 1, radius: 0 });
   return { fill: ink, width: 0, paths, points: { show: false } };
 }
@@ -80,8 +86,7 @@ function pickable(self, times, step, onPick) {
   self.over.addEventListener("mousedown", ({ clientX }) => (down = clientX));
   self.over.addEventListener("click", ({ clientX }) => {
     if (down === null || Math.abs(clientX - down) >= 8) return;
-    const at = self.posToVal(clientX - self.over.getBoundingClientRect().left, "x");
-    const time = times.findLast((start) => start <= at);
-    if (time !== undefined) onPick(time, time + step);
+    const index = bucketAt(times, step, self.posToVal(clientX - self.over.getBoundingClientRect().left, "x"));
+    if (index !== null) onPick(times[index], times[index] + step);
   });
 }

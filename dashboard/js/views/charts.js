@@ -5,7 +5,7 @@ import { duration, short, usd } from "../format.js";
 import { Chart } from "../parts/chart.js";
 import { GROUP_KEYS, isSearchable } from "../query.js";
 import { go } from "../router.js";
-import { BUCKETS, failedOf, groups, iso, parts, quantiles, timeline, tokensOf } from "../series.js";
+import { BUCKETS, failedOf, groups, iso, justBefore, leaders, parts, quantiles, timeline, tokensOf } from "../series.js";
 
 const KINDS = [
   { name: "Input", pick: ({ token_usage: usage }) => usage.input_tokens, colour: "series-1" },
@@ -28,7 +28,7 @@ const QUANTILES = ["p50", "p95", "p99"].map((name, index) => ({
 export function Charts({ all, split, drill, onZoom }) {
   const times = timeline(all);
   const step = BUCKETS[all.bucket];
-  const onPick = (from, to) => go(drill({ started_after: iso(from), started_before: iso(to) }));
+  const onPick = (from, to) => go(drill({ started_after: iso(from), started_before: justBefore(to) }));
   const common = { times, step, onPick, onZoom };
   const rows = split ? ofGroups(split, drill) : ofAll(all, drill);
   return html`
@@ -52,20 +52,17 @@ function ofAll(all, drill) {
   };
 }
 
-/** A group has the same colour in every chart, that of its rank by calls. */
-function ofGroups(split, drill) {
-  const ranks = groups(split, ({ interceptions }) => interceptions).map(({ name }) => name);
-  const dressed = (rows) =>
-    rows.map((row) => ({ ...row, colour: colourOf(row, ranks), href: isSearchable(row.group && row.name) ? drill({ [GROUP_KEYS[split.group_by]]: row.name }) : undefined }));
-  return {
-    calls: dressed(groups(split, ({ interceptions }) => interceptions)),
-    tokens: dressed(groups(split, tokensOf)),
-    cost: dressed(groups(split, ({ cost_usd: cost }) => cost ?? 0)),
-    first: dressed(quantiles(split, ({ first_byte_ms: first }) => first?.p50 ?? null)),
-  };
-}
+const AMOUNTS = { calls: ({ interceptions }) => interceptions, tokens: tokensOf, cost: ({ cost_usd: cost }) => cost ?? 0 };
 
-function colourOf({ name, other }, ranks) {
-  const rank = ranks.indexOf(name);
-  return other || rank < 0 || rank > 6 ? "series-other" : `series-${rank + 1}`;
+/** Every chart shows the same groups, each in a colour of its own. */
+function ofGroups(split, drill) {
+  const leading = leaders(split, Object.values(AMOUNTS));
+  const dressed = (rows) =>
+    rows.map((row) => ({ ...row, colour: row.other ? "series-other" : `series-${leading.indexOf(row.name) + 1}`, href: isSearchable(row.group && row.name) ? drill({ [GROUP_KEYS[split.group_by]]: row.name }) : undefined }));
+  return {
+    calls: dressed(groups(split, AMOUNTS.calls, leading)),
+    tokens: dressed(groups(split, AMOUNTS.tokens, leading)),
+    cost: dressed(groups(split, AMOUNTS.cost, leading)),
+    first: dressed(quantiles(split, ({ first_byte_ms: first }) => first?.p50 ?? null, leading)),
+  };
 }

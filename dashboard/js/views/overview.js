@@ -1,13 +1,13 @@
 /** What happened over time, at a glance. */
 
 import { html } from "htm/preact";
-import { day, time } from "../format.js";
+import { day, plural, time } from "../format.js";
 import { Segmented } from "../parts/segmented.js";
 import { Empty, Failure, Loading } from "../parts/states.js";
 import { searchFor } from "../query.js";
 import { useResource } from "../resource.js";
 import { go, href } from "../router.js";
-import { iso, RANGES, spanOf } from "../series.js";
+import { iso, justBefore, RANGES, spanOf } from "../series.js";
 import { seesEverything } from "../shell.js";
 import { Breakdown } from "./breakdown.js";
 import { Charts } from "./charts.js";
@@ -15,6 +15,7 @@ import { Failures } from "./failures.js";
 import { Tiles } from "./tiles.js";
 
 const EVERY_MS = 15_000;
+const COUNTING_MS = 1000;
 const SPLITS = [
   ["", "All"],
   ["model", "Model"],
@@ -27,7 +28,7 @@ export function Overview({ route, user }) {
   const { params } = route;
   const span = spanOf(params, Date.now() / 1000);
   const custom = Boolean(span.to);
-  const every = custom ? 0 : EVERY_MS;
+  const every = (data) => (data?.uncounted ? COUNTING_MS : custom ? 0 : EVERY_MS);
   const all = useResource("stats", span, { every });
   const split = useResource("stats", { ...span, group_by: params.by || "model" }, { every });
   const loaded = all.data && split.data;
@@ -38,7 +39,7 @@ export function Overview({ route, user }) {
     split.reload();
   };
   const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEverything(user));
-  const drill = (terms) => href("interceptions", "", { q: searchFor({ ...terms, started_after: terms.started_after ?? span.from, started_before: terms.started_before ?? span.to }) });
+  const drill = (terms) => href("interceptions", "", { q: searchFor({ ...boundsOf(all.data, custom), ...terms }) });
   return html`
     <div class="toolbar overview-bar">
       <${Segmented}
@@ -58,9 +59,15 @@ export function Overview({ route, user }) {
   `;
 }
 
+/** A search for the calls that an answer counts: whole buckets, the end of the last one not included. */
+function boundsOf({ from, to }, custom) {
+  return { started_after: from, started_before: custom ? justBefore(Date.parse(to) / 1000) : "" };
+}
+
 function Body({ all, split, by, drill, user, onZoom }) {
   const figures = all.series[0]?.total;
   if (!figures?.interceptions) {
+    if (all.uncounted) return html`<${Loading} what=${`Counting ${plural(all.uncounted, "call")}`} />`;
     return html`
       <${Empty} title="No calls in this time">
         <p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>
