@@ -63,7 +63,7 @@ class AccessRecorder:
         self._metrics.authentication_failed(reason, plane)
         if reason is Reason.MISSING:
             return
-        if reason is not Reason.MALFORMED:  # which is not looked up
+        if reason not in {Reason.MALFORMED, Reason.BLOCKED}:  # which are not looked up
             self._failures.count(client_key(address))
         if due := self._throttle.count((reason, plane)):
             _log.info(
@@ -73,10 +73,6 @@ class AccessRecorder:
         detail = (("reason", reason.value), ("plane", plane.value))
         key = client_key(address)
         self._trail.note(AccessEvent(Action.AUTHENTICATION_FAILED, key, token_id=token_id, detail=detail))
-
-    def blocked(self) -> None:
-        """Count that an address which has failed too often was refused."""
-        self._metrics.rejected("authentication_failures")
 
     def denied(self, message: str, plane: Plane, address: str, identity: Identity | None) -> None:
         """Record that a request was answered with 403.

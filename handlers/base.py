@@ -103,7 +103,7 @@ class BridgeHandler(RequestHandler):
         identities = self.bridge.identities
         wait_ns = access.wait_ns(lambda: self.client_ip)
         if wait_ns and not await self.bridge.active_tokens.may_have(credentials.token):
-            access.blocked()
+            access.failed(Reason.BLOCKED, self.plane, self.client_ip)
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
         try:
             return await (identities.authenticate_anew if anew else identities.authenticate)(credentials.token)

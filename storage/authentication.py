@@ -47,6 +47,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     USER_REMOVED = "user_removed"
+    BLOCKED = "blocked"
 
 
 class InvalidTokenError(Exception):

@@ -107,7 +107,14 @@ async def test_guesses_are_looked_up_so_often_and_valid_tokens_get_in_all_the_sa
     assert len(looked_up) == 4
     status, answer = await running.get(USERS, bearer(guess(99)))
     assert (status, answer) == (429, {"message": TOO_MANY_FAILURES})
-    assert samples(running.bridge.metrics, "overload_rejections_total") == {("authentication_failures",): 37}
+    assert samples(running.bridge.metrics, "authentication_failures_total") == {
+        ("control", "unknown"): 2,
+        ("data", "unknown"): 2,
+        ("control", "blocked"): 19,
+        ("data", "blocked"): 18,
+    }
+    counts = {(one["detail"]["plane"], one["detail"]["reason"]): one["detail"]["count"] for one in await trail(running)}
+    assert counts == samples(running.bridge.metrics, "authentication_failures_total")
     stranger = await running.user("grace")  # whose token nobody has seen
     running.bridge.active_tokens._read_at = float("-inf")
     for headers in (running.headers, stranger):
