@@ -37,6 +37,7 @@ from local_servers import LocalServer, announced, chosen_database
 from logs import set_up_logging
 from settings import Address, Settings, SettingsGroup, flags_of, settings_of, settings_options
 from signals import renew_on_hangup, stop_signals
+from storage.data_folder import make_private
 from storage.database import Database, DatabaseUnavailableError
 from storage.embedded import EmbeddedUnavailableError
 from storage.identities import Identities, Role
@@ -157,6 +158,7 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
         for one in sockets:
             stack.callback(one.close)
         uri = await open_mongodb(settings, stack)
+        make_private(settings.data_dir)
         database = open_database(uri, settings, stack)
         await database.prepare(retention=settings.retention or None)
         has_keys = any(provider.keys for provider in settings.providers)

@@ -54,7 +54,7 @@ async def test_a_server_starts_with_a_mongodb_of_its_own_and_says_that_it_is_wel
     assert await demo.get("/healthz") == (200, {"status": "ok"})
     assert await demo.get("/readyz") == (
         200,
-        {"status": "ready", "database": "ok", "recording": "ok", "version": VERSION},
+        {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "version": VERSION},
     )
     (child,) = demo.children()
     program, *arguments = command_line(child)
@@ -199,7 +199,7 @@ async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
     server = start("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir, **where)
     assert await server.get("/readyz") == (
         200,
-        {"status": "ready", "database": "ok", "recording": "ok", "version": VERSION},
+        {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "version": VERSION},
     )
     assert server.stdout.find("no user").string == (
         "There is no user yet. Add one, and a token for it, in another terminal:\n"
