@@ -10,6 +10,7 @@ from tornado.web import Application
 from handlers.audit import AuditHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
+from handlers.credentials import hides_token
 from handlers.dashboard import DashboardFiles, DashboardHandler
 from handlers.dataplane import NotServedHandler, ProviderRootHandler
 from handlers.export import ExportHandler
@@ -23,12 +24,14 @@ from handlers.passthrough import PassthroughHandler
 from handlers.problems import Problem
 from handlers.providers import ConfiguredProvidersHandler
 from handlers.proxy import ProxyHandler
+from handlers.relay import IN_ADDRESS
 from handlers.sessions import SessionHandler, SessionsHandler
 from handlers.sign_in import SignInHandler, attempts
 from handlers.stats import StatisticsHandler
 from handlers.tokens import TokenHandler, TokensHandler
 from handlers.users import MeHandler, UserHandler, UsersHandler
 from intercept.catalog import RESPONSES
+from intercept.scrub import scrub
 from storage.names import Named
 from upstream.providers import Provider
 from upstream.routes import guess_dialect
@@ -110,6 +113,8 @@ class BridgeApplication(Application):
         if provider is None:
             known = ", ".join(sorted(self._bridge.providers)) or "none"
             return Problem(404, f"provider not found; configured providers: {known}")
+        if hides_token(path):
+            return Problem(400, IN_ADDRESS)
         if path == RESPONSES.path and request.headers.get("Upgrade", "").lower() == "websocket":
             return Problem(426, "WebSocket is not supported here: use HTTP streaming.")
-        return Problem(404, f"route not supported: {request.method} {path}")
+        return Problem(404, f"route not supported: {request.method} {scrub(path)}")

@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 GOVERNANCE_HEADER = "X-Coder-AI-Governance-Token"
 SESSION_HEADER = "Coder-Session-Token"
 SESSION_COOKIE = "coder_session_token"
+# Where clients put a key, in the order in which they are looked at: Anthropic's, Azure's, and Google's name for it.
+KEY_HEADERS = ("X-Api-Key", "Api-Key", "X-Goog-Api-Key")
 # Also where it stands among others: Tornado joins headers that were sent twice.
 _OUR_TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{10}-[A-Za-z0-9]{22}(?![A-Za-z0-9])")
+_TOKEN_CHARACTERS = 33
+# How often a text may be percent-encoded for a token in it still to be seen.
+_ENCODINGS = 2
+_PROVIDER_KEY = re.compile(r"(?:sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf)[-_]|AIza|AKIA")
 
 
 @dataclass(frozen=True)
@@ -28,25 +35,48 @@ class Credentials:
 
 
 def read_credentials(headers: Mapping[str, str], session_cookie: str | None) -> Credentials:
-    """Find the token: governance header, session header, cookie, `Authorization: Bearer`, `X-Api-Key`, first wins.
+    """Find the token: governance header, session header, cookie, `Authorization: Bearer`, `KEY_HEADERS`, first wins.
 
-    Beside a governance token, `Authorization` or `X-Api-Key` is the client's own provider credential, unless it looks
-    like one of our tokens: those never go upstream.
+    Beside a governance token, the others are the client's own provider credential, unless they look like one of our
+    tokens: those never go upstream.
     """
-    bearer, api_key = _bearer(headers), _sent(headers, "X-Api-Key")
+    given = [_bearer(headers), *[_sent(headers, name) for name in KEY_HEADERS]]
     if governance := _sent(headers, GOVERNANCE_HEADER):
-        own = next((key for key in (bearer, api_key) if key and not _OUR_TOKEN.search(key)), None)
+        own = next((secret for secret in given if secret and not holds_token(secret)), None)
         return Credentials(governance, own)
-    return Credentials(_sent(headers, SESSION_HEADER) or session_cookie or bearer or api_key or None)
+    first = next((secret for secret in given if secret), None)
+    return Credentials(_sent(headers, SESSION_HEADER) or session_cookie or first)
 
 
 def own_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     """The client's own provider credentials as it sent them, without any that is a token of ours."""
     own = []
-    for name, secret in ("Authorization", _bearer(headers)), ("X-Api-Key", _sent(headers, "X-Api-Key")):
-        if secret and not _OUR_TOKEN.search(secret):
+    for name in ("Authorization", *KEY_HEADERS):
+        secret = _bearer(headers) if name == "Authorization" else _sent(headers, name)
+        if secret and not holds_token(secret):
             own.append((name, headers[name]))
     return own
+
+
+def holds_token(text: str) -> bool:
+    """Whether a text has something of the form of our tokens in it."""
+    return len(text) >= _TOKEN_CHARACTERS and "-" in text and _OUR_TOKEN.search(text) is not None
+
+
+def hides_token(target: str) -> bool:
+    """Whether a path or a query has something of the form of our tokens in it, percent-encoded or not."""
+    for _ in range(_ENCODINGS):
+        if holds_token(target):
+            return True
+        if "%" not in target:
+            return False
+        target = unquote(target)
+    return holds_token(target)
+
+
+def looks_like_provider_key(secret: str) -> bool:
+    """Whether what was sent as a token begins as the keys of vendors do, such as `sk-ant-`."""
+    return _PROVIDER_KEY.match(secret) is not None
 
 
 def _sent(headers: Mapping[str, str], name: str) -> str:

@@ -20,10 +20,11 @@ from tornado.web import stream_request_body
 from handlers.access import Plane
 from handlers.base import TOO_MANY_REQUESTS, BridgeHandler
 from handlers.bridge import Bridge
-from handlers.credentials import Credentials
+from handlers.credentials import Credentials, read_credentials
 from handlers.lifecycle import Holder
 from handlers.phases import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
 from handlers.problems import Problem, problem_body
+from http1.headers import put
 from identifiers import shown_id
 from intercept.apis import Dialect
 from intercept.records import EndReason
@@ -37,6 +38,11 @@ LINGER_BYTES = 256 * 1024 * 1024
 LINGER_SECONDS = 30.0
 # From this many on requests take their steps together, see `in_step`.
 MANY_REQUESTS = 4
+# Fetch standard, `X-Content-Type-Options`; CSP level 3, `sandbox`.
+NO_PAGE_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "sandbox; default-src 'none'"),
+)
 # A whole request body has to arrive within this time.
 BODY_SECONDS = 300.0
 
@@ -67,6 +73,16 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self._served = False
         self._relayed = False  # the answer whole, but for its end
         self._holder = Holder(request_id=self.request_id, since=bridge.now())
+
+    def read_credentials(self) -> Credentials:
+        """The credentials that the request carries. No cookie is one: no page of a browser calls providers."""
+        return read_credentials(self.request.headers, None)
+
+    def set_default_headers(self) -> None:
+        """Let no browser take an answer for a page of the bridge: what a provider sends is not ours to vouch for."""
+        super().set_default_headers()
+        for name, value in NO_PAGE_HEADERS:
+            put(self._headers, name, value)
 
     async def prepare(self) -> None:
         """Admit the request, or answer why not; the body has not been read yet."""

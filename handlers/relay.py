@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from tornado.iostream import StreamClosedError
 
 from handlers.bridge import Bridge
-from handlers.credentials import GOVERNANCE_HEADER, own_headers
+from handlers.credentials import GOVERNANCE_HEADER, hides_token, holds_token, own_headers
 from handlers.dataplane import DataPlaneHandler
 from handlers.key_health import report_change
 from handlers.phases import RELAY, UPSTREAM
@@ -42,6 +42,7 @@ TAKE_SECONDS = 300.0
 # Headers of a stream in which nothing can be put between two events.
 _WITHOUT_ROOM = {"Content-Length", "Content-Encoding"}
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+IN_ADDRESS = "The address has a token of AI Bridge in it: send it in a header, and revoke it if others could read it."
 ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
 ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
 
@@ -89,10 +90,13 @@ class RelayHandler(DataPlaneHandler):
         """Admit, but refuse what no credential can be found for.
 
         Raises:
-            Problem: 400 when the provider has no key and the client brought none, and as before.
+            Problem: 400 when the address has a token in it, or when the provider has no key and the client brought none,
+                and as before.
             OverloadedError: concurrency or rate.
         """
         await super().admit()
+        if hides_token(self.path) or hides_token(self.request.query):
+            raise Problem(400, IN_ADDRESS)
         if self.credentials.own_key is None and self._pool is None and not self.provider.keyless:
             raise Problem(400, no_key_message(self.provider, allow_byok=self.bridge.options.allow_byok))
 
@@ -235,7 +239,9 @@ class RelayHandler(DataPlaneHandler):
         else:
             credentials = [] if self._key is None else [credential_header(self.route.dialect, self._key)]
         ours_pays = self._key is not None and not self.bridge.options.allow_billing_headers
-        headers = to_upstream(self.request.headers.get_all(), credentials, BILLING if ours_pays else frozenset())
+        dropped = BILLING if ours_pays else frozenset()
+        sent = self.request.headers.get_all()
+        headers = to_upstream(sent, credentials, dropped=dropped, is_secret=holds_token)
         if self.bridge.options.send_actor_headers:
             user = self.identity.user
             headers += [(ACTOR_ID_HEADER, shown_id(user.id)), (ACTOR_NAME_HEADER, user.username)]
@@ -268,7 +274,7 @@ class RelayHandler(DataPlaneHandler):
     def _write_head(self, response: UpstreamResponse) -> None:
         self._event_stream = response.is_event_stream
         self.set_status(response.status, response.reason)
-        for name, value in to_client(response.headers):
+        for name, value in to_client(response.headers, tuple(self._headers)):
             put(self._headers, name, value)
         self.tell_timing()
         if response.status == NO_CONTENT:

@@ -6,40 +6,98 @@ Sources: RFC 9110 section 7.6.1 (hop-by-hop), RFC 6797 and RFC 7838 (headers tha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 Headers = list[tuple[str, str]]
 
-_HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"},
+_HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
+# The bridge's own, vendors' names for a key, and what AWS clients sign for the host that they call.
+_CREDENTIALS = frozenset(
+    {
+        *(
+            "authorization",
+            "x-api-key",
+            "api-key",
+            "x-goog-api-key",
+            "x-coder-ai-governance-token",
+            "coder-session-token",
+        ),
+        *("cookie", "x-amz-security-token", "x-amz-date", "x-amz-content-sha256"),
+    }
 )
-_CREDENTIALS = frozenset({"authorization", "x-api-key", "x-coder-ai-governance-token", "coder-session-token", "cookie"})
-_NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | {"host", "accept-encoding", "content-length", "expect"}
+# Where a request came from and by which way, as proxies before the bridge add it (RFC 7239, RFC 9110 section 7.6.3).
+_ORIGIN = frozenset(
+    {
+        *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "client-ip", "true-client-ip"),
+        *("fastly-client-ip", "x-azure-clientip", "x-envoy-external-address", "cdn-loop"),
+    }
+)
+_NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | _ORIGIN | {"host", "accept-encoding", "content-length", "expect"}
+_FAMILIES_NOT_TO_UPSTREAM = ("proxy-", "x-forwarded", "x-original-", "cf-", "x-ai-bridge-", "x-aibridge-")
 # They choose who pays for a call, and with a foreign one the provider refuses the key (OpenAI's API reference).
 BILLING = frozenset({"openai-organization", "openai-project"})
+# What a provider may say to clients, it may not say to browsers about the bridge's origin.
+_OF_THE_ORIGIN = frozenset(
+    {
+        *("set-cookie", "set-cookie2", "alt-svc", "strict-transport-security", "clear-site-data", "refresh", "link"),
+        *(
+            "service-worker-allowed",
+            "x-content-type-options",
+            "x-frame-options",
+            "referrer-policy",
+            "permissions-policy",
+        ),
+        *("feature-policy", "expect-ct", "public-key-pins", "public-key-pins-report-only", "nel", "report-to"),
+        *("reporting-endpoints", "sourcemap", "x-sourcemap", "accept-ch", "critical-ch", "speculation-rules"),
+        *(
+            "origin-agent-cluster",
+            "document-policy",
+            "timing-allow-origin",
+            "x-dns-prefetch-control",
+            "x-xss-protection",
+        ),
+        *("x-permitted-cross-domain-policies", "set-login", "activate-storage-access", "observe-browsing-topics"),
+    }
+)
+_NOT_TO_CLIENT = _HOP_BY_HOP | _OF_THE_ORIGIN
+_FAMILIES_NOT_TO_CLIENT = (
+    *("proxy-", "access-control-", "cross-origin-", "content-security-policy", "attribution-reporting-"),
+    *("x-ai-bridge-", "x-aibridge-"),
+)
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_NOT_TO_CLIENT = _HOP_BY_HOP | {"set-cookie", "set-cookie2", "alt-svc", "strict-transport-security"}
 
 
 def to_upstream(
-    headers: Iterable[tuple[str, str]], credentials: Headers, dropped: frozenset[str] = frozenset()
+    headers: Iterable[tuple[str, str]],
+    credentials: Headers,
+    *,
+    dropped: frozenset[str] = frozenset(),
+    is_secret: Callable[[str], bool] = lambda _value: False,
 ) -> Headers:
     """The client's headers as they go upstream, with the `credentials` that the provider is to see in place of its own.
 
-    `dropped` are the lower-case names of further headers that stay here.
-
     No content coding is asked for, so that the bytes that are read are the bytes that are relayed.
+
+    Args:
+        headers: What the client sent.
+        credentials: Headers that are added.
+        dropped: Lower-case names of further headers that stay here.
+        is_secret: Whether a header with that value stays here.
     """
-    return [*_without(_NOT_TO_UPSTREAM | dropped, headers), ("Accept-Encoding", "identity"), *credentials]
+    kept = _without(_NOT_TO_UPSTREAM | dropped, _FAMILIES_NOT_TO_UPSTREAM, headers)
+    return [*[header for header in kept if not is_secret(header[1])], ("Accept-Encoding", "identity"), *credentials]
 
 
-def to_client(headers: Iterable[tuple[str, str]]) -> Headers:
+def to_client(headers: Iterable[tuple[str, str]], dropped: Iterable[str] = ()) -> Headers:
     """The upstream's headers as they reach the client. `Content-Length` stays: the body is the same bytes.
+
+    `dropped` are the names of further headers that do not.
 
     Left out as well are values with characters that no header may have, which are read as they come (`upstream.answer`).
     """
-    return [header for header in _without(_NOT_TO_CLIENT, headers) if not _CONTROL.search(header[1])]
+    kept = _without(_NOT_TO_CLIENT.union(map(str.lower, dropped)), _FAMILIES_NOT_TO_CLIENT, headers)
+    return [header for header in kept if not _CONTROL.search(header[1])]
 
 
 def request_head(method: str, target: str, host: str, headers: Headers, length: int) -> bytes:
@@ -60,15 +118,18 @@ def request_head(method: str, target: str, host: str, headers: Headers, length: 
     return head.encode("latin-1")
 
 
-def _without(dropped: frozenset[str], headers: Iterable[tuple[str, str]]) -> Headers:
-    """Leave out `Connection`, what it names (RFC 9110 section 7.6.1), and what is `dropped`."""
+def _without(dropped: frozenset[str], families: tuple[str, ...], headers: Iterable[tuple[str, str]]) -> Headers:
+    """Leave out `Connection`, what it names (RFC 9110 section 7.6.1), what is `dropped`, and what begins like a family.
+
+    Names are compared as servers do that write an underscore for a hyphen.
+    """
     kept: Headers = []
     options: list[str] = []
     for header in headers:
-        name = header[0].lower()
+        name = header[0].lower().replace("_", "-")
         if name == "connection":
             options += header[1].split(",")
-        elif name not in dropped and name[:6] != "proxy-":
+        elif name not in dropped and not name.startswith(families):
             kept.append(header)
     named = {option.strip().lower() for option in options} - dropped
     return [header for header in kept if header[0].lower() not in named] if named else kept

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from handlers.credentials import GOVERNANCE_HEADER, SESSION_COOKIE, SESSION_HEADER
+from handlers.credentials import GOVERNANCE_HEADER, KEY_HEADERS, SESSION_COOKIE, SESSION_HEADER
 from handlers.reference import (
     audit,
     calls,
@@ -35,9 +35,14 @@ SECURITY_SCHEMES = {
         "description": "Beside it, `Authorization` and `X-Api-Key` are the user's own credential for the provider.",
     },
     "SessionToken": {"type": "apiKey", "in": "header", "name": SESSION_HEADER},
-    "SessionCookie": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
+    "SessionCookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": "On the control plane alone.",
+    },
     "BearerToken": {"type": "http", "scheme": "bearer"},
-    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+    **{name.replace("-", ""): {"type": "apiKey", "in": "header", "name": name} for name in KEY_HEADERS},
 }
 
 TAGS = {

@@ -15,6 +15,7 @@ from handlers.phases import SERVER_TIMING_HEADER
 from handlers.problems import problem_body
 from handlers.proxy import INTERCEPTION_HEADER, NOT_RECORDABLE
 from handlers.reference.operations import JSON, Described, answer, body, header
+from handlers.relay import IN_ADDRESS
 from intercept.apis import Dialect
 from intercept.request_bodies import MAX_MODEL
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
@@ -96,6 +97,7 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
             "model is required: a non-empty string",
             f"model is too long: at most {MAX_MODEL} characters",
             "The provider openai has no API key: set openai-key on the server.",
+            IN_ADDRESS,
         ),
         (),
     ),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from handlers.credentials import Credentials, own_headers, read_credentials
+from handlers.credentials import Credentials, hides_token, looks_like_provider_key, own_headers, read_credentials
 
 OURS = "abcdefghij-0123456789abcdefghijkl"
 
@@ -16,6 +16,10 @@ OURS = "abcdefghij-0123456789abcdefghijkl"
         ({"authorization": "bearer  t "}, None, "t", None),
         ({"Authorization": "Basic t"}, None, None, None),
         ({"X-Api-Key": "t"}, None, "t", None),
+        ({"Api-Key": "t"}, None, "t", None),
+        ({"X-Goog-Api-Key": "t"}, None, "t", None),
+        ({"Authorization": "Bearer b", "X-Goog-Api-Key": "g"}, None, "b", None),
+        ({"X-Coder-AI-Governance-Token": "g", "Api-Key": "own"}, None, "g", "own"),
         ({}, "t", "t", None),
         ({"Authorization": "Bearer b", "X-Api-Key": "k"}, None, "b", None),
         ({"Authorization": "Bearer b", "X-Api-Key": "k"}, "c", "c", None),
@@ -35,6 +39,8 @@ def test_the_first_credential_in_order_is_the_token(headers, cookie, token, own_
 def test_own_headers_pass_as_sent_but_never_a_token_of_ours():
     headers = HTTPHeaders({"Authorization": f"Bearer {OURS}", "X-Api-Key": "sk-own"})
     assert own_headers(headers) == [("X-Api-Key", "sk-own")]
+    headers = HTTPHeaders({"Api-Key": "own", "X-Goog-Api-Key": OURS})
+    assert own_headers(headers) == [("Api-Key", "own")]
     assert own_headers(HTTPHeaders({"Authorization": "Bearer  sk-own"})) == [("Authorization", "Bearer  sk-own")]
 
 
@@ -48,3 +54,26 @@ def test_a_token_of_ours_does_not_pass_in_a_header_that_was_sent_twice():
         headers.add("Authorization", value)
     assert own_headers(headers) == []
     assert read_credentials(headers, None) == Credentials("g", None)
+
+
+@pytest.mark.parametrize(
+    ("target", "hides"),
+    [
+        (f"key={OURS}", True),
+        (f"a={OURS}&b", True),
+        (OURS.replace("-", "%2D"), True),
+        (OURS.replace("-", "%2d").replace("a", "%61"), True),
+        (OURS.replace("-", "%252d"), True),
+        (f"x{OURS}", False),
+        (OURS[:-1], False),
+        ("limit=100&order=asc", False),
+        ("%" * 100, False),
+    ],
+)
+def test_a_token_is_seen_in_an_address_however_it_is_encoded(target, hides):
+    assert hides_token(target) is hides
+
+
+def test_keys_of_vendors_are_told_from_tokens():
+    keys = ["sk-ant-api03-x", "sk-proj-x", "sk_x", "AIzaSyx", "xai-x", "gsk_x", "hf_x"]
+    assert [key for key in [*keys, OURS, "", "skip", "nonsense"] if looks_like_provider_key(key)] == keys

@@ -4,15 +4,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upstream.headers import request_head, to_client, to_upstream
+from upstream.headers import BILLING, request_head, to_client, to_upstream
 
 KEY = ("Authorization", "Bearer sk-provider")
 OF_A_HOP = "connection keep-alive proxy-connection te trailer transfer-encoding upgrade"
 OF_THE_BRIDGE = "authorization x-api-key x-coder-ai-governance-token coder-session-token cookie"
-NOT_UP = {*f"{OF_A_HOP} {OF_THE_BRIDGE} host accept-encoding content-length expect".split()}
-NOT_DOWN = {*f"{OF_A_HOP} set-cookie set-cookie2 alt-svc strict-transport-security".split()}
+OF_OTHER_VENDORS = "api-key x-goog-api-key x-amz-security-token x-amz-date x-amz-content-sha256"
+OF_THE_CLIENT = (
+    "forwarded via x-real-ip x-client-ip x-cluster-client-ip client-ip true-client-ip fastly-client-ip x-azure-clientip "
+    "x-envoy-external-address cdn-loop x-forwarded-for x-forwarded-proto x-forwarded x-original-forwarded-for cf-ray"
+)
+ACTORS = "x-ai-bridge-actor-id x-aibridge-actor-id x-ai-bridge-actor-metadata-username x-ai-bridge-anything"
+FOR_THE_BRIDGE = f"{OF_A_HOP} {OF_THE_BRIDGE} {OF_OTHER_VENDORS} {OF_THE_CLIENT} {ACTORS}"
+NOT_UP = {*f"{FOR_THE_BRIDGE} host accept-encoding content-length expect".split()}
+OF_THE_ORIGIN = (
+    "set-cookie set-cookie2 alt-svc strict-transport-security clear-site-data refresh link service-worker-allowed "
+    "access-control-allow-origin content-security-policy content-security-policy-report-only x-content-type-options "
+    "cross-origin-opener-policy report-to nel x-ai-bridge-interception-id x-aibridge-anything"
+)
+NOT_DOWN = {*f"{OF_A_HOP} {OF_THE_ORIGIN}".split()}
+FAMILIES_UP = ("proxy-", "x-forwarded", "x-original-", "cf-", "x-ai-bridge-", "x-aibridge-")
+FAMILIES_DOWN = (
+    *("proxy-", "access-control-", "cross-origin-", "content-security-policy", "attribution-reporting-"),
+    *("x-ai-bridge-", "x-aibridge-"),
+)
 NAMES = st.sampled_from(sorted({*NOT_UP, *NOT_DOWN, "x-a", "x-b", "x-proxy-a", "proxy-a", "content-type"})).flatmap(
-    lambda name: st.sampled_from([name, name.title(), name.upper()])
+    lambda name: st.sampled_from([name, name.title(), name.upper(), name.replace("-", "_")])
 )
 VALUES = st.lists(NAMES | st.sampled_from(["", " ", "close", " X-A "])).map(", ".join)
 
@@ -83,15 +100,26 @@ def test_a_value_that_no_header_may_have_does_not_reach_the_client():
 
 
 @pytest.mark.parametrize(
-    ("crossing", "dropped"), [(lambda sent: to_upstream(sent, [KEY])[:-2], NOT_UP), (to_client, NOT_DOWN)]
+    ("crossing", "dropped", "families"),
+    [(lambda sent: to_upstream(sent, [KEY])[:-2], NOT_UP, FAMILIES_UP), (to_client, NOT_DOWN, FAMILIES_DOWN)],
+    ids=["up", "down"],
 )
 @given(sent=st.lists(st.tuples(NAMES, VALUES)))
-def test_whatever_is_sent_each_header_crosses_unless_it_is_one_of_those_that_stay(crossing, dropped, sent):
+def test_whatever_is_sent_each_header_crosses_unless_it_is_one_of_those_that_stay(crossing, dropped, families, sent):
     named = {one.strip().lower() for name, value in sent if name.lower() == "connection" for one in value.split(",")}
-    stays = dropped | named
-    assert crossing(iter(sent)) == [
-        (name, value) for name, value in sent if name.lower() not in stays and not name.lower().startswith("proxy-")
-    ]
+
+    def stays(name):
+        plain = name.lower().replace("_", "-")
+        return plain in dropped or plain.startswith(families) or name.lower() in named
+
+    assert crossing(iter(sent)) == [(name, value) for name, value in sent if not stays(name)]
+
+
+def test_further_headers_stay_by_name_or_by_what_is_in_them():
+    sent = [("OpenAI-Project", "p"), ("X-A", "secret"), ("X-B", "b")]
+    crossed = to_upstream(sent, [], dropped=BILLING, is_secret=lambda value: value == "secret")
+    assert crossed == [("X-B", "b"), ("Accept-Encoding", "identity")]
+    assert to_client(sent, ["X-a", "openai-project"]) == [("X-B", "b")]
 
 
 @pytest.mark.parametrize(
