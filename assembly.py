@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic, monotonic_ns, time_ns
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from handlers.access import AccessRecorder
@@ -22,6 +23,7 @@ from handlers.phases import Follow
 from handlers.record_log import RecordLog
 from identifiers import time_ordered_ids
 from intercept.apis import Dialect
+from intercept.known_secrets import KnownSecrets
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
@@ -79,6 +81,12 @@ def make_providers(settings: Settings, demo_url: str) -> list[Provider]:
     if demo_url:
         providers.append(Provider("demo", ProviderType.DEMO, demo_url, keyless=True))
     return providers
+
+
+def known_secrets(settings: Settings) -> KnownSecrets:
+    """The secrets that the operator set: the providers' keys, and the database's password."""
+    password = urlsplit(settings.mongodb_uri).password or ""
+    return KnownSecrets((*(key for one in settings.providers for key in one.keys), password, unquote(password)))
 
 
 def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | None:
@@ -249,6 +257,7 @@ async def open_bridge(
             tokens_per_user=settings.tokens_per_user,
         ),
         providers={provider.name: provider for provider in providers},
+        secrets=known_secrets(settings),
         key_pools={provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys},
         database=database,
         identities=identities,

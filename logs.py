@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+from intercept.known_secrets import KnownSecrets
 from intercept.scrub import scrub
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -16,11 +17,15 @@ RECORDS = "aibridge.records"
 
 
 class ScrubbingFormatter(logging.Formatter):
-    """Formats a line, its traceback included, and takes credentials out of it."""
+    """Formats a line, its traceback included, and takes credentials out of it: what is known, and what looks like one."""
+
+    def __init__(self, line: str, secrets: KnownSecrets) -> None:
+        super().__init__(line)
+        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line as it may be shown."""
-        return scrub(super().format(record))
+        return scrub(self._secrets.hide(super().format(record)))
 
 
 class SharedStreamHandler(logging.StreamHandler[TextIO]):
@@ -40,10 +45,10 @@ class SharedStreamHandler(logging.StreamHandler[TextIO]):
                 fcntl.lockf(self.stream, fcntl.LOCK_UN)
 
 
-def set_up_logging(*, worker: bool = False) -> None:
+def set_up_logging(secrets: KnownSecrets, *, worker: bool = False) -> None:
     """Send the log to stderr and record lines to stdout; from level INFO on. A worker's log says whose it is."""
     lines = SharedStreamHandler(sys.stderr)
-    lines.setFormatter(ScrubbingFormatter(WORKER_LINE if worker else LINE))
+    lines.setFormatter(ScrubbingFormatter(WORKER_LINE if worker else LINE, secrets))
     logging.basicConfig(handlers=[lines], level=logging.INFO)
     records = SharedStreamHandler(sys.stdout)
     records.setFormatter(logging.Formatter("%(message)s"))  # JSON, scrubbed before it was encoded

@@ -24,7 +24,7 @@ import click
 from tornado.netutil import bind_sockets
 
 import quickstart
-from assembly import make_providers, now, open_bridge, open_database, open_mongodb
+from assembly import known_secrets, make_providers, now, open_bridge, open_database, open_mongodb
 from commands.interceptions import interceptions
 from commands.tokens import tokens
 from commands.users import users
@@ -233,7 +233,7 @@ def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
     Raises:
         click.ClickException: it cannot start; shown as one line.
     """
-    set_up_logging()
+    set_up_logging(known_secrets(settings))
     try:
         with asyncio.Runner(loop_factory=event_loop()) as runner:
             runner.run(serve(settings, flags, demo=demo))

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from assembly import open_database
+from assembly import known_secrets, open_database
 from logs import set_up_logging
 from server import START_ERRORS, Server, event_loop
 from settings import SettingError, Settings, load
@@ -84,10 +84,10 @@ async def _first(*works: Coroutine[Any, Any, object]) -> None:
 
 def main() -> None:
     """Serve as the supervisor says."""
-    set_up_logging(worker=True)
     handover = msgspec.json.decode(sys.stdin.readline(), type=Handover)
     try:
         settings = load(handover.flags, os.environ)
+        set_up_logging(known_secrets(settings), worker=True)
         with asyncio.Runner(loop_factory=event_loop()) as runner:
             runner.run(serve(settings, handover))
     except (*START_ERRORS, SettingError) as error:

@@ -25,6 +25,7 @@ from benchmarks.samples import short
 from benchmarks.tables import markdown
 from intercept.apis import Reader
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
+from intercept.known_secrets import KnownSecrets
 from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
 from intercept.sse import Decoder
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
@@ -158,6 +159,14 @@ def codecs() -> Iterator[Part]:
 
     prices = Prices({"openai": ("openai", "https://api.openai.com/v1/")})
     used = ended.reading.token_usages
+    known = KnownSecrets(f"sk-proj-{number:040}" for number in range(4))
+    carried = ("qwertyuiopasdfghjklzxc",)
+
+    def hide() -> tuple[Interception, Ending]:
+        secrets = known.together_with(carried)
+        return secrets.hide(started), secrets.hide(ended)
+
+    yield Part("known secrets looked for in both records", "calls", 1, hide)
     yield Part("price of a call", "calls", 1, lambda: prices.cost("openai", started.model, used, NOW))
     began, over = start(), end()
     yield Part("record of a start, encoded", "documents", 1, start)

@@ -13,6 +13,7 @@ from handlers.lifecycle import Lifecycle
 from handlers.metrics import Metrics
 from handlers.phases import Follow
 from handlers.record_log import RecordLog
+from intercept.known_secrets import KnownSecrets
 from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
@@ -52,6 +53,7 @@ class Bridge:
 
     options: EdgeOptions
     providers: Mapping[str, Provider]
+    secrets: KnownSecrets
     key_pools: Mapping[str, KeyPool]
     database: Database
     identities: Identities

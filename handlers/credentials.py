@@ -58,6 +58,12 @@ def own_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     return own
 
 
+def secrets_of(headers: Mapping[str, str], credentials: Credentials) -> list[str]:
+    """What a request carries that must not be recorded: provider credentials, and of tokens of ours the secret half."""
+    sent = (credentials.token or "", _bearer(headers), *(_sent(headers, name) for name in KEY_HEADERS))
+    return [secret.partition("-")[2] if _OUR_TOKEN.fullmatch(secret) else secret for secret in sent]
+
+
 def holds_token(text: str) -> bool:
     """Whether a text has something of the form of our tokens in it."""
     return len(text) >= _TOKEN_CHARACTERS and "-" in text and _OUR_TOKEN.search(text) is not None

@@ -70,7 +70,8 @@ class ExportHandler(VisibilityHandler):
                     users = await self.bridge.identities.users_by_id({document["initiator_id"] for document in page})
                     for start in range(0, len(page), TURN):
                         turn = page[start : start + TURN]
-                        self.write(written.rows([resource(document, users) for document in turn]))
+                        shown = [resource(document, users) for document in turn]
+                        self.write(written.rows(self.bridge.secrets.hide(shown)))
                         await self.send()
         except UnknownCursorError as error:
             raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error

@@ -11,6 +11,7 @@ from intercept.apis import Api, Reader
 from intercept.content_encoding import decoded
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.error_body import error_reader
+from intercept.known_secrets import KnownSecrets
 from intercept.records import Ending, EndReason, ProviderError, Reading
 from intercept.scrub import scrub
 from limits.circuit_breaker import CircuitOpenError
@@ -22,14 +23,22 @@ REQUEST_ID_CHARACTERS = 256
 
 
 class Observation:
-    """Watches one exchange and turns into its end record. A reader that fails is dropped; the relay never notices."""
+    """Watches one exchange and turns into its end record. A reader that fails is dropped; the relay never notices.
 
-    def __init__(self, interception_id: UUID, api: Api, *, now: Callable[[], datetime]) -> None:
+    Args:
+        interception_id: Of the start record.
+        api: How the answer is read.
+        now: The wall clock in UTC.
+        secrets: What is replaced in everything that is recorded.
+    """
+
+    def __init__(self, interception_id: UUID, api: Api, *, now: Callable[[], datetime], secrets: KnownSecrets) -> None:
         self.interception_id = interception_id
         self.status: int | None = None
         self.first_byte_at: datetime | None = None
         self._api = api
         self._now = now
+        self._secrets = secrets
         self._reader: Reader | None = None
         self._reader_failed = False
         self._request_id: str | None = None
@@ -63,14 +72,17 @@ class Observation:
         self._interrupted(EndReason.CIRCUIT_OPEN, error)
 
     def reading(self) -> Reading:
-        """What the bytes so far amount to."""
+        """What the bytes so far amount to, as it may be recorded."""
+        return self._secrets.hide(self._read())
+
+    def _read(self) -> Reading:
         if self._reader is None:
             return Reading(open_ended=self._reader_failed)
         try:
             return self._reader.result()
         except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
             self._drop_reader(error)
-            return self.reading()
+            return self._read()
 
     def ending(
         self,
@@ -88,14 +100,14 @@ class Observation:
             credential_hint: Of the credential that was used in the end; another one than at the start when that was refused.
             upstream_asked_at: When the request was last handed to the upstream.
         """
-        reading = self.reading()
+        reading = self._read()
         reason = end_reason(
             status=self.status,
             reading=reading,
             interruption=stopped or self._interruption,
             undelivered=undelivered,
         )
-        return Ending(
+        ending = Ending(
             interception_id=self.interception_id,
             end_reason=reason,
             ended_at=self._now(),
@@ -107,6 +119,7 @@ class Observation:
             credential_hint=credential_hint,
             reading=settled(reading, reason),
         )
+        return self._secrets.hide(ending)
 
     def _interrupted(self, reason: EndReason, error: Exception) -> None:
         self._interruption = reason

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from handlers.credentials import secrets_of
 from handlers.observation import Observation
 from handlers.phases import RECORDING
 from handlers.problems import Problem
@@ -53,9 +54,10 @@ class ProxyHandler(RelayHandler):
         """
         summary = self._summary()
         self.choose_key(summary.model)
-        interception = self._interception(summary)
+        secrets = self.bridge.secrets.together_with(secrets_of(self.request.headers, self.credentials))
+        interception = secrets.hide(self._interception(summary))
         self._holder = replace(self._holder, model=interception.model, interception_id=interception.id)
-        observation = Observation(interception.id, self.api, now=self.bridge.now)
+        observation = Observation(interception.id, self.api, now=self.bridge.now, secrets=secrets)
         await self.in_step()
         await self._record_start(interception, observation)
         permit = None

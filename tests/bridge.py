@@ -23,6 +23,7 @@ from handlers.bridge import Bridge, EdgeOptions
 from handlers.lifecycle import Lifecycle
 from handlers.metrics import Metrics
 from handlers.record_log import RecordLog
+from intercept.known_secrets import KnownSecrets
 from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
@@ -187,6 +188,7 @@ def running(io_loop, database, bridge_settings, request):
         bridge = Bridge(
             options=EdgeOptions(**{name: settings.pop(name) for name in EDGE if name in settings}),
             providers={provider.name: provider for provider in providers},
+            secrets=KnownSecrets(key for provider in providers for key in provider.keys),
             key_pools={
                 provider.name: KeyPool(provider.keys, loop.time, now) for provider in providers if provider.keys
             },

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from intercept.known_secrets import KnownSecrets
 from logs import LINE, WORKER_LINE, ScrubbingFormatter, SharedStreamHandler
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
@@ -21,13 +22,13 @@ def record(message, *args, exc_info=None):
 
 
 def test_a_credential_in_a_message_or_its_arguments_is_not_shown():
-    line = ScrubbingFormatter("%(levelname)s %(name)s: %(message)s").format(record("token %s", TOKEN))
-    assert line == "ERROR n: token [scrubbed]"
+    line = ScrubbingFormatter("%(levelname)s %(name)s: %(message)s", KnownSecrets()).format(record("token %s", TOKEN))
+    assert line == "ERROR n: token abcdefghij-[scrubbed]"
 
 
 def test_a_credential_in_a_traceback_is_not_shown():
     error = ValueError(f"no such token: {TOKEN}")
-    line = ScrubbingFormatter(LINE).format(record("failed", exc_info=(type(error), error, None)))
+    line = ScrubbingFormatter(LINE, KnownSecrets()).format(record("failed", exc_info=(type(error), error, None)))
     assert line.endswith("ValueError: no such token: [scrubbed]")
     assert TOKEN not in line
 
@@ -83,7 +84,7 @@ def test_other_processes_may_write_when_a_line_is_written(pipe):
 
 
 def test_the_log_of_a_worker_says_whose_it_is():
-    line = ScrubbingFormatter(WORKER_LINE).format(record("serving"))
+    line = ScrubbingFormatter(WORKER_LINE, KnownSecrets()).format(record("serving"))
     assert line.endswith(f" ERROR n: worker {os.getpid()}: serving")
 
 
@@ -96,14 +97,15 @@ def test_what_is_no_file_is_written_to_all_the_same():
 # Writes a record as `handlers/record_log.py` does, and a line for people.
 SPEAKER = r"""
 import logging
+from intercept.known_secrets import KnownSecrets
 from logs import RECORDS, set_up_logging
-set_up_logging()
+set_up_logging(KnownSecrets(["hunter-22"]))
 logging.getLogger(RECORDS).info('{"prompt":"pass: \\"x\\""}')
-logging.getLogger("n").info('{"prompt":"pass: hunter22"}')
+logging.getLogger("n").info('hunter-22 {"prompt":"pass: hunter22"}')
 """
 
 
 def test_a_record_line_leaves_as_it_was_encoded_and_other_lines_scrubbed():
     said = subprocess.run([sys.executable, "-c", SPEAKER], capture_output=True, text=True, check=True)
     assert said.stdout == '{"prompt":"pass: \\"x\\""}\n'
-    assert said.stderr.endswith('INFO n: {"prompt":"pass: [scrubbed]"}\n')
+    assert said.stderr.endswith('INFO n: [scrubbed] {"prompt":"pass: [scrubbed]"}\n')

@@ -8,6 +8,7 @@ import logging
 
 import pytest
 
+from intercept.known_secrets import KnownSecrets
 from logs import ScrubbingFormatter
 from tests.handlers.conversations import CHAT, MESSAGES
 from upstream.client import UpstreamClient, UpstreamResponse
@@ -28,7 +29,7 @@ def fail(*_, **__):
 def logged(caplog):
     """The one error that was logged, as it is written."""
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    return ScrubbingFormatter("%(levelname)s %(name)s: %(message)s").format(record)
+    return ScrubbingFormatter("%(levelname)s %(name)s: %(message)s", KnownSecrets()).format(record)
 
 
 @pytest.mark.parametrize(

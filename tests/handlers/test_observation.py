@@ -11,6 +11,7 @@ import pytest
 from handlers.observation import Observation
 from intercept.apis import Api, Dialect, RequestSummary
 from intercept.catalog import MESSAGES as API
+from intercept.known_secrets import KnownSecrets
 from intercept.records import Ending, EndReason, ProviderError, Reading, TokenUsage, UsageSource
 from limits.circuit_breaker import CircuitOpenError
 from tests.handlers.conversations import MESSAGES
@@ -69,7 +70,7 @@ def second(number):
 
 def observe(stream=None, body=None, api=None):
     api = api or Api("test", "/", Dialect.OPENAI, RequestSummary, lambda: stream, lambda: body)
-    return Observation(ID, api, now=Clock())
+    return Observation(ID, api, now=Clock(), secrets=KnownSecrets())
 
 
 def test_a_stream_is_given_to_the_stream_reader_and_a_body_to_the_body_reader():

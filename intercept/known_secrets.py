@@ -1,0 +1,118 @@
+"""The secrets that the bridge knows, taken out of whatever is recorded, logged or exported. Pure.
+
+A provider may repeat its key in an error or a tool call, and a key without a vendor's prefix is not recognised by its
+shape. So it is looked for by its value, in assembled texts: it does not matter how the answer was cut into events. A
+text that was cut off in the middle of a secret loses that beginning too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+from msgspec import Struct, structs
+
+from intercept.scrub import SCRUBBED
+
+MIN_SECRET: Final = 8
+"""Characters of the shortest secret that is looked for, and of the shortest beginning of one at the end of a text. Model
+servers without authentication are often given `none` or `EMPTY` as a key, which is no secret."""
+
+# The secret half of a token, by its shape: tokens of others are known as digests only. Their id is public and stays.
+_TOKEN: Final = re.compile(r"-(?<=[A-Za-z0-9]{10}-)[A-Za-z0-9]{22}(?![A-Za-z0-9])")
+
+T = TypeVar("T")
+
+
+class KnownSecrets:
+    """Secrets to look for: each as it is, in a URL, and in JSON.
+
+    Args:
+        secrets: Of any length; those shorter than `MIN_SECRET` characters are not looked for.
+    """
+
+    def __init__(self, secrets: Iterable[str] = (), _known: frozenset[str] = frozenset()) -> None:
+        spellings = {spelling for secret in secrets if len(secret) >= MIN_SECRET for spelling in _spellings(secret)}
+        self._spellings = _known | spellings
+        # Nothing is to be done where not even a beginning occurs, and keys of one vendor often begin alike.
+        self._beginnings = {spelling[:MIN_SECRET] for spelling in self._spellings}
+
+    def __repr__(self) -> str:
+        return f"KnownSecrets({len(self._spellings)})"
+
+    def together_with(self, secrets: Iterable[str]) -> KnownSecrets:
+        """Return these and further ones, such as what one request carries."""
+        return KnownSecrets(secrets, self._spellings)
+
+    def hide(self, value: T) -> T:
+        """Return a text, or a record or value of JSON with every text in it, without any of the secrets.
+
+        What has none is returned itself.
+        """
+        texts: list[str] = []
+        _collect(value, texts)
+        together = "\0".join(texts)
+        if _TOKEN.search(together) or any(beginning in together for beginning in self._beginnings):
+            hidden: T = self._hidden(value)
+            return hidden
+        return value
+
+    def _hidden(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self._hidden_text(value)
+            case Struct():
+                names = value.__struct_fields__
+                return structs.replace(value, **{name: self._hidden(getattr(value, name)) for name in names})
+            case dict():
+                return {self._hidden(name): self._hidden(content) for name, content in value.items()}
+            case list() | tuple():
+                return type(value)([self._hidden(one) for one in value])
+            case _:
+                return value
+
+    def _hidden_text(self, text: str) -> str:
+        hidden = _TOKEN.sub(f"-{SCRUBBED}", text)
+        for spelling in sorted(self._spellings, key=len, reverse=True):
+            hidden = hidden.replace(spelling, SCRUBBED)
+        for spelling in self._spellings:
+            hidden = _without_beginning(hidden, spelling)
+        return text if hidden == text else hidden  # an enumeration's value stays one
+
+
+def _spellings(secret: str) -> Iterable[str]:
+    if secret.isalnum() and secret.isascii():
+        return (secret,)
+    encoded = quote(secret, safe="")
+    escaped = json.dumps(secret, ensure_ascii=False)[1:-1]
+    return secret, encoded, re.sub("%..", lambda code: code[0].lower(), encoded), escaped, escaped.replace("/", r"\/")
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    """Take away the beginning of a secret from the end of a text."""
+    beginning = secret[:MIN_SECRET]
+    start = text.find(beginning, max(0, len(text) - len(secret) + 1))
+    while start >= 0:
+        if secret.startswith(text[start:]):
+            return text[:start] + SCRUBBED
+        start = text.find(beginning, start + 1)
+    return text
+
+
+def _collect(value: object, texts: list[str]) -> None:
+    if isinstance(value, str):
+        texts.append(value)
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            content = getattr(value, name)
+            if content is not None:
+                _collect(content, texts)
+    elif isinstance(value, dict):
+        texts += value
+        _collect(list(value.values()), texts)
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            _collect(one, texts)
