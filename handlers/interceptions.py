@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from handlers.pages import PageHandler
 from handlers.pagination import INVALID, parse_page, single_values
 from handlers.problems import InvalidQueryError, Problem
 from handlers.visibility import VisibilityHandler
@@ -15,11 +16,11 @@ UNKNOWN_CURSOR = "no interception with this id that you may see"
 UNKNOWN_INTERCEPTION = "There is no interception with this id that you may see."
 
 
-class InterceptionsHandler(VisibilityHandler):
+class InterceptionsHandler(PageHandler):
     """The list of interceptions."""
 
     async def answer(self) -> None:
-        """Answer `{"count": n, "results": [..]}`; `count` is everything that matches and that the caller may see.
+        """Answer `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that match and the caller may see.
 
         Raises:
             InvalidQueryError: a parameter cannot be used.
@@ -28,7 +29,7 @@ class InterceptionsHandler(VisibilityHandler):
         page = parse_page(values)
         search_filter = await self.search_filter(values.get("q", ""))
         try:
-            count, documents = await self.bridge.interceptions.page(
+            count, rows = await self.bridge.interceptions.page(
                 search_filter,
                 visible_to=self.visible_to,
                 limit=page.limit,
@@ -37,8 +38,7 @@ class InterceptionsHandler(VisibilityHandler):
             )
         except UnknownCursorError as error:
             raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
-        initiators = await self.bridge.identities.users_by_id({document["initiator_id"] for document in documents})
-        self.write_json({"count": count, "results": [resource(document, initiators) for document in documents]})
+        await self.write_page(count, rows, resource, "next_after_id")
 
 
 class InterceptionHandler(VisibilityHandler):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
+from handlers.pages import PageHandler
 from handlers.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
 from handlers.problems import InvalidQueryError, Problem
-from handlers.visibility import INVALID_SEARCH, VisibilityHandler, parsed_search
+from handlers.visibility import INVALID_SEARCH, parsed_search
 from storage.documents import resource, shown_time
 from storage.search import InvalidSearchError
 from storage.session_documents import session_resource
 from storage.sessions import Thread, UnknownCursorError, session_filter
-from storage.users import User
 
 PARAMETERS = ("q", "limit", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")
@@ -24,11 +25,11 @@ UNKNOWN_THREAD = "no thread with this id in the session"
 UNKNOWN_SESSION = "There is no session with this id that you may see."
 
 
-class SessionsHandler(VisibilityHandler):
+class SessionsHandler(PageHandler):
     """The list of sessions."""
 
     async def answer(self) -> None:
-        """Answer `{"count": n, "results": [..]}`; `count` is everything that matches and that the caller may see.
+        """Answer `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that match and may be seen.
 
         Raises:
             InvalidQueryError: a parameter cannot be used.
@@ -41,16 +42,15 @@ class SessionsHandler(VisibilityHandler):
         except InvalidSearchError as error:
             raise InvalidQueryError(INVALID_SEARCH, validations=error.validations) from error
         try:
-            count, sessions = await self.bridge.sessions.page(
+            count, rows = await self.bridge.sessions.page(
                 conditions, visible_to=self.visible_to, limit=page.limit, after_id=page.after_id, offset=page.offset
             )
         except UnknownCursorError as error:
             raise InvalidQueryError(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
-        initiators = await self.bridge.identities.users_by_id({session["initiator_id"] for session in sessions})
-        self.write_json({"count": count, "results": [session_resource(session, initiators) for session in sessions]})
+        await self.write_page(count, rows, session_resource, "next_after_session_id")
 
 
-class SessionHandler(VisibilityHandler):
+class SessionHandler(PageHandler):
     """One session, with a page of its threads."""
 
     async def answer(self) -> None:
@@ -70,8 +70,26 @@ class SessionHandler(VisibilityHandler):
         except UnknownCursorError as error:
             raise InvalidQueryError(INVALID, validations=[("after_thread_id", UNKNOWN_THREAD)]) from error
         initiators = await self.bridge.identities.users_by_id([session["initiator_id"]])
-        shown = [_shown(thread, initiators) for thread in threads]
-        self.write_json({**session_resource(session, initiators), "thread_page": {"results": shown, "more": more}})
+        self.set_header("Content-Type", "application/json")
+        await self.write_piece(
+            msgspec.json.encode(session_resource(session, initiators))[:-1] + b',"thread_page":{"results":['
+        )
+        for number, thread in enumerate(threads):
+            await self.write_piece(b"," * bool(number))
+            await self._write_thread(thread)
+        await self.write_piece(b'],"more":%s}}' % msgspec.json.encode(more))
+
+    async def _write_thread(self, thread: Thread) -> None:
+        first = next(iter(thread.interceptions))
+        shown = {
+            "id": str(first["_id"]),
+            "started_at": shown_time(first["started_at"]),
+            "last_active_at": shown_time(thread.last_active_at),
+            "more_interceptions": thread.more,
+        }
+        await self.write_piece(msgspec.json.encode(shown)[:-1] + b',"interceptions":[')
+        await self.write_rows(thread.interceptions, resource)
+        await self.write_piece(b"]}")
 
     async def _session(self) -> dict[str, Any]:
         try:
@@ -81,14 +99,3 @@ class SessionHandler(VisibilityHandler):
         if session is None:
             raise Problem(404, UNKNOWN_SESSION)
         return session
-
-
-def _shown(thread: Thread, initiators: Mapping[UUID, User]) -> dict[str, Any]:
-    first = thread.interceptions[0]
-    return {
-        "id": str(first["_id"]),
-        "started_at": shown_time(first["started_at"]),
-        "last_active_at": shown_time(thread.last_active_at),
-        "interceptions": [resource(document, initiators) for document in thread.interceptions],
-        "more_interceptions": thread.more,
-    }

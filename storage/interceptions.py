@@ -12,6 +12,7 @@ from pymongo import DESCENDING
 
 from storage.counts import QUERY_MILLISECONDS, Counts, Places
 from storage.database import Database, Session, database_errors
+from storage.rows import Rows, as_sent
 from storage.selection import Selection
 from storage.stretches import EARLIEST, LATEST
 
@@ -38,6 +39,7 @@ class Interceptions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._collection = database.interceptions
+        self._raw = as_sent(self._collection)
 
     async def page(
         self,
@@ -47,8 +49,10 @@ class Interceptions:
         limit: int,
         after_id: UUID | None = None,
         offset: int = 0,
-    ) -> tuple[int, list[dict[str, Any]]]:
+    ) -> tuple[int, Rows]:
         """Read a page of the interceptions that match, newest first, and count all that do, both as of one moment.
+
+        A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
 
         Args:
             search_filter: See `storage.search.Search.filter`.
@@ -65,7 +69,7 @@ class Interceptions:
         with database_errors():
             cursor = None if after_id is None else await self._cursor(after_id, visible_to)
             if selection is None:
-                return 0, []
+                return 0, Rows(self._collection)
             if selection.level is not None:
                 async with self._database.snapshot() as session:
                     if session and (page := await self._tallied(selection, session, limit, cursor, offset)):
@@ -83,7 +87,7 @@ class Interceptions:
 
     async def _tallied(
         self, selection: Selection, session: Session, limit: int, cursor: _Cursor | None, offset: int
-    ) -> tuple[int, list[dict[str, Any]]] | None:
+    ) -> tuple[int, Rows] | None:
         """Count by the cells, and read where they say that the page is; None if they cannot tell."""
         counts = Counts(self._database, session)
         stretches = await counts.stretches(selection)
@@ -91,13 +95,11 @@ class Interceptions:
             return None
         window = stretches.at_offset(offset, limit) if cursor is None else stretches.behind(cursor.started_at, limit)
         if window is None:
-            return stretches.total, []
+            return stretches.total, Rows(self._collection)
         places = await counts.places(selection, window, limit)
         return stretches.total, await self._documents(places, limit, cursor, window.skip, session)
 
-    async def _plain(
-        self, selection: Selection, limit: int, cursor: _Cursor | None, offset: int
-    ) -> tuple[int, list[dict[str, Any]]]:
+    async def _plain(self, selection: Selection, limit: int, cursor: _Cursor | None, offset: int) -> tuple[int, Rows]:
         """Count and skip in the index, one by one."""
         counting = asyncio.create_task(Counts(self._database).number(selection))
         listing = asyncio.create_task(self._documents(Places.one(selection), limit, cursor, offset))
@@ -107,17 +109,17 @@ class Interceptions:
 
     async def _documents(
         self, places: Places, limit: int, cursor: _Cursor | None, skip: int, session: Session | None = None
-    ) -> list[dict[str, Any]]:
+    ) -> Rows:
         conditions = [_behind(place, cursor) for place in places.selections]
         found = (
-            self._collection.find(conditions[0] if len(conditions) == 1 else {"$or": conditions}, session=session)
+            self._raw.find(conditions[0] if len(conditions) == 1 else {"$or": conditions}, session=session)
             .sort(_NEWEST_FIRST)
             .hint(places.index)
             .skip(skip)
             .limit(limit)
             .max_time_ms(QUERY_MILLISECONDS)
         )
-        return await found.to_list(limit)
+        return await Rows(self._collection).read(found, limit)
 
 
 def _behind(selection: Selection, cursor: _Cursor | None) -> dict[str, Any]:

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import AsyncIOMotorCursor
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import AutoReconnect
 
@@ -26,6 +29,7 @@ from storage.indexes import (
     Keys,
 )
 from storage.interceptions import QUERY_MILLISECONDS
+from storage.rows import PAGE_BYTES, Rows, as_sent
 from storage.search import InvalidSearchError, Search, Validation
 
 THREAD_INTERCEPTIONS = 100
@@ -58,9 +62,9 @@ class UnknownCursorError(LookupError):
 
 
 class Thread(NamedTuple):
-    """The documents of a thread, oldest first, in part if there are `more`; and when there was life in it last."""
+    """The documents of a thread, oldest first, in part if there are `more`; and when it was last active."""
 
-    interceptions: Sequence[Mapping[str, Any]]
+    interceptions: Rows
     more: bool
     last_active_at: datetime
 
@@ -107,8 +111,10 @@ class Sessions:
         limit: int,
         after_id: UUID | None = None,
         offset: int = 0,
-    ) -> tuple[int, list[dict[str, Any]]]:
+    ) -> tuple[int, Rows]:
         """Read a page of the sessions that match, newest first, and count all that do.
+
+        A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
 
         Args:
             conditions: See `session_filter`.
@@ -147,7 +153,7 @@ class Sessions:
 
         Args:
             id_: The session; whoever asks may see it.
-            limit: Most threads, at least 1. There are fewer when they have `PAGE_INTERCEPTIONS`.
+            limit: Most threads, at least 1. There are fewer when they have `PAGE_INTERCEPTIONS` or `PAGE_BYTES`.
             after_id: Start behind the thread that begins with this interception.
 
         Raises:
@@ -161,32 +167,37 @@ class Sessions:
                 conditions.append(
                     await _beyond(self._interceptions, {"_id": after_id, **first_of_session}, _OLDEST_FIRST)
                 )
-            firsts = await self._read({"$and": conditions}, OF_SESSION, limit + 1)
+            firsts = Rows(self._interceptions)
+            await firsts.read(self._find({"$and": conditions}, OF_SESSION, limit + 1), limit)
             threads: list[Thread] = []
-            shown = 0
-            for first in firsts[:limit]:
-                threads.append(await self._thread(first))
-                shown += len(threads[-1].interceptions)
-                if shown >= PAGE_INTERCEPTIONS:
+            shown = size = 0
+            for raw, first in zip(firsts.raw, firsts, strict=True):
+                thread = await self._thread(first["_id"], raw, PAGE_BYTES - size)
+                threads.append(thread)
+                shown += len(thread.interceptions)
+                size += thread.interceptions.size
+                if shown >= PAGE_INTERCEPTIONS or size >= PAGE_BYTES:
                     break
-        return threads, len(threads) < len(firsts)
+        return threads, firsts.is_cut or len(threads) < len(firsts)
 
-    async def _thread(self, first: dict[str, Any]) -> Thread:
-        others = {"root_id": first["_id"]}
-        documents = [first, *await self._read(others, OF_THREAD, THREAD_INTERCEPTIONS)]
-        shown, more = documents[:THREAD_INTERCEPTIONS], len(documents) > THREAD_INTERCEPTIONS
-        latest = await self._read(others, OF_THREAD, 1, direction=DESCENDING) if more else []
-        ends = [document.get("ended_at") or document["started_at"] for document in [*shown, *latest]]
-        return Thread(shown, more, max(ends))
+    async def _thread(self, id_: UUID, first: bytes, max_bytes: int) -> Thread:
+        others = {"root_id": id_}
+        rows = Rows(self._interceptions, max_bytes)
+        rows.add(first)
+        await rows.read(self._find(others, OF_THREAD, THREAD_INTERCEPTIONS), THREAD_INTERCEPTIONS)
+        latest = Rows(self._interceptions)
+        if rows.is_cut:
+            await latest.read(self._find(others, OF_THREAD, 1, direction=DESCENDING), 1)
+        ends = [document.get("ended_at") or document["started_at"] for document in chain(rows, latest)]
+        return Thread(rows, rows.is_cut, max(ends))
 
-    async def _read(
+    def _find(
         self, conditions: Mapping[str, Any], index: Keys, limit: int, *, direction: int = ASCENDING
-    ) -> list[dict[str, Any]]:
+    ) -> AsyncIOMotorCursor[RawBSONDocument]:
         order = [(name, direction * way) for name, way in _OLDEST_FIRST]
-        cursor = self._interceptions.find(
+        return as_sent(self._interceptions).find(
             conditions, sort=order, hint=index, limit=limit, max_time_ms=QUERY_MILLISECONDS
         )
-        return await cursor.to_list(limit)
 
     async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
         # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
@@ -206,10 +217,8 @@ class Sessions:
         counted: int = found["n"]
         return counted
 
-    async def _list(
-        self, conditions: Sequence[Mapping[str, Any]], index: Keys, *, limit: int, offset: int
-    ) -> list[dict[str, Any]]:
-        cursor = self._sessions.find(
+    async def _list(self, conditions: Sequence[Mapping[str, Any]], index: Keys, *, limit: int, offset: int) -> Rows:
+        cursor = as_sent(self._sessions).find(
             {"$and": list(conditions)},
             sort=_NEWEST_FIRST,
             hint=index,
@@ -217,7 +226,7 @@ class Sessions:
             limit=limit,
             max_time_ms=QUERY_MILLISECONDS,
         )
-        return await cursor.to_list(limit)
+        return await Rows(self._sessions).read(cursor, limit)
 
 
 def _visible(visible_to: UUID | None) -> dict[str, Any]:

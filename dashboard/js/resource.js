@@ -63,10 +63,10 @@ export function usePages(path, params, cursor, limit) {
     setState((before) => ({ ...before, error: null, loading: true }));
     const behind = cursor === "offset" ? rows.length : rows.at(-1)?.id;
     get(path, { ...params, limit, [cursor]: behind }, aborter.current.signal).then(
-      ({ count, results }) => {
+      ({ count, results, ...rest }) => {
         const known = new Set(rows.map((row) => row.id));
         const all = [...rows, ...results.filter((row) => !known.has(row.id))];
-        setState({ rows: all, count, error: null, loading: false, done: results.length < limit });
+        setState({ rows: all, count, error: null, loading: false, done: results.length < limit && !isCut(rest) });
       },
       (error) => {
         if (error.name !== "AbortError") setState((before) => ({ ...before, error, loading: false }));
@@ -85,6 +85,9 @@ export function usePages(path, params, cursor, limit) {
   const merge = (row) => setState((before) => ({ ...before, ...merged(before, row) }));
   return { ...state, more, retry, reload: () => setTurn((number) => number + 1), merge };
 }
+
+/** Whether a page ended early, as its rows are large: then `next_after_id`, or how it is called in that list, is an id. */
+const isCut = (page) => Object.entries(page).some(([name, id]) => name.startsWith("next_after_") && id);
 
 /** The rows with a newer state of one of them, or with one more at the top; the last ones go where they are too many. */
 function merged({ rows, count, done }, row) {

@@ -39,6 +39,12 @@ class InterceptionList(Struct):
 
     count: Annotated[Count, Meta(description="How many match the search and may be seen, whatever the page.")]
     results: list[Interception]
+    next_after_id: Annotated[
+        UUID | None,
+        Meta(
+            description="The `after_id` to go on with, where the page was cut at 8 MiB and has fewer than `limit`; else null."
+        ),
+    ] = None
 
 
 SEARCH_EXAMPLE = 'initiator:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'

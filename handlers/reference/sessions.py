@@ -52,6 +52,10 @@ class SessionList(Struct):
 
     count: Count
     results: list[Session]
+    next_after_session_id: Annotated[
+        UUID | None,
+        Meta(description="The `after_session_id` to go on with, where the page was cut at 8 MiB; else null."),
+    ] = None
 
 
 class Thread(Struct):

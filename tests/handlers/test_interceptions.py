@@ -220,7 +220,10 @@ async def test_one_in_flight_is_shown_too(running):
     id_ = (await client.head()).header("X-AI-Bridge-Interception-Id")
     status, shown = await running.get(f"{LIST}/{id_}")
     assert (status, shown["id"], shown["status"], shown["end_reason"]) == (200, id_, "in_flight", None)
-    assert await running.get(f"{LIST}?q=status:in_flight") == (200, {"count": 1, "results": [shown]})
+    assert await running.get(f"{LIST}?q=status:in_flight") == (
+        200,
+        {"count": 1, "results": [shown], "next_after_id": None},
+    )
 
 
 @pytest.mark.gen_test

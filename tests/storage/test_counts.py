@@ -17,6 +17,7 @@ from storage.matching import matches
 from storage.rollups import BATCH, Rollups
 from storage.search import Search
 from tests.storage.countings import MIDNIGHT, Call, write
+from tests.storage.decoded import Decoded
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 DAY, HOUR = 86_400, 3_600
@@ -84,7 +85,7 @@ async def pages(interceptions, search_filter, visible_to, *, by):
 
 async def agrees(database, search_filter, visible_to=None):
     wanted = await everything(database, search_filter, visible_to)
-    interceptions = Interceptions(database)
+    interceptions = Decoded(Interceptions(database))
     for by in ("offset", "after_id"):
         assert await pages(interceptions, search_filter, visible_to, by=by) == (wanted, {len(wanted)})
 
@@ -150,10 +151,12 @@ async def test_what_retention_has_removed_is_not_counted(database):
     await calls_of_four_days(database)
     for gone in (1, 9, 20, 40):
         await database.interceptions.delete_many({"_id": {"$lt": UUID(int=gone)}})
-        assert (await Interceptions(database).page(EVERYTHING, visible_to=None, limit=1))[0] == 40 - gone
-        assert (await Interceptions(database).page({"model": "gpt-5", "status": "failed"}, visible_to=None, limit=1))[
-            0
-        ] == (40 - gone + 2) // 10
+        assert (await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=1))[0] == 40 - gone
+        assert (
+            await Decoded(Interceptions(database)).page(
+                {"model": "gpt-5", "status": "failed"}, visible_to=None, limit=1
+            )
+        )[0] == (40 - gone + 2) // 10
 
 
 @pytest.mark.gen_test
@@ -171,7 +174,7 @@ async def test_what_was_recorded_before_there_were_cells_is_counted_too(database
     await calls_of_four_days(database)
     await database.interceptions.update_many({"_id": {"$lt": UUID(int=5)}}, {"$set": {"schema_version": 1}})
     await database.rollups.delete_many({"level": {"$exists": True}})
-    assert (await Interceptions(database).page(EVERYTHING, visible_to=None, limit=1))[0] == 40
+    assert (await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=1))[0] == 40
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -203,14 +206,14 @@ async def test_a_backlog_is_counted_in_the_index(database, monkeypatch):
         await database.interceptions.delete_many({"_id": {"$gte": UUID(int=100)}})
         for each in range(number):
             await live(database, Call(100 + each, second=DAY), "completed")
-        count, _ = await Interceptions(database).page(EVERYTHING, visible_to=None, limit=1)
+        count, _ = await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=1)
         assert (number, count > 43) == (number, expected > 43)
 
 
 @pytest.mark.gen_test
 async def test_pages_by_cursor_have_each_row_once_while_others_are_recorded_and_counted(database):
     made = await calls_of_four_days(database)
-    interceptions, rollups = Interceptions(database), Rollups(database, now=now)
+    interceptions, rollups = Decoded(Interceptions(database)), Rollups(database, now=now)
     numbers, after_id, newer = [], None, 1_000
     while True:
         count, documents = await interceptions.page(EVERYTHING, visible_to=None, limit=7, after_id=after_id)
@@ -230,7 +233,7 @@ async def test_pages_by_cursor_have_each_row_once_while_others_are_recorded_and_
 @pytest.mark.gen_test
 async def test_pages_by_offset_up_to_a_time_have_each_row_once_while_others_are_recorded(database):
     made = await calls_of_four_days(database)
-    interceptions = Interceptions(database)
+    interceptions = Decoded(Interceptions(database))
     until = Search(started_before=MIDNIGHT + timedelta(days=4)).filter(initiator_id=None)
     numbers, newer = [], 1_000
     while len(numbers) < len(made):
@@ -244,7 +247,7 @@ async def test_pages_by_offset_up_to_a_time_have_each_row_once_while_others_are_
 
 @pytest.mark.gen_test
 async def test_a_count_is_right_at_every_moment_while_others_are_counted(database):
-    interceptions, rollups = Interceptions(database), Rollups(database, now=now)
+    interceptions, rollups = Decoded(Interceptions(database)), Rollups(database, now=now)
     written = 0
 
     async def record():

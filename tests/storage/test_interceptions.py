@@ -12,6 +12,7 @@ from storage.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION
 from storage.interceptions import Interceptions, UnknownCursorError
 from storage.rollups import Rollups
 from storage.search import Search
+from tests.storage.decoded import Decoded
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception, kept
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
@@ -33,7 +34,7 @@ def made(number, *, end_reason=EndReason.COMPLETED, **changes):
 
 async def keep(database, *documents):
     await database.interceptions.insert_many(documents)
-    return Interceptions(database)
+    return Decoded(Interceptions(database))
 
 
 def numbers(page):
@@ -43,7 +44,7 @@ def numbers(page):
 
 @pytest.mark.gen_test
 async def test_nothing_recorded_is_an_empty_page(database):
-    assert await Interceptions(database).page(EVERYTHING, visible_to=None, limit=10) == (0, [])
+    assert await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=10) == (0, [])
 
 
 @pytest.mark.gen_test

@@ -11,6 +11,7 @@ from storage.names import Named, Names
 from storage.rollups import Rollups
 from storage.statistics import Statistics
 from tests.storage.countings import MIDNIGHT, Call, write
+from tests.storage.decoded import Decoded
 from tests.storage.test_counts import EVERYTHING
 from tests.storage.test_statistics import DAYS
 
@@ -111,7 +112,7 @@ async def test_a_single_server_has_lists_and_names_and_no_statistics(single_serv
     names = Names(database)
     assert await names.find(Named.MODEL, "g", visible_to=None) == ["gpt-5", "gpt-5-mini", "gq"]
     assert await names.find(Named.CLIENT, "", visible_to=BOB) == ["Codex", "Zed"]
-    count, documents = await Interceptions(database).page(EVERYTHING, visible_to=None, limit=2, offset=1)
+    count, documents = await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=2, offset=1)
     assert (count, [document["_id"].int for document in documents]) == (7, [5, 7])
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert (uncounted, series.points) == (6, {})

@@ -21,6 +21,7 @@ from storage.indexes import (
 )
 from storage.search import InvalidSearchError, Search
 from storage.sessions import Sessions, UnknownCursorError, session_filter
+from tests.storage.decoded import Decoded
 from tests.storage.groupings import Call, keep, write
 from tests.storage.records import ADA, NOON
 
@@ -34,7 +35,7 @@ def grouped(database):
     async def grouped(*calls):
         await keep(database, *calls)
         await Grouping(database).group_pending()
-        return Sessions(database)
+        return Decoded(Sessions(database))
 
     return grouped
 
@@ -52,7 +53,7 @@ def found_by(**terms):
 async def test_without_any_session_a_page_is_empty(database, grouped):
     assert await (await grouped()).page({}, visible_to=None, limit=10) == (0, [])
     await Grouping(database)._next_turn()  # what grouping keeps for itself
-    assert await Sessions(database).page({}, visible_to=None, limit=10) == (0, [])
+    assert await Decoded(Sessions(database)).page({}, visible_to=None, limit=10) == (0, [])
 
 
 @pytest.mark.gen_test
@@ -206,13 +207,13 @@ async def test_a_connection_that_is_gone_is_no_reason_not_to_count(grouped, monk
         return await real(*what, **how)
 
     monkeypatch.setattr(
-        sessions,
+        sessions._lists,
         "_sessions",
         SimpleNamespace(
             database=SimpleNamespace(command=command),
             name=sessions._sessions.name,
             codec_options=sessions._sessions.codec_options,
-            find=sessions._sessions.find,
+            with_options=sessions._sessions.with_options,
         ),
     )
     count, _ = await sessions.page({}, visible_to=None, limit=1)

@@ -1,0 +1,141 @@
+"""Pages of large rows over real connections: bounded, taken at the client's pace, and whole when walked to the end."""
+
+from __future__ import annotations
+
+import gc
+import json
+import tracemalloc
+from uuid import UUID, uuid5
+
+import pytest
+
+from handlers import control
+from handlers.control import PIECE_BYTES
+from storage.grouping import Grouping
+from storage.rows import PAGE_BYTES
+from tests.bridge import until
+from tests.storage.calls import Calls
+
+LIST, SESSIONS = "/api/v2/aibridge/interceptions", "/api/v2/aibridge/sessions"
+LARGE = "a" * (1 << 20)
+CALLS = 20
+# Besides its rows: a piece of the answer as text, as bytes and in the transport, and what asyncio and the driver read.
+HELD_BESIDES = 4 * (1 << 20) + 3 * PIECE_BYTES
+
+
+@pytest.fixture
+def record(running):
+    """Record calls with a mebibyte in each, all of one session; returns its id."""
+
+    async def record():
+        calls, user = Calls(running.bridge.database), running.identity.user
+        for number in range(1, CALLS + 1):
+            await calls.start(number, user_agent=LARGE, initiator_id=user.id, client_session_id="a")
+            await calls.end(number)
+        await Grouping(running.bridge.database).group_pending()
+        return uuid5(user.id, "a")
+
+    return record
+
+
+@pytest.fixture
+def unread(running, http_server):
+    """Ask and read no more than the head; returns the client, with its answer, once the bridge waits for it."""
+
+    async def unread(path):
+        waiting = sum(not one.outlet.free for one in http_server.connections)
+        client = await running.client(receive_buffer=4096)
+        await client.send("GET", path, running.headers)
+        answer = await client.head()
+        await until(lambda: sum(not one.outlet.free for one in http_server.connections) > waiting)
+        return client, answer
+
+    return unread
+
+
+@pytest.mark.parametrize("path", [LIST + "?limit=1000", SESSIONS + "/{session}?limit=50"])
+@pytest.mark.gen_test
+async def test_six_unread_pages_hold_what_six_pages_may_have_and_no_more(running, record, unread, path):
+    path = path.format(session=await record())
+    await running.get(path)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(6):
+            await unread(path)
+        held, peak = (bytes_ - before for bytes_ in tracemalloc.get_traced_memory())
+    finally:
+        tracemalloc.stop()
+    assert held <= 6 * (PAGE_BYTES + HELD_BESIDES)
+    assert peak <= 6 * (PAGE_BYTES + HELD_BESIDES) + (16 << 20)  # what MongoDB sends at once
+
+
+@pytest.mark.gen_test
+async def test_the_list_is_whole_however_it_is_walked(running, record):
+    await record()
+    by_id, after = [], ""
+    while True:
+        _, page = await running.get(f"{LIST}?limit=1000{after}")
+        by_id += page["results"]
+        assert (page["count"], len(page["results"]) < CALLS) == (CALLS, True)
+        if page["next_after_id"] is None:
+            break
+        assert page["next_after_id"] == page["results"][-1]["id"]
+        after = f"&after_id={page['next_after_id']}"
+    by_offset = []
+    while len(by_offset) < CALLS:
+        by_offset += (await running.get(f"{LIST}?limit=1000&offset={len(by_offset)}"))[1]["results"]
+    assert by_id == by_offset
+    assert [UUID(shown["id"]).int for shown in by_id] == list(range(CALLS, 0, -1))
+
+
+@pytest.mark.gen_test
+async def test_a_session_is_whole_when_its_threads_are_walked(running, record):
+    path, threads, more, after = f"{SESSIONS}/{await record()}?limit=50", [], True, ""
+    while more:
+        _, session = await running.get(path + after)
+        threads += session["thread_page"]["results"]
+        more = session["thread_page"]["more"]
+        after = f"&after_thread_id={threads[-1]['id']}"
+    assert [UUID(thread["id"]).int for thread in threads] == list(range(1, CALLS + 1))
+    assert {len(thread["interceptions"]) for thread in threads} == {1}
+
+
+@pytest.mark.parametrize("path", [LIST, f"{LIST}/{UUID(int=1)}"])
+@pytest.mark.gen_test
+async def test_an_unread_answer_holds_its_share_until_it_is_taken(running, record, unread, path):
+    await record()
+    larger = {"$set": {"user_agent": 10 * LARGE}}
+    await running.bridge.database.interceptions.update_one({"_id": UUID(int=1)}, larger)
+    client, answer = await unread(path)
+    assert len(running.bridge.shares.requests) == 1
+    await client.rest(answer)
+    assert answer.whole
+    assert json.loads(answer.body)
+    await until(lambda: len(running.bridge.shares.requests) == 0)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_takes_nothing_of_a_page_is_cut(running, record, unread, monkeypatch):
+    await record()
+    monkeypatch.setattr(control, "TAKE_SECONDS", 0.2)
+    client, answer = await unread(LIST)
+    await until(lambda: len(running.bridge.shares.requests) == 0)
+    assert not (await client.rest(answer)).whole
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_in_the_middle_of_a_page_is_no_fault(running, record, unread):
+    await record()
+    client, _ = await unread(LIST)
+    client.reset()
+    await until(lambda: len(running.bridge.shares.requests) == 0)
+
+
+@pytest.mark.gen_test
+async def test_the_head_of_a_large_page_is_answered_without_a_body(running, record):
+    await record()
+    client = await running.client()
+    assert (await client.request("HEAD", LIST, running.headers)).status == 200
+    assert (await client.request("GET", "/healthz", {})).status == 200
