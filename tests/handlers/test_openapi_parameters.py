@@ -35,7 +35,7 @@ def queries():
     """The parameters of a query by the path that takes them: of every resource that is read with a token."""
     contract = Contract()
     for method, path, operation, parameters in contract.operations():
-        if method == "GET" and "400" in operation["responses"]:
+        if method == "GET" and "400" in operation["responses"] and "{provider}" not in path:
             asked = [one for one in parameters if one["in"] == "query"]
             yield path, {one["name"]: pointed(contract.document, one["schema"]) for one in asked}
 
