@@ -31,7 +31,7 @@ SPELLINGS = [
     quote(KEY, safe=""),
     quote_plus(KEY),
     json.dumps(KEY)[1:-1],
-    json.dumps(KEY).replace("/", "\\/"),
+    json.dumps(KEY)[1:-1].replace("/", "\\/"),
 ]
 
 
