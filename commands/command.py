@@ -17,7 +17,6 @@ from settings.declarations import DATABASE
 from storage.database import Database, DatabaseUnavailableError, database_errors
 from storage.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
 from storage.identities import Identities, IdentityError
-from storage.indexes import INDEXES
 from storage.interceptions import UnknownCursorError
 
 T = TypeVar("T")
@@ -37,7 +36,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Database]:
         with database_errors():
             # Users may be added before the first server runs. How long interceptions are kept is the server's to say:
             # its flags are not known here.
-            await database.users.create_indexes(list(INDEXES["users"]))
+            await database.prepare_users()
         yield database
 
 

@@ -13,7 +13,7 @@ from handlers.users import PARAMETERS
 from handlers.visibility import ME
 from settings.kinds import POSITIVE_DURATION
 from storage.documents import shown_time
-from storage.users import Role, Token, checked_name
+from storage.users import Role, Token, checked_name, is_same_name
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."
 OWNERS_CREATE = "Only owners may create tokens here (token-creation). Please ask an owner for one."
@@ -57,7 +57,7 @@ class _OwnHandler(ChangeHandler):
 
     def _name(self, username: str, refusal: str, *, may: bool) -> str:
         own = self.identity.user.username
-        if username in {ME, own}:
+        if username == ME or is_same_name(username, own):
             return own
         if not may:
             raise Problem(403, refusal)

@@ -8,6 +8,7 @@ from uuid import UUID
 from handlers.control import ControlHandler
 from handlers.problems import InvalidQueryError
 from storage.search import InvalidSearchError, Search, parse_search
+from storage.users import is_same_name
 
 INVALID_SEARCH = "Invalid interception search query."
 ME = "me"
@@ -44,7 +45,7 @@ class VisibilityHandler(ControlHandler):
         if search.initiator is None:
             return None
         me = self.identity.user
-        if search.initiator in {ME, me.username, str(me.id)}:
+        if search.initiator in {ME, str(me.id)} or is_same_name(search.initiator, me.username):
             return me.id
         if me.role.sees_everything:
             try:

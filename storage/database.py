@@ -20,6 +20,7 @@ from pymongo import IndexModel
 from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
+    DuplicateKeyError,
     ExecutionTimeout,
     InvalidName,
     InvalidURI,
@@ -33,6 +34,9 @@ from storage.indexes import INDEXES, OBSOLETE
 Collection: TypeAlias = AsyncIOMotorCollection[dict[str, Any]]
 Session: TypeAlias = AsyncIOMotorClientSession
 T = TypeVar("T")
+
+NAMED_CONFLICTS = 10
+"""How many usernames are named at most that differ in case alone from others."""
 
 PING_SECONDS = 1.0
 """How long the database may take to say that it is there."""
@@ -233,16 +237,41 @@ class Database:
                 await self._make_indexes(retention)
 
     async def _make_indexes(self, retention: timedelta | None) -> None:
-        for name, indexes in INDEXES.items():
-            await self._database[name].create_indexes(list(indexes))
-        for name, obsolete in OBSOLETE.items():
-            for index in obsolete:
-                await _drop(self._database[name], index)
+        for name in INDEXES.keys() - {"users"}:
+            await self._make(name)
+        await self.prepare_users()
         for name, field in _RETAINED.items():
             collection = self._database[name]
             await (
                 _drop(collection, _RETENTION_INDEX) if retention is None else _keep_for(retention, collection, field)
             )
+
+    async def _make(self, name: str) -> None:
+        await self._database[name].create_indexes(list(INDEXES[name]))
+        for index in OBSOLETE.get(name, ()):
+            await _drop(self._database[name], index)
+
+    async def prepare_users(self) -> None:
+        """Make the index that gives each username once, whatever its case.
+
+        Earlier versions told usernames apart by case. Where there are some that differ in nothing else, they stay as they
+        are, each found by its exact name, and a warning names them.
+        """
+        try:
+            await self._make("users")
+        except DuplicateKeyError:
+            same: list[dict[str, Any]] = [
+                {"$match": {"removed_at": None}},
+                {"$group": {"_id": {"$toLower": "$username"}, "names": {"$push": "$username"}}},
+                {"$match": {"names.1": {"$exists": True}}},
+                {"$sort": {"_id": 1}},
+                {"$limit": NAMED_CONFLICTS},
+            ]
+            async for found in self.users.aggregate(same):
+                names = " and ".join(sorted(found["names"]))
+                _log.warning(
+                    "usernames differ in case alone: %s; remove all of them but one (users remove NAME)", names
+                )
 
     async def ping(self) -> bool:
         """Say whether the database takes writes, within `PING_SECONDS`."""

@@ -23,6 +23,7 @@ from storage.authentication import (
 )
 from storage.database import Database, Session, database_errors
 from storage.documents import shown_time
+from storage.indexes import ANY_CASE
 from storage.tokens import digest, is_over, new_token
 from storage.users import (
     Identity,
@@ -34,6 +35,7 @@ from storage.users import (
     User,
     checked_name,
     checked_username,
+    is_same_name,
     milliseconds,
     read_token,
     read_user,
@@ -110,29 +112,29 @@ class Identities(Authentication):
         document = {"_id": user.id, "schema_version": 1, **kept, "created_at": user.created_at, "removed_at": None}
 
         async def add(session: Session | None) -> None:
+            if same := await self._users_named(username, session):
+                raise IdentityConflictError(f'a user named "{same[0].username}" exists already')
             await self._database.users.insert_one(document, session=session)
             await self._note(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name)
 
         try:
             await self._change(add)
-        except DuplicateKeyError:
+        except DuplicateKeyError:  # added at the same moment
             raise IdentityConflictError(f'a user named "{username}" exists already') from None
         return user
 
     async def list_users(self) -> list[User]:
         """List the users that were not removed, by name."""
         with database_errors():
-            return [
-                read_user(document)
-                async for document in self._database.users.find({"removed_at": None}).sort("username")
-            ]
+            found = self._database.users.find({"removed_at": None}).sort("username").collation(ANY_CASE)
+            return [read_user(document) async for document in found]
 
     async def users_page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[User, int]]]:
         """Return how many users there are, and some of them, by name, each with the number of their living tokens."""
         living = {"removed_at": None}
         with database_errors(), pymongo.timeout(ANSWER_SECONDS):
             count = await self._database.users.count_documents(living)
-            cursor = self._database.users.find(living).sort("username").skip(offset).limit(limit)
+            cursor = self._database.users.find(living).sort("username").collation(ANY_CASE).skip(offset).limit(limit)
             users = [read_user(document) async for document in cursor]
             tokens = await self._living_tokens([user.id for user in users])
         return count, [(user, tokens.get(user.id, 0)) for user in users]
@@ -143,7 +145,7 @@ class Identities(Authentication):
         return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}
 
     async def find_user(self, username: str) -> User | None:
-        """Find a user that was not removed."""
+        """Find a user that was not removed; case makes no difference."""
         with database_errors():
             return await self._find_user(username, None)
 
@@ -163,11 +165,12 @@ class Identities(Authentication):
             IdentityConflictError: There would be no owner any more.
             IdentityError: The display name is not allowed.
         """
-        name = None if display_name is None else checked_name("display name", display_name or username)
+        name = None if display_name is None else checked_name("display name", display_name)
 
         async def change(session: Session | None) -> User:
             user = await self._existing_user(username, session)
-            changed = replace(user, role=role or user.role, display_name=name or user.display_name)
+            shown = user.display_name if name is None else name or user.username
+            changed = replace(user, role=role or user.role, display_name=shown)
             if user.role is Role.OWNER and changed.role is not Role.OWNER:
                 await self._leave_an_owner(user, author, session)
             detail: dict[str, str] = {}
@@ -255,7 +258,7 @@ class Identities(Authentication):
             await self._note(session, author, Action.TOKEN_CREATED, user, **detail)
             return token
 
-        async with self._making.setdefault(username, asyncio.Lock()):
+        async with self._making.setdefault(username.lower(), asyncio.Lock()):
             return await self._change(create), text
 
     async def _keep_to_the_limit(self, user: User, token_id: str, session: Session | None) -> None:
@@ -336,9 +339,17 @@ class Identities(Authentication):
         await self._database.audit.insert_one(document, session=session)
 
     async def _find_user(self, username: str, session: Session | None) -> User | None:
+        users = await self._users_named(username, session)
+        # Only names that an earlier version gave can differ in case alone: then the exact one is meant.
+        exact = [user for user in users if user.username == username]
+        return next(iter(exact or (users if len(users) == 1 else ())), None)
+
+    async def _users_named(self, username: str, session: Session | None) -> list[User]:
         living = {"username": username, "removed_at": None}
-        document = await self._database.users.find_one(living, session=session)
-        return read_user(document) if document else None
+        found = self._database.users.find(living, session=session).collation(ANY_CASE)
+        # The collation makes no difference between more than case.
+        users = [read_user(document) async for document in found]
+        return [user for user in users if is_same_name(user.username, username)]
 
     async def _existing_user(self, username: str, session: Session | None) -> User:
         user = await self._find_user(username, session)

@@ -7,6 +7,10 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.collation import Collation, CollationStrength
+
+ANY_CASE = Collation("en", strength=CollationStrength.SECONDARY)
+"""How usernames are compared and sorted: case makes no difference."""
 
 Keys: TypeAlias = tuple[tuple[str, int], ...]
 
@@ -131,7 +135,13 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(SESSIONS_BY_NAME, name="by_name"),
         ),
         "users": (
-            IndexModel("username", name="living_username", unique=True, partialFilterExpression={"removed_at": None}),
+            IndexModel(
+                "username",
+                name="active_username",
+                unique=True,
+                partialFilterExpression={"removed_at": None},
+                collation=ANY_CASE,
+            ),
         ),
         "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
         "audit": (
@@ -148,5 +158,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
 )
 """Every index there is, by collection, aside from the ones that end retention."""
 
-OBSOLETE: Mapping[str, tuple[str, ...]] = MappingProxyType({"interceptions": ("by_model",)})
+OBSOLETE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"interceptions": ("by_model",), "users": ("living_username",)}
+)
 """Names of indexes that earlier versions made and nothing uses: each slows recording down."""

@@ -11,11 +11,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-LONGEST_USERNAME = 32
+LONGEST_USERNAME = 128
 LONGEST_NAME = 128
 """Longest display name of a user and name of a token, in characters."""
 
-_USERNAME = re.compile(r"[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*")
+_USERNAME = re.compile(r"[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*")
+_TOKEN = re.compile(r"[a-zA-Z0-9]{10}-[a-zA-Z0-9]{22}")
 
 
 class IdentityError(ValueError):
@@ -73,15 +74,32 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 
 def checked_username(username: str) -> str:
-    """Return the username if it is allowed, else raise `IdentityError`."""
+    """Return the username if it is allowed, else raise `IdentityError`. It may be a mail address."""
+    if _TOKEN.fullmatch(username):
+        raise IdentityError("the username is not allowed: it looks like a token")  # which must not be repeated
+    refusal = f'the username "{username}" is not allowed: '
     if len(username) > LONGEST_USERNAME or not _USERNAME.fullmatch(username):
         raise IdentityError(
-            f'the username "{username}" is not allowed: '
-            f"it has 1 to {LONGEST_USERNAME} letters and digits, with single hyphens between them"
+            f"{refusal}it has 1 to {LONGEST_USERNAME} characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit"
         )
-    if username == "me":
-        raise IdentityError('the username "me" is not allowed: in a search it means whoever asks')
+    if is_same_name(username, "me"):
+        raise IdentityError(f"{refusal}in a search it means whoever asks")
+    if _is_id(username):
+        raise IdentityError(f"{refusal}in a search it means the user with that id")
     return username
+
+
+def is_same_name(one: str, another: str) -> bool:
+    """Say whether two usernames name the same user: case makes no difference."""
+    return one.lower() == another.lower()
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def checked_name(what: str, name: str) -> str:

@@ -86,8 +86,9 @@ Username = Annotated[
     str,
     Meta(
         max_length=LONGEST_USERNAME,
-        pattern=r"^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$",
-        description="Letters and digits with single hyphens between, but not `me`.",
+        pattern=r"^[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*$",
+        description="Letters, digits and `.` `_` `+` `-` `@`, as in a mail address, matched without regard to case. Neither "
+        "`me`, nor a UUID, nor what looks like a token.",
     ),
 ]
 DisplayName = Annotated[
@@ -115,7 +116,7 @@ _ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OW
 _ASKING = Me(_ME.id, _ME.username, _ME.name, _ME.role, _ME.created_at, TokenRules(True, None, None))
 _GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at)
 _LISTED = ListedUser(_GRACE.id, _GRACE.username, _GRACE.name, _GRACE.role, _GRACE.created_at, 2)
-NAME = in_path("name", str, "The username.")
+NAME = in_path("name", str, "The username, in any case.")
 NOBODY = problem("There is no such user.", 'There is no user named "grace".')
 _LAST = f'"demo" {LAST_OWNER}.'
 _ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}

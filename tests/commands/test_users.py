@@ -75,7 +75,7 @@ def test_adding_a_user_leaves_the_retention_that_the_server_decided(output, data
             ["add", "not allowed"],
             (
                 'Error: the username "not allowed" is not allowed: '
-                "it has 1 to 32 letters and digits, with single hyphens between them\n"
+                "it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit\n"
             ),
         ),
     ],

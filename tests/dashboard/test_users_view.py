@@ -66,7 +66,7 @@ def test_a_name_that_cannot_be_is_refused_in_the_servers_words(page, site):
     page.click("button", "Add a user")
     page.find("dialog input").send_keys("no spaces", Keys.ENTER)
     assert page.find("dialog [role=alert] li").text == (
-        'username: the username "no spaces" is not allowed: it has 1 to 32 letters and digits, with single hyphens between them'
+        'username: the username "no spaces" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit'
     )
     field = page.find("dialog input")
     field.clear()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote, unquote
+
 import pytest
 
 from handlers.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from storage.documents import shown_time
 from storage.users import Role
+from tests.handlers.conversations import CHAT
 
+LIST = "/api/v2/aibridge/interceptions"
 USERS = "/api/v2/aibridge/users"
 PATH = f"{USERS}/me"
 INVALID_BODY = "The request body has invalid values."
@@ -59,8 +63,8 @@ async def test_owners_and_auditors_see_the_users_by_name_with_their_living_token
     await identities.remove_user("gone")
     await identities.add_user("Zoe", role=Role.MEMBER)
     users = [shown(user) for user in await identities.list_users()]
-    everybody = [user | {"living_tokens": tokens} for user, tokens in zip(users, (0, 2, 1), strict=True)]
-    assert [user["username"] for user in everybody] == ["Zoe", "ada", "bob"]
+    everybody = [user | {"living_tokens": tokens} for user, tokens in zip(users, (2, 1, 0), strict=True)]
+    assert [user["username"] for user in everybody] == ["ada", "bob", "Zoe"]
     for headers in (running.headers, auditor):
         assert await running.get(USERS, headers) == (200, {"count": 3, "results": everybody})
     assert await running.get(f"{USERS}?limit=1&offset=1") == (200, {"count": 3, "results": everybody[1:2]})
@@ -83,7 +87,7 @@ async def test_an_owner_adds_a_user(running, change):
 @pytest.mark.gen_test
 async def test_everything_that_is_wrong_with_a_new_user_is_named(running, change):
     detail = (
-        'the username "a b" is not allowed: it has 1 to 32 letters and digits, with single hyphens between them',
+        'the username "a b" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit',
         "must be one of owner, auditor, member",
         "the display name is not allowed: it has up to 128 printable characters",
     )
@@ -182,3 +186,23 @@ async def test_other_methods_are_refused_and_those_that_are_served_are_named(run
         client = await running.client()
         answer = await client.request(method, USERS + path, running.headers)
         assert (answer.status, set(answer.header("Allow").split(", "))) == (405, methods)
+
+
+@pytest.mark.gen_test
+async def test_a_mail_address_names_a_user_in_paths_and_searches_in_any_case(running, change, call):
+    mail = "Grace.Hopper+work@Example.com"
+    status, grace = await change("POST", "/users", {"username": mail, "role": "member"})
+    assert (status, grace["username"], grace["name"]) == (201, mail, mail)
+    again = {"message": f'A user named "{mail}" exists already.'}
+    assert await change("POST", "/users", {"username": mail.upper(), "role": "member"}) == (409, again)
+    quoted = quote(mail.lower(), safe="")
+    _, token = await change("POST", f"/users/{quoted}/tokens", {})
+    own = {"Authorization": f"Bearer {token['token']}"}
+    await call(CHAT, own | {"Content-Type": "application/json"})
+    for name in (quoted, quote(mail.upper()), mail):
+        assert (await running.get(f"{USERS}/{name}/tokens", own))[1]["count"] == 1
+        for headers in (own, None):
+            status, listed = await running.get(f"{LIST}?q={quote(f'initiator:{unquote(name)}')}", headers)
+            assert (status, [one["initiator"]["username"] for one in listed["results"]]) == (200, [mail])
+    assert (await change("PATCH", f"/users/{quoted}", {"role": "auditor"}))[1]["role"] == "auditor"
+    assert await change("DELETE", f"/users/{quoted}") == (204, None)

@@ -3,8 +3,10 @@ import os
 import signal
 from contextlib import contextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
+from pymongo import IndexModel
 
 from storage import authentication as authentication_module
 from storage import identities as identities_module
@@ -84,7 +86,7 @@ async def test_a_user_is_found_as_they_were_added(identities):
     assert (bob.display_name, bob.role) == ("Bob-2", Role.MEMBER)
     assert await identities.find_user("ada") == ada
     assert await identities.find_user("nobody") is None
-    assert await identities.list_users() == [bob, ada]
+    assert await identities.list_users() == [ada, bob]
     assert await identities.users_by_id([ada.id, bob.id, ada.id]) == {ada.id: ada, bob.id: bob}
     assert await identities.users_by_id([]) == {}
 
@@ -425,3 +427,70 @@ async def test_a_single_server_leaves_no_token_too_many(single_server, clock):
     assert [isinstance(outcome, IdentityConflictError) for (outcome,) in outcomes] == [False, False, True, True]
     assert len(await identities.list_tokens("ada")) == 2
     await identities.create_token("ada")  # which the command line may
+
+
+MAIL = "Grace.Hopper+work@Example.com"
+
+
+@pytest.mark.gen_test
+async def test_a_user_is_found_whatever_the_case_of_the_name(identities):
+    grace = await identities.add_user(MAIL, role=Role.MEMBER)
+    for name in (MAIL, MAIL.lower(), MAIL.upper()):
+        assert await identities.find_user(name) == grace
+        token, _ = await identities.create_token(name)
+        await identities.revoke_token(token.id, of=name)
+    for name in ("grace", "Grace\u00adHopper+work@Example.com", MAIL.replace("G", "\uff27")):
+        assert await identities.find_user(name) is None
+    assert (await identities.change_user(MAIL.lower(), display_name="")).display_name == MAIL
+    with pytest.raises(IdentityError, match=r'^a user named "Grace\.Hopper\+work@Example\.com" exists already$'):
+        await identities.add_user(MAIL.upper(), role=Role.MEMBER)
+    await identities.remove_user(MAIL.upper())
+    assert await identities.list_users() == []
+    await identities.add_user(MAIL.lower(), role=Role.MEMBER)
+
+
+@pytest.mark.gen_test
+async def test_of_names_that_differ_in_case_one_is_added_at_once(identities, elsewhere):
+    outcomes = await asyncio.gather(
+        *(
+            one.add_user(name, role=Role.MEMBER)
+            for one, name in zip((identities, elsewhere) * 2, ("ada", "ADA", "Ada", "aDa"), strict=True)
+        ),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(outcome, IdentityConflictError) for outcome in outcomes) == 3
+    assert len(await identities.list_users()) == 1
+
+
+@pytest.mark.gen_test
+async def test_users_of_an_earlier_version_are_taken_over(database, identities):
+    await database.users.drop_indexes()
+    old = IndexModel("username", name="living_username", unique=True, partialFilterExpression={"removed_at": None})
+    await database.users.create_indexes([old])
+    ada = await identities.add_user("Ada", role=Role.OWNER)
+    await database.prepare(retention=None)
+    assert set(await database.users.index_information()) == {"_id_", "active_username"}
+    assert await identities.find_user("ada") == ada
+
+
+@pytest.mark.expects_log(
+    r"^WARNING storage\.database: usernames differ in case alone: ADA and ada; remove all of them but one "
+    r"\(users remove NAME\)$"
+)
+@pytest.mark.gen_test
+async def test_users_of_an_earlier_version_who_differ_in_case_alone_stay_and_are_named(database, identities):
+    await database.users.drop_indexes()
+    for name in ("ada", "Bob"):
+        await identities.add_user(name, role=Role.OWNER)
+    (document,) = [one async for one in database.users.find({"username": "ada"})]
+    await database.users.insert_one(document | {"_id": uuid4(), "username": "ADA"})
+    await database.prepare(retention=None)
+    for name in ("ada", "ADA"):
+        assert (await identities.find_user(name)).username == name
+    assert await identities.find_user("Ada") is None
+    with pytest.raises(IdentityConflictError):
+        await identities.add_user("Ada", role=Role.MEMBER)
+    await identities.remove_user("ADA")
+    await database.prepare(retention=None)
+    assert (await identities.find_user("Ada")).username == "ada"
+    assert "active_username" in await database.users.index_information()

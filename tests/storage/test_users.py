@@ -11,6 +11,7 @@ from storage.users import (
     Role,
     checked_name,
     checked_username,
+    is_same_name,
     milliseconds,
     read_token,
     read_user,
@@ -22,26 +23,63 @@ def test_owners_and_auditors_see_everything_and_members_do_not():
     assert {role.value: role.sees_everything for role in Role} == {"owner": True, "auditor": True, "member": False}
 
 
-@pytest.mark.parametrize("username", ["a", "Ada", "ada-lovelace-2", "0", "a" * LONGEST_USERNAME, "Me", "me-2"])
-def test_letters_digits_and_single_hyphens_make_a_username(username):
+@pytest.mark.parametrize(
+    "username",
+    ["a", "Ada", "ada-lovelace-2", "0", "a" * LONGEST_USERNAME, "me-2", "Ada.L_2+x@example-1.com", "a--b", "-a", "a."],
+)
+def test_mail_addresses_and_the_like_are_usernames(username):
     assert checked_username(username) == username
 
 
 @pytest.mark.parametrize(
-    "username", ["", "-a", "a-", "a--b", "a b", "a.b", "\u00e4da", "ada\n", "a" * (LONGEST_USERNAME + 1), "a:b", '"']
+    "username",
+    [
+        "",
+        "-",
+        "..",
+        "@",
+        "a b",
+        "a/b",
+        "\u00e4da",
+        "\uff41da",
+        "ada\n",
+        "a" * (LONGEST_USERNAME + 1),
+        "a:b",
+        '"',
+        "a%40b",
+    ],
 )
 def test_other_usernames_are_refused(username):
     with pytest.raises(IdentityError) as caught:
         checked_username(username)
     assert str(caught.value) == (
-        f'the username "{username}" is not allowed: it has 1 to 32 letters and digits, with single hyphens between them'
+        f'the username "{username}" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, '
+        "at least one a letter or digit"
     )
 
 
-def test_nobody_is_called_me():
+@pytest.mark.parametrize("username", ["me", "Me", "ME"])
+def test_nobody_is_called_me(username):
     with pytest.raises(IdentityError) as caught:
-        checked_username("me")
-    assert str(caught.value) == 'the username "me" is not allowed: in a search it means whoever asks'
+        checked_username(username)
+    assert str(caught.value) == f'the username "{username}" is not allowed: in a search it means whoever asks'
+
+
+@pytest.mark.parametrize("shown", [str, lambda id_: id_.hex])
+def test_nobody_is_called_like_an_id(shown):
+    with pytest.raises(IdentityError, match=r" is not allowed: in a search it means the user with that id$"):
+        checked_username(shown(ADA.id))
+
+
+def test_what_looks_like_a_token_is_no_username_and_is_not_repeated():
+    with pytest.raises(IdentityError) as caught:
+        checked_username("abcdefghij-0123456789abcdefghijkl")
+    assert str(caught.value) == "the username is not allowed: it looks like a token"
+
+
+def test_names_are_the_same_whatever_their_case():
+    assert is_same_name("Ada@Example.com", "aDA@eXAMPLE.COM")
+    assert not is_same_name("ada", "ad\u00e4")
 
 
 @given(st.text(max_size=LONGEST_USERNAME + 2))
@@ -50,7 +88,7 @@ def test_a_username_is_safe_wherever_it_is_shown(text):
         username = checked_username(text)
     except IdentityError:
         return
-    assert re.fullmatch(r"[a-zA-Z0-9-]{1,32}", username)
+    assert re.fullmatch(r"[a-zA-Z0-9._+@-]{1,128}", username)
 
 
 @pytest.mark.parametrize("name", ["", "Ada Lovelace", "\u00c4da", "a" * LONGEST_NAME])

@@ -27,7 +27,7 @@ export function AddUser({ onAdded, onClose }) {
   return html`
     <${Dialog} title="Add a user" onClose=${onClose}>
       <form class="form" onSubmit=${submit}>
-        <${TextField} label="Username" hint="Letters and digits, with single hyphens between." value=${username} onText=${setUsername} required autocapitalize="off" />
+        <${TextField} label="Username" hint="A mail address, or letters, digits and . _ + - @; case makes no difference." value=${username} onText=${setUsername} required autocapitalize="off" />
         <${TextField} label="Display name" hint="Left empty, it is the username." value=${name} onText=${setName} />
         <${ChoiceField} label="Role" value=${role} options=${ROLES} onChoose=${setRole} />
         ${error && html`<${Failure} error=${error} />`}
