@@ -1,9 +1,14 @@
-"""The formats of an export: lines of JSON, and CSV by RFC 4180 that no spreadsheet takes for formulas. Pure."""
+"""The formats of an export: lines of JSON, and CSV by RFC 4180 that no spreadsheet takes for formulas. Pure.
+
+Source of what a spreadsheet takes for a formula: OWASP, "CSV Injection". A spreadsheet may also separate cells by other
+characters than the file does, as Excel does by the semicolon in many countries: then a cell begins inside a text.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,8 +18,12 @@ import msgspec
 
 Resource = Mapping[str, Any]
 
-# What makes a spreadsheet compute a cell instead of showing it.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What makes a spreadsheet compute a cell instead of showing it, in every width that Unicode has of it.
+FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
+# What a spreadsheet, or who cleans a file for one, may drop in front of it: blanks, quotation marks, what is not seen.
+DROPPED = r"\x00-\x08\x0b\x0c\x0e-\x20\"\x7f\x85\xa0\xad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+# The beginning of each cell, however cells are separated.
+_CELL_START = re.compile(rf"(\A|[;\t\r\n])([{DROPPED}]*)([{re.escape(FORMULA_STARTS)}])")
 
 _encoder = msgspec.json.Encoder()
 
@@ -106,7 +115,7 @@ def csv_rows(interceptions: Iterable[Resource]) -> bytes:
 
 def _csv(rows: Iterable[list[str]]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL).writerows(rows)
     return text.getvalue().encode()
 
 
@@ -118,9 +127,15 @@ def _cell(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+            return _harmless(value)
         case _:
             return str(value)
+
+
+def _harmless(text: str) -> str:
+    """Put an apostrophe where a formula would begin, and in front of a tab or a line break that begins the text."""
+    shown = _CELL_START.sub(r"\1'\2\3", text)
+    return f"'{shown}" if shown.startswith(("\t", "\r", "\n")) else shown
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(

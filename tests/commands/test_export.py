@@ -25,7 +25,7 @@ from tests.on_terminal import on_terminal
 from tests.server_process import ROOT, SECONDS
 from tests.storage.records import INSTANCE, NOON, ending, interception
 
-HEAD = ",".join(COLUMNS) + "\r\n"
+HEAD = ",".join(f'"{name}"' for name in COLUMNS) + "\r\n"
 PROGRESS = r"\r\x1b\[K[1-9][\d,]* interceptions, [1-9][\d,]* a second"
 
 
@@ -96,14 +96,14 @@ def test_a_file_for_spreadsheets_holds_no_formula_of_a_client(output, record, tm
     output("interceptions", "export", str(tmp_path / "calls.csv"))
     head, row, rest = (tmp_path / "calls.csv").read_bytes().decode().split("\r\n")
     assert (f"{head}\r\n", rest) == (HEAD, "")
-    assert row.startswith(f"{id_},2026-01-01T00:00:00.000Z,")
-    assert ",'=1+1," in row
+    assert row.startswith(f'"{id_}","2026-01-01T00:00:00.000Z",')
+    assert ',"\'=1+1",' in row
 
 
 def test_the_format_is_that_of_the_name_unless_it_is_given(run, output, record, file):
     record()
     output("interceptions", "export", str(file), "--format", "csv")
-    assert file.read_text(encoding="utf-8").startswith("id,")
+    assert file.read_text(encoding="utf-8").startswith('"id",')
     assert run("interceptions", "export", "--format", "csv").stdout_bytes == file.read_bytes()
     output("interceptions", "export", str(file.with_suffix(".txt")))
     assert json.loads(file.with_suffix(".txt").read_text(encoding="utf-8"))

@@ -81,8 +81,8 @@ async def test_csv_has_a_header_and_a_row_for_each(running, call, download):
         'attachment; filename="interceptions.csv"',
     ]
     header, *rows, rest = answer.body.decode().split("\r\n")
-    assert (header, rest) == (",".join(COLUMNS), "")
-    assert [row.partition(",")[0] for row in rows] == ids[::-1]
+    assert (header, rest) == (",".join(f'"{name}"' for name in COLUMNS), "")
+    assert [row.partition(",")[0] for row in rows] == [f'"{id_}"' for id_ in ids[::-1]]
 
 
 @pytest.mark.gen_test
@@ -90,7 +90,7 @@ async def test_an_export_of_nothing_is_whole_and_empty(running, download):
     answer = await download()
     assert (answer.status, answer.header("Content-Length"), answer.body) == (200, "0", b"")
     answer = await download("?format=csv")
-    assert (answer.status, answer.body.decode()) == (200, ",".join(COLUMNS) + "\r\n")
+    assert (answer.status, answer.body.decode()) == (200, ",".join(f'"{name}"' for name in COLUMNS) + "\r\n")
 
 
 @pytest.mark.gen_test
