@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -40,7 +41,10 @@ MISSED_WAIT_MILLISECONDS = 10
 """How long the database waits for more of what was missed."""
 
 USERS_KEPT = 10_000
-"""How many users' names are remembered; they never change."""
+"""How many users' names are remembered."""
+
+USERS_SECONDS = 60.0
+"""How long they are remembered: so long a listener may be told a name that was changed."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,10 +60,16 @@ class Live:
         database: Where interceptions are.
         identities: Whose they are.
         pause: Waits for seconds.
+        clock: Seconds that never go back.
     """
 
     def __init__(
-        self, database: Database, identities: Identities, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        database: Database,
+        identities: Identities,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._identities = identities
@@ -68,7 +78,9 @@ class Live:
         self._reading: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._missed_turns = asyncio.Semaphore(MISSED_AT_ONCE)
+        self._clock = clock
         self._users: dict[UUID, User] = {}
+        self._users_since = clock()
         self._position = ""  # everything up to it has been told
         self._away = False
 
@@ -156,6 +168,7 @@ class Live:
         finally:
             beating.cancel()
             self._reading, self._away = None, False
+            self._users = {}
             await stream.close()
 
     async def _tell(self, changes: Sequence[Change], stream: ChangeStream) -> None:
@@ -203,12 +216,12 @@ class Live:
             await stream.close()
 
     async def _users_of(self, changes: Iterable[Change]) -> Mapping[UUID, User]:
-        needed = {change.document["initiator_id"] for change in changes}
-        if not needed <= self._users.keys():
-            if len(self._users) > USERS_KEPT:
-                self._users.clear()
-            self._users |= await self._identities.users_by_id(needed - self._users.keys())
-        return self._users
+        if self._clock() - self._users_since >= USERS_SECONDS or len(self._users) > USERS_KEPT:
+            self._users, self._users_since = {}, self._clock()
+        users = self._users  # also when others begin anew while these are read
+        if unknown := {change.document["initiator_id"] for change in changes} - users.keys():
+            users |= await self._identities.users_by_id(unknown)
+        return users
 
     async def _beat(self) -> None:
         while True:

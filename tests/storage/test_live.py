@@ -11,15 +11,16 @@ from storage.change_stream import ChangeStream, InvalidPositionError
 from storage.database import DatabaseUnavailableError
 from storage.identities import Identities, Role
 from storage.listeners import End
-from storage.live import HEARTBEAT_SECONDS, RETRY_SECONDS, Live, TooManyListenersError
+from storage.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
 from tests.bridge import now, until
 from tests.storage.calls import Calls
 
 
 class Pauses:
-    """Waits that a test ends."""
+    """Waits that a test ends, and the time."""
 
     def __init__(self):
+        self.seconds = 0.0
         self._waiting = {}
 
     async def __call__(self, seconds):
@@ -68,7 +69,7 @@ def make_live(io_loop, database, pauses):
 
     def make(database):
         identities = Identities(database, now=now, monotonic=asyncio.get_event_loop().time)
-        made.append(Live(database, identities, pause=pauses))
+        made.append(Live(database, identities, pause=pauses, clock=lambda: pauses.seconds))
         return made[-1]
 
     yield make
@@ -188,6 +189,28 @@ async def test_names_are_looked_up_once(private_database, make_live, commands, l
     carol = await identities.add_user("carol", role=Role.MEMBER)
     assert await looked_up(9, carol) == 1
     assert list(live._users) == [carol.id]
+
+
+@pytest.mark.gen_test
+async def test_a_name_that_was_changed_is_told_within_a_minute(live, pauses, calls):
+    identities = live._identities
+    ada = await identities.add_user("ada", role=Role.MEMBER)
+
+    async def told(number):
+        await calls.start(number, initiator_id=ada.id)
+        while (event := await ear.event()).interception is None:
+            pass
+        return json.loads(event.interception)["initiator"]["name"]
+
+    async with live.listen([], after=None, on_slow=None) as listener:
+        ear = Ear(live, listener)
+        assert await told(1) == "ada"
+        await identities.change_user("ada", display_name="Ada L.")
+        pauses.seconds = USERS_SECONDS
+        assert await told(2) == "Ada L."
+        reading = live._reading
+    await asyncio.wait({reading})
+    assert live._users == {}
 
 
 @pytest.mark.gen_test
