@@ -15,6 +15,7 @@ from motor.motor_asyncio import AsyncIOMotorCursor
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import AutoReconnect
 
+from intercept.records import Status
 from storage.database import Collection, Database, database_errors
 from storage.indexes import (
     OF_SESSION,
@@ -26,6 +27,7 @@ from storage.indexes import (
     SESSIONS_BY_PROVIDER,
     SESSIONS_BY_PROVIDER_NAME,
     SESSIONS_BY_TIME,
+    SESSIONS_WITH_FAILURES,
     Keys,
 )
 from storage.interceptions import QUERY_MILLISECONDS
@@ -54,7 +56,8 @@ _INDEX_OF = {
     "client": SESSIONS_BY_CLIENT,
     "providers": SESSIONS_BY_PROVIDER,
 }
-_NOT_OF_SESSIONS = ("status", "request_id")
+# A session has failed when a call of it has.
+_OF_STATUS = {Status.FAILED: {"failures": {"$gt": 0}}, Status.COMPLETED: {"failures": 0}}
 
 
 class UnknownCursorError(LookupError):
@@ -72,15 +75,19 @@ class Thread(NamedTuple):
 def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, Any]:
     """Return the MongoDB filter of a search, for the initiator that `search.initiator` was found to be.
 
-    Every value in it is a string, a UUID or a time, so none can act as an operator.
+    Every value of the search in it is a string, a UUID or a time, so none can act as an operator.
 
     Raises:
         InvalidSearchError: It asks for something that sessions do not have.
     """
-    refused = [name for name in _NOT_OF_SESSIONS if getattr(search, name) is not None]
-    if refused:
-        detail = 'Query param "{}" cannot be used for sessions'
-        raise InvalidSearchError([Validation(name, detail.format(name)) for name in refused])
+    problems = []
+    if search.status is not None and search.status not in _OF_STATUS:
+        detail = f'Query param "status" cannot be "{search.status}" for sessions: they have calls that have ended'
+        problems.append(Validation("status", detail))
+    if search.request_id is not None:
+        problems.append(Validation("request_id", 'Query param "request_id" cannot be used for sessions'))
+    if problems:
+        raise InvalidSearchError(problems)
     wanted = {
         "initiator_id": initiator_id,
         "providers": search.provider,
@@ -90,6 +97,7 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
         "session_ids": search.session_id,
     }
     conditions: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
+    conditions |= _OF_STATUS.get(search.status, {}) if search.status else {}
     times = {"$gte": search.started_after, "$lte": search.started_before}
     if bounds := {operator: time for operator, time in times.items() if time is not None}:
         conditions["started_at"] = bounds
@@ -245,4 +253,9 @@ async def _beyond(collection: Collection, which: Mapping[str, Any], order: Keys)
 def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
     """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
     asked = {field for condition in conditions for field in condition}
-    return next((index for field, index in _INDEX_OF.items() if field in asked), SESSIONS_BY_TIME)
+    otherwise = SESSIONS_WITH_FAILURES if _OF_STATUS[Status.FAILED] in _parts(conditions) else SESSIONS_BY_TIME
+    return next((index for field, index in _INDEX_OF.items() if field in asked), otherwise)
+
+
+def _parts(conditions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{field: value} for condition in conditions for field, value in condition.items()]

@@ -101,6 +101,11 @@ export function sumTokens(usages) {
   return sum;
 }
 
+/** Whether sums of usages have any token: that all are 0 says that none were reported. */
+export function reported(usage) {
+  return Object.values(usage).some((count) => count > 0);
+}
+
 /** All tokens that went in, from a cache or not; null if none were reported. */
 export function tokensIn(usage) {
   const parts = [usage.input_tokens, usage.cache_read_input_tokens, usage.cache_write_input_tokens];

@@ -17,10 +17,11 @@ export function useKeys(actions) {
   });
 }
 
-/** Move the focus among the elements that match, by a number of them. Begins at the first. */
+/** Move the focus among the elements that match, by a number of them. Begins at the one that is open, else at the first. */
 export function moveFocus(selector, by) {
   const all = [...document.querySelectorAll(selector)];
-  const at = all.indexOf(document.activeElement);
+  const focused = all.indexOf(document.activeElement);
+  const at = focused < 0 ? all.findIndex((one) => one.ariaCurrent === "true") : focused;
   const next = all[at < 0 ? 0 : Math.min(all.length - 1, Math.max(0, at + by))];
   next?.focus();
   next?.scrollIntoView({ block: "nearest" });

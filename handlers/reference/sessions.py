@@ -110,7 +110,10 @@ _THREAD = Thread(
 _DETAIL = SessionDetail(**structs.asdict(_SESSION), thread_page=ThreadPage([_THREAD], more=False))
 
 SEARCH = query(
-    "q", str, "A search, as for interceptions, without `status` and `request_id`.", example="initiator:me model:gpt-5"
+    "q",
+    str,
+    "A search, as for interceptions, without `request_id`; `status` is `failed` where a call of the session failed, else `completed`.",
+    example="initiator:me model:gpt-5",
 )
 AFTER = query("after_session_id", UUID, "Begin behind this one, the last of the page before. Not with `offset`.")
 AFTER_THREAD = query("after_thread_id", UUID, "Begin behind this thread, the last of the page before.")

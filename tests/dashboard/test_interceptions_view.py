@@ -1,12 +1,16 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from bson import Decimal128
 from selenium.webdriver.common.keys import Keys
 
+from intercept.records import EndReason
 from storage.identities import Role
+from tests.dashboard.page import PHONE
 
 READ_FILE = {
     "name": "read_file",
@@ -28,6 +32,89 @@ def test_the_list_has_what_one_asked_newest_first(page, site):
     assert page.texts("a.row .state") == ["✕ upstream error", "✓ completed"]
     assert page.texts("a.row .model") == ["demo-error", "demo"]
     assert page.texts(".toolbar [role=status].quiet") == ["2 calls"]
+
+
+def test_a_failed_call_shows_status_and_message_in_its_row(page, site):
+    _, token = site.user()
+    site.call(token, "Fine")
+    site.call(token, "Not fine", model="demo-error")
+    site.recorded(token, 2)
+    page.open("interceptions", token)
+    message = "529 Overloaded: the demo provider fails for this model, as you asked."
+    page.shows("a.row .problem", [message])
+    page.find("a.row", "Fine")
+
+
+CUT = """
+    return [...document.querySelectorAll("a.row > *")].filter((one) => one.scrollWidth > one.clientWidth + 1 &&
+        !["user", "prompt", "problem", "model", "client", ""].includes(one.className)).map((one) => one.textContent)"""
+SEEN = "return arguments[0].filter((name) => document.querySelector(`a.row .${name}`).checkVisibility())"
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1280, 900), (1000, 800), (760, 900), PHONE])
+def test_no_state_time_or_figure_of_a_row_is_cut_at_any_width(page, site, size):
+    name, token = site.user(name=f"u{uuid4().hex[:7]}")
+    started = datetime(2025, 11, 25, 22, 22, 22, tzinfo=UTC)
+    for reason in EndReason:
+        interception = site.call(token, "A prompt that goes on and on " * 9)
+        site.recorded(token, 1)
+        times = {"started_at": started, "ended_at": started + timedelta(minutes=59)}
+        site.change(interception, status=reason.status, end_reason=reason, upstream_status=529, **times)
+    page.resize(size)
+    page.open("interceptions", token)
+    page.until(lambda: len(page.all("a.row")) == len(EndReason), "they were to be listed")
+    shown = ["at", "user", "model", "prompt", "usage", "cost", "took", "state"]
+    for _ in ("the list alone", "beside a detail"):
+        assert page.browser.execute_script(CUT) == []
+        assert page.browser.execute_script(SEEN, shown) == shown
+        assert page.browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
+        page.browser.execute_script("document.querySelector('a.row').click()")
+        page.find(".detail .facts")
+    assert name in page.text()
+
+
+def test_the_client_that_disconnected_is_explained_in_row_detail_and_overview(page, site):
+    _, token = site.user()
+    interception = site.call(token, model="demo-error")
+    site.counted(token, 1)
+    site.change(interception, end_reason="client_disconnected", upstream_status=200, error=None)
+    page.open("interceptions", token)
+    page.find("a.row .problem", "somebody pressed stop")
+    page.click("a.row")
+    page.find(".detail .why", "somebody pressed stop")
+    page.open("overview", token)
+    page.find(".reasons small", "The provider answered with an error.")
+
+
+def test_last_24_hours_stays_relative_in_the_address(page, site):
+    _, token = site.user()
+    old, new = site.call(token, "Old"), site.call(token, "New")
+    site.recorded(token, 2)
+    site.change(old, started_at=datetime.now(UTC) - timedelta(hours=25))
+    assert new
+    page.open("interceptions?q=model%3Ademo", token)
+    page.choose("Time", "Last 24 hours")
+    page.shows("a.row .prompt", ["New"])
+    assert page.address == "interceptions?q=model%3Ademo&since=24h"
+    assert page.find("#q").get_attribute("value") == "model:demo"
+    page.click("a.row")
+    page.find(".detail .facts")
+    assert page.address == f"interceptions/{new}?q=model%3Ademo&since=24h"
+    page.type(Keys.ESCAPE)
+    page.choose("Time", "Last 7 days")
+    page.shows("a.row .prompt", ["New", "Old"])
+    page.click("button", "Clear")
+    page.until(lambda: page.address == "interceptions", "the search was to be empty")
+
+
+def test_a_list_without_calls_keeps_its_header_and_has_no_empty_frame(page, site):
+    _, token = site.user()
+    site.call(token)
+    site.recorded(token, 1)
+    page.open("interceptions?q=model%3Anone", token)
+    page.find(".empty h2", "Nothing matches")
+    page.find(".row.head", "Prompt")
+    assert not page.find("main").find_element("css selector", ".rows").is_displayed()
 
 
 def test_a_search_is_typed_and_stands_in_the_address(page, site):
@@ -149,7 +236,7 @@ def test_what_a_call_cost_is_in_the_list_and_in_its_detail(page, site):
     _, token = site.user()
     interception = site.call(token)
     site.recorded(token, 1)
-    site.change(interception, cost={"usd": Decimal128("0.00423"), "prices": "made up"})  # the demo provider has none
+    site.change(interception, cost={"usd": Decimal128("0.00423"), "prices": "made up"})  # not those of the demo
     page.open("interceptions", token)
     page.shows("a.row .cost", ["$0.0042"])
     page.click("a.row")
@@ -283,6 +370,12 @@ def test_a_keyboard_is_enough(page, site):
     assert page.browser.execute_script(outline) == "solid"
     page.type(Keys.ENTER)
     assert page.find(".detail .user .text").text == "Prompt 1"
+    page.type("j")
+    assert "Prompt 0" in page.focused()
+    page.type(Keys.ENTER)
+    page.find(".detail .user .text", "Prompt 0")
+    page.type("k", Keys.ENTER)
+    page.find(".detail .user .text", "Prompt 1")
     page.type(Keys.ESCAPE)
     page.gone(".detail")
     page.until(lambda: "Prompt 1" in page.focused(), "the row was to have the focus again")

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intercept.records import EndReason
 from storage.search import Search, parse_search
+from tests.server_process import ROOT
 
 HERE = Path(__file__).parent
 TESTS = sorted(HERE.glob("*.test.mjs"))
@@ -24,6 +26,14 @@ def test_every_test_of_a_module_passes(path):
     ran = subprocess.run(["node", "--test", path], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
     assert "# pass 0" not in ran.stdout
+
+
+def test_every_end_reason_of_a_failure_is_explained():
+    script = 'import { why } from "./dashboard/js/ends.js"; console.log(JSON.stringify(process.argv.slice(1).map(why)))'
+    reasons = [reason for reason in EndReason if reason is not EndReason.COMPLETED]
+    command = ["node", "--input-type=module", "-e", script, *reasons]
+    explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
+    assert all(text.endswith(".") for text in explained)
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,32 @@ def scene(site):
     return name, token, listed[0]
 
 
+def test_sessions_with_failed_calls_are_found(page, site, scene):
+    _, token, _ = scene
+    site.call(token, "Fails", model="demo-error")
+    while site.get(token, "sessions")["count"] < 2:
+        pass
+    page.open("sessions", token)
+    page.choose("Status", "With failed calls")
+    page.shows("a.session .title", ["Fails"])
+    assert page.address == "sessions?q=status%3Afailed"
+    page.choose("Status", "Without failed calls")
+    page.shows("a.session .title", ["Thank you"])
+
+
+def test_a_session_without_tokens_says_a_dash(page, site):
+    _, token = site.user()
+    site.call(token, "Fails", model="demo-error")
+    while not site.get(token, "sessions")["count"]:
+        pass
+    page.open("sessions", token)
+    page.find("a.session .title", "Fails")
+    assert page.texts("a.session .sums") == ["\N{EN DASH}\N{EN DASH}"]
+    page.click("a.session")
+    page.find(".session-head .figures")
+    assert set(page.texts(".session-head .figures dd")) == {"\N{EN DASH}"}
+
+
 def test_the_list_says_what_each_session_was_about(page, scene):
     name, token, session = scene
     page.open("sessions", token)

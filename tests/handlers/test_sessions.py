@@ -272,11 +272,16 @@ async def test_an_unknown_session_is_not_found(running, call, id_):
             {"message": INVALID, "validations": [{"field": "after_session_id", "detail": "must be a UUID"}]},
         ),
         (
-            "q=status:failed%20request_id:r",
+            "q=status:in_flight%20request_id:r",
             {
                 "message": "Invalid interception search query.",
                 "validations": [
-                    {"field": "status", "detail": 'Query param "status" cannot be used for sessions'},
+                    {
+                        "field": "status",
+                        "detail": (
+                            'Query param "status" cannot be "in_flight" for sessions: they have calls that have ended'
+                        ),
+                    },
                     {"field": "request_id", "detail": 'Query param "request_id" cannot be used for sessions'},
                 ],
             },

@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 import pytest
 from pymongo.errors import AutoReconnect
 
+from intercept.records import EndReason, Status
 from storage import sessions as sessions_module
 from storage.database import DatabaseUnavailableError
 from storage.grouping import Grouping
@@ -18,6 +19,7 @@ from storage.indexes import (
     SESSIONS_BY_PROVIDER,
     SESSIONS_BY_PROVIDER_NAME,
     SESSIONS_BY_TIME,
+    SESSIONS_WITH_FAILURES,
 )
 from storage.search import InvalidSearchError, Search
 from storage.sessions import Sessions, UnknownCursorError, session_filter
@@ -128,16 +130,39 @@ async def test_every_term_narrows_the_list(database, grouped):
         assert numbers(await sessions.page(found_by(**terms), visible_to=None, limit=10)) == (1, [number]), terms
 
 
-@pytest.mark.parametrize("name", ["status", "request_id"])
-def test_what_sessions_do_not_have_is_refused_by_name(name):
+@pytest.mark.gen_test
+async def test_a_session_has_failed_when_a_call_of_it_has(database, grouped):
+    calls = [Call(1), Call(2), Call(3, "s3"), Call(4, "s3")]
+    failed = {"end_reason": EndReason.UPSTREAM_ERROR}
+    await write(database, *(call.start for call in calls))
+    await write(database, *(call.end(**(failed if call.number in {2, 4} else {})) for call in calls))
+    sessions = await grouped()
+    for status, found in ((Status.FAILED, [uuid5(ADA.id, "s3").int, 2]), (Status.COMPLETED, [1])):
+        assert numbers(await sessions.page(found_by(status=status), visible_to=None, limit=10)) == (len(found), found)
+
+
+@pytest.mark.parametrize(
+    ("terms", "detail"),
+    [
+        ({"request_id": "r"}, 'Query param "request_id" cannot be used for sessions'),
+        (
+            {"status": Status.IN_FLIGHT},
+            'Query param "status" cannot be "in_flight" for sessions: they have calls that have ended',
+        ),
+    ],
+)
+def test_what_sessions_do_not_have_is_refused_by_name(terms, detail):
     with pytest.raises(InvalidSearchError) as refused:
-        found_by(**{name: "completed"})
-    detail = f'Query param "{name}" cannot be used for sessions'
-    assert refused.value.validations == [(name, detail)]
+        found_by(**terms)
+    assert refused.value.validations == [(*terms, detail)]
 
 
 SHAPES = [
     ({}, None, SESSIONS_BY_TIME),
+    ({"status": Status.FAILED}, None, SESSIONS_WITH_FAILURES),
+    ({"status": Status.FAILED, "started_after": NOON}, None, SESSIONS_WITH_FAILURES),
+    ({"status": Status.FAILED, "client": "Codex"}, None, SESSIONS_BY_CLIENT),
+    ({"status": Status.COMPLETED}, None, SESSIONS_BY_TIME),
     ({"started_after": NOON, "started_before": NOON + timedelta(hours=1)}, None, SESSIONS_BY_TIME),
     ({"initiator": "bob"}, None, SESSIONS_BY_INITIATOR),
     ({"initiator": "bob", "model": "gpt-5", "provider": "openai"}, None, SESSIONS_BY_INITIATOR),

@@ -1,7 +1,7 @@
 /** Tokens and cost. */
 
 import { html } from "htm/preact";
-import { sumTokens, tokensIn, usd, whole, short, UNKNOWN } from "../format.js";
+import { reported, sumTokens, tokensIn, usd, whole, short, UNKNOWN } from "../format.js";
 
 const KINDS = [
   ["input_tokens", "Input"],
@@ -10,11 +10,12 @@ const KINDS = [
   ["output_tokens", "Output"],
 ];
 
-/** The four counts and the cost as figures. */
+/** The four counts and the cost as figures; dashes where no token was reported. */
 export function UsageFigures({ usage, cost }) {
+  const known = reported(usage);
   return html`
     <dl class="figures">
-      ${KINDS.map(([key, text]) => html`<div key=${key}><dt>${text}</dt><dd>${whole(usage[key])}</dd></div>`)}
+      ${KINDS.map(([key, text]) => html`<div key=${key}><dt>${text}</dt><dd>${known ? whole(usage[key]) : UNKNOWN}</dd></div>`)}
       <div><dt>Cost</dt><dd>${usd(cost)}</dd></div>
     </dl>
   `;

@@ -1,6 +1,7 @@
 /** Everything that is known of one call. */
 
 import { html } from "htm/preact";
+import { why } from "../ends.js";
 import { time, UNKNOWN, words } from "../format.js";
 import { CopyButton } from "../parts/copy.js";
 import { Json } from "../parts/json.js";
@@ -26,11 +27,12 @@ export function Detail({ id, fresh, onClose }) {
 }
 
 function Body({ interception }) {
-  const { initiator, client, provider_name: provider, started_at: started, error } = interception;
+  const { initiator, client, provider_name: provider, started_at: started, error, end_reason: reason } = interception;
   return html`
     <p class="quiet">${initiator.username} with ${client ?? "an unknown client"} to ${provider}, ${time(started)}</p>
     ${error &&
     html`<section class="wrong"><h3>Error</h3><p><code>${error.type}</code></p><p class="text">${error.message}</p></section>`}
+    ${why(reason) && html`<p class="quiet why">${why(reason)}</p>`}
     <section><h3>Time</h3><${Timing} interception=${interception} /></section>
     <section><h3>Tokens and cost</h3><${UsageFigures} usage=${usageOf(interception)} cost=${costOf(interception)} /></section>
     <${Said} interception=${interception} />
@@ -73,7 +75,7 @@ const FACTS = [
 ];
 
 function Facts({ interception }) {
-  const { session_id: session, parent_id: parent, streaming, started_at: started, ended_at: ended } = interception;
+  const { session_id: session, parent_id: parent, streaming, cost, started_at: started, ended_at: ended } = interception;
   return html`
     <dl class="facts">
       ${FACTS.filter(([key]) => interception[key] != null && interception[key] !== "").map(
@@ -86,6 +88,7 @@ function Facts({ interception }) {
       )}
       ${session && html`<div><dt>Session</dt><dd><a href=${href("sessions", session)}>${session}</a></dd></div>`}
       ${parent && html`<div><dt>Answers a tool call of</dt><dd><a href=${href("interceptions", parent)}>${parent}</a></dd></div>`}
+      ${cost && html`<div><dt>Prices</dt><dd>${cost.prices}</dd></div>`}
       <div><dt>Streaming</dt><dd>${streaming ? "yes" : "no"}</dd></div>
       <div><dt>Started</dt><dd>${started}</dd></div>
       <div><dt>Ended</dt><dd>${ended ?? UNKNOWN}</dd></div>

@@ -1,6 +1,7 @@
 /** Why calls failed, and what the limits refused. */
 
 import { html } from "htm/preact";
+import { why } from "../ends.js";
 import { percent, whole, words } from "../format.js";
 import { useResource } from "../resource.js";
 import { href } from "../router.js";
@@ -24,6 +25,7 @@ export function Failures({ figures, drill, user }) {
                 ([reason, count]) => html`
                   <li key=${reason}>
                     <span>${words(reason)}</span><b>${whole(count)}</b><span class="quiet">${percent(count, failed)}</span>
+                    <small class="quiet">${why(reason)}</small>
                     <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * count) / failed}%` }}></i></span>
                   </li>
                 `,

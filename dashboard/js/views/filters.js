@@ -1,10 +1,10 @@
 /** A search, written by hand or by choosing; either way it stands in the address. */
 
 import { html } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { useResource } from "../resource.js";
-import { isSearchable, valueOf, withTerm } from "../query.js";
-import { iso } from "../series.js";
+import { isSearchable, sinceNow, valueOf, withTerm } from "../query.js";
+import { RANGES } from "../series.js";
 import { seesEverything } from "../shell.js";
 
 const STATUSES = [
@@ -13,21 +13,26 @@ const STATUSES = [
   ["in_flight", "In flight"],
 ];
 const SINCE = [
-  [3600, "Last hour"],
-  [86_400, "Last 24 hours"],
-  [7 * 86_400, "Last 7 days"],
-  [30 * 86_400, "Last 30 days"],
+  ["1h", "Last hour"],
+  ["24h", "Last 24 hours"],
+  ["7d", "Last 7 days"],
+  ["30d", "Last 30 days"],
 ];
 
-/** `statuses` is false where there is no such search. */
-export function Filters({ q, user, onSearch, statuses = true }) {
+/** What to ask the API for an address: `since` stays relative there, and means the moment at which it was opened. */
+export function useSearch({ q = "", since = "" }) {
+  return useMemo(() => sinceNow(q, Object.hasOwn(RANGES, since) ? RANGES[since] : 0, Date.now() / 1000), [q, since]);
+}
+
+/** `q` and `since` are those of the address, and `onSearch` is called with both; `statuses` are pairs of value and text. */
+export function Filters({ q, since, user, onSearch, statuses = STATUSES }) {
   const [text, setText] = useState(q);
   useEffect(() => setText(q), [q]);
   const submit = (event) => {
     event.preventDefault();
-    onSearch(text.trim());
+    onSearch(text.trim(), valueOf(text, "started_after") ? "" : since);
   };
-  const put = (key, value) => onSearch(withTerm(q, key, value));
+  const put = (key, value) => onSearch(withTerm(q, key, value), since);
   return html`
     <form class="filters" role="search" onSubmit=${submit}>
       <input
@@ -42,14 +47,14 @@ export function Filters({ q, user, onSearch, statuses = true }) {
         onInput=${(event) => setText(event.target.value)}
       />
       <div class="choices">
-        ${statuses && html`<${Choice} label="Status" value=${valueOf(q, "status")} options=${STATUSES} onChoose=${(value) => put("status", value)} />`}
+        <${Choice} label="Status" value=${valueOf(q, "status")} options=${statuses} onChoose=${(value) => put("status", value)} />
         <${Known} label="Model" path="models" name="model" q=${q} put=${put} />
         <${Known} label="Provider" path="providers" name="provider_name" q=${q} put=${put} />
         <${Known} label="Client" path="clients" name="client" q=${q} put=${put} />
-        <${Since} q=${q} put=${put} />
+        <${Since} q=${q} since=${since} onSearch=${onSearch} />
         ${seesEverything(user) &&
         html`<button type="button" aria-pressed=${valueOf(q, "initiator") === "me"} onClick=${() => put("initiator", valueOf(q, "initiator") === "me" ? "" : "me")}>Mine</button>`}
-        ${q && html`<button type="button" class="plain" onClick=${() => onSearch("")}>Clear</button>`}
+        ${(q || since) && html`<button type="button" class="plain" onClick=${() => onSearch("", "")}>Clear</button>`}
       </div>
     </form>
   `;
@@ -62,12 +67,11 @@ function Known({ label, path, name, q, put }) {
   return html`<${Choice} label=${label} value=${valueOf(q, name)} options=${options} onChoose=${(value) => put(name, value)} />`;
 }
 
-function Since({ q, put }) {
-  const since = valueOf(q, "started_after");
-  const known = since ? [[since, `Since ${new Date(since).toLocaleString("en-GB", { dateStyle: "short", timeStyle: "short" })}`]] : [];
-  const options = [...known, ...SINCE];
-  const choose = (value) => put("started_after", Number(value) ? iso(Math.floor(Date.now() / 1000) - Number(value)) : value);
-  return html`<${Choice} label="Time" value=${since} options=${options} onChoose=${choose} />`;
+function Since({ q, since, onSearch }) {
+  const at = valueOf(q, "started_after");
+  const known = at ? [[at, `Since ${new Date(at).toLocaleString("en-GB", { dateStyle: "short", timeStyle: "short" })}`]] : [];
+  const choose = (value) => value !== at && onSearch(withTerm(q, "started_after", ""), value);
+  return html`<${Choice} label="Time" value=${at || since} options=${[...known, ...SINCE]} onChoose=${choose} />`;
 }
 
 /** The current value is among the options even if nobody knows it. */

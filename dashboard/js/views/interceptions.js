@@ -11,7 +11,7 @@ import { Empty } from "../parts/states.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
 import { Detail } from "./detail.js";
-import { Filters } from "./filters.js";
+import { Filters, useSearch } from "./filters.js";
 import { Row, RowHead } from "./row.js";
 
 const PAGE = 50;
@@ -19,13 +19,14 @@ const LINKS = ".rows a.row";
 const LIVE = { off: "", connecting: "Connecting …", live: "Live", lost: "Interrupted, trying again." };
 
 export function Interceptions({ route, user }) {
-  const q = route.params.q ?? "";
+  const { q = "", since = "" } = route.params;
+  const sought = useSearch(route.params);
   const [tail, setTail] = useState(false);
-  const pages = usePages("interceptions", { q }, "after_id", PAGE);
-  const live = useLive(tail, q, pages.merge, pages.reload);
-  const search = (text) => go(href("interceptions", "", { q: text }));
+  const pages = usePages("interceptions", { q: sought }, "after_id", PAGE);
+  const live = useLive(tail, sought, pages.merge, pages.reload);
+  const search = (text, range) => go(href("interceptions", "", { q: text, since: range }));
   const close = () => {
-    go(href("interceptions", "", { q }));
+    go(href("interceptions", "", { q, since }));
     requestAnimationFrame(() => document.querySelector(`${LINKS}[data-id="${CSS.escape(route.id)}"]`)?.focus());
   };
   useKeys({
@@ -34,23 +35,20 @@ export function Interceptions({ route, user }) {
     ...(route.id ? { Escape: close } : {}),
   });
   return html`
-    <${Filters} q=${q} user=${user} onSearch=${search} />
+    <${Filters} q=${q} since=${since} user=${user} onSearch=${search} />
     <div class="toolbar">
-      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "call")}${q ? " found" : ""}</p>
+      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "call")}${sought ? " found" : ""}</p>
       <p class="tail ${live.state}" role="status">${LIVE[live.state]} ${live.state === "lost" && live.reason}</p>
       <button type="button" aria-pressed=${tail} onClick=${() => setTail(!tail)}>Live tail</button>
-      <${Export} q=${q} />
+      <${Export} q=${sought} />
     </div>
     <div class="split" data-open=${route.id ? "" : undefined}>
       <section class="list" aria-label="Interceptions">
-        ${pages.rows.length > 0 &&
-        html`
-          <${RowHead} />
-          <ol class="rows">
-            ${pages.rows.map((row) => html`<${Row} key=${row.id} interception=${row} q=${q} chosen=${row.id === route.id} />`)}
-          </ol>
-        `}
-        <${End} pages=${pages}><${Nothing} q=${q} onSearch=${search} /><//>
+        <${RowHead} />
+        <ol class="rows">
+          ${pages.rows.map((row) => html`<${Row} key=${row.id} interception=${row} q=${q} since=${since} chosen=${row.id === route.id} />`)}
+        </ol>
+        <${End} pages=${pages}><${Nothing} q=${sought} onSearch=${search} /><//>
       </section>
       ${route.id && html`<${Detail} key=${route.id} id=${route.id} fresh=${pages.rows.find(({ id }) => id === route.id)} onClose=${close} />`}
     </div>
@@ -62,7 +60,7 @@ function Nothing({ q, onSearch }) {
     return html`
       <${Empty} title="Nothing matches">
         <p>No call that you may see fits this search. Calls under way are found with <code>status:in_flight</code>.</p>
-        <button type="button" onClick=${() => onSearch("")}>Show all</button>
+        <button type="button" onClick=${() => onSearch("", "")}>Show all</button>
       <//>
     `;
   }

@@ -2,6 +2,7 @@
 
 import { html } from "htm/preact";
 import { memo } from "../memo.js";
+import { problemOf } from "../ends.js";
 import { between, duration, time, usd, UNKNOWN } from "../format.js";
 import { Status } from "../parts/status.js";
 import { costOf, usageOf, UsageShort } from "../parts/usage.js";
@@ -18,11 +19,12 @@ export function RowHead() {
   `;
 }
 
-export const Row = memo(function Row({ interception, q, chosen }) {
+export const Row = memo(function Row({ interception, q, since, chosen }) {
   const { id, initiator, model, client, started_at: started, ended_at: ended } = interception;
+  const problem = problemOf(interception);
   return html`
     <li>
-      <a class="row" href=${href("interceptions", id, { q })} data-id=${id} aria-current=${chosen ? "true" : undefined}>
+      <a class="row" href=${href("interceptions", id, { q, since })} data-id=${id} aria-current=${chosen ? "true" : undefined}>
         <span class="at">${time(started)}</span>
         <span class="user">${initiator.username}</span>
         <span class="model">${model}</span>
@@ -32,6 +34,7 @@ export const Row = memo(function Row({ interception, q, chosen }) {
         <span class="cost">${usd(costOf(interception))}</span>
         <span class="took">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
         <span class="state"><${Status} interception=${interception} /></span>
+        ${problem && html`<span class="problem" title=${problem}>${problem}</span>`}
       </a>
     </li>
   `;

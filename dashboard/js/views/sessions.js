@@ -1,28 +1,33 @@
 /** Work that belongs together: what one client did in one go. */
 
 import { html } from "htm/preact";
-import { between, duration, plural, short, time, tokensIn, usd, whole } from "../format.js";
+import { between, duration, plural, reported, short, time, tokensIn, UNKNOWN, usd, whole } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { End } from "../parts/end.js";
 import { Empty } from "../parts/states.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
-import { Filters } from "./filters.js";
+import { Filters, useSearch } from "./filters.js";
 
 const PAGE = 50;
+const STATUSES = [
+  ["failed", "With failed calls"],
+  ["completed", "Without failed calls"],
+];
 const LINKS = ".rows a.session";
 
 export function Sessions({ route, user }) {
-  const q = route.params.q ?? "";
-  const pages = usePages("sessions", { q }, "after_session_id", PAGE);
+  const { q = "", since = "" } = route.params;
+  const sought = useSearch(route.params);
+  const pages = usePages("sessions", { q: sought }, "after_session_id", PAGE);
   useKeys({ ...listKeys(LINKS), "/": () => document.getElementById("q").focus() });
   return html`
-    <${Filters} q=${q} user=${user} statuses=${false} onSearch=${(text) => go(href("sessions", "", { q: text }))} />
-    <div class="toolbar"><p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${q ? " found" : ""}</p></div>
+    <${Filters} q=${q} since=${since} user=${user} statuses=${STATUSES} onSearch=${(text, range) => go(href("sessions", "", { q: text, since: range }))} />
+    <div class="toolbar"><p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p></div>
     <ol class="rows sessions">
       ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
     </ol>
-    <${End} pages=${pages}><${Nothing} q=${q} /><//>
+    <${End} pages=${pages}><${Nothing} q=${sought} /><//>
   `;
 }
 
@@ -45,7 +50,7 @@ function SessionRow({ session }) {
           ${time(started)} · ${duration(between(started, last))} · ${plural(interceptions, "call")}${" "}
           ${failures > 0 && html`<b class="bad">${whole(failures)} failed</b>`}
         </span>
-        <span class="sums">${short(tokensIn(session.token_usage))} → ${short(session.token_usage.output_tokens)} tokens<br />${usd(session.cost_usd)}</span>
+        <span class="sums">${reported(session.token_usage) ? `${short(tokensIn(session.token_usage))} → ${short(session.token_usage.output_tokens)} tokens` : UNKNOWN}<br />${usd(session.cost_usd)}</span>
       </a>
     </li>
   `;
