@@ -126,10 +126,12 @@ class OverloadProtection:
             if slot is None:
                 _release(verdict.slot)
                 raise self._refusal("user_concurrency", [window.check(key) for _, window, key in windows])
-        if not verdict.rates and (refused := _refused_by(windows)):
+        if not windows:
+            return _taken(slot, verdict.slot), {}
+        refused_by, decisions = _admit(windows)
+        if refused_by is not None and not verdict.rates:
             _release(slot, verdict.slot)
-            raise self._refusal(refused, [window.check(key) for _, window, key in windows])
-        decisions = [window.admit(key) for _, window, key in windows]
+            raise self._refusal(refused_by, decisions)
         return _taken(slot, verdict.slot), _rate_headers(verdict.rates or decisions)
 
     def usage(self, most: int) -> Usage:
@@ -157,11 +159,19 @@ class _Window(NamedTuple):
     key: str
 
 
-def _refused_by(windows: Sequence[_Window]) -> str | None:
-    """The limit that refuses a request; of several the one that takes longest to admit it again."""
-    waits = [(window.check(key).retry_after_ns, limit) for limit, window, key in windows]
-    wait_ns, limit = max(waits, default=(0, ""))
-    return limit if wait_ns else None
+def _admit(windows: Sequence[_Window]) -> tuple[str | None, list[Decision]]:
+    """Count a request for every rate or for none; what refuses it, of several the one that takes longest to admit it."""
+    if len(windows) > 1:
+        decisions = [window.check(key) for _, window, key in windows]
+        refusals = [
+            (one.retry_after_ns, limit)
+            for one, (limit, _, _) in zip(decisions, windows, strict=True)
+            if not one.admitted
+        ]
+        if refusals:
+            return max(refusals)[1], decisions
+    decisions = [window.admit(key) for _, window, key in windows]
+    return None if decisions[0].admitted else windows[0].limit, decisions
 
 
 def _taken(*slots: Slot | None) -> tuple[Slot, ...]:
