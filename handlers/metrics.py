@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TypeVar
+from uuid import UUID
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -17,15 +18,19 @@ from prometheus_client import (
     generate_latest,
 )
 
+from handlers.metric_names import BoundedNames
 from handlers.metrics_folder import MetricsFolder
 from identifiers import shown_id
 from intercept.records import Ending, EndReason, Interception
 from limits.circuit_breaker import CircuitKey, State
 
 PREFIX = "coder_aibridged_"
-OTHER = "other"
 # Distinct names of each client-chosen kind (models, tools) that get a time series of their own.
 NAMES_KEPT = 200
+# The same, of those that ever had one since the start of a process: a series stays when its name loses its place.
+NAMES_EVER = 1_000
+# Uses of names of a kind after which older ones count half.
+USES_HALVED_AFTER = 100_000
 # Of each metric, those that are found without its lock.
 SERIES_REMEMBERED = 1_000
 DURATION_BUCKETS = (0.5, 2, 5, 15, 30, 60, 120)
@@ -37,22 +42,6 @@ BREAKER_STATES = (State.CLOSED, State.HALF_OPEN, State.OPEN)
 
 # A series for when each counter was created doubles their number and tells nobody anything.
 disable_created_metrics()  # type: ignore[no-untyped-call]
-
-
-class BoundedNames:
-    """Lets the first `limit` distinct names through and calls all others `other`."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._known: set[str] = set()
-
-    def __call__(self, name: str) -> str:
-        """The label value for a name."""
-        if name not in self._known:
-            if len(self._known) >= self._limit:
-                return OTHER
-            self._known.add(name)
-        return name
 
 
 _Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
@@ -74,8 +63,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._folder = folder
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
-        self._model = BoundedNames(NAMES_KEPT)
-        self._tool = BoundedNames(NAMES_KEPT)
+        self._model = BoundedNames(NAMES_KEPT, NAMES_EVER, USES_HALVED_AFTER)
+        self._tool = BoundedNames(NAMES_KEPT, NAMES_EVER, USES_HALVED_AFTER)
+        self._models: dict[UUID, str] = {}  # of calls in flight: what a call began as it ends as
         self._interceptions = self._counter(
             "interceptions", "Recorded calls that ended.", "provider model status route method initiator_id client"
         )
@@ -196,11 +186,16 @@ class Metrics:
     def started(self, interception: Interception) -> None:
         """A recorded call began."""
         provider, model = interception.provider_name, self._model(interception.model)
+        self._models[interception.id] = model
         self._inflight(provider, model, interception.route).inc()
 
     def ended(self, interception: Interception, ending: Ending) -> None:
         """A recorded call ended."""
-        provider, model = interception.provider_name, self._model(interception.model)
+        provider, model = interception.provider_name, self._models.pop(interception.id, None)
+        if model is None:
+            model = self._model(interception.model)
+        if ending.end_reason is EndReason.COMPLETED:  # a name that no provider knows earns nothing
+            self._model.used(interception.model)
         route, client, initiator_id = interception.route, interception.client, shown_id(interception.initiator_id)
         self._inflight(provider, model, route).dec()
         if ending.end_reason is EndReason.CIRCUIT_OPEN:
@@ -223,6 +218,7 @@ class Metrics:
                 if count is not None:
                     self._tokens(provider, model, kind, initiator_id, client).inc(count)
         for tool in ending.reading.tool_usages:
+            self._tool.used(tool.tool)
             self._tools(provider, model, self._tool(tool.tool)).inc()
 
     def _circuit(self, key: CircuitKey) -> tuple[str, str, str]:

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from handlers.metrics import NAMES_KEPT, OTHER, BoundedNames, Metrics
+from handlers.metric_names import OTHER
+from handlers.metrics import NAMES_KEPT, Metrics
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome, State
 from tests.bridge import until
@@ -31,9 +30,9 @@ def samples(metrics, name):
     }
 
 
-def interception(model="m"):
+def interception(model="m", number=1):
     return Interception(
-        id=UUID(int=1),
+        id=UUID(int=number),
         api_key_id="k",
         initiator_id=UUID(int=2),
         provider="openai",
@@ -61,15 +60,6 @@ def ending(reason=EndReason.COMPLETED, after=timedelta(0), first_byte_after=None
     )
 
 
-@given(st.lists(st.text(max_size=2)), st.integers(0, 5))
-def test_no_more_than_the_limit_of_names_come_through_and_each_is_always_called_the_same(names, limit):
-    bounded = BoundedNames(limit)
-    first = [bounded(name) for name in names]
-    distinct = list(dict.fromkeys(names))
-    assert first == [name if name in distinct[:limit] else OTHER for name in names]
-    assert [bounded(name) for name in names] == first
-
-
 def test_models_and_tools_beyond_the_number_kept_count_as_other():
     metrics = Metrics()
     for number in range(NAMES_KEPT + 3):
@@ -82,6 +72,39 @@ def test_models_and_tools_beyond_the_number_kept_count_as_other():
     assert counts[OTHER, OTHER, "azure"] == 3
     assert samples(metrics, "interceptions_total")["Codex", str(UUID(int=2)), "POST", OTHER, "azure", "/v1/responses", "completed"] == 3  # fmt: skip
     assert set(samples(metrics, "interceptions_inflight").values()) == {0}
+
+
+def total(metrics, model):
+    counts = samples(metrics, "interceptions_total")
+    return sum(count for labels, count in counts.items() if model in labels)
+
+
+def test_models_that_no_provider_knows_do_not_keep_real_ones_out():
+    metrics = Metrics()
+    for number in range(NAMES_KEPT):
+        junk = interception(f"junk-{number}")
+        metrics.started(junk)
+        metrics.ended(junk, ending(EndReason.UPSTREAM_ERROR))
+    for _ in range(3):
+        metrics.started(interception("gpt-5"))
+        metrics.ended(interception("gpt-5"), ending())
+    assert (total(metrics, OTHER), total(metrics, "gpt-5")) == (1, 2)
+    assert sum(samples(metrics, "interceptions_total").values()) == NAMES_KEPT + 3  # no counter went back
+
+
+def test_a_call_ends_under_the_name_that_it_began_under():
+    metrics = Metrics()
+    for number in range(NAMES_KEPT):
+        metrics.started(interception(f"junk-{number}", number))
+    real = [interception("gpt-5", NAMES_KEPT + number) for number in range(3)]
+    for call in real:
+        metrics.started(call)
+    for call in real:
+        metrics.ended(call, ending())
+    for number in range(NAMES_KEPT):
+        metrics.ended(interception(f"junk-{number}", number), ending(EndReason.UPSTREAM_ERROR))
+    assert set(samples(metrics, "interceptions_inflight").values()) == {0}
+    assert total(metrics, OTHER) == 3
 
 
 def test_durations_and_first_bytes_are_counted_in_seconds():
