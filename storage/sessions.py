@@ -57,7 +57,7 @@ _INDEX_OF = {
     "providers": SESSIONS_BY_PROVIDER,
 }
 # A session has failed when a call of it has.
-_OF_STATUS = {Status.FAILED: {"failures": {"$gt": 0}}, Status.COMPLETED: {"failures": 0}}
+_OF_STATUS: dict[Status, dict[str, Any]] = {Status.FAILED: {"failures": {"$gt": 0}}, Status.COMPLETED: {"failures": 0}}
 
 
 class UnknownCursorError(LookupError):
