@@ -14,6 +14,7 @@ from uuid import UUID
 
 from handlers.access import AccessRecorder
 from handlers.bridge import Bridge, EdgeOptions
+from handlers.chat_usage import ChatUsage
 from handlers.lifecycle import Lifecycle
 from handlers.limits import report
 from handlers.loop_lag import LoopLag
@@ -27,7 +28,7 @@ from intercept.known_secrets import KnownSecrets
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
-from settings import LimitsScope, ProviderSettings, SettingError, Settings, TokenCreation
+from settings import ChatStreamUsage, LimitsScope, ProviderSettings, SettingError, Settings, TokenCreation
 from settings.declarations import DEFAULT_BASE_URLS
 from storage.access_trail import AccessTrail
 from storage.active_tokens import ActiveTokens
@@ -269,6 +270,7 @@ async def open_bridge(
         statistics=Statistics(database),
         live=live,
         upstream=upstream,
+        chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),
         overload=overload,
         shares=UserShares(settings.user_max_concurrency),
         breakers=make_breakers(settings, metrics),

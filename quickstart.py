@@ -26,7 +26,7 @@ _REQUESTS = (
     (
         "chat completions",
         "/v1/chat/completions",
-        {"stream_options": {"include_usage": True}, "messages": [{"role": "user", "content": PROMPT}]},
+        {"messages": [{"role": "user", "content": PROMPT}]},
     ),
     ("responses", "/v1/responses", {"input": PROMPT}),
     ("messages", "/v1/messages", {"max_tokens": 1024, "messages": [{"role": "user", "content": PROMPT}]}),

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 from uuid import UUID
 
 from handlers.access import AccessRecorder
+from handlers.chat_usage import ChatUsage
 from handlers.lifecycle import Lifecycle
 from handlers.metrics import Metrics
 from handlers.phases import Follow
@@ -65,6 +66,7 @@ class Bridge:
     statistics: Statistics
     live: Live
     upstream: UpstreamClient
+    chat_usage: ChatUsage
     overload: OverloadProtection
     shares: UserShares
     breakers: CircuitBreakers | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -17,15 +18,22 @@ from identifiers import shown_id
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import client_name, session_id
 from intercept.records import Interception
+from intercept.stream_usage import UsageChunkFilter, refuses_usage
 from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
 from limits.outcomes import outcome_of
 from storage.recorder import RecordingUnavailableError
-from upstream.client import UpstreamError
+from upstream.client import UpstreamError, UpstreamResponse
+
+logger = logging.getLogger(__name__)
 
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
 NOT_RECORDABLE = "The call cannot be recorded at the moment, so it was not made. Please try again later."
 # What a long stream has used so far is written down this often, for the case that the server dies.
 CHECKPOINT_SECONDS = 5.0
+# How much of a 400 is read to see whether it refuses `stream_options`.
+MAX_REFUSAL_BYTES = 16 * 1024
+# What servers answer to an option that they do not know.
+REFUSAL_STATUSES = frozenset({400, 422})
 # User agents are recorded for people to look at; a hostile one is cut.
 USER_AGENT_CHARACTERS = 512
 
@@ -64,7 +72,7 @@ class ProxyHandler(RelayHandler):
         try:
             await self.in_step()
             permit = self._ask_breaker(interception.model)
-            await self._exchange(interception, observation)
+            await self._exchange(summary, interception, observation)
         except CircuitOpenError as error:
             observation.rejected(error)
             raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
@@ -96,8 +104,29 @@ class ProxyHandler(RelayHandler):
             return None
         return self.bridge.breakers.admit(CircuitKey(self.provider.name, self.route.pattern, model))
 
-    async def _exchange(self, interception: Interception, observation: Observation) -> None:
+    async def _open_with_usage(self, summary: RequestSummary) -> UpstreamResponse:
+        """Send the request; a chat stream is asked for its usage, unless the provider refuses that.
+
+        Raises:
+            UpstreamError: no response came.
+        """
+        usage, provider, body = self.bridge.chat_usage, self.provider.name, self.body
+        asking = usage.asking(provider, self.api, summary, body)
+        if asking is None:
+            return await self.open_upstream()
+        self.body = asking
         response = await self.open_upstream()
+        if response.status in REFUSAL_STATUSES and refuses_usage(await response.peek(MAX_REFUSAL_BYTES)):
+            response.close()
+            usage.refused(provider, summary.model)
+            logger.info("provider %s refuses stream_options.include_usage: model=%s", provider, summary.model)
+            self.body = body
+            return await self.open_upstream()
+        self.usage_filter = UsageChunkFilter()
+        return response
+
+    async def _exchange(self, summary: RequestSummary, interception: Interception, observation: Observation) -> None:
+        response = await self._open_with_usage(summary)
         monotonic = self.bridge.monotonic
         checkpoint_due = monotonic() + CHECKPOINT_SECONDS
 

@@ -23,6 +23,7 @@ from http1.headers import put
 from identifiers import shown_id
 from intercept.apis import Dialect
 from intercept.records import CredentialKind, EndReason
+from intercept.stream_usage import UsageChunkFilter
 from upstream.client import UpstreamError, UpstreamNotAskedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import BILLING, Headers, to_client, to_upstream
 from upstream.keys import REFUSALS, KeyPool, retry_after_seconds
@@ -57,6 +58,8 @@ def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
 class RelayHandler(DataPlaneHandler):
     """Sends a request upstream and relays the answer. Subclasses say what is watched and kept."""
 
+    usage_filter: UsageChunkFilter | None = None
+    """What takes the usage out of a stream whose client did not ask for it."""
     _event_stream = False
     _relayed_end = b""
     _taken: Future[None] | None = None
@@ -148,24 +151,34 @@ class RelayHandler(DataPlaneHandler):
         """
 
         def pass_on(piece: bytes) -> bool:
-            self._taken = self.exchange.write(piece)
+            shown = piece if usage_filter is None else usage_filter.feed(piece)
+            if shown:
+                self._taken = self.exchange.write(shown)
+                self._relayed_end = shown[-4:]
             watch(piece)
-            self._relayed_end = piece[-4:]
             return self.delivered
 
         self._write_head(response)
+        usage_filter = self.usage_filter if response.has_events else None
+        if usage_filter is not None:
+            self.clear_header("Content-Length")
         self.phases.enter(RELAY)
         patience = Patience(TAKE_SECONDS, self._abandon)
         pings = Pings(self.bridge.options.keepalive_seconds, self._ping)
         try:
             first = response.ready()  # what has come with the head leaves with it
-            self.write(first)
+            shown = first if usage_filter is None else usage_filter.feed(first)
+            self.write(shown)
             self._taken = self.flush()
             if first:
                 watch(first)
-            self._relayed_end = first[-4:]
+            self._relayed_end = shown[-4:]
             sink = pings.before(pass_on)
             while not (self.delivered and await response.pour(sink)):
+                with patience:
+                    await self._taken
+            if usage_filter is not None and (rest := usage_filter.end()):
+                self._taken = self.exchange.write(rest)
                 with patience:
                     await self._taken
             self._relayed = True

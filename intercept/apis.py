@@ -27,7 +27,8 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     """What is read of a request body.
 
     `answered_tool_call_id` is the tool call that the last message answers. `session_hint` is the body's own word on
-    which session this is (see `intercept.clients.session_id`).
+    which session this is (see `intercept.clients.session_id`). `stream_options` is a chat request's value of that key, in
+    the bytes that were sent; None where it has none.
     """
 
     model: str
@@ -35,6 +36,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     user_prompt: UserPrompt | None = None
     answered_tool_call_id: str | None = None
     session_hint: str | None = None
+    stream_options: bytes | None = None
 
 
 class Reader(Protocol):

@@ -78,6 +78,7 @@ def parse_request(body: bytes) -> RequestSummary:
         stream=bool(request.stream),
         user_prompt=user_prompt(_text(message.get("content"))) if role == "user" else None,
         answered_tool_call_id=tool_call_id(message.get("tool_call_id")) if role == "tool" else None,
+        stream_options=bytes(request.stream_options) or None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct, field, structs
 from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
@@ -26,6 +26,7 @@ class RequestBody(Struct):
 
     model: str = ""
     stream: bool | None = None
+    stream_options: Raw = field(default_factory=Raw)
 
 
 R = TypeVar("R", bound=RequestBody)

@@ -9,12 +9,13 @@ A value comes from its flag, else from its environment variable, else from the f
 
 from settings.declarations import ProviderSettings, Settings, declared
 from settings.flags import SettingsCommand, SettingsGroup, flags_of, settings_of, settings_options
-from settings.kinds import Address, LimitsScope, Network, RecordPolicy, TokenCreation, scrub_uri
+from settings.kinds import Address, ChatStreamUsage, LimitsScope, Network, RecordPolicy, TokenCreation, scrub_uri
 from settings.loading import load, unknown_variables
 from settings.setting import Setting, SettingError
 
 __all__ = [
     "Address",
+    "ChatStreamUsage",
     "LimitsScope",
     "Network",
     "ProviderSettings",

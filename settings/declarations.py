@@ -26,6 +26,7 @@ from settings.kinds import (
     SWITCH,
     WORKERS,
     Address,
+    ChatStreamUsage,
     LimitsScope,
     Network,
     RecordPolicy,
@@ -136,6 +137,12 @@ class Settings:
     )
     upstream_idle_timeout: timedelta = declare(
         PROVIDERS, POSITIVE_DURATION, "300s", "How long an upstream may be silent; streams may last for hours."
+    )
+    chat_stream_usage: ChatStreamUsage = declare(
+        PROVIDERS,
+        choice(ChatStreamUsage),
+        "ensure",
+        "Whether chat streams are asked for their tokens (ensure) or stay as the client wrote them (as-asked).",
     )
     keepalive_interval: timedelta = declare(
         PROVIDERS, DURATION, "0", "How long a stream may be silent before the client is sent a ping; 0 is off."

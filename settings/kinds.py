@@ -51,6 +51,13 @@ class RecordPolicy(StrEnum):
     SPOOL = "spool"
 
 
+class ChatStreamUsage(StrEnum):
+    """Whether the bridge asks a chat stream for its usage where the client did not."""
+
+    ENSURE = "ensure"
+    AS_ASKED = "as-asked"
+
+
 class LimitsScope(StrEnum):
     """Who counts together: each process for itself, or all processes on one database."""
 

@@ -20,6 +20,7 @@ import pytest
 from handlers.access import AccessRecorder
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge, EdgeOptions
+from handlers.chat_usage import ChatUsage
 from handlers.lifecycle import Lifecycle
 from handlers.metrics import Metrics
 from handlers.record_log import RecordLog
@@ -202,6 +203,7 @@ def running(io_loop, database, bridge_settings, request):
             statistics=Statistics(database),
             live=Live(database, identities),
             upstream=UpstreamClient(connect_timeout=5, idle_timeout=settings.pop("upstream_idle_timeout", 5)),
+            chat_usage=ChatUsage(ensure=settings.pop("ensure_usage", True), monotonic=loop.time),
             shares=UserShares(settings.get("user_max_concurrency", 0)),
             overload=OverloadProtection(
                 on_rejection=metrics.rejected, **{name: settings.pop(name) for name in LIMITS if name in settings}

@@ -74,7 +74,7 @@ def test_the_welcome_has_a_line_per_api_and_one_for_the_list():
         calls,
         ("chat/completions", "responses", "messages"),
         (
-            {"stream_options": {"include_usage": True}, "messages": user},
+            {"messages": user},
             {"input": prompt},
             {"max_tokens": 1024, "messages": user},
         ),

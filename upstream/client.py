@@ -73,6 +73,7 @@ class UpstreamResponse:
         reason: The phrase that goes with it.
         headers: Those of its head.
         is_event_stream: Whether the body is a stream of server-sent events.
+        has_events: Whether those can be read as they come: they are not compressed.
     """
 
     def __init__(self, connections: Connections, connection: Connection, answer: Answer) -> None:
@@ -80,6 +81,8 @@ class UpstreamResponse:
         self._connection: Connection | None = connection
         self._answer = answer
         self._event = UnfinishedEvent()
+        self._peeked = b""
+        self._failure: UpstreamError | None = None
         self.status = answer.status
         self.reason = answer.reason
         self.headers: Headers = answer.headers
@@ -87,7 +90,7 @@ class UpstreamResponse:
         content_type = self.header("Content-Type").partition(";")[0]
         self.is_event_stream = content_type.strip().lower() == "text/event-stream"
         # Where events end cannot be seen in what is compressed.
-        self._has_events = self.is_event_stream and self.header("Content-Encoding", "identity") == "identity"
+        self.has_events = self.is_event_stream and self.header("Content-Encoding", "identity") == "identity"
 
     def header(self, name: str, default: str = "") -> str:
         """The first header of that name, whatever its case."""
@@ -99,9 +102,29 @@ class UpstreamResponse:
         Raises:
             UpstreamEndlessError: as `pour`.
         """
+        peeked, self._peeked = self._peeked, b""
         if self._connection is None or not self._answer.size:
-            return b""
-        return self._checked(self._connection.take(self._answer))
+            return peeked
+        return peeked + self._checked(self._connection.take(self._answer))
+
+    async def peek(self, size: int) -> bytes:
+        """Wait for the beginning of the body, `size` bytes or a piece more, or all of a shorter one. It stays to be taken.
+
+        How the body fails is told by `pour`, behind what came before.
+        """
+        pieces: list[bytes] = []
+
+        def take(piece: bytes) -> bool:
+            pieces.append(piece)
+            return sum(map(len, pieces)) < size
+
+        try:
+            while sum(map(len, pieces)) < size and not await self.pour(take):
+                pass
+        except UpstreamError as error:
+            self._failure = error
+        self._peeked = b"".join(pieces)
+        return self._peeked
 
     async def pour(self, sink: Sink) -> bool:
         """Hand over the bytes that come, each piece at once, until `sink` says that it takes no more for now.
@@ -113,6 +136,8 @@ class UpstreamResponse:
             UpstreamTruncatedError: the connection ended before the body did.
             UpstreamEndlessError: the bytes go on with an event that is too large already.
         """
+        if self._failure is not None:
+            raise self._failure
         if self._connection is None:
             return True
         try:
@@ -124,7 +149,7 @@ class UpstreamResponse:
         return whole
 
     def _checked(self, piece: bytes) -> bytes:
-        if self._has_events:
+        if self.has_events:
             self._event.feed(piece)
             if self._event.size > LARGEST_EVENT_BYTES:
                 raise UpstreamEndlessError(f"the provider sent an event of more than {LARGEST_EVENT_BYTES} bytes")

@@ -4,12 +4,7 @@
 export const CLIENTS = [
   { id: "claude-code", name: "Claude Code", type: "anthropic" },
   { id: "codex", name: "Codex", type: "openai" },
-  {
-    id: "openai",
-    name: "OpenAI SDK",
-    type: "openai",
-    note: "A streamed chat completion reports its tokens only when the request asks with include_usage.",
-  },
+  { id: "openai", name: "OpenAI SDK", type: "openai" },
   { id: "anthropic", name: "Anthropic SDK", type: "anthropic" },
   { id: "curl", name: "curl", type: "openai" },
 ];
@@ -52,7 +47,7 @@ const WRITERS = {
   openai: (address, model) => [
     [
       "Python",
-      `from openai import OpenAI\n\nclient = OpenAI(base_url="${address}/v1", api_key="TOKEN")\nstream = client.chat.completions.create(\n    model="${model}",\n    messages=[{"role": "user", "content": "Hello"}],\n    stream=True,\n    stream_options={"include_usage": True},\n)`,
+      `from openai import OpenAI\n\nclient = OpenAI(base_url="${address}/v1", api_key="TOKEN")\nstream = client.chat.completions.create(\n    model="${model}",\n    messages=[{"role": "user", "content": "Hello"}],\n    stream=True,\n)`,
     ],
     ["TypeScript", `import OpenAI from "openai";\n\nconst client = new OpenAI({ baseURL: "${address}/v1", apiKey: "TOKEN" });`],
   ],
@@ -69,7 +64,7 @@ const WRITERS = {
   curl: (address, model) => [
     [
       "Shell",
-      `curl -N ${address}/v1/chat/completions -H 'Authorization: Bearer TOKEN' -H 'Content-Type: application/json' \\\n  -d '{"model": "${model}", "stream": true, "stream_options": {"include_usage": true}, "messages": [{"role": "user", "content": "Hello"}]}'`,
+      `curl -N ${address}/v1/chat/completions -H 'Authorization: Bearer TOKEN' -H 'Content-Type: application/json' \\\n  -d '{"model": "${model}", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'`,
     ],
   ],
 };

@@ -114,6 +114,16 @@ async def test_the_sdk_assembles_a_stream_to_the_completion_it_stands_for(runnin
 
 
 @pytest.mark.gen_test
+async def test_a_stream_that_the_sdk_asks_for_as_usual_has_its_tokens_recorded(running, openai):
+    running.upstream.play(*stream(data_events(CHUNKS)))
+    received = await openai.chat.completions.create(**REQUEST, stream=True)
+    assert [chunk.to_dict() async for chunk in received] == CHUNKS[:-1]
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == RECORD | {"streaming": True}
+
+
+@pytest.mark.bridge(ensure_usage=False)
+@pytest.mark.gen_test
 async def test_a_stream_without_usage_leaves_no_token_record(running, openai):
     chunks = [{name: value for name, value in chunk.items() if name != "usage"} for chunk in CHUNKS[:-1]]
     running.upstream.play(*stream(data_events(chunks)))
@@ -136,12 +146,11 @@ async def test_a_tool_result_is_no_prompt(running, openai):
 @pytest.mark.gen_test
 async def test_the_upstream_gets_the_sdks_request_with_the_providers_key(running, openai):
     running.upstream.play(*whole(COMPLETION))
-    await openai.chat.completions.create(**REQUEST, extra_headers={"OpenAI-Project": "proj_1"})
+    await openai.chat.completions.create(**REQUEST)
     (request,) = running.upstream.requests
     assert (request.method, request.target) == ("POST", "/v1/chat/completions")
     assert json.loads(request.body) == REQUEST
     assert request.header("Authorization") == ["Bearer sk-openai-provider-key"]
-    assert request.header("OpenAI-Project") == ["proj_1"]
     assert request.header("x-stainless-lang") == ["python"]
     assert request.header("x-stainless-retry-count") == ["0"]
     assert running.token not in repr(request.headers)

@@ -20,7 +20,7 @@ def with_pings(dialect, events):
 @pytest.mark.parametrize(
     ("api", "events", "encoded"),
     [
-        (lambda sdk: partial(sdk.chat.completions.create, **chat.REQUEST), chat.CHUNKS, data_events),
+        (lambda sdk: partial(sdk.chat.completions.create, **chat.REQUEST), chat.CHUNKS[:-1], data_events),
         (lambda sdk: partial(sdk.responses.create, **responses.REQUEST), responses.EVENTS, typed_events),
     ],
     ids=["chat", "responses"],

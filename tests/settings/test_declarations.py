@@ -2,7 +2,16 @@ from datetime import timedelta
 from pathlib import Path
 
 from intercept.apis import Dialect
-from settings import Address, LimitsScope, ProviderSettings, RecordPolicy, Settings, TokenCreation, declared
+from settings import (
+    Address,
+    ChatStreamUsage,
+    LimitsScope,
+    ProviderSettings,
+    RecordPolicy,
+    Settings,
+    TokenCreation,
+    declared,
+)
 
 DEFAULTS = {
     "http-address": "127.0.0.1:4001",
@@ -28,6 +37,7 @@ DEFAULTS = {
     "send-actor-headers": "false",
     "upstream-connect-timeout": "10s",
     "upstream-idle-timeout": "300s",
+    "chat-stream-usage": "ensure",
     "keepalive-interval": "0",
     "provider-N-name": None,
     "provider-N-type": None,
@@ -93,6 +103,7 @@ def test_without_arguments_settings_hold_the_defaults():
         send_actor_headers=False,
         upstream_connect_timeout=timedelta(seconds=10),
         upstream_idle_timeout=timedelta(seconds=300),
+        chat_stream_usage=ChatStreamUsage.ENSURE,
         keepalive_interval=timedelta(0),
         max_concurrency=0,
         rate_limit=0,

@@ -45,7 +45,6 @@ function Instructions({ params, configured }) {
           </section>
         `,
       )}
-      ${client.note && html`<p class="quiet">${client.note}</p>`}
     </div>
   `;
 }

@@ -1,0 +1,189 @@
+"""Makes a chat stream report its tokens although the client did not ask for that, and hides the answer from the client.
+
+OpenAI's chat completions report the usage of a stream only on request: `stream_options.include_usage` (API reference,
+"Chat"). It then comes in a chunk of its own, whose `choices` are empty, behind all others. Two pure steps keep everything
+else as it was: a splice into the bytes of the request, and a filter that takes that one chunk out of the response.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+MAX_SPLICED_BYTES: Final = 16 * 1024 * 1024
+"""The largest request in which a value is replaced. Adding one, the usual case, has no such bound."""
+MAX_HELD_BYTES: Final = 64 * 1024
+"""The most of an unfinished event that is held back. A larger one is not the chunk that is looked for."""
+
+_MAX_CANDIDATES: Final = 8  # of the places where a value may stand; only a hostile request has more
+_OPTION: Final = "stream_options"
+_INCLUDE_USAGE: Final = "include_usage"
+_WITH_USAGE: Final = b'{"include_usage":true}'
+_MEMBERS: Final = Decoder(dict[str, Raw])
+_WHITESPACE: Final = b" \t\n\r"
+
+_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_LINE_ENDS: Final = b"\r\n"
+_NO_CHOICES: Final = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+_REFUSAL_WORDS: Final = (_OPTION.encode(), _INCLUDE_USAGE.encode())
+
+
+class _Chunk(Struct):
+    choices: Any = None
+    usage: Any = None
+    error: Any = None
+
+
+_CHUNK: Final = Decoder(_Chunk)
+
+
+def asks_for_usage(stream_options: bytes | None) -> bool:
+    """Say whether the value of a request's `stream_options`, None for an absent one, asks for the usage."""
+    return _members(stream_options or b"").get(_INCLUDE_USAGE) == b"true"
+
+
+def with_usage(body: bytes, stream_options: bytes | None) -> bytes | None:
+    """Return a request that asks for the usage, and differs from `body` in nothing else.
+
+    A value of `stream_options` that is neither an object nor null is left for the provider to refuse, and so is one of
+    `include_usage` that is neither a boolean nor null.
+
+    Args:
+        body: A JSON object.
+        stream_options: The bytes of the value that it has for this key, of several the last; None if it has none.
+
+    Returns:
+        The request, or None where it asks already or has to stay as it is.
+    """
+    if stream_options is None or stream_options == b"null":
+        options: bytes | None = _WITH_USAGE
+    elif _members(stream_options).get(_INCLUDE_USAGE, b"null") in {b"null", b"false"} and stream_options[:1] == b"{":
+        options = _with_member(stream_options, _INCLUDE_USAGE, b"true")
+    else:
+        options = None
+    if options is None:
+        return None
+    if stream_options is None:
+        return _with_new_member(body, _OPTION, options, first=False)
+    return _with_member(body, _OPTION, options)
+
+
+def refuses_usage(error_body: bytes) -> bool:
+    """Say whether the body of a 400 names the option, as servers do that do not know it."""
+    return any(word in error_body for word in _REFUSAL_WORDS)
+
+
+class UsageChunkFilter:
+    """Takes the usage-only chunk out of a chat stream. All other bytes pass unchanged, each event as soon as it is whole.
+
+    A client of a stream cannot use a part of an event (WHATWG HTML, section 9.2.6), so holding that part back delays
+    nothing. Of an event that is larger than `MAX_HELD_BYTES` the parts pass as they come.
+
+    Attributes:
+        removed: How many chunks were taken out.
+    """
+
+    def __init__(self) -> None:
+        self.removed = 0
+        self._held = b""
+        self._passing = False
+        self._skips_line_feed = False
+
+    def feed(self, piece: bytes) -> bytes:
+        """Take the next bytes of the stream, cut anywhere; return those that go to the client."""
+        if self._skips_line_feed and piece:
+            piece = piece.removeprefix(b"\n")
+            self._skips_line_feed = False
+        data = self._held + piece
+        end = _last_event_end(data, len(self._held))
+        events, self._held = data[:end], data[end:]
+        if _NO_CHOICES.search(events):
+            events = self._without_usage(events)
+        self._passing = (self._passing and not end) or len(self._held) > MAX_HELD_BYTES
+        if self._passing:
+            # Only a line end is held: with the next bytes it may end the event.
+            rest = self._held.rstrip(_LINE_ENDS)
+            events, self._held = events + rest, self._held[len(rest) :]
+        return events
+
+    def end(self) -> bytes:
+        """Return what is held when the stream is over: an event without its end."""
+        held, self._held = self._held, b""
+        return held
+
+    def _without_usage(self, events: bytes) -> bytes:
+        kept, start, is_rest = [], 0, self._passing
+        for blank in _BLANK_LINE.finditer(events):
+            event = events[start : blank.end()]
+            start = blank.end()
+            if is_rest or not _is_usage_only(event):
+                kept.append(event)
+            else:
+                self.removed += 1
+                kept.append(event[: len(event) - len(event.lstrip(_LINE_ENDS))])
+                self._skips_line_feed = start == len(events) and event.endswith(b"\r")
+            is_rest = False
+        return b"".join(kept)
+
+
+def _last_event_end(data: bytes, searched: int) -> int:
+    """Where the last whole event of `data` ends, 0 if there is none; in the first `searched` bytes no event ends."""
+    if data.endswith(b"\n\n"):
+        return len(data)
+    end = 0
+    for blank in _BLANK_LINE.finditer(data, max(0, searched - 3)):
+        end = blank.end()
+    return end
+
+
+def _is_usage_only(event: bytes) -> bool:
+    lines = event.splitlines()
+    data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+    try:
+        chunk = _CHUNK.decode(data)
+    except (ValueError, RecursionError):
+        return False
+    return chunk.choices == [] and isinstance(chunk.usage, dict) and chunk.error is None
+
+
+def _with_member(text: bytes, name: str, value: bytes) -> bytes | None:
+    """Return a JSON object with another value for a member, of several of that name for the last.
+
+    Where the old value stands is guessed, and each guess is proved: everything but that member must be as it was.
+    """
+    members = _members(text)
+    if name not in members:
+        return _with_new_member(text, name, value, first=not members)
+    if len(text) > MAX_SPLICED_BYTES:
+        return None
+    old, wanted = bytes(members[name]), members | {name: value}
+    places = [place.end() for place in _key(name).finditer(text) if text.startswith(old, place.end())]
+    for start in places[: -_MAX_CANDIDATES - 1 : -1]:
+        changed = text[:start] + value + text[start + len(old) :]
+        if _members(changed) == wanted:
+            return changed
+    return None
+
+
+def _with_new_member(text: bytes, name: str, value: bytes, *, first: bool) -> bytes:
+    end = len(text.rstrip(_WHITESPACE)) - 1
+    return b'%b%b"%b":%b%b' % (text[:end], b"" if first else b",", name.encode(), value, text[end:])
+
+
+def _members(text: bytes) -> dict[str, bytes]:
+    """The members of a JSON object as they are written; none of what is no object."""
+    try:
+        return {name: bytes(value) for name, value in _MEMBERS.decode(text).items()}
+    except (ValueError, RecursionError):
+        return {}
+
+
+@cache
+def _key(name: str) -> re.Pattern[bytes]:
+    """How a member begins, up to its value: each letter of the key may be escaped (RFC 8259, section 7)."""
+    letters = "".join(f"(?:{letter}|(?i:\\\\u{ord(letter):04x}))" for letter in name)
+    return re.compile(f'"{letters}"[ \\t\\n\\r]*:[ \\t\\n\\r]*'.encode())
