@@ -47,6 +47,8 @@ from storage.recorded import Recorded
 from storage.recorder import Recorder, RecordPolicy
 from storage.rollups import Rollups
 from storage.sessions import Sessions
+from storage.sign_in_sessions import SessionTimes
+from storage.sign_ins import SignIns
 from storage.spool import Spool
 from storage.statistics import Statistics
 from storage.threads import Threads
@@ -240,7 +242,14 @@ async def open_bridge(
     )
     metrics.watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
     metrics.watch("recorder_spooled_records", "Records that wait in the journal.", lambda: recorder.spooled_records)
-    identities = Identities(database, now=now, monotonic=monotonic, tokens_per_user=settings.tokens_per_user)
+    session_times = SessionTimes(settings.session_idle_timeout, settings.session_lifetime)
+    identities = Identities(
+        database,
+        now=now,
+        monotonic=monotonic,
+        tokens_per_user=settings.tokens_per_user,
+        session_times=session_times,
+    )
     trail = AccessTrail(database, now=now)
     stack.push_async_callback(trail.close)
     stack.callback(asyncio.create_task(trail.run()).cancel)
@@ -262,6 +271,7 @@ async def open_bridge(
         key_pools={provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys},
         database=database,
         identities=identities,
+        sign_ins=SignIns(database, identities, now=now, times=session_times),
         recorder=recorder,
         interceptions=Interceptions(database),
         recorded=Recorded(database),

@@ -26,7 +26,8 @@ from handlers.providers import ConfiguredProvidersHandler
 from handlers.proxy import ProxyHandler
 from handlers.relay import IN_ADDRESS
 from handlers.sessions import SessionHandler, SessionsHandler
-from handlers.sign_in import SignInHandler, attempts
+from handlers.sign_in import SignInHandler
+from handlers.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.stats import StatisticsHandler
 from handlers.tokens import TokenHandler, TokensHandler
 from handlers.users import MeHandler, UserHandler, UsersHandler
@@ -67,10 +68,12 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "limits", LimitsHandler, context),
                 (CONTROL_PLANE + "users", UsersHandler, context),
                 (CONTROL_PLANE + "users/me", MeHandler, context),
-                (CONTROL_PLANE + "users/me/session", SignInHandler, context | {"attempts": attempts()}),
+                (CONTROL_PLANE + "users/me/session", SignInHandler, context),
                 (CONTROL_PLANE + "users/([^/]+)", UserHandler, context),
                 (CONTROL_PLANE + "users/([^/]+)/tokens", TokensHandler, context),
                 (CONTROL_PLANE + "users/([^/]+)/tokens/([^/]+)", TokenHandler, context),
+                (CONTROL_PLANE + "users/([^/]+)/sessions", SignInsHandler, context),
+                (CONTROL_PLANE + "users/([^/]+)/sessions/([^/]+)", SignInEndHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),

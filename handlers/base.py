@@ -13,7 +13,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from handlers.access import Plane
 from handlers.bridge import Bridge
-from handlers.credentials import SESSION_COOKIE, Credentials, read_credentials
+from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials, read_credentials
 from handlers.forwarded import client_address, client_scheme
 from handlers.origins import is_foreign
 from handlers.problems import Problem
@@ -21,13 +21,14 @@ from http1.exchange import Exchange
 from identifiers import shown_id
 from limits.overload import retry_headers
 from storage.authentication import Reason
-from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError
+from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
 
 logger = logging.getLogger(__name__)
 
 UNIDENTIFIED = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
 UNRECOGNISED = "The token is not valid: it is unknown, expired or revoked."
 TOO_MANY_FAILURES = "Too many tokens from this address were not valid. Please try again later."
+SESSION_ENDED = "The session is over. Please sign in again."
 IDENTITIES_AWAY = "Tokens cannot be verified at the moment. Please try again later."
 FORBIDDEN = 403
 TOO_MANY_REQUESTS = 429
@@ -80,11 +81,19 @@ class BridgeHandler(RequestHandler):
         """Whether a browser says that another origin's page made the request."""
         return is_foreign(self.request.headers, self.scheme)
 
+    @property
+    def session_cookie(self) -> str | None:
+        """The session in the cookie. Over TLS only that counts which no other host can have set."""
+        if "Cookie" not in self.request.headers:
+            return None
+        cookies = self.request.cookies
+        names = (HOST_SESSION_COOKIE,) if self.scheme == "https" else (HOST_SESSION_COOKIE, SESSION_COOKIE)
+        return next((cookies[name].value for name in names if name in cookies), None)
+
     def read_credentials(self) -> Credentials:
         """The credentials that the request carries; no cookie lets another site's page in."""
-        headers = self.request.headers
-        cookie = self.request.cookies.get(SESSION_COOKIE) if "Cookie" in headers and not self.is_foreign else None
-        return read_credentials(headers, cookie.value if cookie else None)
+        cookie = self.session_cookie
+        return read_credentials(self.request.headers, cookie if cookie and not self.is_foreign else None)
 
     async def authenticate(self, credentials: Credentials, *, anew: bool = False) -> Identity:
         """Find out who is asking; `anew` does not rely on memory.
@@ -97,19 +106,20 @@ class BridgeHandler(RequestHandler):
         """
         challenge = {"WWW-Authenticate": "Bearer"}
         access = self.bridge.access
-        if credentials.token is None:
+        text, kind = (credentials.session, Kind.SESSION) if credentials.session else (credentials.token, Kind.TOKEN)
+        if text is None:
             access.failed(Reason.MISSING, self.plane, self.client_ip)
             raise Problem(401, UNIDENTIFIED, challenge)
         identities = self.bridge.identities
         wait_ns = access.wait_ns(lambda: self.client_ip)
-        if wait_ns and not await self.bridge.active_tokens.may_have(credentials.token):
+        if wait_ns and not await self.bridge.active_tokens.may_have(text, kind):
             access.failed(Reason.BLOCKED, self.plane, self.client_ip)
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
         try:
-            return await (identities.authenticate_anew if anew else identities.authenticate)(credentials.token)
+            return await (identities.authenticate_anew if anew else identities.authenticate)(text, kind)
         except InvalidTokenError as error:
             access.failed(error.reason, self.plane, self.client_ip, error.token_id)
-            raise Problem(401, UNRECOGNISED, challenge) from error
+            raise Problem(401, UNRECOGNISED if kind is Kind.TOKEN else SESSION_ENDED, challenge) from error
         except IdentitiesUnavailableError as error:
             raise Problem(503, IDENTITIES_AWAY, {"Retry-After": "1"}) from error
 

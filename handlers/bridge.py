@@ -28,6 +28,7 @@ from storage.names import Names
 from storage.recorded import Recorded
 from storage.recorder import Recorder
 from storage.sessions import Sessions
+from storage.sign_ins import SignIns
 from storage.statistics import Statistics
 from upstream.client import UpstreamClient
 from upstream.keys import KeyPool
@@ -58,6 +59,7 @@ class Bridge:
     key_pools: Mapping[str, KeyPool]
     database: Database
     identities: Identities
+    sign_ins: SignIns
     recorder: Recorder
     interceptions: Interceptions
     recorded: Recorded

@@ -9,7 +9,9 @@ from urllib.parse import unquote
 
 GOVERNANCE_HEADER = "X-Coder-AI-Governance-Token"
 SESSION_HEADER = "Coder-Session-Token"
-SESSION_COOKIE = "coder_session_token"
+SESSION_COOKIE = "aibridge_session"
+# Over TLS. No other host and no page without TLS can set a cookie of such a name (RFC 6265bis, section 4.1.3.2).
+HOST_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
 # Where clients put a key, in the order in which they are looked at: Anthropic's, Azure's, and Google's name for it.
 KEY_HEADERS = ("X-Api-Key", "Api-Key", "X-Goog-Api-Key")
 # Also where it stands among others: Tornado joins headers that were sent twice.
@@ -22,20 +24,22 @@ _PROVIDER_KEY = re.compile(r"(?:sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf)[-_]|AIza|AKI
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a request carries: `token` for the bridge, `own_key` for the provider (bring your own key).
+    """What a request carries: `token` or `session` for the bridge, `own_key` for the provider (bring your own key).
 
-    Neither is ever shown; None is what the client did not send.
+    None of them is ever shown. None stands for what the client did not send.
     """
 
     token: str | None
     own_key: str | None = None
+    session: str | None = None
 
     def __repr__(self) -> str:
-        return f"Credentials(token={self.token is not None}, own_key={self.own_key is not None})"
+        sent = (f"{name}={getattr(self, name) is not None}" for name in ("token", "own_key", "session"))
+        return f"Credentials({', '.join(sent)})"
 
 
-def read_credentials(headers: Mapping[str, str], session_cookie: str | None) -> Credentials:
-    """Find the token: governance header, session header, cookie, `Authorization: Bearer`, `KEY_HEADERS`, first wins.
+def read_credentials(headers: Mapping[str, str], session_cookie: str | None = None) -> Credentials:
+    """Find the token or session: governance header, session header, cookie, `Authorization: Bearer`, `KEY_HEADERS`, first wins.
 
     Beside a governance token, the others are the client's own provider credential, unless they look like one of our
     tokens: those never go upstream.
@@ -44,8 +48,9 @@ def read_credentials(headers: Mapping[str, str], session_cookie: str | None) -> 
     if governance := _sent(headers, GOVERNANCE_HEADER):
         own = next((secret for secret in given if secret and not holds_token(secret)), None)
         return Credentials(governance, own)
-    first = next((secret for secret in given if secret), None)
-    return Credentials(_sent(headers, SESSION_HEADER) or session_cookie or first)
+    if (header := _sent(headers, SESSION_HEADER)) or not session_cookie:
+        return Credentials(header or next((secret for secret in given if secret), None))
+    return Credentials(None, session=session_cookie)
 
 
 def own_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:

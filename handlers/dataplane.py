@@ -76,7 +76,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
 
     def read_credentials(self) -> Credentials:
         """The credentials that the request carries. No cookie is one: no page of a browser calls providers."""
-        return read_credentials(self.request.headers, None)
+        return read_credentials(self.request.headers)
 
     def set_default_headers(self) -> None:
         """Let no browser take an answer for a page of the bridge: what a provider sends is not ours to vouch for."""

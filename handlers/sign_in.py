@@ -1,32 +1,31 @@
 """`/api/v2/aibridge/users/me/session`: a browser signs in with a token and out again.
 
-The token becomes a cookie that no script can read and that no other site's page can send.
+It gets a session, in a cookie that no script can read and that no other site's page can send.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from tornado.web import stream_request_body
 
 from handlers.access import Plane
-from handlers.base import BridgeHandler
+from handlers.base import IDENTITIES_AWAY, BridgeHandler
 from handlers.bridge import Bridge
-from handlers.credentials import SESSION_COOKIE, Credentials
+from handlers.control import database_problems
+from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
-from limits.mixin import client_key
-from limits.overload import retry_headers
-from limits.sliding_window import SlidingWindow
+from storage.identities import IdentitiesUnavailableError
 
 FOREIGN = "Another site's page may not sign you in or out."
 NOT_JSON = 'Send JSON, with Content-Type: application/json: {"token": "TOKEN"}'
-TOO_MANY = "Too many attempts to sign in from this address. Please try again later."
 MAX_BODY_BYTES = 4096
-# From one address, in any minute.
-MAX_ATTEMPTS = 20
-_MINUTE_NS = 60_000_000_000
+# How long the body may take.
+BODY_SECONDS = 10.0
+COOKIE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"path": "/", "httponly": True, "samesite": "Strict"})
 
 
 class SignIn(msgspec.Struct):
@@ -35,26 +34,21 @@ class SignIn(msgspec.Struct):
     token: str
 
 
-def attempts() -> SlidingWindow:
-    """How often an address may try; one for all requests of a process."""
-    return SlidingWindow(MAX_ATTEMPTS, _MINUTE_NS, time.monotonic_ns)
-
-
 @stream_request_body
 class SignInHandler(BridgeHandler):
-    """Sets the session cookie, or clears it."""
+    """Makes a session and sets its cookie, or ends it and clears that."""
 
     plane = Plane.SIGN_IN
 
-    def initialize(self, bridge: Bridge, attempts: SlidingWindow) -> None:  # type: ignore[override]
-        """Receive the running bridge, and what counts the attempts."""
+    def initialize(self, bridge: Bridge) -> None:
+        """Receive the running bridge."""
         super().initialize(bridge)
-        self._attempts = attempts
         self._body = bytearray()
 
     async def prepare(self) -> None:
         """Bound the body: whoever sends it is not known yet."""
         self.exchange.set_max_body_size(MAX_BODY_BYTES)
+        self.exchange.set_body_timeout(BODY_SECONDS)
         self.set_header("Cache-Control", "no-store")
 
     def data_received(self, chunk: bytes) -> None:
@@ -62,31 +56,46 @@ class SignInHandler(BridgeHandler):
         self._body += chunk
 
     async def post(self) -> None:
-        """Sign in: 204 and the cookie, which lasts until the browser is closed.
+        """Sign in: 204 and the cookie, which lasts until the browser is closed. A session that it replaces is ended.
 
         Raises:
             Problem: 400 or 415, it is not what was expected; 401, the token is not valid; 403, another site asks; 429, too
-                many attempts; 503, tokens cannot be verified now.
+                many tokens from the address were not valid; 503, the database is away.
         """
         self._refuse_foreign()
         token = self._token()
-        decision = self._attempts.admit(client_key(self.client_ip))
-        if not decision.admitted:
-            raise Problem(429, TOO_MANY, retry_headers(decision.retry_after_ns))
-        identity = await self.authenticate(Credentials(token))
+        identity = await self.authenticate(Credentials(token), anew=True)
+        browser = self.request.headers.get("User-Agent", "")
+        with database_problems():
+            session = await self.bridge.sign_ins.create(identity, client_ip=self.client_ip, user_agent=browser)
+        self.bridge.active_tokens.forget()
+        await self._end_session()
         self.bridge.access.signed_in(self.client_ip, identity)
-        self.set_cookie(SESSION_COOKIE, token, **self._attributes())
+        # A page knows better than a server behind a proxy that is not trusted whether it was reached by TLS.
+        secure = self.request.headers.get("Origin", self.scheme + ":").lower().startswith("https:")
+        name = HOST_SESSION_COOKIE if secure else SESSION_COOKIE
+        self.set_cookie(name, session, secure=secure, **COOKIE_ATTRIBUTES)
         self.set_status(204)
 
     async def delete(self) -> None:
-        """Sign out: 204, and the cookie is gone.
+        """Sign out: 204, the session is ended and the cookie gone.
 
         Raises:
-            Problem: 403, another site asks.
+            Problem: 403, another site asks; 503, the database is away, and the session goes on.
         """
         self._refuse_foreign()
-        self.clear_cookie(SESSION_COOKIE, **self._attributes())
+        await self._end_session()
+        self.clear_cookie(SESSION_COOKIE, **COOKIE_ATTRIBUTES)
+        self.clear_cookie(HOST_SESSION_COOKIE, secure=True, **COOKIE_ATTRIBUTES)
         self.set_status(204)
+
+    async def _end_session(self) -> None:
+        if session := self.session_cookie:
+            try:
+                with database_problems():
+                    await self.bridge.sign_ins.sign_out(session)
+            except IdentitiesUnavailableError as error:
+                raise Problem(503, IDENTITIES_AWAY, {"Retry-After": "1"}) from error
 
     def _refuse_foreign(self) -> None:
         if self.is_foreign:
@@ -97,10 +106,5 @@ class SignInHandler(BridgeHandler):
             raise Problem(415, NOT_JSON)
         try:
             return msgspec.json.decode(bytes(self._body), type=SignIn).token.strip()
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise Problem(400, NOT_JSON) from error
-
-    def _attributes(self) -> dict[str, Any]:
-        # A page knows better than a server behind a proxy that is not trusted whether it was reached by TLS.
-        page = self.request.headers.get("Origin", self.scheme + "://")
-        return {"path": "/", "secure": page.lower().startswith("https://"), "httponly": True, "samesite": "Strict"}

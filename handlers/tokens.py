@@ -40,20 +40,25 @@ def _shown(token: Token) -> dict[str, Any]:
     }
 
 
-class _OwnHandler(ChangeHandler):
+class OwnHandler(ChangeHandler):
+    """What belongs to a user: everybody's own, and for owners that of all."""
+
+    not_yours_to_see = NOT_YOURS_TO_SEE
+    not_yours_to_change = NOT_YOURS_TO_CHANGE
+
     async def to_see(self, username: str) -> str:
-        """Find out who is asking, and return whose tokens are meant.
+        """Find out who is asking, and return the name of the user who is meant.
 
         Raises:
-            Problem: 403, they are not for who asks.
+            Problem: 403, it is not for who asks.
         """
         await self.identify()
-        return self._name(username, NOT_YOURS_TO_SEE, may=self.identity.user.role.sees_everything)
+        return self._name(username, self.not_yours_to_see, may=self.identity.user.role.sees_everything)
 
     async def to_change(self, username: str) -> str:
-        """The same of who wants to change them."""
+        """The same of who wants to change it."""
         await self.identify(anew=True)
-        return self._name(username, NOT_YOURS_TO_CHANGE, may=self.identity.user.role is Role.OWNER)
+        return self._name(username, self.not_yours_to_change, may=self.identity.user.role is Role.OWNER)
 
     def _name(self, username: str, refusal: str, *, may: bool) -> str:
         own = self.identity.user.username
@@ -64,7 +69,7 @@ class _OwnHandler(ChangeHandler):
         return username
 
 
-class TokensHandler(_OwnHandler):
+class TokensHandler(OwnHandler):
     """The tokens of a user."""
 
     async def get(self, username: str) -> None:
@@ -103,7 +108,7 @@ class TokensHandler(_OwnHandler):
         self.write_json(_shown(token) | {"token": text})
 
 
-class TokenHandler(_OwnHandler):
+class TokenHandler(OwnHandler):
     """A token."""
 
     async def delete(self, username: str, token_id: str) -> None:

@@ -89,6 +89,12 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = declare(
         SERVER, NETWORKS, "", "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas."
     )
+    session_idle_timeout: timedelta = declare(
+        SERVER, POSITIVE_DURATION, "12h", "How long a sign-in to the dashboard lasts without use."
+    )
+    session_lifetime: timedelta = declare(
+        SERVER, POSITIVE_DURATION, "7d", "How long a sign-in to the dashboard lasts at most."
+    )
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
     otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")
     workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")

@@ -1,4 +1,4 @@
-"""All active tokens as digests in memory, to tell a guess from a token without asking the database for each."""
+"""All active tokens and sessions as digests in memory, to tell a guess from a token without asking the database for each."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from datetime import datetime
 
 import pymongo
 
+from storage.authentication import Kind
 from storage.database import Database, DatabaseUnavailableError, database_errors
 from storage.tokens import is_secret, split_token
 
 MAX_TOKENS = 100_000
-"""How many are held. Of more, those that are not among them count as guesses."""
+"""How many are held of each. Of more, those that are not among them count as guesses."""
 
 FRESH_SECONDS = 5.0
 """How long they are believed to be all: a token that was created since then counts as a guess."""
@@ -24,7 +25,7 @@ _NEVER = float("-inf")
 
 
 class ActiveTokens:
-    """The active tokens of a database, read when somebody asks, at most once in `FRESH_SECONDS`.
+    """The active tokens and sessions of a database, read when somebody asks, at most once in `FRESH_SECONDS`.
 
     This does not authenticate: who is let through here is verified as everybody is.
 
@@ -35,15 +36,19 @@ class ActiveTokens:
     """
 
     def __init__(self, database: Database, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
-        self._tokens = database.tokens
+        self._collections = {Kind.TOKEN: database.tokens, Kind.SESSION: database.sign_in_sessions}
         self._now = now
         self._monotonic = monotonic
         self._reading = asyncio.Lock()
-        self._digests: dict[str, bytes] | None = None  # None while they are not known
+        self._digests: dict[tuple[Kind, str], bytes] | None = None  # None while they are not known
         self._read_at = _NEVER
 
-    async def may_have(self, token: str) -> bool:
-        """Say whether it has to be looked up: it is one of them, or the database is away and nobody can know.
+    def forget(self) -> None:
+        """Read them anew for who asks next."""
+        self._read_at = _NEVER
+
+    async def may_have(self, token: str, kind: Kind = Kind.TOKEN) -> bool:
+        """Say whether a token, or a session, has to be looked up: it is one of them, or the database is away and nobody can know.
 
         True also for a text that cannot be a token, which nobody looks up.
         """
@@ -54,14 +59,19 @@ class ActiveTokens:
             if self._monotonic() - self._read_at >= FRESH_SECONDS:
                 await self._read()
         token_id, secret = parts
-        return self._digests is None or is_secret(secret, self._digests.get(token_id))
+        return self._digests is None or is_secret(secret, self._digests.get((kind, token_id)))
 
     async def _read(self) -> None:
+        # A session has none to be revoked at: one that is ended is not there any more.
         active = {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}]}
         try:
             with database_errors(), pymongo.timeout(READ_SECONDS):
-                found = self._tokens.find(active, {"secret_sha256": True}).limit(MAX_TOKENS).batch_size(MAX_TOKENS)
-                self._digests = {document["_id"]: document["secret_sha256"] async for document in found}
+                digests = {}
+                for kind, collection in self._collections.items():
+                    found = collection.find(active, {"secret_sha256": True}).limit(MAX_TOKENS).batch_size(MAX_TOKENS)
+                    async for document in found:
+                        digests[kind, document["_id"]] = document["secret_sha256"]
+                self._digests = digests
         except DatabaseUnavailableError:
             self._digests = None
         self._read_at = self._monotonic()

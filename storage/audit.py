@@ -34,6 +34,7 @@ class Action(StrEnum):
     AUTHENTICATION_FAILED = "authentication.failed"
     ACCESS_DENIED = "access.denied"
     SIGNED_IN = "user.signed_in"
+    SESSION_ENDED = "session.ended"
 
 
 class Author(Struct, frozen=True):

@@ -147,6 +147,11 @@ class Database:
         return self._database["tokens"]
 
     @property
+    def sign_in_sessions(self) -> Collection:
+        """One document per browser that is signed in, see `storage.sign_in_sessions`; `_id` is the public part of its cookie."""
+        return self._database["sign_in_sessions"]
+
+    @property
     def audit(self) -> Collection:
         """One document per change of a user or token, see `storage.audit`, and entries of `storage.access_trail`."""
         return self._database["audit"]

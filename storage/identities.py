@@ -20,10 +20,12 @@ from storage.authentication import (
     Authentication,
     IdentitiesUnavailableError,
     InvalidTokenError,
+    Kind,
 )
 from storage.database import Database, Session, database_errors
 from storage.documents import shown_time
 from storage.indexes import ANY_CASE
+from storage.sign_in_sessions import DEFAULT_TIMES, SessionTimes
 from storage.tokens import digest, is_over, new_token
 from storage.users import (
     Identity,
@@ -49,6 +51,7 @@ __all__ = [
     "IdentityConflictError",
     "IdentityError",
     "InvalidTokenError",
+    "Kind",
     "Role",
     "Token",
     "UnknownIdentityError",
@@ -87,8 +90,9 @@ class Identities(Authentication):
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
         tokens_per_user: int = 0,
+        session_times: SessionTimes = DEFAULT_TIMES,
     ) -> None:
-        super().__init__(database, now=now, monotonic=monotonic)
+        super().__init__(database, now=now, monotonic=monotonic, session_times=session_times)
         self._tokens_per_user = tokens_per_user
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -207,6 +211,7 @@ class Identities(Authentication):
             revoked = await self._database.tokens.update_many(
                 {"user_id": user.id, "revoked_at": None}, {"$set": {"revoked_at": at}}, session=session
             )
+            await self._database.sign_in_sessions.delete_many({"user_id": user.id}, session=session)
             await self._note(session, author, Action.USER_REMOVED, user, revoked_tokens=revoked.modified_count)
             return user
 
@@ -321,6 +326,8 @@ class Identities(Authentication):
             token = read_token(document)
             living, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
             if (await self._database.tokens.update_one(living, revoked, session=session)).modified_count:
+                made_with_it = {"user_id": token.user_id, "token_id": token.id}
+                await self._database.sign_in_sessions.delete_many(made_with_it, session=session)
                 users = await self.users_by_id([token.user_id])
                 detail = {"token_id": token.id, "name": token.name}
                 await self._note(session, author, Action.TOKEN_REVOKED, users[token.user_id], **detail)

@@ -146,6 +146,10 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             ),
         ),
         "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
+        "sign_in_sessions": (
+            IndexModel((("user_id", ASCENDING), ("last_used_at", DESCENDING)), name="by_user"),
+            IndexModel("expires_at", name="expiry", expireAfterSeconds=0),
+        ),
         "audit": (
             IndexModel(AUDIT_BY_TIME, name="by_time"),
             IndexModel(

@@ -62,6 +62,10 @@ class Memory(Struct, frozen=True):
     identity: Identity
     verified_at: float
 
+    def is_over(self, now: datetime) -> bool:
+        """Say whether the token has expired, or the session that was made with it."""
+        return is_over(self.identity.expires_at, now) or is_over(self.identity.session_expires_at, now)
+
 
 class VerifiedTokens:
     """Remembers whose token it was. Times are given by the caller: wall time for expiry, monotonic seconds for age."""
@@ -79,7 +83,7 @@ class VerifiedTokens:
     def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Memory | None:
         """Return what is known of a token that was verified less than `within` seconds ago and has not expired."""
         memory = self._memories.get(token)
-        if memory is None or at - memory.verified_at >= within or is_over(memory.identity.expires_at, now):
+        if memory is None or at - memory.verified_at >= within or memory.is_over(now):
             return None
         self._memories.move_to_end(token)
         return memory

@@ -66,11 +66,18 @@ class Token(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Who calls, with which token, and when it expires; None is never."""
+    """Who calls, with which token, and when it expires; None is never.
+
+    Attributes:
+        session_id: The session that was made with the token, if that was sent instead.
+        session_expires_at: When the session ends, unless it is used.
+    """
 
     user: User
     token_id: str
     expires_at: datetime | None = None
+    session_id: str | None = None
+    session_expires_at: datetime | None = None
 
 
 def checked_username(username: str) -> str:

@@ -37,6 +37,8 @@ from storage.names import Names
 from storage.recorded import Recorded
 from storage.recorder import Recorder, RecordPolicy
 from storage.sessions import Sessions
+from storage.sign_in_sessions import DEFAULT_TIMES
+from storage.sign_ins import SignIns
 from storage.statistics import Statistics
 from storage.users import milliseconds
 from tests.fake_upstream import FakeUpstream
@@ -104,6 +106,16 @@ class Running:
         _, token = await self.bridge.identities.create_token(name)
         return {"Authorization": f"Bearer {token}"}
 
+    async def signed_in(self, token: str = "") -> dict[str, str]:
+        """Sign a browser in; the headers of its requests."""
+        client = await self.client()
+        body = json.dumps({"token": token or self.token}).encode()
+        answer = await client.request(
+            "POST", "/api/v2/aibridge/users/me/session", {"Content-Type": "application/json"}, body
+        )
+        assert answer.status == 204, answer
+        return {"Cookie": (answer.header("Set-Cookie") or "").partition(";")[0], "Sec-Fetch-Site": "same-origin"}
+
     async def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
         """Ask the control plane."""
         client = await self.client()
@@ -155,8 +167,13 @@ def running(io_loop, database, bridge_settings, request):
             database, instance_id=uuid4(), policy=RecordPolicy.STRICT, journal=None, now=now, new_id=uuid4
         )
         await recorder.open()
+        times = settings.pop("session_times", DEFAULT_TIMES)
         identities = Identities(
-            database, now=now, monotonic=loop.time, tokens_per_user=settings.get("tokens_per_user", 10)
+            database,
+            now=now,
+            monotonic=loop.time,
+            tokens_per_user=settings.get("tokens_per_user", 10),
+            session_times=times,
         )
         user = await identities.add_user("ada", role=Role.OWNER)
         token, secret = await identities.create_token("ada")
@@ -195,6 +212,7 @@ def running(io_loop, database, bridge_settings, request):
             },
             database=database,
             identities=identities,
+            sign_ins=SignIns(database, identities, now=now, times=times),
             recorder=recorder,
             interceptions=Interceptions(database),
             recorded=Recorded(database),

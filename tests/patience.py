@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from storage import audit, authentication, database, identities, instances, threads, write_path
+from storage import audit, authentication, database, identities, instances, sign_ins, threads, write_path
 
 SECONDS = 30.0
 BOUNDS: list[tuple[ModuleType, str]] = [
@@ -20,6 +20,7 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (database, "PING_SECONDS"),
     (identities, "ANSWER_SECONDS"),
     (instances, "ANSWER_SECONDS"),
+    (sign_ins, "ANSWER_SECONDS"),
     (threads, "ANSWER_SECONDS"),
     (write_path, "COMMIT_SECONDS"),
     (write_path, "REPLAY_SECONDS"),

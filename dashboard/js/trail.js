@@ -9,6 +9,7 @@ const SAID = {
   "token.created": (entry) => `created ${token(entry)}, which ${entry.detail.expires_at ? `expires ${time(entry.detail.expires_at)}` : "never expires"}`,
   "token.revoked": (entry) => `revoked ${token(entry)}`,
   "user.signed_in": ({ detail }) => `signed in${times(detail)}`,
+  "session.ended": ({ subject, detail }) => `ended a session of ${subject.username}, who had signed in with token ${detail.token_id}`,
   "authentication.failed": ({ detail }) => `was not authenticated${times(detail)}: ${words(detail.reason)} (${words(detail.plane)})`,
   "access.denied": ({ detail }) => `was refused${times(detail)}: ${detail.message} (${words(detail.plane)})`,
 };

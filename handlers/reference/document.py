@@ -7,7 +7,13 @@ from typing import Any
 
 import msgspec
 
-from handlers.credentials import GOVERNANCE_HEADER, KEY_HEADERS, SESSION_COOKIE, SESSION_HEADER
+from handlers.credentials import (
+    GOVERNANCE_HEADER,
+    HOST_SESSION_COOKIE,
+    KEY_HEADERS,
+    SESSION_COOKIE,
+    SESSION_HEADER,
+)
 from handlers.reference import (
     audit,
     calls,
@@ -20,6 +26,7 @@ from handlers.reference import (
     providers,
     refusals,
     sessions,
+    sign_ins,
     statistics,
     tokens,
     users,
@@ -39,7 +46,8 @@ SECURITY_SCHEMES = {
         "type": "apiKey",
         "in": "cookie",
         "name": SESSION_COOKIE,
-        "description": "On the control plane alone.",
+        "description": f"A session, of a browser that signed in; over TLS it is called `{HOST_SESSION_COOKIE}`. On the "
+        "control plane alone.",
     },
     "BearerToken": {"type": "http", "scheme": "bearer"},
     **{name.replace("-", ""): {"type": "apiKey", "in": "header", "name": name} for name in KEY_HEADERS},
@@ -64,7 +72,21 @@ Every operation needs a token of the bridge, unless it says otherwise. An owner 
 recorded, a member their own. A method that is not described is answered with 405, a path that is not with 404."""
 
 
-PARTS = (interceptions, sessions, names, providers, statistics, limits, users, tokens, audit, calls, probes, dashboard)
+PARTS = (
+    interceptions,
+    sessions,
+    names,
+    providers,
+    statistics,
+    limits,
+    users,
+    tokens,
+    sign_ins,
+    audit,
+    calls,
+    probes,
+    dashboard,
+)
 
 
 def openapi_document(version: str) -> Described:

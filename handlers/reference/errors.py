@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from handlers.base import IDENTITIES_AWAY, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
+from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.changes import INVALID_BODY, NOT_JSON, TOO_LARGE
 from handlers.control import DATABASE_AWAY, TOO_MANY_REQUESTS
 from handlers.pagination import INVALID
@@ -54,7 +54,11 @@ RESPONSES = {
     "BodyTooLarge": problem("The body is too large.", TOO_LARGE),
     "BodyNotJSON": problem("The body is not declared as JSON.", NOT_JSON),
     "Unauthorized": problem(
-        "There is no valid token.", UNIDENTIFIED, UNRECOGNISED, headers={"WWW-Authenticate": CHALLENGE}
+        "There is no valid token or session.",
+        UNIDENTIFIED,
+        UNRECOGNISED,
+        SESSION_ENDED,
+        headers={"WWW-Authenticate": CHALLENGE},
     ),
     "TooManyRequests": problem(
         "The user has used up their share of the control plane, or too many tokens from the address were not valid.",

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from handlers.base import UNRECOGNISED
+from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
+from handlers.credentials import SESSION_COOKIE
 from handlers.reference.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
 from handlers.reference.interceptions import LIMIT, OFFSET
 from handlers.reference.operations import (
@@ -23,7 +24,7 @@ from handlers.reference.operations import (
     in_path,
     shared,
 )
-from handlers.sign_in import FOREIGN, MAX_ATTEMPTS, MAX_BODY_BYTES, NOT_JSON, TOO_MANY
+from handlers.sign_in import FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from handlers.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from http1.connection import BODY_TOO_LARGE, UNREADABLE
 from storage.identities import LAST_OWNER, NOT_ONESELF
@@ -120,7 +121,7 @@ NAME = in_path("name", str, "The username, in any case.")
 NOBODY = problem("There is no such user.", 'There is no user named "grace".')
 _LAST = f'"demo" {LAST_OWNER}.'
 _ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
-_COOKIE = header(str, "The session cookie.", "coder_session_token=TOKEN; HttpOnly; Path=/; SameSite=Strict")
+_COOKIE = header(str, "The session cookie.", f"{SESSION_COOKIE}=SESSION; HttpOnly; Path=/; SameSite=Strict")
 _NOT_FOREIGN = {"403": problem("The page of another site asks.", FOREIGN), "500": shared("InternalError")}
 
 PATHS: dict[str, Described] = {
@@ -194,7 +195,7 @@ PATHS: dict[str, Described] = {
             "operationId": "signIn",
             "tags": [TAG],
             "summary": "Sign in with a token",
-            "description": "For browsers: the token becomes a cookie that lasts until the browser is closed.",
+            "description": "For browsers: they get a session with the rights of the token, in a cookie. It ends with the token.",
             "security": [],
             "requestBody": {
                 "required": True,
@@ -208,8 +209,8 @@ PATHS: dict[str, Described] = {
                 "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
                 "415": problem("The body is not JSON.", NOT_JSON),
                 "429": problem(
-                    f"More than {MAX_ATTEMPTS} attempts from one address in a minute.",
-                    TOO_MANY,
+                    "Too many tokens from the address were not valid.",
+                    TOO_MANY_FAILURES,
                     headers={"Retry-After": RETRY_AFTER},
                 ),
                 "503": shared("Unavailable"),
@@ -220,10 +221,11 @@ PATHS: dict[str, Described] = {
             "operationId": "signOut",
             "tags": [TAG],
             "summary": "Sign out",
-            "description": "The cookie is cleared; the token goes on being valid.",
+            "description": "The session is ended and its cookie cleared; the token stays valid.",
             "security": [],
             "responses": {
-                "204": {"description": "The cookie is gone.", "headers": {"Set-Cookie": _COOKIE}},
+                "204": {"description": "The session and its cookie are gone.", "headers": {"Set-Cookie": _COOKIE}},
+                "503": shared("Unavailable"),
                 **_NOT_FOREIGN,
             },
         },

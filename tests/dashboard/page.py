@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from http.cookies import SimpleCookie
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
@@ -61,12 +64,23 @@ class Page:
         self.prefer("light")
 
     def open(self, address: str = "", token: str | None = None) -> None:
-        """Open a view, such as `interceptions?q=x`; with the cookie of a token where one is given."""
+        """Open a view, such as `interceptions?q=x`; signed in with a token where one is given."""
         if token is not None:
-            cookie = {"name": SESSION_COOKIE, "value": token, "url": self.url, "httpOnly": True, "sameSite": "Strict"}
+            session = {"name": SESSION_COOKIE, "value": self._session(token), "url": self.url}
+            cookie = session | {"httpOnly": True, "sameSite": "Strict"}
             self.browser.execute_cdp_cmd("Network.setCookie", cookie)
         self.browser.get("about:blank")  # or only what stands behind the # would change
         self.browser.get(f"{self.url}/#/{address}")
+
+    def _session(self, token: str) -> str:
+        headers = {"Content-Type": "application/json", "User-Agent": "test"}
+        body = json.dumps({"token": token}).encode()
+        try:
+            with urlopen(Request(f"{self.url}/api/v2/aibridge/users/me/session", body, headers)) as answer:
+                return SimpleCookie(answer.headers["Set-Cookie"])[SESSION_COOKIE].value
+        except HTTPError as error:
+            error.close()
+            return token  # of a session that is over
 
     @property
     def address(self) -> str:

@@ -26,7 +26,7 @@ def test_a_token_signs_its_user_in_and_out_again(page, site):
     assert page.browser.title == "Overview · AI Bridge"
     assert page.browser.execute_script("return document.cookie") == ""
     (cookie,) = page.browser.get_cookies()
-    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("coder_session_token", True, "Strict")
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("aibridge_session", True, "Strict")
     page.click("button", "Sign out")
     page.find("#token")
     assert page.browser.get_cookies() == []

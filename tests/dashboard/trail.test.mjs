@@ -18,6 +18,11 @@ test("of a change it says what was before", () => {
   assert.equal(said("user.changed", both), "changed grace: from member to owner, named “G” instead of “grace”");
 });
 
+test("whose session was ended is said with the token it was made with", () => {
+  const detail = { session_id: "kq3PzT0bXa", token_id: "d3W24SnZZB" };
+  assert.equal(said("session.ended", detail), "ended a session of grace, who had signed in with token d3W24SnZZB");
+});
+
 test("a user who is removed loses their tokens", () => {
   assert.equal(said("user.removed", { revoked_tokens: 1 }), "removed grace and revoked 1 token");
   assert.equal(said("user.removed", { revoked_tokens: 0 }), "removed grace and revoked 0 tokens");

@@ -37,8 +37,9 @@ async def refused(running, path, headers, body=b"{}", method="POST"):
         ({"X-Api-Key": UNKNOWN}, BAD_TOKEN),
         ({"Api-Key": UNKNOWN}, BAD_TOKEN),
         ({"X-Goog-Api-Key": UNKNOWN}, BAD_TOKEN),
+        ({"Cookie": f"aibridge_session={UNKNOWN}"}, NO_TOKEN),
     ],
-    ids=["none", "basic", "malformed", "unknown", "azure", "google"],
+    ids=["none", "basic", "malformed", "unknown", "azure", "google", "cookie"],
 )
 @pytest.mark.gen_test
 async def test_without_a_valid_token_nobody_gets_in(running, headers, message):
@@ -76,6 +77,12 @@ async def test_the_token_is_taken_from_each_of_its_places(running, name):
     assert answer.status == 200
     assert not any(running.token in value for _, value in running.upstream.requests[0].headers)
     await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_who_is_signed_in_to_the_dashboard_makes_no_call_with_that(running):
+    answer = await refused(running, running.path(CHAT), await running.signed_in(), CHAT.request_body(stream=False))
+    assert answer.status == 401
 
 
 @pytest.mark.gen_test

@@ -93,7 +93,7 @@ async def test_a_body_that_is_far_too_large_is_not_read(running):
 )
 @pytest.mark.gen_test
 async def test_another_sites_page_changes_nothing_with_the_cookie(running, foreign):
-    cookie = JSON | {"Cookie": f"coder_session_token={running.token}"}
+    cookie = JSON | {"Cookie": (await running.signed_in())["Cookie"]}
     token_id = running.identity.token_id
     for method, path, body in (
         ("POST", PATH, GRACE),
@@ -113,7 +113,7 @@ async def test_another_sites_page_changes_nothing_with_the_cookie(running, forei
 @pytest.mark.gen_test
 async def test_the_bridges_own_page_changes_things_with_the_cookie(running):
     client = await running.client()
-    cookie = JSON | {"Cookie": f"coder_session_token={running.token}", "Origin": "http://bridge"}
+    cookie = JSON | {"Cookie": (await running.signed_in())["Cookie"], "Origin": "http://bridge"}
     assert (await client.request("POST", PATH, cookie, GRACE)).status == 201
 
 

@@ -20,9 +20,7 @@ OURS = "abcdefghij-0123456789abcdefghijkl"
         ({"X-Goog-Api-Key": "t"}, None, "t", None),
         ({"Authorization": "Bearer b", "X-Goog-Api-Key": "g"}, None, "b", None),
         ({"X-Coder-AI-Governance-Token": "g", "Api-Key": "own"}, None, "g", "own"),
-        ({}, "t", "t", None),
         ({"Authorization": "Bearer b", "X-Api-Key": "k"}, None, "b", None),
-        ({"Authorization": "Bearer b", "X-Api-Key": "k"}, "c", "c", None),
         ({"Coder-Session-Token": "s", "Authorization": "Bearer b"}, "c", "s", None),
         ({"X-Coder-AI-Governance-Token": "g", "Coder-Session-Token": "s"}, "c", "g", None),
         ({"X-Coder-AI-Governance-Token": "g", "Authorization": "Bearer sk-own"}, None, "g", "sk-own"),
@@ -36,6 +34,11 @@ def test_the_first_credential_in_order_is_the_token(headers, cookie, token, own_
     assert read_credentials(HTTPHeaders(headers), cookie) == Credentials(token, own_key)
 
 
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer b", "X-Api-Key": "k"}])
+def test_a_session_counts_before_what_a_browser_does_not_send(headers):
+    assert read_credentials(HTTPHeaders(headers), "c") == Credentials(None, None, session="c")
+
+
 def test_own_headers_pass_as_sent_but_never_a_token_of_ours():
     headers = HTTPHeaders({"Authorization": f"Bearer {OURS}", "X-Api-Key": "sk-own"})
     assert own_headers(headers) == [("X-Api-Key", "sk-own")]
@@ -45,7 +48,8 @@ def test_own_headers_pass_as_sent_but_never_a_token_of_ours():
 
 
 def test_credentials_never_show_themselves():
-    assert repr(Credentials("secret", "sk-secret")) == "Credentials(token=True, own_key=True)"
+    assert repr(Credentials("secret", "sk-secret")) == "Credentials(token=True, own_key=True, session=False)"
+    assert repr(Credentials(None, session="secret")) == "Credentials(token=False, own_key=False, session=True)"
 
 
 def test_a_token_of_ours_does_not_pass_in_a_header_that_was_sent_twice():

@@ -105,7 +105,20 @@ def requests(draw, *, let_in: bool):
         headers["Cookie"] = draw(COOKIE_VALUES)
     if let_in:
         headers = {"Authorization": "Bearer {token}"} | headers
-    body = draw(st.sampled_from([b"", b"{}", b"\xff", b'{"token": "\\ud800"}', b'{"username": 1}', b'"' * 5000]))
+    body = draw(
+        st.sampled_from(
+            [
+                b"",
+                b"{}",
+                b"\xff",
+                b'{"token": "\\ud800"}',
+                b'{"username": 1}',
+                b'"' * 5000,
+                b"[" * 4000,
+                b'{"x":' + b"[" * 4000,
+            ]
+        )
+    )
     lines = [f"{method} {path} HTTP/1.1", "Host: bridge", *(f"{name}: {value}" for name, value in headers.items())]
     if "Host" in headers:
         del lines[1]

@@ -129,7 +129,7 @@ async def test_an_event_is_exactly_what_the_standard_wants(running, listen, call
 
 @pytest.mark.gen_test
 async def test_a_browser_that_comes_back_with_its_cookie_misses_nothing(running, listen, calls):
-    cookie = {"Cookie": f"coder_session_token={running.token}", "Sec-Fetch-Site": "same-origin"}
+    cookie = await running.signed_in()
     source = await listen(headers=cookie)
     await calls.start(1)
     _, last, _ = await source.event()
@@ -145,7 +145,7 @@ async def test_a_browser_that_comes_back_with_its_cookie_misses_nothing(running,
 @pytest.mark.gen_test
 async def test_another_sites_page_gets_neither_in_nor_a_leave_to_read(running):
     client = await running.client()
-    foreign = {"Cookie": f"coder_session_token={running.token}", "Sec-Fetch-Site": "cross-site", "Origin": "https://x"}
+    foreign = await running.signed_in() | {"Sec-Fetch-Site": "cross-site", "Origin": "https://x"}
     answer = await client.request("GET", PATH, foreign)
     assert (answer.status, answer.header("Access-Control-Allow-Origin")) == (401, None)
 

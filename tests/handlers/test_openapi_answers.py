@@ -11,7 +11,6 @@ from uuid import uuid4
 import pytest
 
 from handlers.changes import MAX_BODY_BYTES
-from handlers.sign_in import MAX_ATTEMPTS
 from storage.audit import Action
 from storage.grouping import Grouping
 from storage.rollups import Rollups
@@ -30,6 +29,7 @@ LIMITS = f"{CONTROL}/limits"
 NAMES = tuple(f"{CONTROL}/{kind}" for kind in ("models", "clients", "providers"))
 STATISTICS = f"{CONTROL}/stats"
 SESSION = f"{CONTROL}/users/me/session"
+FAILURE_LIMIT = 5
 # For each resource a query that it does not take.
 WRONG = {
     LIST: "limit=0",
@@ -130,7 +130,7 @@ async def test_every_event_is_an_interception_as_described(running, contract):
     assert [interception["status"] for interception in shown] == ["in_flight", "completed"]
 
 
-@pytest.mark.bridge(tokens_per_user=2)
+@pytest.mark.bridge(tokens_per_user=2, authentication_failure_limit=FAILURE_LIMIT)
 @pytest.mark.gen_test
 async def test_every_answer_outside_the_data_plane_that_is_described_is_given(running, ask, record, contract):
     """But for a fault of the bridge, what takes an outage, and a page without its libraries."""
@@ -219,9 +219,26 @@ async def sign_in_and_out(running, ask):
     for method in ("POST", "DELETE"):
         await ask(method, SESSION, 403, json_type | {"Origin": "https://elsewhere.example"}, token)
     await ask("DELETE", SESSION, 204, {})
-    for _ in range(MAX_ATTEMPTS - 2):
-        await ask("POST", SESSION, 204, json_type, token)
-    await ask("POST", SESSION, 429, json_type, token)
+    await sessions(running, ask)
+    guess = json.dumps({"token": "abcdefghij-0123456789abcdefghijkl"}).encode()
+    for _ in range(FAILURE_LIMIT):
+        await ask("POST", SESSION, 401, json_type, guess)
+    await ask("POST", SESSION, 429, json_type, guess)
+
+
+async def sessions(running, ask):
+    whose, member, hedy = f"{CONTROL}/users/hedy/sessions", await running.user("mary"), await running.user("hedy")
+    cookie = await running.signed_in(hedy["Authorization"].removeprefix("Bearer "))
+    path = f"{whose}/{cookie['Cookie'].partition('=')[2][:10]}"
+    await ask("GET", whose, 200, cookie)
+    await ask("HEAD", whose, 200)
+    await ask("GET", whose + "?limit=0", 400)
+    await ask("GET", f"{CONTROL}/users/nobody/sessions", 404)
+    for method, target in ("GET", whose), ("DELETE", path):
+        await ask(method, target, 401, {})
+        await ask(method, target, 403, member)
+    await ask("DELETE", path, 204)
+    await ask("DELETE", path, 404)
 
 
 def described(contract):

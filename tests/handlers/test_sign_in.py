@@ -6,15 +6,18 @@ from ipaddress import ip_network
 
 import pytest
 
-from handlers.base import IDENTITIES_AWAY, UNRECOGNISED
-from handlers.sign_in import FOREIGN, MAX_ATTEMPTS, MAX_BODY_BYTES, NOT_JSON, TOO_MANY
+from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, UNRECOGNISED
+from handlers.sign_in import FOREIGN, MAX_BODY_BYTES, NOT_JSON
+from storage.tokens import digest, split_token
 from tests.bridge import now
 
 PATH = "/api/v2/aibridge/users/me/session"
 LIST = "/api/v2/aibridge/interceptions"
 JSON = {"Content-Type": "application/json"}
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
-SET = "coder_session_token={}; HttpOnly; Path=/; SameSite=Strict"
+SET = "aibridge_session={}; HttpOnly; Path=/; SameSite=Strict"
+SET_BY_TLS = "__Host-aibridge_session={}; HttpOnly; Path=/; SameSite=Strict; Secure"
+OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
 async def sign_in(running, token, headers=JSON):
@@ -31,23 +34,59 @@ def message(answer):
     return answer.status, json.loads(answer.body)["message"]
 
 
+def session_in(answer):
+    name, _, value = answer.header("Set-Cookie").partition(";")[0].partition("=")
+    assert split_token(value)
+    return name, value
+
+
+async def status_with(running, cookie):
+    return (await running.get(LIST, {"Cookie": cookie}))[0]
+
+
 @pytest.mark.gen_test
-async def test_a_token_becomes_a_cookie_that_lets_its_user_in(running):
+async def test_who_signs_in_gets_a_session_in_a_cookie_and_not_the_token(running):
     answer = await sign_in(running, f" {running.token}\n")
     assert (answer.status, bytes(answer.body)) == (204, b"")
-    assert answer.header("Set-Cookie") == SET.format(running.token)
+    name, session = session_in(answer)
+    assert answer.header("Set-Cookie") == SET.format(session)
     assert answer.header("Cache-Control") == "no-store"
-    cookie = answer.header("Set-Cookie").partition(";")[0]
-    assert (await running.get(LIST, {"Cookie": cookie}))[0] == 200
+    assert await status_with(running, f"{name}={session}") == 200
+    (kept,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
+    assert session.partition("-")[2] not in str(kept)
+    assert (kept["_id"], kept["secret_sha256"]) == (session[:10], digest(session.partition("-")[2]))
+
+
+@pytest.mark.gen_test
+async def test_neither_is_a_token_a_session_nor_a_session_a_token(running):
+    name, session = session_in(await sign_in(running, running.token))
+    for _ in range(2):  # the second time from memory
+        for cookie in (f"{name}={running.token}", f"coder_session_token={running.token}"):
+            assert await status_with(running, cookie) == 401
+        assert await status_with(running, f"{name}={session}") == 200
+        for header in ("Coder-Session-Token", "X-Api-Key", "X-Coder-AI-Governance-Token"):
+            assert (await running.get(LIST, {header: session}))[0] == 401
+        assert (await running.get(LIST, {"Authorization": f"Bearer {session}"}))[0] == 401
+    assert (await sign_in(running, session)).status == 401
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.gen_test
-async def test_the_cookie_is_for_tls_alone_when_the_page_came_by_tls(running, scheme):
-    answer = await sign_in(
-        running, running.token, JSON | {"Sec-Fetch-Site": "same-origin", "Origin": f"{scheme}://bridge"}
-    )
-    assert answer.header("Set-Cookie") == SET.format(running.token) + ("; Secure" if scheme == "https" else "")
+async def test_over_tls_the_cookie_is_one_that_no_other_host_can_set(running, scheme):
+    answer = await sign_in(running, running.token, JSON | OWN_PAGE | {"Origin": f"{scheme}://bridge"})
+    assert answer.header("Set-Cookie") == (SET if scheme == "http" else SET_BY_TLS).format(session_in(answer)[1])
+
+
+@pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
+@pytest.mark.gen_test
+async def test_over_tls_no_cookie_counts_that_another_host_could_have_set(running):
+    by_tls = {"X-Forwarded-Proto": "https"}
+    answer = await sign_in(running, running.token, JSON | by_tls)
+    name, session = session_in(answer)
+    assert name == "__Host-aibridge_session"
+    assert (await running.get(LIST, by_tls | {"Cookie": f"{name}={session}"}))[0] == 200
+    assert (await running.get(LIST, by_tls | {"Cookie": f"aibridge_session={session}"}))[0] == 401
+    assert (await running.get(LIST, {"Cookie": f"aibridge_session={session}"}))[0] == 200
 
 
 @pytest.mark.parametrize(("scheme", "status"), [("http", 403), ("https", 204)])
@@ -77,6 +116,7 @@ async def test_a_token_that_is_none_sets_no_cookie(running, token):
         (JSON, b'"x"', 400),
         (JSON, b'{"token": 1}', 400),
         (JSON, b'{"token": null}', 400),
+        (JSON, b'{"x": ' + b"[" * 4000, 400),
     ],
 )
 @pytest.mark.gen_test
@@ -100,22 +140,43 @@ async def test_another_sites_page_can_sign_nobody_in_or_out(running, headers):
 
 
 @pytest.mark.gen_test
-async def test_signing_out_takes_the_cookie_away(running):
-    answer = await sign_out(running, {"Cookie": f"coder_session_token={running.token}"})
+async def test_signing_out_ends_the_session_and_takes_both_cookies_away(running):
+    name, session = session_in(await sign_in(running, running.token))
+    cookie = {"Cookie": f"{name}={session}"}
+    assert await status_with(running, f"{name}={session}") == 200
+    answer = await sign_out(running, cookie)
     assert (answer.status, bytes(answer.body)) == (204, b"")
-    value, expires, *rest = answer.header("Set-Cookie").split("; ")
-    assert (value, rest) == ('coder_session_token=""', ["HttpOnly", "Path=/", "SameSite=Strict"])
-    assert parsedate_to_datetime(expires.removeprefix("expires=")) < now()
+    cleared = [value.split("; ") for header, value in answer.headers if header == "Set-Cookie"]
+    assert [(name, rest) for name, _, *rest in cleared] == [
+        ('aibridge_session=""', ["HttpOnly", "Path=/", "SameSite=Strict"]),
+        ('__Host-aibridge_session=""', ["HttpOnly", "Path=/", "SameSite=Strict", "Secure"]),
+    ]
+    assert all(parsedate_to_datetime(expires.removeprefix("expires=")) < now() for _, expires, *_ in cleared)
+    status, body = await running.get(LIST, cookie)
+    assert (status, body) == (401, {"message": SESSION_ENDED})
+    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0
+    assert (await running.get(LIST))[0] == 200
+    assert (await sign_out(running, cookie)).status == 204
 
 
 @pytest.mark.gen_test
-async def test_an_address_has_so_many_attempts_in_a_minute(running):
-    for _ in range(MAX_ATTEMPTS):
-        assert (await sign_in(running, UNKNOWN)).status == 401
-    refused = await sign_in(running, running.token)
-    assert message(refused) == (429, TOO_MANY)
-    assert 1 <= int(refused.header("Retry-After")) <= 60
-    assert (await running.get(LIST))[0] == 200
+async def test_signing_in_again_ends_the_session_before(running):
+    first = await running.signed_in()
+    assert (await sign_in(running, running.token, JSON | first)).status == 204
+    assert (await running.get(LIST, first))[0] == 401
+    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 1
+
+
+@pytest.mark.bridge(authentication_failure_limit=2)
+@pytest.mark.gen_test
+async def test_who_shares_an_address_with_a_guesser_still_signs_in(running):
+    for status in (401, 401, 429, 429):
+        assert (await sign_in(running, UNKNOWN)).status == status
+    for _ in range(30):
+        name, session = session_in(await sign_in(running, running.token))
+        assert await status_with(running, f"{name}={session}") == 200
+    assert await status_with(running, f"{name}={UNKNOWN}") == 429
+    assert await status_with(running, f"{name}={running.token}") == 429
 
 
 @pytest.mark.gen_test
@@ -148,15 +209,19 @@ class TestWithoutTheDatabase:
         finally:
             private_mongodb.thaw()
 
+    @pytest.mark.gen_test
+    async def test_who_signs_out_is_told_that_the_session_goes_on(self, running, private_mongodb):
+        cookie = await running.signed_in()
+        private_mongodb.freeze()
+        try:
+            answer = await sign_out(running, cookie)
+            assert (*message(answer), answer.header("Set-Cookie")) == (503, IDENTITIES_AWAY, None)
+        finally:
+            private_mongodb.thaw()
+
 
 @pytest.mark.parametrize("site", ["same-site", "cross-site"])
-@pytest.mark.parametrize("path", [LIST, "/api/v2/aibridge/openai/v1/chat/completions"])
 @pytest.mark.gen_test
-async def test_a_cookie_lets_no_other_sites_page_in(running, path, site):
+async def test_a_cookie_lets_no_other_sites_page_in(running, site):
     """Pages on other ports of a host are of the same site: their requests have the cookie, `SameSite` or not."""
-    cookie = {"Cookie": f"coder_session_token={running.token}", "Sec-Fetch-Site": site, "Content-Type": "text/plain"}
-    client = await running.client()
-    body = json.dumps({"model": "gpt-5", "messages": []}).encode()
-    answer = await client.request("GET" if path == LIST else "POST", path, cookie, b"" if path == LIST else body)
-    assert answer.status == 401
-    assert running.upstream.requests == []
+    assert (await running.get(LIST, await running.signed_in() | {"Sec-Fetch-Site": site}))[0] == 401

@@ -20,6 +20,8 @@ DEFAULTS = {
     "token-creation": "members",
     "tokens-per-user": "10",
     "trusted-proxies": "",
+    "session-idle-timeout": "12h",
+    "session-lifetime": "7d",
     "structured-logging": "false",
     "otel-traces": "false",
     "workers": "1",

@@ -9,6 +9,7 @@ import { End } from "../parts/end.js";
 import { usePages } from "../resource.js";
 import { href } from "../router.js";
 import { CreatedToken, NewToken } from "./new_token.js";
+import { SignIns } from "./sign_ins.js";
 
 const PAGE = 50;
 
@@ -22,6 +23,9 @@ export function OwnTokens({ user }) {
         revoke one without the others.
       </p>
       <${Tokens} of="me" mayChange=${true} rules=${user.tokens} />
+      <h2>Where you are signed in</h2>
+      <p>A browser that you signed in with a token. It is signed out with that token, or here.</p>
+      <${SignIns} of="me" mayEnd=${true} />
     </div>
   `;
 }

@@ -12,6 +12,7 @@ import { searchFor } from "../query.js";
 import { useChange } from "../resource.js";
 import { href } from "../router.js";
 import { ROLES } from "./add_user.js";
+import { SignIns } from "./sign_ins.js";
 import { Tokens } from "./tokens.js";
 
 /** `onMyself` is called when who is signed in has changed themselves, and first: they may have lost what they see here. */
@@ -29,6 +30,7 @@ export function UserPane({ user, me, onClose, onChanged, onRemoved, onMyself }) 
       </p>
       ${mayChange ? html`<${Change} user=${user} me=${me} onChanged=${changed} />` : html`<p class="quiet">Only owners may change users.</p>`}
       <section><h3>Tokens</h3><${Tokens} of=${username} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
+      <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
       ${mayChange && html`<${Removal} user=${user} onRemoved=${onRemoved} />`}
     <//>
   `;

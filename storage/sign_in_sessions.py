@@ -1,0 +1,81 @@
+"""Sign-in sessions: what a browser has instead of a token. The database keeps a SHA-256 of their secret, as of tokens.
+
+The text of a session has the form of a token, so what hides tokens hides sessions too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+MAX_SESSIONS = 50
+"""Sessions of one user. One more ends the one that was not used for the longest time."""
+
+MAX_USER_AGENT = 256
+"""Characters that are kept of the name of a browser."""
+
+NOTE_USE_SECONDS = 60.0
+"""A use is written down when the last one was written this long ago, or a tenth of the idle timeout."""
+
+
+class SignInSession(Struct, frozen=True, kw_only=True):
+    """What is known of a session: never its secret. `id` is its public part.
+
+    Attributes:
+        token_id: The token that it was made with, whose rights it has.
+        last_used_at: Its last use, as exactly as uses are written down.
+        expires_at: When it ends unless it is used.
+        client_ip: Where it was made from.
+        user_agent: What the browser said of itself.
+    """
+
+    id: str
+    user_id: UUID
+    token_id: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    client_ip: str
+    user_agent: str
+
+
+class SessionTimes(Struct, frozen=True):
+    """How long sessions last: `idle` since the last use, and `lifetime` in all."""
+
+    idle: timedelta = timedelta(hours=12)
+    lifetime: timedelta = timedelta(days=7)
+
+    def end_of(self, session: SignInSession) -> datetime:
+        """When the session ends unless it is used: times that were made shorter hold for sessions that there are."""
+        return min(session.expires_at, session.last_used_at + self.idle, session.created_at + self.lifetime)
+
+    def is_use_due(self, session: SignInSession, now: datetime) -> bool:
+        """Whether a use is to be written down: not each is."""
+        return now - session.last_used_at >= min(timedelta(seconds=NOTE_USE_SECONDS), self.idle / 10)
+
+    def used(self, session: SignInSession, now: datetime) -> SignInSession:
+        """The session after a use."""
+        expires_at = min(now + self.idle, session.created_at + self.lifetime)
+        return replace(session, last_used_at=now, expires_at=expires_at)
+
+
+DEFAULT_TIMES = SessionTimes()
+
+
+def read_session(document: Mapping[str, Any]) -> SignInSession:
+    """Read the document of a session."""
+    return SignInSession(
+        id=document["_id"],
+        user_id=document["user_id"],
+        token_id=document["token_id"],
+        created_at=document["created_at"],
+        last_used_at=document["last_used_at"],
+        expires_at=document["expires_at"],
+        client_ip=document["client_ip"],
+        user_agent=document["user_agent"],
+    )
