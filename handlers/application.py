@@ -7,12 +7,12 @@ from typing import Any
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import Application
 
+from handlers.addresses import CONTROL_PLANE, ROOTS, find_misdirection, find_problem
 from handlers.audit import AuditHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
-from handlers.credentials import hides_token
 from handlers.dashboard import DashboardFiles, DashboardHandler
-from handlers.dataplane import NotServedHandler, ProviderRootHandler
+from handlers.dataplane import MisdirectedHandler, NotServedHandler, ProviderRootHandler
 from handlers.export import ExportHandler
 from handlers.health import HealthHandler, MetricsHandler, ReadinessHandler
 from handlers.interceptions import InterceptionHandler, InterceptionsHandler
@@ -21,23 +21,17 @@ from handlers.live import LiveHandler
 from handlers.names import NamesHandler
 from handlers.openapi import OpenAPIHandler, description
 from handlers.passthrough import PassthroughHandler
-from handlers.problems import Problem
 from handlers.providers import ConfiguredProvidersHandler
 from handlers.proxy import ProxyHandler
-from handlers.relay import IN_ADDRESS
 from handlers.sessions import SessionHandler, SessionsHandler
 from handlers.sign_in import SignInHandler
 from handlers.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.stats import StatisticsHandler
 from handlers.tokens import TokenHandler, TokensHandler
 from handlers.users import MeHandler, UserHandler, UsersHandler
-from intercept.catalog import RESPONSES
-from intercept.scrub import scrub
 from storage.names import Named
-from upstream.providers import Provider
 from upstream.routes import guess_dialect
 
-CONTROL_PLANE = "/api/v2/aibridge/"
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(
@@ -96,28 +90,23 @@ class BridgeApplication(Application):
                 name, _, rest = request.path[len(prefix) :].partition("/")
                 if prefix != CONTROL_PLANE or name not in CONTROL_RESOURCES:
                     return self._data_plane(request, name, "/" + rest)
+        if (misdirection := find_misdirection(self._bridge.providers, request)) is not None:
+            problem, dialect = misdirection
+            arguments = {"bridge": self._bridge, "dialect": dialect, "problem": problem}
+            return self.get_handler_delegate(request, MisdirectedHandler, arguments)
         return super().find_handler(request, **kwargs)
 
     def _data_plane(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate:
         provider = self._bridge.providers.get(name)
-        route = provider.find_route(request.method or "", path) if provider else None
-        arguments: dict[str, Any] = {"bridge": self._bridge, "dialect": route.dialect if route else guess_dialect(path)}
-        if provider and route:
-            arguments |= {"provider": provider, "route": route, "path": path}
-            if route.api is None:
-                return self.get_handler_delegate(request, PassthroughHandler, arguments)
-            return self.get_handler_delegate(request, ProxyHandler, arguments | {"api": route.api})
-        if provider and path == "/" and request.method == "HEAD":
+        dialect = provider.dialect_of(path) if provider else guess_dialect(path)
+        arguments: dict[str, Any] = {"bridge": self._bridge, "dialect": dialect}
+        if provider and request.method == "HEAD" and path in ROOTS:
             return self.get_handler_delegate(request, ProviderRootHandler, arguments)
-        problem = self._not_served(request, provider, path)
-        return self.get_handler_delegate(request, NotServedHandler, arguments | {"problem": problem})
-
-    def _not_served(self, request: HTTPServerRequest, provider: Provider | None, path: str) -> Problem:
-        if provider is None:
-            known = ", ".join(sorted(self._bridge.providers)) or "none"
-            return Problem(404, f"provider not found; configured providers: {known}")
-        if hides_token(path):
-            return Problem(400, IN_ADDRESS)
-        if path == RESPONSES.path and request.headers.get("Upgrade", "").lower() == "websocket":
-            return Problem(426, "WebSocket is not supported here: use HTTP streaming.")
-        return Problem(404, f"route not supported: {request.method} {scrub(path)}")
+        problem = find_problem(self._bridge.providers, name, request, path)
+        if provider is None or problem is not None:
+            return self.get_handler_delegate(request, NotServedHandler, arguments | {"problem": problem})
+        route = next(route for route in provider.find_routes(path) if request.method in route.methods)
+        arguments |= {"dialect": route.dialect, "provider": provider, "route": route, "path": path}
+        if route.api is None:
+            return self.get_handler_delegate(request, PassthroughHandler, arguments)
+        return self.get_handler_delegate(request, ProxyHandler, arguments | {"api": route.api})

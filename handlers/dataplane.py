@@ -43,6 +43,8 @@ NO_PAGE_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "sandbox; default-src 'none'"),
 )
+# What no repetition mends. The official SDKs and Claude Code obey `x-should-retry`; without it some repeat a 401.
+FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
 # A whole request body has to arrive within this time.
 BODY_SECONDS = 300.0
 
@@ -217,6 +219,8 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """Add the request id, under the name that the dialect's clients read, and where the time went."""
         self.phases.enter(None)
         self.tell_timing()
+        if problem.status in FINAL_STATUSES:
+            self.set_header("x-should-retry", "false")
         self.set_header("Request-Id" if self.dialect is Dialect.ANTHROPIC else "X-Request-Id", self.request_id)
         super().write_problem(problem)
 
@@ -260,6 +264,20 @@ class NotServedHandler(DataPlaneHandler):
             Problem: always.
         """
         await super().admit()
+        raise self._problem
+
+
+class MisdirectedHandler(NotServedHandler):
+    """A path of a provider's API where no provider is; everybody is told where one is."""
+
+    async def admit(self) -> None:
+        """Refuse, counted by address.
+
+        Raises:
+            Problem: always.
+            OverloadedError: rate.
+        """
+        await self.count_request(client_key(self.client_ip))
         raise self._problem
 
 

@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
+from urllib.parse import unquote
+
+from handlers.control import database_problems
+from handlers.problems import Problem
 from handlers.relay import RelayHandler
 from upstream.client import UpstreamError
+from upstream.routes import Access
+
+OWN_KEY_ONLY = (
+    "Conversations are for clients with a key of their own: with a key of the bridge everybody could read everybody's."
+)
+NOT_YOURS = "There is no recorded response of yours with this id. With a key of your own you may ask for any."
+# A response is recorded when it has ended, which another process may not have written down yet.
+WRITTEN_SECONDS = 1.0
 
 
 class PassthroughHandler(RelayHandler):
-    """Relays any method of a route that costs nothing worth recording."""
+    """Relays a route that costs nothing worth recording."""
+
+    async def admit(self) -> None:
+        """Admit, but with a key of the bridge only to what is the user's own.
+
+        Raises:
+            Problem: 403 where only an own key gives access, 404 for a response that is not the user's, 503 when that cannot
+                be known now, and as before.
+            OverloadedError: concurrency or rate.
+        """
+        await super().admit()
+        if self.credentials.own_key is not None or self.route.access is Access.EVERYBODY:
+            return
+        if self.route.access is Access.OWN_KEY:
+            raise Problem(403, OWN_KEY_ONLY)
+        with database_problems():
+            if not await self._is_own(unquote(self.route.id_in(self.path))):
+                raise Problem(404, NOT_YOURS)
 
     async def serve(self) -> None:
         """Relay.
@@ -25,3 +55,14 @@ class PassthroughHandler(RelayHandler):
                 response.close()
         except UpstreamError as error:
             raise self.upstream_problem(error) from error
+
+    async def _is_own(self, response_id: str) -> bool:
+        """Whether a recorded call of the user's got this response; what is still to be written is waited for."""
+        asked = (self.identity.user.id, self.provider.name, response_id)
+        if await self.bridge.interceptions.has_response(*asked):
+            return True
+        await self.bridge.recorder.flush(WRITTEN_SECONDS)
+        if await self.bridge.interceptions.has_response(*asked):
+            return True
+        await asyncio.sleep(WRITTEN_SECONDS)
+        return await self.bridge.interceptions.has_response(*asked)

@@ -12,6 +12,7 @@ from datetime import datetime
 from msgspec.structs import replace
 from tornado.iostream import StreamClosedError
 
+from handlers.addresses import IN_ADDRESS
 from handlers.bridge import Bridge
 from handlers.credentials import GOVERNANCE_HEADER, hides_token, holds_token, own_headers
 from handlers.dataplane import DataPlaneHandler
@@ -43,7 +44,6 @@ TAKE_SECONDS = 300.0
 # Headers of a stream in which nothing can be put between two events.
 _WITHOUT_ROOM = {"Content-Length", "Content-Encoding"}
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
-IN_ADDRESS = "The address has a token of AI Bridge in it: send it in a header, and revoke it if others could read it."
 ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
 ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
 

@@ -76,6 +76,17 @@ class Interceptions:
                         return page
             return await self._plain(selection, limit, cursor, offset)
 
+    async def has_response(self, initiator_id: UUID, provider_name: str, response_id: str) -> bool:
+        """Whether a call of this user to this provider got the response with that id, as far as it is written.
+
+        Raises:
+            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS`.
+        """
+        found = {"request_ids": response_id, "initiator_id": initiator_id, "provider_name": provider_name}
+        with database_errors():
+            document = await self._collection.find_one(found, {"_id": True}, max_time_ms=QUERY_MILLISECONDS)
+        return document is not None
+
     async def _cursor(self, after_id: UUID, visible_to: UUID | None) -> _Cursor:
         visible = {} if visible_to is None else {"initiator_id": visible_to}
         document = await self._collection.find_one(

@@ -84,6 +84,11 @@ class Running:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
 
+    @property
+    def own_key(self) -> dict[str, str]:
+        """The headers of a client that brings a key of its own."""
+        return {"X-Coder-AI-Governance-Token": self.token, "Authorization": "Bearer sk-own"}
+
     def path(self, conversation: Any) -> str:
         """Where a conversation goes: to the provider of its dialect."""
         provider = "anthropic" if conversation.path == "/v1/messages" else "openai"

@@ -9,6 +9,7 @@ import pytest
 
 from assembly import open_bridge
 from handlers import (
+    addresses,
     base,
     dataplane,
     export,
@@ -16,6 +17,7 @@ from handlers import (
     live,
     names,
     pagination,
+    passthrough,
     phases,
     proxy,
     sessions,
@@ -36,6 +38,7 @@ from storage.session_documents import session_resource, with_calls
 from tests.pages import PAGES, blocks, first_cells, headings, page, rows, section
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception, kept
 from upstream.providers import _ROUTES, ProviderType
+from upstream.routes import Access
 
 API, ARCHITECTURE, CONFIGURATION, RECORDING = (
     f"docs/{name}.md" for name in ("api", "architecture", "configuration", "recording")
@@ -111,10 +114,22 @@ def test_every_flag_and_variable_that_is_mentioned_is_a_setting(name):
 # The API.
 
 
+PASSED_ON = {
+    Access.EVERYBODY: "passed on",
+    Access.OWN_RESPONSE: "passed on: the user's own responses",
+    Access.OWN_KEY: "passed on with an own key only",
+}
+
+
 def test_every_route_of_a_provider_is_listed():
     listed = [row for row in rows(section(API, "Data plane")) if row[0] in list(ProviderType)]
     assert listed == [
-        (kind.value, "POST" if route.api else "any", f"`{route.pattern}`", "recorded" if route.api else "passed on")
+        (
+            kind.value,
+            ", ".join(route.methods),
+            f"`{route.pattern}`",
+            "recorded" if route.api else PASSED_ON[route.access],
+        )
         for kind in (ProviderType.OPENAI, ProviderType.ANTHROPIC)
         for route in _ROUTES[kind]
     ]
@@ -213,6 +228,7 @@ def test_the_example_of_an_interception_has_its_keys(shown):
     "message",
     [
         *(overload.AT_CAPACITY, overload.RATE_LIMITED, overload.USER_AT_CAPACITY, overload.USER_RATE_LIMITED),
+        *(passthrough.OWN_KEY_ONLY, passthrough.NOT_YOURS, addresses.IN_ADDRESS, addresses.NO_WEBSOCKET),
         *(base.UNIDENTIFIED, base.UNRECOGNISED, base.TOO_MANY_FAILURES, base.IDENTITIES_AWAY),
         *(dataplane.SHUTTING_DOWN, dataplane.BYOK_DISABLED, proxy.NOT_RECORDABLE),
         *(pagination.INVALID, visibility.INVALID_SEARCH, interceptions.UNKNOWN_INTERCEPTION),

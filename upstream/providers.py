@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from intercept.apis import Dialect
-from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES, Route, find_route
+from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES, Route, find_routes, guess_dialect
 
 OPENAI_PREFIX = "/v1"
 
@@ -42,9 +42,13 @@ class Provider:
     keys_setting: str = ""
     keyless: bool = False
 
-    def find_route(self, method: str, path: str) -> Route | None:
-        """The route that serves `method` on the percent-encoded `path` below the provider, or None."""
-        return find_route(_ROUTES[self.type], method, path)
+    def find_routes(self, path: str) -> list[Route]:
+        """The routes of the percent-encoded `path` below the provider, whatever their methods."""
+        return find_routes(_ROUTES[self.type], path)
+
+    def dialect_of(self, path: str) -> Dialect:
+        """The dialect in which to refuse a path below the provider."""
+        return guess_dialect(path) if self.type is ProviderType.DEMO else Dialect(self.type.value)
 
     def url(self, path: str, query: str) -> str:
         """The upstream URL for a served path; both arguments stay percent-encoded as the client sent them."""

@@ -7,17 +7,27 @@ from urllib.parse import quote
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from handlers.credentials import KEY_HEADERS
 from handlers.phases import SERVER_TIMING_HEADER
 from handlers.proxy import INTERCEPTION_HEADER
 from handlers.reference.operations import JSON, Described, answer, body, in_path, shared
 from handlers.reference.refusals import RATE, named
 from intercept.apis import Dialect
+from intercept.catalog import RESPONSES
 from intercept.request_bodies import MAX_MODEL
-from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES, Route
+from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES, Access, Route
 
 TAG = "data plane"
 PREFIXES = ("/api/v2/aibridge/{provider}", "/api/experimental/aibridge/{provider}")
-METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
+# Everything that takes a token, but for the cookie.
+SECURITY: list[Described] = [{name: []} for name in ("GovernanceToken", "SessionToken", "BearerToken")] + [
+    {name.replace("-", ""): []} for name in KEY_HEADERS
+]
+_FOR_WHOM = {
+    Access.EVERYBODY: "For everybody with a token.",
+    Access.OWN_RESPONSE: "For who brings a key of their own, and for a response that a recorded call of the user's got.",
+    Access.OWN_KEY: "For who brings a key of their own.",
+}
 
 
 class Call(Struct):
@@ -37,6 +47,9 @@ PARAMETERS = {
         Annotated[str, Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)],
         "The name of a provider: `openai`, `anthropic`, `demo`, or one of your own.",
     ),
+    "Id": in_path(
+        "id", Annotated[str, Meta(min_length=1)], "Of a response or a conversation, as the provider gave it."
+    ),
     "Rest": in_path("rest", Annotated[str, Meta(min_length=1)], "What follows; it may have slashes."),
 }
 
@@ -47,7 +60,7 @@ _OWN = {"description": "The provider's own answer: status, headers and body as t
 
 def _recorded(route: Route, kind: str) -> Described:
     example = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
-    if route.pattern == "/v1/responses":
+    if route.api is RESPONSES:
         example = {"model": "demo", "input": "Hello", "stream": True}
     recorded = named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
@@ -56,31 +69,39 @@ def _recorded(route: Route, kind: str) -> Described:
         "tags": [TAG],
         "summary": "A recorded call",
         "description": "Nothing goes to the provider before the record is acknowledged.",
+        "security": SECURITY,
         "requestBody": {"required": True, "content": {JSON: body(Call, call=example)}},
         "responses": responses | {"default": _OWN | {"headers": recorded}},
     }
     return {"post": operation}
 
 
-def _passed_on(kind: str) -> Described:
+def _passed_on(kind: str, route: Route) -> Described:
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_ALL} | {"default": _OWN}
-    operation: Described = {"tags": [TAG], "summary": "Passed on, not recorded", "responses": responses}
+    operation: Described = {
+        "tags": [TAG],
+        "summary": "Passed on, not recorded",
+        "description": _FOR_WHOM[route.access],
+        "security": SECURITY,
+        "responses": responses,
+    }
     with_body = operation | {"requestBody": {"content": _ANY}}
-    return {method: with_body if method in {"post", "put", "patch"} else operation for method in METHODS}
+    return {method.lower(): with_body if method == "POST" else operation for method in route.methods}
 
 
 def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
     """A path template and what is served there; the rest that `*` stands for is a parameter."""
     (dialect, *others) = {route.dialect for route in routes}
     kind = "Either" if others else {Dialect.OPENAI: "OpenAI", Dialect.ANTHROPIC: "Anthropic"}[dialect]
-    item = _recorded(routes[0], kind) if routes[0].api else _passed_on(kind)
+    item = _recorded(routes[0], kind) if routes[0].api else _passed_on(kind, routes[0])
     if pattern == "/v1/responses":
         item["get"] = {
             "tags": [TAG],
             "summary": "WebSocket, which is refused",
+            "security": SECURITY,
             "responses": {str(status): shared(f"OpenAI{status}") for status in _OF_A_SOCKET},
         }
-    names = ["Provider", "Rest"] if pattern.endswith("*") else ["Provider"]
+    names = ["Provider", *(["Id"] if "{id}" in pattern else []), *(["Rest"] if pattern.endswith("*") else [])]
     item["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in names]
     return pattern.replace("*", "{rest}"), item
 
@@ -105,7 +126,9 @@ def _paths() -> dict[str, Described]:
     routes: dict[str, list[Route]] = {}
     for route in OPENAI_ROUTES + ANTHROPIC_ROUTES:
         routes.setdefault(route.pattern, []).append(route)
-    items = dict(_path_item(pattern, same) for pattern, same in routes.items()) | {"/": _ROOT}
+    items = dict(_path_item(pattern, same) for pattern, same in routes.items()) | dict.fromkeys(
+        ("/", "/api/hello"), _ROOT
+    )
     first, *others = PREFIXES
     paths = {first + path: item for path, item in items.items()}
     for prefix in others:

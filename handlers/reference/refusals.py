@@ -9,13 +9,14 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
+from handlers.addresses import IN_ADDRESS
 from handlers.base import IDENTITIES_AWAY, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.dataplane import BYOK_DISABLED, SHUTTING_DOWN
+from handlers.passthrough import NOT_YOURS, OWN_KEY_ONLY
 from handlers.phases import SERVER_TIMING_HEADER
 from handlers.problems import problem_body
 from handlers.proxy import INTERCEPTION_HEADER, NOT_RECORDABLE
 from handlers.reference.operations import JSON, Described, answer, body, header
-from handlers.relay import IN_ADDRESS
 from intercept.apis import Dialect
 from intercept.request_bodies import MAX_MODEL
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
@@ -71,7 +72,7 @@ RATE: dict[str, str] = {
 _WAIT = {
     "Retry-After": "Seconds, rounded up, after which to try again.",
     "retry-after-ms": "Milliseconds, rounded up, of a refusal by a limit.",
-    "x-should-retry": "`false` when the wait exceeds 60 s.",
+    "x-should-retry": "`false` when the wait exceeds 60 s, and on what no repetition mends.",
 }
 HEADERS = {
     **{name: header(Annotated[int, Meta(ge=0)], text, 1) for name, text in (RATE | _WAIT).items()},
@@ -89,6 +90,7 @@ HEADERS = {
     "Request-Id": header(UUID, "The same, by the name that Anthropic's clients read.", _REQUEST_ID),
 }
 
+_FINAL = ("x-should-retry",)
 # By status: why, what the message may be, and which headers come with it.
 _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     400: (
@@ -98,21 +100,30 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
             f"model is too long: at most {MAX_MODEL} characters",
             "The provider openai has no API key: set openai-key on the server.",
             IN_ADDRESS,
+            "The path cannot be served: it has an empty segment.",
         ),
-        (),
+        _FINAL,
     ),
-    401: ("There is no valid token.", (UNIDENTIFIED, UNRECOGNISED), ("WWW-Authenticate",)),
-    403: ("The provider's key is the user's own, and that is not allowed.", (BYOK_DISABLED,), ()),
+    401: ("There is no valid token.", (UNIDENTIFIED, UNRECOGNISED), ("WWW-Authenticate", *_FINAL)),
+    403: (
+        "The provider's key is the user's own and that is not allowed, or it has to be.",
+        (BYOK_DISABLED, OWN_KEY_ONLY),
+        _FINAL,
+    ),
     404: (
-        "There is no such provider, or it has no such route.",
-        ("provider not found; configured providers: anthropic, openai", "route not supported: POST /v1/audio"),
-        (),
+        "There is no such provider, it has no such route, or the response is not the user's.",
+        (
+            "provider not found; configured providers: anthropic, openai",
+            "route not supported: POST /v1/audio",
+            NOT_YOURS,
+        ),
+        _FINAL,
     ),
-    413: ("The body is too large.", ("The request body is larger than the 67108864 bytes that are allowed.",), ()),
+    413: ("The body is too large.", ("The request body is larger than the 67108864 bytes that are allowed.",), _FINAL),
     415: (
         "The body is compressed.",
         ("Content-Encoding 'gzip' is not supported in requests: send the body uncompressed.",),
-        (),
+        _FINAL,
     ),
     426: ("A WebSocket is asked for.", ("WebSocket is not supported here: use HTTP streaming.",), ()),
     429: (

@@ -42,12 +42,8 @@ async def test_the_name_of_a_resource_is_not_looked_for_among_the_providers(runn
 async def test_what_only_looks_like_a_route_is_none(running, prefix):
     for provider, path in (
         ("openai", "/v1/chat%2Fcompletions"),
-        ("openai", "/v1/chat/completions/"),
-        ("openai", "//v1/chat/completions"),
-        ("openai", "/v1/models/"),
-        ("openai", "/v1/models/%2e%2e/files"),
-        ("openai", "/v1/models/..%252ffiles"),
         ("openai", "/V1/models"),
+        ("openai", "/v1/files"),
         ("anthropic", "/v1/chat/completions"),
         ("anthropic", "/"),
     ):
@@ -62,20 +58,114 @@ async def test_what_only_looks_like_a_route_is_none(running, prefix):
     assert running.upstream.requests == []
 
 
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("/v1/chat/completions/", "an empty segment"),
+        ("//v1/chat/completions", "an empty segment"),
+        ("/v1/models/..;/x", "characters that are not allowed there"),
+        ("/v1/models/x#y", "characters that are not allowed there"),
+        ("/v1/models/%2e%2e;", "characters that are not allowed there"),
+        ("/v1/models/%00", "percent-encoded characters that are not allowed there"),
+        ("/v1/models/..%252ffiles", "percent-encoded characters that are not allowed there"),
+        ("/v1/models/%2e%2e/files", "an encoded segment that is empty, `.` or `..`"),
+    ],
+)
 @pytest.mark.gen_test
-async def test_a_recorded_route_takes_no_other_method(running):
-    for method in ("GET", "PUT", "DELETE"):
-        assert await message(running, method, f"{CONTROL}/openai/v1/chat/completions") == (
-            404,
-            f"route not supported: {method} /v1/chat/completions",
-        )
+async def test_a_path_that_might_mean_another_one_is_refused(running, path, fault):
+    for provider in ("openai", "anthropic"):
+        answered = await message(running, "GET", f"{CONTROL}/{provider}{path}")
+        assert answered == (400, f"The path cannot be served: it has {fault}.")
+    assert running.upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "allowed"),
+    [
+        ("/openai/v1/chat/completions", "GET", "POST"),
+        ("/openai/v1/responses", "DELETE", "POST"),
+        ("/openai/v1/models/ft:gpt-4o:org", "DELETE", "GET, HEAD"),
+        ("/openai/v1/responses/resp_1", "POST", "GET, HEAD, DELETE"),
+        ("/openai/v1/responses/compact", "PUT", "POST, GET, HEAD, DELETE"),
+        ("/anthropic/v1/messages", "PUT", "POST"),
+        ("/anthropic/v1/messages/count_tokens", "OPTIONS", "POST"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_known_path_with_another_method_is_told_which_ones_it_has(running, path, method, allowed):
+    client = await running.client()
+    answer = await client.request(method, CONTROL + path, running.headers)
+    text = f"{method} is not served at {path[path.index('/v1') :]}, but {allowed}."
+    assert (answer.status, json.loads(answer.body)["message"]) == (405, text)
+    assert (answer.header("Allow"), answer.header("x-should-retry")) == (allowed, "false")
+    assert running.upstream.requests == []
+
+
+BASE = f"http://bridge{CONTROL}"
+
+
+@pytest.mark.parametrize(
+    ("path", "base_url"),
+    [
+        ("/v1/messages", "/anthropic"),
+        ("/v1/chat/completions", "/openai/v1"),
+        ("/openai/v1/responses", "/openai/v1"),
+        ("/anthropic/v1/messages", "/anthropic"),
+        ("/own-server/v1/models", "/own-server/v1"),
+        (f"{CONTROL}/openai/chat/completions", "/openai/v1"),
+        (f"{CONTROL}/openai/models", "/openai/v1"),
+        (f"{CONTROL}/openai/v1/v1/responses", "/openai/v1"),
+        (f"{CONTROL}/anthropic/messages", "/anthropic"),
+        (f"{CONTROL}/anthropic/v1/v1/messages", "/anthropic"),
+        (f"{CONTROL}/v1/chat/completions", "/openai/v1"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_wrong_base_url_is_answered_with_the_right_one(running, path, base_url):
+    client = await running.client()
+    answer = await client.request("POST", path, running.headers, b"x" * 2_000_000)
+    error = json.loads(answer.body)
+    assert (answer.status, error["message"].rpartition("; ")[2]) == (404, f"set the base URL to {BASE}{base_url}")
+    assert ("type" in error) == ("anthropic" in base_url)
+    assert answer.header("x-should-retry") == "false"
+
+
+@pytest.mark.gen_test
+async def test_the_right_base_url_at_the_root_needs_no_token_and_takes_no_slot(running):
+    client = await running.client()
+    answer = await client.request("GET", "/v1/models", {})
+    assert (answer.status, running.bridge.overload.slots.in_use()) == (404, 0)
+    for path in ("/v1x", "/nowhere/v1/models", "/dashboard/v1", "/"):
+        answer = await client.request("GET", path, running.headers)
+        assert b"base URL" not in answer.body
+
+
+@pytest.mark.gen_test
+async def test_an_unknown_route_is_refused_in_the_dialect_of_its_provider(running):
+    client = await running.client()
+    for provider in ("anthropic", "no-key", "openai", "keyless"):
+        for path in ("/v1/files", "/v1/messages/batches", "/v1/chat", "/nowhere"):
+            answer = await client.request("GET", f"{CONTROL}/{provider}{path}", running.headers)
+            error = json.loads(answer.body)
+            anthropic = provider in {"anthropic", "no-key"}
+            assert (answer.status, error.get("type")) == (404, "error" if anthropic else None)
+            assert answer.header("Request-Id" if anthropic else "X-Request-Id")
+
+
+@pytest.mark.gen_test
+async def test_who_asks_whether_anybody_is_there_needs_no_token(running):
+    client = await running.client()
+    for path in ("/anthropic/api/hello", "/anthropic/", "/openai/api/hello"):
+        answer = await client.request("HEAD", CONTROL + path, {})
+        assert (answer.status, answer.header("Content-Length")) == (200, "0")
+    assert (await client.request("GET", f"{CONTROL}/anthropic/api/hello", {})).status == 401
 
 
 @pytest.mark.gen_test
 async def test_the_path_goes_upstream_as_it_was_encoded(running):
     running.upstream.play(JSON)
     client = await running.client()
-    for path in ("/v1/models/a%20b%2Fc?x=%26&y", "/v1/models/gr%C3%BC%C3%9Fe", "/v1/models/a+b;c=d"):
+    for path in ("/v1/models/a%20b%2Fc?x=%26&y", "/v1/models/gr%C3%BC%C3%9Fe", "/v1/models/a+b,c=d"):
         assert (await client.request("GET", f"{CONTROL}/openai{path}", running.headers)).status == 200
         assert running.upstream.requests[-1].target == path
 

@@ -9,8 +9,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from tornado.web import RequestHandler
 
+from handlers.addresses import ROOTS
 from handlers.application import DATA_PLANES, BridgeApplication
-from handlers.dataplane import DataPlaneHandler
 from handlers.openapi import KEEP_SECONDS
 from tests.handlers.contract import CONTROL, Contract, pointed
 from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES
@@ -43,10 +43,9 @@ def test_every_resource_is_described_with_its_methods_and_nothing_else_is():
 
 
 def test_every_route_of_a_provider_is_described_below_both_prefixes_and_nothing_else_is():
-    routed = {("HEAD", "/"), ("GET", "/v1/responses")}  # what answers 426
+    routed = {*(("HEAD", path) for path in ROOTS), ("GET", "/v1/responses")}  # what answers 426
     for route in OPENAI_ROUTES + ANTHROPIC_ROUTES:
-        methods = {"POST"} if route.api else served(DataPlaneHandler)
-        routed |= {(method, route.pattern.replace("*", "{rest}")) for method in methods}
+        routed |= {(method, route.pattern.replace("*", "{rest}")) for method in route.methods}
     for prefix in DATA_PLANES:
         own = prefix + "{provider}"
         assert {(method, path[len(own) :]) for method, path, *_ in OPERATIONS if path.startswith(own)} == routed
@@ -97,7 +96,8 @@ def test_every_answer_with_a_json_body_has_an_example():
 
 def test_everything_but_what_is_public_asks_for_a_token():
     public = {(method, path) for method, path, operation, _ in OPERATIONS if operation.get("security") == []}
-    assert {path for _, path in public if "{provider}" in path} == {prefix + "{provider}/" for prefix in DATA_PLANES}
+    roots = {prefix + "{provider}" + root for prefix in DATA_PLANES for root in ROOTS}
+    assert {path for _, path in public if "{provider}" in path} == roots
     assert {path for _, path in public if "{provider}" not in path} == {
         *("/", "/dashboard/{file}", "/healthz", "/metrics", PATH, "/readyz", f"{CONTROL}/users/me/session"),
     }

@@ -298,7 +298,8 @@ async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(runni
     await ask("POST", f"{CONTROL}/no-key/v1/messages", 400, body=MESSAGES.request_body(stream=False))
     await ask("HEAD", f"{CONTROL}/openai/", 200, {})
     running.upstream.scripts[:] = [(HEAD % (b"application/json", 2), b"{}")]
-    for method, path in (("GET", "/v1/models"), ("DELETE", "/v1/responses/resp_1"), ("POST", "/v1/embeddings")):
+    await ask("GET", f"{CONTROL}/openai/v1/responses/resp_1", 404)
+    for method, path in (("GET", "/v1/models"), ("POST", "/v1/embeddings")):
         await ask(method, f"{CONTROL}/openai{path}", 200)
 
 

@@ -41,7 +41,7 @@ async def test_a_stream_passes_event_by_event(running):
     running.upstream.play(head + b"9\r\ndata: 1\n\n\r\n", gate, b"9\r\ndata: 2\n\n\r\n0\r\n\r\n")
     client = await running.client()
     path = "/api/v2/aibridge/openai/v1/responses/resp_1?stream=true"
-    await client.send("GET", path, running.headers)
+    await client.send("GET", path, {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"})
     answer = await client.head()
     assert await client.piece(answer) == b"data: 1\n\n"
     gate.set()

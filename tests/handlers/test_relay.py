@@ -359,7 +359,7 @@ async def test_a_passthrough_route_is_relayed_and_not_recorded(running, method, 
         b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n{'a':1}" % status
     )
     client = await running.client()
-    answer = await client.request(method, f"/api/v2/aibridge/openai{route}?limit=1", running.headers)
+    answer = await client.request(method, f"/api/v2/aibridge/openai{route}?limit=1", running.own_key)
     assert (answer.status, answer.body) == (status, b"{'a':1}")
     assert answer.header("X-AI-Bridge-Interception-Id") is None
     assert running.upstream.requests[0].target == f"{route}?limit=1"
@@ -469,7 +469,7 @@ async def test_a_length_that_no_content_has_is_not_relayed(running):
     running.upstream.play(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n")
     client = await running.client()
     for _ in range(2):
-        answer = await client.request("DELETE", "/api/v2/aibridge/openai/v1/responses/r", running.headers)
+        answer = await client.request("DELETE", "/api/v2/aibridge/openai/v1/responses/r", running.own_key)
         assert (answer.status, answer.header("Content-Length")) == (204, None)
         running.upstream.connections[-1].transport.abort()
 

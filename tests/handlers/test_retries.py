@@ -33,7 +33,9 @@ def retries(running):
 async def ask(running, method="POST", path=None):
     client = await running.client()
     body = CHAT.request_body(stream=False) if method == "POST" else b""
-    return await client.request(method, path or running.path(CHAT), running.headers, body)
+    return await client.request(
+        method, path or running.path(CHAT), running.headers if method == "POST" else running.own_key, body
+    )
 
 
 @pytest.fixture

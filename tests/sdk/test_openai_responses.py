@@ -176,9 +176,10 @@ async def test_a_tool_result_is_no_prompt(running, openai):
 @pytest.mark.gen_test
 async def test_a_stored_response_is_retrieved_without_a_record(running, openai):
     running.upstream.play(*whole(RESPONSE))
+    await openai.responses.create(model="m", input="Hello")
     response = await openai.responses.retrieve("resp_1")
     assert response.to_dict() == RESPONSE
-    (request,) = running.upstream.requests
+    (_, request) = running.upstream.requests
     assert (request.method, request.target) == ("GET", "/v1/responses/resp_1")
     assert request.header("Authorization") == ["Bearer sk-openai-provider-key"]
-    await running.ended(0)
+    await running.ended(1)

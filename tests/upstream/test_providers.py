@@ -34,8 +34,15 @@ def test_the_upstream_url_keeps_path_and_query_as_sent(type_, base_url, path, qu
 
 def test_the_demo_provider_serves_both_dialects():
     demo = Provider("demo", ProviderType.DEMO, "http://127.0.0.1:1/")
-    assert demo.find_route("POST", "/v1/chat/completions").dialect is Dialect.OPENAI
-    assert demo.find_route("POST", "/v1/messages").dialect is Dialect.ANTHROPIC
+    assert [route.dialect for route in demo.find_routes("/v1/chat/completions")] == [Dialect.OPENAI]
+    assert [route.dialect for route in demo.find_routes("/v1/messages")] == [Dialect.ANTHROPIC]
+
+
+def test_a_provider_refuses_in_its_own_dialect_and_the_demo_in_that_of_the_path():
+    for path in ("/v1/messages/batches", "/messages", "/v1/v1/messages", "/api/x", "/v1/files", "/"):
+        guessed = Dialect.ANTHROPIC if "messages" in path or "api" in path else Dialect.OPENAI
+        for kind, dialect in (("openai", Dialect.OPENAI), ("anthropic", Dialect.ANTHROPIC), ("demo", guessed)):
+            assert Provider("p", ProviderType(kind), "http://h/").dialect_of(path) is dialect
 
 
 def test_each_dialect_has_its_credential_header():

@@ -1,0 +1,80 @@
+"""What is wrong with the address of a call, and which base URL was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tornado.httputil import HTTPServerRequest
+
+from handlers.credentials import hides_token
+from handlers.problems import Problem
+from intercept.apis import Dialect
+from intercept.catalog import RESPONSES
+from intercept.scrub import scrub
+from upstream.paths import find_fault
+from upstream.providers import OPENAI_PREFIX, Provider, ProviderType
+from upstream.routes import guess_dialect
+
+CONTROL_PLANE = "/api/v2/aibridge/"
+# `HEAD` on these answers whether anybody is there: the second is what Claude Code asks.
+ROOTS = frozenset({"/", "/api/hello"})
+IN_ADDRESS = "The address has a token of AI Bridge in it: send it in a header, and revoke it if others could read it."
+NO_WEBSOCKET = "WebSocket is not supported here: use HTTP streaming."
+# First words of paths of the server that are no provider's, whatever providers are called.
+_OF_THE_SERVER = frozenset({"", "api", "dashboard", "healthz", "metrics", "openapi.json", "readyz"})
+
+
+def find_problem(providers: Mapping[str, Provider], name: str, request: HTTPServerRequest, path: str) -> Problem | None:
+    """Why a request for `path` below the provider `name` is not served; None when it is."""
+    provider = providers.get(name)
+    if provider is None:
+        known = ", ".join(sorted(providers)) or "none"
+        hint = f"; {_use(_pick(providers, Dialect.OPENAI), Dialect.OPENAI, request)}" if name == "v1" else ""
+        return Problem(404, f"provider not found; configured providers: {known}{hint}")
+    if hides_token(path):
+        return Problem(400, IN_ADDRESS)
+    if path == RESPONSES.path and request.headers.get("Upgrade", "").lower() == "websocket":
+        return Problem(426, NO_WEBSOCKET)
+    if path != "/" and (fault := find_fault(path)):
+        return Problem(400, f"The path cannot be served: it has {fault}.")
+    routes = provider.find_routes(path)
+    if any(request.method in route.methods for route in routes):
+        return None
+    if routes:
+        allowed = ", ".join(dict.fromkeys(method for route in routes for method in route.methods))
+        return Problem(405, f"{request.method} is not served at {scrub(path)}, but {allowed}.", {"Allow": allowed})
+    message = f"route not supported: {request.method} {scrub(path)}"
+    meant = [route for route in provider.find_routes(_plain(path)) if _plain(path) != path]
+    return Problem(404, f"{message}; {_use(provider, meant[0].dialect, request)}" if meant else message)
+
+
+def find_misdirection(providers: Mapping[str, Provider], request: HTTPServerRequest) -> tuple[Problem, Dialect] | None:
+    """What to tell who calls a provider's API at the root of the server, in which dialect; None where none is meant."""
+    first = request.path.split("/", 2)[1] if request.path.startswith("/") else ""
+    if first in _OF_THE_SERVER or (first != "v1" and first not in providers):
+        return None
+    dialect = guess_dialect(request.path)
+    provider = _pick(providers, dialect) if first == "v1" else providers[first]
+    if provider is not None and provider.type is not ProviderType.DEMO:
+        dialect = Dialect(provider.type.value)
+    return Problem(404, f"no provider is here; {_use(provider, dialect, request)}"), dialect
+
+
+def _use(provider: Provider | None, dialect: Dialect, request: HTTPServerRequest) -> str:
+    """The base URL to set, as the client reached the server. OpenAI's has the version, Anthropic's has not."""
+    name = provider.name if provider else "PROVIDER"
+    version = OPENAI_PREFIX if dialect is Dialect.OPENAI else ""
+    return f"set the base URL to {request.protocol}://{request.host}{CONTROL_PLANE}{name}{version}"
+
+
+def _pick(providers: Mapping[str, Provider], dialect: Dialect) -> Provider | None:
+    """The first provider of a dialect that the bridge can call, else the first one."""
+    fitting = [one for one in providers.values() if one.type in {dialect.value, ProviderType.DEMO}]
+    return next((one for one in fitting if one.keys or one.keyless), fitting[0] if fitting else None)
+
+
+def _plain(path: str) -> str:
+    """A path as it stands below the provider, from one that a wrong base URL made: without `/v1`, or with two of them."""
+    while path.startswith(OPENAI_PREFIX + OPENAI_PREFIX + "/"):
+        path = path.removeprefix(OPENAI_PREFIX)
+    return path if path.startswith((OPENAI_PREFIX + "/", "/api/")) else OPENAI_PREFIX + path
