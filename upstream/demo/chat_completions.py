@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from upstream.demo.answer import Answer, Question, ToolCall, answer, pieces
 from upstream.demo.errors import openai_error
-from upstream.demo.exchange import Content, Stamp, data_event, last_text
+from upstream.demo.exchange import Content, Stamp, data_event, last_text, last_turn
 
 
 class _Function(Struct, frozen=True):
@@ -40,7 +40,7 @@ class _Request(Struct, frozen=True):
     tools: list[_Tool] = field(default_factory=list)
 
     def question(self, size: int) -> Question:
-        last = self.messages[-1] if self.messages else _Message()
+        last = last_turn(self.messages, _Message())
         return Question(
             model=self.model,
             size=size,

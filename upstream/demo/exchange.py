@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -56,6 +56,22 @@ def last_text(content: Content) -> str:
     if isinstance(content, list):
         return next((part.text for part in reversed(content) if part.text), "")
     return content or ""
+
+
+class Turn(Protocol):
+    """An item of a conversation."""
+
+    @property
+    def role(self) -> str:
+        """Whose word it is."""
+
+
+T = TypeVar("T", bound=Turn)
+
+
+def last_turn(turns: Sequence[T], otherwise: T) -> T:
+    """The last item that is not the client program's own word: Claude Code puts some behind what its user wrote."""
+    return next((turn for turn in reversed(turns) if turn.role not in {"system", "developer"}), otherwise)
 
 
 def data_event(data: Mapping[str, Any]) -> bytes:

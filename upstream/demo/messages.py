@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from upstream.demo.answer import Question, answer, count_tokens, pieces
 from upstream.demo.errors import anthropic_error
-from upstream.demo.exchange import Content, Stamp, last_text, typed_event
+from upstream.demo.exchange import Content, Stamp, last_text, last_turn, typed_event
 
 
 class _Tool(Struct, frozen=True):
@@ -45,7 +45,7 @@ class _Request(_Counted, frozen=True, kw_only=True):
     tools: list[_Tool] = field(default_factory=list)
 
     def question(self, size: int) -> Question:
-        last = self.messages[-1] if self.messages else _Message("", "")
+        last = last_turn(self.messages, _Message("", ""))
         thinking = self.thinking or _Thinking()
         return Question(
             model=self.model,

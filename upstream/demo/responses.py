@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from upstream.demo.answer import Question, answer, pieces
 from upstream.demo.errors import openai_error
-from upstream.demo.exchange import Content, Stamp, last_text, typed_event
+from upstream.demo.exchange import Content, Stamp, last_text, last_turn, typed_event
 
 _ECHOED: dict[str, Any] = {
     "background": False,
@@ -62,7 +62,7 @@ class _Request(Struct, frozen=True):
 
     def question(self, size: int) -> Question:
         items = [_Item(role="user", content=self.input)] if isinstance(self.input, str) else self.input
-        last = items[-1] if items else _Item()
+        last = last_turn(items, _Item())
         return Question(
             model=self.model,
             size=size,

@@ -1,6 +1,8 @@
+from types import SimpleNamespace
+
 import pytest
 
-from upstream.demo.exchange import Part, data_event, last_text, typed_event
+from upstream.demo.exchange import Part, data_event, last_text, last_turn, typed_event
 
 
 @pytest.mark.parametrize(
@@ -23,3 +25,10 @@ def test_an_event_is_compact_json_on_one_line():
 
 def test_a_typed_event_is_named_by_its_type():
     assert typed_event({"type": "ping"}) == b'event: ping\ndata: {"type":"ping"}\n\n'
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_what_a_program_puts_behind_the_prompt_is_looked_past(role):
+    turns = [SimpleNamespace(role="user"), SimpleNamespace(role=role), SimpleNamespace(role=role)]
+    assert last_turn(turns, None) is turns[0]
+    assert last_turn(turns[1:], None) is None

@@ -36,6 +36,13 @@ def ask(client, **rest):
 
 
 @pytest.mark.gen_test
+async def test_the_prompt_is_repeated_where_claude_code_puts_a_message_of_its_own_behind_it(anthropic):
+    behind = {"role": "system", "content": "The tools have changed."}
+    message = await ask(anthropic, messages=[USER, behind])
+    assert message.content[0].text == said(PROMPT).text
+
+
+@pytest.mark.gen_test
 async def test_a_blocking_message_is_what_the_sdk_expects(anthropic):
     message = valid(await ask(anthropic, model="claude-any"))
     assert message.to_dict() == {
