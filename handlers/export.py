@@ -11,11 +11,9 @@ from tornado.iostream import StreamClosedError
 from handlers.dataplane import SHUTTING_DOWN
 from handlers.export_formats import FORMATS, Format
 from handlers.interceptions import UNKNOWN_CURSOR
-from handlers.lifecycle import Holder
 from handlers.pagination import INVALID, single_values, uuid_of, whole_number
 from handlers.problems import InvalidQueryError, Problem
-from handlers.visibility import VisibilityHandler
-from intercept.records import EndReason
+from handlers.watched import WatchedHandler
 from storage.documents import resource
 from storage.interceptions import UnknownCursorError
 from storage.recorded import TooManyExportsError
@@ -28,7 +26,7 @@ MAX_ROWS = 2**31 - 1
 TURN = 25
 
 
-class ExportHandler(VisibilityHandler):
+class ExportHandler(WatchedHandler):
     """A download, newest first. A page is read when the client has taken the one before, and is all that is held."""
 
     async def answer(self) -> None:
@@ -65,7 +63,7 @@ class ExportHandler(VisibilityHandler):
     async def _export(self, written: Format, asked: Mapping[str, Any]) -> None:
         self.write(written.head)
         try:
-            async with aclosing(self.bridge.recorded.pages(**asked)) as pages:
+            async with aclosing(self.bridge.recorded.pages(**asked)) as pages, self.watched():
                 async for page in pages:
                     users = await self.bridge.identities.users_by_id({document["initiator_id"] for document in page})
                     for start in range(0, len(page), TURN):
@@ -78,15 +76,6 @@ class ExportHandler(VisibilityHandler):
         except TooManyExportsError as error:
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
 
-    def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - to the client it is the same whatever it was
+    def end(self) -> None:
         """Break the download off; it never looks complete."""
         self.cut()
-
-    def holding(self) -> Holder | None:
-        """Nothing: it takes no slot."""
-        return None
-
-    def on_finish(self) -> None:
-        """It is over."""
-        super().on_finish()
-        self.bridge.lifecycle.leave(self)

@@ -14,11 +14,9 @@ import msgspec
 from tornado.iostream import StreamClosedError
 
 from handlers.dataplane import SHUTTING_DOWN
-from handlers.lifecycle import Holder
 from handlers.pagination import single_values
 from handlers.problems import Problem
-from handlers.visibility import VisibilityHandler
-from intercept.records import EndReason
+from handlers.watched import WatchedHandler
 from storage.change_stream import ChangeStreamsUnsupportedError, ForgottenPositionError, InvalidPositionError
 from storage.listeners import End, Event, Listener
 from storage.live import TooManyListenersError
@@ -36,7 +34,7 @@ TOO_MANY_OF_USER = "You have {} live tails open, as many as one user may have. P
 TOO_MANY = "As many listen as this server allows. Please try again later."
 
 
-class LiveHandler(VisibilityHandler):
+class LiveHandler(WatchedHandler):
     """Tells one client, until it leaves, is too slow, may not listen any more, or the server stops."""
 
     _listener: Listener | None = None
@@ -70,7 +68,7 @@ class LiveHandler(VisibilityHandler):
     async def _listen(self, conditions: Sequence[Mapping[str, Any]]) -> None:
         after = self.request.headers.get(LAST_EVENT) or None
         try:
-            async with self.bridge.live.listen(conditions, after=after, on_slow=self.cut) as listener:
+            async with self.bridge.live.listen(conditions, after=after, on_slow=self.cut) as listener, self.watched():
                 self._listener = listener
                 await self._tell(listener)
         except InvalidPositionError as error:
@@ -85,8 +83,6 @@ class LiveHandler(VisibilityHandler):
     async def _tell(self, listener: Listener) -> None:
         await self._send(b"retry: %d\n\n" % RETRY_MILLISECONDS)
         while event := await self.bridge.live.next(listener):
-            if event.interception is None and not await self._may_still_listen():
-                return
             await self._send(written(event))
         if listener.ended is End.FORGOTTEN:
             await self._send(RESET)
@@ -100,35 +96,18 @@ class LiveHandler(VisibilityHandler):
         await self.flush()
         self._sending = False
 
-    async def _may_still_listen(self) -> bool:
-        """Whether the token is still valid, and its user's role what it was."""
-        try:
-            identity = await self.authenticate(self.read_credentials())
-        except Problem:
-            return False
-        return identity.user == self.identity.user
-
-    def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - there is but one end for it
+    def end(self) -> None:
         """End at once, in an orderly way unless the client does not even take what it was sent."""
         if self._listener is None or self._sending:
             self.cut()
         else:
             self._listener.end(End.LEFT)
 
-    def holding(self) -> Holder | None:
-        """Nothing: it takes no slot."""
-        return None
-
     def on_connection_close(self) -> None:
         """The client left."""
         super().on_connection_close()
         if self._listener is not None:
             self._listener.end(End.LEFT)
-
-    def on_finish(self) -> None:
-        """It is over."""
-        super().on_finish()
-        self.bridge.lifecycle.leave(self)
 
 
 def written(event: Event) -> bytes:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from handlers import control, export
+from handlers import control, export, watched
 from handlers.export_formats import COLUMNS
 from storage import recorded as recorded_module
 from storage.database import DatabaseUnavailableError
@@ -279,6 +279,22 @@ async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running,
     await clients[1].rest(answers[1])
     assert not answers[1].whole
     assert running.bridge.lifecycle.in_flight == 0
+
+
+@pytest.mark.parametrize("end", ["remove_user", "revoke_token"])
+@pytest.mark.gen_test
+async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, calls, monkeypatch, end):
+    await recorded(calls, 8, user_agent="a" * (3 << 20))
+    monkeypatch.setattr(watched, "WATCH_SECONDS", 0.01)
+    headers = await running.user("audrey", Role.AUDITOR)
+    client = await running.client(receive_buffer=4096)
+    await client.send("GET", PATH, headers)
+    answer = await client.head()
+    token_id = headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
+    await getattr(running.bridge.identities, end)("audrey" if end == "remove_user" else token_id)
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)  # though the client takes nothing
+    await client.rest(answer)
+    assert not answer.whole
 
 
 @pytest.mark.gen_test

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from handlers import watched
 from intercept.records import EndReason
 from storage import live as live_module
 from storage.listeners import QUEUED_BYTES
@@ -287,27 +288,59 @@ async def test_a_heartbeat_comes_with_where_to_go_on(running, listen, pauses):
     assert [field[0] for field in (first[1], second[1])] == ["id", "id"]
 
 
+@pytest.fixture
+def watched_closely(monkeypatch):
+    """Who listens is looked at all the time."""
+    monkeypatch.setattr(watched, "WATCH_SECONDS", 0.01)
+
+
 @pytest.mark.gen_test
-async def test_a_token_that_was_revoked_ends_it_at_the_next_heartbeat(running, listen, pauses, calls):
+async def test_a_token_that_was_revoked_ends_it(running, listen, calls, watched_closely):
     headers = await running.user("grace", Role.AUDITOR)
     kept, revoked = await listen(), await listen(headers=headers)
     await revoked.block()
     token_id = headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
     await running.bridge.identities.revoke_token(token_id)
-    await pauses.over(HEARTBEAT_SECONDS)
     assert (await revoked.event(), revoked.answer.whole) == (None, True)
     await calls.start(1)
     assert await kept.heard(1) == [(id_of(1), None)]
 
 
 @pytest.mark.gen_test
-async def test_a_role_that_was_changed_ends_it_at_the_next_heartbeat(running, listen, pauses):
+async def test_a_session_that_is_over_ends_it(running, listen, watched_closely):
+    source = await listen(headers=await running.signed_in())
+    await source.block()
+    (session,) = (await running.get("/api/v2/aibridge/users/me/sessions"))[1]["results"]
+    client = await running.client()
+    path = f"/api/v2/aibridge/users/me/sessions/{session['id']}"
+    assert (await client.request("DELETE", path, running.headers)).status == 204
+    assert (await source.event(), source.answer.whole) == (None, True)
+
+
+@pytest.mark.gen_test
+async def test_a_role_that_was_changed_ends_it(running, listen, watched_closely):
     headers = await running.user("grace", Role.AUDITOR)
     source = await listen(headers=headers)
     await source.block()
     await running.bridge.identities.change_user("grace", role=Role.MEMBER)
-    await pauses.over(HEARTBEAT_SECONDS)
     assert (await source.event(), source.answer.whole) == (None, True)
+
+
+@pytest.mark.gen_test
+async def test_the_removal_of_its_user_ends_it_also_while_events_come(running, listen, calls, watched_closely):
+    headers = await running.user("grace", Role.AUDITOR)
+    kept, source = await listen(), await listen(headers=headers)
+    await source.block()
+    await running.bridge.identities.remove_user("grace")
+    for number in range(1_000):
+        await calls.start(number)
+        await kept.heard(1)
+        if not running.bridge.lifecycle.in_flight or len(running.bridge.live._listeners) == 1:
+            break
+    while await source.event():
+        pass
+    assert source.answer.whole
+    assert len(running.bridge.live._listeners) == 1
 
 
 @pytest.mark.gen_test
