@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import monotonic, monotonic_ns, time_ns
 from urllib.parse import unquote, urlsplit
@@ -25,6 +26,7 @@ from handlers.record_log import RecordLog
 from identifiers import time_ordered_ids
 from intercept.apis import Dialect
 from intercept.known_secrets import KnownSecrets
+from jobs import Jobs
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
@@ -200,14 +202,22 @@ async def open_bridge(
         on_rejection=metrics.rejected,
         shared=admissions,
     )
+    jobs = Jobs(clock=monotonic, on_failure=metrics.job_failed)
+    metrics.watch_jobs(jobs)
+
+    def start(name: str, run: Callable[[], Awaitable[None]]) -> None:
+        stack.push_async_callback(jobs.start(name, run).stop)
+
     if admissions is not None:
         await admissions.open(lambda: report(lifecycle, overload))
         stack.push_async_callback(admissions.close)
+        start("limits", admissions.run)
     instances = Instances(
         database, instance_id=instance_id, host=socket.gethostname(), version=VERSION, clock=monotonic
     )
     await instances.open()
     stack.push_async_callback(instances.close)
+    start("heartbeat", instances.run)
     recorder = Recorder(
         database,
         instance_id=instance_id,
@@ -228,15 +238,12 @@ async def open_bridge(
     lag = LoopLag()
     rollups = Rollups(database, now=now)
     grouping = Grouping(database, busy=lambda: lifecycle.in_flight > 0)
-    for work in (
-        lag.watch(),
-        Threads(database, now=now).run(),
-        rollups.run(),
-        grouping.run(),
-        spool.adopt(database),
-        metrics.publish(),
-    ):
-        stack.callback(asyncio.create_task(work).cancel)
+    start("event_loop_lag", lag.watch)
+    start("threads", Threads(database, now=now).run)
+    start("counting", rollups.run)
+    start("sessions", grouping.run)
+    start("spool", partial(spool.adopt, database))
+    start("metrics", metrics.publish)
     metrics.watch(
         "event_loop_lag_seconds", "By how much the event loop runs late.", lambda: lag.seconds, across="livemax"
     )
@@ -252,7 +259,7 @@ async def open_bridge(
     )
     trail = AccessTrail(database, now=now)
     stack.push_async_callback(trail.close)
-    stack.callback(asyncio.create_task(trail.run()).cancel)
+    start("access_trail", trail.run)
     live = Live(database, identities)
     stack.push_async_callback(live.close)
     return Bridge(
@@ -287,6 +294,7 @@ async def open_bridge(
         metrics=metrics,
         record_log=RecordLog(enabled=settings.structured_logging),
         lifecycle=lifecycle,
+        jobs=jobs,
         access=AccessRecorder(metrics, trail, monotonic_ns, failure_limit=settings.authentication_failure_limit),
         active_tokens=ActiveTokens(database, now=now, monotonic=monotonic),
         now=now,

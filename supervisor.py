@@ -19,10 +19,13 @@ import time
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import msgspec
+
+from jobs import Job, Jobs
 
 START_SECONDS = 60.0
 """How long a worker may take until it serves. Usual: about 1."""
@@ -167,7 +170,7 @@ class Supervisor:
         self._pause = pause
         self._living: dict[Worker, asyncio.Task[None]] = {}
         self._seats: list[_Seat] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._jobs: list[Job] = []
         self._renewal = asyncio.Event()
 
     async def start(self) -> None:
@@ -183,8 +186,11 @@ class Supervisor:
         for failure in failures:
             logger.error("%s", failure)
         self._seats = [_Seat(one if isinstance(one, Worker) else None) for one in first]
-        self._tasks = [asyncio.create_task(self._keep(seat)) for seat in self._seats]
-        self._tasks.append(asyncio.create_task(self._renew_when_asked()))
+        jobs = Jobs(clock=self._clock, pause=self._pause)
+        self._jobs = [
+            jobs.start(f"worker_{number}", partial(self._keep, seat)) for number, seat in enumerate(self._seats)
+        ]
+        self._jobs.append(jobs.start("renewal", self._renew_when_asked))
 
     def renew(self) -> None:
         """Replace every worker by a new one, one after the other, in the background."""
@@ -192,10 +198,8 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Let every worker drain, and wait for its end."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        for job in self._jobs:
+            await job.stop()
         farewells = list(self._living.values())
         await asyncio.gather(*(self._end(worker, signal.SIGTERM) for worker in self._living), *farewells)
 
@@ -204,7 +208,7 @@ class Supervisor:
             worker = await self._spawn()
         except OSError as error:
             raise WorkerError(f"a worker cannot be started: {error.strerror}") from error
-        self._living[worker] = asyncio.create_task(self._see_off(worker))
+        self._living[worker] = asyncio.create_task(self._see_off(worker))  # noqa: TID251 - reads what a worker says at its end
         await worker.serving()
         return worker
 

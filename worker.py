@@ -76,7 +76,7 @@ def _answer(reason: str) -> None:
 
 async def _first(*works: Coroutine[Any, Any, object]) -> None:
     """Wait for the first of several to be done; the others are cancelled."""
-    tasks = [asyncio.create_task(work) for work in works]
+    tasks = [asyncio.create_task(work) for work in works]  # noqa: TID251 - waited for below
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()

@@ -15,6 +15,7 @@ from handlers.metrics import Metrics
 from handlers.phases import Follow
 from handlers.record_log import RecordLog
 from intercept.known_secrets import KnownSecrets
+from jobs import Jobs
 from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
@@ -75,6 +76,7 @@ class Bridge:
     metrics: Metrics
     record_log: RecordLog
     lifecycle: Lifecycle
+    jobs: Jobs
     access: AccessRecorder
     active_tokens: ActiveTokens
     now: Callable[[], datetime]

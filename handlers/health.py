@@ -6,6 +6,7 @@ import msgspec
 
 from handlers.base import BridgeHandler
 from handlers.key_health import describe_refused_keys
+from jobs import Jobs
 from storage.admissions import Admissions
 from version import VERSION
 
@@ -15,6 +16,11 @@ PROCESS_LOCAL = "process-local: the database is away"
 def state_of_limits(admissions: Admissions | None) -> str:
     """Whether the limits hold as they were set, or only in this process."""
     return PROCESS_LOCAL if admissions is not None and admissions.away else "ok"
+
+
+def describe_failed_jobs(jobs: Jobs) -> str:
+    """Which background jobs have failed of late, in words."""
+    return f"failed and started again: {', '.join(jobs.failed)}" if jobs.failed else "ok"
 
 
 class HealthHandler(BridgeHandler):
@@ -45,6 +51,7 @@ class ReadinessHandler(BridgeHandler):
             "database": "ok" if database else "unreachable",
             "recording": "ok" if recording else recorder.reason or "the database is away",
             "providers": describe_refused_keys(self.bridge.providers.values(), self.bridge.key_pools),
+            "jobs": describe_failed_jobs(self.bridge.jobs),
             "version": VERSION,
         }
         if self.bridge.admissions is not None:

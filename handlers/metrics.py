@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID
@@ -22,6 +22,7 @@ from handlers.metric_names import BoundedNames
 from handlers.metrics_folder import MetricsFolder
 from identifiers import shown_id
 from intercept.records import Ending, EndReason, Interception
+from jobs import Job
 from limits.circuit_breaker import CircuitKey, State
 
 PREFIX = "coder_aibridged_"
@@ -106,6 +107,14 @@ class Metrics:
         )
         self._denied = self._counter("access_denied", "Requests answered with 403.", "plane")
         self._sign_ins = Counter(PREFIX + "sign_ins", "Sign-ins to the dashboard.", registry=self.registry)
+        self._job_failures = self._counter("background_job_failures", "Times a background job failed.", "job")
+        self._job_up = self._gauge(
+            "background_job_up",
+            "1 while a background job runs, 0 for a minute after it failed.",
+            "job",
+            across="livemin",
+        )
+        self._jobs: Iterable[Job] = ()
         self._overhead = self._histogram(
             "relay_overhead_seconds", "What the bridge itself takes before a call leaves.", "phase", OVERHEAD_BUCKETS
         )
@@ -135,6 +144,14 @@ class Metrics:
     def watch_breakers(self, states: Callable[[], Mapping[CircuitKey, State]]) -> None:
         """Expose the states of circuits, which time alone may change."""
         self._breakers = states
+
+    def watch_jobs(self, jobs: Iterable[Job]) -> None:
+        """Expose which background jobs run, and how often each failed."""
+        self._jobs = jobs
+
+    def job_failed(self, name: str) -> None:
+        """A background job failed."""
+        self._job_failures(name).inc()
 
     async def publish(self) -> None:
         """Let other processes know the values that are watched, until cancelled."""
@@ -233,6 +250,8 @@ class Metrics:
     def _read_watched(self) -> None:
         for gauge, value in self._watched:
             gauge.set(value())
+        for job in self._jobs:
+            self._job_up.labels(job.name).set(not job.has_failed)
         self._read_breakers()
 
     def _read_breakers(self) -> None:

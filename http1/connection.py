@@ -226,7 +226,7 @@ class ClientConnection(asyncio.Protocol):
     def _go_on_after(self, step: Awaitable[None], exchange: Exchange) -> None:
         """Deliver nothing until the handler has taken a step."""
         exchange.busy = True
-        future = asyncio.ensure_future(step)
+        future = asyncio.ensure_future(step)  # noqa: TID251 - its callback sees what it raised
         future.add_done_callback(lambda done: self._go_on(done, exchange))
 
     def _go_on(self, done: Future[Any], exchange: Exchange) -> None:

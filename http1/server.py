@@ -136,7 +136,7 @@ class BridgeServer:
             raw.close()
             return
         self._unused.clear()
-        arrival = asyncio.create_task(self._serve(raw, address[0]))
+        arrival = asyncio.create_task(self._serve(raw, address[0]))  # noqa: TID251 - kept until it ends, which is at once
         self._arrivals.add(arrival)
         arrival.add_done_callback(self._arrived)
 

@@ -106,24 +106,19 @@ class Admissions:
         self._pause = pause
         self._ledgers = SharedLedgers(self._decide)
         self._renewed_at = clock()
-        self._running: asyncio.Task[None] | None = None
         self.away = False
 
     async def open(self, report: Callable[[], Document] = dict) -> None:
-        """Begin to renew leases. A database that is away is waited for in the background.
+        """Publish a first heartbeat, unless the database is away. `run` does the rest.
 
         Args:
             report: What this process has to say of itself, as BSON can hold it; published with every heartbeat.
         """
         self._report = report
         await self._renew()
-        self._running = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Stop. What was given back is free for the others, what was not will be when its lease is over."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait({self._running})
+        """Withdraw, once `run` has ended. What was given back is free for the others, what was not will be when its lease is over."""
         await self._renew()
         with contextlib.suppress(DatabaseUnavailableError):
             async with self._answer_of_database():
@@ -175,7 +170,8 @@ class Admissions:
         # An update that was given up may have been made after all, in between.
         return {name: ruling for name, ruling in rulings.items() if ruling.number == asks[name].number}
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Renew leases, until cancelled."""
         while True:
             await self._pause(LOOK_SECONDS)
             if self.away or self._clock() - self._renewed_at >= HEARTBEAT_SECONDS:

@@ -168,7 +168,7 @@ class Authentication:
     def _refresh_ahead(self, credential: _Credential) -> None:
         if credential.key in self._turns or self._away_until > _NEVER:
             return
-        refreshing = asyncio.create_task(
+        refreshing = asyncio.create_task(  # noqa: TID251 - kept until it ends; the next request verifies again
             self._refresh(credential, self._turns.setdefault(credential.key, asyncio.Lock()))
         )
         self._refreshing.add(refreshing)

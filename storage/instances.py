@@ -93,20 +93,15 @@ class Instances:
         self._pause = pause
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
         self._gone: set[UUID] = set()
-        self._task: asyncio.Task[None] | None = None
         self._away = False
 
     async def open(self) -> None:
-        """Begin: register, and end what dead servers left. A database that is away is waited for in the background."""
+        """Register, unless the database is away. `run` does the rest."""
         with contextlib.suppress(DatabaseUnavailableError):
             await self.register()
-        self._task = asyncio.create_task(self.run())
 
     async def close(self) -> None:
-        """Stop and unregister, if the database was there when it was last asked."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        """Unregister, once `run` has ended, if the database was there when it was last asked."""
         if self._away:
             return
         with contextlib.suppress(DatabaseUnavailableError):

@@ -112,8 +112,8 @@ class Interceptions:
 
     async def _plain(self, selection: Selection, limit: int, cursor: _Cursor | None, offset: int) -> tuple[int, Rows]:
         """Count and skip in the index, one by one."""
-        counting = asyncio.create_task(Counts(self._database).number(selection))
-        listing = asyncio.create_task(self._documents(Places.one(selection), limit, cursor, offset))
+        counting = asyncio.create_task(Counts(self._database).number(selection))  # noqa: TID251 - waited for below
+        listing = asyncio.create_task(self._documents(Places.one(selection), limit, cursor, offset))  # noqa: TID251 - waited for below
         # Both are waited for: one that fails later, unseen, would complain in the log.
         await asyncio.gather(counting, listing, return_exceptions=True)
         return counting.result(), listing.result()

@@ -130,7 +130,7 @@ class Journal:
         written = asyncio.get_running_loop().create_future()
         self._waiting.append((data, written))
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write_waiting())
+            self._writing = asyncio.create_task(self._write_waiting())  # noqa: TID251 - whoever appends waits for what it writes
         return written
 
     async def read(self, limit: int) -> list[bytes]:

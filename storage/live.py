@@ -147,11 +147,12 @@ class Live:
             if self._reading is None:
                 stream = await ChangeStream.open(self._database)
                 self._position = stream.position
-                self._reading = asyncio.create_task(self._read(stream))
+                self._reading = asyncio.create_task(self._read(stream))  # noqa: TID251 - tells those who wait for it that it failed
 
     async def _read(self, stream: ChangeStream) -> None:
         """Tell the listeners what comes, while there are any."""
-        beating = asyncio.create_task(self._beat())
+        beating = asyncio.create_task(self._beat())  # noqa: TID251 - lives as long as this; what fails in it ends this
+        beating.add_done_callback(self._end_without_heartbeat)
         try:
             while self._listeners:
                 try:
@@ -228,6 +229,12 @@ class Live:
             await self._pause(HEARTBEAT_SECONDS)
             for listener in tuple(self._listeners):
                 listener.heartbeat(self._position)
+
+    def _end_without_heartbeat(self, beating: asyncio.Task[None]) -> None:
+        """Let nobody listen whose token is not looked at any more."""
+        if not beating.cancelled() and (error := beating.exception()):
+            _log.error("heartbeats of live interceptions failed", exc_info=error)
+            self._end_all(End.FAILED)
 
     def _end_all(self, reason: End) -> None:
         for listener in self._listeners:

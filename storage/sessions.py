@@ -141,8 +141,8 @@ class Sessions:
             if after_id is not None:
                 after = [await _beyond(self._sessions, {"_id": after_id, **_visible(visible_to)}, _NEWEST_FIRST)]
             index = _index(every)
-            counting = asyncio.create_task(self._count(every, index))
-            listing = asyncio.create_task(self._list([*every, *after], index, limit=limit, offset=offset))
+            counting = asyncio.create_task(self._count(every, index))  # noqa: TID251 - waited for below
+            listing = asyncio.create_task(self._list([*every, *after], index, limit=limit, offset=offset))  # noqa: TID251 - waited for below
             # Both are waited for: one that fails later, unseen, would complain in the log.
             await asyncio.gather(counting, listing, return_exceptions=True)
             return counting.result(), listing.result()

@@ -56,7 +56,7 @@ class SharedLedgers:
     def _write(self, name: str) -> None:
         self._calling[name] = None
         if self._writing is None:
-            self._writing = asyncio.create_task(self._write_all())
+            self._writing = asyncio.create_task(self._write_all())  # noqa: TID251 - whoever asks waits for what it decides
 
     async def _write_all(self) -> None:
         try:

@@ -25,6 +25,7 @@ from handlers.lifecycle import Lifecycle
 from handlers.metrics import Metrics
 from handlers.record_log import RecordLog
 from intercept.known_secrets import KnownSecrets
+from jobs import Jobs
 from limits.circuit_breaker import CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
@@ -235,6 +236,7 @@ def running(io_loop, database, bridge_settings, request):
             metrics=metrics,
             record_log=RecordLog(enabled=settings.pop("structured_logging", False)),
             lifecycle=Lifecycle(),
+            jobs=Jobs(clock=loop.time),
             access=AccessRecorder(
                 metrics,
                 AccessTrail(database, now=now),

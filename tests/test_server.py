@@ -54,7 +54,7 @@ async def test_a_server_starts_with_a_mongodb_of_its_own_and_says_that_it_is_wel
     assert await demo.get("/healthz") == (200, {"status": "ok"})
     assert await demo.get("/readyz") == (
         200,
-        {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "version": VERSION},
+        {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "jobs": "ok", "version": VERSION},
     )
     (child,) = demo.children()
     program, *arguments = command_line(child)
@@ -98,7 +98,10 @@ async def test_commands_work_beside_the_server_and_their_token_lets_in(demo, sta
     creation = start("tokens", "create", "grace", *here)
     token = creation.succeeded().strip()
     assert creation.stderr.find(TOKEN_EXPLANATION)
-    assert await demo.get("/api/v2/aibridge/interceptions", token) == (200, {"count": 0, "results": []})
+    assert await demo.get("/api/v2/aibridge/interceptions", token) == (
+        200,
+        {"count": 0, "results": [], "next_after_id": None},
+    )
     assert start("tokens", "revoke", token[:10], *here).succeeded() == f"Revoked {token[:10]}.\n"
 
 
@@ -199,7 +202,7 @@ async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
     server = start("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir, **where)
     assert await server.get("/readyz") == (
         200,
-        {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "version": VERSION},
+        {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "jobs": "ok", "version": VERSION},
     )
     assert server.stdout.find("no user").string == (
         "There is no user yet. Add one, and a token for it, in another terminal:\n"
@@ -208,7 +211,10 @@ async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
     assert not (data_dir / "mongodb").exists()
     start("users", "add", "ada", "--role", "owner", **where).succeeded()
     token = start("tokens", "create", "ada", **where).succeeded().strip()
-    assert await server.get("/api/v2/aibridge/interceptions", token) == (200, {"count": 0, "results": []})
+    assert await server.get("/api/v2/aibridge/interceptions", token) == (
+        200,
+        {"count": 0, "results": [], "next_after_id": None},
+    )
 
 
 # Tornado leaves a socket that cannot be bound to the collector.

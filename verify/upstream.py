@@ -77,8 +77,8 @@ class Upstream:
             exchange = Exchange(head, b"")
             exchange.body = await reader.readexactly(int(exchange.header("Content-Length") or 0))
             self.exchanges.put_nowait(exchange)
-            answering = asyncio.create_task(self._answer(exchange, self.script, writer))
-            leaving = asyncio.create_task(reader.read())
+            answering = asyncio.create_task(self._answer(exchange, self.script, writer))  # noqa: TID251 - waited for below
+            leaving = asyncio.create_task(reader.read())  # noqa: TID251 - waited for below
             # Nobody may be left to say `proceed`, and a task that waits for nothing but that is lost.
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
             if leaving.done():

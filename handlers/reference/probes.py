@@ -25,6 +25,7 @@ class Readiness(Struct):
     database: Literal["ok", "unreachable"]
     recording: Annotated[str, Meta(description="`ok`, or what is wrong.")]
     providers: Annotated[str, Meta(description="`ok`, or which keys of the bridge a provider refuses, and since when.")]
+    jobs: Annotated[str, Meta(description="`ok`, or which background jobs failed within the last minute.")]
     version: Annotated[str, Meta(description="Of AI Bridge, as `python server.py --version` says it.")]
     limits: Annotated[
         Literal["ok", "process-local: the database is away"] | UnsetType,
@@ -32,8 +33,8 @@ class Readiness(Struct):
     ] = UNSET
 
 
-_READY = Readiness("ready", "ok", "ok", "ok", "0.1.0")
-_NOT_READY = Readiness("not ready", "unreachable", "the database is away", "ok", "0.1.0")
+_READY = Readiness("ready", "ok", "ok", "ok", "ok", "0.1.0")
+_NOT_READY = Readiness("not ready", "unreachable", "the database is away", "ok", "ok", "0.1.0")
 _METRIC = 'coder_aibridged_interceptions_inflight{model="gpt-5",provider="openai",route="/v1/responses"} 1.0\n'
 
 PATHS: dict[str, Described] = {

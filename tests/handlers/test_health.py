@@ -37,7 +37,7 @@ async def test_a_process_that_answers_is_alive_whatever_else_is_wrong(running):
 async def test_a_bridge_that_takes_calls_is_ready_and_says_so_without_a_token(running):
     assert await running.get("/readyz", {}) == (
         200,
-        {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "version": VERSION},
+        {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "jobs": "ok", "version": VERSION},
     )
 
 
@@ -46,7 +46,14 @@ async def test_a_draining_bridge_is_not_ready(running):
     running.bridge.lifecycle.draining = True
     assert await running.get("/readyz", {}) == (
         503,
-        {"status": "draining", "database": "ok", "recording": "ok", "providers": "ok", "version": VERSION},
+        {
+            "status": "draining",
+            "database": "ok",
+            "recording": "ok",
+            "providers": "ok",
+            "jobs": "ok",
+            "version": VERSION,
+        },
     )
 
 
@@ -94,6 +101,7 @@ class TestWithoutTheDatabase:
             "database": "unreachable",
             "recording": "the database is away",
             "providers": "ok",
+            "jobs": "ok",
             "version": VERSION,
         }
         assert await running.get("/readyz", {}) == (503, not_ready)
@@ -133,6 +141,7 @@ class TestWithoutTheDatabase:
                     "database": "unreachable",
                     "recording": "ok",
                     "providers": "ok",
+                    "jobs": "ok",
                     "version": VERSION,
                 },
             )

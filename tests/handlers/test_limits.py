@@ -48,17 +48,19 @@ def two(io_loop, running, bridge_settings, patience):
         )
         overload, lifecycle = OverloadProtection(**limits, shared=admissions), Lifecycle()
         await admissions.open(lambda: report(lifecycle, overload))
+        renewing = asyncio.create_task(admissions.run())
         bridge = replace(running.bridge, overload=overload, lifecycle=lifecycle, admissions=admissions)
         server = BridgeServer(BridgeApplication(bridge), max_connections=100)
         bound, port = bind_unused_port()
         server.add_sockets([bound])
-        closing.append((server, admissions))
+        closing.append((server, admissions, renewing))
         return replace(running, bridge=bridge, port=port)
 
     async def close():
         for client in running.clients:
             await client.closed()
-        for server, admissions in closing:
+        for server, admissions, renewing in closing:
+            renewing.cancel()
             server.stop()
             await server.close_all_connections()
             await admissions.close()
@@ -205,6 +207,7 @@ class TestWithoutTheDatabase:
                     "database": "ok",
                     "recording": "ok",
                     "providers": "ok",
+                    "jobs": "ok",
                     "version": VERSION,
                     "limits": "ok",
                 },

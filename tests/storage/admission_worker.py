@@ -46,6 +46,7 @@ async def serve(uri, name, limits, lease):
         patience=PATIENCE_SECONDS,
     )
     await admissions.open()
+    renewing = asyncio.create_task(admissions.run())
     held = []
     say(True)
     while line := await asyncio.to_thread(sys.stdin.readline):
@@ -59,6 +60,8 @@ async def serve(uri, name, limits, lease):
     for verdict in held:
         if verdict.slot:
             verdict.slot.release()
+    renewing.cancel()
+    await asyncio.wait({renewing})
     await admissions.close()
     database.close()
 

@@ -64,7 +64,10 @@ async def taking_part(database, process=ADA, *, clock=None, patience=PATIENCE_SE
     time = {"clock": clock, "pause": clock.pause} if clock else {}
     admissions = Admissions(database, process=process, limits=SharedLimits(**limits), patience=patience, **time)
     await admissions.open(lambda: {"process": str(process)})
+    renewing = asyncio.create_task(admissions.run())
     yield admissions
+    renewing.cancel()
+    await asyncio.wait({renewing})
     await admissions.close()
 
 

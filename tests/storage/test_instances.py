@@ -343,12 +343,14 @@ async def test_an_open_one_beats_and_watches_until_it_is_closed(database, clock)
     instances = Instances(database, instance_id=SELF, clock=clock, pause=clock.pause)
     await instances.open()
     assert await ids(database) == {SELF}
+    beating = asyncio.create_task(instances.run())
     for beats in range(1, 5):
         await until(lambda beats=beats: len(clock.paused) == beats)
         await clock.pass_(HEARTBEAT_SECONDS)
     await until(lambda: len(clock.paused) == 5)
     assert set(clock.paused) == {HEARTBEAT_SECONDS}
     assert await database.interceptions.count_documents({"end_reason": EndReason.SERVER_CRASHED.value}) == 2
+    beating.cancel()
     await instances.close()
     assert await ids(database) == set()
 
@@ -360,6 +362,7 @@ async def test_it_outlives_an_outage(private_database, private_mongodb, clock, l
     instances = Instances(private_database, instance_id=SELF, clock=clock, pause=clock.pause)
     await private_mongodb.kill()
     await instances.open()
+    beating = asyncio.create_task(instances.run())
     for beats in range(1, 4):
         await until(lambda beats=beats: len(clock.paused) == beats)
         await clock.pass_(HEARTBEAT_SECONDS)
@@ -369,6 +372,7 @@ async def test_it_outlives_an_outage(private_database, private_mongodb, clock, l
         beats = len(clock.paused)
         await clock.pass_(HEARTBEAT_SECONDS)
         await until(lambda beats=beats: len(clock.paused) > beats)
+    beating.cancel()
     await instances.close()
 
 

@@ -1,0 +1,179 @@
+"""Background jobs: restarted when they fail, named in log, metrics and `/readyz`, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import pytest
+
+from jobs import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STEADY_SECONDS, Jobs
+from storage.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
+from tests.bridge import until
+from version import VERSION
+
+FAILED = r"^ERROR jobs: the background job counting failed; it is started again$"
+
+
+class Pauses:
+    """The pauses of jobs: each is over at once, and takes its time on the clock."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.taken = []
+
+    def clock(self):
+        return self.now
+
+    async def pause(self, seconds):
+        self.taken.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def pauses():
+    return Pauses()
+
+
+@pytest.fixture
+def jobs(pauses):
+    return Jobs(clock=pauses.clock, pause=pauses.pause)
+
+
+class Failing:
+    """A job that fails so often, and then waits to be stopped."""
+
+    def __init__(self, times, error=RuntimeError):
+        self.left, self.error, self.runs = times, error, 0
+        self.waits = asyncio.Event()
+
+    async def run(self):
+        self.runs += 1
+        if self.left:
+            self.left -= 1
+            raise self.error
+        self.waits.set()
+        await asyncio.Event().wait()
+
+
+@pytest.mark.expects_log(FAILED)
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, asyncio.CancelledError])
+@pytest.mark.gen_test
+async def test_a_job_that_fails_is_started_again_after_growing_pauses(jobs, pauses, log_watch, error):
+    work = Failing(6, error)
+    job = jobs.start("counting", work.run)
+    await work.waits.wait()
+    assert pauses.taken == [FIRST_PAUSE_SECONDS, 2, 4, 8, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS]
+    assert len(log_watch.lines) == 1
+    await job.stop()
+    assert work.runs == 7
+
+
+@pytest.mark.expects_log(FAILED)
+@pytest.mark.gen_test
+async def test_a_job_that_ran_for_long_is_well_again_and_its_next_failure_is_logged(jobs, pauses, log_watch):
+    failures = asyncio.Queue()
+
+    async def run():
+        raise await failures.get()
+
+    async def fail():
+        taken = len(pauses.taken)
+        failures.put_nowait(RuntimeError())
+        await until(lambda: len(pauses.taken) > taken)
+
+    job = jobs.start("counting", run)
+    await fail()
+    await fail()
+    pauses.now += STEADY_SECONDS - 0.1
+    assert (jobs.failed, len(log_watch.lines)) == (["counting"], 1)
+    pauses.now += 0.1
+    assert jobs.failed == []
+    await fail()
+    assert (len(log_watch.lines), pauses.taken) == (2, [FIRST_PAUSE_SECONDS, 2, FIRST_PAUSE_SECONDS])
+    await job.stop()
+
+
+@pytest.mark.gen_test
+async def test_a_job_that_ends_by_itself_is_not_started_again(jobs):
+    runs = []
+
+    async def run():
+        runs.append(1)
+
+    job = jobs.start("counting", run)
+    await job.stop()
+    assert (runs, jobs.failed) in ([([1], [])], ([], []))
+
+
+@pytest.mark.gen_test
+async def test_a_job_that_is_stopped_has_ended_when_that_returns(jobs):
+    began, ended = asyncio.Event(), []
+
+    async def run():
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    job = jobs.start("counting", run)
+    await began.wait()
+    await job.stop()
+    assert (ended, jobs.failed) == ([True], [])
+
+
+@pytest.mark.expects_log(FAILED)
+@pytest.mark.gen_test
+async def test_readiness_and_metrics_name_a_job_that_failed(running):
+    metrics = running.bridge.metrics
+    work = Failing(1)
+    jobs = Jobs(clock=running.bridge.monotonic, pause=lambda _: asyncio.sleep(0), on_failure=metrics.job_failed)
+    metrics.watch_jobs(jobs)
+    running.bridge.jobs._jobs = jobs._jobs
+    well = jobs.start("sessions", Failing(0).run)
+    job = jobs.start("counting", work.run)
+    await work.waits.wait()
+    assert await running.get("/readyz", {}) == (
+        200,
+        {
+            "status": "ready",
+            "database": "ok",
+            "recording": "ok",
+            "providers": "ok",
+            "jobs": "failed and started again: counting",
+            "version": VERSION,
+        },
+    )
+    shown = metrics.exposition()[1].decode()
+    for line in (
+        'background_job_failures_total{job="counting"} 1.0',
+        'background_job_up{job="counting"} 0.0',
+        'background_job_up{job="sessions"} 1.0',
+    ):
+        assert f"coder_aibridged_{line}\n" in shown
+    await well.stop()
+    await job.stop()
+
+
+@pytest.mark.expects_log(r"^ERROR jobs: the background job heartbeat failed; it is started again$")
+@pytest.mark.gen_test
+async def test_a_heartbeat_goes_on_whatever_it_meets(database, jobs, pauses):
+    me, strange = UUID(int=1), {"_id": UUID(int=2), "process_space": process_space()}  # without the id of a process
+    await database.instances.insert_one(strange)
+    beats = asyncio.Event()
+
+    async def pause(_):
+        beats.set()
+        await asyncio.Event().wait()
+
+    instances = Instances(database, instance_id=me, clock=pauses.clock, pause=pause)
+    job = jobs.start("heartbeat", instances.run)
+    await until(lambda: len(pauses.taken) >= 3)
+    assert max(pauses.taken) + HEARTBEAT_SECONDS < DEAD_SECONDS
+    await database.instances.delete_one({"_id": strange["_id"]})
+    await beats.wait()
+    assert await database.instances.count_documents({"_id": me, "heartbeat_at": {"$exists": True}}) == 1
+    await job.stop()
