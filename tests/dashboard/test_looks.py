@@ -1,5 +1,8 @@
 """Light and dark, wide and narrow, for everybody."""
 
+from urllib.parse import quote
+from uuid import uuid4
+
 import pytest
 
 from storage.identities import Role
@@ -82,6 +85,20 @@ def test_the_frame_fits_a_long_name_at_every_width(page, site):
         assert page.browser.execute_script("return document.documentElement.scrollWidth") == width
         reach = "return Math.max(...[...document.querySelectorAll('.top > *, .me > *')].map((one) => one.getBoundingClientRect().right))"
         assert page.browser.execute_script(reach) <= width
+
+
+@pytest.mark.parametrize(
+    "view", ["tokens", "users/{name}", "limits", "audit", "overview?by=initiator", "interceptions"]
+)
+def test_the_longest_username_makes_nothing_wider_than_a_phone(page, site, view):
+    name, token = site.user(role=Role.OWNER, name=f"{uuid4().hex}@{'w' * 95}")
+    site.send(token, "POST", "users/me/tokens", name="laptop")
+    site.call(token)
+    page.resize(PHONE)
+    page.open(view.format(name=quote(name, safe="")), token)
+    page.until(lambda: name[:8] in page.text(), "the name was to be shown")
+    assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
+    assert page.browser.execute_script(TOO_WIDE) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -207,3 +207,10 @@ def test_names_that_look_like_markup_stay_text(page, site, markup):
 def quoted(text):
     """A text as a string of CSS."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def test_a_mail_address_in_any_case_is_the_way_to_a_user(page, site):
+    _, owner = site.user(role=Role.OWNER)
+    name, _ = site.user(name="Mary.Shaw+test@Example.com")
+    page.open(f"users/{name.lower()}", owner)
+    assert page.find("aside h2", name).text == name

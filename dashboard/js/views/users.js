@@ -24,10 +24,10 @@ export function Users({ route, user, onMyself }) {
 function List({ chosen, me, onMyself }) {
   const [adding, setAdding] = useState(false);
   const pages = usePages("users", {}, "offset", PAGE);
-  const found = pages.rows.find(({ username }) => username === chosen);
+  const found = named(pages.rows, chosen);
   const close = () => {
     go(href("users"));
-    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
+    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(found?.username ?? chosen)}"]`)?.focus());
   };
   const added = ({ username }) => {
     setAdding(false);
@@ -61,6 +61,11 @@ function List({ chosen, me, onMyself }) {
       ${chosen && !found && html`<${Missing} key=${chosen} username=${chosen} pages=${pages} onClose=${close} />`}
     </div>
   `;
+}
+
+/** The user of that name; case makes no difference, unless there are two who differ in nothing else. */
+function named(users, name) {
+  return users.find(({ username }) => username === name) ?? users.find(({ username }) => username.toLowerCase() === name?.toLowerCase());
 }
 
 function Row({ user, chosen }) {
