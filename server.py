@@ -11,6 +11,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -233,6 +234,7 @@ def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
     Raises:
         click.ClickException: it cannot start; shown as one line.
     """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and prompts are in its memory, and in that of workers
     set_up_logging(known_secrets(settings))
     try:
         with asyncio.Runner(loop_factory=event_loop()) as runner:

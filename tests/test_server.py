@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import re
+import resource
 import shutil
 from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
@@ -43,7 +45,10 @@ def data_dir(tmp_path_factory):
 def demo(data_dir):
     """A server with the demo provider, on an embedded MongoDB."""
     flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir]
+    core_dumps = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (core_dumps[1], core_dumps[1]))  # as large as they may be
     process = ServerProcess("serve", "--demo", *flags, **{VARIABLE: "7"})
+    resource.setrlimit(resource.RLIMIT_CORE, core_dumps)
     yield process
     process.kill()
     remove_sockets(data_dir)
@@ -59,6 +64,12 @@ async def test_a_server_starts_with_a_mongodb_of_its_own_and_says_that_it_is_wel
     (child,) = demo.children()
     program, *arguments = command_line(child)
     assert (Path(program).name, arguments[:2]) == ("mongod", ["--dbpath", str(data_dir / "mongodb")])
+
+
+def test_neither_the_server_nor_its_mongodb_leaves_a_core_dump(demo):
+    for pid in (demo.pid, *demo.children()):
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        assert re.search(r"^Max core file size +0 +0 +bytes", limits, re.MULTILINE)
 
 
 def test_a_variable_that_is_no_setting_is_warned_of(demo):

@@ -92,10 +92,43 @@ def test_the_image_has_every_package_and_module_of_the_server():
 def test_the_bridge_of_the_composition_waits_for_its_replica_set():
     services = yaml.safe_load(text("compose.yaml"))["services"]
     assert set(services) == {"mongodb", "bridge"}
-    assert services["mongodb"]["command"] == ["mongod", "--replSet", "rs0", "--bind_ip_all"]
+    assert services["mongodb"]["command"][:4] == ["mongod", "--replSet", "rs0", "--bind_ip_all"]
     assert services["bridge"]["depends_on"] == {"mongodb": {"condition": "service_healthy"}}
     uri = services["bridge"]["environment"]["CODER_AIBRIDGE_MONGODB_URI"]
-    assert uri == "mongodb://mongodb:27017/?replicaSet=rs0"
+    assert uri == "mongodb://aibridge:${MONGODB_PASSWORD}@mongodb:27017/?replicaSet=rs0&authSource=admin"
+
+
+def test_the_mongodb_of_the_composition_has_a_user_whose_password_has_no_default():
+    mongodb = yaml.safe_load(text("compose.yaml"))["services"]["mongodb"]
+    assert mongodb["environment"] == {
+        "MONGO_INITDB_ROOT_USERNAME": "aibridge",
+        "MONGO_INITDB_ROOT_PASSWORD": "${MONGODB_PASSWORD:?set it in deploy/.env}",
+    }
+    assert mongodb["command"][4:] == ["--keyFile", "/tmp/key"]
+    assert "ports" not in mongodb
+
+
+def test_every_image_can_be_given_with_its_digest():
+    assert re.findall(r"^FROM (\S+)", text("Dockerfile"), flags=re.MULTILINE) == ["${NODE_IMAGE}", "${PYTHON_IMAGE}"]
+    assert yaml.safe_load(text("compose.yaml"))["services"]["mongodb"]["image"] == "${MONGODB_IMAGE:-mongo:7}"
+
+
+def test_secrets_reach_the_unit_as_files_and_its_memory_is_bounded_and_never_dumped():
+    unit = text("aibridge.service")
+    for secret in ("mongodb-uri", "openai-key", "anthropic-key"):
+        assert f"LoadCredential={secret}:/etc/aibridge/{secret}\n" in unit
+        assert f"_FILE=%d/{secret}\n" in unit
+    for line in ("MemoryMax=4G", "LimitCORE=0", "ProtectProc=invisible"):
+        assert f"\n{line}\n" in unit
+
+
+def test_caddy_keeps_inside_what_asks_for_no_token_and_bounds_heads_and_bodies():
+    caddy = text("Caddyfile")
+    assert caddy.count("{") == caddy.count("}")
+    assert (
+        "@inside path /metrics /metrics/ /readyz /readyz/ /openapi.json /openapi.json/\n\trespond @inside 404" in caddy
+    )
+    assert [bound for bound in ("max_header_size 64KB", "read_header 10s", "max_size 65MB") if bound not in caddy] == []
 
 
 def test_alert_rules_have_the_shape_that_prometheus_reads_and_ask_for_what_there_is():
