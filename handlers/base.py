@@ -13,7 +13,14 @@ from tornado.web import HTTPError, RequestHandler
 
 from handlers.access import Plane
 from handlers.bridge import Bridge
-from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials, read_credentials
+from handlers.credentials import (
+    GOVERNANCE_HEADER,
+    HOST_SESSION_COOKIE,
+    SESSION_COOKIE,
+    Credentials,
+    looks_like_provider_key,
+    read_credentials,
+)
 from handlers.forwarded import client_address, client_scheme
 from handlers.origins import is_foreign
 from handlers.problems import Problem
@@ -26,6 +33,10 @@ from storage.identities import IdentitiesUnavailableError, Identity, InvalidToke
 logger = logging.getLogger(__name__)
 
 UNIDENTIFIED = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
+PROVIDER_KEY = (
+    "This looks like a provider's key. Send a token of AI Bridge in its place; "
+    f"to use a key of your own, send the token beside it, in {GOVERNANCE_HEADER}."
+)
 UNRECOGNISED = "The token is not valid: it is unknown, expired or revoked."
 TOO_MANY_FAILURES = "Too many tokens from this address were not valid. Please try again later."
 SESSION_ENDED = "The session is over. Please sign in again."
@@ -119,7 +130,8 @@ class BridgeHandler(RequestHandler):
             return await (identities.authenticate_anew if anew else identities.authenticate)(text, kind)
         except InvalidTokenError as error:
             access.failed(error.reason, self.plane, self.client_ip, error.token_id)
-            raise Problem(401, UNRECOGNISED if kind is Kind.TOKEN else SESSION_ENDED, challenge) from error
+            unrecognised = PROVIDER_KEY if looks_like_provider_key(text) else UNRECOGNISED
+            raise Problem(401, unrecognised if kind is Kind.TOKEN else SESSION_ENDED, challenge) from error
         except IdentitiesUnavailableError as error:
             raise Problem(503, IDENTITIES_AWAY, {"Retry-After": "1"}) from error
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
+from time import monotonic_ns
 from uuid import UUID
 
 from handlers.access import AccessRecorder
@@ -13,6 +14,7 @@ from handlers.chat_usage import ChatUsage
 from handlers.lifecycle import Lifecycle
 from handlers.metrics import Metrics
 from handlers.phases import Follow
+from handlers.provider_log import ProviderLog
 from handlers.record_log import RecordLog
 from intercept.known_secrets import KnownSecrets
 from jobs import Jobs
@@ -84,3 +86,4 @@ class Bridge:
     new_id: Callable[[], UUID]
     admissions: Admissions | None = None
     trace: Follow | None = None
+    provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))

@@ -196,6 +196,7 @@ class RelayHandler(DataPlaneHandler):
 
     def upstream_problem(self, error: UpstreamError) -> Problem:
         """What to tell a client whose upstream gave no answer, or no whole one."""
+        self.bridge.provider_log.failed(self.provider.name, str(error))
         status = 504 if isinstance(error, UpstreamTimeoutError) else 502
         return Problem(status, f"{self.provider.name}: {error}.")
 

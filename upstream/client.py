@@ -23,6 +23,7 @@ from intercept.sse import LARGEST_EVENT_BYTES, UnfinishedEvent
 from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, Answer
 from upstream.connection import Connection, Sink
 from upstream.connections import Connections
+from upstream.failures import describe
 from upstream.headers import Headers, request_head
 from upstream.origins import Origin, locate
 
@@ -189,6 +190,9 @@ class UpstreamClient:
             if isinstance(error, OSError | HttpParserError):
                 raise _translated(error, UpstreamUnreachableError) from error
             raise
+        if not _is_chunked_at_most(answer.headers):
+            connection.abort()
+            raise UpstreamUnreachableError("the provider's answer has a transfer coding that was not asked for")
         if answer.status < FIRST_FINAL_STATUS:
             connection.abort()
             raise UpstreamUnreachableError("the provider did not answer in HTTP")
@@ -204,7 +208,13 @@ class UpstreamClient:
         except TimeoutError as error:
             raise UpstreamNotAskedError("the provider did not accept a connection in time") from error
         except (OSError, UnicodeError) as error:
-            raise UpstreamNotAskedError("no connection to the provider") from error
+            raise UpstreamNotAskedError(f"no connection to the provider: {describe(error)}") from error
+
+
+def _is_chunked_at_most(headers: Headers) -> bool:
+    """Whether the body is as it was sent, apart from its framing: no `TE` is sent, so nothing else may be (RFC 9112 7.4)."""
+    codings = [value.strip().lower() for name, value in headers if name.lower() == "transfer-encoding"]
+    return codings in ([], ["chunked"], ["identity"])
 
 
 def _translated(error: Exception, cut: Callable[[str], UpstreamError]) -> UpstreamError:

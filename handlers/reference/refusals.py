@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from handlers.addresses import IN_ADDRESS
-from handlers.base import IDENTITIES_AWAY, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
+from handlers.base import IDENTITIES_AWAY, PROVIDER_KEY, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.dataplane import BYOK_DISABLED, SHUTTING_DOWN
 from handlers.passthrough import NOT_YOURS, OWN_KEY_ONLY
 from handlers.phases import SERVER_TIMING_HEADER
@@ -104,7 +104,7 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
         ),
         _FINAL,
     ),
-    401: ("There is no valid token.", (UNIDENTIFIED, UNRECOGNISED), ("WWW-Authenticate", *_FINAL)),
+    401: ("There is no valid token.", (UNIDENTIFIED, UNRECOGNISED, PROVIDER_KEY), ("WWW-Authenticate", *_FINAL)),
     403: (
         "The provider's key is the user's own and that is not allowed, or it has to be.",
         (BYOK_DISABLED, OWN_KEY_ONLY),
@@ -134,7 +134,7 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     500: ("A fault of the bridge; its log has more.", ("Internal Server Error",), ()),
     502: (
         "The provider cannot be reached, or hung up before its answer.",
-        ("openai: no connection to the provider.",),
+        ("openai: no connection to the provider: it refused the connection.",),
         (),
     ),
     503: (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from handlers.base import PROVIDER_KEY
 from tests.handlers.conversations import CHAT, MESSAGES
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n"
@@ -126,3 +128,54 @@ async def test_an_address_with_a_token_is_refused_and_the_token_not_repeated(run
     answer = await client.request("GET", f"/api/v2/aibridge/openai/v1/files/{token}", running.headers)
     assert (answer.status, json.loads(answer.body)["message"]) == (400, message)
     assert running.upstream.requests == []
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "Api-Key", "X-Coder-AI-Governance-Token"])
+@pytest.mark.parametrize("path", [MODELS, "/api/v2/aibridge/anthropic/v1/models", "/api/v2/aibridge/users/me"])
+@pytest.mark.gen_test
+async def test_a_providers_key_in_the_place_of_a_token_is_told_for_what_it_is(running, name, path):
+    key = "sk-ant-api03-0123456789abcdef"
+    client = await running.client()
+    answer = await client.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
+    assert (answer.status, json.loads(answer.body)["message"]) == (401, PROVIDER_KEY)
+    assert key[7:] not in repr(answer)
+
+
+@pytest.mark.gen_test
+async def test_what_no_repetition_mends_says_so_and_the_rest_does_not(running):
+    running.upstream.play(HEAD.replace(b"200 OK", b"401 X") + b"\r\n{}")
+    client = await running.client()
+    own = running.own_key
+    messages = "/api/v2/aibridge/anthropic/v1/messages"
+    for method, path, headers, body, status in (
+        ("POST", messages, running.headers, b"{", 400),
+        ("POST", messages, {}, b"{}", 401),
+        ("GET", "/api/v2/aibridge/openai/v1/conversations/c", running.headers, b"", 403),
+        ("GET", "/api/v2/aibridge/anthropic/v1/x", running.headers, b"", 404),
+        ("GET", messages, running.headers, b"", 405),
+        ("POST", messages, running.headers | {"Content-Encoding": "br"}, b"x", 415),
+        ("POST", "/api/v2/aibridge/no-key/v1/messages", running.headers, b"{}", 400),
+    ):
+        answer = await client.request(method, path, headers, body)
+        assert (answer.status, answer.header("x-should-retry")) == (status, "false"), path
+    answer = await client.request("GET", MODELS, own)
+    assert (answer.status, answer.header("x-should-retry")) == (401, None)
+    running.bridge.lifecycle.draining = True
+    answer = await client.request("POST", messages, running.headers, b"{}")
+    assert (answer.status, answer.header("x-should-retry")) == (503, None)
+
+
+@pytest.mark.gen_test
+async def test_why_a_provider_is_not_reached_is_in_answer_record_and_log(running, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    provider = replace(running.bridge.providers["openai"], base_url="http://nobody.invalid/v1/")
+    monkeypatch.setitem(running.bridge.providers, "openai", provider)
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    why = "no connection to the provider: its name "
+    assert answer.status == 502
+    assert json.loads(answer.body)["message"].startswith(f"openai: {why}")
+    (recorded,) = await running.ended(1)
+    assert recorded["error"]["message"].startswith(why)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "handlers.provider_log"]
+    assert line.startswith(f"provider failed: provider=openai reason='{why}")

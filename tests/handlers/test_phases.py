@@ -127,7 +127,7 @@ async def test_a_refusal_tells_what_is_known_by_then(running):
         (404, admitted, {"path": "/api/v2/aibridge/openai/v1/audio"}),
         (413, admitted, {"body": b"x" * 1001}),
         (400, admitted, {"body": b"{}"}),
-        (503, admitted, {"path": "/api/v2/aibridge/no-key/v1/messages"}),
+        (400, admitted, {"path": "/api/v2/aibridge/no-key/v1/messages"}),
         (502, [*admitted, "record", "upstream"], {}),
     ]:
         running.upstream.scripts[:] = [(RESET,)]
@@ -187,6 +187,9 @@ async def test_the_pause_before_a_second_try_is_not_the_providers_time(running, 
         began = clock()
         answer = await ask(running)
         took = (clock() - began) * 1000
-    assert (answer.status, json.loads(answer.body)["message"]) == (502, "openai: no connection to the provider.")
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        502,
+        "openai: no connection to the provider: it refused the connection.",
+    )
     assert sum(told(answer).values()) <= took - 50
     await running.ended(1)

@@ -17,7 +17,7 @@ from tests.fake_upstream import CLOSE, RESET, Connection, FakeUpstream
 from tests.handlers.conversations import CHAT
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(CHAT.body) + CHAT.body
-REFUSED = "no connection to the provider"
+REFUSED = "no connection to the provider: it refused the connection"
 
 
 def retries(running):

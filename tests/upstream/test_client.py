@@ -91,13 +91,15 @@ async def test_a_redirect_is_an_answer_like_any_other(upstream, client):
 
 @pytest.mark.gen_test
 async def test_a_closed_port_is_unreachable(client):
-    with pytest.raises(UpstreamNotAskedError, match=r"^no connection to the provider$"):
+    with pytest.raises(UpstreamNotAskedError, match=r"^no connection to the provider: it refused the connection$"):
         await client.open("GET", "http://127.0.0.1:1/", [], b"")
 
 
 @pytest.mark.gen_test
 async def test_a_name_that_does_not_exist_is_not_asked(client):
-    with pytest.raises(UpstreamNotAskedError, match=r"^no connection to the provider$"):
+    with pytest.raises(
+        UpstreamNotAskedError, match=r"^no connection to the provider: its name (is not found|cannot be looked up)$"
+    ):
         await client.open("GET", "http://nobody.invalid/", [], b"")
 
 
@@ -377,3 +379,23 @@ def test_whatever_an_upstream_says_is_an_answer_or_an_error_and_leaves_nothing_o
         await until(lambda: not client._connections._open)
 
     io_loop.run_sync(ask)
+
+
+@pytest.mark.parametrize(
+    "coding", ["gzip, chunked", "chunked, gzip", "gzip", "x", "chunked, chunked", "identity, gzip", "chunked,"]
+)
+@pytest.mark.gen_test
+async def test_an_answer_with_a_transfer_coding_that_was_not_asked_for_is_none(upstream, client, coding):
+    upstream.play(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nhi\r\n0\r\n\r\n".encode(), CLOSE)
+    with pytest.raises(UpstreamUnreachableError):
+        await client.open("GET", upstream.url, [], b"")
+    await upstream.requests[0].closed.wait()
+
+
+@pytest.mark.parametrize("coding", ["chunked", "Chunked", " chunked "])
+@pytest.mark.gen_test
+async def test_an_answer_in_chunks_is_read_however_that_is_written(upstream, client, coding):
+    upstream.play(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nhi\r\n0\r\n\r\n".encode(), CLOSE)
+    response = await client.open("GET", upstream.url, [], b"")
+    assert await read_piece(response) == b"hi"
+    response.close()
