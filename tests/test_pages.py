@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,6 +12,8 @@ import pytest
 
 import quickstart
 import server
+from intercept.records import TokenUsage
+from storage.prices import Prices
 from tests.pages import PAGES, ROOT, anchor, blocks, code, headings, page
 
 each_page = pytest.mark.parametrize("name", PAGES)
@@ -54,7 +57,7 @@ def test_the_readme_has_both_commands_and_what_make_run_prints():
     readme = page("README.md")
     assert "\nmake run " in readme
     assert "\nmake test " in readme
-    assert quickstart.welcome("http://127.0.0.1:4001", "TOKEN", Path("data")) in readme
+    assert quickstart.welcome("http://127.0.0.1:4001", "TOKEN", Path("data"), dashboard=True) in readme
 
 
 def commands_in(name):
@@ -90,6 +93,17 @@ def test_every_command_line_is_understood(name):
 def test_command_lines_are_found_and_judged():
     assert ["users", "add", "ada", "--role", "owner"] in commands_in("README.md")
     assert unknown_words(["--aibridge-data-dir", "d", "users", "ad", "--rule"]) == ["ad", "--rule"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/clients.md"])
+def test_every_model_that_is_named_to_clients_has_a_price(name):
+    prices = Prices({dialect: (dialect, "") for dialect in ("openai", "anthropic")})
+    models = set(re.findall(r"\b(?:gpt|claude)-[a-z]*-?\d[\w.-]*\w", page(name)))
+    assert models
+    used = TokenUsage(provider_response_id="", input_tokens=1)
+    for model in models:
+        dialect = "openai" if model.startswith("gpt") else "anthropic"
+        assert prices.cost(dialect, model, [used], datetime.now(UTC)), model
 
 
 @each_page

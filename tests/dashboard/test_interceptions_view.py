@@ -275,7 +275,7 @@ def test_a_call_whose_provider_was_never_asked_says_so(page, site):
     site.recorded(token, 1)
     site.change(interception, upstream_asked_at=None)
     page.open(f"interceptions/{interception}", token)
-    page.find(".timing p", "does not say when the provider was asked")
+    page.find(".timing p", "No time for the provider request")
     assert page.texts(".timing dt") == ["Bridge and provider", "Answer", "In all"]
 
 

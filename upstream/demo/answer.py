@@ -26,6 +26,7 @@ _FAREWELL = (
     "Look at /api/v2/aibridge/interceptions with the same token to see what was recorded of this exchange: "
     "your prompt, the tokens, and how it ended."
 )
+_CLOCK, _CLOCK_END = "<current_datetime>", "</current_datetime>"
 _CALLING = "You named {}, so here is how a model would call it."
 _AFTER_CALL = "Thank you, the result of tool call {} has arrived. A model would now put it into words."
 
@@ -139,8 +140,16 @@ def _text(question: Question, calls: tuple[ToolCall, ...]) -> str:
         return _AFTER_CALL.format(_quotable(question.answered_tool_call_id))
     if calls:
         return _CALLING.format(" and ".join(_quotable(call.tool) for call in calls))
-    quote = [_QUOTE.format(_quotable(question.prompt))] if question.prompt else []
+    prompt = _without_clock(question.prompt)
+    quote = [_QUOTE.format(_quotable(prompt))] if prompt else []
     return " ".join([_GREETING, *quote, _FAREWELL])
+
+
+def _without_clock(prompt: str) -> str:
+    """The prompt without the time that GitHub Copilot puts before it."""
+    if not prompt.startswith(_CLOCK):
+        return prompt
+    return prompt.partition(_CLOCK_END)[2].lstrip() or prompt
 
 
 def _quotable(text: str) -> str:

@@ -20,7 +20,7 @@ export function Timing({ interception }) {
         ${phases.map(({ kind, text, ms }) => html`<div key=${kind}><dt><i class="swatch ${kind}"></i>${text}</dt><dd>${written(ms)}</dd></div>`)}
         <div><dt>In all</dt><dd>${written(between(started, ended))}</dd></div>
       </dl>
-      ${ended && !asked && html`<p class="quiet">The record does not say when the provider was asked: it was not, the server died, or an older version recorded it.</p>`}
+      ${ended && !asked && html`<p class="quiet">No time for the provider request: it was never sent, the server crashed, or an older version made this record.</p>`}
     </div>
   `;
 }

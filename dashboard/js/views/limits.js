@@ -53,7 +53,7 @@ function Limit({ limit }) {
           `,
         )}
       </ul>
-      ${!rows.length && html`<p class="quiet">Nobody uses any of it now.</p>`}
+      ${!rows.length && html`<p class="quiet">Not in use.</p>`}
       <p class=${refused ? "bad" : "quiet"}>${refused ? `${plural(refused, "request")} refused` : "Nothing refused"} <span class="quiet">since the start</span></p>
     </section>
   `;

@@ -55,7 +55,7 @@ export function Tokens({ of, mayChange, rules, onChanged = () => {} }) {
       <ul class="rows" aria-label="Tokens">
         ${pages.rows.map((token) => html`<${Row} key=${token.id} token=${token} onRevoke=${mayChange && (() => setRevoking(token))} />`)}
       </ul>
-      <${End} pages=${pages}><p class="quiet">No token yet: without one nobody gets in.</p><//>
+      <${End} pages=${pages}><p class="quiet">No tokens yet. Create one to sign in.</p><//>
     </div>
     ${revoking &&
     html`

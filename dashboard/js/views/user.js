@@ -84,7 +84,7 @@ function Removal({ user: { username, living_tokens: tokens }, onRemoved }) {
     html`
       <${Confirm} title=${`Remove ${username}?`} verb="Remove" act=${remove} onClose=${() => setAsking(false)}>
         <p>
-          ${tokens ? `${plural(tokens, "token")} of theirs will let nobody in any more.` : "They have no token that lets anybody in."}${" "}
+          ${tokens ? `${plural(tokens, "token")} of theirs will let nobody in any more.` : "They have no active tokens."}${" "}
           What they did stays recorded, and somebody else may get the username. This cannot be undone.
         </p>
       <//>

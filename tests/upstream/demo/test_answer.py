@@ -133,3 +133,9 @@ def test_a_sample_of_a_bottomless_schema_ends():
     for _ in range(500):
         schema = {"properties": {"a": schema}}
     assert sample(schema, depth=2) == {"a": {"a": {}}}
+
+
+def test_the_time_that_copilot_puts_before_a_prompt_is_not_repeated():
+    clock = "<current_datetime>2026-11-26T13:07:43Z</current_datetime>"
+    for prompt, quoted in ((f"{clock}\n\nHi", "Hi"), (clock, clock), ("<current_datetime>Hi", "<current_datetime>Hi")):
+        assert f"You asked: “{quoted}”." in answer(Question(model="demo", size=0, prompt=prompt)).text
