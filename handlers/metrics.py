@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeVar
 from uuid import UUID
@@ -21,7 +21,7 @@ from prometheus_client import (
 from handlers.metric_names import BoundedNames
 from handlers.metrics_folder import MetricsFolder
 from identifiers import shown_id
-from intercept.records import Ending, EndReason, Interception
+from intercept.records import Ending, EndReason, Interception, TokenUsage
 from jobs import Job
 from limits.circuit_breaker import CircuitKey, State
 
@@ -98,6 +98,11 @@ class Metrics:
         )
         self._prompts = self._counter("prompts", "User prompts recorded.", "provider model initiator_id client")
         self._tokens = self._counter("tokens", "Tokens recorded.", "provider model type initiator_id client")
+        self._no_usage = self._counter(
+            "interceptions_without_usage",
+            "Recorded calls that ended without a report of tokens.",
+            "provider model client",
+        )
         self._tools = self._counter(
             "non_injected_tool_selections", "Tool calls the model chose.", "provider model name"
         )
@@ -225,7 +230,15 @@ class Metrics:
             self._first_byte(provider).observe(waited.total_seconds())
         if interception.user_prompt is not None:
             self._prompts(provider, model, initiator_id, client).inc()
-        for usage in ending.reading.token_usages:
+        self._count_tokens(ending.reading.token_usages, (provider, model), (initiator_id, client))
+        for tool in ending.reading.tool_usages:
+            self._tool.used(tool.tool)
+            self._tools(provider, model, self._tool(tool.tool)).inc()
+
+    def _count_tokens(self, usages: Sequence[TokenUsage], asked: tuple[str, str], by: tuple[str, str]) -> None:
+        if not usages:
+            self._no_usage(*asked, by[1]).inc()
+        for usage in usages:
             for kind, count in (
                 ("input", usage.input_tokens),
                 ("output", usage.output_tokens),
@@ -233,10 +246,7 @@ class Metrics:
                 ("cache_write_input", usage.cache_write_input_tokens),
             ):
                 if count is not None:
-                    self._tokens(provider, model, kind, initiator_id, client).inc(count)
-        for tool in ending.reading.tool_usages:
-            self._tool.used(tool.tool)
-            self._tools(provider, model, self._tool(tool.tool)).inc()
+                    self._tokens(*asked, kind, *by).inc(count)
 
     def _circuit(self, key: CircuitKey) -> tuple[str, str, str]:
         return key.provider, key.endpoint, self._model(key.model)

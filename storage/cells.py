@@ -8,6 +8,7 @@ The figures are a flat mapping from names to numbers:
 - `interceptions`, `completed`, `failed` and, by end reason, `ends.completed` ..: calls that have ended;
 - `input_tokens`, `output_tokens`, `cache_read_input_tokens`, `cache_write_input_tokens`;
 - `cost`: US dollars, a decimal, of the `priced` calls; `unpriced`: calls that used tokens and have no price;
+- `no_usage`: calls of which no tokens were reported;
 - `durations`, `first_bytes`: how many calls took how long to their end and to the first byte, see `storage.histograms`.
 
 A field that is absent is zero, and one that is zero may be there. Pure: no I/O, no clock.
@@ -34,7 +35,7 @@ TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_wri
 HISTOGRAMS = ("durations", "first_bytes")
 """The figures that the database has packed, so that it cannot add them itself."""
 
-PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", *TOKENS)
+PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", "no_usage", *TOKENS)
 """The figures that are a number in the database too."""
 
 FIELDS = (*PLAIN, "ends", "cost", *HISTOGRAMS)

@@ -22,6 +22,7 @@ def shown(figures: Mapping[str, Any]) -> dict[str, Any]:
         "token_usage": {name: get(name, 0) for name in TOKENS},
         "cost_usd": float(get("cost", 0)) if get("priced") else None,
         "unpriced": get("unpriced", 0),
+        "no_usage": get("no_usage", 0),
         "duration_ms": _percentiles(get("durations", 0)),
         "first_byte_ms": _percentiles(get("first_bytes", 0)),
     }

@@ -48,6 +48,7 @@ _CALL = {
         True,
     ),
     **{name: {"$sum": f"$token_usages.{name}"} for name in TOKENS},
+    "no_usage": {"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]},
     "prompt": {"$substrCP": [{"$ifNull": [{"$last": "$user_prompts.prompt"}, ""]}, 0, LONGEST_PROMPT]},
 }
 

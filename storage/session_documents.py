@@ -27,7 +27,7 @@ from storage.fitting import binary
 from storage.prices import MOST_TOKENS
 from storage.users import User
 
-SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced")
+SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "no_usage")
 """The whole numbers that calls add up to; `cost` beside them is in US dollars."""
 
 MOST_NAMES = 50
@@ -51,7 +51,8 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a call that has ended adds to its session, as BSON can hold it.
 
     Args:
-        call: The document of an interception, with the sums of its token usages in place of these.
+        call: The document of an interception, with the sums of its token usages in place of these, and
+            `no_usage`, whether it has none.
     """
     tokens = {name: min(int(call[name]), MOST_TOKENS) for name in TOKENS}
     cost = call.get("cost")
@@ -62,6 +63,7 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
         **tokens,
         "priced": int(cost is not None),
         "unpriced": int(cost is None and any(tokens.values())),
+        "no_usage": int(call["no_usage"]),
         "cost": cost["usd"] if cost else _NO_COST,
     }
 
@@ -115,6 +117,7 @@ def session_resource(session: Mapping[str, Any], initiators: Mapping[UUID, User]
         "token_usage": {name: int(session[name]) for name in TOKENS},
         "cost_usd": float(cost) if session["priced"] else None,
         "unpriced": int(session["unpriced"]),
+        "no_usage": int(session.get("no_usage", 0)),
         "last_prompt": session["last_prompt"],
     }
 
@@ -141,4 +144,4 @@ def _sums(
 
 
 def _total(shares: Sequence[Mapping[str, Any]], name: str) -> int:
-    return sum(part[name] for part in shares)
+    return sum(part.get(name, 0) for part in shares)  # a share of an earlier version has fewer sums

@@ -16,6 +16,7 @@ from storage.histograms import GROWTH, LAST_PLACE, histogram
 from storage.prices import MOST_TOKENS
 
 _DIMENSIONS = DIMENSIONS[Level.INITIATOR]
+_COUNTS = ("priced", "unpriced", "no_usage")
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 UNCOUNTED_ONES: Mapping[str, Any] = {"uncounted": {"$gte": _EVER}}
@@ -61,6 +62,7 @@ def pipeline(most: int) -> list[dict[str, Any]]:
                 "alone": {"$cond": [alone, "$_id", None]},
                 "cost": cost,
                 "priced": _number(is_priced),
+                "no_usage": _number({"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]}),
                 "durations": _place("$ended_at"),
                 "first_bytes": _place("$first_byte_at"),
             }
@@ -69,7 +71,7 @@ def pipeline(most: int) -> list[dict[str, Any]]:
         {
             "$group": {
                 "_id": {"at": "$at", **dimensions, "alone": "$alone"},
-                **{name: {"$sum": f"${name}"} for name in (*TOKENS, "cost", "priced", "unpriced")},
+                **{name: {"$sum": f"${name}"} for name in (*TOKENS, "cost", *_COUNTS)},
                 **{name: {"$push": f"${name}"} for name in ("end_reason", *HISTOGRAMS)},
                 "ids": {"$push": "$_id"},
                 "counted": {"$first": "$counted"},
@@ -88,7 +90,7 @@ def row_of(document: Mapping[str, Any]) -> Row:
     completed = ends[EndReason.COMPLETED]
     figures: Figures = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}
     figures |= {f"ends.{reason}": number for reason, number in ends.items() if number}
-    figures |= {name: document[name] for name in (*TOKENS, "priced", "unpriced")}
+    figures |= {name: document[name] for name in (*TOKENS, *_COUNTS)}
     if document["priced"]:
         figures["cost"] = document["cost"].to_decimal()
     figures |= {name: histogram(place for place in document[name] if place is not None) for name in HISTOGRAMS}

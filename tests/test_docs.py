@@ -178,7 +178,7 @@ def test_every_parameter_and_key_of_sessions_is_described(session):
 def session():
     """A session of one call, as its document."""
     call = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids())
-    call |= ending_fields(ending(), new_id=counting_ids()) | dict.fromkeys(TOKENS, 0) | {"prompt": ""}
+    call |= ending_fields(ending(), new_id=counting_ids()) | dict.fromkeys(TOKENS, 0) | {"no_usage": True, "prompt": ""}
     return with_calls(None, [call])
 
 

@@ -44,6 +44,7 @@ class Session(Struct):
     token_usage: TokenCounts
     cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
     unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
+    no_usage: Annotated[Count, Meta(description="Calls that ended without a report of tokens.")]
     last_prompt: Annotated[str | None, Meta(description="Of the latest call that has one, cut.")]
 
 
@@ -98,6 +99,7 @@ _SESSION = Session(
     token_usage=_TOKENS,
     cost_usd=0.001377,
     unpriced=0,
+    no_usage=0,
     last_prompt="Hello! What are you?",
 )
 _THREAD = Thread(

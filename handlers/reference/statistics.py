@@ -38,6 +38,7 @@ class Figures(Struct):
     token_usage: TokenCounts
     cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
     unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
+    no_usage: Annotated[Count, Meta(description="Calls that ended without a report of tokens.")]
     duration_ms: Annotated[Quantiles | None, Meta(description="From start to end.")]
     first_byte_ms: Annotated[Quantiles | None, Meta(description="From start to the first byte of the response body.")]
 
@@ -75,6 +76,7 @@ _FIGURES = Figures(
     token_usage=TokenCounts(13, 89, 13, 0),
     cost_usd=0.001377,
     unpriced=0,
+    no_usage=0,
     duration_ms=Quantiles(68.0, 68.0, 68.0),
     first_byte_ms=Quantiles(38.0, 38.0, 38.0),
 )

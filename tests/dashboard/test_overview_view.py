@@ -45,6 +45,7 @@ def test_the_figures_are_those_of_ones_own_calls(page, site, token):
     tiles = dict(zip(page.texts(".tile dt"), page.texts(".tile dd:first-of-type"), strict=True))
     assert (tiles["Calls"], tiles["Failed"]) == ("3", "33 %")
     recorded = site.get(token, "interceptions")["results"]
+    assert "33 % of calls report no tokens" in page.texts(".tile dd:last-of-type")
     assert float(tiles["Cost"].removeprefix("$")) == pytest.approx(
         sum(one["cost"]["usd"] for one in recorded if one["cost"]), rel=0.05
     )
@@ -58,7 +59,7 @@ def test_the_figures_are_those_of_ones_own_calls(page, site, token):
     assert tiles["Tokens"] == str(sum(counts))
     assert re.fullmatch(r"\d+ ms", tiles["First byte, median"])
     assert page.texts(".breakdown tbody td:nth-child(-n+2)") == ["demo", "2", "demo-error", "1"]
-    assert page.texts(".reasons li") == ["upstream error1100 %"]
+    assert page.texts(".reasons li") == ["upstream error1100 %The provider answered with an error."]
 
 
 def test_the_charts_are_drawn(page, token):

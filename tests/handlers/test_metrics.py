@@ -227,6 +227,7 @@ async def test_real_calls_are_counted_where_they_belong(running):
         ("Codex", who, "m", "anthropic", kind): count
         for kind, count in (("input", 5), ("output", 2), ("cache_read_input", 4), ("cache_write_input", 3))
     }
+    assert samples(metrics, "interceptions_without_usage_total") == {("Codex", "m", "openai"): 1}
     assert samples(metrics, "prompts_total") == {
         ("Codex", who, "m", "anthropic"): 1,
         ("Codex", who, "m", "openai"): 1,

@@ -94,6 +94,7 @@ async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
         },
         "cost_usd": None,
         "unpriced": 4,
+        "no_usage": 0,
         "last_prompt": "Title, please",
     }
     assert await running.get(f"{LIST}/{id_}") == (

@@ -128,6 +128,7 @@ async def test_statistics_are_of_what_was_recorded(running):
         "token_usage": total["token_usage"],
         "cost_usd": total["cost_usd"],
         "unpriced": total["unpriced"],
+        "no_usage": 1,
     }
     _, listed = await running.get("/api/v2/aibridge/interceptions?q=status:completed")
     (usage,) = listed["results"][0]["token_usages"]

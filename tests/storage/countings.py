@@ -127,6 +127,7 @@ def figures(document):
         **tokens,
         "priced": int(cost is not None),
         "unpriced": int(cost is None and any(tokens.values())),
+        "no_usage": int(not usages),
         "cost": cost["usd"].to_decimal() if cost else Decimal(0),
         **histograms,
     }

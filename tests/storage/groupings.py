@@ -138,6 +138,7 @@ def _session(id_, calls):
         **{name: sum(used[name] for used in tokens) for name in TOKENS},
         "priced": sum(cost is not None for cost in costs),
         "unpriced": sum(unpriced),
+        "no_usage": sum(not call["token_usages"] for call in calls),
         "cost": sum((cost["usd"].to_decimal() for cost in costs if cost), Decimal()),
         "last_prompt_at": last_prompt_at,
         "last_prompt": last_prompt,

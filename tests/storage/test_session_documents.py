@@ -48,6 +48,7 @@ def call(number=1, **changes):
         "output_tokens": 2,
         "cache_read_input_tokens": 3,
         "cache_write_input_tokens": 4,
+        "no_usage": False,
         "prompt": "Hello",
     }
     return fields | changes
@@ -87,6 +88,7 @@ def test_a_session_that_is_known_stays():
             | {"cache_read_input_tokens": 0, "cache_write_input_tokens": 0},
         ),
         ({"input_tokens": 1.8e19}, {"input_tokens": 10**9}),
+        ({"no_usage": True}, {"no_usage": 1}),
     ],
 )
 def test_what_a_call_adds_to_its_session(changes, differing):
@@ -100,6 +102,7 @@ def test_what_a_call_adds_to_its_session(changes, differing):
         "cache_write_input_tokens": 4,
         "priced": 1,
         "unpriced": 0,
+        "no_usage": 0,
         "cost": Decimal128("0.25"),
     }
     assert share(call(**changes)) == plain | differing
@@ -151,6 +154,7 @@ SHOWN = {
     },
     "cost_usd": 0.25,
     "unpriced": 0,
+    "no_usage": 0,
     "last_prompt": "Hello",
 }
 

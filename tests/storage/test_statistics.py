@@ -71,6 +71,7 @@ async def test_figures_look_like_this(database):
         },
         "cost_usd": 0.000005,
         "unpriced": 1,
+        "no_usage": 2,
         "duration_ms": {"p50": 1950.9, "p95": 9860.6, "p99": 9860.6},
         "first_byte_ms": {"p50": 1001.1, "p95": 1001.1, "p99": 1001.1},
     }

@@ -46,6 +46,7 @@ async def test_calls_that_are_alike_are_one_row(database):
             "cache_write_input_tokens": 0,
             "priced": 2,
             "unpriced": 0,
+            "no_usage": 1,
             "cost": Decimal("0.000011"),
             "durations": histogram([place_of(2_000), place_of(2_000), 0]),
             "first_bytes": histogram([place_of(1_000), place_of(1_000)]),
