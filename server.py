@@ -113,7 +113,9 @@ class Server:
             JournalError: the spool in the data-dir cannot be used.
         """
         bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack)
-        http = BridgeServer(make_app(bridge), max_connections=most_connections())
+        http = BridgeServer(
+            make_app(bridge), max_connections=most_connections(), body_seconds=settings.body_timeout.total_seconds()
+        )
         http.add_sockets(sockets)
         # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.
         gc.collect()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from http.client import responses
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 from tornado.httputil import HTTPHeaders
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from handlers.access import Plane
 from handlers.bridge import Bridge
@@ -46,9 +47,14 @@ TOO_MANY_REQUESTS = 429
 METHOD_NOT_ALLOWED = 405
 
 
+@stream_request_body
 class BridgeHandler(RequestHandler):
-    """Authentication and errors. Subclasses say how an error is rendered. `identity` is there once it is known."""
+    """Authentication and errors. Subclasses say how an error is rendered. `identity` is there once it is known.
 
+    A request is answered before its body is read, unless its method is one of `BODY_METHODS`.
+    """
+
+    BODY_METHODS: ClassVar[Collection[str]] = ()
     bridge: Bridge
     request_id: str
     plane = Plane.CONTROL
@@ -58,6 +64,8 @@ class BridgeHandler(RequestHandler):
         """Receive the running bridge."""
         self.bridge = bridge
         self.request_id = shown_id(bridge.new_id())
+        if self.request.method not in self.BODY_METHODS:
+            self.exchange.refuse_body()
 
     def clear(self) -> None:
         """Begin the answer anew, as Tornado does, but with no headers: who answers says what, and `Exchange` when."""

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import msgspec
-from tornado.web import stream_request_body
 
 from handlers.bridge import Bridge
 from handlers.control import IdentifiedHandler, database_problems
@@ -22,7 +21,6 @@ from storage.identities import IdentityConflictError, IdentityError, UnknownIden
 MAX_BODY_BYTES = 4096
 # What more is read and thrown away, so that a client gets to see the answer.
 SWALLOWED_BYTES = 1024 * 1024
-BODY_SECONDS = 30.0
 NOT_JSON = "Send JSON, with Content-Type: application/json."
 TOO_LARGE = f"The request body is larger than the {MAX_BODY_BYTES} bytes that are allowed."
 INVALID_BODY = "The request body has invalid values."
@@ -94,9 +92,10 @@ def _sentence(error: IdentityError) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-@stream_request_body
 class ChangeHandler(IdentifiedHandler):
     """A resource that can be changed. A method of it begins by finding out who is asking."""
+
+    BODY_METHODS = ("POST", "PUT", "PATCH")
 
     def initialize(self, bridge: Bridge) -> None:
         """Receive the running bridge."""
@@ -104,9 +103,9 @@ class ChangeHandler(IdentifiedHandler):
         self._body = bytearray()
 
     async def prepare(self) -> None:
-        """Bound the body. It is read before anything is answered: on unread bytes the answer could be lost."""
-        self.exchange.set_max_body_size(SWALLOWED_BYTES)
-        self.exchange.set_body_timeout(BODY_SECONDS)
+        """Bound the body, more of which is read than is used: so that who sends too much is told how much is allowed."""
+        if self.exchange.takes_body:
+            self.exchange.set_max_body_size(SWALLOWED_BYTES)
 
     def data_received(self, chunk: bytes) -> None:
         """Collect the body, as far as it may be used."""

@@ -1,7 +1,6 @@
 """What every request below a provider goes through before it is served, and how it is stopped.
 
-Admission comes before the body is read, so that a refusal costs neither memory nor a call. A refused request's body is
-still swallowed, within bounds: closing on unread bytes resets the connection, and the client would lose the answer.
+Admission comes before the body is read, so that a refusal costs neither memory nor a call.
 """
 
 from __future__ import annotations
@@ -9,13 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from abc import abstractmethod
-from collections.abc import Coroutine
-from contextlib import suppress
-from typing import Any
 
 from msgspec.structs import replace
-from tornado.iostream import StreamClosedError
-from tornado.web import stream_request_body
 
 from handlers.access import Plane
 from handlers.base import TOO_MANY_REQUESTS, BridgeHandler
@@ -33,9 +27,6 @@ from limits.overload import OverloadedError
 
 SHUTTING_DOWN = "AI Bridge is shutting down. Please try again."
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."
-# What is read and thrown away of the body of a refused request, and for how long.
-LINGER_BYTES = 256 * 1024 * 1024
-LINGER_SECONDS = 30.0
 # From this many on requests take their steps together, see `in_step`.
 MANY_REQUESTS = 4
 # Fetch standard, `X-Content-Type-Options`; CSP level 3, `sandbox`.
@@ -49,13 +40,13 @@ FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
 BODY_SECONDS = 300.0
 
 
-@stream_request_body
 class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
     """Admits a request, collects its body, and ends it when the client leaves or the server stops.
 
     `body` is the whole request body; who needs it last empties it, for a stream may go on for hours.
     """
 
+    BODY_METHODS = BridgeHandler.SUPPORTED_METHODS
     plane = Plane.DATA
     dialect: Dialect
     credentials: Credentials
@@ -69,8 +60,6 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.stopped: EndReason | None = None
         self.body = b""
         self._arriving = bytearray()
-        self._received = 0
-        self._answered = False
         self._work: asyncio.Task[None] | None = None
         self._served = False
         self._relayed = False  # the answer whole, but for its end
@@ -88,8 +77,9 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
 
     async def prepare(self) -> None:
         """Admit the request, or answer why not; the body has not been read yet."""
-        self.exchange.set_max_body_size(sys.maxsize)
-        self.exchange.set_body_timeout(BODY_SECONDS)
+        if self.exchange.takes_body:
+            self.exchange.set_max_body_size(sys.maxsize)
+            self.exchange.set_body_timeout(BODY_SECONDS)
         self.bridge.lifecycle.enter(self)
         self.phases.enter(ADMISSION)
         try:
@@ -98,9 +88,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
             for phase, seconds in self.phases.seconds.items():
                 self.bridge.metrics.overhead(phase, seconds)
         except (Problem, OverloadedError) as refusal:
-            self.exchange.set_body_timeout(LINGER_SECONDS)
-            self.request.headers.pop("Expect", None)  # nobody wants the body any more
-            await self._refuse(refusal)
+            self._refuse(refusal)
 
     async def admit(self) -> None:
         """Decide whether the request may start: cheapest question first.
@@ -130,17 +118,12 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         if _declared_length(self.request.headers.get("Content-Length", "")) > self.bridge.options.max_body_bytes:
             raise self._body_too_large()
 
-    def data_received(self, chunk: bytes) -> Coroutine[Any, Any, None] | None:
-        """Collect the body up to its limit; swallow that of a request that was refused."""
-        self._received += len(chunk)
-        if self._answered:
-            if self._received > LINGER_BYTES:
-                self.break_off()
-            return None
-        if self._received > self.bridge.options.max_body_bytes:
-            return self._refuse(self._body_too_large())
-        self._arriving += chunk
-        return None
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body up to its limit."""
+        if len(self._arriving) + len(chunk) > self.bridge.options.max_body_bytes:
+            self._refuse(self._body_too_large())
+        else:
+            self._arriving += chunk
 
     @abstractmethod
     async def serve(self) -> None:
@@ -151,7 +134,9 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """
 
     async def _run(self) -> None:
-        if self._answered or self.stopped or self.exchange.closed:
+        if self.exchange.finished:  # refused while its body was arriving
+            return
+        if self.stopped or self.exchange.closed:
             self.finish()
             return
         self.body, self._arriving = bytes(self._arriving), bytearray()
@@ -232,15 +217,12 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
     def _end_phases(self) -> None:
         self.phases.over(self.get_status() if self._headers_written else None, self._holder)
 
-    async def _refuse(self, refusal: Problem | OverloadedError) -> None:
-        """Send the whole answer now and give the slot back; the body that is still to come is swallowed."""
-        self.release_slots()
-        self._answered = True
+    def _refuse(self, refusal: Problem | OverloadedError) -> None:
+        """Answer now, and give back what the request holds; of its body nothing more is wanted."""
         self._arriving.clear()
         problem = refusal if isinstance(refusal, Problem) else Problem(refusal.status, refusal.message, refusal.headers)
         self.write_problem(problem)
-        with suppress(StreamClosedError):
-            await self.flush()
+        self.finish()
 
     def _body_too_large(self) -> Problem:
         allowed = self.bridge.options.max_body_bytes
@@ -284,9 +266,10 @@ class MisdirectedHandler(NotServedHandler):
 class ProviderRootHandler(DataPlaneHandler):
     """`HEAD` on a provider's root: clients ask whether anybody is there before they show a credential."""
 
+    BODY_METHODS = ()
+
     async def admit(self) -> None:
-        """Let in without a token; counted by address."""
-        await self.take_slot()
+        """Let in without a token and without a slot, which nobody who is unknown may hold; counted by address."""
         await self.count_request(client_key(self.client_ip))
 
     async def serve(self) -> None:

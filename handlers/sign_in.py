@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from tornado.web import stream_request_body
 
 from handlers.access import Plane
 from handlers.base import IDENTITIES_AWAY, BridgeHandler
@@ -34,10 +33,10 @@ class SignIn(msgspec.Struct):
     token: str
 
 
-@stream_request_body
 class SignInHandler(BridgeHandler):
     """Makes a session and sets its cookie, or ends it and clears that."""
 
+    BODY_METHODS = ("POST",)
     plane = Plane.SIGN_IN
 
     def initialize(self, bridge: Bridge) -> None:
@@ -47,8 +46,9 @@ class SignInHandler(BridgeHandler):
 
     async def prepare(self) -> None:
         """Bound the body: whoever sends it is not known yet."""
-        self.exchange.set_max_body_size(MAX_BODY_BYTES)
-        self.exchange.set_body_timeout(BODY_SECONDS)
+        if self.exchange.takes_body:
+            self.exchange.set_max_body_size(MAX_BODY_BYTES)
+            self.exchange.set_body_timeout(min(BODY_SECONDS, self.exchange.body_timeout))
         self.set_header("Cache-Control", "no-store")
 
     def data_received(self, chunk: bytes) -> None:

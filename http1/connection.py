@@ -15,19 +15,26 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from tornado.httputil import HTTPInputError, HTTPServerRequest
 
+from http1.errors import InvalidRequestError
 from http1.exchange import Exchange
 from http1.headers import http_date
 from http1.outlet import Outlet
-from http1.requests import InvalidRequestError, Request, Requests
+from http1.requests import Request, Requests
 
 if TYPE_CHECKING:
     from http1.server import BridgeServer
 
 READ_AHEAD_BYTES = 64 * 1024
 """What is read of a body that nobody has taken yet, or of requests behind the one that is answered."""
+LINGER_BYTES = 256 * 1024 * 1024
+"""What is read and thrown away behind an answer that came before its request was whole."""
+LINGER_SECONDS = 30.0
+"""For how long."""
 
 UNREADABLE = "The request cannot be read: {}."
 BODY_TOO_LARGE = "its body is larger than {} bytes"
+BODY_TOO_SLOW = "its body did not come whole within {:g} seconds"
+HEADS_TOO_LARGE = "too many requests are begun and not whole"
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
@@ -38,6 +45,10 @@ logger = logging.getLogger(__name__)
 class ClientConnection(asyncio.Protocol):
     """Reads requests and hands them to the application, which answers through an `Exchange` for each.
 
+    An answer that comes before its request is whole is the last one: the connection is closed for writing, and what the
+    client still sends is thrown away for a while. Closing it on unread bytes would reset it, and the client would lose the
+    answer (RFC 9112 section 9.6).
+
     Args:
         server: Whose connection it is.
         raw: The socket.
@@ -46,6 +57,7 @@ class ClientConnection(asyncio.Protocol):
     Attributes:
         protocol: The scheme, for Tornado.
         outlet: Takes what is answered.
+        made: Whether the connection was ever there.
     """
 
     protocol = "http"
@@ -55,24 +67,28 @@ class ClientConnection(asyncio.Protocol):
     def __init__(self, server: BridgeServer, raw: socket.socket, remote_ip: str) -> None:
         self.socket = raw
         self.remote_ip = remote_ip
+        self.made = False
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._requests = Requests()
         self._invalid: InvalidRequestError | None = None
         self._exchange: Exchange | None = None
-        self._ahead = 0
         self._held_back = False
+        self._head_bytes = 0
+        self._linger_bytes = 0
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._body_deadline = 0.0
         self._body_timer: asyncio.TimerHandle | None = None
 
     @property
     def closed(self) -> bool:
-        """Whether it is closed, by whichever side."""
-        return self._transport.is_closing()
+        """Whether nothing more can be answered on it: it is closed, by whichever side, or about to be."""
+        return self.outlet.ended or self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request."""
+        self.made = True
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         self._transport.set_write_buffer_limits(0)
         self.outlet = Outlet(self._transport)
@@ -81,6 +97,11 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
+        if self.outlet.ended:
+            self._linger_bytes -= len(data)
+            if self._linger_bytes < 0:
+                self._transport.abort()
+            return
         if self._invalid is not None:
             return
         try:
@@ -88,24 +109,25 @@ class ClientConnection(asyncio.Protocol):
         except InvalidRequestError as error:
             self._invalid = error
         if self._exchange is None:
+            self._note_head()
             self._begin_next()
-            return
-        self._ahead += len(data)
-        if not self._exchange.busy and not self._exchange.told:
+        elif self._exchange.step is None:
             self._deliver(self._exchange)
-        elif self._ahead > READ_AHEAD_BYTES and not self._held_back:
+        if not self._held_back and self._ahead > READ_AHEAD_BYTES:
             self._held_back = True
             self._transport.pause_reading()
 
     def eof_received(self) -> None:
-        """Close: who says that nothing more comes has left."""
-        self.abort()
+        """Close: who says that nothing more comes has left. What it was answered is sent before."""
+        if not self.outlet.ended:
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why makes no difference
         """Tell who writes and who reads."""
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         self._stop_waiting_for_body()
+        self._server.heads.note(self, 0)
         self._server.closed(self)
         self.outlet.settle()
         exchange, self._exchange = self._exchange, None
@@ -123,8 +145,10 @@ class ClientConnection(asyncio.Protocol):
         if self._exchange is not None and self._exchange.finished:
             self._end()
 
-    def answered(self) -> None:
+    def answered(self, exchange: Exchange) -> None:
         """The answer to the request under way is complete."""
+        if exchange is not self._exchange:
+            return
         if self.outlet.free:
             self._end()
         else:
@@ -132,9 +156,7 @@ class ClientConnection(asyncio.Protocol):
 
     def abort(self, *, reset: bool = False) -> None:
         """Close at once; with a reset, so that the client cannot take it for an orderly end."""
-        if self._transport.is_closing():
-            return
-        if reset:
+        if reset and not self._transport.is_closing():
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
@@ -146,16 +168,46 @@ class ClientConnection(asyncio.Protocol):
         if self._exchange is not None and not self._exchange.finished:
             return
         left = self._idle_since + self._server.idle_seconds - self._loop.time()
-        if left > 0:
+        if left > 0 and not self.outlet.ended:
             self._idle_timer = self._loop.call_later(left, self.look)
         else:
             self.abort()
 
+    def refuse_head(self) -> None:
+        """Give up the head that is on its way."""
+        self._refuse(InvalidRequestError(HEADS_TOO_LARGE, 503))
+
     def wait_for_body(self, exchange: Exchange) -> None:
         """Bound the wait for a body anew."""
-        self._stop_waiting_for_body()
-        if exchange.body_timeout is not None and not exchange.request.whole:
-            self._body_timer = self._loop.call_later(exchange.body_timeout, self.abort)
+        if exchange.told or exchange.request.whole:
+            return
+        self._body_deadline = self._loop.time() + exchange.body_timeout
+        if self._body_timer is None or self._body_deadline < self._body_timer.when():
+            self._stop_waiting_for_body()
+            self._body_timer = self._loop.call_at(self._body_deadline, self._look_for_body)
+
+    def _look_for_body(self) -> None:
+        """Refuse the request whose body is still not whole; look again later if it has been given more time."""
+        self._body_timer = None
+        exchange = self._exchange
+        if exchange is None or exchange.told or exchange.request.whole:
+            return
+        if self._loop.time() < self._body_deadline:
+            self._body_timer = self._loop.call_at(self._body_deadline, self._look_for_body)
+        else:
+            self._refuse(InvalidRequestError(BODY_TOO_SLOW.format(exchange.body_timeout), 408))
+
+    @property
+    def _ahead(self) -> int:
+        """Bytes that were read and that nobody has taken yet."""
+        request = self._requests.request
+        return len(self._requests.unread) + (0 if request is None else request.size)
+
+    def _note_head(self) -> None:
+        size = self._requests.head_bytes
+        if size != self._head_bytes:
+            self._head_bytes = size
+            self._server.heads.note(self, size)
 
     def _rest(self) -> None:
         self._idle_since = self._loop.time()
@@ -169,15 +221,20 @@ class ClientConnection(asyncio.Protocol):
 
     def _begin_next(self) -> None:
         """Begin with the request that came next, if there is one."""
-        if self._exchange is not None or self._transport.is_closing():
+        if self._exchange is not None or self.closed:
             return
-        if self._requests.waiting:
-            self._begin(self._requests.waiting.popleft())
+        if self._requests.request is not None:
+            self._begin(self._requests.request)
         elif self._invalid is not None:
             self._refuse(self._invalid)
 
     def _begin(self, request: Request) -> None:
-        exchange = Exchange(self, request, keeps_connection=request.keeps_connection and not self._server.retiring)
+        exchange = Exchange(
+            self,
+            request,
+            keeps_connection=request.keeps_connection and not self._server.retiring,
+            body_timeout=self._server.body_seconds,
+        )
         try:
             asked = HTTPServerRequest(connection=exchange, start_line=request.start_line, headers=request.headers)
             exchange.delegate = self._server.application.find_handler(asked)
@@ -185,6 +242,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(InvalidRequestError(str(error)))
             return
         self._exchange = exchange
+        self.wait_for_body(exchange)
         prepared = exchange.delegate.headers_received(request.start_line, request.headers)
         if prepared is None:
             self._prepared(exchange)
@@ -192,18 +250,22 @@ class ClientConnection(asyncio.Protocol):
             self._go_on_after(prepared, exchange)
 
     def _prepared(self, exchange: Exchange) -> None:
-        """Bring the body to the handler, which is known to want it by now."""
+        """Bring the body to the handler, if it is known by now to want it."""
         request = exchange.request
-        if int(request.headers.get("Content-Length", "0")) > exchange.max_body_size:
+        if request.declared_bytes > exchange.max_body_size:
             self._refuse_body(exchange)
             return
-        if not request.whole and not exchange.finished and request.headers.get("Expect", "").lower() == "100-continue":
-            self.outlet.write(_CONTINUE)
         exchange.prepared = True
+        if not exchange.takes_body:
+            self._tell(exchange)
+        elif (
+            not request.whole and not exchange.finished and request.headers.get("Expect", "").lower() == "100-continue"
+        ):
+            self.outlet.write(_CONTINUE)
         self._deliver(exchange)
 
     def _deliver(self, exchange: Exchange) -> None:
-        """Hand over what has come of the body. What comes behind the answer is read and thrown away."""
+        """Hand over what has come of the body; throw away what nobody wants."""
         request = exchange.request
         if request.size:
             piece = request.take()
@@ -212,28 +274,33 @@ class ClientConnection(asyncio.Protocol):
                 self._refuse_body(exchange)
                 return
             self._read_on()
-            if not exchange.finished and (delivered := exchange.delegate.data_received(piece)) is not None:
+            wanted = not exchange.told and not exchange.finished
+            if wanted and (delivered := exchange.delegate.data_received(piece)) is not None:
                 self._go_on_after(delivered, exchange)
                 return
+        if exchange.told:
+            return
         if request.whole:
-            self._stop_waiting_for_body()
-            exchange.told = True
-            if not exchange.finished:
-                exchange.delegate.finish()
+            self._tell(exchange)
         elif self._invalid is not None:
             self._refuse(self._invalid)
 
+    def _tell(self, exchange: Exchange) -> None:
+        """Tell the handler that nothing more of the body comes, so that nobody waits for it."""
+        self._stop_waiting_for_body()
+        exchange.told = True
+        exchange.delegate.finish()
+
     def _go_on_after(self, step: Awaitable[None], exchange: Exchange) -> None:
         """Deliver nothing until the handler has taken a step."""
-        exchange.busy = True
-        future = asyncio.ensure_future(step)  # noqa: TID251 - its callback sees what it raised
-        future.add_done_callback(lambda done: self._go_on(done, exchange))
+        exchange.step = asyncio.ensure_future(step)  # noqa: TID251 - its callback sees what it raised
+        exchange.step.add_done_callback(lambda done: self._go_on(done, exchange))
 
     def _go_on(self, done: Future[Any], exchange: Exchange) -> None:
-        exchange.busy = False
+        exchange.step = None
         try:
             done.result()
-            if self._exchange is exchange and not self._transport.is_closing():
+            if self._exchange is exchange and not self.closed:
                 (self._deliver if exchange.prepared else self._prepared)(exchange)
         except (Exception, asyncio.CancelledError):
             logger.exception("unforeseen error")
@@ -244,22 +311,29 @@ class ClientConnection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
+        if not exchange.told:
+            self._tell(exchange)
         del exchange.delegate  # which refers back
-        if self._transport.is_closing():
+        if self.closed:
+            return
+        if not exchange.request.whole:
+            self._linger()
             return
         if not exchange.keeps_connection:
             self._transport.close()
             return
+        try:
+            self._requests.next()
+        except InvalidRequestError as error:
+            self._invalid = error
+        self._note_head()
         self._read_on()
         self._rest()
-        if self._requests.waiting or self._invalid is not None:
+        if self._requests.request is not None or self._invalid is not None:
             self._loop.call_soon(self._begin_next)
 
     def _read_on(self) -> None:
-        if self._requests.waiting:
-            return
-        self._ahead = 0
-        if self._held_back:
+        if self._held_back and self._ahead <= READ_AHEAD_BYTES:
             self._held_back = False
             self._transport.resume_reading()
 
@@ -268,11 +342,29 @@ class ClientConnection(asyncio.Protocol):
 
     def _refuse(self, error: InvalidRequestError) -> None:
         """Answer what no handler was asked, and close. Where an answer has begun there is no room for another."""
-        if self._exchange is None or not self._exchange.begun:
-            body = msgspec.json.encode({"message": UNREADABLE.format(error)})
-            head = (
-                f"HTTP/1.1 {error.status} {responses[error.status]}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\nConnection: close\r\nDate: {http_date(int(time.time()))}\r\n\r\n"
-            )
-            self.outlet.write(head.encode() + body)
-        self._transport.close()
+        exchange = self._exchange
+        if exchange is not None and exchange.begun:
+            self.abort(reset=exchange.request.start_line.version == "HTTP/1.0")
+            return
+        body = msgspec.json.encode({"message": UNREADABLE.format(error)})
+        head = (
+            f"HTTP/1.1 {error.status} {responses[error.status]}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\nDate: {http_date(int(time.time()))}\r\n\r\n"
+        )
+        self.outlet.write(head.encode() + body)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close for writing, and throw away what comes until the client closes too."""
+        exchange, self._exchange = self._exchange, None
+        self._stop_waiting_for_body()
+        self._requests = Requests()
+        self._note_head()
+        self._linger_bytes = LINGER_BYTES
+        self.outlet.end()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._idle_timer = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
+        self._read_on()
+        if exchange is not None:
+            exchange.break_off()

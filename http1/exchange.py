@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 1024 * 1024
 """The most that a request's body may have, unless its handler says otherwise."""
 
+MAX_UNWANTED_BYTES = 4096
+"""The most that the body of a request may have whose handler wants none."""
+
 NO_CONTENT, NOT_MODIFIED, FIRST_FINAL = 204, 304, 200
 
 
@@ -35,15 +38,17 @@ class Exchange(HTTPConnection):
         context: The connection.
         request: What is answered.
         keeps_connection: Whether the connection may stay open behind the answer.
+        body_timeout: How long the body may take to arrive, in seconds, unless the handler says otherwise.
 
     Attributes:
         delegate: Who is told of the body and of the client's leaving.
         max_body_size: The most that the body of the request may have, in bytes.
-        body_timeout: How long it may take to arrive, in seconds; None is for ever.
+        body_timeout: How long it may take to arrive, in seconds.
+        takes_body: Whether the handler is given the body, and waits for it.
         prepared: Whether the handler wants the body.
-        busy: Whether it takes a step without which it can be told no more.
+        step: What it does before it can be told more; None when nothing.
         received: How much of it has arrived.
-        told: Whether the delegate knows that it is whole.
+        told: Whether the delegate knows that nothing more of it comes.
         begun: Whether some of the answer was sent.
         finished: Whether the answer is complete; what of it is not sent yet is under way.
     """
@@ -53,7 +58,6 @@ class Exchange(HTTPConnection):
         "_left",
         "begun",
         "body_timeout",
-        "busy",
         "context",
         "delegate",
         "finished",
@@ -63,18 +67,23 @@ class Exchange(HTTPConnection):
         "prepared",
         "received",
         "request",
+        "step",
+        "takes_body",
         "told",
     )
     delegate: HTTPMessageDelegate
 
-    def __init__(self, context: ClientConnection, request: Request, *, keeps_connection: bool) -> None:
+    def __init__(
+        self, context: ClientConnection, request: Request, *, keeps_connection: bool, body_timeout: float
+    ) -> None:
         self.context = context
         self.request = request
         self.keeps_connection = keeps_connection
         self.max_body_size = MAX_BODY_BYTES
-        self.body_timeout: float | None = None
+        self.body_timeout = body_timeout
+        self.takes_body = True
         self.prepared = False
-        self.busy = False
+        self.step: Future[None] | None = None
         self.received = 0
         self.told = False
         self.begun = False
@@ -96,6 +105,11 @@ class Exchange(HTTPConnection):
         self.body_timeout = seconds
         self.context.wait_for_body(self)
 
+    def refuse_body(self) -> None:
+        """Do not wait for a body. What comes of one is thrown away, and a larger one is refused."""
+        self.takes_body = False
+        self.max_body_size = MAX_UNWANTED_BYTES
+
     @property
     def closed(self) -> bool:
         """Whether the client has left or was left."""
@@ -107,7 +121,7 @@ class Exchange(HTTPConnection):
         """Write the head of the answer, with a first piece of its body.
 
         A body of unknown length is sent in chunks; an HTTP/1.0 client has no other end for it than that of the connection.
-        `Connection: close` among the headers means that. An answer without a date gets one (RFC 9110 section 6.6.1).
+        `Connection: close` among the headers means that, and so does a request that is not whole yet. An answer without a date gets one (RFC 9110 section 6.6.1).
 
         Raises:
             ValueError: A header has a line end or NUL in it, or is no Latin-1.
@@ -121,7 +135,7 @@ class Exchange(HTTPConnection):
             self._chunked = asked.version == "HTTP/1.1"
             self.keeps_connection &= self._chunked
         self._left = (None if length is None else int(length)) if has_body else 0
-        self.keeps_connection &= headers.get("Connection", "").lower() != "close"
+        self.keeps_connection &= self.request.whole and headers.get("Connection", "").lower() != "close"
         if self._chunked:
             headers["Transfer-Encoding"] = "chunked"
         if not self.keeps_connection:
@@ -155,12 +169,12 @@ class Exchange(HTTPConnection):
             self.context.outlet.write(b"0\r\n\r\n")
         self.finished = True
         self.on_close = None
-        self.keeps_connection &= self.request.whole
-        self.context.answered()
+        self.context.answered(self)
 
     def abort(self, *, reset: bool = False) -> None:
         """Close at once, in the middle of the answer; see `ClientConnection.abort`."""
-        self.context.abort(reset=reset)
+        if not self.closed:
+            self.context.abort(reset=reset)
 
     def break_off(self) -> None:
         """Tell the handler that the client has left, unless its answer is complete."""

@@ -18,12 +18,14 @@ class Outlet:
 
     Attributes:
         free: Whether the client has taken all that was written.
+        ended: Whether nothing more may be written.
     """
 
-    __slots__ = ("_loop", "_taken", "_transport", "_untaken", "free")
+    __slots__ = ("_loop", "_taken", "_transport", "_untaken", "ended", "free")
 
     def __init__(self, transport: asyncio.WriteTransport) -> None:
         self.free = True
+        self.ended = False
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self._untaken: list[Future[None]] = []
@@ -33,8 +35,10 @@ class Outlet:
     def write(self, data: bytes) -> Future[None]:
         """Send; the future is done when the client has taken it, which it may have by now.
 
-        It fails with `StreamClosedError` when the client has left.
+        It fails with `StreamClosedError` when the client has left, or nothing more may be written.
         """
+        if self.ended:
+            return _failed(self._loop.create_future())
         if data and not self._transport.is_closing():
             self._transport.write(data)
         if self._transport.is_closing():
@@ -44,6 +48,12 @@ class Outlet:
         untaken = self._loop.create_future()
         self._untaken.append(untaken)
         return untaken
+
+    def end(self) -> None:
+        """Send what was written and the end of the connection's half; every later write fails."""
+        self.ended = True
+        if not self._transport.is_closing():
+            self._transport.write_eof()
 
     def settle(self) -> None:
         """Tell those who wait that the client has taken all, or has left."""

@@ -1,33 +1,32 @@
 """What the bytes of a client mean in HTTP/1.1: requests, one behind the other. No I/O.
 
-Source: RFC 9112. The parser is llhttp, that of Node.js, which `httptools` brings. It is strict where leniency would let
-two servers see different requests in the same bytes; what it lets through of that kind is refused here.
+Source: RFC 9112. Heads are parsed by llhttp, the parser of Node.js, which `httptools` brings. It is strict where leniency
+would let two servers see different requests in the same bytes; what it lets through of that kind is refused here.
+
+One request is kept as objects, what comes behind it as bytes: llhttp cannot be paused, so it gets one head and nothing
+that follows. Where a body ends is counted here.
 """
 
 from __future__ import annotations
 
-from collections import deque
-
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
+from http1.chunks import Chunks
+from http1.errors import InvalidRequestError
 from http1.headers import put
+from http1.targets import origin_form
 
 MAX_HEAD_BYTES = 64 * 1024
-"""The most that the head of a request may have, and about the most that the line before a chunk may."""
+"""The most that the head of a request may have."""
 
-TOO_LARGE = f"its head, or what stands before a chunk of its body, has more than {MAX_HEAD_BYTES} bytes"
-_NO_BODY = b"GET / HTTP/1.1\r\n\r\n"
+MAX_HEADERS = 128
+"""The most headers that a request may have."""
+
+TOO_LARGE = f"its head has more than {MAX_HEAD_BYTES} bytes"
+TOO_MANY_HEADERS = f"it has more than {MAX_HEADERS} headers"
 _VERSIONS = {"1.0", "1.1"}
-_AROUND_HEADER = len(": \r\n")
-
-
-class InvalidRequestError(Exception):
-    """The bytes are no request. The text is a phrase for the client; `status` goes with it."""
-
-    def __init__(self, reason: str, status: int = 400) -> None:
-        super().__init__(reason)
-        self.status = status
+_HEAD_END = b"\r\n\r\n"
 
 
 class Request:
@@ -51,6 +50,11 @@ class Request:
         self.whole = False
         self._pieces: list[bytes] = []
 
+    @property
+    def declared_bytes(self) -> int:
+        """The length of its body by `Content-Length`; 0 where it does not say."""
+        return int(self.headers.get("Content-Length", "0"))
+
     def take(self) -> bytes:
         """Take what waits of the body, in one piece."""
         pieces = self._pieces
@@ -69,119 +73,170 @@ class Requests:
     """The requests of one connection, fed with what comes.
 
     Attributes:
-        waiting: Those whose head is whole and that were not taken yet, the first that came first.
+        request: The one under way, whose head is whole; None while there is none.
+        head_bytes: What has come of a head that is not whole yet.
+        unread: What came behind the request under way.
     """
 
     def __init__(self) -> None:
-        self.waiting: deque[Request] = deque()
-        self._parser = HttpRequestParser(self)
-        self._last: Request | None = None
-        self._target = b""
-        self._headers = HTTPHeaders()
-        self._head_bytes = 0
-        self._told = False
-        self._untold_bytes = 0
-        self._upgraded = False
-        self._over = False
+        self.request: Request | None = None
+        self.head_bytes = 0
+        self.unread = bytearray()
+        self._head: _Head | None = None
+        self._tail = b""
+        self._left = 0
+        self._chunks: Chunks | None = None
 
     def feed(self, data: bytes) -> None:
-        """Read what came. What is behind the last request of the connection is left unread.
+        """Read what came. What is behind the last request of the connection is thrown away.
 
         Raises:
             InvalidRequestError: It is not HTTP. Nothing more may be fed.
         """
-        # In parts, as the size of a head is counted by the part.
-        for start in range(0, len(data), MAX_HEAD_BYTES):
-            if not self._over:
-                self._feed(data[start : start + MAX_HEAD_BYTES])
+        request = self.request
+        position = 0
+        if request is None or not request.whole:
+            position = self._read(data)
+            request = self.request
+        if position < len(data) and request is not None and request.keeps_connection:
+            self.unread += data[position:] if position else data
+
+    def next(self) -> Request | None:
+        """Forget the request under way, and go on with what came behind it.
+
+        Raises:
+            InvalidRequestError: That is not HTTP. Nothing more may be fed.
+        """
+        self.request = None
+        if self.unread:
+            position = self._read(self.unread)
+            del self.unread[:position]
+        return self.request
+
+    def _read(self, data: bytes | bytearray) -> int:
+        """Read a head, or what is missing of it, and its body; return what position that comes to."""
+        position = 0
+        if self.request is None:
+            position = self._read_head(data)
+            if self.request is None:
+                return position
+        if self._chunks is not None:
+            position = self._chunks.read(data, position)
+            self.request.whole = self._chunks.over
+        elif self._left and position < len(data):
+            piece = bytes(data[position : position + self._left])
+            self.request.add(piece)
+            self._left -= len(piece)
+            position += len(piece)
+            self.request.whole = not self._left
+        return position
+
+    def _read_head(self, data: bytes | bytearray) -> int:
+        start = 0
+        if self._head is None:
+            if data.startswith((b"\r", b"\n")):  # line ends before a request are passed over (RFC 9112 section 2.2)
+                start = len(data) - len(data.lstrip(b"\r\n"))
+            if start < len(data):
+                self._head = _Head()
+        end = self._find_end(data, start)
+        part = bytes(data[start:end])
+        self.head_bytes += start + len(part)
+        if self.head_bytes > MAX_HEAD_BYTES:
+            raise InvalidRequestError(TOO_LARGE, 431)
+        if self._head is None:
+            return start
+        whole = self._head.feed(part)
+        if end is None:
+            if whole:  # llhttp takes no other end of a head than this one, or two would not see the same request
+                raise InvalidRequestError("its head does not end with an empty line")
+            self._tail = (self._tail + part)[1 - len(_HEAD_END) :]
+            return len(data)
+        if not whole:
+            raise InvalidRequestError("its head ends too early")
+        self._begin_body(self._head.request)
+        self._head, self._tail, self.head_bytes = None, b"", 0
+        return end
+
+    def _find_end(self, data: bytes | bytearray, start: int) -> int | None:
+        """Find where the head ends; it may have begun to end in what came before."""
+        tail = self._tail
+        if tail:
+            across = (tail + data[start : start + len(_HEAD_END) - 1]).find(_HEAD_END)
+            if across >= 0:
+                return start + across + len(_HEAD_END) - len(tail)
+        end = data.find(_HEAD_END, start)
+        return None if end < 0 else end + len(_HEAD_END)
+
+    def _begin_body(self, request: Request) -> None:
+        self.request = request
+        self._chunks = Chunks(request) if "Transfer-Encoding" in request.headers else None
+        self._left = request.declared_bytes
+        request.whole = self._chunks is None and not self._left
+
+
+class _Head:
+    """Fed with one head and nothing behind it."""
+
+    __slots__ = ("_headers", "_number", "_parser", "_target", "_whole", "request")
+    request: Request
+
+    def __init__(self) -> None:
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._target = b""
+        self._headers = HTTPHeaders()
+        self._number = 0
+        self._whole = False
+
+    def feed(self, part: bytes) -> bool:
+        """Parse on; return whether the head is whole.
+
+        Raises:
+            InvalidRequestError: It is not HTTP.
+        """
+        parser = self._parser
+        assert parser is not None  # noqa: S101 - nothing is fed behind a head
+        try:
+            parser.feed_data(part)
+        except HttpParserUpgrade:
+            pass  # an offer to speak another protocol, which a server may pass over (RFC 9110 section 7.8)
+        except HttpParserError as error:
+            raise InvalidRequestError.of(error) from error
+        if self._whole:
+            self._parser = None  # which refers back
+        return self._whole
 
     def on_url(self, part: bytes) -> None:
         """Collect the target."""
-        if not self._upgraded:
-            self._count(len(part))
-            self._target += part
+        self._refuse_more()
+        self._target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header."""
-        if self._upgraded:
-            return
-        if self._last is not None:
-            raise InvalidRequestError("trailers are not accepted")
-        self._count(len(name) + len(value) + _AROUND_HEADER)
+        self._refuse_more()
+        self._number += 1
+        if self._number > MAX_HEADERS:
+            raise InvalidRequestError(TOO_MANY_HEADERS, 431)
         put(self._headers, name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
 
     def on_headers_complete(self) -> None:
-        """Note a request."""
-        self._told = True
-        if self._upgraded:
-            return
-        version = self._parser.get_http_version()
+        """Make a request of what was collected."""
+        self._refuse_more()
+        self._whole = True
+        parser, headers = self._parser, self._headers
+        assert parser is not None  # noqa: S101 - it is what calls
+        version = parser.get_http_version()
         if version not in _VERSIONS:
             raise InvalidRequestError("its version is neither HTTP/1.1 nor HTTP/1.0", 505)
-        if self._headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        if headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
             raise InvalidRequestError("the only transfer coding that is understood is chunked", 501)
-        if version == "1.0" and "Transfer-Encoding" in self._headers:
+        if version == "1.0" and "Transfer-Encoding" in headers:
             raise InvalidRequestError("HTTP/1.0 has no transfer codings")
-        start_line = RequestStartLine(
-            self._parser.get_method().decode(), self._target.decode("latin-1"), f"HTTP/{version}"
-        )
-        self._last = Request(start_line, self._headers, self._parser.should_keep_alive())
-        self.waiting.append(self._last)
-        self._target, self._headers, self._head_bytes = b"", HTTPHeaders(), 0
+        method = parser.get_method().decode()
+        target = origin_form(method, self._target.decode("latin-1"), headers)
+        # Behind CONNECT a client sends what is meant for a tunnel, and there is none.
+        keeps_connection = parser.should_keep_alive() and method != "CONNECT"
+        self.request = Request(RequestStartLine(method, target, f"HTTP/{version}"), headers, keeps_connection)
 
-    def on_body(self, piece: bytes) -> None:
-        """Collect a piece of the body."""
-        self._told = True
-        if self._last is not None:
-            self._last.add(piece)
-
-    def on_message_complete(self) -> None:
-        """Note the end of a request, unless the parser means that the rest is another protocol's."""
-        if self._last is not None and not self._parser.should_upgrade():
-            self._last.whole = True
-            self._over = not self._last.keeps_connection
-            self._last = None
-
-    def _feed(self, part: bytes) -> None:
-        self._told = False
-        try:
-            self._parser.feed_data(part)
-        except HttpParserUpgrade as upgrade:
-            self._refuse_upgrade(part[upgrade.args[0] :])
-            return
-        except HttpParserError as error:
-            if not self._over:
-                raise _reason(error) from error
-        self._untold_bytes = 0 if self._told else self._untold_bytes + len(part)
-        if self._untold_bytes > MAX_HEAD_BYTES:
-            raise InvalidRequestError(TOO_LARGE, 431)
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > MAX_HEAD_BYTES:
-            raise InvalidRequestError(TOO_LARGE, 431)
-
-    def _refuse_upgrade(self, rest: bytes) -> None:
-        """Go on in HTTP/1.1, which a server may do (RFC 9110 section 7.8).
-
-        The parser takes all behind the head for another protocol's, so a new one is told how long the body is.
-        """
-        assert self._last is not None  # noqa: S101 - it is whole: the parser stops behind the head
-        self._parser, self._upgraded = HttpRequestParser(self), True
-        headers = self._last.headers
-        framing = next((name for name in ("Content-Length", "Transfer-Encoding") if name in headers), None)
-        head = (
-            b"POST / HTTP/1.1\r\n%b: %b\r\n\r\n" % (framing.encode(), headers[framing].encode())
-            if framing
-            else _NO_BODY
-        )
-        self._parser.feed_data(head)
-        self._upgraded = False
-        if rest:
-            self._feed(rest)
-
-
-def _reason(error: HttpParserError) -> InvalidRequestError:
-    """Say what a parser found: its own words, or ours where it was ours that raised."""
-    cause = error.__context__
-    return cause if isinstance(cause, InvalidRequestError) else InvalidRequestError(str(error))
+    def _refuse_more(self) -> None:
+        if self._whole:
+            raise InvalidRequestError("its head ends before its empty line")

@@ -14,11 +14,14 @@ from tornado.netutil import add_accept_handler
 from tornado.web import Application
 
 from http1.connection import ClientConnection
+from http1.heads import UnfinishedHeads
 
 logger = logging.getLogger(__name__)
 
 # The head of a request has to arrive within this time, and a kept connection without one is closed after it.
 HEAD_SECONDS = 120.0
+# The body of a request has to arrive within this time, unless its handler or the setting says otherwise.
+BODY_SECONDS = 30.0
 # A client whose machine vanished is noticed after about two minutes, also while its upstream is silent (tcp(7)), and what
 # is written leaves at once.
 OPTIONS = (
@@ -53,15 +56,26 @@ class BridgeServer:
         application: Finds the handler of each request.
         max_connections: How many may be open.
         idle_seconds: How long a connection may be without a whole head of a request.
+        body_seconds: How long a body may take to arrive, unless its handler says otherwise.
 
     Attributes:
         connections: Those that are open.
+        heads: What they hold of heads that are not whole.
         retiring: Whether the next answer on each connection is its last.
     """
 
-    def __init__(self, application: Application, *, max_connections: int, idle_seconds: float = HEAD_SECONDS) -> None:
+    def __init__(
+        self,
+        application: Application,
+        *,
+        max_connections: int,
+        idle_seconds: float = HEAD_SECONDS,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
         self.application = application
         self.idle_seconds = idle_seconds
+        self.body_seconds = body_seconds
+        self.heads = UnfinishedHeads()
         self.connections: set[ClientConnection] = set()
         self.retiring = False
         self._max_connections = max_connections
@@ -69,6 +83,7 @@ class BridgeServer:
         self._closing = False
         self._stops: list[Callable[[], None]] = []
         self._arrivals: set[asyncio.Task[None]] = set()
+        self._arriving = 0  # those of them that are not among the connections yet
         self._unused = asyncio.Event()
         self._unused.set()
 
@@ -116,6 +131,7 @@ class BridgeServer:
 
     def opened(self, connection: ClientConnection) -> None:
         """Note that a connection is there."""
+        self._arriving -= 1
         self.connections.add(connection)
         if self._closing:
             connection.abort()
@@ -126,7 +142,7 @@ class BridgeServer:
         self._look()
 
     def _accept(self, raw: socket.socket, address: Any) -> None:
-        full = len(self.connections) + len(self._arrivals) >= self._max_connections
+        full = len(self.connections) + self._arriving >= self._max_connections
         if full and not self._full:
             logger.warning(
                 "%d connections are open, as many as allowed: further ones are closed", self._max_connections
@@ -136,21 +152,27 @@ class BridgeServer:
             raw.close()
             return
         self._unused.clear()
+        self._arriving += 1
         arrival = asyncio.create_task(self._serve(raw, address[0]))  # noqa: TID251 - kept until it ends, which is at once
         self._arrivals.add(arrival)
         arrival.add_done_callback(self._arrived)
 
     async def _serve(self, raw: socket.socket, remote_ip: str) -> None:
+        connection = ClientConnection(self, raw, remote_ip)
         try:
             for level, option, value in OPTIONS:
                 raw.setsockopt(level, option, value)
-            loop = asyncio.get_running_loop()
-            await loop.connect_accepted_socket(lambda: ClientConnection(self, raw, remote_ip), raw)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, raw)
         except OSError:  # the client has left again
             raw.close()
+        finally:
+            if not connection.made:
+                self._arriving -= 1
 
     def _arrived(self, arrival: asyncio.Task[None]) -> None:
         self._arrivals.discard(arrival)
+        if not arrival.cancelled() and (error := arrival.exception()) is not None:
+            logger.error("unforeseen error while a connection arrived", exc_info=error)
         self._look()
 
     def _look(self) -> None:

@@ -79,6 +79,12 @@ class Settings:
         SERVER, ADDRESS, "127.0.0.1:4001", "Where the bridge listens; port 0 takes a free one."
     )
     max_body_bytes: int = declare(SERVER, SIZE, "64MiB", "Largest request body accepted.")
+    body_timeout: timedelta = declare(
+        SERVER,
+        POSITIVE_DURATION,
+        "30s",
+        "How long a request body may take to arrive; 10s at most for sign-in, 5m for calls.",
+    )
     drain_timeout: timedelta = declare(SERVER, DURATION, "30s", "How long running requests may go on after SIGTERM.")
     token_creation: TokenCreation = declare(
         SERVER, choice(TokenCreation), "members", "Who may create tokens: every user their own, or owners alone."

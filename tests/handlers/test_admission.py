@@ -265,12 +265,15 @@ async def test_a_body_that_is_too_large_is_refused_while_it_is_still_being_sent(
 
 
 @pytest.mark.gen_test
-async def test_a_refusal_is_read_by_a_client_that_is_still_sending_and_its_connection_lives_on(running):
+async def test_a_refusal_is_read_by_a_client_that_is_still_sending(running):
     running.upstream.play(OK)
-    client = await running.client()
     for _ in range(3):
+        client = await running.client()
         answer = await client.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"x" * 2_000_000)
-        assert answer.status == 401
+        assert (answer.status, answer.header("Connection"), await client.at_end()) == (401, "close", b"")
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"{}")
+    assert (answer.status, answer.header("Connection")) == (401, None)
     answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     assert answer.status == 200
     await running.ended(1)

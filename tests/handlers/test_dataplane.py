@@ -99,13 +99,13 @@ async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(running):
 
 
 @pytest.mark.gen_test
-async def test_a_refused_client_that_waits_for_100_continue_is_not_asked_for_its_body_and_may_send_it(running):
+async def test_a_refused_client_that_waits_for_100_continue_is_told_that_it_need_not_send(running):
     client = await running.client()
-    for _ in range(2):
-        await client.send_raw(head(running, "Expect: 100-continue", "Content-Length: 3", token="nobody"))
-        answer = await client.rest(await client.head())
-        assert (answer.status, answer.whole) == (401, True)
-        await client.send_raw(b"abc")
+    await client.send_raw(head(running, "Expect: 100-continue", "Content-Length: 3", token="nobody"))
+    answer = await client.rest(await client.head())
+    assert (answer.status, answer.whole, answer.header("Connection")) == (401, True, "close")
+    await client.send_raw(b"abc")
+    assert await client.at_end() == b""
 
 
 @pytest.mark.gen_test
@@ -208,14 +208,14 @@ async def test_a_head_that_is_none_ends_the_connection(running, lines):
 
 
 @pytest.mark.gen_test
-async def test_a_thousand_headers_cross_in_order(running):
+async def test_a_hundred_headers_cross_in_order(running):
     running.upstream.play(OK)
-    lines = [f"X-Many: {number}" for number in range(1_000)]
+    lines = [f"X-Many: {number}" for number in range(100)]
     client = await running.client()
     body = CHAT.request_body(stream=False)
     await client.send_raw(head(running, *lines, f"Content-Length: {len(body)}") + body)
     assert (await client.head()).status == 200
-    assert running.upstream.requests[0].header("X-Many") == [str(number) for number in range(1_000)]
+    assert running.upstream.requests[0].header("X-Many") == [str(number) for number in range(100)]
     await running.ended(1)
 
 

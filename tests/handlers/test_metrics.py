@@ -252,7 +252,8 @@ async def test_a_call_under_way_is_seen_in_flight_and_the_next_one_as_refused(ru
     client, other = await running.client(), await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     answer = await client.head()
-    assert (await other.request("HEAD", "/api/v2/aibridge/openai", {})).status == 503
+    models = "/api/v2/aibridge/openai/v1/models"
+    assert (await other.request("GET", models, running.headers)).status == 503
     metrics = running.bridge.metrics
     assert samples(metrics, "interceptions_inflight") == {("m", "openai", "/v1/chat/completions"): 1}
     assert samples(metrics, "overload_rejections_total") == {("concurrency",): 1}

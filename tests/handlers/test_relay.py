@@ -478,7 +478,7 @@ async def test_a_length_that_no_content_has_is_not_relayed(running):
 async def test_a_client_that_leaves_while_it_is_identified_causes_no_upstream_call(running, monkeypatch):
     identified, asked = asyncio.Event(), asyncio.Event()
 
-    async def slowly(_token):
+    async def slowly(_token, *_kind):
         asked.set()
         await identified.wait()
         return running.identity

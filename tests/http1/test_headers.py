@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
+from http1.errors import InvalidRequestError
 from http1.headers import http_date, put
-from http1.requests import InvalidRequestError, Requests
+from http1.requests import Requests
 from upstream.answer import Answer
 
 NAMES = st.sampled_from(["Accept", "accept", "X-Request-Id", "x-request-ID", "COOKIE"])
@@ -34,7 +35,7 @@ def read_by_server(line):
     requests = Requests()
     with suppress(InvalidRequestError):
         requests.feed(b"GET / HTTP/1.1\r\n" + line + b"\r\n\r\n")
-    return next(iter(requests.waiting.popleft().headers.get_all()), None) if requests.waiting else None
+    return next(iter(requests.request.headers.get_all()), None) if requests.request else None
 
 
 def read_by_client(line):

@@ -1,10 +1,13 @@
+import time
 from contextlib import contextmanager, suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http1.requests import MAX_HEAD_BYTES, TOO_LARGE, InvalidRequestError, Requests
+from http1.chunks import LINE_TOO_LARGE, TRAILERS
+from http1.errors import InvalidRequestError
+from http1.requests import MAX_HEAD_BYTES, MAX_HEADERS, TOO_LARGE, TOO_MANY_HEADERS, Requests
 
 HOST = b"Host: b\r\n"
 TOKENS = st.text("abcdefghijklmnopqrstuvwxyzABC0123456789-_!#$%&'*+.^`|~", min_size=1, max_size=20)
@@ -13,15 +16,18 @@ TARGETS = st.text("abc/?=&%20;:@-._~", max_size=40).map("/{}".format)
 FRAMING = {"content-length", "transfer-encoding", "connection", "upgrade", "expect"}
 HEADERS = st.lists(st.tuples(TOKENS.filter(lambda name: name.lower() not in FRAMING), VALUES), max_size=6)
 
+LIKE_ENDS = [b"0\r\n\r\n", b"\n0\r\n\r\n", b"\r\n0;x\r\n\r\n", b"\r\n\r\n", b"\r\n0\r\n\r\n0\r\n", b"\n00"]
+
 
 @st.composite
 def requests(draw):
     """A request in bytes, and what it says."""
     method, target, headers = draw(st.sampled_from(["GET", "POST", "DELETE"])), draw(TARGETS), draw(HEADERS)
-    pieces = draw(st.lists(st.binary(min_size=1, max_size=50), max_size=4))
+    pieces = draw(st.lists(st.binary(min_size=1, max_size=50) | st.sampled_from(LIKE_ENDS), max_size=4))
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     if draw(st.booleans()):
-        framed = b"".join(b"%X\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+        framed = b"".join(b"%X\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+        framed += draw(st.sampled_from([b"0\r\n\r\n", b"000;a=b\r\n\r\n"]))
         lines.append("Transfer-Encoding: chunked")
     else:
         framed = b"".join(pieces)
@@ -29,29 +35,44 @@ def requests(draw):
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + framed, (method, target, headers, b"".join(pieces))
 
 
-def all_of(reader, bodies):
-    """What a reader has by now: everything of whole requests; `bodies` has what came of each before."""
-    for request in reader.waiting:
-        bodies.setdefault(id(request), (request, []))[1].append(request.take())
+def read_all(reader, parts):
+    """The requests that a reader finds in parts, each with its body."""
+    found = []
+
+    def look():
+        while (request := reader.request) is not None:
+            if not found or found[-1][0] is not request:
+                found.append((request, bytearray()))
+            found[-1][1].extend(request.take())
+            if not request.whole or not request.keeps_connection:
+                return
+            reader.next()
+
+    for part in parts:
+        reader.feed(part)
+        look()
+    return found
 
 
-def said(request, pieces):
+def cut(data, sizes):
+    """The data in parts of these sizes, over and over."""
+    position, number = 0, 0
+    while position < len(data):
+        yield data[position : position + sizes[number % len(sizes)]]
+        position += sizes[number % len(sizes)]
+        number += 1
+
+
+def said(request, body):
     names = {name.lower() for name in FRAMING}
     headers = [(name, value) for name, value in request.headers.get_all() if name.lower() not in names]
-    return request.start_line.method, request.start_line.path, headers, b"".join(pieces)
+    return request.start_line.method, request.start_line.path, headers, bytes(body)
 
 
 @given(st.lists(requests(), min_size=1, max_size=4), st.lists(st.integers(1, 60), min_size=1))
 def test_requests_are_what_was_sent_however_their_bytes_are_cut(sent, sizes):
-    data, reader, bodies, position = b"".join(one for one, _ in sent), Requests(), {}, 0
-    for number in range(len(data)):
-        if position >= len(data):
-            break
-        size = sizes[number % len(sizes)]
-        reader.feed(data[position : position + size])
-        position += size
-        all_of(reader, bodies)
-    found = [said(request, pieces) for request, pieces in bodies.values()]
+    read = read_all(Requests(), cut(b"".join(one for one, _ in sent), sizes))
+    found = [said(request, body) for request, body in read]
     assert [(method, target, body) for method, target, _, body in found] == [
         (method, target, body) for _, (method, target, _, body) in sent
     ]
@@ -59,7 +80,7 @@ def test_requests_are_what_was_sent_however_their_bytes_are_cut(sent, sizes):
         assert sorted((name.lower(), value) for name, value in headers) == sorted(
             (name.lower(), value) for name, value in wanted
         )
-    assert all(request.whole and request.keeps_connection for request, _ in bodies.values())
+    assert all(request.whole and request.keeps_connection for request, _ in read)
 
 
 @given(st.binary(max_size=300), st.booleans())
@@ -82,8 +103,8 @@ def noting(refusals):
 def only(data):
     reader = Requests()
     reader.feed(data)
-    (request,) = reader.waiting
-    return request
+    assert reader.request is not None
+    return reader.request
 
 
 @pytest.mark.parametrize(
@@ -104,7 +125,7 @@ def test_what_comes_behind_the_last_request_is_not_looked_at():
     reader = Requests()
     reader.feed(b"GET / HTTP/1.1\r\nConnection: close\r\nHost: b\r\n\r\nGET /2 HTTP/1.1\r\nHost: b\r\n\r\n")
     reader.feed(b"nonsense")
-    assert [request.start_line.path for request in reader.waiting] == ["/"]
+    assert (reader.request.start_line.path, reader.unread, reader.next()) == ("/", b"", None)
 
 
 @pytest.mark.parametrize(
@@ -117,18 +138,40 @@ def test_an_offer_to_speak_another_protocol_is_passed_over_and_the_body_comes_al
     head, body = framing
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
     data = b"POST /a HTTP/1.1\r\n" + HOST + offer + head + body + b"GET /b HTTP/1.1\r\n" + HOST + b"\r\n"
-    reader, bodies = Requests(), {}
-    for start in range(0, len(data), size):
-        reader.feed(data[start : start + size])
-        all_of(reader, bodies)
-    found = [(*said(request, pieces)[:2], b"".join(pieces)) for request, pieces in bodies.values()]
-    assert found == [("POST", "/a", b"hello"), ("GET", "/b", b"")]
-    assert [request.whole for request, _ in bodies.values()] == [True, True]
+    found = read_all(Requests(), cut(data, [size]))
+    assert [(*said(request, body)[:2], bytes(body)) for request, body in found] == [
+        ("POST", "/a", b"hello"),
+        ("GET", "/b", b""),
+    ]
+    assert [request.whole for request, _ in found] == [True, True]
 
 
-def test_a_tunnel_is_a_request_like_any_other():
+def test_the_request_for_a_tunnel_is_the_last_one_of_its_connection():
     request = only(b"CONNECT b:443 HTTP/1.1\r\nHost: b\r\n\r\n")
-    assert (request.start_line.method, request.start_line.path, request.whole) == ("CONNECT", "b:443", True)
+    assert (request.start_line.method, request.start_line.path) == ("CONNECT", "b:443")
+    assert (request.whole, request.keeps_connection) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        ("http://c", "/", "c"),
+        ("HTTPS://c:8443/a/b?q=1", "/a/b?q=1", "c:8443"),
+        ("http://c?q=1", "/?q=1", "c"),
+        ("http://[::1]:80/", "/", "[::1]:80"),
+        ("//c/d", "//c/d", "b"),
+        ("*", "*", "b"),
+    ],
+)
+def test_an_absolute_target_says_path_and_host(target, path, host):
+    request = only(f"OPTIONS {target} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
+    assert (request.start_line.path, request.headers["Host"]) == (path, host)
+
+
+@pytest.mark.parametrize("host", ["", "Host: b\r\nHost: c\r\n"], ids=["none", "two"])
+def test_an_absolute_target_makes_no_host_out_of_none_or_two(host):
+    request = only(f"GET http://c/ HTTP/1.1\r\n{host}\r\n".encode())
+    assert request.headers.get_list("Host") == (["b", "c"] if host else [])
 
 
 @pytest.mark.parametrize(
@@ -156,14 +199,25 @@ def test_a_tunnel_is_a_request_like_any_other():
             "HTTP/1.0 has no transfer codings",
             400,
         ),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: 1\r\n\r\n", "trailers are not accepted", 400),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: 1\r\n\r\n", TRAILERS, 400),
         (b"GET /" + b"x" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n", TOO_LARGE, 431),
         (b"GET / HTTP/1.1\r\nA: " + b"x" * 3 * MAX_HEAD_BYTES, TOO_LARGE, 431),
-        (b"GET / HTTP/1.1\r\n" + b"A: 1\r\n" * (MAX_HEAD_BYTES // 6 + 1), TOO_LARGE, 431),
+        (b"GET / HTTP/1.1\r\n" + b"A: 1\r\n" * (MAX_HEADERS + 1) + b"\r\n", TOO_MANY_HEADERS, 431),
+        (
+            b"GET ftp://b/ HTTP/1.1\r\n\r\n",
+            "its target is neither a path nor an address that begins with http:// or https://",
+            400,
+        ),
+        (b"GET http:///a HTTP/1.1\r\n\r\n", "its target has no host, or a user's name before it", 400),
+        (b"GET http://a@b/ HTTP/1.1\r\n\r\n", "its target has no host, or a user's name before it", 400),
+        (b"GET / HTTP/1.1\r\nA : 1\r\n\r\n", "Invalid header token", 400),
+        (b"GET / HTTP/1.1\r\nA: 1\r\n\n", "Invalid header field char", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", "Invalid character in Content-Length", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", "Invalid character in Content-Length", 400),
         (b"\r\n" * 2 * MAX_HEAD_BYTES, TOO_LARGE, 431),
         (
             b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"x" * 3 * MAX_HEAD_BYTES,
-            TOO_LARGE,
+            LINE_TOO_LARGE,
             431,
         ),
     ],
@@ -174,10 +228,46 @@ def test_what_two_servers_might_read_differently_or_has_no_bounds_is_refused_wit
     assert (str(refusal.value), refusal.value.status) == (reason, status)
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"x", "Invalid character in chunk size"),
+        (b"5 \r\n", "Invalid character in chunk size"),
+        (b" 5\r\n", "Invalid character in chunk size"),
+        (b"+5\r\n", "Invalid character in chunk size"),
+        (b"0x5\r\n", "Invalid character in chunk size"),
+        (b"5\n", "Missing expected CR after chunk size"),
+        (b"5;a\0\r\n", "Invalid character in chunk extensions name"),
+        (b"5\r\nhelloX", "Expected LF after chunk data"),
+        (b"\r\n", "Invalid character in chunk size"),
+        (b"F" * 17, "Chunk size overflow"),
+        (b"1\r\na\r\n0\r\nA: 1\r\n\r\nGET / HTTP/1.1\r\n\r\n", TRAILERS),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_chunks_that_two_servers_might_read_differently_are_refused(body, reason, size):
+    data = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    with pytest.raises(InvalidRequestError, match=reason):
+        read_all(Requests(), cut(data, [size]))
+
+
+@pytest.mark.parametrize("body", [b"1\r\nx\r\n", b"7\r\n\n0\r\n\r\n0\r\n", b"9\r\n\r\n\r\n\r\n\r\n0\r\n"])
+def test_a_body_of_tiny_chunks_or_of_ends_that_are_none_costs_little(body):
+    times = 256 * 1024 // len(body)
+    reader, began = Requests(), time.process_time()
+    reader.feed(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + body * times + b"0\r\n\r\nGET")
+    assert time.process_time() - began < 0.25
+    assert (reader.request.whole, reader.unread) == (True, b"GET")
+
+
+def test_a_head_with_as_many_headers_as_may_be_is_read():
+    assert len(only(b"GET / HTTP/1.1\r\n" + b"A: 1\r\n" * MAX_HEADERS + b"\r\n").headers.get_list("A")) == MAX_HEADERS
+
+
 def test_a_head_as_large_as_may_be_is_read_in_any_pieces():
     head = b"GET / HTTP/1.1\r\nA: " + b"x" * (MAX_HEAD_BYTES - 40) + b"\r\n\r\n"
     for size in (1000, MAX_HEAD_BYTES):
         reader = Requests()
         for start in range(0, len(head), size):
             reader.feed(head[start : start + size])
-        assert len(reader.waiting) == 1
+        assert reader.request.whole

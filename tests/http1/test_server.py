@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import socket
 from contextlib import suppress
 
 import pytest
+import uvloop
 from tornado.testing import bind_unused_port
+from tornado.web import Application
 
 import handlers.dataplane
 import http1.server
 from handlers.application import BridgeApplication
+from http1.heads import UnfinishedHeads
 from http1.requests import MAX_HEAD_BYTES
 from http1.server import BridgeServer, most_connections
 from tests.bridge import until
@@ -54,7 +58,7 @@ async def test_a_head_without_end_ends_the_connection_and_costs_no_slot(running,
         await client.send_raw(b"POST /api/v2/aibridge/openai/v1/chat/completions HTTP/1.1\r\nHost: b\r\n")
         for _ in range(2 * MAX_HEAD_BYTES // len(line)):
             await client.send_raw(line)
-        assert await client.at_end() == b""
+        assert (await client.at_end()).startswith(b"HTTP/1.1 431 ")
     assert (running.bridge.overload.slots.in_use(), running.bridge.lifecycle.in_flight) == (0, 0)
     assert running.upstream.requests == []
 
@@ -64,12 +68,13 @@ async def test_a_body_that_drips_is_no_longer_waited_for_than_one_that_does_not_
     monkeypatch.setattr(handlers.dataplane, "BODY_SECONDS", 0.1)
     client = await running.client()
     head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 9999999\r\n\r\n"
-    with suppress(ConnectionError):
-        await client.send_raw(head.encode())
-        while not client._reader.at_eof():
-            await client.send_raw(b"{")
-            await asyncio.sleep(0)
-    await until(lambda: running.bridge.overload.slots.in_use() == 0)
+    await client.send_raw(head.encode())
+    answering = asyncio.ensure_future(client.head())
+    while not answering.done():
+        await client.send_raw(b"{")
+        await asyncio.sleep(0)
+    assert answering.result().status == 408
+    assert running.bridge.overload.slots.in_use() == 0
     assert running.bridge.lifecycle.in_flight == 0
 
 
@@ -79,8 +84,8 @@ async def test_a_body_that_does_not_come_whole_in_time_ends_the_connection_and_f
     client = await running.client()
     head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 100\r\n\r\n"
     await client.send_raw(head.encode() + b"{")
-    assert await client.at_end() == b""
-    await until(lambda: running.bridge.overload.slots.in_use() == 0)
+    assert (await client.at_end()).startswith(b"HTTP/1.1 408 ")
+    assert running.bridge.overload.slots.in_use() == 0
     assert running.bridge.lifecycle.in_flight == 0
 
 
@@ -97,6 +102,44 @@ async def test_a_connection_too_many_is_closed_and_the_others_go_on(running, ser
     second.close()
     await until(lambda: len(server.connections) == 1)
     assert (await (await running.client()).request("GET", "/healthz", {})).status == 200
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_burst_of_as_many_connections_as_are_allowed_is_served(loop):
+    async def burst():
+        server = BridgeServer(Application(), max_connections=20)
+        listening, port = bind_unused_port()
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+        server.add_sockets([listening])  # all of them are accepted in one iteration of the event loop
+        await until(lambda: len(server.connections) == 20)
+        assert server._arriving == 0
+        for client in clients:
+            client.close()
+        server.stop()
+        await server.close_all_connections()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(burst())
+
+
+@pytest.mark.gen_test
+async def test_heads_that_never_come_whole_have_a_bound_together(running, serve_with):
+    server = serve_with(max_connections=99)
+    server.heads = UnfinishedHeads(max_bytes=100_000)
+    clients = [await running.client() for _ in range(4)]
+    for number, client in enumerate(clients):
+        await client.send_raw(b"GET / HTTP/1.1\r\nHost: b\r\nX: " + b"x" * 30_000)
+        await until(lambda number=number: server.heads.total > min(number + 1, 3) * 30_000 or number == 3)
+    answer = await clients[0].rest(await clients[0].head())
+    message = "The request cannot be read: too many requests are begun and not whole."
+    assert (answer.status, json.loads(answer.body)) == (503, {"message": message})
+    assert (await (await running.client()).request("GET", "/healthz", {})).status == 200
+    await clients[1].send_raw(b"\r\n\r\n")
+    assert (await clients[1].head()).status == 200
+    await until(lambda: server.heads.total < 65_000)
+    for client in clients:
+        client.close()
+    await until(lambda: server.heads.total == 0)
 
 
 @pytest.mark.gen_test

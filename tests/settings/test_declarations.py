@@ -16,6 +16,7 @@ from settings import (
 DEFAULTS = {
     "http-address": "127.0.0.1:4001",
     "max-body-bytes": "64MiB",
+    "body-timeout": "30s",
     "drain-timeout": "30s",
     "token-creation": "members",
     "tokens-per-user": "10",
@@ -84,6 +85,7 @@ def test_without_arguments_settings_hold_the_defaults():
     assert Settings() == Settings(
         http_address=Address("127.0.0.1", 4001),
         max_body_bytes=64 * 1024 * 1024,
+        body_timeout=timedelta(seconds=30),
         drain_timeout=timedelta(seconds=30),
         token_creation=TokenCreation.MEMBERS,
         tokens_per_user=10,

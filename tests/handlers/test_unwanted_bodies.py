@@ -1,0 +1,121 @@
+"""Requests are answered before their body is read where nobody wants it, and no body is waited for without end."""
+
+import json
+
+import pytest
+from tornado.web import RequestHandler
+
+import handlers.sign_in
+from handlers.application import BridgeApplication
+from handlers.base import BridgeHandler
+from http1.exchange import MAX_UNWANTED_BYTES
+from tests.bridge import until
+
+API = "/api/v2/aibridge/"
+ANSWERED = [
+    ("GET", "/healthz", 200),
+    ("HEAD", "/healthz", 200),
+    ("GET", "/readyz", 200),
+    ("GET", "/metrics", 200),
+    ("GET", "/openapi.json", 200),
+    ("GET", "/", 200),
+    ("GET", "/dashboard/js/main.js", 200),
+    ("GET", "/nowhere", 404),
+    ("POST", "/nowhere", 404),
+    ("POST", "/healthz", 405),
+    ("GET", API + "interceptions", 200),
+    ("GET", API + "interceptions/export", 200),
+    ("GET", API + "interceptions/nothing", 404),
+    ("GET", API + "sessions", 200),
+    ("GET", API + "models", 200),
+    ("GET", API + "stats", 200),
+    ("GET", API + "limits", 200),
+    ("GET", API + "audit", 200),
+    ("GET", API + "users", 200),
+    ("GET", API + "users/me", 200),
+    ("GET", API + "users/me/tokens", 200),
+    ("DELETE", API + "users/nobody", 404),
+    ("DELETE", API + "users/me/session", 204),
+    ("HEAD", API + "openai/", 200),
+]
+
+
+def head(running, method, path, *lines):
+    every = [f"{method} {path} HTTP/1.1", "Host: b", f"X-Api-Key: {running.token}", *lines, "", ""]
+    return "\r\n".join(every).encode()
+
+
+@pytest.mark.parametrize(("method", "path", "status"), ANSWERED)
+@pytest.mark.gen_test
+async def test_an_answer_that_needs_no_body_waits_for_none(running, method, path, status):
+    client = await running.client()
+    await client.send_raw(head(running, method, path, "Content-Length: 1"))
+    answer = await client.head()
+    assert (answer.status, answer.header("Connection")) == (status, "close")
+
+
+@pytest.mark.parametrize("sent", [0, 3], ids=["declared", "in chunks"])
+@pytest.mark.parametrize("path", ["/readyz", API + "interceptions", API + "users"])
+@pytest.mark.gen_test
+async def test_a_body_of_more_than_a_few_kilobytes_is_refused_where_none_is_wanted(running, path, sent):
+    client = await running.client()
+    large = MAX_UNWANTED_BYTES + 1
+    if sent:
+        await client.send_raw(
+            head(running, "GET", path, "Transfer-Encoding: chunked") + b"%x\r\n" % large + b"x" * large
+        )
+    else:
+        await client.send_raw(head(running, "GET", path, f"Content-Length: {large}"))
+    answer = await client.rest(await client.head())
+    message = f"The request cannot be read: its body is larger than {MAX_UNWANTED_BYTES} bytes."
+    assert (answer.status, json.loads(answer.body)) == (413, {"message": message})
+    assert answer.header("Connection") == "close"
+
+
+@pytest.mark.gen_test
+async def test_a_small_body_that_nobody_wants_is_passed_over_and_the_connection_stays(running):
+    client = await running.client()
+    for _ in range(2):
+        answer = await client.request("GET", API + "users/me", running.headers, b"x" * MAX_UNWANTED_BYTES)
+        assert (answer.status, answer.header("Connection")) == (200, None)
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_never_comes_is_waited_for_as_long_as_the_setting_says(running, http_server):
+    http_server.body_seconds = 0.05
+    for method, path in (("POST", API + "users"), ("PATCH", API + "users/grace"), ("POST", API + "users/me/session")):
+        client = await running.client()
+        await client.send_raw(head(running, method, path, "Content-Type: application/json", "Content-Length: 1"))
+        answer = await client.rest(await client.head())
+        message = "The request cannot be read: its body did not come whole within 0.05 seconds."
+        assert (answer.status, json.loads(answer.body)) == (408, {"message": message})
+
+
+@pytest.mark.gen_test
+async def test_a_stranger_who_signs_in_has_less_time_for_the_body(running, monkeypatch):
+    monkeypatch.setattr(handlers.sign_in, "BODY_SECONDS", 0.05)
+    client = await running.client()
+    await client.send_raw(head(running, "POST", API + "users/me/session", "Content-Length: 1"))
+    assert (await client.head()).status == 408
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_stranger_who_asks_whether_a_provider_is_there_holds_no_slot(running):
+    slot = running.bridge.overload.slots.acquire()
+    client = await running.client()
+    await client.send_raw(b"HEAD /api/v2/aibridge/openai/ HTTP/1.1\r\nHost: b\r\nContent-Length: 99999999\r\n\r\n")
+    assert (await client.head()).status == 413
+    await client.closed()
+    client = await running.client()
+    assert (await client.request("HEAD", API + "openai/", {})).status == 200
+    assert running.bridge.overload.slots.in_use() == 1
+    slot.release()
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+
+
+@pytest.mark.gen_test
+async def test_every_handler_says_which_of_its_methods_take_a_body(running):
+    application = BridgeApplication(running.bridge)
+    classes = {rule.target for rule in application.wildcard_router.rules}
+    assert all(issubclass(one, BridgeHandler) and one is not RequestHandler for one in classes)
