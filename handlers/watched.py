@@ -29,22 +29,22 @@ class WatchedHandler(VisibilityHandler):
 
         That takes `WATCH_SECONDS` and what a token is remembered for, whether anything is sent meanwhile or not.
         """
-        watch = asyncio.create_task(self._watch())
+        watch = asyncio.create_task(self._watch())  # noqa: TID251 - ends the answer also where it fails
         try:
             yield
         finally:
             watch.cancel()
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            try:
+        try:
+            identity = self.identity
+            while identity.user == self.identity.user:
+                await asyncio.sleep(WATCH_SECONDS)
                 identity = await self.authenticate(self.read_credentials())
-            except Problem:
-                break
-            if identity.user != self.identity.user:
-                break
-        self.end()
+        except Problem:
+            pass
+        finally:
+            self.end()
 
     def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - to the client it is the same whatever it was
         """End, as the client left or the server stops."""
