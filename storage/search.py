@@ -1,7 +1,8 @@
 """The search language of the list of interceptions. Pure: text in, a MongoDB filter out.
 
 Words outside double quotes are separated by spaces. `key:value` narrows the list, and a value may be quoted; it must be
-if it has a colon or a space, as timestamps do. Bare words together name the initiator.
+if it has a colon or a space, as timestamps do. Keys are read in any case. A bare word that has the form of an id finds
+the call of that id; the other bare words together name the initiator.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ _ENDED = [Status.COMPLETED.value, Status.FAILED.value]
 # A word is quoted pieces and plain pieces, in any order, without a space between them.
 _WORD = re.compile(r'(?:"[^"]*"|[^" ])+')
 _PIECE = re.compile(r'"([^"]*)"|([^":]+)|(:)')
+
+# Ids of interceptions and what providers call requests and responses: a UUID, 32 digits, or a prefix as in `msg_01X..`.
+# `dashboard/js/query.js` reads them alike.
+_ID = re.compile(
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|(?:req|resp|msg|chatcmpl|cmpl|gen)[_-][\w-]{8,256}",
+    re.ASCII | re.IGNORECASE,
+)
 
 # RFC 3339, section 5.6. What `datetime.fromisoformat` takes besides is not a timestamp here.
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -114,10 +122,12 @@ def _terms(q: str, problems: list[Validation]) -> dict[str, list[str]]:
     bare: list[str] = []
     for word in _WORD.findall(q):
         match _parts(word):
+            case [text] if _ID.fullmatch(text):
+                terms.setdefault("request_id", []).append(text)
             case [text]:
                 bare.append(text)
             case [key, text] if key and text:
-                terms.setdefault(key, []).append(text)
+                terms.setdefault(key.lower(), []).append(text)
             case ["", *_] | [*_, ""]:
                 problems.append(Validation("q", f"Query element {word} cannot start or end with ':'"))
             case _:

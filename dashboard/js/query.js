@@ -3,6 +3,9 @@
 /** The key of a search that finds a group of the statistics. */
 export const GROUP_KEYS = { model: "model", provider: "provider_name", client: "client", initiator: "initiator" };
 
+/** Ids of interceptions, and of requests and responses as providers form them. */
+const ID = /^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|(?:req|resp|msg|chatcmpl|cmpl|gen)[_-][\w-]{8,256})$/i;
+
 const WORD = /(?:"[^"]*"|[^" ])+/g;
 
 /** The words of a search as `{key, value, text}`; a bare word has the key "". */
@@ -10,7 +13,7 @@ export function terms(q) {
   return (q.match(WORD) ?? []).map((text) => {
     const colon = colonOutsideQuotes(text);
     if (colon < 0) return { key: "", value: unquoted(text), text };
-    return { key: unquoted(text.slice(0, colon)), value: unquoted(text.slice(colon + 1)), text };
+    return { key: unquoted(text.slice(0, colon)).toLowerCase(), value: unquoted(text.slice(colon + 1)), text };
   });
 }
 
@@ -43,9 +46,9 @@ export function isSearchable(value) {
   return Boolean(value) && !value.includes('"');
 }
 
-/** A word without a key names the initiator. */
+/** A word without a key is an id where it has the form of one, and names the initiator otherwise. */
 function means(term, key) {
-  return (term.key || "initiator") === key;
+  return (term.key || (ID.test(term.value) ? "request_id" : "initiator")) === key;
 }
 
 function quoted(value) {

@@ -20,6 +20,18 @@ test("a word without a key is the initiator", () => {
   assert.equal(withTerm("ada model:x", "initiator", "me"), "model:x initiator:me");
 });
 
+test("a word without a key that has the form of an id is one", () => {
+  for (const id of ["6F0E3D2C-1b4a-4c59-8e7f-001122334455", "msg_0123456789", "chatcmpl-0123456789", "0".repeat(32)]) {
+    assert.deepEqual([valueOf(id, "request_id"), valueOf(id, "initiator")], [id, ""]);
+  }
+  assert.equal(valueOf("msg_ada", "initiator"), "msg_ada");
+});
+
+test("keys are read in any case", () => {
+  assert.equal(valueOf("MODEL:x", "model"), "x");
+  assert.equal(withTerm("Model:x", "model", "y"), "model:y");
+});
+
 test("quotes hide spaces and colons", () => {
   const after = '"2026-01-01T00:00:00Z"';
   assert.deepEqual(terms(`started_after:${after} "a b:c"`), [

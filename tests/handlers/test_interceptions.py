@@ -103,6 +103,8 @@ async def test_the_list_is_searched(running, call):
         "status:failed": [],
         "status:in_flight": [],
         f"request_id:{messages}": [messages],
+        messages: [messages],
+        f"PROVIDER:anthropic {messages}": [messages],
         "request_id:chatcmpl-1": [chat],
         "session_id:nothing": [],
         'started_after:"2099-01-01T00:00:00Z"': [],

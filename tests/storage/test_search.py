@@ -102,6 +102,38 @@ def test_bare_words_together_name_the_initiator(q, initiator):
     assert parse_search(q) == Search(initiator=initiator)
 
 
+@pytest.mark.parametrize("q", ["MODEL:x", "Model:x", "mOdEl:x", 'MO"DEL":x'])
+def test_keys_are_read_in_any_case(q):
+    assert parse_search(q) == Search(model="x")
+
+
+def test_a_key_that_is_given_in_two_cases_is_given_twice():
+    with pytest.raises(InvalidSearchError, match='"model" provided more than once, found 2 times'):
+        parse_search("model:x MODEL:y")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "6f0e3d2c-1b4a-4c59-8e7f-001122334455",
+        "0123456789abcdef0123456789abcdef",
+        "req_011CSHoEeqs5C35K2UUqR7Fy",
+        "resp_68a1b2c3d4e5f6",
+        "msg_01XFDUDYJgAACzvnptvVoYEL",
+        "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
+        "gen-1718000000-AbCdEfGh",
+    ],
+)
+def test_a_bare_id_finds_its_call(text):
+    assert parse_search(text) == parse_search(f'"{text}"') == Search(request_id=text)
+    assert parse_search(f"ada {text} model:m") == Search(initiator="ada", request_id=text, model="m")
+
+
+@pytest.mark.parametrize("name", ["req_ada", "message", "msg", "gen-x", "reqs_0123456789"])
+def test_a_name_that_only_begins_like_an_id_is_one_of_an_initiator(name):
+    assert parse_search(name) == Search(initiator=name)
+
+
 @pytest.mark.parametrize(
     ("q", "model"),
     [('model:"a b"', "a b"), ('model:"a:b"', "a:b"), ('mo"de"l:x', "x"), ('model:a" "b', "a b"), ("model:$ne", "$ne")],
@@ -158,7 +190,7 @@ def test_before_must_come_after_after(hour):
     ("q", "expected"),
     [
         ("tool:ls", [("tool", '"tool" is not a valid query param')]),
-        ("Model:x", [("Model", '"Model" is not a valid query param')]),
+        ("Modell:x", [("modell", '"modell" is not a valid query param')]),
         ("$where:x", [("$where", '"$where" is not a valid query param')]),
         ("model:a model:b model:a", [("model", 'Query param "model" provided more than once, found 3 times')]),
         ("ada initiator:x", [("initiator", 'Query param "initiator" provided more than once, found 2 times')]),
