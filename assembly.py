@@ -191,7 +191,7 @@ async def open_bridge(
     instance_id = new_id()
     metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
     spool = Spool(settings.data_dir / "spool")
-    lifecycle = Lifecycle()
+    lifecycle = Lifecycle(now())
     admissions = make_admissions(settings, database, instance_id)
     overload = OverloadProtection(
         max_concurrency=settings.max_concurrency,

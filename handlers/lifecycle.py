@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -41,9 +41,14 @@ class Stoppable(Protocol):
 
 
 class Lifecycle:
-    """Knows every data-plane request, and every other that lasts, from its first header to its end."""
+    """Knows every data-plane request, and every other that lasts, from its first header to its end.
 
-    def __init__(self) -> None:
+    Args:
+        began: When this process began to serve; now unless given.
+    """
+
+    def __init__(self, began: datetime | None = None) -> None:
+        self.began = began or datetime.now(UTC)
         self.draining = False
         self.dismissed = False
         self._under_way: dict[Stoppable, None] = {}

@@ -31,11 +31,12 @@ MOST_KEYS = 20
 
 
 def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]:
-    """What one process has to say: which of its requests hold slots, and how many it refused."""
+    """What one process has to say: which of its requests hold slots, and how many it refused since when."""
     return {
         "holding": overload.slots.in_use(),
         "holders": [_shown(holder) for holder in islice(lifecycle.holders(), MOST_HOLDERS)],
         "refused": dict(overload.refusals.total),
+        "since": _time(lifecycle.began),
     }
 
 
@@ -43,7 +44,7 @@ class LimitsHandler(ControlHandler):
     """The limits, for owners and auditors. What is asked of the database is bounded, and so is the answer."""
 
     async def answer(self) -> None:
-        """Answer `{"scope", "state", "at", "limits": [..], "holding": n, "holders": [..]}`.
+        """Answer `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`.
 
         Raises:
             Problem: 403, a member asks.
@@ -77,6 +78,7 @@ class LimitsHandler(ControlHandler):
                 "scope": "process" if admissions is None else "cluster",
                 "state": state_of_limits(admissions),
                 "at": _time(now),
+                "refused_since": min(one["since"] for one in reports if "since" in one),
                 "limits": [limit | {"refused": refused[limit["name"]]} for limit in limits],
                 "holding": sum(one["holding"] for one in reports),
                 "holders": holders,

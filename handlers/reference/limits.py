@@ -114,6 +114,9 @@ class Limits(Struct):
         Meta(description=f"With `{PROCESS_LOCAL}` all that follows is of this process alone."),
     ]
     at: Time
+    refused_since: Annotated[
+        Time, Meta(description="Since when `refused` counts: the start of the oldest process in it.")
+    ]
     limits: tuple[ConcurrencyUsage, UserConcurrencyUsage, RateUsage, UserRateUsage]
     holding: Annotated[Count, Meta(description="How many requests hold a slot.")]
     holders: Annotated[
@@ -127,6 +130,7 @@ EXAMPLE = Limits(
     scope="process",
     state="ok",
     at=_AT,
+    refused_since="2026-11-24T08:00:00.000Z",
     limits=(
         ConcurrencyUsage("concurrency", "max-concurrency", 50, 1, 49, _AT, refused=0),
         UserConcurrencyUsage(

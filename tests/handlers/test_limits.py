@@ -14,7 +14,7 @@ from tornado.testing import bind_unused_port
 
 from handlers.application import BridgeApplication
 from handlers.lifecycle import Holder, Lifecycle
-from handlers.limits import MOST_HOLDERS, NOT_YOURS, report
+from handlers.limits import MOST_HOLDERS, NOT_YOURS, _time, report
 from http1.server import BridgeServer
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED, OverloadProtection
 from storage.admissions import ANSWER_SECONDS, Admissions, SharedLimits
@@ -247,6 +247,7 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
             "scope": "process",
             "state": "ok",
             "at": shown["at"],
+            "refused_since": _time(running.bridge.lifecycle.began),
             "limits": [
                 {
                     "name": "concurrency",
@@ -359,8 +360,10 @@ async def test_each_bridge_shows_what_all_of_them_use_and_what_the_others_last_s
     one, other = two
     gate = asyncio.Event()
     clients = [await hold(bridge, gate) for bridge in (one, other)]
+    other.bridge.lifecycle.began = one.bridge.lifecycle.began - timedelta(days=1)
     await other.bridge.admissions._renew()
     _, shown = await one.get(PATH)
+    assert shown["refused_since"] == _time(other.bridge.lifecycle.began)
     assert (shown["scope"], shown["state"], shown["holding"]) == ("cluster", "ok", 2)
     server, user, rate, user_rate = shown["limits"]
     assert (server["used"], server["remaining"]) == (2, 3)

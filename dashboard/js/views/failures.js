@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { why } from "../ends.js";
-import { percent, whole, words } from "../format.js";
+import { percent, time, whole, words } from "../format.js";
 import { useResource } from "../resource.js";
 import { href } from "../router.js";
 import { failedOf } from "../series.js";
@@ -48,6 +48,6 @@ function Refused() {
     <ul class="reasons">
       ${data.limits.map(({ name, refused }) => html`<li key=${name}><span>${LIMITS[name]}</span><b class=${refused ? "bad" : undefined}>${whole(refused)}</b></li>`)}
     </ul>
-    <p class="quiet">Since the start of the server. <a href=${href("limits")}>Limits</a></p>
+    <p class="quiet">Since ${time(data.refused_since)}, whatever the range above. <a href=${href("limits")}>Limits</a></p>
   `;
 }

@@ -27,12 +27,12 @@ export function Limits({ user }) {
       ${data.scope === "cluster" ? "What all processes on the database count together" : "What this process counts"}, at ${time(data.at)}.
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
     </p>
-    <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} />`)}</div>
+    <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} since=${data.refused_since} />`)}</div>
     <${Holders} holding=${data.holding} holders=${data.holders} />
   `;
 }
 
-function Limit({ limit }) {
+function Limit({ limit, since }) {
   const { name, setting, limit: most, keys, refused, window_seconds: window } = limit;
   const [title, about] = TITLES[name];
   const rows = keys ?? [{ key: "all", username: "All requests", ...limit }];
@@ -54,7 +54,7 @@ function Limit({ limit }) {
         )}
       </ul>
       ${!rows.length && html`<p class="quiet">Not in use.</p>`}
-      <p class=${refused ? "bad" : "quiet"}>${refused ? `${plural(refused, "request")} refused` : "Nothing refused"} <span class="quiet">since the start</span></p>
+      <p class=${refused ? "bad" : "quiet"}>${refused ? `${plural(refused, "request")} refused` : "Nothing refused"} <span class="quiet">since ${time(since)}</span></p>
     </section>
   `;
 }
