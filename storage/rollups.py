@@ -88,13 +88,13 @@ class Rollups(Turns):
     async def _turn(self) -> tuple[int, bool]:
         with self._bounded():
             marked = await self._mark_first_schema()
-            number, is_all = await super()._turn()
+        number, is_all = await super()._turn()
         return number, is_all and not marked
 
     async def _mark_first_schema(self) -> int:
         """Mark some of what has ended without marks; return how many were found."""
-        cursor = self._interceptions.find(_FIRST_SCHEMA_ENDED, {"_id": True}).hint(FIRST_SCHEMA).limit(self.batch)
-        ids = [document["_id"] for document in await cursor.to_list(self.batch)]
+        cursor = self._interceptions.find(_FIRST_SCHEMA_ENDED, {"_id": True}).hint(FIRST_SCHEMA).limit(self._most)
+        ids = [document["_id"] for document in await cursor.to_list(self._most)]
         if ids:
             marks = {"schema_version": SCHEMA_VERSION, "uncounted": "$ended_at", "ungrouped": "$ended_at"}
             await self._interceptions.update_many({"_id": {"$in": ids}, **_FIRST_SCHEMA_ENDED}, [{"$set": marks}])

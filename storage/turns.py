@@ -24,7 +24,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import pymongo
 from pymongo import UpdateMany, UpdateOne
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from storage.database import (
     NO_TRANSACTIONS,
@@ -44,6 +44,9 @@ AT_ONCE = 100
 BATCH_SECONDS = 10.0
 """How long the database may take for one turn. It ends a transaction by itself after 60 s."""
 
+GROWTH_STEPS = 20
+"""A batch that was too slow is halved. Each one that succeeds adds this part of a whole batch to the next."""
+
 TRIES = 3
 """How often a transaction is tried in a turn."""
 
@@ -55,6 +58,10 @@ Note: TypeAlias = dict[str, Any]
 
 class NoTransactionsError(Exception):
     """The MongoDB cannot add exactly once. Its text is a phrase for the operator."""
+
+
+class TooSlowError(DatabaseUnavailableError):
+    """A batch took longer than `BATCH_SECONDS`. The next one is smaller."""
 
 
 class Turns(ABC):
@@ -116,12 +123,16 @@ class Turns(ABC):
 
     async def run(self) -> None:
         """Take one turn after the other, until cancelled; end at once on a MongoDB that has no transactions."""
-        away = False
+        away = slow = False
         while True:
             is_all = True
             try:
                 _, is_all = await self._turn()
-                away = False
+                away = slow = False
+            except TooSlowError as error:
+                if not slow:
+                    self.log.warning("%s", error)
+                slow, is_all = True, False
             except NoTransactionsError as error:
                 self.log.warning("%s: %s", self.missing, error)
                 return
@@ -141,15 +152,27 @@ class Turns(ABC):
         """
         added, is_all = 0, False
         while not is_all:
-            number, is_all = await self._turn()
-            added += number
+            with contextlib.suppress(TooSlowError):
+                number, is_all = await self._turn()
+                added += number
         return added
 
     async def _turn(self) -> tuple[int, bool]:
-        """Take one turn; return how many it added, and whether that is all for now."""
-        with self._bounded():
-            most = self._most
-            number = await self._take(most)
+        """Take one turn; return how many it added, and whether that is all for now.
+
+        Raises:
+            TooSlowError: Nothing was added, and fewer will be tried next.
+            DatabaseUnavailableError: It takes too long even for a single one, or the database is away.
+        """
+        most = self._most
+        try:
+            with self._bounded():
+                number = await self._take(most)
+        except DatabaseUnavailableError as error:
+            if most == self._most or not _is_slow(error.__cause__):
+                raise
+            text = f"a batch of {most} took longer than {BATCH_SECONDS:g} s: the next one has {self._most}"
+            raise TooSlowError(text) from error
         return number, number < most
 
     async def _take(self, most: int) -> int:
@@ -159,7 +182,7 @@ class Turns(ABC):
         self._most = max(most // 2, 1)
         turn = await self._next_turn()
         note = await self._try_to_transact(turn, most)
-        self._most = min(2 * most, self.batch)
+        self._most = min(most + max(self.batch // GROWTH_STEPS, 1), self.batch)
         if note is None:
             return 0
         await self._unmark(turn, note)
@@ -234,3 +257,8 @@ class Turns(ABC):
                     "MongoDB has transactions only as a replica set, which may have one member"
                 ) from None
             raise DatabaseUnavailableError(f"MongoDB does not {self.verb}: {type(error).__name__}") from error
+
+
+def _is_slow(error: BaseException | None) -> bool:
+    """Whether the database was there, and took too long."""
+    return isinstance(error, PyMongoError) and error.timeout and not isinstance(error, ServerSelectionTimeoutError)

@@ -7,7 +7,7 @@ import sys
 from random import Random
 
 import pytest
-from pymongo.errors import OperationFailure
+from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from storage import grouping as grouping_module
 from storage import rollups as rollups_module
@@ -203,3 +203,66 @@ async def test_on_a_mongodb_without_transactions_it_says_so_and_ends(
 async def test_where_nothing_is_to_be_added_nothing_is_written(private_database, task, commands):
     await task.turns(private_database).add_pending()
     assert {name for name, _ in commands.sent} == {"find"}
+
+
+def slow_above(turns, number):
+    """Let the database take too long for larger batches; returns the sizes that were tried."""
+    add, sizes = turns._add, []
+
+    async def add_slowly(most, session):
+        sizes.append(most)
+        note = await add(most, session)
+        if most > number:
+            raise ExecutionTimeout("operation exceeded time limit", 50)
+        return note
+
+    turns._add = add_slowly
+    return sizes
+
+
+@pytest.mark.gen_test
+async def test_a_batch_that_is_too_slow_becomes_smaller_and_grows_again_slowly(database, task, monkeypatch):
+    monkeypatch.setattr(task.kind, "batch", 40)
+    await end(database, *(task.call(number) for number in range(50)))
+    turns = task.turns(database)
+    sizes = slow_above(turns, 13)
+    assert await turns.add_pending() == 50
+    assert sizes == [40, 20, 10, 12, 14, 7, 9, 11, 13]
+    await task.is_done(database)
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_is_too_slow_for_a_single_one_is_away(database, task, monkeypatch):
+    monkeypatch.setattr(task.kind, "batch", 4)
+    await end(database, task.call(1))
+    turns = task.turns(database)
+    sizes = slow_above(turns, 0)
+    with pytest.raises(DatabaseUnavailableError):
+        await turns.add_pending()
+    assert sizes == [4, 2, 1]
+
+
+@pytest.mark.gen_test
+async def test_work_goes_on_with_smaller_batches_and_says_so_once(
+    database, task, monkeypatch, expected_logs, log_watch
+):
+    monkeypatch.setattr(task.kind, "batch", 40)
+    expected_logs.append(r"WARNING storage\.\w+: a batch of 40 took longer than 10 s: the next one has 20$")
+    await end(database, *(task.call(number) for number in range(12)))
+    paused = asyncio.Event()
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            paused.set()
+            await asyncio.Event().wait()
+
+    turns = task.turns(database, pause=pause)
+    slow_above(turns, 13)
+    running = asyncio.create_task(turns.run())
+    await paused.wait()
+    running.cancel()
+    assert (len(log_watch.lines), pauses[-1]) == (1, task.kind.behind_seconds)
+    await task.turns(database).add_pending()
+    await task.is_done(database)
