@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from tornado.httputil import HTTPServerRequest
 
+from handlers.bridge import Bridge
 from handlers.credentials import hides_token
+from handlers.forwarded import client_scheme
 from handlers.problems import Problem
 from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
@@ -24,12 +26,13 @@ NO_WEBSOCKET = "WebSocket is not supported here: use HTTP streaming."
 _OF_THE_SERVER = frozenset({"", "api", "dashboard", "healthz", "metrics", "openapi.json", "readyz"})
 
 
-def find_problem(providers: Mapping[str, Provider], name: str, request: HTTPServerRequest, path: str) -> Problem | None:
+def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: str) -> Problem | None:
     """Why a request for `path` below the provider `name` is not served; None when it is."""
+    providers = bridge.providers
     provider = providers.get(name)
     if provider is None:
         known = ", ".join(sorted(providers)) or "none"
-        hint = f"; {_use(_pick(providers, Dialect.OPENAI), Dialect.OPENAI, request)}" if name == "v1" else ""
+        hint = f"; {_use(bridge, _pick(providers, Dialect.OPENAI), Dialect.OPENAI, request)}" if name == "v1" else ""
         return Problem(404, f"provider not found; configured providers: {known}{hint}")
     if hides_token(path):
         return Problem(400, IN_ADDRESS)
@@ -45,11 +48,12 @@ def find_problem(providers: Mapping[str, Provider], name: str, request: HTTPServ
         return Problem(405, f"{request.method} is not served at {scrub(path)}, but {allowed}.", {"Allow": allowed})
     message = f"route not supported: {request.method} {scrub(path)}"
     meant = [route for route in provider.find_routes(_plain(path)) if _plain(path) != path]
-    return Problem(404, f"{message}; {_use(provider, meant[0].dialect, request)}" if meant else message)
+    return Problem(404, f"{message}; {_use(bridge, provider, meant[0].dialect, request)}" if meant else message)
 
 
-def find_misdirection(providers: Mapping[str, Provider], request: HTTPServerRequest) -> tuple[Problem, Dialect] | None:
+def find_misdirection(bridge: Bridge, request: HTTPServerRequest) -> tuple[Problem, Dialect] | None:
     """What to tell who calls a provider's API at the root of the server, in which dialect; None where none is meant."""
+    providers = bridge.providers
     first = request.path.split("/", 2)[1] if request.path.startswith("/") else ""
     if first in _OF_THE_SERVER or (first != "v1" and first not in providers):
         return None
@@ -57,14 +61,16 @@ def find_misdirection(providers: Mapping[str, Provider], request: HTTPServerRequ
     provider = _pick(providers, dialect) if first == "v1" else providers[first]
     if provider is not None and provider.type is not ProviderType.DEMO:
         dialect = Dialect(provider.type.value)
-    return Problem(404, f"no provider is here; {_use(provider, dialect, request)}"), dialect
+    return Problem(404, f"no provider is here; {_use(bridge, provider, dialect, request)}"), dialect
 
 
-def _use(provider: Provider | None, dialect: Dialect, request: HTTPServerRequest) -> str:
+def _use(bridge: Bridge, provider: Provider | None, dialect: Dialect, request: HTTPServerRequest) -> str:
     """The base URL to set, as the client reached the server. OpenAI's has the version, Anthropic's has not."""
     name = provider.name if provider else "PROVIDER"
     version = OPENAI_PREFIX if dialect is Dialect.OPENAI else ""
-    return f"set the base URL to {request.protocol}://{request.host}{CONTROL_PLANE}{name}{version}"
+    forwarded = ",".join(request.headers.get_list("X-Forwarded-Proto"))
+    scheme = client_scheme(request.remote_ip or "", forwarded, bridge.options.trusted_proxies)
+    return f"set the base URL to {scheme}://{request.host}{CONTROL_PLANE}{name}{version}"
 
 
 def _pick(providers: Mapping[str, Provider], dialect: Dialect) -> Provider | None:

@@ -90,7 +90,7 @@ class BridgeApplication(Application):
                 name, _, rest = request.path[len(prefix) :].partition("/")
                 if prefix != CONTROL_PLANE or name not in CONTROL_RESOURCES:
                     return self._data_plane(request, name, "/" + rest)
-        if (misdirection := find_misdirection(self._bridge.providers, request)) is not None:
+        if (misdirection := find_misdirection(self._bridge, request)) is not None:
             problem, dialect = misdirection
             arguments = {"bridge": self._bridge, "dialect": dialect, "problem": problem}
             return self.get_handler_delegate(request, MisdirectedHandler, arguments)
@@ -102,7 +102,7 @@ class BridgeApplication(Application):
         arguments: dict[str, Any] = {"bridge": self._bridge, "dialect": dialect}
         if provider and request.method == "HEAD" and path in ROOTS:
             return self.get_handler_delegate(request, ProviderRootHandler, arguments)
-        problem = find_problem(self._bridge.providers, name, request, path)
+        problem = find_problem(self._bridge, name, request, path)
         if provider is None or problem is not None:
             return self.get_handler_delegate(request, NotServedHandler, arguments | {"problem": problem})
         route = next(route for route in provider.find_routes(path) if request.method in route.methods)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 
 import pytest
 
@@ -128,6 +129,14 @@ async def test_a_wrong_base_url_is_answered_with_the_right_one(running, path, ba
     assert (answer.status, error["message"].rpartition("; ")[2]) == (404, f"set the base URL to {BASE}{base_url}")
     assert ("type" in error) == ("anthropic" in base_url)
     assert answer.header("x-should-retry") == "false"
+
+
+@pytest.mark.bridge(trusted_proxies=[ip_network("127.0.0.0/8")])
+@pytest.mark.gen_test
+async def test_behind_a_trusted_proxy_the_base_url_is_as_the_client_reached_it(running):
+    client = await running.client()
+    answer = await client.request("GET", "/v1/models", {"X-Forwarded-Proto": "https"})
+    assert json.loads(answer.body)["message"].endswith(f"; set the base URL to https://bridge{CONTROL}/openai/v1")
 
 
 @pytest.mark.gen_test

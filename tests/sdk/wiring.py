@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from anthropic import AsyncAnthropic
+from anthropic import AsyncAnthropic, AsyncAnthropicFoundry
 from openai import AsyncOpenAI
 
 from tests.bridge import Running
@@ -27,6 +27,10 @@ class Wiring:
 
     def anthropic(self, provider: str = "anthropic", **settings: Any) -> AsyncAnthropic:
         return self._keep(AsyncAnthropic(base_url=f"{self._url}/{provider}", **self._defaults(settings)))
+
+    def foundry(self, **settings: Any) -> AsyncAnthropicFoundry:
+        """The SDK for Anthropic's models on Azure, which sends its key in two headers."""
+        return self._keep(AsyncAnthropicFoundry(base_url=f"{self._url}/anthropic", **self._defaults(settings)))
 
     async def close(self) -> None:
         for client in self._clients:

@@ -1,0 +1,46 @@
+"""What the official SDKs make of refusals, and of a token that they send twice."""
+
+from __future__ import annotations
+
+import anthropic
+import openai
+import pytest
+
+from tests.handlers.conversations import MESSAGES
+
+HELLO = [{"role": "user", "content": "Hello"}]
+LIMITED = b"HTTP/1.1 429 X\r\nContent-Type: application/json\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@pytest.mark.gen_test
+async def test_the_sdk_that_sends_the_token_in_two_headers_is_served(running, wiring):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(MESSAGES.body)
+    running.upstream.play(head + MESSAGES.body)
+    await wiring.foundry().messages.create(model="m", max_tokens=9, messages=HELLO)
+    (request,) = running.upstream.requests
+    assert request.header("X-Api-Key") == ["sk-anthropic-provider-key"]
+    assert request.header("Api-Key") == []
+    assert running.token not in repr(request.headers)
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_429_of_the_provider_is_one_429_for_each_try_of_the_sdk(running, wiring):
+    running.upstream.play(LIMITED)
+    with pytest.raises(anthropic.RateLimitError):
+        await wiring.anthropic(max_retries=2).messages.create(model="m", max_tokens=9, messages=HELLO)
+    assert len(running.upstream.requests) == 3
+    assert {recorded["upstream_status"] for recorded in await running.ended(3)} == {429}
+
+
+@pytest.mark.gen_test
+async def test_what_no_repetition_mends_is_asked_once(running, wiring):
+    with pytest.raises(anthropic.BadRequestError, match="set provider-2-keys on the server"):
+        await wiring.anthropic("no-key", max_retries=9).messages.create(model="m", max_tokens=9, messages=HELLO)
+    with pytest.raises(
+        openai.NotFoundError, match=r"set the base URL to http://127\.0\.0\.1:[0-9]+/api/v2/aibridge/openai/v1"
+    ):
+        await wiring.openai("openai/v1", max_retries=9).chat.completions.create(model="m", messages=HELLO)
+    with pytest.raises(openai.AuthenticationError, match="looks like a provider's key"):
+        await wiring.openai(api_key="sk-proj-0123456789").chat.completions.create(model="m", messages=HELLO)
+    assert running.upstream.requests == []
