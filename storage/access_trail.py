@@ -139,8 +139,6 @@ class AccessTrail:
                 if not self._away:
                     _log.warning("sign-ins and refusals wait to be written to the audit trail: %s", error)
                 self._away = True
-            except Exception:  # noqa: BLE001 - whatever it is, the next write may succeed
-                _log.exception("sign-ins and refusals were not written to the audit trail")
             else:
                 self._away = False
 

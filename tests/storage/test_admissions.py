@@ -138,6 +138,21 @@ async def test_of_a_burst_from_three_processes_the_limit_is_admitted_and_another
 
 
 @pytest.mark.gen_test(timeout=30)
+async def test_of_a_burst_with_a_token_each_the_users_limit_is_admitted(database, mongodb_uri, database_name):
+    limits = {"rate_limit": 60, "user_rate_limit": 100, "window_ms": 20_000}
+    async with workers(3, mongodb_uri, database_name, **limits) as three:
+        asking = (worker.ask("requests", f"token {number}", "user", 100) for number, worker in enumerate(three))
+        answers = await asyncio.gather(*asking)
+        refused_by = [limit for answer in answers for limit in answer["refused_by"]]
+        assert (refused_by.count(None), refused_by.count("rate") + refused_by.count("user_rate")) == (100, 200)
+        other = await three[0].ask("requests", "token 0", "other user", 100)
+        assert other["refused_by"].count(None) == 60
+        rates = {rate["key"]: len(rate["log"]) for rate in (await ledgers(database))["user:user"]["rates"]}
+        assert rates.pop("user:user") == sum(rates.values()) == 100
+        assert max(rates.values()) <= 60
+
+
+@pytest.mark.gen_test(timeout=30)
 async def test_in_no_window_of_a_storm_from_three_processes_is_more_admitted_than_the_limit(
     database, mongodb_uri, database_name
 ):
