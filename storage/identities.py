@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 from weakref import WeakValueDictionary
@@ -63,10 +63,14 @@ T = TypeVar("T")
 ANSWER_SECONDS = 2.0
 """How long the database may take for a list or a change of users or tokens."""
 
+MAX_TOKENS_A_DAY = 100
+"""How many tokens a user who is no owner creates in a day: each is kept, revoked or not, and so is the trail of it."""
+
 LAST_OWNER = "is the last owner: make somebody else an owner first"
 TOO_MANY_TOKENS = (
     '"{}" has as many active tokens as are allowed, {} (tokens-per-user): revoke one first, or ask an owner'
 )
+TOO_MANY_TODAY = '"{}" has got {} tokens within a day, which is the limit: come back tomorrow, or ask an owner'
 OUTLIVES = "the token would outlive the one it is made with, which expires at {}: give a shorter `expires`, or none"
 NOT_ONESELF = "you cannot remove yourself: another owner can"
 
@@ -268,14 +272,17 @@ class Identities(Authentication):
 
     async def _keep_to_the_limit(self, user: User, token_id: str, session: Session | None) -> None:
         """Raise if the new token is one too many. The user is written to: so two of them cannot both be the last."""
-        if not self._tokens_per_user:
-            return
         await self._database.users.update_one({"_id": user.id}, {"$inc": {"witnessed": 1}}, session=session)
-        active = {"user_id": user.id, **self._active()}
-        if await self._database.tokens.count_documents(active, session=session) > self._tokens_per_user:
-            if session is None:  # nothing undoes what was written
-                await self._database.tokens.delete_one({"_id": token_id})
-            raise IdentityConflictError(TOO_MANY_TOKENS.format(user.username, self._tokens_per_user))
+        own = {"user_id": user.id}
+        today = own | {"created_at": {"$gt": self._now() - timedelta(days=1)}}
+        for meant, limit, refusal in (
+            (own | self._active(), self._tokens_per_user, TOO_MANY_TOKENS),
+            (today, MAX_TOKENS_A_DAY, TOO_MANY_TODAY),
+        ):
+            if limit and await self._database.tokens.count_documents(meant, session=session) > limit:
+                if session is None:  # nothing undoes what was written
+                    await self._database.tokens.delete_one({"_id": token_id})
+                raise IdentityConflictError(refusal.format(user.username, limit))
 
     def _active(self) -> dict[str, Any]:
         """What tokens are that are neither revoked nor expired."""

@@ -9,9 +9,10 @@ import pytest
 
 from handlers.base import UNRECOGNISED
 from handlers.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, OWNERS_CREATE
+from storage import identities as identities_module
 from storage.audit import Author
 from storage.documents import shown_time
-from storage.identities import OUTLIVES, TOO_MANY_TOKENS, IdentityConflictError
+from storage.identities import OUTLIVES, TOO_MANY_TODAY, TOO_MANY_TOKENS, IdentityConflictError
 from storage.tokens import FRESH_SECONDS, split_token
 from storage.users import Role
 
@@ -174,6 +175,25 @@ async def test_a_member_has_a_bounded_number_of_active_tokens(running, change):
     assert await change("POST", "/users/me/tokens", {}, own) == (409, {"message": f"{limit}."})
     assert len(await running.bridge.identities.list_tokens("grace")) == 2
     await change("DELETE", f"/users/me/tokens/{second['id']}", headers=own)
+    assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
+
+
+@pytest.mark.bridge(tokens_per_user=0)
+@pytest.mark.gen_test
+async def test_who_creates_and_revokes_tokens_all_day_fills_no_database(running, change, monkeypatch):
+    monkeypatch.setattr(identities_module, "MAX_TOKENS_A_DAY", 3)
+    own = await running.user("grace")
+    statuses = []
+    for _ in range(6):
+        status, made = await change("POST", "/users/me/tokens", {}, own)
+        statuses.append(status)
+        if status == 201:
+            await change("DELETE", f"/users/me/tokens/{made['id']}", headers=own)
+    assert statuses == [201, 201, 409, 409, 409, 409]
+    assert made == {"message": f"{TOO_MANY_TODAY.format('grace', 3)}."}
+    assert (await change("POST", "/users/grace/tokens", {}))[0] == 201  # by an owner
+    yesterday = running.bridge.now() - timedelta(days=1)
+    await running.bridge.database.tokens.update_many({"_id": {"$ne": id_of(own)}}, {"$set": {"created_at": yesterday}})
     assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
 
 
