@@ -12,7 +12,7 @@ from handlers.forwarded import client_scheme
 from handlers.problems import Problem
 from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
-from intercept.scrub import scrub
+from intercept.scrub import scrub_quoted
 from upstream.paths import find_fault
 from upstream.providers import OPENAI_PREFIX, Provider, ProviderType
 from upstream.routes import guess_dialect
@@ -45,8 +45,10 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
         return None
     if routes:
         allowed = ", ".join(dict.fromkeys(method for route in routes for method in route.methods))
-        return Problem(405, f"{request.method} is not served at {scrub(path)}, but {allowed}.", {"Allow": allowed})
-    message = f"route not supported: {request.method} {scrub(path)}"
+        return Problem(
+            405, f"{request.method} is not served at {scrub_quoted(path)}, but {allowed}.", {"Allow": allowed}
+        )
+    message = f"route not supported: {request.method} {scrub_quoted(path)}"
     meant = [route for route in provider.find_routes(_plain(path)) if _plain(path) != path]
     return Problem(404, f"{message}; {_use(bridge, provider, meant[0].dialect, request)}" if meant else message)
 

@@ -27,6 +27,7 @@ from handlers.origins import is_foreign
 from handlers.problems import Problem
 from http1.exchange import Exchange
 from identifiers import shown_id
+from intercept.scrub import scrub_quoted
 from limits.overload import retry_headers
 from storage.authentication import Reason
 from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
@@ -151,6 +152,7 @@ class BridgeHandler(RequestHandler):
         """Put an error into the answer, ready to be flushed or finished."""
         if problem.status == FORBIDDEN:
             self.bridge.access.denied(problem.message, self.plane, self.client_ip, getattr(self, "identity", None))
+        problem = problem.scrubbed()
         body = self.error_body(problem)
         self.set_status(problem.status, responses.get(problem.status, "Error"))
         for name, value in problem.headers.items():
@@ -209,5 +211,5 @@ class BridgeHandler(RequestHandler):
         """Log what was not foreseen; a `Problem` is an answer, and says so to the client alone."""
         if isinstance(value, (Problem, HTTPError)):
             return
-        path = self.request.path
+        path = scrub_quoted(self.request.path)
         logger.error("unforeseen error: request_id=%s path=%s", self.request_id, path, exc_info=value)

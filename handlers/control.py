@@ -13,6 +13,7 @@ from tornado.iostream import StreamClosedError
 from handlers.base import BridgeHandler
 from handlers.problems import InvalidQueryError, Problem
 from handlers.relay import TAKE_SECONDS
+from intercept.scrub import scrub_quoted
 from limits.concurrency import ConcurrencyLimit, Slot
 from limits.overload import SLOT_RETRY_NS, retry_headers
 from storage.database import DatabaseUnavailableError
@@ -170,4 +171,4 @@ class UnknownResourceHandler(BridgeHandler):
         Raises:
             Problem: 404, always.
         """
-        raise Problem(404, f"not found: {self.request.method} {self.request.path}")
+        raise Problem(404, f"not found: {self.request.method} {scrub_quoted(self.request.path)}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.problems import Problem
+from intercept.scrub import scrub_quoted
 from version import VERSION
 
 ROOT = Path(__file__).parent.parent / "dashboard"
@@ -117,7 +118,7 @@ class DashboardHandler(BridgeHandler):
         """
         status, file = (200, self._files.find(name)) if name else self._files.index()
         if file is None:
-            raise Problem(404, f"not found: {self.request.method} {self.request.path}")
+            raise Problem(404, f"not found: {self.request.method} {scrub_quoted(self.request.path)}")
         self.set_header("Content-Security-Policy", file.policy)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")

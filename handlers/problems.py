@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from intercept.apis import Dialect
+from intercept.scrub import scrub_quoted
 
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
@@ -51,6 +52,10 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer,
         self.message = message
         self.headers = dict(headers or {})
 
+    def scrubbed(self) -> Problem:
+        """The same without what looks like a credential in the words of who asked: nothing that is sent is said back."""
+        return Problem(self.status, scrub_quoted(self.message), self.headers)
+
 
 class InvalidQueryError(Problem):
     """A 400 that names each thing that is wrong: `validations` are pairs of field and detail."""
@@ -59,6 +64,11 @@ class InvalidQueryError(Problem):
         super().__init__(400, message)
         self.detail = detail
         self.validations = tuple(validations)
+
+    def scrubbed(self) -> InvalidQueryError:
+        """The same without what looks like a credential in the words of who asked."""
+        validations = [(scrub_quoted(field), scrub_quoted(detail)) for field, detail in self.validations]
+        return InvalidQueryError(scrub_quoted(self.message), scrub_quoted(self.detail), validations)
 
 
 def problem_body(dialect: Dialect, status: int, message: str, request_id: str) -> bytes:

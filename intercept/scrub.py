@@ -14,8 +14,12 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import unquote
 
 SCRUBBED: Final = "[scrubbed]"
+MAX_ENCODINGS: Final = 3
+"""How often a text may be percent-encoded for a credential in it still to be found."""
+
 MAX_NAME: Final = 32
 """Characters in front of `=` or `:` in which the name of a field is looked for."""
 
@@ -94,6 +98,20 @@ def scrub(text: str) -> str:
         text = _JSON_WEB_TOKEN.sub(lambda match: SCRUBBED if match["parts"] else match[0], text)
     text = _IN_URI.sub(rf"\g<before>{SCRUBBED}", text)
     return _AFTER_SCHEME.sub(rf"\g<before>{SCRUBBED}", _scrub_fields(text))
+
+
+def scrub_quoted(text: str) -> str:
+    """Return a sentence or a path without what has the form of a token, a vendor's key or a JSON web token.
+
+    For texts of our own that quote what somebody sent: they speak of `Bearer` and `token` without a secret behind it. One
+    that holds a credential percent-encoded is decoded and scrubbed; any other stays as it is.
+    """
+    plain = text
+    for _ in range(MAX_ENCODINGS):
+        plain = unquote(plain)
+    scrubbed = _SHAPES.sub(SCRUBBED, plain)
+    scrubbed = _JSON_WEB_TOKEN.sub(lambda match: SCRUBBED if match["parts"] else match[0], scrubbed)
+    return text if scrubbed == plain else scrubbed
 
 
 def scrub_value(value: Any) -> Any:

@@ -11,12 +11,13 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from intercept.scrub import scrub_quoted
+
 LONGEST_USERNAME = 128
 LONGEST_NAME = 128
 """Longest display name of a user and name of a token, in characters."""
 
 _USERNAME = re.compile(r"[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*")
-_TOKEN = re.compile(r"[a-zA-Z0-9]{10}-[a-zA-Z0-9]{22}")
 
 
 class IdentityError(ValueError):
@@ -82,8 +83,7 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 def checked_username(username: str) -> str:
     """Return the username if it is allowed, else raise `IdentityError`. It may be a mail address."""
-    if _TOKEN.fullmatch(username):
-        raise IdentityError("the username is not allowed: it looks like a token")  # which must not be repeated
+    _refuse_secret("username", username)
     refusal = f'the username "{username}" is not allowed: '
     if len(username) > LONGEST_USERNAME or not _USERNAME.fullmatch(username):
         raise IdentityError(
@@ -111,9 +111,16 @@ def _is_id(text: str) -> bool:
 
 def checked_name(what: str, name: str) -> str:
     """Return the name of something if it is allowed, else raise `IdentityError`."""
+    _refuse_secret(what, name)
     if len(name) > LONGEST_NAME or not name.isprintable():
         raise IdentityError(f"the {what} is not allowed: it has up to {LONGEST_NAME} printable characters")
     return name
+
+
+def _refuse_secret(what: str, name: str) -> None:
+    """Raise `IdentityError` for a name that holds a credential: it would be shown to everybody, and kept."""
+    if scrub_quoted(name) != name:
+        raise IdentityError(f"the {what} is not allowed: it looks like a token or a key")
 
 
 def milliseconds(time: datetime) -> datetime:

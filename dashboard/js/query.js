@@ -8,6 +8,19 @@ const ID = /^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|(?:req|
 
 const WORD = /(?:"[^"]*"|[^" ])+/g;
 
+// As `intercept/scrub.py` knows them: tokens of the bridge, keys with a vendor's prefix, JSON web tokens.
+const SECRET = new RegExp(
+  "(?<![A-Za-z0-9])(?:[A-Za-z0-9]{10}-[A-Za-z0-9]{22}(?![A-Za-z0-9])" +
+    "|(?:sk|pk|rk|gsk|csk|xai|hf|npm|pplx|nvapi|glpat|shpat|xox[abeoprs]|xapp|gh[oprsu]|github_pat)[-_][A-Za-z0-9_-]{16}" +
+    "|(?:AIza|AKIA|ASIA)[A-Za-z0-9_-]{16}|(?:ya29|SG)\\.[A-Za-z0-9_.-]{16}" +
+    "|eyJ[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]*\\.[A-Za-z0-9_-]*)",
+);
+
+/** Whether a search has something in it that looks like a token or a key, which must not stand in an address. */
+export function holdsSecret(q) {
+  return SECRET.test(q);
+}
+
 /** The words of a search as `{key, value, text}`; a bare word has the key "". */
 export function terms(q) {
   return (q.match(WORD) ?? []).map((text) => {

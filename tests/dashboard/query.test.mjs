@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isSearchable, searchFor, sinceNow, terms, valueOf, withTerm } from "../../dashboard/js/query.js";
+import { holdsSecret, isSearchable, searchFor, sinceNow, terms, valueOf, withTerm } from "../../dashboard/js/query.js";
 
 test("a relative range begins so long before now, unless the search has a time", () => {
   const now = Date.parse("2026-11-25T12:34:56.789Z") / 1000;
@@ -47,4 +47,11 @@ test("what is half written is kept", () => {
 test("values without a meaning in a search are not searched for", () => {
   assert.equal(searchFor({ model: "x", client: "", started_before: undefined }), "model:x");
   assert.deepEqual([isSearchable('a "quoted" name'), isSearchable(""), isSearchable("a: b")], [false, false, true]);
+});
+
+test("what looks like a token or a key is known as a secret, and other words are not", () => {
+  const secrets = ["abcdefghij-0123456789abcdefghijkl", "sk-proj-0123456789abcdefghij", "AKIA0123456789ABCDEF", "eyJhbGciOi.eyJzdWI.c2ln"];
+  for (const secret of secrets) for (const q of [secret, `model:${secret}`, ` "${secret}" x`]) assert.ok(holdsSecret(q), q);
+  for (const q of ["", "ada", "model:gpt-5.5-codex", "019ac0de-7a3b-7c1e-9f00-0123456789ab", "claude-sonnet-4-5-20250929", "task-force-of-the-longest-name"])
+    assert.ok(!holdsSecret(q), q);
 });

@@ -131,6 +131,19 @@ def test_a_search_is_typed_and_stands_in_the_address(page, site):
     assert page.find("#q").get_attribute("value") == ""
 
 
+@pytest.mark.parametrize("view", ["interceptions", "sessions"])
+def test_a_token_that_is_pasted_into_the_search_does_not_get_into_the_address(page, site, view):
+    _, token = site.user()
+    page.open(view, token)
+    page.find("#q").send_keys(token, Keys.ENTER)
+    assert page.find(".filters [role=alert]").text.startswith("That looks like a token or a key")
+    assert page.find("#q").get_attribute("value") == ""
+    assert page.address == view
+    page.find("#q").send_keys("initiator:me", Keys.ENTER)
+    page.gone(".filters [role=alert]")
+    assert page.address == f"{view}?q=initiator%3Ame"
+
+
 def test_a_choice_writes_the_search(page, site):
     _, token = site.user()
     for model in ("demo", "a model: with spaces"):

@@ -74,7 +74,7 @@ def test_nobody_is_called_like_an_id(shown):
 def test_what_looks_like_a_token_is_no_username_and_is_not_repeated():
     with pytest.raises(IdentityError) as caught:
         checked_username("abcdefghij-0123456789abcdefghijkl")
-    assert str(caught.value) == "the username is not allowed: it looks like a token"
+    assert str(caught.value) == "the username is not allowed: it looks like a token or a key"
 
 
 def test_names_are_the_same_whatever_their_case():

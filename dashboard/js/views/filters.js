@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { useResource } from "../resource.js";
-import { isSearchable, sinceNow, valueOf, withTerm } from "../query.js";
+import { holdsSecret, isSearchable, sinceNow, valueOf, withTerm } from "../query.js";
 import { RANGES } from "../series.js";
 import { seesEverything } from "../shell.js";
 
@@ -27,10 +27,14 @@ export function useSearch({ q = "", since = "" }) {
 /** `q` and `since` are those of the address, and `onSearch` is called with both; `statuses` are pairs of value and text. */
 export function Filters({ q, since, user, onSearch, statuses = STATUSES }) {
   const [text, setText] = useState(q);
+  const [refused, setRefused] = useState(false);
   useEffect(() => setText(q), [q]);
   const submit = (event) => {
     event.preventDefault();
-    onSearch(text.trim(), valueOf(text, "started_after") ? "" : since);
+    const secret = holdsSecret(text);
+    setRefused(secret);
+    if (secret) setText(q);
+    else onSearch(text.trim(), valueOf(text, "started_after") ? "" : since);
   };
   const put = (key, value) => onSearch(withTerm(q, key, value), since);
   return html`
@@ -56,6 +60,11 @@ export function Filters({ q, since, user, onSearch, statuses = STATUSES }) {
         html`<button type="button" aria-pressed=${valueOf(q, "initiator") === "me"} onClick=${() => put("initiator", valueOf(q, "initiator") === "me" ? "" : "me")}>Mine</button>`}
         ${(q || since) && html`<button type="button" class="plain" onClick=${() => onSearch("", "")}>Clear</button>`}
       </div>
+      ${refused &&
+      html`<p class="failure" role="alert">
+        That looks like a token or a key, so it was not searched for: a secret must not stand in an address. Tokens are found by the
+        user they belong to, as in <code>initiator:NAME</code>.
+      </p>`}
     </form>
   `;
 }

@@ -1,0 +1,108 @@
+"""What looks like a token or a key and is sent where it does not belong is not said back, and not logged."""
+
+from __future__ import annotations
+
+import json
+import logging
+from urllib.parse import quote
+
+import pytest
+
+CONTROL = "/api/v2/aibridge"
+TOKEN = "abcdefghij-0123456789abcdefghijkl"
+KEY = "sk-proj-0123456789abcdefghijklmnop"
+WEB_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJlLW9mLW5vYm9keQ"
+SECRETS = {
+    TOKEN: "0123456789abcdefghijkl",
+    KEY: "0123456789abcdefghijklmnop",
+    WEB_TOKEN: "c2lnbmF0dXJlLW9mLW5vYm9keQ",
+}
+GETS = (
+    "{control}/interceptions?q={secret}",
+    "{control}/interceptions?q=x:{secret}",
+    "{control}/interceptions?q={secret}:x",
+    "{control}/interceptions?q=:{secret}",
+    "{control}/interceptions?q=a:b:{secret}",
+    "{control}/interceptions?q=status:{secret}",
+    "{control}/interceptions?q=%22{secret}",
+    "{control}/interceptions?{secret}=x",
+    "{control}/interceptions?limit={secret}",
+    "{control}/interceptions?after_id={secret}",
+    "{control}/interceptions/{secret}",
+    "{control}/interceptions/export?format={secret}",
+    "{control}/interceptions/live?q={secret}",
+    "{control}/sessions?q={secret}",
+    "{control}/sessions/{secret}",
+    "{control}/stats?by={secret}",
+    "{control}/stats?initiator={secret}",
+    "{control}/users/{secret}/tokens",
+    "{control}/users/{secret}/sessions",
+    "{control}/users/{secret}",
+    "{control}/{secret}",
+    "{control}/{secret}/v1/models",
+    "{control}/openai/v1/{secret}",
+    "/{secret}",
+    "/dashboard/{secret}.js",
+)
+CHANGES = (
+    ("DELETE", "users/me/tokens/{secret}", None),
+    ("DELETE", "users/me/sessions/{secret}", None),
+    ("DELETE", "users/{secret}", None),
+    ("PATCH", "users/{secret}", {"role": "member"}),
+    ("POST", "users", {"username": "{secret}", "role": "member"}),
+    ("POST", "users", {"username": "grace", "role": "{secret}"}),
+    ("POST", "users", {"username": "{secret} {secret} {secret} {secret}", "role": "member"}),
+    ("POST", "users/me/tokens", {"name": "{secret}"}),
+    ("POST", "users", {"username": "grace", "role": "member", "display_name": "{secret}"}),
+    ("POST", "users/me/tokens", {"{secret}": "x"}),
+    ("POST", "users/me/tokens", {"expires": "{secret}"}),
+    ("POST", "users/me/session", {"token": "{secret}"}),
+    ("POST", "openai/v1/{secret}", {}),
+)
+
+
+def once(text):
+    return quote(text, safe="")
+
+
+def twice(text):
+    return quote("".join(f"%{ord(character):02X}" for character in text))
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=["token", "key", "web-token"])
+@pytest.mark.gen_test
+async def test_no_answer_and_no_line_of_the_log_has_what_looks_like_a_credential(running, caplog, secret):
+    caplog.set_level(logging.INFO)
+    encoded = [once(secret), "".join(f"%{ord(character):02x}" for character in secret), twice(secret)]
+    for text in encoded:
+        for path in GETS:
+            client = await running.client()
+            answer = await client.request("GET", path.format(control=CONTROL, secret=text), running.headers)
+            assert answer.status in {400, 404, 405}, path
+            says_nothing_of(secret, answer, path)
+    for method, path, body in CHANGES:
+        client = await running.client()
+        sent = b"" if body is None else json.dumps(body).replace("{secret}", secret).encode()
+        target = f"{CONTROL}/{path.format(secret=secret)}"
+        answer = await client.request(method, target, running.headers, sent)
+        assert answer.status in {400, 401, 404, 405}, path
+        says_nothing_of(secret, answer, path)
+    assert SECRETS[secret] not in caplog.text
+
+
+def says_nothing_of(secret, answer, path):
+    said = bytes(answer.body) + repr(answer.headers).encode()
+    for form in (SECRETS[secret], "".join(f"%{ord(one):02x}" for one in SECRETS[secret]), twice(SECRETS[secret])):
+        assert form.encode() not in said, (path, said)
+    assert json.loads(answer.body)
+
+
+@pytest.mark.gen_test
+async def test_what_is_said_instead_tells_that_something_was_left_out(running):
+    status, body = await running.get(f"{CONTROL}/interceptions?q={TOKEN}")
+    assert status == 400
+    assert body["validations"] == [
+        {"field": "initiator", "detail": 'user "[scrubbed]" does not exist or is unavailable to you'}
+    ]
+    assert (await running.get(f"/{TOKEN}"))[1] == {"message": "not found: GET /[scrubbed]"}
+    assert (await running.get("/a%20b"))[1] == {"message": "not found: GET /a%20b"}
