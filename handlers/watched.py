@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ from handlers.lifecycle import Holder
 from handlers.problems import Problem
 from handlers.visibility import VisibilityHandler
 from intercept.records import EndReason
+
+logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 5.0
 """How often it is found out, while an answer lasts, whether its token or session and its user are still what they were."""
@@ -43,8 +46,9 @@ class WatchedHandler(VisibilityHandler):
                 identity = await self.authenticate(self.read_credentials())
         except Problem:
             pass
-        finally:
-            self.end()
+        except Exception:
+            logger.exception("unforeseen error: request_id=%s", self.request_id)
+        self.end()  # unless it was cancelled: then the answer has ended by itself
 
     def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - to the client it is the same whatever it was
         """End, as the client left or the server stops."""
