@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from abc import abstractmethod
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -22,8 +23,9 @@ from http1.headers import put
 from identifiers import shown_id
 from intercept.apis import Dialect
 from intercept.records import EndReason
+from limits.admission import Slot
 from limits.mixin import OverloadProtectionMixin, client_key
-from limits.overload import OverloadedError
+from limits.overload import OverloadedError, at_capacity
 
 SHUTTING_DOWN = "AI Bridge is shutting down. Please try again."
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."
@@ -60,6 +62,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.stopped: EndReason | None = None
         self.body = b""
         self._arriving = bytearray()
+        self._waits_for: str | None = None  # the user, while the body is on its way
         self._work: asyncio.Task[None] | None = None
         self._served = False
         self._relayed = False  # the answer whole, but for its end
@@ -84,6 +87,9 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.phases.enter(ADMISSION)
         try:
             await self.admit()
+            if self.exchange.takes_body and not self.exchange.request.whole and self.holds_slots:
+                self._waits_for = shown_id(self.identity.user.id)
+                self.overload.arriving.enter(self._waits_for, self)
             self.phases.enter(None)
             for phase, seconds in self.phases.seconds.items():
                 self.bridge.metrics.overhead(phase, seconds)
@@ -99,7 +105,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """
         if self.bridge.lifecycle.draining:
             raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
-        await self.take_slot()
+        refusal = await self._take_free_slot()
         self.phases.enter(AUTHENTICATION)
         self.credentials = self.read_credentials()
         try:
@@ -112,11 +118,53 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.phases.enter(ADMISSION)
         user = self.identity.user
         self._holder = replace(self._holder, user_id=user.id, username=user.username)
-        await self.count_request(self.identity.token_id, user_key=shown_id(user.id))
+        user_key = shown_id(user.id)
+        if refusal is not None and self.overload.arriving.find_slow(user_key) is None:
+            raise refusal
+        await self.count_request(self.identity.token_id, user_key=user_key)
+        if refusal is not None:
+            await self._take_slow_slot(user_key)
         if self.credentials.own_key is not None and not self.bridge.options.allow_byok:
             raise Problem(403, BYOK_DISABLED)
         if _declared_length(self.request.headers.get("Content-Length", "")) > self.bridge.options.max_body_bytes:
             raise self._body_too_large()
+
+    async def _take_free_slot(self) -> OverloadedError | None:
+        """Take a slot; without one return why, if a body that is slow may have to give one up.
+
+        Raises:
+            OverloadedError: 503, all are taken.
+        """
+        try:
+            await self.take_slot()
+        except OverloadedError as refusal:
+            if not self.overload.arriving:
+                raise
+            return refusal
+        return None
+
+    async def _take_slow_slot(self, user_key: str) -> None:
+        """Take the slot of a request whose body is slow.
+
+        Raises:
+            OverloadedError: 503, its body has come by now, and all slots are taken.
+        """
+        slow = self.overload.arriving.find_slow(user_key)
+        if slow is None:
+            await self.take_slot()
+        else:
+            self.take_over_slot(slow.give_way())
+
+    def give_way(self) -> Sequence[Slot]:
+        """Be refused, as somebody else needs the slot while the body is on its way."""
+        slots = self.hand_over_slot()
+        self._refuse(at_capacity())
+        return slots
+
+    def _stop_arriving(self) -> None:
+        if self._waits_for is not None:
+            self.overload.arriving.leave(self._waits_for, self)
+            self._waits_for = None
 
     def data_received(self, chunk: bytes) -> None:
         """Collect the body up to its limit."""
@@ -139,6 +187,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         if self.stopped or self.exchange.closed:
             self.finish()
             return
+        self._stop_arriving()
         self.body, self._arriving = bytes(self._arriving), bytearray()
         self._work = asyncio.current_task()
         try:
@@ -192,6 +241,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
     def on_finish(self) -> None:
         """Give back what the request held."""
         super().on_finish()
+        self._stop_arriving()
         self.bridge.lifecycle.leave(self)
         if self._work is None:  # else it was broken off, and how the call ended is still to be worked out
             self._end_phases()

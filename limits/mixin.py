@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from types import MappingProxyType
 
@@ -24,6 +24,7 @@ class OverloadProtectionMixin(RequestHandler):
 
     overload: OverloadProtection
     _held: tuple[Slot, ...] = ()
+    _server_slots: tuple[Slot, ...] = ()
     _over = False
     _rate_headers: Mapping[str, str] = MappingProxyType({})
 
@@ -33,7 +34,19 @@ class OverloadProtectionMixin(RequestHandler):
         Raises:
             OverloadedError: 503, all are taken.
         """
-        self._hold(await self.overload.take_slot())
+        self._server_slots = await self.overload.take_slot()
+        self._hold(self._server_slots)
+
+    def take_over_slot(self, slots: Sequence[Slot]) -> None:
+        """Take a slot of the server that another request held."""
+        self._server_slots = tuple(slots)
+        self._hold(self._server_slots)
+
+    def hand_over_slot(self) -> Sequence[Slot]:
+        """Give up the slot of the server without freeing it; it belongs to the caller."""
+        slots, self._server_slots = self._server_slots, ()
+        self._held = tuple(slot for slot in self._held if slot not in slots)
+        return slots
 
     async def count_request(self, key: str, user_key: str | None = None) -> None:
         """Count the request for `key` and, if there is a user, for them too, and take one of the user's slots.

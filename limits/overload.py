@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from limits.admission import Rate, SharedAdmission, Slot, Undecided, Verdict
+from limits.arriving import ArrivingBodies
 from limits.concurrency import ConcurrencyLimit
 from limits.refusals import Refusals
 from limits.sliding_window import Decision, SlidingWindow
@@ -41,6 +42,11 @@ class OverloadedError(Exception):
         self.status = status
         self.message = message
         self.headers = headers
+
+
+def at_capacity() -> OverloadedError:
+    """What a request is told for which there is no slot."""
+    return OverloadedError(503, AT_CAPACITY, retry_headers(SLOT_RETRY_NS))
 
 
 class Usage(NamedTuple):
@@ -85,6 +91,7 @@ class OverloadProtection:
         self.user_rate = SlidingWindow(user_rate_limit, window_ns, now_ns) if user_rate_limit else None
         self.rate_window = rate_window
         self.refusals = Refusals(now_ns, on_rejection)
+        self.arriving = ArrivingBodies(now_ns)
         self._shared = shared
 
     async def take_slot(self) -> tuple[Slot, ...]:
@@ -100,7 +107,7 @@ class OverloadProtection:
         if slot is None:
             _release(verdict.slot)
             self.refusals.note("concurrency")
-            raise OverloadedError(503, AT_CAPACITY, retry_headers(SLOT_RETRY_NS))
+            raise at_capacity()
         return _taken(slot, verdict.slot)
 
     async def count_request(self, key: str, user_key: str | None = None) -> tuple[tuple[Slot, ...], dict[str, str]]:
