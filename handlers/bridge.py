@@ -14,6 +14,7 @@ from handlers.chat_usage import ChatUsage
 from handlers.lifecycle import Lifecycle
 from handlers.metrics import Metrics
 from handlers.phases import Follow
+from handlers.pieces import Pieces
 from handlers.provider_log import ProviderLog
 from handlers.record_log import RecordLog
 from intercept.known_secrets import KnownSecrets
@@ -87,3 +88,4 @@ class Bridge:
     admissions: Admissions | None = None
     trace: Follow | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
+    pieces: Pieces = field(default_factory=Pieces)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS
+from intercept.large_bodies import Body
 from intercept.stream_usage import with_usage
 
 # A provider that refused the option for a model is not asked for it again for so long.
@@ -27,7 +28,7 @@ class ChatUsage:
         self._monotonic = monotonic
         self._refused: dict[tuple[str, str], float] = {}
 
-    def asking(self, provider: str, api: Api, summary: RequestSummary, body: bytes) -> bytes | None:
+    def asking(self, provider: str, api: Api, summary: RequestSummary, body: Body) -> bytes | None:
         """Return the body that asks for the usage; None where the client's own body is to be sent."""
         if not self._ensure or api is not CHAT_COMPLETIONS or not summary.stream:
             return None

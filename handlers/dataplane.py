@@ -22,6 +22,7 @@ from handlers.problems import Problem, problem_body
 from http1.headers import put
 from identifiers import shown_id
 from intercept.apis import Dialect
+from intercept.large_bodies import Body, is_light
 from intercept.records import EndReason
 from limits.admission import Slot
 from limits.mixin import OverloadProtectionMixin, client_key
@@ -60,7 +61,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.dialect = dialect
         self.phases = Phases(bridge.monotonic) if bridge.trace is None else bridge.trace(self.request)
         self.stopped: EndReason | None = None
-        self.body = b""
+        self.body: Body = b""
         self._arriving = bytearray()
         self._waits_for: str | None = None  # the user, while the body is on its way
         self._work: asyncio.Task[None] | None = None
@@ -188,7 +189,9 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
             self.finish()
             return
         self._stop_arriving()
-        self.body, self._arriving = bytes(self._arriving), bytearray()
+        # A large one is not copied: that alone would hold up everybody for a while, and take its memory again.
+        self.body = bytes(self._arriving) if is_light(self._arriving) else self._arriving
+        self._arriving = bytearray()
         self._work = asyncio.current_task()
         try:
             await self.serve()

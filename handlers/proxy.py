@@ -17,6 +17,7 @@ from handlers.relay import RelayHandler
 from identifiers import shown_id
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import client_name, session_id
+from intercept.large_bodies import abridged, is_light
 from intercept.records import Interception
 from intercept.stream_usage import UsageChunkFilter, refuses_usage
 from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
@@ -60,7 +61,7 @@ class ProxyHandler(RelayHandler):
             Problem: the body cannot be relayed, the call cannot be recorded, its circuit is open, or the upstream gave no
                 whole answer.
         """
-        summary = self._summary()
+        summary = await self._summary()
         self.choose_key(summary.model)
         secrets = self.bridge.secrets.together_with(secrets_of(self.request.headers, self.credentials))
         interception = secrets.hide(self._interception(summary))
@@ -159,14 +160,15 @@ class ProxyHandler(RelayHandler):
         self.bridge.record_log.ended(ending)
         self.phases.recorded(interception, ending)
 
-    def _summary(self) -> RequestSummary:
+    async def _summary(self) -> RequestSummary:
         encoding = self.request.headers.get("Content-Encoding", "identity")
         if encoding.lower() != "identity":
             raise Problem(
                 415, f"Content-Encoding {encoding!r} is not supported in requests: send the body uncompressed."
             )
         try:
-            return self.api.parse_request(self.body)
+            body = self.body if is_light(self.body) else await self.bridge.pieces.finish(abridged(self.body))
+            return self.api.parse_request(bytes(body))
         except InvalidRequestError as error:
             raise Problem(400, str(error)) from error
 

@@ -18,8 +18,10 @@ _ANY: Final = Decoder[Any](Any)
 _ARRAY: Final = Decoder(list[Raw])
 _FIELDS: Final = Decoder(dict[str, Raw])
 _fields: Final = cache(structs.fields)
-_ESCAPE: Final = re.compile(
-    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+# Text with whole escapes only, and the half of a pair behind it, if there is one.
+_UP_TO_HALF: Final = re.compile(
+    rb"((?:[^\\]++|\\(?:[^u]|u(?![dD][89a-fA-F])|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))*+)"
+    rb"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})?+",
     re.DOTALL,
 )
 
@@ -114,5 +116,6 @@ def _field(data: Raw, wanted: Any) -> Any:
 
 
 def _mended(data: bytes) -> bytes:
-    text = data.decode("utf-8", "replace").encode()
-    return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape["lone"] else escape[0], text)
+    if not data.isascii():
+        data = data.decode("utf-8", "replace").encode()
+    return _UP_TO_HALF.sub(lambda found: found[1] + rb"\ufffd" if found[2] else found[1], data)

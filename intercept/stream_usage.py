@@ -14,8 +14,10 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-MAX_SPLICED_BYTES: Final = 16 * 1024 * 1024
-"""The largest request in which a value is replaced. Adding one, the usual case, has no such bound."""
+from intercept.large_bodies import Body, is_light
+
+MAX_SPLICED_BYTES: Final = 8 * 1024 * 1024
+"""The largest request that is changed. A value is replaced in light ones only (see `intercept.large_bodies`)."""
 MAX_HELD_BYTES: Final = 64 * 1024
 """The most of an unfinished event that is held back. A larger one is not the chunk that is looked for."""
 
@@ -46,7 +48,7 @@ def asks_for_usage(stream_options: bytes | None) -> bool:
     return _members(stream_options or b"").get(_INCLUDE_USAGE) == b"true"
 
 
-def with_usage(body: bytes, stream_options: bytes | None) -> bytes | None:
+def with_usage(body: Body, stream_options: bytes | None) -> bytes | None:
     """Return a request that asks for the usage, and differs from `body` in nothing else.
 
     A value of `stream_options` that is neither an object nor null is left for the provider to refuse, and so is one of
@@ -65,7 +67,7 @@ def with_usage(body: bytes, stream_options: bytes | None) -> bytes | None:
         options = _with_member(stream_options, _INCLUDE_USAGE, b"true")
     else:
         options = None
-    if options is None:
+    if options is None or len(body) > MAX_SPLICED_BYTES:
         return None
     if stream_options is None:
         return _with_new_member(body, _OPTION, options, first=False)
@@ -150,7 +152,7 @@ def _is_usage_only(event: bytes) -> bool:
     return chunk.choices == [] and isinstance(chunk.usage, dict) and chunk.error is None
 
 
-def _with_member(text: bytes, name: str, value: bytes) -> bytes | None:
+def _with_member(text: Body, name: str, value: bytes) -> bytes | None:
     """Return a JSON object with another value for a member, of several of that name for the last.
 
     Where the old value stands is guessed, and each guess is proved: everything but that member must be as it was.
@@ -158,23 +160,23 @@ def _with_member(text: bytes, name: str, value: bytes) -> bytes | None:
     members = _members(text)
     if name not in members:
         return _with_new_member(text, name, value, first=not members)
-    if len(text) > MAX_SPLICED_BYTES:
+    if not is_light(text):
         return None
     old, wanted = bytes(members[name]), members | {name: value}
     places = [place.end() for place in _key(name).finditer(text) if text.startswith(old, place.end())]
     for start in places[: -_MAX_CANDIDATES - 1 : -1]:
-        changed = text[:start] + value + text[start + len(old) :]
+        changed = bytes(text[:start]) + value + bytes(text[start + len(old) :])
         if _members(changed) == wanted:
             return changed
     return None
 
 
-def _with_new_member(text: bytes, name: str, value: bytes, *, first: bool) -> bytes:
+def _with_new_member(text: Body, name: str, value: bytes, *, first: bool) -> bytes:
     end = len(text.rstrip(_WHITESPACE)) - 1
-    return b'%b%b"%b":%b%b' % (text[:end], b"" if first else b",", name.encode(), value, text[end:])
+    return b'%b%b"%b":%b%b' % (bytes(text[:end]), b"" if first else b",", name.encode(), value, bytes(text[end:]))
 
 
-def _members(text: bytes) -> dict[str, bytes]:
+def _members(text: Body) -> dict[str, bytes]:
     """The members of a JSON object as they are written; none of what is no object."""
     try:
         return {name: bytes(value) for name, value in _MEMBERS.decode(text).items()}

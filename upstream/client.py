@@ -169,7 +169,7 @@ class UpstreamClient:
     def __init__(self, *, connect_timeout: float, idle_timeout: float) -> None:
         self._connections = Connections(connect_timeout, idle_timeout)
 
-    async def open(self, method: str, url: str, headers: Headers, body: bytes) -> UpstreamResponse:
+    async def open(self, method: str, url: str, headers: Headers, body: bytes | bytearray) -> UpstreamResponse:
         """Send a request and wait for the head of its answer. Cancelling closes the connection.
 
         Raises:

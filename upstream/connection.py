@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         """Whether there is something to read that the event loop has not come to yet, such as the other side's closing."""
         return bool(self._looking.poll(0))
 
-    def ask(self, method: str, head: bytes, body: bytes) -> Answer:
+    def ask(self, method: str, head: bytes, body: bytes | bytearray) -> Answer:
         """Begin to send a request; the answer that will come. To be called on a usable connection."""
         self._answer = answer = Answer(method)
         self._taken_at = self._loop.time()

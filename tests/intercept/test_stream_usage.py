@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.json import Decoder
 
+from intercept.large_bodies import LIGHT_MAX_BYTES
 from intercept.stream_usage import (
     MAX_HELD_BYTES,
     MAX_SPLICED_BYTES,
@@ -81,11 +82,12 @@ def test_the_last_value_of_a_key_says_whether_the_client_asks(options: bytes | N
     assert asks_for_usage(options) is asks
 
 
-def test_a_very_large_request_is_left_alone_where_a_value_had_to_be_replaced() -> None:
-    filler = b"x" * MAX_SPLICED_BYTES
+def test_a_large_request_is_left_alone_where_it_had_to_be_read_again() -> None:
+    filler = b"x" * LIGHT_MAX_BYTES
     assert with_usage(b'{"p":"%b","stream_options":{}}' % filler, b"{}") is None
     added = with_usage(b'{"p":"%b"}' % filler, None)
     assert added == b'{"p":"%b","stream_options":{"include_usage":true}}' % filler
+    assert with_usage(b'{"p":"%b"}' % (b"x" * MAX_SPLICED_BYTES), None) is None
 
 
 def test_a_hostile_request_with_many_places_for_the_option_is_left_alone() -> None:

@@ -5,7 +5,8 @@ Each is a text file below the folder of its API: a sentence, then sections that 
 - `request`: the request body.
 - `stream`: the streamed response. `cut` takes its last line end away; `lines end in CRLF` (or `CR`) puts another one.
 - `body`: the blocking response that says the same.
-- `record`: the expected summary of the request, and the one reading that stream and body both have.
+- `record`: the expected summary of the request (`stream_options` in base64, as bytes are in JSON), and the one reading that
+  stream and body both have.
 
 `<2 MB>` stands for two million characters.
 """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 
-from intercept.apis import InvalidRequestError
+from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.catalog import BY_PATH
 from intercept.drafts import MAX_NAME
+from intercept.large_bodies import abridged, finish
 from intercept.messages import MAX_SESSION_HINT
 from intercept.request_bodies import MAX_MODEL, MAX_PROMPT
 from tests.intercept.responses_of_strangers import is_storable
@@ -50,11 +52,11 @@ WORDS = [
 
 
 def check(data: bytes) -> None:
-    """A body is refused in words, or read as other parsers of JSON read it, into something bounded and storable."""
+    """A body is refused, or read as other parsers of JSON read it, abridged or not, into what is bounded and storable."""
     api, body = _APIS[data[0] % len(_APIS) if data else 0], data[1:]
-    try:
-        summary = api.parse_request(body)
-    except InvalidRequestError:
+    summary = _outcome(api, body)
+    assert _outcome(api, body, lambda whole: finish(abridged(whole))) == summary
+    if summary is None:
         return
     assert summary.model.strip()
     assert len(summary.model) <= MAX_MODEL
@@ -64,6 +66,13 @@ def check(data: bytes) -> None:
     prompt = summary.user_prompt.prompt if summary.user_prompt else ""
     assert is_storable([summary.model, prompt, summary.answered_tool_call_id or "", summary.session_hint or ""])
     with suppress(RecursionError):
-        told = json.loads(body.decode("utf-8", "replace"))
+        told = json.loads(body)
         assert told["model"].encode("utf-16", "surrogatepass").decode("utf-16", "replace") == summary.model
         assert bool(told.get("stream")) is summary.stream
+
+
+def _outcome(api: Api, body: bytes, shortened: Callable[[bytes], bytes] = bytes) -> RequestSummary | None:
+    try:
+        return api.parse_request(shortened(body))
+    except InvalidRequestError:
+        return None

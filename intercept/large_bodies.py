@@ -1,0 +1,333 @@
+"""Large request bodies, abridged to what is read of them: in steps, so that nobody waits for one.
+
+The grammar is that of RFC 8259. Most of a body is taken by regular expressions that never look back (possessive
+quantifiers), in windows of bounded size; only what is larger than a window or nested more deeply than they go takes a
+step of Python for each value.
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import getincrementaldecoder
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Final, TypeAlias, cast
+
+import msgspec
+from msgspec.json import Decoder
+
+from intercept.apis import InvalidRequestError
+from intercept.json_text import decode
+
+LIGHT_BYTES: Final = 256 * 1024
+"""A body up to this size is decoded at once, whatever is in it."""
+LIGHT_MAX_BYTES: Final = 2 * 1024 * 1024
+"""A body up to this size is decoded at once if there is little in it."""
+LIGHT_VALUES: Final = 64 * 1024
+"""Objects, arrays and commas of such a body."""
+LIGHT_ESCAPES: Final = 256 * 1024
+"""Backslashes of such a body."""
+WINDOW_BYTES: Final = 16 * 1024
+"""How much of a body one step looks at: 2 ms at worst."""
+MAX_STEPS: Final = 500_000
+"""Steps for one body, which take a second of the processor altogether."""
+MAX_SPACE: Final = 1024 * 1024
+"""Bytes of white space in one place of a large body."""
+MAX_DEPTH: Final = 512
+"""How deeply a large body may be nested."""
+MAX_TEXT: Final = 256 * 1024 + 1
+"""Characters that are kept of a string: more than of any that is recorded, so that it can be seen that it was cut."""
+MAX_TAIL_BYTES: Final = 1024 * 1024
+"""What is kept of the end of an array, aside from its last item."""
+
+Body: TypeAlias = bytes | bytearray
+Steps: TypeAlias = Generator[None, None, bytes]
+"""Work in steps of a few milliseconds each; what is returned is the outcome."""
+Pause: TypeAlias = Generator[None, None, None]
+Find: TypeAlias = Callable[[Body, int, int], re.Match[bytes] | None]
+
+_UTF8_BYTES: Final = 256 * 1024
+_TAIL_RUNS: Final = 64
+_KEPT_DEPTH: Final = 6
+# What the parsers of all APIs look at, on whatever level.
+_WANTED: Final = (
+    *("model", "stream", "messages", "input", "metadata", "user_id", "role", "content", "type", "text"),
+    *("tool_call_id", "tool_use_id", "call_id", "stream_options"),
+)
+_AS_IT_IS: Final = "stream_options"
+_ONCE: Final = frozenset({"model", "stream"})
+_LONGEST_KEY: Final = 6 * max(map(len, _WANTED))  # every letter as an escape
+
+_SPACE = rb"[ \t\n\r]*+"
+_PLAIN = rb'[^"\\\x00-\x1f]'
+_ESCAPE = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
+_STRING = rb'"' + _PLAIN + rb"*+(?:" + _ESCAPE + _PLAIN + rb'*+)*+"'
+_NUMBER = rb"-?+(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?+[0-9]++)?+"
+_SCALAR = rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null)"
+_COMMA = _SPACE + rb"," + _SPACE
+_COLON = _SPACE + rb":" + _SPACE
+
+
+def _nested(value: bytes) -> bytes:
+    """Return the pattern of a value that may be an array or an object of such values."""
+    items = value + _SPACE + rb"(?:," + _SPACE + rb"(?!\])|(?=\]))"
+    members = _STRING + _COLON + value + _SPACE + rb"(?:," + _SPACE + rb"(?!\})|(?=\}))"
+    return (
+        rb"(?:" + _SCALAR + rb"|\[" + _SPACE + rb"(?:" + items + rb")*+\]|\{" + _SPACE + rb"(?:" + members + rb")*+\})"
+    )
+
+
+_VALUE = _nested(_nested(_nested(_nested(_nested(_SCALAR)))))
+_OTHER_KEY = rb'"(?!(?:' + "|".join(_WANTED).encode() + rb')")' + _PLAIN + rb'*+"'
+_SHORT_ESCAPE = rb'\\(?:["\\/bfnrt]|u(?![dD][89abAB])[0-9a-fA-F]{4}'
+# The first half of a pair is taken only where the window has what follows it.
+_TEXT = rb"(?:" + _PLAIN + rb"++|" + _SHORT_ESCAPE + rb"|u[0-9a-fA-F]{4}(?=[^\\]|\\[^u]|\\u.{4})))*+"
+_find_space = re.compile(_SPACE).match
+_find_scalar = re.compile(_SCALAR).match
+_find_text = re.compile(_TEXT, re.DOTALL).match
+_find_items = re.compile(rb"(?:" + _VALUE + _COMMA + rb"){1,64}+").match
+_find_members = re.compile(rb"(?:" + _STRING + _COLON + _VALUE + _COMMA + rb"){1,64}+").match
+_find_others = re.compile(rb"(?:" + _OTHER_KEY + _COLON + _VALUE + _COMMA + rb"){1,64}+").match
+_CLOSING: Final = {b"[": b"]", b"{": b"}"}
+_STRINGS: Final = Decoder(str)
+
+
+def is_light(body: Body) -> bool:
+    """Say whether a body may be decoded at once: that takes some milliseconds and little more than its own memory."""
+    if len(body) <= LIGHT_BYTES:
+        return True
+    return (
+        len(body) <= LIGHT_MAX_BYTES
+        and sum(map(body.count, (b",", b"[", b"{"))) <= LIGHT_VALUES
+        and body.count(b"\\") <= LIGHT_ESCAPES
+    )
+
+
+def abridged(body: Body) -> Steps:
+    """Abridge a request body: keep the members that are read and the end of each array, and cut long strings.
+
+    Parsing what is returned gives what parsing the body would.
+
+    Raises:
+        InvalidRequestError: It is not JSON in UTF-8, is nested too deeply, or has `model` or `stream` twice.
+    """
+    utf8 = getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), _UTF8_BYTES):
+        try:
+            utf8.decode(body[start : start + _UTF8_BYTES], final=start + _UTF8_BYTES >= len(body))
+        except UnicodeDecodeError as error:
+            raise InvalidRequestError(f"request body is not valid UTF-8 (after byte {start})") from error
+        yield
+    return (yield from _Scan(body).whole())
+
+
+def finish(steps: Steps) -> bytes:
+    """Do all steps, one after the other."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            return cast("bytes", ended.value)
+
+
+class _Scan:
+    """A walk over a body. A method that makes steps begins at `at`, and leaves `at` behind what it passes."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+        self.at = 0
+        self.steps = 0
+
+    def whole(self) -> Steps:
+        """Abridge the body."""
+        self._space()
+        kept = yield from self._keep(0)
+        self._space()
+        if self.at < len(self.body):
+            raise self._malformed()
+        return kept
+
+    def _keep(self, depth: int) -> Steps:
+        """Pass a value and return it abridged."""
+        match self._byte():
+            case b"{" if depth < _KEPT_DEPTH:
+                return (yield from self._keep_object(depth))
+            case b"[" if depth < _KEPT_DEPTH:
+                return (yield from self._keep_array(depth))
+            case b'"':
+                return msgspec.json.encode((yield from self._string(MAX_TEXT)))
+        return (yield from self._raw())
+
+    def _raw(self) -> Steps:
+        """Pass a value and return it as it is, 0 if it is large."""
+        start = self.at
+        yield from self._skip()
+        return bytes(self.body[start : self.at]) if self.at - start <= WINDOW_BYTES else b"0"
+
+    def _keep_object(self, depth: int) -> Steps:
+        kept: dict[str, bytes] = {}
+        more = self._open(b"}")
+        while more:
+            yield from self._runs(_find_others)
+            key = yield from self._key()
+            if depth == 0 and key == _AS_IT_IS:
+                kept[key] = yield from self._raw()
+            elif key not in _WANTED:
+                yield from self._skip()
+            elif depth == 0 and key in _ONCE and key in kept:
+                raise InvalidRequestError(f"{key} is there more than once: parsers differ in which one counts")
+            else:
+                kept[key] = yield from self._keep(depth + 1)
+            more = self._goes_on(b"}")
+        return b"{" + b",".join(b'"%b":%b' % (key.encode(), value) for key, value in kept.items()) + b"}"
+
+    def _keep_array(self, depth: int) -> Steps:
+        """Pass the whole array to find its end, then go back and keep that."""
+        runs: deque[int] = deque([self.at], maxlen=_TAIL_RUNS)
+        more = self._open(b"]")
+        if not more:
+            return b"[]"
+        while more:
+            runs.append(self.at)
+            if self._run(_find_items):
+                yield
+            else:
+                yield from self._skip()
+                more = self._goes_on(b"]")
+        kept: deque[bytes] = deque()
+        size, self.at, more = 0, runs[0], True
+        if len(runs) < _TAIL_RUNS:
+            self._open(b"]")
+        while more:
+            kept.append((yield from self._keep(depth + 1)))
+            yield
+            size += len(kept[-1])
+            while size > MAX_TAIL_BYTES and len(kept) > 1:
+                size -= len(kept.popleft())
+            more = self._goes_on(b"]")
+        return b"[" + b",".join(kept) + b"]"
+
+    def _skip(self) -> Pause:
+        """Pass a value."""
+        closing: list[bytes] = []
+        while True:
+            yield
+            byte = self._byte()
+            if closer := _CLOSING.get(byte):
+                if len(closing) >= MAX_DEPTH:
+                    raise InvalidRequestError("request body is nested too deeply")
+                if self._open(closer):
+                    closing.append(closer)
+                    yield from self._enter(closer)
+                    continue
+            else:
+                yield from self._scalar(byte)
+            while closing and not self._goes_on(closing[-1]):
+                closing.pop()
+            if not closing:
+                return
+            yield from self._enter(closing[-1])
+
+    def _enter(self, closer: bytes) -> Pause:
+        """Come to the next value that is not passed at once."""
+        if closer == b"]":
+            yield from self._runs(_find_items)
+        else:
+            yield from self._runs(_find_members)
+            yield from self._key()
+
+    def _key(self) -> Generator[None, None, str]:
+        if self._byte() != b'"':
+            raise self._malformed()
+        key = yield from self._string(_LONGEST_KEY)
+        self._space()
+        if self._byte() != b":":
+            raise self._malformed()
+        self.at += 1
+        self._space()
+        return key
+
+    def _scalar(self, byte: bytes) -> Pause:
+        if byte == b'"':
+            yield from self._string(0)
+        elif found := _find_scalar(self.body, self.at, self.at + WINDOW_BYTES):
+            self.at = found.end()
+        else:
+            raise self._malformed()
+
+    def _string(self, most: int) -> Generator[None, None, str]:
+        """Pass a string; return as many of its characters."""
+        body = self.body
+        pieces: list[str] = []
+        self.at += 1
+        while True:
+            self._step()
+            end = self._text_end()
+            if end == self.at:
+                if self._byte() != b'"':
+                    raise self._malformed()
+                self.at += 1
+                return "".join(pieces)
+            if most > 0:
+                piece = decode(b'"%b"' % bytes(body[self.at : end]), _STRINGS)[:most]
+                pieces.append(piece)
+                most -= len(piece)
+            self.at = end
+            yield
+
+    def _text_end(self) -> int:
+        """Return where the text from `at` ends, at most a window further, and not within a character."""
+        found = _find_text(self.body, self.at, self.at + WINDOW_BYTES)
+        end = found.end() if found else self.at
+        while end < len(self.body) and self.body[end] & 0xC0 == 0x80:  # noqa: PLR2004 - RFC 3629: goes on
+            end -= 1
+        return end
+
+    def _runs(self, find: Find) -> Pause:
+        while self._run(find):
+            yield
+
+    def _run(self, find: Find) -> bool:
+        """Pass what a pattern finds within a window; say whether it found anything."""
+        self._step()
+        found = find(self.body, self.at, self.at + WINDOW_BYTES)
+        if found:
+            self.at = found.end()
+        return found is not None
+
+    def _open(self, closer: bytes) -> bool:
+        """Pass an opening bracket; say whether something is inside, else pass the closing one."""
+        self.at += 1
+        self._space()
+        empty = self._byte() == closer
+        self.at += empty
+        return not empty
+
+    def _goes_on(self, closer: bytes) -> bool:
+        """Pass a comma and say so, else the closing bracket."""
+        self._space()
+        byte = self._byte()
+        if byte not in (b",", closer):
+            raise self._malformed()
+        self.at += 1
+        if byte == b",":
+            self._space()
+        return byte == b","
+
+    def _space(self) -> None:
+        if found := _find_space(self.body, self.at, self.at + MAX_SPACE):
+            self.at = found.end()
+            if found.end() - found.start() >= MAX_SPACE:
+                raise InvalidRequestError("request body has too much white space in one place")
+
+    def _byte(self) -> bytes:
+        return bytes(self.body[self.at : self.at + 1])
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise InvalidRequestError("request body has too many values")
+
+    def _malformed(self) -> InvalidRequestError:
+        what = "input data was truncated" if self.at >= len(self.body) else f"JSON is malformed (byte {self.at})"
+        return InvalidRequestError(f"request body is not valid JSON: {what}")

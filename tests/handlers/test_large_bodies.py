@@ -1,0 +1,64 @@
+"""A large request body holds nobody up, and is read like a small one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from tests.handlers.conversations import CHAT, MESSAGES
+
+MIB = 2**20
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+HOSTILE = b'{"model":"gpt-5","messages":[{"role":"user","content":"' + rb"\n" * 4 * MIB + rb'\ud83d"}]}'
+
+
+class LongestPiece:
+    """Goes round with the event loop, and notes the most processor time that one iteration of it took."""
+
+    async def __aenter__(self):
+        self.seconds = 0.0
+        self._task = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *exc):
+        self._task.cancel()
+
+    async def _watch(self):
+        while True:
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            self.seconds = max(self.seconds, time.thread_time() - began)
+
+
+@pytest.mark.gen_test
+async def test_a_large_body_holds_nobody_up_and_goes_on_unchanged(running):
+    running.upstream.play(OK)
+    client = await running.client()
+    async with LongestPiece() as longest:
+        answer = await client.request("POST", running.path(CHAT), running.headers, HOSTILE)
+    assert answer.status == 200
+    assert (await running.upstream.request()).body == HOSTILE
+    (recorded,) = await running.ended(1)
+    (prompt,) = recorded["user_prompts"]
+    assert (prompt["prompt"], prompt["metadata"]) == ("\n" * 262_144, {"truncated": True})
+    assert longest.seconds < 0.06  # client and provider of the test included, on one loop
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (rb'{"model":"m","mod\u0065l":"n"}', "model is there more than once: parsers differ in which one counts"),
+        (b'{"model":"m","stream":true,"stream":false}', "stream is there more than once: parsers differ in which one"),
+        (b'{"model":"m","text":"\xff"}', "request body is not valid UTF-8 (byte 21)"),
+        (HOSTILE[:-1], "request body is not valid JSON: input data was truncated"),
+    ],
+)
+async def test_a_body_that_parsers_may_read_differently_is_refused(running, body, message):
+    client = await running.client()
+    answer = await client.request("POST", running.path(MESSAGES), running.headers, body)
+    assert answer.status == 400
+    assert message in answer.body.decode()
+    assert running.upstream.requests == []

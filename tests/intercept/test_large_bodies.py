@@ -1,0 +1,187 @@
+import json
+import time
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from intercept.apis import InvalidRequestError
+from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES
+from intercept.large_bodies import (
+    LIGHT_BYTES,
+    LIGHT_ESCAPES,
+    LIGHT_MAX_BYTES,
+    LIGHT_VALUES,
+    MAX_DEPTH,
+    MAX_SPACE,
+    MAX_TEXT,
+    WINDOW_BYTES,
+    abridged,
+    finish,
+    is_light,
+)
+from intercept.request_bodies import MAX_PROMPT
+from tests.intercept.responses_of_strangers import json_values
+from tests.wire.conversations import conversations
+
+CONVERSATIONS = [pytest.param(each, id=f"{each.api.name}-{each.name}") for each in conversations()]
+NAMES = "model stream messages input metadata user_id role content type text tool_call_id tool_use_id call_id tools x"
+TEXTS = "user tool system developer text tool_result function_call_output input_text"
+MIB = 2**20
+TURNS = b'{"model":"m","messages":'
+HOSTILE = {
+    "a long string": b'{"model":"m","x":"' + b"a" * 3 * MIB + b'"}',
+    "escapes and half a pair": TURNS + b'[{"role":"user","content":"' + rb"\n" * 2 * MIB + rb'\ud83d"}]}',
+    "halves of pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d" * (MIB // 2) + b'"}]}',
+    "characters of every width": TURNS + b'[{"role":"user","content":"' + "é東🚀".encode() * (MIB // 3) + b'"}]}',
+    "numbers": b'{"model":"m","x":[' + b"0," * 2 * MIB + b"0]}",
+    "numbers for messages": TURNS + b"[" + b"0," * 2 * MIB + b"0]}",
+    "objects for messages": TURNS + b"[" + b"{}," * MIB + b"{}]}",
+    "strings for messages": TURNS + b"[" + b'"",' * MIB + b'""]}',
+    "many messages": TURNS + b"[" + b'{"role":"user","content":"Hello, you"},' * 100_000 + b"{}]}",
+    "many parts": TURNS + b'[{"role":"user","content":[' + b'{"type":"text","text":"Hello"},' * 100_000 + b"{}]}]}",
+    "keys": b'{"model":"m","x":{' + b"".join(b'"k%d":0,' % number for number in range(300_000)) + b'"k":0}}',
+    "keys at the top": b'{"model":"m",' + b"".join(b'"k%d":0,' % number for number in range(300_000)) + b'"k":0}',
+    "the same key": b'{"model":"m",' + b'"role":0,' * (MIB // 3) + b'"role":0}',
+    "escaped keys": b'{"model":"m",' + rb'"\u0061":0,' * (MIB // 3) + b'"k":0}',
+    "some depth": TURNS + b"[" + b"[[[[[[[]]]]]]]," * (MIB // 5) + b"0]}",
+    "great depth": b'{"model":"m","x":' + b"[" * 3 * MIB + b"}",
+    "great depth again and again": TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 3_000 + b"0]}",
+    "white space": b'{"model":"m",' + (b" " * (MAX_SPACE - 1) + b'"k":0,') * 8 + b'"k":0}',
+    "no end of white space": b'{"model":"m",' + b" " * 3 * (MIB // 3) + b'"k":0}',
+    "a long number": b'{"model":"m","x":' + b"1" * 3 * MIB + b"}",
+    "a long key": b'{"model":"m","' + b"k" * 3 * MIB + b'":0}',
+    "no end": TURNS + b'[{"role":"user","content":["' + b"x" * 3 * MIB,
+}
+
+
+def outcome(read, body):
+    try:
+        return read(body)
+    except InvalidRequestError:
+        return "refused"
+
+
+def read_abridged(api):
+    return lambda body: api.parse_request(finish(abridged(body)))
+
+
+@pytest.mark.parametrize("conversation", CONVERSATIONS)
+def test_an_abridged_request_is_summed_up_like_the_whole_one(conversation):
+    summary = conversation.api.parse_request(finish(abridged(conversation.request)))
+    assert summary == conversation.record.request
+    padded = json.dumps({"x": [[[[[["x" * WINDOW_BYTES]]]]]]} | json.loads(conversation.request), indent=9).encode()
+    summary = conversation.api.parse_request(finish(abridged(padded)))
+    assert summary == conversation.api.parse_request(padded)
+    assert summary.user_prompt == conversation.record.request.user_prompt
+
+
+@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+@settings(max_examples=50)
+@given(data=st.data())
+def test_any_request_abridged_is_read_or_refused_like_the_whole_one(api, data):
+    members = st.dictionaries(st.sampled_from(NAMES.split()), json_values(NAMES, TEXTS), max_size=6)
+    value = data.draw(members | st.builds(lambda some: {"model": "m", **some}, members))
+    body = json.dumps(value, indent=data.draw(st.sampled_from([None, 1]))).encode()
+    if data.draw(st.booleans()):
+        at = data.draw(st.integers(0, len(body)))
+        body = body[:at] + data.draw(st.binary(max_size=3)) + body[data.draw(st.integers(at, len(body))) :]
+    assert outcome(read_abridged(api), body) == outcome(api.parse_request, body)
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_no_large_body_holds_anybody_up(body):
+    longest, kept = longest_step(body)
+    began = time.process_time()
+    outcome(CHAT_COMPLETIONS.parse_request, kept)
+    assert max(longest, time.process_time() - began) < 0.02
+
+
+@pytest.mark.parametrize("name", ["halves of pairs", "characters of every width", "many parts", "objects for messages"])
+def test_a_large_body_takes_little_memory_besides_its_own(name):
+    body = HOSTILE[name]
+    tracemalloc.start()
+    try:
+        CHAT_COMPLETIONS.parse_request(finish(abridged(body)))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * MIB
+
+
+def longest_step(body):
+    steps, longest = abridged(body), 0.0
+    while True:
+        began = time.process_time()
+        try:
+            next(steps)
+        except StopIteration as ended:
+            return longest, ended.value
+        except InvalidRequestError:
+            return longest, b"{}"
+        finally:
+            longest = max(longest, time.process_time() - began)
+
+
+def test_a_body_as_large_as_any_costs_no_more_in_a_piece():
+    body = TURNS + b'[{"role":"user","content":"' + rb"\n" * 32 * MIB + rb'\ud83d"}]}'
+    longest, kept = longest_step(body)
+    assert longest < 0.02
+    summary = CHAT_COMPLETIONS.parse_request(kept)
+    assert summary.user_prompt.prompt == "\n" * MAX_PROMPT
+    assert summary.user_prompt.truncated
+
+
+@pytest.mark.parametrize("text", ["🚀" * MAX_PROMPT, "é" * (MAX_PROMPT + 1), "\n\ud83d" * MAX_PROMPT, "x🚀" * 9000])
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_long_prompt_is_cut_between_characters_like_a_short_one(text, ascii_only):
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}, ensure_ascii=ascii_only)
+    body = body.encode("utf-8", "replace")
+    text = json.loads(body)["messages"][0]["content"].replace("\ud83d", "�")
+    prompt = CHAT_COMPLETIONS.parse_request(finish(abridged(body))).user_prompt
+    assert (prompt.prompt, prompt.truncated) == (text[:MAX_PROMPT], len(text) > MAX_PROMPT)
+    assert MAX_TEXT > MAX_PROMPT
+
+
+def test_a_text_before_many_images_is_found():
+    parts = [{"type": "text", "text": "Look"}, *[{"type": "image", "source": {"data": "x" * 20_000}}] * 40]
+    body = json.dumps(
+        {
+            "model": "m",
+            "messages": [*[{"role": "user", "content": "x" * 20_000}] * 99, {"role": "user", "content": parts}],
+        }
+    )
+    assert MESSAGES.parse_request(finish(abridged(body.encode()))).user_prompt.prompt == "Look"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"[" * (MAX_DEPTH + 2), "request body is nested too deeply"),
+        (b'{"a":1' + b" " * MAX_SPACE + b"}", "request body has too much white space in one place"),
+        (
+            b'{"model":"m","stream":true,"model":"m"}',
+            "model is there more than once: parsers differ in which one counts",
+        ),
+        (rb'{"stream":1,"str\u0065am":0}', "stream is there more than once: parsers differ in which one counts"),
+        (b'{"model":"\xff"}', "request body is not valid UTF-8 (after byte 0)"),
+        (b'{"model":"m",}', "request body is not valid JSON: JSON is malformed (byte 13)"),
+        (b'{"model":"m"', "request body is not valid JSON: input data was truncated"),
+        (b'{"model":"m"}{', "request body is not valid JSON: JSON is malformed (byte 13)"),
+        (b"", "request body is not valid JSON: input data was truncated"),
+    ],
+)
+def test_what_cannot_be_abridged_is_refused_with_a_reason(body, message):
+    with pytest.raises(InvalidRequestError) as raised:
+        finish(abridged(body))
+    assert str(raised.value) == message
+
+
+def test_a_body_is_light_up_to_its_bounds():
+    assert is_light(b"," * LIGHT_BYTES)
+    assert not is_light(b"," * (LIGHT_BYTES + 1))
+    assert is_light(b"," * LIGHT_VALUES + b" " * (LIGHT_MAX_BYTES - LIGHT_VALUES))
+    assert not is_light(b" " * (LIGHT_MAX_BYTES + 1))
+    assert is_light(b"\\" * LIGHT_ESCAPES + b" ")
+    assert not is_light(b"\\" * (LIGHT_ESCAPES + 1))
