@@ -15,8 +15,9 @@ from handlers.phases import RECORDING
 from handlers.problems import Problem
 from handlers.relay import RelayHandler
 from identifiers import shown_id
+from intercept.agents import Agent, read_agent
 from intercept.apis import Api, InvalidRequestError, RequestSummary
-from intercept.clients import client_name, session_id
+from intercept.clients import CLAUDE_CODE, client_name, session_id
 from intercept.large_bodies import abridged, is_light
 from intercept.records import Interception
 from intercept.stream_usage import UsageChunkFilter, refuses_usage
@@ -37,6 +38,7 @@ MAX_REFUSAL_BYTES = 16 * 1024
 REFUSAL_STATUSES = frozenset({400, 422})
 # User agents are recorded for people to look at; a hostile one is cut.
 USER_AGENT_CHARACTERS = 512
+NO_AGENT = Agent()
 
 
 class ProxyHandler(RelayHandler):
@@ -190,6 +192,7 @@ class ProxyHandler(RelayHandler):
             credential_kind=self.credential_kind,
             credential_hint=self.credential_hint,
             started_at=self.bridge.now(),
+            agent=read_agent(headers) if client == CLAUDE_CODE else NO_AGENT,
             user_prompt=summary.user_prompt,
             answered_tool_call_id=summary.answered_tool_call_id,
         )

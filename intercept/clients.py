@@ -23,28 +23,64 @@ class _Client:
     user_agent: str
     originator: str | None = None
     session_headers: tuple[str, ...] = ()
+    is_library: bool = False
 
     def sent(self, user_agent: str, originator: str) -> bool:
         return user_agent.startswith(self.user_agent) or (self.originator is not None and originator == self.originator)
 
 
-_CLAUDE_CODE: Final = "Claude Code"
+def _library(name: str, user_agent: str) -> _Client:
+    return _Client(name, user_agent, is_library=True)
+
+
+CLAUDE_CODE: Final = "Claude Code"
+COPILOT_CLI: Final = "GitHub Copilot (CLI)"
 _CLIENTS: Final = (
     _Client("Mux", "mux/", session_headers=("X-Mux-Workspace-Id",)),
-    _Client(_CLAUDE_CODE, "claude", session_headers=("X-Claude-Code-Session-Id",)),
+    _Client(CLAUDE_CODE, "claude", session_headers=("X-Claude-Code-Session-Id",)),
     _Client("Codex", "codex", session_headers=("Session-Id", "Session_id")),
     _Client("Zed", "zed/"),
     _Client("GitHub Copilot (VS Code)", "githubcopilotchat/", session_headers=("X-Interaction-Id",)),
-    _Client("GitHub Copilot (CLI)", "copilot/", session_headers=("X-Client-Session-Id",)),
+    _Client(COPILOT_CLI, "copilot/", session_headers=("X-Client-Session-Id",)),
     _Client("Kilo Code", "kilo-code/", originator="kilo-code", session_headers=("X-Kilocode-Taskid",)),
     _Client("Roo Code", "roo-code/", originator="roo-code"),
     _Client("Coder Agents", "coder-agents/", session_headers=("X-Coder-Chat-Id",)),
     _Client("Charm Crush", "charm crush/"),
     _Client("OpenCode", "opencode/", session_headers=("X-Session-Id",)),
+    _Client("Qwen Code", "qwencode/"),
+    _Client("Gemini CLI", "geminicli"),
+    _Client("Continue", "ls/js"),
+    _library("DSPy", "lm15/stdlib"),
+    _library("Pydantic AI", "pydantic-ai/"),
+    _library("LlamaIndex", "llama-index/"),
+    _library("LiteLLM", "litellm/"),
+    _library("LangChain (Python)", "langchain-"),
+    _library("LangChain (JavaScript)", "langchainjs-"),
+    _library("Vercel AI SDK", "ai/"),
+    _library("Vercel AI SDK", "ai-sdk/"),
+    _library("OpenAI Agents SDK (Python)", "agents/python"),
+    _library("OpenAI Agents SDK (JavaScript)", "agents/javascript"),
+    _library("OpenAI SDK (Python)", "openai/python"),
+    _library("OpenAI SDK (Python)", "asyncopenai/python"),
+    _library("OpenAI SDK (JavaScript)", "openai/js"),
+    _library("OpenAI SDK (Go)", "openai/go"),
+    _library("OpenAI SDK (Java)", "openai/java"),
+    _library("Anthropic SDK (Python)", "anthropic/python"),
+    _library("Anthropic SDK (Python)", "asyncanthropic/python"),
+    _library("Anthropic SDK (JavaScript)", "anthropic/js"),
+    _library("Anthropic SDK (Go)", "anthropic/go"),
+    _library("Anthropic SDK (Java)", "anthropic/java"),
+    _library("Anthropic SDK (Foundry)", "anthropicfoundry/"),
+    _library("Anthropic SDK (Foundry)", "asyncanthropicfoundry/"),
+    _library("httpx (Python)", "python-httpx"),
+    _library("requests (Python)", "python-requests"),
+    _library("aiohttp (Python)", "python/3"),
+    _library("curl", "curl/"),
 )
-# It names its library in its User-Agent, and sends a header that nobody else does.
-_CURSOR: Final = "Cursor"
-_CURSOR_HEADER: Final = "X-Cursor-Client-Version"
+# These name a library in their User-Agent, and send headers that nobody else does.
+_BY_HEADERS: Final = (("Cursor", ("X-Cursor-Client-Version",)), (COPILOT_CLI, ("X-Initiator", "X-Interaction-Type")))
+# What programs without a header of their own send, each known from at least one of them.
+_COMMON_SESSION_HEADERS: Final = ("Session-Id", "Session_id", "X-Session-Id", "X-Client-Session-Id", "X-Affinity")
 # By more of a text no client is recognised, so no more of it is remembered.
 _CHARACTERS: Final = 32
 _NAMES_REMEMBERED: Final = 1_000
@@ -52,14 +88,16 @@ _SESSION_HEADERS: Final = {client.name: client.session_headers for client in _CL
 
 
 def client_name(headers: Mapping[str, str]) -> str:
-    """Name the client; the first one that fits, `UNKNOWN` if none does.
+    """Name the client, a program before the library that it uses; `UNKNOWN` if none is recognised.
 
     Args:
         headers: The request's headers, looked up without regard to case.
     """
     user_agent, originator = headers.get("User-Agent", ""), headers.get("Originator", "")
-    name = _recognised(user_agent[:_CHARACTERS], originator[:_CHARACTERS])
-    return name or (_CURSOR if _CURSOR_HEADER in headers else UNKNOWN)
+    name, is_program = _recognised(user_agent[:_CHARACTERS], originator[:_CHARACTERS])
+    if is_program:
+        return name
+    return next((program for program, sent in _BY_HEADERS if all(one in headers for one in sent)), name)
 
 
 def session_id(client: str, headers: Mapping[str, str], hint: str | None) -> str | None:
@@ -71,16 +109,19 @@ def session_id(client: str, headers: Mapping[str, str], hint: str | None) -> str
         hint: What the body says about the session: of Claude Code `metadata.user_id`, which is a JSON object with
             `session_id` or, before that, text that ends in `_session_` and the id.
     """
-    said = [headers.get(name, "") for name in _SESSION_HEADERS.get(client, ())]
-    if client == _CLAUDE_CODE and hint:
+    said = [headers[name] for name in _SESSION_HEADERS.get(client, ()) if name in headers]
+    if client == CLAUDE_CODE and hint:
         said.append(_claude_code_session(hint))
+    said += [headers[name] for name in _COMMON_SESSION_HEADERS if name in headers]
     return next((text.strip()[:MAX_SESSION_ID] for text in said if text.strip()), None)
 
 
 @lru_cache(_NAMES_REMEMBERED)
-def _recognised(user_agent: str, originator: str) -> str | None:
+def _recognised(user_agent: str, originator: str) -> tuple[str, bool]:
+    """The name of a client, and whether it is a program that people use rather than a library of programs."""
     user_agent, originator = user_agent.lower(), originator.lower()
-    return next((client.name for client in _CLIENTS if client.sent(user_agent, originator)), None)
+    known = next((client for client in _CLIENTS if client.sent(user_agent, originator)), None)
+    return (UNKNOWN, False) if known is None else (known.name, not known.is_library)
 
 
 def _claude_code_session(user_id: str) -> str:

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
+from intercept.agents import Agent
+
 
 class Status(StrEnum):
     """Where an interception stands; follows from its end reason."""
@@ -142,6 +144,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     credential_kind: CredentialKind
     credential_hint: str
     started_at: datetime
+    agent: Agent = Agent()
     user_prompt: UserPrompt | None = None
     answered_tool_call_id: str | None = None
 

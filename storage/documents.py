@@ -56,7 +56,7 @@ def session_id_of(initiator_id: UUID, client_session_id: str | None) -> UUID | N
 
 def start_document(interception: Interception, *, instance_id: UUID, new_id: Callable[[], UUID]) -> dict[str, Any]:
     """Make the document of an interception that starts now, in flight at the server `instance_id`."""
-    prompt = interception.user_prompt
+    prompt, agent = interception.user_prompt, interception.agent
     document = {
         "_id": interception.id,
         "schema_version": SCHEMA_VERSION,
@@ -79,6 +79,8 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "started_at": interception.started_at,
         "user_prompts": [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)],
     }
+    if agent.id or agent.parent_id or agent.hints:
+        document["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
     answers = bool(_distinct_ids(interception.answered_tool_call_id))
     if answers:
         document["unlinked"] = {"due": interception.started_at, "tries": 0}
@@ -135,6 +137,7 @@ def resource(document: Mapping[str, Any], initiators: Mapping[UUID, User]) -> di
         "session_id": _shown_if_any(document.get("session_id")),
         "parent_id": _shown_if_any(document.get("parent_id")),
         "root_id": _shown_if_any(document.get("root_id")),
+        "agent": document.get("agent"),
         "user_agent": document["user_agent"],
         "streaming": document["streaming"],
         "status": document["status"],

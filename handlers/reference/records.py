@@ -106,6 +106,20 @@ class ModelThought(Struct):
     created_at: Time
 
 
+class Agent(Struct):
+    """Which agent of Claude Code asked."""
+
+    id: Annotated[str | None, Meta(description="Null for the main agent.")]
+    parent_id: Annotated[str | None, Meta(description="The agent that started it.")]
+    hints: Annotated[
+        dict[str, str],
+        Meta(
+            description="What was sent of `request_class`, `agent_type`, `compaction`, `prompt_id` and "
+            "`prev_tool_durations`."
+        ),
+    ]
+
+
 class Interception(Struct):
     """One recorded exchange between a client and a provider. Lists are in the order in which things happened."""
 
@@ -122,6 +136,7 @@ class Interception(Struct):
     ]
     parent_id: Annotated[UUID | None, Meta(description="The interception whose tool call it answers.")]
     root_id: Annotated[UUID | None, Meta(description="The first of its thread; null for that one itself.")]
+    agent: Annotated[Agent | None, Meta(description="Null where the program does not say.")]
     user_agent: str
     streaming: Annotated[bool, Meta(description="Whether a stream was asked for.")]
     status: Status
@@ -159,6 +174,7 @@ EXAMPLE = Interception(
     session_id=UUID("e7f1a8b2-5b0e-5a35-9d43-3c8f5d0b7a11"),
     parent_id=None,
     root_id=None,
+    agent=None,
     user_agent="claude-cli/2.1.0 (external, cli)",
     streaming=True,
     status=Status.COMPLETED,

@@ -17,7 +17,7 @@ LIST = "/api/v2/aibridge/interceptions"
 FIELDS = {
     *("id", "api_key_id", "initiator", "provider", "provider_name", "model", "client", "client_session_id"),
     *("session_id", "parent_id", "root_id", "cost"),
-    *("user_agent", "streaming", "status", "end_reason", "error", "upstream_status", "upstream_request_id"),
+    *("agent", "user_agent", "streaming", "status", "end_reason", "error", "upstream_status", "upstream_request_id"),
     *("credential_kind", "credential_hint", "started_at", "upstream_asked_at", "first_byte_at"),
     *("ended_at", "metadata"),
     *("token_usages", "user_prompts", "tool_usages", "model_thoughts"),
@@ -32,9 +32,9 @@ async def listed(running, query="", headers=None):
 
 @pytest.mark.gen_test
 async def test_an_interception_is_listed_whole(running, call):
-    id_ = await call(
-        MESSAGES, headers=running.headers | {"User-Agent": "claude-cli/2.1", "X-Claude-Code-Session-Id": "s1"}
-    )
+    said = {"Session-Id": "s1", "Agent-Id": "agent-2", "Request-Class": "subagent"}
+    said = {f"X-Claude-Code-{name}": value for name, value in said.items()}
+    id_ = await call(MESSAGES, headers=running.headers | {"User-Agent": "claude-cli/2.1"} | said)
     status, answer = await running.get(LIST)
     (result,) = answer["results"]
     assert (status, answer["count"], set(result)) == (200, 1, FIELDS)
@@ -49,6 +49,7 @@ async def test_an_interception_is_listed_whole(running, call):
         "model": "m",
         "client": "Claude Code",
         "client_session_id": "s1",
+        "agent": {"id": "agent-2", "parent_id": None, "hints": {"request_class": "subagent"}},
         "user_agent": "claude-cli/2.1",
         "streaming": False,
         "status": "completed",

@@ -18,7 +18,32 @@ CLIENTS = {
     "Charm Crush": {"User-Agent": "Charm Crush/0.7 (https://charm.sh/crush)"},
     "OpenCode": {"User-Agent": "opencode/1.0.1"},
     "Cursor": {"User-Agent": "axios/1.7", "X-Cursor-Client-Version": "1.7.0"},
-    "Unknown": {"User-Agent": "OpenAI/Python 2.1.0"},
+    "Qwen Code": {"User-Agent": "QwenCode/0.4.0 (linux; x64)"},
+    "Gemini CLI": {"User-Agent": "GeminiCLI-tui/0.61.0/gemini-3-pro (linux; x64)"},
+    "Continue": {"User-Agent": "ls/JS 5.1.0"},
+    "DSPy": {"User-Agent": "lm15/stdlib"},
+    "Pydantic AI": {"User-Agent": "pydantic-ai/1.9"},
+    "LlamaIndex": {"User-Agent": "llama-index/0.14"},
+    "LiteLLM": {"User-Agent": "litellm/1.80.0"},
+    "LangChain (Python)": {"User-Agent": "langchain-anthropic/1.1"},
+    "LangChain (JavaScript)": {"User-Agent": "langchainjs-openai/1.0"},
+    "Vercel AI SDK": {"User-Agent": "ai-sdk/openai-compatible/1.0 ai/5.0.9"},
+    "OpenAI Agents SDK (Python)": {"User-Agent": "Agents/Python 0.6"},
+    "OpenAI Agents SDK (JavaScript)": {"User-Agent": "Agents/JavaScript 0.3"},
+    "OpenAI SDK (Python)": {"User-Agent": "AsyncOpenAI/Python 2.1.0"},
+    "OpenAI SDK (JavaScript)": {"User-Agent": "OpenAI/JS 6.9.1"},
+    "OpenAI SDK (Go)": {"User-Agent": "OpenAI/Go 3.0"},
+    "OpenAI SDK (Java)": {"User-Agent": "OpenAI/Java 4.0"},
+    "Anthropic SDK (Python)": {"User-Agent": "Anthropic/Python 0.75"},
+    "Anthropic SDK (JavaScript)": {"User-Agent": "Anthropic/JS 0.71"},
+    "Anthropic SDK (Go)": {"User-Agent": "Anthropic/Go 1.19"},
+    "Anthropic SDK (Java)": {"User-Agent": "Anthropic/Java 2.11"},
+    "Anthropic SDK (Foundry)": {"User-Agent": "AnthropicFoundry/Python 0.75"},
+    "httpx (Python)": {"User-Agent": "python-httpx/0.28.1"},
+    "requests (Python)": {"User-Agent": "python-requests/2.32"},
+    "aiohttp (Python)": {"User-Agent": "Python/3.13 aiohttp/3.13"},
+    "curl": {"User-Agent": "curl/8.14.1"},
+    "Unknown": {"User-Agent": "my-program/1"},
 }
 BEGINNINGS = {
     "mux/": "Mux",
@@ -63,6 +88,9 @@ def test_a_client_is_known_by_what_it_sends(name, headers):
         ({"User-Agent": "codex/1", "Originator": "roo-code"}, "Codex"),
         ({"User-Agent": "opencode/1", "X-Cursor-Client-Version": ""}, "OpenCode"),
         ({"X-Cursor-Client-Version": ""}, "Cursor"),
+        ({"User-Agent": "OpenAI/JS 6", "X-Cursor-Client-Version": ""}, "Cursor"),
+        ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "user", "X-Interaction-Type": "a"}, "GitHub Copilot (CLI)"),
+        ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "user"}, "OpenAI SDK (JavaScript)"),
     ],
 )
 def test_the_first_client_that_fits_is_taken(headers, name):
@@ -86,7 +114,15 @@ def test_a_client_is_known_by_nothing_else(user_agent, originator, cursor):
 def test_each_client_names_its_session_in_a_header_of_its_own(client, header):
     assert session_id(client, HTTPHeaders({header.lower(): " s-1 "}), None) == "s-1"
     assert session_id(client, HTTPHeaders({header: ""}), None) is None
-    assert session_id("Zed", HTTPHeaders({header: "s-1"}), "user_session_s-2") is None
+    is_common = header.lower() in {"session-id", "x-session-id", "x-client-session-id"}
+    assert session_id("Zed", HTTPHeaders({header: "s-1"}), "user_session_s-2") == ("s-1" if is_common else None)
+
+
+@pytest.mark.parametrize("header", ["Session-Id", "session_id", "X-Session-Id", "X-Client-Session-Id", "x-affinity"])
+def test_what_several_clients_send_names_the_session_of_any(header):
+    assert session_id("OpenAI SDK (JavaScript)", HTTPHeaders({header: " s-1 "}), None) == "s-1"
+    own = {header: "s-1", "X-Claude-Code-Session-Id": "own"}
+    assert session_id("Claude Code", HTTPHeaders(own), None) == "own"
 
 
 def test_an_older_codex_wrote_its_header_with_an_underscore():

@@ -7,6 +7,7 @@ import pytest
 from bson.decimal128 import Decimal128
 from hypothesis import given
 
+from intercept.agents import Agent
 from intercept.records import (
     EndReason,
     ModelThought,
@@ -49,6 +50,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("session_id", "9b4dc24a-cf62-5b2f-b030-b25f17d5185e"),
         ("parent_id", None),
         ("root_id", None),
+        ("agent", None),
         ("user_agent", "codex/1.0"),
         ("streaming", True),
         ("status", "in_flight"),
@@ -364,3 +366,11 @@ def test_every_count_is_shown_as_it_was_reported(end):
         for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens"):
             count = getattr(usage, name)
             assert shown_usage[name] == (None if count is None else min(max(count, -(2**63)), 2**63 - 1))
+
+
+def test_an_agent_is_kept_where_the_client_says_one():
+    said = Agent(id="agent-2", parent_id="agent-1", hints={"request_class": "subagent"})
+    for agent in (said, Agent(), Agent(hints={"prompt_id": "p"})):
+        document = start_document(interception(agent=agent), instance_id=INSTANCE, new_id=counting_ids())
+        shown = resource(kept(document), {})["agent"]
+        assert shown == (None if agent == Agent() else msgspec.to_builtins(agent))

@@ -74,8 +74,13 @@ const FACTS = [
   ["user_agent", "User agent"],
 ];
 
+const AGENT_FACTS = [
+  ["id", "Agent"],
+  ["parent_id", "Started by agent"],
+];
+
 function Facts({ interception }) {
-  const { session_id: session, parent_id: parent, streaming, cost, started_at: started, ended_at: ended } = interception;
+  const { agent, session_id: session, parent_id: parent, streaming, cost, started_at: started, ended_at: ended } = interception;
   return html`
     <dl class="facts">
       ${FACTS.filter(([key]) => interception[key] != null && interception[key] !== "").map(
@@ -86,6 +91,8 @@ function Facts({ interception }) {
           </div>
         `,
       )}
+      ${agent && AGENT_FACTS.map(([name, text]) => agent[name] && html`<div key=${name}><dt>${text}</dt><dd><code>${agent[name]}</code></dd></div>`)}
+      ${agent && Object.entries(agent.hints).map(([name, hint]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd><code>${hint}</code></dd></div>`)}
       ${session && html`<div><dt>Session</dt><dd><a href=${href("sessions", session)}>${session}</a></dd></div>`}
       ${parent && html`<div><dt>Answers a tool call of</dt><dd><a href=${href("interceptions", parent)}>${parent}</a></dd></div>`}
       ${cost && html`<div><dt>Prices</dt><dd>${cost.prices}</dd></div>`}
