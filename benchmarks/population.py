@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import accumulate
 from random import Random
 from typing import Any
@@ -130,9 +131,11 @@ class Population:
         self._user, self._model, self._client = Zipf(len(users)), Zipf(len(MODELS)), Zipf(len(CLIENTS))
         self._habits = {user: (self._models(USUAL_MODELS), self._clients(USUAL_CLIENTS)) for user in users}
 
-    def new_id(self) -> UUID:
-        """Make an id."""
-        return UUID(int=self._random.getrandbits(128), version=4)
+    def new_id(self, at: datetime) -> UUID:
+        """Make an id of version 7 (RFC 9562 section 5.7): in order of time, as those of live records are."""
+        milliseconds = int(at.timestamp() * 1000)
+        random = self._random.getrandbits(12) << 64 | self._random.getrandbits(62)
+        return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | random)
 
     def days(self) -> Iterator[list[dict[str, Any]]]:
         """Make the documents of one day after the other, each day's in the order of their start."""
@@ -166,7 +169,7 @@ class Population:
             provider=provider,
             model=model,
             client=client,
-            client_session_id=None if client in _WITHOUT_SESSION else str(self.new_id()),
+            client_session_id=None if client in _WITHOUT_SESSION else str(self.new_id(start)),
         )
         previous: dict[str, Any] | None = None
         for _ in range(1 + int(random.expovariate(1 / (CALLS_PER_SESSION - 1)))):
@@ -185,7 +188,7 @@ class Population:
         end = first_byte + timedelta(milliseconds=int(random.lognormvariate(8.3, 1.0)))
         reason = random.choice(_FAILURES) if random.random() < FAILED else EndReason.COMPLETED
         interception = Interception(
-            id=self.new_id(),
+            id=self.new_id(start),
             api_key_id="benchmark1",
             initiator_id=session.initiator_id,
             provider=session.provider,
@@ -212,7 +215,7 @@ class Population:
             error=ProviderError(type="overloaded_error", message="Overloaded") if reason.status == "failed" else None,
             reading=self._reading(),
         )
-        new_id = self.new_id
+        new_id = partial(self.new_id, start)
         cost = Cost(PRECISION * random.randrange(10**11), "made up")
         start_fields = start_document(interception, instance_id=_NOBODY, new_id=new_id)
         return start_fields | ending_fields(ending, new_id=new_id, cost=cost)

@@ -143,8 +143,11 @@ class Turns(ABC):
             behind = self.behind_seconds if self._busy() else 0
             await self._pause(self.seconds if is_all else behind)
 
-    async def add_pending(self) -> int:
+    async def add_pending(self, on_added: Callable[[int], None] = lambda _: None) -> int:
         """Add what is marked; return how many interceptions this added. None, if another server is at it.
+
+        Args:
+            on_added: Told after each turn how many that one added.
 
         Raises:
             NoTransactionsError: This MongoDB is no replica set.
@@ -155,6 +158,7 @@ class Turns(ABC):
             with contextlib.suppress(TooSlowError):
                 number, is_all = await self._turn()
                 added += number
+                on_added(number)
         return added
 
     async def _turn(self) -> tuple[int, bool]:

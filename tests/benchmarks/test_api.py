@@ -7,8 +7,11 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
+import pytest
+
+from benchmarks import api_database
 from benchmarks.api_requests import shapes
 from benchmarks.population import DAYS, USUAL_CLIENTS, USUAL_MODELS, Population
 
@@ -59,3 +62,40 @@ def test_every_kind_of_request_is_measured(tmp_path):
     assert re.search(r"^export csv: 2,001 lines, ", done.stdout, flags=re.MULTILINE)
     # What a small database shows too: nothing is scanned or sorted.
     assert [row for row in rows if re.search(rf"^\| {re.escape(row)} \|.*\| yes \|", done.stdout, re.MULTILINE)] == []
+
+
+def test_ids_are_in_order_of_time_as_those_of_live_records_are():
+    for day in documents(1_000):
+        started = [int(document["started_at"].timestamp() * 1000) for document in day]
+        assert [document["_id"].int >> 80 for document in day] == started
+        assert {(document["_id"].version, document["_id"].variant) for document in day} <= {(7, RFC_4122)}
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_filling_can_be_stopped_and_goes_on_where_it_was(
+    mongodb_uri, database, database_name, monkeypatch, capsys
+):
+    monkeypatch.setattr(api_database, "NAME", database_name)
+    insert, made = api_database._insert, []
+
+    async def stopped(client, documents):
+        await insert(client, documents[:2] if len(made) == 5 else documents)
+        made.append(len(documents))
+        if len(made) == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(api_database, "_insert", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        await api_database.fill(mongodb_uri, 600)
+    users = await database.users.count_documents({})
+    monkeypatch.setattr(api_database, "_insert", insert)
+    await api_database.fill(mongodb_uri, 600)
+    assert await database.interceptions.count_documents({}) == 600
+    assert await database.users.count_documents({}) == users
+    marked = {"$or": [{"uncounted": {"$exists": True}}, {"ungrouped": {"$exists": True}}]}
+    assert await database.interceptions.count_documents(marked) == 0
+    shown = capsys.readouterr().out
+    for what in ("recorded", "counted", "grouped"):
+        assert re.search(rf"{what} 600 of 600 in \d+ s, 0 s left", shown)
+    await api_database.fill(mongodb_uri, 600)
+    assert capsys.readouterr().out == ""
