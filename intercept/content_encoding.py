@@ -15,8 +15,10 @@ from intercept.records import Reading
 
 MAX_STEP_BYTES: Final = 64 * 1024
 """How much is inflated at a time."""
-MAX_INFLATED_BYTES: Final = 256 * 1024 * 1024
+MAX_INFLATED_BYTES: Final = 16 * 1024 * 1024
 """How much of one body is inflated at most; what a bomb holds beyond that is not worth the time."""
+MAX_RATIO: Final = 100
+"""How many times its size a body may have when it is inflated. Streams of small events reach 40."""
 
 _HEAD_BYTES: Final = 2
 
@@ -45,6 +47,7 @@ class InflatingReader:
         self._reader = reader
         self._gzip = gzip
         self._room = max_inflated_bytes
+        self._allowed = MAX_STEP_BYTES
         self._head = b""
         self._inflater: zlib._Decompress | None = None
         self._ended = False
@@ -52,6 +55,7 @@ class InflatingReader:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next compressed bytes. After corrupt ones, and beyond the most that is inflated, nothing is read."""
+        self._allowed += MAX_RATIO * len(chunk)
         data = self._head + chunk
         self._head = b""
         try:
@@ -77,7 +81,8 @@ class InflatingReader:
             piece = inflater.decompress(data, MAX_STEP_BYTES)
             self._reader.feed(piece[: self._room])
             self._room -= len(piece)
-            if self._room < 0:
+            self._allowed -= len(piece)
+            if min(self._room, self._allowed) < 0:
                 self._ended = self._lost = True
                 return b""
             data = inflater.unconsumed_tail

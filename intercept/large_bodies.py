@@ -46,6 +46,7 @@ Steps: TypeAlias = Generator[None, None, bytes]
 Pause: TypeAlias = Generator[None, None, None]
 Find: TypeAlias = Callable[[Body, int, int], re.Match[bytes] | None]
 
+_COUNTED_BYTES: Final = 64 * 1024
 _UTF8_BYTES: Final = 256 * 1024
 _TAIL_RUNS: Final = 64
 _KEPT_DEPTH: Final = 6
@@ -96,11 +97,19 @@ def is_light(body: Body) -> bool:
     """Say whether a body may be decoded at once: that takes some milliseconds and little more than its own memory."""
     if len(body) <= LIGHT_BYTES:
         return True
-    return (
-        len(body) <= LIGHT_MAX_BYTES
-        and sum(map(body.count, (b",", b"[", b"{"))) <= LIGHT_VALUES
-        and body.count(b"\\") <= LIGHT_ESCAPES
-    )
+    return len(body) <= LIGHT_MAX_BYTES and is_sparse(body)
+
+
+def is_sparse(data: Body) -> bool:
+    """Say whether there is little in some JSON: no more than `LIGHT_VALUES` and `LIGHT_ESCAPES`, whatever its size."""
+    values = escapes = 0
+    for start in range(0, len(data), _COUNTED_BYTES):
+        piece = data[start : start + _COUNTED_BYTES]
+        values += sum(map(piece.count, (b",", b"[", b"{")))
+        escapes += piece.count(b"\\")
+        if values > LIGHT_VALUES or escapes > LIGHT_ESCAPES:
+            return False
+    return True
 
 
 def abridged(body: Body) -> Steps:

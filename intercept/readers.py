@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from intercept.drafts import Draft
+from intercept.large_bodies import LIGHT_BYTES, Body, is_sparse
 from intercept.records import Reading
 from intercept.sse import Decoder, Event
 
@@ -14,6 +15,11 @@ MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """The largest blocking body that is read."""
 READ_TOGETHER_BYTES: Final = 8 * 1024
 """So much of a stream is read at once. An event that is read by itself finds other code in the processor's caches."""
+
+
+def _is_readable(data: Body) -> bool:
+    """Say whether some JSON is read in milliseconds. Those of providers are: what is large in them is text or an image."""
+    return len(data) <= LIGHT_BYTES or is_sparse(data)
 
 
 class StreamReader(ABC):
@@ -39,13 +45,14 @@ class StreamReader(ABC):
         unread = bytes(self._unread)
         self._unread.clear()
         for event in self._events.feed(unread):
-            if event.oversized:
+            if event.oversized or not _is_readable(event.data):
                 self._draft.truncated = True
+                event = Event(b"", event.name, oversized=True)  # noqa: PLW2901 - what is left of it
             self._take(event)
 
     @abstractmethod
     def _take(self, event: Event) -> None:
-        """Put an event into the draft. An oversized one comes without its data."""
+        """Put an event into the draft. An oversized one comes without its data, and so does a large one full of values."""
 
 
 class BodyReader:
@@ -76,6 +83,8 @@ class BodyReader:
         if self._room < 0:
             return Reading(open_ended=True)
         if self._reading is None:
+            if not _is_readable(self._body):
+                return Reading(open_ended=True, truncated=True)
             draft = Draft()
             draft.complete = self._take(bytes(self._body), draft)
             self._reading = draft.reading()

@@ -12,6 +12,8 @@ from upstream.headers import Headers
 # Providers answer with cookies-and-policy headers of several KB.
 MAX_HEADER_LINE_BYTES = 32 * 1024
 MAX_HEADERS = 128
+# Beyond these a server says nothing and keeps everybody busy with it.
+MAX_INTERIM_ANSWERS = 16
 SWITCHING_PROTOCOLS = 101
 _SPENT = HttpResponseParser(object())
 _INTERIM_STATUSES = frozenset(range(100, 200)) - {SWITCHING_PROTOCOLS}
@@ -29,6 +31,7 @@ class Answer:
 
     __slots__ = (
         "_header_count",
+        "_interim_count",
         "_method",
         "_parser",
         "_pieces",
@@ -54,6 +57,7 @@ class Answer:
         self._reason = b""
         self._pieces: list[bytes] = []
         self._header_count = 0
+        self._interim_count = 0
         self._told = False
         self._untold_bytes = 0
         self._parser = HttpResponseParser(self)
@@ -140,6 +144,9 @@ class Answer:
         if self.has_head:
             self.whole = True
         else:
+            self._interim_count += 1
+            if self._interim_count > MAX_INTERIM_ANSWERS:
+                raise HttpParserError("too many interim answers")
             self._reason = b""
             self.headers.clear()
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.content_encoding import MAX_STEP_BYTES, InflatingReader, decoded
+from intercept.content_encoding import MAX_RATIO, MAX_STEP_BYTES, InflatingReader, decoded
 from intercept.records import Reading
 
 
@@ -142,11 +142,28 @@ def test_a_bomb_is_inflated_in_steps_and_no_further_than_the_most():
     collector = Collector()
     most = 10 * MAX_STEP_BYTES + 7
     reader = InflatingReader(collector, gzip=True, max_inflated_bytes=most)
-    reader.feed(gzip.compress(bytes(100 * MAX_STEP_BYTES)))
+    reader.feed(gzip.compress(bytes(range(256)) * (20 * MAX_STEP_BYTES // 256)) + bytes(most // 100))
     assert [len(piece) for piece in collector.pieces] == [MAX_STEP_BYTES] * 10 + [7]
     reader.feed(gzip.compress(b"more."))
     assert len(collector.body) == most
     assert reader.result() == Reading(open_ended=True)
+
+
+def test_no_more_is_inflated_than_a_body_of_text_would_have():
+    collector = Collector()
+    reader = decoded(collector, "gzip")
+    bomb = gzip.compress(bytes(64 * 2**20))
+    for start in range(0, len(bomb), 1000):
+        reader.feed(bomb[start : start + 1000])
+    assert len(collector.body) <= MAX_RATIO * 1000 + 2 * MAX_STEP_BYTES
+    assert reader.result() == Reading(open_ended=True)
+
+
+def test_a_body_that_repeats_itself_like_a_stream_is_read():
+    body = b"".join(b'data: {"id":"chatcmpl-1","choices":[{"delta":{"content":"%d"}}]}\n\n' % n for n in range(9999))
+    collector = Collector()
+    decoded(collector, "gzip").feed(gzip.compress(body))
+    assert collector.body == body
 
 
 def test_inflating_a_bomb_takes_little_memory():

@@ -1,7 +1,9 @@
+import time
 import tracemalloc
 
 import pytest
 
+from intercept.catalog import BY_PATH
 from intercept.json_text import read_object
 from intercept.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
 from intercept.records import Reading
@@ -68,6 +70,35 @@ def test_an_oversized_event_is_marked_in_the_reading():
         reader.feed(b"x" * 2**20)
     reader.feed(b"\n\n")
     assert reader.result() == Reading(response_id="first", truncated=True)
+
+
+HOSTILE = {
+    "escapes": b'{"delta":"' + rb"\n" * 2**20 * 7 + rb'\ud83d"}',
+    "halves": b'{"delta":"' + rb"\ud83d" * 2**20 * 2 + rb'"}',
+    "objects": b'{"choices":[' + b"{}," * 2**20 * 4 + b"{}]}",
+    "numbers": b'{"usage":[' + b"0," * 2**20 * 7 + b"0]}",
+    "names": b'{"usage":{' + b'"":0,' * 2**20 * 2 + b'"":0}}',
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+def test_an_event_or_a_body_full_of_values_is_let_go_unread(api, data):
+    stream, body = api.stream_reader(), api.body_reader()
+    for reader, text in ((stream, b"data: " + data + b"\n\n"), (body, data)):
+        began = time.process_time()
+        reader.feed(text)
+        reading = reader.result()
+        assert time.process_time() - began < 0.1
+        assert reading.truncated
+    assert body.result() == Reading(open_ended=True, truncated=True)
+
+
+@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+def test_a_large_event_that_is_an_image_is_read(api):
+    reader = api.body_reader()
+    reader.feed(b'{"image":"' + b"x" * 12 * 2**20 + b'","id":"r"}')
+    assert reader.result() == Reading(response_id="r", complete=True)
 
 
 def test_a_body_is_read_when_it_is_whole():
