@@ -11,14 +11,14 @@ from types import ModuleType
 
 import pytest
 
-from storage import audit, authentication, database, identities, instances, sign_ins, threads, write_path
+from storage import audit, authentication, database, instances, sign_ins, threads, user_accounts, write_path
 
 SECONDS = 30.0
 BOUNDS: list[tuple[ModuleType, str]] = [
     (audit, "ANSWER_SECONDS"),
     (authentication, "VERIFY_SECONDS"),
     (database, "PING_SECONDS"),
-    (identities, "ANSWER_SECONDS"),
+    (user_accounts, "ANSWER_SECONDS"),
     (instances, "ANSWER_SECONDS"),
     (sign_ins, "ANSWER_SECONDS"),
     (threads, "ANSWER_SECONDS"),

@@ -200,7 +200,7 @@ def test_what_is_unknown_leaves_nothing(run, file, arguments):
 
 
 def test_a_disk_that_takes_no_more_is_said_in_one_line_and_leaves_nothing(three_pages, program, file):
-    process = program(str(file), before="ulimit -f 64;")
+    process = program(str(file), before="export PYTHONDONTWRITEBYTECODE=1; ulimit -f 64;")
     assert process.communicate(timeout=SECONDS) == (b"", f"Error: {file} cannot be written: File too large\n".encode())
     assert (process.returncode, list(file.parent.iterdir())) == (1, [])
 

@@ -9,7 +9,7 @@ import pytest
 from pymongo import IndexModel
 
 from storage import authentication as authentication_module
-from storage import identities as identities_module
+from storage import user_accounts as user_accounts_module
 from storage.audit import Author
 from storage.authentication import AHEAD_SECONDS
 from storage.database import DatabaseUnavailableError
@@ -67,7 +67,7 @@ def away(identities, unreachable):
     there, identities._database = identities._database, unreachable
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(authentication_module, "VERIFY_SECONDS", 0.02)
-        patch.setattr(identities_module, "ANSWER_SECONDS", 0.02)
+        patch.setattr(user_accounts_module, "ANSWER_SECONDS", 0.02)
         yield
     identities._database = there
 
