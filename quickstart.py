@@ -20,6 +20,7 @@ PROGRAM = Path(__file__).parent / "server.py"
 NO_DASHBOARD = """\
 There is no dashboard: its libraries are not installed, which takes npm. Install Node.js with npm (on Debian and Ubuntu:
 apt-get install npm) and start with `make run` again. The server needs neither once they are installed."""
+LINK = "Open the dashboard; this link signs in once, within ten minutes (later, sign in with the token):"
 NO_KEY = "No provider has a key yet: stop this, set OPENAI_API_KEY or ANTHROPIC_API_KEY, and start again."
 PROMPT = "Hello! What are you?"
 _REQUESTS = (
@@ -54,13 +55,14 @@ def _keep(token: str, path: Path) -> None:
         file.write(token + "\n")
 
 
-def welcome(address: str, token: str, data_dir: Path, *, dashboard: bool) -> str:
+def welcome(address: str, token: str, data_dir: Path, *, code: str, dashboard: bool) -> str:
     """The text for a first look without a key.
 
     Args:
         address: Where the server is reached, like `http://127.0.0.1:4001`.
         token: Of the user `demo`.
         data_dir: Where it is kept.
+        code: What signs in once. It stands behind the `#`, which browsers send to nobody.
         dashboard: Whether the dashboard is installed.
     """
     authorization = shlex.quote(f"Authorization: Bearer {token}")
@@ -69,7 +71,7 @@ def welcome(address: str, token: str, data_dir: Path, *, dashboard: bool) -> str
         "ANTHROPIC_API_KEY, and start again.",
         "",
         f"Token of user {USERNAME}, kept in {data_dir / TOKEN_FILE}:  {token}",
-        *(f"Sign in with it to see the dashboard:  {address}/" if dashboard else NO_DASHBOARD).splitlines(),
+        *(f"{LINK}\n    {address}/#/sign-in/{code}" if dashboard else NO_DASHBOARD).splitlines(),
         "",
         "Paste a line into another terminal and watch the words arrive:",
     ]

@@ -43,6 +43,8 @@ from storage.database import Database, DatabaseUnavailableError
 from storage.embedded import EmbeddedUnavailableError
 from storage.identities import Identities, Role
 from storage.journal import JournalError
+from storage.sign_in_sessions import DEFAULT_TIMES
+from storage.sign_ins import SignIns
 from supervisor import Handover, Supervisor, Worker, WorkerError
 from upstream.demo import DemoProvider
 from verify.command import verify
@@ -181,7 +183,7 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
         stack.enter_context(announced(LocalServer(url, chosen_database(settings))))
         identities = Identities(database, now=now, monotonic=monotonic)
         if demo_url:
-            click.echo(await demo_greeting(url, settings, identities))
+            click.echo(await demo_greeting(url, settings, identities, database))
         elif demo or not await identities.list_users():
             click.echo(await first_steps(url, settings, identities))
         await stopping.wait()
@@ -217,10 +219,12 @@ async def open_supervisor(settings: Settings, handover: Handover, stack: AsyncEx
     return supervisor
 
 
-async def demo_greeting(url: str, settings: Settings, identities: Identities) -> str:
+async def demo_greeting(url: str, settings: Settings, identities: Identities, database: Database) -> str:
     """What a newcomer without a key is to try."""
     token = await quickstart.demo_token(identities, settings.data_dir)
-    return quickstart.welcome(url, token, settings.data_dir, dashboard=DashboardFiles().installed)
+    sign_ins = SignIns(database, identities, now=now, times=DEFAULT_TIMES)
+    code = await sign_ins.create_code(await identities.authenticate(token))
+    return quickstart.welcome(url, token, settings.data_dir, code=code, dashboard=DashboardFiles().installed)
 
 
 async def first_steps(url: str, settings: Settings, identities: Identities) -> str:

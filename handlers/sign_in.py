@@ -10,16 +10,21 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from handlers.access import Plane
-from handlers.base import IDENTITIES_AWAY, BridgeHandler
+from handlers.base import IDENTITIES_AWAY, TOO_MANY_FAILURES, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.control import database_problems
 from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
-from storage.identities import IdentitiesUnavailableError
+from limits.overload import retry_headers
+from storage.authentication import Reason
+from storage.identities import IdentitiesUnavailableError, Identity
+from storage.sign_ins import InvalidCodeError
 
 FOREIGN = "Another site's page may not sign you in or out."
+CODE_OVER = "This link is over: it signs in once, within ten minutes. Sign in with a token."
 NOT_JSON = 'Send JSON, with Content-Type: application/json: {"token": "TOKEN"}'
 MAX_BODY_BYTES = 4096
 # How long the body may take.
@@ -28,9 +33,15 @@ COOKIE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"path": "/", "httponly"
 
 
 class SignIn(msgspec.Struct):
-    """The body of a POST."""
+    """The body of a POST: one of the two."""
 
-    token: str
+    token: str | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+
+    @property
+    def credentials(self) -> Credentials:
+        """The token, as if it stood in a header."""
+        return Credentials(self.token.strip() if self.token else "")
 
 
 class SignInHandler(BridgeHandler):
@@ -63,8 +74,8 @@ class SignInHandler(BridgeHandler):
                 many tokens from the address were not valid; 503, the database is away.
         """
         self._refuse_foreign()
-        token = self._token()
-        identity = await self.authenticate(Credentials(token), anew=True)
+        asked = self._asked()
+        identity = await (self._redeem(asked.code) if asked.code else self.authenticate(asked.credentials, anew=True))
         browser = self.request.headers.get("User-Agent", "")
         with database_problems():
             session = await self.bridge.sign_ins.create(identity, client_ip=self.client_ip, user_agent=browser)
@@ -101,10 +112,23 @@ class SignInHandler(BridgeHandler):
         if self.is_foreign:
             raise Problem(403, FOREIGN)
 
-    def _token(self) -> str:
+    async def _redeem(self, code: str) -> Identity:
+        if wait_ns := self.bridge.access.wait_ns(lambda: self.client_ip):
+            raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
+        try:
+            with database_problems():
+                return await self.bridge.sign_ins.redeem(code)
+        except InvalidCodeError as error:
+            self.bridge.access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
+            raise Problem(401, CODE_OVER, {"WWW-Authenticate": "Bearer"}) from error
+
+    def _asked(self) -> SignIn:
         if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(415, NOT_JSON)
         try:
-            return msgspec.json.decode(bytes(self._body), type=SignIn).token.strip()
+            asked = msgspec.json.decode(bytes(self._body), type=SignIn)
         except (msgspec.DecodeError, RecursionError) as error:
             raise Problem(400, NOT_JSON) from error
+        if (asked.token is UNSET) == (asked.code is UNSET):
+            raise Problem(400, NOT_JSON)
+        return asked

@@ -153,6 +153,19 @@ class Authentication:
         except DatabaseUnavailableError as error:
             raise IdentitiesUnavailableError(str(error)) from error
 
+    async def identify(self, token_id: str) -> Identity:
+        """Say whose token it is of which only the public part is known, for who is known otherwise to have had it.
+
+        Raises:
+            InvalidTokenError: There is none, it is expired or revoked, or its user was removed.
+            DatabaseUnavailableError: The database is away.
+        """
+        with database_errors(), pymongo.timeout(VERIFY_SECONDS):
+            document = await self._database.tokens.find_one({"_id": token_id})
+            if document is None:
+                raise InvalidTokenError(Reason.UNKNOWN)
+            return await self._identify(document)
+
     def forget(self, user_id: UUID) -> None:
         """Verify the tokens and sessions of a user anew from now on, in this process."""
         self._forgotten += 1
@@ -226,10 +239,7 @@ class Authentication:
         session = read_session(document)
         if is_over(times.end_of(session), now):
             raise InvalidTokenError(Reason.SESSION_ENDED, session.token_id)
-        token = await self._database.tokens.find_one({"_id": session.token_id})
-        if token is None:
-            raise InvalidTokenError(Reason.SESSION_ENDED)
-        identity = await self._identify(token)
+        identity = await self.identify(session.token_id)
         used = times.used(session, now) if times.is_use_due(session, now) else session
         ends_at = min(times.end_of(used), identity.expires_at or used.expires_at)
         if used is not session:

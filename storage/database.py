@@ -152,6 +152,11 @@ class Database:
         return self._database["sign_in_sessions"]
 
     @property
+    def sign_in_codes(self) -> Collection:
+        """One document per code that signs in once; `_id` is its SHA-256."""
+        return self._database["sign_in_codes"]
+
+    @property
     def audit(self) -> Collection:
         """One document per change of a user or token, see `storage.audit`, and entries of `storage.access_trail`."""
         return self._database["audit"]

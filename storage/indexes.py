@@ -150,6 +150,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel((("user_id", ASCENDING), ("last_used_at", DESCENDING)), name="by_user"),
             IndexModel("expires_at", name="expiry", expireAfterSeconds=0),
         ),
+        "sign_in_codes": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
         "audit": (
             IndexModel(AUDIT_BY_TIME, name="by_time"),
             IndexModel(

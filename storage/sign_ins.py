@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pymongo
 from pymongo import DESCENDING
@@ -14,10 +14,17 @@ from storage.authentication import InvalidTokenError, Kind
 from storage.database import Database, Session, database_errors
 from storage.identities import Identities, Identity, UnknownIdentityError, User
 from storage.sign_in_sessions import MAX_SESSIONS, MAX_USER_AGENT, SessionTimes, SignInSession, read_session
-from storage.tokens import digest, new_token
+from storage.tokens import digest, is_over, new_token
 
 ANSWER_SECONDS = 2.0
 """How long the database may take for a list or a change of sessions."""
+
+CODE_SECONDS = 600.0
+"""How long a code signs in that has not been used yet."""
+
+
+class InvalidCodeError(Exception):
+    """A code does not sign in: it is unknown, was used, is too old, or its token is not valid any more."""
 
 
 class SignIns:
@@ -70,6 +77,34 @@ class SignIns:
                 await self._sessions.delete_many({"_id": {"$in": surplus}})
                 self._identities.forget(identity.user.id)
         return text
+
+    async def create_code(self, identity: Identity) -> str:
+        """Make a code that signs in once, within `CODE_SECONDS`, as the token of this identity does. It has a token's form."""
+        code = new_token()
+        document = {
+            "_id": digest(code),
+            "schema_version": 1,
+            "token_id": identity.token_id,
+            "expires_at": self._now() + timedelta(seconds=CODE_SECONDS),
+        }
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            await self._database.sign_in_codes.insert_one(document)
+        return code
+
+    async def redeem(self, code: str) -> Identity:
+        """Say whom a code signs in, this once.
+
+        Raises:
+            InvalidCodeError: Nobody.
+        """
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            found = await self._database.sign_in_codes.find_one_and_delete({"_id": digest(code)})
+            if found is None or is_over(found["expires_at"], self._now()):
+                raise InvalidCodeError
+            try:
+                return await self._identities.identify(found["token_id"])
+            except InvalidTokenError as error:
+                raise InvalidCodeError from error
 
     async def page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[SignInSession]]:
         """Return how many sessions a user has that are not over, and some of them, the one that was used last first.

@@ -57,7 +57,7 @@ def test_the_readme_has_both_commands_and_what_make_run_prints():
     readme = page("README.md")
     assert "\nmake run " in readme
     assert "\nmake test " in readme
-    assert quickstart.welcome("http://127.0.0.1:4001", "TOKEN", Path("data"), dashboard=True) in readme
+    assert quickstart.welcome("http://127.0.0.1:4001", "TOKEN", Path("data"), code="CODE", dashboard=True) in readme
 
 
 def commands_in(name):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quickstart import NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
+from quickstart import LINK, NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
 from settings import load
 from storage.identities import Identities, Role
 from tests.bridge import now
@@ -61,7 +61,7 @@ async def test_a_revoked_token_is_replaced_and_a_removed_user_comes_back(identit
 
 
 def test_the_welcome_has_a_line_per_api_and_one_for_the_list():
-    text = welcome("http://127.0.0.1:4001", TOKEN, Path("my data"), dashboard=True)
+    text = welcome("http://127.0.0.1:4001", TOKEN, Path("my data"), code="CODE", dashboard=True)
     lines = [shlex.split(line) for line in text.splitlines() if line.startswith("curl ")]
     authorization = f"Authorization: Bearer {TOKEN}"
     bridge = "http://127.0.0.1:4001/api/v2/aibridge"
@@ -85,9 +85,7 @@ def test_the_welcome_has_a_line_per_api_and_one_for_the_list():
             *("-H", authorization, "-H", "Content-Type: application/json", "-d"),
         ]
         assert json.loads(call[-1]) == demo | body
-    assert (
-        f"kept in my data/demo-token:  {TOKEN}\nSign in with it to see the dashboard:  http://127.0.0.1:4001/\n" in text
-    )
+    assert f"kept in my data/demo-token:  {TOKEN}\n{LINK}\n    http://127.0.0.1:4001/#/sign-in/CODE\n" in text
 
 
 def steps(usernames=(), *, dashboard=True, **environ):
@@ -119,7 +117,10 @@ def test_a_uri_with_a_password_is_not_shown_and_one_without_is():
 
 
 def test_no_page_is_promised_where_npm_has_not_installed_it():
-    for text in (steps(dashboard=False), welcome("http://127.0.0.1:4001", TOKEN, Path("data"), dashboard=False)):
+    for text in (
+        steps(dashboard=False),
+        welcome("http://127.0.0.1:4001", TOKEN, Path("data"), code="CODE", dashboard=False),
+    ):
         assert NO_DASHBOARD in text
         assert "http://127.0.0.1:4001/\n" not in text + "\n"
 

@@ -33,9 +33,9 @@ export function send(method, path, body) {
   return ask(address(path), { method, ...json });
 }
 
-/** Sign in with a token. Throws ApiError. */
-export function signIn(token) {
-  return send("POST", "users/me/session", { token });
+/** Sign in with a `{token}`, or with the `{code}` of a link that signs in once. Throws ApiError. */
+export function signIn(credential) {
+  return send("POST", "users/me/session", credential);
 }
 
 /** Sign out. Throws ApiError. */

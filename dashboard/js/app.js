@@ -2,9 +2,9 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { get, onSignedOut } from "./api.js";
+import { get, onSignedOut, signIn } from "./api.js";
 import { Failure } from "./parts/states.js";
-import { useRoute } from "./router.js";
+import { takeCode, useRoute } from "./router.js";
 import { Shell } from "./shell.js";
 import { Audit } from "./views/audit.js";
 import { Connect } from "./views/connect.js";
@@ -31,20 +31,38 @@ const VIEWS = {
 
 /** The whole page. */
 export function App() {
+  const [code] = useState(takeCode); // before the route is read
   const route = useRoute();
   const [user, setUser] = useState(undefined);
   const [error, setError] = useState(null);
+  const [refusal, setRefusal] = useState(null);
+  const signedOut = (why) => {
+    setRefusal(why);
+    setUser(null);
+  };
   const meet = () => {
     setError(null);
-    return get("users/me").then(setUser, (failure) => (failure.status === 401 ? setUser(null) : setError(failure)));
+    return get("users/me").then(setUser, (failure) => (failure.status === 401 ? signedOut(null) : setError(failure)));
   };
+  // Who is signed in stays who they are.
+  const enter = (code) => get("users/me").catch(() => signIn({ code })).then(meet, signedOut);
   useEffect(() => {
-    meet();
-    return onSignedOut(() => setUser(null));
+    if (code) enter(code);
+    else meet();
+    const follow = () => {
+      const next = takeCode();
+      if (next) enter(next);
+    };
+    addEventListener("hashchange", follow);
+    const forget = onSignedOut(() => setUser((before) => (before === undefined ? before : null)));
+    return () => {
+      removeEventListener("hashchange", follow);
+      forget();
+    };
   }, []);
   if (error) return html`<main class="gate"><h1>AI Bridge</h1><${Failure} error=${error} retry=${meet} /></main>`;
   if (user === undefined) return html`<header class="top"><span class="brand"><img src="dashboard/icon.svg" alt="" width="22" height="22" />AI Bridge</span></header>`;
-  if (user === null) return html`<${SignIn} onSignedIn=${meet} />`;
+  if (user === null) return html`<${SignIn} refusal=${refusal} onSignedIn=${meet} />`;
   const View = Object.hasOwn(VIEWS, route.view) ? VIEWS[route.view] : Unknown;
   return html`<${Shell} route=${route} user=${user}><${View} route=${route} user=${user} onMyself=${meet} /><//>`;
 }

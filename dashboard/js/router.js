@@ -28,6 +28,14 @@ export function go(address, { replace = false } = {}) {
   }
 }
 
+/** The code of a link that signs in once, or ""; it is taken out of the address, where nobody else is to find it. */
+export function takeCode() {
+  const { view, id } = parse(location.hash);
+  if (view !== "sign-in") return "";
+  go(href(HOME), { replace: true });
+  return id;
+}
+
 /** Where one is, kept up to date. */
 export function useRoute() {
   const [route, setRoute] = useState(() => parse(location.hash));

@@ -24,7 +24,7 @@ from handlers.reference.operations import (
     in_path,
     shared,
 )
-from handlers.sign_in import FOREIGN, MAX_BODY_BYTES, NOT_JSON
+from handlers.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from handlers.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from http1.connection import BODY_TOO_LARGE, UNREADABLE
 from storage.user_accounts import LAST_OWNER, NOT_ONESELF
@@ -34,9 +34,10 @@ TAG = "users"
 
 
 class SignIn(Struct):
-    """What a browser signs in with."""
+    """What a browser signs in with: either of the two."""
 
-    token: Annotated[str, Meta(description="A token of the bridge.")]
+    token: Annotated[str | UnsetType, Meta(description="A token of the bridge.")] = UNSET
+    code: Annotated[str | UnsetType, Meta(description="A code of a link that signs in once.")] = UNSET
 
 
 class User(Struct):
@@ -205,7 +206,9 @@ PATHS: dict[str, Described] = {
             "responses": {
                 "204": {"description": "The cookie is set.", "headers": {"Set-Cookie": _COOKIE}},
                 "400": problem("The body is not what was expected.", NOT_JSON),
-                "401": problem("The token is not valid.", UNRECOGNISED, headers={"WWW-Authenticate": CHALLENGE}),
+                "401": problem(
+                    "The token or code is not valid.", UNRECOGNISED, CODE_OVER, headers={"WWW-Authenticate": CHALLENGE}
+                ),
                 "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
                 "415": problem("The body is not JSON.", NOT_JSON),
                 "429": problem(

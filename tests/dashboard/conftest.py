@@ -6,6 +6,7 @@ Tests share both, so each has users of its own; what the console of the browser 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,12 +39,13 @@ API = "/api/v2/aibridge"
 
 @dataclass
 class Site:
-    """The server, its database, and how clients call it."""
+    """The server, its database, and how clients call it; `link` signs in once, where there is a demo user."""
 
     url: str
     run: Callable[..., Any]
     uri: str
     database: str
+    link: str
 
     def user(self, *, role: Role = Role.MEMBER, name: str = "") -> tuple[str, str]:
         """Add a user; its name and a token of it."""
@@ -142,7 +144,8 @@ def serving(mongodb_uri: str, run_apart: Callable[..., Any], data_dir: Path, **e
     server = PatientServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri, **environment)
     try:
         server.stdout.find("what was recorded of them|to see the dashboard")
-        yield Site(f"http://127.0.0.1:{server.port}", run_apart, mongodb_uri, name)
+        link = re.search(r"http\S+/#/sign-in/\S+", "".join(server.stdout.so_far()))
+        yield Site(f"http://127.0.0.1:{server.port}", run_apart, mongodb_uri, name, link[0] if link else "")
     finally:
         server.kill()
     assert " ERROR " not in server.stderr.all()

@@ -1,6 +1,7 @@
 import pytest
 
 from handlers.base import UNRECOGNISED
+from handlers.sign_in import CODE_OVER
 from storage.identities import Role
 from version import VERSION
 
@@ -60,3 +61,28 @@ def test_a_session_that_is_over_leads_to_signing_in(page, site):
     _, token = site.user(role=Role.AUDITOR)
     fill_in(page, token)
     page.find(".who", " auditor")
+
+
+def test_the_link_of_the_first_start_signs_in_once_and_does_not_stay_in_the_address(page, site):
+    page.browser.get(site.link)
+    assert page.find(".who").text.endswith("demo owner")
+    assert page.address == "overview"
+    page.click("button", "Sign out")
+    page.find("#token")
+    page.browser.get("about:blank")
+    page.browser.get(site.link)
+    assert page.find("[role=alert]").text == CODE_OVER
+    assert page.address == "overview"
+    _, token = site.user()
+    fill_in(page, token)
+    page.find(".who", " member")
+
+
+def test_a_link_does_not_sign_in_whoever_is_signed_in_already(page, site):
+    name, token = site.user()
+    page.open("overview", token)
+    page.find(".who")
+    page.browser.get("about:blank")
+    page.browser.get(f"{site.url}/#/sign-in/{UNKNOWN}")
+    assert page.find(".who").text.endswith(f"{name} member")
+    assert page.address == "overview"

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, UNRECOGNISED
-from handlers.sign_in import FOREIGN, MAX_BODY_BYTES, NOT_JSON
+from handlers.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from storage.tokens import digest, split_token
 from tests.bridge import now
 
@@ -225,3 +225,41 @@ class TestWithoutTheDatabase:
 async def test_a_cookie_lets_no_other_sites_page_in(running, site):
     """Pages on other ports of a host are of the same site: their requests have the cookie, `SameSite` or not."""
     assert (await running.get(LIST, await running.signed_in() | {"Sec-Fetch-Site": site}))[0] == 401
+
+
+async def sign_in_with_code(running, code, headers=JSON):
+    client = await running.client()
+    return await client.request("POST", PATH, headers, json.dumps({"code": code}).encode())
+
+
+@pytest.mark.gen_test
+async def test_a_code_signs_in_once_as_its_token_does(running):
+    code = await running.bridge.sign_ins.create_code(running.identity)
+    name, session = session_in(await sign_in_with_code(running, code))
+    assert await status_with(running, f"{name}={session}") == 200
+    again = await sign_in_with_code(running, code)
+    assert (*message(again), again.header("Set-Cookie")) == (401, CODE_OVER, None)
+    assert await status_with(running, f"{name}={code}") == 401
+    assert (await running.get(LIST, {"Authorization": f"Bearer {code}"}))[0] == 401
+
+
+@pytest.mark.gen_test
+async def test_a_code_does_not_outlive_its_token_and_another_sites_page_uses_up_none(running):
+    code = await running.bridge.sign_ins.create_code(running.identity)
+    foreign = await sign_in_with_code(running, code, JSON | {"Sec-Fetch-Site": "cross-site"})
+    assert message(foreign) == (403, FOREIGN)
+    await running.bridge.identities.revoke_token(running.identity.token_id)
+    assert message(await sign_in_with_code(running, code)) == (401, CODE_OVER)
+
+
+@pytest.mark.bridge(authentication_failure_limit=2)
+@pytest.mark.gen_test
+async def test_codes_are_not_guessed_for_long(running):
+    assert [(await sign_in_with_code(running, UNKNOWN)).status for _ in range(4)] == [401, 401, 429, 429]
+
+
+@pytest.mark.parametrize("body", [b'{"token": "x", "code": "x"}', b"{}", b'{"code": 1}'])
+@pytest.mark.gen_test
+async def test_one_signs_in_with_a_token_or_with_a_code(running, body):
+    client = await running.client()
+    assert message(await client.request("POST", PATH, JSON, body)) == (400, NOT_JSON)

@@ -7,7 +7,7 @@ from storage.authentication import IdentitiesUnavailableError
 from storage.database import DatabaseUnavailableError
 from storage.identities import Identities, InvalidTokenError, Kind, Role
 from storage.sign_in_sessions import MAX_SESSIONS, SessionTimes
-from storage.sign_ins import SignIns
+from storage.sign_ins import CODE_SECONDS, InvalidCodeError, SignIns
 from storage.tokens import FRESH_SECONDS
 from tests.bridge import now
 
@@ -186,6 +186,23 @@ async def test_sessions_are_listed_by_their_last_use(server, clock):
     assert await is_let_in(server, first)
     count, (listed,) = await server[1].page("ada", limit=1, offset=0)
     assert (count, listed.id, listed.last_used_at) == (2, first[:10], clock.now())
+
+
+@pytest.mark.gen_test
+async def test_a_code_is_kept_hashed_and_is_over_after_some_minutes(server, clock, database):
+    identities, sign_ins = server
+    await identities.add_user("ada", role=Role.OWNER)
+    _, text = await identities.create_token("ada")
+    identity = await identities.authenticate(text)
+    code, late = await sign_ins.create_code(identity), await sign_ins.create_code(identity)
+    assert code not in str(await database.sign_in_codes.find().to_list(None))
+    clock.passed += timedelta(seconds=CODE_SECONDS) - timedelta(milliseconds=1)
+    assert (await sign_ins.redeem(code)).user == identity.user
+    clock.passed += timedelta(milliseconds=1)
+    for used_or_late in (code, late, "nonsense"):
+        with pytest.raises(InvalidCodeError):
+            await sign_ins.redeem(used_or_late)
+    assert await database.sign_in_codes.count_documents({}) == 0
 
 
 @pytest.mark.usefixtures("impatient")

@@ -6,7 +6,8 @@ import { signIn } from "../api.js";
 import { Failure } from "../parts/states.js";
 import { useChange } from "../resource.js";
 
-export function SignIn({ onSignedIn }) {
+/** `refusal` says why a link did not sign in, null if there was none. */
+export function SignIn({ refusal, onSignedIn }) {
   const [token, setToken] = useState("");
   const { busy, error, run } = useChange();
   useEffect(() => {
@@ -14,7 +15,7 @@ export function SignIn({ onSignedIn }) {
   }, []);
   const submit = (event) => {
     event.preventDefault();
-    run(() => signIn(token).then(onSignedIn));
+    run(() => signIn({ token }).then(onSignedIn));
   };
   return html`
     <main class="gate">
@@ -36,7 +37,7 @@ export function SignIn({ onSignedIn }) {
         />
         <button type="submit" class="primary" disabled=${busy}>Sign in</button>
       </form>
-      ${error && html`<${Failure} error=${error} />`}
+      ${(error ?? refusal) && html`<${Failure} error=${error ?? refusal} />`}
       <p id="token-help" class="quiet">
         The one that your AI client uses, like <code>TcBR7S3hnb-…</code> An operator makes one with${" "}
         <code>python server.py tokens create NAME</code>; after <code>make run</code> without a provider key it is in${" "}
