@@ -18,7 +18,7 @@ RECORD_SECONDS = 10.0
 """How long a record may take to have its end."""
 
 _LOOK_SECONDS = 0.1
-_DEMO = "demo"
+DEMO = "demo"
 
 
 class FailedError(Exception):
@@ -132,8 +132,8 @@ async def find_target(address: Address, token: str, provider: str | None, model:
         raise FailedError("an AI Bridge with a provider", f"{answer.status} {message or body}")
     if provider is not None and provider not in known:
         raise FailedError(f"one of the providers {', '.join(known)}", provider)
-    chosen = provider or (_DEMO if _DEMO in known else known[0])
-    target = Target(address, token, chosen, model or (_DEMO if chosen == _DEMO else None))
+    chosen = provider or (DEMO if DEMO in known else known[0])
+    target = Target(address, token, chosen, model or (DEMO if chosen == DEMO else None))
     async with target.asked("POST", target.path(), body=b"") as answer:
         await answer.body()
     return replace(target, dialect=OPENAI) if answer.status == HTTPStatus.NOT_FOUND else target
