@@ -9,7 +9,7 @@ from tornado.httputil import HTTPServerRequest
 from handlers.bridge import Bridge
 from handlers.credentials import hides_token
 from handlers.forwarded import client_scheme
-from handlers.problems import Problem
+from handlers.problems import Problem, Rule
 from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
 from intercept.scrub import scrub_quoted
@@ -33,24 +33,25 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
     if provider is None:
         known = ", ".join(sorted(providers)) or "none"
         hint = f"; {_use(bridge, _pick(providers, Dialect.OPENAI), Dialect.OPENAI, request)}" if name == "v1" else ""
-        return Problem(404, f"provider not found; configured providers: {known}{hint}")
+        return Problem(404, f"provider not found; configured providers: {known}{hint}", rule=Rule.UNKNOWN_PROVIDER)
     if hides_token(path):
-        return Problem(400, IN_ADDRESS)
+        return Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
     if path == RESPONSES.path and request.headers.get("Upgrade", "").lower() == "websocket":
-        return Problem(426, NO_WEBSOCKET)
+        return Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)
     if path != "/" and (fault := find_fault(path)):
-        return Problem(400, f"The path cannot be served: it has {fault}.")
+        return Problem(400, f"The path cannot be served: it has {fault}.", rule=Rule.ODD_PATH)
     routes = provider.find_routes(path)
     if any(request.method in route.methods for route in routes):
         return None
     if routes:
         allowed = ", ".join(dict.fromkeys(method for route in routes for method in route.methods))
-        return Problem(
-            405, f"{request.method} is not served at {scrub_quoted(path)}, but {allowed}.", {"Allow": allowed}
-        )
+        message = f"{request.method} is not served at {scrub_quoted(path)}, but {allowed}."
+        return Problem(405, message, {"Allow": allowed}, rule=Rule.WRONG_METHOD)
     message = f"route not supported: {request.method} {scrub_quoted(path)}"
     meant = [route for route in provider.find_routes(_plain(path)) if _plain(path) != path]
-    return Problem(404, f"{message}; {_use(bridge, provider, meant[0].dialect, request)}" if meant else message)
+    if not meant:
+        return Problem(404, message, rule=Rule.UNKNOWN_ROUTE)
+    return Problem(404, f"{message}; {_use(bridge, provider, meant[0].dialect, request)}", rule=Rule.WRONG_BASE_URL)
 
 
 def find_misdirection(bridge: Bridge, request: HTTPServerRequest) -> tuple[Problem, Dialect] | None:
@@ -63,7 +64,8 @@ def find_misdirection(bridge: Bridge, request: HTTPServerRequest) -> tuple[Probl
     provider = _pick(providers, dialect) if first == "v1" else providers[first]
     if provider is not None and provider.type is not ProviderType.DEMO:
         dialect = Dialect(provider.type.value)
-    return Problem(404, f"no provider is here; {_use(bridge, provider, dialect, request)}"), dialect
+    message = f"no provider is here; {_use(bridge, provider, dialect, request)}"
+    return Problem(404, message, rule=Rule.WRONG_BASE_URL), dialect
 
 
 def _use(bridge: Bridge, provider: Provider | None, dialect: Dialect, request: HTTPServerRequest) -> str:

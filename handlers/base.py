@@ -24,7 +24,7 @@ from handlers.credentials import (
 )
 from handlers.forwarded import client_address, client_scheme
 from handlers.origins import is_foreign
-from handlers.problems import Problem
+from handlers.problems import Problem, Rule
 from http1.exchange import Exchange
 from identifiers import shown_id
 from intercept.scrub import scrub_quoted
@@ -129,20 +129,22 @@ class BridgeHandler(RequestHandler):
         text, kind = (credentials.session, Kind.SESSION) if credentials.session else (credentials.token, Kind.TOKEN)
         if text is None:
             access.failed(Reason.MISSING, self.plane, self.client_ip)
-            raise Problem(401, UNIDENTIFIED, challenge)
+            raise Problem(401, UNIDENTIFIED, challenge, rule=Rule.NO_TOKEN)
         identities = self.bridge.identities
         wait_ns = access.wait_ns(lambda: self.client_ip)
         if wait_ns and not await self.bridge.active_tokens.may_have(text, kind):
             access.failed(Reason.BLOCKED, self.plane, self.client_ip)
-            raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
+            raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns), rule=Rule.TOO_MANY_FAILURES)
         try:
             return await (identities.authenticate_anew if anew else identities.authenticate)(text, kind)
         except InvalidTokenError as error:
             access.failed(error.reason, self.plane, self.client_ip, error.token_id)
-            unrecognised = PROVIDER_KEY if looks_like_provider_key(text) else UNRECOGNISED
-            raise Problem(401, unrecognised if kind is Kind.TOKEN else SESSION_ENDED, challenge) from error
+            if kind is Kind.TOKEN and looks_like_provider_key(text):
+                raise Problem(401, PROVIDER_KEY, challenge, rule=Rule.PROVIDER_KEY_AS_TOKEN) from error
+            message = UNRECOGNISED if kind is Kind.TOKEN else SESSION_ENDED
+            raise Problem(401, message, challenge, rule=Rule.INVALID_TOKEN) from error
         except IdentitiesUnavailableError as error:
-            raise Problem(503, IDENTITIES_AWAY, {"Retry-After": "1"}) from error
+            raise Problem(503, IDENTITIES_AWAY, {"Retry-After": "1"}, rule=Rule.TOKENS_UNVERIFIABLE) from error
 
     def error_body(self, problem: Problem) -> bytes:
         """The JSON body of an error."""

@@ -18,7 +18,7 @@ from handlers.bridge import Bridge
 from handlers.credentials import Credentials, read_credentials
 from handlers.lifecycle import Holder
 from handlers.phases import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
-from handlers.problems import Problem, problem_body
+from handlers.problems import Problem, Rule, problem_body
 from http1.headers import put
 from identifiers import shown_id
 from intercept.apis import Dialect
@@ -105,7 +105,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
             OverloadedError: concurrency or rate.
         """
         if self.bridge.lifecycle.draining:
-            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+            raise _stopping()
         refusal = await self._take_free_slot()
         self.phases.enter(AUTHENTICATION)
         self.credentials = self.read_credentials()
@@ -126,7 +126,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         if refusal is not None:
             await self._take_slow_slot(user_key)
         if self.credentials.own_key is not None and not self.bridge.options.allow_byok:
-            raise Problem(403, BYOK_DISABLED)
+            raise Problem(403, BYOK_DISABLED, rule=Rule.OWN_KEY_NOT_ALLOWED)
         if _declared_length(self.request.headers.get("Content-Length", "")) > self.bridge.options.max_body_bytes:
             raise self._body_too_large()
 
@@ -201,7 +201,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
                 raise
             self._work.uncancel()
             if self.stopped is EndReason.SERVER_SHUTDOWN and not self._relayed:
-                raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"}) from None
+                raise _stopping() from None
         finally:
             self._work, self._served = None, True
             if self._finished:
@@ -279,9 +279,13 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
 
     def _body_too_large(self) -> Problem:
         allowed = self.bridge.options.max_body_bytes
-        return Problem(
-            413, f"The request body is larger than the {allowed} bytes that are allowed.", {"Connection": "close"}
-        )
+        message = f"The request body is larger than the {allowed} bytes that are allowed."
+        return Problem(413, message, {"Connection": "close"}, rule=Rule.BODY_TOO_LARGE)
+
+
+def _stopping() -> Problem:
+    """What to tell those who come while the server stops."""
+    return Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"}, rule=Rule.STOPPING)
 
 
 class NotServedHandler(DataPlaneHandler):

@@ -6,7 +6,7 @@ import asyncio
 from urllib.parse import unquote
 
 from handlers.control import database_problems
-from handlers.problems import Problem
+from handlers.problems import Problem, Rule
 from handlers.relay import RelayHandler
 from upstream.client import UpstreamError
 from upstream.routes import Access
@@ -34,10 +34,10 @@ class PassthroughHandler(RelayHandler):
         if self.credentials.own_key is not None or self.route.access is Access.EVERYBODY:
             return
         if self.route.access is Access.OWN_KEY:
-            raise Problem(403, OWN_KEY_ONLY)
+            raise Problem(403, OWN_KEY_ONLY, rule=Rule.OWN_KEY_NEEDED)
         with database_problems():
             if not await self._is_own(unquote(self.route.id_in(self.path))):
-                raise Problem(404, NOT_YOURS)
+                raise Problem(404, NOT_YOURS, rule=Rule.NOT_YOUR_RESPONSE)
 
     async def serve(self) -> None:
         """Relay.

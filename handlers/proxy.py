@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from handlers.credentials import secrets_of
 from handlers.observation import Observation
 from handlers.phases import RECORDING
-from handlers.problems import Problem
+from handlers.problems import Problem, Rule
 from handlers.relay import RelayHandler
 from identifiers import shown_id
 from intercept.agents import Agent, read_agent
@@ -78,7 +78,7 @@ class ProxyHandler(RelayHandler):
             await self._exchange(summary, interception, observation)
         except CircuitOpenError as error:
             observation.rejected(error)
-            raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
+            raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}, rule=Rule.CIRCUIT_OPEN) from error
         except UpstreamError as error:
             observation.failed(error)
             raise self.upstream_problem(error) from error
@@ -90,7 +90,7 @@ class ProxyHandler(RelayHandler):
         try:
             await self.bridge.recorder.start(interception)
         except RecordingUnavailableError as error:
-            raise Problem(503, NOT_RECORDABLE, {"Retry-After": "1"}) from error
+            raise Problem(503, NOT_RECORDABLE, {"Retry-After": "1"}, rule=Rule.NOT_RECORDABLE) from error
         except asyncio.CancelledError:
             # It may be recorded all the same, so it gets its end.
             ending = observation.ending(self.stopped, credential_hint=self.credential_hint)
@@ -165,14 +165,13 @@ class ProxyHandler(RelayHandler):
     async def _summary(self) -> RequestSummary:
         encoding = self.request.headers.get("Content-Encoding", "identity")
         if encoding.lower() != "identity":
-            raise Problem(
-                415, f"Content-Encoding {encoding!r} is not supported in requests: send the body uncompressed."
-            )
+            message = f"Content-Encoding {encoding!r} is not supported in requests: send the body uncompressed."
+            raise Problem(415, message, rule=Rule.COMPRESSED_BODY)
         try:
             body = self.body if is_light(self.body) else await self.bridge.pieces.finish(abridged(self.body))
             return self.api.parse_request(bytes(body))
         except InvalidRequestError as error:
-            raise Problem(400, str(error)) from error
+            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
 
     def _interception(self, summary: RequestSummary) -> Interception:
         headers = self.request.headers

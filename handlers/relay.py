@@ -19,7 +19,7 @@ from handlers.dataplane import DataPlaneHandler
 from handlers.key_health import report_change
 from handlers.phases import RELAY, UPSTREAM
 from handlers.pings import PINGS, Pings
-from handlers.problems import Problem, problem_event
+from handlers.problems import Problem, Rule, problem_event
 from http1.headers import put
 from identifiers import shown_id
 from intercept.apis import Dialect
@@ -99,9 +99,10 @@ class RelayHandler(DataPlaneHandler):
         """
         await super().admit()
         if hides_token(self.path) or hides_token(self.request.query):
-            raise Problem(400, IN_ADDRESS)
+            raise Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
         if self.credentials.own_key is None and self._pool is None and not self.provider.keyless:
-            raise Problem(400, no_key_message(self.provider, allow_byok=self.bridge.options.allow_byok))
+            message = no_key_message(self.provider, allow_byok=self.bridge.options.allow_byok)
+            raise Problem(400, message, rule=Rule.NO_PROVIDER_KEY)
 
     def choose_key(self, model: str) -> None:
         """Choose the bridge's key for a call, unless the client brought its own or the provider needs none.
@@ -197,8 +198,9 @@ class RelayHandler(DataPlaneHandler):
     def upstream_problem(self, error: UpstreamError) -> Problem:
         """What to tell a client whose upstream gave no answer, or no whole one."""
         self.bridge.provider_log.failed(self.provider.name, str(error))
-        status = 504 if isinstance(error, UpstreamTimeoutError) else 502
-        return Problem(status, f"{self.provider.name}: {error}.")
+        silent = isinstance(error, UpstreamTimeoutError)
+        rule = Rule.PROVIDER_SILENT if silent else Rule.PROVIDER_UNREACHABLE
+        return Problem(504 if silent else 502, f"{self.provider.name}: {error}.", rule=rule)
 
     def break_off(self, problem: Problem | None = None) -> None:
         """Close in the middle of the body; a stream that stands between two events is first told why.

@@ -220,7 +220,7 @@ async def test_the_root_of_a_provider_answers_head_without_credentials(running):
             b'{"model":"m","stream":"yes"}',
             "request body is not usable: Expected `bool | null`, got `str` - at `$.stream`",
         ),
-        (b'\xff\xfe{"model":"m"}', "request body is not valid JSON"),
+        (b'\xff\xfe{"model":"m"}', "request body is not valid UTF-8"),
     ],
 )
 @pytest.mark.gen_test

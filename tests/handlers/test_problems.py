@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from handlers.problems import problem_body, problem_event
+from handlers.problems import Problem, Rule, problem_body, problem_event
 from intercept.apis import Dialect
 
 M = "You've been rate limited. Please try again later."
@@ -52,3 +52,8 @@ def test_a_stream_is_told_by_an_event():
         b'event: error\ndata: {"type":"error","error":{"type":"timeout_error","message":"m"},'
         b'"message":"m","request_id":"r"}\n\n'
     )
+
+
+def test_a_problem_keeps_its_rule_when_it_is_scrubbed():
+    problem = Problem(404, "m", {"A": "b"}, rule=Rule.UNKNOWN_ROUTE).scrubbed()
+    assert (problem.status, problem.message, problem.headers, problem.rule) == (404, "m", {"A": "b"}, "unknown_route")
