@@ -42,7 +42,8 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
 class Reader(Protocol):
     """Watches response bytes. Pure, linear in bytes; keeps only what it records, each field bounded by a named cap.
 
-    A response is complete when it reached its own end: a chat stream at `[DONE]`, a messages stream at `message_stop`, a
+    A response is complete when it reached its own end: a chat stream at `[DONE]`, a messages stream at `message_stop` or a
+    `message_delta` with a `stop_reason` and no open block, a
     responses stream at `response.completed`, `.incomplete` or `.failed`; a blocking body when it is one whole JSON object.
     After a `finish_reason` on choice 0 a chat stream is open-ended: complete if the connection ends cleanly.
     """

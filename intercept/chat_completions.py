@@ -11,7 +11,7 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
-from intercept.drafts import MAX_NAME, Draft, ToolCall
+from intercept.drafts import MAX_NAME, Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_objects, as_text, read_struct
 from intercept.readers import BodyReader, StreamReader
 from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
@@ -41,7 +41,11 @@ class _Call(Struct):
 
 
 class _Message(Struct):
+    """A whole message, or a delta of one. llama.cpp, vLLM and DeepSeek have `reasoning_content`, OpenRouter `reasoning`."""
+
     tool_calls: list[_Call] | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
 
 
 class _Choice(Struct):
@@ -62,6 +66,7 @@ class _Completion(Struct):
 
 _REQUEST: Final = Decoder(_Request)
 _COMPLETION: Final = Decoder(_Completion)
+_THOUGHT: Final = "reasoning"  # the key of a message's only thought
 
 
 def parse_request(body: bytes) -> RequestSummary:
@@ -103,8 +108,9 @@ class _Stream(StreamReader):
                 self._take_choice(choice)
 
     def _take_choice(self, choice: _Choice) -> None:
-        if choice.delta and choice.delta.tool_calls:
-            for told in choice.delta.tool_calls:
+        if choice.delta:
+            _take_thought(choice.delta, self._draft)
+            for told in choice.delta.tool_calls or ():
                 if call := self._call(told):
                     _take_call(told, call)
         if choice.finish_reason:
@@ -141,6 +147,7 @@ def _take_body(body: bytes, draft: Draft) -> bool:
     _take_envelope(completion, draft)
     choice = _first_choice(completion)
     if choice and choice.message:
+        _take_thought(choice.message, draft)
         for told in choice.message.tool_calls or ():
             if call := draft.begin_tool_call(key=object()):
                 _take_call(told, call)
@@ -161,6 +168,14 @@ def _first_choice(completion: _Completion) -> _Choice | None:
         if as_index(choice.index) == 0:
             return choice
     return None
+
+
+def _take_thought(message: _Message, draft: Draft) -> None:
+    text = message.reasoning_content or message.reasoning
+    if text and isinstance(text, str):
+        thought = draft.part(_THOUGHT) or draft.begin_thought(_THOUGHT, "reasoning")
+        if isinstance(thought, Thought):
+            thought.text.add(text)
 
 
 def _take_call(told: _Call, call: ToolCall) -> None:

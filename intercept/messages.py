@@ -48,6 +48,7 @@ class _Message(Struct):
 
 
 class _Delta(Struct):
+    stop_reason: Any = None
     partial_json: Any = None
     thinking: Any = None
 
@@ -95,6 +96,7 @@ class _Stream(StreamReader):
     def __init__(self) -> None:
         super().__init__()
         self._usage: dict[str, Any] = {}
+        self._open_blocks = 0
 
     def _take(self, event: Event) -> None:
         told = read_struct(event.data, _EVENT)
@@ -102,21 +104,27 @@ class _Stream(StreamReader):
             return
         match as_text(told.type) or event.name:
             case "content_block_delta":
-                if told.delta:
-                    self._take_delta(as_index(told.index), told.delta)
+                self._take_delta(as_index(told.index), told.delta or _Delta())
             case "message_start":
                 message = told.message or _Message()
                 self._draft.identify(message.id)
                 self._take_usage(message.usage)
+            case "content_block_stop":
+                self._open_blocks = max(self._open_blocks - 1, 0)
             case "content_block_start":
-                if told.content_block:
-                    _take_block(told.content_block, as_index(told.index), self._draft)
+                self._open_blocks += 1
+                _take_block(told.content_block or _Block(), as_index(told.index), self._draft)
             case "message_delta":
                 self._take_usage(told.usage)
+                self._draft.complete = self._draft.complete or self._stops(told.delta or _Delta())
             case "message_stop":
                 self._draft.complete = True
             case "error":
                 self._draft.fail(told.error or "error")
+
+    def _stops(self, delta: _Delta) -> bool:
+        """Say whether a delta ends the message: clients wait for nothing more, and some servers send no message_stop."""
+        return bool(delta.stop_reason) and not self._open_blocks
 
     def _take_delta(self, index: int, delta: _Delta) -> None:
         part = self._draft.part(index)

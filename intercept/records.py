@@ -94,7 +94,7 @@ class ToolUsage(Struct, frozen=True, kw_only=True):
 
 
 class ModelThought(Struct, frozen=True, kw_only=True):
-    """A piece of reasoning the model showed. `source`: `thinking`, `reasoning_summary` or `commentary`."""
+    """A piece of reasoning the model showed. `source`: `thinking`, `reasoning`, `reasoning_summary` or `commentary`."""
 
     content: str
     source: str

@@ -51,7 +51,9 @@ def storable(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 def openai_tokens(usage: object, incoming: str, outgoing: str) -> TokenUsage | None:
-    """Read OpenAI's usage object, whose incoming tokens include the cached ones.
+    """Read OpenAI's usage object, whose incoming tokens include those read from the cache and those written to it.
+
+    Some providers (xAI, Gemini by OpenAI's API) leave reasoning out of the outgoing tokens, but not of the total.
 
     Args:
         usage: The usage object; anything else reports nothing.
@@ -62,15 +64,18 @@ def openai_tokens(usage: object, incoming: str, outgoing: str) -> TokenUsage | N
         The disjoint counts, or None if no count was reported.
     """
     told = as_object(usage)
-    total = count(told.get(f"{incoming}_tokens"))
-    cached = count(as_object(told.get(f"{incoming}_tokens_details")).get("cached_tokens"))
-    output = count(told.get(f"{outgoing}_tokens"))
-    if total is None and cached is None and output is None:
+    prompt, output, total = (count(told.get(f"{name}_tokens")) for name in (incoming, outgoing, "total"))
+    details = as_object(told.get(f"{incoming}_tokens_details"))
+    cached, written = count(details.get("cached_tokens")), count(details.get("cache_write_tokens"))
+    if prompt is None and cached is None and written is None and output is None:
         return None
+    if output is not None and prompt is not None and total is not None:
+        output = max(output, total - prompt)
     return TokenUsage(
         provider_response_id="",
-        input_tokens=None if total is None else max(total - (cached or 0), 0),
+        input_tokens=None if prompt is None else max(prompt - (cached or 0) - (written or 0), 0),
         output_tokens=output,
         cache_read_input_tokens=cached,
+        cache_write_input_tokens=written,
         usage=storable(told),
     )

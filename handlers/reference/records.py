@@ -44,7 +44,7 @@ class UsageMetadata(Metadata):
 class ThoughtMetadata(Metadata, kw_only=True):
     """Of a thought: what the provider calls it."""
 
-    source: Annotated[str, Meta(description="`thinking`, `reasoning_summary` or `commentary`.")]
+    source: Annotated[str, Meta(description="`thinking`, `reasoning`, `reasoning_summary` or `commentary`.")]
 
 
 class Cost(Struct):

@@ -217,7 +217,7 @@ async def test_a_body_that_was_cut_never_looks_complete(running, framing, end):
 
 @pytest.mark.gen_test
 async def test_a_stream_that_ends_cleanly_without_its_last_event_ends_cleanly_and_is_recorded_as_truncated(running):
-    part = MESSAGES.stream[: MESSAGES.stream.index(b"event: message_stop")]
+    part = MESSAGES.stream[: MESSAGES.stream.index(b"event: message_delta")]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(part), LAST)
     client = await running.client()
     answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
