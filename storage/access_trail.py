@@ -7,21 +7,15 @@ number of entries is bounded, each is removed after `KEPT`, and nobody waits for
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Any
-from uuid import UUID
 
-import msgspec
-import pymongo
 from msgspec import Struct, structs
-from pymongo import UpdateOne
 
 from storage.audit import Action
-from storage.database import Database, DatabaseUnavailableError, database_errors
+from storage.database import Database
+from storage.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
 from storage.users import User
 
 MAX_ENTRIES = 100
@@ -36,13 +30,9 @@ MAX_PENDING = 5_000
 KEPT_DAYS = 90
 """How long an entry is kept."""
 
-WRITE_SECONDS = 2.0
-"""From one write of what happened to the next, and how long one may take."""
-
 UNKNOWN_CALLER = "unknown caller"  # which no user can have: it has a space
 
 _HOUR_SECONDS = 3600
-_log = logging.getLogger(__name__)
 
 
 class AccessEvent(Struct, frozen=True):
@@ -67,13 +57,7 @@ class AccessEvent(Struct, frozen=True):
         return structs.replace(self, client_ip=None, user=None, token_id=None)
 
 
-class _Count(Struct):
-    number: int
-    first_at: datetime
-    last_at: datetime
-
-
-class AccessTrail:
+class AccessTrail(CountWriter):
     """Counts events, and writes the counts in the background.
 
     Args:
@@ -89,81 +73,29 @@ class AccessTrail:
         now: Callable[[], datetime],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._entries = database.audit
+        self._events: EventCounts[tuple[int, AccessEvent]] = EventCounts(database.audit, _entry)
+        super().__init__("entries of the audit trail", [self._events], pause=pause)
         self._now = now
-        self._pause = pause
-        self._hour = 0
-        self._known: dict[Action, set[AccessEvent]] = {}
-        self._pending: dict[tuple[int, AccessEvent], _Count] = {}
-        self._away = False
+        self._distinct = DistinctEvents()
 
     def note(self, event: AccessEvent) -> None:
         """Count an event. Returns at once."""
         now = self._now()
         hour = int(now.timestamp()) // _HOUR_SECONDS
-        if hour != self._hour:
-            self._hour, self._known = hour, {}
-        known = self._known.setdefault(event.action, set())
-        if event not in known:
-            if len(known) >= (MAX_SIGN_INS if event.action is Action.SIGNED_IN else MAX_ENTRIES):
-                event = event.counted()
-            else:
-                known.add(event)
-        self._add((hour, event), _Count(1, now, now))
-
-    async def flush(self) -> None:
-        """Write what was counted. A write of which nobody knows whether it was made is repeated, and then counts twice.
-
-        Raises:
-            DatabaseUnavailableError: The database is away; what was counted waits.
-        """
-        pending, self._pending = self._pending, {}
-        if not pending:
-            return
-        updates = [_update(hour, event, count) for (hour, event), count in pending.items()]
-        try:
-            with database_errors(), pymongo.timeout(WRITE_SECONDS):
-                await self._entries.bulk_write(updates, ordered=False)
-        except BaseException:
-            for key, count in pending.items():
-                self._add(key, count)
-            raise
-
-    async def run(self) -> None:
-        """Write what was counted every `WRITE_SECONDS`, until cancelled."""
-        while True:
-            await self._pause(WRITE_SECONDS)
-            try:
-                await self.flush()
-            except DatabaseUnavailableError as error:
-                if not self._away:
-                    _log.warning("sign-ins and refusals wait to be written to the audit trail: %s", error)
-                self._away = True
-            else:
-                self._away = False
-
-    async def close(self) -> None:
-        """Write what is left, if the database is there."""
-        with contextlib.suppress(DatabaseUnavailableError):
-            await self.flush()
-
-    def _add(self, key: tuple[int, AccessEvent], count: _Count) -> None:
-        if key in self._pending:
-            kept = self._pending[key]
-            kept.number += count.number
-            kept.first_at = min(kept.first_at, count.first_at)
-            kept.last_at = max(kept.last_at, count.last_at)
-        elif len(self._pending) < MAX_PENDING:
-            self._pending[key] = count
+        most = MAX_SIGN_INS if event.action is Action.SIGNED_IN else MAX_ENTRIES
+        key = hour, event if self._distinct.admit(hour, event.action, event, most) else event.counted()
+        if key in self._events or len(self._events) < MAX_PENDING:
+            self._events.add(key, now)
 
 
-def _update(hour: int, event: AccessEvent, count: _Count) -> UpdateOne:
-    """Make the entry, or add to it. Its id follows from what it says: so several processes have one entry together."""
+def _entry(key: tuple[int, AccessEvent], count: Count) -> Counted:
+    """Make the entry. Its id follows from what it says: so several processes have one entry together."""
+    hour, event = key
     user = event.user
     actor: dict[str, Any] = {"id": user and user.id, "username": user.username if user else UNKNOWN_CALLER}
     if event.token_id is not None:
         actor["token_id"] = event.token_id
-    first: Mapping[str, Any] = {
+    fields = {
         "schema_version": 1,
         "at": count.first_at,
         "actor": actor,
@@ -173,6 +105,5 @@ def _update(hour: int, event: AccessEvent, count: _Count) -> UpdateOne:
         "expires_at": count.first_at + timedelta(days=KEPT_DAYS),
         **{f"detail.{name}": value for name, value in event.detail},
     }
-    said = msgspec.json.encode((hour, event.action, event.client_ip, actor["id"], event.token_id, event.detail))
-    change = {"$setOnInsert": first, "$inc": {"detail.count": count.number}, "$max": {"detail.last_at": count.last_at}}
-    return UpdateOne({"_id": UUID(bytes=sha256(said).digest()[:16], version=5)}, change, upsert=True)
+    id_ = event_id(hour, event.action, event.client_ip, actor["id"], event.token_id, event.detail)
+    return Counted(id_, fields, path="detail.count", last_at="detail.last_at")

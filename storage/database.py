@@ -67,7 +67,7 @@ _LONG_SECONDS = 5.0
 # Before the second try twice as long, and twice that before each further one. A change takes some 4 ms.
 _CHANGE_PAUSE_SECONDS = 0.004
 _RETENTION_INDEX = "retention"
-_RETAINED = {"interceptions": "started_at", "sessions": "last_active_at"}
+_RETAINED = {"interceptions": "started_at", "sessions": "last_active_at", "refusals": "at"}
 _LONGEST_RETENTION_SECONDS = 2**31 - 1
 
 _INDEX_MISSING = {26, 27}  # NamespaceNotFound, IndexNotFound
@@ -181,6 +181,16 @@ class Database:
         """One document per session, see `storage.sessions`."""
         return self._database["sessions"]
 
+    @property
+    def refusals(self) -> Collection:
+        """Rows about requests that were refused, see `storage.refusal_recorder`."""
+        return self._database["refusals"]
+
+    @property
+    def refusal_totals(self) -> Collection:
+        """How many requests were refused, by rule, user and stretch of time."""
+        return self._database["refusal_totals"]
+
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Do what is done with this session as one: all of it when the block ends, nothing when it raises.
@@ -235,7 +245,7 @@ class Database:
         Any number of servers may do this at the same time, and again.
 
         Args:
-            retention: Counted from the start of an interception and the last activity of a session, in whole seconds, at
+            retention: Counted from the start of an interception, the last activity of a session and a refusal, in whole seconds, at
                 least one; None keeps for ever.
 
         Raises:

@@ -83,6 +83,14 @@ NAMES: Mapping[str, Keys] = MappingProxyType(
 
 AUDIT_BY_TIME: Keys = (("at", DESCENDING), ("_id", DESCENDING))
 
+_REFUSAL: Keys = (("at", DESCENDING), ("_id", DESCENDING))
+_REFUSAL_COVERED: Keys = tuple((name, ASCENDING) for name in ("rule", "status", "provider", "route", "api_key_id"))
+REFUSALS_BY_TIME: Keys = (*_REFUSAL, ("initiator_id", ASCENDING), *_REFUSAL_COVERED)
+REFUSALS_BY_INITIATOR: Keys = (("initiator_id", ASCENDING), *_REFUSAL, *_REFUSAL_COVERED)
+_REFUSED: Keys = (("rule", ASCENDING), ("count", ASCENDING))
+REFUSED_BY_TIME: Keys = (("bucket", ASCENDING), ("at", ASCENDING), ("initiator_id", ASCENDING), *_REFUSED)
+REFUSED_BY_INITIATOR: Keys = (("initiator_id", ASCENDING), ("bucket", ASCENDING), ("at", ASCENDING), *_REFUSED)
+
 INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
     {
         "interceptions": (
@@ -153,6 +161,20 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         "sign_in_codes": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
         "audit": (
             IndexModel(AUDIT_BY_TIME, name="by_time"),
+            IndexModel(
+                "expires_at",
+                name="expiry",
+                expireAfterSeconds=0,
+                partialFilterExpression={"expires_at": {"$exists": True}},
+            ),
+        ),
+        "refusals": (
+            IndexModel(REFUSALS_BY_TIME, name="by_time"),
+            IndexModel(REFUSALS_BY_INITIATOR, name="by_initiator"),
+        ),
+        "refusal_totals": (
+            IndexModel(REFUSED_BY_TIME, name="by_time"),
+            IndexModel(REFUSED_BY_INITIATOR, name="by_initiator"),
             IndexModel(
                 "expires_at",
                 name="expiry",

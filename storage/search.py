@@ -8,9 +8,10 @@ the call of that id; the other bare words together name the initiator.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -39,6 +40,12 @@ class Validation(NamedTuple):
 
     field: str
     detail: str
+
+
+Kind: TypeAlias = Callable[[str, str, list[Validation]], Any]
+"""Gives the text of a key its type. Text that has none becomes None, and a problem is added to the list."""
+
+E = TypeVar("E", bound=StrEnum)
 
 
 class InvalidSearchError(ValueError):
@@ -102,18 +109,32 @@ def parse_search(q: str) -> Search:
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
     """
+    return Search(**read_values(q, _KINDS, id_key="request_id"))
+
+
+def read_values(q: str, kinds: Mapping[str, Kind], *, id_key: str | None = None) -> dict[str, Any]:
+    """Read the words of a search into values by key.
+
+    Args:
+        q: The search.
+        kinds: What gives the text of each key its type.
+        id_key: The key that a bare word with the form of an id belongs to; None where it belongs to the initiator.
+
+    Raises:
+        InvalidSearchError: It is not one; everything that is wrong is named.
+    """
     problems: list[Validation] = []
-    terms = _terms(q, problems)
-    values = {key: _value(key, texts, problems) for key, texts in terms.items()}
+    terms = _terms(q, problems, id_key)
+    values = {key: _value(key, texts, kinds, problems) for key, texts in terms.items()}
     after, before = values.get("started_after"), values.get("started_before")
     if after and before and not after < before:
         problems.append(Validation("started_before", 'Query param "started_before" must be after "started_after"'))
     if problems:
         raise InvalidSearchError(problems)
-    return Search(**values)
+    return values
 
 
-def _terms(q: str, problems: list[Validation]) -> dict[str, list[str]]:
+def _terms(q: str, problems: list[Validation], id_key: str | None) -> dict[str, list[str]]:
     """Sort the words of a search by the key they belong to."""
     if q.count('"') % 2:
         problems.append(Validation("q", "A double quote is not closed"))
@@ -122,8 +143,8 @@ def _terms(q: str, problems: list[Validation]) -> dict[str, list[str]]:
     bare: list[str] = []
     for word in _WORD.findall(q):
         match _parts(word):
-            case [text] if _ID.fullmatch(text):
-                terms.setdefault("request_id", []).append(text)
+            case [text] if id_key and _ID.fullmatch(text):
+                terms.setdefault(id_key, []).append(text)
             case [text]:
                 bare.append(text)
             case [key, text] if key and text:
@@ -148,32 +169,37 @@ def _parts(word: str) -> list[str]:
     return parts
 
 
-def _value(key: str, texts: Iterable[str], problems: list[Validation]) -> Any:
+def _value(key: str, texts: Sequence[str], kinds: Mapping[str, Kind], problems: list[Validation]) -> Any:
     """Give the text of a key its type; what has none becomes None and a problem."""
-    first, *more = texts
-    if key not in Search.__struct_fields__:
+    if key not in kinds:
         problems.append(Validation(key, f'"{key}" is not a valid query param'))
-    elif more:
-        detail = f'Query param "{key}" provided more than once, found {1 + len(more)} times'
+    elif len(texts) > 1:
+        detail = f'Query param "{key}" provided more than once, found {len(texts)} times'
         problems.append(Validation(key, detail))
-    elif key == "status":
-        return _status(first, problems)
-    elif key in {"started_after", "started_before"}:
-        return _time(key, first, problems)
     else:
-        return first
+        return kinds[key](key, texts[0], problems)
     return None
 
 
-def _status(text: str, problems: list[Validation]) -> Status | None:
-    if text in list(Status):
-        return Status(text)
-    allowed = ", ".join(Status)
-    problems.append(Validation("status", f'Query param "status" has invalid value "{text}": allowed are {allowed}'))
-    return None
+def read_text(_key: str, text: str, _problems: list[Validation]) -> str:
+    """Take any text."""
+    return text
 
 
-def _time(key: str, text: str, problems: list[Validation]) -> datetime | None:
+def one_of(allowed: type[E]) -> Callable[[str, str, list[Validation]], E | None]:
+    """Return what reads one of these words."""
+
+    def read(key: str, text: str, problems: list[Validation]) -> E | None:
+        if text in list(allowed):
+            return allowed(text)
+        words = ", ".join(allowed)
+        problems.append(Validation(key, f'Query param "{key}" has invalid value "{text}": allowed are {words}'))
+        return None
+
+    return read
+
+
+def read_time(key: str, text: str, problems: list[Validation]) -> datetime | None:
     """Read a timestamp. Records have whole milliseconds, so one that must come after it may come at the next."""
     try:
         time = parse_timestamp(text)
@@ -184,6 +210,14 @@ def _time(key: str, text: str, problems: list[Validation]) -> datetime | None:
         problems.append(Validation(key, detail))
         return None
     return time
+
+
+_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(Search.__struct_fields__, read_text),
+    "status": one_of(Status),
+    "started_after": read_time,
+    "started_before": read_time,
+}
 
 
 def parse_timestamp(text: str) -> datetime:

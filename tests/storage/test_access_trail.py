@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from storage import access_trail as access_trail_module
+from storage import event_counts
 from storage.access_trail import KEPT_DAYS, MAX_ENTRIES, MAX_PENDING, AccessEvent, AccessTrail
 from storage.audit import Action, Audit
 from storage.database import DatabaseUnavailableError
@@ -117,15 +117,15 @@ async def test_entries_are_removed_after_a_while_and_changes_are_not(trail, data
 
 @pytest.mark.gen_test
 async def test_what_waits_for_the_database_is_kept_and_bounded(trail, clock, database, unreachable, monkeypatch):
-    there, trail._entries = trail._entries, unreachable.audit
+    there, trail._events.collection = trail._events.collection, unreachable.audit
     for hour in range(100):
         clock.time = NOON + timedelta(hours=hour)
         for number in range(MAX_ENTRIES):
             trail.note(AccessEvent(FAILED.action, str(number), detail=FAILED.detail))
     with monkeypatch.context() as patch:
-        patch.setattr(access_trail_module, "WRITE_SECONDS", 0.02)
+        patch.setattr(event_counts, "WRITE_SECONDS", 0.02)
         with pytest.raises(DatabaseUnavailableError):
             await trail.flush()
-    trail._entries = there
+    trail._events.collection = there
     await trail.flush()
     assert await database.audit.count_documents({}) == MAX_PENDING
