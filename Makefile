@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 10
 
-.PHONY: help run test faults fuzz check lint bench bench-api bench-micro soak clean
+.PHONY: help run test faults fuzz check lint bench bench-api bench-micro bench-hostile soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -38,6 +38,9 @@ bench-api: .venv/runtime ## measure every list, page and sum of the API on a mil
 
 bench-micro: .venv/runtime ## measure the pure parts, and write docs/performance.md
 	@exec $(BIN)/python -m benchmarks.micro $(ARGS)
+
+bench-hostile: .venv/runtime ## measure what hostile clients cost, beside Tornado's own server; a minute
+	@exec $(BIN)/python -m benchmarks.hostile_clients $(ARGS)
 
 soak: .venv/runtime ## half load for twenty minutes: does anything grow or leak?
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)

@@ -155,7 +155,7 @@ async def test_of_requests_that_nobody_answers_yet_a_bounded_part_is_read(connec
     await until(lambda: connection._held_back)
     assert connection._ahead <= READ_AHEAD_BYTES + 256 * 1024
     gc.collect()
-    assert len([one for one in gc.get_objects() if isinstance(one, HTTPServerRequest | Request)]) == 2
+    assert len([one for one in gc.get_objects() if type(one) in {HTTPServerRequest, Request}]) == 2
     stage.gate.set()
     for _ in range(100):
         await client.rest(await client.head())
