@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pymongo
 from pymongo import DESCENDING
 
+from intercept.scrub import scrub_quoted
 from storage.audit import Action, Author, entry
 from storage.authentication import InvalidTokenError, Kind
 from storage.database import Database, Session, database_errors
@@ -68,7 +69,7 @@ class SignIns:
                 "last_used_at": now,
                 "expires_at": min(ends_at, token_ends_at or ends_at),
                 "client_ip": client_ip,
-                "user_agent": printable[:MAX_USER_AGENT],
+                "user_agent": scrub_quoted(printable)[:MAX_USER_AGENT],
             }
             await self._sessions.insert_one(document)
             own = self._sessions.find({"user_id": identity.user.id}, {"_id": True})
