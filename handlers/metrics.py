@@ -228,7 +228,7 @@ class Metrics:
         if ending.first_byte_at is not None:
             waited = ending.first_byte_at - interception.started_at
             self._first_byte(provider).observe(waited.total_seconds())
-        if interception.user_prompt is not None:
+        if interception.user_prompt is not None and not interception.user_prompt.synthetic:
             self._prompts(provider, model, initiator_id, client).inc()
         self._count_tokens(ending.reading.token_usages, (provider, model), (initiator_id, client))
         for tool in ending.reading.tool_usages:

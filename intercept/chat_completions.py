@@ -13,8 +13,9 @@ from msgspec.json import Decoder
 from intercept.apis import Reader, RequestSummary
 from intercept.drafts import MAX_NAME, Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_objects, as_text, read_struct
+from intercept.prompts import read_prompt
 from intercept.readers import BodyReader, StreamReader
-from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
+from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
 from intercept.sse import Event
 from intercept.tokens import openai_tokens
 
@@ -81,15 +82,17 @@ def parse_request(body: bytes) -> RequestSummary:
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        user_prompt=user_prompt(_text(message.get("content"))) if role == "user" else None,
+        user_prompt=read_prompt(_texts(message.get("content"))) if role == "user" else None,
         answered_tool_call_id=tool_call_id(message.get("tool_call_id")) if role == "tool" else None,
         stream_options=bytes(request.stream_options) or None,
     )
 
 
-def _text(content: object) -> str:
-    texts = [as_text(part.get("text")) for part in as_objects(content) if part.get("type") == "text"]
-    return as_text(content) or next(filter(None, reversed(texts)), "")
+def _texts(content: object) -> list[str]:
+    return [
+        as_text(content),
+        *(as_text(part.get("text")) for part in as_objects(content) if part.get("type") == "text"),
+    ]
 
 
 class _Stream(StreamReader):

@@ -13,9 +13,10 @@ from msgspec.json import Decoder
 from intercept.apis import Reader, RequestSummary
 from intercept.drafts import Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_object, as_objects, as_text, read_struct
+from intercept.prompts import read_prompt
 from intercept.readers import BodyReader, StreamReader
 from intercept.records import TokenUsage
-from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
+from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
 from intercept.sse import Event
 from intercept.tokens import count, storable
 
@@ -84,7 +85,7 @@ def parse_request(body: bytes) -> RequestSummary:
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        user_prompt=user_prompt(as_text(content) or next(filter(None, reversed(texts)), "")),
+        user_prompt=read_prompt([as_text(content), *texts]),
         answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
         session_hint=hint if 0 < len(hint) <= MAX_SESSION_HINT else None,
     )

@@ -74,10 +74,11 @@ class TokenUsage(Struct, frozen=True, kw_only=True):
 
 
 class UserPrompt(Struct, frozen=True, kw_only=True):
-    """The text of the last user message of a request."""
+    """The text of the last user message of a request. A `synthetic` one was written by the client, not by its user."""
 
     prompt: str
     truncated: bool = False
+    synthetic: bool = False
 
 
 class ToolUsage(Struct, frozen=True, kw_only=True):

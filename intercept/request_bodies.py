@@ -13,14 +13,11 @@ from intercept.apis import InvalidRequestError
 from intercept.drafts import MAX_NAME
 from intercept.json_text import as_text, decode, read, read_object
 from intercept.large_bodies import abridged, finish, is_light
-from intercept.records import UserPrompt
 
 MAX_MODEL: Final = 256
 """Characters of a model's name."""
 MAX_ASIDES: Final = 8
 """Messages of a program, not of its user, that are looked past at the end of a conversation."""
-MAX_PROMPT: Final = 256 * 1024
-"""Characters of a recorded prompt."""
 
 
 class RequestBody(Struct):
@@ -126,11 +123,6 @@ def last_turn(turns: list[Raw]) -> dict[str, Any]:
         if turn.get("role") not in ("system", "developer"):
             return turn
     return {}
-
-
-def user_prompt(text: str) -> UserPrompt | None:
-    """Return the prompt that a text makes; no text makes none."""
-    return UserPrompt(prompt=text[:MAX_PROMPT], truncated=len(text) > MAX_PROMPT) if text else None
 
 
 def tool_call_id(value: object) -> str | None:

@@ -13,8 +13,9 @@ from msgspec.json import Decoder
 from intercept.apis import Reader, RequestSummary
 from intercept.drafts import Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_objects, as_text, read_struct
+from intercept.prompts import read_prompt
 from intercept.readers import BodyReader, StreamReader
-from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id, user_prompt
+from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
 from intercept.sse import Event
 from intercept.tokens import openai_tokens
 
@@ -81,7 +82,7 @@ def parse_request(body: bytes) -> RequestSummary:
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        user_prompt=user_prompt(_text(item.get("content"))) if item.get("role") == "user" else None,
+        user_prompt=read_prompt([_text(item.get("content"))]) if item.get("role") == "user" else None,
         answered_tool_call_id=tool_call_id(item.get("call_id")) if as_text(item.get("type")) in _ANSWERS else None,
     )
 

@@ -161,7 +161,7 @@ def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -
     return {
         "id": binary(new_id()),
         "prompt": prompt.prompt,
-        "metadata": {"truncated": True} if prompt.truncated else {},
+        "metadata": {name: True for name in ("truncated", "synthetic") if getattr(prompt, name)},
         "created_at": at,
     }
 

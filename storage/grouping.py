@@ -38,6 +38,13 @@ Parts: TypeAlias = defaultdict[Binary, list[Mapping[str, Any]]]
 
 _MARKED = {"ungrouped": {"$exists": True}, "unlinked": None}
 
+# The prompts that a user wrote.
+_TYPED = {
+    "$map": {
+        "input": {"$filter": {"input": "$user_prompts", "cond": {"$ne": ["$$this.metadata.synthetic", True]}}},
+        "in": "$$this.prompt",
+    }
+}
 # Prompts and usages may be large: only what is needed of them leaves the database.
 _CALL = {
     **dict.fromkeys(
@@ -49,7 +56,7 @@ _CALL = {
     ),
     **{name: {"$sum": f"$token_usages.{name}"} for name in TOKENS},
     "no_usage": {"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]},
-    "prompt": {"$substrCP": [{"$ifNull": [{"$last": "$user_prompts.prompt"}, ""]}, 0, LONGEST_PROMPT]},
+    "prompt": {"$substrCP": [{"$ifNull": [{"$last": _TYPED}, ""]}, 0, LONGEST_PROMPT]},
 }
 
 

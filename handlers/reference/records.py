@@ -69,6 +69,12 @@ class TokenUsage(Struct):
     created_at: Time
 
 
+class PromptMetadata(Metadata):
+    """What else is to be said of a prompt."""
+
+    synthetic: Annotated[Literal[True] | UnsetType, Meta(description="The client wrote it, not its user.")] = UNSET
+
+
 class UserPrompt(Struct):
     """The text of the last message of the user."""
 
@@ -76,7 +82,7 @@ class UserPrompt(Struct):
     interception_id: UUID
     provider_response_id: str
     prompt: str
-    metadata: Metadata
+    metadata: PromptMetadata
     created_at: Time
 
 
@@ -210,7 +216,7 @@ EXAMPLE = Interception(
             _ID,
             _RESPONSE,
             prompt="Hello! What are you?",
-            metadata=Metadata(),
+            metadata=PromptMetadata(),
             created_at="2026-11-24T23:50:40.369Z",
         )
     ],

@@ -21,7 +21,7 @@ from intercept.large_bodies import (
     finish,
     is_light,
 )
-from intercept.request_bodies import MAX_PROMPT
+from intercept.prompts import MAX_PROMPT
 from tests.intercept.responses_of_strangers import json_values
 from tests.wire.conversations import conversations
 

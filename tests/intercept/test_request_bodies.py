@@ -6,16 +6,13 @@ from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
 from intercept.drafts import MAX_NAME
-from intercept.records import UserPrompt
 from intercept.request_bodies import (
     MAX_ASIDES,
     MAX_MODEL,
-    MAX_PROMPT,
     RequestBody,
     decode_request,
     last_turn,
     tool_call_id,
-    user_prompt,
 )
 
 
@@ -115,12 +112,6 @@ def test_a_conversation_of_another_type_is_left_out():
 )
 def test_the_last_item_of_a_conversation_is_its_last_turn(turns, last):
     assert last_turn(list(map(Raw, turns))) == last
-
-
-def test_a_prompt_is_cut_at_its_cap_and_between_characters():
-    assert user_prompt("🚀" * MAX_PROMPT) == UserPrompt(prompt="🚀" * MAX_PROMPT)
-    assert user_prompt("🚀" * MAX_PROMPT + "!") == UserPrompt(prompt="🚀" * MAX_PROMPT, truncated=True)
-    assert user_prompt("") is None
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class Call:
     model: str = "gpt-5"
     client: str = "Codex"
     prompt: str | None = "Hello"
+    synthetic: bool = False
     second: float | None = None
 
     @property
@@ -48,7 +49,7 @@ class Call:
             client=self.client,
             client_session_id=self.session,
             started_at=self.started_at,
-            user_prompt=None if self.prompt is None else UserPrompt(prompt=self.prompt),
+            user_prompt=None if self.prompt is None else UserPrompt(prompt=self.prompt, synthetic=self.synthetic),
             answered_tool_call_id=None if self.root is None else "call_1",
         )
         return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
@@ -115,7 +116,12 @@ async def expected(database):
 
 def _session(id_, calls):
     first = min(calls, key=lambda call: (call["started_at"], call["client"]))
-    prompts = [(call["started_at"], prompt["prompt"]) for call in calls for prompt in call["user_prompts"]]
+    prompts = [
+        (call["started_at"], prompt["prompt"])
+        for call in calls
+        for prompt in call["user_prompts"]
+        if not prompt["metadata"].get("synthetic")
+    ]
     last_prompt_at, last_prompt = max(prompts, default=(None, None))
     tokens = [{name: sum(usage[name] or 0 for usage in call["token_usages"]) for name in TOKENS} for call in calls]
     costs = [call["cost"] for call in calls]

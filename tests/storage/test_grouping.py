@@ -125,6 +125,14 @@ async def test_what_waits_for_its_thread_is_not_looked_at(database, grouping):
 
 
 @pytest.mark.gen_test
+async def test_what_a_client_wrote_by_itself_is_not_the_last_prompt_of_a_session(database, grouping):
+    await keep(database, Call(1, "a", prompt="fix it"), Call(2, "a", second=5, prompt="[NOTE]", synthetic=True))
+    await grouping.group_pending()
+    (session,) = (await sessions(database)).values()
+    assert session["last_prompt"] == "fix it"
+
+
+@pytest.mark.gen_test
 async def test_of_a_prompt_only_the_beginning_leaves_the_database(database, grouping):
     await keep(database, Call(1, prompt="é" * 200_000), Call(2, "a", prompt="\U0001f300" * 5_000))
     assert len((await grouping._interceptions.find(projection=grouping_module._CALL).to_list(None))[0]) < 25

@@ -45,7 +45,7 @@ export function Said({ interception }) {
   const { user_prompts: prompts, model_thoughts: thoughts, tool_usages: tools } = interception;
   return html`
     ${prompts.map(
-      ({ id, prompt, metadata }) => html`<section class="said-by user" key=${id}><h3>Prompt<${Cut} metadata=${metadata} /></h3><p class="text">${prompt}</p></section>`,
+      ({ id, prompt, metadata }) => html`<section class="said-by user" key=${id}><h3>Prompt<${Cut} metadata=${metadata} />${metadata.synthetic && html` <small>written by the client</small>`}</h3><p class="text">${prompt}</p></section>`,
     )}
     ${thoughts.map(
       ({ id, content, metadata }) =>

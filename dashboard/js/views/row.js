@@ -42,8 +42,9 @@ export const Row = memo(function Row({ interception, q, since, chosen }) {
 
 /** What a line says of the prompt; a step of an agent has none, but calls tools. */
 function promptOf({ user_prompts: prompts, tool_usages: tools }) {
-  const prompt = prompts.at(-1)?.prompt;
-  if (prompt) return prompt.slice(0, 200);
+  const last = prompts.at(-1);
+  if (last?.metadata.synthetic) return html`<em>${last.prompt.slice(0, 200)}</em>`;
+  if (last) return last.prompt.slice(0, 200);
   if (tools.length) return html`<em>${tools.map(({ tool }) => tool).join(", ")}</em>`;
   return html`<em>no prompt</em>`;
 }

@@ -11,7 +11,8 @@ from intercept.catalog import BY_PATH
 from intercept.drafts import MAX_NAME
 from intercept.large_bodies import abridged, finish
 from intercept.messages import MAX_SESSION_HINT
-from intercept.request_bodies import MAX_MODEL, MAX_PROMPT
+from intercept.prompts import MAX_PROMPT
+from intercept.request_bodies import MAX_MODEL
 from tests.intercept.responses_of_strangers import is_storable
 from tests.wire.conversations import conversations
 
