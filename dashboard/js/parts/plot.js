@@ -6,6 +6,8 @@ import { bucketAt, lonely, stacked } from "../series.js";
 import { colour } from "../theme.js";
 
 const HEIGHT = 190;
+// Steps of an axis of counts: there is no half call.
+const WHOLE = Array.from({ length: 15 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 const FONT = "11px system-ui, sans-serif";
 
 /**
@@ -40,7 +42,14 @@ export function plot({ kind, times, step, rows, format = short }, { width, onHov
     },
     axes: [
       { ...axis, size: 26, space: 64, grid: { show: false }, values: clockValues(step) },
-      { ...axis, size: 52, space: 34, grid: { stroke: line, width: 1 }, values: (_, values) => values.map((value) => format(value)) },
+      {
+        ...axis,
+        ...(format === short ? { incrs: WHOLE } : {}),
+        size: (_, texts) => Math.max(52, 12 + 7 * Math.max(0, ...(texts ?? []).map(({ length }) => length))),
+        space: 34,
+        grid: { stroke: line, width: 1 },
+        values: (_, values) => values.map((value) => format(value)),
+      },
     ],
     series: [{}, ...order.map((index) => seriesOf(rows[index], { bars }))],
     hooks: {
