@@ -23,7 +23,8 @@ def headers_named(answer, *names):
 @pytest.mark.parametrize("site", ["same-origin", "none"])
 @pytest.mark.gen_test
 async def test_no_cookie_is_a_credential_on_the_data_plane(running, site):
-    headers = {"Cookie": f"coder_session_token={running.token}", "Sec-Fetch-Site": site}
+    headers = await running.signed_in() | {"Sec-Fetch-Site": site}
+    assert (await running.get("/api/v2/aibridge/users/me", headers))[0] == 200
     client = await running.client()
     for method, path in (("GET", MODELS), ("POST", running.path(CHAT)), ("GET", "/api/v2/aibridge/openai/nowhere")):
         answer = await client.request(method, path, headers)
