@@ -20,6 +20,7 @@ from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import CLAUDE_CODE, client_name, session_id
 from intercept.large_bodies import abridged, is_light
 from intercept.records import Interception
+from intercept.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
 from intercept.stream_usage import UsageChunkFilter, refuses_usage
 from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
 from limits.outcomes import outcome_of
@@ -114,7 +115,7 @@ class ProxyHandler(RelayHandler):
             UpstreamError: no response came.
         """
         usage, provider, body = self.bridge.chat_usage, self.provider.name, self.body
-        asking = usage.asking(provider, self.api, summary, body)
+        asking = usage.asking(provider, self.api, summary, body) if self._encoding == IDENTITY else None
         if asking is None:
             return await self.open_upstream()
         self.body = asking
@@ -162,14 +163,24 @@ class ProxyHandler(RelayHandler):
         self.bridge.record_log.ended(ending)
         self.phases.recorded(interception, ending)
 
+    @property
+    def _encoding(self) -> str:
+        """How the body is encoded, `IDENTITY` where it is not."""
+        return self.request.headers.get("Content-Encoding", "").strip().lower() or IDENTITY
+
     async def _summary(self) -> RequestSummary:
-        encoding = self.request.headers.get("Content-Encoding", "identity")
-        if encoding.lower() != "identity":
-            message = f"Content-Encoding {encoding!r} is not supported in requests: send the body uncompressed."
+        encoding, body, pieces = self._encoding, self.body, self.bridge.pieces
+        if encoding not in (IDENTITY, *ENCODINGS):
+            message = f"Content-Encoding {encoding!r} is not supported in requests: allowed are {', '.join(ENCODINGS)}."
             raise Problem(415, message, rule=Rule.COMPRESSED_BODY)
         try:
-            body = self.body if is_light(self.body) else await self.bridge.pieces.finish(abridged(self.body))
+            if encoding != IDENTITY:
+                body = await pieces.finish(inflated(body, encoding, self.bridge.options.max_body_bytes))
+            if not is_light(body):
+                body = await pieces.finish(abridged(body))
             return self.api.parse_request(bytes(body))
+        except InflatedTooLargeError as error:
+            raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
 

@@ -11,7 +11,7 @@ import re
 from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
 import msgspec
 from msgspec.json import Decoder
@@ -40,6 +40,7 @@ MAX_TEXT: Final = 256 * 1024 + 1
 MAX_TAIL_BYTES: Final = 1024 * 1024
 """What is kept of the end of an array, aside from its last item."""
 
+T = TypeVar("T")
 Body: TypeAlias = bytes | bytearray
 Steps: TypeAlias = Generator[None, None, bytes]
 """Work in steps of a few milliseconds each; what is returned is the outcome."""
@@ -130,13 +131,13 @@ def abridged(body: Body) -> Steps:
     return (yield from _Scan(body).whole())
 
 
-def finish(steps: Steps) -> bytes:
+def finish(steps: Generator[None, None, T]) -> T:
     """Do all steps, one after the other."""
     while True:
         try:
             next(steps)
         except StopIteration as ended:
-            return cast("bytes", ended.value)
+            return cast("T", ended.value)
 
 
 class _Scan:

@@ -121,8 +121,8 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     ),
     413: ("The body is too large.", ("The request body is larger than the 67108864 bytes that are allowed.",), _FINAL),
     415: (
-        "The body is compressed.",
-        ("Content-Encoding 'gzip' is not supported in requests: send the body uncompressed.",),
+        "The body is compressed in a way that is not read.",
+        ("Content-Encoding 'br' is not supported in requests: allowed are gzip, x-gzip, zstd.",),
         _FINAL,
     ),
     426: ("A WebSocket is asked for.", ("WebSocket is not supported here: use HTTP streaming.",), ()),

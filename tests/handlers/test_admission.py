@@ -234,11 +234,11 @@ async def test_a_body_that_cannot_be_relayed_is_refused_by_name(running, body, m
 
 @pytest.mark.gen_test
 async def test_a_compressed_request_is_refused_by_name(running):
-    headers = running.headers | {"Content-Encoding": "zstd"}
+    headers = running.headers | {"Content-Encoding": "br"}
     answer = await refused(running, running.path(CHAT), headers, b"\x28\xb5\x2f\xfd")
     assert (answer.status, json.loads(answer.body)["message"]) == (
         415,
-        "Content-Encoding 'zstd' is not supported in requests: send the body uncompressed.",
+        "Content-Encoding 'br' is not supported in requests: allowed are gzip, x-gzip, zstd.",
     )
 
 

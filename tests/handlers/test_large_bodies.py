@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import time
 
 import pytest
+from zstandard import ZstdCompressor
 
 from tests.handlers.conversations import CHAT, MESSAGES
 
@@ -44,6 +46,38 @@ async def test_a_large_body_holds_nobody_up_and_goes_on_unchanged(running):
     (prompt,) = recorded["user_prompts"]
     assert (prompt["prompt"], prompt["metadata"]) == ("\n" * 262_144, {"truncated": True})
     assert longest.seconds < 0.06  # client and provider of the test included, on one loop
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+async def test_a_compressed_request_is_recorded_and_goes_on_as_it_came(running, encoding):
+    body = CHAT.request_body(stream=True)
+    sent = gzip.compress(body) if encoding == "gzip" else ZstdCompressor().compress(body)
+    running.upstream.play(OK)
+    client = await running.client()
+    headers = running.headers | {"Content-Encoding": encoding}
+    assert (await client.request("POST", running.path(CHAT), headers, sent)).status == 200
+    received = await running.upstream.request()
+    assert (received.body, received.header("Content-Encoding")) == (sent, [encoding])
+    (recorded,) = await running.ended(1)
+    assert [prompt["prompt"] for prompt in recorded["user_prompts"]] == [CHAT.prompt]
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [
+        ("gzip", b"{}", 400),
+        ("zstd", b"{}", 400),
+        ("br", b"{}", 415),
+        ("gzip", gzip.compress(bytes(2**22), mtime=0), 413),
+    ],
+)
+async def test_a_compressed_request_that_cannot_be_read_is_refused(running, encoding, body, status):
+    client = await running.client()
+    headers = running.headers | {"Content-Encoding": encoding}
+    assert (await client.request("POST", running.path(CHAT), headers, body)).status == status
+    assert running.upstream.requests == []
 
 
 @pytest.mark.gen_test

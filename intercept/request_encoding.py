@@ -1,0 +1,78 @@
+"""Compressed request bodies: inflated in steps for the record, within bounds; the provider gets them as they came.
+
+Source: RFC 9110, section 8.4 (Content-Encoding), RFC 1952 (gzip), RFC 8878 and 9659 (zstd and its window).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Generator, Iterator
+from typing import Final
+
+from zstandard import ZstdDecompressor, ZstdError
+
+from intercept.apis import InvalidRequestError
+from intercept.content_encoding import MAX_RATIO, MAX_STEP_BYTES
+from intercept.large_bodies import Body
+
+IDENTITY: Final = "identity"
+"""The encoding of a body that is not compressed."""
+ENCODINGS: Final = ("gzip", "x-gzip", "zstd")
+"""Those that are inflated."""
+
+_WINDOW_BYTES: Final = 8 * 1024 * 1024
+
+
+class InflatedTooLargeError(InvalidRequestError):
+    """The body is larger than allowed when it is inflated, or many times its size. Its text is meant for the client."""
+
+
+def inflated(body: Body, encoding: str, max_bytes: int) -> Generator[None, None, Body]:
+    """Inflate a request body.
+
+    Args:
+        body: The body as it came.
+        encoding: One of `ENCODINGS`.
+        max_bytes: How large it may be in the end.
+
+    Raises:
+        InflatedTooLargeError: It is larger, or more than `MAX_RATIO` times its size.
+        InvalidRequestError: It is not compressed as it says.
+    """
+    most = min(max_bytes, MAX_RATIO * len(body) + MAX_STEP_BYTES)
+    whole = bytearray()
+    try:
+        for piece in _unzstd(body) if encoding == "zstd" else _gunzip(body):
+            whole += piece
+            if len(whole) > most:
+                raise InflatedTooLargeError(
+                    f"The request body is larger than {most} bytes when it is inflated, which is what is allowed for it."
+                )
+            yield
+    except (zlib.error, ZstdError) as error:
+        raise InvalidRequestError(f"request body is not valid {encoding}: {error}") from error
+    return whole if len(whole) > MAX_STEP_BYTES else bytes(whole)
+
+
+def _gunzip(body: Body) -> Iterator[bytes]:
+    """Inflate all members, one after the other."""
+    rest: bytes | memoryview = memoryview(body)
+    while rest:
+        inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        while not inflater.eof:
+            piece, rest = inflater.decompress(rest[:MAX_STEP_BYTES], MAX_STEP_BYTES), _rest(inflater, rest)
+            if not piece and not rest and not inflater.eof:
+                raise zlib.error("it was cut")
+            yield piece
+
+
+def _rest(inflater: zlib._Decompress, data: bytes | memoryview) -> bytes | memoryview:
+    unused = len(inflater.unused_data) + len(inflater.unconsumed_tail)
+    taken = min(len(data), MAX_STEP_BYTES) - unused
+    return data[taken:]
+
+
+def _unzstd(body: Body) -> Iterator[bytes]:
+    source = ZstdDecompressor(max_window_size=_WINDOW_BYTES).stream_reader(body, read_across_frames=True)
+    while piece := source.read(MAX_STEP_BYTES):
+        yield piece

@@ -1,0 +1,84 @@
+import gzip
+import time
+import tracemalloc
+from contextlib import suppress
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.apis import InvalidRequestError
+from intercept.large_bodies import finish
+from intercept.request_encoding import InflatedTooLargeError, inflated
+
+MIB = 2**20
+COMPRESSORS = {"gzip": gzip.compress, "x-gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}
+EACH = pytest.mark.parametrize("encoding", COMPRESSORS)
+
+
+@EACH
+@given(bodies=st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=3))
+def test_a_body_is_inflated_in_all_its_members(encoding, bodies):
+    sent = b"".join(map(COMPRESSORS[encoding], bodies))
+    assert finish(inflated(sent, encoding, MIB)) == b"".join(bodies)
+
+
+@EACH
+def test_a_large_body_is_inflated_in_short_steps(encoding):
+    body = bytes(range(256)) * (3 * MIB // 256) + b"{}"
+    steps, longest, whole = inflated(bytearray(COMPRESSORS[encoding](body) * 2), encoding, 64 * MIB), 0.0, None
+    while whole is None:
+        began = time.process_time()
+        try:
+            next(steps)
+        except StopIteration as ended:
+            whole = ended.value
+        except InflatedTooLargeError:
+            whole = b""
+        longest = max(longest, time.process_time() - began)
+    assert longest < 0.02
+
+
+@EACH
+def test_a_bomb_is_refused_before_it_takes_memory(encoding):
+    bomb = COMPRESSORS[encoding](bytes(64 * MIB))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InflatedTooLargeError):
+            finish(inflated(bomb, encoding, 64 * MIB))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100 * len(bomb) * 1.2 + 2 * MIB
+
+
+@EACH
+def test_a_body_beyond_the_most_is_refused(encoding):
+    sent = COMPRESSORS[encoding](bytes(range(256)) * 8)
+    assert len(finish(inflated(sent, encoding, 2048))) == 2048
+    with pytest.raises(InflatedTooLargeError) as raised:
+        finish(inflated(sent, encoding, 2047))
+    assert "larger than 2047 bytes when it is inflated" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"neither of them", b"\x1f\x8b", gzip.compress(b"cut", mtime=0)[:-9], gzip.compress(b"x", mtime=0) + b"junk"],
+)
+def test_what_is_not_gzip_is_refused(body):
+    with pytest.raises(InvalidRequestError, match="request body is not valid gzip"):
+        finish(inflated(body, "gzip", MIB))
+
+
+def test_what_is_not_zstd_is_refused():
+    with pytest.raises(InvalidRequestError, match="request body is not valid zstd"):
+        finish(inflated(b"neither of them", "zstd", MIB))
+
+
+@EACH
+@given(body=st.binary(max_size=200), cut=st.integers(0, 200))
+def test_any_bytes_are_inflated_or_refused(encoding, body, cut):
+    for each in (body, COMPRESSORS[encoding](body)[:cut]):
+        with suppress(InvalidRequestError):
+            assert len(finish(inflated(each, encoding, MIB))) <= MIB
