@@ -111,7 +111,8 @@ def test_a_burst_of_as_many_connections_as_are_allowed_is_served(loop):
         listening, port = bind_unused_port()
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
         server.add_sockets([listening])  # all of them are accepted in one iteration of the event loop
-        await until(lambda: len(server.connections) == 20)
+        async with asyncio.timeout(10):
+            await until(lambda: len(server.connections) == 20)
         assert server._arriving == 0
         for client in clients:
             client.close()
