@@ -47,6 +47,8 @@ from storage.names import Names
 from storage.prices import Prices
 from storage.recorded import Recorded
 from storage.recorder import Recorder, RecordPolicy
+from storage.refusal_recorder import RefusalRecorder
+from storage.refusals import Refusals
 from storage.rollups import Rollups
 from storage.sessions import Sessions
 from storage.sign_in_sessions import SessionTimes
@@ -260,6 +262,12 @@ async def open_bridge(
     trail = AccessTrail(database, now=now)
     stack.push_async_callback(trail.close)
     start("access_trail", trail.run)
+    refusal_recorder = RefusalRecorder(database, now=now)
+    stack.push_async_callback(refusal_recorder.close)
+    start("refusals", refusal_recorder.run)
+    metrics.watch(
+        "refusals_waiting", "Rows and totals of refusals that wait in memory.", lambda: refusal_recorder.waiting
+    )
     live = Live(database, identities)
     stack.push_async_callback(live.close)
     return Bridge(
@@ -282,6 +290,8 @@ async def open_bridge(
         recorder=recorder,
         interceptions=Interceptions(database),
         recorded=Recorded(database),
+        refusal_recorder=refusal_recorder,
+        refusals=Refusals(database),
         sessions=Sessions(database),
         names=Names(database),
         statistics=Statistics(database),

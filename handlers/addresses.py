@@ -9,9 +9,10 @@ from tornado.httputil import HTTPServerRequest
 from handlers.bridge import Bridge
 from handlers.credentials import hides_token
 from handlers.forwarded import client_scheme
-from handlers.problems import Problem, Rule
+from handlers.problems import Problem
 from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
+from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from upstream.paths import find_fault
 from upstream.providers import OPENAI_PREFIX, Provider, ProviderType

@@ -23,6 +23,7 @@ from handlers.openapi import OpenAPIHandler, description
 from handlers.passthrough import PassthroughHandler
 from handlers.providers import ConfiguredProvidersHandler
 from handlers.proxy import ProxyHandler
+from handlers.refusals import RefusalsHandler
 from handlers.sessions import SessionHandler, SessionsHandler
 from handlers.sign_in import SignInHandler
 from handlers.sign_ins import SignInEndHandler, SignInsHandler
@@ -35,7 +36,7 @@ from upstream.routes import guess_dialect
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(
-    {"interceptions", "sessions", "models", "clients", "providers", "stats", "limits", "users", "audit"},
+    {"interceptions", "sessions", "models", "clients", "providers", "refusals", "stats", "limits", "users", "audit"},
 )
 
 
@@ -58,6 +59,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "clients", NamesHandler, context | {"named": Named.CLIENT}),
                 (CONTROL_PLANE + "providers", NamesHandler, context | {"named": Named.PROVIDER}),
                 (CONTROL_PLANE + "providers/configured", ConfiguredProvidersHandler, context),
+                (CONTROL_PLANE + "refusals", RefusalsHandler, context),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),
                 (CONTROL_PLANE + "limits", LimitsHandler, context),
                 (CONTROL_PLANE + "users", UsersHandler, context),
@@ -104,7 +106,9 @@ class BridgeApplication(Application):
             return self.get_handler_delegate(request, ProviderRootHandler, arguments)
         problem = find_problem(self._bridge, name, request, path)
         if provider is None or problem is not None:
-            return self.get_handler_delegate(request, NotServedHandler, arguments | {"problem": problem})
+            return self.get_handler_delegate(
+                request, NotServedHandler, arguments | {"problem": problem, "provider": provider and provider.name}
+            )
         route = next(route for route in provider.find_routes(path) if request.method in route.methods)
         arguments |= {"dialect": route.dialect, "provider": provider, "route": route, "path": path}
         if route.api is None:

@@ -24,9 +24,10 @@ from handlers.credentials import (
 )
 from handlers.forwarded import client_address, client_scheme
 from handlers.origins import is_foreign
-from handlers.problems import Problem, Rule
+from handlers.problems import Problem
 from http1.exchange import Exchange
 from identifiers import shown_id
+from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.overload import retry_headers
 from storage.authentication import Reason
@@ -60,6 +61,8 @@ class BridgeHandler(RequestHandler):
     request_id: str
     plane = Plane.CONTROL
     identity: Identity
+    refused_token_id: str | None = None
+    """The public part of a token that is known and not valid any more."""
 
     def initialize(self, bridge: Bridge) -> None:
         """Receive the running bridge."""
@@ -139,6 +142,7 @@ class BridgeHandler(RequestHandler):
             return await (identities.authenticate_anew if anew else identities.authenticate)(text, kind)
         except InvalidTokenError as error:
             access.failed(error.reason, self.plane, self.client_ip, error.token_id)
+            self.refused_token_id = error.token_id
             if kind is Kind.TOKEN and looks_like_provider_key(text):
                 raise Problem(401, PROVIDER_KEY, challenge, rule=Rule.PROVIDER_KEY_AS_TOKEN) from error
             message = UNRECOGNISED if kind is Kind.TOKEN else SESSION_ENDED
@@ -170,7 +174,8 @@ class BridgeHandler(RequestHandler):
         if not isinstance(error, Problem):
             message = responses.get(status_code, "Error") if isinstance(error, HTTPError) else "Internal Server Error"
             headers = {"Allow": self._allowed} if status_code == METHOD_NOT_ALLOWED else {}
-            error = Problem(status_code, message, headers)
+            rule = Rule.WRONG_METHOD if status_code == METHOD_NOT_ALLOWED else None
+            error = Problem(status_code, message, headers, rule=rule)
         self.write_problem(error)
         self.finish()
 

@@ -31,6 +31,8 @@ from storage.live import Live
 from storage.names import Names
 from storage.recorded import Recorded
 from storage.recorder import Recorder
+from storage.refusal_recorder import RefusalRecorder
+from storage.refusals import Refusals
 from storage.sessions import Sessions
 from storage.sign_ins import SignIns
 from storage.statistics import Statistics
@@ -67,6 +69,8 @@ class Bridge:
     recorder: Recorder
     interceptions: Interceptions
     recorded: Recorded
+    refusal_recorder: RefusalRecorder
+    refusals: Refusals
     sessions: Sessions
     names: Names
     statistics: Statistics

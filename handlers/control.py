@@ -13,6 +13,7 @@ from tornado.iostream import StreamClosedError
 from handlers.base import BridgeHandler
 from handlers.problems import InvalidQueryError, Problem
 from handlers.relay import TAKE_SECONDS
+from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.concurrency import ConcurrencyLimit, Slot
 from limits.overload import SLOT_RETRY_NS, retry_headers
@@ -36,7 +37,7 @@ def database_problems() -> Iterator[None]:
     try:
         yield
     except DatabaseUnavailableError as error:
-        raise Problem(503, DATABASE_AWAY, {"Retry-After": "1"}) from error
+        raise Problem(503, DATABASE_AWAY, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE) from error
 
 
 class IdentifiedHandler(BridgeHandler):

@@ -18,15 +18,17 @@ from handlers.bridge import Bridge
 from handlers.credentials import Credentials, read_credentials
 from handlers.lifecycle import Holder
 from handlers.phases import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
-from handlers.problems import Problem, Rule, problem_body
+from handlers.problems import Problem, problem_body
 from http1.headers import put
 from identifiers import shown_id
 from intercept.apis import Dialect
 from intercept.large_bodies import Body, is_light
 from intercept.records import EndReason
+from intercept.refusals import Refusal, Rule
 from limits.admission import Slot
 from limits.mixin import OverloadProtectionMixin, client_key
 from limits.overload import OverloadedError, at_capacity
+from storage.identities import Identity
 
 SHUTTING_DOWN = "AI Bridge is shutting down. Please try again."
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."
@@ -253,8 +255,15 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """Errors speak the dialect of the route."""
         return problem_body(self.dialect, problem.status, problem.message, self.request_id)
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether there is an interception, which says how the call ended."""
+        return False
+
     def write_problem(self, problem: Problem) -> None:
-        """Add the request id, under the name that the dialect's clients read, and where the time went."""
+        """Note a refusal; add the request id, under the name that the dialect's clients read, and where the time went."""
+        if problem.rule is not None and not self.is_recorded:
+            self._note_refusal(problem, problem.rule)
         self.phases.enter(None)
         self.tell_timing()
         if problem.status in FINAL_STATUSES:
@@ -273,9 +282,26 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
     def _refuse(self, refusal: Problem | OverloadedError) -> None:
         """Answer now, and give back what the request holds; of its body nothing more is wanted."""
         self._arriving.clear()
-        problem = refusal if isinstance(refusal, Problem) else Problem(refusal.status, refusal.message, refusal.headers)
-        self.write_problem(problem)
+        if isinstance(refusal, OverloadedError):
+            refusal = Problem(refusal.status, refusal.message, refusal.headers, rule=refusal.rule)
+        self.write_problem(refusal)
         self.finish()
+
+    def _note_refusal(self, problem: Problem, rule: Rule) -> None:
+        identity: Identity | None = getattr(self, "identity", None)
+        refusal = Refusal(
+            rule=rule,
+            status=problem.status,
+            initiator_id=self._holder.user_id,
+            api_key_id=identity.token_id if identity else self.refused_token_id,
+            client_ip=None if identity else client_key(self.client_ip),
+            provider=self._holder.provider,
+            route=self._holder.route,
+            model=self._holder.model,
+            retry_after_ms=problem.retry_after_ms,
+        )
+        self.bridge.refusal_recorder.note(refusal)
+        self.bridge.metrics.refused(rule, problem.status)
 
     def _body_too_large(self) -> Problem:
         allowed = self.bridge.options.max_body_bytes
@@ -291,10 +317,13 @@ def _stopping() -> Problem:
 class NotServedHandler(DataPlaneHandler):
     """A path that leads nowhere; only who may use the bridge is told so."""
 
-    def initialize(self, bridge: Bridge, dialect: Dialect, problem: Problem) -> None:  # type: ignore[override]
-        """Receive what to say."""
+    def initialize(  # type: ignore[override]
+        self, bridge: Bridge, dialect: Dialect, problem: Problem, provider: str | None = None
+    ) -> None:
+        """Receive what to say, and below which provider the path is, if there is one."""
         super().initialize(bridge, dialect)
         self._problem = problem
+        self._holder = replace(self._holder, provider=provider)
 
     async def admit(self) -> None:
         """Refuse, after everybody who would be refused anyway.

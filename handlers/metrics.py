@@ -106,6 +106,7 @@ class Metrics:
         self._tools = self._counter(
             "non_injected_tool_selections", "Tool calls the model chose.", "provider model name"
         )
+        self._refusals = self._counter("refusals", "Calls to providers that the bridge refused.", "rule status")
         self._rejections = self._counter("overload_rejections", "Requests refused by overload protection.", "limit")
         self._authentication_failures = self._counter(
             "authentication_failures", "Requests without a valid token.", "reason plane"
@@ -163,6 +164,10 @@ class Metrics:
         while True:
             self._read_watched()
             await asyncio.sleep(PUBLISH_SECONDS)
+
+    def refused(self, rule: str, status: int) -> None:
+        """A call to a provider was refused by that rule."""
+        self._refusals(rule, status).inc()
 
     def rejected(self, limit: str) -> None:
         """A request was refused by that limit."""

@@ -6,8 +6,9 @@ import asyncio
 from urllib.parse import unquote
 
 from handlers.control import database_problems
-from handlers.problems import Problem, Rule
+from handlers.problems import Problem
 from handlers.relay import RelayHandler
+from intercept.refusals import Rule
 from upstream.client import UpstreamError
 from upstream.routes import Access
 

@@ -6,12 +6,12 @@ Sources: OpenAI's and Anthropic's documents on error codes. Clients built for ei
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum, auto
 from typing import Any
 
 import msgspec
 
 from intercept.apis import Dialect
+from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 
 _ANTHROPIC_TYPES = {
@@ -44,39 +44,10 @@ _OPENAI_TYPES = {
 }
 
 
-class Rule(StrEnum):
-    """Why the bridge refuses a call to a provider, for whoever counts refusals. Limits have names of their own."""
-
-    STOPPING = auto()
-    NO_TOKEN = auto()
-    INVALID_TOKEN = auto()
-    PROVIDER_KEY_AS_TOKEN = auto()
-    TOO_MANY_FAILURES = auto()
-    TOKENS_UNVERIFIABLE = auto()
-    TOKEN_IN_ADDRESS = auto()
-    OWN_KEY_NOT_ALLOWED = auto()
-    OWN_KEY_NEEDED = auto()
-    NO_PROVIDER_KEY = auto()
-    UNKNOWN_PROVIDER = auto()
-    UNKNOWN_ROUTE = auto()
-    WRONG_BASE_URL = auto()
-    ODD_PATH = auto()
-    WRONG_METHOD = auto()
-    WEBSOCKET = auto()
-    NOT_YOUR_RESPONSE = auto()
-    BODY_TOO_LARGE = auto()
-    COMPRESSED_BODY = auto()
-    UNUSABLE_BODY = auto()
-    NOT_RECORDABLE = auto()
-    CIRCUIT_OPEN = auto()
-    PROVIDER_UNREACHABLE = auto()
-    PROVIDER_SILENT = auto()
-
-
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer, not a fault of the program
     """An answer of the bridge's own: an HTTP status, a message for the client, and headers that explain it.
 
-    `rule` is what refused a call to a provider; None elsewhere, and where a limit did.
+    `rule` is what refused a call to a provider; None elsewhere, and where the call is recorded as an interception.
     """
 
     def __init__(
@@ -87,6 +58,14 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer,
         self.message = message
         self.headers = dict(headers or {})
         self.rule = rule
+
+    @property
+    def retry_after_ms(self) -> int | None:
+        """How long the client is told to wait, in milliseconds; None where it is told nothing."""
+        if (milliseconds := self.headers.get("retry-after-ms")) is not None:
+            return int(milliseconds)
+        seconds = self.headers.get("Retry-After")
+        return None if seconds is None else int(seconds) * 1000
 
     def scrubbed(self) -> Problem:
         """The same without what looks like a credential in the words of who asked: nothing that is sent is said back."""

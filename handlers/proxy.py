@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from handlers.credentials import secrets_of
 from handlers.observation import Observation
 from handlers.phases import RECORDING
-from handlers.problems import Problem, Rule
+from handlers.problems import Problem
 from handlers.relay import RelayHandler
 from identifiers import shown_id
 from intercept.agents import Agent, read_agent
@@ -20,6 +20,7 @@ from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import CLAUDE_CODE, client_name, session_id
 from intercept.large_bodies import abridged, is_light
 from intercept.records import Interception
+from intercept.refusals import Rule
 from intercept.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
 from intercept.stream_usage import UsageChunkFilter, refuses_usage
 from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
@@ -51,6 +52,11 @@ class ProxyHandler(RelayHandler):
         self.api = api
         self._interception_id: UUID | None = None
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether there is an interception, which says how the call ended."""
+        return self._interception_id is not None
+
     def write_problem(self, problem: Problem) -> None:
         """Name the interception also where the bridge answers in the upstream's place."""
         if self._interception_id is not None:
@@ -79,7 +85,7 @@ class ProxyHandler(RelayHandler):
             await self._exchange(summary, interception, observation)
         except CircuitOpenError as error:
             observation.rejected(error)
-            raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}, rule=Rule.CIRCUIT_OPEN) from error
+            raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
         except UpstreamError as error:
             observation.failed(error)
             raise self.upstream_problem(error) from error

@@ -19,11 +19,12 @@ from handlers.dataplane import DataPlaneHandler
 from handlers.key_health import report_change
 from handlers.phases import RELAY, UPSTREAM
 from handlers.pings import PINGS, Pings
-from handlers.problems import Problem, Rule, problem_event
+from handlers.problems import Problem, problem_event
 from http1.headers import put
 from identifiers import shown_id
 from intercept.apis import Dialect
 from intercept.records import CredentialKind, EndReason
+from intercept.refusals import Rule
 from intercept.stream_usage import UsageChunkFilter
 from upstream.client import UpstreamError, UpstreamNotAskedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import BILLING, Headers, to_client, to_upstream
@@ -198,9 +199,8 @@ class RelayHandler(DataPlaneHandler):
     def upstream_problem(self, error: UpstreamError) -> Problem:
         """What to tell a client whose upstream gave no answer, or no whole one."""
         self.bridge.provider_log.failed(self.provider.name, str(error))
-        silent = isinstance(error, UpstreamTimeoutError)
-        rule = Rule.PROVIDER_SILENT if silent else Rule.PROVIDER_UNREACHABLE
-        return Problem(504 if silent else 502, f"{self.provider.name}: {error}.", rule=rule)
+        status = 504 if isinstance(error, UpstreamTimeoutError) else 502
+        return Problem(status, f"{self.provider.name}: {error}.")
 
     def break_off(self, problem: Problem | None = None) -> None:
         """Close in the middle of the body; a stream that stands between two events is first told why.

@@ -15,6 +15,7 @@ from handlers.visibility import VisibilityHandler
 from storage.cells import Bucket
 from storage.documents import shown_initiator, shown_time
 from storage.figures import shown
+from storage.refusals import RefusalTotals
 from storage.search import parse_timestamp
 from storage.statistics import MOST_CELLS, GroupBy, Question, Series, TooManyCellsError
 from storage.stretches import ceiling
@@ -45,9 +46,9 @@ class StatisticsHandler(VisibilityHandler):
         except TooManyCellsError as error:
             detail = f"asks for more than {MOST_CELLS:,} figures; take a shorter time, a longer bucket or no groups"
             raise InvalidQueryError(INVALID, validations=[("from", detail)]) from error
-        initiators = await self.bridge.identities.users_by_id(
-            {one.group for one in series if isinstance(one.group, UUID)}
-        )
+        refused = await self.bridge.refusals.totals(question, visible_to=self.visible_to)
+        groups = {*(one.group for one in series), *refused.initiators}
+        initiators = await self.bridge.identities.users_by_id({one for one in groups if isinstance(one, UUID)})
         self.write_json(
             {
                 "from": shown_time(question.start),
@@ -55,6 +56,7 @@ class StatisticsHandler(VisibilityHandler):
                 "bucket": question.bucket,
                 "group_by": question.group_by,
                 "uncounted": uncounted,
+                "refusals": _shown_refusals(refused, initiators),
                 "series": [await _shown(one, initiators) for one in series],
             }
         )
@@ -107,6 +109,21 @@ def _time(name: str, values: Mapping[str, str], problems: list[tuple[str, str]])
     except (ValueError, OverflowError):
         problems.append((name, 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'))
         return None
+
+
+def _shown_refusals(refused: RefusalTotals, initiators: Mapping[UUID, User]) -> dict[str, Any]:
+    return {
+        **_sum(refused.rules),
+        "initiators": [
+            {"initiator": None if one is None else shown_initiator(one, initiators), **_sum(rules)}
+            for one, rules in refused.initiators.items()
+        ],
+        "points": [{"at": shown_time(at), **_sum(refused.points[at])} for at in sorted(refused.points)],
+    }
+
+
+def _sum(rules: Mapping[str, int]) -> dict[str, Any]:
+    return {"total": sum(rules.values()), "rules": rules}
 
 
 async def _shown(series: Series, initiators: Mapping[UUID, User]) -> dict[str, Any]:

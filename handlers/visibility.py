@@ -7,6 +7,7 @@ from uuid import UUID
 
 from handlers.control import ControlHandler
 from handlers.problems import InvalidQueryError
+from storage.refusal_search import RefusalSearch
 from storage.search import InvalidSearchError, Search, parse_search
 from storage.users import is_same_name
 
@@ -36,7 +37,7 @@ class VisibilityHandler(ControlHandler):
         search = parsed_search(q)
         return search.filter(initiator_id=await self.initiator_of(search), in_flight=in_flight)
 
-    async def initiator_of(self, search: Search) -> UUID | None:
+    async def initiator_of(self, search: Search | RefusalSearch) -> UUID | None:
         """The user that a search means. To a member, somebody else is as unknown as nobody.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import StrEnum, auto
 from uuid import UUID
 
 import msgspec
@@ -10,32 +10,34 @@ from msgspec import Struct
 
 
 class Rule(StrEnum):
-    """Why the bridge refused a request. The names of the limits are those of `max-concurrency` and its neighbours."""
+    """Why the bridge refuses a call to a provider. The first four are the limits."""
 
-    CONCURRENCY = "concurrency"
-    RATE = "rate"
-    USER_RATE = "user_rate"
-    USER_CONCURRENCY = "user_concurrency"
-    AUTHENTICATION_FAILURES = "authentication_failures"
-    NOT_AUTHENTICATED = "not_authenticated"
-    AUTHENTICATION_UNAVAILABLE = "authentication_unavailable"
-    DRAINING = "draining"
-    BYOK_DISABLED = "byok_disabled"
-    BODY_TOO_LARGE = "body_too_large"
-    ENCODING_NOT_SUPPORTED = "encoding_not_supported"
-    INVALID_REQUEST = "invalid_request"
-    INVALID_PATH = "invalid_path"
-    TOKEN_IN_ADDRESS = "token_in_address"  # noqa: S105 - a word
-    WRONG_BASE_URL = "wrong_base_url"
-    UNKNOWN_PROVIDER = "unknown_provider"
-    UNKNOWN_ROUTE = "unknown_route"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
-    WEBSOCKET = "websocket"
-    NO_PROVIDER_KEY = "no_provider_key"
-    OWN_KEY_REQUIRED = "own_key_required"
-    UNKNOWN_RESPONSE = "unknown_response"
-    DATABASE_UNAVAILABLE = "database_unavailable"
-    NOT_RECORDABLE = "not_recordable"
+    CONCURRENCY = auto()
+    RATE = auto()
+    USER_RATE = auto()
+    USER_CONCURRENCY = auto()
+    STOPPING = auto()
+    NO_TOKEN = auto()
+    INVALID_TOKEN = auto()
+    PROVIDER_KEY_AS_TOKEN = auto()
+    TOO_MANY_FAILURES = auto()
+    TOKENS_UNVERIFIABLE = auto()
+    TOKEN_IN_ADDRESS = auto()
+    OWN_KEY_NOT_ALLOWED = auto()
+    OWN_KEY_NEEDED = auto()
+    NO_PROVIDER_KEY = auto()
+    UNKNOWN_PROVIDER = auto()
+    UNKNOWN_ROUTE = auto()
+    WRONG_BASE_URL = auto()
+    ODD_PATH = auto()
+    WRONG_METHOD = auto()
+    WEBSOCKET = auto()
+    NOT_YOUR_RESPONSE = auto()
+    BODY_TOO_LARGE = auto()
+    COMPRESSED_BODY = auto()
+    UNUSABLE_BODY = auto()
+    NOT_RECORDABLE = auto()
+    DATABASE_UNAVAILABLE = auto()
 
 
 class Refusal(Struct, frozen=True, kw_only=True):

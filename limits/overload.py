@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+from intercept.refusals import Rule
 from limits.admission import Rate, SharedAdmission, Slot, Undecided, Verdict
 from limits.arriving import ArrivingBodies
 from limits.concurrency import ConcurrencyLimit
@@ -35,10 +36,11 @@ _NOBODY_ASKED = Undecided()
 
 
 class OverloadedError(Exception):
-    """A request may not start: an HTTP status, the message for the client, and the headers that tell it when to retry."""
+    """A request may not start: which limit refuses it, an HTTP status, the message for the client, and the headers that tell it when to retry."""
 
-    def __init__(self, status: int, message: str, headers: dict[str, str]) -> None:
+    def __init__(self, rule: Rule, status: int, message: str, headers: dict[str, str]) -> None:
         super().__init__(message)
+        self.rule = rule
         self.status = status
         self.message = message
         self.headers = headers
@@ -46,7 +48,7 @@ class OverloadedError(Exception):
 
 def at_capacity() -> OverloadedError:
     """What a request is told for which there is no slot."""
-    return OverloadedError(503, AT_CAPACITY, retry_headers(SLOT_RETRY_NS))
+    return OverloadedError(Rule.CONCURRENCY, 503, AT_CAPACITY, retry_headers(SLOT_RETRY_NS))
 
 
 class Usage(NamedTuple):
@@ -157,7 +159,7 @@ class OverloadProtection:
         self.refusals.note(limit)
         wait_ns = SLOT_RETRY_NS if limit == "user_concurrency" else 0
         wait_ns = max([wait_ns, *(rate.retry_after_ns for rate in rates)])
-        return OverloadedError(429, _MESSAGES[limit], _rate_headers(rates) | retry_headers(wait_ns))
+        return OverloadedError(Rule(limit), 429, _MESSAGES[limit], _rate_headers(rates) | retry_headers(wait_ns))
 
 
 class _Window(NamedTuple):

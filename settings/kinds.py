@@ -158,7 +158,19 @@ def _base_url(text: str) -> str:
 
 # Words that stand in the same place of a path as a provider's name, and the provider that comes with the bridge.
 RESERVED_NAMES = (
-    *("audit", "clients", "demo", "interceptions", "limits", "models", "providers", "sessions", "stats", "users"),
+    *(
+        "audit",
+        "clients",
+        "demo",
+        "interceptions",
+        "limits",
+        "models",
+        "providers",
+        "refusals",
+        "sessions",
+        "stats",
+        "users",
+    ),
 )
 
 

@@ -37,6 +37,8 @@ from storage.live import Live
 from storage.names import Names
 from storage.recorded import Recorded
 from storage.recorder import Recorder, RecordPolicy
+from storage.refusal_recorder import RefusalRecorder
+from storage.refusals import Refusals
 from storage.sessions import Sessions
 from storage.sign_in_sessions import DEFAULT_TIMES
 from storage.sign_ins import SignIns
@@ -222,6 +224,8 @@ def running(io_loop, database, bridge_settings, request):
             recorder=recorder,
             interceptions=Interceptions(database),
             recorded=Recorded(database),
+            refusal_recorder=RefusalRecorder(database, now=now),
+            refusals=Refusals(database),
             sessions=Sessions(database),
             names=Names(database),
             statistics=Statistics(database),

@@ -20,6 +20,7 @@ from handlers import (
     passthrough,
     phases,
     proxy,
+    refusals,
     sessions,
     stats,
     visibility,
@@ -27,12 +28,15 @@ from handlers import (
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.export_formats import COLUMNS
 from handlers.metrics import PREFIX
+from handlers.reference.refused import Refusal
 from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
+from intercept.refusals import Rule
 from limits import overload
 from settings import Settings, declared
 from storage import figures
 from storage.cells import TOKENS
 from storage.documents import ending_fields, resource, start_document
+from storage.refusal_search import RefusalSearch
 from storage.search import Search
 from storage.session_documents import session_resource, with_calls
 from tests.pages import PAGES, blocks, first_cells, headings, page, rows, section
@@ -165,6 +169,14 @@ def test_every_parameter_and_figure_of_the_statistics_is_described():
     described = section(API, "`GET /api/v2/aibridge/stats`")
     assert first_cells(described, "parameter") == list(stats.PARAMETERS)
     assert first_cells(described, "key of figures") == list(figures.shown({}))
+
+
+def test_every_parameter_key_and_rule_of_refusals_is_described():
+    described = section(API, "`GET /api/v2/aibridge/refusals`")
+    assert first_cells(described, "parameter") == list(refusals.PARAMETERS)
+    assert first_cells(described, "key of the search") == list(RefusalSearch.__struct_fields__)
+    assert first_cells(described, "key of a row") == list(Refusal.__struct_fields__)
+    assert first_cells(described, "rule") == list(Rule)
 
 
 def test_every_parameter_and_key_of_sessions_is_described(session):

@@ -14,6 +14,7 @@ from handlers.reference.records import Initiator
 from handlers.reference.sessions import TokenCounts
 from handlers.stats import MOST_BUCKETS
 from intercept.records import EndReason
+from intercept.refusals import Rule
 from storage.cells import Bucket
 from storage.statistics import MOST_GROUPS, GroupBy
 
@@ -58,6 +59,34 @@ class Series(Struct):
     points: Annotated[list[Point], Meta(description="Only where there were calls, in order of time.")]
 
 
+class Refused(Struct):
+    """How many calls the bridge refused."""
+
+    total: Count
+    rules: Annotated[dict[Rule, Count], Meta(description="By rule, where there were any.")]
+
+
+class RefusedPoint(Refused, kw_only=True):
+    """How many in one bucket."""
+
+    at: Annotated[Time, Meta(description="The start of the bucket.")]
+
+
+class RefusedInitiator(Refused, kw_only=True):
+    """How many of one user."""
+
+    initiator: Annotated[Initiator | None, Meta(description="Null for all without a known user.")]
+
+
+class RefusedCalls(Refused, kw_only=True):
+    """How many calls the bridge refused, which are no interceptions: each is counted, whether it has a row or not."""
+
+    initiators: Annotated[
+        list[RefusedInitiator], Meta(description=f"Those with most come first, at most {MOST_GROUPS}.")
+    ]
+    points: Annotated[list[RefusedPoint], Meta(description="Only where there were any, in order of time.")]
+
+
 class Statistics(Struct):
     """What ended calls add up to, by the time they started."""
 
@@ -66,6 +95,7 @@ class Statistics(Struct):
     bucket: Bucket
     group_by: GroupBy | None
     uncounted: Annotated[Count, Meta(description="Calls that have ended and are not counted yet.")]
+    refusals: RefusedCalls
     series: list[Series]
 
 
@@ -92,6 +122,12 @@ _EXAMPLE = Statistics(
     bucket=Bucket.HOUR,
     group_by=GroupBy.MODEL,
     uncounted=0,
+    refusals=RefusedCalls(
+        total=13,
+        rules={Rule.RATE: 13},
+        initiators=[RefusedInitiator(13, {Rule.RATE: 13}, initiator=INTERCEPTION.initiator)],
+        points=[RefusedPoint(13, {Rule.RATE: 13}, at="2026-11-24T23:00:00.000Z")],
+    ),
     series=[_SERIES],
 )
 

@@ -35,6 +35,7 @@ WRONG = {
     LIST: "limit=0",
     SESSIONS: "limit=0",
     **dict.fromkeys(NAMES, "limit=0"),
+    f"{CONTROL}/refusals": "limit=0",
     STATISTICS: "bucket=year",
     LIMITS: "q=x",
     f"{CONTROL}/providers/configured": "q=x",

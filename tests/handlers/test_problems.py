@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from handlers.problems import Problem, Rule, problem_body, problem_event
+from handlers.problems import Problem, problem_body, problem_event
 from intercept.apis import Dialect
+from intercept.refusals import Rule
 
 M = "You've been rate limited. Please try again later."
 

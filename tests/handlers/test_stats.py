@@ -115,7 +115,8 @@ async def test_statistics_are_of_what_was_recorded(running):
     answer = await stats(running)
     (series,) = answer.pop("series")
     assert answer.pop("from") < answer.pop("to")
-    assert answer == {"bucket": "hour", "group_by": None, "uncounted": 1}
+    refusals = {"total": 0, "rules": {}, "initiators": [], "points": []}
+    assert answer == {"bucket": "hour", "group_by": None, "uncounted": 1, "refusals": refusals}
     total, points = series.pop("total"), series.pop("points")
     assert series == {"group": None, "other": False}
     for name in ("duration_ms", "first_byte_ms"):

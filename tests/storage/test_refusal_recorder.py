@@ -86,9 +86,7 @@ async def test_a_storm_makes_few_rows_and_is_counted_to_the_last(recorder, datab
     for number in range(10_000):
         recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=ADA.id, retry_after_ms=number))
     for number in range(1_000):
-        recorder.note(
-            Refusal(rule=Rule.NOT_AUTHENTICATED, status=401, client_ip=f"192.0.{number // 250}.{number % 250}")
-        )
+        recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip=f"192.0.{number // 250}.{number % 250}"))
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert held < 500_000
@@ -96,17 +94,17 @@ async def test_a_storm_makes_few_rows_and_is_counted_to_the_last(recorder, datab
     found = await rows(database)
     assert len(found) == 1 + MAX_UNKNOWN_ROWS + 1
     assert [row["count"] for row in found if row["rule"] == "rate"] == [10_000]
-    (rest,) = [row for row in found if row["rule"] == "not_authenticated" and row["client_ip"] is None]
+    (rest,) = [row for row in found if row["rule"] == "invalid_token" and row["client_ip"] is None]
     assert rest["count"] == 1_000 - MAX_UNKNOWN_ROWS
     for bucket in Bucket:
-        assert await totals(database, bucket) == {"rate": 10_000, "not_authenticated": 1_000}
+        assert await totals(database, bucket) == {"rate": 10_000, "invalid_token": 1_000}
         assert await totals(database, bucket, "initiator_id") == {ADA.id: 10_000, None: 1_000}
 
 
 @pytest.mark.gen_test
 async def test_a_storm_without_a_token_hides_no_users_refusal(recorder, database):
     for number in range(2 * MAX_UNKNOWN_ROWS):
-        recorder.note(Refusal(rule=Rule.NOT_AUTHENTICATED, status=401, client_ip=str(number)))
+        recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip=str(number)))
     recorder.note(RATE)
     await recorder.flush()
     assert [row["initiator_id"] for row in await rows(database) if row["rule"] == "rate"] == [ADA.id]

@@ -27,8 +27,8 @@ def refusals(io_loop, database):
             time = NOON + timedelta(minutes=minute)
             recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=ADA.id, provider="openai"))
             for _ in range(2):
-                recorder.note(Refusal(rule=Rule.BYOK_DISABLED, status=403, initiator_id=GRACE))
-            recorder.note(Refusal(rule=Rule.NOT_AUTHENTICATED, status=401, client_ip="192.0.2.1"))
+                recorder.note(Refusal(rule=Rule.OWN_KEY_NOT_ALLOWED, status=403, initiator_id=GRACE))
+            recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip="192.0.2.1"))
         await recorder.flush()
 
     io_loop.run_sync(fill)
@@ -71,10 +71,10 @@ async def test_a_member_who_asks_for_somebody_else_finds_nothing(refusals):
 @pytest.mark.gen_test
 async def test_totals_count_every_refusal_by_time_rule_and_user(refusals, bucket):
     totals = await refusals.totals(question(bucket), visible_to=None)
-    assert totals.rules == {"byok_disabled": 2 * MINUTES, "not_authenticated": MINUTES, "rate": MINUTES}
+    assert totals.rules == {"own_key_not_allowed": 2 * MINUTES, "invalid_token": MINUTES, "rate": MINUTES}
     assert totals.initiators == {
-        GRACE: {"byok_disabled": 2 * MINUTES},
-        None: {"not_authenticated": MINUTES},
+        GRACE: {"own_key_not_allowed": 2 * MINUTES},
+        None: {"invalid_token": MINUTES},
         ADA.id: {"rate": MINUTES},
     }
     assert next(iter(totals.initiators)) == GRACE
@@ -112,7 +112,7 @@ async def test_a_row_is_shown_with_all_its_keys(refusals):
         "route": None,
         "model": None,
         "status": 403,
-        "rule": "byok_disabled",
+        "rule": "own_key_not_allowed",
         "retry_after_ms": None,
         "more": 1,
     }
