@@ -18,7 +18,7 @@ from intercept.readers import BodyReader, StreamReader
 from intercept.records import TokenUsage
 from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
 from intercept.sse import Event
-from intercept.tokens import count, storable
+from intercept.tokens import count, provider_price, storable
 
 MAX_SESSION_HINT: Final = 4 * 1024
 """Characters of `metadata.user_id`; a longer one hints at nothing."""
@@ -185,5 +185,6 @@ def _tokens(usage: dict[str, Any]) -> TokenUsage | None:
         output_tokens=outgoing,
         cache_read_input_tokens=cache_read,
         cache_write_input_tokens=cache_write,
+        price=provider_price(usage),
         usage=storable(usage),
     )

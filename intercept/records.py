@@ -7,6 +7,7 @@ Times are aware datetimes in UTC with whole milliseconds, the precision MongoDB 
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -58,10 +59,17 @@ class UsageSource(StrEnum):
     PARTIAL = "partial"
 
 
+class ProviderPrice(Struct, frozen=True, kw_only=True):
+    """What the provider itself says that a response costs, in US dollars, and the field of its usage that says so."""
+
+    usd: Decimal
+    source: str
+
+
 class TokenUsage(Struct, frozen=True, kw_only=True):
     """Tokens of one response. The four counts are disjoint; None is what the provider did not report, zero what it did.
 
-    `usage` is the provider's own usage object, whole.
+    `price` is None where the provider does not say what it takes. `usage` is the provider's own usage object, whole.
     """
 
     provider_response_id: str
@@ -70,6 +78,7 @@ class TokenUsage(Struct, frozen=True, kw_only=True):
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
     source: UsageSource = UsageSource.PROVIDER
+    price: ProviderPrice | None = None
     usage: dict[str, Any] = field(default_factory=dict)
 
 

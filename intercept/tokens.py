@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 from intercept.json_text import as_object
-from intercept.records import TokenUsage
+from intercept.records import ProviderPrice, TokenUsage
 
 MAX_COUNT: Final = 2**63 - 1
 """The largest count: BSON's 64-bit integer."""
+MAX_PRICE: Final = 1_000_000
+"""US dollars that a response can cost; more is taken for no price."""
+PRICE_PLACES: Final = 12
+"""Decimal places of a price."""
+USD_TICKS: Final = 10**10
+"""xAI's unit of money: so many are a US dollar."""
 MAX_USAGE_WEIGHT: Final = 16 * 1024
 """The most a provider's usage object may weigh: characters of its strings and names, and one for each value."""
 MAX_USAGE_DEPTH: Final = 16
@@ -77,5 +84,21 @@ def openai_tokens(usage: object, incoming: str, outgoing: str) -> TokenUsage | N
         output_tokens=output,
         cache_read_input_tokens=cached,
         cache_write_input_tokens=written,
+        price=provider_price(told),
         usage=storable(told),
     )
+
+
+def provider_price(usage: dict[str, Any]) -> ProviderPrice | None:
+    """Return what a usage object says that its response costs; None where it says nothing that can be a price.
+
+    Sources: OpenRouter, "Usage accounting" (`cost`, in US dollars); xAI, "Cost tracking" (`cost_in_usd_ticks`, of which
+    10,000,000,000 are a dollar).
+    """
+    ticks: Any = usage.get("cost_in_usd_ticks")
+    dollars: Any = usage.get("cost")
+    if type(ticks) is int and 0 <= ticks <= MAX_PRICE * USD_TICKS:
+        return ProviderPrice(usd=Decimal(ticks) / USD_TICKS, source="cost_in_usd_ticks")
+    if type(dollars) in (int, float) and 0 <= dollars <= MAX_PRICE:
+        return ProviderPrice(usd=round(Decimal(str(dollars)), PRICE_PLACES), source="cost")
+    return None

@@ -9,14 +9,16 @@ no key or number of a provider's may disturb the database; `truncated` for what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
+from bson.decimal128 import Decimal128
 
 from identifiers import shown_id
 from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, UserPrompt
@@ -114,6 +116,8 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         "uncounted": at,
         "ungrouped": at,
     }
+    if price := _provider_cost(usages):
+        fields["provider_cost"] = price
     if ending.credential_hint:
         fields["credential_hint"] = ending.credential_hint
     if call_ids := _distinct_ids(*[call.provider_tool_call_id for call in calls[:LONGEST_LIST]]):
@@ -152,6 +156,7 @@ def resource(document: Mapping[str, Any], initiators: Mapping[UUID, User]) -> di
         "first_byte_at": shown_time(document.get("first_byte_at")),
         "ended_at": shown_time(document.get("ended_at")),
         "cost": _shown_cost(document.get("cost")),
+        "provider_cost": _shown_provider_cost(document.get("provider_cost")),
         "metadata": {"truncated": True} if document.get("truncated") else {},
         **{name: [_shown_child(child, document) for child in document.get(name, ())] for name in _CHILD_LISTS},
     }
@@ -253,6 +258,18 @@ def _shown_child(child: Mapping[str, Any], document: Mapping[str, Any]) -> dict[
 
 def _shown_if_any(id_: UUID | None) -> str | None:
     return None if id_ is None else shown_id(id_)
+
+
+def _provider_cost(usages: Sequence[TokenUsage]) -> dict[str, Any] | None:
+    """What the provider says that all of a call costs; None where it says it of no response."""
+    prices = [usage.price for usage in usages if usage.price is not None]
+    if not prices:
+        return None
+    return {"usd": Decimal128(sum((price.usd for price in prices), Decimal())), "source": prices[0].source}
+
+
+def _shown_provider_cost(cost: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if cost is None else {"usd": float(cost["usd"].to_decimal()), "source": cost["source"]}
 
 
 def _shown_cost(cost: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -54,6 +54,13 @@ class Cost(Struct):
     prices: Annotated[str, Meta(description="Whose prices, and of which version.")]
 
 
+class ProviderCost(Struct):
+    """What the provider itself says that the call costs."""
+
+    usd: float
+    source: Annotated[str, Meta(description="The field of its usage that says so: `cost` or `cost_in_usd_ticks`.")]
+
+
 class TokenUsage(Struct):
     """Tokens of one response. The four counts are disjoint; null is what the provider did not report."""
 
@@ -159,6 +166,7 @@ class Interception(Struct):
     first_byte_at: Annotated[Time | None, Meta(description="When the first byte of the response body came.")]
     ended_at: Annotated[Time | None, Meta(description="Null while in flight.")]
     cost: Annotated[Cost | None, Meta(description="Null where it is not known.")]
+    provider_cost: Annotated[ProviderCost | None, Meta(description="Null where the provider does not say.")]
     metadata: Metadata
     token_usages: list[TokenUsage]
     user_prompts: list[UserPrompt]
@@ -195,6 +203,7 @@ EXAMPLE = Interception(
     first_byte_at="2026-11-24T23:50:40.406Z",
     ended_at="2026-11-24T23:50:40.437Z",
     cost=Cost(0.001377, "genai-prices 0.2.3"),
+    provider_cost=None,
     metadata=Metadata(),
     token_usages=[
         TokenUsage(

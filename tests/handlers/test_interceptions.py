@@ -16,7 +16,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding
 LIST = "/api/v2/aibridge/interceptions"
 FIELDS = {
     *("id", "api_key_id", "initiator", "provider", "provider_name", "model", "client", "client_session_id"),
-    *("session_id", "parent_id", "root_id", "cost"),
+    *("session_id", "parent_id", "root_id", "cost", "provider_cost"),
     *("agent", "user_agent", "streaming", "status", "end_reason", "error", "upstream_status", "upstream_request_id"),
     *("credential_kind", "credential_hint", "started_at", "upstream_asked_at", "first_byte_at"),
     *("ended_at", "metadata"),

@@ -290,7 +290,7 @@ async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(runni
         await ask("POST", target, 403, own_key, body)
         await ask("POST", target.replace("anthropic", "nobody").replace("openai", "nobody"), 404, body=body)
         await ask("POST", target, 413, body=b"x" * 2001)
-        await ask("POST", target, 415, running.headers | {"Content-Encoding": "gzip"}, body)
+        await ask("POST", target, 415, running.headers | {"Content-Encoding": "br"}, body)
         running.upstream.scripts[:] = [(CLOSE,)]
         await ask("POST", target, 502, body=body)
         running.upstream.scripts[:] = [(asyncio.Event(),)]

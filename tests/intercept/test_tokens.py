@@ -1,10 +1,22 @@
+from decimal import Decimal
+
 import msgspec
 import pytest
+from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.records import TokenUsage
-from intercept.tokens import MAX_COUNT, MAX_USAGE_DEPTH, MAX_USAGE_WEIGHT, count, openai_tokens, storable
+from intercept.records import ProviderPrice, TokenUsage
+from intercept.tokens import (
+    MAX_COUNT,
+    MAX_PRICE,
+    MAX_USAGE_DEPTH,
+    MAX_USAGE_WEIGHT,
+    count,
+    openai_tokens,
+    provider_price,
+    storable,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -150,3 +162,34 @@ def test_the_counts_outlive_an_object_too_heavy_to_keep():
 def test_any_usage_gives_disjoint_counts_or_none(usage):
     tokens = openai_tokens(usage, "input", "output")
     assert tokens is None or (tokens.input_tokens is None or 0 <= tokens.input_tokens <= MAX_COUNT)
+
+
+@pytest.mark.parametrize(
+    ("usage", "price"),
+    [
+        ({"cost": 0.00014}, ("0.00014", "cost")),
+        ({"cost": 0}, ("0", "cost")),
+        ({"cost": 1e-15}, ("0", "cost")),
+        ({"cost_in_usd_ticks": 37756000}, ("0.0037756", "cost_in_usd_ticks")),
+        ({"cost_in_usd_ticks": 1, "cost": 5}, ("1e-10", "cost_in_usd_ticks")),
+        ({"cost_in_usd_ticks": "1", "cost": 5}, ("5", "cost")),
+    ],
+)
+def test_a_provider_says_what_it_takes_in_a_field_of_its_own(usage, price):
+    assert provider_price(usage) == ProviderPrice(usd=Decimal(price[0]), source=price[1])
+
+
+@pytest.mark.parametrize("value", [None, True, "1", -1, -0.1, MAX_PRICE + 1, 10**400, [], {}, float("inf")])
+def test_what_cannot_be_a_price_is_none(value):
+    assert provider_price({"cost": value}) is None
+
+
+@pytest.mark.parametrize("value", [None, True, "1", -1, 1.5, MAX_PRICE * 10**10 + 1, [], {}])
+def test_what_cannot_be_ticks_is_no_price(value):
+    assert provider_price({"cost_in_usd_ticks": value}) is None
+
+
+@given(JSON, JSON)
+def test_any_usage_has_a_price_that_the_database_can_keep_or_none(cost, ticks):
+    price = provider_price({"cost": cost, "cost_in_usd_ticks": ticks})
+    assert price is None or (0 <= price.usd <= MAX_PRICE and Decimal128(price.usd).to_decimal() == price.usd)

@@ -12,6 +12,7 @@ from intercept.records import (
     EndReason,
     ModelThought,
     ProviderError,
+    ProviderPrice,
     Reading,
     TokenUsage,
     ToolUsage,
@@ -65,6 +66,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("first_byte_at", None),
         ("ended_at", None),
         ("cost", None),
+        ("provider_cost", None),
         ("metadata", {}),
         ("token_usages", []),
         (
@@ -374,3 +376,16 @@ def test_an_agent_is_kept_where_the_client_says_one():
         document = start_document(interception(agent=agent), instance_id=INSTANCE, new_id=counting_ids())
         shown = resource(kept(document), {})["agent"]
         assert shown == (None if agent == Agent() else msgspec.to_builtins(agent))
+
+
+def test_what_the_provider_takes_stands_beside_the_list_price():
+    usages = tuple(
+        TokenUsage(provider_response_id="", price=ProviderPrice(usd=Decimal(usd), source="cost"))
+        for usd in ("0.25", "0.5")
+    )
+    ended = ending(reading=Reading(token_usages=(*usages, TokenUsage(provider_response_id=""))))
+    fields = ending_fields(ended, new_id=counting_ids())
+    assert fields["provider_cost"] == {"usd": Decimal128("0.75"), "source": "cost"}
+    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
+    assert resource(kept(document), {})["provider_cost"] == {"usd": 0.75, "source": "cost"}
+    assert "provider_cost" not in ending_fields(ending(reading=Reading()), new_id=counting_ids())

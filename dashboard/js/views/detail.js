@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { why } from "../ends.js";
-import { time, UNKNOWN, words } from "../format.js";
+import { time, UNKNOWN, usd, words } from "../format.js";
 import { CopyButton } from "../parts/copy.js";
 import { Json } from "../parts/json.js";
 import { Pane } from "../parts/pane.js";
@@ -80,7 +80,7 @@ const AGENT_FACTS = [
 ];
 
 function Facts({ interception }) {
-  const { agent, session_id: session, parent_id: parent, streaming, cost, started_at: started, ended_at: ended } = interception;
+  const { agent, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, started_at: started, ended_at: ended } = interception;
   return html`
     <dl class="facts">
       ${FACTS.filter(([key]) => interception[key] != null && interception[key] !== "").map(
@@ -96,6 +96,7 @@ function Facts({ interception }) {
       ${session && html`<div><dt>Session</dt><dd><a href=${href("sessions", session)}>${session}</a></dd></div>`}
       ${parent && html`<div><dt>Answers a tool call of</dt><dd><a href=${href("interceptions", parent)}>${parent}</a></dd></div>`}
       ${cost && html`<div><dt>Prices</dt><dd>${cost.prices}</dd></div>`}
+      ${charged && html`<div><dt>Cost by the provider</dt><dd>${usd(charged.usd)} <code>${charged.source}</code></dd></div>`}
       <div><dt>Streaming</dt><dd>${streaming ? "yes" : "no"}</dd></div>
       <div><dt>Started</dt><dd>${started}</dd></div>
       <div><dt>Ended</dt><dd>${ended ?? UNKNOWN}</dd></div>
