@@ -6,15 +6,16 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic, monotonic_ns, time_ns
-from urllib.parse import unquote, urlsplit
+from typing import Self
 from uuid import UUID
 
 from handlers.access import AccessRecorder
-from handlers.bridge import Bridge, EdgeOptions
+from handlers.bridge import Bridge
 from handlers.chat_usage import ChatUsage
 from handlers.lifecycle import Lifecycle
 from handlers.limits import report
@@ -24,17 +25,14 @@ from handlers.metrics_folder import VARIABLE, MetricsFolder
 from handlers.phases import Follow
 from handlers.record_log import RecordLog
 from identifiers import time_ordered_ids
-from intercept.apis import Dialect
-from intercept.known_secrets import KnownSecrets
 from jobs import Jobs
-from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
-from settings import ChatStreamUsage, LimitsScope, ProviderSettings, SettingError, Settings, TokenCreation
-from settings.declarations import DEFAULT_BASE_URLS
+from parts import known_secrets, make_admissions, make_breakers, make_edge_options, make_overload
+from settings import ChatStreamUsage, SettingError, Settings
 from storage.access_trail import AccessTrail
 from storage.active_tokens import ActiveTokens
-from storage.admissions import Admissions, SharedLimits
+from storage.admissions import Admissions
 from storage.database import Database
 from storage.embedded import EmbeddedMongoDB
 from storage.grouping import Grouping
@@ -58,7 +56,7 @@ from storage.statistics import Statistics
 from storage.threads import Threads
 from upstream.client import UpstreamClient
 from upstream.keys import KeyPool
-from upstream.providers import Provider, ProviderType
+from upstream.providers import Provider
 from version import VERSION
 
 # What a stopping server gives its recorder to write down what it still holds.
@@ -70,59 +68,210 @@ def now() -> datetime:
     return datetime.fromtimestamp(time_ns() // 1_000_000 / 1000, UTC)
 
 
-def make_provider(settings: ProviderSettings) -> Provider:
-    """A provider as it was set. Away from the vendor's own address, one without a key is a server that needs none."""
-    return Provider(
-        name=settings.name,
-        type=ProviderType(settings.type.value),
-        base_url=settings.base_url,
-        keys=settings.keys,
-        keys_setting=settings.keys_setting,
-        keyless=settings.base_url != DEFAULT_BASE_URLS[Dialect(settings.type)],
+@dataclass(frozen=True)
+class Process:
+    """What all parts of a bridge share. `id` is that of the instance; `stack` closes what was opened, the last first."""
+
+    settings: Settings
+    database: Database
+    stack: AsyncExitStack
+    id: UUID
+    new_id: Callable[[], UUID]
+    metrics: Metrics
+    lifecycle: Lifecycle
+    jobs: Jobs
+
+    @classmethod
+    def begin(cls, settings: Settings, database: Database, stack: AsyncExitStack) -> Self:
+        """Begin a process; nothing of it runs yet."""
+        new_id = time_ordered_ids().__next__
+        metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
+        jobs = Jobs(clock=monotonic, on_failure=metrics.job_failed)
+        metrics.watch_jobs(jobs)
+        return cls(settings, database, stack, new_id(), new_id, metrics, Lifecycle(now()), jobs)
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Start a background job."""
+        self.stack.push_async_callback(self.jobs.start(name, run).stop)
+
+    @property
+    def spool(self) -> Spool:
+        """The journals in its data-dir."""
+        return Spool(self.settings.data_dir / "spool")
+
+
+async def open_bridge(
+    settings: Settings, database: Database, providers: list[Provider], stack: AsyncExitStack
+) -> Bridge:
+    """Put the parts together, and start all that runs beside them. Closed with the stack, what is recorded last of all.
+
+    Raises:
+        JournalError: another server keeps its journal in this data-dir, or it cannot be opened.
+        SettingError: OpenTelemetry's environment cannot be used.
+    """
+    process = Process.begin(settings, database, stack)
+    bridge = await assemble(process, providers)
+    start_upkeep(process)
+    return bridge
+
+
+async def assemble(process: Process, providers: list[Provider]) -> Bridge:
+    """Open the parts in the order in which they need one another, with the jobs that serving needs.
+
+    Raises:
+        JournalError: another server keeps its journal in this data-dir, or it cannot be opened.
+        SettingError: OpenTelemetry's environment cannot be used.
+    """
+    settings, database, metrics = process.settings, process.database, process.metrics
+    overload, admissions = await open_admission(process)
+    await open_heartbeat(process)
+    recorder = await open_recorder(process, providers)
+    upstream = open_upstream(process)
+    trace = open_traces(settings, process.id, process.stack)
+    session_times = SessionTimes(settings.session_idle_timeout, settings.session_lifetime)
+    identities = make_identities(process, session_times)
+    access = open_access(process)
+    refusal_recorder = open_refusal_recorder(process)
+    live = open_live(process, identities)
+    return Bridge(
+        options=make_edge_options(settings),
+        providers={provider.name: provider for provider in providers},
+        secrets=known_secrets(settings),
+        key_pools={provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys},
+        database=database,
+        identities=identities,
+        sign_ins=SignIns(database, identities, now=now, times=session_times),
+        recorder=recorder,
+        interceptions=Interceptions(database),
+        recorded=Recorded(database),
+        refusal_recorder=refusal_recorder,
+        refusals=Refusals(database),
+        sessions=Sessions(database),
+        names=Names(database),
+        statistics=Statistics(database),
+        live=live,
+        upstream=upstream,
+        chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),
+        overload=overload,
+        shares=UserShares(settings.user_max_concurrency),
+        breakers=make_breakers(settings, metrics),
+        metrics=metrics,
+        record_log=RecordLog(enabled=settings.structured_logging),
+        lifecycle=process.lifecycle,
+        jobs=process.jobs,
+        access=access,
+        active_tokens=ActiveTokens(database, now=now, monotonic=monotonic),
+        now=now,
+        monotonic=monotonic,
+        new_id=process.new_id,
+        admissions=admissions,
+        trace=trace,
     )
 
 
-def make_providers(settings: Settings, demo_url: str) -> list[Provider]:
-    """All providers as they were set, and the demo provider where it has a URL."""
-    providers = [make_provider(one) for one in settings.providers]
-    if demo_url:
-        providers.append(Provider("demo", ProviderType.DEMO, demo_url, keyless=True))
-    return providers
-
-
-def known_secrets(settings: Settings) -> KnownSecrets:
-    """The secrets that the operator set: the providers' keys, and the database's password."""
-    password = urlsplit(settings.mongodb_uri).password or ""
-    return KnownSecrets((*(key for one in settings.providers for key in one.keys), password, unquote(password)))
-
-
-def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | None:
-    """The circuit breakers as they were set; None when they are off."""
-    if not settings.circuit_breaker_enabled:
-        return None
-    policy = BreakerPolicy(
-        failure_threshold=settings.circuit_breaker_failure_threshold,
-        interval=settings.circuit_breaker_interval,
-        timeout=settings.circuit_breaker_timeout,
-        max_requests=settings.circuit_breaker_max_requests,
+def start_upkeep(process: Process) -> None:
+    """Start the jobs that no request waits for: what becomes of records, and what is measured of the process."""
+    database, lifecycle, metrics = process.database, process.lifecycle, process.metrics
+    lag = LoopLag()
+    metrics.watch(
+        "event_loop_lag_seconds", "By how much the event loop runs late.", lambda: lag.seconds, across="livemax"
     )
-    breakers = CircuitBreakers(policy, monotonic_ns, metrics.breaker_changed)
-    metrics.watch_breakers(breakers.states)
-    return breakers
+    process.start("event_loop_lag", lag.watch)
+    process.start("threads", Threads(database, now=now).run)
+    process.start("counting", Rollups(database, now=now).run)
+    process.start("sessions", Grouping(database, busy=lambda: lifecycle.in_flight > 0).run)
+    process.start("spool", partial(process.spool.adopt, database))
+    process.start("metrics", metrics.publish)
 
 
-def make_admissions(settings: Settings, database: Database, process: UUID) -> Admissions | None:
-    """Who counts for all processes; None when each counts for itself."""
-    if settings.limits_scope is LimitsScope.PROCESS:
-        return None
-    limits = SharedLimits(
-        max_concurrency=settings.max_concurrency,
-        user_max_concurrency=settings.user_max_concurrency,
-        rate_limit=settings.rate_limit,
-        user_rate_limit=settings.user_rate_limit,
-        rate_window=settings.rate_window,
+async def open_admission(process: Process) -> tuple[OverloadProtection, Admissions | None]:
+    """Open what admits requests, and what counts for all processes where that is set."""
+    admissions = make_admissions(process.settings, process.database, process.id)
+    overload = make_overload(process.settings, process.metrics, admissions)
+    if admissions is not None:
+        await admissions.open(lambda: report(process.lifecycle, overload))
+        process.stack.push_async_callback(admissions.close)
+        process.start("limits", admissions.run)
+    return overload, admissions
+
+
+async def open_heartbeat(process: Process) -> None:
+    """Register among the servers, and watch over the others."""
+    host = socket.gethostname()
+    instances = Instances(process.database, instance_id=process.id, host=host, version=VERSION, clock=monotonic)
+    await instances.open()
+    process.stack.push_async_callback(instances.close)
+    process.start("heartbeat", instances.run)
+
+
+async def open_recorder(process: Process, providers: list[Provider]) -> Recorder:
+    """Open the recorder, with the journal of this process.
+
+    Raises:
+        JournalError: another server has it open, or the data-dir is unusable.
+    """
+    recorder = Recorder(
+        process.database,
+        instance_id=process.id,
+        policy=RecordPolicy(process.settings.record_policy.value),
+        journal=open_journal(process.spool, process.settings),
+        now=now,
+        new_id=process.new_id,
+        prices=Prices({provider.name: (provider.type.value, provider.base_url) for provider in providers}),
     )
-    return Admissions(database, process=process, limits=limits)
+    await recorder.open()
+    process.stack.push_async_callback(recorder.close, FLUSH_SECONDS)
+    watch = process.metrics.watch
+    watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
+    watch("recorder_spooled_records", "Records that wait in the journal.", lambda: recorder.spooled_records)
+    return recorder
+
+
+def open_upstream(process: Process) -> UpstreamClient:
+    """Open the client of all providers."""
+    upstream = UpstreamClient(
+        connect_timeout=process.settings.upstream_connect_timeout.total_seconds(),
+        idle_timeout=process.settings.upstream_idle_timeout.total_seconds(),
+    )
+    process.stack.push_async_callback(upstream.close)
+    return upstream
+
+
+def open_access(process: Process) -> AccessRecorder:
+    """Open what records who got in and who did not."""
+    trail = AccessTrail(process.database, now=now)
+    process.stack.push_async_callback(trail.close)
+    process.start("access_trail", trail.run)
+    failure_limit = process.settings.authentication_failure_limit
+    return AccessRecorder(process.metrics, trail, monotonic_ns, failure_limit=failure_limit)
+
+
+def open_refusal_recorder(process: Process) -> RefusalRecorder:
+    """Open what writes down which requests were refused."""
+    recorder = RefusalRecorder(process.database, now=now)
+    process.stack.push_async_callback(recorder.close)
+    process.start("refusals", recorder.run)
+    waiting = "Rows and totals of refusals that wait in memory."
+    process.metrics.watch("refusals_waiting", waiting, lambda: recorder.waiting)
+    return recorder
+
+
+def open_live(process: Process, identities: Identities) -> Live:
+    """Open what tells listeners of interceptions."""
+    live = Live(process.database, identities)
+    process.stack.push_async_callback(live.close)
+    return live
+
+
+def make_identities(process: Process, session_times: SessionTimes) -> Identities:
+    """Users, tokens and sessions."""
+    return Identities(
+        process.database,
+        now=now,
+        monotonic=monotonic,
+        tokens_per_user=process.settings.tokens_per_user,
+        session_times=session_times,
+    )
 
 
 def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) -> Follow | None:
@@ -178,138 +327,3 @@ def open_journal(spool: Spool, settings: Settings) -> Journal:
     except OSError as error:
         reason = f"{error.strerror}: {error.filename}"
         raise JournalError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error
-
-
-async def open_bridge(
-    settings: Settings, database: Database, providers: list[Provider], stack: AsyncExitStack
-) -> Bridge:
-    """Put the parts together. Closed with the stack, what is recorded last of all.
-
-    Raises:
-        JournalError: another server keeps its journal in this data-dir, or it cannot be opened.
-        SettingError: OpenTelemetry's environment cannot be used.
-    """
-    new_id = time_ordered_ids().__next__
-    instance_id = new_id()
-    metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
-    spool = Spool(settings.data_dir / "spool")
-    lifecycle = Lifecycle(now())
-    admissions = make_admissions(settings, database, instance_id)
-    overload = OverloadProtection(
-        max_concurrency=settings.max_concurrency,
-        rate_limit=settings.rate_limit,
-        user_rate_limit=settings.user_rate_limit,
-        rate_window=settings.rate_window,
-        user_max_concurrency=settings.user_max_concurrency,
-        on_rejection=metrics.rejected,
-        shared=admissions,
-    )
-    jobs = Jobs(clock=monotonic, on_failure=metrics.job_failed)
-    metrics.watch_jobs(jobs)
-
-    def start(name: str, run: Callable[[], Awaitable[None]]) -> None:
-        stack.push_async_callback(jobs.start(name, run).stop)
-
-    if admissions is not None:
-        await admissions.open(lambda: report(lifecycle, overload))
-        stack.push_async_callback(admissions.close)
-        start("limits", admissions.run)
-    instances = Instances(
-        database, instance_id=instance_id, host=socket.gethostname(), version=VERSION, clock=monotonic
-    )
-    await instances.open()
-    stack.push_async_callback(instances.close)
-    start("heartbeat", instances.run)
-    recorder = Recorder(
-        database,
-        instance_id=instance_id,
-        policy=RecordPolicy(settings.record_policy.value),
-        journal=open_journal(spool, settings),
-        now=now,
-        new_id=new_id,
-        prices=Prices({provider.name: (provider.type.value, provider.base_url) for provider in providers}),
-    )
-    await recorder.open()
-    stack.push_async_callback(recorder.close, FLUSH_SECONDS)
-    upstream = UpstreamClient(
-        connect_timeout=settings.upstream_connect_timeout.total_seconds(),
-        idle_timeout=settings.upstream_idle_timeout.total_seconds(),
-    )
-    stack.push_async_callback(upstream.close)
-    trace = open_traces(settings, instance_id, stack)
-    lag = LoopLag()
-    rollups = Rollups(database, now=now)
-    grouping = Grouping(database, busy=lambda: lifecycle.in_flight > 0)
-    start("event_loop_lag", lag.watch)
-    start("threads", Threads(database, now=now).run)
-    start("counting", rollups.run)
-    start("sessions", grouping.run)
-    start("spool", partial(spool.adopt, database))
-    start("metrics", metrics.publish)
-    metrics.watch(
-        "event_loop_lag_seconds", "By how much the event loop runs late.", lambda: lag.seconds, across="livemax"
-    )
-    metrics.watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
-    metrics.watch("recorder_spooled_records", "Records that wait in the journal.", lambda: recorder.spooled_records)
-    session_times = SessionTimes(settings.session_idle_timeout, settings.session_lifetime)
-    identities = Identities(
-        database,
-        now=now,
-        monotonic=monotonic,
-        tokens_per_user=settings.tokens_per_user,
-        session_times=session_times,
-    )
-    trail = AccessTrail(database, now=now)
-    stack.push_async_callback(trail.close)
-    start("access_trail", trail.run)
-    refusal_recorder = RefusalRecorder(database, now=now)
-    stack.push_async_callback(refusal_recorder.close)
-    start("refusals", refusal_recorder.run)
-    metrics.watch(
-        "refusals_waiting", "Rows and totals of refusals that wait in memory.", lambda: refusal_recorder.waiting
-    )
-    live = Live(database, identities)
-    stack.push_async_callback(live.close)
-    return Bridge(
-        options=EdgeOptions(
-            max_body_bytes=settings.max_body_bytes,
-            allow_byok=settings.allow_byok,
-            allow_billing_headers=settings.allow_billing_headers,
-            send_actor_headers=settings.send_actor_headers,
-            keepalive_seconds=settings.keepalive_interval.total_seconds(),
-            trusted_proxies=settings.trusted_proxies,
-            members_create_tokens=settings.token_creation is TokenCreation.MEMBERS,
-            tokens_per_user=settings.tokens_per_user,
-        ),
-        providers={provider.name: provider for provider in providers},
-        secrets=known_secrets(settings),
-        key_pools={provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys},
-        database=database,
-        identities=identities,
-        sign_ins=SignIns(database, identities, now=now, times=session_times),
-        recorder=recorder,
-        interceptions=Interceptions(database),
-        recorded=Recorded(database),
-        refusal_recorder=refusal_recorder,
-        refusals=Refusals(database),
-        sessions=Sessions(database),
-        names=Names(database),
-        statistics=Statistics(database),
-        live=live,
-        upstream=upstream,
-        chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),
-        overload=overload,
-        shares=UserShares(settings.user_max_concurrency),
-        breakers=make_breakers(settings, metrics),
-        metrics=metrics,
-        record_log=RecordLog(enabled=settings.structured_logging),
-        lifecycle=lifecycle,
-        jobs=jobs,
-        access=AccessRecorder(metrics, trail, monotonic_ns, failure_limit=settings.authentication_failure_limit),
-        active_tokens=ActiveTokens(database, now=now, monotonic=monotonic),
-        now=now,
-        monotonic=monotonic,
-        new_id=new_id,
-        admissions=admissions,
-        trace=trace,
-    )

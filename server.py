@@ -25,7 +25,7 @@ import click
 from tornado.netutil import bind_sockets
 
 import quickstart
-from assembly import known_secrets, make_providers, now, open_bridge, open_database, open_mongodb
+from assembly import now, open_bridge, open_database, open_mongodb
 from commands.interceptions import interceptions
 from commands.tokens import tokens
 from commands.users import users
@@ -36,6 +36,7 @@ from handlers.metrics_folder import VARIABLE, MetricsFolder
 from http1.server import BridgeServer, most_connections
 from local_servers import LocalServer, announced, chosen_database
 from logs import set_up_logging
+from parts import known_secrets, make_providers
 from settings import Address, Settings, SettingsGroup, flags_of, settings_of, settings_options
 from signals import renew_on_hangup, stop_signals
 from storage.data_folder import make_private

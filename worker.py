@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from assembly import known_secrets, open_database
+from assembly import open_database
 from logs import set_up_logging
+from parts import known_secrets
 from server import START_ERRORS, Server, event_loop
 from settings import SettingError, Settings, load
 from signals import stop_signals

@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assembly import make_admissions, make_breakers, make_provider, now, open_bridge, open_traces
-from handlers.metrics import Metrics
-from intercept.apis import Dialect
-from limits.circuit_breaker import CircuitKey
-from settings import LimitsScope, ProviderSettings, SettingError, Settings
-from storage.ledger import RateLimit
-from storage.shared_ledger import Terms
-from upstream.providers import ProviderType
+from assembly import now, open_bridge, open_traces
+from settings import LimitsScope, SettingError, Settings
 
 ADA = UUID(int=1)
 
@@ -36,36 +30,6 @@ def test_the_clock_is_cut_to_whole_milliseconds(nanoseconds):
     assert instant == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=nanoseconds // 1_000_000)
 
 
-@pytest.mark.parametrize(
-    ("base_url", "keys", "keyless"),
-    [
-        ("https://api.openai.com/v1/", ("sk-a", "sk-b"), False),
-        ("https://api.openai.com/v1/", (), False),
-        ("http://127.0.0.1:11434/v1/", (), True),
-    ],
-)
-def test_a_provider_needs_no_key_away_from_the_vendor(base_url, keys, keyless):
-    provider = make_provider(ProviderSettings("p", Dialect.OPENAI, base_url, keys))
-    assert (provider.type, provider.base_url, provider.keys, provider.keyless) == (
-        ProviderType.OPENAI,
-        base_url,
-        keys,
-        keyless,
-    )
-
-
-def test_circuit_breakers_are_there_when_they_are_switched_on():
-    assert make_breakers(Settings(), Metrics()) is None
-    settings = Settings(circuit_breaker_enabled=True, circuit_breaker_timeout=timedelta(seconds=7))
-    metrics = Metrics()
-    breakers = make_breakers(settings, metrics)
-    assert breakers is not None
-    assert breakers._policy.timeout == timedelta(seconds=7)
-    breakers.admit(CircuitKey("openai", "/v1/responses", "m"))
-    labels = 'endpoint="/v1/responses",model="m",provider="openai"'
-    assert f"circuit_breaker_state{{{labels}}} 0.0" in metrics.exposition()[1].decode()
-
-
 @pytest.mark.gen_test
 async def test_traces_are_there_when_they_are_switched_on_and_end_with_the_bridge(database, tmp_path, monkeypatch):
     async with AsyncExitStack() as stack:
@@ -81,25 +45,6 @@ async def test_traces_are_there_when_they_are_switched_on_and_end_with_the_bridg
     async with AsyncExitStack() as stack:
         with pytest.raises(SettingError, match=r"^otel-traces: max_queue_size must be a positive integer\.$"):
             open_traces(Settings(otel_traces=True), ADA, stack)
-
-
-@pytest.mark.gen_test
-async def test_limits_are_counted_together_where_that_is_asked_for(database):
-    assert make_admissions(Settings(max_concurrency=1), database, ADA) is None
-    settings = Settings(
-        limits_scope=LimitsScope.CLUSTER,
-        max_concurrency=1,
-        user_max_concurrency=2,
-        rate_limit=3,
-        user_rate_limit=5,
-        rate_window=timedelta(seconds=4),
-    )
-    admissions = make_admissions(settings, database, ADA)
-    assert admissions._of_server == Terms(ADA, 30_000, slots=1, slots_limit="concurrency")
-    rates = {"rate": RateLimit(3, 4000)}
-    both = rates | {"user_rate": RateLimit(5, 4000)}
-    assert admissions._of_user == Terms(ADA, 30_000, slots=2, slots_limit="user_concurrency", rates=both)
-    assert admissions._of_key == Terms(ADA, 30_000, rates=rates)
 
 
 @pytest.mark.gen_test

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from assembly import make_providers
 from handlers.providers import configured
+from parts import make_providers
 from settings import Settings
 
 CONFIGURED = "/api/v2/aibridge/providers/configured"

@@ -1,0 +1,101 @@
+"""Parts of a bridge that follow from the settings alone: nothing here is opened, or has to be closed."""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+from handlers.bridge import EdgeOptions
+from handlers.metrics import Metrics
+from intercept.apis import Dialect
+from intercept.known_secrets import KnownSecrets
+from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
+from limits.overload import OverloadProtection
+from settings import LimitsScope, ProviderSettings, Settings, TokenCreation
+from settings.declarations import DEFAULT_BASE_URLS
+from storage.admissions import Admissions, SharedLimits
+from storage.database import Database
+from upstream.providers import Provider, ProviderType
+
+
+def make_provider(settings: ProviderSettings) -> Provider:
+    """A provider as it was set. Away from the vendor's own address, one without a key is a server that needs none."""
+    return Provider(
+        name=settings.name,
+        type=ProviderType(settings.type.value),
+        base_url=settings.base_url,
+        keys=settings.keys,
+        keys_setting=settings.keys_setting,
+        keyless=settings.base_url != DEFAULT_BASE_URLS[Dialect(settings.type)],
+    )
+
+
+def make_providers(settings: Settings, demo_url: str) -> list[Provider]:
+    """All providers as they were set, and the demo provider where it has a URL."""
+    providers = [make_provider(one) for one in settings.providers]
+    if demo_url:
+        providers.append(Provider("demo", ProviderType.DEMO, demo_url, keyless=True))
+    return providers
+
+
+def known_secrets(settings: Settings) -> KnownSecrets:
+    """The secrets that the operator set: the providers' keys, and the database's password."""
+    password = urlsplit(settings.mongodb_uri).password or ""
+    return KnownSecrets((*(key for one in settings.providers for key in one.keys), password, unquote(password)))
+
+
+def make_edge_options(settings: Settings) -> EdgeOptions:
+    """What the HTTP edge obeys."""
+    return EdgeOptions(
+        max_body_bytes=settings.max_body_bytes,
+        allow_byok=settings.allow_byok,
+        allow_billing_headers=settings.allow_billing_headers,
+        send_actor_headers=settings.send_actor_headers,
+        keepalive_seconds=settings.keepalive_interval.total_seconds(),
+        trusted_proxies=settings.trusted_proxies,
+        members_create_tokens=settings.token_creation is TokenCreation.MEMBERS,
+        tokens_per_user=settings.tokens_per_user,
+    )
+
+
+def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | None:
+    """The circuit breakers as they were set; None when they are off."""
+    if not settings.circuit_breaker_enabled:
+        return None
+    policy = BreakerPolicy(
+        failure_threshold=settings.circuit_breaker_failure_threshold,
+        interval=settings.circuit_breaker_interval,
+        timeout=settings.circuit_breaker_timeout,
+        max_requests=settings.circuit_breaker_max_requests,
+    )
+    breakers = CircuitBreakers(policy, monotonic_ns, metrics.breaker_changed)
+    metrics.watch_breakers(breakers.states)
+    return breakers
+
+
+def make_admissions(settings: Settings, database: Database, process: UUID) -> Admissions | None:
+    """Who counts for all processes; None when each counts for itself."""
+    if settings.limits_scope is LimitsScope.PROCESS:
+        return None
+    limits = SharedLimits(
+        max_concurrency=settings.max_concurrency,
+        user_max_concurrency=settings.user_max_concurrency,
+        rate_limit=settings.rate_limit,
+        user_rate_limit=settings.user_rate_limit,
+        rate_window=settings.rate_window,
+    )
+    return Admissions(database, process=process, limits=limits)
+
+
+def make_overload(settings: Settings, metrics: Metrics, shared: Admissions | None) -> OverloadProtection:
+    """What admits requests, or refuses them; `shared` counts for all processes."""
+    return OverloadProtection(
+        max_concurrency=settings.max_concurrency,
+        rate_limit=settings.rate_limit,
+        user_rate_limit=settings.user_rate_limit,
+        rate_window=settings.rate_window,
+        user_max_concurrency=settings.user_max_concurrency,
+        on_rejection=metrics.rejected,
+        shared=shared,
+    )
