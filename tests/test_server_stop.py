@@ -96,7 +96,14 @@ async def test_on_sigterm_what_is_under_way_finishes_and_what_is_new_is_refused(
     assert await server.get("/healthz") == (200, {"status": "ok"})
     assert await server.get("/readyz") == (
         503,
-        {"status": "draining", "database": "ok", "recording": "ok", "version": VERSION},
+        {
+            "status": "draining",
+            "database": "ok",
+            "recording": "ok",
+            "providers": "ok",
+            "jobs": "ok",
+            "version": VERSION,
+        },
     )
     refusal = await waiting.request("POST", PATH, {"X-Api-Key": token()}, MESSAGES.request_body(stream=True))
     assert (refusal.status, refusal.header("Connection")) == (503, "close")

@@ -60,7 +60,7 @@ REQUEST = {"model": "m", "input": "Weather in Paris and Rome?", "tools": TOOLS, 
 RECORD = record(
     "openai",
     user_prompts=["Weather in Paris and Rome?"],
-    token_usages=[tokens(26, 20, read=64)],
+    token_usages=[tokens(26, 20, read=64, write=0)],
     tool_usages=[("call_a", "get_weather", PARIS), ("call_b", "get_forecast", ROME)],
     model_thoughts=[("reasoning_summary", "Two cities, two calls.")],
 )
