@@ -123,3 +123,26 @@ async def test_a_dashboard_loads_beside_all_the_live_tails_of_its_user(running, 
     await until(lambda: gate.waiting == DEFAULT_REQUESTS)
     gate.set()
     assert {answer.status for _, answer in await asyncio.gather(*asking)} == {200}
+
+
+@pytest.mark.parametrize("path", [LIST, LIVE, EXPORT])
+@pytest.mark.gen_test
+async def test_clients_that_leave_while_they_are_identified_use_up_no_share(running, http_server, monkeypatch, path):
+    authenticate, gate, waiting = running.bridge.identities.authenticate, asyncio.Event(), []
+
+    async def held_back(*asked):
+        waiting.append(asked)
+        await gate.wait()
+        return await authenticate(*asked)
+
+    monkeypatch.setattr(running.bridge.identities, "authenticate", held_back)
+    clients = [await running.client() for _ in range(DEFAULT_REQUESTS)]
+    for client in clients:
+        await client.send("GET", path, running.headers)
+    await until(lambda: len(waiting) == DEFAULT_REQUESTS)
+    for client in clients:
+        client.reset()
+    await until(lambda: not http_server.connections)
+    gate.set()
+    assert (await running.get(LIST))[0] == 200
+    assert len(running.bridge.shares.requests) == 0
