@@ -193,6 +193,7 @@ class ProxyHandler(RelayHandler):
     def _interception(self, summary: RequestSummary) -> Interception:
         headers = self.request.headers
         client = client_name(headers)
+        session = session_id(client, headers, summary.session_hint, summary.conversation_id)
         return Interception(
             id=self.bridge.new_id(),
             api_key_id=self.identity.token_id,
@@ -203,7 +204,7 @@ class ProxyHandler(RelayHandler):
             model=summary.model,
             streaming=summary.stream,
             client=client,
-            client_session_id=session_id(client, headers, summary.session_hint),
+            client_session_id=session,
             user_agent=headers.get("User-Agent", "")[:USER_AGENT_CHARACTERS],
             credential_kind=self.credential_kind,
             credential_hint=self.credential_hint,
@@ -211,4 +212,6 @@ class ProxyHandler(RelayHandler):
             agent=read_agent(headers) if client == CLAUDE_CODE else NO_AGENT,
             user_prompt=summary.user_prompt,
             answered_tool_call_id=summary.answered_tool_call_id,
+            conversation=None if session else summary.conversation,
+            previous_response_id=None if session else summary.previous_response_id,
         )

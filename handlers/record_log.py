@@ -25,6 +25,7 @@ class RecordLog:
             return
         start = msgspec.to_builtins(interception)
         prompt = start.pop("user_prompt")
+        del start["conversation"]  # digests, of use to the database alone
         start["interception_id"] = start.pop("id")
         _write("interception_started", start)
         if prompt is not None:

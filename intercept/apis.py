@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from intercept.records import Reading, UserPrompt
+from intercept.records import Conversation, Reading, UserPrompt
 
 
 class Dialect(StrEnum):
@@ -27,7 +27,9 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     """What is read of a request body.
 
     `answered_tool_call_id` is the tool call that the last message answers. `session_hint` is the body's own word on
-    which session this is (see `intercept.clients.session_id`). `stream_options` is a chat request's value of that key, in
+    which session this is (see `intercept.clients.session_id`), `conversation_id` the id of a conversation that it has in a
+    place of the API's own. `conversation` is known by what the body contains; `previous_response_id` is the response that a
+    responses request goes on from. `stream_options` is a chat request's value of that key, in
     the bytes that were sent; None where it has none.
     """
 
@@ -36,6 +38,9 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     user_prompt: UserPrompt | None = None
     answered_tool_call_id: str | None = None
     session_hint: str | None = None
+    conversation_id: str | None = None
+    conversation: Conversation | None = None
+    previous_response_id: str | None = None
     stream_options: bytes | None = None
 
 

@@ -5,12 +5,14 @@ Source: the OpenAI API reference, "Chat", with the habits of servers that imitat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
+from intercept.conversations import conversation_id, read_conversation
 from intercept.drafts import MAX_NAME, Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_objects, as_text, read_struct
 from intercept.prompts import read_prompt
@@ -22,6 +24,7 @@ from intercept.tokens import openai_tokens
 
 class _Request(RequestBody):
     messages: list[Raw] = field(default_factory=list)
+    prompt_cache_key: Any = None
 
 
 class _Function(Struct):
@@ -77,6 +80,7 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
+    conversation = read_conversation(request.messages, _said)
     message = last_turn(request.messages)
     role = message.get("role")
     return RequestSummary(
@@ -84,8 +88,14 @@ def parse_request(body: bytes) -> RequestSummary:
         stream=bool(request.stream),
         user_prompt=read_prompt(_texts(message.get("content"))) if role == "user" else None,
         answered_tool_call_id=tool_call_id(message.get("tool_call_id")) if role == "tool" else None,
+        conversation_id=conversation_id(None, request.prompt_cache_key),
+        conversation=conversation,
         stream_options=bytes(request.stream_options) or None,
     )
+
+
+def _said(message: Mapping[str, Any]) -> list[str]:
+    return [as_text(message.get("tool_call_id")), *_texts(message.get("content"))]
 
 
 def _texts(content: object) -> list[str]:

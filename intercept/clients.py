@@ -100,7 +100,9 @@ def client_name(headers: Mapping[str, str]) -> str:
     return next((program for program, sent in _BY_HEADERS if all(one in headers for one in sent)), name)
 
 
-def session_id(client: str, headers: Mapping[str, str], hint: str | None) -> str | None:
+def session_id(
+    client: str, headers: Mapping[str, str], hint: str | None, conversation_id: str | None = None
+) -> str | None:
     """Return the client's own id of the session, at most `MAX_SESSION_ID` characters; None if it says none.
 
     Args:
@@ -108,11 +110,14 @@ def session_id(client: str, headers: Mapping[str, str], hint: str | None) -> str
         headers: The request's headers, looked up without regard to case.
         hint: What the body says about the session: of Claude Code `metadata.user_id`, which is a JSON object with
             `session_id` or, before that, text that ends in `_session_` and the id.
+        conversation_id: The id that the body gives its conversation, whatever the client.
     """
     said = [headers[name] for name in _SESSION_HEADERS.get(client, ()) if name in headers]
     if client == CLAUDE_CODE and hint:
         said.append(_claude_code_session(hint))
     said += [headers[name] for name in _COMMON_SESSION_HEADERS if name in headers]
+    if conversation_id:
+        said.append(conversation_id)
     return next((text.strip()[:MAX_SESSION_ID] for text in said if text.strip()), None)
 
 

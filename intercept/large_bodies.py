@@ -39,6 +39,10 @@ MAX_TEXT: Final = 256 * 1024 + 1
 """Characters that are kept of a string: more than of any that is recorded, so that it can be seen that it was cut."""
 MAX_TAIL_BYTES: Final = 1024 * 1024
 """What is kept of the end of an array, aside from its last item."""
+MAX_HEAD_BYTES: Final = 256 * 1024
+"""What is kept of the beginning of a conversation, aside from its first item."""
+MAX_HEAD_ITEMS: Final = 9
+"""Items that are kept of the beginning of a conversation: the first user message is among them."""
 
 T = TypeVar("T")
 Body: TypeAlias = bytes | bytearray
@@ -51,10 +55,12 @@ _COUNTED_BYTES: Final = 64 * 1024
 _UTF8_BYTES: Final = 256 * 1024
 _TAIL_RUNS: Final = 64
 _KEPT_DEPTH: Final = 6
+_CONVERSATION_DEPTH: Final = 1
 # What the parsers of all APIs look at, on whatever level.
 _WANTED: Final = (
     *("model", "stream", "messages", "input", "metadata", "user_id", "role", "content", "type", "text"),
     *("tool_call_id", "tool_use_id", "call_id", "stream_options"),
+    *("prompt_cache_key", "previous_response_id", "conversation", "id"),
 )
 _AS_IT_IS: Final = "stream_options"
 _ONCE: Final = frozenset({"model", "stream"})
@@ -114,7 +120,9 @@ def is_sparse(data: Body) -> bool:
 
 
 def abridged(body: Body) -> Steps:
-    """Abridge a request body: keep the members that are read and the end of each array, and cut long strings.
+    """Abridge a request body: keep what is read of it, and cut long strings.
+
+    That is some members, the end of each array, and the beginning of the conversation.
 
     Parsing what is returned gives what parsing the body would.
 
@@ -192,11 +200,18 @@ class _Scan:
         return b"{" + b",".join(b'"%b":%b' % (key.encode(), value) for key, value in kept.items()) + b"}"
 
     def _keep_array(self, depth: int) -> Steps:
-        """Pass the whole array to find its end, then go back and keep that."""
-        runs: deque[int] = deque([self.at], maxlen=_TAIL_RUNS)
+        """Pass the whole array to find its end, then go back and keep that; of a conversation its beginning too."""
         more = self._open(b"]")
+        head: list[bytes] = []
+        room = MAX_HEAD_BYTES
+        while more and depth == _CONVERSATION_DEPTH and len(head) < MAX_HEAD_ITEMS and (room > 0 or not head):
+            head.append((yield from self._keep(depth + 1)))
+            room -= len(head[-1])
+            more = self._goes_on(b"]")
         if not more:
-            return b"[]"
+            return b"[" + b",".join(head) + b"]"
+        began = self.at
+        runs: deque[int] = deque([began], maxlen=_TAIL_RUNS)
         while more:
             runs.append(self.at)
             if self._run(_find_items):
@@ -206,16 +221,16 @@ class _Scan:
                 more = self._goes_on(b"]")
         kept: deque[bytes] = deque()
         size, self.at, more = 0, runs[0], True
-        if len(runs) < _TAIL_RUNS:
-            self._open(b"]")
+        gap = self.at > began
         while more:
             kept.append((yield from self._keep(depth + 1)))
             yield
             size += len(kept[-1])
             while size > MAX_TAIL_BYTES and len(kept) > 1:
                 size -= len(kept.popleft())
+                gap = True
             more = self._goes_on(b"]")
-        return b"[" + b",".join(kept) + b"]"
+        return b"[" + b",".join([*head, *([b"0"] if head and gap else []), *kept]) + b"]"
 
     def _skip(self) -> Pause:
         """Pass a value."""

@@ -5,12 +5,14 @@ Source: the Anthropic API reference, "Messages" and "Streaming messages".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
+from intercept.conversations import read_conversation
 from intercept.drafts import Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_object, as_objects, as_text, read_struct
 from intercept.prompts import read_prompt
@@ -76,6 +78,7 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
+    conversation = read_conversation(request.messages, _said)
     message = last_turn(request.messages)
     content = message.get("content") if message.get("role") == "user" else None
     blocks = as_objects(content)
@@ -88,7 +91,14 @@ def parse_request(body: bytes) -> RequestSummary:
         user_prompt=read_prompt([as_text(content), *texts]),
         answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
         session_hint=hint if 0 < len(hint) <= MAX_SESSION_HINT else None,
+        conversation=conversation,
     )
+
+
+def _said(message: Mapping[str, Any]) -> list[str]:
+    content = message.get("content")
+    texts = [as_text(block.get("text")) or as_text(block.get("tool_use_id")) for block in as_objects(content)]
+    return [as_text(content), *texts]
 
 
 class _Stream(StreamReader):

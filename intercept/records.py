@@ -90,6 +90,17 @@ class UserPrompt(Struct, frozen=True, kw_only=True):
     synthetic: bool = False
 
 
+class Conversation(Struct, frozen=True, kw_only=True):
+    """Where a request stands in its conversation, as `intercept.conversations` reads it.
+
+    `key` is a digest of its first and its last message, None if one of them has no text. A request that goes on from there
+    has the same bytes in `continues`; it is None where the model has said nothing yet.
+    """
+
+    key: bytes | None
+    continues: bytes | None = None
+
+
 class ToolUsage(Struct, frozen=True, kw_only=True):
     """A tool call the model chose. `input` is the JSON text as the provider sent it, cut off where the stream was."""
 
@@ -138,7 +149,10 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 class Interception(Struct, frozen=True, kw_only=True):
-    """The start record: everything known before the first byte goes upstream."""
+    """The start record: everything known before the first byte goes upstream.
+
+    `conversation` and `previous_response_id` are for finding the session, so they are None where the client names it.
+    """
 
     id: UUID
     api_key_id: str
@@ -157,6 +171,8 @@ class Interception(Struct, frozen=True, kw_only=True):
     agent: Agent = Agent()
     user_prompt: UserPrompt | None = None
     answered_tool_call_id: str | None = None
+    conversation: Conversation | None = None
+    previous_response_id: str | None = None
 
 
 class Ending(Struct, frozen=True, kw_only=True):

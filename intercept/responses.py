@@ -5,13 +5,15 @@ Source: the OpenAI API reference, "Responses" and "Streaming events".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
-from intercept.drafts import Draft, Thought, ToolCall
+from intercept.conversations import conversation_id, read_conversation
+from intercept.drafts import MAX_NAME, Draft, Thought, ToolCall
 from intercept.json_text import as_index, as_objects, as_text, read_struct
 from intercept.prompts import read_prompt
 from intercept.readers import BodyReader, StreamReader
@@ -25,6 +27,9 @@ _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "resp
 
 class _Request(RequestBody):
     input: str | list[Raw] = ""
+    conversation: Any = None
+    previous_response_id: Any = None
+    prompt_cache_key: Any = None
 
 
 class _Part(Struct):
@@ -78,13 +83,21 @@ def parse_request(body: bytes) -> RequestSummary:
     """
     request = decode_request(body, _REQUEST)
     said = request.input
+    conversation = read_conversation(said, _said)
     item = last_turn(said) if isinstance(said, list) else {"role": "user", "content": said}
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
         user_prompt=read_prompt([_text(item.get("content"))]) if item.get("role") == "user" else None,
         answered_tool_call_id=tool_call_id(item.get("call_id")) if as_text(item.get("type")) in _ANSWERS else None,
+        conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
+        conversation=conversation,
+        previous_response_id=as_text(request.previous_response_id)[:MAX_NAME] or None,
     )
+
+
+def _said(item: Mapping[str, Any]) -> list[str]:
+    return [as_text(item.get("call_id")), _text(item.get("content"))]
 
 
 def _text(content: object) -> str:

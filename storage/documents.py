@@ -3,7 +3,7 @@
 A document looks like its API resource, with native times and UUIDs, and these differences: `initiator_id` for the
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost; what
-`storage.threads` works with: `tool_call_ids`, `unlinked`; and the marks of an end that others have not taken note of:
+`storage.threads` works with: `tool_call_ids`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
 `uncounted` (`storage.rollups`) and `ungrouped` (`storage.grouping`), with the time of the end.
 """
 
@@ -83,12 +83,15 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     }
     if agent.id or agent.parent_id or agent.hints:
         document["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
+    place = _place(interception)
+    document |= place
     answers = bool(_distinct_ids(interception.answered_tool_call_id))
-    if answers:
+    goes_on = answers or not place.keys().isdisjoint(("continues", "previous_response_id"))
+    if goes_on:
         document["unlinked"] = {"due": interception.started_at, "tries": 0}
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
         document["session_id"] = _remembered(session_id)
-    elif not answers:  # what answers nothing begins a thread
+    elif not goes_on:  # it begins a session
         document["session_id"] = binary(interception.id)
     return document
 
@@ -160,6 +163,19 @@ def resource(document: Mapping[str, Any], initiators: Mapping[UUID, User]) -> di
         "metadata": {"truncated": True} if document.get("truncated") else {},
         **{name: [_shown_child(child, document) for child in document.get(name, ())] for name in _CHILD_LISTS},
     }
+
+
+def _place(interception: Interception) -> dict[str, Any]:
+    """Return what tells where in its conversation a call stands; nothing where its client names the session."""
+    if interception.client_session_id:
+        return {}
+    told = interception.conversation
+    place = {
+        "conversation": told and told.key,
+        "continues": told and told.continues,
+        "previous_response_id": next(iter(_distinct_ids(interception.previous_response_id)), None),
+    }
+    return {name: value for name, value in place.items() if value}
 
 
 def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:

@@ -37,6 +37,7 @@ BY_REQUEST: Keys = (("request_ids", ASCENDING), *_NEWEST_FIRST)
 IN_FLIGHT_BY_TIME: Keys = (*_NEWEST_FIRST, *(key for key in _COVERED if key[0] != "status"))
 
 BY_TOOL_CALL: Keys = (("initiator_id", ASCENDING), ("tool_call_ids", ASCENDING), *_NEWEST_FIRST)
+BY_CONVERSATION: Keys = (("initiator_id", ASCENDING), ("conversation", ASCENDING), *_NEWEST_FIRST)
 UNLINKED: Keys = (("unlinked.due", ASCENDING), ("started_at", ASCENDING))
 
 # What waits to be counted, and to be given to a session: oldest first.
@@ -100,6 +101,9 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(BY_SESSION, name="by_session"),
             IndexModel(BY_REQUEST, name="by_request"),
             IndexModel(BY_TOOL_CALL, name="by_tool_call", partialFilterExpression={"tool_call_ids": {"$exists": True}}),
+            IndexModel(
+                BY_CONVERSATION, name="by_conversation", partialFilterExpression={"conversation": {"$exists": True}}
+            ),
             IndexModel(UNLINKED, name="unlinked", partialFilterExpression={"unlinked.due": {"$exists": True}}),
             IndexModel("instance_id", name="in_flight", partialFilterExpression={"status": "in_flight"}),
             IndexModel(IN_FLIGHT_BY_TIME, name="in_flight_by_time", partialFilterExpression={"status": "in_flight"}),

@@ -145,7 +145,7 @@ class Interception(Struct):
     client: Annotated[str, Meta(description="The program that asked; `Unknown` if it is not recognised.")]
     client_session_id: Annotated[str | None, Meta(description="The program's own id of its session.")]
     session_id: Annotated[
-        UUID | None, Meta(description="Its session; null while it is not known whose tool call it answers.")
+        UUID | None, Meta(description="Its session; null while it is not known which call it goes on with.")
     ]
     parent_id: Annotated[UUID | None, Meta(description="The interception whose tool call it answers.")]
     root_id: Annotated[UUID | None, Meta(description="The first of its thread; null for that one itself.")]

@@ -149,6 +149,13 @@ def test_claude_code_s_body_says_the_session_when_no_header_does(hint, session):
     assert session_id("Claude Code", HTTPHeaders({"X-Claude-Code-Session-Id": "header"}), hint) == "header"
 
 
+def test_the_body_s_id_of_the_conversation_counts_behind_all_else():
+    assert session_id("Pi", HTTPHeaders(), None, "conv_1") == "conv_1"
+    assert session_id("Codex", HTTPHeaders({"Session-Id": "s-1"}), None, "conv_1") == "s-1"
+    assert session_id("Claude Code", HTTPHeaders(), "_session_s-1", "conv_1") == "s-1"
+    assert session_id("curl", HTTPHeaders({"x-affinity": "s-1"}), None, "conv_1") == "s-1"
+
+
 def test_a_session_id_is_bounded():
     assert session_id("OpenCode", HTTPHeaders({"x-session-id": "s" * 1000}), None) == "s" * MAX_SESSION_ID
     assert session_id("Claude Code", HTTPHeaders(), "_session_" + "s" * 1000) == "s" * MAX_SESSION_ID

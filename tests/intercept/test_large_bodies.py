@@ -23,6 +23,7 @@ from intercept.large_bodies import (
 )
 from intercept.prompts import MAX_PROMPT
 from tests.intercept.responses_of_strangers import json_values
+from tests.intercept.summaries import plain
 from tests.wire.conversations import conversations
 
 CONVERSATIONS = [pytest.param(each, id=f"{each.api.name}-{each.name}") for each in conversations()]
@@ -70,7 +71,7 @@ def read_abridged(api):
 @pytest.mark.parametrize("conversation", CONVERSATIONS)
 def test_an_abridged_request_is_summed_up_like_the_whole_one(conversation):
     summary = conversation.api.parse_request(finish(abridged(conversation.request)))
-    assert summary == conversation.record.request
+    assert plain(summary) == conversation.record.request
     padded = json.dumps({"x": [[[[[["x" * WINDOW_BYTES]]]]]]} | json.loads(conversation.request), indent=9).encode()
     summary = conversation.api.parse_request(finish(abridged(padded)))
     assert summary == conversation.api.parse_request(padded)

@@ -9,6 +9,7 @@ from bson.codec_options import CodecOptions
 from hypothesis import strategies as st
 
 from intercept.records import (
+    Conversation,
     CredentialKind,
     Ending,
     EndReason,
@@ -145,6 +146,8 @@ interceptions = st.builds(
     started_at=times,
     user_prompt=st.none() | st.builds(UserPrompt, prompt=texts, truncated=st.booleans()),
     answered_tool_call_id=st.none() | texts,
+    conversation=st.none() | st.builds(Conversation, key=st.none() | st.binary(), continues=st.none() | st.binary()),
+    previous_response_id=st.none() | texts,
 )
 endings = st.builds(
     Ending,

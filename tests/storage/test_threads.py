@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 from uuid import UUID, uuid4
 
@@ -10,68 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from intercept.records import Reading, ToolUsage
 from storage import threads as threads_module
-from storage.batch import write_batch
 from storage.database import DatabaseUnavailableError
-from storage.documents import LONGEST_ID, ending_fields, start_document
-from storage.operations import Action, Operation
+from storage.documents import LONGEST_ID
 from storage.threads import PASS_SECONDS, RETRY_SECONDS, Threads
 from tests.storage.conditions import until
-from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.linking import Call, Clock, documents, keep, write
+from tests.storage.records import ADA
 
 PENDING = "pending"
 NO_THREAD = None
 AWAY = r"^WARNING storage\.threads: threads are not linked: MongoDB is unavailable: "
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call that started that many seconds after noon, the tool call it answers and those it issues."""
-
-    number: int
-    answers: str | None = None
-    issues: tuple[str, ...] = ()
-    initiator: UUID = ADA.id
-    second: int | None = None
-    session: str | None = "session-1"
-
-    @property
-    def started_at(self) -> datetime:
-        return NOON + timedelta(seconds=self.number if self.second is None else self.second)
-
-    @property
-    def start(self) -> Operation:
-        record = interception(
-            id=UUID(int=self.number),
-            initiator_id=self.initiator,
-            started_at=self.started_at,
-            answered_tool_call_id=self.answers,
-            client_session_id=self.session,
-        )
-        document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
-        return Operation(Action.START, document.pop("_id"), document)
-
-    @property
-    def end(self) -> Operation:
-        tools = tuple(
-            ToolUsage(provider_response_id="r", provider_tool_call_id=id_, tool="ls", input="{}") for id_ in self.issues
-        )
-        record = ending(interception_id=UUID(int=self.number), reading=Reading(tool_usages=tools, complete=True))
-        return Operation(Action.END, record.interception_id, ending_fields(record, new_id=counting_ids()))
-
-
-class Clock:
-    """A time that passes when a test says so."""
-
-    def __init__(self):
-        self.time = NOON + timedelta(minutes=5)
-
-    def __call__(self):
-        return self.time
-
-    def pass_(self, seconds):
-        self.time += timedelta(seconds=seconds)
 
 
 FIRST = Call(1, issues=("a", "b"))
@@ -87,18 +36,6 @@ def clock():
 @pytest.fixture
 def threads(database, clock):
     return Threads(database, now=clock)
-
-
-async def write(database, *operations):
-    assert await write_batch(database.interceptions, operations, seconds=10) == []
-
-
-async def keep(database, *calls):
-    await write(database, *(operation for call in calls for operation in (call.start, call.end)))
-
-
-async def documents(database):
-    return {document["_id"].int: document async for document in database.interceptions.find()}
 
 
 def place(document):

@@ -64,6 +64,8 @@ def check(data: bytes) -> None:
     assert len(summary.user_prompt.prompt if summary.user_prompt else "") <= MAX_PROMPT
     assert len(summary.answered_tool_call_id or "") <= MAX_NAME
     assert len(summary.session_hint or "") <= MAX_SESSION_HINT
+    assert len(summary.conversation_id or "") <= MAX_NAME
+    assert len(summary.previous_response_id or "") <= MAX_NAME
     prompt = summary.user_prompt.prompt if summary.user_prompt else ""
     assert is_storable([summary.model, prompt, summary.answered_tool_call_id or "", summary.session_hint or ""])
     with suppress(RecursionError):

@@ -1,0 +1,137 @@
+"""Which conversation a request goes on with, by what it contains: for clients that give their conversations no id.
+
+A client without an id sends the whole conversation with each request, and adds to its end. So what was sent the last time
+is found in it again: everything in front of what the model said last. Pure, and bounded whatever a client sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final, TypeAlias
+from uuid import UUID
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from intercept.drafts import MAX_NAME
+from intercept.json_text import as_object, as_text, read_object, read_struct
+from intercept.large_bodies import MAX_HEAD_ITEMS
+from intercept.records import Conversation
+
+MAX_SCANNED: Final = 128
+"""Items that are looked at from the end of a conversation."""
+MAX_SAID: Final = 64 * 1024
+"""Characters of a message that tell it from others."""
+KEY_BYTES: Final = 16
+"""Size of a key."""
+
+Said: TypeAlias = Callable[[Mapping[str, Any]], Iterable[str]]
+"""Returns the texts of a message or input item of a client, and the ids of the tool calls that it answers."""
+
+
+class _Item(Struct):
+    """A message, or an input item of responses: some have a role, the others a type."""
+
+    role: Any = None
+    type: Any = None
+
+
+_ITEM: Final = Decoder(_Item)
+_CLIENT, _MODEL, _ASIDE, _UNKNOWN = "client", "model", "aside", "unknown"
+_BY_ROLE: Final = {
+    **dict.fromkeys(("user", "tool", "function"), _CLIENT),
+    **dict.fromkeys(("system", "developer"), _ASIDE),
+    "assistant": _MODEL,
+}
+
+
+def read_conversation(items: list[Raw] | str, said: Said) -> Conversation | None:
+    """Say where in its conversation a request stands; None if that cannot be told.
+
+    Args:
+        items: All messages, or input items; a text is the only message.
+        said: What a message says.
+    """
+    if isinstance(items, str):
+        text = items[:MAX_SAID]
+        return Conversation(key=_key(_digest(text), text)) if text else None
+    first, last, before = _first(items), *_ends(items)
+    if first is None or last is None:
+        return None
+    texts = {at: _text(items[at], said) for at in {first, last, before} if at is not None}
+    if not texts[first]:
+        return None
+    opening = _digest(texts[first])
+    key = _key(opening, texts[last])
+    continues = _key(opening, texts[before]) if before is not None else None
+    return Conversation(key=key, continues=continues) if key or continues else None
+
+
+def conversation_id(conversation: object, cache_key: object) -> str | None:
+    """Return the id that a body gives its conversation, None if it gives none.
+
+    Args:
+        conversation: `conversation` of a responses request: an id, or an object with one.
+        cache_key: `prompt_cache_key`. Pi, Copilot and Codex put the conversation's id there, a UUID. Programs write one for
+            all that they send there, so that nothing else counts.
+    """
+    id_ = as_text(conversation) or as_text(as_object(conversation).get("id"))
+    return (id_[:MAX_NAME] if id_.strip() else None) or (as_text(cache_key) if _is_uuid(as_text(cache_key)) else None)
+
+
+def _first(items: list[Raw]) -> int | None:
+    """Where the first user message is, behind what the program says for itself."""
+    for at, item in enumerate(items[:MAX_HEAD_ITEMS]):
+        kind = _kind(item)
+        if kind in (_CLIENT, _UNKNOWN):
+            return at if kind == _CLIENT else None
+    return None
+
+
+def _ends(items: list[Raw]) -> tuple[int | None, int | None]:
+    """Where the client's last item is, and the last that it had sent before the model said something."""
+    last = None
+    answered = False
+    for at in range(len(items) - 1, max(-1, len(items) - 1 - MAX_SCANNED), -1):
+        match _kind(items[at]):
+            case "client" if last is None:
+                last = at
+            case "client" if answered:
+                return last, at
+            case "model" if last is None:  # a beginning of the answer, which the model is to go on with
+                pass
+            case "model":
+                answered = True
+            case "unknown":
+                break
+    return last, None
+
+
+def _kind(item: Raw) -> str:
+    """Say whose word an item is."""
+    told = read_struct(item, _ITEM) or _Item()
+    role, type_ = as_text(told.role), as_text(told.type)
+    if role or not type_:
+        return _BY_ROLE.get(role, _UNKNOWN)
+    return _CLIENT if type_.endswith(("_output", "_response")) else _MODEL
+
+
+def _text(item: Raw, said: Said) -> str:
+    return "\n".join(text[:MAX_SAID] for text in said(read_object(item)) if text)[-MAX_SAID:]
+
+
+def _key(opening: bytes, last: str) -> bytes | None:
+    """Return the digest of a conversation that begins and ends like this; None where the end has no words."""
+    return _digest(last, opening)[:KEY_BYTES] if last else None
+
+
+def _digest(text: str, before: bytes = b"") -> bytes:
+    return sha256(before + text.encode(errors="replace")).digest()
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
