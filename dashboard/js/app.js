@@ -11,6 +11,7 @@ import { Connect } from "./views/connect.js";
 import { Interceptions } from "./views/interceptions.js";
 import { Limits } from "./views/limits.js";
 import { Overview } from "./views/overview.js";
+import { Refusals } from "./views/refusals.js";
 import { Sessions } from "./views/sessions.js";
 import { Session } from "./views/session.js";
 import { SignIn } from "./views/sign_in.js";
@@ -21,6 +22,7 @@ import { Users } from "./views/users.js";
 const VIEWS = {
   overview: Overview,
   interceptions: Interceptions,
+  refusals: Refusals,
   sessions: ({ route, user }) => (route.id ? html`<${Session} key=${route.id} id=${route.id} />` : html`<${Sessions} route=${route} user=${user} />`),
   limits: Limits,
   users: Users,

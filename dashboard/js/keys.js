@@ -1,10 +1,11 @@
 /** Keys without a modifier that do something on a view, unless one is writing or a dialog is open. */
 
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 /** Call what `actions` has for a key: `{j: down, Escape: close}`. Escape works while writing, too. */
 export function useKeys(actions) {
-  useEffect(() => {
+  // Before the next key: an effect that waits for a paint would leave the last view its keys.
+  useLayoutEffect(() => {
     const press = (event) => {
       const action = actions[event.key];
       if (!action || document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;

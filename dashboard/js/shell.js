@@ -17,10 +17,13 @@ const TABS = [
 ];
 // Those that other places lead to.
 const MORE = [
+  ["refusals", "Refused calls"],
   ["audit", "Audit trail"],
   ["tokens", "Your tokens"],
 ];
 const VERSION = document.querySelector("meta[name=version]").content;
+// The tab that a view without one belongs to.
+const BELONGS_TO = { refusals: "interceptions" };
 const NOT_FOR_MEMBERS = ["limits", "users"];
 
 /** Roles that see what everybody did. */
@@ -43,7 +46,7 @@ export function Shell({ route, user, children }) {
       <nav aria-label="Views">
         ${tabs.map(
           ([view, text]) =>
-            html`<a key=${view} href=${href(view)} aria-current=${view === route.view ? "page" : undefined}>${text}</a>`,
+            html`<a key=${view} href=${href(view)} aria-current=${view === (BELONGS_TO[route.view] ?? route.view) ? "page" : undefined}>${text}</a>`,
         )}
       </nav>
       <div class="me">

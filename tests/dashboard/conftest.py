@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -101,6 +101,16 @@ class Site:
         """Make so many at once, of which the prompts are their numbers."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda number: self.call(token, f"Prompt {number}"), range(number)))
+
+    def refused(self, token: str, times: int = 1) -> None:
+        """Make calls of a route that there is none of, and wait until they are among the refused ones."""
+        for _ in range(times):
+            with suppress(HTTPError):
+                urlopen(Request(f"{self.url}{API}/demo/v1/nowhere", headers={"Authorization": f"Bearer {token}"}))
+        while self.get(token, "stats")["refusals"]["total"] < times:
+            pass
+        while not self.get(token, "refusals")["count"]:
+            pass
 
     def get(self, token: str, path: str, **parameters: Any) -> Any:
         """Ask the API."""

@@ -34,14 +34,10 @@ def test_the_gauges_say_how_much_is_left(page, site):
 
 def test_refusals_say_since_when_they_are_counted(page, site):
     _, owner = site.user(role=Role.OWNER)
-    site.call(owner)
-    site.counted(owner, 1)
     since = site.get(owner, "limits")["refused_since"]
     clock = page.browser.execute_script("return new Date(arguments[0]).toLocaleTimeString('en-GB')", since)
     page.open("limits", owner)
     page.find(".limit", f"Nothing refused since {clock}")
-    page.open("overview?range=1h", owner)
-    page.find(".card .quiet", f"Since {clock}, whatever the range above.")
 
 
 def test_a_member_is_told_that_this_is_not_for_them(page, site):

@@ -21,6 +21,7 @@ VIEWS = {
     "users": ".user-row",
     "users/{name}": ".token",
     "audit": ".entry",
+    "refusals": ".refusal",
     "tokens": ".token",
     "connect?client=codex": ".snippet",
     "nowhere": ".empty",
@@ -48,6 +49,7 @@ def scene(site):
         "id": site.call(owner, f"read_file {LONG}", tools=[READ_FILE], thinking=thinking, model="m" * 200),
     }
     site.call(owner, model="demo-error")
+    site.refused(owner)
     while not (sessions := site.get(owner, "sessions", q=f"initiator:{name}")["results"]):
         pass
     return owner, ids | {"session": sessions[0]["id"]}

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.records import EndReason
+from intercept.refusals import Rule
 from storage.search import Search, parse_search
 from tests.server_process import ROOT
 
@@ -34,6 +35,15 @@ def test_every_end_reason_of_a_failure_is_explained():
     command = ["node", "--input-type=module", "-e", script, *reasons]
     explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
     assert all(text.endswith(".") for text in explained)
+
+
+def test_every_rule_by_which_calls_are_refused_is_explained():
+    script = """import { reasonOf, TITLES } from "./dashboard/js/refusals.js";
+        console.log(JSON.stringify(TITLES.map(([rule]) => [rule, reasonOf(rule)])))"""
+    command = ["node", "--input-type=module", "-e", script]
+    explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
+    assert [rule for rule, _ in explained] == list(Rule)
+    assert all(text.endswith((".", ").")) for _, text in explained)
 
 
 @pytest.fixture(scope="module")

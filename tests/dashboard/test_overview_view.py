@@ -207,15 +207,26 @@ def test_without_calls_it_says_what_to_do(page, site):
     page.find(".empty a", "connect a client")
 
 
-def test_an_owner_also_sees_users_and_what_was_refused(page, site, token):
+def test_an_owner_also_sees_users_and_everybodys_refusals(page, site, token):
     _, owner = site.user(role=Role.OWNER)
     member, busy = site.user()
     site.calls(busy, 12)  # enough to be among the rows that are shown
     site.counted(busy, 12)
+    site.refused(busy)
     page.open("overview?by=initiator", owner)
     page.find(".breakdown a", member)
-    page.find(".reasons li", "Token rate limited")
+    page.find(".reasons a", "Unknown route").click()
+    page.until(lambda: page.address.startswith("refusals?q=started_after"), "the reason was to lead to its calls")
+    page.find(".refusal", member)
     page.open("overview", token)
     page.find(".tiles")
     assert page.texts("[aria-label='Split by'] button") == ["All", "Model", "Provider", "Client"]
-    assert "Token rate limited" not in page.text()
+    assert "Unknown route" not in page.text()
+
+
+def test_a_member_without_calls_sees_why_they_were_refused(page, site):
+    _, token = site.user()
+    site.refused(token)
+    page.open("overview", token)
+    page.find(".empty h2", "No calls in this time")
+    page.find(".reasons a", "Unknown route")

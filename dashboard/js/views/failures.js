@@ -1,16 +1,13 @@
-/** Why calls failed, and what the limits refused. */
+/** Why calls failed, and which the bridge refused. */
 
 import { html } from "htm/preact";
 import { why } from "../ends.js";
-import { percent, time, whole, words } from "../format.js";
-import { useResource } from "../resource.js";
-import { href } from "../router.js";
+import { percent, whole, words } from "../format.js";
+import { reasonOf, titleOf } from "../refusals.js";
 import { failedOf } from "../series.js";
-import { seesEverything } from "../shell.js";
 
-const LIMITS = { concurrency: "At capacity", user_concurrency: "User at capacity", rate: "Token rate limited", user_rate: "User rate limited" };
-
-export function Failures({ figures, drill, user }) {
+/** `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
+export function Failures({ figures, refusals, drill, drillRefused }) {
   const reasons = Object.entries(figures.failures)
     .filter(([, count]) => count > 0)
     .sort(([, one], [, another]) => another - one);
@@ -34,20 +31,30 @@ export function Failures({ figures, drill, user }) {
             <p><a href=${drill({ status: "failed" })}>Show them</a></p>
           `
         : html`<p class="quiet">None did.</p>`}
-      ${seesEverything(user) && html`<${Refused} />`}
+      <${Refused} refusals=${refusals} drill=${drillRefused} />
     </section>
   `;
 }
 
-/** Requests that were refused were never calls: they are counted by the limits alone. */
-function Refused() {
-  const { data } = useResource("limits");
-  if (!data) return null;
+/** Calls that the bridge refused in the same range: they are no interceptions, so no figure above has them. */
+export function Refused({ refusals, drill }) {
+  const { total, rules } = refusals;
   return html`
-    <h2>Refused by the limits</h2>
-    <ul class="reasons">
-      ${data.limits.map(({ name, refused }) => html`<li key=${name}><span>${LIMITS[name]}</span><b class=${refused ? "bad" : undefined}>${whole(refused)}</b></li>`)}
-    </ul>
-    <p class="quiet">Since ${time(data.refused_since)}, whatever the range above. <a href=${href("limits")}>Limits</a></p>
+    <h2>Refused by the bridge</h2>
+    ${total
+      ? html`
+          <ul class="reasons">
+            ${Object.entries(rules).map(
+              ([rule, count]) => html`
+                <li key=${rule}>
+                  <a href=${drill({ rule })}>${titleOf(rule)}</a><b>${whole(count)}</b><span class="quiet">${percent(count, total)}</span>
+                  <small class="quiet">${reasonOf(rule)}</small>
+                </li>
+              `,
+            )}
+          </ul>
+          <p><a href=${drill({})}>Show them</a></p>
+        `
+      : html`<p class="quiet">None were.</p>`}
   `;
 }

@@ -24,8 +24,11 @@ export function useSearch({ q = "", since = "" }) {
   return useMemo(() => sinceNow(q, Object.hasOwn(RANGES, since) ? RANGES[since] : 0, Date.now() / 1000), [q, since]);
 }
 
-/** `q` and `since` are those of the address, and `onSearch` is called with both; `statuses` are pairs of value and text. */
-export function Filters({ q, since, user, onSearch, statuses = STATUSES }) {
+/**
+ * `q` and `since` are those of the address, and `onSearch` is called with both; `statuses` are pairs of value and text.
+ * `choices` draws others than those of calls; it gets what puts a value for a key into the search.
+ */
+export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices, example = 'model:gpt-5.5 status:failed client:"Claude Code"' }) {
   const [text, setText] = useState(q);
   const [refused, setRefused] = useState(false);
   useEffect(() => setText(q), [q]);
@@ -43,7 +46,7 @@ export function Filters({ q, since, user, onSearch, statuses = STATUSES }) {
         id="q"
         type="search"
         aria-label="Search"
-        placeholder=${'Search: model:gpt-5.5 status:failed client:"Claude Code"'}
+        placeholder=${`Search: ${example}`}
         spellcheck=${false}
         autocomplete="off"
         autocapitalize="off"
@@ -51,10 +54,7 @@ export function Filters({ q, since, user, onSearch, statuses = STATUSES }) {
         onInput=${(event) => setText(event.target.value)}
       />
       <div class="choices">
-        <${Choice} label="Status" value=${valueOf(q, "status")} options=${statuses} onChoose=${(value) => put("status", value)} />
-        <${Known} label="Model" path="models" name="model" q=${q} put=${put} />
-        <${Known} label="Provider" path="providers" name="provider_name" q=${q} put=${put} />
-        <${Known} label="Client" path="clients" name="client" q=${q} put=${put} />
+        ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} put=${put} />`}
         <${Since} q=${q} since=${since} onSearch=${onSearch} />
         ${seesEverything(user) &&
         html`<button type="button" aria-pressed=${valueOf(q, "initiator") === "me"} onClick=${() => put("initiator", valueOf(q, "initiator") === "me" ? "" : "me")}>Mine</button>`}
@@ -66,6 +66,15 @@ export function Filters({ q, since, user, onSearch, statuses = STATUSES }) {
         user they belong to, as in <code>initiator:NAME</code>.
       </p>`}
     </form>
+  `;
+}
+
+function OfCalls({ q, statuses, put }) {
+  return html`
+    <${Choice} label="Status" value=${valueOf(q, "status")} options=${statuses} onChoose=${(value) => put("status", value)} />
+    <${Known} label="Model" path="models" name="model" q=${q} put=${put} />
+    <${Known} label="Provider" path="providers" name="provider_name" q=${q} put=${put} />
+    <${Known} label="Client" path="clients" name="client" q=${q} put=${put} />
   `;
 }
 
@@ -84,7 +93,7 @@ function Since({ q, since, onSearch }) {
 }
 
 /** The current value is among the options even if nobody knows it. */
-function Choice({ label, value, options, onChoose }) {
+export function Choice({ label, value, options, onChoose }) {
   const missing = value && !options.some(([option]) => option === value);
   return html`
     <select aria-label=${label} class=${value ? "chosen" : undefined} value=${value} onChange=${(event) => onChoose(event.target.value)}>

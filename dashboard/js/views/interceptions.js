@@ -7,6 +7,7 @@ import { plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { useLive } from "../live.js";
 import { End } from "../parts/end.js";
+import { ListTabs } from "../parts/list_tabs.js";
 import { Empty } from "../parts/states.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
@@ -35,6 +36,7 @@ export function Interceptions({ route, user }) {
     ...(route.id ? { Escape: close } : {}),
   });
   return html`
+    <${ListTabs} view="interceptions" since=${since} />
     <${Filters} q=${q} since=${since} user=${user} onSearch=${search} />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "call")}${sought ? " found" : ""}</p>

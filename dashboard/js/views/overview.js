@@ -11,7 +11,7 @@ import { iso, justBefore, RANGES, spanOf } from "../series.js";
 import { seesEverything } from "../shell.js";
 import { Breakdown } from "./breakdown.js";
 import { Charts } from "./charts.js";
-import { Failures } from "./failures.js";
+import { Failures, Refused } from "./failures.js";
 import { Tiles } from "./tiles.js";
 
 const EVERY_MS = 15_000;
@@ -39,7 +39,7 @@ export function Overview({ route, user }) {
     split.reload();
   };
   const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEverything(user));
-  const drill = (terms) => href("interceptions", "", { q: searchFor({ ...boundsOf(all.data, custom), ...terms }) });
+  const drillInto = (view) => (terms) => href(view, "", { q: searchFor({ ...boundsOf(all.data, custom), ...terms }) });
   return html`
     <div class="toolbar overview-bar">
       <${Segmented}
@@ -55,7 +55,7 @@ export function Overview({ route, user }) {
     </div>
     ${failure && html`<${Failure} error=${failure} retry=${retry} />`}
     ${!loaded && !failure && html`<${Loading} />`}
-    ${loaded && html`<${Body} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drill} user=${user} onZoom=${(from, to) => choose({ from: iso(from), to: iso(to) })} />`}
+    ${loaded && html`<${Body} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drillInto("interceptions")} drillRefused=${drillInto("refusals")} onZoom=${(from, to) => choose({ from: iso(from), to: iso(to) })} />`}
   `;
 }
 
@@ -64,7 +64,7 @@ function boundsOf({ from, to }, custom) {
   return { started_after: from, started_before: custom ? justBefore(Date.parse(to) / 1000) : "" };
 }
 
-function Body({ all, split, by, drill, user, onZoom }) {
+function Body({ all, split, by, drill, drillRefused, onZoom }) {
   const figures = all.series[0]?.total;
   if (!figures?.interceptions) {
     if (all.uncounted) return html`<${Loading} what=${`Counting ${plural(all.uncounted, "call")}`} />`;
@@ -73,6 +73,7 @@ function Body({ all, split, by, drill, user, onZoom }) {
         <p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>
         <p class="quiet">${`${day(new Date(all.from))} to ${day(new Date(all.to))}`}</p>
       <//>
+      ${all.refusals.total > 0 && html`<section class="card"><${Refused} refusals=${all.refusals} drill=${drillRefused} /></section>`}
     `;
   }
   return html`
@@ -80,7 +81,7 @@ function Body({ all, split, by, drill, user, onZoom }) {
     <${Charts} all=${all} split=${by && split} drill=${drill} onZoom=${onZoom} />
     <div class="pair">
       <${Breakdown} answer=${split} drill=${drill} />
-      <${Failures} figures=${figures} drill=${drill} user=${user} />
+      <${Failures} figures=${figures} refusals=${all.refusals} drill=${drill} drillRefused=${drillRefused} />
     </div>
   `;
 }

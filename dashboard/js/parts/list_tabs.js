@@ -1,0 +1,17 @@
+/** The two lists of calls: those that were made, and those that were refused. */
+
+import { html } from "htm/preact";
+import { go, href } from "../router.js";
+import { Segmented } from "./segmented.js";
+
+const LISTS = [
+  ["interceptions", "Calls"],
+  ["refusals", "Refused"],
+];
+
+/** `view` is the list that is shown; the time stays chosen. */
+export function ListTabs({ view, since }) {
+  return html`
+    <p class="list-tabs"><${Segmented} label="List" options=${LISTS} value=${view} onChoose=${(chosen) => chosen !== view && go(href(chosen, "", { since }))} /></p>
+  `;
+}

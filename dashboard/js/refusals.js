@@ -1,0 +1,43 @@
+/** Why the bridge refuses calls, for people. Pure. */
+
+const RULES = {
+  concurrency: ["At capacity", "All slots of max-concurrency were taken."],
+  rate: ["Token rate limited", "The token reached rate-limit."],
+  user_rate: ["User rate limited", "All tokens of the user together reached user-rate-limit."],
+  user_concurrency: ["User at capacity", "The user had user-max-concurrency calls in progress."],
+  stopping: ["Server stopping", "The server was being stopped."],
+  no_token: ["No token", "No token was sent."],
+  invalid_token: ["Invalid token", "The token is unknown, expired or revoked."],
+  provider_key_as_token: ["Provider's key as token", "A provider's key was sent in the place of a token."],
+  too_many_failures: ["Too many invalid tokens", "The address sent too many invalid tokens (authentication-failure-limit)."],
+  tokens_unverifiable: ["Tokens not verifiable", "The database could not be reached to verify the token."],
+  token_in_address: ["Token in the address", "The address had a token in it; tokens belong in a header."],
+  own_key_not_allowed: ["Own key not allowed", "The client sent a key of its own, and allow-byok is off."],
+  own_key_needed: ["Own key needed", "The route is only for clients that send a key of their own."],
+  no_provider_key: ["No provider key", "The bridge has no key for the provider."],
+  unknown_provider: ["Unknown provider", "There is no provider with this name."],
+  unknown_route: ["Unknown route", "The provider has no such route."],
+  wrong_base_url: ["Wrong base URL", "The base URL of the client is wrong; it was told the right one."],
+  odd_path: ["Odd path", "The path could mean another one to the provider."],
+  wrong_method: ["Wrong method", "The route is not served with this method."],
+  websocket: ["WebSocket", "WebSocket is not supported."],
+  not_your_response: ["Not the user's response", "No stored response of the user has this id."],
+  body_too_large: ["Body too large", "The body was larger than max-body-bytes."],
+  compressed_body: ["Compressed body", "The body was compressed in a way that is not supported."],
+  unusable_body: ["Invalid body", "The body could not be read."],
+  not_recordable: ["Not recordable", "The call could not be recorded, so it was not made."],
+  database_unavailable: ["Database unavailable", "The database could not be reached to see whose response it is."],
+};
+
+/** Every rule with its title, in the order of the API's documents. */
+export const TITLES = Object.entries(RULES).map(([rule, [title]]) => [rule, title]);
+
+/** What a rule is called; one that is not known here is called as the API does. */
+export function titleOf(rule) {
+  return RULES[rule]?.[0] ?? rule.replaceAll("_", " ");
+}
+
+/** What a rule means; empty for one that is not known here. */
+export function reasonOf(rule) {
+  return RULES[rule]?.[1] ?? "";
+}

@@ -1,0 +1,45 @@
+from urllib.parse import unquote_plus
+
+import pytest
+
+from storage.identities import Role
+
+
+@pytest.fixture
+def refused(site):
+    """A member of whom three calls were refused; their name and token."""
+    name, token = site.user()
+    site.refused(token, 3)
+    return name, token
+
+
+def test_the_list_of_calls_leads_to_the_refused_ones_with_their_reason(page, refused):
+    name, token = refused
+    page.open("interceptions", token)
+    page.find("[aria-label='List'] button", "Refused").click()
+    row = page.find(".refusal", "Unknown route").text
+    for said in ("The provider has no such route.", "2 more within the minute", "404", name, f"token {token[:10]}"):
+        assert said in row
+    assert page.address == "refusals"
+    assert page.browser.title == "Refused calls · AI Bridge"
+    assert page.find("nav [aria-current]").text == "Interceptions"
+    page.find("[aria-label='List'] button", "Calls").click()
+    page.until(lambda: page.address == "interceptions", "the way back was to lead to the calls")
+
+
+def test_refused_calls_are_narrowed_by_reason(page, refused):
+    page.open("refusals", refused[1])
+    page.choose("Reason", "Token rate limited")
+    page.find(".empty h2", "Nothing matches")
+    assert unquote_plus(page.address) == "refusals?q=rule:rate"
+    page.find(".empty a", "Show all").click()
+    page.find(".refusal", "Unknown route")
+
+
+def test_a_member_does_not_see_whom_else_the_bridge_refused(page, site, refused):
+    _, other = site.user()
+    page.open("refusals", other)
+    page.find(".empty h2", "Nothing refused")
+    _, owner = site.user(role=Role.OWNER)
+    page.open(f"refusals?q=initiator:{refused[0]}", owner)
+    page.find(".refusal", refused[0])
