@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 
 from handlers.addresses import IN_ADDRESS
 from handlers.bridge import Bridge
-from handlers.credentials import GOVERNANCE_HEADER, hides_token, holds_token, own_headers
+from handlers.credentials import GOVERNANCE_HEADER, hides_token, own_headers
 from handlers.dataplane import DataPlaneHandler
 from handlers.key_health import report_change
 from handlers.phases import RELAY, UPSTREAM
@@ -257,7 +257,7 @@ class RelayHandler(DataPlaneHandler):
         ours_pays = self._key is not None and not self.bridge.options.allow_billing_headers
         dropped = BILLING if ours_pays else frozenset()
         sent = self.request.headers.get_all()
-        headers = to_upstream(sent, credentials, dropped=dropped, is_secret=holds_token)
+        headers = to_upstream(sent, credentials, dropped=dropped, is_secret=hides_token)
         if self.bridge.options.send_actor_headers:
             user = self.identity.user
             headers += [(ACTOR_ID_HEADER, shown_id(user.id)), (ACTOR_NAME_HEADER, user.username)]

@@ -29,11 +29,14 @@ _CREDENTIALS = frozenset(
 _ORIGIN = frozenset(
     {
         *("forwarded", "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "client-ip", "true-client-ip"),
-        *("fastly-client-ip", "x-azure-clientip", "x-envoy-external-address", "cdn-loop"),
+        *("fastly-client-ip", "x-azure-clientip", "cdn-loop"),
     }
 )
 _NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | _ORIGIN | {"host", "accept-encoding", "content-length", "expect"}
-_FAMILIES_NOT_TO_UPSTREAM = ("proxy-", "x-forwarded", "x-original-", "cf-", "x-ai-bridge-", "x-aibridge-")
+_FAMILIES_NOT_TO_UPSTREAM = (
+    *("proxy-", "x-forwarded", "x-original-", "cf-", "fly-", "x-appengine-", "x-vercel-", "x-envoy-"),
+    *("x-ai-bridge-", "x-aibridge-"),
+)
 # They choose who pays for a call, and with a foreign one the provider refuses the key (OpenAI's API reference).
 BILLING = frozenset({"openai-organization", "openai-project"})
 # What a provider may say to clients, it may not say to browsers about the bridge's origin.

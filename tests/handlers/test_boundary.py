@@ -117,6 +117,17 @@ async def test_calls_of_clients_that_send_the_token_twice_work_and_it_stays_here
     await running.ended(1)
 
 
+@pytest.mark.parametrize("hyphen", ["%2D", "%2d", "%252D"])
+@pytest.mark.gen_test
+async def test_a_token_that_is_percent_encoded_in_a_header_stays_here(running, hyphen):
+    running.upstream.play(OK)
+    page = f"http://bridge/?token={running.token.replace('-', hyphen)}"
+    client = await running.client()
+    await client.request("GET", MODELS, running.headers | {"Referer": page, "X-Page": page, "X-Percent": "50%"})
+    sent = running.upstream.requests[0]
+    assert (sent.header("Referer"), sent.header("X-Page"), sent.header("X-Percent")) == ([], [], ["50%"])
+
+
 @pytest.mark.parametrize("target", ["?key={}", "?a=1&access_token=Bearer%20{}", "/{}"], ids=["key", "bearer", "path"])
 @pytest.mark.parametrize("encoded", [False, True], ids=["plain", "encoded"])
 @pytest.mark.gen_test

@@ -12,7 +12,8 @@ OF_THE_BRIDGE = "authorization x-api-key x-coder-ai-governance-token coder-sessi
 OF_OTHER_VENDORS = "api-key x-goog-api-key x-amz-security-token x-amz-date x-amz-content-sha256"
 OF_THE_CLIENT = (
     "forwarded via x-real-ip x-client-ip x-cluster-client-ip client-ip true-client-ip fastly-client-ip x-azure-clientip "
-    "x-envoy-external-address cdn-loop x-forwarded-for x-forwarded-proto x-forwarded x-original-forwarded-for cf-ray"
+    "x-envoy-external-address cdn-loop x-forwarded-for x-forwarded-proto x-forwarded x-original-forwarded-for cf-ray "
+    "fly-client-ip x-appengine-user-ip x-vercel-ip-city x-envoy-original-path"
 )
 ACTORS = "x-ai-bridge-actor-id x-aibridge-actor-id x-ai-bridge-actor-metadata-username x-ai-bridge-anything"
 FOR_THE_BRIDGE = f"{OF_A_HOP} {OF_THE_BRIDGE} {OF_OTHER_VENDORS} {OF_THE_CLIENT} {ACTORS}"
@@ -23,7 +24,10 @@ OF_THE_ORIGIN = (
     "cross-origin-opener-policy report-to nel x-ai-bridge-interception-id x-aibridge-anything"
 )
 NOT_DOWN = {*f"{OF_A_HOP} {OF_THE_ORIGIN}".split()}
-FAMILIES_UP = ("proxy-", "x-forwarded", "x-original-", "cf-", "x-ai-bridge-", "x-aibridge-")
+FAMILIES_UP = (
+    *("proxy-", "x-forwarded", "x-original-", "cf-", "fly-", "x-appengine-", "x-vercel-", "x-envoy-"),
+    *("x-ai-bridge-", "x-aibridge-"),
+)
 FAMILIES_DOWN = (
     *("proxy-", "access-control-", "cross-origin-", "content-security-policy", "attribution-reporting-"),
     *("x-ai-bridge-", "x-aibridge-"),
