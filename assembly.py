@@ -111,7 +111,7 @@ async def open_bridge(
     """
     process = Process.begin(settings, database, stack)
     bridge = await assemble(process, providers)
-    start_upkeep(process)
+    start_upkeep(process, bridge)
     return bridge
 
 
@@ -169,14 +169,16 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     )
 
 
-def start_upkeep(process: Process) -> None:
-    """Start the jobs that no request waits for: what becomes of records, and what is measured of the process."""
+def start_upkeep(process: Process, bridge: Bridge) -> None:
+    """Start the jobs that no request waits for: what becomes of records and counts, and what is measured of the process."""
     database, lifecycle, metrics = process.database, process.lifecycle, process.metrics
     lag = LoopLag()
     metrics.watch(
         "event_loop_lag_seconds", "By how much the event loop runs late.", lambda: lag.seconds, across="livemax"
     )
     process.start("event_loop_lag", lag.watch)
+    process.start("access_trail", bridge.access.run)
+    process.start("refusals", bridge.refusal_recorder.run)
     process.start("threads", Threads(database, now=now).run)
     process.start("counting", Rollups(database, now=now).run)
     process.start("sessions", Grouping(database, busy=lambda: lifecycle.in_flight > 0).run)
@@ -241,7 +243,6 @@ def open_access(process: Process) -> AccessRecorder:
     """Open what records who got in and who did not."""
     trail = AccessTrail(process.database, now=now)
     process.stack.push_async_callback(trail.close)
-    process.start("access_trail", trail.run)
     failure_limit = process.settings.authentication_failure_limit
     return AccessRecorder(process.metrics, trail, monotonic_ns, failure_limit=failure_limit)
 
@@ -250,7 +251,6 @@ def open_refusal_recorder(process: Process) -> RefusalRecorder:
     """Open what writes down which requests were refused."""
     recorder = RefusalRecorder(process.database, now=now)
     process.stack.push_async_callback(recorder.close)
-    process.start("refusals", recorder.run)
     waiting = "Rows and totals of refusals that wait in memory."
     process.metrics.watch("refusals_waiting", waiting, lambda: recorder.waiting)
     return recorder

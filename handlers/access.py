@@ -111,3 +111,7 @@ class AccessRecorder:
             DatabaseUnavailableError: The database is away.
         """
         await self._trail.flush()
+
+    async def run(self) -> None:
+        """Write it again and again, until cancelled."""
+        await self._trail.run()

@@ -8,68 +8,46 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from handlers.access import AccessRecorder
+from assembly import Process, assemble
 from handlers.application import BridgeApplication
-from handlers.bridge import Bridge, EdgeOptions
-from handlers.chat_usage import ChatUsage
-from handlers.lifecycle import Lifecycle
-from handlers.metrics import Metrics
-from handlers.record_log import RecordLog
-from intercept.known_secrets import KnownSecrets
-from jobs import Jobs
-from limits.circuit_breaker import CircuitBreakers
-from limits.overload import OverloadProtection
-from limits.user_shares import UserShares
-from storage.access_trail import AccessTrail
-from storage.active_tokens import ActiveTokens
-from storage.identities import Identities, Identity, Role
-from storage.interceptions import Interceptions
-from storage.live import Live
-from storage.names import Names
-from storage.recorded import Recorded
-from storage.recorder import Recorder, RecordPolicy
-from storage.refusal_recorder import RefusalRecorder
-from storage.refusals import Refusals
-from storage.sessions import Sessions
-from storage.sign_in_sessions import DEFAULT_TIMES
-from storage.sign_ins import SignIns
-from storage.statistics import Statistics
-from storage.users import milliseconds
+from handlers.bridge import Bridge
+from intercept.apis import Dialect
+from parts import make_providers
+from settings import ProviderSettings, Settings
+from storage.identities import Identity, Role
 from tests.fake_upstream import FakeUpstream
 from tests.raw_client import RawClient
-from upstream.client import UpstreamClient
-from upstream.keys import KeyPool
-from upstream.providers import Provider, ProviderType
-
-
-def now() -> datetime:
-    return milliseconds(datetime.now(UTC))
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "bridge(**settings): what differs from the defaults in this test's bridge")
+    config.addinivalue_line("markers", "bridge(**settings): the settings that differ from the defaults in this test")
 
 
-EDGE = (
-    "max_body_bytes",
-    "allow_byok",
-    "members_create_tokens",
-    "tokens_per_user",
-    "allow_billing_headers",
-    "send_actor_headers",
-    "trusted_proxies",
-    "keepalive_seconds",
-)
-LIMITS = ("max_concurrency", "rate_limit", "user_rate_limit", "rate_window", "user_max_concurrency")
+AT_VENDOR = {"openai", "anthropic", "no-key"}
+"""Providers whose vendor the scripted upstream stands for: it has an address of its own, and takes no call without a key."""
+
+
+def provider_settings(url: str) -> dict[str, Any]:
+    """What an operator sets to have all kinds of providers, at this URL."""
+    openai = url + "v1/"
+    return {
+        "openai_base_url": openai,
+        "openai_key": ("sk-openai-provider-key",),
+        "anthropic_base_url": url,
+        "anthropic_key": ("sk-anthropic-provider-key",),
+        "further_providers": (
+            ProviderSettings("keyless", Dialect.OPENAI, openai, (), "provider-0-keys"),
+            ProviderSettings("own-server", Dialect.OPENAI, openai, ("sk-own-server",), "provider-1-keys"),
+            ProviderSettings("no-key", Dialect.ANTHROPIC, url, (), "provider-2-keys"),
+        ),
+    }
 
 
 @dataclass
@@ -154,7 +132,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def bridge_settings(request):
-    """What the test's marks set."""
+    """The settings that the test's marks change, by the names of their fields."""
     settings = {}
     for mark in request.node.iter_markers("bridge"):
         settings |= mark.kwargs
@@ -162,109 +140,37 @@ def bridge_settings(request):
 
 
 @pytest.fixture
-def running(io_loop, database, bridge_settings, request):
-    """A running bridge. Asks for the HTTP server itself, so that a test need not."""
-    settings = dict(bridge_settings)
+def bridge_parts():
+    """Parts of a bridge that stand in the place of those it would have."""
+    return {}
+
+
+@pytest.fixture
+def running(io_loop, database, bridge_settings, bridge_parts, tmp_path):
+    """A running bridge, as the server assembles it. Asks for the HTTP server itself, so that a test need not.
+
+    What serving needs runs beside it, as in the server: recording on the default path, and the heartbeat. The upkeep does
+    not (`assembly.start_upkeep`): it would count, group and write at moments that no test knows. A test has that done by
+    itself: `Rollups.count`, `bridge.access.flush` and the like.
+    """
+    stack = AsyncExitStack()
 
     async def start() -> Running:
         upstream = await FakeUpstream.start()
-        metrics = Metrics()
-        policy = settings.pop("breaker", None)
-        loop = asyncio.get_running_loop()
-        recorder = Recorder(
-            database, instance_id=uuid4(), policy=RecordPolicy.STRICT, journal=None, now=now, new_id=uuid4
-        )
-        await recorder.open()
-        times = settings.pop("session_times", DEFAULT_TIMES)
-        identities = Identities(
-            database,
-            now=now,
-            monotonic=loop.time,
-            tokens_per_user=settings.get("tokens_per_user", 10),
-            session_times=times,
-        )
-        user = await identities.add_user("ada", role=Role.OWNER)
-        token, secret = await identities.create_token("ada")
+        stack.push_async_callback(upstream.stop)
+        settings = Settings(data_dir=tmp_path / "data", **(provider_settings(upstream.url) | bridge_settings))
         providers = [
-            Provider(
-                "openai",
-                ProviderType.OPENAI,
-                upstream.url + "v1/",
-                keys=("sk-openai-provider-key",),
-                keys_setting="openai-key",
-            ),
-            Provider(
-                "anthropic",
-                ProviderType.ANTHROPIC,
-                upstream.url,
-                keys=settings.pop("keys", ("sk-anthropic-provider-key",)),
-                keys_setting="anthropic-key",
-            ),
-            Provider("keyless", ProviderType.OPENAI, upstream.url + "v1/", keyless=True),
-            Provider(
-                "own-server",
-                ProviderType.OPENAI,
-                upstream.url + "v1/",
-                keys=("sk-own-server",),
-                keys_setting="provider-1-keys",
-                keyless=True,
-            ),
-            Provider("no-key", ProviderType.ANTHROPIC, upstream.url, keys_setting="provider-2-keys"),
+            replace(provider, keyless=provider.name not in AT_VENDOR) for provider in make_providers(settings, "")
         ]
-        bridge = Bridge(
-            options=EdgeOptions(**{name: settings.pop(name) for name in EDGE if name in settings}),
-            providers={provider.name: provider for provider in providers},
-            secrets=KnownSecrets(key for provider in providers for key in provider.keys),
-            key_pools={
-                provider.name: KeyPool(provider.keys, loop.time, now) for provider in providers if provider.keys
-            },
-            database=database,
-            identities=identities,
-            sign_ins=SignIns(database, identities, now=now, times=times),
-            recorder=recorder,
-            interceptions=Interceptions(database),
-            recorded=Recorded(database),
-            refusal_recorder=RefusalRecorder(database, now=now),
-            refusals=Refusals(database),
-            sessions=Sessions(database),
-            names=Names(database),
-            statistics=Statistics(database),
-            live=Live(database, identities),
-            upstream=UpstreamClient(connect_timeout=5, idle_timeout=settings.pop("upstream_idle_timeout", 5)),
-            chat_usage=ChatUsage(ensure=settings.pop("ensure_usage", True), monotonic=loop.time),
-            shares=UserShares(settings.get("user_max_concurrency", 0)),
-            overload=OverloadProtection(
-                on_rejection=metrics.rejected, **{name: settings.pop(name) for name in LIMITS if name in settings}
-            ),
-            breakers=CircuitBreakers(policy, time.monotonic_ns, metrics.breaker_changed) if policy else None,
-            metrics=metrics,
-            record_log=RecordLog(enabled=settings.pop("structured_logging", False)),
-            lifecycle=Lifecycle(),
-            jobs=Jobs(clock=loop.time),
-            access=AccessRecorder(
-                metrics,
-                AccessTrail(database, now=now),
-                time.monotonic_ns,
-                failure_limit=settings.pop("authentication_failure_limit", 0),
-            ),
-            active_tokens=ActiveTokens(database, now=now, monotonic=loop.time),
-            now=now,
-            monotonic=loop.time,
-            new_id=uuid4,
-            trace=settings.pop("trace", None),
-        )
-        assert not settings
-        if bridge.breakers is not None:
-            metrics.watch_breakers(bridge.breakers.states)
+        bridge = replace(await assemble(Process.begin(settings, database, stack), providers), **bridge_parts)
+        user = await bridge.identities.add_user("ada", role=Role.OWNER)
+        token, secret = await bridge.identities.create_token("ada")
         return Running(bridge, upstream, secret, Identity(user=user, token_id=token.id))
 
     async def stop() -> None:
         for client in running.clients:
             await client.closed()
-        await running.bridge.live.close()
-        await running.bridge.upstream.close()
-        await running.bridge.recorder.close(5)
-        await running.upstream.stop()
+        await stack.aclose()
 
     running = io_loop.run_sync(start)
     yield running

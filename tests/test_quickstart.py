@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from assembly import now
 from quickstart import LINK, NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
 from settings import load
 from storage.identities import Identities, Role
-from tests.bridge import now
 from tests.server_process import ROOT
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"

@@ -24,11 +24,11 @@ import pytest
 from bson import ObjectId
 from selenium.webdriver import Chrome
 
+from assembly import now
 from handlers.dashboard import LIBRARIES, ROOT
 from storage.cells import Bucket
 from storage.database import Database
 from storage.identities import Identities, Role
-from tests.bridge import now
 from tests.dashboard.page import Page, start_chromium
 from tests.server_process import PatientServerProcess
 

@@ -4,9 +4,9 @@ from urllib.error import HTTPError
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from assembly import now
 from storage.database import Database
 from storage.identities import Identities, Role
-from tests.bridge import now
 
 
 def tokens(page):

@@ -9,6 +9,7 @@ import pytest
 from handlers.chat_usage import MAX_REMEMBERED, REMEMBERED_SECONDS, ChatUsage
 from intercept.apis import RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS, RESPONSES
+from settings import ChatStreamUsage
 from tests.fake_upstream import CLOSE
 from tests.handlers.conversations import CHAT
 from tests.handlers.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
@@ -101,7 +102,7 @@ async def test_a_400_that_is_cut_reaches_the_client_as_far_as_it_came(running):
     assert (answer.status, answer.body, answer.whole) == (400, OTHER, False)
 
 
-@pytest.mark.bridge(ensure_usage=False)
+@pytest.mark.bridge(chat_stream_usage=ChatStreamUsage.AS_ASKED)
 @pytest.mark.gen_test
 async def test_with_as_asked_every_byte_stays_as_it_is(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)

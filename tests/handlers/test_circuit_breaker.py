@@ -8,11 +8,15 @@ from datetime import timedelta
 
 import pytest
 
-from limits.circuit_breaker import BreakerPolicy
 from tests.fake_upstream import RESET
 from tests.handlers.conversations import CHAT, MESSAGES
 
-POLICY = BreakerPolicy(failure_threshold=2, interval=timedelta(hours=1), timeout=timedelta(hours=1))
+AFTER_TWO_FAILURES = pytest.mark.bridge(
+    circuit_breaker_enabled=True,
+    circuit_breaker_failure_threshold=2,
+    circuit_breaker_interval=timedelta(hours=1),
+    circuit_breaker_timeout=timedelta(hours=1),
+)
 
 
 def overloaded(message=b"Busy."):
@@ -32,7 +36,7 @@ async def ask(running, conversation, **extra):
     return await client.request("POST", running.path(conversation), running.headers, body)
 
 
-@pytest.mark.bridge(breaker=POLICY)
+@AFTER_TWO_FAILURES
 @pytest.mark.parametrize("failure", [overloaded(), overloaded_event(), RESET], ids=["529", "event", "reset"])
 @pytest.mark.gen_test
 async def test_after_enough_failures_the_upstream_is_not_asked_and_the_call_is_recorded(running, failure):
@@ -57,7 +61,7 @@ async def test_after_enough_failures_the_upstream_is_not_asked_and_the_call_is_r
     )
 
 
-@pytest.mark.bridge(breaker=POLICY)
+@AFTER_TWO_FAILURES
 @pytest.mark.gen_test
 async def test_another_model_and_another_route_have_circuits_of_their_own(running):
     running.upstream.play(overloaded())
@@ -73,7 +77,12 @@ async def test_another_model_and_another_route_have_circuits_of_their_own(runnin
     await running.ended(5)
 
 
-@pytest.mark.bridge(breaker=BreakerPolicy(failure_threshold=1, timeout=timedelta(0), max_requests=1))
+@pytest.mark.bridge(
+    circuit_breaker_enabled=True,
+    circuit_breaker_failure_threshold=1,
+    circuit_breaker_timeout=timedelta(0),
+    circuit_breaker_max_requests=1,
+)
 @pytest.mark.gen_test
 async def test_a_probe_whose_client_leaves_makes_room_for_the_next(running):
     running.upstream.play(overloaded())

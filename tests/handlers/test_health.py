@@ -3,19 +3,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-from dataclasses import replace
-from uuid import uuid4
 
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from handlers.application import BridgeApplication
 from handlers.proxy import NOT_RECORDABLE
+from settings import RecordPolicy
 from storage.database import OPTIONS, Database
 from storage.embedded import EmbeddedMongoDB
-from storage.journal import Journal
-from storage.recorder import Recorder, RecordPolicy
-from tests.bridge import now, until
+from tests.bridge import until
 from tests.handlers.conversations import CHAT
 from version import VERSION
 
@@ -91,6 +87,7 @@ class TestWithoutTheDatabase:
         database.close()
 
     @pytest.mark.expects_log("WARNING storage.write_path: the database is away")
+    @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
     @pytest.mark.gen_test(timeout=20)
     async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, mongodb):
         running.upstream.play(OK)
@@ -111,37 +108,23 @@ class TestWithoutTheDatabase:
         assert len(running.upstream.requests) == 1
         assert await running.get("/readyz", {}) == (503, not_ready)
 
-    class TestWithASpool:
-        @pytest.fixture
-        def recorder(self, io_loop, database, tmp_path):
-            journal = Journal(tmp_path / "spool")
-            spool = RecordPolicy.SPOOL
-            recorder = Recorder(database, instance_id=uuid4(), policy=spool, journal=journal, now=now, new_id=uuid4)
-            io_loop.run_sync(recorder.open)
-            yield recorder
-            io_loop.run_sync(lambda: recorder.close(0))
-
-        @pytest.fixture
-        def app(self, running, recorder):
-            return BridgeApplication(replace(running.bridge, recorder=recorder))
-
-        @pytest.mark.expects_log("WARNING storage.write_path: the database is away")
-        @pytest.mark.gen_test(timeout=20)
-        async def test_calls_go_on_and_the_bridge_stays_ready(self, running, recorder, mongodb):
-            running.upstream.play(OK)
-            assert (await call(running)).status == 200
-            os.kill(mongodb.pid, signal.SIGKILL)
-            assert (await call(running)).status == 200
-            await until(lambda: recorder.reason == "the database is away")
-            assert (await call(running)).status == 200
-            assert await running.get("/readyz", {}) == (
-                200,
-                {
-                    "status": "ready",
-                    "database": "unreachable",
-                    "recording": "ok",
-                    "providers": "ok",
-                    "jobs": "ok",
-                    "version": VERSION,
-                },
-            )
+    @pytest.mark.expects_log("WARNING storage.write_path: the database is away")
+    @pytest.mark.gen_test(timeout=20)
+    async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb):
+        running.upstream.play(OK)
+        assert (await call(running)).status == 200
+        os.kill(mongodb.pid, signal.SIGKILL)
+        assert (await call(running)).status == 200
+        await until(lambda: running.bridge.recorder.reason == "the database is away")
+        assert (await call(running)).status == 200
+        assert await running.get("/readyz", {}) == (
+            200,
+            {
+                "status": "ready",
+                "database": "unreachable",
+                "recording": "ok",
+                "providers": "ok",
+                "jobs": "ok",
+                "version": VERSION,
+            },
+        )

@@ -221,6 +221,7 @@ async def test_one_in_flight_is_shown_too(running):
     body = MESSAGES.request_body(stream=True)
     await client.send("POST", running.path(MESSAGES), running.headers, body)
     id_ = (await client.head()).header("X-AI-Bridge-Interception-Id")
+    assert await running.bridge.recorder.flush(5)
     status, shown = await running.get(f"{LIST}/{id_}")
     assert (status, shown["id"], shown["status"], shown["end_reason"]) == (200, id_, "in_flight", None)
     assert await running.get(f"{LIST}?q=status:in_flight") == (

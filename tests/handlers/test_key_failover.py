@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -42,7 +43,7 @@ def play(running, *answers):
         running.upstream.play(*answer) if isinstance(answer, tuple) else running.upstream.play(answer)
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.parametrize("refused", [LIMITED, pytest.param(UNAUTHORIZED, marks=told)], ids=["429", "401"])
 @pytest.mark.gen_test
 async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_the_answer(running, refused):
@@ -55,7 +56,7 @@ async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_th
         assert (recorded["end_reason"], recorded["credential_hint"]) == ("completed", "sk-s...5678")
 
 
-@pytest.mark.bridge(keys=KEYS[:1])
+@pytest.mark.bridge(anthropic_key=KEYS[:1])
 @pytest.mark.parametrize("status", [pytest.param(401, marks=told), 403, 429, 500, 503, 529])
 @pytest.mark.gen_test
 async def test_with_one_key_every_answer_of_the_provider_is_passed_on_and_the_next_call_goes_out(running, status):
@@ -70,7 +71,7 @@ async def test_with_one_key_every_answer_of_the_provider_is_passed_on_and_the_ne
     await running.ended(2)
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.gen_test
 async def test_a_429_of_one_model_leaves_the_key_to_the_others(running):
     play(running, LIMITED, OK)
@@ -81,7 +82,7 @@ async def test_a_429_of_one_model_leaves_the_key_to_the_others(running):
     await running.ended(3)
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(anthropic_key=KEYS)
 @told
 @pytest.mark.gen_test
 async def test_a_401_of_one_route_takes_the_key_from_all(running):
@@ -93,7 +94,7 @@ async def test_a_401_of_one_route_takes_the_key_from_all(running):
     await running.ended(1)
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.gen_test
 async def test_with_every_key_refused_each_call_gets_the_providers_own_answer(running):
     play(running, LIMITED)
@@ -106,7 +107,7 @@ async def test_with_every_key_refused_each_call_gets_the_providers_own_answer(ru
         assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_error", 429)
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.gen_test
 async def test_keys_that_cool_down_for_no_time_at_all_are_tried_once_each(running):
     play(running, refusal(429, retry_after="0"))
@@ -115,7 +116,7 @@ async def test_keys_that_cool_down_for_no_time_at_all_are_tried_once_each(runnin
     await running.ended(1)
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.parametrize("status", [500, 529])
 @pytest.mark.gen_test
 async def test_what_the_next_key_is_answered_is_the_answer(running, status):
@@ -125,7 +126,7 @@ async def test_what_the_next_key_is_answered_is_the_answer(running, status):
     await running.ended(1)
 
 
-@pytest.mark.bridge(keys=KEYS, upstream_idle_timeout=0.1)
+@pytest.mark.bridge(anthropic_key=KEYS, upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.parametrize("broken", ["reset", "closed", "silent"])
 @pytest.mark.gen_test
 async def test_a_refusal_is_not_lost_where_the_next_key_gets_no_answer(running, broken):
@@ -137,7 +138,7 @@ async def test_a_refusal_is_not_lost_where_the_next_key_gets_no_answer(running, 
     assert (recorded["upstream_status"], recorded["credential_hint"]) == (429, "sk-f...6789")
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.gen_test
 async def test_a_stream_that_is_cut_is_not_begun_again_with_another_key(running):
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 99\r\n\r\nevent: ping\n\n"
@@ -147,7 +148,7 @@ async def test_a_stream_that_is_cut_is_not_begun_again_with_another_key(running)
     await running.ended(1)
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.gen_test
 async def test_a_clients_own_key_is_tried_once_and_cools_none_of_ours_down(running):
     play(running, LIMITED)

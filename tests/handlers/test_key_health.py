@@ -18,7 +18,7 @@ async def anthropic(running):
     return next(one for one in listed if one["name"] == "anthropic")["keys"]
 
 
-@pytest.mark.bridge(keys=KEYS[:1])
+@pytest.mark.bridge(anthropic_key=KEYS[:1])
 @pytest.mark.expects_log(REFUSED)
 @pytest.mark.gen_test
 async def test_a_refused_key_is_named_everywhere_until_a_call_with_it_succeeds(running):
@@ -41,7 +41,7 @@ async def test_a_refused_key_is_named_everywhere_until_a_call_with_it_succeeds(r
     await running.ended(4)
 
 
-@pytest.mark.bridge(keys=KEYS)
+@pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.expects_log(REFUSED)
 @pytest.mark.gen_test
 async def test_a_refused_key_is_named_also_where_another_one_answers(running):
@@ -52,7 +52,7 @@ async def test_a_refused_key_is_named_also_where_another_one_answers(running):
     await running.ended(1)
 
 
-@pytest.mark.bridge(keys=KEYS[:1])
+@pytest.mark.bridge(anthropic_key=KEYS[:1])
 @pytest.mark.gen_test
 async def test_a_refused_key_of_a_client_is_no_fault_of_ours(running):
     play(running, UNAUTHORIZED)

@@ -60,7 +60,7 @@ def lines(caplog):
 
 
 @pytest.mark.expects_log(r"WARNING handlers.key_health: provider key refused: provider=anthropic key=plai...6789 ")
-@pytest.mark.bridge(keys=(KEY,), structured_logging=True)
+@pytest.mark.bridge(anthropic_key=(KEY,), structured_logging=True)
 @pytest.mark.gen_test
 async def test_a_key_that_a_provider_repeats_is_relayed_and_nowhere_kept(running, lines):
     error = json.dumps({"type": "error", "error": {"type": KEY, "message": f"Wrong key {KEY}."}}).encode()
@@ -82,7 +82,7 @@ async def test_a_key_that_a_provider_repeats_is_relayed_and_nowhere_kept(running
         assert "[scrubbed]" in kept
 
 
-@pytest.mark.bridge(keys=(KEY,))
+@pytest.mark.bridge(anthropic_key=(KEY,))
 @pytest.mark.gen_test
 async def test_a_key_that_a_stream_breaks_off_in_is_not_kept_up_to_there(running):
     running.upstream.play(answer(200, b"text/event-stream", events('{"key": "pla', "in/Provider+ke")))
@@ -121,7 +121,7 @@ async def test_a_token_of_somebody_else_is_not_kept_either(running):
     assert recorded["user_prompts"][0]["prompt"] == f"I found {token.partition('-')[0]}-[scrubbed]."
 
 
-@pytest.mark.bridge(keys=(KEY,))
+@pytest.mark.bridge(anthropic_key=(KEY,))
 @pytest.mark.gen_test
 async def test_an_export_hides_what_was_recorded_before_a_key_was_known(running):
     running.upstream.play(answer(200, b"application/json", MESSAGES.body))

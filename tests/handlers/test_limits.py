@@ -19,7 +19,7 @@ from http1.server import BridgeServer
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED, OverloadProtection
 from storage.admissions import ANSWER_SECONDS, Admissions, SharedLimits
 from storage.identities import Role
-from tests.bridge import LIMITS, until
+from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.storage.admission_worker import PATIENCE_SECONDS
 from version import VERSION
@@ -28,6 +28,7 @@ pytest_plugins = ["tests.storage.outages"]
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 PATH = "/api/v2/aibridge/limits"
+LIMITS = ("max_concurrency", "rate_limit", "user_rate_limit", "rate_window", "user_max_concurrency")
 
 
 @pytest.fixture

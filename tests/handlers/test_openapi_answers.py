@@ -10,12 +10,13 @@ from uuid import uuid4
 
 import pytest
 
+from assembly import now
 from handlers.changes import MAX_BODY_BYTES
+from settings import RecordPolicy
 from storage.audit import Action
 from storage.grouping import Grouping
 from storage.rollups import Rollups
 from storage.statistics import GroupBy
-from tests.bridge import now
 from tests.fake_upstream import CLOSE
 from tests.handlers.contract import CONTROL, Contract
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -116,12 +117,16 @@ async def test_what_calls_add_up_to_is_shown_as_described(ask, record):
 
 @pytest.mark.gen_test
 async def test_every_event_is_an_interception_as_described(running, contract):
-    running.upstream.play(HEAD % (b"application/json", len(MESSAGES.body)), MESSAGES.body)
+    gate = asyncio.Event()
+    running.upstream.play(HEAD % (b"application/json", len(MESSAGES.body)), gate, MESSAGES.body)
     listener, client = await running.client(), await running.client()
     await listener.send("GET", f"{LIST}/live", running.headers)
     answer = await listener.head()
-    body = MESSAGES.request_body(stream=False)
-    assert (await client.request("POST", running.path(MESSAGES), running.headers, body)).status == 200
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=False))
+    called = await client.head()
+    assert await running.bridge.recorder.flush(5)
+    gate.set()
+    await client.rest(called)
     while len(events := re.findall(rb"^event: (.+)\nid: .+\ndata: (.+)\n\n", answer.body, re.MULTILINE)) < 2:
         await listener.piece(answer)
     assert [name for name, _ in events] == [b"interception"] * 2
@@ -257,6 +262,7 @@ class TestWithoutTheDatabase:
     def database(self, private_database):
         return private_database
 
+    @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)  # so that it is not ready
     @pytest.mark.gen_test
     async def test_the_answers_of_an_outage_are_described(self, running, ask, private_mongodb, contract):
         stranger = await running.user("grace")
@@ -279,7 +285,7 @@ def token_of(headers):
     return json.dumps({"token": headers["Authorization"].removeprefix("Bearer ")}).encode()
 
 
-@pytest.mark.bridge(max_body_bytes=2000, allow_byok=False, upstream_idle_timeout=0.1)
+@pytest.mark.bridge(max_body_bytes=2000, allow_byok=False, upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
 async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(running, ask, contract):
     own_key = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}

@@ -18,7 +18,6 @@ import handlers.otel
 import handlers.relay
 from handlers.otel import Tracing
 from handlers.phases import Phases
-from limits.circuit_breaker import BreakerPolicy
 from tests.fake_upstream import RESET, FakeUpstream
 from tests.handlers.conversations import CHAT, MESSAGES
 from version import VERSION
@@ -66,10 +65,10 @@ def collector(io_loop, monkeypatch):
 
 
 @pytest.fixture
-def bridge_settings(bridge_settings, collector):
-    """A bridge that is traced."""
+def bridge_parts(collector):
+    """A bridge that is traced, by an instance whose id is known."""
     collector.tracing = Tracing(instance_id=INSTANCE, clock=monotonic)
-    return bridge_settings | {"trace": collector.tracing.follow}
+    return {"trace": collector.tracing.follow}
 
 
 def attributes(owner):
@@ -179,7 +178,7 @@ async def test_a_client_that_does_not_sample_is_followed_by_nobody_and_its_trace
     assert re.fullmatch(f"00-{TRACE}-[0-9a-f]{{16}}-00", context)
 
 
-@pytest.mark.bridge(keys=("sk-first-key-0123456789", "sk-second-key-012345678"))
+@pytest.mark.bridge(anthropic_key=("sk-first-key-0123456789", "sk-second-key-012345678"))
 @pytest.mark.gen_test
 async def test_each_try_has_a_span_of_its_own(running, collector):
     running.upstream.play(b"HTTP/1.1 429 X\r\nContent-Length: 2\r\n\r\n{}")
@@ -192,7 +191,7 @@ async def test_each_try_has_a_span_of_its_own(running, collector):
     assert contexts == [spans[3].span_id.hex(), spans[4].span_id.hex()]
 
 
-@pytest.mark.bridge(breaker=BreakerPolicy(failure_threshold=1))
+@pytest.mark.bridge(circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1)
 @pytest.mark.gen_test
 async def test_a_call_that_failed_says_why(running, collector):
     running.upstream.play(RESET)
@@ -345,7 +344,7 @@ async def test_the_environment_names_the_service_and_turns_everything_off(collec
 
 class TestOff:
     @pytest.fixture
-    def bridge_settings(self):
+    def bridge_parts(self):
         return {}
 
     @pytest.mark.gen_test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -67,7 +68,7 @@ async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
     )
 
 
-@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
 async def test_an_upstream_that_stays_silent_gives_504(running):
     running.upstream.play(asyncio.Event())

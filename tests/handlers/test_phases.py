@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 import handlers.relay
 from handlers.phases import ADMISSION, AUTHENTICATION, RECORDING, UPSTREAM, Phases
-from limits.circuit_breaker import BreakerPolicy
 from storage.documents import shown_time
 from tests.fake_upstream import RESET
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -141,7 +140,9 @@ async def test_a_refusal_tells_what_is_known_by_then(running):
     running.bridge.lifecycle.draining = False
 
 
-@pytest.mark.bridge(breaker=BreakerPolicy(failure_threshold=1, timeout=timedelta(hours=1)))
+@pytest.mark.bridge(
+    circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
+)
 @pytest.mark.gen_test
 async def test_a_provider_that_was_not_asked_took_no_time(running):
     running.upstream.play(RESET)
@@ -153,7 +154,7 @@ async def test_a_provider_that_was_not_asked_took_no_time(running):
     assert failed["started_at"] <= failed["upstream_asked_at"] <= failed["ended_at"]
 
 
-@pytest.mark.bridge(keys=("sk-first-key-0123456789", "sk-second-key-012345678"))
+@pytest.mark.bridge(anthropic_key=("sk-first-key-0123456789", "sk-second-key-012345678"))
 @pytest.mark.gen_test
 async def test_with_a_second_key_both_tries_are_the_providers_time_and_the_record_has_the_last(running):
     first, second = asyncio.Event(), asyncio.Event()

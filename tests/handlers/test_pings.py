@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.test_relay import CHUNKED, EVENT_STREAM, LAST, chunk
 from tests.loops import Loop
 
-pytestmark = pytest.mark.bridge(keepalive_seconds=0.01)
+pytestmark = pytest.mark.bridge(keepalive_interval=timedelta(milliseconds=10))
 PING = PINGS[Dialect.ANTHROPIC]
 FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
 REST = MESSAGES.stream[len(FIRST) :]

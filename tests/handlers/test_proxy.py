@@ -7,6 +7,10 @@ import asyncio
 import pytest
 
 import handlers.proxy
+from settings import RecordPolicy
+from storage import fresh_starts, write_ahead_log
+from storage.operations import Action, Operation
+from storage.segment import read_frames
 from tests.bridge import until
 from tests.handlers.conversations import MESSAGES
 
@@ -23,13 +27,41 @@ async def documents(running):
     return await running.bridge.database.interceptions.find().to_list(None)
 
 
-@pytest.mark.gen_test
-async def test_the_start_is_in_the_database_before_the_upstream_is_asked(running):
-    gate = asyncio.Event()
+async def begin(running, gate):
+    """Make a call, and wait until the upstream has its request."""
     running.upstream.play(gate, OK)
     client = await running.client()
     await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
     await running.upstream.request()
+    return client
+
+
+@pytest.mark.gen_test
+async def test_the_start_is_on_disk_before_the_upstream_is_asked(running, tmp_path, monkeypatch):
+    monkeypatch.setattr(fresh_starts, "WAIT_SECONDS", 60)  # so long it stays there
+    gate = asyncio.Event()
+    client = await begin(running, gate)
+    (log,) = (tmp_path / "data" / "spool").glob(write_ahead_log.NAMES)
+    with log.open("rb") as file:
+        (record,) = read_frames(file, log.stat().st_size)
+    operation = Operation.decode(record)
+    assert (operation.action, operation._fields["status"], operation._fields["model"]) == (
+        Action.START,
+        "in_flight",
+        "m",
+    )
+    gate.set()
+    answer = await client.rest(await client.head())
+    (recorded,) = await running.ended(1)
+    assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id") == str(operation.id)
+    assert log.read_bytes() == b""
+
+
+@pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
+@pytest.mark.gen_test
+async def test_under_strict_the_start_is_in_the_database_before_the_upstream_is_asked(running):
+    gate = asyncio.Event()
+    client = await begin(running, gate)
     (document,) = await documents(running)
     assert (document["status"], document["model"], "ended_at" in document) == ("in_flight", "m", False)
     gate.set()

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 import pytest
 
 from intercept.refusals import Rule
-from limits.circuit_breaker import BreakerPolicy
 from storage.identities import Role
 from storage.recorder import Recorder, RecordingUnavailableError
 from tests.bridge import until
@@ -181,7 +180,9 @@ async def test_a_revoked_token_is_named_where_nobody_is(running):
     assert (row["rule"], row["api_key_id"], row["initiator"]) == ("invalid_token", token_id, None)
 
 
-@pytest.mark.bridge(breaker=BreakerPolicy(1, timedelta(hours=1), timedelta(hours=1), 1))
+@pytest.mark.bridge(
+    circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
+)
 @pytest.mark.gen_test
 async def test_what_is_an_interception_is_no_refusal(running):
     running.upstream.play(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")

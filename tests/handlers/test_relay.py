@@ -255,7 +255,7 @@ async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
     assert answer.header("X-AI-Bridge-Interception-Id") == recorded["id"]
 
 
-@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
 async def test_an_upstream_that_stays_silent_gives_504(running):
     running.upstream.play(asyncio.Event())
@@ -267,7 +267,7 @@ async def test_an_upstream_that_stays_silent_gives_504(running):
     assert recorded["end_reason"] == "upstream_timeout"
 
 
-@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
 async def test_a_stream_that_stalls_between_two_events_is_told_why_and_broken_off(running):
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
@@ -280,7 +280,7 @@ async def test_a_stream_that_stalls_between_two_events_is_told_why_and_broken_of
     assert recorded["end_reason"] == "upstream_timeout"
 
 
-@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
 async def test_a_stream_that_stalls_inside_an_event_is_broken_off_without_a_word(running):
     part = MESSAGES.stream[:50]
@@ -426,7 +426,7 @@ async def test_a_chat_stream_that_ends_cleanly_without_done_is_completed(running
 
 
 @pytest.mark.parametrize("header", [b"Content-Length: 99999", b"Content-Encoding: br\r\nConnection: close"])
-@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
 async def test_a_stalled_stream_with_a_length_or_compressed_is_broken_off_without_a_word(running, header):
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]

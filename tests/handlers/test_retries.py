@@ -11,7 +11,6 @@ from datetime import timedelta
 import pytest
 
 import handlers.relay
-from limits.circuit_breaker import BreakerPolicy
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET, Connection, FakeUpstream
 from tests.handlers.conversations import CHAT
@@ -74,7 +73,9 @@ async def test_a_provider_that_is_there_again_at_the_second_try_answers_as_if_no
     await upstream.stop()
 
 
-@pytest.mark.bridge(breaker=BreakerPolicy(failure_threshold=2, timeout=timedelta(hours=1)))
+@pytest.mark.bridge(
+    circuit_breaker_enabled=True, circuit_breaker_failure_threshold=2, circuit_breaker_timeout=timedelta(hours=1)
+)
 @pytest.mark.gen_test
 async def test_a_provider_that_is_away_is_asked_twice_and_has_failed_once(running, closed, monkeypatch):
     monkeypatch.setattr(handlers.relay, "RETRY_PAUSE_SECONDS", 0)
@@ -128,7 +129,7 @@ async def test_what_reached_a_provider_is_not_sent_again_on_a_fresh_connection_o
         await running.ended(3)
 
 
-@pytest.mark.bridge(upstream_idle_timeout=0.1)
+@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
 async def test_a_provider_that_is_silent_is_not_asked_again(running):
     running.upstream.play(asyncio.Event())

@@ -8,10 +8,10 @@ from uuid import UUID, uuid4, uuid5
 
 import pytest
 
+from assembly import now
 from storage.grouping import Grouping
 from storage.threads import Threads
 from storage.users import Role
-from tests.bridge import now
 
 LIST = "/api/v2/aibridge/sessions"
 CLAUDE_CODE = {"User-Agent": "claude-cli/2.1.0 (external, cli)"}

@@ -6,10 +6,10 @@ from ipaddress import ip_network
 
 import pytest
 
+from assembly import now
 from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, UNRECOGNISED
 from handlers.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from storage.tokens import digest, split_token
-from tests.bridge import now
 
 PATH = "/api/v2/aibridge/users/me/session"
 LIST = "/api/v2/aibridge/interceptions"

@@ -7,11 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from assembly import now
 from handlers.base import SESSION_ENDED
 from handlers.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from storage.identities import Role
-from storage.sign_in_sessions import SessionTimes
-from tests.bridge import now
 
 USERS = "/api/v2/aibridge/users"
 ME = f"{USERS}/me"
@@ -147,7 +146,7 @@ async def test_what_a_session_changes_is_audited_with_the_token_it_was_made_with
     assert trail["results"][0]["actor"]["token_id"] == running.identity.token_id
 
 
-@pytest.mark.bridge(session_times=SessionTimes(HOUR, 2 * HOUR))
+@pytest.mark.bridge(session_idle_timeout=HOUR, session_lifetime=2 * HOUR)
 @pytest.mark.gen_test
 async def test_sessions_have_the_times_that_are_set(running):
     await running.signed_in()

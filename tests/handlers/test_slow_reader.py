@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -99,7 +100,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_its_slot_is_free(running, 
     assert not (await client.rest(answer)).whole
 
 
-@pytest.mark.bridge(upstream_idle_timeout=0.5)
+@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.5))
 @pytest.mark.gen_test
 async def test_a_silent_stream_is_not_taken_for_a_client_that_takes_nothing(running, monkeypatch):
     monkeypatch.setattr(handlers.relay, "TAKE_SECONDS", 0.05)

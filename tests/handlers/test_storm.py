@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -113,7 +114,7 @@ async def answered(client, request):
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.bridge(max_concurrency=120, user_max_concurrency=90, upstream_idle_timeout=0.5)
+@pytest.mark.bridge(max_concurrency=120, user_max_concurrency=90, upstream_idle_timeout=timedelta(seconds=0.5))
 @pytest.mark.expects_log("ERROR handlers.observation: a reader failed and was dropped: ")
 @pytest.mark.gen_test(timeout=60)
 async def test_after_any_storm_nothing_is_held_and_every_start_has_one_end(running, monkeypatch, seed):

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from assembly import now
 from storage.threads import Threads
-from tests.bridge import now
 
 QUESTION = {"role": "user", "content": "What time is it?"}
 

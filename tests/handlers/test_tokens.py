@@ -9,6 +9,7 @@ import pytest
 
 from handlers.base import UNRECOGNISED
 from handlers.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, OWNERS_CREATE
+from settings import TokenCreation
 from storage import identities as identities_module
 from storage.audit import Author
 from storage.documents import shown_time
@@ -234,7 +235,7 @@ async def test_owners_may_have_and_create_more(running, change):
         assert [(await change("POST", path, {}))[0] for _ in range(2)] == [201, 201]
 
 
-@pytest.mark.bridge(members_create_tokens=False)
+@pytest.mark.bridge(token_creation=TokenCreation.OWNERS)
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.gen_test
 async def test_creating_tokens_may_be_left_to_owners(running, change, role):
@@ -269,7 +270,7 @@ async def test_an_owners_token_that_expires_makes_none_for_others_that_does_not(
     assert (status, made["expires_at"]) == (201, shown_time(expires_at))
 
 
-@pytest.mark.bridge(tokens_per_user=3, members_create_tokens=False)
+@pytest.mark.bridge(tokens_per_user=3, token_creation=TokenCreation.OWNERS)
 @pytest.mark.gen_test
 async def test_everybody_is_told_which_tokens_they_may_create(running):
     await running.user("grace")

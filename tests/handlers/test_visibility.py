@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from assembly import now
 from storage.grouping import Grouping
 from storage.rollups import Rollups
 from storage.users import Role
-from tests.bridge import now
 from tests.handlers.conversations import MESSAGES
 
 API = "/api/v2/aibridge"

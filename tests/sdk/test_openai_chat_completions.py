@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from settings import ChatStreamUsage
 from tests.sdk.wiring import data_events, essence, record, stream, tokens, whole
 
 ENVELOPE = {"id": "chatcmpl-1", "created": 1790000000, "model": "m-2026", "service_tier": "default"}
@@ -122,7 +123,7 @@ async def test_a_stream_that_the_sdk_asks_for_as_usual_has_its_tokens_recorded(r
     assert essence(recorded) == RECORD | {"streaming": True}
 
 
-@pytest.mark.bridge(ensure_usage=False)
+@pytest.mark.bridge(chat_stream_usage=ChatStreamUsage.AS_ASKED)
 @pytest.mark.gen_test
 async def test_a_stream_without_usage_leaves_no_token_record(running, openai):
     chunks = [{name: value for name, value in chunk.items() if name != "usage"} for chunk in CHUNKS[:-1]]

@@ -4,9 +4,9 @@ from uuid import uuid4
 
 import pytest
 
+from assembly import now
 from storage.grouping import Grouping
 from storage.threads import Threads
-from tests.bridge import now
 
 TURNS = ["Hello", "And then?", "Go on.", "Go on.", "Thanks"]
 

@@ -6,13 +6,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from assembly import now
 from storage import live as live_module
 from storage.change_stream import ChangeStream, InvalidPositionError
 from storage.database import DatabaseUnavailableError
 from storage.identities import Identities, Role
 from storage.listeners import End
 from storage.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
-from tests.bridge import now, until
+from tests.bridge import until
 from tests.storage.calls import Calls
 
 

@@ -3,13 +3,13 @@ from datetime import timedelta
 
 import pytest
 
+from assembly import now
 from storage.authentication import IdentitiesUnavailableError
 from storage.database import DatabaseUnavailableError
 from storage.identities import Identities, InvalidTokenError, Kind, Role
 from storage.sign_in_sessions import MAX_SESSIONS, SessionTimes
 from storage.sign_ins import CODE_SECONDS, InvalidCodeError, SignIns
 from storage.tokens import FRESH_SECONDS
-from tests.bridge import now
 
 HOUR = timedelta(hours=1)
 TIMES = SessionTimes(idle=2 * HOUR, lifetime=5 * HOUR)
