@@ -224,7 +224,11 @@ async def test_a_request_that_is_refused_or_passed_on_is_no_chat(running, collec
             {"http.request.method": "GET", "http.response.status_code": 401, "http.route": "/v1/models", **where},
             Status.STATUS_CODE_UNSET,
         ),
-        ("GET", {"http.request.method": "GET", "http.response.status_code": 404, **user}, Status.STATUS_CODE_UNSET),
+        (
+            "GET",
+            {"http.request.method": "GET", "http.response.status_code": 404, **where, **user},
+            Status.STATUS_CODE_UNSET,
+        ),
         (
             "GET /v1/models/*",
             {
