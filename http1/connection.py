@@ -20,6 +20,7 @@ from http1.exchange import Exchange
 from http1.headers import http_date
 from http1.outlet import Outlet
 from http1.requests import Request, Requests
+from intercept.scrub import scrub_quoted
 
 if TYPE_CHECKING:
     from http1.server import BridgeServer
@@ -346,7 +347,7 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not None and exchange.begun:
             self.abort(reset=exchange.request.start_line.version == "HTTP/1.0")
             return
-        body = msgspec.json.encode({"message": UNREADABLE.format(error)})
+        body = msgspec.json.encode({"message": scrub_quoted(UNREADABLE.format(error))})
         head = (
             f"HTTP/1.1 {error.status} {responses[error.status]}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\nDate: {http_date(int(time.time()))}\r\n\r\n"

@@ -132,6 +132,7 @@ def told(answer):
     return answer.status, body["method"], body["uri"], body["body"]
 
 
+TOKEN = b"0123456789-0123456789012345678901"
 GET = b"GET /%d HTTP/1.1\r\nHost: b\r\n\r\n"
 
 
@@ -314,6 +315,7 @@ async def test_a_body_of_unknown_length_ends_for_an_old_client_with_the_connecti
         (b"nonsense\r\n\r\n", 400, "Invalid method encountered"),
         (b"GET / HTTP/1.1\r\n\r\n", 400, "Missing Host header"),
         (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "Invalid Host header: 'a b'"),
+        (b"GET / HTTP/1.1\r\nHost: %b b\r\n\r\n" % TOKEN, 400, "Invalid Host header: '[scrubbed] b'"),
         (b"GET / HTTP/1.1\r\nA: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n", 431, None),
     ],
 )
