@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assembly import now, open_bridge, open_traces
+from intercept.refusals import Refusal, Rule
 from settings import LimitsScope, SettingError, Settings
 
 ADA = UUID(int=1)
@@ -45,6 +46,16 @@ async def test_traces_are_there_when_they_are_switched_on_and_end_with_the_bridg
     async with AsyncExitStack() as stack:
         with pytest.raises(SettingError, match=r"^otel-traces: max_queue_size must be a positive integer\.$"):
             open_traces(Settings(otel_traces=True), ADA, stack)
+
+
+@pytest.mark.gen_test
+async def test_what_was_refused_is_written_when_the_bridge_stops(database, tmp_path):
+    async with AsyncExitStack() as stack:
+        bridge = await open_bridge(Settings(data_dir=tmp_path), database, [], stack)
+        bridge.refusal_recorder.note(Refusal(rule=Rule.RATE, status=429))
+        assert "refusals" in [job.name for job in bridge.jobs]
+    assert await database.refusals.count_documents({}) == 1
+    assert {one["count"] async for one in database.refusal_totals.find()} == {1}
 
 
 @pytest.mark.gen_test

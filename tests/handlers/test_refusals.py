@@ -170,6 +170,25 @@ async def test_a_body_that_is_compressed_in_another_way_is_refused_by_its_rule(r
     assert (await counted(running))["rules"] == {"compressed_body": 1}
 
 
+@pytest.mark.bridge(authentication_failure_limit=1)
+@pytest.mark.gen_test
+async def test_too_many_invalid_tokens_of_an_address_are_a_rule_of_their_own(running):
+    another = {"Authorization": "Bearer bcdefghijk-0123456789abcdefghijkl"}
+    assert [await call(running, headers) for headers in (UNKNOWN, another)] == [401, 429]
+    assert (await counted(running))["rules"] == {"invalid_token": 1, "too_many_failures": 1}
+
+
+@pytest.mark.gen_test
+async def test_a_websocket_and_a_token_in_the_address_are_refused_by_rules_of_their_own(running):
+    responses = f"{CONTROL}/openai/v1/responses"
+    assert await call(running, running.headers | {"Upgrade": "websocket"}, responses, b"", "GET") == 426
+    address = f"{CONTROL}/openai/v1/models?key={running.token}"
+    assert await call(running, path=address, body=b"", method="GET") == 400
+    page = await listed(running)
+    assert [row["rule"] for row in page["results"]] == ["token_in_address", "websocket"]
+    assert running.token.partition("-")[2] not in str(page)
+
+
 @pytest.mark.gen_test
 async def test_a_revoked_token_is_named_where_nobody_is(running):
     headers = await running.user("grace")
