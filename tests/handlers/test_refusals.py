@@ -185,7 +185,7 @@ async def test_a_websocket_and_a_token_in_the_address_are_refused_by_rules_of_th
     address = f"{CONTROL}/openai/v1/models?key={running.token}"
     assert await call(running, path=address, body=b"", method="GET") == 400
     page = await listed(running)
-    assert [row["rule"] for row in page["results"]] == ["token_in_address", "websocket"]
+    assert {row["rule"] for row in page["results"]} == {"token_in_address", "websocket"}
     assert running.token.partition("-")[2] not in str(page)
 
 
