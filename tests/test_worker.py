@@ -195,7 +195,9 @@ async def test_on_sigterm_every_worker_drains_and_nothing_is_left_running(server
     for child in children:
         await_end(child)
     assert running_uri(data_dir) is None
-    assert [path.name for path in data_dir.parent.iterdir()] == ["data"]
+    servers = data_dir.parent / f"aibridge-servers-{os.geteuid()}"  # one folder of an account, which stays
+    assert sorted(data_dir.parent.iterdir()) == [servers, data_dir]
+    assert list(servers.iterdir()) == []
 
 
 @pytest.mark.gen_test(timeout=60)
