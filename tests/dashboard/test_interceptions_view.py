@@ -54,7 +54,7 @@ SEEN = "return arguments[0].filter((name) => document.querySelector(`a.row .${na
 @pytest.mark.parametrize("size", [(1440, 900), (1280, 900), (1000, 800), (760, 900), PHONE])
 def test_no_state_time_or_figure_of_a_row_is_cut_at_any_width(page, site, size):
     name, token = site.user(name=f"u{uuid4().hex[:7]}")
-    started = datetime(2025, 11, 25, 22, 22, 22, tzinfo=UTC)
+    started = datetime.now(UTC).replace(hour=22, minute=22, second=22) - timedelta(days=3)  # not beyond the retention
     for reason in EndReason:
         interception = site.call(token, "A prompt that goes on and on " * 9)
         site.recorded(token, 1)
