@@ -21,7 +21,10 @@ from upstream.demo.exchange import Exchange, Stamp
 from upstream.demo.messages import Message, token_count
 from upstream.demo.responses import Response
 
-MAX_BODY_BYTES = 64 * 2**20
+MAX_BODY_BYTES = 2**20
+"""The largest body that is answered: it is decoded at once, in the process of the bridge."""
+
+TOO_LARGE = f"The request body is larger than the {MAX_BODY_BYTES} bytes that the demo provider reads."
 
 _MODELS = "/v1/models"
 _REQUEST_ID_HEADERS = {Dialect.OPENAI: "x-request-id", Dialect.ANTHROPIC: "request-id"}
@@ -88,7 +91,7 @@ class CallHandler(RequestHandler):
 
     async def _route(self) -> None:
         if len(self._body) > MAX_BODY_BYTES:
-            self._refuse(413, "The request body is too large.")
+            self._refuse(413, TOO_LARGE)
             return
         match self.request.method, self.request.path:
             case "POST", "/v1/chat/completions":

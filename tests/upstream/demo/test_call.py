@@ -91,7 +91,9 @@ async def test_an_unreadable_message_is_refused_in_its_dialect(http, path):
 async def test_a_body_beyond_the_limit_is_too_large(http):
     async with http.post("/v1/chat/completions", data=BytesIO(b" " * (MAX_BODY_BYTES + 1))) as response:
         assert response.status == 413
-        assert await response.json() == openai_error("The request body is too large.")
+        assert await response.json() == openai_error(
+            "The request body is larger than the 1048576 bytes that the demo provider reads."
+        )
 
 
 @given(
