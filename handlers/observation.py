@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import datetime
 from uuid import UUID
 
@@ -62,6 +62,24 @@ class Observation:
             self._reader.feed(data)
         except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
             self._drop_reader(error)
+
+    @property
+    def behind(self) -> bool:
+        """Whether `steps` are to be done before the next bytes."""
+        return self._reader is not None and self._reader.behind
+
+    def steps(self) -> Generator[None, None, None]:
+        """Read all that came, in steps of a few milliseconds each, as `reading` and `ending` do at once."""
+        while self.step():
+            yield
+
+    def step(self) -> bool:
+        """Do the next of them; whether there are more."""
+        try:
+            return self._reader is not None and self._reader.step()
+        except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
+            self._drop_reader(error)
+            return False
 
     def failed(self, error: UpstreamError) -> None:
         """The upstream broke the exchange off, or never began it."""

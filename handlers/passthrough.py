@@ -51,7 +51,7 @@ class PassthroughHandler(RelayHandler):
         try:
             response = await self.open_upstream()
             try:
-                await self.relay(response, lambda _piece: None)
+                await self.relay(response)
             finally:
                 response.close()
         except UpstreamError as error:

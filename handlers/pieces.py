@@ -13,7 +13,9 @@ PIECE_SECONDS = 0.005
 
 
 class Pieces:
-    """Does one such work after the other: several at once would hold the loop up one behind the other in each iteration.
+    """Does one piece of all such work in each iteration of the loop: several would hold it up one behind the other.
+
+    Works take turns, so that a short one is not held up by a long one.
 
     Args:
         monotonic: Counts seconds.
@@ -29,13 +31,12 @@ class Pieces:
         Raises:
             Exception: what a step raises.
         """
-        async with self._lock:
-            until = self._monotonic() + PIECE_SECONDS
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as ended:
-                    return ended.value  # type: ignore[no-any-return]
-                if self._monotonic() >= until:
-                    await asyncio.sleep(0)
-                    until = self._monotonic() + PIECE_SECONDS
+        while True:
+            async with self._lock:
+                until = self._monotonic() + PIECE_SECONDS
+                while self._monotonic() < until:
+                    try:
+                        next(steps)
+                    except StopIteration as ended:
+                        return ended.value  # type: ignore[no-any-return]
+                await asyncio.sleep(0)

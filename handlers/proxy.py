@@ -51,6 +51,7 @@ class ProxyHandler(RelayHandler):
         super().initialize(**where)
         self.api = api
         self._interception_id: UUID | None = None
+        self._checkpoint_due = 0.0
 
     @property
     def is_recorded(self) -> bool:
@@ -76,13 +77,14 @@ class ProxyHandler(RelayHandler):
         interception = secrets.hide(self._interception(summary))
         self._holder = replace(self._holder, model=interception.model, interception_id=interception.id)
         observation = Observation(interception.id, self.api, now=self.bridge.now, secrets=secrets)
+        self._started, self._observation = interception, observation
         await self.in_step()
         await self._record_start(interception, observation)
         permit = None
         try:
             await self.in_step()
             permit = self._ask_breaker(interception.model)
-            await self._exchange(summary, interception, observation)
+            await self._exchange(summary, observation)
         except CircuitOpenError as error:
             observation.rejected(error)
             raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
@@ -90,7 +92,36 @@ class ProxyHandler(RelayHandler):
             observation.failed(error)
             raise self.upstream_problem(error) from error
         finally:
-            self._settle(interception, observation, permit)
+            try:
+                await self._read_rest(observation)
+            finally:
+                self._settle(interception, observation, permit)
+
+    def watch(self, piece: bytes) -> bool:
+        """Read a piece, unless that takes long or a checkpoint is due: that is for `catch_up`."""
+        self._observation.chunk(piece)
+        return not self._observation.behind and self.bridge.monotonic() < self._checkpoint_due
+
+    async def catch_up(self) -> None:
+        """Read what was put off, and write a checkpoint where one is due."""
+        due = self.bridge.monotonic() >= self._checkpoint_due
+        if not (due or self._observation.behind):
+            return
+        await self.bridge.pieces.finish(self._observation.steps())
+        if due:
+            self._checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
+            self.bridge.recorder.checkpoint(self._started, self._observation.reading())
+
+    async def _read_rest(self, observation: Observation) -> None:
+        """Read to the end, also where the request is stopped meanwhile: it takes what it takes, and others are served."""
+        stopped: asyncio.CancelledError | None = None
+        while observation.step():
+            try:
+                await self.bridge.pieces.finish(observation.steps())
+            except asyncio.CancelledError as error:
+                stopped = error
+        if stopped is not None:
+            raise stopped
 
     async def _record_start(self, interception: Interception, observation: Observation) -> None:
         self.phases.enter(RECORDING)
@@ -135,21 +166,12 @@ class ProxyHandler(RelayHandler):
         self.usage_filter = UsageChunkFilter()
         return response
 
-    async def _exchange(self, summary: RequestSummary, interception: Interception, observation: Observation) -> None:
+    async def _exchange(self, summary: RequestSummary, observation: Observation) -> None:
         response = await self._open_with_usage(summary)
-        monotonic = self.bridge.monotonic
-        checkpoint_due = monotonic() + CHECKPOINT_SECONDS
-
-        def watch(piece: bytes) -> None:
-            nonlocal checkpoint_due
-            observation.chunk(piece)
-            if monotonic() >= checkpoint_due:
-                checkpoint_due = monotonic() + CHECKPOINT_SECONDS
-                self.bridge.recorder.checkpoint(interception, observation.reading())
-
+        self._checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
         try:
             observation.head(response, streaming=response.is_event_stream)
-            await self.relay(response, watch)
+            await self.relay(response)
             await self.in_step()
         finally:
             response.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import Future
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
@@ -142,11 +141,18 @@ class RelayHandler(DataPlaneHandler):
             if refused is not None:
                 refused.close()
 
-    async def relay(self, response: UpstreamResponse, watch: Callable[[bytes], None]) -> None:
-        """Move the answer to the client, each piece in the turn of the event loop in which it comes; `watch` then gets it.
+    def watch(self, piece: bytes) -> bool:  # noqa: ARG002 - for subclasses
+        """Look at a piece of the answer that was passed on; whether the next one may come, else after `catch_up`."""
+        return True
+
+    async def catch_up(self) -> None:
+        """Finish looking at the pieces so far, with pauses in which the event loop serves others."""
+
+    async def relay(self, response: UpstreamResponse) -> None:
+        """Move the answer to the client, each piece in the turn of the event loop in which it comes, then `watch` it.
 
         The client not taking a piece is what holds the next one back; for too long, and it is taken to have left. Silence
-        of the upstream is no matter of this: then there is nothing to take.
+        of the upstream is no matter of this: then there is nothing to take. Catching up holds the next piece back too.
 
         Raises:
             UpstreamError: the upstream broke off; nothing has been ended on the client's side yet.
@@ -157,8 +163,7 @@ class RelayHandler(DataPlaneHandler):
             if shown:
                 self._taken = self.exchange.write(shown)
                 self._relayed_end = shown[-4:]
-            watch(piece)
-            return self.delivered
+            return self.watch(piece) and self.delivered
 
         self._write_head(response)
         usage_filter = self.usage_filter if response.has_events else None
@@ -172,13 +177,14 @@ class RelayHandler(DataPlaneHandler):
             shown = first if usage_filter is None else usage_filter.feed(first)
             self.write(shown)
             self._taken = self.flush()
-            if first:
-                watch(first)
+            caught_up = not first or self.watch(first)
             self._relayed_end = shown[-4:]
             sink = pings.before(pass_on)
-            while not (self.delivered and await response.pour(sink)):
+            while not (caught_up and self.delivered and await response.pour(sink)):
                 with patience:
                     await self._taken
+                await self.catch_up()
+                caught_up = True
             if usage_filter is not None and (rest := usage_filter.end()):
                 self._taken = self.exchange.write(rest)
                 with patience:

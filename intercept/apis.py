@@ -53,11 +53,18 @@ class Reader(Protocol):
     After a `finish_reason` on choice 0 a chat stream is open-ended: complete if the connection ends cleanly.
     """
 
+    @property
+    def behind(self) -> bool:
+        """Whether it holds more than it reads at once: before it is fed again, `step` is to be called until it is done."""
+
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the body, cut anywhere."""
+        """Take the next bytes of the body, cut anywhere. Takes a few milliseconds at most, whatever they are."""
+
+    def step(self) -> bool:
+        """Read on in what was taken, for a few milliseconds; whether there is more to read, so that `result` has less to do."""
 
     def result(self) -> Reading:
-        """Say what the bytes so far amount to. May be asked at any time, and again after more bytes."""
+        """Say what the bytes so far amount to, and read all of them for it. May be asked again after more bytes."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from intercept.records import Reading
 
 MAX_STEP_BYTES: Final = 64 * 1024
 """How much is inflated at a time."""
+MAX_COMPRESSED_BYTES: Final = 8 * 1024
+"""Of how many bytes: each 20 of them may be a body of their own."""
 MAX_INFLATED_BYTES: Final = 16 * 1024 * 1024
 """How much of one body is inflated at most; what a bomb holds beyond that is not worth the time."""
 MAX_RATIO: Final = 100
@@ -25,6 +27,12 @@ _HEAD_BYTES: Final = 2
 
 class OpaqueReader:
     """Reads nothing, of a body in an encoding it does not know."""
+
+    behind = False
+
+    def step(self) -> bool:
+        """Do nothing."""
+        return False
 
     def feed(self, chunk: bytes) -> None:
         """Let the bytes pass."""
@@ -48,26 +56,33 @@ class InflatingReader:
         self._gzip = gzip
         self._room = max_inflated_bytes
         self._allowed = MAX_STEP_BYTES
-        self._head = b""
+        self._compressed = bytearray()
         self._inflater: zlib._Decompress | None = None
+        self._inflater_is_full = False
         self._ended = False
         self._lost = False
 
+    @property
+    def behind(self) -> bool:
+        """Whether more is held than is inflated and read at once."""
+        return self._can_inflate or self._reader.behind
+
     def feed(self, chunk: bytes) -> None:
         """Take the next compressed bytes. After corrupt ones, and beyond the most that is inflated, nothing is read."""
+        if self._ended:
+            return
         self._allowed += MAX_RATIO * len(chunk)
-        data = self._head + chunk
-        self._head = b""
-        try:
-            while data and not self._ended:
-                if self._inflater is None:
-                    if len(data) < _HEAD_BYTES:
-                        self._head = data
-                        return
-                    self._inflater = zlib.decompressobj(self._window(data))
-                data = self._inflate(self._inflater, data)
-        except zlib.error:
-            self._ended = self._lost = True
+        was_behind = self.behind
+        self._compressed += chunk
+        if self._can_inflate and not was_behind:
+            self._inflate_some()
+
+    def step(self) -> bool:
+        """Inflate a piece, or read on in the one before; whether there is more to do."""
+        if self._can_inflate and not self._reader.behind:
+            self._inflate_some()
+            return True
+        return self._reader.step() or self._can_inflate
 
     def _window(self, head: bytes) -> int:
         if self._gzip:
@@ -75,26 +90,52 @@ class InflatingReader:
         has_zlib_header = head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2], "big") % 31 == 0
         return zlib.MAX_WBITS if has_zlib_header else -zlib.MAX_WBITS
 
-    def _inflate(self, inflater: zlib._Decompress, data: bytes) -> bytes:
-        """Inflate and return what follows the end: a gzip body may have several members, one after the other."""
-        while True:
-            piece = inflater.decompress(data, MAX_STEP_BYTES)
-            self._reader.feed(piece[: self._room])
-            self._room -= len(piece)
-            self._allowed -= len(piece)
-            if min(self._room, self._allowed) < 0:
-                self._ended = self._lost = True
-                return b""
-            data = inflater.unconsumed_tail
-            if inflater.eof:
-                self._inflater = None
-                self._ended = not self._gzip
-                return inflater.unused_data
-            if not data and len(piece) < MAX_STEP_BYTES:
-                return b""
+    @property
+    def _can_inflate(self) -> bool:
+        needed = _HEAD_BYTES if self._inflater is None else 1
+        return not self._ended and (len(self._compressed) >= needed or self._inflater_is_full)
+
+    def _inflate_some(self) -> None:
+        """Inflate no more than is read at once, and hand it on."""
+        data = bytes(self._compressed[:MAX_COMPRESSED_BYTES])
+        del self._compressed[:MAX_COMPRESSED_BYTES]
+        room = MAX_STEP_BYTES
+        try:
+            while room > 0 and not self._ended and (data or self._inflater_is_full):
+                if self._inflater is None:
+                    if len(data) < _HEAD_BYTES:
+                        break
+                    self._inflater = zlib.decompressobj(self._window(data))
+                piece, data = self._inflate(self._inflater, data, room)
+                room -= len(piece)
+                self._hand_on(piece)
+        except zlib.error:
+            self._ended = self._lost = True
+        self._compressed[:0] = data
+        if self._ended:
+            self._compressed.clear()
+
+    def _inflate(self, inflater: zlib._Decompress, data: bytes, size: int) -> tuple[bytes, bytes]:
+        """Inflate, and return what follows too: a gzip body may have several members, one after the other."""
+        piece = inflater.decompress(data, size)
+        self._inflater_is_full = len(piece) == size and not inflater.eof
+        if inflater.eof:
+            self._inflater = None
+            self._ended = not self._gzip
+            return piece, inflater.unused_data
+        return piece, inflater.unconsumed_tail
+
+    def _hand_on(self, piece: bytes) -> None:
+        self._reader.feed(piece[: max(self._room, 0)])
+        self._room -= len(piece)
+        self._allowed -= len(piece)
+        if min(self._room, self._allowed) < 0:
+            self._ended = self._lost = True
 
     def result(self) -> Reading:
         """Return what the inflated bytes say; opaque if some could not be inflated and what was is not complete."""
+        while self.step():
+            pass
         reading = self._reader.result()
         return structs.replace(reading, open_ended=True) if self._lost and not reading.complete else reading
 

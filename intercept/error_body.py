@@ -20,6 +20,12 @@ class ErrorReader:
     def __init__(self) -> None:
         self._body = bytearray()
 
+    behind = False
+
+    def step(self) -> bool:
+        """Do nothing: so little is read when it is asked."""
+        return False
+
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the body; those beyond `MAX_ERROR_BYTES` are not looked at."""
         self._body += chunk[: MAX_ERROR_BYTES - len(self._body)]

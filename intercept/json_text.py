@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from codecs import getincrementaldecoder
+from collections.abc import Generator, Iterator
 from functools import cache
 from types import UnionType
 from typing import Any, Final, TypeVar, get_args, get_origin
@@ -14,16 +16,23 @@ from msgspec.json import Decoder
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
+MAX_MENDED_BYTES: Final = 2 * 1024 * 1024
+"""The largest text that is mended at once, in 15 ms; `mended` mends a larger one in steps."""
+MAX_FITTED_ITEMS: Final = 4096
+"""Items of arrays that are looked at one by one, where some JSON is not as it should be: in 5 ms."""
+
+_MENDED_AT_ONCE: Final = 128 * 1024
 _ANY: Final = Decoder[Any](Any)
 _ARRAY: Final = Decoder(list[Raw])
 _FIELDS: Final = Decoder(dict[str, Raw])
 _fields: Final = cache(structs.fields)
+_PAIR: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_WHOLE_ESCAPE: Final = rb"\\(?:[^u]|u(?![dD][89a-fA-F]))|" + _PAIR
+_HALF: Final = rb"((?!" + _PAIR + rb")\\u[dD][89a-fA-F][0-9a-fA-F]{2})?+"
 # Text with whole escapes only, and the half of a pair behind it, if there is one.
-_UP_TO_HALF: Final = re.compile(
-    rb"((?:[^\\]++|\\(?:[^u]|u(?![dD][89a-fA-F])|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))*+)"
-    rb"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})?+",
-    re.DOTALL,
-)
+_UP_TO_HALF: Final = re.compile(rb"((?:[^\\]++|" + _WHOLE_ESCAPE + rb")*+)" + _HALF, re.DOTALL)
+# The same of no more than 256 KiB.
+_SOME_UP_TO_HALF: Final = re.compile(rb"((?:[^\\]{1,64}+|" + _WHOLE_ESCAPE + rb"){0,4096}+)" + _HALF, re.DOTALL)
 
 
 def decode(data: bytes | Raw, decoder: Decoder[T]) -> T:
@@ -42,7 +51,43 @@ def decode(data: bytes | Raw, decoder: Decoder[T]) -> T:
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
+        if len(data) > MAX_MENDED_BYTES:
+            raise
         return decoder.decode(_mended(bytes(data)))
+
+
+def mended(data: bytes) -> Generator[None, None, bytes]:
+    """Put U+FFFD for what is no Unicode text, as `decode` does, in steps of a few milliseconds each."""
+    if not data.isascii():
+        yield
+        data = yield from _mended_utf8(data)
+    if not (yield from _has_surrogates(data)):
+        return data
+    text, at = bytearray(), 0
+    while at < len(data) and (found := _SOME_UP_TO_HALF.match(data, at)):  # which always matches, also nothing
+        text += found[1] + rb"\ufffd" if found[2] else found[1] or data[at : at + 1]
+        at = max(found.end(), at + 1)
+        yield
+    return bytes(text)
+
+
+def _mended_utf8(data: bytes) -> Generator[None, None, bytes]:
+    decoder, text = getincrementaldecoder("utf-8")("replace"), bytearray()
+    for start in range(0, len(data), _MENDED_AT_ONCE):
+        end = start + _MENDED_AT_ONCE
+        text += decoder.decode(data[start:end], end >= len(data)).encode()
+        yield
+    return bytes(text)
+
+
+def _has_surrogates(data: bytes) -> Generator[None, None, bool]:
+    """Say whether there may be an escape of half a pair."""
+    for start in range(0, len(data), _MENDED_AT_ONCE):
+        yield
+        piece = data[start : start + _MENDED_AT_ONCE + 2]
+        if rb"\ud" in piece or rb"\uD" in piece:
+            return True
+    return False
 
 
 def read(data: bytes | Raw, decoder: Decoder[T]) -> T | None:
@@ -57,12 +102,12 @@ def read_struct(data: bytes | Raw, decoder: Decoder[S]) -> S | None:
     """Decode a JSON object into a struct; return None for everything else.
 
     What of it is not of the struct's type is left out, and the rest of it kept. The struct's fields may be `Any`, `Raw`,
-    further structs, lists of them, and either of these two or None.
+    further structs, lists of them, and either of these two or None. Beyond `MAX_FITTED_ITEMS`, items are left out too.
     """
     try:
         return decode(data, decoder)
     except msgspec.ValidationError:
-        return _fitted(data, decoder.type)
+        return _fitted(data, decoder.type, iter(range(MAX_FITTED_ITEMS)))
     except (ValueError, RecursionError):
         return None
 
@@ -97,22 +142,25 @@ def as_index(value: object) -> int:
     return value if type(value) is int else 0
 
 
-def _fitted(data: bytes | Raw, wanted: type[S]) -> S | None:
+def _fitted(data: bytes | Raw, wanted: type[S], room: Iterator[int]) -> S | None:
     told = read(data, _FIELDS)
     if told is None:
         return None
-    return wanted(**{each.name: _field(told[each.name], each.type) for each in _fields(wanted) if each.name in told})
+    return wanted(
+        **{each.name: _field(told[each.name], each.type, room) for each in _fields(wanted) if each.name in told}
+    )
 
 
-def _field(data: Raw, wanted: Any) -> Any:
+def _field(data: Raw, wanted: Any, room: Iterator[int]) -> Any:
     if isinstance(wanted, UnionType):
         wanted, _ = get_args(wanted)
     if get_origin(wanted) is list:
-        fitted = (_fitted(item, *get_args(wanted)) for item in read_array(data))
+        (of_items,) = get_args(wanted)
+        fitted = (_fitted(item, of_items, room) for _, item in zip(room, read_array(data), strict=False))
         return [item for item in fitted if item is not None]
     if wanted is Raw:
         return data
-    return read(data, _ANY) if wanted is Any else _fitted(data, wanted)
+    return read(data, _ANY) if wanted is Any else _fitted(data, wanted, room)
 
 
 def _mended(data: bytes) -> bytes:

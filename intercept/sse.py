@@ -67,6 +67,11 @@ class Decoder:
         self._oversized = False
         self._unfinished = False
 
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of the unfinished event are held."""
+        return len(self._line) + len(self._data)
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes; return the events they end. What a stream leaves unfinished at its end is no event."""
         events: list[Event] = []
@@ -112,8 +117,8 @@ class Decoder:
 
     def _end_line(self, line: bytes) -> Event | None:
         if self._line:
-            line = bytes(self._line) + line
-            self._line.clear()
+            self._line += line
+            line, self._line = bytes(self._line), bytearray()
         if len(line) > self._max_event_bytes:
             self._drop_data()
             line = b":"
@@ -123,14 +128,13 @@ class Decoder:
         if not line:
             return self._dispatch()
         field, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
         if field == b"data" and not self._oversized:
-            self._add_data(value)
+            self._add_data(memoryview(value)[1:] if value.startswith(b" ") else value)
         elif field == b"event":
-            self._name = value
+            self._name = value.removeprefix(b" ")
         return None
 
-    def _add_data(self, value: bytes) -> None:
+    def _add_data(self, value: bytes | memoryview) -> None:
         if len(self._data) + len(value) > self._max_event_bytes:
             self._drop_data()
         else:
@@ -145,7 +149,7 @@ class Decoder:
         event = None
         if self._data or self._oversized:
             name = self._name.decode("utf-8", "replace") or "message"
-            event = Event(bytes(self._data[:-1]), name, self._oversized)
+            event = Event(bytes(memoryview(self._data)[:-1]), name, self._oversized)
         self._data.clear()
         self._name = b""
         self._oversized = False

@@ -37,6 +37,11 @@ class Head:
 class Reader:
     """Says what it is told to, or raises it."""
 
+    behind = False
+
+    def step(self):
+        return False
+
     def __init__(self, reading=NOTHING, on_feed=None):
         self.reading = reading
         self.on_feed = on_feed

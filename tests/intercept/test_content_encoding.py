@@ -13,6 +13,11 @@ from intercept.records import Reading
 class Collector:
     """A reader that keeps everything, and is complete at a full stop."""
 
+    behind = False
+
+    def step(self):
+        return False
+
     def __init__(self):
         self.pieces = []
 
@@ -87,7 +92,9 @@ def test_all_that_the_bytes_so_far_say_is_read_also_where_a_step_ends():
     body = gzip.compress(bytes(MAX_STEP_BYTES + 100))
     for cut in range(len(body)):
         collector = Collector()
-        decoded(collector, "gzip").feed(body[:cut])
+        reader = decoded(collector, "gzip")
+        reader.feed(body[:cut])
+        reader.result()
         assert collector.body == zlib.decompressobj(wbits=16 + zlib.MAX_WBITS).decompress(body[:cut])
 
 
@@ -143,6 +150,7 @@ def test_a_bomb_is_inflated_in_steps_and_no_further_than_the_most():
     most = 10 * MAX_STEP_BYTES + 7
     reader = InflatingReader(collector, gzip=True, max_inflated_bytes=most)
     reader.feed(gzip.compress(bytes(range(256)) * (20 * MAX_STEP_BYTES // 256)) + bytes(most // 100))
+    reader.result()
     assert [len(piece) for piece in collector.pieces] == [MAX_STEP_BYTES] * 10 + [7]
     reader.feed(gzip.compress(b"more."))
     assert len(collector.body) == most
@@ -162,7 +170,9 @@ def test_no_more_is_inflated_than_a_body_of_text_would_have():
 def test_a_body_that_repeats_itself_like_a_stream_is_read():
     body = b"".join(b'data: {"id":"chatcmpl-1","choices":[{"delta":{"content":"%d"}}]}\n\n' % n for n in range(9999))
     collector = Collector()
-    decoded(collector, "gzip").feed(gzip.compress(body))
+    reader = decoded(collector, "gzip")
+    reader.feed(gzip.compress(body))
+    reader.result()
     assert collector.body == body
 
 
@@ -175,6 +185,7 @@ def test_inflating_a_bomb_takes_little_memory():
     reader = decoded(Sink(), "gzip")
     tracemalloc.start()
     reader.feed(bomb)
+    reader.result()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1024 * 1024

@@ -1,4 +1,5 @@
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -9,11 +10,14 @@ from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from intercept.json_text import (
+    MAX_FITTED_ITEMS,
+    _mended,
     as_index,
     as_object,
     as_objects,
     as_text,
     decode,
+    mended,
     read,
     read_array,
     read_object,
@@ -175,3 +179,39 @@ def test_a_value_of_another_kind_is_an_empty_one(look, fitting, nothing):
 
 def test_objects_are_picked_out_of_a_mixed_array():
     assert as_objects([1, {"a": 1}, None, [{}], "b", {}]) == [{"a": 1}, {}]
+
+
+def in_steps(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            return ended.value
+
+
+@given(
+    st.lists(
+        st.sampled_from([rb"\ud83d", rb"\ude80", rb"\\", rb"\n", rb"\u", b"\\", b'"', "é".encode(), b"\xff", b"x" * 63])
+        | st.binary(max_size=3)
+    ).map(b"".join)
+)
+def test_text_is_mended_in_steps_as_it_is_at_once(text):
+    for data in (text, text + rb"\ud83d\ude80" * 5000 + text):
+        assert in_steps(mended(data)) == _mended(data)
+
+
+def test_what_is_not_as_it_should_be_is_looked_at_up_to_a_bound():
+    class Item(Struct):
+        text: Any = None
+
+    class Group(Struct):
+        items: list[Item] | None = None
+
+    class All(Struct):
+        groups: list[Group] | None = None
+
+    groups = b",".join([b'{"items":[' + b"{}," * 99 + b"0]}"] * 900)
+    began = time.process_time()
+    told = read_struct(b'{"groups":[' + groups + b"]}", Decoder(All))
+    assert time.process_time() - began < 0.04
+    assert 4000 < sum(1 + len(group.items) for group in told.groups) <= MAX_FITTED_ITEMS

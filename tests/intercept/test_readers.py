@@ -1,13 +1,19 @@
+import gzip
 import time
 import tracemalloc
+from itertools import chain, cycle, repeat
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from intercept.catalog import BY_PATH
+from intercept.content_encoding import MAX_RATIO, decoded
 from intercept.json_text import read_object
 from intercept.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
 from intercept.records import Reading
 from intercept.sse import MAX_EVENT_BYTES
+from tests.wire.conversations import conversations
 
 
 class Names(StreamReader):
@@ -135,3 +141,131 @@ def test_a_whole_response_with_images_fits():
     reader = BodyReader(take_id)
     reader.feed(b'{"id":"r","image":"' + b"x" * (MAX_BODY_BYTES - 100) + b'"}')
     assert reader.result() == Reading(response_id="r", complete=True)
+
+
+PIECE_BYTES = 256 * 1024
+STEP_SECONDS = 0.015
+PIECES = {
+    "blank lines": b"\n",
+    "carriage returns": b"\r",
+    "comments": b":\n",
+    "tiny events": b"data:0\n\n",
+    "events that are no JSON": b"data:x\n\n",
+    "events without data": b"data\n\n",
+    "bytes that are no text": b"data:\xff\n\n",
+    "escapes": b'data:"' + rb"\n" + b'"\n\n',
+    "halves of pairs": b'data:"' + rb"\ud83d" + b'"\n\n',
+    "choices": b'data:{"choices":[0,0]}\n\n',
+    "usages": b'data:{"type":"message_delta","usage":{"input_tokens":1}}\n\n',
+}
+PIECES = {name: (data * PIECE_BYTES)[:PIECE_BYTES] for name, data in PIECES.items()}
+
+
+def longest_step(reader, pieces):
+    """The most processor time of one call, while a reader is let catch up with each piece, and in the end."""
+    longest = 0.0
+
+    def timed(call, *args):
+        nonlocal longest
+        began = time.process_time()
+        result = call(*args)
+        longest = max(longest, time.process_time() - began)
+        return result
+
+    for piece in pieces:
+        timed(reader.feed, piece)
+        while reader.behind and timed(reader.step):
+            pass
+    while timed(reader.step):
+        pass
+    timed(reader.result)
+    return longest
+
+
+@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+def test_no_piece_of_a_stream_is_read_for_long(api, name):
+    assert longest_step(api.stream_reader(), [PIECES[name]]) < STEP_SECONDS
+    packed = gzip.compress(PIECES[name] + PIECES[name][::-1])
+    padded = [packed + bytes(len(PIECES[name]) // MAX_RATIO)]
+    assert longest_step(decoded(api.stream_reader(), "gzip"), padded) < STEP_SECONDS
+
+
+def test_thousands_of_gzip_members_in_a_piece_are_not_read_for_long():
+    for member in (gzip.compress(b""), gzip.compress(b"data:x\n\n")):
+        reader = decoded(BY_PATH["/v1/chat/completions"].stream_reader(), "gzip")
+        assert longest_step(reader, [member * (PIECE_BYTES // len(member))]) < STEP_SECONDS
+
+
+LARGE = {
+    "text": b"x" * (MAX_BODY_BYTES - 1000),
+    "text cut in a pair": b"x" * (MAX_BODY_BYTES - 1000) + rb"\ud83d",
+    "text behind an escape": rb"\n" + b"x" * (MAX_BODY_BYTES - 1000),
+    "an image beside an escape": rb'\ud83d","image":"' + b"x" * (MAX_BODY_BYTES - 1000),
+    "characters of three bytes": "€".encode() * (MAX_BODY_BYTES // 3 - 1000),
+    "bytes that are no text": b"\xff" * (MAX_BODY_BYTES - 1000),
+    "bytes that are no text, in less": b"\xff" * (4 * 2**20 - 70_000),
+    "halves of pairs": (b"x" * 64 + rb"\ud83d") * (4 * 2**20 // 70 - 1000),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+def test_no_large_event_or_body_is_read_for_long(api, name):
+    data = b'{"id":"' + LARGE[name] + b'"}'
+    pieces = [data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES)]
+    assert longest_step(api.body_reader(), pieces) < 0.02
+    assert longest_step(api.stream_reader(), [b"data: ", *pieces, b"\n\n"]) < 0.02
+
+
+def test_a_large_body_cut_in_a_pair_is_read_to_its_end():
+    reader = BY_PATH["/v1/responses"].body_reader()
+    reader.feed(rb'{"x":"\ud83d","image":"' + b"x" * 12 * 2**20 + b'","id":"r"}')
+    assert reader.result() == Reading(response_id="r", complete=True)
+
+
+STREAMS = [each for each in conversations() if each.stream is not None and len(each.stream) < PIECE_BYTES]
+
+
+@given(data=st.data())
+def test_what_is_read_in_steps_is_what_is_read_at_once(data):
+    one = data.draw(st.sampled_from(STREAMS))
+    filler = data.draw(st.sampled_from([b": x\n", b"\n", b"data: {}\n\n"])) * data.draw(st.integers(0, 4000))
+    body = filler + one.stream + filler
+    packed = data.draw(st.booleans())
+    sent = gzip.compress(body, compresslevel=0) if packed else body
+    at_once = one.api.stream_reader()
+    at_once.feed(body)
+    whole = at_once.result()
+    reader = decoded(one.api.stream_reader(), "gzip" if packed else "")
+    sizes = data.draw(st.lists(st.integers(1, 20_000), min_size=1, max_size=5))
+    steps = cycle(data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=5)))
+    at = 0
+    for size in chain(sizes, repeat(max(sizes))):
+        reader.feed(sent[at : at + size])
+        at += size
+        for _ in range(next(steps)):
+            reader.step()
+        if at >= len(sent):
+            break
+    assert reader.result() == whole
+
+
+def test_a_reader_that_is_left_in_the_middle_goes_on_there():
+    taken = []
+
+    class Noted(StreamReader):
+        def _take(self, event):
+            taken.append(event.data)
+
+    reader = Noted()
+    events = [b"%d" % number for number in range(9000)]
+    reader.feed(b"".join(b"data: %b\n\n" % event for event in events))
+    assert (reader.behind, taken) == (True, [])
+    assert reader.step()
+    assert 0 < len(taken) < 9000
+    reader.feed(b"data: last\n\n")
+    assert reader.result() == Reading()
+    assert taken == [*events, b"last"]
+    assert not reader.behind
+    assert not reader.step()
