@@ -55,9 +55,9 @@ SEEN = "return arguments[0].filter((name) => document.querySelector(`a.row .${na
 def test_no_state_time_or_figure_of_a_row_is_cut_at_any_width(page, site, size):
     name, token = site.user(name=f"u{uuid4().hex[:7]}")
     started = datetime.now(UTC).replace(hour=22, minute=22, second=22) - timedelta(days=3)  # not beyond the retention
-    for reason in EndReason:
+    for number, reason in enumerate(EndReason, 1):
         interception = site.call(token, "A prompt that goes on and on " * 9)
-        site.recorded(token, 1)
+        site.recorded(token, number)
         times = {"started_at": started, "ended_at": started + timedelta(minutes=59)}
         site.change(interception, status=reason.status, end_reason=reason, upstream_status=529, **times)
     page.resize(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import time
 
@@ -17,14 +18,19 @@ HOSTILE = b'{"model":"gpt-5","messages":[{"role":"user","content":"' + rb"\n" * 
 
 
 class LongestPiece:
-    """Goes round with the event loop, and notes the most processor time that one iteration of it took."""
+    """Goes round with the event loop, and notes the most processor time that one iteration of it took.
+
+    The collector is off meanwhile: a server has taken what it was made of out of its sight, a test run has not.
+    """
 
     async def __aenter__(self):
         self.seconds = 0.0
+        gc.disable()
         self._task = asyncio.create_task(self._watch())
         return self
 
     async def __aexit__(self, *exc):
+        gc.enable()
         self._task.cancel()
 
     async def _watch(self):

@@ -1,3 +1,4 @@
+import gc
 import gzip
 import time
 import tracemalloc
@@ -161,16 +162,25 @@ PIECES = {
 PIECES = {name: (data * PIECE_BYTES)[:PIECE_BYTES] for name, data in PIECES.items()}
 
 
-def longest_step(reader, pieces):
-    """The most processor time of one call, while a reader is let catch up with each piece, and in the end."""
+def longest_step(new_reader, pieces):
+    """The most processor time of one call, while a reader is let catch up with each piece, and in the end.
+
+    Of two times the less: a machine that is busy with other things takes longer now and then, the reader always does.
+    """
+    return min(_longest_step(new_reader(), pieces) for _ in range(2))
+
+
+def _longest_step(reader, pieces):
     longest = 0.0
 
     def timed(call, *args):
         nonlocal longest
-        began = time.process_time()
+        began = time.thread_time()
         result = call(*args)
-        longest = max(longest, time.process_time() - began)
+        longest = max(longest, time.thread_time() - began)
         return result
+
+    gc.collect()
 
     for piece in pieces:
         timed(reader.feed, piece)
@@ -185,16 +195,17 @@ def longest_step(reader, pieces):
 @pytest.mark.parametrize("name", PIECES)
 @pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_no_piece_of_a_stream_is_read_for_long(api, name):
-    assert longest_step(api.stream_reader(), [PIECES[name]]) < STEP_SECONDS
+    assert longest_step(api.stream_reader, [PIECES[name]]) < STEP_SECONDS
     packed = gzip.compress(PIECES[name] + PIECES[name][::-1])
     padded = [packed + bytes(len(PIECES[name]) // MAX_RATIO)]
-    assert longest_step(decoded(api.stream_reader(), "gzip"), padded) < STEP_SECONDS
+    assert longest_step(lambda: decoded(api.stream_reader(), "gzip"), padded) < STEP_SECONDS
 
 
 def test_thousands_of_gzip_members_in_a_piece_are_not_read_for_long():
     for member in (gzip.compress(b""), gzip.compress(b"data:x\n\n")):
-        reader = decoded(BY_PATH["/v1/chat/completions"].stream_reader(), "gzip")
-        assert longest_step(reader, [member * (PIECE_BYTES // len(member))]) < STEP_SECONDS
+        pieces = [member * (PIECE_BYTES // len(member))]
+        new_reader = BY_PATH["/v1/chat/completions"].stream_reader
+        assert longest_step(lambda new=new_reader: decoded(new(), "gzip"), pieces) < STEP_SECONDS
 
 
 LARGE = {
@@ -214,8 +225,8 @@ LARGE = {
 def test_no_large_event_or_body_is_read_for_long(api, name):
     data = b'{"id":"' + LARGE[name] + b'"}'
     pieces = [data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES)]
-    assert longest_step(api.body_reader(), pieces) < 0.02
-    assert longest_step(api.stream_reader(), [b"data: ", *pieces, b"\n\n"]) < 0.02
+    assert longest_step(api.body_reader, pieces) < 0.02
+    assert longest_step(api.stream_reader, [b"data: ", *pieces, b"\n\n"]) < 0.02
 
 
 def test_a_large_body_cut_in_a_pair_is_read_to_its_end():
