@@ -1,3 +1,4 @@
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -176,12 +177,12 @@ def test_a_keyboard_is_enough_for_users(page, site):
     page.type("j", "j", "k", Keys.ENTER)
     first = page.find(".user-row").get_attribute("data-name")
     page.find(".detail .token-list")
-    assert page.address == f"users/{first}"
+    assert page.address == f"users/{quote(first, safe='')}"
     page.click("button", "Remove this user")
     page.find("dialog")
     page.type("j", Keys.ESCAPE)
     page.gone("dialog")
-    assert page.address == f"users/{first}"
+    assert page.address == f"users/{quote(first, safe='')}"
     page.type(Keys.ESCAPE)
     page.gone(".detail")
     page.until(lambda: first in page.focused(), "the row was to have the focus again")
