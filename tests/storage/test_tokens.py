@@ -1,3 +1,4 @@
+import hmac
 from datetime import timedelta
 from uuid import uuid4
 
@@ -56,6 +57,19 @@ def test_a_secret_is_known_by_its_digest():
 
 def test_nothing_is_the_secret_of_an_unknown_token():
     assert not is_secret("secret", None)
+
+
+@pytest.mark.parametrize("known", [digest("secret"), digest("other"), None])
+def test_a_secret_is_compared_whole_and_in_constant_time_whatever_is_known(monkeypatch, known):
+    compared, in_constant_time = [], hmac.compare_digest
+
+    def compare(one, other):
+        compared.append((len(one), len(other)))
+        return in_constant_time(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    is_secret("secret", known)
+    assert compared == [(32, 32)]
 
 
 def test_a_moment_is_over_when_it_comes():

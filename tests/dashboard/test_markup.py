@@ -1,0 +1,40 @@
+"""Text that looks like markup, in the views that have no test of their own for it."""
+
+import json
+from contextlib import suppress
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from storage.identities import Role
+from tests.dashboard.conftest import API
+from tests.dashboard.test_interceptions_view import MARKUP
+
+RUN = "main script, iframe, main img, main svg:not([aria-hidden]), main [onerror], main [onload]"
+
+
+def send(site, token, path, body, **headers):
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"} | headers
+    with suppress(HTTPError), urlopen(Request(f"{site.url}{API}/{path}", json.dumps(body).encode(), headers)) as answer:
+        answer.read()
+
+
+def test_what_looks_like_markup_stays_text_in_every_other_view(page, site):
+    name, token = site.user(role=Role.OWNER)
+    for markup in MARKUP:
+        said = {"User-Agent": markup, "X-Session-Id": markup}
+        call = {"model": markup, "max_tokens": 9, "messages": [{"role": "user", "content": markup}]}
+        send(site, token, "demo/v1/messages", call, **said)
+        send(site, token, "demo/v1/nowhere", {"model": markup}, **said)
+        send(site, token, "users/me/session", {"token": token}, **{"User-Agent": markup})
+    while len(found := site.get(token, "sessions", q=f"initiator:{name}")["results"]) < len(MARKUP):
+        pass
+    while not site.get(token, "refusals", q=f"initiator:{name}")["count"]:
+        pass
+    page.open("sessions", token)
+    page.until(lambda: set(MARKUP) <= set(page.texts(".session .title")), "all sessions were to be listed")
+    assert page.all(RUN) == []
+    for address in (f"sessions/{found[0]['id']}", "refusals", "limits", "tokens", f"users/{name}", "audit", "overview"):
+        page.open(address)
+        page.find("main h1")
+        page.gone(".loading")
+        assert page.all(RUN) == [], address
