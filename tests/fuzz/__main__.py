@@ -21,7 +21,7 @@ import click
 from tests.fuzz.targets import load, names
 
 ROOT = Path(__file__).parents[2]
-FINDINGS = ROOT / "data" / "fuzz"
+FINDINGS = ROOT / ".fuzz"
 PROCESSES = 2
 # A pure function that takes this long for a few kilobytes hangs.
 HANG_SECONDS = 20
