@@ -32,7 +32,7 @@ LIGHT_TEXT_BYTES: Final = 4 * 1024 * 1024
 WINDOW_BYTES: Final = 16 * 1024
 """How much of a body one step looks at: 2 ms at worst."""
 MAX_STEPS: Final = 500_000
-"""Steps for one body, which take a second of the processor altogether."""
+"""Steps for one body, which take a second of the processor altogether, and some four where long strings are kept."""
 MAX_SPACE: Final = 1024 * 1024
 """Bytes of white space in one place of a large body."""
 MAX_DEPTH: Final = 512
