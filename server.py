@@ -117,7 +117,10 @@ class Server:
         """
         bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack)
         http = BridgeServer(
-            make_app(bridge), max_connections=most_connections(), body_seconds=settings.body_timeout.total_seconds()
+            make_app(bridge),
+            max_connections=most_connections(),
+            body_seconds=settings.body_timeout.total_seconds(),
+            on_refusal=bridge.note_unread,
         )
         http.add_sockets(sockets)
         # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.

@@ -17,9 +17,12 @@ from handlers.phases import Follow
 from handlers.pieces import Pieces
 from handlers.provider_log import ProviderLog
 from handlers.record_log import RecordLog
+from http1.errors import InvalidRequestError
 from intercept.known_secrets import KnownSecrets
+from intercept.refusals import Refusal
 from jobs import Jobs
 from limits.circuit_breaker import CircuitBreakers
+from limits.mixin import client_key
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
 from storage.active_tokens import ActiveTokens
@@ -93,3 +96,12 @@ class Bridge:
     trace: Follow | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
     pieces: Pieces = field(default_factory=Pieces)
+
+    def note_refusal(self, refusal: Refusal) -> None:
+        """Record and count a request that was refused. Returns at once."""
+        self.refusal_recorder.note(refusal)
+        self.metrics.refused(refusal.rule, refusal.status)
+
+    def note_unread(self, error: InvalidRequestError, remote_ip: str) -> None:
+        """Record and count a request that its connection refused before any handler had it."""
+        self.note_refusal(Refusal(rule=error.rule, status=error.status, client_ip=client_key(remote_ip)))

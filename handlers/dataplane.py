@@ -86,6 +86,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         if self.exchange.takes_body:
             self.exchange.set_max_body_size(sys.maxsize)
             self.exchange.set_body_timeout(BODY_SECONDS)
+        self.exchange.on_refusal = lambda error: self._note_refusal(error.rule, error.status)
         self.bridge.lifecycle.enter(self)
         self.phases.enter(ADMISSION)
         try:
@@ -263,7 +264,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
     def write_problem(self, problem: Problem) -> None:
         """Note a refusal; add the request id, under the name that the dialect's clients read, and where the time went."""
         if problem.rule is not None and not self.is_recorded:
-            self._note_refusal(problem, problem.rule)
+            self._note_refusal(problem.rule, problem.status, problem.retry_after_ms)
         self.phases.enter(None)
         self.tell_timing()
         if problem.status in FINAL_STATUSES:
@@ -287,21 +288,20 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.write_problem(refusal)
         self.finish()
 
-    def _note_refusal(self, problem: Problem, rule: Rule) -> None:
+    def _note_refusal(self, rule: Rule, status: int, retry_after_ms: int | None = None) -> None:
         identity: Identity | None = getattr(self, "identity", None)
         refusal = Refusal(
             rule=rule,
-            status=problem.status,
+            status=status,
             initiator_id=self._holder.user_id,
             api_key_id=identity.token_id if identity else self.refused_token_id,
             client_ip=None if identity else client_key(self.client_ip),
             provider=self._holder.provider,
             route=self._holder.route,
             model=self._holder.model,
-            retry_after_ms=problem.retry_after_ms,
+            retry_after_ms=retry_after_ms,
         )
-        self.bridge.refusal_recorder.note(refusal)
-        self.bridge.metrics.refused(rule, problem.status)
+        self.bridge.note_refusal(refusal)
 
     def _body_too_large(self) -> Problem:
         allowed = self.bridge.options.max_body_bytes

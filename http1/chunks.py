@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from httptools import HttpParserError, HttpRequestParser
 
 from http1.errors import InvalidRequestError
+from intercept.refusals import Rule
 
 if TYPE_CHECKING:
     from http1.requests import Request
@@ -91,7 +92,7 @@ class Chunks:
             raise InvalidRequestError.of(error) from error
         self._untold_bytes = 0 if self._told else self._untold_bytes + len(part)
         if self._untold_bytes > MAX_CHUNK_LINE_BYTES:
-            raise InvalidRequestError(LINE_TOO_LARGE, 431)
+            raise InvalidRequestError(LINE_TOO_LARGE, Rule.HEAD_TOO_LARGE)
 
     def on_body(self, piece: bytes) -> None:
         """Add to the body."""

@@ -20,6 +20,7 @@ from http1.exchange import Exchange
 from http1.headers import http_date
 from http1.outlet import Outlet
 from http1.requests import Request, Requests
+from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ LINGER_SECONDS = 30.0
 
 UNREADABLE = "The request cannot be read: {}."
 BODY_TOO_LARGE = "its body is larger than {} bytes"
+HEAD_TOO_SLOW = "its head did not come whole within {:g} seconds"
 BODY_TOO_SLOW = "its body did not come whole within {:g} seconds"
 HEADS_TOO_LARGE = "too many requests are begun and not whole"
 
@@ -162,7 +164,10 @@ class ClientConnection(asyncio.Protocol):
         self._transport.abort()
 
     def look(self) -> None:
-        """Close if there is still no whole head of a request, or an answer is still not taken; else look again later."""
+        """Close if there is still no whole head of a request, or an answer is still not taken; else look again later.
+
+        Who has sent a part of a head is told; it is waited for no longer.
+        """
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
@@ -171,12 +176,15 @@ class ClientConnection(asyncio.Protocol):
         left = self._idle_since + self._server.idle_seconds - self._loop.time()
         if left > 0 and not self.outlet.ended:
             self._idle_timer = self._loop.call_later(left, self.look)
+        elif self._head_bytes and not self.closed:
+            self._refuse(InvalidRequestError(HEAD_TOO_SLOW.format(self._server.idle_seconds), Rule.LATE_HEAD))
+            self._transport.close()
         else:
             self.abort()
 
     def refuse_head(self) -> None:
         """Give up the head that is on its way."""
-        self._refuse(InvalidRequestError(HEADS_TOO_LARGE, 503))
+        self._refuse(InvalidRequestError(HEADS_TOO_LARGE, Rule.TOO_MANY_HEADS))
 
     def wait_for_body(self, exchange: Exchange) -> None:
         """Bound the wait for a body anew."""
@@ -196,7 +204,7 @@ class ClientConnection(asyncio.Protocol):
         if self._loop.time() < self._body_deadline:
             self._body_timer = self._loop.call_at(self._body_deadline, self._look_for_body)
         else:
-            self._refuse(InvalidRequestError(BODY_TOO_SLOW.format(exchange.body_timeout), 408))
+            self._refuse(InvalidRequestError(BODY_TOO_SLOW.format(exchange.body_timeout), Rule.LATE_BODY))
 
     @property
     def _ahead(self) -> int:
@@ -339,7 +347,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _refuse_body(self, exchange: Exchange) -> None:
-        self._refuse(InvalidRequestError(BODY_TOO_LARGE.format(exchange.max_body_size), 413))
+        self._refuse(InvalidRequestError(BODY_TOO_LARGE.format(exchange.max_body_size), Rule.BODY_TOO_LARGE))
 
     def _refuse(self, error: InvalidRequestError) -> None:
         """Answer what no handler was asked, and close. Where an answer has begun there is no room for another."""
@@ -347,6 +355,10 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not None and exchange.begun:
             self.abort(reset=exchange.request.start_line.version == "HTTP/1.0")
             return
+        if exchange is not None and exchange.on_refusal is not None:
+            exchange.on_refusal(error)
+        else:
+            self._server.on_refusal(error, self.remote_ip)
         body = msgspec.json.encode({"message": scrub_quoted(UNREADABLE.format(error))})
         head = (
             f"HTTP/1.1 {error.status} {responses[error.status]}\r\nContent-Type: application/json\r\n"

@@ -16,6 +16,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from http1.errors import InvalidRequestError
 from http1.headers import http_date
 from http1.requests import Request
 
@@ -51,6 +52,7 @@ class Exchange(HTTPConnection):
         told: Whether the delegate knows that nothing more of it comes.
         begun: Whether some of the answer was sent.
         finished: Whether the answer is complete; what of it is not sent yet is under way.
+        on_refusal: What is called in place of the server's when the connection refuses the request; the handler may say.
     """
 
     __slots__ = (
@@ -64,6 +66,7 @@ class Exchange(HTTPConnection):
         "keeps_connection",
         "max_body_size",
         "on_close",
+        "on_refusal",
         "prepared",
         "received",
         "request",
@@ -89,6 +92,7 @@ class Exchange(HTTPConnection):
         self.begun = False
         self.finished = False
         self.on_close: Callable[[], None] | None = None
+        self.on_refusal: Callable[[InvalidRequestError], None] | None = None
         self._chunked = False
         self._left: int | None = None
 
@@ -168,7 +172,7 @@ class Exchange(HTTPConnection):
         if self._chunked:
             self.context.outlet.write(b"0\r\n\r\n")
         self.finished = True
-        self.on_close = None
+        self.on_close = self.on_refusal = None
         self.context.answered(self)
 
     def abort(self, *, reset: bool = False) -> None:
@@ -184,6 +188,7 @@ class Exchange(HTTPConnection):
             self.delegate.on_connection_close()
         elif self.on_close is not None:
             self.on_close()
+        self.on_refusal = None
         del self.delegate  # which refers back
 
     def _framed(self, piece: bytes) -> bytes:

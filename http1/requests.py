@@ -16,6 +16,7 @@ from http1.chunks import Chunks
 from http1.errors import InvalidRequestError
 from http1.headers import put
 from http1.targets import origin_form
+from intercept.refusals import Rule
 
 MAX_HEAD_BYTES = 64 * 1024
 """The most that the head of a request may have."""
@@ -25,6 +26,7 @@ MAX_HEADERS = 128
 
 TOO_LARGE = f"its head has more than {MAX_HEAD_BYTES} bytes"
 TOO_MANY_HEADERS = f"it has more than {MAX_HEADERS} headers"
+UNKNOWN_CODING = "the only transfer coding that is understood is chunked"
 _VERSIONS = {"1.0", "1.1"}
 _HEAD_END = b"\r\n\r\n"
 
@@ -142,7 +144,7 @@ class Requests:
         part = bytes(data[start:end])
         self.head_bytes += start + len(part)
         if self.head_bytes > MAX_HEAD_BYTES:
-            raise InvalidRequestError(TOO_LARGE, 431)
+            raise InvalidRequestError(TOO_LARGE, Rule.HEAD_TOO_LARGE)
         if self._head is None:
             return start
         whole = self._head.feed(part)
@@ -215,7 +217,7 @@ class _Head:
         self._refuse_more()
         self._number += 1
         if self._number > MAX_HEADERS:
-            raise InvalidRequestError(TOO_MANY_HEADERS, 431)
+            raise InvalidRequestError(TOO_MANY_HEADERS, Rule.HEAD_TOO_LARGE)
         put(self._headers, name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
 
     def on_headers_complete(self) -> None:
@@ -226,9 +228,9 @@ class _Head:
         assert parser is not None  # noqa: S101 - it is what calls
         version = parser.get_http_version()
         if version not in _VERSIONS:
-            raise InvalidRequestError("its version is neither HTTP/1.1 nor HTTP/1.0", 505)
+            raise InvalidRequestError("its version is neither HTTP/1.1 nor HTTP/1.0", Rule.UNSUPPORTED_VERSION)
         if headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
-            raise InvalidRequestError("the only transfer coding that is understood is chunked", 501)
+            raise InvalidRequestError(UNKNOWN_CODING, Rule.UNSUPPORTED_CODING)
         if version == "1.0" and "Transfer-Encoding" in headers:
             raise InvalidRequestError("HTTP/1.0 has no transfer codings")
         method = parser.get_method().decode()

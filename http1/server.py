@@ -14,6 +14,7 @@ from tornado.netutil import add_accept_handler
 from tornado.web import Application
 
 from http1.connection import ClientConnection
+from http1.errors import InvalidRequestError
 from http1.heads import UnfinishedHeads
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class BridgeServer:
         max_connections: How many may be open.
         idle_seconds: How long a connection may be without a whole head of a request.
         body_seconds: How long a body may take to arrive, unless its handler says otherwise.
+        on_refusal: What is called for each request that a connection refuses by itself, with the reason and the address
+            of who is at the other end.
 
     Attributes:
         connections: Those that are open.
@@ -71,10 +74,12 @@ class BridgeServer:
         max_connections: int,
         idle_seconds: float = HEAD_SECONDS,
         body_seconds: float = BODY_SECONDS,
+        on_refusal: Callable[[InvalidRequestError, str], None] = lambda _error, _remote_ip: None,
     ) -> None:
         self.application = application
         self.idle_seconds = idle_seconds
         self.body_seconds = body_seconds
+        self.on_refusal = on_refusal
         self.heads = UnfinishedHeads()
         self.connections: set[ClientConnection] = set()
         self.retiring = False

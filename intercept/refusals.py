@@ -38,6 +38,13 @@ class Rule(StrEnum):
     UNUSABLE_BODY = auto()
     NOT_RECORDABLE = auto()
     DATABASE_UNAVAILABLE = auto()
+    MALFORMED_REQUEST = auto()
+    HEAD_TOO_LARGE = auto()
+    UNSUPPORTED_CODING = auto()
+    UNSUPPORTED_VERSION = auto()
+    LATE_HEAD = auto()
+    LATE_BODY = auto()
+    TOO_MANY_HEADS = auto()
 
 
 class Refusal(Struct, frozen=True, kw_only=True):

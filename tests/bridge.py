@@ -187,5 +187,6 @@ def app(running):
 def serve(request):
     """Serve for every test that asks for a running bridge."""
     if "running" in request.fixturenames:
-        request.getfixturevalue("running").port = request.getfixturevalue("http_port")
-        request.getfixturevalue("http_server")
+        running = request.getfixturevalue("running")
+        running.port = request.getfixturevalue("http_port")
+        request.getfixturevalue("http_server").on_refusal = running.bridge.note_unread

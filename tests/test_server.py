@@ -77,6 +77,17 @@ def test_a_variable_that_is_no_setting_is_warned_of(demo):
     assert demo.stderr.find(VARIABLE).string == message
 
 
+@pytest.mark.gen_test(timeout=60)
+async def test_a_request_that_no_handler_reads_is_counted(demo):
+    client = await demo.client()
+    await client.send_raw(b"nonsense\r\n\r\n")
+    assert (await client.rest(await client.head())).status == 400
+    client = await demo.client()
+    metrics = await client.request("GET", "/metrics", {})
+    await demo.leave()
+    assert b'coder_aibridged_refusals_total{rule="malformed_request",status="400"} 1.0\n' in metrics.body
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the welcome is made for curl, and there is none")
 @pytest.mark.gen_test(timeout=60)
 async def test_every_line_of_the_welcome_works_as_pasted(demo):

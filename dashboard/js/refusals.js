@@ -22,11 +22,18 @@ const RULES = {
   wrong_method: ["Wrong method", "The route is not served with this method."],
   websocket: ["WebSocket", "WebSocket is not supported."],
   not_your_response: ["Not the user's response", "No stored response of the user has this id."],
-  body_too_large: ["Body too large", "The body was larger than max-body-bytes."],
+  body_too_large: ["Body too large", "The body was larger than max-body-bytes, or than the route takes."],
   compressed_body: ["Compressed body", "The body was compressed in a way that is not supported."],
   unusable_body: ["Invalid body", "The body could not be read."],
   not_recordable: ["Not recordable", "The call could not be recorded, so it was not made."],
   database_unavailable: ["Database unavailable", "The database could not be reached to see whose response it is."],
+  malformed_request: ["Malformed request", "The request was not valid HTTP."],
+  head_too_large: ["Head too large", "The request had too many or too large headers."],
+  unsupported_coding: ["Unsupported coding", "The request had another transfer coding than chunked."],
+  unsupported_version: ["Unsupported version", "The request was neither HTTP/1.1 nor HTTP/1.0."],
+  late_head: ["Late head", "The head of the request did not arrive in time."],
+  late_body: ["Late body", "The body of the request did not arrive in time."],
+  too_many_heads: ["Too many heads", "Too many requests had begun and were not complete."],
 };
 
 /** Every rule with its title, in the order of the API's documents. */

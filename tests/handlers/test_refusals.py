@@ -10,6 +10,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+import handlers.dataplane
+from http1.requests import MAX_HEAD_BYTES
 from intercept.refusals import Rule
 from storage.identities import Role
 from storage.recorder import Recorder, RecordingUnavailableError
@@ -98,6 +100,73 @@ async def test_each_refusal_is_a_row_a_count_and_a_metric_of_its_rule(running, r
     assert row["api_key_id"] == (running.identity.token_id if known else None)
     assert row["client_ip"] == (None if known else "127.0.0.1")
     assert await running.bridge.database.interceptions.count_documents({}) == 0
+
+
+async def refused_unread(running, request):
+    """Send bytes that no handler answers; returns the status and the only row."""
+    client = await running.client()
+    await client.send_raw(request)
+    answer = await client.rest(await client.head())
+    client.close()
+    (row,) = (await listed(running))["results"]
+    return answer.status, row
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "request_bytes"),
+    [
+        (Rule.MALFORMED_REQUEST, 400, b"BREW /secret HTTP/1.1\r\n\r\n"),
+        (Rule.MALFORMED_REQUEST, 400, b"GET / HTTP/1.1\r\nHost: se cret\r\n\r\n"),
+        (Rule.HEAD_TOO_LARGE, 431, b"GET / HTTP/1.1\r\nsecret: " + b"x" * MAX_HEAD_BYTES),
+        (Rule.UNSUPPORTED_CODING, 501, b"POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
+        (Rule.UNSUPPORTED_VERSION, 505, b"GET /secret HTTP/2.0\r\nHost: b\r\n\r\n"),
+        (Rule.BODY_TOO_LARGE, 413, b"GET /healthz HTTP/1.1\r\nHost: b\r\nContent-Length: 5000\r\n\r\n"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_no_handler_reads_is_recorded_without_a_word_of_it(running, rule, status, request_bytes):
+    answered, row = await refused_unread(running, request_bytes)
+    assert (answered, metric(running)) == (status, {(rule, str(status)): 1})
+    assert await counted(running) | {"points": []} == {
+        "total": 1,
+        "rules": {rule: 1},
+        "initiators": [{"initiator": None, "total": 1, "rules": {rule: 1}}],
+        "points": [],
+    }
+    assert {name: row[name] for name in KEYS[2:]} == dict.fromkeys(KEYS[2:]) | {
+        "client_ip": "127.0.0.1",
+        "status": status,
+        "rule": rule,
+        "more": 0,
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_call_whose_body_is_late_is_recorded_with_its_user(running, monkeypatch):
+    monkeypatch.setattr(handlers.dataplane, "BODY_SECONDS", 0.05)
+    head = f"POST {CHAT_PATH} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 9\r\n\r\n{{"
+    status, row = await refused_unread(running, head.encode())
+    assert (status, row["rule"], row["initiator"]["username"]) == (408, "late_body", "ada")
+    assert (row["client_ip"], row["route"]) == (None, "/v1/chat/completions")
+    assert metric(running) == {("late_body", "408"): 1}
+
+
+@pytest.mark.gen_test
+async def test_a_call_whose_body_is_malformed_is_recorded_once_with_its_user(running):
+    head = f"POST {CHAT_PATH} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nTransfer-Encoding: chunked\r\n\r\nx"
+    status, row = await refused_unread(running, head.encode())
+    assert (status, row["rule"], row["initiator"]["username"], row["more"]) == (400, "malformed_request", "ada", 0)
+
+
+@pytest.mark.gen_test
+async def test_a_storm_of_what_no_handler_reads_is_one_row_and_counted_to_the_last(running):
+    for _ in range(50):
+        client = await running.client()
+        await client.send_raw(b"nonsense\r\n\r\n")
+        assert (await client.head()).status == 400
+        client.close()
+    (row,) = (await listed(running))["results"]
+    assert (row["more"], (await counted(running))["total"]) == (49, 50)
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))

@@ -19,6 +19,7 @@ from handlers.application import BridgeApplication
 from http1.heads import UnfinishedHeads
 from http1.requests import MAX_HEAD_BYTES
 from http1.server import BridgeServer, most_connections
+from intercept.refusals import Rule
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
 
@@ -43,11 +44,15 @@ def serve_with(running, io_loop):
 
 @pytest.mark.gen_test
 async def test_a_head_that_does_not_come_whole_in_time_ends_the_connection(running, serve_with):
-    serve_with(max_connections=9, idle_seconds=0.1)
-    for begun in (b"", b"POST /api/v2/aibridge/openai/v1/chat/completions HTTP/1.1\r\nHost: b\r\nX-Slow"):
-        client = await running.client()
-        await client.send_raw(begun)
-        assert await client.at_end() == b""
+    refusals = []
+    serve_with(max_connections=9, idle_seconds=0.1, on_refusal=lambda error, ip: refusals.append((error.rule, ip)))
+    silent, slow = await running.client(), await running.client()
+    await slow.send_raw(b"POST /api/v2/aibridge/openai/v1/chat/completions HTTP/1.1\r\nHost: b\r\nX-Slow")
+    assert await silent.at_end() == b""
+    answer = await slow.rest(await slow.head())
+    message = "The request cannot be read: its head did not come whole within 0.1 seconds."
+    assert (answer.status, answer.header("Connection"), json.loads(answer.body)) == (408, "close", {"message": message})
+    assert (await slow.at_end(), refusals) == (b"", [(Rule.LATE_HEAD, "127.0.0.1")])
 
 
 @pytest.mark.parametrize("line", [b"X: " + b"y" * 1000 + b"\r\n", b"y" * 1000], ids=["many lines", "one line"])
