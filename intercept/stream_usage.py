@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
@@ -20,6 +20,10 @@ MAX_SPLICED_BYTES: Final = 8 * 1024 * 1024
 """The largest request that is changed. A value is replaced in light ones only (see `intercept.large_bodies`)."""
 MAX_HELD_BYTES: Final = 64 * 1024
 """The most of an unfinished event that is held back. A larger one is not the chunk that is looked for."""
+MAX_CANDIDATE_EVENTS: Final = 1024
+"""Events without choices that are looked at in one stream. A server that sends more of them does not mean the usage."""
+MAX_CANDIDATE_LINES: Final = 64
+"""Line ends of such an event."""
 
 _MAX_CANDIDATES: Final = 8  # of the places where a value may stand; only a hostile request has more
 _OPTION: Final = "stream_options"
@@ -29,15 +33,18 @@ _MEMBERS: Final = Decoder(dict[str, Raw])
 _WHITESPACE: Final = b" \t\n\r"
 
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+# A line ends with \n, \r or both; a blank one begins behind such an end with another.
+_BLANK_LINES: Final = (b"\n\n", b"\n\r", b"\r\r")
 _LINE_ENDS: Final = b"\r\n"
+_NO_ITEMS: Final = re.compile(rb"\[\s*\]")
 _NO_CHOICES: Final = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _REFUSAL_WORDS: Final = (_OPTION.encode(), _INCLUDE_USAGE.encode())
 
 
 class _Chunk(Struct):
-    choices: Any = None
-    usage: Any = None
-    error: Any = None
+    choices: Raw = Raw()
+    usage: Raw = Raw()
+    error: Raw = Raw(b"null")
 
 
 _CHUNK: Final = Decoder(_Chunk)
@@ -92,6 +99,7 @@ class UsageChunkFilter:
     def __init__(self) -> None:
         self.removed = 0
         self._held = b""
+        self._candidates = 0
         self._passing = False
         self._skips_line_feed = False
 
@@ -101,7 +109,7 @@ class UsageChunkFilter:
             piece = piece.removeprefix(b"\n")
             self._skips_line_feed = False
         data = self._held + piece
-        end = _last_event_end(data, len(self._held))
+        end = _last_event_end(data, max(0, len(self._held) - 1), len(data))  # what is held ends no event by itself
         events, self._held = data[:end], data[end:]
         if _NO_CHOICES.search(events):
             events = self._without_usage(events)
@@ -118,38 +126,45 @@ class UsageChunkFilter:
         return held
 
     def _without_usage(self, events: bytes) -> bytes:
-        kept, start, is_rest = [], 0, self._passing
-        for blank in _BLANK_LINE.finditer(events):
-            event = events[start : blank.end()]
-            start = blank.end()
-            if is_rest or not _is_usage_only(event):
-                kept.append(event)
+        kept, end = [], 0
+        for found in _NO_CHOICES.finditer(events):
+            if found.start() < end:
+                continue
+            self._candidates += 1
+            if self._candidates > MAX_CANDIDATE_EVENTS:
+                break
+            start = _last_event_end(events, end, found.start()) or end
+            blank = _BLANK_LINE.search(events, found.end())
+            past, end = end, len(events) if blank is None else blank.end()
+            event = events[start:end]
+            if (self._passing and start == 0) or not _is_usage_only(event):
+                kept.append(events[past:end])
             else:
                 self.removed += 1
-                kept.append(event[: len(event) - len(event.lstrip(_LINE_ENDS))])
-                self._skips_line_feed = start == len(events) and event.endswith(b"\r")
-            is_rest = False
-        return b"".join(kept)
+                kept += events[past:start], event[: len(event) - len(event.lstrip(_LINE_ENDS))]
+                self._skips_line_feed = not self._held and end == len(events) and event.endswith(b"\r")
+        return b"".join([*kept, events[end:]])
 
 
-def _last_event_end(data: bytes, searched: int) -> int:
-    """Where the last whole event of `data` ends, 0 if there is none; in the first `searched` bytes no event ends."""
-    if data.endswith(b"\n\n"):
-        return len(data)
-    end = 0
-    for blank in _BLANK_LINE.finditer(data, max(0, searched - 3)):
-        end = blank.end()
-    return end
+def _last_event_end(data: bytes, start: int, stop: int) -> int:
+    """Where the last event that ends in `data[start:stop]` does, 0 if none does."""
+    if data.endswith(b"\n\n", start, stop):
+        return stop
+    blank = max([data.rfind(line_ends, start, stop) for line_ends in _BLANK_LINES])
+    return 0 if blank < 0 else blank + 2 + data.startswith(b"\r\n", blank + 1, stop)
 
 
 def _is_usage_only(event: bytes) -> bool:
+    if len(event) > MAX_HELD_BYTES or event.count(b"\n") + event.count(b"\r") > MAX_CANDIDATE_LINES:
+        return False
     lines = event.splitlines()
     data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
     try:
         chunk = _CHUNK.decode(data)
     except (ValueError, RecursionError):
         return False
-    return chunk.choices == [] and isinstance(chunk.usage, dict) and chunk.error is None
+    choices, usage, error = map(bytes, (chunk.choices, chunk.usage, chunk.error))
+    return _NO_ITEMS.fullmatch(choices) is not None and usage[:1] == b"{" and error == b"null"
 
 
 def _with_member(text: Body, name: str, value: bytes) -> bytes | None:

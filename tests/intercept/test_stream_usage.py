@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from msgspec.json import Decoder
 
 from intercept.large_bodies import LIGHT_MAX_BYTES
 from intercept.stream_usage import (
+    MAX_CANDIDATE_EVENTS,
+    MAX_CANDIDATE_LINES,
     MAX_HELD_BYTES,
     MAX_SPLICED_BYTES,
     UsageChunkFilter,
@@ -224,6 +227,66 @@ def test_an_event_too_large_to_hold_passes_in_parts_and_is_never_taken_out() -> 
     passed, rest, removed = through_filter(big, tail, b"\n" + USAGE + b"\n\n", b"data: [DONE]\n\n")
     assert passed == [big[:-1], b"\n" + tail[:-1], b"\n\n", b"data: [DONE]\n\n"]
     assert (rest, removed) == (b"", 1)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_further_blank_lines_around_the_usage_chunk_stay(end: bytes) -> None:
+    assert through_filter(end * 3 + USAGE + end * 4 + b"data: [DONE]" + end * 3)[::2] == (
+        [end * 5 + b"data: [DONE]" + end * 3],
+        1,
+    )
+
+
+def test_only_the_line_feed_right_behind_the_usage_chunk_goes_with_it() -> None:
+    assert through_filter(USAGE + b"\r\r", b"\ndata: 1\n\n") == ([b"", b"data: 1\n\n"], b"", 1)
+    assert through_filter(USAGE + b"\r\rdata: 1", b"\n\n") == ([b"", b"data: 1\n\n"], b"", 1)
+
+
+def test_line_ends_behind_an_event_without_choices_stay() -> None:
+    event = b'data: {"choices":[]}\n\n\n'
+    assert through_filter(event + b"\n") == ([event + b"\n"], b"", 0)
+    assert through_filter(event + b"\ndata: 1\n\n") == ([event + b"\ndata: 1\n\n"], b"", 0)
+
+
+SIZE = 320 * 1024  # what is read ahead of a stream, and one read more
+HOSTILE = {
+    "line feeds": b"\n" * SIZE,
+    "carriage returns": b"\r" * SIZE,
+    "both": b"\r\n" * (SIZE // 2),
+    "tiny events": b":\n\n" * (SIZE // 3),
+    "line feeds and the chunk": b"\n" * SIZE + USAGE,
+    "carriage returns and the chunk": b"\r" * SIZE + USAGE,
+    "no choices": b'"choices":[]\n\n' * (SIZE // 14),
+    "usage chunks": b'data:{"choices":[],"usage":{}}\n\n' * (SIZE // 32),
+    "lines of a chunk": b":\n" * (SIZE // 2) + USAGE,
+    "empty lines of data": b'data:{"choices":[],\n' + b"data:\n" * (SIZE // 6) + b'data:"usage":{}}',
+    "much in a chunk": b'data: {"choices":[],"usage":[' + b"[]," * (SIZE // 3) + b"0]}",
+    "less in chunks": (b'data: {"choices":[],"usage":{"x":[' + b"[]," * (SIZE // 20) + b"0]}}\n\n") * 6,
+    "spaces": (b'"choices":[' + b" " * (SIZE // 9)) * 9,
+}
+
+
+@pytest.mark.parametrize("end", [b"", b"x", b"\n\n", b"\r\rx"])
+@pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
+def test_no_piece_of_a_stream_is_looked_at_for_long(piece: bytes, end: bytes) -> None:
+    def seconds() -> float:
+        one = UsageChunkFilter()
+        began = time.thread_time()
+        one.feed(piece + end)
+        return time.thread_time() - began
+
+    assert min(seconds() for _ in range(3)) < 0.01
+
+
+def test_of_very_many_chunks_without_choices_the_rest_passes() -> None:
+    passed, rest, removed = through_filter((USAGE + b"\n\n") * (MAX_CANDIDATE_EVENTS + 2))
+    assert (passed, rest, removed) == ([(USAGE + b"\n\n") * 2], b"", MAX_CANDIDATE_EVENTS)
+
+
+def test_a_chunk_of_very_many_lines_is_not_the_usage() -> None:
+    event = USAGE + b"\n:" * (MAX_CANDIDATE_LINES - 2)
+    assert through_filter(event + b"\n\n") == ([b""], b"", 1)
+    assert through_filter(event + b"\n:\n\n") == ([event + b"\n:\n\n"], b"", 0)
 
 
 lines = st.sampled_from([USAGE, b"data: 1", b": c", b"event: x", b'data: {"choices": [ ]', b'data: ,"usage":{}}', b""])
