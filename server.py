@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import preflight  # noqa: F401 - before what it looks for
+from runtime import preflight  # noqa: F401 - before what it looks for
 
 # isort: split
 
@@ -24,9 +24,8 @@ from typing import Self
 import click
 from tornado.netutil import bind_sockets
 
-import quickstart
-from assembly import now, open_bridge, open_database, open_mongodb
 from commands.interceptions import interceptions
+from commands.local_servers import LocalServer, announced, chosen_database
 from commands.tokens import tokens
 from commands.users import users
 from handlers.application import BridgeApplication
@@ -34,19 +33,20 @@ from handlers.bridge import Bridge
 from handlers.dashboard import DashboardFiles
 from handlers.metrics_folder import VARIABLE, MetricsFolder
 from http1.server import BridgeServer, most_connections
-from local_servers import LocalServer, announced, chosen_database
-from logs import set_up_logging
-from parts import known_secrets, make_providers
+from runtime import quickstart
+from runtime.assembly import now, open_bridge, open_database, open_mongodb
+from runtime.data_folder import make_private
+from runtime.logs import set_up_logging
+from runtime.parts import known_secrets, make_providers
+from runtime.signals import renew_on_hangup, stop_signals
+from runtime.supervisor import Handover, Supervisor, Worker, WorkerError
 from settings import Address, Settings, SettingsGroup, flags_of, settings_of, settings_options
-from signals import renew_on_hangup, stop_signals
-from storage.data_folder import make_private
 from storage.database import Database, DatabaseUnavailableError
 from storage.embedded import EmbeddedUnavailableError
 from storage.identities import Identities, Role
 from storage.journal import JournalError
 from storage.sign_in_sessions import DEFAULT_TIMES
 from storage.sign_ins import SignIns
-from supervisor import Handover, Supervisor, Worker, WorkerError
 from upstream.demo import DemoProvider
 from verify.command import verify
 from version import VERSION

@@ -11,8 +11,8 @@ from uuid import UUID
 from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError
 
-from assembly import now
 from benchmarks.population import DAYS, FEWEST_USERS, Population
+from runtime.assembly import now
 from storage.database import Database
 from storage.grouping import Grouping
 from storage.identities import Identities

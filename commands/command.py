@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import click
 
-from local_servers import warning
+from commands.local_servers import warning
 from settings import Settings, SettingsCommand, settings_of, settings_options
 from settings.declarations import DATABASE
 from storage.database import Database, DatabaseUnavailableError, database_errors

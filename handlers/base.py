@@ -26,7 +26,7 @@ from handlers.forwarded import client_address, client_scheme
 from handlers.origins import is_foreign
 from handlers.problems import Problem
 from http1.exchange import Exchange
-from identifiers import shown_id
+from intercept.ids import shown_id
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.overload import retry_headers

@@ -20,11 +20,11 @@ from handlers.record_log import RecordLog
 from http1.errors import InvalidRequestError
 from intercept.known_secrets import KnownSecrets
 from intercept.refusals import Refusal
-from jobs import Jobs
 from limits.circuit_breaker import CircuitBreakers
 from limits.mixin import client_key
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
+from runtime.jobs import Jobs
 from storage.active_tokens import ActiveTokens
 from storage.admissions import Admissions
 from storage.database import Database

@@ -20,8 +20,8 @@ from handlers.lifecycle import Holder
 from handlers.phases import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
 from handlers.problems import Problem, problem_body
 from http1.headers import put
-from identifiers import shown_id
 from intercept.apis import Dialect
+from intercept.ids import shown_id
 from intercept.large_bodies import Body, is_light
 from intercept.records import EndReason
 from intercept.refusals import Refusal, Rule

@@ -6,7 +6,7 @@ import msgspec
 
 from handlers.base import BridgeHandler
 from handlers.key_health import describe_refused_keys
-from jobs import Jobs
+from runtime.jobs import Jobs
 from storage.admissions import Admissions
 from version import VERSION
 

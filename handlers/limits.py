@@ -16,7 +16,7 @@ from handlers.health import state_of_limits
 from handlers.lifecycle import Holder, Lifecycle
 from handlers.pagination import single_values
 from handlers.problems import Problem
-from identifiers import shown_id
+from intercept.ids import shown_id
 from limits.admission import Rate
 from limits.overload import OverloadProtection, Usage
 from limits.sliding_window import SlidingWindow

@@ -20,10 +20,10 @@ from prometheus_client import (
 
 from handlers.metric_names import BoundedNames
 from handlers.metrics_folder import MetricsFolder
-from identifiers import shown_id
+from intercept.ids import shown_id
 from intercept.records import Ending, EndReason, Interception, TokenUsage
-from jobs import Job
 from limits.circuit_breaker import CircuitKey, State
+from runtime.jobs import Job
 
 PREFIX = "coder_aibridged_"
 # Distinct names of each client-chosen kind (models, tools) that get a time series of their own.

@@ -14,10 +14,10 @@ from handlers.observation import Observation
 from handlers.phases import RECORDING
 from handlers.problems import Problem
 from handlers.relay import RelayHandler
-from identifiers import shown_id
 from intercept.agents import Agent, read_agent
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import CLAUDE_CODE, client_name, session_id
+from intercept.ids import shown_id
 from intercept.large_bodies import abridged, is_light
 from intercept.records import Interception
 from intercept.refusals import Rule

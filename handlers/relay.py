@@ -20,8 +20,8 @@ from handlers.phases import RELAY, UPSTREAM
 from handlers.pings import PINGS, Pings
 from handlers.problems import Problem, problem_event
 from http1.headers import put
-from identifiers import shown_id
 from intercept.apis import Dialect
+from intercept.ids import shown_id
 from intercept.records import CredentialKind, EndReason
 from intercept.refusals import Rule
 from intercept.stream_usage import UsageChunkFilter

@@ -20,7 +20,7 @@ from uuid import UUID, uuid5
 import msgspec
 from bson.decimal128 import Decimal128
 
-from identifiers import shown_id
+from intercept.ids import shown_id
 from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, UserPrompt
 from storage.fitting import binary
 from storage.prices import Cost

@@ -19,7 +19,7 @@ from uuid import UUID
 from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
-from identifiers import shown_id
+from intercept.ids import shown_id
 from intercept.records import Status
 from storage.cells import TOKENS
 from storage.documents import session_id_of, shown_initiator, shown_time

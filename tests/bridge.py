@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from assembly import Process, assemble
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
 from intercept.apis import Dialect
-from parts import make_providers
+from runtime.assembly import Process, assemble
+from runtime.parts import make_providers
 from settings import ProviderSettings, Settings
 from storage.identities import Identity, Role
 from tests.fake_upstream import FakeUpstream

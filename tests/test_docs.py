@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from assembly import open_bridge
 from handlers import (
     addresses,
     base,
@@ -32,6 +31,7 @@ from handlers.reference.refused import Refusal
 from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
 from intercept.refusals import Rule
 from limits import overload
+from runtime.assembly import open_bridge
 from settings import Settings, declared
 from storage import figures
 from storage.cells import TOKENS

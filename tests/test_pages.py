@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
-import quickstart
 import server
 from intercept.records import TokenUsage
+from runtime import quickstart
 from storage.prices import Prices
 from tests.pages import PAGES, ROOT, anchor, blocks, code, headings, page
 

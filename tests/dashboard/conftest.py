@@ -24,8 +24,8 @@ import pytest
 from bson import ObjectId
 from selenium.webdriver import Chrome
 
-from assembly import now
 from handlers.dashboard import LIBRARIES, ROOT
+from runtime.assembly import now
 from storage.cells import Bucket
 from storage.database import Database
 from storage.identities import Identities, Role

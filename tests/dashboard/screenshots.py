@@ -17,9 +17,9 @@ from typing import Any
 
 from bson import Decimal128
 
-from assembly import now
 from benchmarks.population import Population
 from intercept.records import TokenUsage
+from runtime.assembly import now
 from storage.cells import TOKENS
 from storage.database import Database
 from storage.embedded import EmbeddedMongoDB

@@ -4,7 +4,7 @@ from urllib.error import HTTPError
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from assembly import now
+from runtime.assembly import now
 from storage.database import Database
 from storage.identities import Identities, Role
 

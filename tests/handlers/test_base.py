@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from intercept.known_secrets import KnownSecrets
-from logs import ScrubbingFormatter
+from runtime.logs import ScrubbingFormatter
 from tests.handlers.conversations import CHAT, MESSAGES
 from upstream.client import UpstreamClient, UpstreamResponse
 

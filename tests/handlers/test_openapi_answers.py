@@ -10,8 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from assembly import now
 from handlers.changes import MAX_BODY_BYTES
+from runtime.assembly import now
 from settings import RecordPolicy
 from storage.audit import Action
 from storage.grouping import Grouping

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handlers.providers import configured
-from parts import make_providers
+from runtime.parts import make_providers
 from settings import Settings
 
 CONFIGURED = "/api/v2/aibridge/providers/configured"

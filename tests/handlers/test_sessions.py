@@ -8,7 +8,7 @@ from uuid import UUID, uuid4, uuid5
 
 import pytest
 
-from assembly import now
+from runtime.assembly import now
 from storage.grouping import Grouping
 from storage.threads import Threads
 from storage.users import Role

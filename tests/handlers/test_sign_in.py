@@ -6,9 +6,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from assembly import now
 from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, UNRECOGNISED
 from handlers.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
+from runtime.assembly import now
 from storage.tokens import digest, split_token
 
 PATH = "/api/v2/aibridge/users/me/session"

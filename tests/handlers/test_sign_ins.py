@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from assembly import now
 from handlers.base import SESSION_ENDED
 from handlers.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
+from runtime.assembly import now
 from storage.identities import Role
 
 USERS = "/api/v2/aibridge/users"

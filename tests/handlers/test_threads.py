@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from assembly import now
+from runtime.assembly import now
 from storage.threads import Threads
 
 QUESTION = {"role": "user", "content": "What time is it?"}

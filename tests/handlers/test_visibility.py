@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from assembly import now
+from runtime.assembly import now
 from storage.grouping import Grouping
 from storage.rollups import Rollups
 from storage.users import Role

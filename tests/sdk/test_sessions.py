@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from assembly import now
+from runtime.assembly import now
 from storage.grouping import Grouping
 from storage.threads import Threads
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from assembly import now
+from runtime.assembly import now
 from storage import live as live_module
 from storage.change_stream import ChangeStream, InvalidPositionError
 from storage.database import DatabaseUnavailableError

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from assembly import now
+from runtime.assembly import now
 from storage.authentication import IdentitiesUnavailableError
 from storage.database import DatabaseUnavailableError
 from storage.identities import Identities, InvalidTokenError, Kind, Role

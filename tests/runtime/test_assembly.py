@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assembly import now, open_bridge, open_traces
 from intercept.refusals import Refusal, Rule
+from runtime.assembly import now, open_bridge, open_traces
 from settings import LimitsScope, SettingError, Settings
 
 ADA = UUID(int=1)
@@ -26,7 +26,7 @@ def test_the_clock_is_in_utc_and_right():
 @given(st.integers(0, 2**62))
 def test_the_clock_is_cut_to_whole_milliseconds(nanoseconds):
     with pytest.MonkeyPatch.context() as clock:
-        clock.setattr("assembly.time_ns", lambda: nanoseconds)
+        clock.setattr("runtime.assembly.time_ns", lambda: nanoseconds)
         instant = now()
     assert instant == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=nanoseconds // 1_000_000)
 

@@ -16,7 +16,7 @@ from storage.users import checked_username
 
 USERNAME = "demo"
 TOKEN_FILE = "demo-token"  # noqa: S105 - a file's name
-PROGRAM = Path(__file__).parent / "server.py"
+PROGRAM = Path(__file__).parent.parent / "server.py"
 NO_DASHBOARD = """\
 There is no dashboard: its libraries are not installed, which takes npm. Install Node.js with npm (on Debian and Ubuntu:
 apt-get install npm) and start with `make run` again. The server needs neither once they are installed."""

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from jobs import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STEADY_SECONDS, Jobs
+from runtime.jobs import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STEADY_SECONDS, Jobs
 from storage.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
 from tests.bridge import until
 from version import VERSION
 
-FAILED = r"^ERROR jobs: the background job counting failed; it is started again$"
+FAILED = r"^ERROR runtime.jobs: the background job counting failed; it is started again$"
 
 
 class Pauses:
@@ -158,7 +158,7 @@ async def test_readiness_and_metrics_name_a_job_that_failed(running):
     await job.stop()
 
 
-@pytest.mark.expects_log(r"^ERROR jobs: the background job heartbeat failed; it is started again$")
+@pytest.mark.expects_log(r"^ERROR runtime.jobs: the background job heartbeat failed; it is started again$")
 @pytest.mark.gen_test
 async def test_a_heartbeat_goes_on_whatever_it_meets(database, jobs, pauses):
     me, strange = UUID(int=1), {"_id": UUID(int=2), "process_space": process_space()}  # without the id of a process

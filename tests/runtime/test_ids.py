@@ -10,7 +10,7 @@ import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 
-from identifiers import DRAWN, time_ordered_ids
+from runtime.ids import DRAWN, time_ordered_ids
 
 DRAWS = 16
 

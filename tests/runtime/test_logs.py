@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from intercept.known_secrets import KnownSecrets
-from logs import LINE, WORKER_LINE, ScrubbingFormatter, SharedStreamHandler
+from runtime.logs import LINE, WORKER_LINE, ScrubbingFormatter, SharedStreamHandler
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
 
@@ -98,7 +98,7 @@ def test_what_is_no_file_is_written_to_all_the_same():
 SPEAKER = r"""
 import logging
 from intercept.known_secrets import KnownSecrets
-from logs import RECORDS, set_up_logging
+from runtime.logs import RECORDS, set_up_logging
 set_up_logging(KnownSecrets(["hunter-22"]))
 logging.getLogger(RECORDS).info('{"prompt":"pass: \\"x\\""}')
 logging.getLogger("n").info('hunter-22 {"prompt":"pass: hunter22"}')

@@ -16,13 +16,13 @@ from uuid import UUID
 import pytest
 from msgspec.json import decode
 
+from runtime.worker import SharedSocket
 from storage.database import Database
 from storage.embedded import running_uri
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.server_process import ROOT, ServerProcess, await_end, command_line
 from tests.storage.test_spool import leave_behind
-from worker import SharedSocket
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -67,7 +67,7 @@ class TwoWorkers(ServerProcess):
 
     def workers(self):
         """The process ids of its workers."""
-        return {child for child in self.children() if command_line(child)[1:] == [str(ROOT / "worker.py"), ""]}
+        return {child for child in self.children() if command_line(child)[1:] == [str(ROOT / "runtime/worker.py"), ""]}
 
     async def call(self, client, *, stream=False):
         """Make a call, and read its answer as far as its head."""
@@ -311,7 +311,7 @@ def test_a_setting_that_has_become_wrong_is_told_to_the_supervisor():
         handover = {"flags": {"rate-limit": "x"}, "sockets": [], "mongodb_uri": "", "demo_url": ""}
         ours.sendall(json.dumps(handover).encode() + b"\n")
         process = subprocess.run(
-            [sys.executable, "worker.py"], cwd=ROOT, stdin=theirs, capture_output=True, check=False
+            [sys.executable, "runtime/worker.py"], cwd=ROOT, stdin=theirs, capture_output=True, check=False
         )
         answer = "--aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
         assert (process.returncode, answers.readline(), process.stdout, process.stderr) == (1, answer, b"", b"")

@@ -1,4 +1,4 @@
-"""The supervisor and its workers as processes. Small programs stand for `worker.py`, so that they behave as is asked."""
+"""The supervisor and its workers as processes. Small programs stand for `runtime/worker.py`, so that they behave as is asked."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import supervisor
-from supervisor import LAST_PAUSE_SECONDS, Handover, Supervisor, Worker, WorkerError, pause_after
+from runtime import supervisor
+from runtime.supervisor import LAST_PAUSE_SECONDS, Handover, Supervisor, Worker, WorkerError, pause_after
 from tests.server_process import command_line
 from tests.storage.conditions import until
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.data_folder import make_private
+from runtime.data_folder import make_private
 
 
 def mode(path):

@@ -9,17 +9,21 @@ import socket
 import sys
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":  # a script imports from its own folder; this one needs the folder of `server.py`
+    sys.path[0] = str(Path(__file__).parents[1])
 
 import msgspec
 
-from assembly import open_database
-from logs import set_up_logging
-from parts import known_secrets
+from runtime.assembly import open_database
+from runtime.logs import set_up_logging
+from runtime.parts import known_secrets
+from runtime.signals import stop_signals
+from runtime.supervisor import Handover
 from server import START_ERRORS, Server, event_loop
 from settings import SettingError, Settings, load
-from signals import stop_signals
-from supervisor import Handover
 
 SUPERVISOR = 0
 """The descriptor of the socket to the supervisor: standard input."""

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-import signals
-from signals import renew_on_hangup, stop_signals
+from runtime import signals
+from runtime.signals import renew_on_hangup, stop_signals
 from tests.server_process import ROOT, ServerProcess
 from tests.storage.conditions import until
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from assembly import now
-from quickstart import LINK, NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
+from runtime.assembly import now
+from runtime.quickstart import LINK, NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
 from settings import load
 from storage.identities import Identities, Role
 from tests.server_process import ROOT

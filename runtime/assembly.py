@@ -24,11 +24,11 @@ from handlers.metrics import Metrics
 from handlers.metrics_folder import VARIABLE, MetricsFolder
 from handlers.phases import Follow
 from handlers.record_log import RecordLog
-from identifiers import time_ordered_ids
-from jobs import Jobs
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
-from parts import known_secrets, make_admissions, make_breakers, make_edge_options, make_overload
+from runtime.ids import time_ordered_ids
+from runtime.jobs import Jobs
+from runtime.parts import known_secrets, make_admissions, make_breakers, make_edge_options, make_overload
 from settings import ChatStreamUsage, SettingError, Settings
 from storage.access_trail import AccessTrail
 from storage.active_tokens import ActiveTokens

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from struct import iter_unpack
 from uuid import UUID
 
-from msgspec import convert, to_builtins
+from msgspec import convert
 
 # Ids for which the system is asked at once.
 DRAWN = 256
@@ -33,9 +33,3 @@ def time_ordered_ids(now_ns: Callable[[], int] = time.time_ns) -> Iterator[UUID]
         drawn = int.from_bytes(os.urandom(_SIZE * DRAWN)) & _RANDOM | _VERSION_7
         for (octets,) in iter_unpack(f"{_SIZE}s", drawn.to_bytes(_SIZE * DRAWN)):
             yield convert((now_ns() // _NANOSECONDS).to_bytes(_TIME_SIZE) + octets, UUID)
-
-
-def shown_id(id_: UUID) -> str:
-    """Write an id as RFC 9562, section 4, has it, as `str` does in three times as long."""
-    text: str = to_builtins(id_)
-    return text

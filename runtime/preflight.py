@@ -16,7 +16,7 @@ PACKAGES = (
     *("aiohappyeyeballs", "click", "genai_prices", "httptools", "motor", "msgspec"),
     *("prometheus_client", "pymongo", "tornado", "zstandard"),
 )
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 
 def problem(version: Sequence[int], missing: Sequence[str], root: Path = ROOT) -> str:

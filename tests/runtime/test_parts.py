@@ -8,7 +8,7 @@ import pytest
 from handlers.metrics import Metrics
 from intercept.apis import Dialect
 from limits.circuit_breaker import CircuitKey
-from parts import make_admissions, make_breakers, make_provider
+from runtime.parts import make_admissions, make_breakers, make_provider
 from settings import LimitsScope, ProviderSettings, Settings
 from storage.ledger import RateLimit
 from storage.shared_ledger import Terms

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import local_servers
-from local_servers import LocalServer, announced, chosen_database, running_servers, warning
+from commands import local_servers
+from commands.local_servers import LocalServer, announced, chosen_database, running_servers, warning
 from settings import load
 from tests.server_process import ServerProcess, remove_sockets
 

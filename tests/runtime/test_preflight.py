@@ -8,7 +8,7 @@ import sys
 import venv
 from pathlib import Path
 
-from preflight import PACKAGES, problem
+from runtime.preflight import PACKAGES, problem
 from tests.server_process import ROOT
 from version import VERSION
 

@@ -1,6 +1,6 @@
 """The supervisor: keeps several worker processes serving on the same sockets. It serves nothing itself.
 
-A worker is a new interpreter that runs `worker.py`. What it is to know comes as one line of JSON on its standard input, a
+A worker is a new interpreter that runs `runtime/worker.py`. What it is to know comes as one line of JSON on its standard input, a
 socket on which it says, in one line too, why it cannot serve: an empty line when it does. When that socket ends, the
 supervisor is gone, and the worker ends at once.
 
@@ -25,7 +25,7 @@ from typing import Self
 
 import msgspec
 
-from jobs import Job, Jobs
+from runtime.jobs import Job, Jobs
 
 START_SECONDS = 60.0
 """How long a worker may take until it serves. Usual: about 1."""
