@@ -40,7 +40,7 @@ from runtime.logs import set_up_logging
 from runtime.parts import known_secrets, make_providers
 from runtime.signals import renew_on_hangup, stop_signals
 from runtime.supervisor import Handover, Supervisor, Worker, WorkerError
-from settings import Address, Settings, SettingsGroup, flags_of, settings_of, settings_options
+from settings import Address, Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of
 from storage.database import Database, DatabaseUnavailableError
 from storage.embedded import EmbeddedUnavailableError
 from storage.identities import Identities, Role
@@ -263,11 +263,10 @@ def event_loop() -> type[asyncio.AbstractEventLoop] | None:
     return loop
 
 
-@click.group(cls=SettingsGroup, invoke_without_command=True)
-@settings_options()
+@click.group(cls=SettingsGroup, params=[*declared()], invoke_without_command=True)
 @click.version_option(VERSION, message="AI Bridge %(version)s")
 @click.pass_context
-def main(context: click.Context, /, **_: object) -> None:
+def main(context: click.Context, /) -> None:
     """AI Bridge: a gateway between AI clients and AI providers that records every call.
 
     Without a command it serves.
@@ -276,11 +275,10 @@ def main(context: click.Context, /, **_: object) -> None:
         run(settings_of(context), flags_of(context), demo=False)
 
 
-@main.command("serve", cls=SettingsGroup.command_class)
+@main.command("serve", cls=SettingsCommand, params=[*declared()])
 @click.option("--demo", is_flag=True, help="Without any provider key, start a demo provider and a user for it.")
-@settings_options()
 @click.pass_context
-def serve_command(context: click.Context, /, demo: bool, **_: object) -> None:
+def serve_command(context: click.Context, /, demo: bool) -> None:
     """Serve until SIGTERM or SIGINT; a second one exits at once."""
     run(settings_of(context), flags_of(context), demo=demo)
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import click
 
 from commands.local_servers import warning
-from settings import Settings, SettingsCommand, settings_of, settings_options
+from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.database import Database, DatabaseUnavailableError, database_errors
 from storage.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
@@ -74,6 +74,6 @@ def command(group: click.Group, name: str) -> Callable[[Command], click.Command]
     """A command that takes the flags of the database."""
 
     def decorate(function: Command) -> click.Command:
-        return group.command(name, cls=SettingsCommand)(settings_options(DATABASE)(function))
+        return group.command(name, cls=SettingsCommand, params=[*declared(DATABASE)])(function)
 
     return decorate

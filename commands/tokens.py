@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import click
 
@@ -18,20 +17,10 @@ def tokens() -> None:
     """Create, list and revoke users' tokens."""
 
 
-class _Duration(click.ParamType[timedelta]):
-    name = POSITIVE_DURATION.metavar
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        try:
-            return POSITIVE_DURATION.parse(value)
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is not allowed; give {POSITIVE_DURATION.allowed}", param, ctx)
-
-
 @command(tokens, "create")
 @click.argument("user")
 @click.option("--name", metavar="TEXT", default="", help="What it is for.")
-@click.option("--expires", type=_Duration(), help="How long it is valid, such as 90d; for ever unless given.")
+@click.option("--expires", type=POSITIVE_DURATION, help="How long it is valid, such as 90d; for ever unless given.")
 def create_token(user: str, name: str, expires: timedelta | None) -> None:
     """Create a token for USER and print it, this once: only a hash of it is kept."""
     expires_at = None if expires is None else now() + expires

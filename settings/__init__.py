@@ -3,12 +3,12 @@
 A value comes from its flag, else from its environment variable, else from the file that the variable with `_FILE` names
 (secrets only), else it is the default. An empty environment variable counts as unset.
 
-`kinds` knows how values are written, `setting` how one is found, `declarations` lists them all, `loading` reads them,
-`flags` brings them to the command line.
+Click does flags, types, order and help. `kinds` are its types, a `setting` its option, `declarations` lists them all,
+`loading` reads what is beyond one option, `command_line` gives commands their settings.
 """
 
+from settings.command_line import SettingsCommand, SettingsGroup, flags_of, settings_of
 from settings.declarations import ProviderSettings, Settings, declared
-from settings.flags import SettingsCommand, SettingsGroup, flags_of, settings_of, settings_options
 from settings.kinds import Address, ChatStreamUsage, LimitsScope, Network, RecordPolicy, TokenCreation, scrub_uri
 from settings.loading import load, unknown_variables
 from settings.setting import Setting, SettingError
@@ -31,6 +31,5 @@ __all__ = [
     "load",
     "scrub_uri",
     "settings_of",
-    "settings_options",
     "unknown_variables",
 ]

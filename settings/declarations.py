@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 from intercept.apis import Dialect
@@ -172,7 +173,7 @@ class Settings:
         OVERLOAD,
         choice(LimitsScope),
         "process",
-        "Who counts together: each process for itself, or all on one database; with more than one worker `cluster`.",
+        "Scope of the limits: each process on its own, or all on one database; with several workers the default is cluster.",
     )
 
     circuit_breaker_enabled: bool = declare(BREAKER, SWITCH, "false", "Spare upstreams that keep failing.")
@@ -204,9 +205,17 @@ def declared_in(cls: type, prefix: str = "") -> Iterator[tuple[str, Setting]]:
             yield one.name, Setting(name=prefix + one.name.replace("_", "-"), **one.metadata)
 
 
-def declared() -> tuple[Setting, ...]:
-    """All settings, in the order of their topics; those of further providers stand once, with `N` for the number."""
+def declared(*topics: str) -> list[Setting]:
+    """The settings of these topics, of all if none is named, by topic; those of further providers with `N` for the number.
+
+    They are options of click's: `params=declared()` gives them to a `SettingsCommand`.
+    """
+    return [setting for setting in _everything() if not topics or setting.topic in topics]
+
+
+@cache
+def _everything() -> list[Setting]:
     everything = [setting for _, setting in declared_in(Settings)]
     everything += [setting for _, setting in declared_in(ProviderSettings, "provider-N-")]
     topics = list(dict.fromkeys(setting.topic for setting in everything))
-    return tuple(sorted(everything, key=lambda setting: topics.index(setting.topic)))
+    return sorted(everything, key=lambda setting: topics.index(setting.topic))

@@ -9,8 +9,10 @@ from datetime import timedelta
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+import click
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -31,17 +33,28 @@ def _scrubbed(uri: str) -> str:
 
 
 @dataclass(frozen=True)
-class Kind(Generic[T]):
-    """A kind of value.
+class Kind(click.ParamType[T]):
+    """A kind of value, as click takes it.
 
     `parse` raises ValueError or OverflowError for a text that is not allowed; `allowed` completes the sentence "give ..";
-    `echo` repeats a text in an error message, without the secrets in it; `metavar` stands for the value in the help.
+    `echo` repeats a text in an error message, without the secrets in it; `name` stands for the value in the help.
     """
 
-    metavar: str
+    name: str
     allowed: str
     parse: Callable[[str], T]
     echo: Callable[[str], str] = repr
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        """Read a text; space around it is ignored."""
+        try:
+            return self.parse(value.strip())
+        except (ValueError, OverflowError):
+            self.fail(f"{self.echo(value)} is not allowed; give {self.allowed}", param, ctx)
+
+    def get_metavar(self, *_: Any, **__: Any) -> str:
+        """The name as it is, where click would write it in capitals."""
+        return self.name
 
 
 class RecordPolicy(StrEnum):
@@ -158,20 +171,8 @@ def _base_url(text: str) -> str:
 
 # Words that stand in the same place of a path as a provider's name, and the provider that comes with the bridge.
 RESERVED_NAMES = (
-    *(
-        "audit",
-        "clients",
-        "demo",
-        "interceptions",
-        "limits",
-        "models",
-        "providers",
-        "refusals",
-        "sessions",
-        "stats",
-        "users",
-    ),
-)
+    "audit", "clients", "demo", "interceptions", "limits", "models", "providers", "refusals", "sessions", "stats", "users",
+)  # fmt: skip
 
 
 def _provider_name(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from importlib.util import find_spec
 
 from intercept.apis import Dialect
@@ -31,7 +30,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     """
     declarations = dict(declared_in(Settings))
     if declarations["workers"].read(flags, environ) > 1:
-        declarations["limits_scope"] = replace(declarations["limits_scope"], default=LimitsScope.CLUSTER.value)
+        declarations["limits_scope"].default = LimitsScope.CLUSTER.value
     values = {name: setting.read(flags, environ) for name, setting in declarations.items()}
     settings = Settings(**values, further_providers=tuple(_further_providers(environ)))
     for name, rate in (("rate-limit", settings.rate_limit), ("user-rate-limit", settings.user_rate_limit)):
@@ -70,7 +69,7 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
                 f"{settings['type'].env} is not set, but provider {max(numbers)} is; number providers from 0 without a gap"
             )
         type_ = settings["type"].read({}, environ)
-        settings["base_url"] = replace(settings["base_url"], default=DEFAULT_BASE_URLS[type_])
+        settings["base_url"].default = DEFAULT_BASE_URLS[type_]
         values = {name: setting.read({}, environ) for name, setting in settings.items()}
         provider = ProviderSettings(**values, keys_setting=settings["keys"].name)
         if provider.name in taken:

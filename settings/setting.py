@@ -1,13 +1,14 @@
-"""One setting: what is known of it, where its value is looked for, and how it is refused."""
+"""One setting: an option of click's that also reads our variables and files, and says which of them is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from settings.kinds import Kind
 
@@ -17,6 +18,9 @@ PREFIX = "CODER_AIBRIDGE_"
 SHORT_PREFIX = "AIBRIDGE_"
 """May stand in place of `PREFIX` in every variable."""
 
+FLAGS = "aibridge.flags"
+"""Where a command line keeps the flags that were given, by the names of their settings."""
+
 
 class SettingError(click.ClickException):
     """A setting cannot be used. Its one line names the setting, the value (never a secret) and what is allowed."""
@@ -24,71 +28,89 @@ class SettingError(click.ClickException):
     exit_code = 2
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One declared setting. `default` is text as an operator would write it, None where a value must be given."""
+class Setting(click.Option):
+    """One declared setting. `default` is text as an operator would write it, None where a value must be given.
 
-    name: str
-    topic: str
-    kind: Kind[Any]
-    default: str | None
-    help: str
-    secret: bool = False
-    environment_only: bool = False
-    fallback: str = ""
+    On a command line its flag is only remembered, as it may stand before or after a sub-command; `read` looks at it.
+    """
 
-    @property
-    def env(self) -> str:
-        """The environment variable."""
-        return PREFIX + self.name.replace("-", "_").upper()
+    def __init__(
+        self,
+        name: str,
+        topic: str,
+        kind: Kind[Any],
+        default: str | None,
+        help: str,  # noqa: A002 - click's word
+        *,
+        secret: bool = False,
+        environment_only: bool = False,
+        fallback: str = "",
+    ) -> None:
+        self.env = PREFIX + name.replace("-", "_").upper()
+        self.env_file = self.env + "_FILE"  # names a file that holds the value; read for secrets only
+        super().__init__(
+            [f"--aibridge-{name}"], type=kind, default=default, expose_value=False,
+            help=help, envvar=[self.env, self.env_file] if secret else self.env, show_envvar=True,
+            show_default=bool(default),
+        )  # fmt: skip
+        self.name, self.topic, self.kind, self.secret, self.fallback = name, topic, kind, secret, fallback
+        self.flag = None if environment_only else self.opts[0]
 
-    @property
-    def env_file(self) -> str:
-        """The environment variable that names a file holding the value; read for secrets only."""
-        return self.env + "_FILE"
+    def read(self, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
+        """Find and parse the value: of the flag, else of the variable, else the default.
 
-    @property
-    def flag(self) -> str | None:
-        """The command line flag, None for what is set by environment only."""
-        return None if self.environment_only else f"--aibridge-{self.name}"
-
-    def read(self, flags: Mapping[str, str], environ: Mapping[str, str]) -> Any:
-        """Find and parse the value; `flags` maps setting names to the text given on the command line.
+        Args:
+            flags: Names of settings, and the text given on the command line.
+            environ: The environment.
 
         Raises:
             SettingError: The text is not allowed, a file cannot be read, or a value that must be given is absent.
         """
-        source, text = self._given(flags, environ)
+        context = click.Context(click.Command(self.name), obj=environ)
+        text, source = self.consume_value(context, flags)
+        if text is None:
+            raise SettingError(f"{self.env} is not set; give {self.kind.allowed}")
         try:
-            return self.kind.parse(text.strip())
-        except (ValueError, OverflowError):
+            return self.process_value(context, text)
+        except click.BadParameter as error:
+            origin = self.flag if source is ParameterSource.COMMANDLINE else self._variable(environ)[0]
             # The cause would quote the text, which may be a secret.
-            raise SettingError(f"{source}: {self.kind.echo(text)} is not allowed; give {self.kind.allowed}") from None
+            raise SettingError(f"{origin}: {error.message}") from None
 
-    def _given(self, flags: Mapping[str, str], environ: Mapping[str, str]) -> tuple[str, str]:
-        """Where the value comes from, and its text."""
-        if self.name in flags:
-            return f"--aibridge-{self.name}", flags[self.name]
-        given = find_variable(self.env, environ)
-        if self.secret and (file := find_variable(self.env_file, environ)):
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """Give click the text of the variable, or of the file that it names; None where neither is set."""
+        return self._variable(ctx.obj)[1] or None
+
+    def _variable(self, environ: Mapping[str, str]) -> tuple[str, str]:
+        """The variable that counts, and the text that it gives: an empty one where none is set."""
+        given = _find(self.env, environ)
+        if self.secret and (file := _find(self.env_file, environ)):
             if given:
                 raise SettingError(f"{given[0]} and {file[0]} are both set; give one of them")
             return file[0], _content(*file)
-        if given:
-            return given
-        if environ.get(self.fallback):
-            return self.fallback, environ[self.fallback]
-        if self.default is None:
-            raise SettingError(f"{self.env} is not set; give {self.kind.allowed}")
-        return self.env, self.default
+        return given or (self.fallback, environ.get(self.fallback, ""))
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[None, list[str]]:
+        """Remember the flag."""
+        if self.name in opts:
+            ctx.meta.setdefault(FLAGS, {})[self.name] = opts[self.name]
+        return None, args
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the command line have the flag, if there is one."""
+        if self.flag:
+            super().add_to_parser(parser, ctx)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Show what has no flag by its variable."""
+        record = super().get_help_record(ctx)
+        return record if self.flag or record is None else (f"{self.env} {self.kind.name}", record[1])
 
 
-def find_variable(name: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The variable of that name, with `PREFIX` or `SHORT_PREFIX`, and its text; None where it is unset or empty.
-
-    Raises:
-        SettingError: both are set, and differ.
-    """
+def _find(name: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The variable of that name, with `PREFIX` or `SHORT_PREFIX`, and its text; None where it is unset or empty."""
     short = SHORT_PREFIX + name.removeprefix(PREFIX)
     found = [(variable, environ[variable]) for variable in (name, short) if environ.get(variable)]
     if len({text.strip() for _, text in found}) > 1:

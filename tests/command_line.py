@@ -6,11 +6,10 @@ from click.testing import CliRunner
 from commands.interceptions import interceptions
 from commands.tokens import tokens
 from commands.users import users
-from settings import SettingsGroup, settings_options
+from settings import SettingsGroup, declared
 
 
-@click.group(cls=SettingsGroup)
-@settings_options()
+@click.group(cls=SettingsGroup, params=[*declared()])
 def main():
     pass
 

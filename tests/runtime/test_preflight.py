@@ -9,6 +9,7 @@ import venv
 from pathlib import Path
 
 from runtime.preflight import PACKAGES, problem
+from settings import declared
 from tests.server_process import ROOT
 from version import VERSION
 
@@ -51,3 +52,11 @@ def test_the_version_is_printed():
         [sys.executable, "server.py", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert run.stdout == f"AI Bridge {VERSION}\n"
+
+
+def test_the_help_of_serve_lists_its_settings():
+    run = subprocess.run(
+        [sys.executable, "server.py", "serve", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    shown = re.findall(r"^  (?:--aibridge-|CODER_AIBRIDGE_)\S+", run.stdout, re.MULTILINE)
+    assert len(shown) == len(declared())

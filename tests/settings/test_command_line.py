@@ -2,7 +2,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from settings import Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of, settings_options
+from settings import Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of
 
 
 @pytest.fixture
@@ -12,22 +12,19 @@ def seen():
 
 @pytest.fixture
 def main(seen):
-    @click.group(cls=SettingsGroup, invoke_without_command=True)
-    @settings_options()
+    @click.group(cls=SettingsGroup, params=declared(), invoke_without_command=True)
     @click.pass_context
     def main(context):
         if context.invoked_subcommand is None:
             context.invoke(serve)
 
-    @main.command(cls=SettingsCommand)
-    @settings_options()
+    @main.command(cls=SettingsCommand, params=declared())
     @click.option("--demo", is_flag=True)
     @click.pass_context
     def serve(context, demo=False):
         seen.append((settings_of(context), demo))
 
-    @main.command(cls=SettingsCommand)
-    @settings_options("Database")
+    @main.command(cls=SettingsCommand, params=declared("Database"))
     @click.pass_context
     def tidy(context):
         seen.append(settings_of(context))
@@ -105,14 +102,14 @@ def test_the_help_shows_every_setting_with_its_variable_and_default_under_its_to
         shown = run(*arguments).output
         words = " ".join(shown.split())
         for setting in declared():
-            origin = setting.env if setting.flag else f"{setting.env} {setting.kind.metavar}"
+            origin = setting.env if setting.flag else f"{setting.env} {setting.kind.name}"
             assert setting.help in words
             assert origin in words
             assert f"\n{setting.topic}:\n" in shown
             if setting.flag:
-                assert f"\n  {setting.flag} {setting.kind.metavar}\n" in shown
+                assert f"\n  {setting.flag} {setting.kind.name}\n" in shown
             if setting.default:
-                assert f"default {setting.default}]" in words
+                assert f"default: {setting.default}]" in words
 
 
 def test_the_help_of_a_command_shows_the_topics_it_takes_and_its_own_options(run):
@@ -121,14 +118,14 @@ def test_the_help_of_a_command_shows_the_topics_it_takes_and_its_own_options(run
         "\n"
         "Database:\n"
         "  --aibridge-mongodb-uri URI\n"
-        "        MongoDB to record in; empty starts an embedded one.\n"
-        "        [CODER_AIBRIDGE_MONGODB_URI or .._FILE]\n"
+        "        MongoDB to record in; empty starts an embedded one.  [env var:\n"
+        "        CODER_AIBRIDGE_MONGODB_URI, CODER_AIBRIDGE_MONGODB_URI_FILE]\n"
         "  --aibridge-mongodb-database NAME\n"
-        "        Database to record in. [CODER_AIBRIDGE_MONGODB_DATABASE; default\n"
-        "        aibridge]\n"
+        "        Database to record in.  [env var: CODER_AIBRIDGE_MONGODB_DATABASE;\n"
+        "        default: aibridge]\n"
         "  --aibridge-data-dir FOLDER\n"
-        "        Folder of the embedded MongoDB and the spool. [CODER_AIBRIDGE_DATA_DIR;\n"
-        "        default data]\n"
+        "        Folder of the embedded MongoDB and the spool.  [env var:\n"
+        "        CODER_AIBRIDGE_DATA_DIR; default: data]\n"
         "\n"
         "Options:\n"
         "  --help  Show this message and exit.\n"
@@ -140,13 +137,11 @@ def test_the_help_of_the_group_lists_its_commands(run):
 
 
 def test_flags_are_told_as_they_were_given_wherever_they_stood():
-    @click.group(cls=SettingsGroup)
-    @settings_options()
+    @click.group(cls=SettingsGroup, params=declared())
     def main():
         pass
 
-    @main.command(cls=SettingsCommand)
-    @settings_options()
+    @main.command(cls=SettingsCommand, params=declared())
     @click.pass_context
     def serve(context):
         click.echo(flags_of(context))
