@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 from asyncio import Future
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http.client import responses
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +20,7 @@ from http1.exchange import Exchange
 from http1.headers import http_date
 from http1.outlet import Outlet
 from http1.requests import Request, Requests
+from http1.states import Event
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 
@@ -135,7 +136,7 @@ class ClientConnection(asyncio.Protocol):
         self.outlet.settle()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
-            exchange.break_off()
+            exchange.end(Event.CONNECTION_LOST)
 
     def pause_writing(self) -> None:
         """The client does not take what it was sent."""
@@ -152,6 +153,7 @@ class ClientConnection(asyncio.Protocol):
         """The answer to the request under way is complete."""
         if exchange is not self._exchange:
             return
+        self._stop_waiting_for_body()
         if self.outlet.free:
             self._end()
         else:
@@ -188,7 +190,7 @@ class ClientConnection(asyncio.Protocol):
 
     def wait_for_body(self, exchange: Exchange) -> None:
         """Bound the wait for a body anew."""
-        if exchange.told or exchange.request.whole:
+        if not exchange.awaits_body or exchange.request.whole:
             return
         self._body_deadline = self._loop.time() + exchange.body_timeout
         if self._body_timer is None or self._body_deadline < self._body_timer.when():
@@ -199,7 +201,7 @@ class ClientConnection(asyncio.Protocol):
         """Refuse the request whose body is still not whole; look again later if it has been given more time."""
         self._body_timer = None
         exchange = self._exchange
-        if exchange is None or exchange.told or exchange.request.whole:
+        if exchange is None or not exchange.awaits_body or exchange.request.whole:
             return
         if self._loop.time() < self._body_deadline:
             self._body_timer = self._loop.call_at(self._body_deadline, self._look_for_body)
@@ -256,7 +258,7 @@ class ClientConnection(asyncio.Protocol):
         if prepared is None:
             self._prepared(exchange)
         else:
-            self._go_on_after(prepared, exchange)
+            self._go_on_after(prepared, exchange, self._prepared)
 
     def _prepared(self, exchange: Exchange) -> None:
         """Bring the body to the handler, if it is known by now to want it."""
@@ -264,12 +266,9 @@ class ClientConnection(asyncio.Protocol):
         if request.declared_bytes > exchange.max_body_size:
             self._refuse_body(exchange)
             return
-        exchange.prepared = True
         if not exchange.takes_body:
-            self._tell(exchange)
-        elif (
-            not request.whole and not exchange.finished and request.headers.get("Expect", "").lower() == "100-continue"
-        ):
+            self._end_request(exchange)
+        elif not request.whole and exchange.unanswered and request.headers.get("Expect", "").lower() == "100-continue":
             self.outlet.write(_CONTINUE)
         self._deliver(exchange)
 
@@ -283,34 +282,33 @@ class ClientConnection(asyncio.Protocol):
                 self._refuse_body(exchange)
                 return
             self._read_on()
-            wanted = not exchange.told and not exchange.finished
-            if wanted and (delivered := exchange.delegate.data_received(piece)) is not None:
-                self._go_on_after(delivered, exchange)
+            if exchange.awaits_body and (delivered := exchange.delegate.data_received(piece)) is not None:
+                self._go_on_after(delivered, exchange, self._deliver)
                 return
-        if exchange.told:
+        if not exchange.awaits_body:
             return
         if request.whole:
-            self._tell(exchange)
+            self._end_request(exchange)
         elif self._invalid is not None:
             self._refuse(self._invalid)
 
-    def _tell(self, exchange: Exchange) -> None:
-        """Tell the handler that nothing more of the body comes, so that nobody waits for it."""
-        self._stop_waiting_for_body()
-        exchange.told = True
-        exchange.delegate.finish()
+    def _end_request(self, exchange: Exchange) -> None:
+        """Tell the handler that nothing more of the body comes, unless it knows."""
+        if exchange.awaits_body:
+            self._stop_waiting_for_body()
+            exchange.end_request()
 
-    def _go_on_after(self, step: Awaitable[None], exchange: Exchange) -> None:
+    def _go_on_after(self, step: Awaitable[None], exchange: Exchange, then: Callable[[Exchange], None]) -> None:
         """Deliver nothing until the handler has taken a step."""
         exchange.step = asyncio.ensure_future(step)  # noqa: TID251 - its callback sees what it raised
-        exchange.step.add_done_callback(lambda done: self._go_on(done, exchange))
+        exchange.step.add_done_callback(lambda done: self._go_on(done, exchange, then))
 
-    def _go_on(self, done: Future[Any], exchange: Exchange) -> None:
+    def _go_on(self, done: Future[Any], exchange: Exchange, then: Callable[[Exchange], None]) -> None:
         exchange.step = None
         try:
             done.result()
             if self._exchange is exchange and not self.closed:
-                (self._deliver if exchange.prepared else self._prepared)(exchange)
+                then(exchange)
         except (Exception, asyncio.CancelledError):
             logger.exception("unforeseen error")
             self.abort()
@@ -320,9 +318,7 @@ class ClientConnection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             return
-        if not exchange.told:
-            self._tell(exchange)
-        del exchange.delegate  # which refers back
+        exchange.end(Event.CONNECTION_LOST if self.closed else Event.RESPONSE_TAKEN)
         if self.closed:
             return
         if not exchange.request.whole:
@@ -352,7 +348,7 @@ class ClientConnection(asyncio.Protocol):
     def _refuse(self, error: InvalidRequestError) -> None:
         """Answer what no handler was asked, and close. Where an answer has begun there is no room for another."""
         exchange = self._exchange
-        if exchange is not None and exchange.begun:
+        if exchange is not None and not exchange.unanswered:
             self.abort(reset=exchange.request.start_line.version == "HTTP/1.0")
             return
         if exchange is not None and exchange.on_refusal is not None:
@@ -365,11 +361,13 @@ class ClientConnection(asyncio.Protocol):
             f"Content-Length: {len(body)}\r\nConnection: close\r\nDate: {http_date(int(time.time()))}\r\n\r\n"
         )
         self.outlet.write(head.encode() + body)
+        self._exchange = None
         self._linger()
+        if exchange is not None:
+            exchange.end(Event.SERVER_REFUSES)
 
     def _linger(self) -> None:
         """Close for writing, and throw away what comes until the client closes too."""
-        exchange, self._exchange = self._exchange, None
         self._stop_waiting_for_body()
         self._requests = Requests()
         self._note_head()
@@ -379,5 +377,3 @@ class ClientConnection(asyncio.Protocol):
             self._idle_timer.cancel()
         self._idle_timer = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
         self._read_on()
-        if exchange is not None:
-            exchange.break_off()

@@ -19,6 +19,7 @@ from tornado.httputil import (
 from http1.errors import InvalidRequestError
 from http1.headers import http_date
 from http1.requests import Request
+from http1.states import AWAITING_BODY, BODY_INCOMPLETE, FINISHED, UNANSWERED, Event, State, next_state
 
 if TYPE_CHECKING:
     from http1.connection import ClientConnection
@@ -46,33 +47,27 @@ class Exchange(HTTPConnection):
         max_body_size: The most that the body of the request may have, in bytes.
         body_timeout: How long it may take to arrive, in seconds.
         takes_body: Whether the handler is given the body, and waits for it.
-        prepared: Whether the handler wants the body.
         step: What it does before it can be told more; None when nothing.
         received: How much of it has arrived.
-        told: Whether the delegate knows that nothing more of it comes.
-        begun: Whether some of the answer was sent.
-        finished: Whether the answer is complete; what of it is not sent yet is under way.
         on_refusal: What is called in place of the server's when the connection refuses the request; the handler may say.
+        state: How far the request and its answer are, see `http1/states.py`.
     """
 
     __slots__ = (
         "_chunked",
         "_left",
-        "begun",
         "body_timeout",
         "context",
         "delegate",
-        "finished",
         "keeps_connection",
         "max_body_size",
         "on_close",
         "on_refusal",
-        "prepared",
         "received",
         "request",
+        "state",
         "step",
         "takes_body",
-        "told",
     )
     delegate: HTTPMessageDelegate
 
@@ -85,12 +80,9 @@ class Exchange(HTTPConnection):
         self.max_body_size = MAX_BODY_BYTES
         self.body_timeout = body_timeout
         self.takes_body = True
-        self.prepared = False
+        self.state = State.RECEIVING
         self.step: Future[None] | None = None
         self.received = 0
-        self.told = False
-        self.begun = False
-        self.finished = False
         self.on_close: Callable[[], None] | None = None
         self.on_refusal: Callable[[InvalidRequestError], None] | None = None
         self._chunked = False
@@ -119,6 +111,46 @@ class Exchange(HTTPConnection):
         """Whether the client has left or was left."""
         return self.context.closed
 
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the handler is given what comes of the body; once it was told that nothing more comes, it is not."""
+        return self.state in AWAITING_BODY
+
+    @property
+    def body_complete(self) -> bool:
+        """Whether the handler was told that nothing more of the body comes; false for ever where the client left before."""
+        return self.state not in BODY_INCOMPLETE
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether there is room for an answer: nothing of one was sent."""
+        return self.state in UNANSWERED
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer is complete; what of it is not sent yet is under way, or lost."""
+        return self.state in FINISHED
+
+    def end_request(self) -> None:
+        """Tell the handler that nothing more of the body comes, so that nobody waits for it."""
+        self._move(Event.REQUEST_ENDS)
+        self.delegate.finish()
+
+    def end(self, event: Event) -> None:
+        """End it. The handler is told that the client has left, unless its answer is complete.
+
+        Args:
+            event: The client has taken all of the answer, or the connection is lost, or the server itself has answered.
+        """
+        left, in_body = not self.finished, self.awaits_body
+        self._move(event)
+        if left and in_body:
+            self.delegate.on_connection_close()
+        elif left and self.on_close is not None:
+            self.on_close()
+        self.on_refusal = None
+        del self.delegate  # which refers back
+
     def write_headers(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders, chunk: bytes | None = None
     ) -> Future[None]:
@@ -130,6 +162,7 @@ class Exchange(HTTPConnection):
         Raises:
             ValueError: A header has a line end or NUL in it, or is no Latin-1.
             HTTPOutputError: The piece is longer than `Content-Length` says.
+            InvalidTransitionError: There was a head before.
         """
         assert isinstance(start_line, ResponseStartLine)  # noqa: S101 - a server answers
         code, asked = start_line.code, self.request.start_line
@@ -149,7 +182,7 @@ class Exchange(HTTPConnection):
         if "Date" not in headers:
             headers["Date"] = http_date(int(time.time()))
         head = _head(start_line, headers)
-        self.begun = True
+        self._move(Event.RESPONSE_STARTS)
         return self.context.outlet.write(head + self._framed(chunk) if chunk else head)
 
     def write(self, chunk: bytes) -> Future[None]:
@@ -157,22 +190,28 @@ class Exchange(HTTPConnection):
 
         Raises:
             HTTPOutputError: It is longer than `Content-Length` says.
+            InvalidTransitionError: There is no head before it, or the answer is complete.
         """
+        self._move(Event.RESPONSE_CONTINUES)
         return self.context.outlet.write(self._framed(chunk) if chunk else chunk)
 
     def finish(self) -> None:
-        """The answer is complete.
+        """The answer is complete, and with it the request for its handler: nothing more of the body comes.
 
         Raises:
             HTTPOutputError: It is shorter than `Content-Length` says.
+            InvalidTransitionError: There is no head, or it was complete before.
         """
         if self._left and not self.closed:
             self.context.abort()
             raise HTTPOutputError(f"{self._left} bytes less than Content-Length says")
+        early = self.awaits_body
+        self._move(Event.RESPONSE_ENDS)
         if self._chunked:
             self.context.outlet.write(b"0\r\n\r\n")
-        self.finished = True
         self.on_close = self.on_refusal = None
+        if early:
+            self.delegate.finish()
         self.context.answered(self)
 
     def abort(self, *, reset: bool = False) -> None:
@@ -180,16 +219,8 @@ class Exchange(HTTPConnection):
         if not self.closed:
             self.context.abort(reset=reset)
 
-    def break_off(self) -> None:
-        """Tell the handler that the client has left, unless its answer is complete."""
-        if self.finished:
-            return
-        if not self.told:
-            self.delegate.on_connection_close()
-        elif self.on_close is not None:
-            self.on_close()
-        self.on_refusal = None
-        del self.delegate  # which refers back
+    def _move(self, event: Event) -> None:
+        self.state = next_state(self.state, event)
 
     def _framed(self, piece: bytes) -> bytes:
         if self._chunked:

@@ -101,6 +101,14 @@ class Collect(RequestHandler):
         self.stage.notes.append("left")
 
 
+class Early(Collect):
+    """Begins its answer before the body is there."""
+
+    async def prepare(self):
+        super().prepare()
+        await self.flush()
+
+
 @pytest.fixture
 def stage(io_loop):
     return Stage()
@@ -109,7 +117,12 @@ def stage(io_loop):
 @pytest.fixture
 def app(stage):
     context = {"stage": stage}
-    routes = [("/large", Large, context), ("/collect", Collect, context), ("/.*", Echo, context)]
+    routes = [
+        ("/large", Large, context),
+        ("/collect", Collect, context),
+        ("/early", Early, context),
+        ("/.*", Echo, context),
+    ]
     return Application(routes, log_function=lambda _: None)
 
 
@@ -188,6 +201,16 @@ async def test_who_asks_whether_to_send_a_body_is_told_to_go_on(connect, stage):
     assert (await client.head()).status == 100
     await client.send_raw(b"hi")
     assert told(await client.rest(await client.head())) == (200, "POST", "/", "hi")
+
+
+@pytest.mark.gen_test
+async def test_nobody_is_told_to_go_on_in_the_middle_of_an_answer(connect, stage):
+    stage.gate.set()
+    client = await connect()
+    await client.send_raw(b"POST /early HTTP/1.1\r\nHost: b\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    answer = await client.head()
+    await client.send_raw(b"hi")
+    assert (answer.status, (await client.rest(answer)).body, answer.whole) == (200, b"2", True)
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "in chunks"])
