@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 10
 
-.PHONY: help run test faults fuzz check lint bench bench-api bench-micro bench-hostile soak clean
+.PHONY: help run test faults fuzz check lint docs-tables bench bench-api bench-micro bench-hostile soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -29,6 +29,9 @@ lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs-tables: .venv/runtime ## write the values of constants and settings into the documents
+	@$(BIN)/python -m docs.tables
 
 bench: .venv/runtime ## compare with nginx, LiteLLM and Portkey, and write docs/performance.md: about fifteen minutes
 	@exec $(BIN)/python -m benchmarks.gateways $(ARGS)

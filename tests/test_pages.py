@@ -46,10 +46,10 @@ def test_every_file_that_is_mentioned_exists(name):
 
 @each_page
 def test_every_make_target_that_is_mentioned_exists(name):
-    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
     commands = [text for text in code(name) if text.startswith("make ")]
     commands += [line for language in ("sh", "") for block in blocks(name, language) for line in block.splitlines()]
-    called = {match[1] for line in commands if (match := re.match(r"make (?:[A-Z]\S* )?([a-z]+)", line))}
+    called = {match[1] for line in commands if (match := re.match(r"make (?:[A-Z]\S* )?([a-z-]+)", line))}
     assert called - targets == set()
 
 
