@@ -41,12 +41,12 @@ from runtime.parts import known_secrets, make_providers
 from runtime.signals import renew_on_hangup, stop_signals
 from runtime.supervisor import Handover, Supervisor, Worker, WorkerError
 from settings import Address, Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of
-from storage.database import Database, DatabaseUnavailableError
-from storage.embedded import EmbeddedUnavailableError
-from storage.identities import Identities, Role
-from storage.journal import JournalError
-from storage.sign_in_sessions import DEFAULT_TIMES
-from storage.sign_ins import SignIns
+from storage.accounts.identities import Identities, Role
+from storage.accounts.sign_in_sessions import DEFAULT_TIMES
+from storage.accounts.sign_ins import SignIns
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.embedded import EmbeddedUnavailableError
+from storage.recording.journal import JournalError
 from upstream.demo import DemoProvider
 from verify.command import verify
 from version import VERSION

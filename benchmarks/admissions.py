@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
-from storage.admissions import Admissions, SharedLimits
-from storage.database import Database
-from storage.embedded import EmbeddedMongoDB
+from storage.admission.admissions import Admissions, SharedLimits
+from storage.mongo.database import Database
+from storage.mongo.embedded import EmbeddedMongoDB
 
 CONCURRENT = (1, 32, 256)
 SECONDS = 3.0

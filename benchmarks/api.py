@@ -26,7 +26,7 @@ from pymongo import MongoClient
 from benchmarks.api_database import BUSIEST, NAME, OWNER, fill, new_token
 from benchmarks.api_requests import Shape, shapes
 from benchmarks.api_server import running_server
-from storage.embedded import EmbeddedMongoDB
+from storage.mongo.embedded import EmbeddedMongoDB
 
 PREFIX = "/api/v2/aibridge"
 WARM_UP = 3

@@ -13,11 +13,11 @@ from pymongo.errors import BulkWriteError
 
 from benchmarks.population import DAYS, FEWEST_USERS, Population
 from runtime.assembly import now
-from storage.database import Database
-from storage.grouping import Grouping
-from storage.identities import Identities
-from storage.rollups import Rollups
-from storage.users import Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.rollups import Rollups
+from storage.mongo.database import Database
 
 NAME = "aibridge"
 MOST_USERS = 3_000

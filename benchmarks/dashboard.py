@@ -18,7 +18,7 @@ from statistics import median, quantiles
 
 from benchmarks.api_database import NAME, OWNER, fill, new_token
 from benchmarks.api_server import running_server
-from storage.embedded import EmbeddedMongoDB
+from storage.mongo.embedded import EmbeddedMongoDB
 from tests.dashboard.page import Page, start_chromium
 
 LOADS = {

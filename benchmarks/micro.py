@@ -32,9 +32,9 @@ from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, O
 from limits.concurrency import ConcurrencyLimit
 from limits.overload import OverloadProtection
 from limits.sliding_window import SlidingWindow
-from storage.documents import ending_fields, start_document
-from storage.operations import Action, Operation
-from storage.prices import Prices
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.operations import Action, Operation
+from storage.recording.prices import Prices
 
 SECTION = "figures of make bench-micro"
 REPEATS, SECONDS = 5, 0.2

@@ -27,8 +27,8 @@ from intercept.records import (
     ToolUsage,
     UserPrompt,
 )
-from storage.documents import ending_fields, start_document
-from storage.prices import PRECISION, Cost
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.prices import PRECISION, Cost
 
 DAYS = 60
 CALLS_PER_SESSION = 9

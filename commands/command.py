@@ -14,10 +14,10 @@ import click
 from commands.local_servers import warning
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
-from storage.database import Database, DatabaseUnavailableError, database_errors
-from storage.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
-from storage.identities import Identities, IdentityError
-from storage.interceptions import UnknownCursorError
+from storage.accounts.identities import Identities, IdentityError
+from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
+from storage.queries.interceptions import UnknownCursorError
 
 T = TypeVar("T")
 Command = Callable[..., None]

@@ -15,9 +15,9 @@ from typing import IO, Any
 import click
 
 from handlers.export_formats import Format
-from storage.database import DatabaseUnavailableError
-from storage.documents import resource
-from storage.identities import Identities
+from storage.accounts.identities import Identities
+from storage.mongo.database import DatabaseUnavailableError
+from storage.recording.documents import resource
 from terminal import StatusLine
 
 STANDARD_OUTPUT = Path("-")
@@ -87,7 +87,7 @@ async def export(
     """Write all pages, and return how many interceptions they had. One page at a time is held.
 
     Args:
-        pages: See `storage.recorded`.
+        pages: See `storage.queries.recorded`.
         identities: The users, for their names.
         written: The format.
         out: What takes it.

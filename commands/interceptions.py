@@ -12,12 +12,12 @@ from commands.command import Command, command, identities_of, run
 from commands.export import STANDARD_OUTPUT, export, opened
 from commands.output import show_json
 from handlers.export_formats import FORMATS
-from storage.database import Database
-from storage.documents import resource
-from storage.identities import Identities, IdentityError
-from storage.interceptions import Interceptions
-from storage.recorded import Recorded
-from storage.search import InvalidSearchError, Search, parse_search
+from storage.accounts.identities import Identities, IdentityError
+from storage.mongo.database import Database
+from storage.queries.interceptions import Interceptions
+from storage.queries.recorded import Recorded
+from storage.queries.search import InvalidSearchError, Search, parse_search
+from storage.recording.documents import resource
 from terminal import StatusLine
 
 LARGEST_PAGE = 1000

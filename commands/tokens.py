@@ -9,7 +9,7 @@ import click
 from commands.command import command, identities_of, now, run
 from commands.output import json_option, show, shown_time
 from settings.kinds import POSITIVE_DURATION
-from storage.identities import Token
+from storage.accounts.identities import Token
 
 
 @click.group()

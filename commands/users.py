@@ -6,7 +6,7 @@ import click
 
 from commands.command import command, identities_of, run
 from commands.output import json_option, show, shown_time
-from storage.identities import Role
+from storage.accounts.identities import Role
 
 
 @click.group()

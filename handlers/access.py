@@ -13,10 +13,10 @@ from handlers.metrics import Metrics
 from limits.failures import Failures
 from limits.mixin import client_key
 from limits.throttle import Throttle
-from storage.access_trail import AccessEvent, AccessTrail
-from storage.audit import Action
-from storage.authentication import Reason
-from storage.identities import Identity
+from storage.accounts.access_trail import AccessEvent, AccessTrail
+from storage.accounts.audit import Action
+from storage.accounts.authentication import Reason
+from storage.accounts.identities import Identity
 
 _log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from handlers.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.stats import StatisticsHandler
 from handlers.tokens import TokenHandler, TokensHandler
 from handlers.users import MeHandler, UserHandler, UsersHandler
-from storage.names import Named
+from storage.queries.facets import Named
 from upstream.routes import guess_dialect
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")

@@ -6,7 +6,7 @@ from handlers.bridge import Bridge
 from handlers.control import ControlHandler
 from handlers.pagination import INVALID, parse_page, single_values
 from handlers.problems import InvalidQueryError, Problem
-from storage.audit import Audit, UnknownEntryError
+from storage.accounts.audit import Audit, UnknownEntryError
 
 PARAMETERS = ("limit", "after_id")
 NOT_YOURS = "Only owners and auditors may see the audit trail."

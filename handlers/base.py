@@ -30,8 +30,8 @@ from intercept.ids import shown_id
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.overload import retry_headers
-from storage.authentication import Reason
-from storage.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
+from storage.accounts.authentication import Reason
+from storage.accounts.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
 
 logger = logging.getLogger(__name__)
 

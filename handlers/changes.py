@@ -15,8 +15,8 @@ import msgspec
 from handlers.bridge import Bridge
 from handlers.control import IdentifiedHandler, database_problems
 from handlers.problems import InvalidQueryError, Problem
-from storage.audit import Author
-from storage.identities import IdentityConflictError, IdentityError, UnknownIdentityError
+from storage.accounts.audit import Author
+from storage.accounts.identities import IdentityConflictError, IdentityError, UnknownIdentityError
 
 MAX_BODY_BYTES = 4096
 # What more is read and thrown away, so that a client gets to see the answer.

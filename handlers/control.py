@@ -17,7 +17,7 @@ from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.concurrency import ConcurrencyLimit, Slot
 from limits.overload import SLOT_RETRY_NS, retry_headers
-from storage.database import DatabaseUnavailableError
+from storage.mongo.database import DatabaseUnavailableError
 
 # What is written of an answer before the client has to take it.
 PIECE_BYTES = 256 * 1024

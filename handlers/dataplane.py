@@ -28,7 +28,7 @@ from intercept.refusals import Refusal, Rule
 from limits.admission import Slot
 from limits.mixin import OverloadProtectionMixin, client_key
 from limits.overload import OverloadedError, at_capacity
-from storage.identities import Identity
+from storage.accounts.identities import Identity
 
 SHUTTING_DOWN = "AI Bridge is shutting down. Please try again."
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."

@@ -14,9 +14,9 @@ from handlers.interceptions import UNKNOWN_CURSOR
 from handlers.pagination import INVALID, single_values, uuid_of, whole_number
 from handlers.problems import InvalidQueryError, Problem
 from handlers.watched import WatchedHandler
-from storage.documents import resource
-from storage.interceptions import UnknownCursorError
-from storage.recorded import TooManyExportsError
+from storage.queries.interceptions import UnknownCursorError
+from storage.queries.recorded import TooManyExportsError
+from storage.recording.documents import resource
 
 PARAMETERS = ("format", "q", "after_id", "limit")
 TOO_MANY_OF_USER = "You have {} export in progress, as many as one user may have. Please try again when it has ended."

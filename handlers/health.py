@@ -7,7 +7,7 @@ import msgspec
 from handlers.base import BridgeHandler
 from handlers.key_health import describe_refused_keys
 from runtime.jobs import Jobs
-from storage.admissions import Admissions
+from storage.admission.admissions import Admissions
 from version import VERSION
 
 PROCESS_LOCAL = "process-local: the database is away"

@@ -8,8 +8,8 @@ from handlers.pages import PageHandler
 from handlers.pagination import INVALID, parse_page, single_values
 from handlers.problems import InvalidQueryError, Problem
 from handlers.visibility import VisibilityHandler
-from storage.documents import resource
-from storage.interceptions import UnknownCursorError
+from storage.queries.interceptions import UnknownCursorError
+from storage.recording.documents import resource
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
 UNKNOWN_CURSOR = "no interception with this id that you may see"

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from handlers.metrics import Metrics
-from storage.documents import shown_time
+from resources.times import shown_time
 from upstream.keys import KeyChange, KeyPool, KeyRefusal
 from upstream.providers import Provider, credential_hint
 

@@ -20,8 +20,8 @@ from intercept.ids import shown_id
 from limits.admission import Rate
 from limits.overload import OverloadProtection, Usage
 from limits.sliding_window import SlidingWindow
-from storage.admission_reports import SharedUsage
-from storage.database import DatabaseUnavailableError
+from storage.admission.reports import SharedUsage
+from storage.mongo.database import DatabaseUnavailableError
 
 NOT_YOURS = "Only owners and auditors may see the limits."
 # Requests of each process that are named, those that began first.

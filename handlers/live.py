@@ -17,9 +17,9 @@ from handlers.dataplane import SHUTTING_DOWN
 from handlers.pagination import single_values
 from handlers.problems import Problem
 from handlers.watched import WatchedHandler
-from storage.change_stream import ChangeStreamsUnsupportedError, ForgottenPositionError, InvalidPositionError
-from storage.listeners import End, Event, Listener
-from storage.live import TooManyListenersError
+from storage.live.change_stream import ChangeStreamsUnsupportedError, ForgottenPositionError, InvalidPositionError
+from storage.live.listeners import End, Event, Listener
+from storage.live.live import TooManyListenersError
 
 PARAMETERS = ("q",)
 LAST_EVENT = "Last-Event-ID"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.bridge import Bridge
 from handlers.pagination import parse_page, single_values
 from handlers.visibility import VisibilityHandler
-from storage.names import Named
+from storage.queries.facets import Named
 
 PARAMETERS = ("q", "limit", "offset")
 

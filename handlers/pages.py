@@ -10,8 +10,8 @@ import msgspec
 
 from handlers.control import PIECE_BYTES
 from handlers.visibility import VisibilityHandler
-from storage.rows import Rows
-from storage.users import User
+from storage.accounts.users import User
+from storage.mongo.rows import Rows
 
 Show: TypeAlias = Callable[[Mapping[str, Any], Mapping[UUID, User]], dict[str, Any]]
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from handlers.control import ControlHandler
 from handlers.pagination import single_values
-from storage.documents import shown_time
+from resources.times import shown_time
 from upstream.keys import KeyPool
 from upstream.providers import Provider, ProviderType, credential_hint
 

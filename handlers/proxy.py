@@ -25,7 +25,7 @@ from intercept.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeErro
 from intercept.stream_usage import UsageChunkFilter, refuses_usage
 from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
 from limits.outcomes import outcome_of
-from storage.recorder import RecordingUnavailableError
+from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamError, UpstreamResponse
 
 logger = logging.getLogger(__name__)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from handlers.pagination import INVALID, parse_page, single_values
 from handlers.problems import InvalidQueryError
 from handlers.visibility import VisibilityHandler
-from storage.interceptions import UnknownCursorError
-from storage.refusal_search import parse_refusal_search
-from storage.refusals import refusal_resource
-from storage.search import InvalidSearchError
+from storage.queries.interceptions import UnknownCursorError
+from storage.queries.refusal_search import parse_refusal_search
+from storage.queries.refusals import refusal_resource
+from storage.queries.search import InvalidSearchError
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
 INVALID_SEARCH = "Invalid refusal search query."

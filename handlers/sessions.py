@@ -11,10 +11,11 @@ from handlers.pages import PageHandler
 from handlers.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
 from handlers.problems import InvalidQueryError, Problem
 from handlers.visibility import INVALID_SEARCH, parsed_search
-from storage.documents import resource, shown_time
-from storage.search import InvalidSearchError
-from storage.session_documents import session_resource
-from storage.sessions import Thread, UnknownCursorError, session_filter
+from resources.times import shown_time
+from storage.aggregation.session_documents import session_resource
+from storage.queries.search import InvalidSearchError
+from storage.queries.sessions import Thread, UnknownCursorError, session_filter
+from storage.recording.documents import resource
 
 PARAMETERS = ("q", "limit", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")

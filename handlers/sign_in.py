@@ -19,9 +19,9 @@ from handlers.control import database_problems
 from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
 from limits.overload import retry_headers
-from storage.authentication import Reason
-from storage.identities import IdentitiesUnavailableError, Identity
-from storage.sign_ins import InvalidCodeError
+from storage.accounts.authentication import Reason
+from storage.accounts.identities import IdentitiesUnavailableError, Identity
+from storage.accounts.sign_ins import InvalidCodeError
 
 FOREIGN = "Another site's page may not sign you in or out."
 CODE_OVER = "This link is over: it signs in once, within ten minutes. Sign in with a token."

@@ -8,8 +8,8 @@ from handlers.changes import change_problems
 from handlers.pagination import parse_page, single_values
 from handlers.tokens import OwnHandler
 from handlers.users import PARAMETERS
-from storage.documents import shown_time
-from storage.sign_in_sessions import SignInSession
+from resources.times import shown_time
+from storage.accounts.sign_in_sessions import SignInSession
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see where others are signed in."
 NOT_YOURS_TO_END = "Only owners may end the sessions of others."

@@ -12,14 +12,15 @@ from uuid import UUID
 from handlers.pagination import INVALID, single_values
 from handlers.problems import InvalidQueryError
 from handlers.visibility import VisibilityHandler
-from storage.cells import Bucket
-from storage.documents import shown_initiator, shown_time
-from storage.figures import shown
-from storage.refusals import RefusalTotals
-from storage.search import parse_timestamp
-from storage.statistics import MOST_CELLS, GroupBy, Question, Series, TooManyCellsError
-from storage.stretches import ceiling
-from storage.users import User
+from resources.initiators import shown_initiator
+from resources.times import shown_time
+from storage.accounts.users import User
+from storage.aggregation.cells import Bucket
+from storage.queries.figures import shown
+from storage.queries.refusals import RefusalTotals
+from storage.queries.search import parse_timestamp
+from storage.queries.statistics import MOST_CELLS, GroupBy, Question, Series, TooManyCellsError
+from storage.queries.time_ranges import ceiling
 
 PARAMETERS = ("from", "to", "bucket", "group_by")
 MOST_BUCKETS = 1_500

@@ -11,9 +11,9 @@ from handlers.pagination import parse_page, single_values
 from handlers.problems import Problem
 from handlers.users import PARAMETERS
 from handlers.visibility import ME
+from resources.times import shown_time
 from settings.kinds import POSITIVE_DURATION
-from storage.documents import shown_time
-from storage.users import Role, Token, checked_name, is_same_name
+from storage.accounts.users import Role, Token, checked_name, is_same_name
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."
 OWNERS_CREATE = "Only owners may create tokens here (token-creation). Please ask an owner for one."

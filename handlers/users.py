@@ -9,8 +9,8 @@ from handlers.changes import ChangeHandler, Readers, change_problems
 from handlers.control import ControlHandler
 from handlers.pagination import parse_page, single_values
 from handlers.problems import Problem
-from storage.documents import shown_time
-from storage.users import Role, User, checked_name, checked_username
+from resources.times import shown_time
+from storage.accounts.users import Role, User, checked_name, checked_username
 
 PARAMETERS = ("limit", "offset")
 NOT_YOURS_TO_SEE = "Only owners and auditors may see users."

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from handlers.control import ControlHandler
 from handlers.problems import InvalidQueryError
-from storage.refusal_search import RefusalSearch
-from storage.search import InvalidSearchError, Search, parse_search
-from storage.users import is_same_name
+from storage.accounts.users import is_same_name
+from storage.queries.refusal_search import RefusalSearch
+from storage.queries.search import InvalidSearchError, Search, parse_search
 
 INVALID_SEARCH = "Invalid interception search query."
 ME = "me"
@@ -28,7 +28,7 @@ class VisibilityHandler(ControlHandler):
         """The filter of a search for interceptions.
 
         Args:
-            q: The search, see `storage.search`.
+            q: The search, see `storage.queries.search`.
             in_flight: Whether a search that asks for no status means what is in flight too.
 
         Raises:

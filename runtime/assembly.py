@@ -30,30 +30,30 @@ from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
 from runtime.parts import known_secrets, make_admissions, make_breakers, make_edge_options, make_overload
 from settings import ChatStreamUsage, SettingError, Settings
-from storage.access_trail import AccessTrail
-from storage.active_tokens import ActiveTokens
-from storage.admissions import Admissions
-from storage.database import Database
-from storage.embedded import EmbeddedMongoDB
-from storage.grouping import Grouping
-from storage.identities import Identities
-from storage.instances import Instances
-from storage.interceptions import Interceptions
-from storage.journal import Journal, JournalError
-from storage.live import Live
-from storage.names import Names
-from storage.prices import Prices
-from storage.recorded import Recorded
-from storage.recorder import Recorder, RecordPolicy
-from storage.refusal_recorder import RefusalRecorder
-from storage.refusals import Refusals
-from storage.rollups import Rollups
-from storage.sessions import Sessions
-from storage.sign_in_sessions import SessionTimes
-from storage.sign_ins import SignIns
-from storage.spool import Spool
-from storage.statistics import Statistics
-from storage.threads import Threads
+from storage.accounts.access_trail import AccessTrail
+from storage.accounts.active_tokens import ActiveTokens
+from storage.accounts.identities import Identities
+from storage.accounts.sign_in_sessions import SessionTimes
+from storage.accounts.sign_ins import SignIns
+from storage.admission.admissions import Admissions
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.refusal_recorder import RefusalRecorder
+from storage.aggregation.rollups import Rollups
+from storage.aggregation.threads import Threads
+from storage.live.live import Live
+from storage.mongo.database import Database
+from storage.mongo.embedded import EmbeddedMongoDB
+from storage.queries.facets import Names
+from storage.queries.interceptions import Interceptions
+from storage.queries.recorded import Recorded
+from storage.queries.refusals import Refusals
+from storage.queries.sessions import Sessions
+from storage.queries.statistics import Statistics
+from storage.recording.instances import Instances
+from storage.recording.journal import Journal, JournalError
+from storage.recording.prices import Prices
+from storage.recording.recorder import Recorder, RecordPolicy
+from storage.recording.spool import Spool
 from upstream.client import UpstreamClient
 from upstream.keys import KeyPool
 from upstream.providers import Provider

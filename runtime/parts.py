@@ -14,8 +14,8 @@ from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from settings import LimitsScope, ProviderSettings, Settings, TokenCreation
 from settings.declarations import DEFAULT_BASE_URLS
-from storage.admissions import Admissions, SharedLimits
-from storage.database import Database
+from storage.admission.admissions import Admissions, SharedLimits
+from storage.mongo.database import Database
 from upstream.providers import Provider, ProviderType
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from settings import Settings
-from storage.identities import Identities, IdentityError, InvalidTokenError, Role
-from storage.users import checked_username
+from storage.accounts.identities import Identities, IdentityError, InvalidTokenError, Role
+from storage.accounts.users import checked_username
 
 USERNAME = "demo"
 TOKEN_FILE = "demo-token"  # noqa: S105 - a file's name

@@ -21,7 +21,7 @@ from intercept.apis import Dialect
 from runtime.assembly import Process, assemble
 from runtime.parts import make_providers
 from settings import ProviderSettings, Settings
-from storage.identities import Identity, Role
+from storage.accounts.identities import Identity, Role
 from tests.fake_upstream import FakeUpstream
 from tests.raw_client import RawClient
 

@@ -2,7 +2,7 @@
 
 A test that logs a warning or an error it did not declare fails, and so does one that declares what is not logged:
 
-    @pytest.mark.expects_log(r"WARNING storage\\.recorder: the database is away")
+    @pytest.mark.expects_log(r"WARNING storage\\.recording\\.recorder: the database is away")
 
 The pattern is searched in `LEVEL logger: message`. Where a pattern is known only later, ask for the `expected_logs`
 fixture and append it.
@@ -21,8 +21,8 @@ import pytest
 from tornado.ioloop import IOLoop
 
 from http1.server import BridgeServer
-from storage.database import Database
-from storage.embedded import EmbeddedMongoDB
+from storage.mongo.database import Database
+from storage.mongo.embedded import EmbeddedMongoDB
 from tests.databases import Databases
 
 pytest_plugins = ["tests.bridge", "tests.patience", "tests.storage.outages"]

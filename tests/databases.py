@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from pymongo import MongoClient
 
-from storage.database import Database
+from storage.mongo.database import Database
 
 WAITING = 8
 """How many others are used before one is used again, so that what its last test left running cannot reach the next."""

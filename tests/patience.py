@@ -11,7 +11,10 @@ from types import ModuleType
 
 import pytest
 
-from storage import audit, authentication, database, instances, sign_ins, threads, user_accounts, write_path
+from storage.accounts import audit, authentication, sign_ins, user_accounts
+from storage.aggregation import threads
+from storage.mongo import database
+from storage.recording import instances, write_path
 
 SECONDS = 30.0
 BOUNDS: list[tuple[ModuleType, str]] = [

@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-from storage.embedded import _socket_address
+from storage.mongo.embedded import _socket_address
 from tests.raw_client import RawClient
 
 ROOT = Path(__file__).parent.parent

@@ -33,12 +33,12 @@ from intercept.refusals import Rule
 from limits import overload
 from runtime.assembly import open_bridge
 from settings import Settings, declared
-from storage import figures
-from storage.cells import TOKENS
-from storage.documents import ending_fields, resource, start_document
-from storage.refusal_search import RefusalSearch
-from storage.search import Search
-from storage.session_documents import session_resource, with_calls
+from storage.aggregation.cells import TOKENS
+from storage.aggregation.session_documents import session_resource, with_calls
+from storage.queries import figures
+from storage.queries.refusal_search import RefusalSearch
+from storage.queries.search import Search
+from storage.recording.documents import ending_fields, resource, start_document
 from tests.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception, kept
 from upstream.providers import _ROUTES, ProviderType

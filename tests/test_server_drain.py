@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from msgspec.json import decode
 
-from storage.identities import Identities, Role
+from storage.accounts.identities import Identities, Role
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.server_process import ServerProcess

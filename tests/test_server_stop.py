@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from storage.embedded import running_uri
+from storage.mongo.embedded import running_uri
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.server_process import ServerProcess, await_end, remove_sockets

@@ -8,7 +8,7 @@ from benchmarks.runners.litellm import LiteLLM
 from benchmarks.runners.nginx import Nginx
 from benchmarks.runners.portkey import Portkey
 from benchmarks.runners.runner import Runner, UnavailableError
-from storage.embedded import EmbeddedMongoDB
+from storage.mongo.embedded import EmbeddedMongoDB
 
 
 def all_runners(mongodb: EmbeddedMongoDB | None) -> list[Runner]:

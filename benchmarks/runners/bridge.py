@@ -15,10 +15,10 @@ from pymongo import MongoClient
 
 from benchmarks.load import Target
 from benchmarks.runners.runner import Place, Program, Runner, UnavailableError
-from storage.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
-from storage.grouping import Grouping
-from storage.rollups import Rollups
-from storage.turns import Turns
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.job import Turns
+from storage.aggregation.rollups import Rollups
+from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
 from version import VERSION
 
 ROOT = Path(__file__).parent.parent.parent

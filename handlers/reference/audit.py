@@ -12,9 +12,9 @@ from handlers.audit import NOT_YOURS
 from handlers.reference.errors import ALWAYS, problem
 from handlers.reference.interceptions import LIMIT
 from handlers.reference.operations import JSON, Count, Described, Time, answer, body, get, query
-from storage.audit import Action
-from storage.authentication import Reason
-from storage.users import Role
+from storage.accounts.audit import Action
+from storage.accounts.authentication import Reason
+from storage.accounts.users import Role
 
 
 class Actor(Struct):

@@ -31,7 +31,7 @@ from handlers.reference.operations import (
 )
 from handlers.reference.records import EXAMPLE, Interception
 from limits.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
-from storage.search import Search
+from storage.queries.search import Search
 
 
 class InterceptionList(Struct):

@@ -13,7 +13,7 @@ from handlers.reference.operations import JSON, Count, Described, Time, answer, 
 from handlers.reference.records import EXAMPLE as INTERCEPTION
 from handlers.reference.records import Initiator
 from intercept.refusals import Rule
-from storage.refusal_search import RefusalSearch
+from storage.queries.refusal_search import RefusalSearch
 
 
 class Refusal(Struct):

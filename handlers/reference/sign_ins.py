@@ -11,7 +11,7 @@ from handlers.reference.interceptions import LIMIT, OFFSET
 from handlers.reference.operations import JSON, Count, Described, Time, answer, body, change, get, in_path
 from handlers.reference.users import NAME, NOBODY, TAG
 from handlers.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
-from storage.sign_in_sessions import MAX_USER_AGENT
+from storage.accounts.sign_in_sessions import MAX_USER_AGENT
 
 
 class SignInSession(Struct):

@@ -15,8 +15,8 @@ from handlers.reference.sessions import TokenCounts
 from handlers.stats import MOST_BUCKETS
 from intercept.records import EndReason
 from intercept.refusals import Rule
-from storage.cells import Bucket
-from storage.statistics import MOST_GROUPS, GroupBy
+from storage.aggregation.cells import Bucket
+from storage.queries.statistics import MOST_GROUPS, GroupBy
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
 Milliseconds = Annotated[float, Meta(ge=0)]

@@ -22,8 +22,8 @@ from handlers.reference.operations import (
 from handlers.reference.users import NAME, NOBODY, TAG
 from handlers.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from settings.kinds import POSITIVE_DURATION
-from storage.identities import TOO_MANY_TOKENS
-from storage.users import LONGEST_NAME
+from storage.accounts.identities import TOO_MANY_TOKENS
+from storage.accounts.users import LONGEST_NAME
 
 Name = Annotated[str, Meta(max_length=LONGEST_NAME, description="What it is for, in printable characters.")]
 Duration = Annotated[

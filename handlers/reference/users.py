@@ -27,8 +27,8 @@ from handlers.reference.operations import (
 from handlers.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from handlers.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from http1.connection import BODY_TOO_LARGE, UNREADABLE
-from storage.user_accounts import LAST_OWNER, NOT_ONESELF
-from storage.users import LONGEST_NAME, LONGEST_USERNAME, Role
+from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
+from storage.accounts.users import LONGEST_NAME, LONGEST_USERNAME, Role
 
 TAG = "users"
 

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import admissions as benchmark
 from benchmarks.admissions import KINDS, LIMITS, measure
-from storage.admissions import Admissions
+from storage.admission.admissions import Admissions
 
 
 @pytest.mark.parametrize("name", KINDS)

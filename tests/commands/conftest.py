@@ -7,7 +7,7 @@ import pytest
 
 from commands import local_servers
 from intercept.records import CredentialKind, Ending, EndReason, Interception
-from storage.documents import ending_fields, start_document
+from storage.recording.documents import ending_fields, start_document
 from tests.command_line import invoke, succeeded
 
 

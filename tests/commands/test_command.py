@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from storage.embedded import EmbeddedMongoDB, running_uri
+from storage.mongo.embedded import EmbeddedMongoDB, running_uri
 from tests.command_line import invoke, refused
 from tests.server_process import ROOT
 

@@ -16,9 +16,9 @@ import pytest
 from commands.export import export, opened
 from handlers.export_formats import COLUMNS, FORMATS
 from intercept.records import UserPrompt
-from storage.database import DatabaseUnavailableError
-from storage.documents import ending_fields, start_document
-from storage.identities import Identities
+from storage.accounts.identities import Identities
+from storage.mongo.database import DatabaseUnavailableError
+from storage.recording.documents import ending_fields, start_document
 from terminal import StatusLine
 from tests.command_line import refused
 from tests.on_terminal import on_terminal

@@ -26,9 +26,9 @@ from selenium.webdriver import Chrome
 
 from handlers.dashboard import LIBRARIES, ROOT
 from runtime.assembly import now
-from storage.cells import Bucket
-from storage.database import Database
-from storage.identities import Identities, Role
+from storage.accounts.identities import Identities, Role
+from storage.aggregation.cells import Bucket
+from storage.mongo.database import Database
 from tests.dashboard.page import Page, start_chromium
 from tests.server_process import PatientServerProcess
 

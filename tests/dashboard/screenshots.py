@@ -20,13 +20,13 @@ from bson import Decimal128
 from benchmarks.population import Population
 from intercept.records import TokenUsage
 from runtime.assembly import now
-from storage.cells import TOKENS
-from storage.database import Database
-from storage.embedded import EmbeddedMongoDB
-from storage.grouping import Grouping
-from storage.identities import Identities, Role
-from storage.prices import Prices
-from storage.rollups import Rollups
+from storage.accounts.identities import Identities, Role
+from storage.aggregation.cells import TOKENS
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.rollups import Rollups
+from storage.mongo.database import Database
+from storage.mongo.embedded import EmbeddedMongoDB
+from storage.recording.prices import Prices
 from tests.dashboard.page import PHONE, WIDE, Page, start_chromium
 from tests.server_process import ROOT, ServerProcess
 

@@ -1,4 +1,4 @@
-from storage.identities import Role
+from storage.accounts.identities import Role
 
 
 def test_what_was_changed_is_told_newest_first(page, site):

@@ -9,7 +9,7 @@ from bson import Decimal128
 from selenium.webdriver.common.keys import Keys
 
 from intercept.records import EndReason
-from storage.identities import Role
+from storage.accounts.identities import Role
 from tests.dashboard.page import PHONE
 
 READ_FILE = {

@@ -1,6 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
-from storage.identities import Role
+from storage.accounts.identities import Role
 
 
 def test_a_request_under_way_is_on_a_gauge_and_in_the_table_until_it_ends(page, site):

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from storage.identities import Role
+from storage.accounts.identities import Role
 from tests.dashboard.page import PHONE, WIDE
 from tests.dashboard.test_interceptions_view import READ_FILE
 

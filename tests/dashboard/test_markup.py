@@ -5,7 +5,7 @@ from contextlib import suppress
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from storage.identities import Role
+from storage.accounts.identities import Role
 from tests.dashboard.conftest import API
 from tests.dashboard.test_interceptions_view import MARKUP
 

@@ -5,7 +5,7 @@ from urllib.parse import unquote_plus
 import pytest
 from selenium.webdriver import ActionChains
 
-from storage.identities import Role
+from storage.accounts.identities import Role
 
 # How many of a canvas' points are of a colour of the style sheets.
 POINTS = """

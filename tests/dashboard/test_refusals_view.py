@@ -2,7 +2,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from storage.identities import Role
+from storage.accounts.identities import Role
 
 
 @pytest.fixture

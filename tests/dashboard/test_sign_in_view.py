@@ -2,7 +2,7 @@ import pytest
 
 from handlers.base import UNRECOGNISED
 from handlers.sign_in import CODE_OVER
-from storage.identities import Role
+from storage.accounts.identities import Role
 from version import VERSION
 
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"

@@ -1,4 +1,4 @@
-from storage.identities import Role
+from storage.accounts.identities import Role
 
 
 def rows(page):

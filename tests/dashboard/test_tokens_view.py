@@ -5,8 +5,8 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from runtime.assembly import now
-from storage.database import Database
-from storage.identities import Identities, Role
+from storage.accounts.identities import Identities, Role
+from storage.mongo.database import Database
 
 
 def tokens(page):

@@ -4,8 +4,8 @@ from uuid import uuid4
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from storage.identities import Role
-from storage.user_accounts import LAST_OWNER, NOT_ONESELF
+from storage.accounts.identities import Role
+from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
 from tests.dashboard.conftest import serving
 from tests.dashboard.test_interceptions_view import MARKUP
 

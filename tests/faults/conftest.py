@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from storage.database import Database
-from storage.identities import Identities, Role
+from storage.accounts.identities import Identities, Role
+from storage.mongo.database import Database
 from tests.faults.audit import Records
 from tests.faults.deployment import Deployment
 from tests.faults.load import Load, Provider

@@ -12,13 +12,13 @@ from tests.server_process import ServerProcess
 INFO = re.compile(r"^\S+ \S+ INFO ")
 # What a server may say of a database that is away, and of another server that has died.
 DATABASE_AWAY = (
-    r"WARNING storage\.write_path: the database is away: ",
-    r"WARNING storage\.instances: no heartbeat: ",
-    r"WARNING storage\.threads: threads are not linked: ",
-    r"WARNING storage\.rollups: nothing is counted for now: ",
-    r"WARNING storage\.grouping: nothing is added to sessions for now: ",
+    r"WARNING storage\.recording\.write_path: the database is away: ",
+    r"WARNING storage\.recording\.instances: no heartbeat: ",
+    r"WARNING storage\.aggregation\.threads: threads are not linked: ",
+    r"WARNING storage\.aggregation\.rollups: nothing is counted for now: ",
+    r"WARNING storage\.aggregation\.grouping: nothing is added to sessions for now: ",
 )
-LEFT_IN_FLIGHT = r"WARNING storage\.instances: calls that instance \S+ left in flight: \d+$"
+LEFT_IN_FLIGHT = r"WARNING storage\.recording\.instances: calls that instance \S+ left in flight: \d+$"
 
 
 class Deployment:

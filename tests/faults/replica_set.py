@@ -12,7 +12,7 @@ from pathlib import Path
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from storage.mongod import Mongod, arguments, find_program
+from storage.mongo.mongod import Mongod, arguments, find_program
 from tests.faults.waiting import until
 
 MEMBERS = 3

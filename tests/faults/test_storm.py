@@ -40,11 +40,11 @@ pytestmark = [
         PYTHONPATH=f"{Path(marks.__file__).parent}:{ROOT}",
     ),
     pytest.mark.server_says(
-        r"WARNING storage\.instances: worker \d+: calls that instance \S+ left in flight: \d+$",
+        r"WARNING storage\.recording\.instances: worker \d+: calls that instance \S+ left in flight: \d+$",
         r"ERROR handlers\.observation: worker \d+: a reader failed and was dropped: ",
         r"ERROR handlers\.base: worker \d+: unforeseen error: ",
         # Where the machine is too busy for a decision in time.
-        r"WARNING storage\.admissions: worker \d+: limits are process-local until the database is back: TimeoutError$",
+        r"WARNING storage\.admission\.admissions: worker \d+: limits are process-local until the database is back: TimeoutError$",
         r"WARNING aibridge: worker \d+ was killed by SIGKILL: starting another$",
         r"^(Traceback|  |sitecustomize\.SabotageError|$)",
     ),

@@ -20,15 +20,15 @@ from intercept.records import (
     UserPrompt,
 )
 from intercept.refusals import Refusal, Rule
-from storage.batch import write_batch
-from storage.documents import ending_fields, start_document
-from storage.grouping import Grouping
-from storage.operations import Action, Operation
-from storage.prices import Cost
-from storage.refusal_recorder import RefusalRecorder
-from storage.rollups import Rollups
-from storage.threads import Threads
-from storage.tokens import digest
+from storage.accounts.tokens import digest
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.refusal_recorder import RefusalRecorder
+from storage.aggregation.rollups import Rollups
+from storage.aggregation.threads import Threads
+from storage.recording.batch import write_batch
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.operations import Action, Operation
+from storage.recording.prices import Cost
 from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
 
 NOW = NOON + timedelta(minutes=30)

@@ -27,11 +27,11 @@ import msgspec
 import pytest
 
 from runtime import assembly
-from storage.batch import write_batch
+from storage.recording.batch import write_batch
 from tests.golden.data import ADA, BROWSER, CALLS, EXPIRED, GRACE, NOW, REVOKED, TOKENS, seed, start_of, token_of
 from tests.golden.requests import SCENARIOS
 from tests.handlers.contract import Contract
-from tests.storage.linking import Clock
+from tests.storage.aggregation.linking import Clock
 from tests.storage.records import counting_ids
 from version import VERSION
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from storage.identities import Identities
+from storage.accounts.identities import Identities
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from handlers.audit import NOT_YOURS
-from storage.users import Role
+from storage.accounts.users import Role
 
 PATH = "/api/v2/aibridge/audit"
 INVALID = "Query parameters have invalid values."

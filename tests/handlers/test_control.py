@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from storage.database import DatabaseUnavailableError
+from storage.mongo.database import DatabaseUnavailableError
 
 LIST = "/api/v2/aibridge/interceptions"
 

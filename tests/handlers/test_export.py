@@ -11,9 +11,9 @@ import pytest
 
 from handlers import control, export, watched
 from handlers.export_formats import COLUMNS
-from storage import recorded as recorded_module
-from storage.database import DatabaseUnavailableError
-from storage.users import Role
+from storage.accounts.users import Role
+from storage.mongo.database import DatabaseUnavailableError
+from storage.queries import recorded as recorded_module
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.storage.calls import Calls

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from handlers.export_formats import COLUMNS, FORMATS, FORMULA_STARTS
 from intercept.records import ProviderError, Reading, TokenUsage, ToolUsage, UserPrompt
-from storage.documents import ending_fields, resource, start_document
-from storage.fitting import END_BYTES, START_BYTES, encoded
+from storage.recording.documents import ending_fields, resource, start_document
+from storage.recording.truncation import END_BYTES, START_BYTES, encoded
 from tests.storage import records
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from storage.users import Role
+from storage.accounts.users import Role
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

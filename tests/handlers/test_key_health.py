@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storage.documents import shown_time
+from resources.times import shown_time
 from tests.handlers.test_key_failover import KEYS, OK, UNAUTHORIZED, ask, play
 from tests.handlers.test_metrics import samples
 

@@ -11,8 +11,8 @@ import pytest
 
 from handlers import control
 from handlers.control import PIECE_BYTES
-from storage.grouping import Grouping
-from storage.rows import PAGE_BYTES
+from storage.aggregation.grouping import Grouping
+from storage.mongo.rows import PAGE_BYTES
 from tests.bridge import until
 from tests.storage.calls import Calls
 

@@ -17,11 +17,11 @@ from handlers.lifecycle import Holder, Lifecycle
 from handlers.limits import MOST_HOLDERS, NOT_YOURS, _time, report
 from http1.server import BridgeServer
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED, OverloadProtection
-from storage.admissions import ANSWER_SECONDS, Admissions, SharedLimits
-from storage.identities import Role
+from storage.accounts.identities import Role
+from storage.admission.admissions import ANSWER_SECONDS, Admissions, SharedLimits
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.storage.admission_worker import PATIENCE_SECONDS
+from tests.storage.admission.admission_worker import PATIENCE_SECONDS
 from version import VERSION
 
 pytest_plugins = ["tests.storage.outages"]
@@ -194,7 +194,9 @@ class TestWithoutTheDatabase:
     def patience(self):
         return ANSWER_SECONDS
 
-    @pytest.mark.expects_log(r"^WARNING storage\.admissions: limits are process-local until the database is back: ")
+    @pytest.mark.expects_log(
+        r"^WARNING storage\.admission\.admissions: limits are process-local until the database is back: "
+    )
     @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
     @pytest.mark.gen_test(timeout=20)
     async def test_each_bridge_limits_alone_and_says_so(self, two, running, private_mongodb):

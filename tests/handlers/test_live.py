@@ -10,16 +10,16 @@ import pytest
 
 from handlers import watched
 from intercept.records import EndReason
-from storage import fresh_starts
-from storage import live as live_module
-from storage.listeners import QUEUED_BYTES
-from storage.live import HEARTBEAT_SECONDS
-from storage.users import Role
+from storage.accounts.users import Role
+from storage.live import live as live_module
+from storage.live.listeners import QUEUED_BYTES
+from storage.live.live import HEARTBEAT_SECONDS
+from storage.recording import fresh_starts
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.storage.calls import Calls
-from tests.storage.test_change_stream import single_server
-from tests.storage.test_live import Pauses
+from tests.storage.live.test_change_stream import single_server
+from tests.storage.live.test_live import Pauses
 
 PATH = "/api/v2/aibridge/interceptions/live"
 RETRY, HEARTBEAT = ("retry", "2000"), ("", "heartbeat")
@@ -206,7 +206,7 @@ async def test_it_needs_a_token(running):
     assert (await client.request("GET", PATH, {})).status == 401
 
 
-@pytest.mark.expects_log(r"WARNING storage\.live: live interceptions begin anew: the collection was dropped")
+@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions begin anew: the collection was dropped")
 @pytest.mark.gen_test
 async def test_where_the_database_has_forgotten_what_came_next_the_client_is_to_begin_anew(running, listen, calls):
     source = await listen()
@@ -386,7 +386,7 @@ async def test_one_that_reads_nothing_does_not_hold_up_the_stop(running, listen,
     assert not source.answer.whole
 
 
-@pytest.mark.expects_log(r"ERROR storage\.live: live interceptions are not told any more")
+@pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions are not told any more")
 @pytest.mark.gen_test
 async def test_a_fault_of_the_bridge_cuts_it_off(running, listen):
     source = await listen()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from storage.rollups import Rollups
-from storage.users import Role
+from storage.accounts.users import Role
+from storage.aggregation.rollups import Rollups
 from tests.handlers.calls import record
 
 PREFIX = "/api/v2/aibridge/"

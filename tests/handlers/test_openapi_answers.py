@@ -13,10 +13,10 @@ import pytest
 from handlers.changes import MAX_BODY_BYTES
 from runtime.assembly import now
 from settings import RecordPolicy
-from storage.audit import Action
-from storage.grouping import Grouping
-from storage.rollups import Rollups
-from storage.statistics import GroupBy
+from storage.accounts.audit import Action
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.rollups import Rollups
+from storage.queries.statistics import GroupBy
 from tests.fake_upstream import CLOSE
 from tests.handlers.contract import CONTROL, Contract
 from tests.handlers.conversations import CHAT, MESSAGES

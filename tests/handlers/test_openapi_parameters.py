@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from storage.grouping import Grouping
+from storage.aggregation.grouping import Grouping
 from tests.handlers.contract import CONTROL, Contract, pointed
 from tests.handlers.conversations import MESSAGES
 

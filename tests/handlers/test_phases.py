@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import handlers.relay
 from handlers.phases import ADMISSION, AUTHENTICATION, RECORDING, UPSTREAM, Phases
-from storage.documents import shown_time
+from resources.times import shown_time
 from tests.fake_upstream import RESET
 from tests.handlers.conversations import CHAT, MESSAGES
 

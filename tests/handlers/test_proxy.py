@@ -8,9 +8,9 @@ import pytest
 
 import handlers.proxy
 from settings import RecordPolicy
-from storage import fresh_starts, write_ahead_log
-from storage.operations import Action, Operation
-from storage.segment import read_frames
+from storage.recording import fresh_starts, write_ahead_log
+from storage.recording.operations import Action, Operation
+from storage.recording.segment import read_frames
 from tests.bridge import until
 from tests.handlers.conversations import MESSAGES
 

@@ -13,8 +13,8 @@ import pytest
 import handlers.dataplane
 from http1.requests import MAX_HEAD_BYTES
 from intercept.refusals import Rule
-from storage.identities import Role
-from storage.recorder import Recorder, RecordingUnavailableError
+from storage.accounts.identities import Role
+from storage.recording.recorder import Recorder, RecordingUnavailableError
 from tests.bridge import until
 from tests.handlers.contract import Contract
 from tests.handlers.conversations import CHAT, MESSAGES

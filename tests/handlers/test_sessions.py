@@ -9,9 +9,9 @@ from uuid import UUID, uuid4, uuid5
 import pytest
 
 from runtime.assembly import now
-from storage.grouping import Grouping
-from storage.threads import Threads
-from storage.users import Role
+from storage.accounts.users import Role
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.threads import Threads
 
 LIST = "/api/v2/aibridge/sessions"
 CLAUDE_CODE = {"User-Agent": "claude-cli/2.1.0 (external, cli)"}

@@ -9,7 +9,7 @@ import pytest
 from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, UNRECOGNISED
 from handlers.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from runtime.assembly import now
-from storage.tokens import digest, split_token
+from storage.accounts.tokens import digest, split_token
 
 PATH = "/api/v2/aibridge/users/me/session"
 LIST = "/api/v2/aibridge/interceptions"

@@ -10,7 +10,7 @@ import pytest
 from handlers.base import SESSION_ENDED
 from handlers.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from runtime.assembly import now
-from storage.identities import Role
+from storage.accounts.identities import Role
 
 USERS = "/api/v2/aibridge/users"
 ME = f"{USERS}/me"

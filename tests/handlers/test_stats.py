@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from handlers import stats as stats_module
 from handlers.problems import InvalidQueryError
 from handlers.stats import MOST_BUCKETS, PARAMETERS, parse_question
-from storage import statistics
-from storage.cells import Bucket
-from storage.rollups import Rollups
-from storage.statistics import GroupBy, Question
-from storage.users import Role
+from storage.accounts.users import Role
+from storage.aggregation.cells import Bucket
+from storage.aggregation.rollups import Rollups
+from storage.queries import statistics
+from storage.queries.statistics import GroupBy, Question
 from tests.handlers.calls import record
 
 STATS = "/api/v2/aibridge/stats"

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from runtime.assembly import now
-from storage.threads import Threads
+from storage.aggregation.threads import Threads
 
 QUESTION = {"role": "user", "content": "What time is it?"}
 

@@ -9,13 +9,13 @@ import pytest
 
 from handlers.base import UNRECOGNISED
 from handlers.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, OWNERS_CREATE
+from resources.times import shown_time
 from settings import TokenCreation
-from storage import identities as identities_module
-from storage.audit import Author
-from storage.documents import shown_time
-from storage.identities import OUTLIVES, TOO_MANY_TODAY, TOO_MANY_TOKENS, IdentityConflictError
-from storage.tokens import FRESH_SECONDS, split_token
-from storage.users import Role
+from storage.accounts import identities as identities_module
+from storage.accounts.audit import Author
+from storage.accounts.identities import OUTLIVES, TOO_MANY_TODAY, TOO_MANY_TOKENS, IdentityConflictError
+from storage.accounts.tokens import FRESH_SECONDS, split_token
+from storage.accounts.users import Role
 
 USERS = "/api/v2/aibridge/users"
 

@@ -7,8 +7,8 @@ from urllib.parse import quote, unquote
 import pytest
 
 from handlers.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from storage.documents import shown_time
-from storage.users import Role
+from resources.times import shown_time
+from storage.accounts.users import Role
 from tests.handlers.conversations import CHAT
 
 LIST = "/api/v2/aibridge/interceptions"

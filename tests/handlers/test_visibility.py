@@ -7,9 +7,9 @@ import json
 import pytest
 
 from runtime.assembly import now
-from storage.grouping import Grouping
-from storage.rollups import Rollups
-from storage.users import Role
+from storage.accounts.users import Role
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.rollups import Rollups
 from tests.handlers.conversations import MESSAGES
 
 API = "/api/v2/aibridge"

@@ -39,7 +39,7 @@ def test_an_empty_folder_is_ours(folder):
 
 
 @pytest.mark.expects_log(
-    r"WARNING storage\.data_folder: the data-dir .+ is open to other accounts \(mode 755\), and it has other files in it, "
+    r"WARNING runtime\.data_folder: the data-dir .+ is open to other accounts \(mode 755\), and it has other files in it, "
     r'such as "log": set data-dir to a folder of the bridge\'s own'
 )
 def test_a_folder_that_is_shared_is_left_open_and_what_is_ours_in_it_is_not(folder):
@@ -51,7 +51,7 @@ def test_a_folder_that_is_shared_is_left_open_and_what_is_ours_in_it_is_not(fold
 
 
 @pytest.mark.expects_log(
-    r"WARNING storage\.data_folder: the data-dir .+ is open to other accounts \(mode 755\), and it belongs to another "
+    r"WARNING runtime\.data_folder: the data-dir .+ is open to other accounts \(mode 755\), and it belongs to another "
     r"account: let that one run `chmod 700` on it"
 )
 def test_the_folder_of_another_account_is_warned_about(folder, monkeypatch):

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from runtime.jobs import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STEADY_SECONDS, Jobs
-from storage.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
+from storage.recording.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
 from tests.bridge import until
 from version import VERSION
 

@@ -10,8 +10,8 @@ from intercept.apis import Dialect
 from limits.circuit_breaker import CircuitKey
 from runtime.parts import make_admissions, make_breakers, make_provider
 from settings import LimitsScope, ProviderSettings, Settings
-from storage.ledger import RateLimit
-from storage.shared_ledger import Terms
+from storage.admission.ledger import RateLimit
+from storage.admission.shared_ledger import Terms
 from upstream.providers import ProviderType
 
 ADA = UUID(int=1)

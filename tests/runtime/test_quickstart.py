@@ -12,7 +12,7 @@ import pytest
 from runtime.assembly import now
 from runtime.quickstart import LINK, NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
 from settings import load
-from storage.identities import Identities, Role
+from storage.accounts.identities import Identities, Role
 from tests.server_process import ROOT
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"

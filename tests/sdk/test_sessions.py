@@ -5,8 +5,8 @@ from uuid import uuid4
 import pytest
 
 from runtime.assembly import now
-from storage.grouping import Grouping
-from storage.threads import Threads
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.threads import Threads
 
 TURNS = ["Hello", "And then?", "Go on.", "Go on.", "Thanks"]
 

@@ -2,9 +2,9 @@ import socket
 
 import pytest
 
-from storage import database as database_module
-from storage.database import Database
-from storage.mongod import Mongod, arguments, find_program
+from storage.mongo import database as database_module
+from storage.mongo.database import Database
+from storage.mongo.mongod import Mongod, arguments, find_program
 from tests.storage.conditions import until
 
 

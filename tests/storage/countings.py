@@ -8,12 +8,12 @@ from decimal import Decimal
 from uuid import UUID
 
 from intercept.records import EndReason, Reading, TokenUsage
-from storage.batch import write_batch
-from storage.cells import BUCKETS, DIMENSIONS, TOKENS, Level, add, figures_of
-from storage.documents import ending_fields, start_document
-from storage.histograms import histogram, place_of
-from storage.operations import PRESUMED, Action, Operation
-from storage.prices import MOST_TOKENS, PRECISION, Cost
+from storage.aggregation.cells import BUCKETS, DIMENSIONS, TOKENS, Level, add, figures_of
+from storage.aggregation.histograms import histogram, place_of
+from storage.recording.batch import write_batch
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.prices import MOST_TOKENS, PRECISION, Cost
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 
 # Far enough away for no minute cell to be removed because it is old.

@@ -10,11 +10,11 @@ from uuid import UUID, uuid5
 from pymongo import UpdateOne
 
 from intercept.records import EndReason, Reading, TokenUsage, UserPrompt
-from storage.batch import write_batch
-from storage.cells import TOKENS
-from storage.documents import ending_fields, start_document
-from storage.operations import PRESUMED, Action, Operation
-from storage.prices import Cost
+from storage.aggregation.cells import TOKENS
+from storage.recording.batch import write_batch
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.prices import Cost
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 
 

@@ -13,10 +13,10 @@ import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener
 
-from storage import write_path
-from storage.database import OPTIONS, Database
-from storage.embedded import EmbeddedMongoDB
-from storage.mongod import Mongod, find_program
+from storage.mongo.database import OPTIONS, Database
+from storage.mongo.embedded import EmbeddedMongoDB
+from storage.mongo.mongod import Mongod, find_program
+from storage.recording import write_path
 from tests.patience import AWAY
 
 

@@ -22,8 +22,8 @@ from intercept.records import (
     UsageSource,
     UserPrompt,
 )
-from storage.fitting import END_BYTES, encoded
-from storage.identities import Role, User
+from storage.accounts.identities import Role, User
+from storage.recording.truncation import END_BYTES, encoded
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 ADA = User(

@@ -1,0 +1,15 @@
+"""Times as the API shows them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+
+def shown_time(time: datetime | None) -> str | None:
+    """Write a time as RFC 3339 has it, in UTC with milliseconds."""
+    if time is None:
+        return None
+    text: str = msgspec.to_builtins(time.astimezone(UTC))  # `isoformat` takes five times as long
+    return f"{text[:23]}Z" if time.microsecond else f"{text[:19]}.000Z"

@@ -1,0 +1,109 @@
+"""Who signed in, who was not authenticated and who was refused, as entries of the audit trail.
+
+Unlike changes, these happen as often as somebody likes. So equal events of one hour are one entry with a count, the
+number of entries is bounded, each is removed after `KEPT`, and nobody waits for one to be written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec import Struct, structs
+
+from storage.accounts.audit import Action
+from storage.accounts.users import User
+from storage.mongo.database import Database
+from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
+
+MAX_ENTRIES = 100
+"""Entries of one action that a process makes in an hour; what is beyond them is counted without address and user."""
+
+MAX_SIGN_INS = 1_000
+"""The same of sign-ins, which take a valid token."""
+
+MAX_PENDING = 5_000
+"""Entries that wait for the database. While so many do, further ones are not kept."""
+
+KEPT_DAYS = 90
+"""How long an entry is kept."""
+
+UNKNOWN_CALLER = "unknown caller"  # which no user can have: it has a space
+
+_HOUR_SECONDS = 3600
+
+
+class AccessEvent(Struct, frozen=True):
+    """What happened. Equal events are counted together, so each field is of a bounded number of values, or counted.
+
+    Attributes:
+        action: `AUTHENTICATION_FAILED`, `ACCESS_DENIED` or `SIGNED_IN`.
+        client_ip: The client's address.
+        user: Who it was, as far as is known.
+        token_id: The public part of the token; None for an unknown one.
+        detail: Names and values of what else is to be known.
+    """
+
+    action: Action
+    client_ip: str | None = None
+    user: User | None = None
+    token_id: str | None = None
+    detail: tuple[tuple[str, str], ...] = ()
+
+    def counted(self) -> AccessEvent:
+        """What is left of it where there are too many."""
+        return structs.replace(self, client_ip=None, user=None, token_id=None)
+
+
+class AccessTrail(CountWriter):
+    """Counts events, and writes the counts in the background.
+
+    Args:
+        database: Where the audit trail is.
+        now: The wall clock, in UTC, in whole milliseconds.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], datetime],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._events: EventCounts[tuple[int, AccessEvent]] = EventCounts(database.audit, _entry)
+        super().__init__("entries of the audit trail", [self._events], pause=pause)
+        self._now = now
+        self._distinct = DistinctEvents()
+
+    def note(self, event: AccessEvent) -> None:
+        """Count an event. Returns at once."""
+        now = self._now()
+        hour = int(now.timestamp()) // _HOUR_SECONDS
+        most = MAX_SIGN_INS if event.action is Action.SIGNED_IN else MAX_ENTRIES
+        key = hour, event if self._distinct.admit(hour, event.action, event, most) else event.counted()
+        if key in self._events or len(self._events) < MAX_PENDING:
+            self._events.add(key, now)
+
+
+def _entry(key: tuple[int, AccessEvent], count: Count) -> Counted:
+    """Make the entry. Its id follows from what it says: so several processes have one entry together."""
+    hour, event = key
+    user = event.user
+    actor: dict[str, Any] = {"id": user and user.id, "username": user.username if user else UNKNOWN_CALLER}
+    if event.token_id is not None:
+        actor["token_id"] = event.token_id
+    fields = {
+        "schema_version": 1,
+        "at": count.first_at,
+        "actor": actor,
+        "action": event.action.value,
+        "subject": None,
+        "client_ip": event.client_ip,
+        "expires_at": count.first_at + timedelta(days=KEPT_DAYS),
+        **{f"detail.{name}": value for name, value in event.detail},
+    }
+    id_ = event_id(hour, event.action, event.client_ip, actor["id"], event.token_id, event.detail)
+    return Counted(id_, fields, path="detail.count", last_at="detail.last_at")

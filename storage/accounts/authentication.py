@@ -1,0 +1,260 @@
+"""Whose token or session it is, from memory where that was found out lately, and across an outage of the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+import pymongo
+from msgspec.structs import replace
+
+from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes, read_session
+from storage.accounts.tokens import (
+    FRESH_SECONDS,
+    STALE_SECONDS,
+    Memory,
+    VerifiedTokens,
+    digest,
+    is_over,
+    is_secret,
+    split_token,
+)
+from storage.accounts.users import Identity, read_token, read_user
+from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+
+VERIFY_SECONDS = 2.0
+"""How long the database may take to verify a token."""
+
+AWAY_SECONDS = 1.0
+"""How long, after the database was found away, nobody waits for it again to verify a token."""
+
+AHEAD_SECONDS = FRESH_SECONDS / 2
+"""A token that is used this long after it was verified is verified anew, while nobody waits for that."""
+
+_NEVER = float("-inf")
+
+
+class Reason(StrEnum):
+    """Why a request is not authenticated."""
+
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    WRONG_SECRET = "wrong_secret"  # noqa: S105 - a word
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    USER_REMOVED = "user_removed"
+    BLOCKED = "blocked"
+    SESSION_ENDED = "session_ended"
+
+
+class Kind(StrEnum):
+    """What somebody identifies themselves with."""
+
+    TOKEN = "token"  # noqa: S105 - a word
+    SESSION = "session"
+
+
+class _Credential(NamedTuple):
+    """A token or a session as it was sent, in its parts. `key` is what it is remembered by: one is never taken for the other."""
+
+    kind: Kind
+    id: str
+    secret: str
+    key: bytes
+
+    @classmethod
+    def read(cls, text: str, kind: Kind) -> Self:
+        parts = split_token(text)
+        if parts is None:
+            raise InvalidTokenError(Reason.MALFORMED)
+        return cls(kind, *parts, digest(f"{kind}:{text}"))
+
+
+class InvalidTokenError(Exception):
+    """The token or session is not valid. The text does not say why: that would help to guess one.
+
+    Attributes:
+        reason: Why, for the operator alone.
+        token_id: The public part of the token where there is one with it, also of the session's; else None.
+    """
+
+    def __init__(self, reason: Reason, token_id: str | None = None) -> None:
+        super().__init__("the token is not valid")
+        self.reason = reason
+        self.token_id = token_id
+
+
+class IdentitiesUnavailableError(Exception):
+    """The database is away and the token was not verified lately."""
+
+
+class Authentication:
+    """Verifies the tokens and sessions of a database.
+
+    Args:
+        database: Where they are kept.
+        now: The wall clock, in UTC.
+        monotonic: A clock that never jumps, in seconds.
+        session_times: How long sessions last.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        session_times: SessionTimes = DEFAULT_TIMES,
+    ) -> None:
+        self._database = database
+        self._session_times = session_times
+        self._forgotten = 0
+        self._now = now
+        self._monotonic = monotonic
+        self._verified = VerifiedTokens()
+        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._away_until = _NEVER
+        self._asking_again = 0
+        self._refreshing: set[asyncio.Task[None]] = set()
+
+    async def authenticate(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
+        """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is away.
+
+        Raises:
+            InvalidTokenError: It is malformed, unknown, expired or revoked, or its user was removed.
+            IdentitiesUnavailableError: The database is away, and the token not remembered.
+        """
+        credential = _Credential.read(text, kind)
+        if (memory := self._remembered(credential.key)) is None:
+            # Of those that come together, one asks the database.
+            async with self._turns.setdefault(credential.key, asyncio.Lock()):
+                if (memory := self._remembered(credential.key)) is None:
+                    return await self._verified_now(credential)
+        elif self._monotonic() >= memory.verified_at + AHEAD_SECONDS:
+            self._refresh_ahead(credential)
+        return memory.identity
+
+    async def authenticate_anew(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
+        """The same without memory: what was revoked a moment ago must not change anything.
+
+        Raises:
+            InvalidTokenError: As above.
+            IdentitiesUnavailableError: The database is away.
+        """
+        try:
+            return await self._verify(_Credential.read(text, kind))
+        except DatabaseUnavailableError as error:
+            raise IdentitiesUnavailableError(str(error)) from error
+
+    async def identify(self, token_id: str) -> Identity:
+        """Say whose token it is of which only the public part is known, for who is known otherwise to have had it.
+
+        Raises:
+            InvalidTokenError: There is none, it is expired or revoked, or its user was removed.
+            DatabaseUnavailableError: The database is away.
+        """
+        with database_errors(), pymongo.timeout(VERIFY_SECONDS):
+            document = await self._database.tokens.find_one({"_id": token_id})
+            if document is None:
+                raise InvalidTokenError(Reason.UNKNOWN)
+            return await self._identify(document)
+
+    def forget(self, user_id: UUID) -> None:
+        """Verify the tokens and sessions of a user anew from now on, in this process."""
+        self._forgotten += 1
+        self._verified.forget_user(user_id)
+
+    def _remembered(self, key: bytes) -> Memory | None:
+        away = self._monotonic() < self._away_until
+        remembered = self._verified_within(STALE_SECONDS if away or self._asking_again else FRESH_SECONDS, key)
+        if remembered is None and away:
+            raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
+        return remembered
+
+    def _refresh_ahead(self, credential: _Credential) -> None:
+        if credential.key in self._turns or self._away_until > _NEVER:
+            return
+        refreshing = asyncio.create_task(  # noqa: TID251 - kept until it ends; the next request verifies again
+            self._refresh(credential, self._turns.setdefault(credential.key, asyncio.Lock()))
+        )
+        self._refreshing.add(refreshing)
+        refreshing.add_done_callback(self._refreshing.discard)
+
+    async def _refresh(self, credential: _Credential, turn: asyncio.Lock) -> None:
+        with suppress(InvalidTokenError, IdentitiesUnavailableError):  # who comes next is told
+            async with turn:
+                await self._verified_now(credential)
+
+    async def _verified_now(self, credential: _Credential) -> Identity:
+        # Whether the database is back, one request finds out; those whose tokens are remembered need not wait for that.
+        asks_again = self._away_until > _NEVER
+        self._asking_again += asks_again
+        key, forgotten = credential.key, self._forgotten
+        try:
+            identity = await self._verify(credential)
+        except InvalidTokenError:
+            self._away_until = _NEVER
+            self._verified.forget(key)
+            raise
+        except DatabaseUnavailableError as error:
+            self._away_until = self._monotonic() + AWAY_SECONDS
+            if memory := self._verified_within(STALE_SECONDS, key):
+                return memory.identity
+            raise IdentitiesUnavailableError(str(error)) from error
+        finally:
+            self._asking_again -= asks_again
+        self._away_until = _NEVER
+        if forgotten == self._forgotten:  # else it may have been revoked since the database was asked
+            self._verified.add(key, identity, at=self._monotonic())
+        return identity
+
+    def _verified_within(self, seconds: float, key: bytes) -> Memory | None:
+        return self._verified.get(key, now=self._now(), at=self._monotonic(), within=seconds)
+
+    async def _verify(self, credential: _Credential) -> Identity:
+        with database_errors(), pymongo.timeout(VERIFY_SECONDS):
+            if credential.kind is Kind.SESSION:
+                return await self._verify_session(credential.id, credential.secret)
+            document = await self._database.tokens.find_one({"_id": credential.id})
+            genuine = is_secret(credential.secret, document["secret_sha256"] if document else None)
+            if document is None:
+                raise InvalidTokenError(Reason.UNKNOWN)
+            if not genuine:
+                raise InvalidTokenError(Reason.WRONG_SECRET, credential.id)
+            return await self._identify(document)
+
+    async def _verify_session(self, session_id: str, secret: str) -> Identity:
+        document = await self._database.sign_in_sessions.find_one({"_id": session_id})
+        genuine = is_secret(secret, document["secret_sha256"] if document else None)
+        now, times = self._now(), self._session_times
+        if document is None or not genuine:
+            raise InvalidTokenError(Reason.SESSION_ENDED)
+        session = read_session(document)
+        if is_over(times.end_of(session), now):
+            raise InvalidTokenError(Reason.SESSION_ENDED, session.token_id)
+        identity = await self.identify(session.token_id)
+        used = times.used(session, now) if times.is_use_due(session, now) else session
+        ends_at = min(times.end_of(used), identity.expires_at or used.expires_at)
+        if used is not session:
+            fields = {"last_used_at": used.last_used_at, "expires_at": ends_at}
+            await self._database.sign_in_sessions.update_one({"_id": session_id}, {"$set": fields})
+        return replace(identity, session_id=session_id, session_expires_at=ends_at)
+
+    async def _identify(self, document: Mapping[str, Any]) -> Identity:
+        """Say whose a genuine token is."""
+        token = read_token(document)
+        if token.revoked_at is not None:
+            raise InvalidTokenError(Reason.REVOKED, token.id)
+        if is_over(token.expires_at, self._now()):
+            raise InvalidTokenError(Reason.EXPIRED, token.id)
+        user = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
+        if user is None:
+            raise InvalidTokenError(Reason.USER_REMOVED, token.id)
+        return Identity(user=read_user(user), token_id=token.id, expires_at=token.expires_at)

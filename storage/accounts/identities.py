@@ -1,0 +1,201 @@
+"""Users and their tokens. Each change leaves an entry in the audit trail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
+
+from pymongo import DESCENDING
+
+from resources.times import shown_time
+from storage.accounts.audit import COMMAND_LINE, Action, Author
+from storage.accounts.authentication import AWAY_SECONDS, IdentitiesUnavailableError, InvalidTokenError, Kind
+from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes
+from storage.accounts.tokens import digest, is_over, new_token
+from storage.accounts.user_accounts import UserAccounts, answered_in_time
+from storage.accounts.users import (
+    Identity,
+    IdentityConflictError,
+    IdentityError,
+    Role,
+    Token,
+    UnknownIdentityError,
+    User,
+    checked_name,
+    milliseconds,
+    read_token,
+)
+from storage.mongo.database import Database, Session, database_errors
+
+__all__ = [
+    "AWAY_SECONDS",
+    "Identities",
+    "IdentitiesUnavailableError",
+    "Identity",
+    "IdentityConflictError",
+    "IdentityError",
+    "InvalidTokenError",
+    "Kind",
+    "Role",
+    "Token",
+    "UnknownIdentityError",
+    "User",
+]
+
+MAX_TOKENS_A_DAY = 100
+"""How many tokens a user who is no owner creates in a day: each is kept, revoked or not, and so is the trail of it."""
+
+TOO_MANY_TOKENS = (
+    '"{}" has as many active tokens as are allowed, {} (tokens-per-user): revoke one first, or ask an owner'
+)
+TOO_MANY_TODAY = '"{}" has got {} tokens within a day, which is the limit: come back tomorrow, or ask an owner'
+OUTLIVES = "the token would outlive the one it is made with, which expires at {}: give a shorter `expires`, or none"
+
+
+class Identities(UserAccounts):
+    """The users and tokens of a database. Every method that asks it raises `DatabaseUnavailableError`, but `authenticate`.
+
+    Args:
+        database: Where they are kept.
+        now: The wall clock, in UTC.
+        monotonic: A clock that never jumps, in seconds.
+        tokens_per_user: How many active tokens a user may have of whom no owner made them; 0 is any number.
+        session_times: How long sessions last.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        tokens_per_user: int = 0,
+        session_times: SessionTimes = DEFAULT_TIMES,
+    ) -> None:
+        super().__init__(database, now=now, monotonic=monotonic, session_times=session_times)
+        self._tokens_per_user = tokens_per_user
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def create_token(
+        self, username: str, *, name: str = "", expires_at: datetime | None = None, author: Author = COMMAND_LINE
+    ) -> tuple[Token, str]:
+        """Make a token for a user. Returns what is known of it and the token, which nobody can ask for again.
+
+        A token that is made with one that expires does not outlive it; unless `expires_at` is given, it expires with it.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+            IdentityConflictError: The user has `tokens_per_user` active tokens already, and no owner makes this one.
+            IdentityError: The name is not allowed, or `expires_at` is past or too late.
+        """
+        expires_at = _capped(expires_at, author.expires_at)
+        text = new_token()
+        token_id, _, secret = text.partition("-")
+        document = {
+            "_id": token_id,
+            "schema_version": 1,
+            "name": checked_name("token's name", name),
+            "secret_sha256": digest(secret),
+            "created_at": self._moment(),
+            "expires_at": expires_at and milliseconds(expires_at),
+            "revoked_at": None,
+        }
+
+        async def create(session: Session | None) -> Token:
+            user = await self._existing_user(username, session)
+            if is_over(expires_at, self._now()):
+                raise IdentityError("a token cannot expire in the past")
+            kept = document | {"user_id": user.id}
+            await self._database.tokens.insert_one(kept, session=session)
+            if author.user is not None and author.user.role is not Role.OWNER:
+                await self._keep_to_the_limit(user, token_id, session)
+            token = read_token(kept)
+            detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
+            await self._note(session, author, Action.TOKEN_CREATED, user, **detail)
+            return token
+
+        async with self._making.setdefault(username.lower(), asyncio.Lock()):
+            return await self._change(create), text
+
+    async def _keep_to_the_limit(self, user: User, token_id: str, session: Session | None) -> None:
+        """Raise if the new token is one too many. The user is written to: so two of them cannot both be the last."""
+        await self._database.users.update_one({"_id": user.id}, {"$inc": {"witnessed": 1}}, session=session)
+        own = {"user_id": user.id}
+        today = own | {"created_at": {"$gt": self._now() - timedelta(days=1)}}
+        for meant, limit, refusal in (
+            (own | self._active(), self._tokens_per_user, TOO_MANY_TOKENS),
+            (today, MAX_TOKENS_A_DAY, TOO_MANY_TODAY),
+        ):
+            if limit and await self._database.tokens.count_documents(meant, session=session) > limit:
+                if session is None:  # nothing undoes what was written
+                    await self._database.tokens.delete_one({"_id": token_id})
+                raise IdentityConflictError(refusal.format(user.username, limit))
+
+    async def list_tokens(self, username: str) -> list[Token]:
+        """List a user's tokens, oldest first, expired and revoked ones too.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+        """
+        with database_errors():
+            user = await self._existing_user(username, None)
+            cursor = self._database.tokens.find({"user_id": user.id}).sort("created_at")
+            return [read_token(document) async for document in cursor]
+
+    async def tokens_page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[Token]]:
+        """Return how many tokens a user has, expired and revoked ones too, and some of them, newest first.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+        """
+        with answered_in_time():
+            own = {"user_id": (await self._existing_user(username, None)).id}
+            count = await self._database.tokens.count_documents(own)
+            cursor = self._database.tokens.find(own).sort("created_at", DESCENDING).skip(offset).limit(limit)
+            return count, [read_token(document) async for document in cursor]
+
+    async def revoke_token(self, token_id: str, *, of: str | None = None, author: Author = COMMAND_LINE) -> None:
+        """Revoke a token. One that was revoked stays so.
+
+        Args:
+            token_id: The public part of it.
+            of: The name of the user whose it must be, if any.
+            author: Who revokes it.
+
+        Raises:
+            UnknownIdentityError: There is no such user or token.
+        """
+
+        async def revoke(session: Session | None) -> Token:
+            own = {} if of is None else {"user_id": (await self._existing_user(of, session)).id}
+            document = await self._database.tokens.find_one({"_id": token_id, **own}, session=session)
+            if document is None:
+                raise UnknownIdentityError(
+                    f'there is no token with the id "{token_id}": it is the part before the hyphen'
+                )
+            token = read_token(document)
+            living, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
+            if (await self._database.tokens.update_one(living, revoked, session=session)).modified_count:
+                made_with_it = {"user_id": token.user_id, "token_id": token.id}
+                await self._database.sign_in_sessions.delete_many(made_with_it, session=session)
+                users = await self.users_by_id([token.user_id])
+                detail = {"token_id": token.id, "name": token.name}
+                await self._note(session, author, Action.TOKEN_REVOKED, users[token.user_id], **detail)
+            return token
+
+        self.forget((await self._change(revoke)).user_id)
+
+
+def _capped(expires_at: datetime | None, latest: datetime | None) -> datetime | None:
+    """When a token expires that is made with one that expires at `latest`; None is never.
+
+    Raises:
+        IdentityError: It would outlive that one.
+    """
+    if latest is None or expires_at is None:
+        return expires_at or latest
+    if expires_at > latest:
+        raise IdentityError(OUTLIVES.format(shown_time(latest)))
+    return expires_at

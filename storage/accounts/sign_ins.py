@@ -1,0 +1,161 @@
+"""Who is signed in: sessions are made, listed and ended here. `storage.accounts.authentication` verifies them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import pymongo
+from pymongo import DESCENDING
+
+from intercept.scrub import scrub_quoted
+from storage.accounts.audit import Action, Author, entry
+from storage.accounts.authentication import InvalidTokenError, Kind
+from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
+from storage.accounts.sign_in_sessions import MAX_SESSIONS, MAX_USER_AGENT, SessionTimes, SignInSession, read_session
+from storage.accounts.tokens import digest, is_over, new_token
+from storage.mongo.database import Database, Session, database_errors
+
+ANSWER_SECONDS = 2.0
+"""How long the database may take for a list or a change of sessions."""
+
+CODE_SECONDS = 600.0
+"""How long a code signs in that has not been used yet."""
+
+
+class InvalidCodeError(Exception):
+    """A code does not sign in: it is unknown, was used, is too old, or its token is not valid any more."""
+
+
+class SignIns:
+    """The sessions of a database. Every method raises `DatabaseUnavailableError`.
+
+    Args:
+        database: Where they are kept.
+        identities: Whose they are.
+        now: The wall clock, in UTC, in whole milliseconds.
+        times: How long they last.
+    """
+
+    def __init__(
+        self, database: Database, identities: Identities, *, now: Callable[[], datetime], times: SessionTimes
+    ) -> None:
+        self._database = database
+        self._sessions = database.sign_in_sessions
+        self._identities = identities
+        self._now = now
+        self._times = times
+
+    async def create(self, identity: Identity, *, client_ip: str, user_agent: str) -> str:
+        """Make a session for who identified themselves with a token. Returns its text, which nobody can ask for again.
+
+        It ends with the token at the latest. A user has at most `MAX_SESSIONS`.
+        """
+        text, now = new_token(), self._now()
+        session_id, _, secret = text.partition("-")
+        printable = "".join(character if character.isprintable() else " " for character in user_agent)
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            token = await self._database.tokens.find_one({"_id": identity.token_id}, {"expires_at": True})
+            ends_at = min(now + self._times.idle, now + self._times.lifetime)
+            token_ends_at = (token or {}).get("expires_at")
+            document = {
+                "_id": session_id,
+                "schema_version": 1,
+                "secret_sha256": digest(secret),
+                "user_id": identity.user.id,
+                "token_id": identity.token_id,
+                "created_at": now,
+                "last_used_at": now,
+                "expires_at": min(ends_at, token_ends_at or ends_at),
+                "client_ip": client_ip,
+                "user_agent": scrub_quoted(printable)[:MAX_USER_AGENT],
+            }
+            await self._sessions.insert_one(document)
+            own = self._sessions.find({"user_id": identity.user.id}, {"_id": True})
+            surplus = [one["_id"] async for one in own.sort("last_used_at", DESCENDING).skip(MAX_SESSIONS)]
+            if surplus:
+                await self._sessions.delete_many({"_id": {"$in": surplus}})
+                self._identities.forget(identity.user.id)
+        return text
+
+    async def create_code(self, identity: Identity) -> str:
+        """Make a code that signs in once, within `CODE_SECONDS`, as the token of this identity does. It has a token's form."""
+        code = new_token()
+        document = {
+            "_id": digest(code),
+            "schema_version": 1,
+            "token_id": identity.token_id,
+            "expires_at": self._now() + timedelta(seconds=CODE_SECONDS),
+        }
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            await self._database.sign_in_codes.insert_one(document)
+        return code
+
+    async def redeem(self, code: str) -> Identity:
+        """Say whom a code signs in, this once.
+
+        Raises:
+            InvalidCodeError: Nobody.
+        """
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            found = await self._database.sign_in_codes.find_one_and_delete({"_id": digest(code)})
+            if found is None or is_over(found["expires_at"], self._now()):
+                raise InvalidCodeError
+            try:
+                return await self._identities.identify(found["token_id"])
+            except InvalidTokenError as error:
+                raise InvalidCodeError from error
+
+    async def page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[SignInSession]]:
+        """Return how many sessions a user has that are not over, and some of them, the one that was used last first.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+        """
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            user = await self._owner(username)
+            own = {"user_id": user.id, "expires_at": {"$gt": self._now()}}
+            count = await self._sessions.count_documents(own)
+            cursor = self._sessions.find(own).sort([("last_used_at", DESCENDING), ("_id", DESCENDING)])
+            return count, [read_session(document) async for document in cursor.skip(offset).limit(limit)]
+
+    async def end(self, session_id: str, *, of: str, author: Author) -> None:
+        """End a session of a user. Somebody else's leaves an entry in the audit trail.
+
+        Args:
+            session_id: The public part of it.
+            of: The name of the user whose it must be.
+            author: Who ends it.
+
+        Raises:
+            UnknownIdentityError: There is no such user or session.
+        """
+
+        async def end(session: Session | None) -> None:
+            ended = await self._sessions.find_one_and_delete({"_id": session_id, "user_id": user.id}, session=session)
+            if ended is None:
+                raise UnknownIdentityError("there is no such session: it may be over")
+            if author.user is None or author.user.id != user.id:
+                detail = {"session_id": session_id, "token_id": ended["token_id"]}
+                noted = entry(author, Action.SESSION_ENDED, user, at=self._now(), **detail)
+                await self._database.audit.insert_one(noted, session=session)
+
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            user = await self._owner(of)
+            await self._database.together(end)
+        self._identities.forget(user.id)
+
+    async def sign_out(self, text: str) -> None:
+        """End the session of this text, if it is one."""
+        with suppress(InvalidTokenError):
+            identity = await self._identities.authenticate_anew(text, Kind.SESSION)
+            with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+                await self._sessions.delete_one({"_id": identity.session_id})
+            self._identities.forget(identity.user.id)
+
+    async def _owner(self, username: str) -> User:
+        user = await self._identities.find_user(username)
+        if user is None:
+            raise UnknownIdentityError(f'there is no user named "{username}"')
+        return user

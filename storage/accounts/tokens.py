@@ -1,0 +1,103 @@
+"""Tokens as text, and the memory of those that were verified. Nothing here keeps a token itself, only its SHA-256.
+
+A token is `<10 characters>-<22 characters>`, each a letter or a digit: the first part names it and may be shown, the
+second is the secret (130 bits, so that a plain hash protects it as well as a slow one would).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import string
+from collections import OrderedDict
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from storage.accounts.users import Identity
+
+FRESH_SECONDS = 5.0
+"""How long a verified token is believed without asking the database: the longest a revoked one still works."""
+
+STALE_SECONDS = 3600.0
+"""How long a verified token is believed while the database is away."""
+
+REMEMBERED_TOKENS = 10_000
+"""How many verified tokens are remembered; the least recently used are forgotten first."""
+
+_ALPHABET = string.ascii_letters + string.digits
+_ID_LENGTH, _SECRET_LENGTH = 10, 22
+_TOKEN = re.compile(rf"([a-zA-Z0-9]{{{_ID_LENGTH}}})-([a-zA-Z0-9]{{{_SECRET_LENGTH}}})")
+_NO_DIGEST = bytes(32)
+
+
+def new_token() -> str:
+    """Make a token that nobody can guess."""
+    text = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH + _SECRET_LENGTH))
+    return f"{text[:_ID_LENGTH]}-{text[_ID_LENGTH:]}"
+
+
+def split_token(token: str) -> tuple[str, str] | None:
+    """Split a token into its public id and its secret; None when it does not look like one."""
+    match = _TOKEN.fullmatch(token)
+    return (match[1], match[2]) if match else None
+
+
+def digest(secret: str) -> bytes:
+    """Return the SHA-256 of a token, or of a part of it: 32 bytes."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def is_secret(secret: str, known: bytes | None) -> bool:
+    """Compare a secret with the digest kept of it, in the same time whatever they are; None, unknown, never matches."""
+    return hmac.compare_digest(digest(secret), known or _NO_DIGEST)
+
+
+class Memory(Struct, frozen=True):
+    """Whose token it was at the monotonic time `verified_at`, in seconds."""
+
+    identity: Identity
+    verified_at: float
+
+    def is_over(self, now: datetime) -> bool:
+        """Say whether the token has expired, or the session that was made with it."""
+        return is_over(self.identity.expires_at, now) or is_over(self.identity.session_expires_at, now)
+
+
+class VerifiedTokens:
+    """Remembers whose token it was. Times are given by the caller: wall time for expiry, monotonic seconds for age."""
+
+    def __init__(self) -> None:
+        self._memories: OrderedDict[bytes, Memory] = OrderedDict()
+
+    def add(self, token: bytes, identity: Identity, *, at: float) -> None:
+        """Remember that the token with this digest was verified at the monotonic time `at`."""
+        self._memories[token] = Memory(identity, at)
+        self._memories.move_to_end(token)
+        if len(self._memories) > REMEMBERED_TOKENS:
+            self._memories.popitem(last=False)
+
+    def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Memory | None:
+        """Return what is known of a token that was verified less than `within` seconds ago and has not expired."""
+        memory = self._memories.get(token)
+        if memory is None or at - memory.verified_at >= within or memory.is_over(now):
+            return None
+        self._memories.move_to_end(token)
+        return memory
+
+    def forget(self, token: bytes) -> None:
+        """Forget one token, if it is known."""
+        self._memories.pop(token, None)
+
+    def forget_user(self, user_id: UUID) -> None:
+        """Forget all tokens of a user."""
+        for token in [token for token, memory in self._memories.items() if memory.identity.user.id == user_id]:
+            del self._memories[token]
+
+
+def is_over(expires_at: datetime | None, now: datetime) -> bool:
+    """Say whether a moment, None for never, has come."""
+    return expires_at is not None and expires_at <= now

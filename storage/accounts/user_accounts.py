@@ -1,0 +1,220 @@
+"""Users: who may call, and what they may see. Each change leaves an entry in the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+import pymongo
+from msgspec.structs import replace
+from pymongo.errors import DuplicateKeyError
+
+from storage.accounts.audit import COMMAND_LINE, Action, Author, entry
+from storage.accounts.authentication import Authentication
+from storage.accounts.users import (
+    IdentityConflictError,
+    Role,
+    UnknownIdentityError,
+    User,
+    checked_name,
+    checked_username,
+    is_same_name,
+    milliseconds,
+    read_user,
+)
+from storage.mongo.database import Session, database_errors
+from storage.mongo.indexes import ANY_CASE
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 2.0
+"""How long the database may take for a list or a change of users or tokens."""
+
+LAST_OWNER = "is the last owner: make somebody else an owner first"
+NOT_ONESELF = "you cannot remove yourself: another owner can"
+
+
+@contextmanager
+def answered_in_time() -> Iterator[None]:
+    """Bound what the database may take.
+
+    Raises:
+        DatabaseUnavailableError: It is away.
+    """
+    with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+        yield
+
+
+class UserAccounts(Authentication):
+    """The users of a database. Every method that asks it raises `DatabaseUnavailableError`.
+
+    Whoever changes something is its `author`. The command line may also remove the last owner; users may not.
+    """
+
+    async def add_user(
+        self, username: str, *, role: Role, display_name: str | None = None, author: Author = COMMAND_LINE
+    ) -> User:
+        """Add a user; `display_name` is the username unless given.
+
+        Raises:
+            IdentityError: The username or display name is not allowed.
+            IdentityConflictError: The username is taken.
+        """
+        user = User(
+            id=uuid4(),
+            username=checked_username(username),
+            display_name=checked_name("display name", display_name or username),
+            role=role,
+            created_at=self._moment(),
+        )
+        kept = {"username": username, "display_name": user.display_name, "role": role.value}
+        document = {"_id": user.id, "schema_version": 1, **kept, "created_at": user.created_at, "removed_at": None}
+
+        async def add(session: Session | None) -> None:
+            if same := await self._users_named(username, session):
+                raise IdentityConflictError(f'a user named "{same[0].username}" exists already')
+            await self._database.users.insert_one(document, session=session)
+            await self._note(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name)
+
+        try:
+            await self._change(add)
+        except DuplicateKeyError:  # added at the same moment
+            raise IdentityConflictError(f'a user named "{username}" exists already') from None
+        return user
+
+    async def list_users(self) -> list[User]:
+        """List the users that were not removed, by name."""
+        with database_errors():
+            found = self._database.users.find({"removed_at": None}).sort("username").collation(ANY_CASE)
+            return [read_user(document) async for document in found]
+
+    async def users_page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[User, int]]]:
+        """Return how many users there are, and some of them, by name, each with the number of their living tokens."""
+        living = {"removed_at": None}
+        with answered_in_time():
+            count = await self._database.users.count_documents(living)
+            cursor = self._database.users.find(living).sort("username").collation(ANY_CASE).skip(offset).limit(limit)
+            users = [read_user(document) async for document in cursor]
+            tokens = await self._living_tokens([user.id for user in users])
+        return count, [(user, tokens.get(user.id, 0)) for user in users]
+
+    async def _living_tokens(self, user_ids: list[UUID]) -> dict[UUID, int]:
+        living = {"user_id": {"$in": user_ids}, **self._active()}
+        pipeline: list[dict[str, Any]] = [{"$match": living}, {"$group": {"_id": "$user_id", "tokens": {"$sum": 1}}}]
+        return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}
+
+    async def find_user(self, username: str) -> User | None:
+        """Find a user that was not removed; case makes no difference."""
+        with database_errors():
+            return await self._find_user(username, None)
+
+    async def users_by_id(self, ids: Iterable[UUID]) -> dict[UUID, User]:
+        """Find users, removed ones too, so that history keeps its names."""
+        with database_errors():
+            cursor = self._database.users.find({"_id": {"$in": list(set(ids))}})
+            return {document["_id"]: read_user(document) async for document in cursor}
+
+    async def change_user(
+        self, username: str, *, role: Role | None = None, display_name: str | None = None, author: Author = COMMAND_LINE
+    ) -> User:
+        """Change what is given; an empty display name stands for the username.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+            IdentityConflictError: There would be no owner any more.
+            IdentityError: The display name is not allowed.
+        """
+        name = None if display_name is None else checked_name("display name", display_name)
+
+        async def change(session: Session | None) -> User:
+            user = await self._existing_user(username, session)
+            shown = user.display_name if name is None else name or user.username
+            changed = replace(user, role=role or user.role, display_name=shown)
+            if user.role is Role.OWNER and changed.role is not Role.OWNER:
+                await self._leave_an_owner(user, author, session)
+            detail: dict[str, str] = {}
+            if changed.role is not user.role:
+                detail |= {"role": changed.role.value, "role_before": user.role.value}
+            if changed.display_name != user.display_name:
+                detail |= {"name": changed.display_name, "name_before": user.display_name}
+            if detail:
+                fields = {"role": changed.role.value, "display_name": changed.display_name}
+                await self._database.users.update_one({"_id": user.id}, {"$set": fields}, session=session)
+                await self._note(session, author, Action.USER_CHANGED, user, **detail)
+            return changed
+
+        user = await self._change(change)
+        self.forget(user.id)
+        return user
+
+    async def remove_user(self, username: str, *, author: Author = COMMAND_LINE) -> None:
+        """Remove a user: all tokens die, the name becomes free, history keeps it.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+            IdentityConflictError: It is the author, or the last owner.
+        """
+        at = self._moment()
+
+        async def remove(session: Session | None) -> User:
+            user = await self._existing_user(username, session)
+            if author.user is not None and author.user.id == user.id:
+                raise IdentityConflictError(NOT_ONESELF)
+            if user.role is Role.OWNER:
+                await self._leave_an_owner(user, author, session)
+            await self._database.users.update_one({"_id": user.id}, {"$set": {"removed_at": at}}, session=session)
+            revoked = await self._database.tokens.update_many(
+                {"user_id": user.id, "revoked_at": None}, {"$set": {"revoked_at": at}}, session=session
+            )
+            await self._database.sign_in_sessions.delete_many({"user_id": user.id}, session=session)
+            await self._note(session, author, Action.USER_REMOVED, user, revoked_tokens=revoked.modified_count)
+            return user
+
+        self.forget((await self._change(remove)).id)
+
+    async def _leave_an_owner(self, user: User, author: Author, session: Session | None) -> None:
+        """Raise if nobody else is an owner. Who is, is written to: so two owners cannot remove one another at once."""
+        others = {"role": Role.OWNER.value, "removed_at": None, "_id": {"$ne": user.id}}
+        witness = {"$inc": {"witnessed": 1}}
+        found = await self._database.users.update_one(others, witness, session=session)
+        if not found.matched_count and author.user is not None:
+            raise IdentityConflictError(f'"{user.username}" {LAST_OWNER}')
+
+    def _active(self) -> dict[str, Any]:
+        """What tokens are that are neither revoked nor expired."""
+        return {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}]}
+
+    async def _change(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
+        with answered_in_time():
+            return await self._database.together(change)
+
+    async def _note(
+        self, session: Session | None, author: Author, action: Action, subject: User, **detail: Any
+    ) -> None:
+        document = entry(author, action, subject, at=self._moment(), **detail)
+        await self._database.audit.insert_one(document, session=session)
+
+    async def _find_user(self, username: str, session: Session | None) -> User | None:
+        users = await self._users_named(username, session)
+        # Only names that an earlier version gave can differ in case alone: then the exact one is meant.
+        exact = [user for user in users if user.username == username]
+        return next(iter(exact or (users if len(users) == 1 else ())), None)
+
+    async def _users_named(self, username: str, session: Session | None) -> list[User]:
+        living = {"username": username, "removed_at": None}
+        found = self._database.users.find(living, session=session).collation(ANY_CASE)
+        # The collation makes no difference between more than case.
+        users = [read_user(document) async for document in found]
+        return [user for user in users if is_same_name(user.username, username)]
+
+    async def _existing_user(self, username: str, session: Session | None) -> User:
+        user = await self._find_user(username, session)
+        if user is None:
+            raise UnknownIdentityError(f'there is no user named "{username}"')
+        return user
+
+    def _moment(self) -> datetime:
+        return milliseconds(self._now())

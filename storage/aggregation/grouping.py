@@ -1,0 +1,142 @@
+"""Grouping: adds every interception that has ended to the session it belongs to, in turns (see `storage.aggregation.job`).
+
+What may still be found to be in a thread (see `storage.aggregation.threads`) waits: it is not known yet whose session it belongs to. A
+presumed end is added with what it then says, and its document keeps that as `grouped`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from bson.binary import Binary
+from pymongo import InsertOne, ReplaceOne, UpdateMany, UpdateOne
+
+from storage.aggregation.cells import TOKENS
+from storage.aggregation.job import AT_ONCE, Note, Turns
+from storage.aggregation.session_documents import LONGEST_PROMPT, session_of, share, with_calls
+from storage.mongo.database import Database, Session, with_plain_ids
+from storage.mongo.indexes import UNGROUPED
+
+TURN_SECONDS = 2.0
+"""From the end of one turn to the beginning of the next."""
+
+BEHIND_SECONDS = 1.0
+"""The same while there is more to be added than one turn takes and calls are under way, which come first: some 500 a second
+are added, and ten times as many when none are."""
+
+BATCH = 500
+"""Most interceptions that are added in one transaction."""
+
+NOTEBOOK = {"_id": "grouping"}
+"""Finds the document, among the sessions, that says what has been added and is still marked."""
+
+Parts: TypeAlias = defaultdict[Binary, list[Mapping[str, Any]]]
+
+_MARKED = {"ungrouped": {"$exists": True}, "unlinked": None}
+
+# The prompts that a user wrote.
+_TYPED = {
+    "$map": {
+        "input": {"$filter": {"input": "$user_prompts", "cond": {"$ne": ["$$this.metadata.synthetic", True]}}},
+        "in": "$$this.prompt",
+    }
+}
+# Prompts and usages may be large: only what is needed of them leaves the database.
+_CALL = {
+    **dict.fromkeys(
+        (
+            *("initiator_id", "client_session_id", "session_id", "root_id", "provider", "provider_name", "model"),
+            *("client", "status", "started_at", "ended_at", "cost", "presumed", "grouped"),
+        ),
+        True,
+    ),
+    **{name: {"$sum": f"$token_usages.{name}"} for name in TOKENS},
+    "no_usage": {"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]},
+    "prompt": {"$substrCP": [{"$ifNull": [{"$last": _TYPED}, ""]}, 0, LONGEST_PROMPT]},
+}
+
+
+class Grouping(Turns):
+    """Adds the interceptions of a database to its sessions.
+
+    Args:
+        database: Where they are.
+        pause: Waits for seconds.
+        busy: Says whether the server has calls under way.
+    """
+
+    log = logging.getLogger(__name__)
+    verb, missing, waiting = "group", "there are no sessions", "nothing is added to sessions"
+    notebook = NOTEBOOK
+    mark, kept = "ungrouped", "grouped"
+    marked, index = _MARKED, UNGROUPED
+    batch = BATCH
+    seconds, behind_seconds = TURN_SECONDS, BEHIND_SECONDS
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        busy: Callable[[], bool] = lambda: True,
+    ) -> None:
+        super().__init__(database, database.sessions, pause=pause, busy=busy)
+        self._sessions = with_plain_ids(database.sessions)
+
+    async def group_pending(self) -> int:
+        """Add what is marked to its sessions, as `add_pending` does."""
+        return await self.add_pending()
+
+    async def _add(self, most: int, session: Session) -> Note:
+        cursor = self._interceptions.find(_MARKED, _CALL, batch_size=AT_ONCE, session=session)
+        calls = await cursor.sort(UNGROUPED).hint(UNGROUPED).limit(most).to_list(most)
+        # In a thread, as all of it takes some 20 ms.
+        parts, note = await asyncio.to_thread(_parted, calls)
+        known = self._sessions.find({"_id": {"$in": list(parts)}}, batch_size=AT_ONCE, session=session)
+        changes = await asyncio.to_thread(_changes, await known.to_list(len(parts)), parts)
+        await self._write(self._sessions, changes, session, ordered=False)
+        return note
+
+    def _unmarking(self, note: Note) -> list[UpdateMany | UpdateOne]:
+        unmark = {"$unset": {"ungrouped": "", "grouped": ""}}
+        new = (
+            UpdateOne({"_id": one["_id"]}, {"$set": {"session_id": one["session_id"]}, **unmark}) for one in note["new"]
+        )
+        return [*new, *super()._unmarking(note)]
+
+
+def _parted(calls: Sequence[Mapping[str, Any]]) -> tuple[Parts, Note]:
+    """Return calls by their sessions, and the note of them."""
+    parts: Parts = defaultdict(list)
+    for call in calls:
+        parts[session_of(call)].append(call)
+    return parts, _note(calls)
+
+
+def _changes(
+    found: Iterable[Mapping[str, Any]], parts: Parts
+) -> list[InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]]:
+    known = {one["_id"]: one for one in found}
+    documents = {id_: with_calls(known.get(id_), calls) for id_, calls in parts.items()}
+    # To insert a new one takes MongoDB 26 us, to let it replace nothing 44.
+    return [
+        ReplaceOne({"_id": id_}, document) if id_ in known else InsertOne(document)
+        for id_, document in documents.items()
+    ]
+
+
+def _note(calls: Sequence[Mapping[str, Any]]) -> Note:
+    """Return which calls these are: those whose end is presumed with what they added, others with a session new to them."""
+    note: Note = {"true": [], "new": [], "presumed": []}
+    for call in calls:
+        if call.get("presumed"):
+            note["presumed"].append({"_id": call["_id"], "session_id": session_of(call), "grouped": share(call)})
+        elif "session_id" in call:
+            note["true"].append(call["_id"])
+        else:
+            note["new"].append({"_id": call["_id"], "session_id": session_of(call)})
+    return note

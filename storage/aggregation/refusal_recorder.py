@@ -1,0 +1,117 @@
+"""Records what the bridge refused: a row for each kind of refusal in a minute, and a count of all.
+
+A refused request waits for nothing. Equal refusals of a minute are one row with a count, and only so many rows are made in a
+minute: what is beyond them has no token, address or route, but is counted. The totals leave nothing out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from intercept.refusals import Refusal, Rule
+from storage.aggregation.cells import MINUTES_KEPT, Bucket
+from storage.mongo.database import Database
+from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
+
+MAX_KNOWN_ROWS = 1_000
+"""Rows about known users that a process makes in a minute."""
+
+MAX_UNKNOWN_ROWS = 100
+"""The same about requests without a valid token, so that a storm of these hides no user's refusal."""
+
+MAX_PENDING_ROWS = 5_000
+"""Rows that wait for the database. While so many do, further refusals have none."""
+
+MAX_PENDING_TOTALS = 20_000
+"""Totals that wait for the database. While so many do, further refusals are counted by rule and hour, without the user."""
+
+
+class Total(NamedTuple):
+    """What a total is about: a stretch of time, a rule and a user, who may be unknown."""
+
+    bucket: Bucket
+    at: datetime
+    rule: Rule
+    initiator_id: UUID | None
+
+
+class RefusalRecorder(CountWriter):
+    """Counts refusals, and writes rows and totals in the background.
+
+    Args:
+        database: Where they are written.
+        now: The wall clock, in UTC, in whole milliseconds.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], datetime],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._rows: EventCounts[tuple[datetime, Refusal]] = EventCounts(database.refusals, _row)
+        self._totals: EventCounts[Total] = EventCounts(database.refusal_totals, _total)
+        super().__init__("refusals", [self._totals, self._rows], pause=pause)
+        self._now = now
+        self._distinct = DistinctEvents()
+
+    @property
+    def waiting(self) -> int:
+        """How many rows and totals wait in memory."""
+        return len(self._rows) + len(self._totals)
+
+    def note(self, refusal: Refusal) -> None:
+        """Count a refusal. Returns at once."""
+        now = self._now()
+        for bucket in Bucket:
+            self._totals.add(self._total(bucket, now, refusal), now)
+        minute = Bucket.MINUTE.floor(now)
+        kind, known = refusal.without_wait(), refusal.initiator_id is not None
+        most = MAX_KNOWN_ROWS if known else MAX_UNKNOWN_ROWS
+        if not self._distinct.admit(int(minute.timestamp()), known, kind, most):
+            kind = refusal.anonymous()
+        key = minute, kind
+        if key in self._rows or len(self._rows) < MAX_PENDING_ROWS:
+            self._rows.add(key, now, refusal.retry_after_ms)
+
+    def _total(self, bucket: Bucket, now: datetime, refusal: Refusal) -> Total:
+        """Return the total that a refusal adds to."""
+        total = Total(bucket, bucket.floor(now), refusal.rule, refusal.initiator_id)
+        if total in self._totals or len(self._totals) < MAX_PENDING_TOTALS:
+            return total
+        longer = max(bucket.length, Bucket.HOUR.length)
+        return Total(bucket, next(one for one in Bucket if one.length == longer).floor(now), refusal.rule, None)
+
+
+def _row(key: tuple[datetime, Refusal], count: Count) -> Counted:
+    minute, refusal = key
+    caller = str(refusal.initiator_id), refusal.api_key_id, refusal.client_ip
+    asked = refusal.provider, refusal.route, refusal.model
+    fields = {
+        "schema_version": 1,
+        "at": count.first_at,
+        "initiator_id": refusal.initiator_id,
+        "api_key_id": refusal.api_key_id,
+        "client_ip": refusal.client_ip,
+        "provider": refusal.provider,
+        "route": refusal.route,
+        "model": refusal.model,
+        "status": refusal.status,
+        "rule": refusal.rule.value,
+        "retry_after_ms": count.first,
+    }
+    return Counted(event_id(minute, refusal.rule, refusal.status, caller, asked), fields, path="count")
+
+
+def _total(total: Total, _count: Count) -> Counted:
+    bucket, at, rule, initiator_id = total
+    fields = {"bucket": bucket.value, "at": at, "rule": rule.value, "initiator_id": initiator_id}
+    if bucket is Bucket.MINUTE:
+        fields["expires_at"] = at + MINUTES_KEPT
+    return Counted(event_id(bucket, at, rule, str(initiator_id)), fields, path="count")

@@ -1,0 +1,149 @@
+"""What a session is: calls of one user that belong together, and what they add up to. Pure: no I/O, no clock.
+
+Calls that name the same session of their client are one session, of that user alone; without such a name a conversation is
+one (see `storage.aggregation.threads`), and a call that goes on with no other is one by itself.
+
+A session has one document: the sums of `SUMS` and `cost` over its calls that have ended, what those calls were made
+with, and their first and last time. Calls are added in any order and any number at a time, with the same outcome. Ids are
+as BSON holds them, but for a session that is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Context, Decimal, localcontext
+from typing import Any
+from uuid import UUID
+
+from bson.binary import Binary
+from bson.decimal128 import Decimal128
+
+from intercept.ids import shown_id
+from intercept.records import Status
+from resources.initiators import shown_initiator
+from resources.times import shown_time
+from storage.accounts.users import User
+from storage.aggregation.cells import TOKENS
+from storage.recording.documents import session_id_of
+from storage.recording.prices import MOST_TOKENS
+from storage.recording.truncation import binary
+
+SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "no_usage")
+"""The whole numbers that calls add up to; `cost` beside them is in US dollars."""
+
+MOST_NAMES = 50
+"""How many models, providers and names of providers a session shows and is found by, the first in the alphabet."""
+
+LONGEST_PROMPT = 1_000
+"""How much of the last prompt a session shows, in characters."""
+
+_NAMES = {"providers": "provider", "provider_names": "provider_name", "models": "model"}
+_NO_COST = Decimal128("0")
+_EXACT = Context(prec=34)  # what a Decimal128 holds
+
+
+def session_of(call: Mapping[str, Any]) -> Binary:
+    """Return the id of the session that a call belongs to, once it is known whether it is in a thread."""
+    id_: Binary | None = call.get("session_id") or _named(call)
+    return id_ or call.get("root_id") or call["_id"]
+
+
+def share(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a call that has ended adds to its session, as BSON can hold it.
+
+    Args:
+        call: The document of an interception, with the sums of its token usages in place of these, and
+            `no_usage`, whether it has none.
+    """
+    tokens = {name: min(int(call[name]), MOST_TOKENS) for name in TOKENS}
+    cost = call.get("cost")
+    return {
+        "interceptions": 1,
+        "failures": int(call["status"] == Status.FAILED),
+        "threads": int("root_id" not in call),
+        **tokens,
+        "priced": int(cost is not None),
+        "unpriced": int(cost is None and any(tokens.values())),
+        "no_usage": int(call["no_usage"]),
+        "cost": cost["usd"] if cost else _NO_COST,
+    }
+
+
+def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the document of a session when calls were added.
+
+    Args:
+        session: Its document; None if there is none yet.
+        calls: At least one, see `share`, all of this session. `prompt` is the beginning of the prompt, empty if there is
+            none; `grouped`, where a call was added before with an end that was only presumed, is what it added then.
+    """
+    any_call, known = calls[0], session or {}
+    id_ = session_of(any_call)
+    own_name = shown_id(id_.as_uuid())
+    client_session_id = any_call["client_session_id"] or None
+    first = min([*_pair(known, "started_at", "client"), *((call["started_at"], call["client"]) for call in calls)])
+    prompts = [(call["started_at"], call["prompt"]) for call in calls if call["prompt"]]
+    last_prompt = max([*_pair(known, "last_prompt_at", "last_prompt"), *prompts], default=(None, None))
+    ends = [known.get("last_active_at"), *(call[name] for call in calls for name in ("started_at", "ended_at"))]
+    return {
+        "_id": id_,
+        "initiator_id": any_call["initiator_id"],
+        "client_session_id": client_session_id,
+        "session_ids": [client_session_id, own_name] if client_session_id else [own_name],
+        "client": first[1],
+        **{
+            names: sorted({*known.get(names, ()), *(call[name] for call in calls)})[:MOST_NAMES]
+            for names, name in _NAMES.items()
+        },
+        "started_at": first[0],
+        "last_active_at": max(end for end in ends if end),
+        **_sums(known, [share(call) for call in calls], [call["grouped"] for call in calls if "grouped" in call]),
+        "last_prompt_at": last_prompt[0],
+        "last_prompt": last_prompt[1],
+    }
+
+
+def session_resource(session: Mapping[str, Any], initiators: Mapping[UUID, User]) -> dict[str, Any]:
+    """Show a session as the API does; every key is always there. `initiators` has the users that are known."""
+    cost: Decimal = session["cost"].to_decimal()
+    return {
+        "id": str(session["_id"]),
+        "initiator": shown_initiator(session["initiator_id"], initiators),
+        "client_session_id": session["client_session_id"],
+        "client": session["client"],
+        **{names: session[names] for names in _NAMES},
+        "started_at": shown_time(session["started_at"]),
+        "last_active_at": shown_time(session["last_active_at"]),
+        **{name: int(session[name]) for name in ("interceptions", "failures", "threads")},
+        "token_usage": {name: int(session[name]) for name in TOKENS},
+        "cost_usd": float(cost) if session["priced"] else None,
+        "unpriced": int(session["unpriced"]),
+        "no_usage": int(session.get("no_usage", 0)),
+        "last_prompt": session["last_prompt"],
+    }
+
+
+def _named(call: Mapping[str, Any]) -> Binary | None:
+    id_ = session_id_of(call["initiator_id"].as_uuid(), call["client_session_id"])
+    return None if id_ is None else binary(id_)
+
+
+def _pair(session: Mapping[str, Any], at: str, name: str) -> list[tuple[datetime, str]]:
+    return [(session[at], session[name])] if session.get(at) else []
+
+
+def _sums(
+    known: Mapping[str, Any], added: Sequence[Mapping[str, Any]], replaced: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    if len(added) == 1 and not known and not replaced:  # as most are, where clients name no session
+        return dict(added[0])
+    sums = {name: known.get(name, 0) + _total(added, name) - _total(replaced, name) for name in SUMS}
+    with localcontext(_EXACT):
+        costs = [part["cost"].to_decimal() for part in (known, *added) if part]
+        cost = sum(costs, Decimal()) - sum((part["cost"].to_decimal() for part in replaced), Decimal())
+    return {**sums, "cost": Decimal128(cost)}
+
+
+def _total(shares: Sequence[Mapping[str, Any]], name: str) -> int:
+    return sum(part.get(name, 0) for part in shares)  # a share of an earlier version has fewer sums

@@ -1,0 +1,114 @@
+"""How interceptions that wait to be counted are read: grouped by the database, so that many alike are one row."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from bson.binary import Binary
+
+from intercept.records import EndReason
+from storage.aggregation.cells import DIMENSIONS, HISTOGRAMS, TOKENS, Bucket, Figures, Level, Place
+from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram
+from storage.recording.prices import MOST_TOKENS
+
+_DIMENSIONS = DIMENSIONS[Level.INITIATOR]
+_COUNTS = ("priced", "unpriced", "no_usage")
+_EVER = datetime(1, 1, 1, tzinfo=UTC)
+
+UNCOUNTED_ONES: Mapping[str, Any] = {"uncounted": {"$gte": _EVER}}
+"""Finds what waits to be counted, in a way that the index answers."""
+
+
+class Row(NamedTuple):
+    """Interceptions of a minute that are alike, or a single one that is or was counted with a presumed end.
+
+    Attributes:
+        ids: Which ones, as BSON holds them.
+        place: The smallest cell that they belong to.
+        figures: What they add up to.
+        counted: What the single one has contributed so far, None if nothing.
+        presumed: Its end may still be replaced, so what it contributes has to be kept.
+    """
+
+    ids: list[Binary]
+    place: Place
+    figures: Figures
+    counted: Mapping[str, Any] | None
+    presumed: bool
+
+
+def pipeline(most: int) -> list[dict[str, Any]]:
+    """Say to the database: what waits for longest, at most that many interceptions, in documents for `row_of`."""
+    dimensions = {name: f"${name}" for name in _DIMENSIONS}
+    minute = {"$dateTrunc": {"date": "$started_at", "unit": Bucket.MINUTE.value}}
+    cost = {"$ifNull": ["$cost.usd", None]}
+    is_priced = {"$ne": [cost, None]}
+    alone = {"$or": ["$presumed", {"$ne": [{"$ifNull": ["$counted", None]}, None]}]}
+    tokens = {name: _at_most(MOST_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
+    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
+    return [
+        {"$match": UNCOUNTED_ONES},
+        {"$sort": {"uncounted": 1, "_id": 1}},
+        {"$limit": most},
+        {
+            "$project": {
+                **dict.fromkeys((*_DIMENSIONS, "end_reason", "counted", "presumed"), True),
+                **tokens,
+                "at": minute,
+                "alone": {"$cond": [alone, "$_id", None]},
+                "cost": cost,
+                "priced": _number(is_priced),
+                "no_usage": _number({"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]}),
+                "durations": _place("$ended_at"),
+                "first_bytes": _place("$first_byte_at"),
+            }
+        },
+        {"$set": {"unpriced": _number({"$and": [used, {"$eq": ["$priced", 0]}]})}},
+        {
+            "$group": {
+                "_id": {"at": "$at", **dimensions, "alone": "$alone"},
+                **{name: {"$sum": f"${name}"} for name in (*TOKENS, "cost", *_COUNTS)},
+                **{name: {"$push": f"${name}"} for name in ("end_reason", *HISTOGRAMS)},
+                "ids": {"$push": "$_id"},
+                "counted": {"$first": "$counted"},
+                "presumed": {"$first": "$presumed"},
+            }
+        },
+    ]
+
+
+def row_of(document: Mapping[str, Any]) -> Row:
+    """Read what `pipeline` makes."""
+    alike, ids = document["_id"], document["ids"]
+    values = {name: alike.get(name) for name in _DIMENSIONS} | {"initiator_id": alike["initiator_id"].as_uuid()}
+    place = Place(Level.INITIATOR, Bucket.MINUTE, alike["at"], tuple(values.values()))
+    ends = Counter(document["end_reason"])
+    completed = ends[EndReason.COMPLETED]
+    figures: Figures = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}
+    figures |= {f"ends.{reason}": number for reason, number in ends.items() if number}
+    figures |= {name: document[name] for name in (*TOKENS, *_COUNTS)}
+    if document["priced"]:
+        figures["cost"] = document["cost"].to_decimal()
+    figures |= {name: histogram(place for place in document[name] if place is not None) for name in HISTOGRAMS}
+    return Row(ids, place, figures, document.get("counted"), bool(document.get("presumed")))
+
+
+def _number(condition: Any) -> dict[str, Any]:
+    return {"$cond": [condition, 1, 0]}
+
+
+def _at_most(most: int, value: Any) -> dict[str, Any]:
+    return {"$max": [0, {"$min": [most, value]}]}
+
+
+def _place(until: str) -> dict[str, Any]:
+    """Say what `histograms.place_of` does, of the time from the start until then; None if there was no then."""
+    took = {"$subtract": [until, "$started_at"]}
+    power = {"$ceil": {"$divide": [{"$ln": "$$took"}, math.log(GROWTH)]}}
+    place = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, LAST_PLACE]}}]}
+    known = {"$cond": [{"$eq": ["$$took", None]}, None, place]}
+    return {"$let": {"vars": {"took": took}, "in": known}}

@@ -1,0 +1,175 @@
+"""Threads and conversations: an interception goes on with an earlier one, its parent.
+
+One that answers a tool call goes on with the one that issued the call, and is in its thread. One of a client that does not
+name its sessions goes on with the response that it names, or with the call whose messages it repeats (see
+`intercept.conversations`): it begins a thread of its own, in the same session.
+
+The start of such an interception marks its document: `unlinked` says when to look for the parent next, and how often that
+was in vain. The mark goes when its place is set (`parent_id` and `root_id`, the first of the thread; `session_id`, unless
+the client names that), or when it is given up. All of that is in the database, so any number of servers may look at the
+same time, stop and go on, and no outage counts against a document, not even one that came late out of a journal.
+
+A parent has the same initiator and, if any, session of the client, and started before its child, so nothing is ever its
+own ancestor. A conversation also stays with one client. Where several calls fit, the latest one is meant. An interception
+whose parent still looks for its own waits for it, so that a root and a session are final when they are set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pymongo
+from pymongo import DESCENDING
+from pymongo.errors import PyMongoError
+
+from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.indexes import BY_CONVERSATION, BY_REQUEST, BY_TOOL_CALL, UNLINKED, Keys
+
+PASS_SECONDS = 2.0
+"""From the end of one pass to the beginning of the next."""
+
+RETRY_SECONDS = (2, 8, 30, 120, 440)
+"""How long after each look in vain comes the next: ten minutes in all, then an interception is given up."""
+
+CONTENT_TRIES = 2
+"""Looks in vain for messages that are repeated: whoever repeats them had an answer, so they are recorded if they ever are."""
+
+CONVERSATION_PAUSE = timedelta(days=7)
+"""How long after a call its conversation may go on, where only its messages tell that it does."""
+
+ANSWER_SECONDS = 5.0
+"""How long the database may take for one interception."""
+
+BATCH = 200
+"""How many documents are read at a time."""
+
+_CHILD = (
+    *("initiator_id", "client", "client_session_id", "session_id", "started_at", "unlinked"),
+    *("answered_tool_call_id", "previous_response_id", "continues"),
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Threads:
+    """Links the interceptions of a database.
+
+    Args:
+        database: Where they are.
+        now: The wall clock, in UTC and whole milliseconds.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], datetime],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._interceptions = database.interceptions
+        self._now = now
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Make one pass after the other, until cancelled."""
+        away = False
+        while True:
+            try:
+                await self.link_pending()
+                away = False
+            except DatabaseUnavailableError as error:
+                if not away:
+                    _log.warning("threads are not linked: %s", error)
+                away = True
+            await self._pause(PASS_SECONDS)
+
+    async def link_pending(self) -> int:
+        """Look once for each parent that is due to be looked for; return how many interceptions this linked.
+
+        Raises:
+            DatabaseUnavailableError: Not all was looked for.
+        """
+        until, linked = self._now(), 0
+        while children := await self._due(until):
+            for child in children:
+                linked += await self._look(child)
+        return linked
+
+    async def _due(self, until: datetime) -> list[dict[str, Any]]:
+        """Return the next documents, parents before their children."""
+        with _bounded():
+            cursor = self._interceptions.find(
+                {"unlinked.due": {"$lte": until}},
+                dict.fromkeys(_CHILD, True),
+            )
+            return await cursor.sort(UNLINKED).hint(UNLINKED).limit(BATCH).to_list(BATCH)
+
+    async def _look(self, child: Mapping[str, Any]) -> bool:
+        """Look for the parent of one document. Say whether this linked it."""
+        with _bounded():
+            parent = await self._parent(child)
+            if parent is None:
+                await self._change(child, self._in_vain(child))
+                return False
+            if "unlinked" in parent:
+                await self._change(child, {"$set": {"unlinked.due": parent["unlinked"]["due"]}})
+                return False
+            return await self._change(child, {"$set": _place(child, parent), "$unset": {"unlinked": ""}})
+
+    async def _parent(self, child: Mapping[str, Any]) -> dict[str, Any] | None:
+        wanted, index = _wanted(child)
+        newest_first = [("started_at", DESCENDING), ("_id", DESCENDING)]
+        found = dict.fromkeys(("session_id", "root_id", "unlinked"), True)
+        return await self._interceptions.find_one(wanted, found, sort=newest_first, hint=index)
+
+    def _in_vain(self, child: Mapping[str, Any]) -> dict[str, Any]:
+        tries = child["unlinked"]["tries"]
+        if tries >= (CONTENT_TRIES if _is_known_by_content(child) else len(RETRY_SECONDS)):
+            return {"$unset": {"unlinked": ""}}
+        due = self._now() + timedelta(seconds=RETRY_SECONDS[tries])
+        return {"$set": {"unlinked": {"due": due, "tries": tries + 1}}}
+
+    async def _change(self, child: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+        """Change a document unless another server was first."""
+        as_seen = {"_id": child["_id"], "unlinked": child["unlinked"]}
+        return bool((await self._interceptions.update_one(as_seen, change)).modified_count)
+
+
+def _wanted(child: Mapping[str, Any]) -> tuple[dict[str, Any], Keys]:
+    """Return what the parent of a document has, and the index that finds it."""
+    same = {"initiator_id": child["initiator_id"], "client_session_id": child["client_session_id"]}
+    earlier = {"$lt": child["started_at"]}
+    if answered := child["answered_tool_call_id"]:
+        return {**same, "tool_call_ids": answered, "started_at": earlier}, BY_TOOL_CALL
+    same["client"] = child["client"]
+    if response_id := child.get("previous_response_id"):
+        return {**same, "request_ids": response_id, "started_at": earlier}, BY_REQUEST
+    recent = {"$gte": child["started_at"] - CONVERSATION_PAUSE, **earlier}
+    return {**same, "conversation": child["continues"], "started_at": recent}, BY_CONVERSATION
+
+
+def _is_known_by_content(child: Mapping[str, Any]) -> bool:
+    return not (child["answered_tool_call_id"] or child.get("previous_response_id"))
+
+
+def _place(child: Mapping[str, Any], parent: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that put a document into the thread, or at least the session, of its parent."""
+    root_id = parent.get("root_id", parent["_id"])
+    session = {} if "session_id" in child else {"session_id": parent.get("session_id", root_id)}
+    thread = {"parent_id": parent["_id"], "root_id": root_id} if child["answered_tool_call_id"] else {}
+    return session | thread
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    try:
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            yield
+    except PyMongoError as error:
+        raise DatabaseUnavailableError(f"MongoDB does not link threads: {type(error).__name__}") from error

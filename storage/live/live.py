@@ -1,0 +1,245 @@
+"""Interceptions as they start and end, told to everyone who listens.
+
+All listeners of a process share one change stream, opened for the first and closed after the last: each stream that waits
+takes a thread of the driver's. Who resumes behind a position is first told what it missed from a short stream of its own,
+up to where the shared one stands, and joins that in the same turn of the event loop: nothing is lost or told twice.
+
+While the database is away listeners wait with it; the shared stream goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from storage.accounts.identities import Identities, User
+from storage.live.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
+from storage.live.listeners import End, Event, Listener
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.recording.documents import resource
+
+MOST_LISTENERS = 100
+"""How many listen at a time."""
+
+HEARTBEAT_SECONDS = 15.0
+"""How often each listener is told something, if only that nothing is wrong."""
+
+RETRY_SECONDS = 1.0
+"""How long after the database was found away it is asked again."""
+
+MISSED_AT_ONCE = 2
+"""How many listeners' missed events are read at the same time: each takes a thread of the driver's."""
+
+MISSED_WAIT_MILLISECONDS = 10
+"""How long the database waits for more of what was missed."""
+
+USERS_KEPT = 10_000
+"""How many users' names are remembered."""
+
+USERS_SECONDS = 60.0
+"""How long they are remembered: so long a listener may be told a name that was changed."""
+
+_log = logging.getLogger(__name__)
+
+
+class TooManyListenersError(Exception):
+    """`MOST_LISTENERS` listen already."""
+
+
+class Live:
+    """Tells the listeners of a process.
+
+    Args:
+        database: Where interceptions are.
+        identities: Whose they are.
+        pause: Waits for seconds.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        identities: Identities,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._identities = identities
+        self._pause = pause
+        self._listeners: set[Listener] = set()
+        self._reading: asyncio.Task[None] | None = None
+        self._opening = asyncio.Lock()
+        self._missed_turns = asyncio.Semaphore(MISSED_AT_ONCE)
+        self._clock = clock
+        self._users: dict[UUID, User] = {}
+        self._users_since = clock()
+        self._position = ""  # everything up to it has been told
+        self._away = False
+
+    @contextlib.asynccontextmanager
+    async def listen(
+        self, conditions: Sequence[Mapping[str, Any]], *, after: str | None, on_slow: Callable[[], None]
+    ) -> AsyncIterator[Listener]:
+        """Listen until the block ends; `next` has what there is to hear.
+
+        Args:
+            conditions: Filters of `storage.queries.search`, all of which an interception has to match.
+            after: The position of the last event that was heard; None listens from now on.
+            on_slow: Called when the listener is dropped because it does not take what it is told.
+
+        Raises:
+            TooManyListenersError: No more may listen.
+            ChangeStreamsUnsupportedError: The database is not a replica set.
+            InvalidPositionError: `after` is not a position.
+            ForgottenPositionError: What came after it is not known any more.
+            DatabaseUnavailableError: The database is away.
+        """
+        if len(self._listeners) >= MOST_LISTENERS:
+            raise TooManyListenersError
+        listener = Listener(conditions, on_slow)
+        self._listeners.add(listener)
+        try:
+            await self._open()
+            if after is None:
+                listener.join(self._position)
+            else:
+                listener.behind = await ChangeStream.open(self._database, after)
+                await self._read_missed(listener, listener.behind)
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+            if listener.behind is not None:
+                await listener.behind.close()
+
+    async def next(self, listener: Listener) -> Event | None:
+        """Wait for the next event of a listener; None when it has ended.
+
+        Raises:
+            DatabaseUnavailableError: The database is away, and the listener has not been told all that it missed.
+        """
+        while True:
+            event = await listener.take()
+            if event is not None or listener.ended or listener.behind is None:
+                return event
+            try:
+                await self._read_missed(listener, listener.behind)
+            except ForgottenPositionError:
+                listener.end(End.FORGOTTEN)
+
+    async def close(self) -> None:
+        """Let every listener go, and end the shared stream."""
+        self._end_all(End.LEFT)
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+            self._reading = None
+
+    async def _open(self) -> None:
+        async with self._opening:
+            if self._reading is None:
+                stream = await ChangeStream.open(self._database)
+                self._position = stream.position
+                self._reading = asyncio.create_task(self._read(stream))  # noqa: TID251 - tells those who wait for it that it failed
+
+    async def _read(self, stream: ChangeStream) -> None:
+        """Tell the listeners what comes, while there are any."""
+        beating = asyncio.create_task(self._beat())  # noqa: TID251 - lives as long as this; what fails in it ends this
+        beating.add_done_callback(self._end_without_heartbeat)
+        try:
+            while self._listeners:
+                try:
+                    await self._tell(await stream.read(), stream)
+                except DatabaseUnavailableError:
+                    await stream.close()
+                    stream = await self._reopened() or stream
+        except (ForgottenPositionError, InvalidPositionError) as error:
+            _log.warning("live interceptions begin anew: %s", error)
+            self._end_all(End.FORGOTTEN)
+        except Exception:  # noqa: BLE001 - whatever it is, nobody may wait for what does not come
+            _log.exception("live interceptions are not told any more")
+            self._end_all(End.FAILED)
+        finally:
+            beating.cancel()
+            self._reading, self._away = None, False
+            self._users = {}
+            await stream.close()
+
+    async def _tell(self, changes: Sequence[Change], stream: ChangeStream) -> None:
+        users = await self._users_of(changes)
+        for position, document in changes:
+            if listeners := [one for one in self._listeners if one.wants(position, document)]:
+                event = _event(position, document, users)
+                for listener in listeners:
+                    listener.tell(event)
+        if stream.position != self._position:
+            self._position = stream.position
+            for listener in self._listeners:
+                listener.missed(more=True)
+
+    async def _reopened(self) -> ChangeStream | None:
+        """Wait for the database, and go on behind what was told last; None when nobody listens any more."""
+        while self._listeners:
+            try:
+                stream = await ChangeStream.open(self._database, self._position)
+            except DatabaseUnavailableError as error:
+                if not self._away:
+                    _log.warning("live interceptions wait for the database: %s", error)
+                self._away = True
+                await self._pause(RETRY_SECONDS)
+            else:
+                self._away = False
+                return stream
+        return None
+
+    async def _read_missed(self, listener: Listener, stream: ChangeStream) -> None:
+        """Read a batch of what a listener missed; let it join the others when that is as far as they have heard."""
+        before = stream.position, self._position
+        async with self._missed_turns:
+            changes = await stream.read(MISSED_WAIT_MILLISECONDS)
+        # A stream that has just begun stands ahead of everything there is. In a quiet database nothing brings another one
+        # there but the next thing that happens, so that is waited for.
+        listener.missed(more=before != (stream.position, self._position))
+        changes = [change for change in changes if listener.may_see(change.document)]
+        users = await self._users_of(changes)
+        for position, document in changes:
+            listener.tell(_event(position, document, users))
+        if stream.position >= self._position:
+            listener.join(stream.position)
+            listener.behind = None
+            await stream.close()
+
+    async def _users_of(self, changes: Iterable[Change]) -> Mapping[UUID, User]:
+        if self._clock() - self._users_since >= USERS_SECONDS or len(self._users) > USERS_KEPT:
+            self._users, self._users_since = {}, self._clock()
+        users = self._users  # also when others begin anew while these are read
+        if unknown := {change.document["initiator_id"] for change in changes} - users.keys():
+            users |= await self._identities.users_by_id(unknown)
+        return users
+
+    async def _beat(self) -> None:
+        while True:
+            await self._pause(HEARTBEAT_SECONDS)
+            for listener in tuple(self._listeners):
+                listener.heartbeat(self._position)
+
+    def _end_without_heartbeat(self, beating: asyncio.Task[None]) -> None:
+        """Let nobody listen whose token is not looked at any more."""
+        if not beating.cancelled() and (error := beating.exception()):
+            _log.error("heartbeats of live interceptions failed", exc_info=error)
+            self._end_all(End.FAILED)
+
+    def _end_all(self, reason: End) -> None:
+        for listener in self._listeners:
+            listener.end(reason)
+
+
+def _event(position: str, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Event:
+    return Event(position, msgspec.json.encode(resource(document, users)))

@@ -1,0 +1,195 @@
+"""Counts of events that may come as often as somebody likes, written in the background.
+
+Nobody waits for a write, and what is kept in memory is bounded. Each count is added to its document exactly once: a write
+is repeated until the database has acknowledged it, and a document notes the last batch of each process that it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from itertools import islice
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID, uuid4
+
+import msgspec
+import pymongo
+from msgspec import Struct
+from pymongo import UpdateOne
+
+from storage.mongo.database import Collection, DatabaseUnavailableError, database_errors
+
+WRITE_SECONDS = 2.0
+"""From one write of what happened to the next, and how long one may take."""
+
+MAX_BATCH = 500
+"""Counts of one write."""
+
+K = TypeVar("K", bound=Hashable)
+_log = logging.getLogger(__name__)
+
+
+class Count(Struct):
+    """How often something happened, when first and last, and what is to be known of the first time alone."""
+
+    number: int
+    first_at: datetime
+    last_at: datetime
+    first: Any = None
+
+
+class Counted(NamedTuple):
+    """The document of a count.
+
+    Attributes:
+        id: Follows from what is counted, so several processes have one document together.
+        fields: What a new document begins with, by path.
+        path: Where the count is.
+        last_at: The path of the time of the last event; None keeps none.
+    """
+
+    id: UUID
+    fields: Mapping[str, Any]
+    path: str
+    last_at: str | None = None
+
+
+class EventCounts(Generic[K]):
+    """Counts by key that wait for the database.
+
+    Args:
+        collection: Where their documents are.
+        document: Makes of a key and its count what is written.
+    """
+
+    def __init__(self, collection: Collection, document: Callable[[K, Count], Counted]) -> None:
+        self.collection = collection
+        self._document = document
+        self._process = uuid4().hex
+        self._batch = 0
+        self._pending: dict[K, Count] = {}
+        self._sending: dict[K, Count] = {}
+        self._writing = asyncio.Lock()
+
+    def __len__(self) -> int:
+        """How many counts wait."""
+        return len(self._pending) + len(self._sending)
+
+    def __contains__(self, key: K) -> bool:
+        """Whether the next event of this key adds to a count that waits."""
+        return key in self._pending
+
+    def add(self, key: K, at: datetime, first: Any = None) -> None:
+        """Count an event. `first` is kept if it is the first of its key."""
+        if (count := self._pending.get(key)) is None:
+            self._pending[key] = Count(1, at, at, first)
+        else:
+            count.number += 1
+            count.first_at, count.last_at = min(count.first_at, at), max(count.last_at, at)
+
+    async def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            DatabaseUnavailableError: The database is away; what was not acknowledged waits.
+        """
+        async with self._writing:
+            while self._sending or self._pending:
+                if not self._sending:
+                    self._batch += 1
+                    self._sending = {key: self._pending.pop(key) for key in list(islice(self._pending, MAX_BATCH))}
+                updates = [self._update(self._document(key, count), count) for key, count in self._sending.items()]
+                with database_errors(), pymongo.timeout(WRITE_SECONDS):
+                    await self.collection.bulk_write(updates, ordered=False)
+                self._sending = {}
+
+    def _update(self, counted: Counted, count: Count) -> UpdateOne:
+        """Make the document, or add to it, unless it has this batch already."""
+        mark = f"batches.{self._process}"
+        known, path = {"$gte": [f"${mark}", self._batch]}, f"${counted.path}"
+        change: dict[str, Any] = {
+            name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in counted.fields.items()
+        }
+        change[counted.path] = {"$cond": [known, path, {"$add": [{"$ifNull": [path, 0]}, count.number]}]}
+        change[mark] = {"$max": [f"${mark}", self._batch]}
+        if counted.last_at is not None:
+            change[counted.last_at] = {"$max": [f"${counted.last_at}", count.last_at]}
+        return UpdateOne({"_id": counted.id}, [{"$set": change}], upsert=True)
+
+
+class CountWriter:
+    """Writes counts every `WRITE_SECONDS`.
+
+    Args:
+        what: What waits while the database is away, for the log.
+        counts: Those to write.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        counts: Sequence[EventCounts[Any]],
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._what = what
+        self._counts = counts
+        self._pause = pause
+        self._away = False
+
+    async def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            DatabaseUnavailableError: The database is away; what was not acknowledged waits.
+        """
+        for counts in self._counts:
+            await counts.flush()
+
+    async def run(self) -> None:
+        """Write what was counted every `WRITE_SECONDS`, until cancelled."""
+        while True:
+            await self._pause(WRITE_SECONDS)
+            try:
+                await self.flush()
+            except DatabaseUnavailableError as error:
+                if not self._away:
+                    _log.warning("%s wait to be written: %s", self._what, error)
+                self._away = True
+            else:
+                self._away = False
+
+    async def close(self) -> None:
+        """Write what is left, if the database is there."""
+        try:
+            await self.flush()
+        except DatabaseUnavailableError as error:
+            _log.warning("%s were not written and are lost: %s", self._what, error)
+
+
+class DistinctEvents:
+    """Which events of a period are told apart. The others are to be counted together."""
+
+    def __init__(self) -> None:
+        self._period = 0
+        self._known: dict[Hashable, set[Hashable]] = {}
+
+    def admit(self, period: int, group: Hashable, event: Hashable, most: int) -> bool:
+        """Whether an event is among the first `most` different ones of its group in this period."""
+        if period != self._period:
+            self._period, self._known = period, {}
+        known = self._known.setdefault(group, set())
+        if event not in known:
+            if len(known) >= most:
+                return False
+            known.add(event)
+        return True
+
+
+def event_id(*said: Any) -> UUID:
+    """Return the id that follows from these values, which can be written as JSON."""
+    return UUID(bytes=sha256(msgspec.json.encode(said)).digest()[:16], version=5)

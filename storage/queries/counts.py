@@ -1,0 +1,199 @@
+"""Counting interceptions exactly, and finding the rare ones, without looking at each: the cells tell most of it.
+
+What the cells tell is corrected by what they do not have yet, see `storage.aggregation.uncounted`. Both are read as they were at one
+moment, since an interception passes from one to the other.
+
+Cells outlive interceptions. So the stretch of time in which the oldest interception started, whose earlier ones may be
+gone, is counted in the index, like the rest at either end that no whole bucket makes up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from pymongo import ASCENDING
+
+from storage.aggregation.cells import Bucket, Level
+from storage.aggregation.tally import UNCOUNTED_ONES
+from storage.aggregation.uncounted import Uncounted, read_uncounted
+from storage.mongo.database import Collection, Database, Session
+from storage.mongo.indexes import BY_COMBINATION, BY_TIME, CELLS, CELLS_BY_INITIATOR, FIRST_SCHEMA, UNCOUNTED, Keys
+from storage.queries.selection import ENDED, Selection
+from storage.queries.time_ranges import Part, Stretch, Stretches, Window, split
+
+QUERY_MILLISECONDS = 8_000
+"""How long the database may work on one query."""
+
+MOST_UNCOUNTED = 10_000
+"""When more interceptions than this wait to be counted, the cells are of no use."""
+
+SCANNED_KEYS = 10_000
+"""Most keys of an index, about 12 ms, that are looked at for one page where places could be looked up instead."""
+
+MOST_PLACES = 200
+"""Most places of an index that are read side by side for one page, which takes about 10 ms."""
+
+_INSTANT = timedelta(milliseconds=1)
+_OLDEST_FIRST = [("started_at", ASCENDING), ("_id", ASCENDING)]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a page is: in these places of an index, which do not overlap."""
+
+    index: Keys
+    selections: list[Selection]
+
+    @classmethod
+    def one(cls, selection: Selection) -> Self:
+        """Return the one place where the selection is."""
+        return cls(selection.index, [selection])
+
+
+class Counts:
+    """The counts of a database's interceptions, in one snapshot of it; without one, only `number` can tell.
+
+    Whatever the driver raises passes.
+    """
+
+    def __init__(self, database: Database, snapshot: Session | None = None) -> None:
+        self._interceptions = database.interceptions
+        self._cells = database.rollups
+        self._session = snapshot
+        self._marked = 0
+        self._marks: Uncounted | None = None
+
+    async def number(self, selection: Selection) -> int:
+        """Count in the index: about a second for a million."""
+        return await self._interceptions.count_documents(
+            selection.filter, hint=selection.counting_index, maxTimeMS=QUERY_MILLISECONDS, session=self._session
+        )
+
+    async def stretches(self, selection: Selection) -> Stretches | None:
+        """Count by the cells, stretch by stretch of time; None if they cannot tell."""
+        if selection.level is None or await self._are_behind():
+            return None
+        oldest = await self._oldest()
+        if oldest is None:
+            return Stretches(())
+        parts = list(split(max(selection.start, oldest + _INSTANT), selection.end, selection.buckets))
+        if selection.start <= oldest < selection.end:
+            # Others of the same moment may be gone, which matters where a bucket begins with it.
+            parts.append(Part(None, oldest, oldest + _INSTANT))
+        rests = [await self._rest(selection, part) for part in parts if part.bucket is None]
+        return Stretches([*rests, *(await self._whole(selection, parts))])
+
+    async def places(self, selection: Selection, window: Window, limit: int) -> Places:
+        """Say where to look for a page of `limit` in a window.
+
+        That is the index of the list, unless others beside them are so many that it takes too long. Then it is the
+        combinations that occur, each a place of its own in the index `BY_COMBINATION`, or of one initiator the hours.
+        """
+        selection = selection.within(window.start, window.end)
+        if not selection.narrows or await self._scanned(selection, window, limit) <= SCANNED_KEYS:
+            return Places.one(selection)
+        if "initiator_id" in selection.values:
+            places = Places(selection.index, await self._hours(selection))
+        else:
+            places = Places(BY_COMBINATION, await self._combinations(selection))
+        return places if 0 < len(places.selections) <= MOST_PLACES else Places.one(selection)
+
+    async def _are_behind(self) -> bool:
+        """Whether there is what is neither counted nor marked, or too much is marked."""
+        unmarked = {"schema_version": 1, "status": {"$in": list(ENDED)}}
+        if await self._interceptions.find_one(
+            unmarked, {"_id": True}, hint=FIRST_SCHEMA, max_time_ms=QUERY_MILLISECONDS, session=self._session
+        ):
+            return True
+        self._marked = await self._interceptions.count_documents(
+            UNCOUNTED_ONES,
+            hint=UNCOUNTED,
+            limit=MOST_UNCOUNTED + 1,
+            maxTimeMS=QUERY_MILLISECONDS,
+            session=self._session,
+        )
+        return self._marked > MOST_UNCOUNTED
+
+    async def _oldest(self) -> datetime | None:
+        asked = {"started_at": True, "_id": False}
+        oldest = await self._interceptions.find_one(
+            {}, asked, sort=_OLDEST_FIRST, hint=BY_TIME, max_time_ms=QUERY_MILLISECONDS, session=self._session
+        )
+        return None if oldest is None else oldest["started_at"]
+
+    async def _rest(self, selection: Selection, part: Part) -> Stretch:
+        return Stretch(part.start, part.end, await self.number(selection.within(part.start, part.end)))
+
+    async def _whole(self, selection: Selection, parts: list[Part]) -> list[Stretch]:
+        """Count in the buckets of some parts, which lie side by side."""
+        parts = [part for part in parts if part.bucket]
+        if not parts:
+            return []
+        numbers: dict[tuple[Bucket, datetime], int] = {}
+        for row in await self._counted(selection, parts, _BUCKET):
+            numbers[Bucket(row["_id"]["bucket"]), row["_id"]["at"]] = row["number"]
+        for row in await self._uncounted(selection.within(parts[0].start, parts[-1].end), _HOUR):
+            bucket = next(part.bucket for part in parts if part.bucket and row["_id"] < part.end)
+            key = bucket, bucket.floor(row["_id"])
+            numbers[key] = numbers.get(key, 0) + row["number"]
+        return [Stretch(at, at + bucket.length, number) for (bucket, at), number in numbers.items()]
+
+    async def _scanned(self, selection: Selection, window: Window, limit: int) -> float:
+        """Estimate how many keys of the index it takes to find a page: as if what matches were spread evenly."""
+        days = await self._whole(selection.widened, [_around(Bucket.DAY, selection)])
+        share = min((window.skip + limit) / window.matching, 1)
+        return share * sum(day.matching for day in days)
+
+    async def _hours(self, selection: Selection) -> list[Selection]:
+        hours = await self._whole(selection, [_around(Bucket.HOUR, selection)])
+        return [selection.within(hour.start, hour.end) for hour in hours if hour.matching]
+
+    async def _combinations(self, selection: Selection) -> list[Selection]:
+        found = []
+        for status in selection.statuses or ENDED:
+            one = replace(selection, statuses=(status,))
+            days = [_around(Bucket.DAY, selection)]
+            rows = await self._counted(one, days, _COMBINATION, Level.COMBINATION)
+            rows += await self._uncounted(one, _COMBINATION)
+            names = {tuple(row["_id"].items()) for row in rows if row["number"] > 0}
+            found += [replace(one, values={**one.values, **dict(each)}) for each in names]
+        return found
+
+    async def _counted(
+        self, selection: Selection, parts: list[Part], by: Any, level: Level | None = None
+    ) -> list[dict[str, Any]]:
+        """Sum the cells of some parts by what they have in common."""
+        # All of it in each part: what stands beside an `$or` does not bound the index.
+        asked = {"level": level or selection.level, **selection.values}
+        cells = [{**asked, "bucket": part.bucket, "at": {"$gte": part.start, "$lt": part.end}} for part in parts]
+        number = {"$sum": f"${selection.figure}"}
+        index = CELLS_BY_INITIATOR if "initiator_id" in selection.values else CELLS
+        return await self._grouped(self._cells, {"$or": cells}, by, number, index)
+
+    async def _uncounted(self, selection: Selection, by: Any) -> list[dict[str, Any]]:
+        """Sum what the cells lack by what the interceptions have in common."""
+        if not self._marked:
+            return []
+        if self._marks is None:
+            self._marks = await read_uncounted(self._cells, self._session, QUERY_MILLISECONDS)
+        marked = {**self._marks.filter, **replace(selection, statuses=None).filter}
+        missing = {"$sum": self._marks.missing(selection.figure)}
+        return await self._grouped(self._interceptions, marked, by, missing, UNCOUNTED)
+
+    async def _grouped(
+        self, collection: Collection, conditions: dict[str, Any], by: Any, number: Any, index: Keys
+    ) -> list[dict[str, Any]]:
+        pipeline = [{"$match": conditions}, {"$group": {"_id": by, "number": number}}]
+        cursor = collection.aggregate(pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=self._session)
+        return await cursor.to_list(None)
+
+
+_BUCKET = {"bucket": "$bucket", "at": "$at"}
+_HOUR = {"$dateTrunc": {"date": "$started_at", "unit": "hour"}}
+_COMBINATION = {name: f"${name}" for name in ("provider_name", "model", "client")}
+
+
+def _around(bucket: Bucket, selection: Selection) -> Part:
+    return Part(bucket, bucket.floor(selection.start), selection.end)

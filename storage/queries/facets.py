@@ -1,0 +1,103 @@
+"""The names that occur: of models, clients and providers, for who chooses one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from storage.aggregation.cells import Bucket, Level
+from storage.aggregation.tally import UNCOUNTED_ONES
+from storage.mongo.database import Collection, Database, Session, database_errors
+from storage.mongo.indexes import BY_INITIATOR, BY_TIME, CELLS_BY_INITIATOR, NAMES, UNCOUNTED, Keys
+from storage.queries.counts import QUERY_MILLISECONDS
+from storage.queries.selection import ENDED
+from storage.queries.time_ranges import EARLIEST
+
+MOST_NAMES = 10_000
+"""Most names that are told, in order."""
+
+MOST_UNCOUNTED = 10_000
+"""How many calls are looked at that are not counted yet."""
+
+
+class Named(StrEnum):
+    """What has a name: its value is a field of an interception and of a cell."""
+
+    MODEL = "model"
+    CLIENT = "client"
+    PROVIDER = "provider_name"
+
+    @property
+    def level(self) -> Level:
+        """The level of cells that have this in common and nothing else."""
+        return Level[self.name]
+
+
+class Names:
+    """The names in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._cells = database.rollups
+        self._interceptions = database.interceptions
+
+    async def find(self, named: Named, prefix: str, *, visible_to: UUID | None) -> list[str]:
+        """Return the names that begin like that of calls that have ended, each once, sorted, at most `MOST_NAMES`.
+
+        Args:
+            named: Whose names.
+            prefix: Taken as it is written; empty for all.
+            visible_to: The user whose calls alone may be seen; None sees all.
+
+        Raises:
+            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
+        """
+        asked: dict[str, Any] = {named.value: _beginning_with(prefix)}
+        if visible_to is not None:
+            asked["initiator_id"] = visible_to
+        with database_errors():
+            async with self._database.snapshot() as session:
+                if session is None:
+                    return await self._recorded(named, asked)
+                counted = await self._counted(named, asked, session)
+                uncounted = await self._uncounted(named, asked, session)
+        return sorted({*counted, *uncounted})[:MOST_NAMES]
+
+    async def _counted(self, named: Named, asked: dict[str, Any], session: Session) -> list[str]:
+        if "initiator_id" in asked:
+            level, index = Level.INITIATOR, CELLS_BY_INITIATOR
+        else:
+            level, index = named.level, NAMES[named.level]
+        cells = {"level": level, "bucket": Bucket.DAY, **asked}
+        return await _distinct(self._cells, [{"$match": cells}], named, index, session)
+
+    async def _uncounted(self, named: Named, asked: dict[str, Any], session: Session) -> list[str]:
+        waiting: list[dict[str, Any]] = [{"$match": UNCOUNTED_ONES}, {"$limit": MOST_UNCOUNTED}, {"$match": asked}]
+        return await _distinct(self._interceptions, waiting, named, UNCOUNTED, session)
+
+    async def _recorded(self, named: Named, asked: dict[str, Any]) -> list[str]:
+        """Look at every interception, where there are no cells."""
+        ended = {**asked, "status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
+        index = BY_INITIATOR if "initiator_id" in asked else BY_TIME
+        return await _distinct(self._interceptions, [{"$match": ended}], named, index)
+
+
+def _beginning_with(prefix: str) -> dict[str, Any]:
+    """Return the range of the texts that begin like that, in the order of their bytes, as the database has them."""
+    return {"$gte": prefix, "$lt": prefix + _LAST}
+
+
+_LAST = "\U0010ffff"
+
+
+async def _distinct(
+    collection: Collection,
+    stages: list[dict[str, Any]],
+    named: Named,
+    index: Keys,
+    session: Session | None = None,
+) -> list[str]:
+    pipeline = [*stages, {"$group": {"_id": f"${named}"}}, {"$sort": {"_id": 1}}, {"$limit": MOST_NAMES}]
+    cursor = collection.aggregate(pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=session)
+    return [row["_id"] for row in await cursor.to_list(None)]

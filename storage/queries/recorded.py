@@ -1,0 +1,105 @@
+"""What was recorded, read without counting: one interception, or all that match, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+from uuid import UUID
+
+from pymongo import DESCENDING
+
+from storage.mongo.database import Database, database_errors
+from storage.queries.interceptions import QUERY_MILLISECONDS, UnknownCursorError
+from storage.queries.selection import Selection
+
+MOST_EXPORTS = 4
+"""How many read everything at a time: each holds a page in memory."""
+
+PAGE = 200
+"""Most documents of a page. Large ones make fewer: a page is one answer of MongoDB's, of at most 16 MiB."""
+
+
+_NEWEST_FIRST = (("started_at", DESCENDING), ("_id", DESCENDING))
+
+
+class TooManyExportsError(Exception):
+    """`MOST_EXPORTS` are under way already."""
+
+
+class Recorded:
+    """The interceptions of a database, for who wants one or all of them."""
+
+    def __init__(self, database: Database) -> None:
+        self._collection = database.interceptions
+        self._exports = 0
+
+    async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
+        """Return the document of one interception; None where there is none that `visible_to`, if not None, may see.
+
+        Raises:
+            DatabaseUnavailableError: The database is away.
+        """
+        visible = {} if visible_to is None else {"initiator_id": visible_to}
+        with database_errors():
+            return await self._collection.find_one({"_id": id_, **visible}, max_time_ms=QUERY_MILLISECONDS)
+
+    async def pages(
+        self,
+        search_filter: Mapping[str, Any],
+        *,
+        visible_to: UUID | None,
+        after_id: UUID | None = None,
+        most: int | None = None,
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Read all interceptions that match, newest first, a page whenever the caller is ready for one.
+
+        Nothing is held in the database in between, so it may take as long as it likes: each page begins behind the last
+        document of the one before. What starts meanwhile is not among them.
+
+        Args:
+            search_filter: See `storage.queries.search.Search.filter`.
+            visible_to: The user whose interceptions alone may be seen; None sees all.
+            after_id: Start behind this interception.
+            most: Most documents in all; None is all there are.
+
+        Raises:
+            TooManyExportsError: No more may read everything.
+            UnknownCursorError: `after_id` is unknown, or not visible.
+            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a page.
+        """
+        if self._exports >= MOST_EXPORTS:
+            raise TooManyExportsError
+        self._exports += 1
+        try:
+            selection = Selection.of(search_filter, visible_to)
+            last = None if after_id is None else await self._cursor(after_id, visible_to)
+            while selection and most != 0 and (page := await self._page(selection, last, min(most or PAGE, PAGE))):
+                yield page
+                last = page[-1]
+                most = most and most - len(page)
+        finally:
+            self._exports -= 1
+
+    async def _cursor(self, after_id: UUID, visible_to: UUID | None) -> dict[str, Any]:
+        document = await self.find(after_id, visible_to=visible_to)
+        if document is None:
+            raise UnknownCursorError(f"there is no interception {after_id} that the caller may see")
+        return document
+
+    async def _page(self, selection: Selection, last: Mapping[str, Any] | None, most: int) -> list[dict[str, Any]]:
+        """Read what comes behind a document, in one answer: a negative limit asks for no cursor."""
+        conditions = [selection.filter]
+        if last is not None:
+            at = last["started_at"]
+            older = [{"started_at": {"$lt": at}}, {"_id": {"$lt": last["_id"]}}]
+            conditions.append({"started_at": {"$lte": at}, "$or": older})
+        with database_errors():
+            cursor = self._collection.find(
+                {"$and": conditions},
+                sort=_NEWEST_FIRST,
+                hint=selection.index,
+                limit=-most,
+                batch_size=most,
+                max_time_ms=QUERY_MILLISECONDS,
+            )
+            return await cursor.to_list(most)

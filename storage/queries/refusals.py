@@ -1,0 +1,147 @@
+"""Reading what the bridge refused: pages of rows, newest first, and what all of them add up to over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from resources.initiators import shown_initiator
+from resources.times import shown_time
+from storage.accounts.users import User
+from storage.mongo.database import Database, database_errors
+from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME
+from storage.queries.counts import QUERY_MILLISECONDS
+from storage.queries.interceptions import UnknownCursorError
+from storage.queries.statistics import MOST_GROUPS, Question
+
+_NEWEST_FIRST = (("at", -1), ("_id", -1))
+
+
+class RefusalTotals(Struct, frozen=True):
+    """How many requests were refused.
+
+    Attributes:
+        points: How many by rule, by the start of the bucket; only where there were any.
+        initiators: How many by rule, by user; those with most come first, at most `MOST_GROUPS`. None is all that have no
+            known user.
+    """
+
+    points: Mapping[datetime, Mapping[str, int]]
+    initiators: Mapping[UUID | None, Mapping[str, int]]
+
+    @property
+    def rules(self) -> dict[str, int]:
+        """How many by rule, those with most first."""
+        rules: dict[str, int] = {}
+        for point in self.points.values():
+            for rule, number in point.items():
+                rules[rule] = rules.get(rule, 0) + number
+        return dict(sorted(rules.items(), key=lambda item: (-item[1], item[0])))
+
+
+class Refusals:
+    """The refusals of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._rows = database.refusals
+        self._totals = database.refusal_totals
+
+    async def page(
+        self,
+        conditions: Mapping[str, Any],
+        *,
+        visible_to: UUID | None,
+        limit: int,
+        after_id: UUID | None = None,
+        offset: int = 0,
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Read a page of the rows that match, newest first, and count all that do.
+
+        Args:
+            conditions: See `storage.queries.refusal_search`.
+            visible_to: The user whose refusals alone may be seen or counted; None sees all.
+            limit: Most rows to return, at least 1.
+            after_id: Start behind this row.
+            offset: Leave out this many, at most 2^31 - 1. Not together with `after_id`.
+
+        Raises:
+            UnknownCursorError: `after_id` is unknown, or not visible.
+            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
+        """
+        visible = {} if visible_to is None else {"initiator_id": visible_to}
+        matching: dict[str, Any] = {"$and": [conditions, visible]}
+        index = REFUSALS_BY_INITIATOR if visible or "initiator_id" in conditions else REFUSALS_BY_TIME
+        with database_errors():
+            behind = {} if after_id is None else await self._behind(after_id, visible)
+            count = await self._rows.count_documents(matching, hint=list(index), maxTimeMS=QUERY_MILLISECONDS)
+            found = (
+                self._rows.find({"$and": [conditions, visible, behind]})
+                .sort(_NEWEST_FIRST)
+                .hint(list(index))
+                .skip(offset)
+                .limit(limit)
+                .max_time_ms(QUERY_MILLISECONDS)
+            )
+            return count, await found.to_list(limit)
+
+    async def totals(self, question: Question, *, visible_to: UUID | None) -> RefusalTotals:
+        """Add up what was refused.
+
+        Args:
+            question: The stretch of time, and the length of its buckets; its groups do not matter.
+            visible_to: The user whose refusals alone may be counted; None sees all.
+
+        Raises:
+            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
+        """
+        asked: dict[str, Any] = {
+            "bucket": question.bucket.value,
+            "at": {"$gte": question.start, "$lt": question.end},
+        }
+        if visible_to is not None:
+            asked["initiator_id"] = visible_to
+        sums: list[dict[str, Any]] = [
+            {"$group": {"_id": {"initiator_id": "$initiator_id", "rule": "$rule"}, "count": {"$sum": "$count"}}},
+            {
+                "$group": {
+                    "_id": "$_id.initiator_id",
+                    "total": {"$sum": "$count"},
+                    "rules": {"$push": {"k": "$_id.rule", "v": "$count"}},
+                }
+            },
+            {"$sort": {"total": -1, "_id": 1}},
+            {"$limit": MOST_GROUPS},
+        ]
+        points: dict[datetime, dict[str, int]] = {}
+        index = REFUSED_BY_TIME if visible_to is None else REFUSED_BY_INITIATOR
+        options: dict[str, Any] = {"hint": dict(index), "maxTimeMS": QUERY_MILLISECONDS}
+        with database_errors():
+            by_time = {"_id": {"at": "$at", "rule": "$rule"}, "count": {"$sum": "$count"}}
+            async for one in self._totals.aggregate([{"$match": asked}, {"$group": by_time}], **options):
+                points.setdefault(one["_id"]["at"], {})[one["_id"]["rule"]] = int(one["count"])
+            users = await self._totals.aggregate([{"$match": asked}, *sums], **options).to_list(MOST_GROUPS)
+        initiators = {one["_id"]: {rule["k"]: int(rule["v"]) for rule in one["rules"]} for one in users}
+        return RefusalTotals(points, initiators)
+
+    async def _behind(self, after_id: UUID, visible: Mapping[str, Any]) -> dict[str, Any]:
+        last = await self._rows.find_one({"_id": after_id, **visible}, {"at": True}, max_time_ms=QUERY_MILLISECONDS)
+        if last is None:
+            raise UnknownCursorError(f"there is no refusal {after_id} that the caller may see")
+        return {"at": {"$lte": last["at"]}, "$or": [{"at": {"$lt": last["at"]}}, {"_id": {"$lt": after_id}}]}
+
+
+def refusal_resource(document: Mapping[str, Any], initiators: Mapping[UUID, User]) -> dict[str, Any]:
+    """Show a row as the API does; every key is always there. `initiators` has the users that are known."""
+    initiator_id = document["initiator_id"]
+    return {
+        "id": str(document["_id"]),
+        "at": shown_time(document["at"]),
+        "initiator": None if initiator_id is None else shown_initiator(initiator_id, initiators),
+        **{name: document[name] for name in ("api_key_id", "client_ip", "provider", "route", "model")},
+        **{name: document[name] for name in ("status", "rule", "retry_after_ms")},
+        "more": int(document["count"]) - 1,
+    }

@@ -1,0 +1,109 @@
+"""Writes operations to the database, many at a time: first what makes documents, then what changes them, in their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pymongo
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+
+from storage.mongo.database import Collection, DatabaseUnavailableError, database_errors
+from storage.recording.operations import Action, Operation
+
+# The command failed because of one of its documents, and does not say which: BadValue, FailedToParse, TypeMismatch,
+# Overflow (nested too deep), InvalidBSON, BSONObjectTooLarge.
+_DOCUMENT_CODES = {2, 9, 14, 15, 22, 10334}
+
+# A write failed because of the server's state: not primary, stepping down, shutting down, interrupted, out of time, out of
+# disk, access or write concern changed. MongoDB's error_codes.yml has them all.
+_STATE_CODES = {
+    *(6, 7, 13, 18, 50, 64, 89, 91, 100, 112, 134, 189, 262, 9001),
+    *(10107, 11600, 11601, 11602, 13435, 13436, 14031),
+}
+
+_DUPLICATE_KEY = 11000
+_SLACK_SECONDS = 0.5
+
+Refusal = tuple[Operation, int]
+"""An operation that the database will never take, and its error code."""
+
+
+async def write_batch(collection: Collection, operations: Sequence[Operation], *, seconds: float) -> list[Refusal]:
+    """Write operations and wait until they are acknowledged, but not longer than `seconds` and half a second.
+
+    One that is refused does not keep the others from being written.
+
+    Raises:
+        DatabaseUnavailableError: Not acknowledged. Any of them may have been written, or may yet be.
+    """
+    try:
+        # The driver's own bound ends the thread that waits. It begins only when there is a free one, hence the other.
+        async with asyncio.timeout(seconds + _SLACK_SECONDS):
+            with database_errors(), pymongo.timeout(seconds):
+                return await _write(collection, operations)
+    except (PyMongoError, TimeoutError) as error:
+        raise DatabaseUnavailableError(f"MongoDB does not take records: {type(error).__name__}") from error
+
+
+async def _write(collection: Collection, operations: Sequence[Operation]) -> list[Refusal]:
+    refusals, known = await _make(collection, [operation for operation in operations if operation.makes])
+    ended = [operation for operation in known if operation.action is Action.WHOLE]
+    return refusals + await _change(collection, ended + [operation for operation in operations if not operation.makes])
+
+
+async def _make(collection: Collection, operations: Sequence[Operation]) -> tuple[list[Refusal], list[Operation]]:
+    """Make documents; return what was refused, and the operations whose document is there already."""
+    if not operations:
+        return [], []
+    try:
+        await collection.bulk_write([operation.write() for operation in operations], ordered=False)
+    except BulkWriteError as error:
+        failures = [(operations[index], code) for index, code in _failures(error.details)]
+        refusals = [failure for failure in failures if failure[1] != _DUPLICATE_KEY]
+        return refusals, [operation for operation, code in failures if code == _DUPLICATE_KEY]
+    except OperationFailure as error:
+        if error.code not in _DOCUMENT_CODES:
+            raise
+        if len(operations) == 1:
+            return [(operations[0], error.code)], []
+        half = len(operations) // 2
+        halves = [await _make(collection, part) for part in (operations[:half], operations[half:])]
+        return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
+    return [], []
+
+
+async def _change(collection: Collection, operations: Sequence[Operation]) -> list[Refusal]:
+    """Change documents, one after the other; return what was refused."""
+    refusals: list[Refusal] = []
+    while operations:
+        try:
+            await collection.bulk_write([operation.write_again() for operation in operations], ordered=True)
+        except BulkWriteError as error:
+            index, code = next(_failures(error.details))
+            refusals.append((operations[index], code))
+            operations = operations[index + 1 :]
+        except OperationFailure as error:
+            if error.code not in _DOCUMENT_CODES:
+                raise
+            if len(operations) == 1:
+                return [*refusals, (operations[0], error.code)]
+            half = len(operations) // 2
+            refusals += await _change(collection, operations[:half])
+            operations = operations[half:]
+        else:
+            break
+    return refusals
+
+
+def _failures(details: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """Find the writes that failed and their error codes.
+
+    Raises:
+        DatabaseUnavailableError: It was the server's state that stopped one.
+    """
+    for failure in [*details["writeConcernErrors"], *details["writeErrors"]]:
+        if details["writeConcernErrors"] or failure["code"] in _STATE_CODES:
+            raise DatabaseUnavailableError(f"MongoDB does not take records: error {failure['code']}")
+        yield failure["index"], failure["code"]

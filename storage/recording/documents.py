@@ -1,0 +1,298 @@
+"""How an interception is kept as one MongoDB document, and how the API shows it. Pure: no I/O, no clock.
+
+A document looks like its API resource, with native times and UUIDs, and these differences: `initiator_id` for the
+initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
+no key or number of a provider's may disturb the database; `truncated` for what the top level lost; what
+`storage.aggregation.threads` works with: `tool_call_ids`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
+`uncounted` (`storage.aggregation.rollups`) and `ungrouped` (`storage.aggregation.grouping`), with the time of the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+from uuid import UUID, uuid5
+
+import msgspec
+from bson.decimal128 import Decimal128
+
+from intercept.ids import shown_id
+from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, UserPrompt
+from resources.initiators import Person, shown_initiator
+from resources.times import shown_time
+from storage.recording.prices import Cost
+from storage.recording.truncation import binary
+
+SCHEMA_VERSION = 2
+"""Of documents that have the marks of their end. Version 1 had none, see `storage.aggregation.rollups`."""
+
+LONGEST_LIST = 2_000
+"""Most entries of a list that are kept, the first ones."""
+
+LONGEST_ID = 256
+"""Longest id, in characters, that an interception is found by."""
+
+USAGE_BYTES = 64 << 10
+"""Largest usage object that is kept, in bytes of JSON; its depth is limited to `USAGE_DEPTH`."""
+
+USAGE_DEPTH = 16
+
+REMEMBERED = 1_000
+"""Names of sessions that are remembered with their ids, and ids that are remembered as they are written."""
+
+_CHILD_LISTS = ("token_usages", "user_prompts", "tool_usages", "model_thoughts")
+
+_remembered = lru_cache(REMEMBERED)(binary)
+
+
+@lru_cache(REMEMBERED)
+def session_id_of(initiator_id: UUID, client_session_id: str | None) -> UUID | None:
+    """Return the id of the session that a client names: each of a user's, and of another user's another one."""
+    if not client_session_id:
+        return None
+    return uuid5(initiator_id, client_session_id.encode(errors="replace").decode())
+
+
+def start_document(interception: Interception, *, instance_id: UUID, new_id: Callable[[], UUID]) -> dict[str, Any]:
+    """Make the document of an interception that starts now, in flight at the server `instance_id`."""
+    prompt, agent = interception.user_prompt, interception.agent
+    document = {
+        "_id": interception.id,
+        "schema_version": SCHEMA_VERSION,
+        "instance_id": _remembered(instance_id),
+        "request_ids": [shown_id(interception.id)],
+        "api_key_id": interception.api_key_id,
+        "initiator_id": _remembered(interception.initiator_id),
+        "provider": interception.provider,
+        "provider_name": interception.provider_name,
+        "route": interception.route,
+        "model": interception.model,
+        "client": interception.client,
+        "client_session_id": interception.client_session_id,
+        "user_agent": interception.user_agent,
+        "streaming": interception.streaming,
+        "status": Status.IN_FLIGHT.value,
+        "credential_kind": interception.credential_kind.value,
+        "credential_hint": interception.credential_hint,
+        "answered_tool_call_id": interception.answered_tool_call_id,
+        "started_at": interception.started_at,
+        "user_prompts": [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)],
+    }
+    if agent.id or agent.parent_id or agent.hints:
+        document["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
+    place = _place(interception)
+    document |= place
+    answers = bool(_distinct_ids(interception.answered_tool_call_id))
+    goes_on = answers or not place.keys().isdisjoint(("continues", "previous_response_id"))
+    if goes_on:
+        document["unlinked"] = {"due": interception.started_at, "tries": 0}
+    if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
+        document["session_id"] = _remembered(session_id)
+    elif not goes_on:  # it begins a session
+        document["session_id"] = binary(interception.id)
+    return document
+
+
+def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | None = None) -> dict[str, Any]:
+    """Make the fields to set in the document of an interception that has ended. `cost` is None where it is unknown."""
+    reading, at = ending.reading, ending.ended_at
+    usages, calls, thoughts = reading.token_usages, reading.tool_usages, reading.model_thoughts
+    fields = {
+        "schema_version": SCHEMA_VERSION,
+        "status": ending.end_reason.status.value,
+        "end_reason": ending.end_reason.value,
+        "error": None if ending.error is None else {"type": ending.error.type, "message": ending.error.message},
+        "upstream_status": ending.upstream_status,
+        "upstream_request_id": ending.upstream_request_id,
+        "upstream_asked_at": ending.upstream_asked_at,
+        "first_byte_at": ending.first_byte_at,
+        "ended_at": at,
+        "response_id": reading.response_id,
+        "request_ids": _request_ids(ending),
+        "token_usages": [_token_usage(usage, new_id, at) for usage in usages[:LONGEST_LIST]],
+        "tool_usages": [_tool_usage(call, new_id, at) for call in calls[:LONGEST_LIST]],
+        "model_thoughts": [_model_thought(thought, new_id, at) for thought in thoughts[:LONGEST_LIST]],
+        "cost": None if cost is None else cost.stored,
+        "uncounted": at,
+        "ungrouped": at,
+    }
+    if price := _provider_cost(usages):
+        fields["provider_cost"] = price
+    if ending.credential_hint:
+        fields["credential_hint"] = ending.credential_hint
+    if call_ids := _distinct_ids(*[call.provider_tool_call_id for call in calls[:LONGEST_LIST]]):
+        fields["tool_call_ids"] = call_ids
+    if reading.truncated or max(len(usages), len(calls), len(thoughts)) > LONGEST_LIST:
+        fields["truncated"] = True
+    return fields
+
+
+def resource(document: Mapping[str, Any], initiators: Mapping[UUID, Person]) -> dict[str, Any]:
+    """Show a document as the API does; every key is always there. `initiators` has the users that are known."""
+    return {
+        "id": shown_id(document["_id"]),
+        "api_key_id": document["api_key_id"],
+        "initiator": shown_initiator(document["initiator_id"], initiators),
+        "provider": document["provider"],
+        "provider_name": document["provider_name"],
+        "model": document["model"],
+        "client": document["client"],
+        "client_session_id": document["client_session_id"],
+        "session_id": _shown_if_any(document.get("session_id")),
+        "parent_id": _shown_if_any(document.get("parent_id")),
+        "root_id": _shown_if_any(document.get("root_id")),
+        "agent": document.get("agent"),
+        "user_agent": document["user_agent"],
+        "streaming": document["streaming"],
+        "status": document["status"],
+        "end_reason": document.get("end_reason"),
+        "error": document.get("error"),
+        "upstream_status": _shown_number(document.get("upstream_status")),
+        "upstream_request_id": document.get("upstream_request_id"),
+        "credential_kind": document["credential_kind"],
+        "credential_hint": document["credential_hint"],
+        "started_at": shown_time(document["started_at"]),
+        "upstream_asked_at": shown_time(document.get("upstream_asked_at")),
+        "first_byte_at": shown_time(document.get("first_byte_at")),
+        "ended_at": shown_time(document.get("ended_at")),
+        "cost": _shown_cost(document.get("cost")),
+        "provider_cost": _shown_provider_cost(document.get("provider_cost")),
+        "metadata": {"truncated": True} if document.get("truncated") else {},
+        **{name: [_shown_child(child, document) for child in document.get(name, ())] for name in _CHILD_LISTS},
+    }
+
+
+def _place(interception: Interception) -> dict[str, Any]:
+    """Return what tells where in its conversation a call stands; nothing where its client names the session."""
+    if interception.client_session_id:
+        return {}
+    told = interception.conversation
+    place = {
+        "conversation": told and told.key,
+        "continues": told and told.continues,
+        "previous_response_id": next(iter(_distinct_ids(interception.previous_response_id)), None),
+    }
+    return {name: value for name, value in place.items() if value}
+
+
+def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    return {
+        "id": binary(new_id()),
+        "prompt": prompt.prompt,
+        "metadata": {name: True for name in ("truncated", "synthetic") if getattr(prompt, name)},
+        "created_at": at,
+    }
+
+
+def _token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    text = _usage_text(usage.usage)
+    return {
+        "id": binary(new_id()),
+        "provider_response_id": usage.provider_response_id,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cache_read_input_tokens,
+        "cache_write_input_tokens": usage.cache_write_input_tokens,
+        "source": usage.source.value,
+        "metadata": {"truncated": True} if text is None else {"usage": text},
+        "created_at": at,
+    }
+
+
+def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    return {
+        "id": binary(new_id()),
+        "provider_response_id": usage.provider_response_id,
+        "provider_tool_call_id": usage.provider_tool_call_id,
+        "server_url": usage.server_url,
+        "tool": usage.tool,
+        "input": usage.input,
+        "injected": usage.injected,
+        "invocation_error": usage.invocation_error,
+        "metadata": {"truncated": True} if usage.truncated else {},
+        "created_at": at,
+    }
+
+
+def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    return {
+        "id": binary(new_id()),
+        "content": thought.content,
+        "metadata": {"source": thought.source, **({"truncated": True} if thought.truncated else {})},
+        "created_at": at,
+    }
+
+
+def _usage_text(usage: dict[str, Any]) -> str | None:
+    """Return the object as JSON, None when it is too large, too deep or beyond what can be shown again."""
+    try:
+        text = msgspec.json.encode(usage) if _is_shallow(usage) else b""
+    except (ValueError, OverflowError):
+        return None
+    return text.decode() if 0 < len(text) <= USAGE_BYTES else None
+
+
+def _is_shallow(usage: dict[str, Any]) -> bool:
+    level: list[Any] = [usage]
+    for _ in range(USAGE_DEPTH):
+        items = chain.from_iterable(one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for item in items if isinstance(item, (dict, list))]
+        if not level:
+            return True
+    return False
+
+
+def _request_ids(ending: Ending) -> list[str]:
+    reading = ending.reading
+    return _distinct_ids(
+        shown_id(ending.interception_id),
+        ending.upstream_request_id,
+        reading.response_id,
+        *[usage.provider_response_id for usage in reading.token_usages[:LONGEST_LIST]],
+        *[usage.provider_response_id for usage in reading.tool_usages[:LONGEST_LIST]],
+    )
+
+
+def _distinct_ids(*ids: str | None) -> list[str]:
+    """Return those that an interception can be found by, each once."""
+    return list(dict.fromkeys([id_ for id_ in ids if id_ and len(id_) <= LONGEST_ID]))
+
+
+def _shown_child(child: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"id": shown_id(child["id"]), "interception_id": shown_id(document["_id"])}
+    if "prompt" in child:
+        shown["provider_response_id"] = document.get("response_id", "")
+    metadata = dict(child["metadata"])
+    if "usage" in metadata:
+        metadata["usage"] = msgspec.json.decode(metadata["usage"])
+    kept = {key: _shown_number(value) for key, value in child.items() if key != "id"}
+    return {**shown, **kept, "metadata": metadata, "created_at": shown_time(child["created_at"])}
+
+
+def _shown_if_any(id_: UUID | None) -> str | None:
+    return None if id_ is None else shown_id(id_)
+
+
+def _provider_cost(usages: Sequence[TokenUsage]) -> dict[str, Any] | None:
+    """What the provider says that all of a call costs; None where it says it of no response."""
+    prices = [usage.price for usage in usages if usage.price is not None]
+    if not prices:
+        return None
+    return {"usd": Decimal128(sum((price.usd for price in prices), Decimal())), "source": prices[0].source}
+
+
+def _shown_provider_cost(cost: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if cost is None else {"usd": float(cost["usd"].to_decimal()), "source": cost["source"]}
+
+
+def _shown_cost(cost: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if cost is None else {"usd": float(cost["usd"].to_decimal()), "prices": cost["prices"]}
+
+
+def _shown_number(value: Any) -> Any:
+    """Make a large integer a plain one: from BSON it comes as an `Int64`. Anything else stays."""
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -1,0 +1,222 @@
+"""Which servers live, and the end of what dead ones left in flight.
+
+Each server keeps a document with its heartbeat. It is dead when its heartbeat stands still for `DEAD_SECONDS` while
+another one watches: measured on the watcher's own clock, from look to look, and started over when the database does not
+answer a look. So neither clocks that differ nor a database that was away make a server look dead. One that has left no
+document at all, but calls in flight, is watched in the same way. One on this host whose process is gone is dead at once.
+
+What a dead server has in flight ends as `server_crashed`, with the usage of its last checkpoint, when it was last heard
+of. That end is presumed: should the server live after all, or its journal be found, the end that it reports wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from intercept.records import EndReason
+from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.recording.documents import SCHEMA_VERSION
+from storage.recording.operations import IN_FLIGHT, PRESUMED
+
+HEARTBEAT_SECONDS = 10.0
+"""From one heartbeat, and one look at the others, to the next."""
+
+DEAD_SECONDS = 30.0
+"""How long a heartbeat stands still before its server counts as dead. More than two may be missed."""
+
+ANSWER_SECONDS = 5.0
+"""How long the database may take for a heartbeat or a look."""
+
+_BY_INSTANCE = "in_flight"  # the index, see `storage.mongo.indexes`
+
+_log = logging.getLogger(__name__)
+
+
+def process_space() -> str | None:
+    """Name the set of processes in which this one's id is unique: the boot and the namespace; None where unknown.
+
+    See random(4) and pid_namespaces(7).
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return None
+
+
+class Instances:
+    """The heartbeat of one server and its watch over the others, from `open` to `close`.
+
+    Args:
+        database: Where the heartbeats are.
+        instance_id: This server.
+        host: Where it runs, for people.
+        version: What it runs, for people.
+        clock: Seconds that never go back.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        instance_id: UUID,
+        host: str | None = None,
+        version: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._instances = database.instances
+        self._interceptions = database.interceptions
+        self._id = instance_id
+        self._space = process_space()
+        self._about = {
+            "host": socket.gethostname() if host is None else host,
+            "pid": os.getpid(),
+            "process_space": self._space,
+            "version": version,
+        }
+        self._clock = clock
+        self._pause = pause
+        self._watched: dict[UUID, tuple[datetime | None, float]] = {}
+        self._gone: set[UUID] = set()
+        self._away = False
+
+    async def open(self) -> None:
+        """Register, unless the database is away. `run` does the rest."""
+        with contextlib.suppress(DatabaseUnavailableError):
+            await self.register()
+
+    async def close(self) -> None:
+        """Unregister, once `run` has ended, if the database was there when it was last asked."""
+        if self._away:
+            return
+        with contextlib.suppress(DatabaseUnavailableError):
+            await self.unregister()
+
+    async def register(self) -> None:
+        """Write a heartbeat, the first or another one, in the database's time.
+
+        Raises:
+            DatabaseUnavailableError: It is not written.
+        """
+        heartbeat = {"started_at": {"$ifNull": ["$started_at", "$$NOW"]}, "heartbeat_at": "$$NOW"}
+        about = {name: {"$literal": value} for name, value in self._about.items()}
+        with _bounded():
+            await self._instances.update_one({"_id": self._id}, [{"$set": {**about, **heartbeat}}], upsert=True)
+
+    async def unregister(self) -> None:
+        """Leave, with nothing in flight.
+
+        Raises:
+            DatabaseUnavailableError: The document is still there; it will be found dead.
+        """
+        with _bounded():
+            await self._instances.delete_one({"_id": self._id})
+
+    async def run(self) -> None:
+        """Write heartbeats and end what dead servers left, until cancelled."""
+        while True:
+            try:
+                await self.register()
+                await self.reap()
+                self._away = False
+            except DatabaseUnavailableError as error:
+                if not self._away:
+                    _log.warning("no heartbeat: %s", error)
+                self._away = True
+            await self._pause(HEARTBEAT_SECONDS)
+
+    async def reap(self) -> int:
+        """Look at the other servers once; end what the dead ones left in flight. Return how many calls that were.
+
+        Any number of servers may do this at the same time.
+
+        Raises:
+            DatabaseUnavailableError: Not all was looked at.
+        """
+        try:
+            with _bounded():
+                others = await self._others()
+                dead = [instance for id_, instance in others.items() if self._is_dead(id_, instance)]
+                ended = sum([await self._end_calls(instance) for instance in dead])
+        except DatabaseUnavailableError:
+            self._watched.clear()
+            raise
+        self._watched = {id_: seen for id_, seen in self._watched.items() if id_ in others}
+        return ended
+
+    async def _others(self) -> dict[UUID, dict[str, Any]]:
+        """Return each other server, those known only by what they left in flight included."""
+        registered = {document["_id"]: document async for document in self._instances.find({"_id": {"$ne": self._id}})}
+        busy = self._interceptions.aggregate(
+            [{"$match": {**IN_FLIGHT, "instance_id": {"$ne": self._id}}}, {"$group": {"_id": "$instance_id"}}],
+            hint=_BY_INSTANCE,
+        )
+        return {document["_id"]: document async for document in busy} | registered
+
+    def _is_dead(self, id_: UUID, instance: dict[str, Any]) -> bool:
+        heartbeat, now = instance.get("heartbeat_at"), self._clock()
+        last, since = self._watched.get(id_, (heartbeat, now))
+        if heartbeat != last:
+            since = now
+        self._watched[id_] = heartbeat, since
+        return now - since >= DEAD_SECONDS or self._is_gone(id_, instance)
+
+    def _is_gone(self, id_: UUID, instance: dict[str, Any]) -> bool:
+        if self._space is not None and instance.get("process_space") == self._space and not _runs(instance["pid"]):
+            # Calls that its journal still had come to light later, when nothing else is known of it any more.
+            self._gone.add(id_)
+        return id_ in self._gone
+
+    async def _end_calls(self, instance: dict[str, Any]) -> int:
+        reason = EndReason.SERVER_CRASHED
+        last_heard = {"$max": ["$started_at", "$checkpointed_at", {"$literal": instance.get("heartbeat_at")}]}
+        end = {
+            "schema_version": SCHEMA_VERSION,
+            "status": reason.status.value,
+            "end_reason": reason.value,
+            **dict.fromkeys(("ended_at", "uncounted", "ungrouped"), last_heard),
+            **PRESUMED,
+        }
+        left = {"instance_id": instance["_id"], **IN_FLIGHT}
+        result = await self._interceptions.update_many(left, [{"$set": end}], hint=_BY_INSTANCE)
+        if result.modified_count:
+            _log.warning("calls that instance %s left in flight: %d", instance["_id"], result.modified_count)
+        # Not if it has just come back.
+        await self._instances.delete_one({"_id": instance["_id"], "heartbeat_at": instance.get("heartbeat_at")})
+        return result.modified_count
+
+
+@contextlib.contextmanager
+def _bounded() -> Iterator[None]:
+    try:
+        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            yield
+    except PyMongoError as error:
+        raise DatabaseUnavailableError(f"MongoDB does not take heartbeats: {type(error).__name__}") from error
+
+
+def _runs(pid: int) -> bool:
+    """Whether the process is there and not a zombie, which nobody has buried yet (proc_pid_stat(5)).
+
+    Asked only where `process_space` is known, so there is a /proc.
+    """
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {"Z", "X"}

@@ -1,0 +1,148 @@
+"""What the write path does to an interception's document. Every operation may be repeated, and late ones do no harm.
+
+A start makes the document unless it is there. An amendment changes it only while it is in flight. An end replaces
+nothing but the state in flight and a presumed end: one that was concluded from silence, not reported by the server that
+relayed the call. So the true end wins, whichever is written first, and the first true end stays. A start and an end that
+are written together make the whole document, and are no more than an end where it is there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Self
+from uuid import UUID
+
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from pymongo import InsertOne, UpdateOne
+
+from intercept.records import Status
+from storage.recording.truncation import END_BYTES, START_BYTES, binary, encoded, joined, uncut
+
+IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
+"""Finds documents without any end."""
+
+PRESUMED: Mapping[str, Any] = {"presumed": True}
+"""What an amendment sets beside the fields of an end that is presumed."""
+
+_PASSING = dict.fromkeys(("schema_version", "status", "request_ids")).keys()
+"""What each end replaces of a start. It is encoded apart, so that the rest need not be encoded again with the end."""
+
+_RAW = CodecOptions[RawBSONDocument](
+    document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD, tz_aware=True
+)
+_HEAD_BYTES = 17
+
+
+class Action(StrEnum):
+    """What an operation does, see the top of the module.
+
+    Attributes:
+        code: Stands for it in a record.
+        most: Text that such an operation holds at most, in bytes.
+        makes: Whether it makes the document.
+    """
+
+    code: bytes
+    most: int
+    makes: bool
+
+    START = "start", b"s", START_BYTES, True
+    AMEND = "amend", b"a", END_BYTES, False
+    END = "end", b"e", END_BYTES, False
+    WHOLE = "whole", b"w", START_BYTES + END_BYTES, True
+
+    def __new__(cls, name: str, code: bytes, most: int, makes: bool) -> Self:
+        """Make one of the above."""
+        action = str.__new__(cls, name)
+        action._value_ = name
+        action.code, action.most, action.makes = code, most, makes
+        return action
+
+
+_ACTIONS = {action.code: action for action in Action}
+
+
+class Operation:
+    """One change of one document.
+
+    Args:
+        action: What it does.
+        id_: Whose document.
+        fields: What it writes, aside from `_id`.
+        record: The same as it is written, where that is known.
+
+    Attributes:
+        record: All of it, encoded once for log, journal and database: a byte for the action, the id, and the fields as
+            BSON, with `_id` before them where they are a document.
+    """
+
+    __slots__ = ("_fields", "_lasting", "action", "id", "record")
+
+    def __init__(self, action: Action, id_: UUID, fields: Mapping[str, Any], record: bytes = b"") -> None:
+        self.action, self.id, self._fields, self._lasting = action, id_, fields, b""
+        self.record = record or action.code + id_.bytes + self._encoded()
+
+    @classmethod
+    def decode(cls, record: bytes) -> Self:
+        """Take an operation back from its record.
+
+        Raises:
+            bson.errors.InvalidBSON, ValueError: It is not the record of an operation.
+        """
+        action = _ACTIONS.get(record[:1])
+        if action is None:
+            raise ValueError(f"{record[:1]!r} stands for no action")
+        fields = RawBSONDocument(record[_HEAD_BYTES:], _RAW)
+        len(fields)  # looks at all of them
+        return cls(action, UUID(bytes=record[1:_HEAD_BYTES]), fields, record)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both have the same record."""
+        return isinstance(other, Operation) and self.record == other.record
+
+    def __hash__(self) -> int:
+        """Of what is quickly told."""
+        return hash(self.record[:_HEAD_BYTES])
+
+    @property
+    def makes(self) -> bool:
+        """Whether it makes the document."""
+        return self.action.makes
+
+    def ended_by(self, end: Operation) -> Operation:
+        """Put this start and its end together."""
+        if not self._lasting or self._fields.keys() & end._fields.keys() != _PASSING:
+            return Operation(Action.WHOLE, self.id, {**self._fields, **end._fields})
+        data = joined(self._lasting, end.record[_HEAD_BYTES:])
+        return Operation(Action.WHOLE, self.id, {}, Action.WHOLE.code + self.id.bytes + data)
+
+    def write(self) -> InsertOne[Any] | UpdateOne:
+        """Say it to the driver. What makes a document fails where there is one: that is for `write_again`."""
+        return InsertOne(self._written) if self.makes else self.write_again()
+
+    def write_again(self) -> UpdateOne:
+        """Say it to the driver once the document is there. A start has nothing to do then."""
+        if self.action is Action.AMEND:
+            return UpdateOne({"_id": self.id, **IN_FLIGHT}, {"$set": self._written})
+        without_true_end = {"_id": self.id, "$or": [IN_FLIGHT, PRESUMED]}
+        return UpdateOne(without_true_end, {"$set": self._written, "$unset": dict.fromkeys(PRESUMED, "")})
+
+    @property
+    def _written(self) -> RawBSONDocument:
+        return RawBSONDocument(self.record[_HEAD_BYTES:], _RAW)
+
+    def _encoded(self) -> bytes:
+        if not self.makes:
+            return encoded(self._fields, self.action.most)
+        document = {"_id": binary(self.id), **self._fields}
+        if self.action is Action.START:
+            passing = {name: document.pop(name) for name in _PASSING if name in document}
+            last = uncut(passing, START_BYTES)
+            self._lasting = last and uncut(document, START_BYTES - len(last))
+            if self._lasting:
+                return joined(self._lasting, last)
+            document |= passing
+        return encoded(document, self.action.most)

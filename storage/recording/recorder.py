@@ -1,0 +1,178 @@
+"""Records interceptions: a start is durable before its call leaves, an end makes nobody wait, every start gets an end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, UsageSource
+from storage.mongo.database import Database
+from storage.recording.backlog import RecordPolicy
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.entry import RecordingUnavailableError
+from storage.recording.journal import Journal
+from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.prices import Cost, Prices
+from storage.recording.write_path import WritePath
+
+__all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
+
+ENDS_TOGETHER = 32
+END_SECONDS = 0.005
+"""So many ends, or those of so long a time, are written down one behind the other: the code then runs from the
+processor's caches, in half the time."""
+
+_log = logging.getLogger(__name__)
+_NOT_CALLED = ProviderError(type="recording_unavailable", message="The start was not acknowledged; no call was made.")
+
+
+class Recorder:
+    """The records of one server, on one event loop. `open` before use, `close` after.
+
+    Args:
+        database: Where records belong.
+        instance_id: The server.
+        policy: What becomes of a start while the database is away.
+        journal: Where records wait while the database is away; closed with the recorder. Without it they wait in memory.
+        now: The time, in UTC.
+        new_id: Makes ids for what is embedded in a document.
+        prices: What calls cost; without it no cost is recorded.
+
+    Attributes:
+        needs_database: Starts are refused while the database is away.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        instance_id: UUID,
+        policy: RecordPolicy,
+        journal: Journal | None,
+        now: Callable[[], datetime],
+        new_id: Callable[[], UUID],
+        prices: Prices | None = None,
+    ) -> None:
+        self.needs_database = policy is RecordPolicy.STRICT
+        self._path = WritePath(database, policy=policy, journal=journal)
+        self._instance_id = instance_id
+        self._now = now
+        self._new_id = new_id
+        self._prices = prices
+        self._ended: list[tuple[Interception, Ending]] = []
+        self._ends_due: asyncio.TimerHandle | None = None
+
+    async def open(self) -> None:
+        """Begin to write, with what an earlier process left in the journal."""
+        self._path.open()
+
+    async def start(self, interception: Interception) -> None:
+        """Record a start; return when it is not lost any more should this process die.
+
+        A start that may have been written without the caller knowing, because it was cancelled or the database did not
+        answer, is given an end. That end is presumed: one that the caller reports all the same wins.
+
+        Raises:
+            RecordingUnavailableError: It is not durable.
+        """
+        document = start_document(interception, instance_id=self._instance_id, new_id=self._new_id)
+        operation = Operation(Action.START, document.pop("_id"), document)
+        try:
+            await self._path.write(operation)
+        except asyncio.CancelledError:
+            self._presume_end(operation, EndReason.CLIENT_DISCONNECTED)
+            raise
+        except RecordingUnavailableError as error:
+            if error.maybe_written:
+                self._presume_end(operation, EndReason.UPSTREAM_UNREACHABLE, error=_NOT_CALLED)
+            raise
+
+    def end(self, interception: Interception, ending: Ending) -> None:
+        """Record an end. Never waits; it is on its way within `END_SECONDS`."""
+        self._ended.append((interception, ending))
+        if len(self._ended) >= ENDS_TOGETHER:
+            self._write_ends()
+        elif self._ends_due is None:
+            self._ends_due = asyncio.get_running_loop().call_later(END_SECONDS, self._write_ends)
+
+    def checkpoint(self, interception: Interception, reading: Reading) -> None:
+        """Record the usage so far of a call that goes on. Left out when there is too much else to write."""
+        usages = tuple(replace(usage, source=UsageSource.PARTIAL) for usage in reading.token_usages)
+        seen = Reading(response_id=reading.response_id, token_usages=usages)
+        cost = self._cost(interception, seen)
+        fields = self._end_now(interception.id, EndReason.SERVER_CRASHED, cost, reading=seen)
+        kept = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
+        kept["checkpointed_at"] = fields["ended_at"]
+        self._path.put(Operation(Action.AMEND, interception.id, kept), optional=True)
+
+    async def flush(self, seconds: float) -> bool:
+        """Wait until everything is in the database, at most some seconds, and say whether it is."""
+        self._write_ends()
+        return await self._path.flush(seconds)
+
+    async def close(self, seconds: float) -> None:
+        """Stop when everything is in the database or after some seconds; the journal has the rest."""
+        self._write_ends()
+        await self._path.close(seconds)
+        self._write_ends()  # of what came meanwhile it is logged that it is lost
+
+    @property
+    def queue_length(self) -> int:
+        """How many records wait in memory, those being written included."""
+        return self._path.queued + len(self._ended)
+
+    @property
+    def spooled_records(self) -> int:
+        """How many records wait in the journal."""
+        return self._path.spooled
+
+    @property
+    def healthy(self) -> bool:
+        """Whether a start would be accepted now, as far as is known."""
+        return self._path.healthy
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, in a phrase for the operator; empty when nothing is."""
+        return self._path.trouble
+
+    def _write_ends(self) -> None:
+        if self._ends_due is not None:
+            self._ends_due.cancel()
+            self._ends_due = None
+        ended, self._ended = self._ended, []
+        for interception, ending in ended:
+            try:
+                self._write_end(interception, ending)
+            except Exception:  # noqa: BLE001 - the others are to be written all the same
+                _log.exception("the end of interception %s cannot be recorded", interception.id)
+
+    def _write_end(self, interception: Interception, ending: Ending) -> None:
+        fields = ending_fields(ending, new_id=self._new_id, cost=self._cost(interception, ending.reading))
+        if fields.get("credential_hint") == interception.credential_hint:
+            del fields["credential_hint"]  # the start has it
+        self._path.put(Operation(Action.END, ending.interception_id, fields))
+
+    def _presume_end(self, start: Operation, end_reason: EndReason, **known: Any) -> None:
+        # The start goes with it, so that it is there to be ended, and one that arrives late finds it there.
+        fields = self._end_now(start.id, end_reason, **known)
+        self._path.put(start)
+        self._path.put(Operation(Action.AMEND, start.id, {**fields, **PRESUMED}))
+
+    def _end_now(
+        self, interception_id: UUID, end_reason: EndReason, cost: Cost | None = None, **known: Any
+    ) -> dict[str, Any]:
+        ending = Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **known)
+        return ending_fields(ending, new_id=self._new_id, cost=cost)
+
+    def _cost(self, interception: Interception, reading: Reading) -> Cost | None:
+        if self._prices is None or not reading.token_usages:
+            return None
+        called = interception.provider_name, interception.model
+        return self._prices.cost(*called, reading.token_usages, interception.started_at)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from resources.times import shown_time
+from storage.accounts.access_trail import KEPT_DAYS, MAX_ENTRIES, MAX_PENDING, AccessEvent, AccessTrail
+from storage.accounts.audit import Action, Audit
+from storage.accounts.users import Role, User
+from storage.mongo import event_counts
+from storage.mongo.database import DatabaseUnavailableError
+from tests.storage.records import NOON
+
+ADA = User(id=UUID(int=1), username="ada", display_name="Ada", role=Role.OWNER, created_at=NOON)
+FAILED = AccessEvent(Action.AUTHENTICATION_FAILED, "192.0.2.1", detail=(("reason", "unknown"), ("plane", "data")))
+
+
+class Clock:
+    def __init__(self):
+        self.time = NOON
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def trail(database, clock):
+    return AccessTrail(database, now=clock)
+
+
+async def entries(database):
+    """All entries of the trail without their ids, newest first."""
+    page = await Audit(database).page(limit=10_000)
+    return [{key: value for key, value in entry.items() if key != "id"} for entry in page]
+
+
+@pytest.mark.gen_test
+async def test_a_storm_of_one_hour_becomes_one_entry_with_a_count(trail, clock, database):
+    for step in range(1000):
+        clock.time = NOON + timedelta(seconds=step)
+        trail.note(FAILED)
+        if step % 300 == 0:
+            await trail.flush()
+    await trail.flush()
+    assert await entries(database) == [
+        {
+            "at": shown_time(NOON),
+            "actor": {"id": None, "username": "unknown caller"},
+            "action": "authentication.failed",
+            "subject": None,
+            "detail": {
+                "count": 1000,
+                "last_at": shown_time(NOON + timedelta(seconds=999)),
+                "reason": "unknown",
+                "plane": "data",
+            },
+            "client_ip": "192.0.2.1",
+        }
+    ]
+
+
+@pytest.mark.gen_test
+async def test_another_process_counts_into_the_same_entry(trail, clock, database):
+    elsewhere = AccessTrail(database, now=clock)
+    for one in (trail, elsewhere):
+        one.note(FAILED)
+        await one.flush()
+    assert [entry["detail"]["count"] for entry in await entries(database)] == [2]
+
+
+@pytest.mark.gen_test
+async def test_the_next_hour_begins_another_entry(trail, clock, database):
+    trail.note(FAILED)
+    clock.time += timedelta(hours=1)
+    trail.note(FAILED)
+    await trail.flush()
+    assert [entry["detail"]["count"] for entry in await entries(database)] == [1, 1]
+
+
+@pytest.mark.gen_test
+async def test_many_addresses_make_a_bounded_number_of_entries(trail, database):
+    for number in range(20 * MAX_ENTRIES):
+        trail.note(AccessEvent(FAILED.action, f"2001:db8:0:{number:x}::/64", detail=FAILED.detail))
+    await trail.flush()
+    found = await entries(database)
+    assert len(found) == MAX_ENTRIES + 1
+    assert [entry["detail"]["count"] for entry in found if entry["client_ip"] is None] == [19 * MAX_ENTRIES]
+
+
+@pytest.mark.gen_test
+async def test_a_storm_of_failures_does_not_hide_who_signed_in(trail, database):
+    for number in range(2 * MAX_ENTRIES):
+        trail.note(AccessEvent(FAILED.action, str(number), detail=FAILED.detail))
+    trail.note(AccessEvent(Action.SIGNED_IN, "192.0.2.7", ADA, "abcdefghij"))
+    await trail.flush()
+    (found,) = [entry for entry in await entries(database) if entry["action"] == "user.signed_in"]
+    assert found["actor"] == {"id": ADA.id, "username": "ada", "token_id": "abcdefghij"}
+    assert found["client_ip"] == "192.0.2.7"
+
+
+@pytest.mark.gen_test
+async def test_entries_are_removed_after_a_while_and_changes_are_not(trail, database):
+    trail.note(FAILED)
+    await trail.flush()
+    (document,) = [document async for document in database.audit.find()]
+    assert document["expires_at"] == NOON + timedelta(days=KEPT_DAYS)
+    expiry = (await database.audit.index_information())["expiry"]
+    assert expiry["expireAfterSeconds"] == 0
+
+
+@pytest.mark.gen_test
+async def test_what_waits_for_the_database_is_kept_and_bounded(trail, clock, database, unreachable, monkeypatch):
+    there, trail._events.collection = trail._events.collection, unreachable.audit
+    for hour in range(100):
+        clock.time = NOON + timedelta(hours=hour)
+        for number in range(MAX_ENTRIES):
+            trail.note(AccessEvent(FAILED.action, str(number), detail=FAILED.detail))
+    with monkeypatch.context() as patch:
+        patch.setattr(event_counts, "WRITE_SECONDS", 0.02)
+        with pytest.raises(DatabaseUnavailableError):
+            await trail.flush()
+    trail._events.collection = there
+    await trail.flush()
+    assert await database.audit.count_documents({}) == MAX_PENDING

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from storage.accounts import active_tokens as active_tokens_module
+from storage.accounts.active_tokens import FRESH_SECONDS, ActiveTokens
+from storage.accounts.identities import Identities, Role
+from tests.storage.records import NOON
+
+UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
+
+
+class Clock:
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def tokens(database, clock):
+    return ActiveTokens(database, now=lambda: NOON, monotonic=clock)
+
+
+@pytest.fixture
+def identities(database, clock):
+    return Identities(database, now=lambda: NOON, monotonic=clock)
+
+
+@pytest.mark.gen_test
+async def test_active_tokens_may_be_looked_up_and_guesses_may_not(tokens, identities):
+    await identities.add_user("ada", role=Role.OWNER)
+    token, text = await identities.create_token("ada", expires_at=NOON + timedelta(hours=1))
+    _, revoked = await identities.create_token("ada")
+    await identities.revoke_token(revoked[:10])
+    assert await tokens.may_have(text)
+    for guess in (UNKNOWN, f"{token.id}{UNKNOWN[10:]}", revoked):
+        assert not await tokens.may_have(guess)
+    assert await tokens.may_have("nonsense")  # which nobody looks up
+
+
+@pytest.mark.gen_test
+async def test_expired_tokens_are_guesses(database, identities):
+    await identities.add_user("ada", role=Role.OWNER)
+    _, text = await identities.create_token("ada", expires_at=NOON + timedelta(hours=1))
+    later = ActiveTokens(database, now=lambda: NOON + timedelta(hours=1), monotonic=lambda: 0.0)
+    assert not await later.may_have(text)
+
+
+@pytest.mark.gen_test
+async def test_any_number_of_guesses_is_one_query_in_five_seconds(tokens, identities, clock, monkeypatch):
+    reads = []
+    read = tokens._read
+
+    async def counted():
+        reads.append(clock.seconds)
+        await read()
+
+    monkeypatch.setattr(tokens, "_read", counted)
+    await identities.add_user("ada", role=Role.OWNER)
+    for number in range(1000):
+        await tokens.may_have(f"{number:010}{UNKNOWN[10:]}")
+    _, text = await identities.create_token("ada")
+    assert not await tokens.may_have(text)
+    clock.seconds = FRESH_SECONDS
+    assert await tokens.may_have(text)
+    assert reads == [0.0, FRESH_SECONDS]
+
+
+@pytest.mark.gen_test
+async def test_without_the_database_every_token_may_be_one(unreachable, clock, monkeypatch):
+    monkeypatch.setattr(active_tokens_module, "READ_SECONDS", 0.02)
+    tokens = ActiveTokens(unreachable, now=lambda: NOON, monotonic=clock)
+    assert await tokens.may_have(UNKNOWN)
+    assert await tokens.may_have(UNKNOWN)
+
+
+@pytest.mark.gen_test
+async def test_a_bounded_number_of_tokens_is_held(tokens, identities, monkeypatch):
+    monkeypatch.setattr(active_tokens_module, "MAX_TOKENS", 2)
+    await identities.add_user("ada", role=Role.OWNER)
+    texts = [(await identities.create_token("ada"))[1] for _ in range(3)]
+    assert [await tokens.may_have(text) for text in texts].count(True) == 2

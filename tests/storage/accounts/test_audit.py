@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from pymongo.errors import WriteError
+
+from resources.times import shown_time
+from storage.accounts.audit import Audit, Author, UnknownEntryError
+from storage.accounts.identities import Identities, IdentityConflictError, Role
+from tests.storage.records import NOON
+
+
+@pytest.fixture
+def identities(database):
+    return Identities(database, now=lambda: NOON, monotonic=lambda: 0.0)
+
+
+@pytest.fixture
+def audit(database):
+    return Audit(database)
+
+
+def without_ids(entries):
+    return [{key: value for key, value in entry.items() if key != "id"} for entry in entries]
+
+
+async def kinds(audit):
+    """What was done, in no order: all of it was done at the same moment."""
+    return sorted(entry["action"] for entry in await audit.page(limit=100))
+
+
+@pytest.mark.gen_test
+async def test_a_change_by_the_command_line_has_nobody_as_its_actor(identities, audit):
+    ada = await identities.add_user("ada", role=Role.OWNER)
+    assert without_ids(await audit.page(limit=10)) == [
+        {
+            "at": shown_time(NOON),
+            "actor": {"id": None, "username": "command line"},
+            "action": "user.added",
+            "subject": {"id": ada.id, "username": "ada"},
+            "detail": {"role": "owner", "name": "ada"},
+            "client_ip": None,
+        }
+    ]
+
+
+@pytest.mark.gen_test
+async def test_each_change_is_an_entry_and_none_has_the_secret(identities, audit, database):
+    await identities.add_user("ada", role=Role.OWNER)
+    await identities.change_user("ada", role=Role.AUDITOR)
+    token, text = await identities.create_token("ada", name="laptop", expires_at=NOON + timedelta(days=1))
+    await identities.revoke_token(token.id)
+    await identities.remove_user("ada")
+    assert await kinds(audit) == ["token.created", "token.revoked", "user.added", "user.changed", "user.removed"]
+    assert text[11:] not in repr([entry async for entry in database.audit.find()])
+
+
+@pytest.mark.gen_test
+async def test_a_change_that_cannot_be_noted_is_not_made(identities, database):
+    ada = await identities.add_user("ada", role=Role.OWNER)
+    token, _ = await identities.create_token("ada")
+    await database._database.command("collMod", "audit", validator={"action": "nothing"})
+    for attempt in (
+        identities.add_user("bob", role=Role.OWNER),
+        identities.change_user("ada", role=Role.MEMBER),
+        identities.create_token("ada"),
+        identities.revoke_token(token.id),
+        identities.remove_user("ada"),
+    ):
+        with pytest.raises(WriteError):
+            await attempt
+    assert await identities.list_users() == [ada]
+    assert await identities.list_tokens("ada") == [token]
+
+
+@pytest.mark.gen_test
+async def test_a_single_server_notes_each_change_right_after_it(single_server):
+    identities = Identities(single_server, now=lambda: NOON, monotonic=lambda: 0.0)
+    await identities.add_user("ada", role=Role.OWNER)
+    token, _ = await identities.create_token("ada")
+    await identities.change_user("ada", role=Role.MEMBER)
+    await identities.revoke_token(token.id)
+    await identities.remove_user("ada")
+    expected = ["token.created", "token.revoked", "user.added", "user.changed", "user.removed"]
+    assert await kinds(Audit(single_server)) == expected
+
+
+@pytest.mark.gen_test
+async def test_pages_follow_one_another_also_within_a_millisecond(identities, audit, database):
+    for number in range(5):
+        await identities.add_user(f"user-{number}", role=Role.MEMBER)
+    await database.audit.update_many({"subject.username": "user-0"}, {"$set": {"at": NOON + timedelta(seconds=1)}})
+    whole = await audit.page(limit=100)
+    assert whole[0]["subject"]["username"] == "user-0"
+    for place, entry in enumerate(whole):
+        assert await audit.page(limit=2, after_id=entry["id"]) == whole[place + 1 : place + 3]
+
+
+@pytest.mark.gen_test
+async def test_a_page_behind_an_unknown_entry_is_none(audit):
+    with pytest.raises(UnknownEntryError):
+        await audit.page(limit=1, after_id=uuid4())
+
+
+@pytest.mark.gen_test
+async def test_two_owners_who_remove_one_another_at_once_leave_one(identities, audit, database):
+    elsewhere = Identities(database, now=lambda: NOON, monotonic=lambda: 0.0)
+    for _ in range(5):
+        ada, bob = [await identities.add_user(name, role=Role.OWNER) for name in ("ada", "bob")]
+        outcomes = await asyncio.gather(
+            identities.remove_user("bob", author=Author(ada, "192.0.2.1")),
+            elsewhere.remove_user("ada", author=Author(bob, "192.0.2.2")),
+            return_exceptions=True,
+        )
+        assert sorted(str(outcome) for outcome in outcomes if outcome) in (
+            ['"ada" is the last owner: make somebody else an owner first'],
+            ['"bob" is the last owner: make somebody else an owner first'],
+        )
+        assert {type(outcome) for outcome in outcomes} == {type(None), IdentityConflictError}
+        (left,) = await identities.list_users()
+        await identities.remove_user(left.username)  # which the command line may
+
+
+@pytest.mark.gen_test
+async def test_of_many_who_add_one_name_at_once_one_does(identities, database):
+    outcomes = await asyncio.gather(
+        *(identities.add_user("ada", role=Role.MEMBER) for _ in range(10)), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes].count(IdentityConflictError) == 9
+    assert await database.audit.count_documents({}) == 1

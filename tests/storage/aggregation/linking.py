@@ -1,0 +1,89 @@
+"""Calls that go on with one another, written to a database in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from intercept.records import Conversation, Reading, ToolUsage
+from storage.recording.batch import write_batch
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.operations import Action, Operation
+from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that started that many seconds after noon, the tool call it answers and those it issues.
+
+    `says` and `repeats` are its conversation's key and that of the call it goes on with; `responds` and `previous` are ids of
+    responses.
+    """
+
+    number: int
+    answers: str | None = None
+    issues: tuple[str, ...] = ()
+    initiator: UUID = ADA.id
+    second: int | None = None
+    session: str | None = "session-1"
+    client: str = "OpenAI SDK (Python)"
+    says: bytes | None = None
+    repeats: bytes | None = None
+    responds: str = ""
+    previous: str | None = None
+
+    @property
+    def started_at(self) -> datetime:
+        return NOON + timedelta(seconds=self.number if self.second is None else self.second)
+
+    @property
+    def start(self) -> Operation:
+        record = interception(
+            id=UUID(int=self.number),
+            initiator_id=self.initiator,
+            started_at=self.started_at,
+            answered_tool_call_id=self.answers,
+            client=self.client,
+            client_session_id=self.session,
+            conversation=Conversation(key=self.says, continues=self.repeats),
+            previous_response_id=self.previous,
+        )
+        document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+        return Operation(Action.START, document.pop("_id"), document)
+
+    @property
+    def end(self) -> Operation:
+        tools = tuple(
+            ToolUsage(provider_response_id="r", provider_tool_call_id=id_, tool="ls", input="{}") for id_ in self.issues
+        )
+        record = ending(
+            interception_id=UUID(int=self.number),
+            reading=Reading(response_id=self.responds, tool_usages=tools, complete=True),
+        )
+        return Operation(Action.END, record.interception_id, ending_fields(record, new_id=counting_ids()))
+
+
+class Clock:
+    """A time that passes when a test says so."""
+
+    def __init__(self):
+        self.time = NOON + timedelta(minutes=5)
+
+    def __call__(self):
+        return self.time
+
+    def pass_(self, seconds):
+        self.time += timedelta(seconds=seconds)
+
+
+async def write(database, *operations):
+    assert await write_batch(database.interceptions, operations, seconds=10) == []
+
+
+async def keep(database, *calls):
+    await write(database, *(operation for call in calls for operation in (call.start, call.end)))
+
+
+async def documents(database):
+    return {document["_id"].int: document async for document in database.interceptions.find()}

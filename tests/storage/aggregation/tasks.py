@@ -1,0 +1,43 @@
+"""The tasks that are done in turns, each with calls for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.job import Turns
+from storage.aggregation.rollups import Rollups
+from storage.mongo.database import Database
+from tests.storage import countings, groupings
+
+
+@dataclass(frozen=True)
+class Task:
+    """How turns are taken at it, which call a number stands for, and whether all is done and nothing is left."""
+
+    kind: type[Turns]
+    turns: Callable[..., Turns]
+    call: Callable[[int], Any]
+    is_done: Callable[[Database], Awaitable[None]]
+
+
+def _counted(number):
+    return countings.Call(number, second=2.5 * number, initiator=UUID(int=number % 50))
+
+
+def _grouped(number):
+    return groupings.Call(number, (None, "a", None, "a", *"bcdefg")[number % 10])
+
+
+def _rollups(database, **options):
+    return Rollups(database, now=lambda: countings.MIDNIGHT + timedelta(hours=12), **options)
+
+
+TASKS = {
+    "counting": Task(Rollups, _rollups, _counted, countings.has_counted_all),
+    "grouping": Task(Grouping, Grouping, _grouped, groupings.has_grouped_all),
+}

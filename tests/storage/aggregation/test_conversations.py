@@ -1,0 +1,159 @@
+"""Calls of clients that do not name their sessions: which of them are one session."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.threads import CONTENT_TRIES, CONVERSATION_PAUSE, RETRY_SECONDS, Threads
+from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
+
+BOB = UUID(int=7)
+FIRST = Call(1, session=None, says=b"1")
+SECOND = Call(2, session=None, says=b"2", repeats=b"1")
+THIRD = Call(3, session=None, says=b"3", repeats=b"2")
+CHAIN = (
+    Call(1, session=None, responds="resp_1"),
+    Call(2, session=None, responds="resp_2", previous="resp_1"),
+    Call(3, session=None, previous="resp_2"),
+)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def threads(database, clock):
+    return Threads(database, now=clock)
+
+
+async def sessions(database):
+    """The sessions by the number of the call they began with: the numbers of their calls."""
+    grouping = Grouping(database)
+    await grouping.group_pending()
+    found = {}
+    for number, call in sorted((await documents(database)).items()):
+        if "session_id" in call:
+            found.setdefault(call["session_id"].int, []).append(number)
+    kept = {one["_id"].int: one["interceptions"] async for one in database.sessions.find({"started_at": {"$ne": None}})}
+    assert kept == {session: len(numbers) for session, numbers in found.items()}
+    return found
+
+
+@pytest.mark.parametrize("calls", [(FIRST, SECOND, THIRD), CHAIN], ids=["messages", "responses"])
+@pytest.mark.gen_test
+async def test_a_conversation_is_one_session_of_a_thread_for_each_prompt(database, threads, calls):
+    await keep(database, *reversed(calls))
+    assert await threads.link_pending() == 2
+    assert await sessions(database) == {1: [1, 2, 3]}
+    found = (await documents(database)).values()
+    assert not any({"parent_id", "root_id", "unlinked"} & set(call) for call in found)
+
+
+@pytest.mark.gen_test
+async def test_the_same_opening_without_an_answer_begins_a_session_each_time(database, threads):
+    await keep(database, FIRST, replace(FIRST, number=2), replace(FIRST, number=3))
+    assert await threads.link_pending() == 0
+    assert await sessions(database) == {1: [1], 2: [2], 3: [3]}
+
+
+@pytest.mark.gen_test
+async def test_of_several_openings_the_latest_before_it_is_gone_on_with(database, threads):
+    await keep(database, FIRST, replace(FIRST, number=2), replace(SECOND, number=3), replace(FIRST, number=4))
+    assert await threads.link_pending() == 1
+    assert await sessions(database) == {1: [1], 2: [2, 3], 4: [4]}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"initiator": BOB},
+        {"client": "Continue"},
+        {"session": "session-1"},
+        {"says": b"0"},
+        {"second": -CONVERSATION_PAUSE.total_seconds() + 1.999},
+    ],
+    ids=str,
+)
+@pytest.mark.gen_test
+async def test_what_is_not_the_same_conversation_is_not_gone_on_with(database, threads, clock, other):
+    await keep(database, replace(FIRST, **other), SECOND)
+    for seconds in RETRY_SECONDS[:CONTENT_TRIES]:
+        assert await threads.link_pending() == 0
+        assert "session_id" not in (await documents(database))[2]
+        clock.pass_(seconds)
+    assert await threads.link_pending() == 0
+    found = await sessions(database)
+    assert found[2] == [2]
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("other", [{"initiator": BOB}, {"client": "Continue"}, {"responds": "resp_0"}], ids=str)
+@pytest.mark.gen_test
+async def test_a_response_that_is_not_of_this_user_and_client_is_not_gone_on_with(database, threads, other):
+    await keep(database, replace(CHAIN[0], **other), CHAIN[1])
+    assert await threads.link_pending() == 0
+    assert (await documents(database))[2]["unlinked"]["tries"] == 1
+
+
+@pytest.mark.gen_test
+async def test_a_conversation_may_pause_for_a_week(database, threads):
+    assert timedelta(days=7) == CONVERSATION_PAUSE
+    await keep(database, replace(FIRST, second=2 - CONVERSATION_PAUSE.total_seconds()), SECOND)
+    assert await threads.link_pending() == 1
+
+
+@pytest.mark.gen_test
+async def test_a_response_whose_end_is_recorded_late_is_waited_for(database, threads, clock):
+    await write(database, CHAIN[0].start)
+    await keep(database, CHAIN[1])
+    assert await threads.link_pending() == 0
+    await write(database, CHAIN[0].end)
+    clock.pass_(RETRY_SECONDS[0])
+    assert await threads.link_pending() == 1
+    assert await sessions(database) == {1: [1, 2]}
+
+
+@pytest.mark.gen_test
+async def test_the_steps_of_an_agent_are_in_the_session_of_the_conversation(database, threads):
+    asks = replace(SECOND, issues=("a",))
+    step = Call(3, session=None, answers="a", says=b"3", repeats=b"2", issues=("b",))
+    last = Call(4, session=None, answers="b", says=b"4", repeats=b"3")
+    after = Call(5, session=None, says=b"5", repeats=b"4")
+    await keep(database, FIRST, asks, step, last, after)
+    assert await threads.link_pending() == 4
+    assert await sessions(database) == {1: [1, 2, 3, 4, 5]}
+    roots = {number: call.get("root_id") for number, call in (await documents(database)).items()}
+    assert roots == {1: None, 2: None, 3: UUID(int=2), 4: UUID(int=2), 5: None}
+
+
+@pytest.mark.gen_test
+async def test_a_session_that_the_client_names_needs_no_looking_for(database, threads):
+    await keep(database, *(replace(call, session="session-1") for call in (FIRST, SECOND, *CHAIN[2:])))
+    assert await threads.link_pending() == 0
+    kept = {"conversation", "continues", "previous_response_id", "unlinked"}
+    assert not any(kept & set(call) for call in (await documents(database)).values())
+
+
+@pytest.mark.gen_test
+async def test_what_is_gone_on_with_is_found_by_its_index_without_sorting(database, threads):
+    many = [replace(FIRST, number=number, second=1) for number in range(10, 40)]
+    others = [replace(call, number=call.number + 100, initiator=BOB) for call in many]
+    chain = [replace(call, number=call.number + 200) for call in CHAIN[:2]]
+    await keep(database, *many, *others, *chain, SECOND)
+    await database._database.command("profile", 2)
+    assert await threads.link_pending() == 2
+    await database._database.command("profile", 0)
+    profiled = {"ns": database.interceptions.full_name, "op": "query"}
+    queries = await database._database["system.profile"].find(profiled).to_list(None)
+    plans = {query["planSummary"]: query["docsExamined"] for query in queries if "unlinked" not in query["planSummary"]}
+    by_conversation = "IXSCAN { initiator_id: 1, conversation: 1, started_at: -1, _id: -1 }"
+    by_response = "IXSCAN { request_ids: 1, started_at: -1, _id: -1 }"
+    assert plans == {by_conversation: 1, by_response: 1}
+    assert not any("hasSortStage" in query for query in queries)

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid5
+
+import pytest
+from bson.decimal128 import Decimal128
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercept.records import EndReason
+from storage.aggregation import grouping as grouping_module
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.session_documents import LONGEST_PROMPT
+from tests.storage.countings import marked
+from tests.storage.groupings import Call, has_grouped_all, keep, sessions, write
+from tests.storage.records import ADA, NOON
+
+GRACE = UUID("00009ace-0000-4000-8000-000000000000")
+# Two sessions of a client's, one of another user with the same name, a thread without a session, and one call by itself.
+DIVERSE = [
+    Call(1, "a"),
+    Call(2, "a", root=1, model="gpt-4", prompt=None),
+    Call(3, "b", client="Zed"),
+    Call(4, "a", initiator=GRACE),
+    Call(5),
+    Call(6, root=5),
+    Call(7, prompt=None),
+    Call(8, "a", second=0.5, client="Claude Code", prompt="earlier"),
+]
+
+
+@pytest.fixture
+def grouping(database):
+    return Grouping(database)
+
+
+@pytest.mark.gen_test
+async def test_every_call_that_has_ended_is_added_to_its_session_once(database, grouping):
+    await keep(database, *DIVERSE[:7])
+    await write(database, DIVERSE[7].start)
+    assert await grouping.group_pending() == 7
+    await has_grouped_all(database)
+    ids = {uuid5(ADA.id, "a"), uuid5(ADA.id, "b"), uuid5(GRACE, "a"), UUID(int=5), UUID(int=7)}
+    assert set(await sessions(database)) == ids
+    assert await grouping.group_pending() == 0
+    await write(database, DIVERSE[7].end(priced=False, end_reason=EndReason.CLIENT_DISCONNECTED))
+    assert await grouping.group_pending() == 1
+    await has_grouped_all(database)
+
+
+@pytest.mark.gen_test
+async def test_a_session_looks_like_this(database, grouping):
+    await keep(database, Call(1, "a"), Call(2, "a", root=1, model="gpt-4", prompt=None))
+    await grouping.group_pending()
+    id_ = uuid5(ADA.id, "a")
+    assert await database.sessions.find_one({"_id": id_}) == {
+        "_id": id_,
+        "initiator_id": ADA.id,
+        "client_session_id": "a",
+        "session_ids": ["a", str(id_)],
+        "client": "Codex",
+        "providers": ["openai"],
+        "provider_names": ["openai-eu"],
+        "models": ["gpt-4", "gpt-5"],
+        "started_at": NOON + timedelta(seconds=1),
+        "last_active_at": NOON + timedelta(seconds=4),
+        "interceptions": 2,
+        "failures": 0,
+        "threads": 1,
+        "input_tokens": 14,
+        "output_tokens": 2,
+        "cache_read_input_tokens": 0,
+        "cache_write_input_tokens": 0,
+        "priced": 2,
+        "unpriced": 0,
+        "no_usage": 0,
+        "cost": Decimal128("0.000014000000"),
+        "last_prompt_at": NOON + timedelta(seconds=1),
+        "last_prompt": "Hello",
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_session_of_the_same_name_is_another_one_for_another_user(database, grouping):
+    await keep(database, Call(1, "shared"), Call(2, "shared", initiator=GRACE), Call(3, "shared"))
+    await grouping.group_pending()
+    found = await sessions(database)
+    assert {id_: (session["initiator_id"], session["interceptions"]) for id_, session in found.items()} == {
+        uuid5(ADA.id, "shared"): (ADA.id, 2),
+        uuid5(GRACE, "shared"): (GRACE, 1),
+    }
+
+
+@pytest.mark.gen_test
+async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, grouping):
+    answer = Call(2, root=1)
+    await write(database, answer.start, answer.end())
+    assert await grouping.group_pending() == 0
+    assert await sessions(database) == {}
+    await write(database, answer.link)
+    assert await grouping.group_pending() == 1
+    await has_grouped_all(database)
+    # Its root ends later.
+    await keep(database, Call(1))
+    assert await grouping.group_pending() == 1
+    await has_grouped_all(database)
+    assert list(await sessions(database)) == [UUID(int=1)]
+
+
+@pytest.mark.gen_test
+async def test_what_waits_for_its_thread_is_not_looked_at(database, grouping):
+    waiting = [Call(number, root=1) for number in range(100, 200)]
+    await write(database, *(call.start for call in waiting), *(call.end() for call in waiting))
+    await keep(database, Call(1), Call(2))
+    await database._database.command("profile", 2)
+    assert await grouping.group_pending() == 2
+    await database._database.command("profile", 0)
+    profiled = {"ns": database.interceptions.full_name, "op": "query"}
+    queries = await database._database["system.profile"].find(profiled).to_list(None)
+    index = "IXSCAN { ungrouped: 1, _id: 1 }"
+    assert [(query["planSummary"], query["docsExamined"]) for query in queries] == [(index, 1), (index, 2)]
+    assert not any("hasSortStage" in query for query in queries)
+
+
+@pytest.mark.gen_test
+async def test_what_a_client_wrote_by_itself_is_not_the_last_prompt_of_a_session(database, grouping):
+    await keep(database, Call(1, "a", prompt="fix it"), Call(2, "a", second=5, prompt="[NOTE]", synthetic=True))
+    await grouping.group_pending()
+    (session,) = (await sessions(database)).values()
+    assert session["last_prompt"] == "fix it"
+
+
+@pytest.mark.gen_test
+async def test_of_a_prompt_only_the_beginning_leaves_the_database(database, grouping):
+    await keep(database, Call(1, prompt="é" * 200_000), Call(2, "a", prompt="\U0001f300" * 5_000))
+    assert len((await grouping._interceptions.find(projection=grouping_module._CALL).to_list(None))[0]) < 25
+    await grouping.group_pending()
+    found = await sessions(database)
+    assert found[UUID(int=1)]["last_prompt"] == "é" * LONGEST_PROMPT
+    assert found[uuid5(ADA.id, "a")]["last_prompt"] == "\U0001f300" * LONGEST_PROMPT
+
+
+@pytest.mark.gen_test
+async def test_absurd_counts_do_not_stop_it(database, grouping):
+    await write(database, *(call.start for call in DIVERSE[:2]), *(call.end(2**63 - 1) for call in DIVERSE[:2]))
+    await write(database, DIVERSE[1].link)
+    assert await grouping.group_pending() == 2
+    (session,) = (await sessions(database)).values()
+    assert session["input_tokens"] == 2 * 10**9
+
+
+@pytest.mark.gen_test
+async def test_the_calls_of_a_session_are_added_with_one_read_and_one_write(private_database, commands):
+    await keep(private_database, *(Call(number, "a") for number in range(1, 401)))
+    commands.sent.clear()
+    assert await Grouping(private_database).group_pending() == 400
+    await has_grouped_all(private_database)
+    assert [sent for sent in commands.sent if sent[0] == "update"][:3] == [("update", 1)] * 3
+
+
+@pytest.mark.gen_test
+async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_added(database, grouping):
+    call, other = Call(1, "a"), Call(2, "a")
+    await write(database, call.start, other.start, other.end(), call.presumed_end())
+    assert await grouping.group_pending() == 2
+    await has_grouped_all(database)
+    (session,) = (await sessions(database)).values()
+    assert (session["failures"], session["input_tokens"]) == (1, 10)
+    await write(database, call.end(9, took=80))
+    assert await grouping.group_pending() == 1
+    await has_grouped_all(database)
+    (session,) = (await sessions(database)).values()
+    assert (session["failures"], session["input_tokens"], session["interceptions"]) == (0, 16, 2)
+    await write(database, call.start, call.presumed_end(), call.end(1))
+    assert await grouping.group_pending() == 0
+    await has_grouped_all(database)
+
+
+@pytest.mark.gen_test
+async def test_a_true_end_before_the_turn_leaves_no_trace_of_the_presumed_one(database, grouping):
+    await write(database, Call(1).start, Call(1).presumed_end(), Call(1).end())
+    assert await grouping.group_pending() == 1
+    await has_grouped_all(database)
+
+
+@pytest.mark.gen_test
+async def test_the_last_activity_never_goes_back(database, grouping):
+    call = Call(1)
+    await write(database, call.start, call.presumed_end())
+    await grouping.group_pending()
+    await write(database, call.end(took=0.5))
+    await grouping.group_pending()
+    (session,) = (await sessions(database)).values()
+    assert session["last_active_at"] == NOON + timedelta(seconds=2)
+
+
+@pytest.mark.gen_test
+async def test_records_from_before_there_were_sessions_get_theirs(database, grouping):
+    await keep(database, *DIVERSE)
+    await database.interceptions.update_many({}, {"$unset": {"session_id": ""}})
+    assert await grouping.group_pending() == 8
+    await has_grouped_all(database)
+
+
+kinds = st.sampled_from(["start", "presume", "end", "end otherwise", "link", "group", "group twice at once"])
+
+
+def change(kind, call):
+    match kind:
+        case "start":
+            return call.start
+        case "presume":
+            return call.presumed_end()
+        case "end":
+            return call.end(call.number)
+        case "link":
+            return call.link
+        case _:
+            return call.end(None, end_reason=EndReason.UPSTREAM_ERROR, took=90)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(kinds, st.sampled_from(DIVERSE)), max_size=30))
+def test_in_every_order_of_everything_each_session_is_what_its_calls_add_up_to(io_loop, database, steps):
+    async def happen():
+        for collection in (database.interceptions, database.sessions):
+            await collection.delete_many({})
+        one, other = (Grouping(database) for _ in range(2))
+        for kind, call in steps:
+            if kind == "group":
+                await one.group_pending()
+                await has_grouped_all(database)
+            elif kind == "group twice at once":
+                await asyncio.gather(one.group_pending(), other.group_pending(), write(database, call.end()))
+            else:
+                await write(database, change(kind, call))
+        await write(database, *(call.link for call in DIVERSE if call.root is not None))
+        await other.group_pending()
+        await has_grouped_all(database)
+        assert await marked(database, "ungrouped") == []
+
+    io_loop.run_sync(happen)

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import tracemalloc
+from collections import Counter
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from intercept.refusals import Refusal, Rule
+from storage.aggregation.cells import MINUTES_KEPT, Bucket
+from storage.aggregation.refusal_recorder import (
+    MAX_KNOWN_ROWS,
+    MAX_PENDING_ROWS,
+    MAX_PENDING_TOTALS,
+    MAX_UNKNOWN_ROWS,
+    RefusalRecorder,
+)
+from storage.mongo import event_counts
+from storage.mongo.database import DatabaseUnavailableError
+from tests.storage.records import ADA, NOON
+
+RATE = Refusal(
+    rule=Rule.RATE, status=429, initiator_id=ADA.id, api_key_id="abcdefghij", provider="openai", retry_after_ms=700
+)
+
+
+class Clock:
+    def __init__(self):
+        self.time = NOON
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def recorder(database, clock):
+    return RefusalRecorder(database, now=clock)
+
+
+async def rows(database):
+    return [one async for one in database.refusals.find({}, {"_id": False, "batches": False}).sort("at")]
+
+
+async def totals(database, bucket, name="rule"):
+    """How many there are by rule or initiator, of all stretches of time of this length."""
+    sums = Counter()
+    async for one in database.refusal_totals.find({"bucket": bucket}):
+        sums[one[name]] += one["count"]
+    return sums
+
+
+@pytest.mark.gen_test
+async def test_equal_refusals_of_a_minute_are_one_row_with_a_count(recorder, clock, database):
+    for step in range(61):
+        clock.time = NOON.replace(second=0) + timedelta(seconds=step)
+        recorder.note(RATE)
+    await recorder.flush()
+    first, second = await rows(database)
+    assert (first["count"], second["count"]) == (60, 1)
+    assert first == {
+        "schema_version": 1,
+        "at": NOON.replace(second=0),
+        "initiator_id": ADA.id,
+        "api_key_id": "abcdefghij",
+        "client_ip": None,
+        "provider": "openai",
+        "route": None,
+        "model": None,
+        "status": 429,
+        "rule": "rate",
+        "retry_after_ms": 700,
+        "count": 60,
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_storm_makes_few_rows_and_is_counted_to_the_last(recorder, database):
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(10_000):
+        recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=ADA.id, retry_after_ms=number))
+    for number in range(1_000):
+        recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip=f"192.0.{number // 250}.{number % 250}"))
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert held < 500_000
+    await recorder.flush()
+    found = await rows(database)
+    assert len(found) == 1 + MAX_UNKNOWN_ROWS + 1
+    assert [row["count"] for row in found if row["rule"] == "rate"] == [10_000]
+    (rest,) = [row for row in found if row["rule"] == "invalid_token" and row["client_ip"] is None]
+    assert rest["count"] == 1_000 - MAX_UNKNOWN_ROWS
+    for bucket in Bucket:
+        assert await totals(database, bucket) == {"rate": 10_000, "invalid_token": 1_000}
+        assert await totals(database, bucket, "initiator_id") == {ADA.id: 10_000, None: 1_000}
+
+
+@pytest.mark.gen_test
+async def test_a_storm_without_a_token_hides_no_users_refusal(recorder, database):
+    for number in range(2 * MAX_UNKNOWN_ROWS):
+        recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip=str(number)))
+    recorder.note(RATE)
+    await recorder.flush()
+    assert [row["initiator_id"] for row in await rows(database) if row["rule"] == "rate"] == [ADA.id]
+
+
+@pytest.mark.gen_test
+async def test_a_user_with_many_models_makes_a_bounded_number_of_rows(recorder, database):
+    for number in range(MAX_KNOWN_ROWS + 50):
+        recorder.note(Refusal(rule=Rule.NOT_RECORDABLE, status=503, initiator_id=ADA.id, model=f"model-{number}"))
+    await recorder.flush()
+    assert len(await rows(database)) == MAX_KNOWN_ROWS + 1
+    assert await totals(database, "day", "initiator_id") == {ADA.id: MAX_KNOWN_ROWS + 50}
+
+
+@pytest.mark.gen_test
+async def test_while_the_database_is_away_memory_is_bounded_and_no_count_lost(
+    recorder, clock, database, unreachable, monkeypatch
+):
+    parts = (recorder._rows, recorder._totals)
+    there = [part.collection for part in parts]
+    for part in parts:
+        part.collection = unreachable.refusals
+    noted, users = 0, [UUID(int=number) for number in range(1, 41)]
+    for minute in range(600):
+        clock.time = NOON + timedelta(minutes=minute)
+        for user in users:
+            recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=user))
+            noted += 1
+    hours_and_rules = 3 * 11
+    assert recorder.waiting <= MAX_PENDING_ROWS + MAX_PENDING_TOTALS + hours_and_rules
+    monkeypatch.setattr(event_counts, "WRITE_SECONDS", 0.02)
+    with pytest.raises(DatabaseUnavailableError):
+        await recorder.flush()
+    monkeypatch.undo()
+    for part, collection in zip(parts, there, strict=True):
+        part.collection = collection
+    await recorder.flush()
+    for bucket in Bucket:
+        assert await totals(database, bucket) == {"rate": noted}
+    assert recorder.waiting == 0
+
+
+@pytest.mark.gen_test
+async def test_minutes_are_removed_after_a_while_and_rows_with_retention(recorder, clock, database):
+    recorder.note(RATE)
+    await recorder.flush()
+    kept = {one["bucket"]: one.get("expires_at") async for one in database.refusal_totals.find()}
+    assert kept == {"minute": Bucket.MINUTE.floor(NOON) + MINUTES_KEPT, "hour": None, "day": None}
+    assert (await database.refusal_totals.index_information())["expiry"]["expireAfterSeconds"] == 0
+    await database.prepare(retention=timedelta(days=1))
+    index = (await database.refusals.index_information())["retention"]
+    assert (index["key"], index["expireAfterSeconds"]) == ([("at", 1)], 86_400)

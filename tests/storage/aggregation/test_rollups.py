@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from bson.decimal128 import Decimal128
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercept.records import EndReason
+from storage.aggregation.histograms import histogram, pack
+from storage.aggregation.rollups import Rollups
+from tests.storage.countings import MIDNIGHT, Call, cells, expected, has_counted_all, marked, write
+
+NOON = MIDNIGHT + timedelta(hours=12)
+DIVERSE = [
+    Call(1),
+    Call(2, second=59.999),
+    Call(3, second=60, model="$b.c", client=""),
+    Call(4, second=3_600, initiator=UUID(int=5)),
+    Call(5, second=86_400, provider_name="openai-eu"),
+]
+
+
+@pytest.fixture
+def rollups(database):
+    return Rollups(database, now=lambda: NOON)
+
+
+@pytest.mark.gen_test
+async def test_every_call_that_has_ended_is_counted_once(database, rollups):
+    await write(database, *(call.start for call in DIVERSE), *(call.end(call.number) for call in DIVERSE[:4]))
+    assert await rollups.count_pending() == 4
+    await has_counted_all(database)
+    assert len(await cells(database)) == 43
+    assert await rollups.count_pending() == 0
+    await write(database, DIVERSE[4].end(priced=False, first_byte=None, end_reason=EndReason.CLIENT_DISCONNECTED))
+    assert await rollups.count_pending() == 1
+    await has_counted_all(database)
+
+
+@pytest.mark.gen_test
+async def test_a_cell_looks_like_this(database, rollups):
+    first, second = Call(1), Call(2, second=1)
+    await write(database, first.start, first.end(5), second.start, second.end(7, took=0, first_byte=0))
+    await rollups.count_pending()
+    document = await database.rollups.find_one({"level": "model", "bucket": "minute"}, {"_id": False})
+    assert document == {
+        "level": "model",
+        "bucket": "minute",
+        "at": MIDNIGHT,
+        "model": "gpt-5",
+        "expires_at": MIDNIGHT + timedelta(days=8),
+        "interceptions": 2,
+        "completed": 2,
+        "ends": {"completed": 2},
+        "input_tokens": 12,
+        "output_tokens": 2,
+        "priced": 2,
+        "cost": Decimal128("0.000012000000"),
+        "durations": pack(histogram([0, 80])),
+        "first_bytes": pack(histogram([0, 73])),
+    }
+
+
+@pytest.mark.gen_test
+async def test_minutes_that_are_too_old_to_be_kept_are_not_made(database):
+    await write(database, Call(1).start, Call(1).end())
+    await Rollups(database, now=lambda: MIDNIGHT + timedelta(days=8)).count_pending()
+    found = await cells(database)
+    assert {about[1] for about in found} == {"hour", "day"}
+    assert found == {about: figures for about, figures in (await expected(database)).items() if about[1] != "minute"}
+
+
+@pytest.mark.gen_test
+async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_counted(database, rollups):
+    call, other = Call(1), Call(2)
+    await write(database, call.start, other.start, other.end(), call.checkpoint(3), call.presumed_end())
+    assert await rollups.count_pending() == 2
+    await has_counted_all(database)
+    assert (await database.interceptions.find_one({"_id": call.id}))["counted"]["ends"] == {"server_crashed": 1}
+    await write(database, call.end(9, took=80))
+    assert await rollups.count_pending() == 1
+    await has_counted_all(database)
+    assert await database.interceptions.count_documents({"counted": {"$exists": True}}) == 0
+    await write(database, call.start, call.checkpoint(5), call.presumed_end(), call.end(1))
+    assert await rollups.count_pending() == 0
+    await has_counted_all(database)
+
+
+@pytest.mark.gen_test
+async def test_a_true_end_before_the_count_leaves_no_trace_of_the_presumed_one(database, rollups):
+    await write(database, Call(1).start, Call(1).presumed_end(), Call(1).end())
+    assert await rollups.count_pending() == 1
+    await has_counted_all(database)
+    assert {figures.get("ends.server_crashed") for figures in (await cells(database)).values()} == {None}
+
+
+@pytest.mark.gen_test
+async def test_a_cell_that_has_expired_in_between_does_not_hold_up_counting(database, rollups):
+    await write(database, Call(1).start, Call(1).presumed_end(took=80))
+    await rollups.count_pending()
+    await database.rollups.delete_many({"bucket": "minute"})
+    await write(database, Call(1).end(took=2))
+    assert await rollups.count_pending() == 1
+    found, wanted = await cells(database), await expected(database)
+    for about, figures in wanted.items():
+        assert about[1] == "minute" or found[about] == figures
+
+
+@pytest.mark.gen_test
+async def test_documents_of_the_first_schema_are_marked_and_counted_once(database, monkeypatch):
+    monkeypatch.setattr(Rollups, "batch", 4)
+    calls = [Call(number, second=number * 40) for number in range(1, 12)]
+    await write(database, *(call.start for call in calls), *(call.end() for call in calls[:9]), calls[9].presumed_end())
+    unmarked = {"$set": {"schema_version": 1}, "$unset": {"uncounted": "", "ungrouped": "", "cost": ""}}
+    await database.interceptions.update_many({}, unmarked)
+    both = [Rollups(database, now=lambda: NOON) for _ in range(2)]
+    await asyncio.gather(*(one.count_pending() for one in both))
+    await both[0].count_pending()
+    await has_counted_all(database)
+    assert await marked(database, "ungrouped") == [call.number for call in calls[:10]]
+    versions = database.interceptions.find().sort("_id")
+    assert [document["schema_version"] async for document in versions] == [2] * 10 + [1]
+    await write(database, calls[9].end(3), calls[10].end(4))
+    assert await both[1].count_pending() == 2
+    await has_counted_all(database)
+    assert await database.interceptions.count_documents({"schema_version": 1}) == 0
+
+
+kinds = st.sampled_from(["start", "checkpoint", "presume", "end", "end otherwise", "count", "count twice at once"])
+
+
+def operation(kind, call):
+    match kind:
+        case "start":
+            return call.start
+        case "checkpoint":
+            return call.checkpoint(3)
+        case "presume":
+            return call.presumed_end(took=call.number)
+        case "end":
+            return call.end(call.number)
+        case _:
+            return call.end(None, first_byte=None, end_reason=EndReason.UPSTREAM_ERROR, took=90)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(kinds, st.sampled_from(DIVERSE)), max_size=25))
+def test_in_every_order_of_everything_each_cell_is_what_the_interceptions_add_up_to(io_loop, database, steps):
+    async def happen():
+        for collection in (database.interceptions, database.rollups):
+            await collection.delete_many({})
+        one, other = (Rollups(database, now=lambda: NOON) for _ in range(2))
+        for kind, call in steps:
+            if kind == "count":
+                await one.count_pending()
+                await has_counted_all(database)
+            elif kind == "count twice at once":
+                await asyncio.gather(one.count_pending(), other.count_pending(), write(database, call.end()))
+            else:
+                await write(database, operation(kind, call))
+        await other.count_pending()
+        await has_counted_all(database)
+
+    io_loop.run_sync(happen)
+
+
+@pytest.mark.gen_test
+async def test_what_waits_is_found_by_its_index_in_its_order(database, rollups):
+    await write(database, *(call.start for call in DIVERSE), *(call.end() for call in DIVERSE))
+    await database._database.command("profile", 2)
+    await rollups.count_pending()
+    await database._database.command("profile", 0)
+    profiled = database._database["system.profile"].find({"ns": database.interceptions.full_name})
+    plans = [entry["planSummary"] async for entry in profiled if entry["op"] != "update" and "planSummary" in entry]
+    assert plans
+    assert all(plan.startswith("IXSCAN") for plan in plans)
+    aggregated = await database._database["system.profile"].find_one({"command.aggregate": "interceptions"})
+    assert not aggregated.get("hasSortStage")

@@ -1,0 +1,135 @@
+import math
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+
+from intercept.records import EndReason
+from storage.aggregation.cells import Bucket, Level, Place
+from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram, place_of
+from storage.aggregation.tally import Row, pipeline, row_of
+from storage.mongo.database import with_plain_ids
+from storage.recording.prices import MOST_TOKENS
+from tests.storage.countings import MIDNIGHT, Call, marked, write
+from tests.storage.records import ADA
+
+EVERYTHING = 1_000
+PLACE = Place(Level.INITIATOR, Bucket.MINUTE, MIDNIGHT, (ADA.id, "openai", "openai", "gpt-5", "Codex"))
+
+
+async def rows(database, most=EVERYTHING):
+    documents = await with_plain_ids(database.interceptions).aggregate(pipeline(most)).to_list(None)
+    found = [row_of(document) for document in documents]
+    return sorted((row._replace(ids=[id_.as_uuid() for id_ in row.ids]) for row in found), key=lambda row: row.ids)
+
+
+@pytest.mark.gen_test
+async def test_calls_that_are_alike_are_one_row(database):
+    first, second, third = Call(1), Call(2, second=59.999), Call(3)
+    await write(database, *(call.start for call in (first, second, third)))
+    failed = {"end_reason": EndReason.UPSTREAM_TIMEOUT, "first_byte": None, "priced": False}
+    await write(database, first.end(5), second.end(6, took=0), third.end(None, **failed))
+    (row,) = await rows(database)
+    assert row._replace(ids=sorted(row.ids)) == Row(
+        ids=[first.id, second.id, third.id],
+        place=PLACE,
+        figures={
+            "interceptions": 3,
+            "completed": 2,
+            "failed": 1,
+            "ends.completed": 2,
+            "ends.upstream_timeout": 1,
+            "input_tokens": 11,
+            "output_tokens": 2,
+            "cache_read_input_tokens": 0,
+            "cache_write_input_tokens": 0,
+            "priced": 2,
+            "unpriced": 0,
+            "no_usage": 1,
+            "cost": Decimal("0.000011"),
+            "durations": histogram([place_of(2_000), place_of(2_000), 0]),
+            "first_bytes": histogram([place_of(1_000), place_of(1_000)]),
+        },
+        counted=None,
+        presumed=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Call(2, second=60),
+        Call(2, initiator=UUID(int=5)),
+        Call(2, model="$gpt.5"),
+        Call(2, provider_name="openai-eu"),
+        Call(2, client=""),
+    ],
+    ids=["minute", "initiator", "model", "provider", "client"],
+)
+@pytest.mark.gen_test
+async def test_what_differs_is_another_row(database, other):
+    await write(database, Call(1).start, other.start, Call(1).end(), other.end())
+    first, second = await rows(database)
+    assert first.place == PLACE
+    values = (other.initiator, "openai", other.provider_name, other.model, other.client)
+    assert second.place == PLACE._replace(at=Bucket.MINUTE.floor(other.started_at), values=values)
+
+
+@pytest.mark.gen_test
+async def test_what_is_in_flight_or_counted_is_in_no_row(database):
+    await write(database, Call(1).start, Call(2).start, Call(2).end())
+    await database.interceptions.update_one({"_id": UUID(int=2)}, {"$unset": {"uncounted": ""}})
+    assert await rows(database) == []
+
+
+@pytest.mark.gen_test
+async def test_what_has_ended_first_comes_first(database):
+    calls = [Call(number) for number in range(1, 5)]
+    await write(database, *(call.start for call in calls), *(call.end(took=10 - call.number) for call in calls))
+    assert [id_.int for row in await rows(database, 2) for id_ in row.ids] == [4, 3]
+
+
+@pytest.mark.gen_test
+async def test_a_presumed_end_and_one_that_was_counted_are_rows_of_their_own(database):
+    calls = [Call(number) for number in range(1, 5)]
+    await write(database, *(call.start for call in calls))
+    await write(database, calls[0].presumed_end(), calls[1].end(), calls[2].end(), calls[3].end())
+    await database.interceptions.update_one({"_id": calls[1].id}, {"$set": {"counted": {"interceptions": 1}}})
+    found = [([id_.int for id_ in sorted(row.ids)], row.counted, row.presumed) for row in await rows(database)]
+    assert sorted(found, key=str) == [([1], None, True), ([2], {"interceptions": 1}, False), ([3, 4], None, False)]
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_used_tokens_and_has_no_price_is_unpriced(database):
+    for number, (tokens, priced) in enumerate([(5, True), (5, False), (None, False)], start=1):
+        call = Call(number, model=str(number))
+        await write(database, call.start, call.end(tokens, priced=priced))
+    found = [(row.figures["priced"], row.figures["unpriced"], row.figures.get("cost")) for row in await rows(database)]
+    assert found == [(1, 0, Decimal("0.000005")), (0, 1, None), (0, 0, None)]
+
+
+@pytest.mark.gen_test
+async def test_no_count_is_too_large_to_be_added_up(database):
+    call = Call(1)
+    await write(database, call.start, call.end())
+    largest = [{"input_tokens": 2**63 - 1, "output_tokens": -5}] * 3
+    await database.interceptions.update_one({}, {"$set": {"token_usages": largest}})
+    (row,) = await rows(database)
+    assert (row.figures["input_tokens"], row.figures["output_tokens"]) == (MOST_TOKENS, 0)
+    assert isinstance(row.figures["input_tokens"], int)
+
+
+@pytest.mark.gen_test
+async def test_the_database_finds_the_same_place_in_a_histogram(database):
+    powers = [math.floor(GROWTH**index) for index in range(LAST_PLACE + 2)]
+    times = sorted({time + near for time in powers for near in (-1, 0, 1)} | {-5_000, 10**12})
+    documents = [
+        {"_id": UUID(int=number), "uncounted": MIDNIGHT, "started_at": MIDNIGHT, "end_reason": "completed"}
+        | {"initiator_id": UUID(int=number), "ended_at": MIDNIGHT + timedelta(milliseconds=time)}
+        for number, time in enumerate(times)
+    ]
+    await database.interceptions.insert_many(documents)
+    found = {row.ids[0].int: row.figures["durations"] for row in await rows(database)}
+    assert found == {number: histogram([place_of(time)]) for number, time in enumerate(times)}
+    assert await marked(database) == sorted(found)

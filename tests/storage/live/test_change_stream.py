@@ -1,0 +1,252 @@
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercept.records import EndReason, Reading, TokenUsage
+from storage.live.change_stream import (
+    ChangeStream,
+    ChangeStreamsUnsupportedError,
+    ForgottenPositionError,
+    InvalidPositionError,
+)
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.embedded import EmbeddedMongoDB
+from storage.mongo.mongod import Mongod, find_program
+from tests.storage.calls import Calls
+from tests.storage.outages import free_ports
+
+
+@asynccontextmanager
+async def single_server(folder):
+    """A database on a MongoDB that is no replica set."""
+    (port,) = free_ports(1)
+    options = ["--dbpath", str(folder), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
+    mongod = Mongod(find_program(), options, folder.with_suffix(".log"))
+    database = Database.connect(f"mongodb://127.0.0.1:{port}/", "single")
+    try:
+        while not await database.ping():
+            pass
+        yield database
+    finally:
+        database.close()
+        await mongod.stop()
+
+
+@pytest.fixture
+def calls(database):
+    return Calls(database)
+
+
+@pytest.fixture
+def opened(io_loop, database):
+    """Opens streams, closed with the test."""
+    streams = []
+
+    async def opened(after=None):
+        streams.append(await ChangeStream.open(database, after))
+        return streams[-1]
+
+    yield opened
+    for stream in streams:
+        io_loop.run_sync(stream.close)
+
+
+def shown(changes):
+    return [(change.document["_id"].int, change.document.get("end_reason")) for change in changes]
+
+
+async def read(stream, number):
+    """Read until that many came."""
+    changes = []
+    while len(changes) < number:
+        changes += await stream.read()
+    return changes
+
+
+@pytest.mark.gen_test
+async def test_each_start_and_each_end_is_told_once_with_the_whole_document(calls, opened, database):
+    stream = await opened()
+    await calls.start(1)
+    (started,) = await stream.read()
+    assert started.document["status"] == "in_flight"
+    assert started.document == await database.interceptions.find_one({})
+    await calls.start(1)
+    await calls.end(1)
+    await calls.end(1)
+    await calls.start(2)
+    ended, second = await read(stream, 2)
+    assert ended.document == await database.interceptions.find_one({"_id": UUID(int=1)})
+    assert shown([started, ended, second]) == [(1, None), (1, "completed"), (2, None)]
+
+
+@pytest.mark.gen_test
+async def test_checkpoints_marks_and_links_are_not_told(calls, opened):
+    stream = await opened()
+    await calls.start(1)
+    await calls.amend(1, {"token_usages": [], "cost": None})
+    await calls.change(1, {"$set": {"parent_id": uuid4(), "root_id": uuid4()}, "$unset": {"unlinked": ""}})
+    await calls.end(1)
+    await calls.change(
+        1, {"$set": {"session_id": uuid4(), "counted": {}}, "$unset": {"uncounted": "", "ungrouped": ""}}
+    )
+    await calls.start(2)
+    assert shown(await read(stream, 3)) == [(1, None), (1, "completed"), (2, None)]
+
+
+@pytest.mark.gen_test
+async def test_a_true_end_that_replaces_a_presumed_one_is_told_too_even_if_it_failed_as_well(calls, opened):
+    stream = await opened()
+    await calls.start(1)
+    assert shown(await read(stream, 1)) == [(1, None)]
+    await calls.presume(1)
+    assert shown(await read(stream, 1)) == [(1, "server_crashed")]
+    await calls.end(1, EndReason.UPSTREAM_TIMEOUT)
+    assert shown(await read(stream, 1)) == [(1, "upstream_timeout")]
+
+
+@pytest.mark.gen_test
+async def test_positions_grow_as_text_those_between_events_too(calls, opened):
+    stream = await opened()
+    positions = [stream.position]
+    for number in range(1, 30):
+        await calls.start(number)
+        await calls.end(number)
+        if number % 3 == 0:
+            positions += [change.position for change in await read(stream, 6)]
+            positions.append(stream.position)
+            await stream.read(1)
+            positions.append(stream.position)
+    assert positions == sorted(positions)
+
+
+@pytest.mark.gen_test
+async def test_any_position_can_be_gone_on_from(calls, opened):
+    stream = await opened()
+    first = stream.position
+    for number in (1, 2, 3):
+        await calls.start(number)
+    changes = await read(stream, 3)
+    positions = [first, *(change.position for change in changes)]
+    for told, position in enumerate(positions):
+        again = await opened(position)
+        assert await read(again, 3 - told) == changes[told:]
+        assert again.position >= positions[-1]
+    assert await stream.read(1) == []
+
+
+@pytest.mark.gen_test
+async def test_one_that_was_removed_meanwhile_is_left_out(calls, opened, database):
+    stream = await opened()
+    await calls.start(1)
+    await calls.end(1)
+    await database.interceptions.delete_one({})
+    await calls.start(2)
+    assert shown(await read(stream, 2)) == [(1, None), (2, None)]
+
+
+@pytest.mark.gen_test
+async def test_the_largest_documents_are_told(calls, opened):
+    stream = await opened()
+    await calls.start(1, user_agent="a" * (3 << 20))
+    usage = TokenUsage(provider_response_id="r", usage={"text": "u" * 60_000})
+    await calls.end(1, reading=Reading(token_usages=(usage,) * 120))
+    assert shown(await read(stream, 2)) == [(1, None), (1, "completed")]
+
+
+@pytest.mark.parametrize("text", ["", "8", "82AB", "82ab" * 40, "82 00", "{}", "82" * 600, "ü", "$gt", "FF" * 40])
+@pytest.mark.gen_test
+async def test_what_is_no_position_is_refused(opened, text):
+    with pytest.raises(InvalidPositionError):
+        await (await opened(text)).read(1)
+
+
+@pytest.mark.gen_test
+async def test_a_position_of_another_database_is_refused(opened, calls, mongodb_uri):
+    other = Database.connect(mongodb_uri, f"test-{uuid4().hex}")
+    await other.interceptions.insert_one({"_id": 0})
+    stream = await ChangeStream.open(other)
+    await other.interceptions.insert_one({"_id": 1})
+    (change,) = await stream.read()
+    await stream.close()
+    await other.interceptions.drop()
+    other.close()
+    await calls.start(1)
+    with pytest.raises((InvalidPositionError, ForgottenPositionError)):
+        await (await opened(change.position)).read()
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(min_value=0), digits=st.text("0123456789ABCDEF", max_size=6), cut=st.integers(0, 8))
+def test_a_position_that_was_tampered_with_is_refused_or_taken_but_breaks_nothing(io_loop, database, at, digits, cut):
+    async def resume():
+        stream = await ChangeStream.open(database)
+        await database.interceptions.insert_one({"_id": uuid4()})
+        (change,) = await stream.read()
+        await stream.close()
+        at_ = at % len(change.position)
+        position = change.position[:at_] + digits + change.position[at_ + cut :]
+        with suppress(InvalidPositionError, ForgottenPositionError):
+            stream = await ChangeStream.open(database, position)
+            try:
+                await stream.read(1)
+            finally:
+                await stream.close()
+
+    io_loop.run_sync(resume)
+
+
+@pytest.mark.gen_test
+async def test_a_stream_whose_collection_is_dropped_ends(opened, calls, database):
+    stream = await opened()
+    await calls.start(1)
+    await database.interceptions.drop()
+    with pytest.raises(ForgottenPositionError, match=r"^the collection was dropped$"):
+        await read(stream, 2)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_what_the_database_has_forgotten_is_said_to_be_so(tmp_path):
+    mongodb = await EmbeddedMongoDB.start(tmp_path)
+    database = Database.connect(mongodb.uri, "test")
+    await database.prepare(retention=None)
+    stream = await ChangeStream.open(database)
+    for number in (1, 2):
+        await database.interceptions.insert_one({"_id": number})
+    database.close()
+    await mongodb.stop()
+    async with single_server(tmp_path / "mongodb") as database:  # in a replica set nobody may write to the oplog
+        oplog = database.interceptions.database.client.local["oplog.rs"]
+        await oplog.delete_many({"o._id": {"$ne": 2}})
+    mongodb = await EmbeddedMongoDB.start(tmp_path)
+    database = Database.connect(mongodb.uri, "test")
+    with pytest.raises(ForgottenPositionError, match=r"^what comes after this position is not known any more$"):
+        await (await ChangeStream.open(database, stream.position)).read()
+    database.close()
+    await mongodb.stop()
+
+
+@pytest.mark.gen_test
+async def test_a_cursor_that_the_database_lost_can_be_gone_on_behind(opened, calls, database):
+    stream = await opened()
+    kill = {"killCursors": database.interceptions.name, "cursors": [stream._cursor_id]}
+    await database.interceptions.database.command(kill)
+    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB broke a change stream off: error 43$"):
+        await stream.read()
+    await calls.start(1)
+    assert shown(await (await opened(stream.position)).read()) == [(1, None)]
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_is_away_is_said_to_be_so(unreachable):
+    with pytest.raises(DatabaseUnavailableError):
+        await ChangeStream.open(unreachable)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_single_server_has_no_change_streams(tmp_path):
+    async with single_server(tmp_path) as database:
+        with pytest.raises(ChangeStreamsUnsupportedError, match=r"^MongoDB has change streams on replica sets only$"):
+            await ChangeStream.open(database)

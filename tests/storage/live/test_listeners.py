@@ -1,0 +1,163 @@
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.live import listeners
+from storage.live.listeners import QUEUED_BYTES, QUEUED_EVENTS, End, Event, Listener
+
+
+@pytest.fixture
+def dropped():
+    """What was called when a listener was dropped."""
+    return []
+
+
+@pytest.fixture
+def listener(dropped):
+    """One who wants the model m, and has joined at position 10."""
+    listener = Listener([{"model": "m"}], lambda: dropped.append(listener.ended))
+    listener.join("10")
+    return listener
+
+
+async def taken(listener):
+    """Everything that waits."""
+    events = []
+    while listener._waiting:
+        events.append(await listener.take())
+    return events
+
+
+def told(number, size=2):
+    return Event(str(number), b"x" * size)
+
+
+def test_it_wants_what_matches_and_comes_after_where_it_joined(listener):
+    assert listener.wants("11", {"model": "m"})
+    assert not listener.wants("11", {"model": "n"})
+    assert not listener.wants("10", {"model": "m"})
+    assert not listener.wants("09", {"model": "m"})
+
+
+def test_it_wants_nothing_before_it_joined_or_after_its_end(listener):
+    assert not Listener([], lambda: None).wants("11", {})
+    listener.end(End.LEFT)
+    assert not listener.wants("11", {"model": "m"})
+
+
+@pytest.mark.gen_test
+async def test_it_takes_what_it_was_told_in_order_and_first_where_it_joined(listener):
+    for number in (11, 12, 13):
+        listener.tell(told(number))
+    assert await taken(listener) == [Event("10"), told(11), told(12), told(13)]
+
+
+@pytest.mark.gen_test
+async def test_it_waits_for_what_is_not_there_yet(listener):
+    await taken(listener)
+    taking = asyncio.create_task(listener.take())
+    await asyncio.sleep(0)
+    assert not taking.done()
+    listener.tell(told(11))
+    assert await taking == told(11)
+
+
+@pytest.mark.gen_test
+async def test_its_end_is_told_at_once_whatever_waits_and_the_first_reason_counts(listener, dropped):
+    listener.tell(told(11))
+    listener.end(End.LEFT)
+    listener.end(End.FAILED)
+    listener.tell(told(12))
+    listener.heartbeat("13")
+    assert await listener.take() is None
+    assert (listener.ended, dropped) == (End.LEFT, [])
+
+
+@pytest.mark.gen_test
+async def test_one_that_takes_nothing_is_dropped_when_as_many_wait_as_may(listener, dropped):
+    for number in range(11, 10 + QUEUED_EVENTS):
+        listener.tell(told(number))
+    assert dropped == []
+    listener.tell(told(999))
+    assert (listener.ended, dropped, await listener.take()) == (End.SLOW, [End.SLOW], None)
+
+
+@pytest.mark.gen_test
+async def test_one_that_takes_nothing_is_dropped_when_as_many_bytes_wait_as_may(listener, dropped):
+    await taken(listener)
+    listener.tell(told(11, QUEUED_BYTES - 1))
+    listener.tell(told(12, 1))
+    assert dropped == []
+    listener.tell(told(13, 1))
+    assert dropped == [End.SLOW]
+
+
+@pytest.mark.gen_test
+async def test_a_single_event_may_be_as_large_as_it_is(listener, dropped):
+    for number in (11, 12):
+        await taken(listener)
+        listener.tell(told(number, QUEUED_BYTES + 1))
+        assert await listener.take() == told(number, QUEUED_BYTES + 1)
+    assert dropped == []
+
+
+@pytest.mark.gen_test
+async def test_a_heartbeat_says_where_to_go_on_and_one_that_does_not_take_it_is_dropped_at_the_next(listener, dropped):
+    await taken(listener)
+    listener.heartbeat("12")
+    assert await listener.take() == Event("12")
+    listener.heartbeat("13")
+    listener.tell(told(14))
+    assert dropped == []
+    listener.heartbeat("15")
+    assert dropped == [End.SLOW]
+
+
+@pytest.mark.gen_test
+async def test_while_it_is_behind_a_heartbeat_says_nothing_of_where(dropped):
+    listener = Listener([], lambda: dropped.append(True))
+    listener.heartbeat("12")
+    assert await listener.take() == Event(None)
+
+
+@pytest.mark.gen_test
+async def test_while_it_is_behind_it_asks_for_more_until_there_is_none(dropped):
+    listener = Listener([], lambda: dropped.append(True))
+    listener.behind = object()
+    assert await listener.take() is None
+    for number in range(2 * QUEUED_EVENTS):
+        listener.tell(told(number))
+    listener.missed(more=False)
+    assert len(await taken(listener)) == 2 * QUEUED_EVENTS
+    taking = asyncio.create_task(listener.take())
+    await asyncio.sleep(0)
+    assert not taking.done()
+    listener.missed(more=True)
+    assert await taking is None
+    assert dropped == []
+
+
+@given(st.lists(st.integers(0, 5) | st.none()))
+def test_no_more_waits_than_may_and_what_is_taken_is_what_was_told(steps):
+    loop = asyncio.new_event_loop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listeners, "QUEUED_EVENTS", 4)
+        patch.setattr(listeners, "QUEUED_BYTES", 9)
+        listener = Listener([], lambda: None)
+        sent, got = [], []
+        for number, size in enumerate(steps):
+            if size is None:
+                if listener._waiting:
+                    got.append(loop.run_until_complete(listener.take()))
+            elif not listener.ended:
+                sent.append(told(number, size))
+                listener.tell(sent[-1])
+            waiting = [len(event.interception) for event in listener._waiting]
+            assert len(waiting) <= 4
+            assert sum(waiting) <= 9
+            assert listener._bytes == sum(waiting)
+        assert got == sent[: len(got)]
+        assert listener.ended or len(got) + len(listener._waiting) == len(sent)
+    loop.close()

@@ -1,0 +1,446 @@
+import asyncio
+import json
+import random
+from contextlib import AsyncExitStack
+from uuid import UUID, uuid4
+
+import pytest
+
+from runtime.assembly import now
+from storage.accounts.identities import Identities, Role
+from storage.live import live as live_module
+from storage.live.change_stream import ChangeStream, InvalidPositionError
+from storage.live.listeners import End
+from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
+from storage.mongo.database import DatabaseUnavailableError
+from tests.bridge import until
+from tests.storage.calls import Calls
+
+
+class Pauses:
+    """Waits that a test ends, and the time."""
+
+    def __init__(self):
+        self.seconds = 0.0
+        self._waiting = {}
+
+    async def __call__(self, seconds):
+        await self._waiting.setdefault(seconds, asyncio.Event()).wait()
+
+    async def over(self, seconds):
+        """End a wait of that many seconds as soon as somebody waits."""
+        await until(lambda: seconds in self._waiting)
+        self._waiting.pop(seconds).set()
+
+
+class Ear:
+    """A listener with what it heard, as (position, number of the call, its status)."""
+
+    def __init__(self, live, listener):
+        self.live, self.listener = live, listener
+        self.position = None
+
+    async def event(self):
+        event = await self.live.next(self.listener)
+        if event is not None:
+            self.position = event.position or self.position
+        return event
+
+    async def heard(self, number):
+        """The next interceptions, that many."""
+        heard = []
+        while len(heard) < number:
+            event = await self.event()
+            assert event is not None, self.listener.ended
+            if event.interception is not None:
+                told = json.loads(event.interception)
+                heard.append((UUID(told["id"]).int, told["end_reason"] or "started"))
+        return heard
+
+
+@pytest.fixture
+def pauses():
+    return Pauses()
+
+
+@pytest.fixture
+def make_live(io_loop, database, pauses):
+    """Makes what is tested; closed with the test, before the databases that a test asked for earlier."""
+    made = []
+
+    def make(database):
+        identities = Identities(database, now=now, monotonic=asyncio.get_event_loop().time)
+        made.append(Live(database, identities, pause=pauses, clock=lambda: pauses.seconds))
+        return made[-1]
+
+    yield make
+    for live in made:
+        io_loop.run_sync(live.close)
+
+
+@pytest.fixture
+def live(make_live, database):
+    return make_live(database)
+
+
+@pytest.fixture
+def calls(database):
+    return Calls(database)
+
+
+@pytest.fixture
+def stack(io_loop):
+    """What listens until the test ends."""
+    stack = AsyncExitStack()
+    yield stack
+    io_loop.run_sync(stack.aclose)
+
+
+@pytest.fixture
+def listen(stack):
+    """Begin to listen."""
+
+    async def listen(live, *conditions, after=None, on_slow=lambda: None):
+        listener = await stack.enter_async_context(live.listen(conditions, after=after, on_slow=on_slow))
+        return Ear(live, listener)
+
+    return listen
+
+
+@pytest.mark.gen_test
+async def test_everyone_who_listens_is_told_of_each_start_and_end(live, calls, listen):
+    ears = [await listen(live) for _ in range(3)]
+    await calls.start(1)
+    await calls.end(1)
+    for ear in ears:
+        assert await ear.heard(2) == [(1, "started"), (1, "completed")]
+
+
+@pytest.mark.gen_test
+async def test_who_listens_is_first_told_where_that_began_and_can_go_on_from_there(live, calls, listen):
+    event = await (ear := await listen(live)).event()
+    assert (event.interception, event.position) == (None, live._position)
+    await calls.start(1)
+    assert await (await listen(live, after=ear.position)).heard(1) == [(1, "started")]
+
+
+@pytest.mark.gen_test
+async def test_only_what_matches_every_condition_is_told(live, calls, listen):
+    other = uuid4()
+    mine, both = (
+        await listen(live, {"initiator_id": other}),
+        await listen(live, {"initiator_id": other}, {"model": "m"}),
+    )
+    await calls.start(1)
+    await calls.start(2, initiator_id=other)
+    await calls.start(3, model="m")
+    await calls.start(4, initiator_id=other, model="m")
+    assert await mine.heard(2) == [(2, "started"), (4, "started")]
+    assert await both.heard(1) == [(4, "started")]
+
+
+@pytest.mark.gen_test
+async def test_an_interception_is_told_as_the_api_shows_it_with_the_names_of_its_user(live, calls, listen, database):
+    identities = Identities(database, now=now, monotonic=lambda: 0)
+    ada = await identities.add_user("ada", role=Role.MEMBER, display_name="Ada Lovelace")
+    ear = await listen(live)
+    await calls.start(1, initiator_id=ada.id)
+    await ear.event()
+    told = json.loads((await ear.event()).interception)
+    assert told["initiator"] == {"id": str(ada.id), "username": "ada", "name": "Ada Lovelace"}
+    document = await database.interceptions.find_one({})
+    assert told == live_module.resource(document, {ada.id: ada})
+
+
+@pytest.mark.gen_test
+async def test_all_share_one_stream_which_ends_after_the_last_and_begins_again(private_database, make_live, commands):
+    live, calls = make_live(private_database), Calls(private_database)
+    for round_ in (1, 2):
+        async with AsyncExitStack() as listening:
+            ears = [
+                Ear(live, await listening.enter_async_context(live.listen([], after=None, on_slow=None)))
+                for _ in range(5)
+            ]
+            await calls.start(round_)
+            for ear in ears:
+                assert await ear.heard(1) == [(round_, "started")]
+            assert [name for name, _ in commands.sent].count("aggregate") == round_
+            reading = live._reading
+        await asyncio.wait({reading})
+        assert [name for name, _ in commands.sent].count("killCursors") == round_
+        assert live._reading is None
+
+
+@pytest.mark.gen_test
+async def test_names_are_looked_up_once(private_database, make_live, commands, listen, monkeypatch):
+    live, calls = make_live(private_database), Calls(private_database)
+    identities = live._identities
+    ada = await identities.add_user("ada", role=Role.MEMBER)
+    bob = await identities.add_user("bob", role=Role.MEMBER)
+    ear = await listen(live)
+
+    async def looked_up(number, user):
+        commands.sent.clear()
+        await calls.start(number, initiator_id=user.id)
+        await ear.heard(1)
+        return [name for name, _ in commands.sent].count("find")
+
+    assert [await looked_up(number, user) for number, user in enumerate((ada, ada, bob, ada, bob))] == [1, 0, 1, 0, 0]
+    monkeypatch.setattr(live_module, "USERS_KEPT", 1)
+    carol = await identities.add_user("carol", role=Role.MEMBER)
+    assert await looked_up(9, carol) == 1
+    assert list(live._users) == [carol.id]
+
+
+@pytest.mark.gen_test
+async def test_a_name_that_was_changed_is_told_within_a_minute(live, pauses, calls):
+    identities = live._identities
+    ada = await identities.add_user("ada", role=Role.MEMBER)
+
+    async def told(number):
+        await calls.start(number, initiator_id=ada.id)
+        while (event := await ear.event()).interception is None:
+            pass
+        return json.loads(event.interception)["initiator"]["name"]
+
+    async with live.listen([], after=None, on_slow=None) as listener:
+        ear = Ear(live, listener)
+        assert await told(1) == "ada"
+        await identities.change_user("ada", display_name="Ada L.")
+        pauses.seconds = USERS_SECONDS
+        assert await told(2) == "Ada L."
+        reading = live._reading
+    await asyncio.wait({reading})
+    assert live._users == {}
+
+
+@pytest.mark.gen_test
+async def test_who_resumes_is_told_what_it_missed_and_then_what_comes(live, calls, listen):
+    first = await listen(live)
+    for number in (1, 2, 3):
+        await calls.start(number)
+    assert await first.heard(2) == [(1, "started"), (2, "started")]
+    again = await listen(live, after=first.position)
+    assert await again.heard(1) == [(3, "started")]
+    await calls.start(4)
+    await calls.end(4)
+    assert await again.heard(2) == [(4, "started"), (4, "completed")]
+    assert await first.heard(3) == [(3, "started"), (4, "started"), (4, "completed")]
+
+
+@pytest.mark.gen_test
+async def test_who_resumes_alone_in_a_quiet_database_hears_the_next_thing_once(live, calls, listen, database):
+    stream = await ChangeStream.open(database)
+    await stream.close()
+    await calls.start(1)
+    ear = await listen(live, after=stream.position)
+    assert await ear.heard(1) == [(1, "started")]
+    await calls.start(2)
+    assert await ear.heard(1) == [(2, "started")]
+    await calls.start(3)
+    assert await ear.heard(1) == [(3, "started")]
+    assert ear.listener.behind is None
+
+
+@pytest.mark.gen_test
+async def test_who_has_read_all_that_was_missed_and_is_not_as_far_as_the_others_waits_for_them(live, calls, listen):
+    other = await listen(live)
+    begun = (await other.event()).position
+    live._position = "FF"  # as it stands when the shared stream has just begun, in a quiet database
+    ear = await listen(live, after=begun)
+    hearing = asyncio.create_task(ear.heard(1))
+    await until(lambda: not ear.listener._more_missed or ear.listener.behind is None)
+    await calls.start(1)
+    assert await hearing == await other.heard(1) == [(1, "started")]
+    await calls.end(1)
+    assert await ear.heard(1) == [(1, "completed")]
+    assert ear.listener.behind is None
+
+
+@pytest.mark.gen_test
+async def test_who_resumes_where_the_shared_stream_has_not_been_yet_hears_nothing_twice(
+    live, make_live, calls, listen, database
+):
+    fast, slow = await listen(make_live(database)), await listen(live)
+    held = asyncio.Event()
+    users_of = live._users_of
+
+    async def held_back(changes):
+        await held.wait()
+        return await users_of(changes)
+
+    live._users_of = held_back
+    await calls.start(1)
+    assert await fast.heard(1) == [(1, "started")]
+    resuming = asyncio.create_task(listen(live, after=fast.position))
+    held.set()
+    ear = await resuming
+    await calls.start(2)
+    assert await ear.heard(1) == [(2, "started")]
+    assert await slow.heard(2) == [(1, "started"), (2, "started")]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_order(make_live, calls, listen, database):
+    total, processes = 300, [make_live(database) for _ in range(2)]
+    chance = random.Random(7)
+    whole = await listen(processes[0])
+    begun = (await whole.event()).position
+
+    async def write():
+        for number in range(total):
+            await calls.start(number)
+
+    async def wander():
+        heard, after = [], begun
+        while len(heard) < total:
+            live = chance.choice(processes)
+            async with live.listen([], after=after, on_slow=None) as listener:
+                ear = Ear(live, listener)
+                heard += await ear.heard(min(chance.randint(1, 40), total - len(heard)))
+                after = ear.position
+        return heard
+
+    expected, _, *wandered = await asyncio.gather(whole.heard(total), write(), *(wander() for _ in range(4)))
+    assert sorted(expected) == [(number, "started") for number in range(total)]
+    assert wandered == [expected] * 4
+
+
+@pytest.mark.gen_test
+async def test_what_is_no_position_is_refused_before_anything_is_told(live, listen):
+    with pytest.raises(InvalidPositionError):
+        await listen(live, after="82AB")
+    assert live._listeners == set()
+
+
+@pytest.mark.gen_test
+async def test_one_more_than_may_is_refused_until_one_leaves(live, monkeypatch):
+    monkeypatch.setattr(live_module, "MOST_LISTENERS", 1)
+    for _ in range(2):
+        async with live.listen([], after=None, on_slow=None):
+            with pytest.raises(TooManyListenersError):
+                async with live.listen([], after=None, on_slow=None):
+                    pass
+
+
+@pytest.mark.gen_test
+async def test_a_heartbeat_comes_every_fifteen_seconds_with_where_to_go_on(live, calls, listen, pauses):
+    ear = await listen(live, {"model": "m"})
+    begun = await ear.event()
+    await calls.start(1)  # for others
+    await until(lambda: live._position != begun.position)
+    await pauses.over(HEARTBEAT_SECONDS)
+    event = await ear.event()
+    assert (event.interception, event.position) == (None, live._position)
+    assert event.position > begun.position
+    await pauses.over(HEARTBEAT_SECONDS)
+    assert (await ear.event()).interception is None
+
+
+@pytest.mark.gen_test
+async def test_who_takes_nothing_is_dropped_and_can_resume_without_loss(live, calls, listen, monkeypatch):
+    monkeypatch.setattr("storage.live.listeners.QUEUED_EVENTS", 3)
+    dropped = asyncio.Event()
+    slow, other = await listen(live, on_slow=dropped.set), await listen(live)
+    await slow.event()
+    for number in range(5):
+        await calls.start(number)
+        await other.heard(1)
+    await dropped.wait()
+    assert (await slow.event(), slow.listener.ended) == (None, End.SLOW)
+    again = await listen(live, after=slow.position)
+    assert await again.heard(5) == [(number, "started") for number in range(5)]
+
+
+@pytest.mark.expects_log(
+    r"WARNING storage\.live\.live: live interceptions wait for the database: MongoDB is unavailable"
+)
+@pytest.mark.gen_test(timeout=60)
+async def test_while_the_database_is_away_listeners_wait_and_then_miss_nothing(
+    private_database, private_mongodb, make_live, listen, pauses
+):
+    live, calls = make_live(private_database), Calls(private_database)
+    ear = await listen(live)
+    await calls.start(1)
+    assert await ear.heard(1) == [(1, "started")]
+    hearing = asyncio.create_task(ear.heard(2))
+    await private_mongodb.kill()
+    await until(lambda: live._away)
+    await pauses.over(RETRY_SECONDS)
+    with pytest.raises(DatabaseUnavailableError):
+        await listen(live, after=ear.position)
+    await private_mongodb.start()
+    await calls.start(2)
+    await pauses.over(RETRY_SECONDS)
+    await calls.end(2)
+    assert await hearing == [(2, "started"), (2, "completed")]
+    assert not live._away
+
+
+@pytest.mark.gen_test
+async def test_a_cursor_that_the_database_lost_is_replaced_without_a_word(live, calls, listen, database):
+    ear = await listen(live)
+    lost = []
+    original = ChangeStream.read
+
+    async def read(stream, *wait):
+        if not lost:
+            lost.append(stream)
+            kill = {"killCursors": database.interceptions.name, "cursors": [stream._cursor_id]}
+            await database.interceptions.database.command(kill)
+        return await original(stream, *wait)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ChangeStream, "read", read)
+        await until(lambda: lost)
+        await calls.start(1)
+        await calls.end(1)
+        assert await ear.heard(2) == [(1, "started"), (1, "completed")]
+
+
+@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions begin anew: the collection was dropped")
+@pytest.mark.gen_test
+async def test_when_the_database_forgets_what_comes_next_everyone_is_told_so(live, calls, listen, database):
+    ears = [await listen(live) for _ in range(2)]
+    await calls.start(1)
+    await database.interceptions.drop()
+    for ear in ears:
+        while await ear.event():
+            pass
+        assert ear.listener.ended is End.FORGOTTEN
+    await calls.start(2)
+    fresh = await listen(live)
+    await calls.start(3)
+    assert await fresh.heard(1) == [(3, "started")]
+
+
+@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions begin anew: the collection was dropped")
+@pytest.mark.gen_test
+async def test_who_is_behind_when_the_database_forgets_is_told_so(live, calls, listen, database):
+    ear = await listen(live)
+    await ear.event()
+    for number in range(300):
+        await calls.start(number)
+    await database.interceptions.drop()
+    behind = await listen(live, after=ear.position)
+    while await behind.event():
+        pass
+    assert behind.listener.ended is End.FORGOTTEN
+
+
+@pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions are not told any more")
+@pytest.mark.gen_test
+async def test_what_nobody_foresaw_ends_everyone_rather_than_leave_them_waiting(live, listen, database):
+    ear = await listen(live)
+    await ear.event()
+    await database.interceptions.insert_one({"_id": "not an interception"})
+    assert (await ear.event(), ear.listener.ended) == (None, End.FAILED)
+
+
+@pytest.mark.gen_test
+async def test_when_it_is_closed_everyone_is_let_go(live, listen):
+    ear = await listen(live)
+    await ear.event()
+    hearing = asyncio.create_task(ear.event())
+    await live.close()
+    assert (await hearing, ear.listener.ended, live._reading) == (None, End.LEFT, None)

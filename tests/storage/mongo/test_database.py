@@ -1,0 +1,261 @@
+import asyncio
+import os
+import re
+import signal
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    InvalidOperation,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WTimeoutError,
+)
+
+from storage.mongo import database as database_module
+from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.indexes import INDEXES
+from tests.storage.outages import freeze
+
+DAY = timedelta(days=1)
+
+
+async def indexes(database):
+    return {name: await database._database[name].index_information() for name in INDEXES}
+
+
+async def retention(database):
+    index = (await database.interceptions.index_information()).get("retention")
+    return index and (index["key"], index["expireAfterSeconds"])
+
+
+@pytest.mark.gen_test
+async def test_every_declared_index_is_made_and_no_other(database):
+    declared = {name: {"_id_"} | {index.document["name"] for index in models} for name, models in INDEXES.items()}
+    assert {name: set(made) for name, made in (await indexes(database)).items()} == declared
+
+
+@pytest.mark.gen_test
+async def test_preparing_again_and_by_many_at_once_changes_nothing(database):
+    await database.prepare(retention=DAY)
+    made = await indexes(database)
+    await asyncio.gather(*(database.prepare(retention=DAY) for _ in range(4)))
+    assert await indexes(database) == made
+
+
+@pytest.mark.gen_test
+async def test_many_may_prepare_a_new_database_at_once(mongodb_uri, database, database_name):
+    await database.interceptions.drop()
+    await asyncio.gather(*(database.prepare(retention=DAY) for _ in range(4)))
+    assert await retention(database) == ([("started_at", 1)], 86_400)
+
+
+@pytest.mark.gen_test
+async def test_retention_is_made_changed_and_dropped(database):
+    assert await retention(database) is None
+    seen = []
+    for days in (60, 30, 30):
+        await database.prepare(retention=days * DAY)
+        seen.append(await retention(database))
+    assert seen == [([("started_at", 1)], days * 86_400) for days in (60, 30, 30)]
+    for _ in range(2):
+        await database.prepare(retention=None)
+        assert await retention(database) is None
+
+
+@pytest.mark.gen_test
+async def test_what_earlier_versions_made_and_nothing_uses_is_dropped(database):
+    await database.interceptions.create_index([("model", 1), ("started_at", -1)], name="by_model")
+    await database.prepare(retention=None)
+    assert set(await database.interceptions.index_information()) == {
+        "_id_",
+        *(index.document["name"] for index in INDEXES["interceptions"]),
+    }
+
+
+@pytest.mark.gen_test
+async def test_making_indexes_of_many_records_is_waited_for_and_said(database, monkeypatch, caplog):
+    monkeypatch.setattr(database_module, "_LONG_SECONDS", 0)
+    with caplog.at_level("INFO"):
+        await database.prepare(retention=DAY)
+    assert caplog.messages == ["indexes are being made; calls are served then"]
+
+
+@pytest.mark.gen_test
+async def test_sessions_are_kept_as_long_after_their_last_activity(database):
+    seen = []
+    for kept in (30 * DAY, None):
+        await database.prepare(retention=kept)
+        index = (await database.sessions.index_information()).get("retention")
+        seen.append(index and (index["key"], index["expireAfterSeconds"]))
+    assert seen == [([("last_active_at", 1)], 30 * 86_400), None]
+
+
+@pytest.mark.gen_test
+async def test_cells_are_kept_for_ever_aside_from_those_that_say_otherwise(database):
+    await database.prepare(retention=DAY)
+    kept = [index for index in (await database.rollups.index_information()).values() if "expireAfterSeconds" in index]
+    assert [(index["key"], index["expireAfterSeconds"]) for index in kept] == [([("expires_at", 1)], 0)]
+
+
+@pytest.mark.gen_test
+async def test_a_transaction_does_all_or_nothing(database):
+    with suppress(KeyError):
+        async with database.transaction() as session:
+            await database.rollups.insert_one({"_id": 1}, session=session)
+            raise KeyError
+    async with database.transaction() as session:
+        await database.rollups.insert_one({"_id": 2}, session=session)
+        await database.sessions.insert_one({"_id": 3}, session=session)
+        assert await database.sessions.count_documents({}) == 0
+    assert [document["_id"] async for document in database.rollups.find()] == [2]
+    assert await database.sessions.count_documents({}) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [(timedelta(milliseconds=1), 1), (timedelta(0), 1), (timedelta(seconds=1.5), 2), (timedelta.max, 2**31 - 1)],
+)
+@pytest.mark.gen_test
+async def test_retention_is_whole_seconds_that_mongodb_takes(database, asked, seconds):
+    await database.prepare(retention=asked)
+    assert await retention(database) == ([("started_at", 1)], seconds)
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_answers_is_there(database):
+    assert await database.ping() is True
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_is_away_is_not_there(unreachable):
+    assert await unreachable.ping() is False
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_hangs_is_not_there(database, mongodb, monkeypatch):
+    assert await database.ping() is True
+    monkeypatch.setattr(database_module, "PING_SECONDS", 0.1)
+    freeze(mongodb.pid)
+    try:
+        assert await database.ping() is False
+    finally:
+        os.kill(mongodb.pid, signal.SIGCONT)
+
+
+@pytest.mark.gen_test
+async def test_what_is_acknowledged_is_on_disk_whatever_the_uri_says(mongodb_uri):
+    database = Database.connect(f"{mongodb_uri}&w=1&journal=false", "x")
+    assert database.interceptions.write_concern.document == {"w": "majority", "j": True}
+    database.close()
+
+
+@pytest.mark.gen_test
+async def test_without_the_database_preparing_fails_with_one_clean_sentence(unreachable):
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        await unreachable.prepare(retention=None)
+    assert re.fullmatch(
+        r"MongoDB is unavailable: 127\.0\.0\.1:\d+: \[Errno \d+\] Connection refused", str(caught.value)
+    )
+    assert "s3cret" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://ada:s3cret@localhost",
+        "mongodb://",
+        "mongodb://ada:s3c/ret@localhost",
+        "mongodb://ada:s3c@ret@localhost",
+        "mongodb://ada:s3:cret@localhost",
+        "mongodb://ada:s3cret@localhost:port",
+        "mongodb://ada:s3cret@localhost/?w=majority&journal",
+    ],
+)
+def test_what_is_no_uri_is_refused_without_being_quoted(uri):
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        Database.connect(uri, "x")
+    assert str(caught.value) == (
+        "mongodb-uri is not valid: it looks like mongodb://user:password@host:27017/?option=value, with special "
+        "characters in user and password percent-encoded"
+    )
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ("tls=s3cret", "has an option that cannot be used: The value of tls must be 'true' or 'false'"),
+        ("appname=a&appname=s3cret", "has an option that cannot be used: Duplicate URI option 'appname'."),
+        ("authMechanismProperties=s3cret", "has an option that cannot be used: Malformed auth mechanism properties"),
+        ("tlsCAFile=/s3cret", "cannot be used: [Errno 2] The tlscafile file is not readable"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_refused_without_its_value(options, text):
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        Database.connect(f"mongodb://ada:s3cret@localhost/?{options}", "x")
+    assert str(caught.value) == f"mongodb-uri {text}"
+
+
+def test_an_unknown_option_is_refused():
+    message = "^mongodb-uri has an option that cannot be used: Unknown option. Did you mean one of .*one[?]$"
+    with pytest.raises(DatabaseUnavailableError, match=message):
+        Database.connect("mongodb://localhost/?retryWrite=true", "x")
+
+
+def test_what_is_no_name_of_a_database_is_named():
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        Database.connect("mongodb://localhost", "a b")
+    assert (
+        str(caught.value)
+        == "mongodb-database \"a b\" is not a valid name: database names cannot contain the character ' '"
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (AutoReconnect("connection closed"), "connection closed"),
+        (NetworkTimeout("timed out (configured timeouts: socketTimeoutMS: 1.0ms)"), "timed out"),
+        (ServerSelectionTimeoutError("no server, Timeout: 2.0s, Topology Description: <x>"), "no server"),
+        (NotPrimaryError("not primary, full error: {}"), "not primary"),
+        (WaitQueueTimeoutError("pool"), "pool"),
+        (ConfigurationError("mongodb://ada:s3cret@h: no such mechanism"), "mongodb://h: no such mechanism"),
+        (ExecutionTimeout("too slow", 50), "too slow"),
+        (WTimeoutError("no majority", 64), "no majority"),
+        (OperationFailure("Authentication failed., full error: {'ok': 0}", 18), "Authentication failed."),
+        (OperationFailure("not allowed", 13), "not allowed"),
+        (OperationFailure("disk", 14031), "disk"),
+        (OperationFailure("again", 1, {"errorLabels": ["RetryableWriteError"]}), "again"),
+    ],
+)
+def test_what_the_driver_raises_while_the_database_is_away_is_unavailable(error, text):
+    with pytest.raises(DatabaseUnavailableError) as caught, database_errors():
+        raise error
+    assert str(caught.value) == f"MongoDB is unavailable: {text}"
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DuplicateKeyError("twice", 11000),
+        BulkWriteError({"writeErrors": []}),
+        OperationFailure("bad operator", 2),
+        InvalidOperation("closed"),
+        KeyError("ours"),
+    ],
+)
+def test_what_is_our_own_mistake_passes(error):
+    with pytest.raises(type(error)) as caught, database_errors():
+        raise error
+    assert caught.value is error

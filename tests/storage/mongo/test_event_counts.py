@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from storage.mongo import event_counts
+from storage.mongo.database import DatabaseUnavailableError
+from storage.mongo.event_counts import MAX_BATCH, Counted, CountWriter, DistinctEvents, EventCounts, event_id
+from tests.storage.records import NOON
+
+
+class Unacknowledged:
+    """A collection whose answers are lost on their way, after the write or before it."""
+
+    def __init__(self, collection, *, done):
+        self._collection = collection
+        self._done = done
+
+    async def bulk_write(self, *args, **options):
+        if self._done:
+            await self._collection.bulk_write(*args, **options)
+        raise AutoReconnect("connection closed")
+
+
+def document(key, count):
+    fields = {"name": key, "at": count.first_at, "detail.first": count.first}
+    return Counted(event_id(key), fields, path="detail.count", last_at="detail.last_at")
+
+
+@pytest.fixture
+def counts(database):
+    return EventCounts(database.refusals, document)
+
+
+async def written(database):
+    found = {one["name"]: one async for one in database.refusals.find({}, {"_id": False, "batches": False})}
+    return {name: one["detail"]["count"] for name, one in found.items()}
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.gen_test
+async def test_a_write_that_is_repeated_counts_once(counts, database, done):
+    there = counts.collection
+    counts.add("a", NOON)
+    await counts.flush()
+    for _ in range(3):
+        counts.add("a", NOON)
+    counts.collection = Unacknowledged(there, done=done)
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailableError):
+            await counts.flush()
+        counts.add("a", NOON)
+        counts.add("b", NOON)
+    counts.collection = there
+    await counts.flush()
+    assert await written(database) == {"a": 6, "b": 2}
+    assert len(counts) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_document_keeps_its_beginning_and_the_last_time(counts, database):
+    counts.add("$name", NOON, "first")
+    await counts.flush()
+    counts.add("$name", NOON + timedelta(seconds=5), "second")
+    counts.add("$name", NOON + timedelta(seconds=9), "third")
+    await counts.flush()
+    (found,) = [one async for one in database.refusals.find({}, {"_id": False, "batches": False})]
+    last_at = NOON + timedelta(seconds=9)
+    assert found == {"name": "$name", "at": NOON, "detail": {"first": "first", "count": 3, "last_at": last_at}}
+
+
+@pytest.mark.gen_test
+async def test_two_processes_add_to_one_document(counts, database):
+    for one in (counts, EventCounts(database.refusals, document), counts):
+        one.add("a", NOON)
+        await one.flush()
+    assert await written(database) == {"a": 3}
+
+
+@pytest.mark.gen_test
+async def test_what_is_more_than_a_batch_is_written_in_several(counts, database):
+    for number in range(MAX_BATCH + 1):
+        counts.add(str(number), NOON)
+    await counts.flush()
+    assert len(await written(database)) == MAX_BATCH + 1
+
+
+@pytest.mark.expects_log("WARNING storage.mongo.event_counts: numbers wait to be written: MongoDB is unavailable: ")
+@pytest.mark.gen_test
+async def test_the_writer_says_once_that_the_database_is_away_and_goes_on(counts, database, monkeypatch):
+    rounds = iter(range(4))
+
+    async def pause(seconds):
+        assert seconds == event_counts.WRITE_SECONDS
+        match next(rounds):
+            case 2:
+                counts.collection = there
+            case 3:
+                raise asyncio.CancelledError
+
+    there, counts.collection = counts.collection, Unacknowledged(counts.collection, done=True)
+    counts.add("a", NOON)
+    with pytest.raises(asyncio.CancelledError):
+        await CountWriter("numbers", [counts], pause=pause).run()
+    assert await written(database) == {"a": 1}
+
+
+@pytest.mark.expects_log(
+    "WARNING storage.mongo.event_counts: numbers were not written and are lost: MongoDB is unavailable: "
+)
+@pytest.mark.gen_test
+async def test_a_stop_without_the_database_says_that_counts_are_lost(counts, unreachable):
+    counts.collection = unreachable.refusals
+    counts.add("a", NOON)
+    await CountWriter("numbers", [counts]).close()
+
+
+def test_only_so_many_events_of_a_period_are_told_apart():
+    distinct = DistinctEvents()
+    assert [distinct.admit(1, "group", event, 2) for event in "abcab"] == [True, True, False, True, True]
+    assert distinct.admit(1, "another", "c", 2)
+    assert distinct.admit(2, "group", "c", 2)

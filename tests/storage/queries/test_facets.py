@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from storage.aggregation.rollups import Rollups
+from storage.mongo.database import DatabaseUnavailableError
+from storage.queries import facets as names_module
+from storage.queries.facets import Named, Names
+from storage.queries.interceptions import Interceptions
+from storage.queries.statistics import Statistics
+from tests.storage.countings import MIDNIGHT, Call, write
+from tests.storage.queries.decoded import Decoded
+from tests.storage.queries.test_counts import EVERYTHING
+from tests.storage.queries.test_statistics import DAYS
+
+ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
+CALLS = [
+    Call(1, model="gpt-5", client="Codex", initiator=ADA),
+    Call(2, model="gpt-5-mini", client="Codex", initiator=BOB),
+    Call(3, model="GPT", client="Zed", initiator=BOB, second=5 * 86_400),
+    Call(4, model="$gpt.*", provider_name="own", initiator=ADA),
+    Call(5, model="gpt-5", client="Codex", initiator=ADA, second=90_000),
+    Call(6, model="ünï", client="Codex", initiator=ADA),
+    Call(7, model="gq", client="Codex", initiator=BOB),
+]
+
+
+async def record(database, *, counted):
+    """Keep the calls, the first ones counted."""
+    for number, call in enumerate([*CALLS, None]):
+        if number == counted:
+            await Rollups(database, now=lambda: MIDNIGHT).count_pending()
+        if call:
+            await write(database, call.start, call.end())
+    await write(database, Call(8, model="in flight").start)
+    return Names(database)
+
+
+@pytest.mark.parametrize("counted", [None, 4, 7])
+@pytest.mark.gen_test
+async def test_each_name_is_told_once_sorted_whether_it_is_counted_or_not(database, counted):
+    names = await record(database, counted=counted)
+    assert await names.find(Named.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5", "gpt-5-mini", "gq", "ünï"]
+    assert await names.find(Named.CLIENT, "", visible_to=None) == ["Codex", "Zed"]
+    assert await names.find(Named.PROVIDER, "", visible_to=None) == ["openai", "own"]
+
+
+@pytest.mark.parametrize("counted", [None, 4, 7])
+@pytest.mark.gen_test
+async def test_a_member_is_told_the_names_of_their_own_calls(database, counted):
+    names = await record(database, counted=counted)
+    assert await names.find(Named.MODEL, "", visible_to=BOB) == ["GPT", "gpt-5-mini", "gq"]
+    assert await names.find(Named.CLIENT, "Z", visible_to=ADA) == []
+    assert await names.find(Named.PROVIDER, "", visible_to=BOB) == ["openai"]
+    assert await names.find(Named.PROVIDER, "", visible_to=UUID(int=7)) == []
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found"),
+    [
+        ("gpt", ["gpt-5", "gpt-5-mini"]),
+        ("gpt-5-", ["gpt-5-mini"]),
+        ("G", ["GPT"]),
+        ("ü", ["ünï"]),
+        ("$gpt.*", ["$gpt.*"]),
+        (".*", []),
+        ("^", []),
+        ("\x00", []),
+        ("gpt-5\U0010ffff", []),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_prefix_is_taken_as_it_is_written(database, prefix, found):
+    names = await record(database, counted=4)
+    assert await names.find(Named.MODEL, prefix, visible_to=None) == found
+
+
+@pytest.mark.gen_test
+async def test_no_more_names_are_told_than_fit(database, monkeypatch):
+    monkeypatch.setattr(names_module, "MOST_NAMES", 3)
+    names = await record(database, counted=4)
+    assert await names.find(Named.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5"]
+
+
+@pytest.mark.gen_test
+async def test_a_name_is_found_by_one_key_of_an_index(database):
+    names = await record(database, counted=7)
+    await database._database.command("profile", 2)
+    for named in Named:
+        await names.find(named, "", visible_to=None)
+        await names.find(named, "", visible_to=ADA)
+    await database._database.command("profile", 0)
+    asked = {"ns": database.rollups.full_name, "command.aggregate": "rollups"}
+    work = await database._database["system.profile"].find(asked).sort("ts", 1).to_list(None)
+    plans = [(query["planSummary"].split(" ")[0], query["docsExamined"]) for query in work]
+    assert plans == [("DISTINCT_SCAN", 0), ("IXSCAN", 0)] * 3
+    assert [query["keysExamined"] for query in work[::2]] == [6, 2, 2]
+
+
+@pytest.mark.gen_test
+async def test_without_the_database_the_error_says_so(unreachable):
+    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*Connection refused$"):
+        await Names(unreachable).find(Named.MODEL, "", visible_to=None)
+
+
+@pytest.mark.gen_test
+async def test_a_single_server_has_lists_and_names_and_no_statistics(single_server):
+    database = single_server
+    await record(database, counted=None)
+    names = Names(database)
+    assert await names.find(Named.MODEL, "g", visible_to=None) == ["gpt-5", "gpt-5-mini", "gq"]
+    assert await names.find(Named.CLIENT, "", visible_to=BOB) == ["Codex", "Zed"]
+    count, documents = await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=2, offset=1)
+    assert (count, [document["_id"].int for document in documents]) == (7, [5, 7])
+    uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
+    assert (uncounted, series.points) == (6, {})

@@ -1,0 +1,305 @@
+from datetime import timedelta
+from itertools import product
+from uuid import UUID
+
+import pytest
+
+from intercept.records import EndReason, Reading, Status, TokenUsage
+from storage.aggregation.rollups import Rollups
+from storage.mongo.database import DatabaseUnavailableError
+from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
+from storage.queries import counts
+from storage.queries.interceptions import Interceptions, UnknownCursorError
+from storage.queries.search import Search
+from storage.recording.documents import ending_fields, start_document
+from tests.storage.queries.decoded import Decoded
+from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception, kept
+
+BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
+EVERYTHING = Search().filter(initiator_id=None)
+
+
+def made(number, *, end_reason=EndReason.COMPLETED, **changes):
+    """Make the document of the interception with this number, started that many seconds after noon."""
+    fields = {"id": UUID(int=number), "started_at": NOON + timedelta(seconds=number), **changes}
+    document = start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
+    if end_reason is None:
+        return kept(document)
+    reading = Reading(response_id=f"resp_{number}", token_usages=(TokenUsage(provider_response_id=f"other_{number}"),))
+    end = ending(
+        interception_id=fields["id"], end_reason=end_reason, upstream_request_id=f"req_{number}", reading=reading
+    )
+    return kept(document | ending_fields(end, new_id=counting_ids()))
+
+
+async def keep(database, *documents):
+    await database.interceptions.insert_many(documents)
+    return Decoded(Interceptions(database))
+
+
+def numbers(page):
+    count, documents = page
+    return count, [document["_id"].int for document in documents]
+
+
+@pytest.mark.gen_test
+async def test_nothing_recorded_is_an_empty_page(database):
+    assert await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=10) == (0, [])
+
+
+@pytest.mark.gen_test
+async def test_a_page_has_whole_documents(database):
+    document = made(1)
+    interceptions = await keep(database, document)
+    assert await interceptions.page(EVERYTHING, visible_to=None, limit=10) == (1, [document])
+
+
+@pytest.mark.gen_test
+async def test_the_newest_come_first_and_of_one_moment_the_greatest_id(database):
+    documents = [made(number, started_at=NOON + timedelta(seconds=number // 3)) for number in (4, 1, 6, 3, 2, 5)]
+    interceptions = await keep(database, *documents)
+    assert numbers(await interceptions.page(EVERYTHING, visible_to=None, limit=10)) == (6, [6, 5, 4, 3, 2, 1])
+
+
+@pytest.mark.gen_test
+async def test_pages_by_cursor_and_by_offset_are_the_same_list(database):
+    documents = [made(number, started_at=NOON + timedelta(seconds=number // 3)) for number in range(1, 9)]
+    interceptions = await keep(database, *documents)
+    after_id, by_cursor, by_offset = None, [], []
+    for offset in (0, 3, 6):
+        page = await interceptions.page(EVERYTHING, visible_to=None, limit=3, after_id=after_id)
+        after_id = page[1][-1]["_id"]
+        by_cursor.append(numbers(page))
+        by_offset.append(numbers(await interceptions.page(EVERYTHING, visible_to=None, limit=3, offset=offset)))
+    assert by_cursor == by_offset == [(8, [8, 7, 6]), (8, [5, 4, 3]), (8, [2, 1])]
+
+
+@pytest.mark.gen_test
+async def test_behind_the_last_there_is_nothing(database):
+    interceptions = await keep(database, made(1), made(2))
+    assert await interceptions.page(EVERYTHING, visible_to=None, limit=3, after_id=UUID(int=1)) == (2, [])
+    assert await interceptions.page(EVERYTHING, visible_to=None, limit=3, offset=2**31 - 1) == (2, [])
+
+
+@pytest.mark.gen_test
+async def test_a_cursor_need_not_match_the_search(database):
+    interceptions = await keep(database, made(1), made(2, model="other"), made(3))
+    search_filter = Search(model="gpt-5").filter(initiator_id=None)
+    page = await interceptions.page(search_filter, visible_to=None, limit=3, after_id=UUID(int=2))
+    assert numbers(page) == (2, [1])
+
+
+@pytest.mark.gen_test
+async def test_an_unknown_cursor_is_refused(database):
+    interceptions = await keep(database, made(1))
+    message = f"there is no interception {UUID(int=2)} that the caller may see"
+    with pytest.raises(UnknownCursorError, match=f"^{message}$"):
+        await interceptions.page(EVERYTHING, visible_to=None, limit=3, after_id=UUID(int=2))
+
+
+@pytest.mark.gen_test
+async def test_a_member_sees_and_counts_only_their_own(database):
+    interceptions = await keep(database, made(1), made(2, initiator_id=BOB_ID), made(3))
+    assert numbers(await interceptions.page(EVERYTHING, visible_to=ADA.id, limit=10)) == (2, [3, 1])
+    with pytest.raises(UnknownCursorError):
+        await interceptions.page(EVERYTHING, visible_to=ADA.id, limit=10, after_id=UUID(int=2))
+
+
+@pytest.mark.gen_test
+async def test_a_member_who_asks_for_another_finds_nothing(database):
+    interceptions = await keep(database, made(1), made(2, initiator_id=BOB_ID))
+    search_filter = Search(initiator="bob").filter(initiator_id=BOB_ID)
+    assert await interceptions.page(search_filter, visible_to=ADA.id, limit=10) == (0, [])
+
+
+@pytest.mark.gen_test
+async def test_what_is_in_flight_is_left_out_unless_asked_for(database):
+    interceptions = await keep(
+        database, made(1), made(2, end_reason=None), made(3, end_reason=EndReason.SERVER_CRASHED)
+    )
+
+    async def found(**terms):
+        return numbers(await interceptions.page(Search(**terms).filter(initiator_id=None), visible_to=None, limit=10))
+
+    assert await found() == (2, [3, 1])
+    assert await found(status=Status.IN_FLIGHT) == (1, [2])
+    assert await found(status=Status.FAILED) == (1, [3])
+    assert await found(request_id=str(UUID(int=2))) == (1, [2])
+
+
+@pytest.mark.gen_test
+async def test_every_term_narrows_the_list(database):
+    changed = {
+        "provider": "anthropic",
+        "provider_name": "mine",
+        "model": "m",
+        "client": "Zed",
+        "client_session_id": "s2",
+        "initiator_id": BOB_ID,
+    }
+    documents = [made(number, **{name: value}) for number, (name, value) in enumerate(changed.items(), start=1)]
+    interceptions = await keep(database, *documents, made(7), made(8))
+    searches = [
+        Search(provider="anthropic"),
+        Search(provider_name="mine"),
+        Search(model="m"),
+        Search(client="Zed"),
+        Search(session_id="s2"),
+        Search(initiator="bob"),
+        Search(started_after=NOON + timedelta(seconds=7), started_before=NOON + timedelta(seconds=7)),
+        Search(request_id="req_8"),
+        Search(request_id="resp_8"),
+        Search(request_id="other_8"),
+        Search(request_id=str(UUID(int=8))),
+    ]
+    filters = [search.filter(initiator_id=BOB_ID if search.initiator else None) for search in searches]
+    pages = [numbers(await interceptions.page(each, visible_to=None, limit=10)) for each in filters]
+    assert pages == [(1, [n]) for n in (1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8)]
+
+
+SHAPES = [
+    (Search(), None, BY_TIME),
+    (Search(status=Status.IN_FLIGHT), None, IN_FLIGHT_BY_TIME),
+    (Search(status=Status.IN_FLIGHT, model="gpt-5"), ADA.id, IN_FLIGHT_BY_TIME),
+    (Search(status=Status.FAILED, provider="openai", client="Codex"), None, BY_TIME),
+    (Search(status=Status.COMPLETED), None, BY_TIME),
+    (Search(provider="openai"), None, BY_TIME),
+    (Search(provider_name="openai-eu"), None, BY_TIME),
+    (Search(client="Codex"), None, BY_TIME),
+    (Search(started_after=NOON, started_before=NOON + timedelta(hours=30)), None, BY_TIME),
+    (Search(initiator="ada"), None, BY_INITIATOR),
+    (Search(initiator="ada", model="gpt-5", provider="openai"), None, BY_INITIATOR),
+    (Search(model="gpt-5", started_after=NOON), None, BY_TIME),
+    (Search(model="gpt-5", status=Status.COMPLETED), None, BY_TIME),
+    (Search(session_id="session-1"), None, BY_SESSION),
+    (Search(session_id="session-1", initiator="ada"), None, BY_SESSION),
+    (Search(request_id="resp_7"), None, BY_REQUEST),
+    (Search(request_id="resp_7", session_id="session-1", model="gpt-5"), None, BY_REQUEST),
+    (Search(), ADA.id, BY_INITIATOR),
+    (Search(model="gpt-5", client="Codex", status=Status.FAILED), ADA.id, BY_INITIATOR),
+    (Search(session_id="session-1"), ADA.id, BY_SESSION),
+    (Search(request_id="resp_7"), ADA.id, BY_REQUEST),
+]
+
+
+def plan(index):
+    return "{ " + ", ".join(f"{name}: {direction}" for name, direction in index) + " }"
+
+
+async def many(database):
+    """Keep calls of four days, one an hour, counted but for the last ones."""
+    hours = [timedelta(hours=number) for number in range(100)]
+    failed = {number for number in range(100) if number % 4 == 0}
+    documents = [
+        made(
+            number,
+            started_at=NOON + hours[number],
+            end_reason=EndReason.UPSTREAM_ERROR if number in failed else EndReason.COMPLETED,
+            client="Zed" if number == 50 else "Codex",
+        )
+        for number in range(100)
+    ]
+    interceptions = await keep(database, *documents[:97])
+    await Rollups(database, now=lambda: NOON).count_pending()
+    await keep(database, *documents[97:], made(200, end_reason=None))
+    return interceptions
+
+
+async def profiled(database, asking):
+    """What the database did while something was asked, and what that answered."""
+    await database._database.command("profile", 2)
+    answer = await asking
+    await database._database.command("profile", 0)
+    names = [database.interceptions.full_name, database.rollups.full_name]
+    asked = {"ns": {"$in": names}, "command.find": {"$exists": True}}
+    asked = {"$or": [asked, {"ns": {"$in": names}, "command.aggregate": {"$exists": True}}]}
+    work = await database._database["system.profile"].find(asked).sort("ts", 1).to_list(None)
+    await database._database["system.profile"].drop()
+    return work, answer
+
+
+@pytest.mark.parametrize(("search", "visible_to", "index"), SHAPES)
+@pytest.mark.gen_test
+async def test_every_query_runs_on_an_index_without_sorting(*, database, monkeypatch, search, visible_to, index):
+    interceptions = await many(database)
+    search_filter = search.filter(initiator_id=ADA.id if search.initiator else None)
+    narrows = search.status or search_filter.keys() - {"started_at", "status"}
+    cursors = ({}, {"after_id": UUID(int=90)}, {"offset": 5})
+    for scanned, cursor in product((counts.SCANNED_KEYS, 0), cursors):
+        monkeypatch.setattr(counts, "SCANNED_KEYS", scanned)
+        page = interceptions.page(search_filter, visible_to=visible_to, limit=5, **cursor)
+        work, (_, documents) = await profiled(database, page)
+        for query in work:
+            assert query["planSummary"].startswith(("IXSCAN", "COUNT_SCAN", "IDHACK"))
+            assert not query.get("hasSortStage")
+        lists = [query for query in work if query["command"].get("limit") == 5]
+        assert len(lists) == bool(documents) or index in {BY_SESSION, BY_REQUEST, IN_FLIGHT_BY_TIME}
+        for query in lists:
+            used = set(query["planSummary"].removeprefix("IXSCAN ").split(", IXSCAN "))
+            assert used == {plan(index if scanned or index is not BY_TIME or not narrows else BY_COMBINATION)}
+            read_in = len(query["command"]["filter"].get("$or", [index]))
+            assert query["docsExamined"] <= len(documents) + read_in or index in {BY_SESSION, BY_REQUEST}
+
+
+@pytest.mark.parametrize(
+    ("search", "visible_to", "keys"),
+    [
+        (Search(), None, 40),
+        (Search(status=Status.FAILED), None, 40),
+        (Search(provider="openai", provider_name="openai-eu", client="Codex"), None, 60),
+        (Search(model="gpt-5"), None, 40),
+        (Search(model="gpt-5", client="Codex"), ADA.id, 40),
+        (Search(), ADA.id, 40),
+    ],
+)
+@pytest.mark.gen_test
+async def test_counting_looks_at_few_keys_and_only_at_documents_that_are_not_counted(
+    database, search, visible_to, keys
+):
+    interceptions = await many(database)
+    search_filter = search.filter(initiator_id=None)
+    work, (count, _) = await profiled(database, interceptions.page(search_filter, visible_to=visible_to, limit=1))
+    assert count == len([each async for each in database.interceptions.find(search_filter)])
+    assert sum(query["keysExamined"] for query in work) <= keys
+    counting = [query for query in work if query["ns"] == database.interceptions.full_name][:-1]
+    assert max(query["docsExamined"] for query in counting) <= 3
+
+
+@pytest.mark.parametrize("cursor", [{"after_id": UUID(int=20)}, {"offset": 80}])
+@pytest.mark.gen_test
+async def test_a_page_far_down_looks_at_little_more_than_it_returns(database, cursor):
+    interceptions = await many(database)
+    work, page = await profiled(database, interceptions.page(EVERYTHING, visible_to=None, limit=10, **cursor))
+    assert numbers(page) == (100, list(range(19, 9, -1)))
+    assert (work[-1]["command"]["limit"], work[-1]["docsExamined"] <= 11) == (10, True)
+    assert work[-1]["keysExamined"] <= 10 + 24  # within a day, what is before the page is skipped
+
+
+@pytest.mark.parametrize("visible_to", [None, ADA.id])
+@pytest.mark.gen_test
+async def test_a_page_of_what_is_rare_looks_at_little_more_than_it_returns(database, monkeypatch, visible_to):
+    monkeypatch.setattr(counts, "SCANNED_KEYS", 20)
+    interceptions = await many(database)
+    page = interceptions.page(EVERYTHING | {"client": "Zed"}, visible_to=visible_to, limit=10)
+    work, page = await profiled(database, page)
+    assert numbers(page) == (1, [50])
+    assert work[-1]["command"]["limit"] == 10
+    assert work[-1]["keysExamined"] <= 3
+
+
+@pytest.mark.gen_test
+async def test_what_nothing_matches_is_not_looked_for(database):
+    interceptions = await many(database)
+    page = interceptions.page({"client": "Zed", "status": "failed"}, visible_to=None, limit=10)
+    work, page = await profiled(database, page)
+    assert page == (0, [])
+    assert [query for query in work if query["command"].get("limit") == 10] == []
+
+
+@pytest.mark.gen_test
+async def test_without_the_database_the_error_says_so(unreachable):
+    interceptions = Interceptions(unreachable)
+    with pytest.raises(
+        DatabaseUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*Connection refused$"
+    ):
+        await interceptions.page(EVERYTHING, visible_to=None, limit=1)

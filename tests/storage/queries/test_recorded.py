@@ -1,0 +1,181 @@
+import asyncio
+from contextlib import aclosing
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from intercept.records import Status
+from storage.queries import recorded as recorded_module
+from storage.queries.interceptions import UnknownCursorError
+from storage.queries.recorded import MOST_EXPORTS, PAGE, Recorded, TooManyExportsError
+from storage.queries.search import Search
+from tests.storage.calls import Calls
+from tests.storage.records import ADA, NOON
+
+BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
+EVERYTHING = Search().filter(initiator_id=None)
+
+
+@pytest.fixture
+def recorded(database):
+    return Recorded(database)
+
+
+@pytest.fixture
+def calls(database):
+    return Calls(database)
+
+
+@pytest.fixture
+def small_pages(monkeypatch):
+    monkeypatch.setattr(recorded_module, "PAGE", 3)
+
+
+async def numbers(pages):
+    """The numbers of the calls on each page."""
+    return [[document["_id"].int for document in page] async for page in pages]
+
+
+async def ended(calls, *numbers, **changes):
+    for number in numbers:
+        await calls.start(number, **changes)
+        await calls.end(number)
+
+
+@pytest.mark.gen_test
+async def test_one_is_found_whole_by_whoever_may_see_it(recorded, calls, database):
+    await calls.start(1)
+    document = await database.interceptions.find_one({})
+    for visible_to in (None, ADA.id):
+        assert await recorded.find(UUID(int=1), visible_to=visible_to) == document
+    assert await recorded.find(UUID(int=1), visible_to=BOB_ID) is None
+    assert await recorded.find(UUID(int=2), visible_to=None) is None
+
+
+@pytest.mark.gen_test
+async def test_everything_comes_newest_first_page_by_page(recorded, calls, small_pages):
+    for number in range(1, 9):
+        await calls.start(number, started_at=NOON + timedelta(seconds=number // 3))
+        await calls.end(number)
+    pages = recorded.pages(EVERYTHING, visible_to=None)
+    assert await numbers(pages) == [[8, 7, 6], [5, 4, 3], [2, 1]]
+
+
+@pytest.mark.gen_test
+async def test_no_more_comes_than_is_wanted(recorded, calls, small_pages):
+    await ended(calls, 1, 2, 3, 4, 5, 6, 7)
+    for most in range(1, 9):
+        pages = await numbers(recorded.pages(EVERYTHING, visible_to=None, most=most))
+        assert [number for page in pages for number in page] == [7, 6, 5, 4, 3, 2, 1][:most]
+        assert max(len(page) for page in pages) <= 3
+
+
+@pytest.mark.gen_test
+async def test_it_goes_on_behind_any_of_them(recorded, calls, small_pages):
+    await ended(calls, 1, 2, 3, 4, 5)
+    for after in (5, 4, 3, 2, 1):
+        pages = recorded.pages(EVERYTHING, visible_to=None, after_id=UUID(int=after))
+        assert [number for page in await numbers(pages) for number in page] == list(range(after - 1, 0, -1))
+
+
+@pytest.mark.gen_test
+async def test_what_starts_meanwhile_is_left_out_and_nothing_comes_twice(recorded, calls, small_pages):
+    await ended(calls, 1, 2, 3, 4, 5)
+    seen, new = [], 6
+    async for page in recorded.pages(EVERYTHING, visible_to=None):
+        seen += [document["_id"].int for document in page]
+        await ended(calls, new)
+        new += 1
+    assert seen == [5, 4, 3, 2, 1]
+
+
+@pytest.mark.gen_test
+async def test_only_what_matches_and_may_be_seen_comes(recorded, calls):
+    await ended(calls, 1, 2)
+    await ended(calls, 3, 4, initiator_id=BOB_ID)
+    await ended(calls, 5, initiator_id=BOB_ID, model="m")
+    await calls.start(6)
+    model = Search(model="m").filter(initiator_id=None)
+    assert await numbers(recorded.pages(EVERYTHING, visible_to=ADA.id)) == [[2, 1]]
+    assert await numbers(recorded.pages(model, visible_to=None)) == [[5]]
+    assert await numbers(recorded.pages(model, visible_to=ADA.id)) == []
+    bobs = Search(initiator="bob").filter(initiator_id=BOB_ID)
+    assert await numbers(recorded.pages(bobs, visible_to=ADA.id)) == []
+    assert await numbers(recorded.pages(bobs, visible_to=BOB_ID)) == [[5, 4, 3]]
+
+
+@pytest.mark.gen_test
+async def test_behind_what_is_unknown_or_not_to_be_seen_there_is_nothing(recorded, calls):
+    await ended(calls, 1, initiator_id=BOB_ID)
+    for after in (1, 2):
+        message = f"there is no interception {UUID(int=after)} that the caller may see"
+        with pytest.raises(UnknownCursorError, match=f"^{message}$"):
+            await numbers(recorded.pages(EVERYTHING, visible_to=ADA.id, after_id=UUID(int=after)))
+
+
+@pytest.mark.gen_test
+async def test_nothing_is_left_open_in_the_database_between_pages(private_database, commands, small_pages):
+    calls, recorded = Calls(private_database), Recorded(private_database)
+    await ended(calls, 1, 2, 3, 4, 5)
+    commands.sent.clear()
+    async with aclosing(recorded.pages(EVERYTHING, visible_to=None)) as pages:
+        await anext(pages)
+    assert commands.sent == [("find", 0)]
+    status = await private_database.interceptions.database.command("serverStatus")
+    assert status["metrics"]["cursor"]["open"]["total"] == 0
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        {},
+        {"initiator": "ada"},
+        {"model": "m"},
+        {"client": "Codex", "provider": "openai", "provider_name": "openai-eu"},
+        {"session_id": "session-1"},
+        {"status": Status.IN_FLIGHT},
+        {"status": Status.COMPLETED, "started_after": NOON, "started_before": NOON + timedelta(hours=1)},
+        {"request_id": str(UUID(int=1))},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("visible_to", [None, ADA.id], ids=["everything", "their own"])
+@pytest.mark.gen_test
+async def test_every_page_stands_in_an_index_in_its_order(database, small_pages, search, visible_to):
+    recorded, calls = Recorded(database), Calls(database)
+    await ended(calls, *range(1, 9), model="m")
+    await calls.start(9)
+    profiled = database.interceptions.database
+    search_filter = Search(**search).filter(initiator_id=ADA.id if "initiator" in search else None)
+    await profiled.command({"profile": 2})
+    pages = await numbers(recorded.pages(search_filter, visible_to=visible_to))
+    await profiled.command({"profile": 0})
+    plans = await profiled["system.profile"].find({"op": "query", "ns": database.interceptions.full_name}).to_list(None)
+    assert len(plans) == len(pages) + 1
+    assert all(plan["planSummary"].startswith("IXSCAN") and not plan.get("hasSortStage") for plan in plans)
+    # The last one of the page before is looked at again.
+    assert 0 < sum(plan["docsExamined"] for plan in plans) <= sum(map(len, pages)) + len(pages)
+
+
+@pytest.mark.gen_test
+async def test_pages_of_large_documents_are_smaller(recorded, calls):
+    for number in range(1, 9):
+        await ended(calls, number, user_agent="a" * (3 << 20))
+    pages = await numbers(recorded.pages(EVERYTHING, visible_to=None))
+    assert [number for page in pages for number in page] == [8, 7, 6, 5, 4, 3, 2, 1]
+    assert max(len(page) for page in pages) < 8 < PAGE
+
+
+@pytest.mark.gen_test
+async def test_only_so_many_read_everything_at_a_time_and_whoever_ends_makes_room(recorded, calls):
+    await ended(calls, 1)
+    under_way = [recorded.pages(EVERYTHING, visible_to=None) for _ in range(MOST_EXPORTS)]
+    for pages in under_way:
+        await anext(pages)
+    with pytest.raises(TooManyExportsError):
+        await anext(recorded.pages(EVERYTHING, visible_to=None))
+    await under_way[0].aclose()
+    assert await numbers(recorded.pages(EVERYTHING, visible_to=None)) == [[1]]
+    await asyncio.gather(*(pages.aclose() for pages in under_way))
+    assert recorded._exports == 0

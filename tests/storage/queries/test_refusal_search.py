@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from storage.queries.refusal_search import RefusalSearch, parse_refusal_search
+from storage.queries.search import InvalidSearchError
+
+ADA = UUID(int=1)
+
+
+def test_every_key_narrows_the_list_in_any_case():
+    search = parse_refusal_search(
+        "ADA Api_Key_Id:abc PROVIDER:openai route:/v1/models model:gpt-5 rule:user_rate Status:429 "
+        'started_after:"2026-01-01T00:00:00Z"'
+    )
+    assert search.filter(initiator_id=ADA) == {
+        "initiator_id": ADA,
+        "api_key_id": "abc",
+        "provider": "openai",
+        "route": "/v1/models",
+        "model": "gpt-5",
+        "rule": "user_rate",
+        "status": 429,
+        "at": {"$gte": datetime(2026, 1, 1, tzinfo=UTC)},
+    }
+
+
+def test_a_bare_id_is_the_initiator():
+    assert parse_refusal_search(str(ADA)) == RefusalSearch(initiator=str(ADA))
+
+
+@pytest.mark.parametrize(
+    ("q", "field"),
+    [("rule:nobody", "rule"), ("status:4299", "status"), ("status:fail", "status"), ("client:x", "client")],
+)
+def test_what_has_no_meaning_is_named(q, field):
+    with pytest.raises(InvalidSearchError) as caught:
+        parse_refusal_search(q)
+    assert [validation.field for validation in caught.value.validations] == [field]
+
+
+def test_an_initiator_that_was_not_found_is_no_filter():
+    with pytest.raises(ValueError, match="nobody was found"):
+        parse_refusal_search("ada").filter(initiator_id=None)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from intercept.refusals import Refusal, Rule
+from storage.aggregation.cells import Bucket
+from storage.aggregation.refusal_recorder import RefusalRecorder
+from storage.queries.interceptions import UnknownCursorError
+from storage.queries.refusals import Refusals, refusal_resource
+from storage.queries.statistics import MOST_GROUPS, Question
+from tests.storage.records import ADA, NOON
+
+GRACE = UUID(int=7)
+MINUTES = 6
+
+
+@pytest.fixture
+def refusals(io_loop, database):
+    """In each of some minutes one refusal of Ada, two of Grace, and one of nobody known."""
+
+    async def fill():
+        recorder = RefusalRecorder(database, now=lambda: time)
+        for minute in range(MINUTES):
+            time = NOON + timedelta(minutes=minute)
+            recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=ADA.id, provider="openai"))
+            for _ in range(2):
+                recorder.note(Refusal(rule=Rule.OWN_KEY_NOT_ALLOWED, status=403, initiator_id=GRACE))
+            recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip="192.0.2.1"))
+        await recorder.flush()
+
+    io_loop.run_sync(fill)
+    return Refusals(database)
+
+
+def question(bucket=Bucket.MINUTE):
+    return Question(bucket.floor(NOON), bucket.floor(NOON) + max(timedelta(hours=1), bucket.length), bucket)
+
+
+@pytest.mark.parametrize("visible_to", [None, ADA.id, GRACE])
+@pytest.mark.gen_test
+async def test_pages_behind_one_another_have_every_row_once(refusals, visible_to):
+    after_id, seen, pages = None, [], []
+    while pages[-1:] != [0]:
+        count, page = await refusals.page({}, visible_to=visible_to, limit=4, after_id=after_id)
+        seen, pages = seen + page, [*pages, len(page)]
+        after_id = page[-1]["_id"] if page else None
+    assert count == len(seen) == len({row["_id"] for row in seen}) == (3 * MINUTES if visible_to is None else MINUTES)
+    assert seen == sorted(seen, key=lambda row: (row["at"], row["_id"]), reverse=True)
+    assert visible_to is None or {row["initiator_id"] for row in seen} == {visible_to}
+    for offset in (0, 3):
+        assert (await refusals.page({}, visible_to=visible_to, limit=2, offset=offset))[1] == seen[offset : offset + 2]
+
+
+@pytest.mark.gen_test
+async def test_a_row_of_somebody_else_is_no_place_to_begin_behind(refusals):
+    _, (row, *_) = await refusals.page({"initiator_id": GRACE}, visible_to=None, limit=1)
+    for unknown, visible_to in ((row["_id"], ADA.id), (uuid4(), None)):
+        with pytest.raises(UnknownCursorError):
+            await refusals.page({}, visible_to=visible_to, limit=1, after_id=unknown)
+
+
+@pytest.mark.gen_test
+async def test_a_member_who_asks_for_somebody_else_finds_nothing(refusals):
+    assert await refusals.page({"initiator_id": GRACE}, visible_to=ADA.id, limit=9) == (0, [])
+
+
+@pytest.mark.parametrize("bucket", Bucket)
+@pytest.mark.gen_test
+async def test_totals_count_every_refusal_by_time_rule_and_user(refusals, bucket):
+    totals = await refusals.totals(question(bucket), visible_to=None)
+    assert totals.rules == {"own_key_not_allowed": 2 * MINUTES, "invalid_token": MINUTES, "rate": MINUTES}
+    assert totals.initiators == {
+        GRACE: {"own_key_not_allowed": 2 * MINUTES},
+        None: {"invalid_token": MINUTES},
+        ADA.id: {"rate": MINUTES},
+    }
+    assert next(iter(totals.initiators)) == GRACE
+    assert len(totals.points) == (MINUTES if bucket is Bucket.MINUTE else 1)
+
+
+@pytest.mark.gen_test
+async def test_totals_of_a_member_are_their_own(refusals):
+    totals = await refusals.totals(question(), visible_to=ADA.id)
+    assert (totals.rules, totals.initiators) == ({"rate": MINUTES}, {ADA.id: {"rate": MINUTES}})
+
+
+@pytest.mark.gen_test
+async def test_of_many_users_those_with_most_refusals_are_named(database):
+    recorder = RefusalRecorder(database, now=lambda: NOON)
+    for number in range(1, MOST_GROUPS + 6):
+        for _ in range(number):
+            recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=UUID(int=number)))
+    await recorder.flush()
+    totals = await Refusals(database).totals(question(), visible_to=None)
+    assert list(totals.initiators) == [UUID(int=number) for number in range(MOST_GROUPS + 5, 5, -1)]
+    assert totals.rules == {"rate": sum(range(1, MOST_GROUPS + 6))}
+
+
+@pytest.mark.gen_test
+async def test_a_row_is_shown_with_all_its_keys(refusals):
+    _, (row, *_) = await refusals.page({"initiator_id": GRACE}, visible_to=None, limit=1)
+    assert refusal_resource(row, {}) == {
+        "id": str(row["_id"]),
+        "at": "2026-03-01T12:05:00.250Z",
+        "initiator": {"id": str(GRACE), "username": "", "name": ""},
+        "api_key_id": None,
+        "client_ip": None,
+        "provider": None,
+        "route": None,
+        "model": None,
+        "status": 403,
+        "rule": "own_key_not_allowed",
+        "retry_after_ms": None,
+        "more": 1,
+    }

@@ -1,0 +1,359 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from uuid import UUID, uuid5
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from intercept.records import EndReason, Status
+from storage.aggregation.grouping import Grouping
+from storage.mongo.database import DatabaseUnavailableError
+from storage.mongo.indexes import (
+    SESSIONS_BY_CLIENT,
+    SESSIONS_BY_INITIATOR,
+    SESSIONS_BY_MODEL,
+    SESSIONS_BY_NAME,
+    SESSIONS_BY_PROVIDER,
+    SESSIONS_BY_PROVIDER_NAME,
+    SESSIONS_BY_TIME,
+    SESSIONS_WITH_FAILURES,
+)
+from storage.queries import sessions as sessions_module
+from storage.queries.search import InvalidSearchError, Search
+from storage.queries.sessions import Sessions, UnknownCursorError, session_filter
+from tests.storage.groupings import Call, keep, write
+from tests.storage.queries.decoded import Decoded
+from tests.storage.records import ADA, NOON
+
+BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
+
+
+@pytest.fixture
+def grouped(database):
+    """Keep calls in sessions; returns what reads them."""
+
+    async def grouped(*calls):
+        await keep(database, *calls)
+        await Grouping(database).group_pending()
+        return Decoded(Sessions(database))
+
+    return grouped
+
+
+def numbers(page):
+    count, sessions = page
+    return count, [session["_id"].int for session in sessions]
+
+
+def found_by(**terms):
+    return session_filter(Search(**terms), initiator_id=BOB_ID if "initiator" in terms else None)
+
+
+@pytest.mark.gen_test
+async def test_without_any_session_a_page_is_empty(database, grouped):
+    assert await (await grouped()).page({}, visible_to=None, limit=10) == (0, [])
+    await Grouping(database)._next_turn()  # what grouping keeps for itself
+    assert await Decoded(Sessions(database)).page({}, visible_to=None, limit=10) == (0, [])
+
+
+@pytest.mark.gen_test
+async def test_the_newest_come_first_and_of_one_moment_the_greatest_id(grouped):
+    sessions = await grouped(*(Call(number, second=number // 3) for number in (4, 1, 6, 3, 2, 5)))
+    assert numbers(await sessions.page({}, visible_to=None, limit=10)) == (6, [6, 5, 4, 3, 2, 1])
+
+
+@pytest.mark.gen_test
+async def test_pages_by_cursor_and_by_offset_are_the_same_list(grouped):
+    sessions = await grouped(*(Call(number, second=number // 3) for number in range(1, 9)))
+    after_id, by_cursor, by_offset = None, [], []
+    for offset in (0, 3, 6):
+        page = await sessions.page({}, visible_to=None, limit=3, after_id=after_id)
+        after_id = page[1][-1]["_id"]
+        by_cursor.append(numbers(page))
+        by_offset.append(numbers(await sessions.page({}, visible_to=None, limit=3, offset=offset)))
+    assert by_cursor == by_offset == [(8, [8, 7, 6]), (8, [5, 4, 3]), (8, [2, 1])]
+    assert await sessions.page({}, visible_to=None, limit=3, after_id=UUID(int=1)) == (8, [])
+    assert await sessions.page({}, visible_to=None, limit=3, offset=2**31 - 1) == (8, [])
+
+
+@pytest.mark.gen_test
+async def test_a_walk_by_cursor_sees_each_session_once_while_others_come(database, grouped):
+    sessions = await grouped(*(Call(number, second=number // 3) for number in range(1, 9)))
+    after_id, walked = None, []
+    for newer in range(100, 200, 10):
+        _, page = await sessions.page({}, visible_to=None, limit=2, after_id=after_id)
+        if not page:
+            break
+        walked += [session["_id"].int for session in page]
+        after_id = page[-1]["_id"]
+        await grouped(Call(newer), Call(newer + 1, second=-newer))
+    assert walked[:8] == [8, 7, 6, 5, 4, 3, 2, 1]
+    assert len(walked) == len(set(walked))
+
+
+@pytest.mark.gen_test
+async def test_a_member_sees_counts_and_finds_only_their_own(grouped):
+    sessions = await grouped(Call(1), Call(2, initiator=BOB_ID), Call(3))
+    assert numbers(await sessions.page({}, visible_to=ADA.id, limit=10)) == (2, [3, 1])
+    assert await sessions.page(found_by(initiator="bob"), visible_to=ADA.id, limit=10) == (0, [])
+    with pytest.raises(UnknownCursorError):
+        await sessions.page({}, visible_to=ADA.id, limit=10, after_id=UUID(int=2))
+    assert await sessions.find(UUID(int=2), visible_to=ADA.id) is None
+    assert (await sessions.find(UUID(int=2), visible_to=BOB_ID))["initiator_id"] == BOB_ID
+    assert (await sessions.find(UUID(int=2), visible_to=None))["initiator_id"] == BOB_ID
+    assert await sessions.find(UUID(int=4), visible_to=None) is None
+
+
+@pytest.mark.gen_test
+async def test_every_term_narrows_the_list(database, grouped):
+    named = Call(5, "s2")
+    calls = [Call(1, model="m"), Call(2, client="Zed"), Call(3, initiator=BOB_ID), Call(4), named, Call(6), Call(7)]
+    sessions = await grouped(*calls)
+    await database.sessions.update_one({"_id": UUID(int=6)}, {"$set": {"providers": ["anthropic", "openai"]}})
+    await database.sessions.update_one({"_id": UUID(int=7)}, {"$set": {"provider_names": ["a", "mine"]}})
+    id_ = uuid5(ADA.id, "s2")
+    at = NOON + timedelta(seconds=4)
+    searches = [
+        ({"model": "m"}, 1),
+        ({"client": "Zed"}, 2),
+        ({"initiator": "bob"}, 3),
+        ({"session_id": str(UUID(int=4))}, 4),
+        ({"session_id": "s2"}, id_.int),
+        ({"session_id": str(id_)}, id_.int),
+        ({"provider": "anthropic"}, 6),
+        ({"provider_name": "mine", "client": "Codex"}, 7),
+        ({"started_after": at, "started_before": at}, 4),
+    ]
+    for terms, number in searches:
+        assert numbers(await sessions.page(found_by(**terms), visible_to=None, limit=10)) == (1, [number]), terms
+
+
+@pytest.mark.gen_test
+async def test_a_session_has_failed_when_a_call_of_it_has(database, grouped):
+    calls = [Call(1), Call(2), Call(3, "s3"), Call(4, "s3")]
+    failed = {"end_reason": EndReason.UPSTREAM_ERROR}
+    await write(database, *(call.start for call in calls))
+    await write(database, *(call.end(**(failed if call.number in {2, 4} else {})) for call in calls))
+    sessions = await grouped()
+    for status, found in ((Status.FAILED, [uuid5(ADA.id, "s3").int, 2]), (Status.COMPLETED, [1])):
+        assert numbers(await sessions.page(found_by(status=status), visible_to=None, limit=10)) == (len(found), found)
+
+
+@pytest.mark.parametrize(
+    ("terms", "detail"),
+    [
+        ({"request_id": "r"}, 'Query param "request_id" cannot be used for sessions'),
+        (
+            {"status": Status.IN_FLIGHT},
+            'Query param "status" cannot be "in_flight" for sessions: they have calls that have ended',
+        ),
+    ],
+)
+def test_what_sessions_do_not_have_is_refused_by_name(terms, detail):
+    with pytest.raises(InvalidSearchError) as refused:
+        found_by(**terms)
+    assert refused.value.validations == [(*terms, detail)]
+
+
+SHAPES = [
+    ({}, None, SESSIONS_BY_TIME),
+    ({"status": Status.FAILED}, None, SESSIONS_WITH_FAILURES),
+    ({"status": Status.FAILED, "started_after": NOON}, None, SESSIONS_WITH_FAILURES),
+    ({"status": Status.FAILED, "client": "Codex"}, None, SESSIONS_BY_CLIENT),
+    ({"status": Status.COMPLETED}, None, SESSIONS_BY_TIME),
+    ({"started_after": NOON, "started_before": NOON + timedelta(hours=1)}, None, SESSIONS_BY_TIME),
+    ({"initiator": "bob"}, None, SESSIONS_BY_INITIATOR),
+    ({"initiator": "bob", "model": "gpt-5", "provider": "openai"}, None, SESSIONS_BY_INITIATOR),
+    ({"model": "gpt-5", "started_after": NOON, "client": "Codex"}, None, SESSIONS_BY_MODEL),
+    ({"provider_name": "openai-eu", "client": "Codex"}, None, SESSIONS_BY_PROVIDER_NAME),
+    ({"client": "Codex", "provider": "openai"}, None, SESSIONS_BY_CLIENT),
+    ({"provider": "openai"}, None, SESSIONS_BY_PROVIDER),
+    ({"session_id": "s1", "model": "gpt-5"}, None, SESSIONS_BY_NAME),
+    ({}, BOB_ID, SESSIONS_BY_INITIATOR),
+    ({"model": "gpt-5", "client": "Codex"}, BOB_ID, SESSIONS_BY_INITIATOR),
+    ({"session_id": "s1"}, BOB_ID, SESSIONS_BY_NAME),
+]
+
+
+def plan(index):
+    return "{ " + ", ".join(f"{name}: {direction}" for name, direction in index) + " }"
+
+
+async def profiled(database, collection, asking):
+    """Return what the database did on a collection while it was asked, aside from looking for one document by its id."""
+    await database._database.command("profile", 2)
+    await asking
+    await database._database.command("profile", 0)
+    wanted = {"ns": collection.full_name, "command.hint": {"$exists": True}}
+    return await database._database["system.profile"].find(wanted).to_list(None)
+
+
+@pytest.mark.parametrize(("terms", "visible_to", "index"), SHAPES)
+@pytest.mark.gen_test
+async def test_every_list_query_runs_on_its_index_without_sorting(database, grouped, terms, visible_to, index):
+    calls = [Call(number, initiator=BOB_ID) for number in range(1, 31)]
+    sessions = await grouped(*calls)
+
+    async def ask():
+        for cursor in ({}, {"after_id": UUID(int=20)}, {"offset": 5}):
+            await sessions.page(found_by(**terms), visible_to=visible_to, limit=10, **cursor)
+
+    queries = await profiled(database, database.sessions, ask())
+    assert len(queries) == 6  # a count and a page each
+    for query in queries:
+        assert query["planSummary"] in {f"IXSCAN {plan(index)}", f"COUNT_SCAN {plan(index)}"}
+        assert "hasSortStage" not in query
+
+
+@pytest.mark.parametrize(
+    ("terms", "visible_to"), [({}, None), ({"model": "gpt-5"}, None), ({"client": "Codex"}, BOB_ID), ({}, BOB_ID)]
+)
+@pytest.mark.gen_test
+async def test_counting_looks_at_no_document(database, grouped, terms, visible_to):
+    sessions = await grouped(*(Call(number, initiator=BOB_ID) for number in range(1, 31)))
+    queries = await profiled(
+        database, database.sessions, sessions.page(found_by(**terms), visible_to=visible_to, limit=1)
+    )
+    (count,) = [query for query in queries if query["op"] == "command"]
+    assert (count["docsExamined"], count["keysExamined"]) in {(0, 30), (0, 31)}
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_is_gone_is_no_reason_not_to_count(grouped, monkeypatch):
+    sessions = await grouped(Call(1), Call(2))
+    database = sessions._sessions.database
+    real, lost = database.command, iter([True, False])
+
+    async def command(*what, **how):
+        if next(lost):
+            raise AutoReconnect("connection closed")
+        return await real(*what, **how)
+
+    monkeypatch.setattr(
+        sessions._lists,
+        "_sessions",
+        SimpleNamespace(
+            database=SimpleNamespace(command=command),
+            name=sessions._sessions.name,
+            codec_options=sessions._sessions.codec_options,
+            with_options=sessions._sessions.with_options,
+        ),
+    )
+    count, _ = await sessions.page({}, visible_to=None, limit=1)
+    assert (count, next(lost, None)) == (2, None)
+
+
+@pytest.mark.gen_test
+async def test_a_page_far_down_looks_at_little_more_than_it_returns(database, grouped):
+    sessions = await grouped(*(Call(number) for number in range(1, 101)))
+    queries = await profiled(
+        database, database.sessions, sessions.page({}, visible_to=None, limit=10, after_id=UUID(int=20))
+    )
+    (query,) = [query for query in queries if query["op"] == "query"]
+    assert (query["docsExamined"], query["keysExamined"]) == (11, 11)
+
+
+def shown(threads):
+    return [([document["_id"].int for document in thread.interceptions], thread.more) for thread in threads]
+
+
+ID = uuid5(ADA.id, "a")
+
+
+@pytest.mark.gen_test
+async def test_threads_and_their_calls_come_oldest_first(grouped):
+    sessions = await grouped(
+        *(Call(number, "a", second=number // 2) for number in (3, 1, 2)),
+        *(Call(number, "a", root=1) for number in (12, 11)),
+        Call(10, "a", root=2),
+        Call(4, "b"),
+        Call(5, "a", initiator=BOB_ID),
+    )
+    threads, more = await sessions.threads(ID, limit=10)
+    assert (shown(threads), more) == ([([1, 11, 12], False), ([2, 10], False), ([3], False)], False)
+    assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (14, 12, 3)]
+
+
+@pytest.mark.gen_test
+async def test_threads_come_in_pages(grouped):
+    sessions = await grouped(*(Call(number, "a", second=number // 3) for number in range(1, 6)))
+    pages, after_id = [], None
+    for _ in range(3):
+        threads, more = await sessions.threads(ID, limit=2, after_id=after_id)
+        pages.append(([numbers[0] for numbers, _ in shown(threads)], more))
+        after_id = UUID(int=pages[-1][0][-1])
+    assert pages == [([1, 2], True), ([3, 4], True), ([5], False)]
+    assert await sessions.threads(ID, limit=2, after_id=after_id) == ([], False)
+
+
+@pytest.mark.gen_test
+async def test_a_thread_behind_which_to_begin_must_be_one_of_the_session(grouped):
+    sessions = await grouped(Call(1, "a"), Call(2, "a", root=1), Call(3, "b"))
+    for number in (2, 3, 4):
+        with pytest.raises(UnknownCursorError, match=f"^there is no {UUID(int=number)} that the caller may see$"):
+            await sessions.threads(ID, limit=2, after_id=UUID(int=number))
+
+
+@pytest.mark.gen_test
+async def test_what_is_shown_of_a_thread_is_bounded(grouped, monkeypatch):
+    monkeypatch.setattr(sessions_module, "THREAD_INTERCEPTIONS", 3)
+    answers = [Call(number, "a", root=1) for number in range(10, 14)]
+    sessions = await grouped(Call(1, "a"), *answers, Call(2, "a"), Call(20, "a", root=2), Call(21, "a", root=2))
+    threads, more = await sessions.threads(ID, limit=10)
+    assert (shown(threads), more) == ([([1, 10, 11], True), ([2, 20, 21], False)], False)
+    assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (15, 23)]
+
+
+@pytest.mark.gen_test
+async def test_a_page_of_threads_ends_when_it_has_many_calls(grouped, monkeypatch):
+    monkeypatch.setattr(sessions_module, "PAGE_INTERCEPTIONS", 3)
+    sessions = await grouped(*(Call(number, "a") for number in range(1, 6)), Call(10, "a", root=1))
+    threads, more = await sessions.threads(ID, limit=10)
+    assert (shown(threads), more) == ([([1, 10], False), ([2], False)], True)
+    threads, more = await sessions.threads(ID, limit=3, after_id=UUID(int=2))
+    assert (shown(threads), more) == ([([3], False), ([4], False), ([5], False)], False)
+
+
+@pytest.mark.gen_test
+async def test_calls_in_flight_are_shown_once_their_thread_is_known(database, grouped):
+    sessions = await grouped(Call(1, "a"))
+    flying, answer = Call(2, "a"), Call(3, "a", root=1)
+    await write(database, flying.start, answer.start)
+    assert shown((await sessions.threads(ID, limit=10))[0]) == [([1], False), ([2], False)]
+    await write(database, answer.link)
+    threads, _ = await sessions.threads(ID, limit=10)
+    assert shown(threads) == [([1, 3], False), ([2], False)]
+    assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (3, 2)]
+
+
+@pytest.mark.gen_test
+async def test_every_query_for_threads_runs_on_its_index_without_sorting(database, grouped, monkeypatch):
+    monkeypatch.setattr(sessions_module, "THREAD_INTERCEPTIONS", 3)
+    roots = [Call(number, "a") for number in range(1, 6)]
+    answers = [Call(100 * root.number + number, "a", root=root.number) for root in roots for number in range(20)]
+    sessions = await grouped(*roots, *answers, *(Call(number) for number in range(10, 40)))
+    queries = await profiled(database, database.interceptions, sessions.threads(ID, limit=2, after_id=UUID(int=2)))
+    of_session, of_thread = (
+        f"IXSCAN {plan(index)}" for index in (sessions_module.OF_SESSION, sessions_module.OF_THREAD)
+    )
+    looked_at = [(query["planSummary"], query["docsExamined"]) for query in queries]
+    assert looked_at[0][0] == of_session
+    assert looked_at[0][1] <= 4
+    assert looked_at[1:] == [(of_thread, 3), (of_thread, 1)] * 2
+    assert not any("hasSortStage" in query for query in queries)
+
+
+@pytest.mark.gen_test
+async def test_without_the_database_the_error_says_so(unreachable):
+    sessions = Sessions(unreachable)
+    for asking in (
+        sessions.page({}, visible_to=None, limit=1),
+        sessions.find(UUID(int=1), visible_to=None),
+        sessions.threads(UUID(int=1), limit=1),
+    ):
+        with pytest.raises(
+            DatabaseUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*Connection refused$"
+        ):
+            await asking

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from intercept.records import EndReason
+from storage.aggregation.cells import Bucket, add
+from storage.aggregation.rollups import Rollups
+from storage.mongo.database import DatabaseUnavailableError
+from storage.queries import statistics as statistics_module
+from storage.queries.figures import shown
+from storage.queries.statistics import GroupBy, Question, Statistics, TooManyCellsError
+from tests.storage.countings import MIDNIGHT, Call, figures, write
+
+ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
+DAY, HOUR = 86_400, 3_600
+DAYS = Question(MIDNIGHT, MIDNIGHT + timedelta(days=3), Bucket.DAY)
+
+
+def now():
+    return MIDNIGHT
+
+
+async def count(database, *calls, ends=None):
+    ends = ends or [{} for _ in calls]
+    await write(
+        database,
+        *(call.start for call in calls),
+        *(call.end(**end) for call, end in zip(calls, ends, strict=True)),
+    )
+    await Rollups(database, now=now).count_pending()
+
+
+def numbers(series):
+    """How many calls each series has, by time."""
+    return [
+        (one.group, one.other, {str(at - MIDNIGHT): figures["interceptions"] for at, figures in one.points.items()})
+        for one in series
+    ]
+
+
+@pytest.mark.gen_test
+async def test_nothing_is_a_series_without_points(database):
+    uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
+    assert (uncounted, series.group, series.points, series.other) == (0, None, {}, False)
+    assert await Statistics(database).read(
+        Question(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.MODEL), visible_to=None
+    ) == (0, [])
+
+
+@pytest.mark.gen_test
+async def test_figures_look_like_this(database):
+    calls = [Call(number, second=number) for number in range(1, 5)]
+    failed = {"end_reason": EndReason.UPSTREAM_ERROR, "first_byte": None, "took": 10, "priced": False}
+    await count(database, *calls, ends=[{"tokens": 5}, {"tokens": None}, failed, failed | {"tokens": None}])
+    _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
+    assert list(series.points) == [MIDNIGHT]
+    assert shown(series.total) == {
+        "interceptions": 4,
+        "completed": 2,
+        "failures": {"upstream_error": 2},
+        "token_usage": {
+            "input_tokens": 12,
+            "output_tokens": 2,
+            "cache_read_input_tokens": 0,
+            "cache_write_input_tokens": 0,
+        },
+        "cost_usd": 0.000005,
+        "unpriced": 1,
+        "no_usage": 2,
+        "duration_ms": {"p50": 1950.9, "p95": 9860.6, "p99": 9860.6},
+        "first_byte_ms": {"p50": 1001.1, "p95": 1001.1, "p99": 1001.1},
+    }
+
+
+@pytest.mark.gen_test
+async def test_what_has_no_price_and_no_times_shows_null(database):
+    await count(database, Call(1), ends=[{"priced": False, "first_byte": None}])
+    _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
+    figures = shown(series.total)
+    assert (figures["cost_usd"], figures["unpriced"], figures["first_byte_ms"]) == (None, 1, None)
+    assert shown({})["duration_ms"] is None
+
+
+@pytest.mark.gen_test
+async def test_what_costs_nothing_has_a_price(database):
+    await count(database, Call(1), ends=[{"tokens": 0}])
+    _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
+    assert shown(series.total)["cost_usd"] == 0
+
+
+@pytest.mark.gen_test
+async def test_the_largest_groups_come_first_and_what_is_left_is_one(database, monkeypatch):
+    monkeypatch.setattr(statistics_module, "MOST_GROUPS", 2)
+    models = ["b"] * 3 + ["a"] * 2 + ["c"] * 2 + ["d"]
+    await count(
+        database,
+        *(
+            Call(n, second=n % 3 * DAY, model=model, client=model, initiator=UUID(bytes=model.encode() * 16))
+            for n, model in enumerate(models)
+        ),
+    )
+    for group_by in (GroupBy.MODEL, GroupBy.CLIENT, GroupBy.INITIATOR):
+        b, a = [UUID(bytes=name * 16) if group_by is GroupBy.INITIATOR else name.decode() for name in (b"b", b"a")]
+        question = Question(DAYS.start, DAYS.end, Bucket.DAY, group_by)
+        _, series = await Statistics(database).read(question, visible_to=None)
+        assert numbers(series) == [
+            (b, False, {"0:00:00": 1, "1 day, 0:00:00": 1, "2 days, 0:00:00": 1}),
+            (a, False, {"0:00:00": 1, "1 day, 0:00:00": 1}),
+            (None, True, {"0:00:00": 1, "1 day, 0:00:00": 1, "2 days, 0:00:00": 1}),
+        ]
+
+
+@pytest.mark.gen_test
+async def test_a_cell_that_has_expired_before_others_of_its_time_is_no_error(database, monkeypatch):
+    monkeypatch.setattr(statistics_module, "MOST_GROUPS", 1)
+    await count(database, *(Call(number, model=f"model-{number % 2}") for number in range(1, 4)))
+    await database.rollups.delete_many({"level": "everyone", "bucket": "day"})
+    question = Question(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.MODEL)
+    _, series = await Statistics(database).read(question, visible_to=None)
+    assert numbers(series) == [("model-1", False, {"0:00:00": 2})]
+
+
+@pytest.mark.parametrize(("days", "groups"), [(1, 20), (50, 20), (60, 16), (168, 8), (1_500, 8)])
+def test_the_more_points_a_series_has_the_fewer_there_are(days, groups):
+    assert Question(DAYS.start, DAYS.start + timedelta(days=days), Bucket.DAY, GroupBy.MODEL).most_groups == groups
+
+
+@pytest.mark.gen_test
+async def test_a_member_has_statistics_of_their_own_calls(database, monkeypatch):
+    monkeypatch.setattr(statistics_module, "MOST_GROUPS", 2)
+    calls = [Call(n, second=n * HOUR, initiator=ADA if n % 2 else BOB, model=f"m{n % 8}") for n in range(24)]
+    await count(database, *calls)
+    read = Statistics(database).read
+    for bucket in Bucket:
+        asked = [Question(DAYS.start, DAYS.start + timedelta(days=1), bucket, by) for by in (None, *GroupBy)]
+        series = [(await read(question, visible_to=ADA))[1] for question in asked]
+        assert [[(one.group, one.other, one.total["interceptions"]) for one in each] for each in series] == [
+            [(None, False, 12)],
+            [("m1", False, 3), ("m3", False, 3), (None, True, 6)],
+            [("openai", False, 12)],
+            [("Codex", False, 12)],
+            [(ADA, False, 12)],
+        ]
+    assert (await read(DAYS, visible_to=UUID(int=7)))[1][0].points == {}
+
+
+@pytest.mark.gen_test
+async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(database):
+    await count(database, Call(1))
+    calls = [Call(2, second=5), Call(3, second=5, initiator=BOB), Call(4, second=3 * DAY)]
+    await write(database, *(call.start for call in calls), *(call.end() for call in calls))
+    await write(database, Call(5).start)
+    for visible_to, uncounted in ((None, 2), (BOB, 1), (ADA, 0)):
+        assert (await Statistics(database).read(DAYS, visible_to=visible_to))[0] == uncounted
+    rollups = Rollups(database, now=now)
+    await rollups._transact(await rollups._next_turn(), 10)
+    uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
+    assert (uncounted, series.total["interceptions"]) == (0, 3)
+
+
+@pytest.mark.gen_test
+async def test_too_much_is_refused(database, monkeypatch):
+    monkeypatch.setattr(statistics_module, "MOST_CELLS", 3)
+    await count(database, *(Call(number, second=number * HOUR) for number in range(4)))
+    hours = Question(DAYS.start, DAYS.end, Bucket.HOUR)
+    with pytest.raises(TooManyCellsError):
+        await Statistics(database).read(hours, visible_to=None)
+    await Statistics(database).read(Question(DAYS.start, MIDNIGHT + timedelta(hours=3), Bucket.HOUR), visible_to=None)
+
+
+@pytest.mark.gen_test
+async def test_without_the_database_the_error_says_so(unreachable):
+    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*Connection refused$"):
+        await Statistics(unreachable).read(DAYS, visible_to=None)
+
+
+calls = st.lists(
+    st.tuples(
+        st.sampled_from([0, 59, 60, HOUR, DAY - 1, DAY, 2 * DAY, 3 * DAY]),
+        st.sampled_from([ADA, BOB]),
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from(["openai", "own"]),
+        st.sampled_from(["x", "y", "z"]),
+    ),
+    max_size=12,
+).map(lambda rows: [Call(number, *row) for number, row in enumerate(rows)])
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(calls=calls, visible_to=st.sampled_from([None, ADA]), most=st.sampled_from([1, 2, 50]))
+def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, monkeypatch, calls, visible_to, most):
+    monkeypatch.setattr(statistics_module, "MOST_GROUPS", most)
+    monkeypatch.setattr(statistics_module, "_AT_ONCE", 3)
+
+    async def compare():
+        for collection in (database.interceptions, database.rollups):
+            await collection.delete_many({})
+        await count(database, *calls, ends=[{"tokens": call.number, "took": call.number} for call in calls])
+        documents = await database.interceptions.find().to_list(None)
+        for bucket in Bucket:
+            for group_by in (None, *GroupBy):
+                question = Question(DAYS.start, DAYS.end, bucket, group_by)
+                _, series = await Statistics(database).read(question, visible_to=visible_to)
+                named = {one.group for one in series if not one.other}
+                wanted = {}
+                for document in documents:
+                    if document["started_at"] < DAYS.end and visible_to in {None, document["initiator_id"]}:
+                        group = document[group_by.field] if group_by else None
+                        place = (group if group in named else None), bucket.floor(document["started_at"])
+                        add(wanted.setdefault(place, {}), figures(document))
+                assert {(one.group, at): nonzero(figures) for one in series for at, figures in one.points.items()} == {
+                    place: nonzero(each) for place, each in wanted.items()
+                }
+                sizes = [one.total["interceptions"] for one in series if not one.other]
+                assert sizes == sorted(sizes, reverse=True)
+
+    io_loop.run_sync(compare, timeout=60)
+
+
+def nonzero(figures):
+    return {name: value for name, value in figures.items() if value}

@@ -1,0 +1,392 @@
+from datetime import timedelta, timezone
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+import pytest
+from bson.decimal128 import Decimal128
+from hypothesis import given
+
+from intercept.agents import Agent
+from intercept.records import (
+    EndReason,
+    ModelThought,
+    ProviderError,
+    ProviderPrice,
+    Reading,
+    TokenUsage,
+    ToolUsage,
+    UsageSource,
+    UserPrompt,
+)
+from storage.recording import documents
+from storage.recording import truncation as fitting
+from storage.recording.documents import ending_fields, resource, session_id_of, start_document
+from storage.recording.prices import Cost
+from tests.storage import records
+from tests.storage.records import ADA, ID, INSTANCE, NOON, counting_ids, ending, interception, kept
+
+ENDED_AT = "2026-03-01T12:00:02.250Z"
+
+
+def shown(start, end=None):
+    new_id = counting_ids()
+    document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id), fitting.START_BYTES)
+    return resource(document | (kept(ending_fields(end, new_id=new_id)) if end else {}), {ADA.id: ADA})
+
+
+def number(id_):
+    return str(UUID(int=id_))
+
+
+def test_an_interception_in_flight_shows_every_key():
+    assert list(shown(interception()).items()) == [
+        ("id", str(ID)),
+        ("api_key_id", "abcdefghij"),
+        ("initiator", {"id": str(ADA.id), "username": "ada", "name": "Ada Lovelace"}),
+        ("provider", "openai"),
+        ("provider_name", "openai-eu"),
+        ("model", "gpt-5"),
+        ("client", "Codex"),
+        ("client_session_id", "session-1"),
+        ("session_id", "9b4dc24a-cf62-5b2f-b030-b25f17d5185e"),
+        ("parent_id", None),
+        ("root_id", None),
+        ("agent", None),
+        ("user_agent", "codex/1.0"),
+        ("streaming", True),
+        ("status", "in_flight"),
+        ("end_reason", None),
+        ("error", None),
+        ("upstream_status", None),
+        ("upstream_request_id", None),
+        ("credential_kind", "centralized"),
+        ("credential_hint", "sk-a...wxyz"),
+        ("started_at", "2026-03-01T12:00:00.250Z"),
+        ("upstream_asked_at", None),
+        ("first_byte_at", None),
+        ("ended_at", None),
+        ("cost", None),
+        ("provider_cost", None),
+        ("metadata", {}),
+        ("token_usages", []),
+        (
+            "user_prompts",
+            [
+                {
+                    "id": number(1),
+                    "interception_id": str(ID),
+                    "provider_response_id": "",
+                    "prompt": "Say hello",
+                    "metadata": {},
+                    "created_at": "2026-03-01T12:00:00.250Z",
+                }
+            ],
+        ),
+        ("tool_usages", []),
+        ("model_thoughts", []),
+    ]
+
+
+def test_an_ended_interception_shows_what_was_read():
+    reading = Reading(
+        response_id="resp_1",
+        complete=True,
+        token_usages=(
+            TokenUsage(
+                provider_response_id="resp_1",
+                input_tokens=10,
+                output_tokens=0,
+                cache_read_input_tokens=5,
+                source=UsageSource.PARTIAL,
+                usage={"$input": 15, "a.b": {"\0": None}},
+            ),
+        ),
+        tool_usages=(
+            ToolUsage(
+                provider_response_id="resp_1", provider_tool_call_id="call_1", tool="ls", input='{"pa', truncated=True
+            ),
+            ToolUsage(
+                provider_response_id="resp_1",
+                provider_tool_call_id="call_2",
+                tool="rm",
+                input="{}",
+                server_url="https://mcp.example",
+                injected=True,
+                invocation_error="denied",
+            ),
+        ),
+        model_thoughts=(ModelThought(content="Hm", source="reasoning_summary"),),
+    )
+    end = ending(
+        end_reason=EndReason.UPSTREAM_STREAM_ERROR,
+        error=ProviderError(type="overloaded_error", message="Overloaded"),
+        reading=reading,
+    )
+    result = shown(interception(), end)
+    common = {"interception_id": str(ID), "created_at": ENDED_AT}
+    expected = {
+        "status": "failed",
+        "end_reason": "upstream_stream_error",
+        "error": {"type": "overloaded_error", "message": "Overloaded"},
+        "upstream_status": 200,
+        "upstream_request_id": "req_1",
+        "upstream_asked_at": "2026-03-01T12:00:00.300Z",
+        "first_byte_at": "2026-03-01T12:00:01.250Z",
+        "ended_at": ENDED_AT,
+        "token_usages": [
+            {
+                "id": number(2),
+                "provider_response_id": "resp_1",
+                "input_tokens": 10,
+                "output_tokens": 0,
+                "cache_read_input_tokens": 5,
+                "cache_write_input_tokens": None,
+                "source": "partial",
+                "metadata": {"usage": {"$input": 15, "a.b": {"\0": None}}},
+                **common,
+            }
+        ],
+        "tool_usages": [
+            {
+                "id": number(3),
+                "provider_response_id": "resp_1",
+                "provider_tool_call_id": "call_1",
+                "server_url": None,
+                "tool": "ls",
+                "input": '{"pa',
+                "injected": False,
+                "invocation_error": None,
+                "metadata": {"truncated": True},
+                **common,
+            },
+            {
+                "id": number(4),
+                "provider_response_id": "resp_1",
+                "provider_tool_call_id": "call_2",
+                "server_url": "https://mcp.example",
+                "tool": "rm",
+                "input": "{}",
+                "injected": True,
+                "invocation_error": "denied",
+                "metadata": {},
+                **common,
+            },
+        ],
+        "model_thoughts": [
+            {"id": number(5), "content": "Hm", "metadata": {"source": "reasoning_summary"}, **common},
+        ],
+    }
+    assert {key: result[key] for key in expected} == expected
+    assert result["user_prompts"][0]["provider_response_id"] == "resp_1"
+
+
+def test_every_resource_has_the_same_keys_in_the_same_order():
+    assert list(shown(interception(user_prompt=None))) == list(shown(interception(), ending()))
+
+
+def test_the_document_keeps_what_the_api_does_not_show():
+    started = interception(answered_tool_call_id="call_0")
+    document = kept(start_document(started, instance_id=INSTANCE, new_id=counting_ids()))
+    hidden = ("_id", "schema_version", "instance_id", "route", "answered_tool_call_id", "request_ids")
+    assert [document[key] for key in hidden] == [ID, 2, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
+
+
+def test_an_end_is_marked_for_those_who_have_to_take_note_of_it():
+    fields = ending_fields(ending(), new_id=counting_ids())
+    marks = ("schema_version", "uncounted", "ungrouped")
+    assert [fields[name] for name in marks] == [2, fields["ended_at"], fields["ended_at"]]
+    assert fields["cost"] is None
+
+
+def test_a_cost_is_kept_exactly_and_shown_as_a_number():
+    cost = Cost(Decimal("0.000000825000"), "genai-prices 0.2.3")
+    fields = ending_fields(ending(), new_id=counting_ids(), cost=cost)
+    assert fields["cost"] == {"usd": Decimal128("0.000000825000"), "prices": "genai-prices 0.2.3"}
+    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
+    assert resource(kept(document), {})["cost"] == {"usd": 8.25e-07, "prices": "genai-prices 0.2.3"}
+
+
+def test_a_call_shows_its_place_in_a_session_and_a_thread():
+    places = {"session_id": UUID(int=7), "parent_id": UUID(int=8), "root_id": UUID(int=9)}
+    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | places
+    shown_places = resource(kept(document), {})
+    assert {name: shown_places[name] for name in places} == {name: str(id_) for name, id_ in places.items()}
+
+
+@pytest.mark.parametrize("session", [None, ""])
+def test_where_a_client_names_no_session_a_call_that_answers_nothing_begins_one(session):
+    alone = interception(client_session_id=session, answered_tool_call_id=None)
+    document = start_document(alone, instance_id=INSTANCE, new_id=counting_ids())
+    assert document["session_id"] == fitting.binary(alone.id)
+
+
+@pytest.mark.parametrize("session", [None, ""])
+def test_where_a_client_names_no_session_a_call_that_answers_a_tool_has_none_yet(session):
+    answer = interception(client_session_id=session, answered_tool_call_id="call_1")
+    document = start_document(answer, instance_id=INSTANCE, new_id=counting_ids())
+    assert "session_id" not in document
+
+
+def test_a_session_has_the_same_id_each_time_and_another_one_of_each_user():
+    bob = UUID("00000b0b-0000-4000-8000-000000000000")
+    ids = [session_id_of(user, name) for user in (ADA.id, bob) for name in ("session-1", "session-2", "\ud800")]
+    assert len(set(ids)) == 6
+    assert [session_id_of(user, name) for user in (ADA.id, bob) for name in ("session-1", "session-2", "\ud800")] == ids
+
+
+def test_an_answer_to_a_tool_call_is_marked_as_unlinked():
+    document = start_document(interception(answered_tool_call_id="call_0"), instance_id=INSTANCE, new_id=counting_ids())
+    assert document["unlinked"] == {"due": NOON, "tries": 0}
+
+
+@pytest.mark.parametrize("answered", [None, "", "x" * (documents.LONGEST_ID + 1)], ids=["none", "empty", "absurd"])
+def test_without_an_id_that_can_be_found_there_is_nothing_to_link(answered):
+    document = start_document(interception(answered_tool_call_id=answered), instance_id=INSTANCE, new_id=counting_ids())
+    assert "unlinked" not in document
+
+
+def test_an_end_has_the_ids_of_its_tool_calls_once():
+    reading = Reading(
+        tool_usages=tuple(
+            ToolUsage(provider_response_id="", provider_tool_call_id=id_, tool="ls", input="")
+            for id_ in ("call_1", "call_2", "", "x" * (documents.LONGEST_ID + 1), "call_1")
+        )
+    )
+    assert ending_fields(ending(reading=reading), new_id=counting_ids())["tool_call_ids"] == ["call_1", "call_2"]
+
+
+def test_without_tool_calls_an_end_has_no_ids_of_any():
+    assert "tool_call_ids" not in ending_fields(ending(), new_id=counting_ids())
+
+
+def test_an_interception_is_found_by_each_of_its_ids_once():
+    reading = Reading(
+        response_id="resp_1",
+        token_usages=(TokenUsage(provider_response_id="resp_1"), TokenUsage(provider_response_id="resp_2")),
+        tool_usages=(ToolUsage(provider_response_id="resp_3", provider_tool_call_id="", tool="", input=""),),
+    )
+    fields = ending_fields(ending(reading=reading), new_id=counting_ids())
+    assert fields["request_ids"] == [str(ID), "req_1", "resp_1", "resp_2", "resp_3"]
+
+
+def test_ids_that_are_empty_or_absurdly_long_find_nothing():
+    end = ending(upstream_request_id="x" * (documents.LONGEST_ID + 1), reading=Reading(response_id=""))
+    assert ending_fields(end, new_id=counting_ids())["request_ids"] == [str(ID)]
+
+
+def test_an_unknown_initiator_has_no_name():
+    document = kept(start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()))
+    assert resource(document, {})["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
+
+
+def test_times_are_shown_in_utc_with_milliseconds():
+    berlin = timezone(timedelta(hours=2))
+    started_at = NOON.replace(microsecond=0).astimezone(berlin)
+    assert shown(interception(started_at=started_at))["started_at"] == "2026-03-01T12:00:00.000Z"
+
+
+def test_a_truncated_prompt_says_so():
+    prompt = UserPrompt(prompt="Say", truncated=True)
+    assert shown(interception(user_prompt=prompt))["user_prompts"][0]["metadata"] == {"truncated": True}
+
+
+def deep(levels):
+    return {"a": deep(levels - 1)} if levels else {}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [deep(documents.USAGE_DEPTH + 1), deep(900), {"a": "x" * documents.USAGE_BYTES}, {"a": "\ud800"}],
+    ids=["too deep", "far too deep", "too large", "half a character"],
+)
+def test_a_usage_object_that_cannot_be_shown_again_is_left_out(usage):
+    reading = Reading(token_usages=(TokenUsage(provider_response_id="r", output_tokens=3, usage=usage),))
+    [shown_usage] = shown(interception(), ending(reading=reading))["token_usages"]
+    assert (shown_usage["output_tokens"], shown_usage["metadata"]) == (3, {"truncated": True})
+
+
+def test_a_usage_object_at_the_limits_is_kept():
+    usage = {"a": deep(documents.USAGE_DEPTH - 2), "b": 2**70}
+    reading = Reading(token_usages=(TokenUsage(provider_response_id="r", usage=usage),))
+    assert shown(interception(), ending(reading=reading))["token_usages"][0]["metadata"] == {"usage": usage}
+
+
+def test_counts_beyond_64_bits_are_cut():
+    usage = TokenUsage(provider_response_id="r", input_tokens=2**80, output_tokens=-(2**80))
+    [shown_usage] = shown(interception(), ending(reading=Reading(token_usages=(usage,))))["token_usages"]
+    assert (shown_usage["input_tokens"], shown_usage["output_tokens"]) == (2**63 - 1, -(2**63))
+
+
+def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
+    tool = ToolUsage(provider_response_id="", provider_tool_call_id="", tool="t", input="i" * fitting.END_BYTES)
+    thought = ModelThought(content="short", source="thinking")
+    result = shown(interception(), ending(reading=Reading(tool_usages=(tool,), model_thoughts=(thought,))))
+    assert [(t["tool"], t["input"], t["metadata"]) for t in result["tool_usages"]] == [("t", "", {"truncated": True})]
+    assert [(t["content"], t["metadata"]) for t in result["model_thoughts"]] == [("short", {"source": "thinking"})]
+    assert result["metadata"] == {}
+
+
+def test_the_largest_texts_of_a_start_are_dropped_when_there_is_too_much():
+    size = fitting.START_BYTES // 2  # characters of two bytes
+    result = shown(interception(model="\u00e9" * (size + 1), user_prompt=UserPrompt(prompt="hello")))
+    assert (result["model"], result["metadata"]) == ("", {"truncated": True})
+    assert (result["user_prompts"][0]["prompt"], result["user_prompts"][0]["metadata"]) == ("hello", {})
+
+
+def test_lists_without_end_are_cut():
+    thoughts = tuple(ModelThought(content=str(n), source="thinking") for n in range(documents.LONGEST_LIST + 1))
+    result = shown(interception(), ending(reading=Reading(model_thoughts=thoughts)))
+    assert [thought["content"] for thought in result["model_thoughts"]] == [
+        str(n) for n in range(documents.LONGEST_LIST)
+    ]
+    assert result["metadata"] == {"truncated": True}
+
+
+def test_a_reading_that_is_not_all_says_so():
+    assert shown(interception(), ending(reading=Reading(truncated=True)))["metadata"] == {"truncated": True}
+
+
+@given(records.interceptions, records.endings)
+def test_any_record_is_the_same_after_the_database_had_it(start, end):
+    new_id = counting_ids()
+    document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id))
+    read = kept(document)
+    assert read == document
+    assert resource(read, {}) == resource(document, {})
+
+
+@given(records.interceptions, records.endings)
+def test_any_record_can_be_written_as_json(start, end):
+    encoded = msgspec.json.encode(shown(start, end))
+    assert msgspec.json.decode(encoded)["end_reason"] == end.end_reason
+
+
+@given(records.endings)
+def test_every_count_is_shown_as_it_was_reported(end):
+    result = shown(interception(), end)
+    for usage, shown_usage in zip(end.reading.token_usages, result["token_usages"], strict=True):
+        for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens"):
+            count = getattr(usage, name)
+            assert shown_usage[name] == (None if count is None else min(max(count, -(2**63)), 2**63 - 1))
+
+
+def test_an_agent_is_kept_where_the_client_says_one():
+    said = Agent(id="agent-2", parent_id="agent-1", hints={"request_class": "subagent"})
+    for agent in (said, Agent(), Agent(hints={"prompt_id": "p"})):
+        document = start_document(interception(agent=agent), instance_id=INSTANCE, new_id=counting_ids())
+        shown = resource(kept(document), {})["agent"]
+        assert shown == (None if agent == Agent() else msgspec.to_builtins(agent))
+
+
+def test_what_the_provider_takes_stands_beside_the_list_price():
+    usages = tuple(
+        TokenUsage(provider_response_id="", price=ProviderPrice(usd=Decimal(usd), source="cost"))
+        for usd in ("0.25", "0.5")
+    )
+    ended = ending(reading=Reading(token_usages=(*usages, TokenUsage(provider_response_id=""))))
+    fields = ending_fields(ended, new_id=counting_ids())
+    assert fields["provider_cost"] == {"usd": Decimal128("0.75"), "source": "cost"}
+    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
+    assert resource(kept(document), {})["provider_cost"] == {"usd": 0.75, "source": "cost"}
+    assert "provider_cost" not in ending_fields(ending(reading=Reading()), new_id=counting_ids())

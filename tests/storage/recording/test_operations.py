@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from itertools import product
+from uuid import UUID
+
+import bson
+import pytest
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.recording import truncation as fitting
+from storage.recording.batch import write_batch
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.operations import PRESUMED, Action, Operation
+from tests.storage import records
+from tests.storage.records import ID, INSTANCE, NOON, counting_ids, kept
+
+START = {"status": "in_flight", "started_at": NOON, "instance_id": UUID(int=7)}
+END = {"status": "completed", "end_reason": "completed", "token_usages": [{"id": UUID(int=1), "output_tokens": 0}]}
+LATER_END = {"status": "failed", "end_reason": "upstream_timeout", "token_usages": []}
+CRASH = {"status": "failed", "end_reason": "server_crashed", **PRESUMED}
+CHECKPOINT = {"token_usages": [{"id": UUID(int=2), "output_tokens": 5}]}
+
+start = Operation(Action.START, ID, START)
+end = Operation(Action.END, ID, END)
+later_end = Operation(Action.END, ID, LATER_END)
+crash = Operation(Action.AMEND, ID, CRASH)
+checkpoint = Operation(Action.AMEND, ID, CHECKPOINT)
+whole = start.ended_by(end)
+FIELDS = {start: START, checkpoint: CHECKPOINT, crash: CRASH, end: END}
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"]))
+)
+STORED = st.dictionaries(st.sampled_from(["a", "b", "schema_version", "status", "request_ids"]), SCALARS)
+READ = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
+
+
+async def applied(database, *operations):
+    for operation in operations:
+        assert await write_batch(database.interceptions, [operation], seconds=5) == []
+    return await database.interceptions.find_one()
+
+
+@given(st.sampled_from(Action), st.uuids(), st.dictionaries(st.sampled_from(["a", "b"]), SCALARS))
+def test_an_operation_is_decoded_to_itself(action, id_, fields):
+    operation = Operation(action, id_, fields)
+    assert Operation.decode(operation.record) == operation
+
+
+def document(operation):
+    """What an operation writes, aside from the id."""
+    written = operation.record[17:]
+    found = bson.decode(written, READ)
+    assert len(bson.encode(found, codec_options=READ)) == len(written), "no key stands there twice"
+    assert found.pop("_id", operation.id) == operation.id
+    return found
+
+
+@given(records.interceptions, records.endings, st.booleans())
+def test_whatever_starts_and_however_it_ends_together_they_are_what_the_end_makes_of_the_start(record, ending, knows):
+    fields = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+    began = Operation(Action.START, fields.pop("_id"), fields)
+    over = ending_fields(ending, new_id=counting_ids())
+    if knows:
+        over["credential_hint"] = "sk-b...vwxy"
+    ended = Operation(Action.END, began.id, over)
+    assert document(began) == kept(fields)
+    assert document(began.ended_by(ended)) == document(began) | document(ended)
+
+
+def test_the_end_of_a_call_is_not_encoded_again_with_its_start():
+    fields = start_document(records.interception(), instance_id=INSTANCE, new_id=counting_ids())
+    began = Operation(Action.START, fields.pop("_id"), fields)
+    ended = Operation(Action.END, began.id, ending_fields(records.ending(), new_id=counting_ids()))
+    assert began.ended_by(ended).record.endswith(ended.record[21:])
+
+
+@given(STORED, STORED)
+def test_any_start_may_be_put_together_with_any_end(some, others):
+    together = Operation(Action.START, ID, some).ended_by(Operation(Action.END, ID, others))
+    assert (together.action, document(together)) == (Action.WHOLE, some | others)
+
+
+def test_what_is_in_the_log_may_be_put_together_as_well():
+    assert document(Operation.decode(start.record).ended_by(Operation.decode(end.record))) == START | END
+
+
+def test_a_start_that_was_cut_says_so_once_together_with_an_end_that_was():
+    long = "x" * (fitting.END_BYTES + 1)
+    lost = {"schema_version": 2, "status": "completed", "request_ids": [], "response_id": long}
+    began = Operation(Action.START, ID, {**START, "schema_version": 2, "request_ids": [], "model": long})
+    ended = Operation(Action.END, ID, lost)
+    assert document(began)["truncated"]
+    assert document(ended) == {**lost, "response_id": "", "truncated": True}
+    assert document(began.ended_by(ended)) == {**START, **lost, "model": "", "truncated": True}
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_operation_is_refused_in_a_known_way(data):
+    with pytest.raises((bson.errors.BSONError, ValueError)):
+        Operation.decode(data)
+
+
+def test_an_action_of_another_version_is_refused():
+    with pytest.raises(ValueError, match=r"^b'r' stands for no action$"):
+        Operation.decode(b"r" + end.record[1:])
+
+
+@pytest.mark.gen_test
+async def test_start_checkpoint_and_end_make_the_document(database):
+    assert await applied(database, start) == {"_id": ID, **START}
+    assert await applied(database, checkpoint) == {"_id": ID, **START, **CHECKPOINT}
+    assert await applied(database, end) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.parametrize(
+    "late", [start, checkpoint, crash, end, later_end], ids=["start", "checkpoint", "crash", "end", "another end"]
+)
+@pytest.mark.gen_test
+async def test_nothing_changes_a_call_that_has_ended(database, late):
+    assert await applied(database, start, end, late) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.gen_test
+async def test_all_of_it_twice_is_the_same_as_once(database):
+    assert await applied(database, start, checkpoint, end, start, checkpoint, end) == {"_id": ID, **START, **END}
+    assert await database.interceptions.count_documents({}) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_start_and_its_end_may_be_written_together(database):
+    assert await applied(database, whole) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.parametrize(
+    "late", [start, checkpoint, crash, end, later_end, whole], ids=lambda operation: str(operation.action)
+)
+@pytest.mark.gen_test
+async def test_nothing_changes_a_call_that_was_written_whole(database, late):
+    assert await applied(database, whole, late) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.parametrize("before", [[start], [start, checkpoint], [start, crash]], ids=["start", "checkpoint", "crash"])
+@pytest.mark.gen_test
+async def test_where_the_start_was_written_before_both_together_are_an_end(database, before):
+    assert await applied(database, *before, whole) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.gen_test
+async def test_a_true_end_wins_over_a_presumed_one_and_leaves_no_trace_of_it(database):
+    assert await applied(database, start, crash) == {"_id": ID, **START, **CRASH}
+    assert await applied(database, end) == {"_id": ID, **START, **END}
+
+
+@pytest.mark.gen_test
+async def test_a_presumed_end_is_not_changed_by_what_comes_before_an_end(database):
+    assert await applied(database, start, checkpoint, crash, start, checkpoint) == {
+        "_id": ID,
+        **START,
+        **CHECKPOINT,
+        **CRASH,
+    }
+
+
+@pytest.mark.parametrize("operation", [checkpoint, crash, end], ids=["checkpoint", "crash", "end"])
+@pytest.mark.gen_test
+async def test_without_a_start_there_is_nothing_to_change(database, operation):
+    assert await applied(database, operation) is None
+
+
+def end_state(actions):
+    """What must be there after a start and these, in this order."""
+    if end in actions:
+        return {**START, **END}
+    before_crash = actions[: actions.index(crash)] if crash in actions else actions
+    return {**START, **(CHECKPOINT if checkpoint in before_crash else {}), **(CRASH if crash in actions else {})}
+
+
+@pytest.mark.gen_test
+async def test_in_every_order_after_the_start_the_true_end_is_what_remains(database):
+    orders = [order for length in range(5) for order in product([start, checkpoint, crash, end], repeat=length)]
+    ids = [UUID(int=number) for number in range(len(orders))]
+    operations = [
+        Operation(operation.action, id_, FIELDS[operation])
+        for id_, order in zip(ids, orders, strict=True)
+        for operation in (start, *order)
+    ]
+    assert await write_batch(database.interceptions, operations, seconds=10) == []
+    found = {document.pop("_id"): document async for document in database.interceptions.find()}
+    assert found == {id_: end_state(order) for id_, order in zip(ids, orders, strict=True)}

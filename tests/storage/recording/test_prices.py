@@ -1,0 +1,220 @@
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from importlib.metadata import version
+from itertools import product
+
+import pytest
+from bson.decimal128 import Decimal128
+from genai_prices import Usage
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Tier, TieredPrices
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.records import TokenUsage
+from storage.recording.prices import MOST_TOKENS, Cost, Prices
+
+AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
+MILLION = 10**6
+MADE_UP = ModelInfo(
+    id="made-up",
+    match=ClauseEquals("made-up"),
+    prices=ModelPrice(
+        input_mtok=TieredPrices(Decimal(1), [Tier(0, Decimal(2)), Tier(7, Decimal("0.3"))]),
+        output_mtok=TieredPrices(Decimal(4), [Tier(0, Decimal(5)), Tier(9, Decimal(6))]),
+        requests_kcount=Decimal("0.7"),
+    ),
+)
+MODELS = [(provider, model) for provider in get_snapshot().providers for model in [*provider.models, MADE_UP]]
+TABLE = f"genai-prices {version('genai-prices')}"
+
+
+@pytest.fixture(scope="module")
+def prices():
+    return Prices(
+        {
+            "openai": ("openai", "https://api.openai.com/v1/"),
+            "anthropic": ("anthropic", "https://api.anthropic.com/"),
+            "gateway": ("anthropic", "https://gateway.example.com/claude/"),
+            "groq": ("openai", "https://api.groq.com/openai/v1/"),
+            "demo": ("demo", "http://127.0.0.1:4001/demo/"),
+        }
+    )
+
+
+def usage(plain=None, output=None, read=None, written=None):
+    return TokenUsage(
+        provider_response_id="r",
+        input_tokens=plain,
+        output_tokens=output,
+        cache_read_input_tokens=read,
+        cache_write_input_tokens=written,
+    )
+
+
+# The prices are those that the vendors publish, in US dollars for a million tokens.
+@pytest.mark.parametrize(
+    ("provider", "model", "used", "usd"),
+    [
+        ("openai", "gpt-4o", usage(plain=MILLION), "2.50"),
+        ("openai", "gpt-4o", usage(read=MILLION), "1.25"),
+        ("openai", "gpt-4o", usage(output=MILLION), "10"),
+        ("openai", "gpt-4o-2024-08-06", usage(1_000, 500, 2_000), "0.01"),
+        ("openai", "gpt-4o-mini", usage(1, 1, 1, None), "0.000000825"),
+        ("openai", "gpt-5", usage(800, 100, 200), "0.002025"),
+        ("anthropic", "claude-opus-4-1", usage(1_000, 1_000, 1_000, 1_000), "0.11025"),
+        ("anthropic", "claude-sonnet-4-20250514", usage(1_000, 1_000, 1_000, 1_000), "0.02205"),
+        ("anthropic", "claude-3-5-haiku-latest", usage(1_000, 100), "0.0012"),
+        ("groq", "llama-3.3-70b-versatile", usage(MILLION, MILLION), "1.38"),
+    ],
+)
+def test_a_call_costs_what_the_vendor_publishes(prices, provider, model, used, usd):
+    assert prices.cost(provider, model, [used], AUTUMN) == Cost(Decimal(usd), TABLE)
+
+
+def test_the_price_of_a_long_prompt_depends_on_all_of_it_cached_tokens_included(prices):
+    short = prices.cost("anthropic", "claude-sonnet-4-5", [usage(plain=50_000, read=150_000)], AUTUMN)
+    long = prices.cost("anthropic", "claude-sonnet-4-5", [usage(plain=50_001, read=150_000)], AUTUMN)
+    assert (short.usd, long.usd) == (Decimal("0.195"), Decimal("0.390006"))
+
+
+def test_a_price_is_the_one_of_the_day_of_the_call(prices):
+    on = [prices.cost("openai", "o3", [usage(output=MILLION)], datetime(2025, 6, day, tzinfo=UTC)) for day in (9, 10)]
+    assert [cost.usd for cost in on] == [40, 8]
+
+
+def test_all_usages_of_a_call_are_added_up(prices):
+    used = [usage(plain=1), usage(plain=2, output=3), usage()]
+    assert prices.cost("openai", "gpt-4o", used, AUTUMN).usd == Decimal("0.0000375")
+
+
+def test_a_provider_at_another_address_has_the_prices_of_the_vendor_it_speaks_like(prices):
+    used = [usage(plain=MILLION)]
+    assert prices.cost("gateway", "claude-opus-4-1", used, AUTUMN) == prices.cost(
+        "anthropic", "claude-opus-4-1", used, AUTUMN
+    )
+
+
+def test_a_call_that_used_nothing_costs_nothing(prices):
+    assert prices.cost("openai", "gpt-4o", [usage(0, 0, 0, 0)], AUTUMN) == Cost(Decimal(0), TABLE)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("openai", "gpt-unheard-of"),
+        ("openai", "claude-opus-4-1"),
+        ("openai", ""),
+        ("openai", "gpt-4o" * 1_000_000),
+        ("openai", "\0\ud800\N{SNOWMAN}"),
+        ("openai", "(a+)+$" * 40),
+        ("unheard of", "gpt-4o"),
+    ],
+)
+def test_what_the_table_does_not_have_has_no_price(prices, provider, model):
+    assert prices.cost(provider, model, [usage(1, 1, 1, 1)], AUTUMN) is None
+
+
+@pytest.mark.parametrize("model", ["demo", "gpt-4o", "demo-cut"])
+def test_every_model_of_the_demo_has_prices_that_say_they_are_made_up(prices, model):
+    used = usage(plain=MILLION, output=MILLION, read=MILLION, written=MILLION)
+    assert prices.cost("demo", model, [used], AUTUMN) == Cost(Decimal("6.35"), "demo, made up")
+
+
+def test_a_call_that_reported_no_tokens_has_no_price(prices):
+    assert prices.cost("openai", "gpt-4o", [], AUTUMN) is None
+    assert prices.cost("demo", "demo", [], AUTUMN) is None
+
+
+def test_an_absurd_count_costs_no_more_than_a_thousand_million_tokens(prices):
+    assert prices.cost("openai", "gpt-4o", [usage(output=2**63 - 1)], AUTUMN).usd == 10 * MOST_TOKENS / MILLION
+
+
+names = st.text(st.characters(), max_size=300) | st.sampled_from(["gpt-4o", "claude-sonnet-4-5", "gpt-5-x"])
+counts = st.none() | st.integers(-(2**63), 2**63) | st.integers(0, 10**6)
+
+
+@given(
+    st.sampled_from(["openai", "anthropic", "groq", "demo", "x"]),
+    names,
+    st.lists(st.builds(usage, counts, counts, counts, counts), max_size=4),
+)
+def test_whatever_a_client_asks_for_there_is_a_price_or_none(prices, provider, model, used):
+    cost = prices.cost(provider, model, used, AUTUMN)
+    assert cost is None or (cost.usd >= 0 and cost.usd == cost.usd.quantize(Decimal("1e-12")))
+
+
+def price_of_the_library(provider, model, used, at):
+    plain, output, read, written = (min(max(tokens or 0, 0), MOST_TOKENS) for tokens in used)
+    tokens = Usage(
+        input_tokens=plain + read + written,
+        output_tokens=output,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+    )
+    return model.calc_price(tokens, provider, genai_request_timestamp=at).total_price
+
+
+def lengths_of_a_prompt(model):
+    """Lengths on both sides of where each tier of a model begins, at any of its prices."""
+    alternatives = model.prices if isinstance(model.prices, list) else [model]
+    tiered = [price for each in alternatives for price in vars(each.prices).values() if isinstance(price, TieredPrices)]
+    return {tier.start + more for price in tiered for tier in price.tiers for more in (0, 1)} | {0, 1}
+
+
+def test_every_model_costs_what_the_library_says_on_both_sides_of_every_tier(prices):
+    days = [datetime(2024, 5, 17, hour, tzinfo=UTC) for hour in (0, 12, 20)] + [AUTUMN]
+    for (provider, model), at in product(MODELS, days):
+        for length in lengths_of_a_prompt(model):
+            for used in (length, 3, 0, 0), (0, 0, length, 0), (length // 2, 7, length - length // 2 - 1, 1):
+                assert prices._price(model, usage(*used), at) == price_of_the_library(provider, model, used, at)
+
+
+@given(
+    st.sampled_from(MODELS),
+    st.tuples(counts, counts, counts, counts),
+    st.timedeltas(timedelta(-1_200), timedelta(1_200)).map(AUTUMN.__add__),
+)
+def test_any_use_of_any_model_at_any_time_costs_what_the_library_says(prices, known, used, at):
+    provider, model = known
+    assert prices._price(model, usage(*used), at) == price_of_the_library(provider, model, used, at)
+
+
+@given(st.integers(1 - 10**34, 10**34 - 1))
+def test_a_cost_is_stored_as_the_driver_would_and_with_its_table(digits):
+    usd = Decimal(digits).scaleb(-12, Context(prec=34))
+    assert Cost(usd, TABLE).stored == {"usd": Decimal128(usd), "prices": TABLE}
+
+
+def test_prices_are_worked_out_once(prices):
+    def ask():
+        for provider, model, day in product(["openai", "anthropic"], ["gpt-4o", "claude-sonnet-4-5", "o3"], [9, 10]):
+            prices.cost(provider, model, [usage(1)], datetime(2025, 6, day, tzinfo=UTC))
+        return dict(prices._tariffs)
+
+    first, second = ask(), ask()
+    assert first == second
+    assert all(tariff is second[key] for key, tariff in first.items())
+
+
+def test_names_that_clients_make_up_take_no_memory(prices):
+    before = len(prices._table._provider_cache), len(prices._table._lookup_cache)
+    for number in range(2_000):
+        prices.cost("openai", f"gpt-4o-{number}", [usage(1)], AUTUMN)
+    assert (len(prices._table._provider_cache), len(prices._table._lookup_cache)) == before
+    assert prices._models.cache_info().currsize == prices._models.cache_info().maxsize == 1_000
+
+
+@pytest.mark.expects_log(
+    r"ERROR storage\.recording\.prices: a call cannot be priced, and others may be without a price too"
+)
+def test_a_table_that_fails_is_complained_about_once(log_watch):
+    prices = Prices({"openai": ("openai", "https://api.openai.com/v1/")})
+    prices._models = None
+    assert [prices.cost("openai", "gpt-4o", [usage(1)], AUTUMN) for _ in range(3)] == [None, None, None]
+    assert len(log_watch.lines) == 1
+
+
+def test_the_table_says_its_version():
+    assert re.fullmatch(r"genai-prices \d+\.\d+\.\d+", TABLE)
