@@ -33,7 +33,7 @@ lint: .venv/dev ## ruff, mypy, import-linter
 docs-tables: .venv/runtime ## write the values of constants and settings into the documents
 	@$(BIN)/python -m docs.tables
 
-bench: .venv/runtime ## compare with nginx, LiteLLM and Portkey, and write docs/performance.md: about fifteen minutes
+bench: .venv/runtime ## compare with nginx, Envoy and other gateways, and write docs/performance.md: about half an hour
 	@exec $(BIN)/python -m benchmarks.gateways $(ARGS)
 
 bench-api: .venv/runtime ## measure every list, page and sum of the API on a million interceptions; the first time fills data/bench-api

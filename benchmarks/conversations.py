@@ -1,7 +1,7 @@
 """What is asked and answered in a benchmark, in each of the three APIs, and how one is told from the other.
 
-The prompt says what the upstream is to play: `bench-100x10` is a stream of 100 events, one every 10 ms, each of which
-carries in its text when it was sent. `bench-0x0` is one body of about 1.5 KB.
+The prompt says what the upstream is to play: `bench-100x10+300` is a stream of 100 events, one every 10 ms, that begins
+after 300 ms; each event carries in its text when it was sent. `bench-0x0+0` is one body of about 1.5 KB, at once.
 """
 
 from __future__ import annotations
@@ -16,21 +16,36 @@ MARK = b"@"
 SENT_AT = re.compile(MARK + rb"(\d{19})")
 """That time, in nanoseconds of the machine's monotonic clock: all processes have the same."""
 
+HISTORY_MESSAGE_BYTES = 2_000
+"""How long each message of a conversation's history is."""
+
 PROMPT = "PLAY. " + "Compare three ways to store a log of events, and say which you would choose for a small team. " * 5
 ANSWER = "An append-only table is the plainest of the three, and the easiest to look at when something is wrong. " * 11
 
 
 class Exchange(NamedTuple):
-    """A request: its API, and the answer that it asks for. Without `events` it is one body."""
+    """A request: its API, and the response that it asks for.
+
+    Attributes:
+        events: How many the stream has; without any the response is one body.
+        gap_ms: The time between two events.
+        wait_ms: The time until the first byte.
+        history_bytes: About how much of the request is the history of the conversation (`chat` and `messages` only). The
+            upstream does not look at it.
+    """
 
     api: str = "chat"
     events: int = 0
     gap_ms: int = 0
+    wait_ms: int = 0
+    history_bytes: int = 0
 
     def request_body(self) -> bytes:
         """The JSON to send."""
-        question = CONVERSATIONS[self.api].question | {"stream": bool(self.events)}
-        return json.dumps(question).replace("PLAY", f"bench-{self.events}x{self.gap_ms}").encode()
+        request = CONVERSATIONS[self.api].question | {"stream": bool(self.events)}
+        if self.history_bytes:
+            request["messages"] = [*request["messages"], *_history(self.history_bytes)]
+        return json.dumps(request).replace("PLAY", f"bench-{self.events}x{self.gap_ms}+{self.wait_ms}").encode()
 
     @classmethod
     def of(cls, path: str, body: bytes) -> Exchange:
@@ -40,10 +55,17 @@ class Exchange(NamedTuple):
             ValueError: nothing that is known.
         """
         api = next((name for name, one in CONVERSATIONS.items() if path.endswith(one.path)), None)
-        asked = re.search(rb"bench-(\d+)x(\d+)", body)
+        asked = re.search(rb"bench-(\d+)x(\d+)\+(\d+)", body)
         if api is None or asked is None:
             raise ValueError("not a benchmark's request", path, body)
-        return cls(api, int(asked[1]), int(asked[2]))
+        return cls(api, int(asked[1]), int(asked[2]), int(asked[3]))
+
+
+def _history(size: int) -> list[dict[str, str]]:
+    """Pairs of an assistant's and a user's message, as an agent sends them again with each of its requests."""
+    text = (ANSWER * (HISTORY_MESSAGE_BYTES // len(ANSWER) + 1))[:HISTORY_MESSAGE_BYTES]
+    pair = [{"role": role, "content": text} for role in ("assistant", "user")]
+    return pair * (size // (2 * HISTORY_MESSAGE_BYTES))
 
 
 class Conversation(NamedTuple):

@@ -1,9 +1,10 @@
 """Compare the bridge with other gateways and with none, in one run on one machine.
 
-    .venv/bin/python -m benchmarks.gateways [--quick] [--rounds N] [--only NAME]..
+    .venv/bin/python -m benchmarks.gateways [--quick] [--rounds N] [--only NAME].. [--row TEXT].. [--without TRICK]..
 
-Each round starts every gateway anew, one after the other, and measures it alone. The gateway has one core for itself;
-load, upstream and database share the others. Only a whole run writes the page; every run prints its tables.
+Each round starts every gateway, one after the other, and measures it alone; with TLS to the upstream it is started once
+more. The gateway has one core for itself; load, upstream and database share the others. Only a whole run writes the
+page; every run prints its tables.
 """
 
 from __future__ import annotations
@@ -13,23 +14,27 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
+from benchmarks.certificates import make_certificates
 from benchmarks.chart import svg
-from benchmarks.measurements import Measurer
+from benchmarks.measurements import MEASUREMENTS, Figures, Measurement
+from benchmarks.measurer import Measurer
 from benchmarks.page import PICTURE, ROOT, machine, write_section
 from benchmarks.processes import Process
 from benchmarks.results import Results
 from benchmarks.runners import Runner, UnavailableError, all_runners
-from benchmarks.runners.bridge import embedded_mongodb
-from benchmarks.runners.runner import Place, free_port
+from benchmarks.runners.bridge import BridgeWithout, embedded_mongodb
+from benchmarks.runners.runner import Place, Running, free_port
 from benchmarks.tables import report
+from benchmarks.without import TRICKS
 
 SECTION = "figures of make bench"
 RESULTS = ROOT / "benchmarks/results"
@@ -52,10 +57,11 @@ class Cores:
 
 
 @contextmanager
-def upstream(folder: Path, cores: AbstractSet[int]) -> Iterator[int]:
-    """A running upstream; its port."""
-    log = folder / "upstream"
-    process = Process([sys.executable, "-m", "benchmarks.upstream"], log=log, cores=cores, folder=ROOT)
+def upstream(folder: Path, cores: AbstractSet[int], certificate: Path | None = None) -> Iterator[int]:
+    """A running upstream, which speaks TLS with a certificate; its port."""
+    log = folder / ("upstream-tls" if certificate else "upstream")
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.upstream", *([certificate] if certificate else [])]
+    process = Process(command, log=log, cores=cores, folder=ROOT)
     try:
         while not (said := log.read_text()).endswith("\n"):
             time.sleep(_POLL_SECONDS)
@@ -64,33 +70,68 @@ def upstream(folder: Path, cores: AbstractSet[int]) -> Iterator[int]:
         process.stop()
 
 
-class Comparison:
-    """A run over several gateways."""
+class Upstream(NamedTuple):
+    """The port of an upstream, and whose certificate it shows where it speaks TLS."""
 
-    def __init__(self, *, rounds: int, scale: float, folder: Path) -> None:
+    port: int
+    authority: Path | None = None
+
+
+class Comparison:
+    """A run over several gateways. Where nothing is said which, all gateways and all measurements."""
+
+    def __init__(
+        self,
+        *,
+        rounds: int,
+        scale: float,
+        folder: Path,
+        only: Collection[str] = (),
+        rows: Collection[str] = (),
+        without: Collection[str] = (),
+    ) -> None:
         self.results = Results(
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M"), machine=machine(), cores=os.cpu_count() or 1
         )
         self._rounds = rounds
         self._scale = scale
         self._folder = folder
+        self._only = only
+        self._without = without
+        self._measurements = [one for one in MEASUREMENTS if not rows or any(row in one.name for row in rows)]
+        self._with_memory = scale == 1 and not rows
         self._cores = Cores(os.sched_getaffinity(0))
 
-    def run(self, only: tuple[str, ...]) -> None:
+    def run(self) -> None:
         """Measure everything that can be had."""
         began = time.monotonic()
         if (load := os.getloadavg()[0]) > BUSY_LOAD:
             self.results.note(f"The machine had other work: its load average was {load:.1f} at the start.")
         os.sched_setaffinity(0, self._cores.others)
-        data = self._folder / "mongodb"
-        with embedded_mongodb(data) as mongodb, upstream(self._folder, self._cores.others) as port:
-            wanted = [one for one in all_runners(mongodb) if not only or one.name in only]
-            runners = [runner for runner in wanted if self._is_there(runner)]
+        with ExitStack() as stack:
+            mongodb = stack.enter_context(embedded_mongodb(self._folder / "mongodb"))
+            upstreams = self._start_upstreams(stack)
+            runners = [*all_runners(mongodb), *(BridgeWithout(mongodb, trick) for trick in self._without)]
+            wanted = [
+                one for one in runners if not self._only or one.name in self._only or isinstance(one, BridgeWithout)
+            ]
+            there = [runner for runner in wanted if self._is_there(runner)]
             for number in range(1, self._rounds + 1):
-                for runner in runners:
+                for runner in there:
                     print(f"round {number} of {self._rounds}: {runner.name}", flush=True)
-                    self._round(runner, port, last=number == self._rounds)
+                    for one in upstreams:
+                        self._round(runner, one, last=number == self._rounds)
         self.results.seconds = round(time.monotonic() - began)
+
+    def _start_upstreams(self, stack: ExitStack) -> list[Upstream]:
+        started = [Upstream(stack.enter_context(upstream(self._folder, self._cores.others)))]
+        certificates = make_certificates(self._folder)
+        if certificates is None:
+            self.results.note("TLS to the upstream was left out: openssl is not installed")
+        else:
+            port = stack.enter_context(upstream(self._folder, self._cores.others, certificates.server))
+            started.append(Upstream(port, certificates.authority))
+        return started
 
     def _is_there(self, runner: Runner) -> bool:
         try:
@@ -100,23 +141,31 @@ class Comparison:
             return False
         return True
 
-    def _round(self, runner: Runner, port: int, *, last: bool) -> None:
+    def _round(self, runner: Runner, to: Upstream, *, last: bool) -> None:
+        tls = to.authority is not None
+        measurements = [one for one in self._measurements if one.tls is tls and one.suits(runner)]
+        if not measurements:
+            return
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            place = Place(port, free_port(), Path(folder), self._cores.of(runner))
+            place = Place(to.port, free_port(), Path(folder), self._cores.of(runner), to.authority)
             try:
                 running = runner.start(place)
             except UnavailableError as error:
-                self.results.note(f"{runner.name}: {error}")
+                self.results.note(f"{runner.name}{', TLS to the upstream' if tls else ''}: {error}")
                 return
             try:
-                measurer = Measurer(running, scale=self._scale, note=self.results.note)
-                brief = runner.cores > 1
-                figures = measurer.measure(brief=brief)
-                if last and not brief and self._scale == 1 and running.process is not None:
-                    figures |= measurer.measure_memory()
-                self.results.add(runner.name, figures)
+                self.results.add(runner.name, self._measure(running, measurements, tls=tls, last=last))
             finally:
                 running.stop()
+
+    def _measure(self, running: Running, measurements: Sequence[Measurement], *, tls: bool, last: bool) -> Figures:
+        measurer = Measurer(running, scale=self._scale, note=self.results.note)
+        figures = {} if tls else measurer.measure_start()
+        figures |= measurer.measure(measurements)
+        several_workers = running.runner.cores > 1
+        if last and not tls and self._with_memory and not several_workers and running.process is not None:
+            figures |= measurer.measure_memory()
+        return figures
 
 
 def section(runs: Sequence[Results]) -> str:
@@ -135,15 +184,24 @@ def write_page() -> None:
 @click.option("--quick", is_flag=True, help="One short round, to see that everything runs.")
 @click.option("--rounds", default=ROUNDS, show_default=True, help="How often everything is measured.")
 @click.option("--only", multiple=True, help="A gateway to measure; may be given several times.")
-def main(*, quick: bool, rounds: int, only: tuple[str, ...]) -> None:
+@click.option("--row", "rows", multiple=True, help="Part of the name of what to measure; may be given several times.")
+@click.option("--without", multiple=True, type=click.Choice(list(TRICKS)), help="Measure the bridge without it, too.")
+def main(*, quick: bool, rounds: int, only: tuple[str, ...], rows: tuple[str, ...], without: tuple[str, ...]) -> None:
     """Compare the bridge with other gateways and with none."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="aibridge-gateways-") as folder:
-        comparison = Comparison(rounds=1 if quick else rounds, scale=QUICK_SCALE if quick else 1.0, folder=Path(folder))
-        comparison.run(only)
+        comparison = Comparison(
+            rounds=1 if quick else rounds,
+            scale=QUICK_SCALE if quick else 1.0,
+            folder=Path(folder),
+            only=only,
+            rows=rows,
+            without=without,
+        )
+        comparison.run()
     results = comparison.results
     print("\n" + report([results]))
-    if quick or only:
+    if quick or only or rows or without:
         print("\nNothing was written: that takes a whole run.")
         return
     results.save(RESULTS)

@@ -104,10 +104,22 @@ class Connection:
             self._reused = False
             self._load.watch(self)
         self._asked_at = monotonic_ns()
+        self._unsent = memoryview(self._load.request)
+        self.send()
+
+    def send(self) -> None:
+        """Send what is left of the request, as much as the socket takes."""
+        assert self.socket is not None
+        waited = len(self._unsent) < len(self._load.request)
         try:
-            self.socket.send(self._load.request)
+            self._unsent = self._unsent[self.socket.send(self._unsent) :]
+        except BlockingIOError:
+            pass
         except OSError as error:
             self._lost(type(error).__name__)
+            return
+        if waited or self._unsent:
+            self._load.watch_writable(self, wanted=bool(self._unsent))
 
     def receive(self) -> None:
         """Take what has arrived; ask again when the answer is whole."""
@@ -211,14 +223,22 @@ class Load:
             seconds = min(TICK_SECONDS, (end - now) / SECOND)
             if waiting:
                 seconds = min(seconds, ramp / total / SECOND)
-            for descriptor, _ in self._epoll.poll(seconds):
-                self._connections[descriptor].receive()
+            for descriptor, event in self._epoll.poll(seconds):
+                if event & select.EPOLLOUT:
+                    self._connections[descriptor].send()
+                else:
+                    self._connections[descriptor].receive()
 
     def watch(self, connection: Connection) -> None:
         """Wait for what arrives on a new connection."""
         assert connection.socket is not None
         self._connections[connection.socket.fileno()] = connection
         self._epoll.register(connection.socket, select.EPOLLIN)
+
+    def watch_writable(self, connection: Connection, *, wanted: bool) -> None:
+        """Wait also until a connection takes more of its request, or no longer."""
+        assert connection.socket is not None
+        self._epoll.modify(connection.socket, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
 
     def began(self, nanoseconds: int) -> None:
         """The first byte of an answer's body came."""

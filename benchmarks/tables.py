@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from benchmarks.results import Results
@@ -10,6 +10,7 @@ from benchmarks.samples import with_range
 from benchmarks.targets import TARGETS
 
 DIRECT = "direct"
+PERCENTILES = ("p50", "p99")
 
 
 class Row(NamedTuple):
@@ -43,7 +44,33 @@ LATENCY = tuple(
     Row(f"{label}, {streams} at a time, {percent}", f"{figure} {streams} {percent}", added=True)
     for label, figure in (("first byte", "first byte"), ("each event", "delay"))
     for streams in (1, 10, 64, 256)
-    for percent in ("p50", "p99")
+    for percent in PERCENTILES
+)
+WAIT, MANY, TLS = "first byte after 0.3 s", "1,000 streams of 20 events a second", "TLS to the upstream"
+AS_IT_IS = (
+    *(
+        row
+        for n in (32, 256)
+        for row in (
+            Row(f"{WAIT}, {n} at a time: requests/s", f"wait {n}"),
+            *(
+                Row(f"{WAIT}, {n} at a time: ms added, {p}", f"wait {n} first byte {p}", added=True)
+                for p in PERCENTILES
+            ),
+            Row(f"{WAIT}, {n} at a time: processor seconds per 1,000", f"wait {n} cpu"),
+        )
+    ),
+    Row(f"{MANY}: share reached, %", "share 1000"),
+    *(Row(f"{MANY}: ms added to the first byte, {p}", f"first byte 1000 {p}", added=True) for p in PERCENTILES),
+    *(Row(f"{MANY}: ms added to each event, {p}", f"delay 1000 {p}", added=True) for p in PERCENTILES),
+    Row(f"{MANY}: processor seconds per 1,000 events", "share 1000 cpu"),
+    Row("request body of 200 KB, 32 at a time: requests/s", "history 32"),
+    Row("request body of 200 KB, 32 at a time: processor seconds per 1,000", "history 32 cpu"),
+    Row(f"{TLS}: blocking requests/s, 32 at a time", "tls blocking"),
+    Row(f"{TLS}: processor seconds per 1,000 blocking requests", "tls blocking cpu"),
+    Row(f"{TLS}: burst streams/s, 32 at a time", "tls burst"),
+    Row(f"{TLS}: processor seconds per 1,000 burst events", "tls burst cpu"),
+    Row(f"{TLS}: processor seconds per 1,000 events at 3,000 a second", "tls paced cpu"),
 )
 MEMORY = (
     Row("start until a call is answered, s", "start"),
@@ -60,9 +87,10 @@ def markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def comparison(results: Results, rows: Iterable[Row], *, leave_out: Sequence[str] = ()) -> str:
-    """A table of these figures for every gateway."""
+    """A table of these figures for every gateway. A row that nobody has a figure for is left out."""
     gateways = [name for name in results.figures if name not in leave_out]
-    return markdown(["", *gateways], ([row.label, *(_cell(results, row, name) for name in gateways)] for row in rows))
+    lines = ([row.label, *(_cell(results, row, name) for name in gateways)] for row in rows)
+    return markdown(["", *gateways], (line for line in lines if any(line[1:])))
 
 
 def targets(runs: Sequence[Results]) -> str:
@@ -86,6 +114,7 @@ def report(runs: Sequence[Results]) -> str:
         comparison(results, COST, leave_out=[DIRECT]),
         "### Latency\n\nMilliseconds above what is measured without a gateway, on connections that are kept.",
         comparison(results, LATENCY, leave_out=[DIRECT]),
+        *_as_it_is(results),
         "### Memory and start",
         comparison(results, MEMORY, leave_out=[DIRECT]),
     ]
@@ -94,8 +123,16 @@ def report(runs: Sequence[Results]) -> str:
     return "\n\n".join(parts)
 
 
+def _as_it_is(results: Results) -> Iterator[str]:
+    """The rows of an upstream that takes its time; runs of before they were measured have none."""
+    table = comparison(results, AS_IT_IS)
+    if table.count("\n") > 1:
+        yield "### An upstream as it is\n\nProviders take their time, speak TLS, and are sent long conversations."
+        yield table
+
+
 def _cell(results: Results, row: Row, gateway: str) -> str:
     found, base = results.of(gateway, row.figure), results.of(DIRECT, row.figure)
-    if found is None or (row.added and base is None):
+    if found is None or (row.added and (base is None or gateway == DIRECT)):
         return ""
     return with_range(found.less(base.median) if row.added and base else found)

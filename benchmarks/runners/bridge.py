@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -41,6 +41,8 @@ class Bridge(Runner):
 
     name = "AI Bridge"
     workers = 1
+    launcher: Sequence[str] = ("server.py",)
+    """What the interpreter runs."""
 
     def __init__(self, mongodb: EmbeddedMongoDB | None) -> None:
         self._mongodb = mongodb
@@ -63,14 +65,14 @@ class Bridge(Runner):
             "DATA_DIR": str(place.folder / "data"),
             "MONGODB_URI": self._mongodb.uri,
             "MONGODB_DATABASE": self._name,
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{place.upstream}/v1/",
+            "OPENAI_BASE_URL": f"{place.upstream_url}/v1/",
             "OPENAI_KEY": "sk-provider",
-            "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{place.upstream}/",
+            "ANTHROPIC_BASE_URL": f"{place.upstream_url}/",
             "ANTHROPIC_KEY": "sk-provider",
             "WORKERS": str(self.workers),
         }
-        environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()}
-        server = [sys.executable, "server.py"]
+        environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()} | place.trust("SSL_CERT_FILE")
+        server = [sys.executable, *self.launcher]
         for words in (["users", "add", "bench", "--role", "owner"], ["tokens", "create", "bench"]):
             told = subprocess.run([*server, *words], cwd=ROOT, env=environ, check=True, capture_output=True, text=True)
         self._token = told.stdout.split()[-1]
@@ -89,6 +91,15 @@ class Bridge(Runner):
         provider = "anthropic" if api == "messages" else "openai"
         headers = {"Authorization": f"Bearer {self._token}", "anthropic-version": "2023-06-01"}
         return Target(place.port, f"/api/v2/aibridge/{provider}/v1", headers)
+
+
+class BridgeWithout(Bridge):
+    """This server without one of its tricks."""
+
+    def __init__(self, mongodb: EmbeddedMongoDB | None, trick: str) -> None:
+        super().__init__(mongodb)
+        self.name = f"{Bridge.name} without {trick}"
+        self.launcher = ("-m", "benchmarks.without", trick)
 
 
 class TwoWorkers(Bridge):

@@ -16,6 +16,7 @@ error_log stderr error;
 events {{ worker_connections 15000; }}
 http {{
     access_log off;
+    client_body_buffer_size 512k;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -26,7 +27,8 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location / {{
-            proxy_pass http://provider;
+            proxy_pass {scheme}://provider;
+            {tls}
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_buffering off;
@@ -35,6 +37,7 @@ http {{
     }}
 }}
 """
+TLS = "proxy_ssl_verify on; proxy_ssl_trusted_certificate {authority}; proxy_ssl_name localhost; proxy_ssl_server_name on;"
 
 
 class Nginx(Runner):
@@ -54,5 +57,8 @@ class Nginx(Runner):
     def program(self, place: Place) -> Program:
         """Write its configuration."""
         configuration = place.folder / "nginx.conf"
-        configuration.write_text(CONFIGURATION.format(folder=place.folder, upstream=place.upstream, port=place.port))
+        scheme, _, _ = place.upstream_url.partition(":")
+        tls = "" if place.authority is None else TLS.format(authority=place.authority)
+        where = {"folder": place.folder, "upstream": place.upstream, "port": place.port}
+        configuration.write_text(CONFIGURATION.format(scheme=scheme, tls=tls, **where))
         return Program([self._program, "-p", place.folder, "-c", configuration])

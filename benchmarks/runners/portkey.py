@@ -42,14 +42,15 @@ class Portkey(Runner):
 
     def program(self, place: Place) -> Program:
         """It reads nothing."""
-        return Program([*self._command, f"--port={place.port}"], {"NODE_ENV": "production"})
+        environ = {"NODE_ENV": "production", **place.trust("NODE_EXTRA_CA_CERTS")}
+        return Program([*self._command, f"--port={place.port}"], environ)
 
     def target(self, place: Place, api: str) -> Target:
         """It is told everything by headers."""
         provider = "anthropic" if api == "messages" else "openai"
         headers = {
             "x-portkey-provider": provider,
-            "x-portkey-custom-host": f"http://127.0.0.1:{place.upstream}/v1",
+            "x-portkey-custom-host": f"{place.upstream_url}/v1",
             "Authorization": "Bearer sk-provider",
             "x-api-key": "sk-provider",
             "anthropic-version": "2023-06-01",

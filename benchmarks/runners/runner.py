@@ -17,7 +17,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks.conversations import Exchange
+from benchmarks.conversations import CONVERSATIONS, Exchange
 from benchmarks.load import Target
 from benchmarks.processes import Process
 
@@ -34,12 +34,26 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a gateway is to run: the upstream's port, its own, a folder for its files, and its cores."""
+    """Where a gateway is to run: the upstream's port, its own, a folder for its files, and its cores.
+
+    With an `authority`, a file of certificates in PEM format, the upstream speaks TLS and has its certificate from there.
+    """
 
     upstream: int
     port: int
     folder: Path
     cores: AbstractSet[int]
+    authority: Path | None = None
+
+    @property
+    def upstream_url(self) -> str:
+        """Scheme, host and port of the upstream."""
+        scheme = "http" if self.authority is None else "https"
+        return f"{scheme}://127.0.0.1:{self.upstream}"
+
+    def trust(self, variable: str) -> dict[str, str]:
+        """The environment variable that names the file of certificates to trust, where there is one."""
+        return {} if self.authority is None else {variable: str(self.authority)}
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,11 @@ class Program:
 class Runner(ABC):
     """A kind of gateway. One that is running has a process of its own, or none where nothing stands between."""
 
-    name: ClassVar[str]
+    name: str
+    apis: ClassVar[AbstractSet[str]] = frozenset(CONVERSATIONS)
+    """Those that it has."""
+    calls_upstream: ClassVar[bool] = True
+    """Whether it has connections of its own to the upstream, which TLS could be spoken on."""
     cores: ClassVar[int] = 1
     """How many cores it is given, where there are so many."""
     database: int | None = None

@@ -11,16 +11,26 @@ APIS = {"chat": CHAT_COMPLETIONS, "responses": RESPONSES, "messages": MESSAGES}
 each_api = pytest.mark.parametrize("name", CONVERSATIONS)
 
 
-@given(st.sampled_from(list(CONVERSATIONS)), st.integers(0, 5000), st.integers(0, 5000))
-def test_the_upstream_reads_from_a_request_what_it_asks_for(name, events, gap_ms):
-    exchange = Exchange(name, events, gap_ms)
+@given(st.sampled_from(list(CONVERSATIONS)), st.integers(0, 5000), st.integers(0, 5000), st.integers(0, 5000))
+def test_the_upstream_reads_from_a_request_what_it_asks_for(name, events, gap_ms, wait_ms):
+    exchange = Exchange(name, events, gap_ms, wait_ms)
     path = "/anywhere/v1" + CONVERSATIONS[name].path
     rewritten = json.dumps(json.loads(exchange.request_body()), indent=1, sort_keys=True).encode()
     assert Exchange.of(path, exchange.request_body()) == exchange
     assert Exchange.of(path, rewritten) == exchange
 
 
-@pytest.mark.parametrize(("path", "body"), [("/v1/models", b"bench-1x1"), ("/v1/responses", b"{}")])
+@pytest.mark.parametrize("name", ["chat", "messages"])
+def test_a_request_with_history_is_as_long_as_wanted_and_asks_the_same(name):
+    plain, long = Exchange(name, 7, 8, 9), Exchange(name, 7, 8, 9, history_bytes=200_000)
+    request = json.loads(long.request_body())
+    assert 200_000 < len(long.request_body()) < 210_000
+    assert [message["role"] for message in request["messages"][-3:]] == ["user", "assistant", "user"]
+    assert Exchange.of("/v1" + CONVERSATIONS[name].path, long.request_body()) == plain
+    assert APIS[name].parse_request(long.request_body()).stream
+
+
+@pytest.mark.parametrize(("path", "body"), [("/v1/models", b"bench-1x1+1"), ("/v1/responses", b"{}")])
 def test_a_request_of_another_kind_is_not_understood(path, body):
     with pytest.raises(ValueError, match="not a benchmark's request"):
         Exchange.of(path, body)

@@ -1,10 +1,13 @@
 """The load against the real upstream, and against one that goes wrong."""
 
 import os
+import ssl
 import sys
+from http.client import HTTPSConnection
 
 import pytest
 
+from benchmarks.certificates import make_certificates
 from benchmarks.conversations import CONVERSATIONS, Exchange
 from benchmarks.gateways import upstream
 from benchmarks.load import Load, Plan, Target
@@ -61,6 +64,34 @@ def test_paced_events_come_at_their_pace_and_say_how_long_they_took(port):
     assert tally.open_streams == 4
     assert 0 < len(tally.delays) <= tally.events
     assert all(nanoseconds > 0 for nanoseconds in tally.delays)
+
+
+def test_a_response_that_waits_comes_after_its_time(port):
+    tally = run(port, Exchange(wait_ms=200), connections=4, seconds=1)
+    assert tally.failures == {}
+    assert tally.answers >= 4
+    assert min(tally.first_bytes) >= 200_000_000
+
+
+def test_a_request_that_no_socket_takes_at_once_is_sent_whole(port):
+    tally = run(port, Exchange(history_bytes=20_000_000), connections=2, seconds=1)
+    assert tally.failures == {}
+    assert tally.answers >= 2
+
+
+def test_an_upstream_with_a_certificate_speaks_tls(tmp_path):
+    certificates = make_certificates(tmp_path)
+    if certificates is None:
+        pytest.skip("openssl is not installed")
+    trust = ssl.create_default_context(cafile=str(certificates.authority))
+    exchange = Exchange("chat", 2000)
+    with upstream(tmp_path, os.sched_getaffinity(0), certificates.server) as port:
+        for host in ("127.0.0.1", "localhost"):
+            connection = HTTPSConnection(host, port, timeout=10, context=trust)
+            for _ in range(2):
+                connection.request("POST", "/v1/chat/completions", exchange.request_body())
+                assert connection.getresponse().read().count(b"@") == exchange.events
+            connection.close()
 
 
 def test_what_is_observed_is_observed_when_counting_begins_and_ends(port):

@@ -8,7 +8,7 @@ from benchmarks.chart import svg
 from benchmarks.gateways import RESULTS, SECTION, section
 from benchmarks.page import PICTURE, with_section
 from benchmarks.results import Results
-from benchmarks.tables import LATENCY, THROUGHPUT, comparison, report, targets
+from benchmarks.tables import AS_IT_IS, LATENCY, THROUGHPUT, comparison, report, targets
 from benchmarks.targets import TARGETS
 from tests.pages import page
 
@@ -41,6 +41,15 @@ def test_latency_is_shown_above_what_it_is_without_a_gateway(results):
     assert row(table, "first byte, 1 at a time, p50") == (
         "| first byte, 1 at a time, p50 | 2.00 (1.00 to 3.00) | 3.90 (2.90 to 4.90) |  |  |"
     )
+
+
+def test_rows_without_any_figure_are_left_out(results):
+    results.add("direct", {"wait 32 first byte p50": 300.5})
+    results.add("nginx", {"wait 32": 106.0, "wait 32 first byte p50": 301.0})
+    assert comparison(results, AS_IT_IS).splitlines()[2:] == [
+        "| first byte after 0.3 s, 32 at a time: requests/s |  | 106 |  |  |  |",
+        "| first byte after 0.3 s, 32 at a time: ms added, p50 |  | 0.500 |  |  |  |",
+    ]
 
 
 def test_a_target_is_met_missed_or_not_measured(results):
