@@ -14,10 +14,14 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from time import monotonic_ns, perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+import bson
 import click
+import msgspec
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
 
 from benchmarks.conversations import CONVERSATIONS, PROMPT, Exchange
 from benchmarks.page import machine, write_section
@@ -32,13 +36,15 @@ from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, O
 from limits.concurrency import ConcurrencyLimit
 from limits.overload import OverloadProtection
 from limits.sliding_window import SlidingWindow
-from storage.recording.documents import ending_fields, start_document
+from storage.accounts.users import Role, User
+from storage.recording.documents import ending_fields, resource, start_document
 from storage.recording.operations import Action, Operation
 from storage.recording.prices import Prices
 
 SECTION = "figures of make bench-micro"
 REPEATS, SECONDS = 5, 0.2
 EVENTS = 100
+PAGE = 25
 RATE_LIMIT, NANOSECONDS_APART = 10_000, 200_000
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 APIS = {"chat": CHAT_COMPLETIONS, "responses": RESPONSES, "messages": MESSAGES}
@@ -120,6 +126,55 @@ def limiters() -> Iterator[Part]:
 
 def codecs() -> Iterator[Part]:
     """What makes a record of a call, and an operation of a record."""
+    started, ended = _call()
+
+    def start() -> Operation:
+        document = start_document(started, instance_id=started.id, new_id=uuid4)
+        return Operation(Action.START, document.pop("_id"), document)
+
+    def end() -> Operation:
+        return Operation(Action.END, started.id, ending_fields(ended, new_id=uuid4))
+
+    prices = Prices({"openai": ("openai", "https://api.openai.com/v1/")})
+    used = ended.reading.token_usages
+    known = KnownSecrets(f"sk-proj-{number:040}" for number in range(4))
+    carried = ("qwertyuiopasdfghjklzxc",)
+
+    def hide() -> tuple[Interception, Ending]:
+        secrets = known.together_with(carried)
+        return secrets.hide(started), secrets.hide(ended)
+
+    yield Part("known secrets looked for in both records", "calls", 1, hide)
+    yield Part("price of a call", "calls", 1, lambda: prices.cost("openai", started.model, used, NOW))
+    began, over = start(), end()
+    yield Part("record of a start, encoded", "documents", 1, start)
+    yield Part("record of an end, encoded", "documents", 1, end)
+    yield Part("both put together", "documents", 1, lambda: began.ended_by(over).record)
+    yield Part(
+        "record of an end, read back and made an update", "documents", 1, lambda: Operation.decode(over.record).write()
+    )
+
+
+def answers() -> Iterator[Part]:
+    """What makes an answer of the API of what MongoDB sends."""
+    started, ended = _call()
+    document = start_document(started, instance_id=started.id, new_id=uuid4) | ending_fields(ended, new_id=uuid4)
+    options: CodecOptions[Any] = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
+    sent = bson.encode(document, codec_options=options)
+    user = User(id=started.initiator_id, username="ada", display_name="Ada", role=Role.MEMBER, created_at=NOW)
+    users = {user.id: user}
+
+    def as_json() -> bytes:
+        return msgspec.json.encode(resource(bson.decode(sent, options), users))
+
+    yield Part("an interception as JSON", "interceptions", 1, as_json)
+    yield Part(
+        f"a page of {PAGE} interceptions as JSON", "pages", 1, lambda: b",".join([as_json() for _ in range(PAGE)])
+    )
+
+
+def _call() -> tuple[Interception, Ending]:
+    """The records of a call."""
     started = Interception(
         id=uuid4(),
         api_key_id="abcdefghij",
@@ -149,37 +204,12 @@ def codecs() -> Iterator[Part]:
         upstream_request_id="req_1",
         reading=reader.result(),
     )
-
-    def start() -> Operation:
-        document = start_document(started, instance_id=started.id, new_id=uuid4)
-        return Operation(Action.START, document.pop("_id"), document)
-
-    def end() -> Operation:
-        return Operation(Action.END, started.id, ending_fields(ended, new_id=uuid4))
-
-    prices = Prices({"openai": ("openai", "https://api.openai.com/v1/")})
-    used = ended.reading.token_usages
-    known = KnownSecrets(f"sk-proj-{number:040}" for number in range(4))
-    carried = ("qwertyuiopasdfghjklzxc",)
-
-    def hide() -> tuple[Interception, Ending]:
-        secrets = known.together_with(carried)
-        return secrets.hide(started), secrets.hide(ended)
-
-    yield Part("known secrets looked for in both records", "calls", 1, hide)
-    yield Part("price of a call", "calls", 1, lambda: prices.cost("openai", started.model, used, NOW))
-    began, over = start(), end()
-    yield Part("record of a start, encoded", "documents", 1, start)
-    yield Part("record of an end, encoded", "documents", 1, end)
-    yield Part("both put together", "documents", 1, lambda: began.ended_by(over).record)
-    yield Part(
-        "record of an end, read back and made an update", "documents", 1, lambda: Operation.decode(over.record).write()
-    )
+    return started, ended
 
 
 def table() -> str:
     """Measure everything, in Markdown."""
-    parts = [*readers(), *parsers(), *limiters(), *codecs()]
+    parts = [*readers(), *parsers(), *limiters(), *codecs(), *answers()]
     return markdown(["part", "a second"], ((one.name, f"{short(one.rate())} {one.unit}") for one in parts))
 
 

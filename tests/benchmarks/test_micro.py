@@ -1,8 +1,8 @@
 import pytest
 
-from benchmarks.micro import codecs, limiters, parsers, readers
+from benchmarks.micro import answers, codecs, limiters, parsers, readers
 
-PARTS = [*readers(), *parsers(), *limiters(), *codecs()]
+PARTS = [*readers(), *parsers(), *limiters(), *codecs(), *answers()]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=[part.name for part in PARTS])
