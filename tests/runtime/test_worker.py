@@ -21,7 +21,7 @@ from storage.mongo.database import Database
 from storage.mongo.embedded import running_uri
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
-from tests.server_process import ROOT, ServerProcess, await_end, command_line
+from tests.server_process import ROOT, ServerProcess, await_end, command_line, remove_sockets
 from tests.storage.recording.test_spool import leave_behind
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
@@ -131,7 +131,8 @@ def upstream(io_loop):
 
 @pytest.fixture
 def data_dir(tmp_path):
-    return tmp_path / "data"
+    yield tmp_path / "data"
+    remove_sockets(tmp_path / "data")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.on_terminal import on_terminal
-from tests.server_process import ServerProcess
+from tests.server_process import ServerProcess, remove_sockets
 from tests.verify.tampering import Fault, replacing, tampering
 from verify import relay_checks
 from verify.checks import CHECKS
@@ -102,12 +102,14 @@ def test_the_provider_notices_who_leaves_while_it_waits_to_go_on():
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("data")
     server = ServerProcess(
         *("serve", "--demo", "--aibridge-http-address", "127.0.0.1:0", "--aibridge-rate-limit", "1000"),
-        *("--aibridge-data-dir", tmp_path_factory.mktemp("data")),
+        *("--aibridge-data-dir", data_dir),
     )
     yield f"http://127.0.0.1:{server.port}", server.stdout.find(r"([A-Za-z0-9]{10}-[A-Za-z0-9]{22})")[1]
     server.kill()
+    remove_sockets(data_dir)
 
 
 def run(*arguments, **environ):
