@@ -8,16 +8,12 @@ headers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 from httptools import HttpParserError, HttpRequestParser
 
 from http1.errors import InvalidRequestError
 from intercept.refusals import Rule
-
-if TYPE_CHECKING:
-    from http1.requests import Request
 
 MAX_CHUNK_LINE_BYTES = 4096
 """About the most that may come of what stands before a chunk, its size and extensions, without any of the chunk."""
@@ -34,15 +30,18 @@ _LAST_CHUNK = re.compile(rb"(?<=\n)0+(?:;[^\r\n]*)?\r\n\r\n")
 class Chunks:
     """Takes the body of a request out of its chunks.
 
+    Args:
+        add: Is given each piece of it.
+
     Attributes:
         over: Whether the last chunk was read.
     """
 
-    __slots__ = ("_in_body", "_parser", "_request", "_tail", "_told", "_untold_bytes", "over")
+    __slots__ = ("_add", "_in_body", "_parser", "_tail", "_told", "_untold_bytes", "over")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, add: Callable[[bytes], None]) -> None:
         self.over = False
-        self._request = request
+        self._add = add
         self._in_body = False
         self._tail = b""
         self._told = False
@@ -97,7 +96,7 @@ class Chunks:
     def on_body(self, piece: bytes) -> None:
         """Add to the body."""
         self._told = True
-        self._request.add(piece)
+        self._add(piece)
 
     def on_header(self, _name: bytes, _value: bytes) -> None:
         """Refuse a trailer; the header of the head that the parser was given is none.

@@ -9,23 +9,23 @@ import struct
 import time
 from asyncio import Future
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from http.client import responses
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
-from tornado.httputil import HTTPInputError, HTTPServerRequest
+from tornado.httputil import HTTPInputError, HTTPMessageDelegate, HTTPServerRequest
 
+from http1.deadline import Deadline
 from http1.errors import InvalidRequestError
 from http1.exchange import Exchange
 from http1.headers import http_date
+from http1.heads import UnfinishedHeads
 from http1.outlet import Outlet
 from http1.requests import Request, Requests
 from http1.states import Event
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
-
-if TYPE_CHECKING:
-    from http1.server import BridgeServer
 
 READ_AHEAD_BYTES = 64 * 1024
 """What is read of a body that nobody has taken yet, or of requests behind the one that is answered."""
@@ -46,6 +46,32 @@ _RESET = struct.pack("ii", 1, 0)
 logger = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True, slots=True)
+class Options:
+    """What a server has for all of its connections. Each reads it anew every time, so it may change while they are open.
+
+    Attributes:
+        find_handler: Who is told of a request, and answers it.
+        on_open: What is called when a connection is there.
+        on_close: What is called when it is gone.
+        on_refusal: What is called for each request that a connection refuses by itself, with the reason and the address
+            of who is at the other end.
+        heads: What all of them hold of heads that are not whole.
+        idle_seconds: How long a connection may be without a whole head of a request.
+        body_seconds: How long a body may take to arrive, unless its handler says otherwise.
+        retiring: Whether the next answer on each connection is its last.
+    """
+
+    find_handler: Callable[[HTTPServerRequest], HTTPMessageDelegate]
+    on_open: Callable[[ClientConnection], None]
+    on_close: Callable[[ClientConnection], None]
+    on_refusal: Callable[[InvalidRequestError, str], None]
+    heads: UnfinishedHeads
+    idle_seconds: float
+    body_seconds: float
+    retiring: bool = False
+
+
 class ClientConnection(asyncio.Protocol):
     """Reads requests and hands them to the application, which answers through an `Exchange` for each.
 
@@ -54,7 +80,7 @@ class ClientConnection(asyncio.Protocol):
     answer (RFC 9112 section 9.6).
 
     Args:
-        server: Whose connection it is.
+        options: What it has in common with others.
         raw: The socket.
         remote_ip: Where the client is.
 
@@ -68,12 +94,12 @@ class ClientConnection(asyncio.Protocol):
     outlet: Outlet
     _transport: asyncio.Transport
 
-    def __init__(self, server: BridgeServer, raw: socket.socket, remote_ip: str) -> None:
+    def __init__(self, options: Options, raw: socket.socket, remote_ip: str) -> None:
         self.socket = raw
         self.remote_ip = remote_ip
         self.made = False
-        self._server = server
-        self._loop = asyncio.get_running_loop()
+        self._options = options
+        self._loop = loop = asyncio.get_running_loop()
         self._requests = Requests()
         self._invalid: InvalidRequestError | None = None
         self._exchange: Exchange | None = None
@@ -81,9 +107,8 @@ class ClientConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._linger_bytes = 0
         self._idle_since = 0.0
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self._body_deadline = 0.0
-        self._body_timer: asyncio.TimerHandle | None = None
+        self._idle_deadline = Deadline(loop, self.look)
+        self._body_deadline = Deadline(loop, self._refuse_late_body)
 
     @property
     def closed(self) -> bool:
@@ -97,7 +122,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(0)
         self.outlet = Outlet(self._transport)
         self._rest()
-        self._server.opened(self)
+        self._options.on_open(self)
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
@@ -128,11 +153,10 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why makes no difference
         """Tell who writes and who reads."""
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-        self._stop_waiting_for_body()
-        self._server.heads.note(self, 0)
-        self._server.closed(self)
+        self._idle_deadline.close()
+        self._body_deadline.close()
+        self._options.heads.note(self, 0)
+        self._options.on_close(self)
         self.outlet.settle()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
@@ -153,7 +177,7 @@ class ClientConnection(asyncio.Protocol):
         """The answer to the request under way is complete."""
         if exchange is not self._exchange:
             return
-        self._stop_waiting_for_body()
+        self._body_deadline.cancel()
         if self.outlet.free:
             self._end()
         else:
@@ -170,16 +194,13 @@ class ClientConnection(asyncio.Protocol):
 
         Who has sent a part of a head is told; it is waited for no longer.
         """
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
         if self._exchange is not None and not self._exchange.finished:
             return
-        left = self._idle_since + self._server.idle_seconds - self._loop.time()
-        if left > 0 and not self.outlet.ended:
-            self._idle_timer = self._loop.call_later(left, self.look)
+        until = self._idle_since + self._options.idle_seconds
+        if self._loop.time() < until and not self.outlet.ended:
+            self._idle_deadline.move(until)
         elif self._head_bytes and not self.closed:
-            self._refuse(InvalidRequestError(HEAD_TOO_SLOW.format(self._server.idle_seconds), Rule.LATE_HEAD))
+            self._refuse(InvalidRequestError(HEAD_TOO_SLOW.format(self._options.idle_seconds), Rule.LATE_HEAD))
             self._transport.close()
         else:
             self.abort()
@@ -192,20 +213,12 @@ class ClientConnection(asyncio.Protocol):
         """Bound the wait for a body anew."""
         if not exchange.awaits_body or exchange.request.whole:
             return
-        self._body_deadline = self._loop.time() + exchange.body_timeout
-        if self._body_timer is None or self._body_deadline < self._body_timer.when():
-            self._stop_waiting_for_body()
-            self._body_timer = self._loop.call_at(self._body_deadline, self._look_for_body)
+        self._body_deadline.move(self._loop.time() + exchange.body_timeout)
 
-    def _look_for_body(self) -> None:
-        """Refuse the request whose body is still not whole; look again later if it has been given more time."""
-        self._body_timer = None
+    def _refuse_late_body(self) -> None:
+        """Refuse the request whose body is still not whole."""
         exchange = self._exchange
-        if exchange is None or not exchange.awaits_body or exchange.request.whole:
-            return
-        if self._loop.time() < self._body_deadline:
-            self._body_timer = self._loop.call_at(self._body_deadline, self._look_for_body)
-        else:
+        if exchange is not None and exchange.awaits_body and not exchange.request.whole:
             self._refuse(InvalidRequestError(BODY_TOO_SLOW.format(exchange.body_timeout), Rule.LATE_BODY))
 
     @property
@@ -218,17 +231,11 @@ class ClientConnection(asyncio.Protocol):
         size = self._requests.head_bytes
         if size != self._head_bytes:
             self._head_bytes = size
-            self._server.heads.note(self, size)
+            self._options.heads.note(self, size)
 
     def _rest(self) -> None:
         self._idle_since = self._loop.time()
-        if self._idle_timer is None:
-            self._idle_timer = self._loop.call_later(self._server.idle_seconds, self.look)
-
-    def _stop_waiting_for_body(self) -> None:
-        if self._body_timer is not None:
-            self._body_timer.cancel()
-            self._body_timer = None
+        self._idle_deadline.move(self._idle_since + self._options.idle_seconds)
 
     def _begin_next(self) -> None:
         """Begin with the request that came next, if there is one."""
@@ -243,12 +250,12 @@ class ClientConnection(asyncio.Protocol):
         exchange = Exchange(
             self,
             request,
-            keeps_connection=request.keeps_connection and not self._server.retiring,
-            body_timeout=self._server.body_seconds,
+            keeps_connection=request.keeps_connection and not self._options.retiring,
+            body_timeout=self._options.body_seconds,
         )
         try:
             asked = HTTPServerRequest(connection=exchange, start_line=request.start_line, headers=request.headers)
-            exchange.delegate = self._server.application.find_handler(asked)
+            exchange.delegate = self._options.find_handler(asked)
         except HTTPInputError as error:
             self._refuse(InvalidRequestError(str(error)))
             return
@@ -295,7 +302,7 @@ class ClientConnection(asyncio.Protocol):
     def _end_request(self, exchange: Exchange) -> None:
         """Tell the handler that nothing more of the body comes, unless it knows."""
         if exchange.awaits_body:
-            self._stop_waiting_for_body()
+            self._body_deadline.cancel()
             exchange.end_request()
 
     def _go_on_after(self, step: Awaitable[None], exchange: Exchange, then: Callable[[Exchange], None]) -> None:
@@ -354,7 +361,7 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not None and exchange.on_refusal is not None:
             exchange.on_refusal(error)
         else:
-            self._server.on_refusal(error, self.remote_ip)
+            self._options.on_refusal(error, self.remote_ip)
         body = msgspec.json.encode({"message": scrub_quoted(UNREADABLE.format(error))})
         head = (
             f"HTTP/1.1 {error.status} {responses[error.status]}\r\nContent-Type: application/json\r\n"
@@ -368,12 +375,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Close for writing, and throw away what comes until the client closes too."""
-        self._stop_waiting_for_body()
+        self._body_deadline.cancel()
         self._requests = Requests()
         self._note_head()
         self._linger_bytes = LINGER_BYTES
         self.outlet.end()
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-        self._idle_timer = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
+        self._idle_deadline.move(self._loop.time() + LINGER_SECONDS)
         self._read_on()

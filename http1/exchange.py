@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from asyncio import Future
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tornado.httputil import (
     HTTPConnection,
@@ -18,11 +18,9 @@ from tornado.httputil import (
 
 from http1.errors import InvalidRequestError
 from http1.headers import http_date
+from http1.outlet import Outlet
 from http1.requests import Request
 from http1.states import AWAITING_BODY, BODY_INCOMPLETE, FINISHED, UNANSWERED, Event, State, next_state
-
-if TYPE_CHECKING:
-    from http1.connection import ClientConnection
 
 MAX_BODY_BYTES = 1024 * 1024
 """The most that a request's body may have, unless its handler says otherwise."""
@@ -31,6 +29,29 @@ MAX_UNWANTED_BYTES = 4096
 """The most that the body of a request may have whose handler wants none."""
 
 NO_CONTENT, NOT_MODIFIED, FIRST_FINAL = 204, 304, 200
+
+
+class Connection(Protocol):
+    """What an exchange needs of its connection; Tornado reads `remote_ip` and `protocol` of it too.
+
+    Attributes:
+        outlet: Takes what is answered.
+    """
+
+    outlet: Outlet
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be answered."""
+
+    def abort(self, *, reset: bool = False) -> None:
+        """Close at once; with a reset, so that the client cannot take it for an orderly end."""
+
+    def wait_for_body(self, exchange: Exchange) -> None:
+        """Bound the wait for its body anew."""
+
+    def answered(self, exchange: Exchange) -> None:
+        """Its answer is complete."""
 
 
 class Exchange(HTTPConnection):
@@ -71,9 +92,7 @@ class Exchange(HTTPConnection):
     )
     delegate: HTTPMessageDelegate
 
-    def __init__(
-        self, context: ClientConnection, request: Request, *, keeps_connection: bool, body_timeout: float
-    ) -> None:
+    def __init__(self, context: Connection, request: Request, *, keeps_connection: bool, body_timeout: float) -> None:
         self.context = context
         self.request = request
         self.keeps_connection = keeps_connection
@@ -215,7 +234,7 @@ class Exchange(HTTPConnection):
         self.context.answered(self)
 
     def abort(self, *, reset: bool = False) -> None:
-        """Close at once, in the middle of the answer; see `ClientConnection.abort`."""
+        """Close at once, in the middle of the answer; see `Connection.abort`."""
         if not self.closed:
             self.context.abort(reset=reset)
 

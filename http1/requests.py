@@ -171,7 +171,7 @@ class Requests:
 
     def _begin_body(self, request: Request) -> None:
         self.request = request
-        self._chunks = Chunks(request) if "Transfer-Encoding" in request.headers else None
+        self._chunks = Chunks(request.add) if "Transfer-Encoding" in request.headers else None
         self._left = request.declared_bytes
         request.whole = self._chunks is None and not self._left
 

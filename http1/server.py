@@ -13,7 +13,7 @@ from typing import Any
 from tornado.netutil import add_accept_handler
 from tornado.web import Application
 
-from http1.connection import ClientConnection
+from http1.connection import ClientConnection, Options
 from http1.errors import InvalidRequestError
 from http1.heads import UnfinishedHeads
 
@@ -63,8 +63,7 @@ class BridgeServer:
 
     Attributes:
         connections: Those that are open.
-        heads: What they hold of heads that are not whole.
-        retiring: Whether the next answer on each connection is its last.
+        options: What they have in common.
     """
 
     def __init__(
@@ -76,13 +75,16 @@ class BridgeServer:
         body_seconds: float = BODY_SECONDS,
         on_refusal: Callable[[InvalidRequestError, str], None] = lambda _error, _remote_ip: None,
     ) -> None:
-        self.application = application
-        self.idle_seconds = idle_seconds
-        self.body_seconds = body_seconds
-        self.on_refusal = on_refusal
-        self.heads = UnfinishedHeads()
         self.connections: set[ClientConnection] = set()
-        self.retiring = False
+        self.options = Options(
+            find_handler=application.find_handler,
+            on_open=self._opened,
+            on_close=self._closed,
+            on_refusal=on_refusal,
+            heads=UnfinishedHeads(),
+            idle_seconds=idle_seconds,
+            body_seconds=body_seconds,
+        )
         self._max_connections = max_connections
         self._full = False
         self._closing = False
@@ -123,8 +125,8 @@ class BridgeServer:
             How many connections are still open.
         """
         self.stop()
-        self.retiring = True
-        self.idle_seconds = LAST_REQUEST_SECONDS
+        self.options.retiring = True
+        self.options.idle_seconds = LAST_REQUEST_SECONDS
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 with suppress(TimeoutError):
@@ -134,15 +136,13 @@ class BridgeServer:
                 await self._unused.wait()
         return len(self.connections)
 
-    def opened(self, connection: ClientConnection) -> None:
-        """Note that a connection is there."""
+    def _opened(self, connection: ClientConnection) -> None:
         self._arriving -= 1
         self.connections.add(connection)
         if self._closing:
             connection.abort()
 
-    def closed(self, connection: ClientConnection) -> None:
-        """Note that a connection is gone."""
+    def _closed(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
         self._look()
 
@@ -163,7 +163,7 @@ class BridgeServer:
         arrival.add_done_callback(self._arrived)
 
     async def _serve(self, raw: socket.socket, remote_ip: str) -> None:
-        connection = ClientConnection(self, raw, remote_ip)
+        connection = ClientConnection(self.options, raw, remote_ip)
         try:
             for level, option, value in OPTIONS:
                 raw.setsockopt(level, option, value)

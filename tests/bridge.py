@@ -189,4 +189,4 @@ def serve(request):
     if "running" in request.fixturenames:
         running = request.getfixturevalue("running")
         running.port = request.getfixturevalue("http_port")
-        request.getfixturevalue("http_server").on_refusal = running.bridge.note_unread
+        request.getfixturevalue("http_server").options.on_refusal = running.bridge.note_unread

@@ -82,7 +82,7 @@ async def test_a_small_body_that_nobody_wants_is_passed_over_and_the_connection_
 
 @pytest.mark.gen_test
 async def test_a_body_that_never_comes_is_waited_for_as_long_as_the_setting_says(running, http_server):
-    http_server.body_seconds = 0.05
+    http_server.options.body_seconds = 0.05
     for method, path in (("POST", API + "users"), ("PATCH", API + "users/grace"), ("POST", API + "users/me/session")):
         client = await running.client()
         await client.send_raw(head(running, method, path, "Content-Type: application/json", "Content-Length: 1"))

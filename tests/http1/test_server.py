@@ -131,21 +131,21 @@ def test_a_burst_of_as_many_connections_as_are_allowed_is_served(loop):
 @pytest.mark.gen_test
 async def test_heads_that_never_come_whole_have_a_bound_together(running, serve_with):
     server = serve_with(max_connections=99)
-    server.heads = UnfinishedHeads(max_bytes=100_000)
+    server.options.heads = UnfinishedHeads(max_bytes=100_000)
     clients = [await running.client() for _ in range(4)]
     for number, client in enumerate(clients):
         await client.send_raw(b"GET / HTTP/1.1\r\nHost: b\r\nX: " + b"x" * 30_000)
-        await until(lambda number=number: server.heads.total > min(number + 1, 3) * 30_000 or number == 3)
+        await until(lambda number=number: server.options.heads.total > min(number + 1, 3) * 30_000 or number == 3)
     answer = await clients[0].rest(await clients[0].head())
     message = "The request cannot be read: too many requests are begun and not whole."
     assert (answer.status, json.loads(answer.body)) == (503, {"message": message})
     assert (await (await running.client()).request("GET", "/healthz", {})).status == 200
     await clients[1].send_raw(b"\r\n\r\n")
     assert (await clients[1].head()).status == 200
-    await until(lambda: server.heads.total < 65_000)
+    await until(lambda: server.options.heads.total < 65_000)
     for client in clients:
         client.close()
-    await until(lambda: server.heads.total == 0)
+    await until(lambda: server.options.heads.total == 0)
 
 
 @pytest.mark.gen_test

@@ -117,7 +117,7 @@ class Play:
                 handler.step.set_result(None)
         await self.server.close_all_connections()
         assert self.connection._exchange is None
-        assert self.connection._body_timer is None
+        assert not self.connection._body_deadline.is_set
 
     # the client
 
@@ -137,14 +137,14 @@ class Play:
         self.connection.abort()
 
     def expire_body(self):
-        if self.connection._body_timer is not None:
-            self.connection._body_deadline = 0
-            self.connection._look_for_body()
+        if self.connection._body_deadline.is_set:
+            self.connection._refuse_late_body()
 
     def expire_idle(self):
-        self.server.idle_seconds, before = 0, self.server.idle_seconds
+        options = self.server.options
+        options.idle_seconds, before = 0, options.idle_seconds
         self.connection.look()
-        self.server.idle_seconds = before
+        options.idle_seconds = before
 
     # the handler
 
