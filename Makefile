@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 10
 
-.PHONY: help run test faults fuzz check lint docs-tables bench bench-api bench-micro bench-hostile soak clean
+.PHONY: help run test faults fuzz check lint docs docs-tables bench bench-api bench-micro bench-hostile soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -22,13 +22,17 @@ fuzz: .venv/dev ## fuzz what reads strangers' bytes, each target for ten minutes
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 check: MINUTES := 1
-check: lint test fuzz ## what CI runs: lint, types, import rules, tests, a minute of fuzzing for each target
+check: lint docs test fuzz ## what CI runs: lint, types, import rules, documents, tests, a minute of fuzzing for each target
 
 lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: .venv/docs ## render the documents as pages with search, into docs/_build; a link that leads nowhere is an error
+	@$(BIN)/python -m sphinx --quiet --builder html --conf-dir docs --fail-on-warning --keep-going --nitpicky . docs/_build
+	@echo "The documents are in docs/_build/index.html"
 
 docs-tables: .venv/runtime ## write the values of constants and settings into the documents
 	@$(BIN)/python -m docs.tables
@@ -49,7 +53,7 @@ soak: .venv/runtime ## half load for twenty minutes: does anything grow or leak?
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove the virtual environment and caches; data/ stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis docs/_build
 
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "AI Bridge needs Python 3.11 or newer: make PYTHON=python3.13 run" >&2; exit 1; }
@@ -78,4 +82,9 @@ clean: ## remove the virtual environment and caches; data/ stays
 .venv/dev: requirements-dev.txt requirements-otel.txt .venv/runtime
 	@echo "Installing the development tools into .venv ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv/docs: requirements-docs.txt .venv/created
+	@echo "Installing what renders the documents into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
 	@touch $@

@@ -91,7 +91,7 @@ def test_every_command_line_is_understood(name):
 
 
 def test_command_lines_are_found_and_judged():
-    assert ["users", "add", "ada", "--role", "owner"] in commands_in("README.md")
+    assert ["users", "add", "ada", "--role", "owner"] in commands_in("docs/first-hour.md")
     assert unknown_words(["--aibridge-data-dir", "d", "users", "ad", "--rule"]) == ["ad", "--rule"]
 
 

@@ -22,15 +22,16 @@ def snippets(page):
     return [one.text for one in page.all(".snippet pre")]
 
 
-def test_the_snippets_are_those_of_the_readme_with_this_servers_address(connect, site):
-    readme = document("README.md").replace("http://127.0.0.1:4001", site.url)
+def test_the_snippets_are_those_of_the_documents_with_this_servers_address(connect, site):
+    documents = document("README.md").replace("http://127.0.0.1:4001", site.url)
+    documents += document("docs/using.md").replace("https://aibridge.example.com", site.url)
     _, token = site.user()
     for client, provider in (("claude-code", "anthropic"), ("codex", "openai")):
         connect.open(f"connect?client={client}&provider={provider}", token)
         connect.find(".snippet")
         for snippet in snippets(connect):
             if "AIBRIDGE_TOKEN=" not in snippet:
-                assert snippet in readme
+                assert snippet in documents
 
 
 def test_the_providers_are_those_that_are_configured_with_their_state(connect, site):
