@@ -39,7 +39,9 @@ NO_PAGE_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "sandbox; default-src 'none'"),
 )
-# What no repetition mends. The official SDKs and Claude Code obey `x-should-retry`; without it some repeat a 401.
+# The official SDKs and Claude Code obey it; without it some repeat a 401.
+RETRY_HEADER = "x-should-retry"
+# What no repetition mends.
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
 # A whole request body has to arrive within this time.
 BODY_SECONDS = 300.0
@@ -268,7 +270,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.phases.enter(None)
         self.tell_timing()
         if problem.status in FINAL_STATUSES:
-            self.set_header("x-should-retry", "false")
+            self.set_header(RETRY_HEADER, "false")
         self.set_header("Request-Id" if self.dialect is Dialect.ANTHROPIC else "X-Request-Id", self.request_id)
         super().write_problem(problem)
 

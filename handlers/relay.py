@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from handlers.addresses import IN_ADDRESS
 from handlers.bridge import Bridge
 from handlers.credentials import GOVERNANCE_HEADER, hides_token, own_headers
-from handlers.dataplane import DataPlaneHandler
+from handlers.dataplane import RETRY_HEADER, DataPlaneHandler
 from handlers.key_health import report_change
 from handlers.phases import RELAY, UPSTREAM
 from handlers.pings import PINGS, Pings
@@ -27,7 +27,7 @@ from intercept.refusals import Rule
 from intercept.stream_usage import UsageChunkFilter
 from upstream.client import UpstreamError, UpstreamNotAskedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import BILLING, Headers, to_client, to_upstream
-from upstream.keys import REFUSALS, KeyPool, retry_after_seconds
+from upstream.keys import REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.patience import Patience
 from upstream.providers import Provider, credential_header, credential_hint
 from upstream.routes import Route
@@ -49,8 +49,11 @@ ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
 
 
 def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
-    """What to tell who calls a provider that the bridge has no key for."""
-    own = f", or send a key of your own in Authorization or X-Api-Key and the token in {GOVERNANCE_HEADER}"
+    """What to tell who calls a provider that the bridge has no key for.
+
+    Claude Code shows "Not logged in" in the place of any error that names X-Api-Key, so this one does not.
+    """
+    own = f", or send a key of your own, and the token in {GOVERNANCE_HEADER}"
     message = f"The provider {provider.name} has no API key: set {provider.keys_setting} on the server"
     return message + (own if allow_byok else "") + "."
 
@@ -298,6 +301,8 @@ class RelayHandler(DataPlaneHandler):
         self.set_status(response.status, response.reason)
         for name, value in to_client(response.headers, tuple(self._headers)):
             put(self._headers, name, value)
+        if response.status == UNAUTHORIZED and self.credentials.own_key is None and not response.header(RETRY_HEADER):
+            self.set_header(RETRY_HEADER, "false")
         self.tell_timing()
         if response.status == NO_CONTENT:
             self.clear_header("Content-Length")

@@ -125,8 +125,8 @@ async def test_a_provider_without_a_key_serves_only_who_brings_one(running):
     assert (answer.status, json.loads(answer.body)["message"]) == (
         400,
         (
-            "The provider no-key has no API key: set provider-2-keys on the server, or send a key of your own in "
-            "Authorization or X-Api-Key and the token in X-Coder-AI-Governance-Token."
+            "The provider no-key has no API key: set provider-2-keys on the server, or send a key of your own, and the "
+            "token in X-Coder-AI-Governance-Token."
         ),
     )
     running.upstream.play(OK)

@@ -71,6 +71,24 @@ async def test_with_one_key_every_answer_of_the_provider_is_passed_on_and_the_ne
     await running.ended(2)
 
 
+@pytest.mark.bridge(anthropic_key=KEYS[:1])
+@told
+@pytest.mark.gen_test
+async def test_a_401_to_the_bridges_key_asks_for_no_repetition(running):
+    told_otherwise = UNAUTHORIZED.replace(b"\r\n\r\n", b"\r\nx-should-retry: true\r\n\r\n", 1)
+    play(running, UNAUTHORIZED, told_otherwise, UNAUTHORIZED, refusal(403), refusal(529))
+    headers = [running.headers, running.headers, running.own_key, running.headers, running.headers]
+    answers = [await ask(running, one) for one in headers]
+    assert [(answer.status, answer.header("x-should-retry")) for answer in answers] == [
+        (401, "false"),
+        (401, "true"),
+        (401, None),
+        (403, None),
+        (529, None),
+    ]
+    await running.ended(5)
+
+
 @pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.gen_test
 async def test_a_429_of_one_model_leaves_the_key_to_the_others(running):
