@@ -28,10 +28,10 @@ from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
 from commands.tokens import tokens
 from commands.users import users
+from handlers.api.dashboard import DashboardFiles
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
-from handlers.dashboard import DashboardFiles
-from handlers.metrics_folder import VARIABLE, MetricsFolder
+from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from http1.server import BridgeServer, most_connections
 from runtime import quickstart
 from runtime.assembly import now, open_bridge, open_database, open_mongodb

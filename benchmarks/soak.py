@@ -28,7 +28,7 @@ from benchmarks.runners.runner import Place, Running, free_port
 from benchmarks.samples import slope
 from benchmarks.tables import markdown
 from benchmarks.traffic import Traffic
-from handlers.metrics import PREFIX
+from handlers.operation.metrics import PREFIX
 
 MINUTES = 20.0
 SHARE = 0.5

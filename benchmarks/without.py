@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 def _in_step() -> None:
     """A request takes its steps alone, also while many are under way."""
-    from handlers.dataplane import DataPlaneHandler  # noqa: PLC0415 - only in the server's process
+    from handlers.dataplane.admission import DataPlaneHandler  # noqa: PLC0415 - only in the server's process
 
     async def go_on(self: DataPlaneHandler) -> None:
         """Let nobody else come first."""

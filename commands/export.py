@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import click
 
-from handlers.export_formats import Format
+from resources.export_formats import Format
 from storage.accounts.identities import Identities
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.documents import resource

@@ -11,7 +11,7 @@ import click
 from commands.command import Command, command, identities_of, run
 from commands.export import STANDARD_OUTPUT, export, opened
 from commands.output import show_json
-from handlers.export_formats import FORMATS
+from resources.export_formats import FORMATS
 from storage.accounts.identities import Identities, IdentityError
 from storage.mongo.database import Database
 from storage.queries.interceptions import Interceptions

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from enum import StrEnum
 
-from handlers.metrics import Metrics
+from handlers.operation.metrics import Metrics
 from limits.failures import Failures
 from limits.mixin import client_key
 from limits.throttle import Throttle

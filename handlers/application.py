@@ -7,29 +7,29 @@ from typing import Any
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import Application
 
-from handlers.addresses import CONTROL_PLANE, ROOTS, find_misdirection, find_problem
-from handlers.audit import AuditHandler
+from handlers.api.accounts.audit import AuditHandler
+from handlers.api.accounts.sign_in import SignInHandler
+from handlers.api.accounts.sign_ins import SignInEndHandler, SignInsHandler
+from handlers.api.accounts.tokens import TokenHandler, TokensHandler
+from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
+from handlers.api.dashboard import DashboardFiles, DashboardHandler
+from handlers.api.export import ExportHandler
+from handlers.api.facets import NamesHandler
+from handlers.api.interceptions import InterceptionHandler, InterceptionsHandler
+from handlers.api.limits import LimitsHandler
+from handlers.api.live import LiveHandler
+from handlers.api.providers import ConfiguredProvidersHandler
+from handlers.api.refusals import RefusalsHandler
+from handlers.api.sessions import SessionHandler, SessionsHandler
+from handlers.api.stats import StatisticsHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
-from handlers.dashboard import DashboardFiles, DashboardHandler
-from handlers.dataplane import MisdirectedHandler, NotServedHandler, ProviderRootHandler
-from handlers.export import ExportHandler
-from handlers.health import HealthHandler, MetricsHandler, ReadinessHandler
-from handlers.interceptions import InterceptionHandler, InterceptionsHandler
-from handlers.limits import LimitsHandler
-from handlers.live import LiveHandler
-from handlers.names import NamesHandler
-from handlers.openapi import OpenAPIHandler, description
-from handlers.passthrough import PassthroughHandler
-from handlers.providers import ConfiguredProvidersHandler
-from handlers.proxy import ProxyHandler
-from handlers.refusals import RefusalsHandler
-from handlers.sessions import SessionHandler, SessionsHandler
-from handlers.sign_in import SignInHandler
-from handlers.sign_ins import SignInEndHandler, SignInsHandler
-from handlers.stats import StatisticsHandler
-from handlers.tokens import TokenHandler, TokensHandler
-from handlers.users import MeHandler, UserHandler, UsersHandler
+from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, find_misdirection, find_problem
+from handlers.dataplane.admission import MisdirectedHandler, NotServedHandler, ProviderRootHandler
+from handlers.dataplane.passthrough import PassthroughHandler
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.openapi.handler import OpenAPIHandler, description
+from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
 from storage.queries.facets import Named
 from upstream.routes import guess_dialect
 

@@ -23,8 +23,8 @@ from handlers.credentials import (
     read_credentials,
 )
 from handlers.forwarded import client_address, client_scheme
-from handlers.origins import is_foreign
 from handlers.problems import Problem
+from handlers.same_origin import is_foreign
 from http1.exchange import Exchange
 from intercept.ids import shown_id
 from intercept.refusals import Rule
@@ -47,6 +47,8 @@ IDENTITIES_AWAY = "Tokens cannot be verified at the moment. Please try again lat
 FORBIDDEN = 403
 TOO_MANY_REQUESTS = 429
 METHOD_NOT_ALLOWED = 405
+# A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.
+TAKE_SECONDS = 300.0
 
 
 @stream_request_body

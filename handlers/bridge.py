@@ -10,13 +10,13 @@ from time import monotonic_ns
 from uuid import UUID
 
 from handlers.access import AccessRecorder
-from handlers.chat_usage import ChatUsage
+from handlers.dataplane.chat_usage import ChatUsage
+from handlers.dataplane.pieces import Pieces
+from handlers.dataplane.provider_log import ProviderLog
+from handlers.dataplane.record_log import RecordLog
 from handlers.lifecycle import Lifecycle
-from handlers.metrics import Metrics
-from handlers.phases import Follow
-from handlers.pieces import Pieces
-from handlers.provider_log import ProviderLog
-from handlers.record_log import RecordLog
+from handlers.operation.metrics import Metrics
+from handlers.timer import Follow
 from http1.errors import InvalidRequestError
 from intercept.known_secrets import KnownSecrets
 from intercept.refusals import Refusal

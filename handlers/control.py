@@ -10,9 +10,8 @@ from contextlib import contextmanager, suppress
 import msgspec
 from tornado.iostream import StreamClosedError
 
-from handlers.base import BridgeHandler
+from handlers.base import TAKE_SECONDS, BridgeHandler
 from handlers.problems import InvalidQueryError, Problem
-from handlers.relay import TAKE_SECONDS
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.concurrency import ConcurrencyLimit, Slot

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
-from handlers.metrics import Metrics
+from handlers.operation.metrics import Metrics
 from resources.times import shown_time
 from upstream.keys import KeyChange, KeyPool, KeyRefusal
 from upstream.providers import Provider, credential_hint

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from intercept.records import EndReason
 
+SHUTTING_DOWN = "AI Bridge is shutting down. Please try again."
 # What a request that was told to end may take for it before the server goes on without it.
 STOP_SECONDS = 5.0
 

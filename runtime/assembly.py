@@ -15,15 +15,15 @@ from typing import Self
 from uuid import UUID
 
 from handlers.access import AccessRecorder
+from handlers.api.limits import report
 from handlers.bridge import Bridge
-from handlers.chat_usage import ChatUsage
+from handlers.dataplane.chat_usage import ChatUsage
+from handlers.dataplane.record_log import RecordLog
 from handlers.lifecycle import Lifecycle
-from handlers.limits import report
-from handlers.loop_lag import LoopLag
-from handlers.metrics import Metrics
-from handlers.metrics_folder import VARIABLE, MetricsFolder
-from handlers.phases import Follow
-from handlers.record_log import RecordLog
+from handlers.operation.loop_lag import LoopLag
+from handlers.operation.metrics import Metrics
+from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
+from handlers.timer import Follow
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
 from runtime.ids import time_ordered_ids
@@ -282,7 +282,7 @@ def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) ->
     """
     if not settings.otel_traces:
         return None
-    from handlers.otel import Tracing  # noqa: PLC0415 - not installed everywhere, and slow
+    from handlers.operation.otel import Tracing  # noqa: PLC0415 - not installed everywhere, and slow
 
     try:
         tracing = Tracing(instance_id=instance_id, clock=monotonic)

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from handlers.bridge import EdgeOptions
-from handlers.metrics import Metrics
+from handlers.operation.metrics import Metrics
 from intercept.apis import Dialect
 from intercept.known_secrets import KnownSecrets
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers

@@ -7,30 +7,16 @@ from contextlib import AsyncExitStack
 import pytest
 
 from docs import tables
-from handlers import (
-    addresses,
-    base,
-    dataplane,
-    export,
-    interceptions,
-    live,
-    names,
-    pagination,
-    passthrough,
-    phases,
-    proxy,
-    refusals,
-    sessions,
-    stats,
-    visibility,
-)
+from handlers import base, lifecycle, timer
+from handlers.api import export, facets, interceptions, live, pagination, refusals, sessions, stats, visibility
 from handlers.application import DATA_PLANES, BridgeApplication
-from handlers.export_formats import COLUMNS
-from handlers.metrics import PREFIX
-from handlers.reference.refused import Refusal
+from handlers.dataplane import addresses, admission, passthrough, proxy
+from handlers.openapi.paths.refused import Refusal
+from handlers.operation.metrics import PREFIX
 from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
 from intercept.refusals import Rule
 from limits import overload
+from resources.export_formats import COLUMNS
 from runtime.assembly import open_bridge
 from settings import Settings, declared
 from storage.aggregation.cells import TOKENS
@@ -210,7 +196,7 @@ def session():
 
 
 def test_every_parameter_of_the_names_is_described():
-    assert first_cells(section(API, "`GET /api/v2/aibridge/models`"), "parameter") == list(names.PARAMETERS)
+    assert first_cells(section(API, "`GET /api/v2/aibridge/models`"), "parameter") == list(facets.PARAMETERS)
 
 
 def test_every_key_of_a_search_is_described():
@@ -257,7 +243,7 @@ def test_the_example_of_an_interception_has_its_keys(shown):
         *(overload.AT_CAPACITY, overload.RATE_LIMITED, overload.USER_AT_CAPACITY, overload.USER_RATE_LIMITED),
         *(passthrough.OWN_KEY_ONLY, passthrough.NOT_YOURS, addresses.IN_ADDRESS, addresses.NO_WEBSOCKET),
         *(base.UNIDENTIFIED, base.UNRECOGNISED, base.PROVIDER_KEY, base.TOO_MANY_FAILURES, base.IDENTITIES_AWAY),
-        *(dataplane.SHUTTING_DOWN, dataplane.BYOK_DISABLED, proxy.NOT_RECORDABLE),
+        *(lifecycle.SHUTTING_DOWN, admission.BYOK_DISABLED, proxy.NOT_RECORDABLE),
         *(pagination.INVALID, visibility.INVALID_SEARCH, interceptions.UNKNOWN_INTERCEPTION),
         *(live.INVALID_EVENT_ID, live.FORGOTTEN_EVENT_ID, live.UNSUPPORTED, live.TOO_MANY),
     ],
@@ -268,7 +254,7 @@ def test_what_the_bridge_answers_is_quoted(message):
 
 def test_the_headers_of_a_recorded_call_are_named():
     rate = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-    for header in (proxy.INTERCEPTION_HEADER, phases.SERVER_TIMING_HEADER, *rate):
+    for header in (proxy.INTERCEPTION_HEADER, timer.SERVER_TIMING_HEADER, *rate):
         assert f"`{header}`" in section(API, "What the client gets")
 
 

@@ -24,7 +24,7 @@ import pytest
 from bson import ObjectId
 from selenium.webdriver import Chrome
 
-from handlers.dashboard import LIBRARIES, ROOT
+from handlers.api.dashboard import LIBRARIES, ROOT
 from runtime.assembly import now
 from storage.accounts.identities import Identities, Role
 from storage.aggregation.cells import Bucket

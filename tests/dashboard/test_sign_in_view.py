@@ -1,7 +1,7 @@
 import pytest
 
+from handlers.api.accounts.sign_in import CODE_OVER
 from handlers.base import UNRECOGNISED
-from handlers.sign_in import CODE_OVER
 from storage.accounts.identities import Role
 from version import VERSION
 

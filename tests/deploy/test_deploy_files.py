@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from handlers.metrics import PREFIX, Metrics
+from handlers.operation.metrics import PREFIX, Metrics
 from settings import declared
 
 ROOT = Path(__file__).parents[2]

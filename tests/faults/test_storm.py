@@ -41,7 +41,7 @@ pytestmark = [
     ),
     pytest.mark.server_says(
         r"WARNING storage\.recording\.instances: worker \d+: calls that instance \S+ left in flight: \d+$",
-        r"ERROR handlers\.observation: worker \d+: a reader failed and was dropped: ",
+        r"ERROR handlers\.dataplane\.observation: worker \d+: a reader failed and was dropped: ",
         r"ERROR handlers\.base: worker \d+: unforeseen error: ",
         # Where the machine is too busy for a decision in time.
         r"WARNING storage\.admission\.admissions: worker \d+: limits are process-local until the database is back: TimeoutError$",

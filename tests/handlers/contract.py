@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from handlers.reference.document import openapi_document
+from handlers.openapi.document import openapi_document
 from version import VERSION
 
 CONTROL = "/api/v2/aibridge"

@@ -8,11 +8,11 @@ from ipaddress import ip_network
 
 import pytest
 
+from handlers.api.accounts.users import NOT_YOURS_TO_SEE
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
-from handlers.dataplane import BYOK_DISABLED
-from handlers.users import NOT_YOURS_TO_SEE
+from handlers.dataplane.admission import BYOK_DISABLED
 from tests.handlers.conversations import CHAT
-from tests.handlers.test_metrics import samples
+from tests.handlers.operation.test_metrics import samples
 
 AUDIT = "/api/v2/aibridge/audit?limit=1000"
 USERS = "/api/v2/aibridge/users"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from handlers.api.accounts.sign_in import FOREIGN
 from handlers.base import SESSION_COOKIE
-from handlers.sign_in import FOREIGN
 from tests.handlers.contract import DATA, Contract
 
 UNREADABLE_VALUES = (

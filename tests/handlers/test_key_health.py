@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from resources.times import shown_time
-from tests.handlers.test_key_failover import KEYS, OK, UNAUTHORIZED, ask, play
-from tests.handlers.test_metrics import samples
+from tests.handlers.dataplane.test_key_failover import KEYS, OK, UNAUTHORIZED, ask, play
+from tests.handlers.operation.test_metrics import samples
 
 REFUSED = r"provider key refused: provider=anthropic key=sk-f\.\.\.6789 status=401; look at the setting anthropic-key"
 CONFIGURED = "/api/v2/aibridge/providers/configured"

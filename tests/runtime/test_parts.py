@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from handlers.metrics import Metrics
+from handlers.operation.metrics import Metrics
 from intercept.apis import Dialect
 from limits.circuit_breaker import CircuitKey
 from runtime.parts import make_admissions, make_breakers, make_provider

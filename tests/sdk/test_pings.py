@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from handlers.pings import PINGS
+from handlers.dataplane.pings import PINGS
 from intercept.apis import Dialect
 from tests.sdk import test_anthropic_messages as messages
 from tests.sdk import test_openai_chat_completions as chat

@@ -1,0 +1,66 @@
+"""`/api/v2/aibridge/users/{name}/sessions`: where a user is signed in, and how to end that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handlers.api.accounts.changes import change_problems
+from handlers.api.accounts.tokens import OwnHandler
+from handlers.api.accounts.users import PARAMETERS
+from handlers.api.pagination import parse_page, single_values
+from resources.times import shown_time
+from storage.accounts.sign_in_sessions import SignInSession
+
+NOT_YOURS_TO_SEE = "Only owners and auditors may see where others are signed in."
+NOT_YOURS_TO_END = "Only owners may end the sessions of others."
+
+
+class _SessionOwnHandler(OwnHandler):
+    not_yours_to_see = NOT_YOURS_TO_SEE
+    not_yours_to_change = NOT_YOURS_TO_END
+
+
+class SignInsHandler(_SessionOwnHandler):
+    """The sessions of a user."""
+
+    async def get(self, username: str) -> None:
+        """Answer `{"count": n, "results": [..]}`, the one that was used last first.
+
+        Raises:
+            Problem: 403, they are not for who asks; 404, there is no such user.
+            InvalidQueryError: a parameter cannot be used.
+        """
+        owner = await self.to_see(username)
+        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
+        with change_problems():
+            count, sessions = await self.bridge.sign_ins.page(owner, limit=page.limit, offset=page.offset)
+        self.write_json({"count": count, "results": [self._to_json(session) for session in sessions]})
+
+    head = get
+
+    def _to_json(self, session: SignInSession) -> dict[str, Any]:
+        return {
+            "id": session.id,
+            "token_id": session.token_id,
+            "created_at": shown_time(session.created_at),
+            "last_used_at": shown_time(session.last_used_at),
+            "expires_at": shown_time(session.expires_at),
+            "client_ip": session.client_ip,
+            "user_agent": session.user_agent,
+            "current": session.id == self.identity.session_id,
+        }
+
+
+class SignInEndHandler(_SessionOwnHandler):
+    """A session."""
+
+    async def delete(self, username: str, session_id: str) -> None:
+        """End a session: 204.
+
+        Raises:
+            Problem: 403, it is not for who asks; 404, the user has no such session.
+        """
+        owner = await self.to_change(username)
+        with change_problems():
+            await self.bridge.sign_ins.end(session_id, of=owner, author=self.author)
+        self.set_status(204)

@@ -1,0 +1,123 @@
+"""`/api/v2/aibridge/users/{name}/tokens`: everybody's own, below their name or `me`; for owners those of all."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from handlers.api.accounts.changes import ChangeHandler, Readers, change_problems
+from handlers.api.accounts.users import PARAMETERS
+from handlers.api.pagination import parse_page, single_values
+from handlers.api.visibility import ME
+from handlers.problems import Problem
+from resources.times import shown_time
+from settings.kinds import POSITIVE_DURATION
+from storage.accounts.users import Role, Token, checked_name, is_same_name
+
+NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."
+OWNERS_CREATE = "Only owners may create tokens here (token-creation). Please ask an owner for one."
+NOT_YOURS_TO_CHANGE = "Only owners may change the tokens of others."
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return POSITIVE_DURATION.parse(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"must be {POSITIVE_DURATION.allowed}") from None
+
+
+_FIELDS: Readers = {"name": partial(checked_name, "token's name"), "expires": _duration}
+
+
+def _shown(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "created_at": shown_time(token.created_at),
+        "expires_at": shown_time(token.expires_at),
+        "revoked_at": shown_time(token.revoked_at),
+    }
+
+
+class OwnHandler(ChangeHandler):
+    """What belongs to a user: everybody's own, and for owners that of all."""
+
+    not_yours_to_see = NOT_YOURS_TO_SEE
+    not_yours_to_change = NOT_YOURS_TO_CHANGE
+
+    async def to_see(self, username: str) -> str:
+        """Find out who is asking, and return the name of the user who is meant.
+
+        Raises:
+            Problem: 403, it is not for who asks.
+        """
+        await self.identify()
+        return self._name(username, self.not_yours_to_see, may=self.identity.user.role.sees_everything)
+
+    async def to_change(self, username: str) -> str:
+        """The same of who wants to change it."""
+        await self.identify(anew=True)
+        return self._name(username, self.not_yours_to_change, may=self.identity.user.role is Role.OWNER)
+
+    def _name(self, username: str, refusal: str, *, may: bool) -> str:
+        own = self.identity.user.username
+        if username == ME or is_same_name(username, own):
+            return own
+        if not may:
+            raise Problem(403, refusal)
+        return username
+
+
+class TokensHandler(OwnHandler):
+    """The tokens of a user."""
+
+    async def get(self, username: str) -> None:
+        """Answer `{"count": n, "results": [..]}`, newest first.
+
+        Raises:
+            Problem: 403, they are not for who asks; 404, there is no such user.
+            InvalidQueryError: a parameter cannot be used.
+        """
+        owner = await self.to_see(username)
+        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
+        with change_problems():
+            count, tokens = await self.bridge.identities.tokens_page(owner, limit=page.limit, offset=page.offset)
+        self.write_json({"count": count, "results": [_shown(token) for token in tokens]})
+
+    head = get
+
+    async def post(self, username: str) -> None:
+        """Create a token: 201, and this once the token itself.
+
+        Raises:
+            Problem: 403, it is not for who asks; 404, there is no such user; 409, the user has as many as are allowed.
+            InvalidQueryError: the body is not what was expected, or the token would outlive the one it is made with.
+        """
+        owner = await self.to_change(username)
+        if not self.bridge.options.members_create_tokens and self.identity.user.role is not Role.OWNER:
+            raise Problem(403, OWNERS_CREATE)
+        fields = self.fields(_FIELDS)
+        lifetime = fields.pop("expires", None)
+        expires_at = None if lifetime is None else self.bridge.now() + lifetime
+        with change_problems():
+            token, text = await self.bridge.identities.create_token(
+                owner, **fields, expires_at=expires_at, author=self.author
+            )
+        self.set_status(201)
+        self.write_json(_shown(token) | {"token": text})
+
+
+class TokenHandler(OwnHandler):
+    """A token."""
+
+    async def delete(self, username: str, token_id: str) -> None:
+        """Revoke a token: 204, also when it was revoked before.
+
+        Raises:
+            Problem: 403, it is not for who asks; 404, the user has no such token.
+        """
+        owner = await self.to_change(username)
+        with change_problems():
+            await self.bridge.identities.revoke_token(token_id, of=owner, author=self.author)
+        self.set_status(204)

@@ -1,0 +1,139 @@
+"""`/` and `/dashboard/..`: the web page, its scripts and styles, and the few files it needs of other packages."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import mimetypes
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.base import BridgeHandler
+from handlers.bridge import Bridge
+from handlers.problems import Problem
+from intercept.scrub import scrub_quoted
+from version import VERSION
+
+ROOT = Path(__file__).parents[2] / "dashboard"
+INDEX = "index.html"
+NOT_INSTALLED = "not-installed.html"
+# Of what npm installs, only these are served; the import map of the index says what they are called.
+LIBRARIES = (
+    "node_modules/preact/dist/preact.mjs",
+    "node_modules/preact/hooks/dist/hooks.mjs",
+    "node_modules/htm/dist/htm.module.js",
+    "node_modules/htm/preact/index.module.js",
+    "node_modules/uplot/dist/uPlot.esm.js",
+    "node_modules/uplot/dist/uPlot.min.css",
+)
+# Stands in the page for the version that serves it.
+_VERSION = b"{version}"
+_IMPORT_MAP = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
+_TYPES = {".js": "text/javascript", ".mjs": "text/javascript"}  # whatever the system's own table says
+_POLICY = (
+    "default-src 'none'; script-src 'self'{import_map}; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it is sent, plain and compressed; `policy` is its Content-Security-Policy."""
+
+    changed_ns: int
+    media_type: str
+    plain: bytes
+    compressed: bytes
+    tag: str
+    policy: str
+
+
+class DashboardFiles:
+    """The files that a browser may have, by their path below the folder. Each is read when it is asked for and has changed."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        own = (path for kind in ("*.js", "*.css", "*.svg") for path in root.rglob(kind))
+        paths = {path.relative_to(root).as_posix(): path for path in own}
+        self._paths = {name: path for name, path in paths.items() if not name.startswith("node_modules/")}
+        self._paths |= {name: root / name for name in (INDEX, NOT_INSTALLED, *LIBRARIES)}
+        self._files: dict[str, File] = {}
+
+    @property
+    def installed(self) -> bool:
+        """Whether the libraries are there."""
+        return all(self._paths[name].is_file() for name in LIBRARIES)
+
+    def index(self) -> tuple[int, File]:
+        """The page with its status: 503 and what to do while the libraries are not there."""
+        if self.installed:
+            return 200, self._read(INDEX)
+        return 503, self._read(NOT_INSTALLED)
+
+    def find(self, name: str) -> File | None:
+        """A file; None when there is none, or none for browsers."""
+        if name in {INDEX, NOT_INSTALLED} or name not in self._paths or not self._paths[name].is_file():
+            return None
+        return self._read(name)
+
+    def _read(self, name: str) -> File:
+        path = self._paths[name]
+        changed_ns = path.stat().st_mtime_ns
+        known = self._files.get(name)
+        if known is None or known.changed_ns != changed_ns:
+            self._files[name] = known = _file(path, changed_ns)
+        return known
+
+
+def _file(path: Path, changed_ns: int) -> File:
+    content = path.read_bytes()
+    if path.suffix == ".html":
+        content = content.replace(_VERSION, VERSION.encode())
+    scripts = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _IMPORT_MAP.findall(content)]
+    kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return File(
+        changed_ns=changed_ns,
+        media_type=kind if kind == "image/svg+xml" else f"{kind}; charset=utf-8",
+        plain=content,
+        compressed=gzip.compress(content, mtime=0),
+        tag=f'W/"{hashlib.sha256(content).hexdigest()[:32]}"',
+        policy=_POLICY.format(import_map="".join(f" 'sha256-{script}'" for script in scripts)),
+    )
+
+
+class DashboardHandler(BridgeHandler):
+    """Serves the dashboard to anybody: what it shows comes from the API, which asks for a token."""
+
+    def initialize(self, bridge: Bridge, files: DashboardFiles) -> None:  # type: ignore[override]
+        """Receive the running bridge and the files."""
+        super().initialize(bridge)
+        self._files = files
+
+    async def get(self, name: str = "") -> None:
+        """Send a file, or 304 to whom has it.
+
+        Raises:
+            Problem: 404, there is no such file.
+        """
+        status, file = (200, self._files.find(name)) if name else self._files.index()
+        if file is None:
+            raise Problem(404, f"not found: {self.request.method} {scrub_quoted(self.request.path)}")
+        self.set_header("Content-Security-Policy", file.policy)
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("Vary", "Accept-Encoding")
+        self.set_header("Etag", file.tag)
+        if status == 200 and self.check_etag_header():  # noqa: PLR2004 - it says OK
+            self.set_status(304)
+            return
+        self.set_status(status)
+        self.set_header("Content-Type", file.media_type)
+        compressed = "gzip" in self.request.headers.get("Accept-Encoding", "")
+        if compressed:
+            self.set_header("Content-Encoding", "gzip")
+        self.write(file.compressed if compressed else file.plain)
+
+    head = get

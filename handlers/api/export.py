@@ -1,0 +1,81 @@
+"""`GET /api/v2/aibridge/interceptions/export`: everything that matches a search, as one download."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+
+from handlers.api.interceptions import UNKNOWN_CURSOR
+from handlers.api.pagination import INVALID, single_values, uuid_of, whole_number
+from handlers.api.watched import WatchedHandler
+from handlers.lifecycle import SHUTTING_DOWN
+from handlers.problems import InvalidQueryError, Problem
+from resources.export_formats import FORMATS, Format
+from storage.queries.interceptions import UnknownCursorError
+from storage.queries.recorded import TooManyExportsError
+from storage.recording.documents import resource
+
+PARAMETERS = ("format", "q", "after_id", "limit")
+TOO_MANY_OF_USER = "You have {} export in progress, as many as one user may have. Please try again when it has ended."
+TOO_MANY = "As many exports as this server allows are under way. Please try again later."
+MAX_ROWS = 2**31 - 1
+# Interceptions that are written before others have their turn: about two milliseconds' work.
+TURN = 25
+
+
+class ExportHandler(WatchedHandler):
+    """A download, newest first. A page is read when the client has taken the one before, and is all that is held."""
+
+    async def answer(self) -> None:
+        """Answer with a line for each interception. When something goes wrong half way, the connection is broken off.
+
+        Raises:
+            InvalidQueryError: a parameter cannot be used.
+            Problem: 429, the user has an export under way; 503, too many exports are under way, or the server stops.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        name = values.get("format") or next(iter(FORMATS))
+        if name not in FORMATS:
+            raise InvalidQueryError(INVALID, validations=[("format", f"must be one of {', '.join(FORMATS)}")])
+        limit, after_id = values.get("limit"), values.get("after_id")
+        allowed = f"Pagination limit must be in range (0, {MAX_ROWS}]"
+        asked = {
+            "search_filter": await self.search_filter(values.get("q", "")),
+            "visible_to": self.visible_to,
+            "after_id": uuid_of(after_id) if after_id else None,
+            "most": whole_number(limit, 1, MAX_ROWS, "limit", allowed) if limit else None,
+        }
+        self.set_header("Content-Type", FORMATS[name].content_type)
+        self.set_header("Content-Disposition", f'attachment; filename="interceptions.{name}"')
+        if self.request.method == "HEAD":
+            await self.flush()
+            return
+        if self.bridge.lifecycle.draining:
+            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+        self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
+        self.bridge.lifecycle.enter(self)
+        with suppress(StreamClosedError):
+            await self._export(FORMATS[name], asked)
+
+    async def _export(self, written: Format, asked: Mapping[str, Any]) -> None:
+        self.write(written.head)
+        try:
+            async with aclosing(self.bridge.recorded.pages(**asked)) as pages, self.watched():
+                async for page in pages:
+                    users = await self.bridge.identities.users_by_id({document["initiator_id"] for document in page})
+                    for start in range(0, len(page), TURN):
+                        turn = page[start : start + TURN]
+                        shown = [resource(document, users) for document in turn]
+                        self.write(written.rows(self.bridge.secrets.hide(shown)))
+                        await self.send()
+        except UnknownCursorError as error:
+            raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+        except TooManyExportsError as error:
+            raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
+
+    def end(self) -> None:
+        """Break the download off; it never looks complete."""
+        self.cut()

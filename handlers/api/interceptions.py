@@ -1,0 +1,64 @@
+"""`GET /api/v2/aibridge/interceptions` and `/interceptions/{id}`: what was recorded, newest first, and one of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from handlers.api.pages import PageHandler
+from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.visibility import VisibilityHandler
+from handlers.problems import InvalidQueryError, Problem
+from storage.queries.interceptions import UnknownCursorError
+from storage.recording.documents import resource
+
+PARAMETERS = ("q", "limit", "after_id", "offset")
+UNKNOWN_CURSOR = "no interception with this id that you may see"
+UNKNOWN_INTERCEPTION = "There is no interception with this id that you may see."
+
+
+class InterceptionsHandler(PageHandler):
+    """The list of interceptions."""
+
+    async def answer(self) -> None:
+        """Answer `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that match and the caller may see.
+
+        Raises:
+            InvalidQueryError: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        page = parse_page(values)
+        search_filter = await self.search_filter(values.get("q", ""))
+        try:
+            count, rows = await self.bridge.interceptions.page(
+                search_filter,
+                visible_to=self.visible_to,
+                limit=page.limit,
+                after_id=page.after_id,
+                offset=page.offset,
+            )
+        except UnknownCursorError as error:
+            raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+        await self.write_page(count, rows, resource, "next_after_id")
+
+
+class InterceptionHandler(VisibilityHandler):
+    """One interception, in flight or ended."""
+
+    async def answer(self) -> None:
+        """Answer the interception.
+
+        Raises:
+            Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
+            InvalidQueryError: there is a parameter.
+        """
+        single_values(self.request.query_arguments, ())
+        try:
+            id_ = UUID(self.path_args[0])
+        except ValueError:
+            document = None
+        else:
+            document = await self.bridge.recorded.find(id_, visible_to=self.visible_to)
+        if document is None:
+            raise Problem(404, UNKNOWN_INTERCEPTION)
+        initiators = await self.bridge.identities.users_by_id([document["initiator_id"]])
+        self.write_json(resource(document, initiators))

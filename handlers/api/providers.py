@@ -1,0 +1,77 @@
+"""`GET /api/v2/aibridge/providers/configured`: the providers that clients may call, and how the bridge's keys fare."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from handlers.api.pagination import single_values
+from handlers.control import ControlHandler
+from resources.times import shown_time
+from upstream.keys import KeyPool
+from upstream.providers import Provider, ProviderType, credential_hint
+
+
+class KeyState(StrEnum):
+    """Where the credential for a provider comes from."""
+
+    KEY = "key"
+    KEYLESS = "keyless"
+    NO_KEY = "no_key"
+
+
+class RefusedKey(Struct):
+    """That the provider does not accept a key: the status, since when, and to how many calls it said so."""
+
+    status: int
+    since: str
+    calls: int
+
+
+class ProviderKey(Struct):
+    """A key of the bridge. `cooldowns` is for how many models another key comes first at the moment."""
+
+    hint: str
+    setting: str
+    cooldowns: int
+    refused: RefusedKey | None
+
+
+class ConfiguredProvider(Struct):
+    """A provider of the settings, or the demo provider."""
+
+    name: str
+    type: ProviderType
+    key_state: KeyState
+    keys: list[ProviderKey]
+
+
+class ConfiguredProvidersHandler(ControlHandler):
+    """All providers, for everybody who has a token: each of them may call every provider."""
+
+    async def answer(self) -> None:
+        """Answer an array in the order of the settings, the demo provider last.
+
+        Raises:
+            InvalidQueryError: there is a parameter.
+        """
+        single_values(self.request.query_arguments, ())
+        pools = self.bridge.key_pools
+        self.write_json([configured(provider, pools.get(provider.name)) for provider in self.bridge.providers.values()])
+
+
+def configured(provider: Provider, pool: KeyPool | None) -> ConfiguredProvider:
+    """What the API says of a provider. Its address is the operator's, and of its keys there is a hint."""
+    if pool is None:
+        return ConfiguredProvider(
+            provider.name, provider.type, KeyState.KEYLESS if provider.keyless else KeyState.NO_KEY, []
+        )
+    keys = [_key(provider, pool, key) for key in pool.keys]
+    return ConfiguredProvider(provider.name, provider.type, KeyState.KEY, keys)
+
+
+def _key(provider: Provider, pool: KeyPool, key: str) -> ProviderKey:
+    refusal = pool.refusals.get(key)
+    refused = None if refusal is None else RefusedKey(refusal.status, str(shown_time(refusal.since)), refusal.calls)
+    return ProviderKey(credential_hint(key), provider.keys_setting, pool.count_cooldowns(key), refused)

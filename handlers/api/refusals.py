@@ -1,0 +1,45 @@
+"""`GET /api/v2/aibridge/refusals`: which calls the bridge refused, newest first."""
+
+from __future__ import annotations
+
+from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.visibility import VisibilityHandler
+from handlers.problems import InvalidQueryError
+from storage.queries.interceptions import UnknownCursorError
+from storage.queries.refusal_search import parse_refusal_search
+from storage.queries.refusals import refusal_resource
+from storage.queries.search import InvalidSearchError
+
+PARAMETERS = ("q", "limit", "after_id", "offset")
+INVALID_SEARCH = "Invalid refusal search query."
+UNKNOWN_CURSOR = "no refusal with this id that you may see"
+
+
+class RefusalsHandler(VisibilityHandler):
+    """The list of refusals."""
+
+    async def answer(self) -> None:
+        """Answer `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see.
+
+        Raises:
+            InvalidQueryError: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        page = parse_page(values)
+        try:
+            search = parse_refusal_search(values.get("q", ""))
+        except InvalidSearchError as error:
+            raise InvalidQueryError(INVALID_SEARCH, validations=error.validations) from error
+        try:
+            count, rows = await self.bridge.refusals.page(
+                search.filter(initiator_id=await self.initiator_of(search)),
+                visible_to=self.visible_to,
+                limit=page.limit,
+                after_id=page.after_id,
+                offset=page.offset,
+            )
+        except UnknownCursorError as error:
+            raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+        known = {row["initiator_id"] for row in rows if row["initiator_id"] is not None}
+        initiators = await self.bridge.identities.users_by_id(known)
+        self.write_json({"count": count, "results": [refusal_resource(row, initiators) for row in rows]})

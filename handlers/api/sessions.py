@@ -1,0 +1,102 @@
+"""`GET /api/v2/aibridge/sessions` and `/sessions/{id}`: calls that belong together, newest first, and one such set."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from handlers.api.pages import PageHandler
+from handlers.api.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
+from handlers.api.visibility import INVALID_SEARCH, parsed_search
+from handlers.problems import InvalidQueryError, Problem
+from resources.times import shown_time
+from storage.aggregation.session_documents import session_resource
+from storage.queries.search import InvalidSearchError
+from storage.queries.sessions import Thread, UnknownCursorError, session_filter
+from storage.recording.documents import resource
+
+PARAMETERS = ("q", "limit", "after_session_id", "offset")
+DETAIL_PARAMETERS = ("limit", "after_thread_id")
+DEFAULT_THREADS, MAX_THREADS = 10, 50
+THREADS_ALLOWED = f"Pagination limit must be in range (0, {MAX_THREADS}]"
+UNKNOWN_CURSOR = "no session with this id that you may see"
+UNKNOWN_THREAD = "no thread with this id in the session"
+UNKNOWN_SESSION = "There is no session with this id that you may see."
+
+
+class SessionsHandler(PageHandler):
+    """The list of sessions."""
+
+    async def answer(self) -> None:
+        """Answer `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that match and may be seen.
+
+        Raises:
+            InvalidQueryError: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        page = parse_page(values, after="after_session_id")
+        search = parsed_search(values.get("q", ""))
+        try:
+            conditions = session_filter(search, initiator_id=await self.initiator_of(search))
+        except InvalidSearchError as error:
+            raise InvalidQueryError(INVALID_SEARCH, validations=error.validations) from error
+        try:
+            count, rows = await self.bridge.sessions.page(
+                conditions, visible_to=self.visible_to, limit=page.limit, after_id=page.after_id, offset=page.offset
+            )
+        except UnknownCursorError as error:
+            raise InvalidQueryError(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
+        await self.write_page(count, rows, session_resource, "next_after_session_id")
+
+
+class SessionHandler(PageHandler):
+    """One session, with a page of its threads."""
+
+    async def answer(self) -> None:
+        """Answer the session.
+
+        Raises:
+            Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
+            InvalidQueryError: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, DETAIL_PARAMETERS)
+        limit, after = values.get("limit"), values.get("after_thread_id")
+        most = whole_number(limit, 1, MAX_THREADS, "limit", THREADS_ALLOWED) if limit else DEFAULT_THREADS
+        after_id = uuid_of(after, "after_thread_id") if after else None
+        session = await self._session()
+        try:
+            threads, more = await self.bridge.sessions.threads(session["_id"], limit=most, after_id=after_id)
+        except UnknownCursorError as error:
+            raise InvalidQueryError(INVALID, validations=[("after_thread_id", UNKNOWN_THREAD)]) from error
+        initiators = await self.bridge.identities.users_by_id([session["initiator_id"]])
+        self.set_header("Content-Type", "application/json")
+        await self.write_piece(
+            msgspec.json.encode(session_resource(session, initiators))[:-1] + b',"thread_page":{"results":['
+        )
+        for number, thread in enumerate(threads):
+            await self.write_piece(b"," * bool(number))
+            await self._write_thread(thread)
+        await self.write_piece(b'],"more":%s}}' % msgspec.json.encode(more))
+
+    async def _write_thread(self, thread: Thread) -> None:
+        first = next(iter(thread.interceptions))
+        shown = {
+            "id": str(first["_id"]),
+            "started_at": shown_time(first["started_at"]),
+            "last_active_at": shown_time(thread.last_active_at),
+            "more_interceptions": thread.more,
+        }
+        await self.write_piece(msgspec.json.encode(shown)[:-1] + b',"interceptions":[')
+        await self.write_rows(thread.interceptions, resource)
+        await self.write_piece(b"]}")
+
+    async def _session(self) -> dict[str, Any]:
+        try:
+            session = await self.bridge.sessions.find(UUID(self.path_args[0]), visible_to=self.visible_to)
+        except ValueError:
+            session = None
+        if session is None:
+            raise Problem(404, UNKNOWN_SESSION)
+        return session

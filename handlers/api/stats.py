@@ -1,0 +1,138 @@
+"""`GET /api/v2/aibridge/stats`: what calls add up to over time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from handlers.api.pagination import INVALID, single_values
+from handlers.api.visibility import VisibilityHandler
+from handlers.problems import InvalidQueryError
+from resources.initiators import shown_initiator
+from resources.times import shown_time
+from storage.accounts.users import User
+from storage.aggregation.cells import Bucket
+from storage.queries.figures import shown
+from storage.queries.refusals import RefusalTotals
+from storage.queries.search import parse_timestamp
+from storage.queries.statistics import MOST_CELLS, GroupBy, Question, Series, TooManyCellsError
+from storage.queries.time_ranges import ceiling
+
+PARAMETERS = ("from", "to", "bucket", "group_by")
+MOST_BUCKETS = 1_500
+USUAL_SPAN = timedelta(hours=24)
+OLDEST_MINUTE = timedelta(days=7)
+"""How old minutes may be that are asked for. They are kept for a little longer."""
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class StatisticsHandler(VisibilityHandler):
+    """The statistics: of owners and auditors over all calls, of members over their own."""
+
+    async def answer(self) -> None:
+        """Answer a series, or one for each group.
+
+        Raises:
+            InvalidQueryError: a parameter cannot be used.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        question = parse_question(values, self.bridge.now())
+        try:
+            uncounted, series = await self.bridge.statistics.read(question, visible_to=self.visible_to)
+        except TooManyCellsError as error:
+            detail = f"asks for more than {MOST_CELLS:,} figures; take a shorter time, a longer bucket or no groups"
+            raise InvalidQueryError(INVALID, validations=[("from", detail)]) from error
+        refused = await self.bridge.refusals.totals(question, visible_to=self.visible_to)
+        groups = {*(one.group for one in series), *refused.initiators}
+        initiators = await self.bridge.identities.users_by_id({one for one in groups if isinstance(one, UUID)})
+        self.write_json(
+            {
+                "from": shown_time(question.start),
+                "to": shown_time(question.end),
+                "bucket": question.bucket,
+                "group_by": question.group_by,
+                "uncounted": uncounted,
+                "refusals": _shown_refusals(refused, initiators),
+                "series": [await _shown(one, initiators) for one in series],
+            }
+        )
+
+
+def parse_question(values: Mapping[str, str], now: datetime) -> Question:
+    """Read what is asked, at the time `now`; an empty value counts as not given.
+
+    Raises:
+        InvalidQueryError: it cannot be answered; every parameter that is wrong is named.
+    """
+    problems: list[tuple[str, str]] = []
+    bucket = _choice(Bucket, "bucket", values, problems) or Bucket.HOUR
+    group_by = _choice(GroupBy, "group_by", values, problems)
+    to = _time("to", values, problems) or now
+    start = _time("from", values, problems)
+    if problems:
+        raise InvalidQueryError(INVALID, validations=problems)
+    try:
+        question = Question(bucket.floor(start or to - USUAL_SPAN), ceiling(bucket, to), bucket, group_by)
+    except OverflowError as error:
+        raise InvalidQueryError(INVALID, validations=[("to", "is beyond what can be counted")]) from error
+    if question.start >= question.end or (start and start >= to):
+        problems.append(("to", "must be after from"))
+    elif (question.end - question.start) // bucket.length > MOST_BUCKETS:
+        problems.append(("bucket", f"there are more than {MOST_BUCKETS:,} of them between from and to"))
+    if bucket is Bucket.MINUTE and question.start < now - OLDEST_MINUTE - bucket.length:
+        problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; take a longer bucket"))
+    if problems:
+        raise InvalidQueryError(INVALID, validations=problems)
+    return question
+
+
+def _choice(kind: type[Choice], name: str, values: Mapping[str, str], problems: list[tuple[str, str]]) -> Choice | None:
+    text = values.get(name)
+    if not text:
+        return None
+    if text not in list(kind):
+        problems.append((name, f"must be one of {', '.join(kind)}"))
+        return None
+    return kind(text)
+
+
+def _time(name: str, values: Mapping[str, str], problems: list[tuple[str, str]]) -> datetime | None:
+    text = values.get(name)
+    if not text:
+        return None
+    try:
+        return parse_timestamp(text)
+    except (ValueError, OverflowError):
+        problems.append((name, 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'))
+        return None
+
+
+def _shown_refusals(refused: RefusalTotals, initiators: Mapping[UUID, User]) -> dict[str, Any]:
+    return {
+        **_sum(refused.rules),
+        "initiators": [
+            {"initiator": None if one is None else shown_initiator(one, initiators), **_sum(rules)}
+            for one, rules in refused.initiators.items()
+        ],
+        "points": [{"at": shown_time(at), **_sum(refused.points[at])} for at in sorted(refused.points)],
+    }
+
+
+def _sum(rules: Mapping[str, int]) -> dict[str, Any]:
+    return {"total": sum(rules.values()), "rules": rules}
+
+
+async def _shown(series: Series, initiators: Mapping[UUID, User]) -> dict[str, Any]:
+    """Show a series; between two of them others have their turn."""
+    await asyncio.sleep(0)
+    return {
+        "group": shown_initiator(series.group, initiators) if isinstance(series.group, UUID) else series.group,
+        "other": series.other,
+        "total": shown(series.total),
+        "points": [{"at": shown_time(at), **shown(series.points[at])} for at in sorted(series.points)],
+    }

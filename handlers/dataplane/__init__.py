@@ -1,0 +1,1 @@
+"""What clients of providers call: admission, the relay, recorded calls, and routes that are passed on."""

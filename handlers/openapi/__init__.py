@@ -1,0 +1,1 @@
+"""What `/openapi.json` says of each resource: typed structs, parameters, errors. `handler` serves it."""

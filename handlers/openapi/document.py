@@ -1,0 +1,142 @@
+"""The OpenAPI document of everything that is served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from handlers.credentials import (
+    GOVERNANCE_HEADER,
+    HOST_SESSION_COOKIE,
+    KEY_HEADERS,
+    SESSION_COOKIE,
+    SESSION_HEADER,
+)
+from handlers.openapi import errors, refusals
+from handlers.openapi.operations import Described
+from handlers.openapi.paths import (
+    audit,
+    calls,
+    dashboard,
+    facets,
+    interceptions,
+    limits,
+    probes,
+    providers,
+    refused,
+    sessions,
+    sign_ins,
+    statistics,
+    tokens,
+    users,
+)
+
+# In the order in which they are looked for; the first that is there counts.
+SECURITY_SCHEMES = {
+    "GovernanceToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": GOVERNANCE_HEADER,
+        "description": "Beside it, `Authorization` and `X-Api-Key` are the user's own credential for the provider.",
+    },
+    "SessionToken": {"type": "apiKey", "in": "header", "name": SESSION_HEADER},
+    "SessionCookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": f"A session, of a browser that signed in; over TLS it is called `{HOST_SESSION_COOKIE}`. On the "
+        "control plane alone.",
+    },
+    "BearerToken": {"type": "http", "scheme": "bearer"},
+    **{name.replace("-", ""): {"type": "apiKey", "in": "header", "name": name} for name in KEY_HEADERS},
+}
+
+TAGS = {
+    "interceptions": "What was recorded.",
+    "sessions": "Calls that belong together.",
+    "names": "Which models, clients and providers there are.",
+    "refusals": "Calls that the bridge refused.",
+    "statistics": "What calls add up to.",
+    "limits": "How much of the limits is used.",
+    "users": "The caller, and everybody else who may call.",
+    "audit": "Who changed what.",
+    "data plane": "Calls to providers, for AI clients.",
+    "operation": "For those who run the bridge; without a token.",
+    "dashboard": "A web page.",
+}
+
+ABOUT = """A self-hosted gateway between AI clients and AI providers.
+
+Every operation needs a token of the bridge, unless it says otherwise. An owner and an auditor see everything that was
+recorded, a member their own. A method that is not described is answered with 405, a path that is not with 404."""
+
+
+PARTS = (
+    interceptions,
+    sessions,
+    facets,
+    providers,
+    refused,
+    statistics,
+    limits,
+    users,
+    tokens,
+    sign_ins,
+    audit,
+    calls,
+    probes,
+    dashboard,
+)
+
+
+def openapi_document(version: str) -> Described:
+    """Describe the API of that version of the bridge, in OpenAPI 3.1."""
+    document: Described = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "AI Bridge",
+            "version": version,
+            "description": ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{name: []} for name in SECURITY_SCHEMES],
+        "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
+        "paths": {path: item for part in PARTS for path, item in part.PATHS.items()},
+        "components": {
+            "responses": errors.RESPONSES | refusals.RESPONSES,
+            "parameters": calls.PARAMETERS,
+            "headers": refusals.HEADERS,
+            "securitySchemes": SECURITY_SCHEMES,
+        },
+    }
+    types = [*_types(document), *refusals.SCHEMAS]
+    schemas, named = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    document["components"]["schemas"] = dict(sorted(named.items()))
+    plain: Described = msgspec.json.decode(msgspec.json.encode(_with_schemas(document, iter(schemas))))
+    return plain
+
+
+def _types(value: Any) -> Iterator[Any]:
+    """The Python types that stand for schemas."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from (item,) if _is_type(key, item) else _types(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _types(item)
+
+
+def _with_schemas(value: Any, schemas: Iterator[Described]) -> Any:
+    """The same with the schema of each in its place, in the same order."""
+    if isinstance(value, dict):
+        return {
+            key: next(schemas) if _is_type(key, item) else _with_schemas(item, schemas) for key, item in value.items()
+        }
+    return [_with_schemas(item, schemas) for item in value] if isinstance(value, list) else value
+
+
+def _is_type(key: str, value: Any) -> bool:
+    return key == "schema" and not isinstance(value, dict)

@@ -1,0 +1,95 @@
+"""What the control plane says when it does not answer as asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from handlers.api.accounts.changes import INVALID_BODY, NOT_JSON, TOO_LARGE
+from handlers.api.pagination import INVALID
+from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
+from handlers.control import DATABASE_AWAY, TOO_MANY_REQUESTS
+from handlers.openapi.operations import JSON, Described, answer, body, header, shared
+from limits.user_shares import DEFAULT_REQUESTS
+
+RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)
+CHALLENGE = header(str, "How to identify oneself.", "Bearer")
+
+
+class Validation(Struct):
+    """One thing that is wrong with a request, and where."""
+
+    field: str
+    detail: str
+
+
+class Error(Struct):
+    """Why a request was not answered as asked."""
+
+    message: str
+    detail: str | UnsetType = UNSET
+    validations: list[Validation] | UnsetType = UNSET
+
+
+def problem(description: str, *messages: str, headers: dict[str, Described] | None = None) -> Described:
+    """An error of the control plane, with the messages it may have."""
+    examples = {f"message{number}": Error(message) for number, message in enumerate(messages, start=1)}
+    return answer(description, {JSON: body(Error, **examples)}, headers)
+
+
+UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_name")
+UNKNOWN_PARAMETER = Validation("sort", "unknown query parameter; allowed are after_id, limit, offset, q")
+
+RESPONSES = {
+    "InvalidQuery": answer(
+        "A parameter cannot be used, is unknown, or was given twice; every one that is wrong is named.",
+        {JSON: body(Error, unknown=Error(INVALID, validations=[UNKNOWN_PARAMETER]))},
+    ),
+    "InvalidBody": answer(
+        "The body is no JSON object, or a field of it cannot be used, is unknown or missing; every one that is wrong is "
+        "named.",
+        {JSON: body(Error, unknown=Error(INVALID_BODY, validations=[UNKNOWN_FIELD]))},
+    ),
+    "BodyTooLarge": problem("The body is too large.", TOO_LARGE),
+    "BodyNotJSON": problem("The body is not declared as JSON.", NOT_JSON),
+    "Unauthorized": problem(
+        "There is no valid token or session.",
+        UNIDENTIFIED,
+        UNRECOGNISED,
+        SESSION_ENDED,
+        headers={"WWW-Authenticate": CHALLENGE},
+    ),
+    "TooManyRequests": problem(
+        "The user has used up their share of the control plane, or too many tokens from the address were not valid.",
+        TOO_MANY_REQUESTS.format(DEFAULT_REQUESTS),
+        TOO_MANY_FAILURES,
+        headers={"Retry-After": RETRY_AFTER},
+    ),
+    "InternalError": problem("A fault of the bridge; its log has more.", "Internal Server Error"),
+    "Unavailable": problem(
+        "The database is away.", DATABASE_AWAY, IDENTITIES_AWAY, headers={"Retry-After": RETRY_AFTER}
+    ),
+}
+
+# What every change may answer instead, and every one with a body.
+CHANGE = {
+    "401": shared("Unauthorized"),
+    "429": shared("TooManyRequests"),
+    "500": shared("InternalError"),
+    "503": shared("Unavailable"),
+}
+CHANGE_WITH_BODY = CHANGE | {
+    "400": shared("InvalidBody"),
+    "413": shared("BodyTooLarge"),
+    "415": shared("BodyNotJSON"),
+}
+
+# What every resource of the control plane may answer instead.
+ALWAYS = {
+    "400": shared("InvalidQuery"),
+    "401": shared("Unauthorized"),
+    "429": shared("TooManyRequests"),
+    "500": shared("InternalError"),
+    "503": shared("Unavailable"),
+}

@@ -1,0 +1,144 @@
+"""The data plane: calls to providers, described from the routes that are served. The bodies are the provider's own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from handlers.credentials import KEY_HEADERS
+from handlers.dataplane.proxy import INTERCEPTION_HEADER
+from handlers.openapi.operations import JSON, Described, answer, body, in_path, shared
+from handlers.openapi.refusals import RATE, named
+from handlers.timer import SERVER_TIMING_HEADER
+from intercept.apis import Dialect
+from intercept.catalog import RESPONSES
+from intercept.request_bodies import MAX_MODEL
+from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES, Access, Route
+
+TAG = "data plane"
+PREFIXES = ("/api/v2/aibridge/{provider}", "/api/experimental/aibridge/{provider}")
+# Everything that takes a token, but for the cookie.
+SECURITY: list[Described] = [{name: []} for name in ("GovernanceToken", "SessionToken", "BearerToken")] + [
+    {name.replace("-", ""): []} for name in KEY_HEADERS
+]
+_FOR_WHOM = {
+    Access.EVERYBODY: "For everybody with a token.",
+    Access.OWN_RESPONSE: "For who brings a key of their own, and for a response that a recorded call of the user's got.",
+    Access.OWN_KEY: "For who brings a key of their own.",
+}
+
+
+class Call(Struct):
+    """What the bridge asks of the body of a recorded call. All else goes to the provider as it is."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=MAX_MODEL, pattern=r"\S")]
+    stream: bool | UnsetType | None = UNSET
+
+
+_OF_ALL = (400, 401, 403, 404, 413, 429, 500, 502, 503, 504)
+_OF_A_SOCKET = (401, 403, 404, 413, 426, 429, 500, 503)
+_OF_RECORDED = (400, 401, 403, 404, 413, 415, 429, 500, 502, 503, 504)
+
+PARAMETERS = {
+    "Provider": in_path(
+        "provider",
+        Annotated[str, Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)],
+        "The name of a provider: `openai`, `anthropic`, `demo`, or one of your own.",
+    ),
+    "Id": in_path(
+        "id", Annotated[str, Meta(min_length=1)], "Of a response or a conversation, as the provider gave it."
+    ),
+    "Rest": in_path("rest", Annotated[str, Meta(min_length=1)], "What follows; it may have slashes."),
+}
+
+_ANY: dict[str, Described] = {"*/*": {}}
+_STREAMS: dict[str, Described] = {JSON: {"schema": dict[str, Any]}, "text/event-stream": {"schema": str}}
+_OWN = {"description": "The provider's own answer: status, headers and body as they came.", "content": _ANY}
+
+
+def _recorded(route: Route, kind: str) -> Described:
+    example = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
+    if route.api is RESPONSES:
+        example = {"model": "demo", "input": "Hello", "stream": True}
+    recorded = named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
+    responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
+    responses["200"] = answer("The provider's answer, each piece as soon as it is there.", _STREAMS, recorded)
+    operation: Described = {
+        "tags": [TAG],
+        "summary": "A recorded call",
+        "description": "Nothing goes to the provider before the record is acknowledged.",
+        "security": SECURITY,
+        "requestBody": {"required": True, "content": {JSON: body(Call, call=example)}},
+        "responses": responses | {"default": _OWN | {"headers": recorded}},
+    }
+    return {"post": operation}
+
+
+def _passed_on(kind: str, route: Route) -> Described:
+    responses = {str(status): shared(f"{kind}{status}") for status in _OF_ALL} | {"default": _OWN}
+    operation: Described = {
+        "tags": [TAG],
+        "summary": "Passed on, not recorded",
+        "description": _FOR_WHOM[route.access],
+        "security": SECURITY,
+        "responses": responses,
+    }
+    with_body = operation | {"requestBody": {"content": _ANY}}
+    return {method.lower(): with_body if method == "POST" else operation for method in route.methods}
+
+
+def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
+    """A path template and what is served there; the rest that `*` stands for is a parameter."""
+    (dialect, *others) = {route.dialect for route in routes}
+    kind = "Either" if others else {Dialect.OPENAI: "OpenAI", Dialect.ANTHROPIC: "Anthropic"}[dialect]
+    item = _recorded(routes[0], kind) if routes[0].api else _passed_on(kind, routes[0])
+    if pattern == "/v1/responses":
+        item["get"] = {
+            "tags": [TAG],
+            "summary": "WebSocket, which is refused",
+            "security": SECURITY,
+            "responses": {str(status): shared(f"OpenAI{status}") for status in _OF_A_SOCKET},
+        }
+    names = ["Provider", *(["Id"] if "{id}" in pattern else []), *(["Rest"] if pattern.endswith("*") else [])]
+    item["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in names]
+    return pattern.replace("*", "{rest}"), item
+
+
+_ROOT = {
+    "parameters": [{"$ref": "#/components/parameters/Provider"}],
+    "head": {
+        "tags": [TAG],
+        "summary": "Whether anybody is there",
+        "description": "Without a token; counted by the client's address.",
+        "security": [],
+        "responses": {
+            "200": {"description": "The provider is configured.", "headers": named(SERVER_TIMING_HEADER, *RATE)},
+            **{str(status): shared(f"OpenAI{status}") for status in (404, 429, 500, 503)},
+        },
+    },
+}
+
+
+def _paths() -> dict[str, Described]:
+    """Every path below both prefixes; below the second one they refer to the first."""
+    routes: dict[str, list[Route]] = {}
+    for route in OPENAI_ROUTES + ANTHROPIC_ROUTES:
+        routes.setdefault(route.pattern, []).append(route)
+    items = dict(_path_item(pattern, same) for pattern, same in routes.items()) | dict.fromkeys(
+        ("/", "/api/hello"), _ROOT
+    )
+    first, *others = PREFIXES
+    paths = {first + path: item for path, item in items.items()}
+    for prefix in others:
+        paths |= {prefix + path: {"$ref": _pointer(first + path)} for path in items}
+    return paths
+
+
+def _pointer(path: str) -> str:
+    """A reference to a path of the document (RFC 6901, section 6)."""
+    return "#/paths/" + quote(path.replace("~", "~0").replace("/", "~1"), safe="~")
+
+
+PATHS = _paths()

@@ -1,0 +1,41 @@
+"""The dashboard, which a browser loads without a token."""
+
+from __future__ import annotations
+
+from handlers.openapi.errors import problem
+from handlers.openapi.operations import Described, answer, get, header, in_path
+from handlers.openapi.paths.probes import IF_NONE_MATCH
+
+TAG = "dashboard"
+_TAG = {"Etag": header(str, "Changes with the file.", 'W/"0d1f2b3c4a59685e0d1f2b3c4a59685e"')}
+_HTML = {"text/html": {"schema": str}}
+_UNCHANGED = {"304": {"description": "It has not changed since the answer with the `Etag` in `If-None-Match`."}}
+
+PATHS: dict[str, Described] = {
+    "/": get(
+        "getDashboard",
+        "The dashboard",
+        "What it shows comes from the operations above.",
+        tag=TAG,
+        public=True,
+        parameters=(IF_NONE_MATCH,),
+        answers={
+            "200": answer("The page.", _HTML, _TAG),
+            "503": answer("What it needs of other packages is not installed.", _HTML, _TAG),
+        }
+        | _UNCHANGED,
+    ),
+    "/dashboard/{file}": get(
+        "getDashboardFile",
+        "A file of the dashboard",
+        "Scripts, styles, pictures.",
+        tag=TAG,
+        public=True,
+        parameters=(in_path("file", str, "Its path; it may have slashes."), IF_NONE_MATCH),
+        answers={
+            "200": answer("The file.", {"*/*": {}}, _TAG),
+            "404": problem("There is no such file.", "not found: GET /dashboard/nothing.js"),
+        }
+        | _UNCHANGED,
+    ),
+}

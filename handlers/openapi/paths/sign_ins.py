@@ -1,0 +1,78 @@
+"""Sessions: where a user is signed in to the dashboard."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from handlers.api.accounts.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
+from handlers.openapi.errors import ALWAYS, CHANGE, problem
+from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, change, get, in_path
+from handlers.openapi.paths.interceptions import LIMIT, OFFSET
+from handlers.openapi.paths.users import NAME, NOBODY, TAG
+from storage.accounts.sign_in_sessions import MAX_USER_AGENT
+
+
+class SignInSession(Struct):
+    """A browser that is signed in."""
+
+    id: str
+    token_id: Annotated[str, Meta(description="The token that it signed in with. The session has its rights.")]
+    created_at: Time
+    last_used_at: Annotated[Time, Meta(description="About: not every use is written down.")]
+    expires_at: Annotated[Time, Meta(description="When the session ends without further use.")]
+    client_ip: Annotated[str, Meta(description="The address that it signed in from.")]
+    user_agent: Annotated[str, Meta(max_length=MAX_USER_AGENT, description="What the browser said of itself.")]
+    current: Annotated[bool, Meta(description="Whether it is the session of this request.")]
+
+
+class SignInSessionList(Struct):
+    """A page of sessions, the one that was used last first."""
+
+    count: Annotated[Count, Meta(description="How many sessions there are that are not over.")]
+    results: list[SignInSession]
+
+
+_EXAMPLE = SignInSession(
+    id="kq3PzT0bXa",
+    token_id="d3W24SnZZB",  # noqa: S106 - the public part of a token
+    created_at="2026-11-25T08:02:11.604Z",
+    last_used_at="2026-11-25T09:40:00.113Z",
+    expires_at="2026-11-25T21:40:00.113Z",
+    client_ip="203.0.113.9",
+    user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    current=True,
+)
+_WHOSE = NAME | {"description": "The username; `me` is who asks."}
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/users/{name}/sessions": get(
+        "listSignIns",
+        "Where a user is signed in",
+        "The session that was used last first. Everybody sees their own; owners and auditors those of all.",
+        tag=TAG,
+        parameters=(_WHOSE, LIMIT, OFFSET),
+        answers={
+            "200": answer("The page.", {JSON: body(SignInSessionList, page=SignInSessionList(1, [_EXAMPLE]))}),
+            "403": problem("A member asks for the sessions of somebody else.", NOT_YOURS_TO_SEE),
+            "404": NOBODY,
+        }
+        | ALWAYS,
+    ),
+    "/api/v2/aibridge/users/{name}/sessions/{id}": {
+        "delete": change(
+            "endSignIn",
+            "End a session",
+            "Everybody their own; owners those of all. Its cookie is not valid any more, within seconds everywhere.",
+            tag=TAG,
+            parameters=(_WHOSE, in_path("id", str, "The id of the session.")),
+            answers={
+                "204": {"description": "The session is ended."},
+                "403": problem("The session of somebody else is meant.", NOT_YOURS_TO_END),
+                "404": problem("There is no such session.", "There is no such session: it may be over."),
+            }
+            | CHANGE,
+        )
+    },
+}

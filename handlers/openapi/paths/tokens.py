@@ -1,0 +1,109 @@
+"""Tokens: everybody's own, and for owners those of all."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, change, get, in_path
+from handlers.openapi.paths.interceptions import LIMIT, OFFSET
+from handlers.openapi.paths.users import NAME, NOBODY, TAG
+from settings.kinds import POSITIVE_DURATION
+from storage.accounts.identities import TOO_MANY_TOKENS
+from storage.accounts.users import LONGEST_NAME
+
+Name = Annotated[str, Meta(max_length=LONGEST_NAME, description="What it is for, in printable characters.")]
+Duration = Annotated[
+    str,
+    Meta(
+        pattern=r"^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$",
+        description=f"After which time it expires: {POSITIVE_DURATION.allowed}. If not given, with the token "
+        "that it is made with; never, if that never does. It cannot outlive that one.",
+    ),
+]
+
+
+class Token(Struct):
+    """What is known of a token: never its secret."""
+
+    id: Annotated[str, Meta(description="The part of the token before the hyphen.")]
+    name: str
+    created_at: Time
+    expires_at: Annotated[Time | None, Meta(description="Null is never.")]
+    revoked_at: Annotated[Time | None, Meta(description="Null is not yet.")]
+
+
+class CreatedToken(Token):
+    """A token that has just been created."""
+
+    token: Annotated[str, Meta(description="The token itself, this once: only a hash of it is kept.")]
+
+
+class TokenList(Struct):
+    """A page of tokens, newest first."""
+
+    count: Annotated[Count, Meta(description="How many tokens there are, expired and revoked ones too.")]
+    results: list[Token]
+
+
+class NewToken(Struct, forbid_unknown_fields=True):
+    """A token to be."""
+
+    name: Name | UnsetType = UNSET
+    expires: Duration | UnsetType = UNSET
+
+
+_LAPTOP = Token("d3W24SnZZB", "laptop", "2026-11-24T23:50:42.113Z", "2027-02-22T23:50:42.113Z", None)
+_CREATED = CreatedToken(
+    *(_LAPTOP.id, _LAPTOP.name, _LAPTOP.created_at, _LAPTOP.expires_at, _LAPTOP.revoked_at),
+    "d3W24SnZZB-0123456789abcdefghijkl",
+)
+_WHOSE = NAME | {"description": "The username; `me` is who asks."}
+_OWN = {"403": problem("The tokens of somebody else are meant.", NOT_YOURS_TO_CHANGE), "404": NOBODY}
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/users/{name}/tokens": get(
+        "listTokens",
+        "The tokens of a user",
+        "Newest first, expired and revoked ones too. Everybody sees their own; owners and auditors those of all.",
+        tag=TAG,
+        parameters=(_WHOSE, LIMIT, OFFSET),
+        answers={
+            "200": answer("The page.", {JSON: body(TokenList, page=TokenList(1, [_LAPTOP]))}),
+            "403": problem("A member asks for the tokens of somebody else.", NOT_YOURS_TO_SEE),
+            "404": NOBODY,
+        }
+        | ALWAYS,
+    )
+    | {
+        "post": change(
+            "createToken",
+            "Create a token",
+            "Everybody their own, unless `token-creation` leaves it to owners; owners for all.",
+            tag=TAG,
+            parameters=(_WHOSE,),
+            request=body(NewToken, laptop=NewToken("laptop", "90d")),
+            answers={
+                "201": answer("The token.", {JSON: body(CreatedToken, created=_CREATED)}),
+                "409": problem(
+                    "The user has as many active tokens as are allowed.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
+                ),
+            }
+            | _OWN
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/users/{name}/tokens/{id}": {
+        "delete": change(
+            "revokeToken",
+            "Revoke a token",
+            "Everybody their own; owners those of all. Within seconds it lets nobody in any more.",
+            tag=TAG,
+            parameters=(_WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
+            answers={"204": {"description": "The token is revoked, now or before."}} | _OWN | CHANGE,
+        )
+    },
+}

@@ -1,0 +1,224 @@
+"""The caller: who that is, and how a browser signs in and out. And for owners all users."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
+from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
+from handlers.credentials import SESSION_COOKIE
+from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, change, get, header, in_path, shared
+from handlers.openapi.paths.interceptions import LIMIT, OFFSET
+from http1.connection import BODY_TOO_LARGE, UNREADABLE
+from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
+from storage.accounts.users import LONGEST_NAME, LONGEST_USERNAME, Role
+
+TAG = "users"
+
+
+class SignIn(Struct):
+    """What a browser signs in with: either of the two."""
+
+    token: Annotated[str | UnsetType, Meta(description="A token of the bridge.")] = UNSET
+    code: Annotated[str | UnsetType, Meta(description="A code of a link that signs in once.")] = UNSET
+
+
+class User(Struct):
+    """A user of the bridge."""
+
+    id: UUID
+    username: str
+    name: str
+    role: Annotated[Role, Meta(description="An owner and an auditor see every call, a member their own.")]
+    created_at: Time
+
+
+class TokenRules(Struct):
+    """Which tokens who asks may create."""
+
+    may_create: Annotated[bool, Meta(description="Whether they may create any, see `token-creation`.")]
+    limit: Annotated[
+        Count | None, Meta(description="How many active ones they may have, see `tokens-per-user`. Null is any number.")
+    ]
+    expire_by: Annotated[
+        Time | None,
+        Meta(
+            description="When the token expires with which they ask: one made with it does not outlive it. Null is never."
+        ),
+    ]
+
+
+class Me(User):
+    """Who asks."""
+
+    tokens: TokenRules
+
+
+class ListedUser(User):
+    """A user in the list of all."""
+
+    living_tokens: Annotated[Count, Meta(description="Tokens that are neither expired nor revoked.")]
+
+
+class UserList(Struct):
+    """A page of users, by username."""
+
+    count: Annotated[Count, Meta(description="How many users there are, whatever the page.")]
+    results: list[ListedUser]
+
+
+Username = Annotated[
+    str,
+    Meta(
+        max_length=LONGEST_USERNAME,
+        pattern=r"^[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*$",
+        description="Letters, digits and `.` `_` `+` `-` `@`, as in a mail address, matched without regard to case. Neither "
+        "`me`, nor a UUID, nor what looks like a token.",
+    ),
+]
+DisplayName = Annotated[
+    str,
+    Meta(max_length=LONGEST_NAME, description="The `name`, of printable characters; an empty one is the username."),
+]
+
+
+class NewUser(Struct, forbid_unknown_fields=True):
+    """A user to be."""
+
+    username: Username
+    role: Role
+    display_name: DisplayName | UnsetType = UNSET
+
+
+class UserChange(Struct, forbid_unknown_fields=True):
+    """What is to be changed of a user."""
+
+    role: Role | UnsetType = UNSET
+    display_name: DisplayName | UnsetType = UNSET
+
+
+_ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z")
+_ASKING = Me(_ME.id, _ME.username, _ME.name, _ME.role, _ME.created_at, TokenRules(True, None, None))
+_GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at)
+_LISTED = ListedUser(_GRACE.id, _GRACE.username, _GRACE.name, _GRACE.role, _GRACE.created_at, 2)
+NAME = in_path("name", str, "The username, in any case.")
+NOBODY = problem("There is no such user.", 'There is no user named "grace".')
+_LAST = f'"demo" {LAST_OWNER}.'
+_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
+_COOKIE = header(str, "The session cookie.", f"{SESSION_COOKIE}=SESSION; HttpOnly; Path=/; SameSite=Strict")
+_NOT_FOREIGN = {"403": problem("The page of another site asks.", FOREIGN), "500": shared("InternalError")}
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/users": get(
+        "listUsers",
+        "Who may call",
+        "By username. For owners and auditors.",
+        tag=TAG,
+        parameters=(LIMIT, OFFSET),
+        answers={
+            "200": answer("The page.", {JSON: body(UserList, page=UserList(1, [_LISTED]))}),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+        }
+        | ALWAYS,
+    )
+    | {
+        "post": change(
+            "addUser",
+            "Add a user",
+            "For owners. They get in with a token.",
+            tag=TAG,
+            request=body(NewUser, auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
+            answers={
+                "201": answer("The user.", {JSON: body(User, added=_GRACE)}),
+                "409": problem("The username is taken.", 'A user named "grace" exists already.'),
+            }
+            | _ONLY_OWNERS
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/users/{name}": {
+        "patch": change(
+            "changeUser",
+            "Change a user",
+            "For owners. What is not given stays as it is.",
+            tag=TAG,
+            parameters=(NAME,),
+            request=body(UserChange, role=UserChange(Role.AUDITOR)),
+            answers={
+                "200": answer("What became of the user.", {JSON: body(User, changed=_GRACE)}),
+                "404": NOBODY,
+                "409": problem("There would be no owner any more.", _LAST),
+            }
+            | _ONLY_OWNERS
+            | CHANGE_WITH_BODY,
+        ),
+        "delete": change(
+            "removeUser",
+            "Remove a user and revoke their tokens",
+            "For owners. What the user did stays recorded.",
+            tag=TAG,
+            parameters=(NAME,),
+            answers={
+                "204": {"description": "The user is gone."},
+                "404": NOBODY,
+                "409": problem("It is who asks.", f"{NOT_ONESELF[:1].upper()}{NOT_ONESELF[1:]}."),
+            }
+            | _ONLY_OWNERS
+            | CHANGE,
+        ),
+    },
+    "/api/v2/aibridge/users/me": get(
+        "getMe",
+        "Who is asking",
+        "The user whose token it is, and which tokens they may create.",
+        tag=TAG,
+        answers={"200": answer("The user.", {JSON: body(Me, me=_ASKING)})} | ALWAYS,
+    ),
+    "/api/v2/aibridge/users/me/session": {
+        "post": {
+            "operationId": "signIn",
+            "tags": [TAG],
+            "summary": "Sign in with a token",
+            "description": "For browsers: they get a session with the rights of the token, in a cookie. It ends with the token.",
+            "security": [],
+            "requestBody": {
+                "required": True,
+                "description": f"At most {MAX_BODY_BYTES} bytes.",
+                "content": {JSON: body(SignIn, token=SignIn("d3W24SnZZB-0123456789abcdefghijkl"))},
+            },
+            "responses": {
+                "204": {"description": "The cookie is set.", "headers": {"Set-Cookie": _COOKIE}},
+                "400": problem("The body is not what was expected.", NOT_JSON),
+                "401": problem(
+                    "The token or code is not valid.", UNRECOGNISED, CODE_OVER, headers={"WWW-Authenticate": CHALLENGE}
+                ),
+                "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
+                "415": problem("The body is not JSON.", NOT_JSON),
+                "429": problem(
+                    "Too many tokens from the address were not valid.",
+                    TOO_MANY_FAILURES,
+                    headers={"Retry-After": RETRY_AFTER},
+                ),
+                "503": shared("Unavailable"),
+                **_NOT_FOREIGN,
+            },
+        },
+        "delete": {
+            "operationId": "signOut",
+            "tags": [TAG],
+            "summary": "Sign out",
+            "description": "The session is ended and its cookie cleared; the token stays valid.",
+            "security": [],
+            "responses": {
+                "204": {"description": "The session and its cookie are gone.", "headers": {"Set-Cookie": _COOKIE}},
+                "503": shared("Unavailable"),
+                **_NOT_FOREIGN,
+            },
+        },
+    },
+}

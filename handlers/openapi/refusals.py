@@ -1,0 +1,173 @@
+"""What the bridge answers in a provider's place: its errors in both dialects, and the headers of the data plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+from handlers.base import IDENTITIES_AWAY, PROVIDER_KEY, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
+from handlers.dataplane.addresses import IN_ADDRESS
+from handlers.dataplane.admission import BYOK_DISABLED
+from handlers.dataplane.passthrough import NOT_YOURS, OWN_KEY_ONLY
+from handlers.dataplane.proxy import INTERCEPTION_HEADER, NOT_RECORDABLE
+from handlers.lifecycle import SHUTTING_DOWN
+from handlers.openapi.operations import JSON, Described, answer, body, header
+from handlers.problems import problem_body
+from handlers.timer import SERVER_TIMING_HEADER
+from intercept.apis import Dialect
+from intercept.request_bodies import MAX_MODEL
+from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
+
+_REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
+
+
+class OpenAIErrorDetail(Struct):
+    """As OpenAI words it."""
+
+    message: str
+    type: str
+    param: None
+    code: str | None
+
+
+class OpenAIError(Struct):
+    """An error of the bridge on the routes of the type `openai`."""
+
+    error: OpenAIErrorDetail
+    message: str
+
+
+class AnthropicErrorDetail(Struct):
+    """As Anthropic words it."""
+
+    type: str
+    message: str
+
+
+class AnthropicError(Struct):
+    """An error of the bridge on the routes of the type `anthropic`."""
+
+    type: Literal["error"]
+    error: AnthropicErrorDetail
+    message: str
+    request_id: UUID
+
+
+SCHEMAS = (OpenAIError, AnthropicError)
+# By the dialects of a route: which they are, and where its errors have the id of the request.
+_KINDS: dict[str, tuple[tuple[Dialect, ...], str]] = {
+    "OpenAI": ((Dialect.OPENAI,), "X-Request-Id"),
+    "Anthropic": ((Dialect.ANTHROPIC,), "Request-Id"),
+    "Either": ((Dialect.OPENAI, Dialect.ANTHROPIC), "X-Request-Id"),
+}
+_TYPES = {Dialect.OPENAI: OpenAIError, Dialect.ANTHROPIC: AnthropicError}
+RATE: dict[str, str] = {
+    "X-RateLimit-Limit": "Requests per window, while there is a rate limit.",
+    "X-RateLimit-Remaining": "How many more may start now.",
+    "X-RateLimit-Reset": "Seconds, rounded up, until the window is empty.",
+}
+_WAIT = {
+    "Retry-After": "Seconds, rounded up, after which to try again.",
+    "retry-after-ms": "Milliseconds, rounded up, of a refusal by a limit.",
+    "x-should-retry": "`false` when the wait exceeds 60 s, and on what no repetition mends.",
+}
+HEADERS = {
+    **{name: header(Annotated[int, Meta(ge=0)], text, 1) for name, text in (RATE | _WAIT).items()},
+    "x-should-retry": header(Literal["false"], _WAIT["x-should-retry"], "false"),
+    "WWW-Authenticate": header(str, "How to identify oneself.", "Bearer"),
+    INTERCEPTION_HEADER: header(
+        UUID, "The id of the record, of a recorded call.", "3dc9afb2-d8d4-49f1-9cf7-ad523218a70b"
+    ),
+    SERVER_TIMING_HEADER: header(
+        str,
+        "Milliseconds that verifying the token, limits, the record and the provider's head took; beside the provider's own.",
+        "auth;dur=0.041, admission;dur=0.112, record;dur=1.873, upstream;dur=412.650",
+    ),
+    "X-Request-Id": header(UUID, "The id of the request, of an error of the bridge.", _REQUEST_ID),
+    "Request-Id": header(UUID, "The same, by the name that Anthropic's clients read.", _REQUEST_ID),
+}
+
+_FINAL = ("x-should-retry",)
+# By status: why, what the message may be, and which headers come with it.
+_REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
+    400: (
+        "The provider has no key, or the body of a recorded call is not JSON or has no usable `model`.",
+        (
+            "model is required: a non-empty string",
+            f"model is too long: at most {MAX_MODEL} characters",
+            "The provider openai has no API key: set openai-key on the server.",
+            IN_ADDRESS,
+            "The path cannot be served: it has an empty segment.",
+        ),
+        _FINAL,
+    ),
+    401: ("There is no valid token.", (UNIDENTIFIED, UNRECOGNISED, PROVIDER_KEY), ("WWW-Authenticate", *_FINAL)),
+    403: (
+        "The provider's key is the user's own and that is not allowed, or it has to be.",
+        (BYOK_DISABLED, OWN_KEY_ONLY),
+        _FINAL,
+    ),
+    404: (
+        "There is no such provider, it has no such route, or the response is not the user's.",
+        (
+            "provider not found; configured providers: anthropic, openai",
+            "route not supported: POST /v1/audio",
+            NOT_YOURS,
+        ),
+        _FINAL,
+    ),
+    413: ("The body is too large.", ("The request body is larger than the 67108864 bytes that are allowed.",), _FINAL),
+    415: (
+        "The body is compressed in a way that is not read.",
+        ("Content-Encoding 'br' is not supported in requests: allowed are gzip, x-gzip, zstd.",),
+        _FINAL,
+    ),
+    426: ("A WebSocket is asked for.", ("WebSocket is not supported here: use HTTP streaming.",), ()),
+    429: (
+        "Too many requests of this token or user, or too many tokens from this address that are not valid.",
+        (RATE_LIMITED, TOO_MANY_FAILURES, USER_RATE_LIMITED, USER_AT_CAPACITY),
+        _WAIT,
+    ),
+    500: ("A fault of the bridge; its log has more.", ("Internal Server Error",), ()),
+    502: (
+        "The provider cannot be reached, or hung up before its answer.",
+        ("openai: no connection to the provider: it refused the connection.",),
+        (),
+    ),
+    503: (
+        "Not now: stopping, full, the database away, or an open circuit.",
+        (SHUTTING_DOWN, AT_CAPACITY, IDENTITIES_AWAY, NOT_RECORDABLE, "circuit breaker is open"),
+        _WAIT,
+    ),
+    504: (
+        "The provider sent nothing for too long.",
+        ("openai: the provider sent nothing for longer than the idle timeout.",),
+        (),
+    ),
+}
+
+
+def _refusal(kind: str, status: int) -> Described:
+    """An error of the bridge; the provider's own answer may have the same status, and any body."""
+    dialects, request_id = _KINDS[kind]
+    why, messages, headers = _REFUSALS[status]
+    ours = [{"$ref": f"#/components/schemas/{_TYPES[dialect].__name__}"} for dialect in dialects]
+    examples = {
+        f"{dialect}{number}": msgspec.json.decode(problem_body(dialect, status, message, _REQUEST_ID))
+        for dialect in dialects
+        for number, message in enumerate(messages, start=1)
+    }
+    content = {JSON: body({"anyOf": [*ours, {"description": "The provider's own."}]}, **examples)}
+    return answer(why, content, named(request_id, INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *headers, *RATE))
+
+
+def named(*names: str) -> dict[str, Described]:
+    """Headers that are described once."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+RESPONSES = {f"{kind}{status}": _refusal(kind, status) for kind in _KINDS for status in _REFUSALS}

@@ -1,0 +1,66 @@
+"""What orchestrators and Prometheus ask."""
+
+from __future__ import annotations
+
+import msgspec
+
+from handlers.base import BridgeHandler
+from handlers.key_health import describe_refused_keys
+from handlers.limits_state import state_of_limits
+from runtime.jobs import Jobs
+from version import VERSION
+
+
+def describe_failed_jobs(jobs: Jobs) -> str:
+    """Which background jobs have failed of late, in words."""
+    return f"failed and started again: {', '.join(jobs.failed)}" if jobs.failed else "ok"
+
+
+class HealthHandler(BridgeHandler):
+    """`/healthz`: the process is alive."""
+
+    async def get(self) -> None:
+        """Always 200."""
+        self.set_header("Content-Type", "application/json")
+        self.write(b'{"status":"ok"}')
+
+    head = get
+
+
+class ReadinessHandler(BridgeHandler):
+    """`/readyz`: the bridge takes calls. 503 while draining, or while calls cannot be recorded."""
+
+    async def get(self) -> None:
+        """Say what stands in the way, if anything does."""
+        draining = self.bridge.lifecycle.draining
+        database = await self.bridge.database.ping()
+        recorder = self.bridge.recorder
+        recording = recorder.healthy and (database or not recorder.needs_database)
+        ready = recording and not draining
+        self.set_status(200 if ready else 503)
+        self.set_header("Content-Type", "application/json")
+        state = {
+            "status": "draining" if draining else "ready" if ready else "not ready",
+            "database": "ok" if database else "unreachable",
+            "recording": "ok" if recording else recorder.reason or "the database is away",
+            "providers": describe_refused_keys(self.bridge.providers.values(), self.bridge.key_pools),
+            "jobs": describe_failed_jobs(self.bridge.jobs),
+            "version": VERSION,
+        }
+        if self.bridge.admissions is not None:
+            state["limits"] = state_of_limits(self.bridge.admissions)
+        self.write(msgspec.json.encode(state))
+
+    head = get
+
+
+class MetricsHandler(BridgeHandler):
+    """`/metrics`: Prometheus text format."""
+
+    async def get(self) -> None:
+        """Expose every metric."""
+        content_type, body = self.bridge.metrics.exposition()
+        self.set_header("Content-Type", content_type)
+        self.write(body)
+
+    head = get

@@ -1,0 +1,302 @@
+"""Every metric the bridge exposes. Label values that clients choose are bounded in number; the rest is `other`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import TypeVar
+from uuid import UUID
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from handlers.operation.metric_names import BoundedNames
+from handlers.operation.metrics_folder import MetricsFolder
+from intercept.ids import shown_id
+from intercept.records import Ending, EndReason, Interception, TokenUsage
+from limits.circuit_breaker import CircuitKey, State
+from runtime.jobs import Job
+
+PREFIX = "coder_aibridged_"
+# Distinct names of each client-chosen kind (models, tools) that get a time series of their own.
+NAMES_KEPT = 200
+# The same, of those that ever had one since the start of a process: a series stays when its name loses its place.
+NAMES_EVER = 1_000
+# Uses of names of a kind after which older ones count half.
+USES_HALVED_AFTER = 100_000
+# Of each metric, those that are found without its lock.
+SERIES_REMEMBERED = 1_000
+DURATION_BUCKETS = (0.5, 2, 5, 15, 30, 60, 120)
+FIRST_BYTE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60)
+OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
+# How often a process lets the others know the values that are watched.
+PUBLISH_SECONDS = 1.0
+BREAKER_STATES = (State.CLOSED, State.HALF_OPEN, State.OPEN)
+
+# A series for when each counter was created doubles their number and tells nobody anything.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+_Metric = TypeVar("_Metric", Counter, Gauge, Histogram)
+
+
+def series(metric: _Metric) -> Callable[..., _Metric]:
+    """Return what finds a series by its labels: the library's own way takes a lock, and twenty times as long."""
+    return lru_cache(SERIES_REMEMBERED)(metric.labels)
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own.
+
+    Args:
+        folder: Where the processes of a server that has several put theirs together.
+    """
+
+    def __init__(self, folder: MetricsFolder | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self._folder = folder
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
+        self._model = BoundedNames(NAMES_KEPT, NAMES_EVER, USES_HALVED_AFTER)
+        self._tool = BoundedNames(NAMES_KEPT, NAMES_EVER, USES_HALVED_AFTER)
+        self._models: dict[UUID, str] = {}  # of calls in flight: what a call began as it ends as
+        self._interceptions = self._counter(
+            "interceptions", "Recorded calls that ended.", "provider model status route method initiator_id client"
+        )
+        inflight = self._gauge("interceptions_inflight", "Recorded calls under way.", "provider model route")
+        self._inflight = series(inflight)
+        self._duration = self._histogram(
+            "interceptions_duration_seconds",
+            "From start to end of a recorded call.",
+            "provider model",
+            DURATION_BUCKETS,
+        )
+        self._first_byte = self._histogram(
+            "time_to_first_byte_seconds",
+            "From start to the first byte of the response body.",
+            "provider",
+            FIRST_BYTE_BUCKETS,
+        )
+        self._passthrough = self._counter(
+            "passthrough", "Relayed calls that are not recorded.", "provider route method"
+        )
+        self._retries = self._counter(
+            "upstream_retries", "Calls sent again to a provider that nothing had reached.", "provider"
+        )
+        self._key_refused = self._gauge(
+            "provider_key_refused",
+            "Whether the provider refused a key of the bridge (401) and has accepted no call with it since.",
+            "provider key",
+            across="livemax",
+        )
+        self._prompts = self._counter("prompts", "User prompts recorded.", "provider model initiator_id client")
+        self._tokens = self._counter("tokens", "Tokens recorded.", "provider model type initiator_id client")
+        self._no_usage = self._counter(
+            "interceptions_without_usage",
+            "Recorded calls that ended without a report of tokens.",
+            "provider model client",
+        )
+        self._tools = self._counter(
+            "non_injected_tool_selections", "Tool calls the model chose.", "provider model name"
+        )
+        self._refusals = self._counter("refusals", "Calls to providers that the bridge refused.", "rule status")
+        self._rejections = self._counter("overload_rejections", "Requests refused by overload protection.", "limit")
+        self._authentication_failures = self._counter(
+            "authentication_failures", "Requests without a valid token.", "reason plane"
+        )
+        self._denied = self._counter("access_denied", "Requests answered with 403.", "plane")
+        self._sign_ins = Counter(PREFIX + "sign_ins", "Sign-ins to the dashboard.", registry=self.registry)
+        self._job_failures = self._counter("background_job_failures", "Times a background job failed.", "job")
+        self._job_up = self._gauge(
+            "background_job_up",
+            "1 while a background job runs, 0 for a minute after it failed.",
+            "job",
+            across="livemin",
+        )
+        self._jobs: Iterable[Job] = ()
+        self._overhead = self._histogram(
+            "relay_overhead_seconds", "What the bridge itself takes before a call leaves.", "phase", OVERHEAD_BUCKETS
+        )
+        self._head = self._histogram(
+            "upstream_head_seconds", "From asking a provider to the head of its answer.", "provider", FIRST_BYTE_BUCKETS
+        )
+        circuit = "provider endpoint model"
+        self._breaker_state = self._gauge(
+            "circuit_breaker_state", "State of a circuit: 0 closed, 1 half-open, 2 open.", circuit, across="livemax"
+        )
+        self._breakers: Callable[[], Mapping[CircuitKey, State]] = dict
+        self._circuits_shown: set[tuple[str, str, str]] = set()
+        self._breaker_trips = self._counter("circuit_breaker_trips", "Times a circuit opened.", circuit)
+        self._breaker_rejects = self._counter("circuit_breaker_rejects", "Calls refused by an open circuit.", circuit)
+
+    def watch(self, name: str, description: str, value: Callable[[], float], *, across: str = "livesum") -> None:
+        """Expose a value that is read whenever the metrics are.
+
+        Args:
+            name: Without the prefix that all have.
+            description: For people.
+            value: Tells it.
+            across: What is shown of several processes, as prometheus_client calls it: `livesum` or `livemax`.
+        """
+        self._watched.append((self._gauge(name, description, "", across=across), value))
+
+    def watch_breakers(self, states: Callable[[], Mapping[CircuitKey, State]]) -> None:
+        """Expose the states of circuits, which time alone may change."""
+        self._breakers = states
+
+    def watch_jobs(self, jobs: Iterable[Job]) -> None:
+        """Expose which background jobs run, and how often each failed."""
+        self._jobs = jobs
+
+    def job_failed(self, name: str) -> None:
+        """A background job failed."""
+        self._job_failures(name).inc()
+
+    async def publish(self) -> None:
+        """Let other processes know the values that are watched, until cancelled."""
+        while True:
+            self._read_watched()
+            await asyncio.sleep(PUBLISH_SECONDS)
+
+    def refused(self, rule: str, status: int) -> None:
+        """A call to a provider was refused by that rule."""
+        self._refusals(rule, status).inc()
+
+    def rejected(self, limit: str) -> None:
+        """A request was refused by that limit."""
+        self._rejections(limit).inc()
+
+    def authentication_failed(self, reason: str, plane: str) -> None:
+        """A request had no valid token."""
+        self._authentication_failures(reason, plane).inc()
+
+    def access_denied(self, plane: str) -> None:
+        """A request was answered with 403."""
+        self._denied(plane).inc()
+
+    def signed_in(self) -> None:
+        """Somebody signed in to the dashboard."""
+        self._sign_ins.inc()
+
+    def passthrough(self, provider: str, route: str, method: str) -> None:
+        """A request was relayed without a record."""
+        self._passthrough(provider, route, method).inc()
+
+    def asked_again(self, provider: str) -> None:
+        """A provider was not reached, and is asked once more."""
+        self._retries(provider).inc()
+
+    def provider_key(self, provider: str, hint: str, *, refused: bool) -> None:
+        """A provider began to refuse a key, or accepts it again; `hint` is enough of it to recognise it by."""
+        self._key_refused.labels(provider, hint).set(refused)
+
+    def overhead(self, phase: str, seconds: float) -> None:
+        """The bridge itself took that long: `authentication`, `admission` or `recording`."""
+        self._overhead(phase).observe(seconds)
+
+    def answered(self, provider: str, seconds: float) -> None:
+        """A provider began to answer so long after it was asked."""
+        self._head(provider).observe(seconds)
+
+    def breaker_changed(self, key: CircuitKey, state: State) -> None:
+        """A circuit changed its state."""
+        if state is State.OPEN:
+            self._breaker_trips(*self._circuit(key)).inc()
+
+    def started(self, interception: Interception) -> None:
+        """A recorded call began."""
+        provider, model = interception.provider_name, self._model(interception.model)
+        self._models[interception.id] = model
+        self._inflight(provider, model, interception.route).inc()
+
+    def ended(self, interception: Interception, ending: Ending) -> None:
+        """A recorded call ended."""
+        provider, model = interception.provider_name, self._models.pop(interception.id, None)
+        if model is None:
+            model = self._model(interception.model)
+        if ending.end_reason is EndReason.COMPLETED:  # a name that no provider knows earns nothing
+            self._model.used(interception.model)
+        route, client, initiator_id = interception.route, interception.client, shown_id(interception.initiator_id)
+        self._inflight(provider, model, route).dec()
+        if ending.end_reason is EndReason.CIRCUIT_OPEN:
+            self._breaker_rejects(provider, route, model).inc()
+        status = ending.end_reason.status
+        self._interceptions(provider, model, status, route, "POST", initiator_id, client).inc()
+        self._duration(provider, model).observe((ending.ended_at - interception.started_at).total_seconds())
+        if ending.first_byte_at is not None:
+            waited = ending.first_byte_at - interception.started_at
+            self._first_byte(provider).observe(waited.total_seconds())
+        if interception.user_prompt is not None and not interception.user_prompt.synthetic:
+            self._prompts(provider, model, initiator_id, client).inc()
+        self._count_tokens(ending.reading.token_usages, (provider, model), (initiator_id, client))
+        for tool in ending.reading.tool_usages:
+            self._tool.used(tool.tool)
+            self._tools(provider, model, self._tool(tool.tool)).inc()
+
+    def _count_tokens(self, usages: Sequence[TokenUsage], asked: tuple[str, str], by: tuple[str, str]) -> None:
+        if not usages:
+            self._no_usage(*asked, by[1]).inc()
+        for usage in usages:
+            for kind, count in (
+                ("input", usage.input_tokens),
+                ("output", usage.output_tokens),
+                ("cache_read_input", usage.cache_read_input_tokens),
+                ("cache_write_input", usage.cache_write_input_tokens),
+            ):
+                if count is not None:
+                    self._tokens(*asked, kind, *by).inc(count)
+
+    def _circuit(self, key: CircuitKey) -> tuple[str, str, str]:
+        return key.provider, key.endpoint, self._model(key.model)
+
+    def exposition(self) -> tuple[str, bytes]:
+        """The content type and the text of all metrics."""
+        self._read_watched()
+        text = generate_latest(self.registry) if self._folder is None else self._folder.exposition()
+        return CONTENT_TYPE_LATEST, text
+
+    def _read_watched(self) -> None:
+        for gauge, value in self._watched:
+            gauge.set(value())
+        for job in self._jobs:
+            self._job_up.labels(job.name).set(not job.has_failed)
+        self._read_breakers()
+
+    def _read_breakers(self) -> None:
+        """Show the worst state of the circuits that share a label, and of those that are forgotten nothing."""
+        shown: dict[tuple[str, str, str], int] = {}
+        for key, state in self._breakers().items():
+            labels = self._circuit(key)
+            shown[labels] = max(shown.get(labels, 0), BREAKER_STATES.index(state))
+        for labels in self._circuits_shown - shown.keys():
+            if self._folder is None:
+                self._breaker_state.remove(*labels)
+            else:
+                self._breaker_state.labels(*labels).set(0)  # a file of the folder only ever grows
+        for labels, value in shown.items():
+            self._breaker_state.labels(*labels).set(value)
+        self._circuits_shown = set(shown)
+
+    def _gauge(self, name: str, description: str, labels: str, *, across: str = "livesum") -> Gauge:
+        return Gauge(
+            PREFIX + name,
+            description,
+            labels.split(),
+            registry=self.registry,
+            multiprocess_mode=across,  # type: ignore[arg-type]
+        )
+
+    def _counter(self, name: str, description: str, labels: str) -> Callable[..., Counter]:
+        return series(Counter(PREFIX + name, description, labels.split(), registry=self.registry))
+
+    def _histogram(
+        self, name: str, description: str, labels: str, buckets: tuple[float, ...]
+    ) -> Callable[..., Histogram]:
+        return series(Histogram(PREFIX + name, description, labels.split(), buckets=buckets, registry=self.registry))

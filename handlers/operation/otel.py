@@ -1,0 +1,212 @@
+"""Traces in OpenTelemetry's form: a span for each request of the data plane, and inside it one for each phase.
+
+What goes wrong here never reaches a call. Source of how spans are linked across servers: W3C Trace Context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Thread
+from typing import Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from tornado.httputil import HTTPServerRequest
+
+from handlers.lifecycle import Holder
+from handlers.operation.span_attributes import ERROR_TYPE, OPERATION, Attributes, of_call, of_request
+from handlers.timer import ADMISSION, AUTHENTICATION, UPSTREAM, Phases
+from intercept.records import Ending, Interception
+from upstream.headers import Headers
+from version import VERSION
+
+# What a stopping server gives its last spans to reach the collector.
+FLUSH_SECONDS = 5.0
+# How often it is said that something is wrong.
+TROUBLE_SECONDS = 60.0
+_context = TraceContextTextMapPropagator()
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+logger = logging.getLogger(__name__)
+
+
+class _Trouble:
+    """Says what is wrong, once in a while."""
+
+    def __init__(self) -> None:
+        self._silent_until = 0.0
+
+    def tell(self, message: str, error: Exception | None = None) -> None:
+        if time.monotonic() >= self._silent_until:
+            self._silent_until = time.monotonic() + TROUBLE_SECONDS
+            logger.warning(message, exc_info=error)
+
+
+class _Exporter(SpanExporter):
+    """The collector's side, whose own log lines, several for each batch that fails, become one in a while."""
+
+    def __init__(self) -> None:
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+        self._exporter = OTLPSpanExporter()
+        self._trouble = _Trouble()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send spans; on a thread of the processor's."""
+        result = self._exporter.export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            self._trouble.tell("traces: the collector took no spans, which are lost; calls go on")
+        return result
+
+    def shutdown(self) -> None:
+        """Send no more, and give up what is being sent."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+
+
+class Tracing:
+    """Follows requests. Where to, how many and under which name is said by OpenTelemetry's own environment variables.
+
+    Args:
+        instance_id: Of this process.
+        clock: Counts seconds and never goes back.
+
+    Raises:
+        ValueError: one of those variables cannot be used.
+    """
+
+    def __init__(self, *, instance_id: UUID, clock: Callable[[], float]) -> None:
+        about = {"service.name": "aibridge", "service.version": VERSION, "service.instance.id": str(instance_id)}
+        self._provider = TracerProvider(
+            resource=Resource.create(about).merge(OTELResourceDetector().detect()),
+            shutdown_on_exit=False,
+        )
+        self._provider.add_span_processor(BatchSpanProcessor(_Exporter()))
+        self._tracer = self._provider.get_tracer("aibridge", VERSION)
+        self._clock = clock
+        self._trouble = _Trouble()
+
+    def follow(self, request: HTTPServerRequest) -> Phases:
+        """Begin the span of a request, inside the one that it says it belongs to."""
+        return _TracedPhases(self._clock, self._tracer, self._trouble, request)
+
+    async def close(self) -> None:
+        """Send what is left, for at most `FLUSH_SECONDS`."""
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with suppress(RuntimeError):  # nobody waited for it any more
+                loop.call_soon_threadsafe(done.set)
+
+        Thread(target=shut_down, daemon=True).start()
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await done.wait()
+        except TimeoutError:
+            logger.warning("traces: the collector did not take the last spans within %g s", FLUSH_SECONDS)
+
+
+def _harmless(
+    step: Callable[Concatenate[_TracedPhases, _Parameters], _Result],
+) -> Callable[Concatenate[_TracedPhases, _Parameters], _Result | None]:
+    """Keep what goes wrong with a trace from the call."""
+
+    def harmless(self: _TracedPhases, /, *args: _Parameters.args, **more: _Parameters.kwargs) -> _Result | None:
+        try:
+            return step(self, *args, **more)
+        except Exception as error:  # noqa: BLE001 - samplers and id generators may be the operator's own
+            self.trouble.tell("traces: a request cannot be followed", error)
+            return None
+
+    return harmless
+
+
+class _TracedPhases(Phases):
+    """The span of one request, and of the phase it is in."""
+
+    __slots__ = ("_call", "_inside", "_method", "_part", "_part_name", "_span", "_tracer", "trouble")
+
+    def __init__(
+        self, clock: Callable[[], float], tracer: Tracer, trouble: _Trouble, request: HTTPServerRequest
+    ) -> None:
+        super().__init__(clock)
+        self.trouble = trouble
+        self._tracer = tracer
+        self._method = request.method or ""
+        self._span: Span | None = None
+        self._inside = Context()
+        self._part: Span | None = None
+        self._part_name: str | None = None
+        self._call: Attributes = {}
+        self._begin(request)
+
+    def enter(self, phase: str | None) -> float:
+        """Begin a phase, and its span."""
+        took = super().enter(phase)
+        self._begin_part(ADMISSION if phase == AUTHENTICATION else phase)
+        return took
+
+    def outgoing(self, headers: Headers) -> Headers:
+        """Put the span of the phase in the place of the client's."""
+        context = self._told_upstream()
+        if not context:
+            return headers
+        return [header for header in headers if header[0].lower() not in _context.fields] + context
+
+    @_harmless
+    def recorded(self, interception: Interception, ending: Ending) -> None:
+        """Keep what the record says until the request is over."""
+        self._call = of_call(interception, ending)
+
+    @_harmless
+    def over(self, status: int | None, holder: Holder) -> None:
+        """End the span of the request."""
+        span, self._span = self._span, None
+        if span is None:
+            return
+        self._begin_part(None)
+        attributes = of_request(status, holder) | self._call
+        model = self._call.get("gen_ai.request.model")
+        span.update_name(f"{self._method} {holder.route or ''}".strip() if model is None else f"{OPERATION} {model}")
+        span.set_attributes(attributes)
+        if ERROR_TYPE in attributes:
+            span.set_status(StatusCode.ERROR)
+        span.end()
+
+    @_harmless
+    def _begin(self, request: HTTPServerRequest) -> None:
+        self._span = self._tracer.start_span(
+            self._method,
+            context=_context.extract(request.headers, Context()),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": self._method},
+        )
+        self._inside = set_span_in_context(self._span, Context())
+
+    @_harmless
+    def _begin_part(self, name: str | None) -> None:
+        if name == self._part_name:
+            return
+        part, self._part, self._part_name = self._part, None, name
+        if part is not None:
+            part.end()
+        if name is not None and self._span is not None:
+            kind = SpanKind.CLIENT if name == UPSTREAM else SpanKind.INTERNAL
+            self._part = self._tracer.start_span(name, context=self._inside, kind=kind)
+
+    @_harmless
+    def _told_upstream(self) -> Headers:
+        carried: dict[str, str] = {}
+        if self._part is not None:
+            _context.inject(carried, set_span_in_context(self._part, Context()))
+        return list(carried.items())

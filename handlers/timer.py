@@ -1,0 +1,72 @@
+"""Where the time of a request goes, part by part, and the header that tells its client.
+
+`handlers.operation.otel` tells a collector as well: it overrides what here does nothing.
+
+Source: W3C, Server Timing, section 3 (https://www.w3.org/TR/server-timing/): durations are in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tornado.httputil import HTTPServerRequest
+
+from handlers.lifecycle import Holder
+from intercept.records import Ending, Interception
+from upstream.headers import Headers
+
+SERVER_TIMING_HEADER = "Server-Timing"
+AUTHENTICATION = "authentication"
+ADMISSION = "admission"
+RECORDING = "recording"
+UPSTREAM = "upstream"
+RELAY = "relay"
+# What is told, and its name there.
+_TOLD = ((AUTHENTICATION, "auth"), (ADMISSION, "admission"), (RECORDING, "record"), (UPSTREAM, "upstream"))
+
+
+class Phases:
+    """A stopwatch: one phase of a request at a time, of which each may come again.
+
+    Args:
+        clock: Counts seconds and never goes back.
+
+    Attributes:
+        seconds: What each phase that has ended took, all its times together.
+    """
+
+    __slots__ = ("_clock", "_phase", "_since", "seconds")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.seconds: dict[str, float] = {}
+        self._clock = clock
+        self._phase: str | None = None
+        self._since = 0.0
+
+    def enter(self, phase: str | None) -> float:
+        """Begin a phase, or with None what belongs to none. Return how many seconds it was since the last time."""
+        now = self._clock()
+        took = now - self._since
+        if self._phase is not None:
+            self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + took
+        self._phase, self._since = phase, now
+        return took
+
+    def server_timing(self) -> str:
+        """Return the value of `Server-Timing`, empty when no phase has ended."""
+        seconds = self.seconds
+        return ", ".join([f"{name};dur={seconds[phase] * 1000:.3f}" for phase, name in _TOLD if phase in seconds])
+
+    def outgoing(self, headers: Headers) -> Headers:
+        """Return the headers of a request to a provider, given those that it would have."""
+        return headers
+
+    def recorded(self, interception: Interception, ending: Ending) -> None:
+        """Note how a recorded call ended."""
+
+    def over(self, status: int | None, holder: Holder) -> None:
+        """Note that the request is over, with the status that was sent, and all that is known of it."""
+
+
+Follow = Callable[[HTTPServerRequest], Phases]
+"""Begins to follow a request."""

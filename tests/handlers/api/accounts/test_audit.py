@@ -1,0 +1,130 @@
+"""The audit trail as owners and auditors read it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from uuid import uuid4
+
+import pytest
+
+from handlers.api.accounts.audit import NOT_YOURS
+from storage.accounts.users import Role
+
+PATH = "/api/v2/aibridge/audit"
+INVALID = "Query parameters have invalid values."
+
+
+async def trail(running, number):
+    """The last entries without their ids and times, oldest first."""
+    status, page = await running.get(f"{PATH}?limit={number}")
+    assert status == 200
+    for entry in page["results"]:
+        assert set(entry) == {"id", "at", "actor", "action", "subject", "detail", "client_ip"}
+    return [{key: entry[key] for key in entry if key not in {"id", "at"}} for entry in reversed(page["results"])]
+
+
+@pytest.mark.gen_test
+async def test_each_change_by_http_is_an_entry(running, change):
+    identities = running.bridge.identities
+    await change("POST", "/users", {"username": "grace", "role": "member", "display_name": "Grace H."})
+    grace = await identities.find_user("grace")
+    await change("PATCH", "/users/grace", {"role": "auditor", "display_name": "Grace"})
+    _, made = await change("POST", "/users/grace/tokens", {"name": "laptop", "expires": "90d"})
+    await change("POST", "/users/grace/tokens", {})
+    own = {"Authorization": f"Bearer {made['token']}"}
+    await change("DELETE", f"/users/me/tokens/{made['id']}", headers=own)
+    _, other = await change("POST", "/users/grace/tokens", {})
+    await change("DELETE", "/users/grace")
+    ada = {"id": str(running.identity.user.id), "username": "ada", "token_id": running.identity.token_id}
+    by_ada = {"actor": ada, "client_ip": "127.0.0.1"}
+    subject = {"id": str(grace.id), "username": "grace"}
+    entries = await trail(running, 7)
+    unnamed = entries[3]["detail"]["token_id"]
+    assert entries == [
+        entry | {"subject": subject}
+        for entry in (
+            by_ada | {"action": "user.added", "detail": {"role": "member", "name": "Grace H."}},
+            by_ada
+            | {
+                "action": "user.changed",
+                "detail": {
+                    "role": "auditor",
+                    "role_before": "member",
+                    "name": "Grace",
+                    "name_before": "Grace H.",
+                },
+            },
+            by_ada
+            | {
+                "action": "token.created",
+                "detail": {"token_id": made["id"], "name": "laptop", "expires_at": made["expires_at"]},
+            },
+            by_ada | {"action": "token.created", "detail": {"token_id": unnamed, "name": "", "expires_at": None}},
+            {
+                "actor": subject | {"token_id": made["id"]},
+                "client_ip": "127.0.0.1",
+                "action": "token.revoked",
+                "detail": {"token_id": made["id"], "name": "laptop"},
+            },
+            by_ada | {"action": "token.created", "detail": {"token_id": other["id"], "name": "", "expires_at": None}},
+            by_ada | {"action": "user.removed", "detail": {"revoked_tokens": 2}},
+        )
+    ]
+
+
+@pytest.mark.gen_test
+async def test_what_changed_nothing_is_no_entry(running, change):
+    headers = await running.user("grace")
+    token, _ = await running.bridge.identities.create_token("grace")
+    await running.bridge.identities.revoke_token(token.id)
+    before = await trail(running, 1000)
+    assert (await change("PATCH", "/users/grace", {"role": "member"}))[0] == 200
+    assert (await change("DELETE", f"/users/grace/tokens/{token.id}"))[0] == 204
+    assert (await change("POST", "/users", {"username": "grace", "role": "member"}))[0] == 409
+    assert (await change("PATCH", "/users/ada", {"role": "member"}))[0] == 409
+    assert (await change("DELETE", "/users/ada", headers=headers))[0] == 403
+    assert await trail(running, 1000) == before
+
+
+@pytest.mark.bridge(trusted_proxies=[ip_network("127.0.0.0/8")])
+@pytest.mark.gen_test
+async def test_the_client_is_known_behind_a_proxy_that_is_trusted(running, change):
+    headers = running.headers | {"X-Forwarded-For": "192.0.2.7"}
+    await change("POST", "/users", {"username": "bob", "role": "member"}, headers)
+    assert (await trail(running, 1))[0]["client_ip"] == "192.0.2.7"
+
+
+@pytest.mark.gen_test
+async def test_owners_and_auditors_may_see_it(running):
+    whole = await running.get(PATH)
+    assert (whole[0], len(whole[1]["results"])) == (200, 2)
+    auditor, member = await running.user("bob", Role.AUDITOR), await running.user("grace")
+    assert await running.get(PATH, auditor) == await running.get(PATH)
+    assert await running.get(PATH, member) == (403, {"message": NOT_YOURS})
+    assert (await running.get(PATH, {}))[0] == 401
+
+
+@pytest.mark.gen_test
+async def test_paging_gives_each_entry_once(running):
+    for name in ("bob", "grace", "zoe"):
+        await running.user(name)
+    _, whole = await running.get(PATH)
+    paged, after = [], ""
+    while True:
+        _, page = await running.get(f"{PATH}?limit=3{after}")
+        if not page["results"]:
+            break
+        paged += page["results"]
+        after = f"&after_id={paged[-1]['id']}"
+    assert (len(paged), paged) == (8, whole["results"])
+
+
+@pytest.mark.gen_test
+async def test_a_parameter_that_cannot_be_used_is_named(running):
+    for query, field, detail in (
+        (f"after_id={uuid4()}", "after_id", "no entry with this id"),
+        ("after_id=x", "after_id", "must be a UUID"),
+        ("offset=1", "offset", "unknown query parameter; allowed are after_id, limit"),
+    ):
+        validation = {"field": field, "detail": detail}
+        assert await running.get(f"{PATH}?{query}") == (400, {"message": INVALID, "validations": [validation]})

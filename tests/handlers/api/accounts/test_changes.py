@@ -1,0 +1,144 @@
+"""What a request that changes something may look like."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.api.accounts.changes import (
+    INVALID_BODY,
+    MAX_BODY_BYTES,
+    NO_OBJECT,
+    NOT_JSON,
+    SWALLOWED_BYTES,
+    TOO_LARGE,
+    read_fields,
+)
+from handlers.base import IDENTITIES_AWAY, UNIDENTIFIED
+from handlers.control import DATABASE_AWAY
+from handlers.problems import InvalidQueryError
+
+PATH = "/api/v2/aibridge/users"
+JSON = {"Content-Type": "application/json"}
+GRACE = b'{"username": "grace", "role": "member"}'
+READERS = {"a": str, "b": str.upper}
+
+texts = st.text(st.characters(codec="utf-8"))
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]) | texts, texts | st.none() | st.integers() | st.lists(texts)))
+def test_a_body_is_read_if_every_field_is_known_and_text_and_else_each_that_is_not_is_named(given):
+    wrong = {name for name, value in given.items() if name not in READERS or not isinstance(value, str)}
+    wrong |= {"b"} - given.keys()
+    body = json.dumps(given).encode()
+    if wrong:
+        with pytest.raises(InvalidQueryError) as caught:
+            read_fields(body, READERS, required=("b",))
+        assert {field for field, _ in caught.value.validations} == wrong
+    else:
+        expected = {"b": given["b"].upper()} | ({"a": given["a"]} if "a" in given else {})
+        assert read_fields(body, READERS, required=("b",)) == expected
+
+
+@given(st.binary() | st.sampled_from([b"[" * 4096, b'{"a":' * 800, b'"a"', b"null", b"[]", b'{"\\ud800": "x"}']))
+def test_whatever_else_it_is_it_is_refused_as_such(body):
+    with pytest.raises(InvalidQueryError) as caught:
+        read_fields(body, READERS, required=("b",))
+    assert (caught.value.status, caught.value.message) == (400, INVALID_BODY)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "answer"),
+    [
+        ({"Content-Type": ""}, GRACE, 415, {"message": NOT_JSON}),
+        ({"Content-Type": "text/plain"}, GRACE, 415, {"message": NOT_JSON}),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"username=x", 415, {"message": NOT_JSON}),
+        (JSON, b"", 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
+        (JSON, b"\xff", 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
+        (JSON, b"[]", 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
+        (JSON, b"[" * MAX_BODY_BYTES, 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
+        (JSON, GRACE.ljust(MAX_BODY_BYTES + 1), 413, {"message": TOO_LARGE}),
+        (JSON, GRACE.ljust(SWALLOWED_BYTES), 413, {"message": TOO_LARGE}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_body_that_is_not_what_was_expected_changes_nothing(running, headers, body, status, answer):
+    client = await running.client()
+    given = await client.request("POST", PATH, running.headers | headers, body)
+    assert (given.status, json.loads(given.body)) == (status, answer)
+    assert await running.bridge.identities.find_user("grace") is None
+
+
+@pytest.mark.gen_test
+async def test_a_body_of_the_largest_size_and_a_media_type_with_parameters_are_taken(running):
+    client = await running.client()
+    headers = running.headers | {"Content-Type": "Application/JSON; charset=utf-8"}
+    assert (await client.request("POST", PATH, headers, GRACE.ljust(MAX_BODY_BYTES))).status == 201
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_is_far_too_large_is_not_read(running):
+    client = await running.client()
+    headers = "".join(f"{name}: {value}\r\n" for name, value in running.headers.items())
+    length = f"Content-Length: {SWALLOWED_BYTES + 1}\r\n\r\n"
+    await client.send_raw(f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\n{headers}{length}".encode())
+    answer = await client.rest(await client.head())
+    assert (answer.status, answer.whole) == (413, True)
+    assert await client.at_end() == b""
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://elsewhere.example"},
+        {"Origin": "null"},
+    ],
+)
+@pytest.mark.gen_test
+async def test_another_sites_page_changes_nothing_with_the_cookie(running, foreign):
+    cookie = JSON | {"Cookie": (await running.signed_in())["Cookie"]}
+    token_id = running.identity.token_id
+    for method, path, body in (
+        ("POST", PATH, GRACE),
+        ("PATCH", f"{PATH}/ada", b'{"display_name": "x"}'),
+        ("DELETE", f"{PATH}/ada", b""),
+        ("POST", f"{PATH}/me/tokens", b"{}"),
+        ("DELETE", f"{PATH}/me/tokens/{token_id}", b""),
+    ):
+        client = await running.client()
+        answer = await client.request(method, path, cookie | foreign, body)
+        assert (answer.status, json.loads(answer.body)) == (401, {"message": UNIDENTIFIED})
+    (user,) = await running.bridge.identities.list_users()
+    (token,) = await running.bridge.identities.list_tokens("ada")
+    assert (user.display_name, token.revoked_at) == ("ada", None)
+
+
+@pytest.mark.gen_test
+async def test_the_bridges_own_page_changes_things_with_the_cookie(running):
+    client = await running.client()
+    cookie = JSON | {"Cookie": (await running.signed_in())["Cookie"], "Origin": "http://bridge"}
+    assert (await client.request("POST", PATH, cookie, GRACE)).status == 201
+
+
+class TestWithoutTheDatabase:
+    @pytest.fixture
+    def database(self, private_database):
+        return private_database
+
+    @pytest.mark.gen_test
+    async def test_who_sees_or_changes_something_is_told_to_wait(self, running, private_mongodb):
+        assert (await running.get(f"{PATH}/me"))[0] == 200
+        private_mongodb.freeze()
+        try:
+            for method, body, message in (("GET", b"", DATABASE_AWAY), ("POST", GRACE, IDENTITIES_AWAY)):
+                client = await running.client()
+                answer = await client.request(method, PATH, running.headers, body)
+                assert (answer.status, json.loads(answer.body)) == (503, {"message": message})
+                assert answer.header("Retry-After") == "1"
+        finally:
+            private_mongodb.thaw()

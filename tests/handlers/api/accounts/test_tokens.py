@@ -1,0 +1,281 @@
+"""Everybody's own tokens, and for owners those of all."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, OWNERS_CREATE
+from handlers.base import UNRECOGNISED
+from resources.times import shown_time
+from settings import TokenCreation
+from storage.accounts import identities as identities_module
+from storage.accounts.audit import Author
+from storage.accounts.identities import OUTLIVES, TOO_MANY_TODAY, TOO_MANY_TOKENS, IdentityConflictError
+from storage.accounts.tokens import FRESH_SECONDS, split_token
+from storage.accounts.users import Role
+
+USERS = "/api/v2/aibridge/users"
+
+
+def token_of(headers):
+    return headers["Authorization"].removeprefix("Bearer ")
+
+
+def id_of(headers):
+    return split_token(token_of(headers))[0]
+
+
+def shown(token):
+    return {
+        "id": token.id,
+        "name": token.name,
+        "created_at": shown_time(token.created_at),
+        "expires_at": shown_time(token.expires_at),
+        "revoked_at": shown_time(token.revoked_at),
+    }
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.gen_test
+async def test_everybody_has_their_own_tokens_in_hand(running, change, role):
+    own = await running.user("grace", role)
+    created = []
+    for name in ("me", "grace"):
+        status, token = await change("POST", f"/users/{name}/tokens", {"name": "laptop"}, own)
+        assert status == 201
+        assert (await running.get(f"{USERS}/me", {"X-Api-Key": token.pop("token")}))[1]["username"] == "grace"
+        created.append(token)
+    kept = [shown(token) for token in reversed(await running.bridge.identities.list_tokens("grace"))]
+    assert [token["id"] for token in kept[:2]] == [token["id"] for token in reversed(created)]
+    for name in ("me", "grace"):
+        assert await running.get(f"{USERS}/{name}/tokens", own) == (200, {"count": 3, "results": kept})
+    assert await running.get(f"{USERS}/me/tokens?limit=1&offset=1", own) == (200, {"count": 3, "results": kept[1:2]})
+    for token in created:
+        assert await change("DELETE", f"/users/me/tokens/{token['id']}", headers=own) == (204, None)
+    _, listed = await running.get(f"{USERS}/me/tokens", own)
+    assert [token["revoked_at"] is None for token in listed["results"]] == [False, False, True]
+
+
+@pytest.mark.gen_test
+async def test_the_token_is_shown_once_and_its_secret_is_kept_nowhere(running, change):
+    _, created = await change("POST", "/users/me/tokens", {"name": "laptop", "expires": "90d"})
+    token_id, secret = split_token(created.pop("token"))
+    (token,) = [token for token in await running.bridge.identities.list_tokens("ada") if token.id == token_id]
+    assert created == shown(token)
+    assert token.expires_at - token.created_at <= timedelta(days=90)
+    assert token.expires_at - token.created_at > timedelta(days=90) - timedelta(minutes=1)
+    database = running.bridge.database
+    for collection in (database.tokens, database.audit, database.users):
+        assert secret not in repr([document async for document in collection.find()])
+
+
+@pytest.mark.gen_test
+async def test_everything_that_is_wrong_with_a_new_token_is_named(running, change):
+    lifetime = "must be a duration longer than 0, such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
+    name = "the token's name is not allowed: it has up to 128 printable characters"
+    for expires in ("0", "", "soon", "3651d", "-1d", "999999999d"):
+        status, answer = await change("POST", "/users/me/tokens", {"name": "x" * 129, "expires": expires})
+        assert (status, answer["validations"]) == (
+            400,
+            [{"field": "name", "detail": name}, {"field": "expires", "detail": lifetime}],
+        )
+    assert len(await running.bridge.identities.list_tokens("ada")) == 1
+
+
+@pytest.mark.gen_test
+async def test_an_owner_has_the_tokens_of_all_in_hand(running, change):
+    grace = await running.user("grace")
+    status, created = await change("POST", "/users/grace/tokens", {})
+    assert (status, created["name"], created["expires_at"]) == (201, "", None)
+    assert (await running.get(f"{USERS}/grace/tokens"))[1]["count"] == 2
+    assert await change("DELETE", f"/users/grace/tokens/{id_of(grace)}") == (204, None)
+    assert await running.get(f"{USERS}/me", grace) == (401, {"message": UNRECOGNISED})
+    assert (await running.get(f"{USERS}/me", {"X-Api-Key": created["token"]}))[0] == 200
+    nobody = {"message": 'There is no user named "nobody".'}
+    assert await running.get(f"{USERS}/nobody/tokens") == (404, nobody)
+    assert await change("POST", "/users/nobody/tokens", {}) == (404, nobody)
+    assert await change("DELETE", f"/users/nobody/tokens/{id_of(grace)}") == (404, nobody)
+
+
+@pytest.mark.gen_test
+async def test_a_token_is_revoked_below_its_own_user_only(running, change):
+    grace, ada = await running.user("grace"), running.identity.token_id
+    for token_id in (ada, "x", "%00", "$ne"):
+        unknown = "\0" if token_id == "%00" else token_id
+        message = f'There is no token with the id "{unknown}": it is the part before the hyphen.'
+        assert await change("DELETE", f"/users/me/tokens/{token_id}", headers=grace) == (404, {"message": message})
+        assert await change("DELETE", f"/users/grace/tokens/{token_id}") == (404, {"message": message})
+    assert (await running.get(f"{USERS}/me"))[0] == 200
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.MEMBER])
+@pytest.mark.gen_test
+async def test_who_is_no_owner_changes_no_token_of_others(running, change, role):
+    headers, token_id = await running.user("grace", role), running.identity.token_id
+    refused = (403, {"message": NOT_YOURS_TO_CHANGE})
+    for name in ("ada", "nobody"):  # who may not see users is not told who there is
+        assert await change("POST", f"/users/{name}/tokens", {}, headers) == refused
+        assert await change("DELETE", f"/users/{name}/tokens/{token_id}", None, headers) == refused
+        if role is Role.MEMBER:
+            assert await running.get(f"{USERS}/{name}/tokens", headers) == (403, {"message": NOT_YOURS_TO_SEE})
+    if role is Role.AUDITOR:
+        assert await running.get(f"{USERS}/ada/tokens", headers) == await running.get(f"{USERS}/me/tokens")
+    (token,) = await running.bridge.identities.list_tokens("ada")
+    assert token.revoked_at is None
+
+
+@pytest.mark.gen_test
+async def test_without_a_token_there_are_none(running, change):
+    for method, path in (("POST", "ada/tokens"), ("POST", "me/tokens"), ("DELETE", "me/tokens/x")):
+        assert (await change(method, f"/users/{path}", {}, {}))[0] == 401
+    assert (await running.get(f"{USERS}/me/tokens", {}))[0] == 401
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_was_revoked_elsewhere_makes_no_other_one(running, change, elsewhere):
+    headers = await running.user("grace")
+    assert (await running.get(f"{USERS}/me", headers))[0] == 200
+    await elsewhere.revoke_token(id_of(headers))
+    assert (await running.get(f"{USERS}/me", headers))[0] == 200  # remembered, for some seconds
+    assert await change("POST", "/users/me/tokens", {}, headers) == (401, {"message": UNRECOGNISED})
+    assert len(await elsewhere.list_tokens("grace")) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_was_revoked_elsewhere_lets_nobody_in_after_five_seconds(running, elsewhere, monkeypatch):
+    headers = await running.user("grace")
+    assert (await running.get(f"{USERS}/me", headers))[0] == 200
+    await elsewhere.revoke_token(id_of(headers))
+    identities = running.bridge.identities
+    began = identities._monotonic()
+    monkeypatch.setattr(identities, "_monotonic", lambda: began + FRESH_SECONDS)
+    assert await running.get(f"{USERS}/me", headers) == (401, {"message": UNRECOGNISED})
+
+
+async def expiring(running, username, lifetime):
+    """The headers with a token that expires, and when."""
+    expires_at = running.bridge.now() + lifetime
+    token, text = await running.bridge.identities.create_token(username, expires_at=expires_at)
+    return {"Authorization": f"Bearer {text}"}, token.expires_at
+
+
+async def active(running, username):
+    return sum(token.revoked_at is None for token in await running.bridge.identities.list_tokens(username))
+
+
+@pytest.mark.bridge(tokens_per_user=2)
+@pytest.mark.gen_test
+async def test_a_member_has_a_bounded_number_of_active_tokens(running, change):
+    own = await running.user("grace")
+    status, second = await change("POST", "/users/me/tokens", {}, own)
+    assert status == 201
+    limit = TOO_MANY_TOKENS.format("grace", 2)
+    assert await change("POST", "/users/me/tokens", {}, own) == (409, {"message": f"{limit}."})
+    assert len(await running.bridge.identities.list_tokens("grace")) == 2
+    await change("DELETE", f"/users/me/tokens/{second['id']}", headers=own)
+    assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
+
+
+@pytest.mark.bridge(tokens_per_user=0)
+@pytest.mark.gen_test
+async def test_who_creates_and_revokes_tokens_all_day_fills_no_database(running, change, monkeypatch):
+    monkeypatch.setattr(identities_module, "MAX_TOKENS_A_DAY", 3)
+    own = await running.user("grace")
+    statuses = []
+    for _ in range(6):
+        status, made = await change("POST", "/users/me/tokens", {}, own)
+        statuses.append(status)
+        if status == 201:
+            await change("DELETE", f"/users/me/tokens/{made['id']}", headers=own)
+    assert statuses == [201, 201, 409, 409, 409, 409]
+    assert made == {"message": f"{TOO_MANY_TODAY.format('grace', 3)}."}
+    assert (await change("POST", "/users/grace/tokens", {}))[0] == 201  # by an owner
+    yesterday = running.bridge.now() - timedelta(days=1)
+    await running.bridge.database.tokens.update_many({"_id": {"$ne": id_of(own)}}, {"$set": {"created_at": yesterday}})
+    assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
+
+
+@pytest.mark.bridge(tokens_per_user=2)
+@pytest.mark.gen_test
+async def test_tokens_that_expired_do_not_count(running, change):
+    own = await running.user("grace")
+    past = running.bridge.now() - timedelta(days=1)
+    await running.bridge.identities.create_token("grace")
+    await running.bridge.database.tokens.update_many(
+        {"user_id": (await running.bridge.identities.find_user("grace")).id, "_id": {"$ne": id_of(own)}},
+        {"$set": {"expires_at": past}},
+    )
+    assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
+
+
+@pytest.mark.bridge(tokens_per_user=3)
+@pytest.mark.gen_test
+async def test_two_processes_that_create_tokens_at_once_make_none_too_many(running, elsewhere):
+    await running.user("grace")
+    grace = await running.bridge.identities.find_user("grace")
+    elsewhere._tokens_per_user = 3
+    author = Author(grace, "192.0.2.1")
+    outcomes = await asyncio.gather(
+        *(one.create_token("grace", author=author) for one in (running.bridge.identities, elsewhere) * 3),
+        return_exceptions=True,
+    )
+    assert await active(running, "grace") == 3
+    assert sum(isinstance(outcome, IdentityConflictError) for outcome in outcomes) == 4
+    assert await running.bridge.database.audit.count_documents({"action": "token.created", "actor.id": grace.id}) == 2
+
+
+@pytest.mark.bridge(tokens_per_user=1)
+@pytest.mark.gen_test
+async def test_owners_may_have_and_create_more(running, change):
+    await running.user("grace")
+    for path in ("/users/me/tokens", "/users/grace/tokens"):
+        assert [(await change("POST", path, {}))[0] for _ in range(2)] == [201, 201]
+
+
+@pytest.mark.bridge(token_creation=TokenCreation.OWNERS)
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.gen_test
+async def test_creating_tokens_may_be_left_to_owners(running, change, role):
+    own = await running.user("grace", role)
+    status, answer = await change("POST", "/users/me/tokens", {}, own)
+    assert (status, answer.get("message")) == ((201, None) if role is Role.OWNER else (403, OWNERS_CREATE))
+    assert (await change("DELETE", f"/users/me/tokens/{id_of(own)}", headers=own))[0] == 204
+
+
+@pytest.mark.parametrize("username", ["ada", "grace"])
+@pytest.mark.gen_test
+async def test_a_token_does_not_outlive_the_one_it_is_made_with(running, change, username):
+    await running.user("grace")
+    own, expires_at = await expiring(running, username, timedelta(days=30))
+    assert (await change("POST", "/users/me/tokens", {"expires": "29d"}, own))[0] == 201
+    status, made = await change("POST", "/users/me/tokens", {}, own)
+    assert (status, made["expires_at"]) == (201, shown_time(expires_at))
+    before = await active(running, username)
+    detail = OUTLIVES.format(shown_time(expires_at))
+    refused = {"message": "The request body has invalid values.", "detail": f"{detail[:1].upper()}{detail[1:]}."}
+    assert await change("POST", "/users/me/tokens", {"expires": "31d"}, own) == (400, refused)
+    assert await active(running, username) == before
+    further = {"Authorization": f"Bearer {made['token']}"}
+    assert (await change("POST", "/users/me/tokens", {}, further))[1]["expires_at"] == shown_time(expires_at)
+
+
+@pytest.mark.gen_test
+async def test_an_owners_token_that_expires_makes_none_for_others_that_does_not(running, change):
+    await running.user("grace")
+    own, expires_at = await expiring(running, "ada", timedelta(days=1))
+    status, made = await change("POST", "/users/grace/tokens", {}, own)
+    assert (status, made["expires_at"]) == (201, shown_time(expires_at))
+
+
+@pytest.mark.bridge(tokens_per_user=3, token_creation=TokenCreation.OWNERS)
+@pytest.mark.gen_test
+async def test_everybody_is_told_which_tokens_they_may_create(running):
+    await running.user("grace")
+    own, expires_at = await expiring(running, "grace", timedelta(days=1))
+    rules = {"may_create": False, "limit": 3, "expire_by": shown_time(expires_at)}
+    assert (await running.get(f"{USERS}/me", own))[1]["tokens"] == rules
+    rules = {"may_create": True, "limit": None, "expire_by": None}
+    assert (await running.get(f"{USERS}/me"))[1]["tokens"] == rules

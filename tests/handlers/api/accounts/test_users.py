@@ -1,0 +1,208 @@
+"""Who is asking, and everybody who may."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote
+
+import pytest
+
+from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from resources.times import shown_time
+from storage.accounts.users import Role
+from tests.handlers.conversations import CHAT
+
+LIST = "/api/v2/aibridge/interceptions"
+USERS = "/api/v2/aibridge/users"
+PATH = f"{USERS}/me"
+INVALID_BODY = "The request body has invalid values."
+LAST_OWNER = '"ada" is the last owner: make somebody else an owner first.'
+
+
+def shown(user):
+    return {
+        "id": str(user.id),
+        "username": user.username,
+        "name": user.display_name,
+        "role": user.role.value,
+        "created_at": shown_time(user.created_at),
+    }
+
+
+@pytest.mark.gen_test
+async def test_everybody_is_told_who_they_are(running):
+    ada = running.identity.user
+    created_at = ada.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    expected = {"id": str(ada.id), "username": "ada", "name": "ada", "role": "owner", "created_at": created_at}
+    expected["tokens"] = {"may_create": True, "limit": None, "expire_by": None}
+    assert await running.get(PATH) == (200, expected)
+    for role in (Role.MEMBER, Role.AUDITOR):
+        status, user = await running.get(PATH, await running.user(f"user-{role}", role))
+        assert (status, user["username"], user["role"]) == (200, f"user-{role}", role.value)
+    assert (await running.get(PATH, {}))[0] == 401
+
+
+@pytest.mark.gen_test
+async def test_it_takes_no_parameters(running):
+    validation = {"field": "x", "detail": "unknown query parameter; allowed are none"}
+    message = "Query parameters have invalid values."
+    assert await running.get(f"{PATH}?x=1") == (400, {"message": message, "validations": [validation]})
+
+
+@pytest.mark.gen_test
+async def test_owners_and_auditors_see_the_users_by_name_with_their_living_tokens(running):
+    identities = running.bridge.identities
+    auditor = await running.user("bob", Role.AUDITOR)
+    revoked, _ = await identities.create_token("bob")
+    await identities.revoke_token(revoked.id)
+    expiring, _ = await identities.create_token("bob", expires_at=running.bridge.now().replace(year=2999))
+    await running.bridge.database.tokens.update_one(
+        {"_id": expiring.id}, {"$set": {"expires_at": running.bridge.now()}}
+    )
+    await identities.create_token("ada")
+    await running.user("gone")
+    await identities.remove_user("gone")
+    await identities.add_user("Zoe", role=Role.MEMBER)
+    users = [shown(user) for user in await identities.list_users()]
+    everybody = [user | {"living_tokens": tokens} for user, tokens in zip(users, (2, 1, 0), strict=True)]
+    assert [user["username"] for user in everybody] == ["ada", "bob", "Zoe"]
+    for headers in (running.headers, auditor):
+        assert await running.get(USERS, headers) == (200, {"count": 3, "results": everybody})
+    assert await running.get(f"{USERS}?limit=1&offset=1") == (200, {"count": 3, "results": everybody[1:2]})
+
+
+@pytest.mark.gen_test
+async def test_an_owner_adds_a_user(running, change):
+    for body, name in (
+        ({"username": "grace", "role": "auditor", "display_name": "Grace H."}, "Grace H."),
+        ({"username": "bob", "role": "member"}, "bob"),
+    ):
+        status, added = await change("POST", "/users", body)
+        found = await running.bridge.identities.find_user(body["username"])
+        assert (status, added) == (201, shown(found))
+        assert (found.display_name, found.role) == (name, body["role"])
+    again = {"message": 'A user named "bob" exists already.'}
+    assert await change("POST", "/users", {"username": "bob", "role": "owner"}) == (409, again)
+
+
+@pytest.mark.gen_test
+async def test_everything_that_is_wrong_with_a_new_user_is_named(running, change):
+    detail = (
+        'the username "a b" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit',
+        "must be one of owner, auditor, member",
+        "the display name is not allowed: it has up to 128 printable characters",
+    )
+    fields = ("username", "role", "display_name")
+    wrong = {"message": INVALID_BODY}
+    wrong["validations"] = [{"field": field, "detail": text} for field, text in zip(fields, detail, strict=True)]
+    assert await change("POST", "/users", {"username": "a b", "role": "king", "display_name": "\n"}) == (400, wrong)
+    wrong["validations"] = [{"field": field, "detail": "is required"} for field in fields[:2]]
+    assert await change("POST", "/users", {}) == (400, wrong)
+    status, refused = await change("POST", "/users", {"username": "me", "role": "owner"})
+    message = 'the username "me" is not allowed: in a search it means whoever asks'
+    assert (status, refused["validations"]) == (400, [{"field": "username", "detail": message}])
+    assert [user.username for user in await running.bridge.identities.list_users()] == ["ada"]
+
+
+@pytest.mark.gen_test
+async def test_an_owner_changes_what_is_given_of_a_user(running, change):
+    headers = await running.user("grace")
+    assert (await running.get(USERS, headers))[0] == 403
+    status, changed = await change("PATCH", "/users/grace", {"role": "auditor"})
+    found = await running.bridge.identities.find_user("grace")
+    assert (status, changed, found.role, found.display_name) == (200, shown(found), Role.AUDITOR, "grace")
+    assert (await running.get(USERS, headers))[0] == 200  # in this process at once
+    for given, name in (("Grace H.", "Grace H."), ("", "grace")):
+        status, changed = await change("PATCH", "/users/grace", {"display_name": given})
+        assert (status, changed["name"], changed["role"]) == (200, name, "auditor")
+    assert await change("PATCH", "/users/grace", {}) == (200, changed)
+
+
+@pytest.mark.gen_test
+async def test_an_owner_removes_a_user_and_their_tokens(running, change):
+    headers = await running.user("grace")
+    assert await change("DELETE", "/users/grace") == (204, None)
+    assert (await running.get(PATH, headers))[0] == 401
+    assert await change("DELETE", "/users/grace") == (404, {"message": 'There is no user named "grace".'})
+    assert (await change("POST", "/users", {"username": "grace", "role": "member"}))[0] == 201
+    assert (await running.get(PATH, headers))[0] == 401
+
+
+@pytest.mark.gen_test
+async def test_there_is_always_an_owner(running, change):
+    oneself = {"message": "You cannot remove yourself: another owner can."}
+    assert await change("DELETE", "/users/ada") == (409, oneself)
+    assert await change("PATCH", "/users/ada", {"role": "member"}) == (409, {"message": LAST_OWNER})
+    assert (await change("PATCH", "/users/ada", {"role": "owner"}))[0] == 200
+    grace = await running.user("grace", Role.OWNER)
+    assert (await change("PATCH", "/users/ada", {"role": "member"}))[0] == 200
+    assert await change("DELETE", "/users/grace") == (403, {"message": NOT_YOURS_TO_CHANGE})
+    assert await change("DELETE", "/users/ada", headers=grace) == (204, None)
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.MEMBER])
+@pytest.mark.gen_test
+async def test_who_is_no_owner_changes_no_user_not_even_themselves(running, change, role):
+    headers = await running.user("grace", role)
+    before = await running.bridge.identities.list_users()
+    for method, path, body in (
+        ("POST", "/users", {"username": "bob", "role": "owner"}),
+        ("POST", "/users", {}),
+        ("PATCH", "/users/grace", {"role": "owner"}),
+        ("PATCH", "/users/nobody", {}),
+        ("DELETE", "/users/ada", None),
+        ("DELETE", "/users/nobody", None),
+    ):
+        assert await change(method, path, body, headers) == (403, {"message": NOT_YOURS_TO_CHANGE})
+        assert (await change(method, path, body, {}))[0] == 401
+    assert await running.bridge.identities.list_users() == before
+    seen = await running.get(USERS, headers)
+    assert seen[0] == 200 if role.sees_everything else seen == (403, {"message": NOT_YOURS_TO_SEE})
+    assert (await running.get(USERS, {}))[0] == 401
+
+
+@pytest.mark.gen_test
+async def test_a_role_that_was_taken_elsewhere_changes_nothing_any_more(running, change, elsewhere):
+    assert (await running.get(PATH))[1]["role"] == "owner"
+    await elsewhere.add_user("grace", role=Role.OWNER)
+    await elsewhere.change_user("ada", role=Role.MEMBER)
+    assert (await running.get(PATH))[1]["role"] == "owner"  # remembered
+    assert await change("PATCH", "/users/ada", {"role": "owner"}) == (403, {"message": NOT_YOURS_TO_CHANGE})
+    assert await change("POST", "/users", {}) == (403, {"message": NOT_YOURS_TO_CHANGE})
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("", {"GET", "HEAD", "POST"}),
+        ("/me", {"GET", "HEAD"}),
+        ("/ada", {"PATCH", "DELETE"}),
+        ("/ada/tokens", {"GET", "HEAD", "POST"}),
+        ("/ada/tokens/x", {"DELETE"}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_other_methods_are_refused_and_those_that_are_served_are_named(running, path, methods):
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
+        client = await running.client()
+        answer = await client.request(method, USERS + path, running.headers)
+        assert (answer.status, set(answer.header("Allow").split(", "))) == (405, methods)
+
+
+@pytest.mark.gen_test
+async def test_a_mail_address_names_a_user_in_paths_and_searches_in_any_case(running, change, call):
+    mail = "Grace.Hopper+work@Example.com"
+    status, grace = await change("POST", "/users", {"username": mail, "role": "member"})
+    assert (status, grace["username"], grace["name"]) == (201, mail, mail)
+    again = {"message": f'A user named "{mail}" exists already.'}
+    assert await change("POST", "/users", {"username": mail.upper(), "role": "member"}) == (409, again)
+    quoted = quote(mail.lower(), safe="")
+    _, token = await change("POST", f"/users/{quoted}/tokens", {})
+    own = {"Authorization": f"Bearer {token['token']}"}
+    await call(CHAT, own | {"Content-Type": "application/json"})
+    for name in (quoted, quote(mail.upper()), mail):
+        assert (await running.get(f"{USERS}/{name}/tokens", own))[1]["count"] == 1
+        for headers in (own, None):
+            status, listed = await running.get(f"{LIST}?q={quote(f'initiator:{unquote(name)}')}", headers)
+            assert (status, [one["initiator"]["username"] for one in listed["results"]]) == (200, [mail])
+    assert (await change("PATCH", f"/users/{quoted}", {"role": "auditor"}))[1]["role"] == "auditor"
+    assert await change("DELETE", f"/users/{quoted}") == (204, None)

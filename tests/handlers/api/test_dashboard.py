@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+
+import pytest
+
+from handlers.api.dashboard import LIBRARIES, ROOT, DashboardFiles
+from version import VERSION
+
+INDEX = (ROOT / "index.html").read_text().replace("{version}", VERSION)
+MAP = re.search(r'<script type="importmap">(.*?)</script>', INDEX, re.DOTALL)[1]
+OWN = sorted(
+    path.relative_to(ROOT).as_posix()
+    for kind in ("js", "css", "svg")
+    for path in ROOT.rglob(f"*.{kind}")
+    if "node_modules" not in path.parts
+)
+installed = pytest.mark.skipif(
+    not all((ROOT / name).is_file() for name in LIBRARIES), reason="npm has not installed the dashboard's libraries"
+)
+
+
+async def fetch(running, path, **headers):
+    client = await running.client()
+    return await client.request("GET", path, headers)
+
+
+def policy(answer):
+    directives = (directive.split() for directive in answer.header("Content-Security-Policy").split(";"))
+    return {name: values for name, *values in directives}
+
+
+@installed
+@pytest.mark.gen_test
+async def test_the_page_is_served_without_a_token_and_allows_only_its_own_scripts(running):
+    answer = await fetch(running, "/")
+    digest = base64.b64encode(hashlib.sha256(MAP.encode()).digest()).decode()
+    assert (answer.status, answer.body.decode()) == (200, INDEX)
+    assert answer.header("Content-Type") == "text/html; charset=utf-8"
+    assert policy(answer) == {
+        "default-src": ["'none'"],
+        "script-src": ["'self'", f"'sha256-{digest}'"],
+        "style-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "require-trusted-types-for": ["'script'"],
+        "trusted-types": ["'none'"],
+    }
+    assert answer.header("X-Content-Type-Options") == "nosniff"
+    assert answer.header("Referrer-Policy") == "no-referrer"
+    assert answer.header("Cross-Origin-Resource-Policy") == "same-origin"
+
+
+@pytest.mark.gen_test
+async def test_each_of_its_files_is_served(running):
+    kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+    client = await running.client()
+    for name in OWN:
+        answer = await client.request("GET", f"/dashboard/{name}", {})
+        assert (answer.status, bytes(answer.body)) == (200, (ROOT / name).read_bytes()), name
+        assert answer.header("Content-Type") == kinds[name.rpartition(".")[2]]
+        assert policy(answer)["script-src"] == ["'self'"]
+
+
+@installed
+@pytest.mark.gen_test
+async def test_every_library_of_the_import_map_is_served_and_nothing_else_of_npm(running):
+    mapped = {address.removeprefix("./dashboard/") for address in json.loads(MAP)["imports"].values()}
+    assert mapped | {"node_modules/uplot/dist/uPlot.min.css"} == set(LIBRARIES)
+    for name in LIBRARIES:
+        assert (await fetch(running, f"/dashboard/{name}")).status == 200
+    assert (ROOT / "node_modules/preact/package.json").is_file()
+    assert (await fetch(running, "/dashboard/node_modules/preact/package.json")).status == 404
+
+
+def test_the_page_asks_for_all_its_modules_at_once():
+    asked = re.findall(r'<link rel="modulepreload" href="dashboard/(.+)">', INDEX)
+    modules = [name for name in (*LIBRARIES, *OWN) if name.endswith(("js", "mjs")) and name != "js/main.js"]
+    assert sorted(asked) == sorted(modules)
+
+
+ELSEWHERE = (
+    *(
+        "package.json",
+        "package-lock.json",
+        "index.html",
+        "not-installed.html",
+        "js",
+        "js/",
+        "JS/main.js",
+        "js\\main.js",
+    ),
+    *("../server.py", "%2e%2e/server.py", "js/../../server.py", "js/%2e%2e/%2e%2e/server.py", "/etc/passwd"),
+    "js/main.js%00",
+)
+
+
+@pytest.mark.gen_test
+async def test_nothing_else_of_the_folder_or_beside_it_is_served(running):
+    client = await running.client()
+    for name in ELSEWHERE:
+        answer = await client.request("GET", f"/dashboard/{name}", {})
+        assert answer.status == 404
+        assert json.loads(answer.body) == {"message": f"not found: GET /dashboard/{name}"}
+
+
+@pytest.mark.gen_test
+async def test_a_browser_that_has_a_file_is_told_so_until_it_changes(running):
+    first = await fetch(running, "/dashboard/js/main.js")
+    assert first.header("Cache-Control") == "no-cache"
+    again = await fetch(running, "/dashboard/js/main.js", **{"If-None-Match": first.header("Etag")})
+    assert (again.status, bytes(again.body)) == (304, b"")
+    assert again.header("Etag") == first.header("Etag")
+    other = await fetch(running, "/dashboard/js/app.js", **{"If-None-Match": first.header("Etag")})
+    assert other.status == 200
+
+
+@pytest.mark.gen_test
+async def test_who_takes_gzip_gets_it(running):
+    answer = await fetch(running, "/dashboard/js/app.js", **{"Accept-Encoding": "br, gzip"})
+    assert (answer.header("Content-Encoding"), answer.header("Vary")) == ("gzip", "Accept-Encoding")
+    assert gzip.decompress(answer.body) == (ROOT / "js/app.js").read_bytes()
+
+
+@installed
+@pytest.mark.gen_test
+async def test_what_stands_behind_the_address_changes_nothing(running):
+    for query in ("?q=1", "?q=%ff", "?%"):
+        assert (await fetch(running, f"/{query}")).body.decode() == INDEX
+    assert (await fetch(running, "/dashboard/%ff")).status == 400
+
+
+@pytest.mark.gen_test
+async def test_head_is_answered_and_nothing_can_be_sent(running):
+    client = await running.client()
+    answer = await client.request("HEAD", "/dashboard/js/main.js", {})
+    assert answer.status == 200
+    assert answer.header("Content-Length") == str((ROOT / "js/main.js").stat().st_size)
+    refused = await client.request("POST", "/", {})
+    assert (refused.status, refused.header("Allow")) == (405, "GET, HEAD")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A dashboard before npm has been run."""
+    for name in ("index.html", "not-installed.html"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    return tmp_path
+
+
+def test_without_its_libraries_the_page_says_what_to_do_and_works_as_soon_as_they_are_there(folder):
+    files = DashboardFiles(folder)
+    status, file = files.index()
+    assert status == 503
+    assert b"npm ci --omit=dev --ignore-scripts --prefix dashboard" in file.plain
+    assert files.find(LIBRARIES[0]) is None
+    for name in LIBRARIES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    status, file = files.index()
+    assert (status, file.plain) == (200, INDEX.encode())
+
+
+def test_a_file_that_changes_is_read_again(folder):
+    (folder / "main.js").write_text("1")
+    files = DashboardFiles(folder)
+    before = files.find("main.js")
+    assert files.find("main.js") is before
+    (folder / "main.js").write_text("2")
+    after = files.find("main.js")
+    assert (before.plain, after.plain) == (b"1", b"2")
+    assert before.tag != after.tag
+
+
+def test_scripts_and_styles_make_no_markup_of_text():
+    """Text from a model or a client may hold markup: it must have no way into the page but as text."""
+    for name in OWN:
+        if name.endswith(".js"):
+            source = (ROOT / name).read_text()
+            for way in (
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "dangerously",
+                "eval(",
+                "srcdoc",
+            ):
+                assert way not in source, name
+
+
+def test_nothing_is_loaded_from_elsewhere():
+    for name in (*OWN, "index.html", "not-installed.html"):
+        addresses = re.findall(r"""https?://[^\s"'`)]+""", (ROOT / name).read_text())
+        assert [one for one in addresses if one != "http://www.w3.org/2000/svg"] == [], name
+
+
+def test_the_versions_of_the_libraries_are_pinned_with_their_digests():
+    wanted = json.loads((ROOT / "package.json").read_text())
+    locked = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+    for name, version in (wanted["dependencies"] | wanted["devDependencies"]).items():
+        package = locked[f"node_modules/{name}"]
+        assert package["version"] == version
+        assert package["integrity"].startswith("sha512-")

@@ -1,0 +1,68 @@
+"""The names of models, clients and providers, of what was really recorded."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage.accounts.users import Role
+from storage.aggregation.rollups import Rollups
+from tests.handlers.api.calls import record
+
+PREFIX = "/api/v2/aibridge/"
+
+
+@pytest.mark.gen_test
+async def test_names_are_those_of_calls_that_the_caller_may_see(running):
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    await record(running, model="gpt-5")
+    await record(running, member, model="m:1", user_agent="codex_cli_rs/0.1")
+    await Rollups(running.bridge.database, now=running.bridge.now).count_pending()
+    await record(running, member, model="gpt-6")
+    for headers, models, clients in (
+        (running.headers, ["gpt-5", "gpt-6", "m:1"], ["Codex", "Unknown"]),
+        (auditor, ["gpt-5", "gpt-6", "m:1"], ["Codex", "Unknown"]),
+        (member, ["gpt-6", "m:1"], ["Codex", "Unknown"]),
+    ):
+        assert await running.get(PREFIX + "models", headers) == (200, models)
+        assert await running.get(PREFIX + "clients", headers) == (200, clients)
+        assert await running.get(PREFIX + "providers", headers) == (200, ["openai"])
+    assert await running.get(PREFIX + "models", await running.user("newcomer")) == (200, [])
+
+
+@pytest.mark.gen_test
+async def test_names_are_searched_and_paged(running):
+    for model in ("a", "gpt-5", "gpt-5-mini", "GPT", "ü"):
+        await record(running, model=model)
+    for query, names in {
+        "q=gpt": ["gpt-5", "gpt-5-mini"],
+        "q=gpt&limit=1": ["gpt-5"],
+        "q=gpt&limit=1&offset=1": ["gpt-5-mini"],
+        "q=%C3%BC": ["ü"],
+        "q=.": [],
+        "q=": ["GPT", "a", "gpt-5", "gpt-5-mini", "ü"],
+        "offset=4": ["ü"],
+        "offset=2147483647": [],
+    }.items():
+        assert await running.get(f"{PREFIX}models?{query}") == (200, names), query
+
+
+@pytest.mark.parametrize("resource", ["models", "clients", "providers"])
+@pytest.mark.gen_test
+async def test_what_cannot_be_asked_is_refused_by_name(running, resource):
+    unknown = "unknown query parameter; allowed are limit, offset, q"
+    assert await running.get(f"{PREFIX}{resource}?after_id=1") == (
+        400,
+        {
+            "message": "Query parameters have invalid values.",
+            "validations": [{"field": "after_id", "detail": unknown}],
+        },
+    )
+    assert await running.get(f"{PREFIX}{resource}?limit=1001") == (
+        400,
+        {"message": "Invalid pagination limit value.", "detail": "Pagination limit must be in range (0, 1000]"},
+    )
+    assert (await running.get(f"{PREFIX}{resource}?q=a&q=b"))[0] == 400
+    assert (await running.get(PREFIX + resource, {}))[0] == 401
+    client = await running.client()
+    answer = await client.request("HEAD", PREFIX + resource, running.headers)
+    assert (answer.status, answer.body, answer.header("Content-Type")) == (200, b"", "application/json")

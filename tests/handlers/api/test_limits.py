@@ -1,0 +1,417 @@
+"""The limits as clients meet them when several bridges share them, and as operators look at them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from tornado.testing import bind_unused_port
+
+from handlers.api.limits import MOST_HOLDERS, NOT_YOURS, _time, report
+from handlers.application import BridgeApplication
+from handlers.lifecycle import Holder, Lifecycle
+from http1.server import BridgeServer
+from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED, OverloadProtection
+from storage.accounts.identities import Role
+from storage.admission.admissions import ANSWER_SECONDS, Admissions, SharedLimits
+from tests.bridge import until
+from tests.handlers.conversations import CHAT, MESSAGES
+from tests.storage.admission.admission_worker import PATIENCE_SECONDS
+from version import VERSION
+
+pytest_plugins = ["tests.storage.outages"]
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+PATH = "/api/v2/aibridge/limits"
+LIMITS = ("max_concurrency", "rate_limit", "user_rate_limit", "rate_window", "user_max_concurrency")
+
+
+@pytest.fixture
+def patience():
+    """How long the database may take to decide, in seconds."""
+    return PATIENCE_SECONDS
+
+
+@pytest.fixture
+def two(io_loop, running, bridge_settings, patience):
+    """Two bridges on one database, with the limits of the test's mark."""
+    limits = {name: bridge_settings[name] for name in LIMITS if name in bridge_settings}
+    closing = []
+
+    async def another():
+        admissions = Admissions(
+            running.bridge.database, process=uuid4(), limits=SharedLimits(**limits), patience=patience
+        )
+        overload, lifecycle = OverloadProtection(**limits, shared=admissions), Lifecycle()
+        await admissions.open(lambda: report(lifecycle, overload))
+        renewing = asyncio.create_task(admissions.run())
+        bridge = replace(running.bridge, overload=overload, lifecycle=lifecycle, admissions=admissions)
+        server = BridgeServer(BridgeApplication(bridge), max_connections=100)
+        bound, port = bind_unused_port()
+        server.add_sockets([bound])
+        closing.append((server, admissions, renewing))
+        return replace(running, bridge=bridge, port=port)
+
+    async def close():
+        for client in running.clients:
+            await client.closed()
+        for server, admissions, renewing in closing:
+            renewing.cancel()
+            server.stop()
+            await server.close_all_connections()
+            await admissions.close()
+
+    yield io_loop.run_sync(another), io_loop.run_sync(another)
+    io_loop.run_sync(close)
+
+
+async def call(bridge, conversation=CHAT, headers=None):
+    """One call on a connection of its own: the answer, or what is wrong."""
+    client = await bridge.client()
+    headers = bridge.headers if headers is None else headers
+    return await client.request("POST", bridge.path(conversation), headers, conversation.request_body(stream=False))
+
+
+def message(answer):
+    return answer.status, json.loads(answer.body).get("message")
+
+
+async def hold(bridge, gate):
+    """A call that is under way until the gate opens."""
+    number = len(bridge.upstream.requests)
+    bridge.upstream.scripts[:] = [(OK[:-2], gate, b"{}")]
+    client = await bridge.client()
+    await client.send("POST", bridge.path(CHAT), bridge.headers, CHAT.request_body(stream=False))
+    await until(lambda: len(bridge.upstream.requests) > number)
+    bridge.upstream.scripts[:] = [(OK,)]
+    return client
+
+
+async def free(*bridges):
+    """Wait until what was given back is free for every bridge."""
+    await until(lambda: not any(bridge.bridge.lifecycle.in_flight for bridge in bridges))
+    await until(lambda: not any(bridge.bridge.admissions._ledgers for bridge in bridges))
+
+
+@pytest.mark.bridge(rate_limit=3, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_two_bridges_share_the_rate_of_a_token(two, running):
+    one, other = two
+    running.upstream.play(OK)
+    told = [(await call(bridge)).header("X-RateLimit-Remaining") for bridge in (one, other, one)]
+    assert told == ["2", "1", "0"]
+    for bridge in two:
+        answer = await call(bridge)
+        assert message(answer) == (429, RATE_LIMITED)
+        assert 98 < int(answer.header("retry-after-ms")) / 1000 <= int(answer.header("Retry-After")) <= 100
+    assert (await call(other, headers=await running.user("grace"))).status == 200
+    assert len(running.upstream.requests) == 4
+
+
+@pytest.mark.bridge(user_rate_limit=3, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_two_bridges_share_the_rate_of_a_user_over_all_tokens(two, running):
+    await one_user_has_three_requests(*two, running)
+
+
+@pytest.mark.bridge(user_rate_limit=3, rate_limit=2, user_max_concurrency=9, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_two_bridges_share_the_rate_of_a_user_beside_other_limits(two, running):
+    await one_user_has_three_requests(*two, running)
+
+
+async def one_user_has_three_requests(one, other, running):
+    running.upstream.play(OK)
+    tokens = [await another_token(running) for _ in range(4)]
+    statuses = [
+        (await call(bridge, headers=token)).status for bridge, token in zip((one, other, one), tokens, strict=False)
+    ]
+    assert statuses == [200, 200, 200]
+    for bridge in (one, other):
+        answer = await call(bridge, headers=tokens[3])
+        assert message(answer) == (429, USER_RATE_LIMITED)
+        assert answer.header("X-RateLimit-Limit") == "3"
+        assert 98 < int(answer.header("retry-after-ms")) / 1000 <= 100
+        await free(one, other)
+    assert (await call(other, headers=await running.user("grace"))).status == 200
+    assert len(running.upstream.requests) == 4
+
+
+async def another_token(running):
+    _, token = await running.bridge.identities.create_token("ada")
+    return running.headers | {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_two_bridges_share_the_slots_of_the_server(two, running):
+    one, other = two
+    gate = asyncio.Event()
+    client = await hold(one, gate)
+    answer = await call(other, MESSAGES)
+    assert (message(answer), answer.header("retry-after-ms")) == ((503, AT_CAPACITY), "1000")
+    gate.set()
+    assert (await client.rest(await client.head())).body == b"{}"
+    await free(one)
+    assert (await call(other)).status == 200
+
+
+@pytest.mark.bridge(user_max_concurrency=1, rate_limit=5, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_two_bridges_share_the_slots_of_a_user_and_a_refusal_consumes_nothing(two, running):
+    one, other = two
+    gate = asyncio.Event()
+    client = await hold(one, gate)
+    answer = await call(other)
+    assert (message(answer), answer.header("X-RateLimit-Remaining")) == ((429, USER_AT_CAPACITY), "4")
+    gate.set()
+    await client.rest(await client.head())
+    await free(one)
+    assert (await call(other)).header("X-RateLimit-Remaining") == "3"
+
+
+@pytest.mark.bridge(max_concurrency=2)
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_frees_its_slot_for_both(two, running):
+    one, other = two
+    client = await hold(one, asyncio.Event())
+    client.reset()
+    await free(one)
+    assert [(await call(bridge)).status for bridge in (one, other)] == [200, 200]
+
+
+class TestWithoutTheDatabase:
+    @pytest.fixture
+    def database(self, private_database):
+        return private_database
+
+    @pytest.fixture
+    def patience(self):
+        return ANSWER_SECONDS
+
+    @pytest.mark.expects_log(
+        r"^WARNING storage\.admission\.admissions: limits are process-local until the database is back: "
+    )
+    @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
+    @pytest.mark.gen_test(timeout=20)
+    async def test_each_bridge_limits_alone_and_says_so(self, two, running, private_mongodb):
+        one, other = two
+        for bridge in two:
+            await bridge.get("/api/v2/aibridge/interceptions")  # so that the token is remembered
+            assert await bridge.get("/readyz", {}) == (
+                200,
+                {
+                    "status": "ready",
+                    "database": "ok",
+                    "recording": "ok",
+                    "providers": "ok",
+                    "jobs": "ok",
+                    "version": VERSION,
+                    "limits": "ok",
+                },
+            )
+        private_mongodb.freeze()
+        try:
+            path = "/api/v2/aibridge/openai/v1/nowhere"
+            statuses = []
+            for bridge in (one, other, one, other):
+                client = await bridge.client()
+                statuses.append((await client.request("GET", path, bridge.headers)).status)
+            assert statuses == [404, 404, 429, 429]
+            _, ready = await one.get("/readyz", {})
+            assert ready["limits"] == "process-local: the database is away"
+            status, shown = await one.get(PATH)
+            assert (status, shown["scope"], shown["state"]) == (200, "cluster", "process-local: the database is away")
+            assert shown["limits"][2]["keys"][0]["remaining"] == 0
+        finally:
+            private_mongodb.thaw()
+
+
+@pytest.mark.bridge(
+    max_concurrency=2, rate_limit=3, user_rate_limit=4, rate_window=timedelta(seconds=100), user_max_concurrency=1
+)
+@pytest.mark.gen_test
+async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(running):
+    gate = asyncio.Event()
+    client = await hold(running, gate)
+    assert (await call(running)).status == 429
+    status, shown = await running.get(PATH)
+    now = datetime.fromisoformat(shown["at"])
+    (holder,) = shown["holders"]
+    next_free_at = {"next_free_at": shown["at"]}
+    assert (status, shown) == (
+        200,
+        {
+            "scope": "process",
+            "state": "ok",
+            "at": shown["at"],
+            "refused_since": _time(running.bridge.lifecycle.began),
+            "limits": [
+                {
+                    "name": "concurrency",
+                    "setting": "max-concurrency",
+                    "limit": 2,
+                    "refused": 0,
+                    "used": 1,
+                    "remaining": 1,
+                    **next_free_at,
+                },
+                {
+                    "name": "user_concurrency",
+                    "setting": "user-max-concurrency",
+                    "limit": 1,
+                    "refused": 1,
+                    "keys": [
+                        {
+                            "key": str(running.identity.user.id),
+                            "username": "ada",
+                            "used": 1,
+                            "remaining": 0,
+                            "next_free_at": None,
+                        }
+                    ],
+                },
+                {
+                    "name": "rate",
+                    "setting": "rate-limit",
+                    "limit": 3,
+                    "window_seconds": 100,
+                    "refused": 0,
+                    "keys": [{"key": running.identity.token_id, "used": 1, "remaining": 2, **next_free_at}],
+                },
+                {
+                    "name": "user_rate",
+                    "setting": "user-rate-limit",
+                    "limit": 4,
+                    "window_seconds": 100,
+                    "refused": 0,
+                    "keys": [
+                        {
+                            "key": str(running.identity.user.id),
+                            "username": "ada",
+                            "used": 1,
+                            "remaining": 3,
+                            **next_free_at,
+                        }
+                    ],
+                },
+            ],
+            "holding": 1,
+            "holders": [
+                {
+                    "request_id": holder["request_id"],
+                    "since": holder["since"],
+                    "user_id": str(running.identity.user.id),
+                    "username": "ada",
+                    "provider": "openai",
+                    "route": "/v1/chat/completions",
+                    "model": CHAT.request["model"],
+                    "interception_id": holder["interception_id"],
+                }
+            ],
+        },
+    )
+    assert now - timedelta(seconds=20) < datetime.fromisoformat(holder["since"]) <= now <= datetime.now(UTC)
+    gate.set()
+    await client.rest(await client.head())
+    (recorded,) = await running.ended(1)
+    assert holder["interception_id"] == recorded["id"]
+    assert (await running.get(PATH))[1]["holders"] == []
+
+
+@pytest.mark.bridge(max_concurrency=4, rate_limit=5, user_rate_limit=7, user_max_concurrency=6)
+@pytest.mark.gen_test
+async def test_limits_that_nobody_uses_are_shown_all_the_same(running):
+    _, shown = await running.get(PATH)
+    assert [limit["limit"] for limit in shown["limits"]] == [4, 6, 5, 7]
+
+
+@pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_a_rate_that_is_used_up_says_when_there_is_more(running):
+    running.upstream.play(OK)
+    await call(running)
+    _, shown = await running.get(PATH)
+    (key,) = shown["limits"][2]["keys"]
+    wait = datetime.fromisoformat(key["next_free_at"]) - datetime.fromisoformat(shown["at"])
+    assert (key["used"], key["remaining"]) == (1, 0)
+    assert timedelta(seconds=80) < wait <= timedelta(seconds=100)
+
+
+@pytest.mark.gen_test
+async def test_what_is_not_limited_is_counted_all_the_same(running):
+    client = await hold(running, asyncio.Event())
+    _, shown = await running.get(PATH)
+    server, user, rate, _ = shown["limits"]
+    assert (server["limit"], server["used"], server["remaining"], server["next_free_at"]) == (0, 1, None, shown["at"])
+    assert [key["used"] for key in user["keys"]] == [1]
+    assert (rate["limit"], rate["keys"]) == (0, [])
+    client.reset()
+    await running.ended(1)
+
+
+@pytest.mark.bridge(
+    max_concurrency=5, user_max_concurrency=5, rate_limit=5, user_rate_limit=5, rate_window=timedelta(seconds=100)
+)
+@pytest.mark.gen_test
+async def test_each_bridge_shows_what_all_of_them_use_and_what_the_others_last_said_of_themselves(two, running):
+    one, other = two
+    gate = asyncio.Event()
+    clients = [await hold(bridge, gate) for bridge in (one, other)]
+    other.bridge.lifecycle.began = one.bridge.lifecycle.began - timedelta(days=1)
+    await other.bridge.admissions._renew()
+    _, shown = await one.get(PATH)
+    assert shown["refused_since"] == _time(other.bridge.lifecycle.began)
+    assert (shown["scope"], shown["state"], shown["holding"]) == ("cluster", "ok", 2)
+    server, user, rate, user_rate = shown["limits"]
+    assert (server["used"], server["remaining"]) == (2, 3)
+    assert [(key["username"], key["used"]) for key in user["keys"]] == [("ada", 2)]
+    assert [(key["key"], key["used"]) for key in rate["keys"]] == [(running.identity.token_id, 2)]
+    assert [(key["username"], key["used"]) for key in user_rate["keys"]] == [("ada", 2)]
+    assert [limit["limit"] for limit in shown["limits"]] == [5, 5, 5, 5]
+    assert [(holder["username"], holder["model"]) for holder in shown["holders"]] == [
+        ("ada", CHAT.request["model"])
+    ] * 2
+    gate.set()
+    for client in clients:
+        await client.rest(await client.head())
+    await free(one, other)
+
+
+@pytest.mark.gen_test
+async def test_auditors_see_the_limits_and_members_and_strangers_do_not(running):
+    assert (await running.get(PATH, await running.user("audrey", Role.AUDITOR)))[0] == 200
+    assert await running.get(PATH, await running.user("grace")) == (403, {"message": NOT_YOURS})
+    assert (await running.get(PATH, {}))[0] == 401
+
+
+@pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_refusals_are_in_the_log_by_limit(running, caplog):
+    caplog.set_level(logging.INFO, "limits.refusals")
+    running.upstream.play(OK)
+    statuses = [(await call(running)).status for _ in range(4)]
+    assert statuses == [200, 429, 429, 429]
+    assert [line for line in caplog.messages if "refused" in line] == ["requests refused: limit=rate new=1 total=1"]
+
+
+def test_a_report_names_a_bounded_number_of_requests():
+    class Request:
+        def holding(self):
+            return Holder(request_id="r", since=datetime(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC))
+
+    lifecycle = Lifecycle()
+    for _ in range(MOST_HOLDERS + 1):
+        lifecycle.enter(Request())
+    said = report(lifecycle, OverloadProtection())
+    assert (len(said["holders"]), said["holding"], said["refused"]) == (MOST_HOLDERS, 0, {})
+    assert said["holders"][0] == {
+        "request_id": "r",
+        "since": "2026-01-31T12:00:00.005Z",
+        **dict.fromkeys(("user_id", "username", "provider", "route", "model", "interception_id")),
+    }

@@ -1,0 +1,45 @@
+"""The providers that are configured, whether anybody called them or not."""
+
+from __future__ import annotations
+
+import pytest
+
+from handlers.api.providers import configured
+from runtime.parts import make_providers
+from settings import Settings
+
+CONFIGURED = "/api/v2/aibridge/providers/configured"
+
+
+def key(hint, setting):
+    return {"hint": hint, "setting": setting, "cooldowns": 0, "refused": None}
+
+
+@pytest.mark.gen_test
+async def test_providers_are_listed_with_where_their_credential_comes_from(running):
+    expected = [
+        {"name": "openai", "type": "openai", "key_state": "key", "keys": [key("sk-o...-key", "openai-key")]},
+        {"name": "anthropic", "type": "anthropic", "key_state": "key", "keys": [key("sk-a...-key", "anthropic-key")]},
+        {"name": "keyless", "type": "openai", "key_state": "keyless", "keys": []},
+        {"name": "own-server", "type": "openai", "key_state": "key", "keys": [key("sk...er", "provider-1-keys")]},
+        {"name": "no-key", "type": "anthropic", "key_state": "no_key", "keys": []},
+    ]
+    assert await running.get(CONFIGURED) == (200, expected)
+    assert await running.get(CONFIGURED, await running.user("grace")) == (200, expected)
+
+
+@pytest.mark.gen_test
+async def test_the_configured_providers_take_a_token_and_no_parameter(running):
+    status, _ = await running.get(CONFIGURED, {})
+    assert status == 401
+    status, refused = await running.get(CONFIGURED + "?q=x")
+    assert (status, refused["validations"][0]["field"]) == (400, "q")
+
+
+def test_the_demo_provider_is_the_last_of_the_providers():
+    listed = [configured(one, None) for one in make_providers(Settings(), "http://127.0.0.1:1/")]
+    assert [(one.name, one.key_state) for one in listed] == [
+        ("openai", "no_key"),
+        ("anthropic", "no_key"),
+        ("demo", "keyless"),
+    ]

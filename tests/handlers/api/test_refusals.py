@@ -1,0 +1,389 @@
+"""What the bridge refuses is recorded, counted to the last, and shown to whom it concerns."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from ipaddress import ip_network
+from urllib.parse import urlencode
+
+import pytest
+
+import handlers.dataplane.admission
+from http1.requests import MAX_HEAD_BYTES
+from intercept.refusals import Rule
+from storage.accounts.identities import Role
+from storage.recording.recorder import Recorder, RecordingUnavailableError
+from tests.bridge import until
+from tests.handlers.contract import Contract
+from tests.handlers.conversations import CHAT, MESSAGES
+
+CONTROL = "/api/v2/aibridge"
+CHAT_PATH = f"{CONTROL}/openai/v1/chat/completions"
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+UNKNOWN = {"Authorization": "Bearer abcdefghij-0123456789abcdefghijkl"}
+KEYS = (
+    *("id", "at", "initiator", "api_key_id", "client_ip", "provider", "route", "model"),
+    *("status", "rule", "retry_after_ms", "more"),
+)
+
+
+async def call(running, headers=None, path=CHAT_PATH, body=None, method="POST"):
+    """Make a call; returns its status."""
+    client = await running.client()
+    data = CHAT.request_body(stream=False) if body is None else body
+    answer = await client.request(method, path, running.headers if headers is None else headers, data)
+    client.close()
+    return answer.status
+
+
+async def listed(running, headers=None, **parameters):
+    await running.bridge.refusal_recorder.flush()
+    status, page = await running.get(f"{CONTROL}/refusals?{urlencode(parameters)}", headers)
+    assert status == 200, page
+    return page
+
+
+async def counted(running, headers=None, **parameters):
+    await running.bridge.refusal_recorder.flush()
+    status, answer = await running.get(f"{CONTROL}/stats?{urlencode(parameters)}", headers)
+    assert status == 200, answer
+    return answer["refusals"]
+
+
+def metric(running):
+    """How many were refused, by rule and status."""
+    return {
+        (sample.labels["rule"], sample.labels["status"]): sample.value
+        for family in running.bridge.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "coder_aibridged_refusals_total"
+    }
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "change"),
+    [
+        (Rule.NO_TOKEN, 401, {"headers": {}}),
+        (Rule.INVALID_TOKEN, 401, {"headers": UNKNOWN}),
+        (Rule.PROVIDER_KEY_AS_TOKEN, 401, {"headers": {"X-Api-Key": "sk-ant-1234"}}),
+        (Rule.NO_PROVIDER_KEY, 400, {"path": f"{CONTROL}/no-key/v1/messages"}),
+        (Rule.UNKNOWN_PROVIDER, 404, {"path": f"{CONTROL}/nobody/v1/messages"}),
+        (Rule.UNKNOWN_ROUTE, 404, {"path": f"{CONTROL}/openai/v1/nowhere"}),
+        (Rule.WRONG_BASE_URL, 404, {"path": "/v1/chat/completions"}),
+        (Rule.ODD_PATH, 400, {"path": f"{CONTROL}/openai/v1//models"}),
+        (Rule.WRONG_METHOD, 405, {"method": "DELETE"}),
+        (Rule.OWN_KEY_NEEDED, 403, {"path": f"{CONTROL}/openai/v1/conversations"}),
+        (Rule.NOT_YOUR_RESPONSE, 404, {"path": f"{CONTROL}/openai/v1/responses/resp_1", "method": "GET", "body": b""}),
+        (Rule.BODY_TOO_LARGE, 413, {"body": b"{" + b" " * 5_000 + b"}"}),
+        (Rule.UNUSABLE_BODY, 400, {"body": b"{}"}),
+    ],
+)
+@pytest.mark.bridge(max_body_bytes=4_000)
+@pytest.mark.gen_test
+async def test_each_refusal_is_a_row_a_count_and_a_metric_of_its_rule(running, rule, status, change):
+    assert await call(running, **change) == status
+    page = await listed(running)
+    (row,) = page["results"]
+    assert (page["count"], tuple(row), row["rule"], row["status"], row["more"]) == (1, KEYS, rule, status, 0)
+    refusals = await counted(running)
+    assert (refusals["total"], refusals["rules"]) == (1, {rule: 1})
+    assert metric(running) == {(rule, str(status)): 1}
+    contract = Contract()
+    contract.validate(page, {"$ref": "#/components/schemas/RefusalList"})
+    contract.validate(refusals, {"$ref": "#/components/schemas/RefusedCalls"})
+    known = rule not in {Rule.NO_TOKEN, Rule.INVALID_TOKEN, Rule.PROVIDER_KEY_AS_TOKEN, Rule.WRONG_BASE_URL}
+    user = running.identity.user
+    initiator = {"id": str(user.id), "username": "ada", "name": user.display_name}
+    assert row["initiator"] == (initiator if known else None)
+    assert row["api_key_id"] == (running.identity.token_id if known else None)
+    assert row["client_ip"] == (None if known else "127.0.0.1")
+    assert await running.bridge.database.interceptions.count_documents({}) == 0
+
+
+async def refused_unread(running, request):
+    """Send bytes that no handler answers; returns the status and the only row."""
+    client = await running.client()
+    await client.send_raw(request)
+    answer = await client.rest(await client.head())
+    client.close()
+    (row,) = (await listed(running))["results"]
+    return answer.status, row
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "request_bytes"),
+    [
+        (Rule.MALFORMED_REQUEST, 400, b"BREW /secret HTTP/1.1\r\n\r\n"),
+        (Rule.MALFORMED_REQUEST, 400, b"GET / HTTP/1.1\r\nHost: se cret\r\n\r\n"),
+        (Rule.HEAD_TOO_LARGE, 431, b"GET / HTTP/1.1\r\nsecret: " + b"x" * MAX_HEAD_BYTES),
+        (Rule.UNSUPPORTED_CODING, 501, b"POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"),
+        (Rule.UNSUPPORTED_VERSION, 505, b"GET /secret HTTP/2.0\r\nHost: b\r\n\r\n"),
+        (Rule.BODY_TOO_LARGE, 413, b"GET /healthz HTTP/1.1\r\nHost: b\r\nContent-Length: 5000\r\n\r\n"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_no_handler_reads_is_recorded_without_a_word_of_it(running, rule, status, request_bytes):
+    answered, row = await refused_unread(running, request_bytes)
+    assert (answered, metric(running)) == (status, {(rule, str(status)): 1})
+    assert await counted(running) | {"points": []} == {
+        "total": 1,
+        "rules": {rule: 1},
+        "initiators": [{"initiator": None, "total": 1, "rules": {rule: 1}}],
+        "points": [],
+    }
+    assert {name: row[name] for name in KEYS[2:]} == dict.fromkeys(KEYS[2:]) | {
+        "client_ip": "127.0.0.1",
+        "status": status,
+        "rule": rule,
+        "more": 0,
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_call_whose_body_is_late_is_recorded_with_its_user(running, monkeypatch):
+    monkeypatch.setattr(handlers.dataplane.admission, "BODY_SECONDS", 0.05)
+    head = f"POST {CHAT_PATH} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 9\r\n\r\n{{"
+    status, row = await refused_unread(running, head.encode())
+    assert (status, row["rule"], row["initiator"]["username"]) == (408, "late_body", "ada")
+    assert (row["client_ip"], row["route"]) == (None, "/v1/chat/completions")
+    assert metric(running) == {("late_body", "408"): 1}
+
+
+@pytest.mark.gen_test
+async def test_a_call_whose_body_is_malformed_is_recorded_once_with_its_user(running):
+    head = f"POST {CHAT_PATH} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nTransfer-Encoding: chunked\r\n\r\nx"
+    status, row = await refused_unread(running, head.encode())
+    assert (status, row["rule"], row["initiator"]["username"], row["more"]) == (400, "malformed_request", "ada", 0)
+
+
+@pytest.mark.gen_test
+async def test_a_storm_of_what_no_handler_reads_is_one_row_and_counted_to_the_last(running):
+    for _ in range(50):
+        client = await running.client()
+        await client.send_raw(b"nonsense\r\n\r\n")
+        assert (await client.head()).status == 400
+        client.close()
+    (row,) = (await listed(running))["results"]
+    assert (row["more"], (await counted(running))["total"]) == (49, 50)
+
+
+@pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))
+@pytest.mark.gen_test
+async def test_equal_refusals_are_one_row_that_says_what_the_client_was_told(running):
+    running.upstream.play(OK)
+    assert await call(running) == 200
+    for _ in range(5):
+        assert await call(running) == 429
+    (row,) = (await listed(running))["results"]
+    waits = row.pop("retry_after_ms")
+    assert 3_590_000 < waits <= 3_600_000
+    assert {name: row[name] for name in ("provider", "route", "model", "rule", "status", "more")} == {
+        "provider": "openai",
+        "route": "/v1/chat/completions",
+        "model": None,
+        "rule": "rate",
+        "status": 429,
+        "more": 4,
+    }
+    refusals = await counted(running, bucket="minute")
+    assert [one["initiator"]["username"] for one in refusals["initiators"]] == ["ada"]
+    assert sum(point["total"] for point in refusals["points"]) == refusals["total"] == 5
+    await running.ended(1)
+
+
+@pytest.mark.bridge(max_concurrency=1, user_max_concurrency=2)
+@pytest.mark.gen_test
+async def test_a_refusal_at_capacity_names_the_address_as_nobody_was_asked_for(running):
+    running.upstream.play(gate := asyncio.Event(), OK)
+    first = asyncio.create_task(call(running))
+    await until(lambda: running.upstream.requests)
+    assert await call(running) == 503
+    (row,) = (await listed(running))["results"]
+    assert (row["rule"], row["initiator"], row["client_ip"]) == ("concurrency", None, "127.0.0.1")
+    assert row["retry_after_ms"] == 1000
+    gate.set()
+    assert await first == 200
+    await running.ended(1)
+
+
+@pytest.mark.bridge(allow_byok=False)
+@pytest.mark.gen_test
+async def test_a_call_while_the_server_stops_is_refused_and_an_own_key_too(running):
+    assert await call(running, running.own_key) == 403
+    running.bridge.lifecycle.draining = True
+    assert await call(running) == 503
+    running.bridge.lifecycle.draining = False
+    rows = (await listed(running))["results"]
+    assert {(row["rule"], row["initiator"] is None) for row in rows} == {
+        ("own_key_not_allowed", False),
+        ("stopping", True),
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_cannot_be_recorded_is_refused_with_its_model(running, monkeypatch):
+    async def start(_recorder, _interception):
+        raise RecordingUnavailableError("the database is away")
+
+    monkeypatch.setattr(Recorder, "start", start)
+    assert await call(running) == 503
+    (row,) = (await listed(running))["results"]
+    assert (row["rule"], row["model"]) == ("not_recordable", CHAT.request["model"])
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_is_compressed_in_another_way_is_refused_by_its_rule(running):
+    assert await call(running, running.headers | {"Content-Encoding": "br"}) == 415
+    assert (await counted(running))["rules"] == {"compressed_body": 1}
+
+
+@pytest.mark.bridge(authentication_failure_limit=1)
+@pytest.mark.gen_test
+async def test_too_many_invalid_tokens_of_an_address_are_a_rule_of_their_own(running):
+    another = {"Authorization": "Bearer bcdefghijk-0123456789abcdefghijkl"}
+    assert [await call(running, headers) for headers in (UNKNOWN, another)] == [401, 429]
+    assert (await counted(running))["rules"] == {"invalid_token": 1, "too_many_failures": 1}
+
+
+@pytest.mark.gen_test
+async def test_a_websocket_and_a_token_in_the_address_are_refused_by_rules_of_their_own(running):
+    responses = f"{CONTROL}/openai/v1/responses"
+    assert await call(running, running.headers | {"Upgrade": "websocket"}, responses, b"", "GET") == 426
+    address = f"{CONTROL}/openai/v1/models?key={running.token}"
+    assert await call(running, path=address, body=b"", method="GET") == 400
+    page = await listed(running)
+    assert {row["rule"] for row in page["results"]} == {"token_in_address", "websocket"}
+    assert running.token.partition("-")[2] not in str(page)
+
+
+@pytest.mark.gen_test
+async def test_a_revoked_token_is_named_where_nobody_is(running):
+    headers = await running.user("grace")
+    token_id = headers["Authorization"].split()[1].partition("-")[0]
+    await running.bridge.identities.revoke_token(token_id)
+    assert await call(running, headers) == 401
+    (row,) = (await listed(running))["results"]
+    assert (row["rule"], row["api_key_id"], row["initiator"]) == ("invalid_token", token_id, None)
+
+
+@pytest.mark.bridge(
+    circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
+)
+@pytest.mark.gen_test
+async def test_what_is_an_interception_is_no_refusal(running):
+    running.upstream.play(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n")
+    assert [await call(running) for _ in range(2)] == [503, 503]
+    assert [one["end_reason"] for one in await running.ended(2)] == ["circuit_open", "upstream_error"]
+    assert await listed(running) == {"count": 0, "results": []}
+    assert ((await counted(running))["total"], metric(running)) == (0, {})
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_on_the_control_plane_is_none_of_a_call(running):
+    assert (await running.get(f"{CONTROL}/interceptions", {}))[0] == 401
+    assert (await running.get(f"{CONTROL}/nowhere/at/all"))[0] == 404
+    assert [row["rule"] for row in (await listed(running))["results"]] == ["unknown_provider"]
+
+
+@pytest.mark.gen_test
+async def test_a_member_sees_their_own_refusals_and_nothing_of_others(running):
+    grace, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    await call(running, body=b"{}")
+    await call(running, grace, body=b"{}")
+    await call(running, grace, path=f"{CONTROL}/openai/v1/nowhere")
+    await call(running, UNKNOWN)
+    everything = await listed(running)
+    assert everything["count"] == 4
+    assert await listed(running, auditor) == everything
+    own = await listed(running, grace)
+    assert (own["count"], {row["initiator"]["username"] for row in own["results"]}) == (2, {"grace"})
+    (others,) = [row for row in everything["results"] if row["initiator"] and row["initiator"]["username"] == "ada"]
+    assert (await listed(running, grace, q=f"api_key_id:{others['api_key_id']}"))["count"] == 0
+    assert await running.get(f"{CONTROL}/refusals?after_id={others['id']}", grace) == (
+        400,
+        {
+            "message": "Query parameters have invalid values.",
+            "validations": [{"field": "after_id", "detail": "no refusal with this id that you may see"}],
+        },
+    )
+    assert (await running.get(f"{CONTROL}/refusals?q=initiator:ada", grace))[0] == 400
+    refusals = await counted(running, grace)
+    assert refusals["rules"] == {"unknown_route": 1, "unusable_body": 1}
+    assert [one["initiator"]["username"] for one in refusals["initiators"]] == ["grace"]
+    assert (await counted(running, auditor))["total"] == 4
+    assert (await listed(running, await running.user("newcomer")))["results"] == []
+
+
+@pytest.mark.gen_test
+async def test_the_list_is_searched_and_paged(running):
+    for path in ("openai/v1/nowhere", "anthropic/v1/nowhere", "nobody/v1/models"):
+        await call(running, path=f"{CONTROL}/{path}")
+    await call(running, UNKNOWN)
+    everything = (await listed(running))["results"]
+    for q, number in {
+        "RULE:unknown_route": 2,
+        "rule:unknown_route provider:openai": 1,
+        "status:404": 3,
+        "initiator:me": 3,
+        "ada": 3,
+        'started_before:"2020-01-01T00:00:00Z"': 0,
+    }.items():
+        assert (await listed(running, q=q))["count"] == number, q
+    paged = [(await listed(running, limit=1, offset=offset))["results"][0] for offset in range(4)]
+    assert paged == everything
+    behind = await listed(running, limit=2, after_id=everything[1]["id"])
+    assert (behind["count"], behind["results"]) == (4, everything[2:])
+    for q in ("rule:none", "status:4", "session_id:x", "rule:rate rule:rate"):
+        status, problem = await running.get(f"{CONTROL}/refusals?{urlencode({'q': q})}")
+        assert (status, problem["message"]) == (400, "Invalid refusal search query.")
+
+
+@asynccontextmanager
+async def held(recorder):
+    """The database takes nothing until this is over."""
+    gate, parts = asyncio.Event(), (recorder._totals, recorder._rows)
+
+    class Held:
+        def __init__(self, collection):
+            self.collection = collection
+
+        async def bulk_write(self, *args, **options):
+            await gate.wait()
+            return await self.collection.bulk_write(*args, **options)
+
+    for part in parts:
+        part.collection = Held(part.collection)
+    flushing = asyncio.create_task(recorder.flush())
+    yield
+    gate.set()
+    await flushing
+    for part in parts:
+        part.collection = part.collection.collection
+
+
+@pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
+@pytest.mark.gen_test
+async def test_no_refusal_waits_for_the_database_and_each_is_counted(running):
+    assert await call(running, UNKNOWN) == 401
+    async with held(running.bridge.refusal_recorder):
+        client = await running.client()
+        for number in range(200):
+            headers = UNKNOWN | {"X-Forwarded-For": f"192.0.2.{number}"}
+            assert (await client.request("GET", f"{CONTROL}/openai/v1/models", headers, b"")).status == 401
+        for _ in range(200):
+            answer = await client.request("GET", f"{CONTROL}/openai/v1/nowhere", running.headers, b"")
+            assert answer.status == 404
+    refusals = await counted(running)
+    assert refusals["rules"] == {"invalid_token": 201, "unknown_route": 200}
+    assert refusals["initiators"][0] == {"initiator": None, "total": 201, "rules": {"invalid_token": 201}}
+    assert sum(1 + row["more"] for row in (await listed(running, limit=1000))["results"]) == 401
+    assert (await listed(running))["count"] <= 2 * (1 + 100 + 1)
+
+
+@pytest.mark.gen_test
+async def test_the_dialect_of_a_refusal_does_not_matter(running):
+    assert await call(running, path=running.path(MESSAGES), body=b"{}") == 400
+    (row,) = (await listed(running))["results"]
+    assert (row["provider"], row["route"]) == ("anthropic", "/v1/messages")

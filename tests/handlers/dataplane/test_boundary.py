@@ -1,0 +1,193 @@
+"""What does not cross the bridge: credentials, who is asking, and what concerns the bridge's own origin."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from handlers.base import PROVIDER_KEY
+from tests.handlers.conversations import CHAT, MESSAGES
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n"
+OK = HEAD + b"\r\n{}"
+MODELS = "/api/v2/aibridge/openai/v1/models"
+NO_PAGE = [("Content-Security-Policy", "sandbox; default-src 'none'"), ("X-Content-Type-Options", "nosniff")]
+
+
+def headers_named(answer, *names):
+    return sorted((name, value) for name, value in answer.headers if name.lower() in {one.lower() for one in names})
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+@pytest.mark.gen_test
+async def test_no_cookie_is_a_credential_on_the_data_plane(running, site):
+    headers = await running.signed_in() | {"Sec-Fetch-Site": site}
+    assert (await running.get("/api/v2/aibridge/users/me", headers))[0] == 200
+    client = await running.client()
+    for method, path in (("GET", MODELS), ("POST", running.path(CHAT)), ("GET", "/api/v2/aibridge/openai/nowhere")):
+        answer = await client.request(method, path, headers)
+        assert (answer.status, headers_named(answer, *dict(NO_PAGE))) == (401, NO_PAGE)
+    assert running.upstream.requests == []
+
+
+@pytest.mark.gen_test
+async def test_an_answer_of_a_provider_is_no_page_of_the_bridge(running):
+    hostile = (
+        b"Content-Security-Policy: default-src *\r\nX-Content-Type-Options: no\r\nClear-Site-Data: *\r\nRefresh: 0\r\n"
+        b"Service-Worker-Allowed: /\r\nAccess-Control-Allow-Origin: *\r\nLink: </x>; rel=preload\r\nNEL: {}\r\n"
+        b"X-AI-Bridge-Anything: 1\r\nX-AIBridge-Actor-ID: 1\r\nCross-Origin-Opener-Policy: unsafe-none\r\n"
+    )
+    running.upstream.play(HEAD + hostile + b"\r\n{}")
+    client = await running.client()
+    answer = await client.request("GET", MODELS, running.headers)
+    ours = [
+        "Content-Length",
+        "Content-Security-Policy",
+        "Content-Type",
+        "Date",
+        "Server-Timing",
+        "X-Content-Type-Options",
+    ]
+    assert sorted(name for name, _ in answer.headers) == ours
+    assert headers_named(answer, *dict(NO_PAGE)) == NO_PAGE
+
+
+@pytest.mark.bridge(rate_limit=5)
+@pytest.mark.gen_test
+async def test_what_the_bridge_says_of_a_call_a_provider_does_not_say(running):
+    theirs = b"X-AI-Bridge-Interception-Id: theirs\r\nX-RateLimit-Limit: 7\r\nX-RateLimit-Requests: 8\r\n"
+    running.upstream.play(HEAD + theirs + b"\r\n{}")
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    (recorded,) = await running.ended(1)
+    names = ("X-AI-Bridge-Interception-Id", "X-RateLimit-Limit", "X-RateLimit-Requests")
+    assert headers_named(answer, *names) == [
+        ("X-Ai-Bridge-Interception-Id", recorded["id"]),
+        ("X-Ratelimit-Limit", "5"),
+        ("X-Ratelimit-Requests", "8"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "wanted", [False, pytest.param(True, marks=pytest.mark.bridge(send_actor_headers=True))], ids=["off", "on"]
+)
+@pytest.mark.gen_test
+async def test_a_client_does_not_say_who_is_asking(running, wanted):
+    running.upstream.play(OK)
+    forged = ("X-AI-Bridge-Actor-ID", "X-AIBridge-Actor-ID", "X_AI_Bridge_Actor_ID", "X-AI-Bridge-Actor-Metadata-Email")
+    client = await running.client()
+    await client.request("GET", MODELS, running.headers | dict.fromkeys(forged, "forged"))
+    sent = running.upstream.requests[0].headers
+    assert [name for name, value in sent if value == "forged"] == []
+    actors = [value for name, value in sent if "actor" in name.lower()]
+    assert actors == ([str(running.identity.user.id), "ada"] if wanted else [])
+
+
+@pytest.mark.gen_test
+async def test_where_a_request_came_from_does_not_go_to_a_vendor(running):
+    running.upstream.play(OK)
+    names = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "CF-Connecting-IP")
+    client = await running.client()
+    await client.request("GET", MODELS, running.headers | dict.fromkeys(names, "192.0.2.7"))
+    assert [name for name, value in running.upstream.requests[0].headers if "192.0.2.7" in value] == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Api-Key": "{}", "Api-Key": "{}"},
+        {"Authorization": "Bearer {}", "X-Goog-Api-Key": "{}"},
+        {"Authorization": "Bearer {}", "Api-Key": "{}"},
+        {"X-Goog-Api-Key": "{}"},
+        {"X-Api-Key": "{}", "X-Unheard-Of": "token={};"},
+        {"X-Coder-AI-Governance-Token": "{}", "Authorization": "Bearer sk-own", "Api-Key": "{}"},
+    ],
+    ids=["foundry", "gemini", "continue", "google", "anywhere", "own key"],
+)
+@pytest.mark.gen_test
+async def test_calls_of_clients_that_send_the_token_twice_work_and_it_stays_here(running, headers):
+    running.upstream.play(OK)
+    client = await running.client()
+    sent = {name: value.format(running.token) for name, value in headers.items()}
+    answer = await client.request("POST", running.path(MESSAGES), sent, MESSAGES.request_body(stream=False))
+    assert answer.status == 200
+    assert [name for name, value in running.upstream.requests[0].headers if running.token in value] == []
+    await running.ended(1)
+
+
+@pytest.mark.parametrize("hyphen", ["%2D", "%2d", "%252D"])
+@pytest.mark.gen_test
+async def test_a_token_that_is_percent_encoded_in_a_header_stays_here(running, hyphen):
+    running.upstream.play(OK)
+    page = f"http://bridge/?token={running.token.replace('-', hyphen)}"
+    client = await running.client()
+    await client.request("GET", MODELS, running.headers | {"Referer": page, "X-Page": page, "X-Percent": "50%"})
+    sent = running.upstream.requests[0]
+    assert (sent.header("Referer"), sent.header("X-Page"), sent.header("X-Percent")) == ([], [], ["50%"])
+
+
+@pytest.mark.parametrize("target", ["?key={}", "?a=1&access_token=Bearer%20{}", "/{}"], ids=["key", "bearer", "path"])
+@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "encoded"])
+@pytest.mark.gen_test
+async def test_an_address_with_a_token_is_refused_and_the_token_not_repeated(running, target, encoded):
+    token = running.token.replace("-", "%2D") if encoded else running.token
+    client = await running.client()
+    answer = await client.request("GET", MODELS + target.format(token), running.headers)
+    message = "The address has a token of AI Bridge in it: send it in a header, and revoke it if others could read it."
+    assert (answer.status, json.loads(answer.body)["message"]) == (400, message)
+    answer = await client.request("GET", f"/api/v2/aibridge/openai/v1/files/{token}", running.headers)
+    assert (answer.status, json.loads(answer.body)["message"]) == (400, message)
+    assert running.upstream.requests == []
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "Api-Key", "X-Coder-AI-Governance-Token"])
+@pytest.mark.parametrize("path", [MODELS, "/api/v2/aibridge/anthropic/v1/models", "/api/v2/aibridge/users/me"])
+@pytest.mark.gen_test
+async def test_a_providers_key_in_the_place_of_a_token_is_told_for_what_it_is(running, name, path):
+    key = "sk-ant-api03-0123456789abcdef"
+    client = await running.client()
+    answer = await client.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
+    assert (answer.status, json.loads(answer.body)["message"]) == (401, PROVIDER_KEY)
+    assert key[7:] not in repr(answer)
+
+
+@pytest.mark.gen_test
+async def test_what_no_repetition_mends_says_so_and_the_rest_does_not(running):
+    running.upstream.play(HEAD.replace(b"200 OK", b"401 X") + b"\r\n{}")
+    client = await running.client()
+    own = running.own_key
+    messages = "/api/v2/aibridge/anthropic/v1/messages"
+    for method, path, headers, body, status in (
+        ("POST", messages, running.headers, b"{", 400),
+        ("POST", messages, {}, b"{}", 401),
+        ("GET", "/api/v2/aibridge/openai/v1/conversations/c", running.headers, b"", 403),
+        ("GET", "/api/v2/aibridge/anthropic/v1/x", running.headers, b"", 404),
+        ("GET", messages, running.headers, b"", 405),
+        ("POST", messages, running.headers | {"Content-Encoding": "br"}, b"x", 415),
+        ("POST", "/api/v2/aibridge/no-key/v1/messages", running.headers, b"{}", 400),
+    ):
+        answer = await client.request(method, path, headers, body)
+        assert (answer.status, answer.header("x-should-retry")) == (status, "false"), path
+    answer = await client.request("GET", MODELS, own)
+    assert (answer.status, answer.header("x-should-retry")) == (401, None)
+    running.bridge.lifecycle.draining = True
+    answer = await client.request("POST", messages, running.headers, b"{}")
+    assert (answer.status, answer.header("x-should-retry")) == (503, None)
+
+
+@pytest.mark.gen_test
+async def test_why_a_provider_is_not_reached_is_in_answer_record_and_log(running, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    provider = replace(running.bridge.providers["openai"], base_url="http://nobody.invalid/v1/")
+    monkeypatch.setitem(running.bridge.providers, "openai", provider)
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    why = "no connection to the provider: its name "
+    assert answer.status == 502
+    assert json.loads(answer.body)["message"].startswith(f"openai: {why}")
+    (recorded,) = await running.ended(1)
+    assert recorded["error"]["message"].startswith(why)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "handlers.dataplane.provider_log"]
+    assert line.startswith(f"provider failed: provider=openai reason='{why}")

@@ -1,0 +1,145 @@
+"""Chat streams whose tokens the bridge asks for in the client's place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handlers.dataplane.chat_usage import MAX_REMEMBERED, REMEMBERED_SECONDS, ChatUsage
+from intercept.apis import RequestSummary
+from intercept.catalog import CHAT_COMPLETIONS, RESPONSES
+from settings import ChatStreamUsage
+from tests.fake_upstream import CLOSE
+from tests.handlers.conversations import CHAT
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
+
+BODY = b'{"model": "gpt-5", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'
+ASKING = BODY[:-1] + b',"stream_options":{"include_usage":true}}'
+UNKNOWN = b'{"error":{"message":"Unrecognized request argument supplied: stream_options"}}'
+OTHER = b'{"error":{"message":"max_tokens is too large"}}'
+
+
+def refusal(body: bytes, status: int = 400) -> bytes:
+    head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+def without_usage(stream: bytes) -> bytes:
+    events = stream.split(b"\n\n")
+    return b"\n\n".join(event for event in events if b'"choices": []' not in event)
+
+
+async def call(running, body=BODY):
+    client = await running.client()
+    return await client.request("POST", running.path(CHAT), running.headers, body)
+
+
+@pytest.mark.gen_test
+async def test_a_stream_whose_client_did_not_ask_has_its_tokens_recorded(running):
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    answer = await call(running)
+    assert running.upstream.requests[0].body == ASKING
+    assert (answer.body, answer.whole) == (without_usage(CHAT.stream), True)
+    assert answer.body != CHAT.stream
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", CHAT.tokens)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+@pytest.mark.gen_test
+async def test_the_usage_is_hidden_however_the_provider_cuts_its_stream(running, size):
+    pieces = [CHAT.stream[at : at + size] for at in range(0, len(CHAT.stream), size)]
+    running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, pieces), LAST)
+    answer = await call(running)
+    assert (answer.body, answer.whole) == (without_usage(CHAT.stream), True)
+
+
+@pytest.mark.gen_test
+async def test_a_stream_with_a_length_is_sent_without_one_as_it_gets_shorter(running):
+    running.upstream.play(EVENT_STREAM + b"Content-Length: %d\r\n\r\n" % len(CHAT.stream) + CHAT.stream)
+    answer = await call(running)
+    assert answer.header("Content-Length") is None
+    assert (answer.body, answer.whole) == (without_usage(CHAT.stream), True)
+
+
+@pytest.mark.gen_test
+async def test_half_an_event_at_the_end_of_a_stream_reaches_the_client(running):
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream + b"data: half"), LAST)
+    assert (await call(running)).body == without_usage(CHAT.stream) + b"data: half"
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.gen_test
+async def test_a_provider_that_refuses_the_option_is_asked_without_it_and_remembered(running, status):
+    running.upstream.play(refusal(UNKNOWN, status))
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    for _ in range(2):
+        answer = await call(running)
+        assert (answer.status, answer.body) == (200, CHAT.stream)
+    assert [request.body for request in running.upstream.requests] == [ASKING, BODY, BODY]
+    assert [one["end_reason"] for one in await running.ended(2)] == ["completed"] * 2
+
+
+@pytest.mark.gen_test
+async def test_a_400_for_another_reason_is_passed_on_and_nothing_is_asked_again(running):
+    running.upstream.play(refusal(OTHER))
+    answer = await call(running)
+    assert (answer.status, answer.body) == (400, OTHER)
+    assert len(running.upstream.requests) == 1
+    (recorded,) = await running.ended(1)
+    assert recorded["error"]["message"] == "max_tokens is too large"
+
+
+@pytest.mark.gen_test
+async def test_a_400_that_is_cut_reaches_the_client_as_far_as_it_came(running):
+    head = b"HTTP/1.1 400 X\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    running.upstream.play(head + OTHER, CLOSE)
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, BODY)
+    answer = await client.head()
+    await client.rest(answer)
+    assert (answer.status, answer.body, answer.whole) == (400, OTHER, False)
+
+
+@pytest.mark.bridge(chat_stream_usage=ChatStreamUsage.AS_ASKED)
+@pytest.mark.gen_test
+async def test_with_as_asked_every_byte_stays_as_it_is(running):
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    answer = await call(running)
+    assert (running.upstream.requests[0].body, answer.body) == (BODY, CHAT.stream)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_asked_sees_the_usage_and_a_blocking_call_stays_as_it_is(running):
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    running.upstream.play(JSON + b"Content-Length: %d\r\n\r\n%s" % (len(CHAT.body), CHAT.body))
+    asked = CHAT.request_body(stream=True)
+    assert (await call(running, asked)).body == CHAT.stream
+    blocking = json.dumps({"model": "m", "messages": []}).encode()
+    assert (await call(running, blocking)).body == CHAT.body
+    assert [request.body for request in running.upstream.requests] == [asked, blocking]
+
+
+def test_only_streams_of_chat_completions_are_asked():
+    usage = ChatUsage(ensure=True, monotonic=lambda: 0.0)
+    assert usage.asking("openai", CHAT_COMPLETIONS, RequestSummary(model="gpt-5", stream=True), BODY) == ASKING
+    assert usage.asking("openai", CHAT_COMPLETIONS, RequestSummary(model="gpt-5"), BODY) is None
+    assert usage.asking("openai", RESPONSES, RequestSummary(model="gpt-5", stream=True), BODY) is None
+
+
+def test_a_refusal_is_remembered_for_that_model_and_not_for_ever():
+    now = 0.0
+    usage = ChatUsage(ensure=True, monotonic=lambda: now)
+    usage.refused("vllm", "old")
+
+    def asks(model: str) -> bool:
+        summary = RequestSummary(model=model, stream=True)
+        return usage.asking("vllm", CHAT_COMPLETIONS, summary, BODY) is not None
+
+    assert (asks("old"), asks("new")) == (False, True)
+    now = REMEMBERED_SECONDS
+    assert asks("old")
+    for number in range(MAX_REMEMBERED + 1):
+        usage.refused("vllm", str(number))
+    assert (asks("0"), asks("1"), asks(str(MAX_REMEMBERED))) == (True, False, False)

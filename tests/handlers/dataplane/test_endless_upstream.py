@@ -1,0 +1,137 @@
+"""An upstream that does not come to an end is cut, with a reason; nothing of it piles up."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+
+import pytest
+
+from intercept.readers import MAX_BODY_BYTES, BodyReader
+from intercept.sse import LARGEST_EVENT_BYTES, MAX_EVENT_BYTES
+from tests.bridge import until
+from tests.handlers.conversations import ALL, CHAT, MESSAGES
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
+from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS
+
+PIECE = b"x" * 2**16
+# What the relay, two sockets and the test's own client have taken by the time the relay breaks off.
+UNDER_WAY = 8 * 2**20
+
+
+def endless():
+    while True:
+        yield chunk(PIECE)
+
+
+async def skim(client, answer):
+    """Read the rest and keep its length alone."""
+    length = 0
+    while piece := await client.piece(answer):
+        length += len(piece)
+        answer.pieces.clear()
+        answer.body.clear()
+    return length
+
+
+@pytest.mark.parametrize("conversation", ALL, ids=lambda conversation: conversation.path)
+@pytest.mark.gen_test
+async def test_an_event_without_end_breaks_the_stream_off_and_is_recorded_as_its_error(running, conversation):
+    first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
+    running.upstream.scripts = [_then(EVENT_STREAM + CHUNKED, chunk(first + b"data: "))]
+    client = await running.client()
+    await client.send("POST", running.path(conversation), running.headers, conversation.request_body(stream=True))
+    answer = await client.head()
+    length = await skim(client, answer)
+    assert (answer.status, answer.whole) == (200, False)
+    assert LARGEST_EVENT_BYTES - UNDER_WAY < length <= LARGEST_EVENT_BYTES + len(first)
+    await (await running.upstream.request()).closed.wait()
+    (recorded,) = await running.ended(1)
+    assert (recorded["status"], recorded["end_reason"], recorded["upstream_status"]) == (
+        "failed",
+        "upstream_stream_error",
+        200,
+    )
+    assert recorded["error"] == {
+        "type": "upstream_stream_error",
+        "message": "the provider sent an event of more than 33554432 bytes",
+    }
+    assert running.bridge.lifecycle.in_flight == 0
+
+
+def _then(*steps):
+    yield from steps
+    yield from endless()
+
+
+@pytest.mark.gen_test
+async def test_an_event_that_is_too_large_to_be_read_is_relayed_and_the_rest_is_read(running):
+    large = b"data: " + PIECE * (MAX_EVENT_BYTES // len(PIECE) + 1) + b"\n\n"
+    pieces = [large[start : start + len(PIECE)] for start in range(0, len(large), len(PIECE))]
+    running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, pieces), chunk(MESSAGES.stream), LAST)
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    answer = await client.head()
+    assert await skim(client, answer) == len(large) + len(MESSAGES.stream)
+    assert answer.whole
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["metadata"]) == ("completed", {"truncated": True})
+    assert running.tokens(recorded) == MESSAGES.tokens
+
+
+@pytest.mark.gen_test
+async def test_a_body_without_end_is_relayed_and_held_nowhere(running):
+    """A blocking body has no bound but its client; what is held for its record has one."""
+    running.upstream.scripts = [_then(JSON + CHUNKED)]
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    answer = await client.head()
+    length = 0
+    while length < MAX_BODY_BYTES + UNDER_WAY:
+        length += len(await client.piece(answer))
+        answer.pieces.clear()
+        answer.body.clear()
+    assert [len(reader._body) for reader in gc.get_objects() if type(reader) is BodyReader] == [0]
+    client.reset()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["token_usages"]) == ("client_disconnected", [])
+
+
+HEADS = {
+    "headers": b"".join(b"X-%d: y\r\n" % number for number in range(2 * MAX_HEADERS)),
+    "a header": b"X: " + b"y" * 2 * MAX_HEADER_LINE_BYTES,
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.gen_test
+async def test_a_head_without_end_is_a_502_that_names_the_bound(running, head):
+    running.upstream.play(b"HTTP/1.1 200 OK\r\n" + HEADS[head], asyncio.Event())
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    text = "the provider's answer is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes"
+    assert (answer.status, json.loads(answer.body)["message"]) == (502, f"openai: {text}.")
+    await (await running.upstream.request()).closed.wait()
+    (recorded,) = await running.ended(1)
+    assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id")
+    assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_unreachable", None)
+    assert recorded["error"] == {"type": "upstream_unreachable", "message": text}
+
+
+@pytest.mark.gen_test
+async def test_trailers_without_end_never_make_a_whole_answer(running):
+    gate = asyncio.Event()
+    running.upstream.play(
+        EVENT_STREAM + CHUNKED, chunk(CHAT.stream[:50]), gate, b"0\r\n" + HEADS["headers"], asyncio.Event()
+    )
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    answer = await client.head()
+    await client.piece(answer)
+    gate.set()
+    await client.rest(answer)
+    assert (answer.body, answer.whole) == (CHAT.stream[:50], False)
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "upstream_truncated"
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)

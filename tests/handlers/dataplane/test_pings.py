@@ -1,0 +1,153 @@
+"""Pings of the bridge's own in streams whose provider is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import timedelta
+
+import pytest
+
+from handlers.dataplane.pings import PINGS, Pings
+from intercept.apis import Dialect
+from tests.bridge import until
+from tests.handlers.conversations import ALL, CHAT, MESSAGES
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, LAST, chunk
+from tests.loops import Loop
+
+pytestmark = pytest.mark.bridge(keepalive_interval=timedelta(milliseconds=10))
+PING = PINGS[Dialect.ANTHROPIC]
+FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
+REST = MESSAGES.stream[len(FIRST) :]
+
+
+async def ask(running, conversation, receive_buffer=None):
+    """Begin a stream; its client, and the head of its answer."""
+    client = await running.client(receive_buffer=receive_buffer)
+    headers, body = running.headers, conversation.request_body(stream=True)
+    await client.send("POST", running.path(conversation), headers, body)
+    return client, await client.head()
+
+
+@pytest.fixture
+def clock(io_loop, running):
+    """Lets time pass: a stream that is sent pings."""
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(FIRST), asyncio.Event())
+
+    async def start():
+        client, answer = await ask(running, MESSAGES)
+        assert await client.piece(answer) == FIRST
+
+        async def pings(number):
+            for _ in range(number):
+                assert await client.piece(answer) == PING
+
+        return pings
+
+    return io_loop.run_sync(start)
+
+
+@pytest.mark.parametrize("conversation", ALL, ids=lambda one: one.path)
+@pytest.mark.gen_test
+async def test_a_silent_stream_is_sent_pings_between_two_events_and_recorded_without_them(running, conversation):
+    first, gate = conversation.stream[: conversation.stream.index(b"\n\n") + 2], asyncio.Event()
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(first), gate, chunk(conversation.stream[len(first) :]), LAST)
+    client, answer = await ask(running, conversation)
+    ping = PING if conversation is MESSAGES else b": ping\n\n"
+    assert [await client.piece(answer) for _ in range(3)] == [first, ping, ping]
+    gate.set()
+    await client.rest(answer)
+    assert answer.whole
+    assert re.sub(re.escape(ping), b"", answer.body) == conversation.stream
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", conversation.tokens)
+
+
+@pytest.mark.parametrize(
+    ("head", "begun", "rest"),
+    [
+        (EVENT_STREAM + CHUNKED, [], [chunk(MESSAGES.stream), LAST]),
+        (EVENT_STREAM + CHUNKED, [chunk(FIRST[:-1])], [chunk(FIRST[-1:] + REST), LAST]),
+        (EVENT_STREAM + b"Content-Length: %d\r\n\r\n" % len(MESSAGES.stream), [FIRST], [REST]),
+        (EVENT_STREAM + b"Content-Encoding: br\r\n" + CHUNKED, [chunk(FIRST)], [chunk(REST), LAST]),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n" + CHUNKED, [chunk(FIRST)], [chunk(REST), LAST]),
+    ],
+    ids=["before the first event", "inside an event", "of a known length", "compressed", "no event stream"],
+)
+@pytest.mark.gen_test
+async def test_where_a_ping_would_spoil_the_answer_there_is_none(running, clock, head, begun, rest):
+    gate = asyncio.Event()
+    running.upstream.scripts[:] = [[head, *begun, gate, *rest]]
+    client, answer = await ask(running, MESSAGES)
+    if begun:
+        await client.piece(answer)
+    await clock(3)
+    gate.set()
+    await client.rest(answer)
+    assert (answer.whole, answer.body) == (True, MESSAGES.stream)
+
+
+@pytest.mark.gen_test
+async def test_who_has_not_taken_what_came_is_sent_no_pings_on_top(running, clock):
+    gate, large = asyncio.Event(), b"data: %b\n\n" % (b"x" * 8_000_000)
+    running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(large), gate, LAST]]
+    client, answer = await ask(running, CHAT, receive_buffer=4096)
+    await running.upstream.stalled()
+    await clock(3)
+    gate.set()
+    await client.rest(answer)
+    # One may come when all is taken, before the end.
+    assert (answer.whole, answer.body.removesuffix(PINGS[Dialect.OPENAI])) == (True, large)
+
+
+@pytest.mark.gen_test
+async def test_a_ping_that_is_not_taken_is_followed_by_no_other_and_changes_nothing_of_how_the_call_ended(
+    running, clock, http_server
+):
+    running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event()]]
+    others = set(http_server.connections)
+    client, answer = await ask(running, MESSAGES)
+    assert await client.piece(answer) == MESSAGES.stream
+    (connection,) = http_server.connections - others
+    connection.pause_writing()  # from now on nothing counts as taken
+    await clock(3)
+    assert await client.piece(answer) == PING
+    assert len(connection.outlet._untaken) == 1
+    client.close()
+    await until(lambda: running.bridge.lifecycle.in_flight == 1)  # the clock
+    await running.bridge.recorder.flush(5)
+    _, listed = await running.get("/api/v2/aibridge/interceptions")
+    assert [one["end_reason"] for one in listed["results"]] == ["completed"]
+
+
+@pytest.fixture
+def loop(monkeypatch):
+    loop = Loop()
+    monkeypatch.setattr("asyncio.get_running_loop", lambda: loop)
+    return loop
+
+
+def test_a_ping_comes_each_time_that_nothing_has_come_for_so_long(loop):
+    sent, came = [], []
+    pings = Pings(10, lambda: sent.append(loop.now - 1000))
+    sink = pings.before(lambda piece: came.append(piece) or len(came) == 1)
+    loop.pass_(9)
+    assert sink(b"1")
+    loop.pass_(9)
+    assert sent == []
+    loop.pass_(22)
+    assert sent == [19, 29, 39]
+    assert not sink(b"2")
+    assert came == [b"1", b"2"]
+    loop.pass_(9)
+    pings.close()
+    pings.close()
+    loop.pass_(100)
+    assert (sent, loop.timers) == ([19, 29, 39], [])
+
+
+def test_without_an_interval_there_is_no_ping_and_no_timer(loop):
+    pings = Pings(0, lambda: pytest.fail("a ping"))
+    assert pings.before(print) is print
+    assert loop.timers == []
+    pings.close()

@@ -1,0 +1,110 @@
+"""What one key stores for all members is not for each of them: stored responses, conversations, compaction."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handlers.dataplane import passthrough
+from tests.handlers.conversations import RESPONSES
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+OPENAI = "/api/v2/aibridge/openai/v1"
+ID = json.loads(RESPONSES.body)["id"]
+
+
+@pytest.fixture(autouse=True)
+def no_wait(monkeypatch):
+    monkeypatch.setattr(passthrough, "WRITTEN_SECONDS", 0)
+
+
+def play(running, body=b"{}"):
+    running.upstream.scripts[:] = [(HEAD % (len(body), body),)]
+
+
+async def respond(running, headers, body=RESPONSES.body, path="/responses"):
+    play(running, body)
+    client = await running.client()
+    answer = await client.request("POST", OPENAI + path, headers, RESPONSES.request_body(stream=False))
+    assert answer.status == 200
+    play(running)
+
+
+async def statuses(running, headers, *paths):
+    client = await running.client()
+    return [(await client.request(method, OPENAI + path, headers)).status for method, path in paths]
+
+
+OF_THE_RESPONSE = [
+    ("GET", f"/responses/{ID}"),
+    ("GET", f"/responses/{ID}/input_items?limit=5"),
+    ("POST", f"/responses/{ID}/cancel"),
+    ("DELETE", f"/responses/{ID}"),
+]
+
+
+@pytest.mark.gen_test
+async def test_a_stored_response_is_for_the_user_who_got_it(running):
+    await respond(running, running.headers)
+    other = await running.user("grace")
+    assert await statuses(running, other, *OF_THE_RESPONSE) == [404] * 4
+    assert await statuses(running, running.headers, *OF_THE_RESPONSE) == [200] * 4
+    assert [(one.method, one.target) for one in running.upstream.requests[1:]] == [
+        (method, "/v1" + path) for method, path in OF_THE_RESPONSE
+    ]
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_response_that_is_still_to_come_can_be_waited_for(running):
+    queued = json.dumps({"id": ID, "object": "response", "status": "queued", "background": True, "output": []})
+    await respond(running, running.headers, queued.encode())
+    assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [200]
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_an_id_of_another_provider_or_of_none_gives_access_to_nothing(running):
+    await respond(running, running.headers)
+    await running.ended(1)
+    client = await running.client()
+    answer = await client.request("GET", f"/api/v2/aibridge/keyless/v1/responses/{ID}", running.headers)
+    assert (answer.status, json.loads(answer.body)["message"]) == (404, passthrough.NOT_YOURS)
+    paths = [("GET", "/responses/resp_unknown"), ("GET", "/responses/$ne"), ("GET", f"/responses/{ID}%20")]
+    assert await statuses(running, running.headers, *paths) == [404] * 3
+    assert len(running.upstream.requests) == 1
+
+
+@pytest.mark.gen_test
+async def test_who_brings_a_key_reaches_what_the_key_reaches(running):
+    play(running)
+    own = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
+    conversations = [
+        ("POST", "/conversations"),
+        *((method, "/conversations/conv_1") for method in ("GET", "POST", "DELETE")),
+        *((method, "/conversations/conv_1/items") for method in ("GET", "POST")),
+        *((method, "/conversations/conv_1/items/msg_1") for method in ("GET", "DELETE")),
+    ]
+    assert await statuses(running, own, *OF_THE_RESPONSE, *conversations) == [200] * 12
+    assert {tuple(one.header("Authorization")) for one in running.upstream.requests} == {("Bearer sk-own",)}
+    running.upstream.requests.clear()
+    assert await statuses(running, running.headers, *conversations) == [403] * 8
+    assert running.upstream.requests == []
+
+
+@pytest.mark.gen_test
+async def test_compaction_is_a_call_and_recorded_like_one(running):
+    compacted = {
+        "id": "resp_compacted",
+        "object": "response.compaction",
+        "created_at": 1,
+        "output": [{"type": "compaction", "encrypted_content": "gAAA"}],
+        "usage": {"input_tokens": 40, "input_tokens_details": {"cached_tokens": 10}, "output_tokens": 5},
+    }
+    await respond(running, running.headers, json.dumps(compacted).encode(), "/responses/compact")
+    (recorded,) = await running.ended(1)
+    assert (recorded["status"], recorded["end_reason"], recorded["model"]) == ("completed", "completed", "m")
+    tokens = running.tokens(recorded)
+    assert (tokens["input_tokens"], tokens["output_tokens"], tokens["cache_read_input_tokens"]) == (30, 5, 10)
+    assert running.upstream.requests[0].target == "/v1/responses/compact"

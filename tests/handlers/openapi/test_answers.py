@@ -1,0 +1,320 @@
+"""What a running bridge really answers is what the description of the API promises, errors included."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from handlers.api.accounts.changes import MAX_BODY_BYTES
+from runtime.assembly import now
+from settings import RecordPolicy
+from storage.accounts.audit import Action
+from storage.aggregation.grouping import Grouping
+from storage.aggregation.rollups import Rollups
+from storage.queries.statistics import GroupBy
+from tests.fake_upstream import CLOSE
+from tests.handlers.contract import CONTROL, Contract
+from tests.handlers.conversations import CHAT, MESSAGES
+from tests.wire.conversations import conversations
+
+pytest_plugins = ["tests.storage.outages"]
+
+LIST = f"{CONTROL}/interceptions"
+SESSIONS = f"{CONTROL}/sessions"
+LIMITS = f"{CONTROL}/limits"
+NAMES = tuple(f"{CONTROL}/{kind}" for kind in ("models", "clients", "providers"))
+STATISTICS = f"{CONTROL}/stats"
+SESSION = f"{CONTROL}/users/me/session"
+FAILURE_LIMIT = 5
+# For each resource a query that it does not take.
+WRONG = {
+    LIST: "limit=0",
+    SESSIONS: "limit=0",
+    **dict.fromkeys(NAMES, "limit=0"),
+    f"{CONTROL}/refusals": "limit=0",
+    STATISTICS: "bucket=year",
+    LIMITS: "q=x",
+    f"{CONTROL}/providers/configured": "q=x",
+    **dict.fromkeys((f"{CONTROL}/users", f"{CONTROL}/users/ada/tokens", f"{CONTROL}/audit"), "limit=0"),
+    f"{CONTROL}/users/me": "id=1",
+}
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+PROVIDERS = {"/v1/messages": "anthropic"}
+
+
+@pytest.fixture
+def contract():
+    return Contract()
+
+
+@pytest.fixture
+def ask(running, contract):
+    """Send a request, compare the answer with what is promised of it, and return it; of a stream only the head."""
+
+    async def ask(method, target, status, headers=None, body=b"", *, whole=True):
+        client = await running.client()
+        await client.send(method, target, running.headers if headers is None else headers, body)
+        answer = await client.head()
+        if whole and method != "HEAD":
+            await client.rest(answer)
+        client.close()
+        assert answer.status == status, (method, target, bytes(answer.body))
+        contract.check(method, target, answer)
+        return answer
+
+    return ask
+
+
+@pytest.fixture
+def record(running, ask):
+    """Make every conversation there is, and wait until each is recorded and counted, and in its session if it can be."""
+
+    async def record():
+        for conversation in conversations():
+            stream, body = conversation.stream, conversation.body
+            kind, content = (b"text/event-stream", stream) if stream else (b"application/json", body)
+            running.upstream.scripts[:] = [(HEAD % (kind, len(content)), content)]
+            provider = PROVIDERS.get(conversation.api.path, "openai")
+            target = f"{CONTROL}/{provider}{conversation.api.path}"
+            await ask("POST", target, 200, running.headers, conversation.request)
+        assert await running.bridge.recorder.flush(5)
+        assert await Rollups(running.bridge.database, now=now).count_pending() == len(conversations())
+        assert await Grouping(running.bridge.database).group_pending()  # but for those whose parent may still come
+
+    return record
+
+
+@pytest.mark.gen_test
+async def test_every_recorded_conversation_is_shown_as_described(running, ask, record):
+    await record()
+    listed = json.loads((await ask("GET", f"{LIST}?limit=1000", 200)).body)["results"]
+    assert len(listed) == len(conversations())
+    for kind in ("token_usages", "user_prompts", "tool_usages", "model_thoughts", "error"):
+        assert any(shown[kind] for shown in listed), kind
+    exported = (await ask("GET", f"{LIST}/export", 200)).body.splitlines()
+    assert [json.loads(line) for line in exported] == listed
+
+
+@pytest.mark.gen_test
+async def test_what_calls_add_up_to_is_shown_as_described(ask, record):
+    await record()
+    for query in ("", *(f"?group_by={group}" for group in GroupBy)):
+        shown = json.loads((await ask("GET", STATISTICS + query, 200)).body)
+        assert shown["uncounted"] == 0
+        assert sum(series["total"]["interceptions"] for series in shown["series"]) == len(conversations())
+        assert all(series["points"] for series in shown["series"])
+    for path in NAMES:
+        assert json.loads((await ask("GET", path, 200)).body)
+    for shown in json.loads((await ask("GET", SESSIONS, 200)).body)["results"]:
+        session = json.loads((await ask("GET", f"{SESSIONS}/{shown['id']}", 200)).body)
+        assert session["thread_page"]["results"]
+
+
+@pytest.mark.gen_test
+async def test_every_event_is_an_interception_as_described(running, contract):
+    gate = asyncio.Event()
+    running.upstream.play(HEAD % (b"application/json", len(MESSAGES.body)), gate, MESSAGES.body)
+    listener, client = await running.client(), await running.client()
+    await listener.send("GET", f"{LIST}/live", running.headers)
+    answer = await listener.head()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=False))
+    called = await client.head()
+    assert await running.bridge.recorder.flush(5)
+    gate.set()
+    await client.rest(called)
+    while len(events := re.findall(rb"^event: (.+)\nid: .+\ndata: (.+)\n\n", answer.body, re.MULTILINE)) < 2:
+        await listener.piece(answer)
+    assert [name for name, _ in events] == [b"interception"] * 2
+    shown = [json.loads(data) for _, data in events]
+    for interception in shown:
+        contract.validate(interception, {"$ref": "#/components/schemas/Interception"})
+    assert [interception["status"] for interception in shown] == ["in_flight", "completed"]
+
+
+@pytest.mark.bridge(tokens_per_user=2, authentication_failure_limit=FAILURE_LIMIT)
+@pytest.mark.gen_test
+async def test_every_answer_outside_the_data_plane_that_is_described_is_given(running, ask, record, contract):
+    """But for a fault of the bridge, what takes an outage, and a page without its libraries."""
+    member = await running.user("grace")
+    await record()
+    (interception,) = json.loads((await ask("GET", f"{LIST}?limit=1", 200)).body)["results"]
+    one = f"{LIST}/{interception['id']}"
+    (session,) = json.loads((await ask("GET", f"{SESSIONS}?limit=1", 200)).body)["results"]
+    detail = f"{SESSIONS}/{session['id']}"
+    wrong = {one: "q=x", detail: "limit=51", f"{LIST}/export": "format=xml"} | WRONG
+    for path, query in wrong.items():
+        for method in ("GET", "HEAD"):
+            await ask(method, path, 200)
+            await ask(method, path, 401, {})
+        await ask("GET", f"{path}?{query}", 400)
+    for path in (one, detail):
+        await ask("GET", path, 404, member)
+    await ask("GET", f"{LIST}/export?format=csv", 200)
+    await ask("GET", f"{LIST}/live", 200, whole=False)
+    await ask("GET", f"{LIST}/live", 401, {})
+    await ask("GET", f"{LIST}/live", 400, running.headers | {"Last-Event-ID": "none"})
+    await ask("GET", LIMITS, 403, member)
+    for path in ("/healthz", "/readyz", "/metrics"):
+        await ask("GET", path, 200, {})
+    for path in ("/openapi.json", "/dashboard/icon.svg"):
+        answer = await ask("GET", path, 200, {})
+        await ask("GET", path, 304, {"If-None-Match": answer.header("Etag")})
+    await ask("GET", "/dashboard/nothing.js", 404, {})
+    await change_users_and_tokens(running, ask, member | {"Content-Type": "application/json"})
+    await sign_in_and_out(running, ask)
+    await running.bridge.access.flush()
+    trail = json.loads((await ask("GET", f"{CONTROL}/audit?limit=1000", 200)).body)["results"]
+    assert {entry["action"] for entry in trail} == {action.value for action in Action}
+    await use_up_a_share(running, ask, contract)
+    given = {(method, path, status) for method, path, status in contract.seen if "{provider}" not in path}
+    assert described(contract) - given == set()
+
+
+async def use_up_a_share(running, ask, contract):
+    while running.bridge.shares.requests.acquire(str(running.identity.user.id)):
+        pass
+    for method, path, status in described(contract):
+        if status == 429 and path != SESSION:
+            await ask(method, re.sub(r"{\w+}", "any", path), 429)
+
+
+async def change_users_and_tokens(running, ask, member):
+    users, headers = f"{CONTROL}/users", running.headers
+    new, tokens, unknown = b'{"username": "bob", "role": "member"}', f"{users}/bob/tokens", f"{users}/nobody"
+    added = json.loads((await ask("POST", users, 201, headers, new)).body)
+    await ask("POST", users, 409, headers, new)
+    changed = json.loads((await ask("PATCH", f"{users}/bob", 200, headers, b'{"role": "auditor"}')).body)
+    assert changed == added | {"role": "auditor"}
+    token = json.loads((await ask("POST", tokens, 201, headers, b'{"name": "laptop", "expires": "90d"}')).body)
+    await ask("POST", f"{users}/me/tokens", 201, member, b"{}")
+    await ask("POST", f"{users}/me/tokens", 409, member, b"{}")
+    await ask("GET", f"{users}/me/tokens", 200, member)
+    await ask("GET", tokens, 403, member)
+    await ask("GET", f"{unknown}/tokens", 404)
+    await ask("PATCH", f"{users}/ada", 409, headers, b'{"role": "member"}')
+    changes = (("POST", users), ("PATCH", f"{users}/bob"), ("POST", tokens))
+    for method, path in changes:
+        await ask(method, path, 400, headers, b"{")
+        await ask(method, path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    for method, path in (*changes, ("DELETE", f"{tokens}/{token['id']}"), ("DELETE", f"{users}/bob")):
+        await ask(method, path, 401, {}, b"{}")
+        await ask(method, path, 403, member, b"{}")
+    for method, path in (("PATCH", unknown), ("POST", f"{unknown}/tokens"), ("DELETE", f"{tokens}/x")):
+        await ask(method, path, 404, headers, b"{}")
+    await ask("DELETE", f"{tokens}/{token['id']}", 204)
+    await ask("DELETE", f"{users}/bob", 204)
+    await ask("DELETE", f"{users}/bob", 404)
+    await ask("DELETE", f"{users}/ada", 409)
+    await ask("GET", f"{CONTROL}/audit", 403, member)
+    await ask("GET", users, 403, member)
+
+
+async def sign_in_and_out(running, ask):
+    json_type, token = {"Content-Type": "application/json"}, json.dumps({"token": running.token}).encode()
+    await ask("POST", SESSION, 204, json_type, token)
+    await ask("POST", SESSION, 400, json_type, b"{}")
+    await ask("POST", SESSION, 401, json_type, b'{"token": "none"}')
+    await ask("POST", SESSION, 413, json_type, b"x" * 5_000)
+    await ask("POST", SESSION, 415, {}, token)
+    for method in ("POST", "DELETE"):
+        await ask(method, SESSION, 403, json_type | {"Origin": "https://elsewhere.example"}, token)
+    await ask("DELETE", SESSION, 204, {})
+    await sessions(running, ask)
+    guess = json.dumps({"token": "abcdefghij-0123456789abcdefghijkl"}).encode()
+    for _ in range(FAILURE_LIMIT):
+        await ask("POST", SESSION, 401, json_type, guess)
+    await ask("POST", SESSION, 429, json_type, guess)
+
+
+async def sessions(running, ask):
+    whose, member, hedy = f"{CONTROL}/users/hedy/sessions", await running.user("mary"), await running.user("hedy")
+    cookie = await running.signed_in(hedy["Authorization"].removeprefix("Bearer "))
+    path = f"{whose}/{cookie['Cookie'].partition('=')[2][:10]}"
+    await ask("GET", whose, 200, cookie)
+    await ask("HEAD", whose, 200)
+    await ask("GET", whose + "?limit=0", 400)
+    await ask("GET", f"{CONTROL}/users/nobody/sessions", 404)
+    for method, target in ("GET", whose), ("DELETE", path):
+        await ask(method, target, 401, {})
+        await ask(method, target, 403, member)
+    await ask("DELETE", path, 204)
+    await ask("DELETE", path, 404)
+
+
+def described(contract):
+    """What may be answered outside the data plane, HEAD aside."""
+    return {
+        (method, path, int(status))
+        for method, path, operation, _ in contract.operations()
+        for status in operation["responses"].keys() - {"410", "500", "501", "503"}
+        if "{provider}" not in path and path != "/" and method != "HEAD"
+    }
+
+
+class TestWithoutTheDatabase:
+    @pytest.fixture
+    def database(self, private_database):
+        return private_database
+
+    @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)  # so that it is not ready
+    @pytest.mark.gen_test
+    async def test_the_answers_of_an_outage_are_described(self, running, ask, private_mongodb, contract):
+        stranger = await running.user("grace")
+        private_mongodb.freeze()
+        try:
+            asked = {
+                (method, path.replace("{id}", str(uuid4())).replace("{name}", "ada"))
+                for method, path, operation, _ in contract.operations()
+                if "503" in operation["responses"] and "{provider}" not in path and path not in {"/", SESSION}
+            }
+            await asyncio.gather(
+                *(ask(method, path, 503, stranger) for method, path in asked if method != "HEAD"),
+                ask("POST", SESSION, 503, {"Content-Type": "application/json"}, token_of(stranger)),
+            )
+        finally:
+            private_mongodb.thaw()
+
+
+def token_of(headers):
+    return json.dumps({"token": headers["Authorization"].removeprefix("Bearer ")}).encode()
+
+
+@pytest.mark.bridge(max_body_bytes=2000, allow_byok=False, upstream_idle_timeout=timedelta(seconds=0.1))
+@pytest.mark.gen_test
+async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(running, ask, contract):
+    own_key = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
+    for conversation in (CHAT, MESSAGES):
+        target, body = running.path(conversation), conversation.request_body(stream=False)
+        await ask("POST", target, 400, body=b"{}")
+        await ask("POST", target, 401, {}, body)
+        await ask("POST", target, 403, own_key, body)
+        await ask("POST", target.replace("anthropic", "nobody").replace("openai", "nobody"), 404, body=body)
+        await ask("POST", target, 413, body=b"x" * 2001)
+        await ask("POST", target, 415, running.headers | {"Content-Encoding": "br"}, body)
+        running.upstream.scripts[:] = [(CLOSE,)]
+        await ask("POST", target, 502, body=body)
+        running.upstream.scripts[:] = [(asyncio.Event(),)]
+        await ask("POST", target, 504, body=body)
+    await ask("GET", f"{CONTROL}/openai/v1/responses", 426, running.headers | {"Upgrade": "websocket"})
+    await ask("POST", f"{CONTROL}/no-key/v1/messages", 400, body=MESSAGES.request_body(stream=False))
+    await ask("HEAD", f"{CONTROL}/openai/", 200, {})
+    running.upstream.scripts[:] = [(HEAD % (b"application/json", 2), b"{}")]
+    await ask("GET", f"{CONTROL}/openai/v1/responses/resp_1", 404)
+    for method, path in (("GET", "/v1/models"), ("POST", "/v1/embeddings")):
+        await ask(method, f"{CONTROL}/openai{path}", 200)
+
+
+@pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
+@pytest.mark.gen_test
+async def test_a_refusal_by_the_rate_is_described_with_its_headers(running, ask):
+    target, body = running.path(MESSAGES), MESSAGES.request_body(stream=False)
+    await ask("GET", f"{CONTROL}/openai/v1/responses", 426, running.headers | {"Upgrade": "websocket"})
+    refusal = await ask("POST", target, 429, body=body)
+    for name in ("X-RateLimit-Limit", "Retry-After", "retry-after-ms", "x-should-retry", "Request-Id"):
+        assert refusal.header(name), name

@@ -1,0 +1,122 @@
+"""The description of the API is valid and whole, and says of routes and parameters what is so."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from tornado.web import RequestHandler
+
+from handlers.application import DATA_PLANES, BridgeApplication
+from handlers.dataplane.addresses import ROOTS
+from handlers.openapi.handler import KEEP_SECONDS
+from tests.handlers.contract import CONTROL, Contract, pointed
+from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES
+from version import VERSION
+
+PATH = "/openapi.json"
+METHODS = [method.lower() for method in RequestHandler.SUPPORTED_METHODS]
+CONTRACT = Contract()
+OPERATIONS = list(CONTRACT.operations())
+
+
+def served(handler):
+    return {method.upper() for method in METHODS if getattr(handler, method) is not getattr(RequestHandler, method)}
+
+
+def shape(path):
+    """A path or a pattern with its parameters unnamed."""
+    return re.sub(r"\{\w+\}|\([^)]*\)", "{}", path.removesuffix("$"))
+
+
+def test_the_document_is_valid_openapi():
+    assert list(OpenAPIV31SpecValidator(CONTRACT.document).iter_errors()) == []
+
+
+def test_every_resource_is_described_with_its_methods_and_nothing_else_is():
+    rules = BridgeApplication(None).wildcard_router.rules
+    routed = {(shape(rule.matcher.regex.pattern), method) for rule in rules for method in served(rule.target)}
+    described = {(shape(path), method) for method, path, *_ in OPERATIONS if "{provider}" not in path}
+    assert described == routed
+
+
+def test_every_route_of_a_provider_is_described_below_both_prefixes_and_nothing_else_is():
+    routed = {*(("HEAD", path) for path in ROOTS), ("GET", "/v1/responses")}  # what answers 426
+    for route in OPENAI_ROUTES + ANTHROPIC_ROUTES:
+        routed |= {(method, route.pattern.replace("*", "{rest}")) for method in route.methods}
+    for prefix in DATA_PLANES:
+        own = prefix + "{provider}"
+        assert {(method, path[len(own) :]) for method, path, *_ in OPERATIONS if path.startswith(own)} == routed
+
+
+def test_every_parameter_of_a_path_is_described():
+    for _, path, _, parameters in OPERATIONS:
+        assert {one["name"] for one in parameters if one["in"] == "path"} == set(re.findall(r"\{(\w+)\}", path))
+
+
+def test_every_tag_is_described():
+    described = [tag["name"] for tag in CONTRACT.document["tags"]]
+    assert list(dict.fromkeys(tag for _, _, operation, _ in OPERATIONS for tag in operation["tags"])) == described
+
+
+def examples():
+    """Every example with its schema, bodies and parameters."""
+
+    def within(node):
+        if isinstance(node, dict):
+            if "schema" in node:
+                shown = [one["value"] for one in node.get("examples", {}).values()]
+                yield from (
+                    (node["schema"], value) for value in [*shown, *([node["example"]] if "example" in node else [])]
+                )
+            node = list(node.values())
+        if isinstance(node, list):
+            for item in node:
+                yield from within(item)
+
+    return list(within({key: CONTRACT.document[key] for key in ("paths", "components")}))
+
+
+def test_every_example_is_what_its_schema_allows():
+    assert len(examples()) > 100
+    for schema, value in examples():
+        if schema != {"$ref": "#/components/schemas/Call"}:  # which says what the bridge asks of a body, and no more
+            CONTRACT.validate(value, schema)
+
+
+def test_every_answer_with_a_json_body_has_an_example():
+    for method, path, operation, _ in OPERATIONS:
+        for status, answer in operation["responses"].items():
+            content = pointed(CONTRACT.document, answer).get("content", {}).get("application/json")
+            if content and content["schema"] != {"type": "object"}:
+                assert content.get("examples"), (method, path, status)
+
+
+def test_everything_but_what_is_public_asks_for_a_token():
+    public = {(method, path) for method, path, operation, _ in OPERATIONS if operation.get("security") == []}
+    roots = {prefix + "{provider}" + root for prefix in DATA_PLANES for root in ROOTS}
+    assert {path for _, path in public if "{provider}" in path} == roots
+    assert {path for _, path in public if "{provider}" not in path} == {
+        *("/", "/dashboard/{file}", "/healthz", "/metrics", PATH, "/readyz", f"{CONTROL}/users/me/session"),
+    }
+    assert [next(iter(one)) for one in CONTRACT.document["security"]] == list(
+        CONTRACT.document["components"]["securitySchemes"]
+    )
+
+
+@pytest.mark.gen_test
+async def test_it_is_served_to_everybody_and_kept_until_it_changes(running):
+    client = await running.client()
+    answer = await client.request("GET", PATH, {})
+    assert (answer.status, answer.header("Content-Type")) == (200, "application/json")
+    assert answer.header("Cache-Control") == f"public, max-age={KEEP_SECONDS}"
+    assert json.loads(answer.body) == CONTRACT.document
+    assert CONTRACT.document["info"]["version"] == VERSION
+    head = await client.request("HEAD", PATH, {})
+    assert (head.status, head.header("Content-Length")) == (200, str(len(answer.body)))
+    tag = answer.header("Etag")
+    unchanged = await client.request("GET", PATH, {"If-None-Match": tag})
+    assert (unchanged.status, unchanged.header("Etag"), bytes(unchanged.body)) == (304, tag, b"")
+    assert (await client.request("GET", PATH, {"If-None-Match": '"another"'})).status == 200

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from handlers.dataplane.proxy import NOT_RECORDABLE
+from settings import RecordPolicy
+from storage.mongo.database import OPTIONS, Database
+from storage.mongo.embedded import EmbeddedMongoDB
+from tests.bridge import until
+from tests.handlers.conversations import CHAT
+from version import VERSION
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def call(running):
+    client = await running.client()
+    return await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+
+
+@pytest.mark.gen_test
+async def test_a_process_that_answers_is_alive_whatever_else_is_wrong(running):
+    running.bridge.lifecycle.draining = True
+    assert await running.get("/healthz", {}) == (200, {"status": "ok"})
+
+
+@pytest.mark.gen_test
+async def test_a_bridge_that_takes_calls_is_ready_and_says_so_without_a_token(running):
+    assert await running.get("/readyz", {}) == (
+        200,
+        {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "jobs": "ok", "version": VERSION},
+    )
+
+
+@pytest.mark.gen_test
+async def test_a_draining_bridge_is_not_ready(running):
+    running.bridge.lifecycle.draining = True
+    assert await running.get("/readyz", {}) == (
+        503,
+        {
+            "status": "draining",
+            "database": "ok",
+            "recording": "ok",
+            "providers": "ok",
+            "jobs": "ok",
+            "version": VERSION,
+        },
+    )
+
+
+@pytest.mark.gen_test
+async def test_the_metrics_are_shown_without_a_token(running):
+    client = await running.client()
+    answer = await client.request("GET", "/metrics", {})
+    assert (answer.status, answer.body) == (200, running.bridge.metrics.exposition()[1])
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@pytest.mark.gen_test
+async def test_a_probe_may_ask_for_the_head_alone(running, path):
+    client = await running.client()
+    whole = await client.request("GET", path, {})
+    head = await client.request("HEAD", path, {})
+    assert head.status == 200
+    assert head.header("Content-Length") == str(len(whole.body))
+    assert (await client.request("GET", "/healthz", {})).body == b'{"status":"ok"}'
+
+
+class TestWithoutTheDatabase:
+    @pytest.fixture
+    def mongodb(self, io_loop, impatient, tmp_path):
+        mongodb = io_loop.run_sync(lambda: EmbeddedMongoDB.start(tmp_path / "data"))
+        yield mongodb
+        io_loop.run_sync(mongodb.stop)
+
+    @pytest.fixture
+    def database(self, io_loop, mongodb):
+        impatient = OPTIONS | {"serverSelectionTimeoutMS": 100}
+        database = Database(AsyncIOMotorClient(mongodb.uri, **impatient), "test")
+        io_loop.run_sync(lambda: database.prepare(retention=None))
+        yield database
+        database.close()
+
+    @pytest.mark.expects_log("WARNING storage.recording.write_path: the database is away")
+    @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
+    @pytest.mark.gen_test(timeout=20)
+    async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, mongodb):
+        running.upstream.play(OK)
+        assert (await call(running)).status == 200
+        os.kill(mongodb.pid, signal.SIGKILL)
+        not_ready = {
+            "status": "not ready",
+            "database": "unreachable",
+            "recording": "the database is away",
+            "providers": "ok",
+            "jobs": "ok",
+            "version": VERSION,
+        }
+        assert await running.get("/readyz", {}) == (503, not_ready)
+        refusal = await call(running)
+        assert (refusal.status, json.loads(refusal.body)["message"]) == (503, NOT_RECORDABLE)
+        assert refusal.header("Retry-After") == "1"
+        assert len(running.upstream.requests) == 1
+        assert await running.get("/readyz", {}) == (503, not_ready)
+
+    @pytest.mark.expects_log("WARNING storage.recording.write_path: the database is away")
+    @pytest.mark.gen_test(timeout=20)
+    async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb):
+        running.upstream.play(OK)
+        assert (await call(running)).status == 200
+        os.kill(mongodb.pid, signal.SIGKILL)
+        assert (await call(running)).status == 200
+        await until(lambda: running.bridge.recorder.reason == "the database is away")
+        assert (await call(running)).status == 200
+        assert await running.get("/readyz", {}) == (
+            200,
+            {
+                "status": "ready",
+                "database": "unreachable",
+                "recording": "ok",
+                "providers": "ok",
+                "jobs": "ok",
+                "version": VERSION,
+            },
+        )

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.operation.metric_names import OTHER, BoundedNames
+
+NAMES = st.text("abcdefghij", min_size=1, max_size=1)
+
+
+def bounded(limit=2, ever=100, halved_after=1000):
+    return BoundedNames(limit, ever, halved_after)
+
+
+@given(st.lists(NAMES | st.sampled_from(["use a", "use b"]), max_size=200), st.integers(1, 4), st.integers(4, 7))
+def test_never_more_names_than_the_limit_at_a_time_nor_more_than_ever_altogether(steps, limit, ever):
+    names, shown = bounded(limit, ever, 20), set()
+    for step in steps:
+        names.used(step.removeprefix("use "))
+        now = {name for name in "abcdefghij" if names(name) != OTHER}
+        assert len(now) <= limit
+        shown |= now
+    assert len(shown) <= ever
+
+
+def test_names_that_came_first_give_way_to_one_that_is_used_more():
+    names = bounded()
+    assert [names("junk-1"), names("junk-2"), names("gpt")] == ["junk-1", "junk-2", OTHER]
+    names.used("gpt")
+    assert names("gpt") == "gpt"
+    assert [names("junk-1"), names("junk-2")].count(OTHER) == 1
+
+
+def test_a_busy_name_is_not_pushed_out_by_any_number_of_others():
+    names = bounded()
+    for _ in range(10):
+        names("gpt")
+        names.used("gpt")
+    for number in range(10_000):
+        names(f"junk-{number}")
+        if number % 100 == 0:
+            names.used("gpt")
+    assert names("gpt") == "gpt"
+
+
+def test_two_names_that_are_used_alike_do_not_take_turns():
+    names, changes, before = bounded(1), 0, "a"
+    for _ in range(100):
+        for name in "ab":
+            names.used(name)
+            shown = next(one for one in "ab" if names(one) != OTHER)
+            changes += shown != before
+            before = shown
+    assert changes == 0
+
+
+def test_what_is_no_longer_used_gives_way_in_time():
+    names = bounded(1, halved_after=50)
+    for _ in range(1000):
+        names.used("old")
+    assert names("old") == "old"
+    for _ in range(500):
+        names.used("new")
+    assert (names("new"), names("old")) == ("new", OTHER)
+
+
+@given(st.lists(NAMES, max_size=300))
+def test_memory_is_bounded_and_the_busiest_of_all_is_shown(uses):
+    names = bounded(2)
+    for name in uses:
+        names.used(name)
+        assert len(names._uses) <= 4
+    ((busiest, count),) = Counter(uses).most_common(1) or [("a", 0)]
+    if count > len(uses) * 0.8:
+        assert names(busiest) == busiest

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from handlers.operation.metric_names import OTHER
+from handlers.operation.metrics import NAMES_KEPT, Metrics
+from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
+from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome, State
+from tests.bridge import until
+from tests.handlers.conversations import CHAT, MESSAGES
+from tests.limits.clock import SECOND, Clock
+
+PREFIX = "coder_aibridged_"
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+
+
+def samples(metrics, name):
+    """The values of a metric by its labels, in the order of the labels' names."""
+    return {
+        tuple(value for _, value in sorted(sample.labels.items())): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == PREFIX + name
+    }
+
+
+def interception(model="m", number=1):
+    return Interception(
+        id=UUID(int=number),
+        api_key_id="k",
+        initiator_id=UUID(int=2),
+        provider="openai",
+        provider_name="azure",
+        route="/v1/responses",
+        model=model,
+        streaming=True,
+        client="Codex",
+        client_session_id=None,
+        user_agent="",
+        credential_kind=CredentialKind.CENTRALIZED,
+        credential_hint="",
+        started_at=MIDNIGHT,
+    )
+
+
+def ending(reason=EndReason.COMPLETED, after=timedelta(0), first_byte_after=None, tools=()):
+    calls = tuple(ToolUsage(provider_response_id="r", provider_tool_call_id="c", tool=name, input="") for name in tools)
+    return Ending(
+        interception_id=UUID(int=1),
+        end_reason=reason,
+        ended_at=MIDNIGHT + after,
+        first_byte_at=None if first_byte_after is None else MIDNIGHT + first_byte_after,
+        reading=Reading(tool_usages=calls),
+    )
+
+
+def test_models_and_tools_beyond_the_number_kept_count_as_other():
+    metrics = Metrics()
+    for number in range(NAMES_KEPT + 3):
+        call = interception(f"model-{number:03}")
+        metrics.started(call)
+        metrics.ended(call, ending(tools=(f"tool-{number:03}",)))
+    counts = samples(metrics, "non_injected_tool_selections_total")
+    assert len(counts) == NAMES_KEPT + 1
+    assert counts["model-199", "tool-199", "azure"] == 1
+    assert counts[OTHER, OTHER, "azure"] == 3
+    assert samples(metrics, "interceptions_total")["Codex", str(UUID(int=2)), "POST", OTHER, "azure", "/v1/responses", "completed"] == 3  # fmt: skip
+    assert set(samples(metrics, "interceptions_inflight").values()) == {0}
+
+
+def total(metrics, model):
+    counts = samples(metrics, "interceptions_total")
+    return sum(count for labels, count in counts.items() if model in labels)
+
+
+def test_models_that_no_provider_knows_do_not_keep_real_ones_out():
+    metrics = Metrics()
+    for number in range(NAMES_KEPT):
+        junk = interception(f"junk-{number}")
+        metrics.started(junk)
+        metrics.ended(junk, ending(EndReason.UPSTREAM_ERROR))
+    for _ in range(3):
+        metrics.started(interception("gpt-5"))
+        metrics.ended(interception("gpt-5"), ending())
+    assert (total(metrics, OTHER), total(metrics, "gpt-5")) == (1, 2)
+    assert sum(samples(metrics, "interceptions_total").values()) == NAMES_KEPT + 3  # no counter went back
+
+
+def test_a_call_ends_under_the_name_that_it_began_under():
+    metrics = Metrics()
+    for number in range(NAMES_KEPT):
+        metrics.started(interception(f"junk-{number}", number))
+    real = [interception("gpt-5", NAMES_KEPT + number) for number in range(3)]
+    for call in real:
+        metrics.started(call)
+    for call in real:
+        metrics.ended(call, ending())
+    for number in range(NAMES_KEPT):
+        metrics.ended(interception(f"junk-{number}", number), ending(EndReason.UPSTREAM_ERROR))
+    assert set(samples(metrics, "interceptions_inflight").values()) == {0}
+    assert total(metrics, OTHER) == 3
+
+
+def test_durations_and_first_bytes_are_counted_in_seconds():
+    metrics = Metrics()
+    metrics.started(interception())
+    metrics.ended(interception(), ending(after=timedelta(seconds=20), first_byte_after=timedelta(milliseconds=200)))
+    metrics.started(interception())
+    metrics.ended(interception(), ending(EndReason.UPSTREAM_UNREACHABLE, after=timedelta(seconds=1)))
+    assert samples(metrics, "interceptions_duration_seconds_sum") == {("m", "azure"): 21}
+    assert samples(metrics, "interceptions_duration_seconds_bucket") == {
+        (bound, "m", "azure"): count
+        for bound, count in zip(
+            ("0.5", "2.0", "5.0", "15.0", "30.0", "60.0", "120.0", "+Inf"), (0, 1, 1, 1, 2, 2, 2, 2), strict=True
+        )
+    }
+    assert samples(metrics, "time_to_first_byte_seconds_sum") == {("azure",): 0.2}
+    assert samples(metrics, "time_to_first_byte_seconds_count") == {("azure",): 1}
+
+
+def test_a_call_is_in_flight_from_its_start_to_its_end():
+    metrics = Metrics()
+    metrics.started(interception())
+    metrics.started(interception())
+    assert samples(metrics, "interceptions_inflight") == {("m", "azure", "/v1/responses"): 2}
+    metrics.ended(interception(), ending())
+    metrics.ended(interception(), ending())
+    assert samples(metrics, "interceptions_inflight") == {("m", "azure", "/v1/responses"): 0}
+
+
+def test_how_often_circuits_opened_and_what_they_refused_is_counted():
+    metrics = Metrics()
+    key = CircuitKey("azure", "/v1/responses", "m")
+    labels = ("/v1/responses", "m", "azure")
+    for state in (State.OPEN, State.HALF_OPEN, State.OPEN, State.CLOSED):
+        metrics.breaker_changed(key, state)
+    metrics.started(interception())
+    metrics.ended(interception(), ending(EndReason.CIRCUIT_OPEN))
+    assert samples(metrics, "circuit_breaker_trips_total") == {labels: 2}
+    assert samples(metrics, "circuit_breaker_rejects_total") == {labels: 1}
+
+
+def states(metrics):
+    """The states that a scrape shows, by model."""
+    metrics.exposition()
+    return {model: value for (_, model, _), value in samples(metrics, "circuit_breaker_state").items()}
+
+
+def test_a_scrape_shows_what_time_has_made_of_a_circuit_and_nothing_of_one_that_is_forgotten():
+    metrics, clock = Metrics(), Clock()
+    policy = BreakerPolicy(failure_threshold=1, timeout=timedelta(seconds=30), max_requests=1)
+    breakers = CircuitBreakers(policy, clock, metrics.breaker_changed, most_circuits=2)
+    metrics.watch_breakers(breakers.states)
+    assert states(metrics) == {}
+
+    def ask(model, outcome):
+        breakers.admit(CircuitKey("azure", "/v1/responses", model)).settle(outcome)
+
+    ask("a", Outcome.FAILURE)
+    ask("b", Outcome.SUCCESS)
+    assert states(metrics) == {"a": 2, "b": 0}
+    clock.advance(30 * SECOND)
+    assert states(metrics) == {"a": 1, "b": 0}
+    ask("a", Outcome.SUCCESS)
+    assert states(metrics) == {"a": 0, "b": 0}
+    ask("c", Outcome.FAILURE)
+    assert states(metrics) == {"a": 0, "c": 2}
+
+
+def test_of_circuits_that_share_a_series_the_worst_is_shown():
+    metrics = Metrics()
+    circuits = {CircuitKey("azure", "/v1/responses", f"m{number}"): State.CLOSED for number in range(NAMES_KEPT + 2)}
+    circuits[CircuitKey("azure", "/v1/responses", f"m{NAMES_KEPT}")] = State.OPEN
+    metrics.watch_breakers(lambda: circuits)
+    assert (len(states(metrics)), states(metrics)["other"]) == (NAMES_KEPT + 1, 2)
+
+
+def test_a_watched_value_is_read_whenever_the_metrics_are():
+    metrics, values = Metrics(), iter([1.5, 2.5])
+    metrics.watch("recorder_queue_length", "Waiting.", lambda: next(values))
+    for value in (b"1.5", b"2.5"):
+        _, text = metrics.exposition()
+        assert b"\ncoder_aibridged_recorder_queue_length %s\n" % value in text
+
+
+@pytest.mark.gen_test
+async def test_a_watched_value_is_published_for_other_processes_unasked():
+    metrics = Metrics()
+    metrics.watch("recorder_queue_length", "Waiting.", lambda: 3)
+    publishing = asyncio.create_task(metrics.publish())
+    await until(lambda: samples(metrics, "recorder_queue_length") == {(): 3})
+    publishing.cancel()
+
+
+@pytest.mark.bridge(rate_limit=3, rate_window=timedelta(hours=1))
+@pytest.mark.gen_test
+async def test_real_calls_are_counted_where_they_belong(running):
+    metrics = running.bridge.metrics
+    who = str(running.identity.user.id)
+    tool = b'{"id":"c","choices":[{"index":0,"message":{"role":"assistant","tool_calls":[{"id":"t","type":"function","function":{"name":"look","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}'
+    running.upstream.play(OK % (len(MESSAGES.body), MESSAGES.body))
+    running.upstream.play(OK % (len(tool), tool))
+    running.upstream.play(OK % (2, b"{}"))
+    client = await running.client()
+    headers = running.headers | {"User-Agent": "codex_cli_rs/0.169"}
+    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    await client.request("GET", "/api/v2/aibridge/openai/v1/models/gpt", headers)
+    for _ in range(2):
+        assert (await client.request("GET", "/api/v2/aibridge/openai/v1/models", headers)).status == 429
+    await running.ended(2)
+    assert samples(metrics, "interceptions_total") == {
+        ("Codex", who, "POST", "m", "anthropic", "/v1/messages", "completed"): 1,
+        ("Codex", who, "POST", "m", "openai", "/v1/chat/completions", "completed"): 1,
+    }
+    assert samples(metrics, "interceptions_inflight") == {
+        ("m", "anthropic", "/v1/messages"): 0,
+        ("m", "openai", "/v1/chat/completions"): 0,
+    }
+    assert samples(metrics, "tokens_total") == {
+        ("Codex", who, "m", "anthropic", kind): count
+        for kind, count in (("input", 5), ("output", 2), ("cache_read_input", 4), ("cache_write_input", 3))
+    }
+    assert samples(metrics, "interceptions_without_usage_total") == {("Codex", "m", "openai"): 1}
+    assert samples(metrics, "prompts_total") == {
+        ("Codex", who, "m", "anthropic"): 1,
+        ("Codex", who, "m", "openai"): 1,
+    }
+    assert samples(metrics, "non_injected_tool_selections_total") == {("m", "look", "openai"): 1}
+    assert samples(metrics, "passthrough_total") == {("GET", "openai", "/v1/models/*"): 1}
+    assert samples(metrics, "overload_rejections_total") == {("rate",): 2}
+    assert samples(metrics, "relay_overhead_seconds_count") == {
+        ("authentication",): 3,
+        ("admission",): 3,
+        ("recording",): 2,
+    }
+    assert samples(metrics, "upstream_head_seconds_count") == {("anthropic",): 1, ("openai",): 2}
+    assert samples(metrics, "time_to_first_byte_seconds_count") == {("anthropic",): 1, ("openai",): 1}
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_call_under_way_is_seen_in_flight_and_the_next_one_as_refused(running):
+    gate = asyncio.Event()
+    running.upstream.play(OK % (2, b""), gate, b"{}")
+    client, other = await running.client(), await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    answer = await client.head()
+    models = "/api/v2/aibridge/openai/v1/models"
+    assert (await other.request("GET", models, running.headers)).status == 503
+    metrics = running.bridge.metrics
+    assert samples(metrics, "interceptions_inflight") == {("m", "openai", "/v1/chat/completions"): 1}
+    assert samples(metrics, "overload_rejections_total") == {("concurrency",): 1}
+    gate.set()
+    await client.rest(answer)
+    await until(lambda: samples(metrics, "interceptions_inflight") == {("m", "openai", "/v1/chat/completions"): 0})
+
+
+@pytest.mark.bridge(user_max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_refusal_by_the_users_own_limit_is_counted_as_such(running):
+    gate = asyncio.Event()
+    running.upstream.play(OK % (2, b""), gate, b"{}")
+    client, other = await running.client(), await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    answer = await client.head()
+    assert (await other.request("GET", "/api/v2/aibridge/openai/v1/models", running.headers)).status == 429
+    assert samples(running.bridge.metrics, "overload_rejections_total") == {("user_concurrency",): 1}
+    gate.set()
+    await client.rest(answer)
+
+
+@pytest.mark.gen_test
+async def test_what_clients_name_is_exposed_as_text_whatever_it_is(running):
+    running.upstream.play(OK % (len(CHAT.body), CHAT.body))
+    client = await running.client()
+    for model in ('a"b\\c\nd', "\N{SNOWMAN}", "\x00\x85\u2028", "x" * 256):
+        body = json.dumps(CHAT.request | {"model": model}).encode()
+        assert (await client.request("POST", running.path(CHAT), running.headers, body)).status == 200
+    await running.ended(4)
+    answer = await client.request("GET", "/metrics", {})
+    assert (answer.status, answer.header("Content-Type")) == (200, "text/plain; version=1.0.0; charset=utf-8")
+    text = answer.body.decode()
+    assert r'model="a\"b\\c\nd"' in text
+    assert 'model="\N{SNOWMAN}"' in text
+    assert running.token not in text
+    assert "sk-openai" not in text

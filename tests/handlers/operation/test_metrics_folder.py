@@ -1,0 +1,155 @@
+"""Several processes, each with metrics of its own, and what one scrape shows."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from handlers.operation import metrics_folder
+from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
+from tests.server_process import ROOT
+
+# What is counted once per process, and then what the folder shows when it is asked on standard input.
+PROGRAM = """
+import sys
+from pathlib import Path
+from handlers.operation.metrics import Metrics
+from handlers.operation.metrics_folder import MetricsFolder
+
+folder, refusals, lag, queue = sys.argv[1:]
+metrics = Metrics(MetricsFolder(Path(folder)))
+metrics.watch("lag", "Late.", lambda: float(lag), across="livemax")
+metrics.watch("queue", "Waiting.", lambda: float(queue))
+for _ in range(int(refusals)):
+    metrics.rejected("rate")
+    metrics.overhead("admission", 0.01)
+for _ in sys.stdin:
+    content_type, text = metrics.exposition()
+    print(text.decode(), "end", sep="\\n", flush=True)
+"""
+
+
+class Process:
+    """A process with metrics in a folder; `scrape` asks it for those of all."""
+
+    def __init__(self, folder, *, refusals=0, lag=0.0, queue=0):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, folder, str(refusals), str(lag), str(queue)],
+            cwd=ROOT,
+            env={VARIABLE: str(folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pid = self._process.pid
+
+    def scrape(self):
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        text = "".join(iter(self._process.stdout.readline, "end\n"))
+        return {name: float(value) for name, value in re.findall(r"^coder_aibridged_(\S+) (\S+)$", text, re.MULTILINE)}
+
+    def kill(self):
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return MetricsFolder(tmp_path)
+
+
+@pytest.fixture
+def start(tmp_path):
+    processes = []
+
+    def start(**metrics):
+        processes.append(Process(tmp_path, **metrics))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+COUNTED = (
+    'overload_rejections_total{limit="rate"}',
+    'relay_overhead_seconds_count{phase="admission"}',
+    'relay_overhead_seconds_bucket{le="0.005",phase="admission"}',
+    'relay_overhead_seconds_bucket{le="0.01",phase="admission"}',
+)
+
+
+def test_any_process_shows_the_counts_of_all_and_of_what_is_measured_the_sum_or_the_worst(start):
+    first, second = start(refusals=2, lag=0.5, queue=3), start(refusals=5, lag=0.25, queue=4)
+    for process in (first, second, first):
+        shown = process.scrape()
+    assert [shown[name] for name in COUNTED] == [7, 7, 0, 7]
+    assert (shown["lag"], shown["queue"]) == (0.5, 7)
+
+
+def test_what_processes_counted_that_have_ended_stays_and_what_was_measured_of_them_goes(start, folder):
+    first, second, third = start(refusals=2, lag=9, queue=3), start(refusals=5, queue=4), start(refusals=1, queue=1)
+    for process in (first, second, third):
+        process.scrape()
+    for process in (first, second):
+        process.kill()
+        folder.bury(process.pid)
+        folder.bury(process.pid)
+    shown = third.scrape()
+    assert [shown[name] for name in COUNTED] == [8, 8, 0, 8]
+    assert (shown["lag"], shown["queue"]) == (0, 1)
+    assert sorted(path.name for path in folder.path.glob("*.db")) == sorted(
+        f"{kind}_{of}.db"
+        for kind, of in [
+            *(("counter", 0), ("histogram", 0), ("counter", third.pid), ("histogram", third.pid)),
+            *(("gauge_livemax", third.pid), ("gauge_livesum", third.pid)),
+        ]
+    )
+
+
+def test_a_process_that_counted_nothing_is_buried_too(folder):
+    folder.bury(1)
+    assert folder.exposition() == b""
+
+
+@pytest.fixture
+def lock_is_free(folder):
+    """Whether a lock of that kind could be had now."""
+
+    def lock_is_free(how):
+        descriptor = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    return lock_is_free
+
+
+def test_nobody_looks_while_a_process_is_buried_and_several_may_look(start, folder, lock_is_free, monkeypatch):
+    free = []
+
+    def probed(work):
+        def probe(*arguments):
+            free.append((lock_is_free(fcntl.LOCK_SH), lock_is_free(fcntl.LOCK_EX)))
+            return work(*arguments)
+
+        return probe
+
+    process = start(refusals=1)
+    process.scrape()
+    monkeypatch.setattr(metrics_folder, "generate_latest", probed(metrics_folder.generate_latest))
+    monkeypatch.setattr(metrics_folder, "mark_process_dead", probed(metrics_folder.mark_process_dead))
+    folder.exposition()
+    folder.bury(process.pid)
+    assert free == [(True, False), (False, False)]
+    assert lock_is_free(fcntl.LOCK_EX)

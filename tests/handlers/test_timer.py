@@ -1,0 +1,196 @@
+"""Where the time of a call goes: told to the client, in the metrics and in the record."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import handlers.dataplane.relay
+from handlers.timer import ADMISSION, AUTHENTICATION, RECORDING, UPSTREAM, Phases
+from resources.times import shown_time
+from tests.fake_upstream import RESET
+from tests.handlers.conversations import CHAT, MESSAGES
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+LIMITED = b"HTTP/1.1 429 X\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+MODELS = "/api/v2/aibridge/openai/v1/models"
+
+
+class Clock:
+    """Stands still unless it is moved."""
+
+    def __init__(self):
+        self.seconds = 1000.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def told(answer):
+    """The milliseconds in the header of an answer, by name in their order."""
+    parts = [re.fullmatch(r"(\w+);dur=(\d+\.\d{3})", part) for part in answer.header("Server-Timing").split(", ")]
+    return {part[1]: float(part[2]) for part in parts}
+
+
+async def ask(running, method="POST", path=None, headers=None, body=None):
+    client = await running.client()
+    body = CHAT.request_body(stream=False) if body is None and method == "POST" else body or b""
+    return await client.request(method, path or running.path(CHAT), headers or running.headers, body)
+
+
+def heads(running):
+    """How many answers of each provider began."""
+    return {
+        sample.labels["provider"]: sample.value
+        for family in running.bridge.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "coder_aibridged_upstream_head_seconds_count"
+    }
+
+
+def test_each_phase_is_told_in_milliseconds_in_the_order_of_a_call():
+    clock = Clock()
+    phases = Phases(clock)
+    assert phases.server_timing() == ""
+    for phase, seconds in [(UPSTREAM, 2.5), (ADMISSION, 0.25), (None, 7), (AUTHENTICATION, 0.0000004), (RECORDING, 0)]:
+        phases.enter(phase)
+        clock.seconds += seconds
+    assert phases.server_timing() == "auth;dur=0.000, admission;dur=250.000, upstream;dur=2500.000"
+    phases.enter(None)
+    assert phases.server_timing() == "auth;dur=0.000, admission;dur=250.000, record;dur=0.000, upstream;dur=2500.000"
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, ADMISSION, RECORDING, UPSTREAM]), st.integers(0, 1000))))
+def test_whatever_the_order_all_time_is_in_one_phase(steps):
+    clock = Clock()
+    phases = Phases(clock)
+    phases.enter(None)
+    for phase, seconds in steps:
+        phases.enter(phase)
+        clock.seconds += seconds
+        assert phases.enter(None) == seconds
+    expected = {}
+    for phase, seconds in steps:
+        expected[phase] = expected.get(phase, 0) + seconds
+    expected.pop(None, None)
+    assert phases.seconds == expected
+
+
+@pytest.mark.gen_test
+async def test_the_time_until_the_head_is_the_providers_and_the_body_is_in_none(running):
+    clock, head, rest = asyncio.get_running_loop().time, asyncio.Event(), asyncio.Event()
+    running.upstream.play(head, OK[:-2], rest, OK[-2:])
+    client = await running.client()
+    sent = clock()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    await running.upstream.request()
+    asked = clock()
+    await running.get("/api/v2/aibridge/interceptions")
+    at_least = (clock() - asked) * 1000
+    head.set()
+    answer = await client.head()
+    answered = clock()
+    rest.set()
+    await client.rest(answer)
+    times = told(answer)
+    assert list(times) == ["auth", "admission", "record", "upstream"]
+    assert times["upstream"] > at_least
+    assert sum(times.values()) <= (answered - sent) * 1000
+    (recorded,) = await running.ended(1)
+    assert recorded["started_at"] <= recorded["upstream_asked_at"] < recorded["first_byte_at"] <= recorded["ended_at"]
+    assert heads(running) == {"openai": 1}
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_is_passed_on_waits_for_no_record(running):
+    running.upstream.play(OK)
+    assert list(told(await ask(running, "GET", MODELS))) == ["auth", "admission", "upstream"]
+    assert list(told(await ask(running, "HEAD", "/api/v2/aibridge/openai/", {"X": "y"}))) == ["admission"]
+    assert (await ask(running, "GET", "/api/v2/aibridge/interceptions")).header("Server-Timing") is None
+
+
+@pytest.mark.bridge(max_body_bytes=1000, rate_limit=9, rate_window=timedelta(hours=1))
+@pytest.mark.gen_test
+async def test_a_refusal_tells_what_is_known_by_then(running):
+    admitted = ["auth", "admission"]
+    for status, names, request in [
+        (401, admitted, {"headers": {"X-Api-Key": "nobody's"}}),
+        (404, admitted, {"path": "/api/v2/aibridge/openai/v1/audio"}),
+        (413, admitted, {"body": b"x" * 1001}),
+        (400, admitted, {"body": b"{}"}),
+        (400, admitted, {"path": "/api/v2/aibridge/no-key/v1/messages"}),
+        (502, [*admitted, "record", "upstream"], {}),
+    ]:
+        running.upstream.scripts[:] = [(RESET,)]
+        answer = await ask(running, **request)
+        assert (answer.status, list(told(answer))) == (status, names)
+    (recorded,) = await running.ended(1)
+    assert recorded["upstream_asked_at"] is not None
+    assert heads(running) == {}
+    running.bridge.lifecycle.draining = True
+    assert list(told(await ask(running))) == ["admission"]
+    running.bridge.lifecycle.draining = False
+
+
+@pytest.mark.bridge(
+    circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
+)
+@pytest.mark.gen_test
+async def test_a_provider_that_was_not_asked_took_no_time(running):
+    running.upstream.play(RESET)
+    await ask(running)
+    answer = await ask(running)
+    assert (answer.status, list(told(answer))) == (503, ["auth", "admission", "record"])
+    rejected, failed = await running.ended(2)
+    assert (rejected["end_reason"], rejected["upstream_asked_at"]) == ("circuit_open", None)
+    assert failed["started_at"] <= failed["upstream_asked_at"] <= failed["ended_at"]
+
+
+@pytest.mark.bridge(anthropic_key=("sk-first-key-0123456789", "sk-second-key-012345678"))
+@pytest.mark.gen_test
+async def test_with_a_second_key_both_tries_are_the_providers_time_and_the_record_has_the_last(running):
+    first, second = asyncio.Event(), asyncio.Event()
+    running.upstream.play(first, LIMITED)
+    running.upstream.play(second, OK)
+    clock = asyncio.get_running_loop().time
+    asking = asyncio.create_task(ask(running, path=running.path(MESSAGES), body=MESSAGES.request_body(stream=False)))
+    at_least, answered_at = 0, []
+    for number, gate in enumerate((first, second)):
+        await running.upstream.request(number)
+        asked = clock()
+        await running.get("/api/v2/aibridge/interceptions")
+        at_least += (clock() - asked) * 1000
+        answered_at.append(shown_time(running.bridge.now()))
+        gate.set()
+    assert told(await asking)["upstream"] > at_least
+    (recorded,) = await running.ended(1)
+    assert answered_at[0] <= recorded["upstream_asked_at"] <= answered_at[1]
+    assert heads(running) == {"anthropic": 2}
+
+
+@pytest.mark.gen_test
+async def test_the_pause_before_a_second_try_is_not_the_providers_time(running, monkeypatch):
+    monkeypatch.setattr(handlers.dataplane.relay, "RETRY_PAUSE_SECONDS", 0.05)
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1/"
+        provider = replace(running.bridge.providers["openai"], base_url=url)
+        monkeypatch.setitem(running.bridge.providers, "openai", provider)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        answer = await ask(running)
+        took = (clock() - began) * 1000
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        502,
+        "openai: no connection to the provider: it refused the connection.",
+    )
+    assert sum(told(answer).values()) <= took - 50
+    await running.ended(1)
