@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from msgspec import Struct, structs
+from msgspec.msgpack import encode
 
 from intercept.scrub import SCRUBBED
 
@@ -23,6 +24,8 @@ servers without authentication are often given `none` or `EMPTY` as a key, which
 
 # The secret half of a token, by its shape: tokens of others are known as digests only. Their id is public and stays.
 _TOKEN: Final = re.compile(r"-(?<=[A-Za-z0-9]{10}-)[A-Za-z0-9]{22}(?![A-Za-z0-9])")
+# In a value's MessagePack, where what follows a text may look like a letter.
+_TOKEN_BYTES: Final = re.compile(rb"-(?<=[A-Za-z0-9]{10}-)[A-Za-z0-9]{22}")
 
 T = TypeVar("T")
 
@@ -38,7 +41,7 @@ class KnownSecrets:
         spellings = {spelling for secret in secrets if len(secret) >= MIN_SECRET for spelling in _spellings(secret)}
         self._spellings = _known | spellings
         # Nothing is to be done where not even a beginning occurs, and keys of one vendor often begin alike.
-        self._beginnings = {spelling[:MIN_SECRET] for spelling in self._spellings}
+        self._beginnings = {spelling[:MIN_SECRET].encode() for spelling in self._spellings}
 
     def __repr__(self) -> str:
         return f"KnownSecrets({len(self._spellings)})"
@@ -52,13 +55,18 @@ class KnownSecrets:
 
         What has none is returned itself.
         """
-        texts: list[str] = []
-        _collect(value, texts)
-        together = "\0".join(texts)
-        if _TOKEN.search(together) or any(beginning in together for beginning in self._beginnings):
-            hidden: T = self._hidden(value)
-            return hidden
-        return value
+        if not self._may_be_in(value):
+            return value
+        hidden: T = self._hidden(value)
+        return value if hidden == value else hidden
+
+    def _may_be_in(self, value: object) -> bool:
+        """Look for beginnings in the value's MessagePack, in which every text stands as it is: made in some microseconds."""
+        try:
+            encoded = encode(value)
+        except (UnicodeEncodeError, OverflowError):  # half of a surrogate pair, an integer of more than 64 bits
+            return True
+        return _TOKEN_BYTES.search(encoded) is not None or any(beginning in encoded for beginning in self._beginnings)
 
     def _hidden(self, value: Any) -> Any:
         match value:
@@ -100,19 +108,3 @@ def _without_beginning(text: str, secret: str) -> str:
             return text[:start] + SCRUBBED
         start = text.find(beginning, start + 1)
     return text
-
-
-def _collect(value: object, texts: list[str]) -> None:
-    if isinstance(value, str):
-        texts.append(value)
-    elif isinstance(value, Struct):
-        for name in value.__struct_fields__:
-            content = getattr(value, name)
-            if content is not None:
-                _collect(content, texts)
-    elif isinstance(value, dict):
-        texts += value
-        _collect(list(value.values()), texts)
-    elif isinstance(value, (list, tuple)):
-        for one in value:
-            _collect(one, texts)
