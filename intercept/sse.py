@@ -75,12 +75,24 @@ class Decoder:
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes; return the events they end. What a stream leaves unfinished at its end is no event."""
         events: list[Event] = []
-        if not self._unfinished and len(chunk) <= self._max_event_bytes and b"\r" not in chunk:
-            chunk = self._take_usual_events(chunk, events)
+        if len(chunk) <= self._max_event_bytes and b"\r" not in chunk:
+            if self._unfinished:
+                chunk = self._take_rest_of_event(chunk, events)
+            if not self._unfinished:
+                chunk = self._take_usual_events(chunk, events)
         if chunk:
             self._take_lines(chunk, events)
             self._unfinished = bool(self._line or self._data or self._name or self._oversized)
         return events
+
+    def _take_rest_of_event(self, chunk: bytes, events: list[Event]) -> bytes:
+        """Decode the rest of the event that began before; return what follows it, all if its end is not there."""
+        end = chunk.find(b"\n\n") + 2
+        if end > 1:
+            self._take_lines(chunk[:end], events)
+            self._unfinished = False
+            return chunk[end:]
+        return chunk
 
     def _take_usual_events(self, chunk: bytes, events: list[Event]) -> bytes:
         """Decode events as providers send them, at once, in a quarter of the time that lines take; return the rest."""
