@@ -14,10 +14,11 @@ from msgspec.json import Decoder
 from intercept.apis import Reader, RequestSummary
 from intercept.conversations import conversation_id, read_conversation
 from intercept.drafts import MAX_NAME, Draft, Thought, ToolCall
+from intercept.items import Items
 from intercept.json_text import as_index, as_objects, as_text, read_struct
 from intercept.prompts import read_prompt
 from intercept.readers import BodyReader, StreamReader
-from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.request_bodies import RequestBody, decode_request, tool_call_id
 from intercept.sse import Event
 from intercept.tokens import openai_tokens
 
@@ -80,8 +81,8 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
-    conversation = read_conversation(request.messages, _said)
-    message = last_turn(request.messages)
+    items = Items(request.messages)
+    message = items.last_message()
     role = message.get("role")
     return RequestSummary(
         model=request.model,
@@ -89,7 +90,7 @@ def parse_request(body: bytes) -> RequestSummary:
         user_prompt=read_prompt(_texts(message.get("content"))) if role == "user" else None,
         answered_tool_call_id=tool_call_id(message.get("tool_call_id")) if role == "tool" else None,
         conversation_id=conversation_id(None, request.prompt_cache_key),
-        conversation=conversation,
+        conversation=read_conversation(items, _said),
         stream_options=bytes(request.stream_options) or None,
     )
 

@@ -11,11 +11,9 @@ from hashlib import sha256
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from msgspec import Raw, Struct
-from msgspec.json import Decoder
-
 from intercept.drafts import MAX_NAME
-from intercept.json_text import as_object, as_text, read_object, read_struct
+from intercept.items import Items
+from intercept.json_text import as_object, as_text
 from intercept.large_bodies import MAX_HEAD_ITEMS
 from intercept.records import Conversation
 
@@ -30,14 +28,7 @@ Said: TypeAlias = Callable[[Mapping[str, Any]], Iterable[str]]
 """Returns the texts of a message or input item of a client, and the ids of the tool calls that it answers."""
 
 
-class _Item(Struct):
-    """A message, or an input item of responses: some have a role, the others a type."""
-
-    role: Any = None
-    type: Any = None
-
-
-_ITEM: Final = Decoder(_Item)
+_UUID_CHARACTERS: Final = 36
 _CLIENT, _MODEL, _ASIDE, _UNKNOWN = "client", "model", "aside", "unknown"
 _BY_ROLE: Final = {
     **dict.fromkeys(("user", "tool", "function"), _CLIENT),
@@ -46,7 +37,7 @@ _BY_ROLE: Final = {
 }
 
 
-def read_conversation(items: list[Raw] | str, said: Said) -> Conversation | None:
+def read_conversation(items: Items | str, said: Said) -> Conversation | None:
     """Say where in its conversation a request stands; None if that cannot be told.
 
     Args:
@@ -59,7 +50,7 @@ def read_conversation(items: list[Raw] | str, said: Said) -> Conversation | None
     first, last, before = _first(items), *_ends(items)
     if first is None or last is None:
         return None
-    texts = {at: _text(items[at], said) for at in {first, last, before} if at is not None}
+    texts = {at: _text(said(items[at])) for at in {first, last, before} if at is not None}
     if not texts[first]:
         return None
     opening = _digest(texts[first])
@@ -80,16 +71,16 @@ def conversation_id(conversation: object, cache_key: object) -> str | None:
     return (id_[:MAX_NAME] if id_.strip() else None) or (as_text(cache_key) if _is_uuid(as_text(cache_key)) else None)
 
 
-def _first(items: list[Raw]) -> int | None:
+def _first(items: Items) -> int | None:
     """Where the first user message is, behind what the program says for itself."""
-    for at, item in enumerate(items[:MAX_HEAD_ITEMS]):
-        kind = _kind(item)
+    for at in range(min(len(items), MAX_HEAD_ITEMS)):
+        kind = _kind(items[at])
         if kind in (_CLIENT, _UNKNOWN):
             return at if kind == _CLIENT else None
     return None
 
 
-def _ends(items: list[Raw]) -> tuple[int | None, int | None]:
+def _ends(items: Items) -> tuple[int | None, int | None]:
     """Where the client's last item is, and the last that it had sent before the model said something."""
     last = None
     answered = False
@@ -108,17 +99,16 @@ def _ends(items: list[Raw]) -> tuple[int | None, int | None]:
     return last, None
 
 
-def _kind(item: Raw) -> str:
-    """Say whose word an item is."""
-    told = read_struct(item, _ITEM) or _Item()
-    role, type_ = as_text(told.role), as_text(told.type)
+def _kind(item: Mapping[str, Any]) -> str:
+    """Say whose word an item is: some have a role, the others a type."""
+    role, type_ = as_text(item.get("role")), as_text(item.get("type"))
     if role or not type_:
         return _BY_ROLE.get(role, _UNKNOWN)
     return _CLIENT if type_.endswith(("_output", "_response")) else _MODEL
 
 
-def _text(item: Raw, said: Said) -> str:
-    return "\n".join(text[:MAX_SAID] for text in said(read_object(item)) if text)[-MAX_SAID:]
+def _text(texts: Iterable[str]) -> str:
+    return "\n".join([text[:MAX_SAID] for text in texts if text])[-MAX_SAID:]
 
 
 def _key(opening: bytes, last: str) -> bytes | None:
@@ -131,6 +121,8 @@ def _digest(text: str, before: bytes = b"") -> bytes:
 
 
 def _is_uuid(text: str) -> bool:
+    if len(text) != _UUID_CHARACTERS:
+        return False
     try:
         return str(UUID(text)) == text.lower()
     except ValueError:

@@ -14,11 +14,12 @@ from msgspec.json import Decoder
 from intercept.apis import Reader, RequestSummary
 from intercept.conversations import read_conversation
 from intercept.drafts import Draft, Thought, ToolCall
+from intercept.items import Items
 from intercept.json_text import as_index, as_object, as_objects, as_text, read_struct
 from intercept.prompts import read_prompt
 from intercept.readers import BodyReader, StreamReader
 from intercept.records import TokenUsage
-from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.request_bodies import RequestBody, decode_request, tool_call_id
 from intercept.sse import Event
 from intercept.tokens import count, provider_price, storable
 
@@ -78,8 +79,8 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
-    conversation = read_conversation(request.messages, _said)
-    message = last_turn(request.messages)
+    items = Items(request.messages)
+    message = items.last_message()
     content = message.get("content") if message.get("role") == "user" else None
     blocks = as_objects(content)
     texts = [as_text(block.get("text")) for block in blocks if block.get("type") == "text"]
@@ -91,7 +92,7 @@ def parse_request(body: bytes) -> RequestSummary:
         user_prompt=read_prompt([as_text(content), *texts]),
         answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
         session_hint=hint if 0 < len(hint) <= MAX_SESSION_HINT else None,
-        conversation=conversation,
+        conversation=read_conversation(items, _said),
     )
 
 

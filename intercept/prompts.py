@@ -68,7 +68,7 @@ def _interjected(text: str) -> str:
 def _unwrapped(text: str) -> str:
     """Take wrappers off both ends."""
     words = text
-    for _ in range(MAX_WRAPPERS):
+    for _ in range(MAX_WRAPPERS if "<" in text else 0):
         if (inner := _without_wrapper(words.strip())) is None:
             break
         words = inner

@@ -1,9 +1,9 @@
-"""Request bodies: what all APIs ask of them, and what is read of their last message."""
+"""Request bodies: what all APIs have in them, and what no API takes."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field, structs
@@ -11,13 +11,11 @@ from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
 from intercept.drafts import MAX_NAME
-from intercept.json_text import as_text, decode, read, read_object
+from intercept.json_text import as_text, decode, read
 from intercept.large_bodies import abridged, finish, is_light
 
 MAX_MODEL: Final = 256
 """Characters of a model's name."""
-MAX_ASIDES: Final = 8
-"""Messages of a program, not of its user, that are looked past at the end of a conversation."""
 
 
 class RequestBody(Struct):
@@ -111,18 +109,6 @@ def _is_compact(body: bytes) -> bool:
     return members is not None and len(body) == 1 + sum(
         len(name.encode()) + len(bytes(value)) + 4 for name, value in members.items()
     )
-
-
-def last_turn(turns: list[Raw]) -> dict[str, Any]:
-    """Return the last item of a conversation that is not the client program's own word; an empty object if there is none.
-
-    Claude Code 2.1 puts a `system` message behind what its user wrote.
-    """
-    for item in reversed(turns[-MAX_ASIDES - 1 :]):
-        turn = read_object(item)
-        if turn.get("role") not in ("system", "developer"):
-            return turn
-    return {}
 
 
 def tool_call_id(value: object) -> str | None:

@@ -14,10 +14,11 @@ from msgspec.json import Decoder
 from intercept.apis import Reader, RequestSummary
 from intercept.conversations import conversation_id, read_conversation
 from intercept.drafts import MAX_NAME, Draft, Thought, ToolCall
+from intercept.items import Items
 from intercept.json_text import as_index, as_objects, as_text, read_struct
 from intercept.prompts import read_prompt
 from intercept.readers import BodyReader, StreamReader
-from intercept.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.request_bodies import RequestBody, decode_request, tool_call_id
 from intercept.sse import Event
 from intercept.tokens import openai_tokens
 
@@ -82,16 +83,15 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
-    said = request.input
-    conversation = read_conversation(said, _said)
-    item = last_turn(said) if isinstance(said, list) else {"role": "user", "content": said}
+    said = request.input if isinstance(request.input, str) else Items(request.input)
+    item = {"role": "user", "content": said} if isinstance(said, str) else said.last_message()
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
         user_prompt=read_prompt([_text(item.get("content"))]) if item.get("role") == "user" else None,
         answered_tool_call_id=tool_call_id(item.get("call_id")) if as_text(item.get("type")) in _ANSWERS else None,
         conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
-        conversation=conversation,
+        conversation=read_conversation(said, _said),
         previous_response_id=as_text(request.previous_response_id)[:MAX_NAME] or None,
     )
 

@@ -7,11 +7,9 @@ from msgspec.json import Decoder
 from intercept.apis import InvalidRequestError
 from intercept.drafts import MAX_NAME
 from intercept.request_bodies import (
-    MAX_ASIDES,
     MAX_MODEL,
     RequestBody,
     decode_request,
-    last_turn,
     tool_call_id,
 )
 
@@ -102,32 +100,7 @@ def test_a_conversation_of_another_type_is_left_out():
 
 
 @pytest.mark.parametrize(
-    ("turns", "last"),
-    [
-        ([b'{"a":1}', b'{"b":[2]}'], {"b": [2]}),
-        ([b'{"a":1}', b'"text"'], {}),
-        ([b'"\xff"', b'{"b":"\\ud83d\xff"}'], {"b": "��"}),
-        ([], {}),
-    ],
-)
-def test_the_last_item_of_a_conversation_is_its_last_turn(turns, last):
-    assert last_turn(list(map(Raw, turns))) == last
-
-
-@pytest.mark.parametrize(
     ("value", "expected"), [("call_1", "call_1"), ("c" * 1000, "c" * MAX_NAME), ("", None), (None, None), (7, None)]
 )
 def test_a_tool_call_id_is_bounded_text_or_none(value, expected):
     assert tool_call_id(value) == expected
-
-
-@pytest.mark.parametrize("role", ["system", "developer"])
-def test_a_program_s_own_messages_behind_the_user_s_are_looked_past(role):
-    turns = [Raw(b'{"role":"user","content":"Hello"}'), *[Raw(b'{"role":"%s"}' % role.encode())] * MAX_ASIDES]
-    assert last_turn(turns) == {"role": "user", "content": "Hello"}
-    assert last_turn([*turns, turns[-1]]) == {}
-
-
-def test_another_s_message_is_the_last_turn():
-    turns = [Raw(b'{"role":"%s"}' % role) for role in (b"user", b"assistant", b"system")]
-    assert last_turn(turns) == {"role": "assistant"}
