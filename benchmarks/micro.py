@@ -29,9 +29,9 @@ from benchmarks.samples import short
 from benchmarks.tables import markdown
 from intercept.apis import Reader
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
+from intercept.formats.sse import Decoder
 from intercept.known_secrets import KnownSecrets
 from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
-from intercept.sse import Decoder
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
 from limits.concurrency import ConcurrencyLimit
 from limits.overload import OverloadProtection

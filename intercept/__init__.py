@@ -8,6 +8,5 @@ Five words hold AI Bridge together:
 - A **reader** watches a copy of those bytes and works out tokens, tools, thoughts and the outcome.
 - **Admission** decides, before anything costs money, whether a request may start.
 
-This package knows interceptions (`records`) and readers (`chat_completions`, `responses`, `messages`, listed in
-`catalog`).
+This package knows interceptions (`records`) and readers (in `dialects`, listed in `catalog`).
 """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from intercept import chat_completions, messages, responses
 from intercept.apis import Api, Dialect
+from intercept.dialects import chat_completions, messages, responses
 
 CHAT_COMPLETIONS: Final = Api(
     name="chat_completions",

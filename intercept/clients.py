@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from intercept.json_text import as_text, read_object
+from intercept.formats.json_text import as_text, read_object
 
 MAX_SESSION_ID: Final = 256
 """Characters of a session id."""

@@ -11,10 +11,10 @@ from hashlib import sha256
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from intercept.drafts import MAX_NAME
+from intercept.dialects.drafts import MAX_NAME
+from intercept.formats.json_text import as_object, as_text
+from intercept.formats.large_bodies import MAX_HEAD_ITEMS
 from intercept.items import Items
-from intercept.json_text import as_object, as_text
-from intercept.large_bodies import MAX_HEAD_ITEMS
 from intercept.records import Conversation
 
 MAX_SCANNED: Final = 128

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Raw
 
-from intercept.json_text import read_object
+from intercept.formats.json_text import read_object
 
 MAX_SKIPPED_ITEMS: Final = 8
 """Items of the client program at the end of a conversation that are skipped to find its last message."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-from intercept.json_text import as_object
+from intercept.formats.json_text import as_object
 from intercept.records import ProviderPrice, TokenUsage
 
 MAX_COUNT: Final = 2**63 - 1

@@ -18,14 +18,14 @@ from collections.abc import Callable
 
 from httptools import HttpParserError
 
+from intercept.formats.sse import LARGEST_EVENT_BYTES, UnfinishedEvent
 from intercept.records import EndReason
-from intercept.sse import LARGEST_EVENT_BYTES, UnfinishedEvent
 from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, Answer
 from upstream.connection import Connection, Sink
 from upstream.connections import Connections
 from upstream.failures import describe
 from upstream.headers import Headers, request_head
-from upstream.origins import Origin, locate
+from upstream.urls import Origin, locate
 
 FIRST_FINAL_STATUS = 200
 UNREADABLE_HEAD = (

@@ -10,8 +10,8 @@ from typing import TypeAlias, cast
 from httptools import HttpParserError
 
 from upstream.answer import Answer
-from upstream.origins import Origin
 from upstream.patience import Patience
+from upstream.urls import Origin
 
 # What is read ahead of a stream while its client takes nothing. What one read of the socket brings comes on top.
 READ_BUFFER_BYTES = 64 * 1024

@@ -10,7 +10,7 @@ from aiohappyeyeballs import start_connection
 
 from upstream.addresses import Addresses
 from upstream.connection import Connection
-from upstream.origins import Origin
+from upstream.urls import Origin
 
 # How long a connection is kept for a next request, in seconds. Most servers keep theirs for longer; that one is closed
 # is noticed, so what a longer time would cost is the request that meets its closing.

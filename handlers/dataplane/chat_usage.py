@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS
-from intercept.large_bodies import Body
-from intercept.stream_usage import with_usage
+from intercept.dialects.stream_usage import with_usage
+from intercept.formats.large_bodies import Body
 
 # A provider that refused the option for a model is not asked for it again for so long.
 REMEMBERED_SECONDS = 3600.0

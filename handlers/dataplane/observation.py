@@ -8,9 +8,9 @@ from datetime import datetime
 from uuid import UUID
 
 from intercept.apis import Api, Reader
-from intercept.content_encoding import decoded
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
-from intercept.error_body import error_reader
+from intercept.formats.content_encoding import decoded
+from intercept.formats.error_body import error_reader
 from intercept.known_secrets import KnownSecrets
 from intercept.records import Ending, EndReason, ProviderError, Reading
 from intercept.scrub import scrub

@@ -17,12 +17,12 @@ from handlers.timer import RECORDING
 from intercept.agents import Agent, read_agent
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import CLAUDE_CODE, client_name, session_id
+from intercept.dialects.stream_usage import UsageChunkFilter, refuses_usage
+from intercept.formats.large_bodies import abridged, is_light
+from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
 from intercept.ids import shown_id
-from intercept.large_bodies import abridged, is_light
 from intercept.records import Interception
 from intercept.refusals import Rule
-from intercept.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
-from intercept.stream_usage import UsageChunkFilter, refuses_usage
 from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
 from limits.outcomes import outcome_of
 from storage.recording.recorder import RecordingUnavailableError

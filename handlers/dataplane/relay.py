@@ -21,10 +21,10 @@ from handlers.problems import Problem, problem_event
 from handlers.timer import RELAY, UPSTREAM
 from http1.headers import put
 from intercept.apis import Dialect
+from intercept.dialects.stream_usage import UsageChunkFilter
 from intercept.ids import shown_id
 from intercept.records import CredentialKind, EndReason
 from intercept.refusals import Rule
-from intercept.stream_usage import UsageChunkFilter
 from upstream.client import UpstreamError, UpstreamNotAskedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import BILLING, Headers, to_client, to_upstream
 from upstream.keys import REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds

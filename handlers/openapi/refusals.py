@@ -19,7 +19,7 @@ from handlers.openapi.operations import JSON, Described, answer, body, header
 from handlers.problems import problem_body
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import Dialect
-from intercept.request_bodies import MAX_MODEL
+from intercept.dialects.request_bodies import MAX_MODEL
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
 
 _REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"

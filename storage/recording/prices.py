@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from bson.decimal128 import Decimal128
 
+from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
-from intercept.request_bodies import MAX_MODEL
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider

@@ -1,8 +1,8 @@
 import pytest
 
-from intercept import chat_completions, messages, responses
 from intercept.apis import Api, Dialect
 from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
+from intercept.dialects import chat_completions, messages, responses
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.upstream.reading import read_all, read_piece
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import UpstreamClient, UpstreamNotAskedError, UpstreamTimeoutError, UpstreamTruncatedError
 from upstream.connections import Connections
-from upstream.origins import locate
+from upstream.urls import locate
 
 pytestmark = on_both_loops
 

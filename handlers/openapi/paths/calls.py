@@ -14,7 +14,7 @@ from handlers.openapi.refusals import RATE, named
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
-from intercept.request_bodies import MAX_MODEL
+from intercept.dialects.request_bodies import MAX_MODEL
 from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES, Access, Route
 
 TAG = "data plane"

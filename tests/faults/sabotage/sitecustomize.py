@@ -9,7 +9,7 @@ from typing import Any
 
 from marks import HEADER, MARK
 
-from intercept.readers import BodyReader, StreamReader
+from intercept.dialects.readers import BodyReader, StreamReader
 from upstream.client import UpstreamResponse
 
 

@@ -8,11 +8,11 @@ from contextlib import suppress
 
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.catalog import BY_PATH
-from intercept.drafts import MAX_NAME
-from intercept.large_bodies import abridged, finish
-from intercept.messages import MAX_SESSION_HINT
-from intercept.prompts import MAX_PROMPT
-from intercept.request_bodies import MAX_MODEL
+from intercept.dialects.drafts import MAX_NAME
+from intercept.dialects.messages import MAX_SESSION_HINT
+from intercept.dialects.prompts import MAX_PROMPT
+from intercept.dialects.request_bodies import MAX_MODEL
+from intercept.formats.large_bodies import abridged, finish
 from tests.intercept.responses_of_strangers import is_storable
 from tests.wire.conversations import conversations
 

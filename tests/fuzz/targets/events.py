@@ -1,8 +1,8 @@
-"""Server-sent events: `intercept/sse.py`."""
+"""Server-sent events: `intercept/formats/sse.py`."""
 
 from __future__ import annotations
 
-from intercept.sse import Decoder, Event, UnfinishedEvent
+from intercept.formats.sse import Decoder, Event, UnfinishedEvent
 from tests.fuzz.targets import cut, single_bytes
 from tests.wire.conversations import conversations
 

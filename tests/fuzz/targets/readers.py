@@ -7,9 +7,9 @@ import zlib
 
 from intercept.apis import Reader
 from intercept.catalog import BY_PATH
-from intercept.content_encoding import InflatingReader, decoded
-from intercept.drafts import MAX_PARTS, MAX_TEXT
-from intercept.error_body import error_reader
+from intercept.dialects.drafts import MAX_PARTS, MAX_TEXT
+from intercept.formats.content_encoding import InflatingReader, decoded
+from intercept.formats.error_body import error_reader
 from intercept.records import Reading
 from tests.fuzz.targets import cut, single_bytes
 from tests.intercept.responses_of_strangers import is_storable

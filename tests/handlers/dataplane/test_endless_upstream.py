@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from intercept.readers import MAX_BODY_BYTES, BodyReader
-from intercept.sse import LARGEST_EVENT_BYTES, MAX_EVENT_BYTES
+from intercept.dialects.readers import MAX_BODY_BYTES, BodyReader
+from intercept.formats.sse import LARGEST_EVENT_BYTES, MAX_EVENT_BYTES
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from intercept.readers import StreamReader
+from intercept.dialects.readers import StreamReader
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
 from tests.handlers.conversations import ALL

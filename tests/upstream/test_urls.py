@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from upstream.origins import Origin, locate
+from upstream.urls import Origin, locate
 
 
 @pytest.mark.parametrize(

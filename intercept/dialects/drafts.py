@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import structs
 
-from intercept.json_text import as_object, as_text
+from intercept.formats.json_text import as_object, as_text
 from intercept.records import (
     ModelThought,
     ProviderError,

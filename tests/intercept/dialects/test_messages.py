@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.drafts import MAX_PARTS
-from intercept.messages import MAX_SESSION_HINT, body_reader, parse_request, stream_reader
+from intercept.dialects.drafts import MAX_PARTS
+from intercept.dialects.messages import MAX_SESSION_HINT, body_reader, parse_request, stream_reader
 from intercept.records import ModelThought, Reading, TokenUsage, ToolUsage, UsageSource, UserPrompt
 from intercept.tokens import MAX_USAGE_WEIGHT
 from tests.intercept import responses_of_strangers as strangers

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
 from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES
-from intercept.large_bodies import (
+from intercept.dialects.prompts import MAX_PROMPT
+from intercept.formats.large_bodies import (
     LIGHT_BYTES,
     LIGHT_ESCAPES,
     LIGHT_MAX_BYTES,
@@ -21,7 +22,6 @@ from intercept.large_bodies import (
     finish,
     is_light,
 )
-from intercept.prompts import MAX_PROMPT
 from tests.intercept.responses_of_strangers import json_values
 from tests.intercept.summaries import plain
 from tests.wire.conversations import conversations

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
-from intercept.json_text import (
+from intercept.formats.json_text import (
     MAX_FITTED_ITEMS,
     _mended,
     as_index,

@@ -5,13 +5,8 @@ from msgspec import Raw, field
 from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
-from intercept.drafts import MAX_NAME
-from intercept.request_bodies import (
-    MAX_MODEL,
-    RequestBody,
-    decode_request,
-    tool_call_id,
-)
+from intercept.dialects.drafts import MAX_NAME
+from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, tool_call_id
 
 
 class Body(RequestBody):

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.catalog import BY_PATH
-from intercept.content_encoding import MAX_RATIO, decoded
-from intercept.json_text import read_object
-from intercept.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
+from intercept.dialects.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
+from intercept.formats.content_encoding import MAX_RATIO, decoded
+from intercept.formats.json_text import read_object
+from intercept.formats.sse import MAX_EVENT_BYTES
 from intercept.records import Reading
-from intercept.sse import MAX_EVENT_BYTES
 from tests.wire.conversations import conversations
 
 

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
-from intercept.json_text import decode
+from intercept.formats.json_text import decode
 
 LIGHT_BYTES: Final = 256 * 1024
 """A body up to this size is decoded at once, whatever is in it."""

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 from msgspec.json import Decoder
 
-from intercept.large_bodies import LIGHT_MAX_BYTES
-from intercept.stream_usage import (
+from intercept.dialects.stream_usage import (
     MAX_CANDIDATE_EVENTS,
     MAX_CANDIDATE_LINES,
     MAX_HELD_BYTES,
@@ -23,6 +22,7 @@ from intercept.stream_usage import (
     refuses_usage,
     with_usage,
 )
+from intercept.formats.large_bodies import LIGHT_MAX_BYTES
 
 MEMBERS = Decoder(dict[str, Raw])
 USAGE = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}'

@@ -13,13 +13,13 @@ from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.conversations import conversation_id, read_conversation
-from intercept.drafts import MAX_NAME, Draft, Thought, ToolCall
+from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall
+from intercept.dialects.prompts import read_prompt
+from intercept.dialects.readers import BodyReader, StreamReader
+from intercept.dialects.request_bodies import RequestBody, decode_request, tool_call_id
+from intercept.formats.json_text import as_index, as_objects, as_text, read_struct
+from intercept.formats.sse import Event
 from intercept.items import Items
-from intercept.json_text import as_index, as_objects, as_text, read_struct
-from intercept.prompts import read_prompt
-from intercept.readers import BodyReader, StreamReader
-from intercept.request_bodies import RequestBody, decode_request, tool_call_id
-from intercept.sse import Event
 from intercept.tokens import openai_tokens
 
 

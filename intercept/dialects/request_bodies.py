@@ -10,9 +10,9 @@ from msgspec import Raw, Struct, field, structs
 from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
-from intercept.drafts import MAX_NAME
-from intercept.json_text import as_text, decode, read
-from intercept.large_bodies import abridged, finish, is_light
+from intercept.dialects.drafts import MAX_NAME
+from intercept.formats.json_text import as_text, decode, read
+from intercept.formats.large_bodies import abridged, finish, is_light
 
 MAX_MODEL: Final = 256
 """Characters of a model's name."""

@@ -9,11 +9,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from typing import Final, TypeAlias
 
-from intercept.drafts import Draft
-from intercept.json_text import mended
-from intercept.large_bodies import LIGHT_BYTES, counted
+from intercept.dialects.drafts import Draft
+from intercept.formats.json_text import mended
+from intercept.formats.large_bodies import LIGHT_BYTES, counted
+from intercept.formats.sse import Decoder, Event
 from intercept.records import Reading
-from intercept.sse import Decoder, Event
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """The largest blocking body that is read."""

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from intercept.sse import Decoder, Event, UnfinishedEvent
+from intercept.formats.sse import Decoder, Event, UnfinishedEvent
 
 LINE_ENDS = ["\n", "\r", "\r\n"]
 PIECES = st.sampled_from(

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from intercept.drafts import MAX_ERROR_MESSAGE, provider_error
-from intercept.json_text import read_object
+from intercept.dialects.drafts import MAX_ERROR_MESSAGE, provider_error
+from intercept.formats.json_text import read_object
 from intercept.records import ProviderError, Reading
 
 MAX_ERROR_BYTES: Final = 64 * 1024

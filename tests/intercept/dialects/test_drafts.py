@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.drafts import (
+from intercept.dialects.drafts import (
     MAX_ERROR_MESSAGE,
     MAX_ERROR_TYPE,
     MAX_NAME,

@@ -14,10 +14,10 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.large_bodies import Body, is_light
+from intercept.formats.large_bodies import Body, is_light
 
 MAX_SPLICED_BYTES: Final = 8 * 1024 * 1024
-"""The largest request that is changed. A value is replaced in light ones only (see `intercept.large_bodies`)."""
+"""The largest request that is changed. A value is replaced in light ones only (see `intercept.formats.large_bodies`)."""
 MAX_HELD_BYTES: Final = 64 * 1024
 """The most of an unfinished event that is held back. A larger one is not the chunk that is looked for."""
 MAX_CANDIDATE_EVENTS: Final = 1024

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.chat_completions import body_reader, parse_request, stream_reader
-from intercept.drafts import MAX_NAME, MAX_PARTS, MAX_TOOL_INPUT
+from intercept.dialects.chat_completions import body_reader, parse_request, stream_reader
+from intercept.dialects.drafts import MAX_NAME, MAX_PARTS, MAX_TOOL_INPUT
 from intercept.records import Reading, TokenUsage, ToolUsage, UserPrompt
 from tests.intercept import responses_of_strangers as strangers
 from tests.intercept.summaries import plain

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.content_encoding import MAX_RATIO, MAX_STEP_BYTES, InflatingReader, decoded
+from intercept.formats.content_encoding import MAX_RATIO, MAX_STEP_BYTES, InflatingReader, decoded
 from intercept.records import Reading
 
 

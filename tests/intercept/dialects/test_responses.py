@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.drafts import MAX_PARTS
+from intercept.dialects.drafts import MAX_PARTS
+from intercept.dialects.responses import body_reader, parse_request, stream_reader
 from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
-from intercept.responses import body_reader, parse_request, stream_reader
 from tests.intercept import responses_of_strangers as strangers
 from tests.intercept.summaries import plain
 

@@ -12,8 +12,8 @@ from typing import Final
 from zstandard import ZstdDecompressor, ZstdError
 
 from intercept.apis import InvalidRequestError
-from intercept.content_encoding import MAX_RATIO, MAX_STEP_BYTES
-from intercept.large_bodies import Body
+from intercept.formats.content_encoding import MAX_RATIO, MAX_STEP_BYTES
+from intercept.formats.large_bodies import Body
 
 IDENTITY: Final = "identity"
 """The encoding of a body that is not compressed."""

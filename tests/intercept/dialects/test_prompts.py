@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.prompts import MAX_PROMPT, MAX_WRAPPERS, read_prompt
+from intercept.dialects.prompts import MAX_PROMPT, MAX_WRAPPERS, read_prompt
 from intercept.records import UserPrompt
 
 REMINDER = "<system-reminder>\nThe date has changed.\n</system-reminder>"
