@@ -64,7 +64,7 @@ class ProviderSettings:
         PROVIDERS, choice(Dialect), None, "Dialect it speaks; must be given.", environment_only=True
     )
     base_url: str = declare(
-        PROVIDERS, BASE_URL, None, "Where it is; by default the address of the type's vendor.", environment_only=True
+        PROVIDERS, BASE_URL, None, "Address; by default that of the type's vendor.", environment_only=True
     )
     keys: tuple[str, ...] = declare(
         PROVIDERS, KEYS, "", "Keys, separated by commas.", environment_only=True, secret=True
@@ -94,7 +94,10 @@ class Settings:
         SERVER, LIMIT, "10", "Active tokens that a user may have; owners may have more. 0 is any number."
     )
     trusted_proxies: tuple[Network, ...] = declare(
-        SERVER, NETWORKS, "", "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas."
+        SERVER,
+        NETWORKS,
+        "",
+        "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; CIDRs, separated by commas.",
     )
     session_idle_timeout: timedelta = declare(
         SERVER, POSITIVE_DURATION, "12h", "How long a sign-in to the dashboard lasts without use."
@@ -112,25 +115,23 @@ class Settings:
     mongodb_database: str = declare(DATABASE, DATABASE_NAME, "aibridge", "Database to record in.")
     data_dir: Path = declare(DATABASE, FOLDER, "data", "Folder of the embedded MongoDB and the spool.")
 
-    retention: timedelta = declare(
-        RECORDING, DURATION, "60d", "How long interceptions are kept; 0 keeps them for ever."
-    )
+    retention: timedelta = declare(RECORDING, DURATION, "60d", "How long interceptions are kept; 0 is for ever.")
     record_policy: RecordPolicy = declare(
         RECORDING,
         choice(RecordPolicy),
         "spool",
-        "What a call waits for: a record on this disk (spool) or in the database (strict).",
+        "Where a record must be before the call is forwarded: on this disk (spool) or in the database (strict).",
     )
 
     openai_base_url: str = declare(
-        PROVIDERS, BASE_URL, DEFAULT_BASE_URLS[Dialect.OPENAI], "Where the provider `openai` is."
+        PROVIDERS, BASE_URL, DEFAULT_BASE_URLS[Dialect.OPENAI], "Address of the provider `openai`."
     )
     openai_key: tuple[str, ...] = declare(
         PROVIDERS, KEYS, "", "Key of `openai`; several are separated by commas. Falls back to OPENAI_API_KEY.",
         environment_only=True, secret=True, fallback="OPENAI_API_KEY",
     )  # fmt: skip
     anthropic_base_url: str = declare(
-        PROVIDERS, BASE_URL, DEFAULT_BASE_URLS[Dialect.ANTHROPIC], "Where the provider `anthropic` is."
+        PROVIDERS, BASE_URL, DEFAULT_BASE_URLS[Dialect.ANTHROPIC], "Address of the provider `anthropic`."
     )
     anthropic_key: tuple[str, ...] = declare(
         PROVIDERS, KEYS, "", "Key of `anthropic`; several are separated by commas. Falls back to ANTHROPIC_API_KEY.",
@@ -144,39 +145,41 @@ class Settings:
         "false",
         "Let clients name the OpenAI organization and project that pay for a key of the bridge.",
     )
-    send_actor_headers: bool = declare(PROVIDERS, SWITCH, "false", "Tell upstreams who is asking.")
+    send_actor_headers: bool = declare(PROVIDERS, SWITCH, "false", "Tell providers which user calls.")
     upstream_connect_timeout: timedelta = declare(
-        PROVIDERS, POSITIVE_DURATION, "10s", "How long connecting to an upstream may take."
+        PROVIDERS, POSITIVE_DURATION, "10s", "How long connecting to a provider may take."
     )
     upstream_idle_timeout: timedelta = declare(
-        PROVIDERS, POSITIVE_DURATION, "300s", "How long an upstream may be silent; streams may last for hours."
+        PROVIDERS, POSITIVE_DURATION, "300s", "How long a provider may send nothing; streams may last for hours."
     )
     chat_stream_usage: ChatStreamUsage = declare(
         PROVIDERS,
         choice(ChatStreamUsage),
         "ensure",
-        "Whether chat streams are asked for their tokens (ensure) or stay as the client wrote them (as-asked).",
+        "Whether the bridge asks chat streams for their tokens (ensure), or changes nothing (as-asked).",
     )
     keepalive_interval: timedelta = declare(
-        PROVIDERS, DURATION, "0", "How long a stream may be silent before the client is sent a ping; 0 is off."
+        PROVIDERS, DURATION, "0", "How long a stream may be silent before the client gets a ping; 0 is off."
     )
 
-    max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent requests, whole server.")
-    rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Requests per rate window and token.")
-    user_rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Requests per rate window and user, over all their tokens.")
+    max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent calls, whole server.")
+    rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Calls per rate window and token.")
+    user_rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Calls per rate window and user, with all their tokens.")
     rate_window: timedelta = declare(OVERLOAD, POSITIVE_DURATION, "1s", "The window of the rate limits.")
-    user_max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent requests per user.")
+    user_max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent calls per user.")
     authentication_failure_limit: int = declare(
-        OVERLOAD, LIMIT, "30", "Unknown tokens of one address that are looked up per minute."
+        OVERLOAD, LIMIT, "30", "Invalid tokens that one address may send per minute."
     )
     limits_scope: LimitsScope = declare(
         OVERLOAD,
         choice(LimitsScope),
         "process",
-        "Scope of the limits: each process on its own, or all on one database; with several workers the default is cluster.",
+        "Scope of the limits: process (each on its own) or cluster (all on one database; the default with several workers).",
     )
 
-    circuit_breaker_enabled: bool = declare(BREAKER, SWITCH, "false", "Spare upstreams that keep failing.")
+    circuit_breaker_enabled: bool = declare(
+        BREAKER, SWITCH, "false", "Do not call providers that keep failing, for a while."
+    )
     circuit_breaker_failure_threshold: int = declare(BREAKER, POSITIVE, "5", "Consecutive failures that open it.")
     circuit_breaker_interval: timedelta = declare(
         BREAKER, POSITIVE_DURATION, "10s", "How often the count restarts while it is closed."
