@@ -6,15 +6,18 @@ is found in it again: everything in front of what the model said last. Pure, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from hashlib import sha256
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
 from intercept.dialects.drafts import MAX_NAME
-from intercept.formats.json_text import as_object, as_text
+from intercept.formats.json_text import read_struct
 from intercept.formats.large_bodies import MAX_HEAD_ITEMS
-from intercept.items import Items
+from intercept.items import Item, Items, text_of
 from intercept.records import Conversation
 
 MAX_SCANNED: Final = 128
@@ -24,10 +27,15 @@ MAX_SAID: Final = 64 * 1024
 KEY_BYTES: Final = 16
 """Size of a key."""
 
-Said: TypeAlias = Callable[[Mapping[str, Any]], Iterable[str]]
+Said: TypeAlias = Callable[[Item], Iterable[str]]
 """Returns the texts of a message or input item of a client, and the ids of the tool calls that it answers."""
 
 
+class _Conversation(Struct):
+    id: Raw = Raw()
+
+
+_CONVERSATION: Final = Decoder(_Conversation)
 _UUID_CHARACTERS: Final = 36
 _CLIENT, _MODEL, _ASIDE, _UNKNOWN = "client", "model", "aside", "unknown"
 _BY_ROLE: Final = {
@@ -50,7 +58,7 @@ def read_conversation(items: Items | str, said: Said) -> Conversation | None:
     first, last, before = _first(items), *_ends(items)
     if first is None or last is None:
         return None
-    texts = {at: _text(said(items[at])) for at in {first, last, before} if at is not None}
+    texts = {at: _text(items[at], said) for at in {first, last, before} if at is not None}
     if not texts[first]:
         return None
     opening = _digest(texts[first])
@@ -59,7 +67,7 @@ def read_conversation(items: Items | str, said: Said) -> Conversation | None:
     return Conversation(key=key, continues=continues) if key or continues else None
 
 
-def conversation_id(conversation: object, cache_key: object) -> str | None:
+def conversation_id(conversation: Raw, cache_key: Raw) -> str | None:
     """Return the id that a body gives its conversation, None if it gives none.
 
     Args:
@@ -67,8 +75,9 @@ def conversation_id(conversation: object, cache_key: object) -> str | None:
         cache_key: `prompt_cache_key`. Pi, Copilot and Codex put the conversation's id there, a UUID. Programs write one for
             all that they send there, so that nothing else counts.
     """
-    id_ = as_text(conversation) or as_text(as_object(conversation).get("id"))
-    return (id_[:MAX_NAME] if id_.strip() else None) or (as_text(cache_key) if _is_uuid(as_text(cache_key)) else None)
+    told = read_struct(conversation, _CONVERSATION)
+    id_, key = text_of(conversation if told is None else told.id), text_of(cache_key)
+    return (id_[:MAX_NAME] if id_.strip() else None) or (key if _is_uuid(key) else None)
 
 
 def _first(items: Items) -> int | None:
@@ -99,16 +108,15 @@ def _ends(items: Items) -> tuple[int | None, int | None]:
     return last, None
 
 
-def _kind(item: Mapping[str, Any]) -> str:
+def _kind(item: Item) -> str:
     """Say whose word an item is: some have a role, the others a type."""
-    role, type_ = as_text(item.get("role")), as_text(item.get("type"))
-    if role or not type_:
-        return _BY_ROLE.get(role, _UNKNOWN)
-    return _CLIENT if type_.endswith(("_output", "_response")) else _MODEL
+    if item.role or not item.type:
+        return _BY_ROLE.get(item.role, _UNKNOWN)
+    return _CLIENT if item.type.endswith(("_output", "_response")) else _MODEL
 
 
-def _text(texts: Iterable[str]) -> str:
-    return "\n".join([text[:MAX_SAID] for text in texts if text])[-MAX_SAID:]
+def _text(item: Item, said: Said) -> str:
+    return "\n".join(text[:MAX_SAID] for text in said(item) if text)[-MAX_SAID:]
 
 
 def _key(opening: bytes, last: str) -> bytes | None:

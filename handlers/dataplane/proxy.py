@@ -206,7 +206,7 @@ class ProxyHandler(RelayHandler):
                 body = await pieces.finish(inflated(body, encoding, self.bridge.options.max_body_bytes))
             if not is_light(body):
                 body = await pieces.finish(abridged(body))
-            return self.api.parse_request(bytes(body))
+            return self.api.parse_request(body if isinstance(body, bytes) else bytes(body))
         except InflatedTooLargeError as error:
             raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
         except InvalidRequestError as error:

@@ -5,7 +5,6 @@ Source: the OpenAI API reference, "Chat", with the habits of servers that imitat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Raw, Struct, field
@@ -16,16 +15,16 @@ from intercept.conversations import conversation_id, read_conversation
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, tool_call_id
-from intercept.formats.json_text import as_index, as_objects, as_text, read_struct
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.formats.json_text import as_index, as_text, read_struct
 from intercept.formats.sse import Event
-from intercept.items import Items
+from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
 
 class _Request(RequestBody):
     messages: list[Raw] = field(default_factory=list)
-    prompt_cache_key: Any = None
+    prompt_cache_key: Raw = Raw()
 
 
 class _Function(Struct):
@@ -81,29 +80,26 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
-    items = Items(request.messages)
-    message = items.last_message()
-    role = message.get("role")
+    messages = Items(request.messages)
+    message = last_turn(messages)
+    role = message.role if message else ""
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        user_prompt=read_prompt(_texts(message.get("content"))) if role == "user" else None,
-        answered_tool_call_id=tool_call_id(message.get("tool_call_id")) if role == "tool" else None,
-        conversation_id=conversation_id(None, request.prompt_cache_key),
-        conversation=read_conversation(items, _said),
+        user_prompt=read_prompt(_texts(message)) if message and role == "user" else None,
+        answered_tool_call_id=tool_call_id(message.tool_call_id) if message and role == "tool" else None,
+        conversation_id=conversation_id(Raw(), request.prompt_cache_key),
+        conversation=read_conversation(messages, _said),
         stream_options=bytes(request.stream_options) or None,
     )
 
 
-def _said(message: Mapping[str, Any]) -> list[str]:
-    return [as_text(message.get("tool_call_id")), *_texts(message.get("content"))]
+def _said(message: Item) -> list[str]:
+    return [message.tool_call_id, *_texts(message)]
 
 
-def _texts(content: object) -> list[str]:
-    return [
-        as_text(content),
-        *(as_text(part.get("text")) for part in as_objects(content) if part.get("type") == "text"),
-    ]
+def _texts(message: Item) -> list[str]:
+    return [message.text, *(part.text for part in message.parts if part.type == "text")]
 
 
 class _Stream(StreamReader):

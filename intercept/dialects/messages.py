@@ -5,7 +5,6 @@ Source: the Anthropic API reference, "Messages" and "Streaming messages".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Raw, Struct, field
@@ -16,10 +15,10 @@ from intercept.conversations import read_conversation
 from intercept.dialects.drafts import Draft, Thought, ToolCall
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, tool_call_id
-from intercept.formats.json_text import as_index, as_object, as_objects, as_text, read_struct
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.formats.json_text import as_index, as_object, as_text, read_struct
 from intercept.formats.sse import Event
-from intercept.items import Items
+from intercept.items import Item, Items, text_of
 from intercept.records import TokenUsage
 from intercept.tokens import count, provider_price, storable
 
@@ -31,7 +30,11 @@ _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "c
 
 class _Request(RequestBody):
     messages: list[Raw] = field(default_factory=list)
-    metadata: Any = None
+    metadata: Raw = Raw()
+
+
+class _Metadata(Struct):
+    user_id: Raw = Raw()
 
 
 class _Block(Struct):
@@ -68,6 +71,7 @@ class _Event(Struct):
 
 
 _REQUEST: Final = Decoder(_Request)
+_METADATA: Final = Decoder(_Metadata)
 _MESSAGE: Final = Decoder(_Message)
 _EVENT: Final = Decoder(_Event)
 
@@ -79,27 +83,26 @@ def parse_request(body: bytes) -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST)
-    items = Items(request.messages)
-    message = items.last_message()
-    content = message.get("content") if message.get("role") == "user" else None
-    blocks = as_objects(content)
-    texts = [as_text(block.get("text")) for block in blocks if block.get("type") == "text"]
-    answered = [block.get("tool_use_id") for block in blocks if block.get("type") == "tool_result"]
-    hint = as_text(as_object(request.metadata).get("user_id"))
+    messages = Items(request.messages)
+    last = last_turn(messages)
+    message = last if last and last.role == "user" else None
+    blocks = message.parts if message else []
+    texts = [message.text if message else "", *(block.text for block in blocks if block.type == "text")]
+    answered = [block.tool_use_id for block in blocks if block.type == "tool_result"]
+    metadata = read_struct(request.metadata, _METADATA)
+    hint = text_of(metadata.user_id) if metadata else ""
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        user_prompt=read_prompt([as_text(content), *texts]),
+        user_prompt=read_prompt(texts),
         answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
         session_hint=hint if 0 < len(hint) <= MAX_SESSION_HINT else None,
-        conversation=read_conversation(items, _said),
+        conversation=read_conversation(messages, _said),
     )
 
 
-def _said(message: Mapping[str, Any]) -> list[str]:
-    content = message.get("content")
-    texts = [as_text(block.get("text")) or as_text(block.get("tool_use_id")) for block in as_objects(content)]
-    return [as_text(content), *texts]
+def _said(message: Item) -> list[str]:
+    return [message.text, *(block.text or block.tool_use_id for block in message.parts)]
 
 
 class _Stream(StreamReader):

@@ -11,12 +11,14 @@ from typing import Final, TypeAlias
 
 from intercept.dialects.drafts import Draft
 from intercept.formats.json_text import mended
-from intercept.formats.large_bodies import LIGHT_BYTES, counted
+from intercept.formats.large_bodies import counted
 from intercept.formats.sse import Decoder, Event
 from intercept.records import Reading
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """The largest blocking body that is read."""
+MAX_UNCHECKED_BYTES: Final = 32 * 1024
+"""An event or a body up to this size is read at once, whatever is in it."""
 READ_TOGETHER_BYTES: Final = 8 * 1024
 """So much of a stream is read at once, up to twice as much where it came together: in 6 ms. An event that is read by itself
 finds other code in the processor's caches."""
@@ -76,7 +78,7 @@ class StreamReader(SteppingReader):
     @property
     def _may_read_at_once(self) -> bool:
         """Whether the next bytes end no large event."""
-        return self._steps is None and self._events.held_bytes <= LIGHT_BYTES - 2 * READ_TOGETHER_BYTES
+        return self._steps is None and self._events.held_bytes <= MAX_UNCHECKED_BYTES - 2 * READ_TOGETHER_BYTES
 
     def _read(self) -> Steps:
         while self._unread:
@@ -91,7 +93,7 @@ class StreamReader(SteppingReader):
         return self._events.feed(unread)
 
     def _lightened(self, event: Event) -> Generator[None, None, Event]:
-        data = event.data if len(event.data) <= LIGHT_BYTES else (yield from _readable(event.data))
+        data = event.data if len(event.data) <= MAX_UNCHECKED_BYTES else (yield from _readable(event.data))
         if event.oversized or data is None:
             self._draft.truncated = True
             return Event(b"", event.name, oversized=True)  # what is left of it
@@ -141,7 +143,7 @@ class BodyReader(SteppingReader):
             self._reading = Reading(open_ended=True)
             return
         body: bytes | None = bytes(self._body)
-        if body is not None and len(body) > LIGHT_BYTES:
+        if body is not None and len(body) > MAX_UNCHECKED_BYTES:
             yield
             body = yield from _readable(body)
             yield

@@ -1,4 +1,4 @@
-"""Request bodies: what all APIs have in them, and what no API takes."""
+"""Request bodies: what all APIs ask of them, and what is read of their last message."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
 from intercept.dialects.drafts import MAX_NAME
-from intercept.formats.json_text import as_text, decode, read
-from intercept.formats.large_bodies import abridged, finish, is_light
+from intercept.formats.json_text import decode, read
+from intercept.formats.large_bodies import Abridged, abridged, finish, is_light
+from intercept.items import Item, Items
 
 MAX_MODEL: Final = 256
 """Characters of a model's name."""
+MAX_ASIDES: Final = 8
+"""Messages of a program, not of its user, that are looked past at the end of a conversation."""
 
 
 class RequestBody(Struct):
@@ -46,13 +49,13 @@ def decode_request(body: bytes, decoder: Decoder[R]) -> R:
         InvalidRequestError: The body is not a JSON object in UTF-8, has no usable `model` or `stream`, or has one of them
             more than once: some providers would read the first one, others the last.
     """
-    if not is_light(body):
+    if not (isinstance(body, Abridged) or is_light(body)):
         body = finish(abridged(body))
-    elif not body.isascii():
+    elif not (isinstance(body, Abridged) or body.isascii()):
         _check_utf8(body)
     try:
         request = _decoded(body, decoder)
-        if _may_repeat(body, request):
+        if not isinstance(body, Abridged) and _may_repeat(body, request):
             finish(abridged(body))
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"request body is not usable: {error}") from error
@@ -111,6 +114,17 @@ def _is_compact(body: bytes) -> bool:
     )
 
 
-def tool_call_id(value: object) -> str | None:
-    """Return a tool call's id, None if there is none."""
-    return as_text(value)[:MAX_NAME] or None
+def last_turn(turns: Items) -> Item | None:
+    """Return the last item of a conversation that is not the client program's own word, None if there is none.
+
+    Claude Code 2.1 puts a `system` message behind what its user wrote.
+    """
+    for at in range(len(turns) - 1, max(-1, len(turns) - 2 - MAX_ASIDES), -1):
+        if turns[at].role not in ("system", "developer"):
+            return turns[at]
+    return None
+
+
+def tool_call_id(id_: str) -> str | None:
+    """Return a tool call's id as it is recorded, None if there is none."""
+    return id_[:MAX_NAME] or None

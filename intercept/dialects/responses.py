@@ -5,7 +5,6 @@ Source: the OpenAI API reference, "Responses" and "Streaming events".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -16,10 +15,10 @@ from intercept.conversations import conversation_id, read_conversation
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, tool_call_id
-from intercept.formats.json_text import as_index, as_objects, as_text, read_struct
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.formats.json_text import as_index, as_text, read_struct
 from intercept.formats.sse import Event
-from intercept.items import Items
+from intercept.items import Item, Items, text_of
 from intercept.tokens import openai_tokens
 
 _ANSWERS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
@@ -28,9 +27,9 @@ _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "resp
 
 class _Request(RequestBody):
     input: str | list[Raw] = ""
-    conversation: Any = None
-    previous_response_id: Any = None
-    prompt_cache_key: Any = None
+    conversation: Raw = Raw()
+    previous_response_id: Raw = Raw()
+    prompt_cache_key: Raw = Raw()
 
 
 class _Part(Struct):
@@ -84,25 +83,25 @@ def parse_request(body: bytes) -> RequestSummary:
     """
     request = decode_request(body, _REQUEST)
     said = request.input if isinstance(request.input, str) else Items(request.input)
-    item = {"role": "user", "content": said} if isinstance(said, str) else said.last_message()
+    item = None if isinstance(said, str) else last_turn(said)
+    texts = [said] if isinstance(said, str) else [_text(item)] if item and item.role == "user" else []
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        user_prompt=read_prompt([_text(item.get("content"))]) if item.get("role") == "user" else None,
-        answered_tool_call_id=tool_call_id(item.get("call_id")) if as_text(item.get("type")) in _ANSWERS else None,
+        user_prompt=read_prompt(texts),
+        answered_tool_call_id=tool_call_id(item.call_id) if item and item.type in _ANSWERS else None,
         conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
         conversation=read_conversation(said, _said),
-        previous_response_id=as_text(request.previous_response_id)[:MAX_NAME] or None,
+        previous_response_id=text_of(request.previous_response_id)[:MAX_NAME] or None,
     )
 
 
-def _said(item: Mapping[str, Any]) -> list[str]:
-    return [as_text(item.get("call_id")), _text(item.get("content"))]
+def _said(item: Item) -> list[str]:
+    return [item.call_id, _text(item)]
 
 
-def _text(content: object) -> str:
-    parts = [as_text(part.get("text")) for part in as_objects(content) if part.get("type") == "input_text"]
-    return as_text(content) or "\n".join(parts)
+def _text(item: Item) -> str:
+    return item.text or "\n".join(part.text for part in item.parts if part.type == "input_text")
 
 
 class _Stream(StreamReader):

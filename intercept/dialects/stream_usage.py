@@ -18,6 +18,8 @@ from intercept.formats.large_bodies import Body, is_light
 
 MAX_SPLICED_BYTES: Final = 8 * 1024 * 1024
 """The largest request that is changed. A value is replaced in light ones only (see `intercept.formats.large_bodies`)."""
+MAX_OPTIONS_BYTES: Final = 4 * 1024
+"""The largest value of `stream_options` that is changed."""
 MAX_HELD_BYTES: Final = 64 * 1024
 """The most of an unfinished event that is held back. A larger one is not the chunk that is looked for."""
 MAX_CANDIDATE_EVENTS: Final = 1024
@@ -25,7 +27,7 @@ MAX_CANDIDATE_EVENTS: Final = 1024
 MAX_CANDIDATE_LINES: Final = 64
 """Line ends of such an event."""
 
-_MAX_CANDIDATES: Final = 8  # of the places where a value may stand; only a hostile request has more
+_MAX_CANDIDATES: Final = 4  # of the places where a value may stand; only a hostile request has more
 _OPTION: Final = "stream_options"
 _INCLUDE_USAGE: Final = "include_usage"
 _WITH_USAGE: Final = b'{"include_usage":true}'
@@ -68,13 +70,15 @@ def with_usage(body: Body, stream_options: bytes | None) -> bytes | None:
     Returns:
         The request, or None where it asks already or has to stay as it is.
     """
+    if len(body) > MAX_SPLICED_BYTES or len(stream_options or b"") > MAX_OPTIONS_BYTES:
+        return None
     if stream_options is None or stream_options == b"null":
         options: bytes | None = _WITH_USAGE
     elif _members(stream_options).get(_INCLUDE_USAGE, b"null") in {b"null", b"false"} and stream_options[:1] == b"{":
         options = _with_member(stream_options, _INCLUDE_USAGE, b"true")
     else:
         options = None
-    if options is None or len(body) > MAX_SPLICED_BYTES:
+    if options is None or (stream_options is not None and not is_light(body)):
         return None
     if stream_options is None:
         return _with_new_member(body, _OPTION, options, first=False)
@@ -177,8 +181,6 @@ def _with_member(text: Body, name: str, value: bytes) -> bytes | None:
     members = _members(text)
     if name not in members:
         return _with_new_member(text, name, value, first=not members)
-    if not is_light(text):
-        return None
     old, wanted = bytes(members[name]), members | {name: value}
     places = [place.end() for place in _key(name).finditer(text) if text.startswith(old, place.end())]
     for start in places[: -_MAX_CANDIDATES - 1 : -1]:

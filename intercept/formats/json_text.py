@@ -127,11 +127,6 @@ def as_object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def as_objects(value: object) -> list[dict[str, Any]]:
-    """Return the objects of an array, no object for everything else."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
 def as_text(value: object) -> str:
     """Return a string as it is, an empty one for everything else."""
     return value if isinstance(value, str) else ""

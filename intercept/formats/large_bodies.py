@@ -19,16 +19,22 @@ from msgspec.json import Decoder
 from intercept.apis import InvalidRequestError
 from intercept.formats.json_text import decode
 
-LIGHT_BYTES: Final = 256 * 1024
-"""A body up to this size is decoded at once, whatever is in it."""
-LIGHT_MAX_BYTES: Final = 2 * 1024 * 1024
+LIGHT_BYTES: Final = 128 * 1024
+"""A body up to this size is decoded at once if few surrogates are in it."""
+LIGHT_SURROGATES: Final = 4096
+"""Escapes of surrogates of a body that is decoded at once: half a pair takes a microsecond to be replaced."""
+LIGHT_MAX_BYTES: Final = 1024 * 1024
 """A body up to this size is decoded at once if there is little in it."""
-LIGHT_VALUES: Final = 64 * 1024
+LIGHT_BODY_VALUES: Final = 16 * 1024
 """Objects, arrays and commas of such a body."""
-LIGHT_ESCAPES: Final = 256 * 1024
+LIGHT_BODY_ESCAPES: Final = 128 * 1024
 """Backslashes of such a body."""
+LIGHT_VALUES: Final = 64 * 1024
+"""Objects, arrays and commas of an answer that is read."""
+LIGHT_ESCAPES: Final = 256 * 1024
+"""Backslashes of such an answer."""
 LIGHT_TEXT_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of such JSON in strings with escapes or characters beyond ASCII, which images have not, to the next 64 KiB."""
+"""Bytes of it in strings with escapes or characters beyond ASCII, which images have not, to the next 64 KiB."""
 WINDOW_BYTES: Final = 16 * 1024
 """How much of a body one step looks at: 2 ms at worst."""
 MAX_STEPS: Final = 500_000
@@ -39,8 +45,10 @@ MAX_DEPTH: Final = 512
 """How deeply a large body may be nested."""
 MAX_TEXT: Final = 256 * 1024 + 1
 """Characters that are kept of a string: more than of any that is recorded, so that it can be seen that it was cut."""
-MAX_TAIL_BYTES: Final = 1024 * 1024
+MAX_TAIL_BYTES: Final = 256 * 1024
 """What is kept of the end of an array, aside from its last item."""
+MAX_SHORT_TEXT: Final = 8 * 1024
+"""Characters that are kept of a string that is no text of a message: of a name, a role, an id."""
 MAX_HEAD_BYTES: Final = 256 * 1024
 """What is kept of the beginning of a conversation, aside from its first item."""
 MAX_HEAD_ITEMS: Final = 9
@@ -48,6 +56,12 @@ MAX_HEAD_ITEMS: Final = 9
 
 T = TypeVar("T")
 Body: TypeAlias = bytes | bytearray
+
+
+class Abridged(bytes):
+    """A body that was abridged: it is read at once, and need not be checked again."""
+
+
 Steps: TypeAlias = Generator[None, None, bytes]
 """Work in steps of a few milliseconds each; what is returned is the outcome."""
 Pause: TypeAlias = Generator[None, None, None]
@@ -56,7 +70,6 @@ Find: TypeAlias = Callable[[Body, int, int], re.Match[bytes] | None]
 _COUNTED_BYTES: Final = 64 * 1024
 _UTF8_BYTES: Final = 256 * 1024
 _TAIL_RUNS: Final = 64
-_KEPT_DEPTH: Final = 6
 _CONVERSATION_DEPTH: Final = 1
 # What the parsers of all APIs look at, on whatever level.
 _WANTED: Final = (
@@ -65,6 +78,11 @@ _WANTED: Final = (
     *("prompt_cache_key", "previous_response_id", "conversation", "id"),
 )
 _AS_IT_IS: Final = "stream_options"
+# The members that are looked into, and whose text is read: of the body, of its items, and of their parts, by depth.
+_ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (2, "content")})
+_OBJECTS: Final = frozenset({(0, "metadata"), (0, "conversation")})
+_TEXTS: Final = frozenset({(0, "input"), (2, "content"), (4, "text")})
+_OTHER_DEPTH: Final = -1
 _ONCE: Final = frozenset({"model", "stream"})
 _LONGEST_KEY: Final = 6 * max(map(len, _WANTED))  # every letter as an escape
 
@@ -104,17 +122,25 @@ _STRINGS: Final = Decoder(str)
 
 def is_light(body: Body) -> bool:
     """Say whether a body may be decoded at once: that takes some milliseconds and little more than its own memory."""
-    if len(body) <= LIGHT_BYTES:
-        return True
-    return len(body) <= LIGHT_MAX_BYTES and is_sparse(body)
+    if len(body) > LIGHT_MAX_BYTES or has_many_surrogates(body):
+        return False
+    return len(body) <= LIGHT_BYTES or is_sparse(body, LIGHT_BODY_VALUES, LIGHT_BODY_ESCAPES)
 
 
-def is_sparse(data: Body) -> bool:
+def has_many_surrogates(data: Body) -> bool:
+    """Say whether some JSON has more than `LIGHT_SURROGATES` escapes that may be of surrogates."""
+    return data.count(rb"\ud") + data.count(rb"\uD") > LIGHT_SURROGATES
+
+
+def is_sparse(data: Body, max_values: int = LIGHT_VALUES, max_escapes: int = LIGHT_ESCAPES) -> bool:
     """Say whether some JSON is decoded in milliseconds, whatever its size, as there is little in it but plain text.
 
-    That is no more than `LIGHT_VALUES`, `LIGHT_ESCAPES` and `LIGHT_TEXT_BYTES`.
+    Args:
+        data: The JSON.
+        max_values: Objects, arrays and commas of it.
+        max_escapes: Backslashes of it. The rest is bounded by `LIGHT_TEXT_BYTES`.
     """
-    steps = counted(data)
+    steps = counted(data, max_values, max_escapes)
     while True:
         try:
             next(steps)
@@ -122,7 +148,9 @@ def is_sparse(data: Body) -> bool:
             return cast("bool", ended.value)
 
 
-def counted(data: Body) -> Generator[None, None, bool]:
+def counted(
+    data: Body, max_values: int = LIGHT_VALUES, max_escapes: int = LIGHT_ESCAPES
+) -> Generator[None, None, bool]:
     """Say the same, in steps."""
     values = escapes = text = run = 0
     plain = True  # what stands behind the last quotation mark, of which there are `run` bytes
@@ -135,7 +163,7 @@ def counted(data: Body) -> Generator[None, None, bool]:
         if (last := piece.rfind(b'"')) >= 0:
             text += 0 if plain else run
             run, plain = 0, _is_plain(piece[max(last - 1, 0) :])
-        if values > LIGHT_VALUES or escapes > LIGHT_ESCAPES or text > LIGHT_TEXT_BYTES:
+        if values > max_values or escapes > max_escapes or text > LIGHT_TEXT_BYTES:
             return False
         yield
     return True
@@ -145,7 +173,7 @@ def _is_plain(piece: Body) -> bool:
     return b"\\" not in piece and piece.isascii()
 
 
-def abridged(body: Body) -> Steps:
+def abridged(body: Body) -> Generator[None, None, Abridged]:
     """Abridge a request body: keep what is read of it, and cut long strings.
 
     That is some members, the end of each array, and the beginning of the conversation.
@@ -162,7 +190,7 @@ def abridged(body: Body) -> Steps:
         except UnicodeDecodeError as error:
             raise InvalidRequestError(f"request body is not valid UTF-8 (after byte {start})") from error
         yield
-    return (yield from _Scan(body).whole())
+    return Abridged((yield from _Scan(body).whole()))
 
 
 def finish(steps: Generator[None, None, T]) -> T:
@@ -185,21 +213,32 @@ class _Scan:
     def whole(self) -> Steps:
         """Abridge the body."""
         self._space()
-        kept = yield from self._keep(0)
+        kept = yield from self._keep_item(0)
         self._space()
         if self.at < len(self.body):
             raise self._malformed()
         return kept
 
-    def _keep(self, depth: int) -> Steps:
-        """Pass a value and return it abridged."""
+    def _keep_item(self, depth: int) -> Steps:
+        """Pass a value, and return an object abridged. Nothing else is read of a conversation, or is a body."""
+        if self._byte() == b"{":
+            return (yield from self._keep_object(depth))
+        yield from self._skip()
+        return b"0"
+
+    def _keep_member(self, key: str, depth: int) -> Steps:
+        """Pass the value of a member and return it abridged: of what is not looked into, only that it was there."""
         match self._byte():
-            case b"{" if depth < _KEPT_DEPTH:
-                return (yield from self._keep_object(depth))
-            case b"[" if depth < _KEPT_DEPTH:
-                return (yield from self._keep_array(depth))
+            case b"[" if (depth, key) in _ARRAYS:
+                return (yield from self._keep_array(depth + 1))
+            case b"{" if (depth, key) in _OBJECTS:
+                return (yield from self._keep_object(_OTHER_DEPTH))
             case b'"':
-                return msgspec.json.encode((yield from self._string(MAX_TEXT)))
+                most = MAX_TEXT if (depth, key) in _TEXTS else MAX_SHORT_TEXT
+                return msgspec.json.encode((yield from self._string(most)))
+            case b"[" | b"{" as opening:
+                yield from self._skip()
+                return opening + _CLOSING[opening]
         return (yield from self._raw())
 
     def _raw(self) -> Steps:
@@ -221,7 +260,7 @@ class _Scan:
             elif depth == 0 and key in _ONCE and key in kept:
                 raise InvalidRequestError(f"{key} is there more than once: parsers differ in which one counts")
             else:
-                kept[key] = yield from self._keep(depth + 1)
+                kept[key] = yield from self._keep_member(key, depth)
             more = self._goes_on(b"}")
         return b"{" + b",".join(b'"%b":%b' % (key.encode(), value) for key, value in kept.items()) + b"}"
 
@@ -231,7 +270,7 @@ class _Scan:
         head: list[bytes] = []
         room = MAX_HEAD_BYTES
         while more and depth == _CONVERSATION_DEPTH and len(head) < MAX_HEAD_ITEMS and (room > 0 or not head):
-            head.append((yield from self._keep(depth + 1)))
+            head.append((yield from self._keep_item(depth + 1)))
             room -= len(head[-1])
             more = self._goes_on(b"]")
         if not more:
@@ -249,7 +288,7 @@ class _Scan:
         size, self.at, more = 0, runs[0], True
         gap = self.at > began
         while more:
-            kept.append((yield from self._keep(depth + 1)))
+            kept.append((yield from self._keep_item(depth + 1)))
             yield
             size += len(kept[-1])
             while size > MAX_TAIL_BYTES and len(kept) > 1:

@@ -4,6 +4,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.conversations import KEY_BYTES, MAX_SAID, MAX_SCANNED, conversation_id
@@ -189,7 +190,7 @@ def test_only_so_much_of_a_text_counts():
     ],
 )
 def test_a_body_names_its_conversation_by_an_id_or_a_uuid_as_cache_key(conversation, cache_key, id_):
-    assert conversation_id(conversation, cache_key) == id_
+    assert conversation_id(*[Raw(json.dumps(one).encode()) for one in (conversation, cache_key)]) == id_
 
 
 @given(cache_key=st.uuids().map(str))

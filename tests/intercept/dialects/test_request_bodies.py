@@ -6,7 +6,15 @@ from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
 from intercept.dialects.drafts import MAX_NAME
-from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, tool_call_id
+from intercept.dialects.request_bodies import (
+    MAX_ASIDES,
+    MAX_MODEL,
+    RequestBody,
+    decode_request,
+    last_turn,
+    tool_call_id,
+)
+from intercept.items import Items
 
 
 class Body(RequestBody):
@@ -94,8 +102,35 @@ def test_a_conversation_of_another_type_is_left_out():
         decode_request(b'{"turns":{},"model":5}', Decoder(Body))
 
 
+def last(*turns):
+    item = last_turn(Items(list(map(Raw, turns))))
+    return item and (item.role, item.text)
+
+
 @pytest.mark.parametrize(
-    ("value", "expected"), [("call_1", "call_1"), ("c" * 1000, "c" * MAX_NAME), ("", None), (None, None), (7, None)]
+    ("turns", "expected"),
+    [
+        ([b'{"role":"a"}', b'{"role":"b","content":"c"}'], ("b", "c")),
+        ([b'{"role":"a"}', b'"text"'], ("", "")),
+        ([b'"\xff"', b'{"content":"\\ud83d\xff"}'], ("", "��")),
+        ([], None),
+    ],
 )
+def test_the_last_item_of_a_conversation_is_its_last_turn(turns, expected):
+    assert last(*turns) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [("call_1", "call_1"), ("c" * 1000, "c" * MAX_NAME), ("", None)])
 def test_a_tool_call_id_is_bounded_text_or_none(value, expected):
     assert tool_call_id(value) == expected
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_a_program_s_own_messages_behind_the_user_s_are_looked_past(role):
+    turns = [b'{"role":"user","content":"Hello"}', *[b'{"role":"%s"}' % role.encode()] * MAX_ASIDES]
+    assert last(*turns) == ("user", "Hello")
+    assert last(*turns, turns[-1]) is None
+
+
+def test_another_s_message_is_the_last_turn():
+    assert last(*[b'{"role":"%s"}' % role for role in (b"user", b"assistant", b"system")]) == ("assistant", "")

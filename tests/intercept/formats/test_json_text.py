@@ -14,7 +14,6 @@ from intercept.formats.json_text import (
     _mended,
     as_index,
     as_object,
-    as_objects,
     as_text,
     decode,
     mended,
@@ -162,7 +161,7 @@ def test_an_object_is_read_whole_and_anything_else_is_an_empty_one():
 
 @pytest.mark.parametrize(
     ("look", "fitting", "nothing"),
-    [(as_object, {"a": 1}, {}), (as_objects, [{"a": 1}, {}], []), (as_text, "a", ""), (as_index, 7, 0)],
+    [(as_object, {"a": 1}, {}), (as_text, "a", ""), (as_index, 7, 0)],
 )
 def test_a_value_of_another_kind_is_an_empty_one(look, fitting, nothing):
     assert look(fitting) == fitting
@@ -175,10 +174,6 @@ def test_a_value_of_another_kind_is_an_empty_one(look, fitting, nothing):
         {"b": 1} if nothing != {} else [],
     ]
     assert [look(other) for other in others] == [nothing] * len(others)
-
-
-def test_objects_are_picked_out_of_a_mixed_array():
-    assert as_objects([1, {"a": 1}, None, [{}], "b", {}]) == [{"a": 1}, {}]
 
 
 def in_steps(steps):

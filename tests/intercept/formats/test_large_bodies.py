@@ -7,13 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
-from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES
+from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.dialects.prompts import MAX_PROMPT
+from intercept.dialects.stream_usage import with_usage
 from intercept.formats.large_bodies import (
+    LIGHT_BODY_ESCAPES,
+    LIGHT_BODY_VALUES,
     LIGHT_BYTES,
-    LIGHT_ESCAPES,
     LIGHT_MAX_BYTES,
-    LIGHT_VALUES,
+    LIGHT_SURROGATES,
     MAX_DEPTH,
     MAX_SPACE,
     MAX_TEXT,
@@ -53,8 +55,79 @@ HOSTILE = {
     "no end of white space": b'{"model":"m",' + b" " * 3 * (MIB // 3) + b'"k":0}',
     "a long number": b'{"model":"m","x":' + b"1" * 3 * MIB + b"}",
     "a long key": b'{"model":"m","' + b"k" * 3 * MIB + b'":0}',
+    "arrays of long escapes": TURNS
+    + b'[{"role":"user","content":['
+    + (b"[[" + (b'"' + rb"\n" * 9000 + b'",') * 20 + b"0]],") * 60
+    + b"0]}]}",
+    "parts of long escapes": TURNS
+    + b'[{"role":"user","content":['
+    + (b'{"type":"text","text":"' + rb"\n" * 9000 + b'"},') * 1000
+    + b"0]}]}",
+    "messages of long escapes": TURNS + b"[" + (b'{"role":"user","content":"' + rb"\n" * MIB + b'"},') * 5 + b"0]}",
+    "every name with escapes": TURNS
+    + b"[{"
+    + b",".join(b'"%b":{"content":"%b"}' % (name.encode(), rb"\u00e9" * 40_000) for name in NAMES.split())
+    + b',"role":"user"}]}',
+    "pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d\ude80" * (MIB // 3) + b'"}]}',
+    "long numbers": TURNS + b'[{"role":"user","content":[' + b"1.2345678901234567e-300," * (MIB // 6) + b"0]}]}",
     "no end": TURNS + b'[{"role":"user","content":["' + b"x" * 3 * MIB,
 }
+
+
+def repeated(item, size, around=b"%b"):
+    """A user message of about so many bytes: its content is an array of one item again and again."""
+    content = b"[" + b",".join([item] * (size // (len(item) + 1))) + b"]"
+    return b'{"model":"m","stream":true,"messages":[{"role":"user","content":%b}]}' % (around % content)
+
+
+SPARSE = LIGHT_MAX_BYTES - 256
+AT_ONCE = {
+    **{
+        name: repeated(item, LIGHT_BYTES - 256)
+        for name, item in {
+            "zeros": b"0",
+            "arrays": b"[]",
+            "objects": b"{}",
+            "depth": b"[[[[[]]]]]",
+            "long numbers": b"1.2345678901234567e-300",
+            "parts": b'{"type":"text","text":"a"}',
+            "parts of escapes": b'{"type":"text","text":"%b"}' % (rb"\n" * 9000),
+            "parts of codes": b'{"type":"text","text":"%b"}' % (rb"\u00e9" * 3000),
+            "strings": b'""',
+            "halves of pairs": b'"%b"' % (rb"\ud83d" * 9000),
+            "arrays of escapes": b'[["%b"]]' % (rb"\n" * 9000),
+        }.items()
+    },
+    "some halves of pairs": repeated(b'"%b"' % (rb"\ud83d" * LIGHT_SURROGATES), LIGHT_SURROGATES * 6 + 10),
+    "keys": b'{"model":"m",' + b",".join(b'"k%d":0' % number for number in range(11_000)) + b"}",
+    "a long text": b'{"model":"m","messages":[{"role":"user","content":"%b"}]}' % (b"a " * (SPARSE // 2)),
+    "characters": b'{"model":"m","messages":[{"role":"user","content":"%b"}]}' % ("é" * (SPARSE // 2)).encode(),
+    "escapes": repeated(b'{"type":"text","text":"%b"}' % (rb"\n" * (LIGHT_BODY_ESCAPES // 2 - 9)), SPARSE // 4),
+    "many long numbers": repeated(b"1.2345678901234567e-300", 24 * (LIGHT_BODY_VALUES - 99)),
+    "letters that names have": repeated(rb'"\u0065"', LIGHT_BYTES - 256),
+    "names": repeated(b'"model"', LIGHT_BYTES - 256),
+    "many names": repeated(b'"model"   ', 11 * (LIGHT_BODY_VALUES - 99)),
+    "options": b'{"model":"m","stream":true,' + b'"stream_options":{},' * 6_000 + b'"x":0}',
+    "options within": repeated(b'{"stream_options":{"x":1}}', LIGHT_BYTES - 256)[:-1] + b',"stream_options":{"x":1}}',
+    "large options": b'{"model":"m","stream":true,"stream_options":{%b}}' % (b'"a":0,' * 20_000 + b'"a":0'),
+}
+
+
+@pytest.mark.parametrize("body", AT_ONCE.values(), ids=AT_ONCE)
+@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+def test_no_body_that_is_read_at_once_holds_anybody_up(api, body):
+    if api is RESPONSES:
+        body = body.replace(b'"messages":', b'"input":').replace(b'"type":"text"', b'"type":"input_text"')
+
+    def seconds():
+        began = time.thread_time()
+        if is_light(body):
+            summary = outcome(api.parse_request, body)
+            if summary != "refused":
+                with_usage(body, summary.stream_options)
+        return time.thread_time() - began
+
+    assert min(seconds() for _ in range(3)) < 0.02
 
 
 def outcome(read, body):
@@ -185,7 +258,10 @@ def test_what_cannot_be_abridged_is_refused_with_a_reason(body, message):
 def test_a_body_is_light_up_to_its_bounds():
     assert is_light(b"," * LIGHT_BYTES)
     assert not is_light(b"," * (LIGHT_BYTES + 1))
-    assert is_light(b"," * LIGHT_VALUES + b" " * (LIGHT_MAX_BYTES - LIGHT_VALUES))
+    assert is_light(b"," * LIGHT_BODY_VALUES + b" " * (LIGHT_MAX_BYTES - LIGHT_BODY_VALUES))
+    assert not is_light(b"," * (LIGHT_BODY_VALUES + 1) + b" " * LIGHT_BYTES)
     assert not is_light(b" " * (LIGHT_MAX_BYTES + 1))
-    assert is_light(b"\\" * LIGHT_ESCAPES + b" ")
-    assert not is_light(b"\\" * (LIGHT_ESCAPES + 1))
+    assert is_light(b"\\" * LIGHT_BODY_ESCAPES + b" ")
+    assert not is_light(b"\\" * (LIGHT_BODY_ESCAPES + 1))
+    assert is_light(rb"\ud" * LIGHT_SURROGATES)
+    assert not is_light(rb"\ud" * LIGHT_SURROGATES + rb"\uD")
