@@ -25,7 +25,7 @@ from handlers.credentials import (
 from handlers.forwarded import client_address, client_scheme
 from handlers.problems import Problem
 from handlers.same_origin import is_foreign
-from http1.exchange import Exchange
+from http1.request_cycle import RequestCycle
 from intercept.ids import shown_id
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
@@ -71,10 +71,10 @@ class BridgeHandler(RequestHandler):
         self.bridge = bridge
         self.request_id = shown_id(bridge.new_id())
         if self.request.method not in self.BODY_METHODS:
-            self.exchange.refuse_body()
+            self.cycle.refuse_body()
 
     def clear(self) -> None:
-        """Begin the answer anew, as Tornado does, but with no headers: who answers says what, and `Exchange` when."""
+        """Begin the answer anew, as Tornado does, but with no headers: who answers says what, and `RequestCycle` when."""
         self._headers = HTTPHeaders()
         self._write_buffer = []
         self.set_status(200)
@@ -85,9 +85,9 @@ class BridgeHandler(RequestHandler):
         return None
 
     @property
-    def exchange(self) -> Exchange:
-        """The request and its answer on their connection."""
-        return cast("Exchange", self.request.connection)
+    def cycle(self) -> RequestCycle:
+        """The request and its response on their connection."""
+        return cast("RequestCycle", self.request.connection)
 
     @property
     def client_ip(self) -> str:
@@ -203,7 +203,7 @@ class BridgeHandler(RequestHandler):
 
         An HTTP/1.0 client takes an orderly close for the end of the body, so for it the connection is reset.
         """
-        self.exchange.abort(reset=self.request.version == "HTTP/1.0")
+        self.cycle.abort(reset=self.request.version == "HTTP/1.0")
 
     def break_off(self, problem: Problem | None = None) -> None:  # noqa: ARG002 - for those who can still say why
         """Close the connection in the middle of the body and end the request."""

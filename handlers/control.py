@@ -80,7 +80,7 @@ class IdentifiedHandler(BridgeHandler):
     def on_connection_close(self) -> None:
         """The client left. Tornado finishes a request no more whose client leaves while it is still prepared."""
         super().on_connection_close()
-        if not self.exchange.body_complete:
+        if not self.cycle.body_complete:
             self._left_early = True
             self.on_finish()
 

@@ -1,1 +1,1 @@
-"""HTTP/1.1 as clients speak it, under Tornado's request handlers."""
+"""An HTTP/1.1 server for Tornado's request handlers."""

@@ -1,4 +1,4 @@
-"""A point in time that is moved often and reached rarely."""
+"""A deadline that is moved often and reached rarely."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """Calls back when its time has come. Moving it to a later time costs no timer.
+    """Calls back when it is reached. Moving it to a later time costs no timer.
 
     Args:
-        loop: The event loop, whose clock counts.
-        reached: What is called.
+        loop: The event loop, and its clock.
+        reached: Called when it is reached.
     """
 
     __slots__ = ("_loop", "_reached", "_timer", "_when")
@@ -24,7 +24,7 @@ class Deadline:
 
     @property
     def is_set(self) -> bool:
-        """Whether it is still to come."""
+        """Whether it will be reached, unless it is cancelled."""
         return self._timer is not None
 
     def move(self, when: float) -> None:
@@ -45,7 +45,7 @@ class Deadline:
             self._timer = None
 
     def close(self) -> None:
-        """Never call back again; let go of who would be called, who may refer back."""
+        """Never call back again, and forget the callback, which may refer back to the owner."""
         self.cancel()
         self._reached = None
 

@@ -1,14 +1,24 @@
-"""What is said of bytes that are no request."""
+"""Requests that the server refuses by itself, and what it tells the client."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http.client import responses
 from types import MappingProxyType
 from typing import Self
 
+import msgspec
 from httptools import HttpParserError
 
+from http1.headers import http_date
 from intercept.refusals import Rule
+from intercept.scrub import scrub_quoted
+
+UNREADABLE = "The request cannot be read: {}."
+BODY_TOO_LARGE = "its body is larger than {} bytes"
+HEAD_TOO_SLOW = "its head did not come whole within {:g} seconds"
+BODY_TOO_SLOW = "its body did not come whole within {:g} seconds"
+HEADS_TOO_LARGE = "too many requests are begun and not whole"
 
 STATUSES: Mapping[Rule, int] = MappingProxyType(
     {
@@ -26,7 +36,7 @@ STATUSES: Mapping[Rule, int] = MappingProxyType(
 
 
 class InvalidRequestError(Exception):
-    """The bytes are no request, or one that is not served. The text is a phrase for the client; `rule` says which kind."""
+    """The bytes are not a request, or not one that is served. The text is a phrase for the client, `rule` the kind."""
 
     def __init__(self, reason: str, rule: Rule = Rule.MALFORMED_REQUEST) -> None:
         super().__init__(reason)
@@ -39,6 +49,19 @@ class InvalidRequestError(Exception):
 
     @classmethod
     def of(cls, error: HttpParserError) -> Self:
-        """Say what a parser found: its own words, or those of this error where a callback raised it."""
+        """Convert an error of a parser. If one of its callbacks raised this error, return that."""
         cause = error.__context__
         return cause if isinstance(cause, cls) else cls(str(error))
+
+    def response(self, second: int) -> bytes:
+        """Encode the whole response, which says that the connection is closed.
+
+        Args:
+            second: The time, in seconds since 1970.
+        """
+        body = msgspec.json.encode({"message": scrub_quoted(UNREADABLE.format(self))})
+        head = (
+            f"HTTP/1.1 {self.status} {responses[self.status]}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\nDate: {http_date(second)}\r\n\r\n"
+        )
+        return head.encode() + body

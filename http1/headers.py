@@ -1,4 +1,4 @@
-"""Headers, as Tornado has them."""
+"""Headers, in Tornado's form."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from functools import lru_cache
 from tornado.httputil import HTTPHeaders
 
 
-def put(headers: HTTPHeaders, name: str, value: str) -> None:
-    """Add a header in whose name and value nothing is that may not be there, as a parser or the caller has seen.
+def add_checked(headers: HTTPHeaders, name: str, value: str) -> None:
+    """Add a header whose name and value a parser, or the caller, has already checked for invalid characters.
 
-    `HTTPHeaders.add` matches both against a grammar, character by character: with the 23 headers of Claude Code it takes
+    `HTTPHeaders.add` matches both against a grammar, character by character. For the 23 headers of Claude Code it takes
     14 us, this 5.
     """
     if name in headers:

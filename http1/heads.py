@@ -1,27 +1,27 @@
-"""Heads of requests that are not whole yet, of all connections of a process."""
+"""The bytes of unfinished heads of requests, of all connections of a process."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 MAX_HEADS_BYTES = 16 * 1024 * 1024
-"""The most that they may have together."""
+"""How many there may be in total."""
 
 
-class Waiting(Protocol):
+class HeadReader(Protocol):
     """A connection that waits for the rest of a head."""
 
     def refuse_head(self) -> None:
-        """Give the head up, and note that nothing is held of it any more."""
+        """Refuse the request, and note that its head holds no bytes any more."""
 
 
 class UnfinishedHeads:
-    """Counts their bytes. With too many, the head that has been on its way longest is given up.
+    """Counts their bytes. If there are too many, the request whose head has been waited for longest is refused.
 
-    Whoever sends a head in one piece is never among them, however many others do not.
+    A client that sends its head in one piece is never refused because others do not.
 
     Args:
-        max_bytes: How many there may be.
+        max_bytes: How many there may be in total.
 
     Attributes:
         total: How many there are.
@@ -30,13 +30,13 @@ class UnfinishedHeads:
     def __init__(self, max_bytes: int = MAX_HEADS_BYTES) -> None:
         self.total = 0
         self._max_bytes = max_bytes
-        self._sizes: dict[Waiting, int] = {}
+        self._sizes: dict[HeadReader, int] = {}
 
-    def note(self, connection: Waiting, size: int) -> None:
-        """Note what a connection holds of a head, in bytes; 0 when it is whole or given up."""
+    def note(self, connection: HeadReader, size: int) -> None:
+        """Note how many bytes a connection holds of a head; 0 when it is complete or refused."""
         self.total += size - self._sizes.get(connection, 0)
         if size:
-            self._sizes[connection] = size  # and stays where it stood
+            self._sizes[connection] = size  # a known connection keeps its place in the order
         else:
             self._sizes.pop(connection, None)
         while self.total > self._max_bytes:

@@ -1,10 +1,10 @@
-"""What the bytes of a client mean in HTTP/1.1: requests, one behind the other. No I/O.
+"""Parses what a client sends: HTTP/1.1 requests, one after the other. No I/O.
 
-Source: RFC 9112. Heads are parsed by llhttp, the parser of Node.js, which `httptools` brings. It is strict where leniency
-would let two servers see different requests in the same bytes; what it lets through of that kind is refused here.
+Source: RFC 9112. Heads are parsed by llhttp, the parser of Node.js, from the package `httptools`. It is strict where two
+servers might otherwise see different requests in the same bytes. What it still accepts of that kind is refused here.
 
-One request is kept as objects, what comes behind it as bytes: llhttp cannot be paused, so it gets one head and nothing
-that follows. Where a body ends is counted here.
+Only the current request is kept as objects. What follows it stays bytes: llhttp cannot be paused, so it is fed one head and
+nothing after it. The end of a body is found here.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from tornado.httputil import HTTPHeaders, RequestStartLine
 
 from http1.chunks import Chunks
 from http1.errors import InvalidRequestError
-from http1.headers import put
+from http1.headers import add_checked
 from http1.targets import origin_form
 from intercept.refusals import Rule
 
 MAX_HEAD_BYTES = 64 * 1024
-"""The most that the head of a request may have."""
+"""How large the head of a request may be."""
 
 MAX_HEADERS = 128
-"""The most headers that a request may have."""
+"""How many headers a request may have."""
 
 TOO_LARGE = f"its head has more than {MAX_HEAD_BYTES} bytes"
 TOO_MANY_HEADERS = f"it has more than {MAX_HEADERS} headers"
@@ -32,14 +32,14 @@ _HEAD_END = b"\r\n\r\n"
 
 
 class Request:
-    """One request: its head is whole, its body is on the way.
+    """One request whose head is complete. Its body may still arrive.
 
     Attributes:
-        start_line: Method, target and version, as Tornado has them.
-        headers: Those of its head.
-        keeps_connection: Whether another request may come behind this one.
-        size: Bytes of the body that wait to be taken.
-        whole: Whether no more of the body comes after these.
+        start_line: Method, target and version, in Tornado's form.
+        headers: The headers.
+        keeps_connection: Whether another request may follow this one.
+        size: How many bytes of the body wait to be taken.
+        whole: Whether these are the last ones.
     """
 
     __slots__ = ("_pieces", "headers", "keeps_connection", "size", "start_line", "whole")
@@ -54,11 +54,11 @@ class Request:
 
     @property
     def declared_bytes(self) -> int:
-        """The length of its body by `Content-Length`; 0 where it does not say."""
+        """The `Content-Length`; 0 if there is none."""
         return int(self.headers.get("Content-Length", "0"))
 
     def take(self) -> bytes:
-        """Take what waits of the body, in one piece."""
+        """Return what has arrived of the body since the last call."""
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
@@ -72,12 +72,12 @@ class Request:
 
 
 class Requests:
-    """The requests of one connection, fed with what comes.
+    """The requests of one connection. It is fed with what the client sends.
 
     Attributes:
-        request: The one under way, whose head is whole; None while there is none.
-        head_bytes: What has come of a head that is not whole yet.
-        unread: What came behind the request under way.
+        request: The current one, whose head is complete; None if there is none.
+        head_bytes: How many bytes have arrived of a head that is not complete.
+        unread: What follows the current request.
     """
 
     def __init__(self) -> None:
@@ -89,8 +89,13 @@ class Requests:
         self._left = 0
         self._chunks: Chunks | None = None
 
+    @property
+    def buffered_bytes(self) -> int:
+        """How much has arrived that no handler has taken yet."""
+        return len(self.unread) + (0 if self.request is None else self.request.size)
+
     def feed(self, data: bytes) -> None:
-        """Read what came. What is behind the last request of the connection is thrown away.
+        """Parse what has arrived. What follows the last request of the connection is discarded.
 
         Raises:
             InvalidRequestError: It is not HTTP. Nothing more may be fed.
@@ -104,7 +109,7 @@ class Requests:
             self.unread += data[position:] if position else data
 
     def next(self) -> Request | None:
-        """Forget the request under way, and go on with what came behind it.
+        """Forget the current request, and go on with what follows it.
 
         Raises:
             InvalidRequestError: That is not HTTP. Nothing more may be fed.
@@ -116,7 +121,7 @@ class Requests:
         return self.request
 
     def _read(self, data: bytes | bytearray) -> int:
-        """Read a head, or what is missing of it, and its body; return what position that comes to."""
+        """Parse a head, or the rest of one, and its body. Return the position after it."""
         position = 0
         if self.request is None:
             position = self._read_head(data)
@@ -124,7 +129,7 @@ class Requests:
                 return position
         if self._chunks is not None:
             position = self._chunks.read(data, position)
-            self.request.whole = self._chunks.over
+            self.request.whole = self._chunks.complete
         elif self._left and position < len(data):
             piece = bytes(data[position : position + self._left])
             self.request.add(piece)
@@ -136,7 +141,7 @@ class Requests:
     def _read_head(self, data: bytes | bytearray) -> int:
         start = 0
         if self._head is None:
-            if data.startswith((b"\r", b"\n")):  # line ends before a request are passed over (RFC 9112 section 2.2)
+            if data.startswith((b"\r", b"\n")):  # line ends before a request are ignored (RFC 9112 section 2.2)
                 start = len(data) - len(data.lstrip(b"\r\n"))
             if start < len(data):
                 self._head = _Head()
@@ -149,7 +154,7 @@ class Requests:
             return start
         whole = self._head.feed(part)
         if end is None:
-            if whole:  # llhttp takes no other end of a head than this one, or two would not see the same request
+            if whole:  # llhttp has to find the same end of a head as this class
                 raise InvalidRequestError("its head does not end with an empty line")
             self._tail = (self._tail + part)[1 - len(_HEAD_END) :]
             return len(data)
@@ -160,7 +165,7 @@ class Requests:
         return end
 
     def _find_end(self, data: bytes | bytearray, start: int) -> int | None:
-        """Find where the head ends; it may have begun to end in what came before."""
+        """Find the end of the head, which may have started in earlier data."""
         tail = self._tail
         if tail:
             across = (tail + data[start : start + len(_HEAD_END) - 1]).find(_HEAD_END)
@@ -177,7 +182,7 @@ class Requests:
 
 
 class _Head:
-    """Fed with one head and nothing behind it."""
+    """The parser of one head. It is fed nothing that follows."""
 
     __slots__ = ("_headers", "_number", "_parser", "_target", "_whole", "request")
     request: Request
@@ -190,25 +195,25 @@ class _Head:
         self._whole = False
 
     def feed(self, part: bytes) -> bool:
-        """Parse on; return whether the head is whole.
+        """Parse a part. Return whether the head is complete.
 
         Raises:
             InvalidRequestError: It is not HTTP.
         """
         parser = self._parser
-        assert parser is not None  # noqa: S101 - nothing is fed behind a head
+        assert parser is not None  # noqa: S101 - nothing is fed after the head
         try:
             parser.feed_data(part)
         except HttpParserUpgrade:
-            pass  # an offer to speak another protocol, which a server may pass over (RFC 9110 section 7.8)
+            pass  # an offer to switch protocols, which a server may ignore (RFC 9110 section 7.8)
         except HttpParserError as error:
             raise InvalidRequestError.of(error) from error
         if self._whole:
-            self._parser = None  # which refers back
+            self._parser = None  # it refers back
         return self._whole
 
     def on_url(self, part: bytes) -> None:
-        """Collect the target."""
+        """Collect a part of the target."""
         self._refuse_more()
         self._target += part
 
@@ -218,14 +223,14 @@ class _Head:
         self._number += 1
         if self._number > MAX_HEADERS:
             raise InvalidRequestError(TOO_MANY_HEADERS, Rule.HEAD_TOO_LARGE)
-        put(self._headers, name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
+        add_checked(self._headers, name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
 
     def on_headers_complete(self) -> None:
-        """Make a request of what was collected."""
+        """Make the request."""
         self._refuse_more()
         self._whole = True
         parser, headers = self._parser, self._headers
-        assert parser is not None  # noqa: S101 - it is what calls
+        assert parser is not None  # noqa: S101 - it calls this
         version = parser.get_http_version()
         if version not in _VERSIONS:
             raise InvalidRequestError("its version is neither HTTP/1.1 nor HTTP/1.0", Rule.UNSUPPORTED_VERSION)
@@ -235,7 +240,7 @@ class _Head:
             raise InvalidRequestError("HTTP/1.0 has no transfer codings")
         method = parser.get_method().decode()
         target = origin_form(method, self._target.decode("latin-1"), headers)
-        # Behind CONNECT a client sends what is meant for a tunnel, and there is none.
+        # After CONNECT a client sends data for a tunnel, and there is none.
         keeps_connection = parser.should_keep_alive() and method != "CONNECT"
         self.request = Request(RequestStartLine(method, target, f"HTTP/{version}"), headers, keeps_connection)
 

@@ -1,4 +1,4 @@
-"""Accepts the connections of clients, and lets go of them in good order."""
+"""Accepts the connections of clients, and closes them in good order."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from typing import Any
 from tornado.netutil import add_accept_handler
 from tornado.web import Application
 
-from http1.connection import ClientConnection, Options
+from http1.connection import ClientConnection
 from http1.errors import InvalidRequestError
 from http1.heads import UnfinishedHeads
+from http1.options import Options
 
 logger = logging.getLogger(__name__)
 
-# The head of a request has to arrive within this time, and a kept connection without one is closed after it.
+# The head of a request has to arrive within this time. A kept connection without a request is closed after it.
 HEAD_SECONDS = 120.0
 # The body of a request has to arrive within this time, unless its handler or the setting says otherwise.
 BODY_SECONDS = 30.0
-# A client whose machine vanished is noticed after about two minutes, also while its upstream is silent (tcp(7)), and what
-# is written leaves at once.
+# If the machine of a client vanishes, this is noticed after about two minutes, even while the provider sends nothing
+# (tcp(7)). What is written is sent at once.
 OPTIONS = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
@@ -32,17 +33,16 @@ OPTIONS = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
 )
-# How long a server that retires waits for the next request of a kept connection: one that its client is about to use
-# must not be closed under it.
+# How long a server that retires waits for the next request on a kept connection, which its client may be about to use.
 LAST_REQUEST_SECONDS = 5.0
-# Kept back from the open files that are allowed: for database, journal and log.
+# How many open files are reserved for the database, the spool and the log.
 RESERVED_FILES = 256
 
 
 def most_connections() -> int:
-    """Raise the number of open files to what the system allows; how many clients that is enough for.
+    """Raise the limit of open files as far as the system allows, and return for how many clients that is enough.
 
-    A relayed stream takes two: the client's connection and the upstream's.
+    A relayed stream takes two: the connection of the client and the one to the provider.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -51,19 +51,18 @@ def most_connections() -> int:
 
 
 class BridgeServer:
-    """Serves a Tornado application to up to `max_connections` clients at a time; one more is closed at once.
+    """Serves a Tornado application to up to `max_connections` clients at a time. Further ones are closed at once.
 
     Args:
         application: Finds the handler of each request.
         max_connections: How many may be open.
-        idle_seconds: How long a connection may be without a whole head of a request.
+        idle_seconds: How long a connection may wait for the complete head of a request.
         body_seconds: How long a body may take to arrive, unless its handler says otherwise.
-        on_refusal: What is called for each request that a connection refuses by itself, with the reason and the address
-            of who is at the other end.
+        on_refusal: Called for each request that a connection refuses by itself, with the reason and the client's address.
 
     Attributes:
         connections: Those that are open.
-        options: What they have in common.
+        options: What they share.
     """
 
     def __init__(
@@ -78,8 +77,6 @@ class BridgeServer:
         self.connections: set[ClientConnection] = set()
         self.options = Options(
             find_handler=application.find_handler,
-            on_open=self._opened,
-            on_close=self._closed,
             on_refusal=on_refusal,
             heads=UnfinishedHeads(),
             idle_seconds=idle_seconds,
@@ -90,12 +87,12 @@ class BridgeServer:
         self._closing = False
         self._stops: list[Callable[[], None]] = []
         self._arrivals: set[asyncio.Task[None]] = set()
-        self._arriving = 0  # those of them that are not among the connections yet
+        self._arriving = 0  # how many of them are not in `connections` yet
         self._unused = asyncio.Event()
         self._unused.set()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on them; `stop` closes them."""
+        """Accept connections on them. `stop` closes them."""
         for one in sockets:
             self._stops += [add_accept_handler(one, self._accept), one.close]
 
@@ -106,16 +103,16 @@ class BridgeServer:
         self._stops.clear()
 
     async def close_all_connections(self) -> None:
-        """Close all, whatever is under way on them; return when they are gone."""
+        """Close all, even if requests are active on them. Return when they are closed."""
         self._closing = True
         for connection in tuple(self.connections):
             connection.abort()
         await self._unused.wait()
 
     async def retire(self, timeout_s: float) -> int:
-        """Take no new connection, serve one more request on each open one, and wait until all are closed.
+        """Accept no new connection, serve one more request on each open one, and wait until all are closed.
 
-        That request is answered with `Connection: close`. A connection on which none begins is closed after
+        The response to that request says `Connection: close`. A connection without one is closed after
         `LAST_REQUEST_SECONDS`.
 
         Args:
@@ -132,7 +129,7 @@ class BridgeServer:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._unused.wait(), LAST_REQUEST_SECONDS)
                 for connection in tuple(self.connections):
-                    connection.look()
+                    connection.check_idle()
                 await self._unused.wait()
         return len(self.connections)
 
@@ -144,7 +141,7 @@ class BridgeServer:
 
     def _closed(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
-        self._look()
+        self._check_unused()
 
     def _accept(self, raw: socket.socket, address: Any) -> None:
         full = len(self.connections) + self._arriving >= self._max_connections
@@ -158,28 +155,28 @@ class BridgeServer:
             return
         self._unused.clear()
         self._arriving += 1
-        arrival = asyncio.create_task(self._serve(raw, address[0]))  # noqa: TID251 - kept until it ends, which is at once
+        arrival = asyncio.create_task(self._serve(raw, address[0]))  # noqa: TID251 - kept until it ends, which is soon
         self._arrivals.add(arrival)
         arrival.add_done_callback(self._arrived)
 
     async def _serve(self, raw: socket.socket, remote_ip: str) -> None:
-        connection = ClientConnection(self.options, raw, remote_ip)
+        connection = ClientConnection(self.options, raw, remote_ip, on_open=self._opened, on_close=self._closed)
         try:
             for level, option, value in OPTIONS:
                 raw.setsockopt(level, option, value)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, raw)
-        except OSError:  # the client has left again
+        except OSError:  # the client has already left
             raw.close()
         finally:
-            if not connection.made:
+            if not connection.opened:
                 self._arriving -= 1
 
     def _arrived(self, arrival: asyncio.Task[None]) -> None:
         self._arrivals.discard(arrival)
         if not arrival.cancelled() and (error := arrival.exception()) is not None:
             logger.error("unforeseen error while a connection arrived", exc_info=error)
-        self._look()
+        self._check_unused()
 
-    def _look(self) -> None:
+    def _check_unused(self) -> None:
         if not self.connections and not self._arrivals:
             self._unused.set()

@@ -1,4 +1,4 @@
-"""The states of one request, and what leads from one to the next. No I/O."""
+"""The states of a request, and the events that lead from one to the next. No I/O."""
 
 # How a request ends
 # ==================
@@ -38,7 +38,7 @@
 # Three things are not part of the state. What the connection does after the end (serve the next request, linger, close) is
 # its own decision. Whether all bytes of the body have been read is known to the parser (`Request.whole`); the handler may be
 # told later, or sooner. And while the handler works on the head or a piece of the body, it is not given more: see
-# `ClientConnection._go_on_after`.
+# `ClientConnection._continue_after`.
 #
 # Everything that is not in the table is a mistake of the server or the handler, and raises.
 
@@ -117,11 +117,11 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
 }
 
 AWAITING_BODY = frozenset({State.RECEIVING, State.RESPONDING_EARLY})
-"""The handler is given what comes of the body."""
+"""The handler is given what arrives of the body."""
 BODY_INCOMPLETE = AWAITING_BODY | {State.INCOMPLETE}
 """The handler does not have the whole request, or never got it."""
-UNANSWERED = frozenset({State.RECEIVING, State.HANDLING})
-"""Nothing of a response was sent, so there is room for one."""
+NOT_STARTED = frozenset({State.RECEIVING, State.HANDLING})
+"""The response has not started, so the server can still send one of its own."""
 FINISHED = frozenset({State.DRAINING, State.DONE, State.UNDELIVERED})
 """The handler has finished the response."""
 ENDS = frozenset({State.DONE, State.UNDELIVERED, State.INCOMPLETE, State.ABORTED})

@@ -12,12 +12,12 @@ _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
 def origin_form(method: str, target: str, headers: HTTPHeaders) -> str:
-    """Return the path and query of a target; `Host` becomes that of an absolute one (section 3.2.2).
+    """Return the path and query of a target. If it is an absolute URL, `Host` is set to its host (section 3.2.2).
 
-    `*` and the target of CONNECT stay as they are. A request without `Host` or with several stays so, and is refused later.
+    `*` and the target of CONNECT are returned unchanged. A request without `Host`, or with several, is refused later.
 
     Raises:
-        InvalidRequestError: It is an address of another scheme than http, without a host or with a user's name.
+        InvalidRequestError: The target is a URL that is not http or https, has no host, or has a user name.
     """
     if target[:1] == "/" or target == "*" or method == "CONNECT":
         return target

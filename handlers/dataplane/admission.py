@@ -19,7 +19,7 @@ from handlers.credentials import Credentials, read_credentials
 from handlers.lifecycle import SHUTTING_DOWN, Holder
 from handlers.problems import Problem, problem_body
 from handlers.timer import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
-from http1.headers import put
+from http1.headers import add_checked
 from intercept.apis import Dialect
 from intercept.formats.large_bodies import Body, is_light
 from intercept.ids import shown_id
@@ -80,19 +80,19 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """Let no browser take an answer for a page of the bridge: what a provider sends is not ours to vouch for."""
         super().set_default_headers()
         for name, value in NO_PAGE_HEADERS:
-            put(self._headers, name, value)
+            add_checked(self._headers, name, value)
 
     async def prepare(self) -> None:
         """Admit the request, or answer why not; the body has not been read yet."""
-        if self.exchange.takes_body:
-            self.exchange.set_max_body_size(sys.maxsize)
-            self.exchange.set_body_timeout(BODY_SECONDS)
-        self.exchange.on_refusal = lambda error: self._note_refusal(error.rule, error.status)
+        if self.cycle.wants_body:
+            self.cycle.set_max_body_size(sys.maxsize)
+            self.cycle.set_body_timeout(BODY_SECONDS)
+        self.cycle.on_refusal = lambda error: self._note_refusal(error.rule, error.status)
         self.bridge.lifecycle.enter(self)
         self.phases.enter(ADMISSION)
         try:
             await self.admit()
-            if self.exchange.takes_body and not self.exchange.request.whole and self.holds_slots:
+            if self.cycle.wants_body and not self.cycle.body_arrived and self.holds_slots:
                 self._waits_for = shown_id(self.identity.user.id)
                 self.overload.arriving.enter(self._waits_for, self)
             self.phases.enter(None)
@@ -187,9 +187,9 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """
 
     async def _run(self) -> None:
-        if self.exchange.finished:  # refused while its body was arriving
+        if self.cycle.finished:  # refused while its body was arriving
             return
-        if self.stopped or self.exchange.closed:
+        if self.stopped or self.cycle.closed:
             self.finish()
             return
         self._stop_arriving()

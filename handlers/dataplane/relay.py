@@ -19,7 +19,7 @@ from handlers.dataplane.pings import PINGS, Pings
 from handlers.key_health import report_change
 from handlers.problems import Problem, problem_event
 from handlers.timer import RELAY, UPSTREAM
-from http1.headers import put
+from http1.headers import add_checked
 from intercept.apis import Dialect
 from intercept.dialects.stream_usage import UsageChunkFilter
 from intercept.ids import shown_id
@@ -164,7 +164,7 @@ class RelayHandler(DataPlaneHandler):
         def pass_on(piece: bytes) -> bool:
             shown = piece if usage_filter is None else usage_filter.feed(piece)
             if shown:
-                self._taken = self.exchange.write(shown)
+                self._taken = self.cycle.write(shown)
                 self._relayed_end = shown[-4:]
             return self.watch(piece) and self.delivered
 
@@ -189,7 +189,7 @@ class RelayHandler(DataPlaneHandler):
                 await self.catch_up()
                 caught_up = True
             if usage_filter is not None and (rest := usage_filter.end()):
-                self._taken = self.exchange.write(rest)
+                self._taken = self.cycle.write(rest)
                 with patience:
                     await self._taken
             self._relayed = True
@@ -218,7 +218,7 @@ class RelayHandler(DataPlaneHandler):
         """
         if problem is not None and problem.status != BAD_GATEWAY and self._has_room:
             event = problem_event(self.dialect, problem.status, problem.message, self.request_id)
-            self.exchange.write(event)
+            self.cycle.write(event)
         super().break_off(problem)
 
     @property
@@ -230,7 +230,7 @@ class RelayHandler(DataPlaneHandler):
     def _ping(self) -> None:
         """Say that the stream is alive, unless the client has yet to take what came before, a ping included."""
         if self._has_room and self.delivered and (self._pinged is None or self._pinged.done()):
-            self._pinged = self.exchange.write(PINGS[self.dialect])
+            self._pinged = self.cycle.write(PINGS[self.dialect])
 
     def _abandon(self) -> None:
         """Give up a client that takes nothing."""
@@ -300,7 +300,7 @@ class RelayHandler(DataPlaneHandler):
         self._event_stream = response.is_event_stream
         self.set_status(response.status, response.reason)
         for name, value in to_client(response.headers, tuple(self._headers)):
-            put(self._headers, name, value)
+            add_checked(self._headers, name, value)
         if response.status == UNAUTHORIZED and self.credentials.own_key is None and not response.header(RETRY_HEADER):
             self.set_header(RETRY_HEADER, "false")
         self.tell_timing()

@@ -8,7 +8,7 @@ from tornado.web import RequestHandler
 import handlers.api.accounts.sign_in
 from handlers.application import BridgeApplication
 from handlers.base import BridgeHandler
-from http1.exchange import MAX_UNWANTED_BYTES
+from http1.request_cycle import MAX_UNWANTED_BYTES
 from tests.bridge import until
 
 API = "/api/v2/aibridge/"

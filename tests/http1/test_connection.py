@@ -16,7 +16,7 @@ from tornado.iostream import StreamClosedError
 from tornado.web import Application, RequestHandler, stream_request_body
 
 from http1.connection import READ_AHEAD_BYTES, ClientConnection
-from http1.exchange import MAX_BODY_BYTES, Exchange
+from http1.request_cycle import MAX_BODY_BYTES, RequestCycle
 from http1.requests import MAX_HEAD_BYTES, Request
 from tests.bridge import until
 from tests.raw_client import RawClient
@@ -166,14 +166,14 @@ async def test_of_requests_that_nobody_answers_yet_a_bounded_part_is_read(connec
     sending = asyncio.create_task(client.send_raw(GET % 1 * 500_000))
     await until(lambda: stage.notes)
     (connection,) = http_server.connections
-    await until(lambda: connection._held_back)
-    assert connection._ahead <= READ_AHEAD_BYTES + 256 * 1024
+    await until(lambda: connection._reading_paused)
+    assert connection._requests.buffered_bytes <= READ_AHEAD_BYTES + 256 * 1024
     gc.collect()
     assert len([one for one in gc.get_objects() if type(one) in {HTTPServerRequest, Request}]) == 2
     stage.gate.set()
     for _ in range(100):
         await client.rest(await client.head())
-    assert connection._ahead <= READ_AHEAD_BYTES + 256 * 1024
+    assert connection._requests.buffered_bytes <= READ_AHEAD_BYTES + 256 * 1024
     sending.cancel()
 
 
@@ -185,7 +185,7 @@ async def test_a_body_waits_for_the_one_who_takes_it_and_the_client_for_that(con
     sending = asyncio.create_task(client.send_raw(head.encode() + body))
     await until(lambda: stage.notes)
     (connection,) = http_server.connections
-    await until(lambda: connection._held_back)
+    await until(lambda: connection._reading_paused)
     assert stage.notes == ["piece"]
     stage.gate.set()
     answer = await client.rest(await client.head())
@@ -376,7 +376,7 @@ async def test_what_was_answered_or_left_is_let_go_without_a_search_for_garbage(
         client.close()
         await until(lambda: not http_server.connections)
         await until(
-            lambda: not [one for one in gc.get_objects() if isinstance(one, Exchange | ClientConnection | Echo)]
+            lambda: not [one for one in gc.get_objects() if isinstance(one, RequestCycle | ClientConnection | Echo)]
         )
     finally:
         gc.enable()

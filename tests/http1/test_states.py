@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPOutputError, ResponseStartLine
 from tornado.testing import bind_unused_port
 
-from http1 import exchange
+from http1 import request_cycle
 from http1.server import BridgeServer
 from http1.states import ENDS, TRANSITIONS, Event, InvalidTransitionError, State, next_state
 
@@ -116,7 +116,7 @@ class Play:
             if handler.step is not None and not handler.step.done():
                 handler.step.set_result(None)
         await self.server.close_all_connections()
-        assert self.connection._exchange is None
+        assert self.connection._cycle is None
         assert not self.connection._body_deadline.is_set
 
     # the client
@@ -143,7 +143,7 @@ class Play:
     def expire_idle(self):
         options = self.server.options
         options.idle_seconds, before = 0, options.idle_seconds
-        self.connection.look()
+        self.connection.check_idle()
         options.idle_seconds = before
 
     # the handler
@@ -234,7 +234,7 @@ RESPOND = [("start", None), ("write", b"x" * 16_000_000), ("finish",)]
 def run_random_plays(seen, patch, actions):
     async def run():
         play = Play()
-        patch.setattr(exchange, "next_state", play.next_state)
+        patch.setattr(request_cycle, "next_state", play.next_state)
         try:
             await play.run(actions)
         finally:

@@ -104,8 +104,8 @@ class ChangeHandler(IdentifiedHandler):
 
     async def prepare(self) -> None:
         """Bound the body, more of which is read than is used: so that who sends too much is told how much is allowed."""
-        if self.exchange.takes_body:
-            self.exchange.set_max_body_size(SWALLOWED_BYTES)
+        if self.cycle.wants_body:
+            self.cycle.set_max_body_size(SWALLOWED_BYTES)
 
     def data_received(self, chunk: bytes) -> None:
         """Collect the body, as far as it may be used."""

@@ -57,9 +57,9 @@ class SignInHandler(BridgeHandler):
 
     async def prepare(self) -> None:
         """Bound the body: whoever sends it is not known yet."""
-        if self.exchange.takes_body:
-            self.exchange.set_max_body_size(MAX_BODY_BYTES)
-            self.exchange.set_body_timeout(min(BODY_SECONDS, self.exchange.body_timeout))
+        if self.cycle.wants_body:
+            self.cycle.set_max_body_size(MAX_BODY_BYTES)
+            self.cycle.set_body_timeout(min(BODY_SECONDS, self.cycle.body_timeout))
         self.set_header("Cache-Control", "no-store")
 
     def data_received(self, chunk: bytes) -> None:

@@ -14,7 +14,7 @@ from handlers.credentials import SESSION_COOKIE
 from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
 from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, change, get, header, in_path, shared
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
-from http1.connection import BODY_TOO_LARGE, UNREADABLE
+from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
 from storage.accounts.users import LONGEST_NAME, LONGEST_USERNAME, Role
 

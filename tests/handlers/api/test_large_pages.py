@@ -43,11 +43,11 @@ def unread(running, http_server):
     """Ask and read no more than the head; returns the client, with its answer, once the bridge waits for it."""
 
     async def unread(path):
-        waiting = sum(not one.outlet.free for one in http_server.connections)
+        waiting = sum(not one.writer.drained for one in http_server.connections)
         client = await running.client(receive_buffer=4096)
         await client.send("GET", path, running.headers)
         answer = await client.head()
-        await until(lambda: sum(not one.outlet.free for one in http_server.connections) > waiting)
+        await until(lambda: sum(not one.writer.drained for one in http_server.connections) > waiting)
         return client, answer
 
     return unread

@@ -112,7 +112,7 @@ async def test_a_ping_that_is_not_taken_is_followed_by_no_other_and_changes_noth
     connection.pause_writing()  # from now on nothing counts as taken
     await clock(3)
     assert await client.piece(answer) == PING
-    assert len(connection.outlet._untaken) == 1
+    assert len(connection.writer._waiters) == 1
     client.close()
     await until(lambda: running.bridge.lifecycle.in_flight == 1)  # the clock
     await running.bridge.recorder.flush(5)

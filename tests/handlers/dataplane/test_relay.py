@@ -489,7 +489,7 @@ async def test_a_client_that_leaves_while_it_is_identified_causes_no_upstream_ca
     await asked.wait()
     client.reset()
     (handler,) = running.bridge.lifecycle._under_way
-    await until(lambda: handler.exchange.closed)
+    await until(lambda: handler.cycle.closed)
     identified.set()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
     assert running.upstream.requests == []

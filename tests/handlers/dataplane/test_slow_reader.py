@@ -29,7 +29,7 @@ def endless(head, piece):
 
 def held(handler, response):
     """The bytes of an answer that are in the bridge and not yet in a socket."""
-    return handler.exchange.context._transport.get_write_buffer_size() + response._answer.size
+    return handler.cycle.context._transport.get_write_buffer_size() + response._answer.size
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def streaming(request):
 @pytest.mark.gen_test
 async def test_a_client_that_leaves_at_a_step_has_what_it_had_been_sent(running, stop_at, step, streaming):
     running.upstream.play(ANSWERS[streaming][0])
-    stop_at(step, lambda handler: handler.exchange.abort())
+    stop_at(step, lambda handler: handler.cycle.abort())
     client = await running.client()
     await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=streaming))
     await client.at_end()
