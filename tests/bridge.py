@@ -168,12 +168,12 @@ def running(io_loop, database, bridge_settings, bridge_parts, tmp_path):
         return Running(bridge, upstream, secret, Identity(user=user, token_id=token.id))
 
     async def stop() -> None:
-        for client in running.clients:
+        for client in bridge.clients:
             await client.closed()
         await stack.aclose()
 
-    running = io_loop.run_sync(start)
-    yield running
+    bridge = io_loop.run_sync(start)
+    yield bridge
     io_loop.run_sync(stop)
 
 

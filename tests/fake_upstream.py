@@ -17,6 +17,7 @@ import ssl
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 RESET = "reset"
 CLOSE = "close"
@@ -46,6 +47,8 @@ class FakeUpstream:
         self.connections: list[Connection] = []
         self.written = 0
         self._arrived = asyncio.Condition()
+        self._server: asyncio.Server
+        self._scheme: str
 
     @classmethod
     async def start(cls, tls: ssl.SSLContext | None = None) -> FakeUpstream:
@@ -104,7 +107,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self.upstream.connections.append(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

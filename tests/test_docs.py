@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 
@@ -147,7 +148,8 @@ def test_both_prefixes_of_the_data_plane_are_named(prefix):
 
 
 def test_every_resource_has_its_section():
-    patterns = [rule.matcher.regex.pattern.removesuffix("$") for rule in BridgeApplication(None).wildcard_router.rules]
+    router: Any = BridgeApplication(None).wildcard_router
+    patterns = [rule.matcher.regex.pattern.removesuffix("$") for rule in router.rules]
     served = [pattern.replace("([^/]+)", "{id}") for pattern in patterns if pattern != "/dashboard/(.+)"]
     described = [heading.strip("`").split(" ")[1] for heading in headings(API, 3) if heading.startswith("`")]
     described = [re.sub(r"\{\w+\}", "{id}", path) for path in described]
@@ -266,13 +268,14 @@ def test_that_a_chat_stream_reports_no_usage_unasked_is_said():
 async def test_every_metric_is_described_with_its_type_and_labels(database, tmp_path):
     async with AsyncExitStack() as stack:
         bridge = await open_bridge(Settings(data_dir=tmp_path), database, [], stack)
+        collectors: Any = bridge.metrics.registry._collector_to_names
         exposed = {
             (
                 collector._name.removeprefix(PREFIX) + ("_total" if collector._type == "counter" else ""),
                 collector._type,
                 collector._labelnames,
             )
-            for collector in bridge.metrics.registry._collector_to_names
+            for collector in collectors
         }
     described = rows(section(API, "`GET /metrics`"))[2:]
     assert {

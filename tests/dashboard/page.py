@@ -155,7 +155,7 @@ class Page:
 
     def _said(self) -> list[str]:
         """What the console has since it was asked last."""
-        entries: list[dict[str, str]] = self.browser.get_log("browser")  # type: ignore[no-untyped-call]
+        entries: list[dict[str, str]] = self.browser.get_log("browser")
         return [entry["message"] for entry in entries if entry["level"] != "DEBUG"]
 
     def axe(self, source: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -105,7 +105,7 @@ class StormProvider(Provider):
         super().__init__()
         self.fates: dict[int, Fate] = {}
 
-    async def received(self, request: Received) -> Iterable[Step]:
+    async def received(self, request: Received) -> Sequence[Step]:
         number = Call.asked(request.body).number
         self.asked[number] += 1
         return self.fates[number].script

@@ -312,7 +312,7 @@ def test_a_setting_that_has_become_wrong_is_told_to_the_supervisor():
         handover = {"flags": {"rate-limit": "x"}, "sockets": [], "mongodb_uri": "", "demo_url": ""}
         ours.sendall(json.dumps(handover).encode() + b"\n")
         process = subprocess.run(
-            [sys.executable, "runtime/worker.py"], cwd=ROOT, stdin=theirs, capture_output=True, check=False
+            [sys.executable, "runtime/worker.py"], cwd=ROOT, stdin=theirs.fileno(), capture_output=True, check=False
         )
         answer = "--aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
         assert (process.returncode, answers.readline(), process.stdout, process.stderr) == (1, answer, b"", b"")

@@ -116,13 +116,15 @@ async def test_two_bridges_share_the_rate_of_a_token(two, running):
 @pytest.mark.bridge(user_rate_limit=3, rate_window=timedelta(seconds=100))
 @pytest.mark.gen_test
 async def test_two_bridges_share_the_rate_of_a_user_over_all_tokens(two, running):
-    await one_user_has_three_requests(*two, running)
+    one, other = two
+    await one_user_has_three_requests(one, other, running)
 
 
 @pytest.mark.bridge(user_rate_limit=3, rate_limit=2, user_max_concurrency=9, rate_window=timedelta(seconds=100))
 @pytest.mark.gen_test
 async def test_two_bridges_share_the_rate_of_a_user_beside_other_limits(two, running):
-    await one_user_has_three_requests(*two, running)
+    one, other = two
+    await one_user_has_three_requests(one, other, running)
 
 
 async def one_user_has_three_requests(one, other, running):

@@ -27,11 +27,14 @@ def begin(running):
     return begin
 
 
+class Gate(asyncio.Event):
+    waiting = 0
+
+
 @pytest.fixture
 def gate(running, monkeypatch):
     """Holds back every page of the list until it is set; `waiting` says how many wait."""
-    page, gate = running.bridge.interceptions.page, asyncio.Event()
-    gate.waiting = 0
+    page, gate = running.bridge.interceptions.page, Gate()
 
     async def held_back(*asked, **more):
         gate.waiting += 1

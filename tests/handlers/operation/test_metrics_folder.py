@@ -9,6 +9,8 @@ import subprocess
 import sys
 
 import pytest
+from prometheus_client import generate_latest
+from prometheus_client.multiprocess import mark_process_dead
 
 from handlers.operation import metrics_folder
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
@@ -147,8 +149,8 @@ def test_nobody_looks_while_a_process_is_buried_and_several_may_look(start, fold
 
     process = start(refusals=1)
     process.scrape()
-    monkeypatch.setattr(metrics_folder, "generate_latest", probed(metrics_folder.generate_latest))
-    monkeypatch.setattr(metrics_folder, "mark_process_dead", probed(metrics_folder.mark_process_dead))
+    monkeypatch.setattr(metrics_folder, "generate_latest", probed(generate_latest))
+    monkeypatch.setattr(metrics_folder, "mark_process_dead", probed(mark_process_dead))
     folder.exposition()
     folder.bury(process.pid)
     assert free == [(True, False), (False, False)]

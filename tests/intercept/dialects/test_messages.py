@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -162,7 +163,7 @@ def test_the_counts_go_on_when_the_usage_object_becomes_too_heavy_to_keep():
 
 
 def test_memory_stays_bounded_however_many_names_a_usage_gets():
-    reader = stream_reader()
+    reader: Any = stream_reader()
     for number in range(5000):
         reader.feed(stream(usage(**{f"name {number}": number})))
     assert len(reader._usage) < MAX_USAGE_WEIGHT

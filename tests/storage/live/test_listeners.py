@@ -17,9 +17,9 @@ def dropped():
 @pytest.fixture
 def listener(dropped):
     """One who wants the model m, and has joined at position 10."""
-    listener = Listener([{"model": "m"}], lambda: dropped.append(listener.ended))
-    listener.join("10")
-    return listener
+    joined = Listener([{"model": "m"}], lambda: dropped.append(joined.ended))
+    joined.join("10")
+    return joined
 
 
 async def taken(listener):

@@ -13,6 +13,7 @@ from storage.live.change_stream import ChangeStream, InvalidPositionError
 from storage.live.listeners import End
 from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
 from storage.mongo.database import DatabaseUnavailableError
+from storage.recording.documents import resource
 from tests.bridge import until
 from tests.storage.calls import Calls
 
@@ -149,7 +150,7 @@ async def test_an_interception_is_told_as_the_api_shows_it_with_the_names_of_its
     told = json.loads((await ear.event()).interception)
     assert told["initiator"] == {"id": str(ada.id), "username": "ada", "name": "Ada Lovelace"}
     document = await database.interceptions.find_one({})
-    assert told == live_module.resource(document, {ada.id: ada})
+    assert told == resource(document, {ada.id: ada})
 
 
 @pytest.mark.gen_test

@@ -306,6 +306,6 @@ async def test_a_folder_for_the_socket_that_is_not_private_is_refused(data_dir, 
         squatted.touch(mode=0o600)
     else:
         squatted.mkdir(mode=0o700)
-        monkeypatch.setattr(embedded.os, "geteuid", lambda: os.getuid() + 1)
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert await refusal(data_dir) == f"{squatted} is not a private folder of this user: remove it and start again"
     assert running_uri(data_dir) is None

@@ -74,7 +74,7 @@ def test_without_a_bundle_the_one_on_path_is_taken(monkeypatch, tmp_path):
 
 def test_a_bundled_program_that_cannot_be_executed_is_not_taken(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(mongod_module.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
     assert find_program() is None
 
 

@@ -11,6 +11,8 @@ from intercept.records import EndReason, Status
 from storage.aggregation.grouping import Grouping
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.indexes import (
+    OF_SESSION,
+    OF_THREAD,
     SESSIONS_BY_CLIENT,
     SESSIONS_BY_INITIATOR,
     SESSIONS_BY_MODEL,
@@ -335,9 +337,7 @@ async def test_every_query_for_threads_runs_on_its_index_without_sorting(databas
     answers = [Call(100 * root.number + number, "a", root=root.number) for root in roots for number in range(20)]
     sessions = await grouped(*roots, *answers, *(Call(number) for number in range(10, 40)))
     queries = await profiled(database, database.interceptions, sessions.threads(ID, limit=2, after_id=UUID(int=2)))
-    of_session, of_thread = (
-        f"IXSCAN {plan(index)}" for index in (sessions_module.OF_SESSION, sessions_module.OF_THREAD)
-    )
+    of_session, of_thread = (f"IXSCAN {plan(index)}" for index in (OF_SESSION, OF_THREAD))
     looked_at = [(query["planSummary"], query["docsExamined"]) for query in queries]
     assert looked_at[0][0] == of_session
     assert looked_at[0][1] <= 4

@@ -60,14 +60,15 @@ def spool(folder):
 @pytest.fixture
 def looks(io_loop, spool, database):
     """A spool that is looked after; whoever looks waits in a pause."""
-    looks = Looks()
+    looks, tasks = Looks(), set()
 
     async def begin():
-        looks.task = asyncio.create_task(spool.adopt(database, pause=looks.pause))
+        tasks.add(asyncio.create_task(spool.adopt(database, pause=looks.pause)))
 
     async def end():
-        looks.task.cancel()
-        await asyncio.wait({looks.task})
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     io_loop.run_sync(begin)
     yield looks
