@@ -276,7 +276,7 @@ def main(context: click.Context, /) -> None:
 
 
 @main.command("serve", cls=SettingsCommand, params=[*declared()])
-@click.option("--demo", is_flag=True, help="Without any provider key, start a demo provider and a user for it.")
+@click.option("--demo", is_flag=True, help="If no provider has a key, start a demo provider and a user for it.")
 @click.pass_context
 def serve_command(context: click.Context, /, demo: bool) -> None:
     """Serve until SIGTERM or SIGINT; a second one exits at once."""

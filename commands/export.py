@@ -21,7 +21,7 @@ from storage.recording.documents import resource
 from terminal import StatusLine
 
 STANDARD_OUTPUT = Path("-")
-TERMINAL = "what clients and models wrote is not for a terminal: give a FILE, or pass it on to a program"
+TERMINAL = "text of clients and models is not printed to a terminal: give a FILE, or pipe it to a program"
 
 
 @contextmanager
@@ -109,7 +109,7 @@ async def export(
                 line.say(f"{count:,} interceptions, {count / (monotonic() - began):,.0f} a second")
     except (DatabaseUnavailableError, asyncio.CancelledError):
         line.say("")
-        rest = f"Interceptions written: {count}. To go on behind them: --after-id {last}"
+        rest = f"Interceptions written: {count}. To continue after them: --after-id {last}"
         click.echo(rest if kept and count else "Nothing was written.", err=True)
         raise
     out.write(head)

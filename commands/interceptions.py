@@ -20,28 +20,28 @@ from storage.queries.search import InvalidSearchError, Search, parse_search
 from storage.recording.documents import resource
 from terminal import StatusLine
 
-LARGEST_PAGE = 1000
+MAX_PAGE = 1000
 SEARCH_OPTIONS = {
-    "initiator": "User name or id.",
+    "initiator": "Name or id of the user.",
     "provider": "Type of the provider.",
     "provider-name": "Name of the provider.",
     "model": "Name of the model.",
     "client": "Name of the client.",
-    "session-id": "What the client calls the session.",
-    "status": "completed, failed or in_flight; those that have ended unless given.",
+    "session-id": "The client's own id of the session.",
+    "status": "completed, failed or in_flight; default: completed and failed.",
     "started-after": "Time, RFC 3339, as 2026-01-31T12:00:00Z; inclusive.",
     "started-before": "Time, RFC 3339; inclusive.",
-    "request-id": "Id of the interception, or any that the provider gave it.",
+    "request-id": "Id of the interception, or an id that the provider gave it.",
 }
 
 
 @click.group()
 def interceptions() -> None:
-    """See what was recorded."""
+    """List and export recorded calls."""
 
 
 def _search_options(function: Command) -> Command:
-    function = click.option("--after-id", type=click.UUID, help="Start behind this interception.")(function)
+    function = click.option("--after-id", type=click.UUID, help="Start after this interception.")(function)
     for name, text in reversed(SEARCH_OPTIONS.items()):
         function = click.option(f"--{name}", metavar="TEXT", help=text)(function)
     return function
@@ -49,9 +49,7 @@ def _search_options(function: Command) -> Command:
 
 @command(interceptions, "list")
 @_search_options
-@click.option(
-    "--limit", type=click.IntRange(1, LARGEST_PAGE), default=100, show_default=True, help="How many, at most."
-)
+@click.option("--limit", type=click.IntRange(1, MAX_PAGE), default=100, show_default=True, help="How many at most.")
 def list_interceptions(after_id: UUID | None, limit: int, **terms: str | None) -> None:
     """Print interceptions as a JSON array, newest first."""
     search = _search(terms)
@@ -65,17 +63,17 @@ def list_interceptions(after_id: UUID | None, limit: int, **terms: str | None) -
     default=str(STANDARD_OUTPUT),
 )
 @click.option(
-    "--format", "format_", type=click.Choice(list(FORMATS)), help="Unless given, what FILE ends in, or ndjson."
+    "--format", "format_", type=click.Choice(list(FORMATS)), help="Default: by the ending of FILE, else ndjson."
 )
 @_search_options
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-@click.option("--quiet", is_flag=True, help="Say nothing but what goes wrong.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
 def export_interceptions(
     file: Path, format_: str | None, after_id: UUID | None, force: bool, quiet: bool, **terms: str | None
 ) -> None:
-    """Write interceptions to FILE, newest first; without FILE, or with -, to standard output.
+    """Write interceptions to FILE, newest first. Without FILE, or with -, write to standard output.
 
-    FILE is there when it is whole, not before, and only you may read it.
+    FILE is created only when complete, readable by you alone.
     """
     search = _search(terms)
     ending = file.suffix.removeprefix(".")

@@ -31,6 +31,6 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def shown_time(time: datetime | None, otherwise: str) -> str:
+def format_time(time: datetime | None, otherwise: str) -> str:
     """A time as RFC 3339 has it, to the second."""
     return otherwise if time is None else f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

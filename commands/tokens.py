@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from commands.command import command, identities_of, now, run
-from commands.output import json_option, show, shown_time
+from commands.output import format_time, json_option, show
 from settings.kinds import POSITIVE_DURATION
 from storage.accounts.identities import Token
 
@@ -20,9 +20,9 @@ def tokens() -> None:
 @command(tokens, "create")
 @click.argument("user")
 @click.option("--name", metavar="TEXT", default="", help="What it is for.")
-@click.option("--expires", type=POSITIVE_DURATION, help="How long it is valid, such as 90d; for ever unless given.")
+@click.option("--expires", type=POSITIVE_DURATION, help="How long it is valid, such as 90d; default: for ever.")
 def create_token(user: str, name: str, expires: timedelta | None) -> None:
-    """Create a token for USER and print it, this once: only a hash of it is kept."""
+    """Create a token for USER and print it. It is shown only once: the database has only its hash."""
     expires_at = None if expires is None else now() + expires
     token, secret = run(lambda database: identities_of(database).create_token(user, name=name, expires_at=expires_at))
     click.echo(f"Token {token.id} of {user}, {_lifetime(token)}. It will not be shown again:", err=True)
@@ -30,7 +30,7 @@ def create_token(user: str, name: str, expires: timedelta | None) -> None:
 
 
 def _lifetime(token: Token) -> str:
-    return "valid until revoked" if token.expires_at is None else f"valid until {shown_time(token.expires_at, '')}"
+    return "valid until revoked" if token.expires_at is None else f"valid until {format_time(token.expires_at, '')}"
 
 
 @command(tokens, "list")
@@ -43,9 +43,9 @@ def list_tokens(user: str, as_json: bool) -> None:
         (
             token.id,
             token.name,
-            shown_time(token.created_at, ""),
-            shown_time(token.expires_at, "never"),
-            shown_time(token.revoked_at, ""),
+            format_time(token.created_at, ""),
+            format_time(token.expires_at, "never"),
+            format_time(token.revoked_at, ""),
         )
         for token in found
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from commands.command import command, identities_of, run
-from commands.output import json_option, show, shown_time
+from commands.output import format_time, json_option, show
 from storage.accounts.identities import Role
 
 
@@ -23,7 +23,7 @@ def users() -> None:
     show_default=True,
     help="What they may see.",
 )
-@click.option("--display-name", metavar="TEXT", help="Their name for people; NAME unless given.")
+@click.option("--display-name", metavar="TEXT", help="Name to show; default: NAME.")
 def add_user(name: str, role: str, display_name: str | None) -> None:
     """Add the user NAME. Owners and auditors see every interception, members their own."""
     user = run(lambda database: identities_of(database).add_user(name, role=Role(role), display_name=display_name))
@@ -36,7 +36,7 @@ def list_users(as_json: bool) -> None:
     """List the users, by name."""
     found = run(lambda database: identities_of(database).list_users())
     rows = [
-        (user.username, user.role, user.display_name, shown_time(user.created_at, ""), str(user.id)) for user in found
+        (user.username, user.role, user.display_name, format_time(user.created_at, ""), str(user.id)) for user in found
     ]
     show(found, ("NAME", "ROLE", "DISPLAY NAME", "CREATED", "ID"), rows, as_json)
 
@@ -44,6 +44,6 @@ def list_users(as_json: bool) -> None:
 @command(users, "remove")
 @click.argument("name")
 def remove_user(name: str) -> None:
-    """Remove the user NAME and all of their tokens. What they did stays recorded."""
+    """Remove the user NAME and all of their tokens. Their records stay."""
     run(lambda database: identities_of(database).remove_user(name))
     click.echo(f"Removed {name} and revoked their tokens.")

@@ -16,23 +16,17 @@ class SettingsCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the settings, then whatever else the command takes."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            if record := param.get_help_record(ctx):
-                sections.setdefault(param.topic if isinstance(param, Setting) else "Options", []).append(record)
-        for topic, records in sections.items():
+        settings = [param for param in self.params if isinstance(param, Setting)]
+        for topic in dict.fromkeys(setting.topic for setting in settings):
             with formatter.section(topic):
+                records = [setting.help_record(ctx) for setting in settings if setting.topic == topic]
                 # So narrow a first column gives each explanation lines of its own, wide enough for the longest variable.
-                formatter.write_dl(records, col_max=30 if topic == "Options" else 4)
+                formatter.write_dl(records, col_max=4)
+        super().format_options(ctx, formatter)
 
 
 class SettingsGroup(SettingsCommand, click.Group):
     """A group of commands that takes settings before its sub-command."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the settings, then the commands."""
-        super().format_options(ctx, formatter)
-        self.format_commands(ctx, formatter)
 
 
 def flags_of(context: click.Context) -> dict[str, str]:

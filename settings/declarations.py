@@ -44,7 +44,7 @@ OVERLOAD = "Overload protection (0 = off)"
 BREAKER = "Circuit breaker"
 
 # Of what is counted together each admission in the window is kept, in one document of the database.
-LARGEST_CLUSTER_RATE = 10_000
+MAX_CLUSTER_RATE = 10_000
 
 DEFAULT_BASE_URLS = {Dialect.OPENAI: "https://api.openai.com/v1/", Dialect.ANTHROPIC: "https://api.anthropic.com/"}
 

@@ -133,7 +133,7 @@ _DURATION = "".join(
     for name, unit in (("days", "d"), ("hours", "h"), ("minutes", "m"), ("seconds", "s"), ("milliseconds", "ms"))
 )
 # MongoDB's TTL indexes and the event loop's timers take at least this much.
-LONGEST_DURATION = timedelta(days=3650)
+MAX_DURATION = timedelta(days=3650)
 
 
 def _duration(text: str) -> timedelta:
@@ -141,7 +141,7 @@ def _duration(text: str) -> timedelta:
         return timedelta(0)
     parts = _match(f"(?=.){_DURATION}", text).groupdict(default="0")
     duration = timedelta(**{unit: int(number) for unit, number in parts.items()})
-    return _require(duration, lambda it: it <= LONGEST_DURATION)
+    return _require(duration, lambda it: it <= MAX_DURATION)
 
 
 def _address(text: str) -> Address:

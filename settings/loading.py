@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from intercept.apis import Dialect
 from settings.declarations import (
     DEFAULT_BASE_URLS,
-    LARGEST_CLUSTER_RATE,
+    MAX_CLUSTER_RATE,
     ProviderSettings,
     Settings,
     declared,
@@ -34,9 +34,9 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     values = {name: setting.read(flags, environ) for name, setting in declarations.items()}
     settings = Settings(**values, further_providers=tuple(_further_providers(environ)))
     for name, rate in (("rate-limit", settings.rate_limit), ("user-rate-limit", settings.user_rate_limit)):
-        if settings.limits_scope is LimitsScope.CLUSTER and rate > LARGEST_CLUSTER_RATE:
+        if settings.limits_scope is LimitsScope.CLUSTER and rate > MAX_CLUSTER_RATE:
             raise SettingError(
-                f"{name} {rate} is too high for limits-scope cluster; give at most {LARGEST_CLUSTER_RATE}, "
+                f"{name} {rate} is too high for limits-scope cluster; give at most {MAX_CLUSTER_RATE}, "
                 "with a shorter rate-window"
             )
     if settings.otel_traces and not _is_installed("opentelemetry.exporter.otlp.proto.http"):

@@ -103,10 +103,13 @@ class Setting(click.Option):
         if self.flag:
             super().add_to_parser(parser, ctx)
 
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Show what has no flag by its variable."""
-        record = super().get_help_record(ctx)
-        return record if self.flag or record is None else (f"{self.env} {self.kind.name}", record[1])
+    def get_help_record(self, _: click.Context) -> None:
+        """Give click nothing to list: a `SettingsCommand` shows its settings by topic."""
+
+    def help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """What to write in the help, as click writes it; what has no flag goes by its variable."""
+        usage, text = super().get_help_record(ctx) or ("", "")
+        return (usage, text) if self.flag else (f"{self.env} {self.kind.name}", text)
 
 
 def _find(name: str, environ: Mapping[str, str]) -> tuple[str, str] | None:

@@ -26,9 +26,11 @@ NO_TOKEN = (
 @click.command("verify")
 @click.argument("url", default="http://127.0.0.1:4001")
 @click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="A file that holds the token.")
-@click.option("--provider", help="Whom to call; the demo provider or the first one unless given.")
-@click.option("--model", help="What to call there. Calls cost money: without a model only the demo provider is called.")
-@click.option("--loopback", is_flag=True, help="Verify a private bridge, with a provider that sees what arrives.")
+@click.option("--provider", help="Provider to call; default: the demo provider, else the first one.")
+@click.option(
+    "--model", help="Model to call there. Calls cost money, so without a model only the demo provider is called."
+)
+@click.option("--loopback", is_flag=True, help="Verify a private bridge with a provider that sees what arrives.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 def verify(  # noqa: PLR0917 - click names each
     url: str, token_file: Path | None, provider: str | None, model: str | None, loopback: bool, as_json: bool

@@ -227,7 +227,7 @@ def test_who_interrupts_it_is_told_how_to_go_on(three_pages, program, output):
         process.send_signal(signal.SIGINT)
         lines = first + process.stdout.read()
         said = process.stderr.read().decode()
-    rest = f"Interceptions written: 200. To go on behind them: --after-id {UUID(int=251)}\n"
+    rest = f"Interceptions written: 200. To continue after them: --after-id {UUID(int=251)}\n"
     assert (process.returncode, said) == (1, f"{rest}\nAborted!\n")
     lines += output("interceptions", "export", "--after-id", str(UUID(int=251))).encode()
     assert numbers(lines) == list(range(450, 0, -1))
@@ -247,7 +247,7 @@ def test_an_interrupted_file_is_not_there(file):
 @pytest.mark.parametrize(
     ("kept", "told"),
     [
-        (True, f"Interceptions written: 1. To go on behind them: --after-id {UUID(int=450)}\n"),
+        (True, f"Interceptions written: 1. To continue after them: --after-id {UUID(int=450)}\n"),
         (False, "Nothing was written.\n"),
     ],
 )
@@ -285,5 +285,5 @@ def test_what_clients_wrote_is_not_for_a_terminal(environ):
     code, said = on_terminal("interceptions", "export", whole=True, **environ)
     assert (code, said.splitlines()[-1]) == (
         2,
-        "Error: what clients and models wrote is not for a terminal: give a FILE, or pass it on to a program",
+        "Error: text of clients and models is not printed to a terminal: give a FILE, or pipe it to a program",
     )

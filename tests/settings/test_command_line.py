@@ -25,8 +25,9 @@ def main(seen):
         seen.append((settings_of(context), demo))
 
     @main.command(cls=SettingsCommand, params=declared("Database"))
+    @click.argument("what", default="")
     @click.pass_context
-    def tidy(context):
+    def tidy(context, what):
         seen.append(settings_of(context))
 
     return main
@@ -114,7 +115,7 @@ def test_the_help_shows_every_setting_with_its_variable_and_default_under_its_to
 
 def test_the_help_of_a_command_shows_the_topics_it_takes_and_its_own_options(run):
     assert run("tidy", "--help").output == (
-        "Usage: server.py tidy [OPTIONS]\n"
+        "Usage: server.py tidy [OPTIONS] [WHAT]\n"
         "\n"
         "Database:\n"
         "  --aibridge-mongodb-uri URI\n"
