@@ -12,6 +12,8 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+from upstream.cooldowns import Cooldowns
+
 RATE_LIMITED = 429
 UNAUTHORIZED = 401
 REFUSALS = frozenset({RATE_LIMITED, UNAUTHORIZED})
@@ -52,21 +54,18 @@ class KeyPool:
     def __init__(self, keys: tuple[str, ...], monotonic: Callable[[], float], now: Callable[[], datetime]) -> None:
         self.keys = tuple(dict.fromkeys(keys))
         self.refusals: dict[str, KeyRefusal] = {}
-        self._monotonic = monotonic
         self._now = now
-        self._cooldowns: dict[tuple[str, str | None], float] = {}  # by key and model: when each ends
+        self._cooldowns: Cooldowns[tuple[str, str | None]] = Cooldowns(MAX_COOLDOWNS, monotonic)  # by key and model
 
     def pick(self, model: str) -> str:
         """The first key that is not cooling down for a model; if all are, the one that comes back first."""
         if not self._cooldowns:
             return self.keys[0]
-        now = self._monotonic()
-        return min(self.keys, key=lambda key: max(now, self._cool_at(key, model)))
+        return min(self.keys, key=lambda key: self._seconds_left(key, model))
 
     def find_other(self, model: str, tried: Collection[str]) -> str | None:
         """The first key that a call for a model has not tried and that is not cooling down; None when there is none."""
-        now = self._monotonic()
-        return next((key for key in self.keys if key not in tried and self._cool_at(key, model) <= now), None)
+        return next((key for key in self.keys if key not in tried and not self._seconds_left(key, model)), None)
 
     def cool_down(self, key: str, model: str, status: int, retry_after: float | None) -> float:
         """Let other keys come first: after 429 for that model, after 401 for every model. Return for how many seconds.
@@ -76,11 +75,7 @@ class KeyPool:
         """
         told = retry_after if status == RATE_LIMITED else None
         seconds = COOLDOWN_SECONDS if told is None else min(max(told, 0.0), MAX_COOLDOWN_SECONDS)
-        place = (key, model if status == RATE_LIMITED else _ALL_MODELS)
-        self._cooldowns.pop(place, None)
-        if len(self._cooldowns) >= MAX_COOLDOWNS:
-            del self._cooldowns[next(iter(self._cooldowns))]
-        self._cooldowns[place] = self._monotonic() + seconds
+        self._cooldowns.begin((key, model if status == RATE_LIMITED else _ALL_MODELS), seconds)
         return seconds
 
     def note(self, key: str, model: str, status: int) -> KeyChange | None:
@@ -94,19 +89,17 @@ class KeyPool:
             return None if known else KeyChange.REFUSED
         if status in SUCCESSES:
             for place in (key, model), (key, _ALL_MODELS):
-                self._cooldowns.pop(place, None)
+                self._cooldowns.end(place)
             if self.refusals.pop(key, None):
                 return KeyChange.ACCEPTED_AGAIN
         return None
 
     def count_cooldowns(self, key: str) -> int:
         """For how many models a key is cooling down; after a 401 that counts as one."""
-        now = self._monotonic()
-        return sum(1 for (cooling, _), end in self._cooldowns.items() if cooling == key and end > now)
+        return sum(1 for cooling, _ in self._cooldowns.running() if cooling == key)
 
-    def _cool_at(self, key: str, model: str) -> float:
-        ends = (self._cooldowns.get(place, float("-inf")) for place in ((key, model), (key, _ALL_MODELS)))
-        return max(ends)
+    def _seconds_left(self, key: str, model: str) -> float:
+        return max(self._cooldowns.left((key, model)), self._cooldowns.left((key, _ALL_MODELS)))
 
 
 def retry_after_seconds(retry_after_ms: str, retry_after: str, now: float) -> float | None:

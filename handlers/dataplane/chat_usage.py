@@ -8,6 +8,7 @@ from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS
 from intercept.dialects.stream_usage import with_usage
 from intercept.formats.large_bodies import Body
+from upstream.cooldowns import Cooldowns
 
 # A provider that refused the option for a model is not asked for it again for so long.
 REMEMBERED_SECONDS = 3600.0
@@ -25,21 +26,16 @@ class ChatUsage:
 
     def __init__(self, *, ensure: bool, monotonic: Callable[[], float]) -> None:
         self._ensure = ensure
-        self._monotonic = monotonic
-        self._refused: dict[tuple[str, str], float] = {}
+        self._refused: Cooldowns[tuple[str, str]] = Cooldowns(MAX_REMEMBERED, monotonic)  # by provider and model
 
     def asking(self, provider: str, api: Api, summary: RequestSummary, body: Body) -> bytes | None:
         """Return the body that asks for the usage; None where the client's own body is to be sent."""
         if not self._ensure or api is not CHAT_COMPLETIONS or not summary.stream:
             return None
-        until = self._refused.get((provider, summary.model))
-        if until is not None and self._monotonic() < until:
+        if self._refused.left((provider, summary.model)):
             return None
         return with_usage(body, summary.stream_options)
 
     def refused(self, provider: str, model: str) -> None:
         """Remember that a provider does not know the option."""
-        self._refused.pop((provider, model), None)
-        if len(self._refused) >= MAX_REMEMBERED:
-            del self._refused[next(iter(self._refused))]
-        self._refused[provider, model] = self._monotonic() + REMEMBERED_SECONDS
+        self._refused.begin((provider, model), REMEMBERED_SECONDS)

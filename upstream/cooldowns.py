@@ -1,0 +1,46 @@
+"""What is left alone for a while, for a bounded number of things: the one begun first is forgotten for one more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Cooldowns(Generic[Key]):
+    """When the cooldown of each thing ends.
+
+    Args:
+        most: How many are remembered, at least 1.
+        monotonic: A clock that never goes back, in seconds.
+    """
+
+    def __init__(self, most: int, monotonic: Callable[[], float]) -> None:
+        self._most = most
+        self._monotonic = monotonic
+        self._ends: dict[Key, float] = {}
+
+    def __bool__(self) -> bool:
+        """Whether any is remembered; it may be over."""
+        return bool(self._ends)
+
+    def begin(self, key: Key, seconds: float) -> None:
+        """Begin a cooldown, in the place of one that is under way."""
+        self._ends.pop(key, None)
+        if len(self._ends) >= self._most:
+            del self._ends[next(iter(self._ends))]
+        self._ends[key] = self._monotonic() + seconds
+
+    def end(self, key: Key) -> None:
+        """End it, if there is one."""
+        self._ends.pop(key, None)
+
+    def left(self, key: Key) -> float:
+        """How long it still takes, in seconds; 0 when it is over or there is none."""
+        return max(0.0, self._ends[key] - self._monotonic()) if key in self._ends else 0.0
+
+    def running(self) -> list[Key]:
+        """Those that are not over, the one begun first first."""
+        now = self._monotonic()
+        return [key for key, end in self._ends.items() if end > now]
