@@ -11,6 +11,8 @@ from handlers.api.pagination import INVALID
 from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.control import DATABASE_AWAY, TOO_MANY_REQUESTS
 from handlers.openapi.operations import JSON, Described, answer, body, header, shared
+from http1.connection import BODY_TOO_SLOW, UNREADABLE
+from http1.server import BODY_SECONDS
 from limits.user_shares import DEFAULT_REQUESTS
 
 RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)
@@ -51,6 +53,10 @@ RESPONSES = {
         "named.",
         {JSON: body(Error, unknown=Error(INVALID_BODY, validations=[UNKNOWN_FIELD]))},
     ),
+    "LateBody": problem(
+        "The body did not arrive in time. The connection is closed.",
+        UNREADABLE.format(BODY_TOO_SLOW.format(BODY_SECONDS)),
+    ),
     "BodyTooLarge": problem("The body is too large.", TOO_LARGE),
     "BodyNotJSON": problem("The body is not declared as JSON.", NOT_JSON),
     "Unauthorized": problem(
@@ -81,6 +87,7 @@ CHANGE = {
 }
 CHANGE_WITH_BODY = CHANGE | {
     "400": shared("InvalidBody"),
+    "408": shared("LateBody"),
     "413": shared("BodyTooLarge"),
     "415": shared("BodyNotJSON"),
 }

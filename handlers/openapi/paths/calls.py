@@ -64,6 +64,7 @@ def _recorded(route: Route, kind: str) -> Described:
         example = {"model": "demo", "input": "Hello", "stream": True}
     recorded = named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
+    responses["408"] = shared("LateBody")
     responses["200"] = answer("The provider's answer, each piece as soon as it is there.", _STREAMS, recorded)
     operation: Described = {
         "tags": [TAG],
@@ -85,7 +86,7 @@ def _passed_on(kind: str, route: Route) -> Described:
         "security": SECURITY,
         "responses": responses,
     }
-    with_body = operation | {"requestBody": {"content": _ANY}}
+    with_body = operation | {"requestBody": {"content": _ANY}, "responses": responses | {"408": shared("LateBody")}}
     return {method.lower(): with_body if method == "POST" else operation for method in route.methods}
 
 

@@ -197,6 +197,7 @@ PATHS: dict[str, Described] = {
                 "401": problem(
                     "The token or code is not valid.", UNRECOGNISED, CODE_OVER, headers={"WWW-Authenticate": CHALLENGE}
                 ),
+                "408": shared("LateBody"),
                 "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
                 "415": problem("The body is not JSON.", NOT_JSON),
                 "429": problem(

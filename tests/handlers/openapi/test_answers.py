@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+import handlers.dataplane.admission
 from handlers.api.accounts.changes import MAX_BODY_BYTES
 from runtime.assembly import now
 from settings import RecordPolicy
@@ -54,11 +55,20 @@ def contract():
 
 @pytest.fixture
 def ask(running, contract):
-    """Send a request, compare the answer with what is promised of it, and return it; of a stream only the head."""
+    """Send a request, compare the answer with what is promised of it, and return it; of a stream only the head.
 
-    async def ask(method, target, status, headers=None, body=b"", *, whole=True):
+    The body of one that is `late` never comes.
+    """
+
+    async def ask(method, target, status, headers=None, body=b"", *, whole=True, late=False):
         client = await running.client()
-        await client.send(method, target, running.headers if headers is None else headers, body)
+        headers = running.headers if headers is None else headers
+        if late:
+            lines = [f"{method} {target} HTTP/1.1", "Host: b", "Content-Length: 9"]
+            lines += [f"{name}: {value}" for name, value in headers.items()]
+            await client.send_raw("\r\n".join([*lines, "", ""]).encode())
+        else:
+            await client.send(method, target, headers, body)
         answer = await client.head()
         if whole and method != "HEAD":
             await client.rest(answer)
@@ -138,8 +148,11 @@ async def test_every_event_is_an_interception_as_described(running, contract):
 
 @pytest.mark.bridge(tokens_per_user=2, authentication_failure_limit=FAILURE_LIMIT)
 @pytest.mark.gen_test
-async def test_every_answer_outside_the_data_plane_that_is_described_is_given(running, ask, record, contract):
+async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
+    running, ask, record, contract, http_server
+):
     """But for a fault of the bridge, what takes an outage, and a page without its libraries."""
+    http_server.options.body_seconds = 0.2
     member = await running.user("grace")
     await record()
     (interception,) = json.loads((await ask("GET", f"{LIST}?limit=1", 200)).body)["results"]
@@ -201,6 +214,7 @@ async def change_users_and_tokens(running, ask, member):
     for method, path in changes:
         await ask(method, path, 400, headers, b"{")
         await ask(method, path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask(method, path, 408, headers, late=True)
         await ask(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
     for method, path in (*changes, ("DELETE", f"{tokens}/{token['id']}"), ("DELETE", f"{users}/bob")):
         await ask(method, path, 401, {}, b"{}")
@@ -221,6 +235,7 @@ async def sign_in_and_out(running, ask):
     await ask("POST", SESSION, 400, json_type, b"{}")
     await ask("POST", SESSION, 401, json_type, b'{"token": "none"}')
     await ask("POST", SESSION, 413, json_type, b"x" * 5_000)
+    await ask("POST", SESSION, 408, json_type, late=True)
     await ask("POST", SESSION, 415, {}, token)
     for method in ("POST", "DELETE"):
         await ask(method, SESSION, 403, json_type | {"Origin": "https://elsewhere.example"}, token)
@@ -287,7 +302,8 @@ def token_of(headers):
 
 @pytest.mark.bridge(max_body_bytes=2000, allow_byok=False, upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
-async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(running, ask, contract):
+async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(running, ask, contract, monkeypatch):
+    monkeypatch.setattr(handlers.dataplane.admission, "BODY_SECONDS", 0.2)
     own_key = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
     for conversation in (CHAT, MESSAGES):
         target, body = running.path(conversation), conversation.request_body(stream=False)
@@ -296,6 +312,7 @@ async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(runni
         await ask("POST", target, 403, own_key, body)
         await ask("POST", target.replace("anthropic", "nobody").replace("openai", "nobody"), 404, body=body)
         await ask("POST", target, 413, body=b"x" * 2001)
+        await ask("POST", target, 408, late=True)
         await ask("POST", target, 415, running.headers | {"Content-Encoding": "br"}, body)
         running.upstream.scripts[:] = [(CLOSE,)]
         await ask("POST", target, 502, body=body)
