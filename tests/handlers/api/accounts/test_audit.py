@@ -73,6 +73,19 @@ async def test_each_change_by_http_is_an_entry(running, change):
 
 
 @pytest.mark.gen_test
+async def test_an_owner_made_with_a_token_that_expires_gets_none_that_lasts_longer(running, change):
+    _, brief = await change("POST", "/users/me/tokens", {"expires": "1h"})
+    by_brief = {"Authorization": f"Bearer {brief['token']}", "Content-Type": "application/json"}
+    assert (await change("POST", "/users", {"username": "bob", "role": "owner"}, by_brief))[0] == 201
+    assert (await trail(running, 1))[0]["actor"]["token_id"] == brief["id"]
+    _, first = await change("POST", "/users/bob/tokens", {}, by_brief)
+    by_bob = {"Authorization": f"Bearer {first['token']}", "Content-Type": "application/json"}
+    _, second = await change("POST", "/users/me/tokens", {}, by_bob)
+    assert [token["expires_at"] for token in (first, second)] == [brief["expires_at"]] * 2
+    assert (await change("POST", "/users/me/tokens", {"expires": "2h"}, by_bob))[0] == 400
+
+
+@pytest.mark.gen_test
 async def test_what_changed_nothing_is_no_entry(running, change):
     headers = await running.user("grace")
     token, _ = await running.bridge.identities.create_token("grace")
