@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 GOVERNANCE_HEADER = "X-Coder-AI-Governance-Token"
@@ -26,12 +26,14 @@ _PROVIDER_KEY = re.compile(r"(?:sk|pk|rk|gsk|csk|xai|pplx|nvapi|hf)[-_]|AIza|AKI
 class Credentials:
     """What a request carries: `token` or `session` for the bridge, `own_key` for the provider (bring your own key).
 
-    None of them is ever shown. None stands for what the client did not send.
+    None of them is ever shown. None stands for what the client did not send. `sent` are all values of headers that may be
+    a credential, whether it was used or not; empty ones among them.
     """
 
     token: str | None
     own_key: str | None = None
     session: str | None = None
+    sent: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         sent = (f"{name}={getattr(self, name) is not None}" for name in ("token", "own_key", "session"))
@@ -44,13 +46,14 @@ def read_credentials(headers: Mapping[str, str], session_cookie: str | None = No
     Beside a governance token, the others are the client's own provider credential, unless they look like one of our
     tokens: those never go upstream.
     """
-    given = [_bearer(headers), *[_sent(headers, name) for name in KEY_HEADERS]]
+    given = (_bearer(headers), *[_sent(headers, name) for name in KEY_HEADERS])
     if governance := _sent(headers, GOVERNANCE_HEADER):
         own = next((secret for secret in given if secret and not holds_token(secret)), None)
-        return Credentials(governance, own)
+        return Credentials(governance, own, sent=(governance, *given))
     if (header := _sent(headers, SESSION_HEADER)) or not session_cookie:
-        return Credentials(header or next((secret for secret in given if secret), None))
-    return Credentials(None, session=session_cookie)
+        token = header or next(filter(None, given), None)
+        return Credentials(token, sent=(header, *given))
+    return Credentials(None, session=session_cookie, sent=given)
 
 
 def own_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -63,10 +66,11 @@ def own_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     return own
 
 
-def secrets_of(headers: Mapping[str, str], credentials: Credentials) -> list[str]:
+def secrets_of(credentials: Credentials) -> list[str]:
     """What a request carries that must not be recorded: provider credentials, and of tokens of ours the secret half."""
-    sent = (credentials.token or "", _bearer(headers), *(_sent(headers, name) for name in KEY_HEADERS))
-    return [secret.partition("-")[2] if _OUR_TOKEN.fullmatch(secret) else secret for secret in sent]
+    return [
+        secret.partition("-")[2] if _OUR_TOKEN.fullmatch(secret) else secret for secret in credentials.sent if secret
+    ]
 
 
 def holds_token(text: str) -> bool:

@@ -37,18 +37,22 @@ class KnownSecrets:
         secrets: Of any length; those shorter than `MIN_SECRET` characters are not looked for.
     """
 
-    def __init__(self, secrets: Iterable[str] = (), _known: frozenset[str] = frozenset()) -> None:
-        spellings = {spelling for secret in secrets if len(secret) >= MIN_SECRET for spelling in _spellings(secret)}
-        self._spellings = _known | spellings
+    def __init__(self, secrets: Iterable[str] = (), _known: KnownSecrets | None = None) -> None:
+        self._spellings = {
+            spelling for secret in secrets if len(secret) >= MIN_SECRET for spelling in _spellings(secret)
+        }
         # Nothing is to be done where not even a beginning occurs, and keys of one vendor often begin alike.
         self._beginnings = {spelling[:MIN_SECRET].encode() for spelling in self._spellings}
+        if _known is not None:
+            self._spellings |= _known._spellings  # noqa: SLF001 - of its own class
+            self._beginnings |= _known._beginnings  # noqa: SLF001
 
     def __repr__(self) -> str:
         return f"KnownSecrets({len(self._spellings)})"
 
     def together_with(self, secrets: Iterable[str]) -> KnownSecrets:
         """Return these and further ones, such as what one request carries."""
-        return KnownSecrets(secrets, self._spellings)
+        return KnownSecrets(secrets, self)
 
     def hide(self, value: T) -> T:
         """Return a text, or a record or value of JSON with every text in it, without any of the secrets.

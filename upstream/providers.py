@@ -24,6 +24,10 @@ _ROUTES = {
     ProviderType.ANTHROPIC: ANTHROPIC_ROUTES,
     ProviderType.DEMO: OPENAI_ROUTES + ANTHROPIC_ROUTES,
 }
+# Found beforehand for the paths that most requests have.
+_ROUTES_BY_PATH = {
+    kind: {route.pattern: find_routes(routes, route.pattern) for route in routes} for kind, routes in _ROUTES.items()
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Provider:
 
     def find_routes(self, path: str) -> list[Route]:
         """The routes of the percent-encoded `path` below the provider, whatever their methods."""
-        return find_routes(_ROUTES[self.type], path)
+        return _ROUTES_BY_PATH[self.type].get(path) or find_routes(_ROUTES[self.type], path)
 
     def dialect_of(self, path: str) -> Dialect:
         """The dialect in which to refuse a path below the provider."""

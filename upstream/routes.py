@@ -39,20 +39,19 @@ class Route:
     methods: tuple[str, ...]
     api: Api | None = None
     access: Access = Access.EVERYBODY
-    _path: re.Pattern[str] | None = field(init=False, repr=False, compare=False)  # None: the pattern is the path
+    _path: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         pattern = re.escape(self.pattern).replace(r"\{id\}", "(?P<id>[^/]+)").replace(r"\*", ".+")
-        has_wildcard = pattern != re.escape(self.pattern)
-        object.__setattr__(self, "_path", re.compile(pattern) if has_wildcard else None)
+        object.__setattr__(self, "_path", re.compile(pattern))
 
     def matches(self, path: str) -> bool:
         """Whether this is the route of a path, whatever the method."""
-        return path == self.pattern or (self._path is not None and self._path.fullmatch(path) is not None)
+        return self._path.fullmatch(path) is not None
 
     def id_in(self, path: str) -> str:
         """What stands for `{id}` in a path of this route, as it stands there."""
-        found = self._path and self._path.fullmatch(path)
+        found = self._path.fullmatch(path)
         return found["id"] if found else ""
 
 

@@ -73,7 +73,7 @@ class ProxyHandler(RelayHandler):
         """
         summary = await self._summary()
         self.choose_key(summary.model)
-        secrets = self.bridge.secrets.together_with(secrets_of(self.request.headers, self.credentials))
+        secrets = self.bridge.secrets.together_with(secrets_of(self.credentials))
         interception = secrets.hide(self._interception(summary))
         self._holder = replace(self._holder, model=interception.model, interception_id=interception.id)
         observation = Observation(interception.id, self.api, now=self.bridge.now, secrets=secrets)

@@ -101,7 +101,7 @@ class RelayHandler(DataPlaneHandler):
             OverloadedError: concurrency or rate.
         """
         await super().admit()
-        if hides_token(self.path) or hides_token(self.request.query):
+        if hides_token(self.request.query):
             raise Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
         if self.credentials.own_key is None and self._pool is None and not self.provider.keyless:
             message = no_key_message(self.provider, allow_byok=self.bridge.options.allow_byok)
