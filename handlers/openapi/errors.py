@@ -11,7 +11,7 @@ from handlers.api.pagination import INVALID
 from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.control import DATABASE_AWAY, TOO_MANY_REQUESTS
 from handlers.openapi.operations import JSON, Described, answer, body, header, shared
-from http1.connection import BODY_TOO_SLOW, UNREADABLE
+from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
 from limits.user_shares import DEFAULT_REQUESTS
 
