@@ -54,11 +54,7 @@ class ProviderSettings:
     """A provider: where it is, which dialect it speaks, and the keys the bridge holds for it (first is tried first)."""
 
     name: str = declare(
-        PROVIDERS,
-        PROVIDER_NAME,
-        None,
-        "Name in the path, unique among all providers; must be given.",
-        environment_only=True,
+        PROVIDERS, PROVIDER_NAME, None, "Name in the path, unique; must be given.", environment_only=True
     )
     type: Dialect = declare(
         PROVIDERS, choice(Dialect), None, "Dialect it speaks; must be given.", environment_only=True
@@ -81,10 +77,7 @@ class Settings:
     )
     max_body_bytes: int = declare(SERVER, SIZE, "64MiB", "Largest request body accepted.")
     body_timeout: timedelta = declare(
-        SERVER,
-        POSITIVE_DURATION,
-        "30s",
-        "How long a request body may take to arrive; 10s at most for sign-in, 5m for calls.",
+        SERVER, POSITIVE_DURATION, "30s", "How long a request body may take; at most 10s for sign-in, 5m for calls."
     )
     drain_timeout: timedelta = declare(SERVER, DURATION, "30s", "How long running requests may go on after SIGTERM.")
     token_creation: TokenCreation = declare(
@@ -120,7 +113,7 @@ class Settings:
         RECORDING,
         choice(RecordPolicy),
         "spool",
-        "Where a record must be before the call is forwarded: on this disk (spool) or in the database (strict).",
+        "Where a call is recorded before it is sent: spool (disk) or strict (database).",
     )
 
     openai_base_url: str = declare(
@@ -143,7 +136,7 @@ class Settings:
         PROVIDERS,
         SWITCH,
         "false",
-        "Let clients name the OpenAI organization and project that pay for a key of the bridge.",
+        "Let clients name the OpenAI organization and project that pay for the bridge's key.",
     )
     send_actor_headers: bool = declare(PROVIDERS, SWITCH, "false", "Tell providers which user calls.")
     upstream_connect_timeout: timedelta = declare(
@@ -153,10 +146,7 @@ class Settings:
         PROVIDERS, POSITIVE_DURATION, "300s", "How long a provider may send nothing; streams may last for hours."
     )
     chat_stream_usage: ChatStreamUsage = declare(
-        PROVIDERS,
-        choice(ChatStreamUsage),
-        "ensure",
-        "Whether the bridge asks chat streams for their tokens (ensure), or changes nothing (as-asked).",
+        PROVIDERS, choice(ChatStreamUsage), "ensure", "Ask chat streams for their tokens (ensure), or not (as-asked)."
     )
     keepalive_interval: timedelta = declare(
         PROVIDERS, DURATION, "0", "How long a stream may be silent before the client gets a ping; 0 is off."

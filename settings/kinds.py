@@ -109,6 +109,14 @@ def _match(pattern: str, text: str) -> re.Match[str]:
     return match
 
 
+def _text(pattern: str) -> Callable[[str], str]:
+    return lambda text: _match(pattern, text)[0]
+
+
+def _positive(parse: Callable[[str], T]) -> Callable[[str], T]:
+    return lambda text: _require(parse(text), bool)
+
+
 def _whole(text: str) -> int:
     return int(_match("[0-9]{1,9}", text)[0])
 
@@ -150,16 +158,8 @@ def _address(text: str) -> Address:
     return Address(match["host"] if match["ipv6"] is None else str(IPv6Address(match["ipv6"])), port)
 
 
-def _folder(text: str) -> Path:
-    return Path(_match("[^\0]+", text)[0])
-
-
 def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",")) if text else ()
-
-
-def _mongodb_uri(text: str) -> str:
-    return _match(r"(mongodb(\+srv)?://[!-~]+)?", text)[0]
 
 
 def _base_url(text: str) -> str:
@@ -175,37 +175,33 @@ RESERVED_NAMES = (
 )  # fmt: skip
 
 
-def _provider_name(text: str) -> str:
-    return _require(_match("(?=.{1,64}$)[a-z0-9]+(-[a-z0-9]+)*", text)[0], lambda it: it not in RESERVED_NAMES)
-
-
 def _keys(text: str) -> tuple[str, ...]:
     return tuple(_match("[!-~]+", part.strip())[0] for part in text.split(",")) if text else ()
 
 
 SWITCH = Kind("true|false", "true or false", _switch)
 LIMIT = Kind("N", "a whole number, 0 (off) or more", _whole)
-POSITIVE = Kind("N", "a whole number, 1 or more", lambda text: _require(_whole(text), bool))
+POSITIVE = Kind("N", "a whole number, 1 or more", _positive(_whole))
 WORKERS = Kind("N", "a whole number from 1 to 256", lambda text: _require(_whole(text), lambda it: 1 <= it <= 256))  # noqa: PLR2004 - more are a mistake
-SIZE = Kind("SIZE", "a size of 1 byte or more, such as 67108864 or 64MiB", lambda text: _require(_size(text), bool))
+SIZE = Kind("SIZE", "a size of 1 byte or more, such as 67108864 or 64MiB", _positive(_size))
 _DURATIONS = "such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
 DURATION = Kind("DURATION", f"0 or a duration {_DURATIONS}", _duration)
-POSITIVE_DURATION = Kind(
-    "DURATION", f"a duration longer than 0, {_DURATIONS}", lambda text: _require(_duration(text), bool)
-)
+POSITIVE_DURATION = Kind("DURATION", f"a duration longer than 0, {_DURATIONS}", _positive(_duration))
 ADDRESS = Kind("HOST:PORT", "HOST:PORT with a port from 0 to 65535 and an IPv6 host in brackets", _address)
-FOLDER = Kind("FOLDER", "a folder's path", _folder)
+FOLDER = Kind("FOLDER", "a folder's path", lambda text: Path(_match("[^\0]+", text)[0]))
 NETWORKS = Kind("CIDRS", "networks such as 10.0.0.0/8,fd00::/8", _networks)
-MONGODB_URI = Kind("URI", "a URI that starts with mongodb:// or mongodb+srv://", _mongodb_uri, _scrubbed)
+MONGODB_URI = Kind(
+    "URI", "a URI that starts with mongodb:// or mongodb+srv://", _text(r"(mongodb(\+srv)?://[!-~]+)?"), _scrubbed
+)
 DATABASE_NAME = Kind(
     "NAME",
     "1 to 63 letters, digits, _ and -, but not admin, config or local, which are MongoDB's own",
-    lambda text: _match("(?!(admin|config|local)$)[A-Za-z0-9_-]{1,63}", text)[0],
+    _text("(?!(admin|config|local)$)[A-Za-z0-9_-]{1,63}"),
 )
 BASE_URL = Kind("URL", "an http or https URL without user, query and fragment", _base_url, _scrubbed)
 PROVIDER_NAME = Kind(
     "NAME",
     f"lower-case letters and digits with single hyphens between, but not {', '.join(RESERVED_NAMES)}",
-    _provider_name,
+    _text(f"(?!({'|'.join(RESERVED_NAMES)})$)(?=.{{1,64}}$)[a-z0-9]+(-[a-z0-9]+)*"),
 )
 KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, _hidden)
