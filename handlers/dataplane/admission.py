@@ -9,6 +9,7 @@ import asyncio
 import sys
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import cast
 
 from msgspec.structs import replace
 
@@ -16,6 +17,7 @@ from handlers.access import Plane
 from handlers.base import TOO_MANY_REQUESTS, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.credentials import Credentials, read_credentials
+from handlers.dataplane.states import Event, State, next_state
 from handlers.lifecycle import SHUTTING_DOWN, Holder
 from handlers.problems import Problem, problem_body
 from handlers.timer import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
@@ -68,8 +70,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self._arriving = bytearray()
         self._waits_for: str | None = None  # the user, while the body is on its way
         self._work: asyncio.Task[None] | None = None
-        self._served = False
-        self._relayed = False  # the answer whole, but for its end
+        self._state = State.RECEIVING
         self._holder = Holder(request_id=self.request_id, since=bridge.now())
 
     def read_credentials(self) -> Credentials:
@@ -189,34 +190,50 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
     async def _run(self) -> None:
         if self.cycle.finished:  # refused while its body was arriving
             return
-        if self.stopped or self.cycle.closed:
+        if self._state is State.OVER or self.cycle.closed:
             self.finish()
             return
         self._stop_arriving()
         # A large one is not copied: that alone would hold up everybody for a while, and take its memory again.
         self.body = bytes(self._arriving) if is_light(self._arriving) else self._arriving
         self._arriving = bytearray()
-        self._work = asyncio.current_task()
+        self._work = work = cast("asyncio.Task[None]", asyncio.current_task())
+        self.move(Event.SERVE_STARTS)
         try:
             await self.serve()
             await self.in_step()
         except asyncio.CancelledError:
-            if self.stopped is None or self._work is None:
+            if self.stopped is None:
                 raise
-            self._work.uncancel()
-            if self.stopped is EndReason.SERVER_SHUTDOWN and not self._relayed:
+            work.uncancel()
+            if self.stopped is EndReason.SERVER_SHUTDOWN and not self.is_relayed:
                 raise _stopping() from None
         finally:
-            self._work, self._served = None, True
-            if self._finished:
-                self._end_phases()
+            self._work = None
+            self.move(Event.SERVE_ENDS)
 
     get = head = post = put = patch = delete = options = _run
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether the client was given the whole response, but for its end."""
+        return self._state is State.RELAYED
+
+    def move(self, event: Event) -> None:
+        """Note what happened to the request.
+
+        Raises:
+            InvalidTransitionError: it is not possible now.
+        """
+        before, self._state = self._state, next_state(self._state, event)
+        if self._state is State.OVER is not before:
+            self.phases.over(self.get_status() if self._headers_written else None, self._holder)
 
     def stop(self, reason: EndReason) -> None:
         """End the request: the client left, or the server stops."""
         if self.stopped is None:
             self.stopped = reason
+        self.move(Event.STOP)
         if self._work is not None:
             self._work.cancel()
         elif reason is EndReason.SERVER_SHUTDOWN and not self._finished:
@@ -241,8 +258,9 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
     def on_connection_close(self) -> None:
         """The client left. A request whose body never came whole is over with that: Tornado finishes nothing more."""
         super().on_connection_close()
+        was_receiving = self._state is State.RECEIVING
         self.stop(EndReason.CLIENT_DISCONNECTED)
-        if self._work is None and not self._served:
+        if was_receiving:
             self.on_finish()
 
     def on_finish(self) -> None:
@@ -250,8 +268,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         super().on_finish()
         self._stop_arriving()
         self.bridge.lifecycle.leave(self)
-        if self._work is None:  # else it was broken off, and how the call ended is still to be worked out
-            self._end_phases()
+        self.move(Event.FINISH)
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors speak the dialect of the route."""
@@ -277,9 +294,6 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """Say in the head of the answer where the time went so far, beside what a provider may say of its own."""
         if timing := self.phases.server_timing():
             self.add_header(SERVER_TIMING_HEADER, timing)
-
-    def _end_phases(self) -> None:
-        self.phases.over(self.get_status() if self._headers_written else None, self._holder)
 
     def _refuse(self, refusal: Problem | OverloadedError) -> None:
         """Answer now, and give back what the request holds; of its body nothing more is wanted."""

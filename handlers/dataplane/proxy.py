@@ -177,7 +177,7 @@ class ProxyHandler(RelayHandler):
             response.close()
 
     def _settle(self, interception: Interception, observation: Observation, permit: Permit | None) -> None:
-        stopped = None if self._relayed else self.stopped  # who leaves then has everything
+        stopped = None if self.is_relayed else self.stopped  # who leaves then has everything
         ending = observation.ending(
             stopped,
             undelivered=not self.delivered,

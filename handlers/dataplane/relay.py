@@ -16,6 +16,7 @@ from handlers.credentials import GOVERNANCE_HEADER, hides_token, own_headers
 from handlers.dataplane.addresses import IN_ADDRESS
 from handlers.dataplane.admission import RETRY_HEADER, DataPlaneHandler
 from handlers.dataplane.pings import PINGS, Pings
+from handlers.dataplane.states import Event
 from handlers.key_health import report_change
 from handlers.problems import Problem, problem_event
 from handlers.timer import RELAY, UPSTREAM
@@ -192,7 +193,7 @@ class RelayHandler(DataPlaneHandler):
                 self._taken = self.cycle.write(rest)
                 with patience:
                     await self._taken
-            self._relayed = True
+            self.move(Event.RELAY_ENDS)
         except StreamClosedError:
             self.stop(EndReason.CLIENT_DISCONNECTED)
         finally:
