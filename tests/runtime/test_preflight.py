@@ -27,7 +27,7 @@ def test_outside_the_virtual_environment_it_says_what_to_run_instead(tmp_path):
 def test_an_environment_that_is_there_is_named_and_else_how_to_make_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["server.py", "users", "add", "ada lovelace"])
     assert problem((3, 11), ["tornado"], tmp_path).endswith(
-        "\nRun `make run`, which installs them into .venv, or: pip install -r requirements.txt"
+        "\nRun `make run`, which installs them into .venv, or: pip install -r requirements.lock"
     )
     own = tmp_path / ".venv" / "bin" / "python"
     own.parent.mkdir(parents=True)

@@ -53,7 +53,7 @@ def test_traces_are_refused_without_the_packages_that_send_them(monkeypatch):
     for package in ("opentelemetry.exporter.otlp.proto.http", "opentelemetry"):
         monkeypatch.setitem(sys.modules, package, None)
         assert refusal({"otel-traces": "true"}, {}) == (
-            "otel-traces needs packages that are not installed; pip install -r requirements-otel.txt"
+            "otel-traces needs packages that are not installed; pip install -r requirements-otel.lock"
         )
     assert not load({}, {}).otel_traces
 
