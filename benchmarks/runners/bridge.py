@@ -32,6 +32,9 @@ LIMITS = {
 }
 
 
+STARTS = count(1)
+"""Of all bridges: they share a MongoDB."""
+
 TURNS: tuple[type[Turns], ...] = (Rollups, Grouping)
 """What is done of each call behind its answer."""
 
@@ -46,7 +49,6 @@ class Bridge(Runner):
 
     def __init__(self, mongodb: EmbeddedMongoDB | None) -> None:
         self._mongodb = mongodb
-        self._starts = count(1)
 
     def prepare(self) -> str:
         """It is here."""
@@ -58,7 +60,7 @@ class Bridge(Runner):
     def program(self, place: Place) -> Program:
         """Make a user and a token."""
         assert self._mongodb is not None
-        self._name = f"benchmark-{self.workers}-{next(self._starts)}"
+        self._name = f"benchmark-{next(STARTS)}"
         settings = {
             **LIMITS,
             "HTTP_ADDRESS": f"127.0.0.1:{place.port}",
