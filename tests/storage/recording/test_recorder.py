@@ -340,7 +340,7 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
         await until(lambda: len(acknowledged) > 300)
         await replica_set.kill_primary(database)
         await asyncio.gather(*running)
-        assert await recorder.flush(60)
+        assert await recorder.flush(60), (recorder.reason, recorder.queue_length, recorder.spooled_records)
     documents = await database.interceptions.find(sort=[("_id", 1)]).to_list(None)
     assert [(document["_id"].int, document["end_reason"]) for document in documents] == [
         (number, "completed") for number in range(2000)
