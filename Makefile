@@ -55,7 +55,7 @@ audit: .venv/dev ## ask for known vulnerabilities of what is pinned; without an 
 docs-tables: .venv/runtime ## write the values of constants and settings into the documents
 	@$(BIN)/python -m docs.tables
 
-bench: .venv/runtime ## compare with nginx, Envoy and other gateways, and write docs/performance.md: about half an hour
+bench: .venv/runtime ## compare with nginx, Envoy and other gateways, and write docs/performance.md: about forty minutes
 	@exec $(BIN)/python -m benchmarks.gateways $(ARGS)
 
 bench-api: .venv/runtime ## measure every list, page and sum of the API on a million interceptions; the first time fills data/bench-api

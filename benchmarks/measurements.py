@@ -22,7 +22,7 @@ PACED_STREAMS = {1: 5, 10: 10, 64: EVENTS, 256: EVENTS}
 STREAMS_FOR_3000_A_SECOND = 30
 FIRST_BYTE_MS = 300
 """When a provider's first byte comes."""
-MANY_STREAMS, MANY_GAP_MS = 1000, 50
+MANY_STREAMS, MANY_EVENTS, MANY_GAP_MS = 1000, 60, 50
 HISTORY_BYTES = 200_000
 """The body of a request in a long conversation."""
 
@@ -153,17 +153,17 @@ def _paced() -> Iterator[Measurement]:
     yield Measurement("paced", PLAN_FOR_3000_A_SECOND, _paced_cpu("paced"))
     for connections in (32, 256):
         name, wait = f"wait {connections}", FIRST_BYTE_MS / 1000
-        plan = Plan(Exchange(wait_ms=FIRST_BYTE_MS), connections, seconds=3, warm_up=2 * wait, ramp=wait)
+        plan = Plan(Exchange(wait_ms=FIRST_BYTE_MS), connections, seconds=8 * wait, warm_up=2 * wait, ramp=wait)
         yield Measurement(name, plan, _waiting(name))
-    seconds = EVENTS * MANY_GAP_MS / 1000  # so long is a stream: begun over that time, some end at any
-    plan = Plan(Exchange("chat", EVENTS, MANY_GAP_MS), MANY_STREAMS, seconds=3, warm_up=seconds + 1, ramp=seconds)
+    seconds = MANY_EVENTS * MANY_GAP_MS / 1000  # so long is a stream: begun over that time, some end at any
+    plan = Plan(Exchange("chat", MANY_EVENTS, MANY_GAP_MS), MANY_STREAMS, seconds=3, warm_up=seconds + 1, ramp=seconds)
     yield Measurement(f"paced {MANY_STREAMS}", plan, _latency(MANY_STREAMS, MANY_GAP_MS))
 
 
 def _over_tls() -> Iterator[Measurement]:
     """What TLS to the upstream costs, on connections that are kept."""
-    yield Measurement("tls blocking", Plan(Exchange(), 32, seconds=2), _blocking("tls blocking"), tls=True)
-    yield Measurement("tls burst", Plan(Exchange("chat", EVENTS), 32, seconds=2), _burst("tls burst"), tls=True)
+    yield Measurement("tls blocking", Plan(Exchange(), 32, seconds=1.5), _blocking("tls blocking"), tls=True)
+    yield Measurement("tls burst", Plan(Exchange("chat", EVENTS), 32, seconds=1.5), _burst("tls burst"), tls=True)
     yield Measurement("tls paced", PLAN_FOR_3000_A_SECOND, _paced_cpu("tls paced"), tls=True)
 
 
