@@ -15,9 +15,9 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.dialects.drafts import MAX_NAME
-from intercept.formats.json_text import read_struct
+from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.large_bodies import MAX_HEAD_ITEMS
-from intercept.items import Item, Items, text_of
+from intercept.items import Item, Items
 from intercept.records import Conversation
 
 MAX_SCANNED: Final = 128

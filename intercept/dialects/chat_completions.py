@@ -5,18 +5,18 @@ Source: the OpenAI API reference, "Chat", with the habits of servers that imitat
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.conversations import conversation_id, read_conversation
-from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall
+from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
-from intercept.formats.json_text import as_index, as_text, read_struct
+from intercept.formats.json_text import read_struct
 from intercept.formats.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
@@ -30,16 +30,16 @@ class _Request(RequestBody):
 class _Function(Struct):
     """What is called: a function has `arguments`, a custom tool `input`."""
 
-    name: Any = None
-    arguments: Any = None
-    input: Any = None
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None
 
 
 class _Call(Struct):
     """A whole tool call, or a delta of one."""
 
-    index: Any = None
-    id: Any = None
+    index: int | None = None
+    id: str | None = None
     function: _Function | None = None
     custom: _Function | None = None
 
@@ -48,24 +48,24 @@ class _Message(Struct):
     """A whole message, or a delta of one. llama.cpp, vLLM and DeepSeek have `reasoning_content`, OpenRouter `reasoning`."""
 
     tool_calls: list[_Call] | None = None
-    reasoning_content: Any = None
-    reasoning: Any = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
 
 
 class _Choice(Struct):
-    index: Any = None
+    index: int | None = None
     message: _Message | None = None
     delta: _Message | None = None
-    finish_reason: Any = None
+    finish_reason: str | None = None
 
 
 class _Completion(Struct):
     """A whole completion, or a chunk of one."""
 
-    id: Any = None
+    id: str | None = None
     choices: list[_Choice] | None = None
-    usage: Any = None
-    error: Any = None
+    usage: Raw = Raw()
+    error: Raw = Raw()
 
 
 _REQUEST: Final = Decoder(_Request)
@@ -128,7 +128,7 @@ class _Stream(StreamReader):
 
     def _call(self, told: _Call) -> ToolCall | None:
         """Return the call that a delta adds to. A second id at the same index is a second call: some never count up."""
-        index, call_id = as_index(told.index), as_text(told.id)
+        index, call_id = told.index or 0, told.id or ""
         call = self._open_calls.get(index)
         if call and (not call_id or not call.id or call_id[:MAX_NAME] == str(call.id)):
             return call
@@ -165,24 +165,25 @@ def _take_body(body: bytes, draft: Draft) -> bool:
 
 
 def _take_envelope(completion: _Completion, draft: Draft) -> None:
-    draft.identify(completion.id)
+    if not draft.response_id:
+        draft.identify(completion.id)
     if completion.error:
-        draft.fail(completion.error)
-    if completion.usage:
-        draft.tokens = openai_tokens(completion.usage, "prompt", "completion") or draft.tokens
+        draft.fail(read_error(completion.error))
+    if usage := draft.read_usage(completion.usage):
+        draft.tokens = openai_tokens(usage, "prompt", "completion") or draft.tokens
 
 
 def _first_choice(completion: _Completion) -> _Choice | None:
     """Return choice 0. The others are variants that a client asked for with `n`."""
     for choice in completion.choices or ():
-        if as_index(choice.index) == 0:
+        if not choice.index:
             return choice
     return None
 
 
 def _take_thought(message: _Message, draft: Draft) -> None:
     text = message.reasoning_content or message.reasoning
-    if text and isinstance(text, str):
+    if text:
         thought = draft.part(_THOUGHT) or draft.begin_thought(_THOUGHT, "reasoning")
         if isinstance(thought, Thought):
             thought.text.add(text)

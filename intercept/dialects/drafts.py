@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from io import StringIO
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from msgspec import structs
+from msgspec import Raw, Struct, structs
+from msgspec.json import Decoder
 
-from intercept.formats.json_text import as_object, as_text
+from intercept.formats.json_text import read_object, read_struct, text_of
 from intercept.records import (
     ModelThought,
     ProviderError,
@@ -32,8 +33,26 @@ MAX_ERROR_MESSAGE: Final = 4 * 1024
 """Characters of a provider's error message."""
 MAX_ERROR_TYPE: Final = 256
 """Characters of an error type."""
+MAX_ERROR_BYTES: Final = 64 * 1024
+"""The largest error that is read: of a larger one it is known that there was one."""
+MAX_USAGE_BYTES: Final = 32 * 1024
+"""The largest usage object that is read. A larger one counts as not reported."""
 UNNAMED_ERROR: Final = "unnamed_error"
 """The type of an error to which the provider gave none."""
+
+_NULL: Final = b"null"
+_NO_ERROR: Final = frozenset({b"", _NULL, b"false", b"0", b'""', b"[]", b"{}"})
+_MAX_NO_ERROR_BYTES: Final = 64
+_SPACE: Final = b" \t\r\n"
+
+
+class _Error(Struct):
+    type: Raw = Raw()
+    code: Raw = Raw()
+    message: Raw = Raw()
+
+
+_ERROR: Final = Decoder(_Error)
 
 
 class Allowance:
@@ -52,9 +71,9 @@ class Text:
         self._pieces = StringIO()
         self.truncated = False
 
-    def add(self, piece: object) -> None:
-        """Append a piece; what is not a string adds nothing."""
-        if not isinstance(piece, str) or self.truncated:
+    def add(self, piece: str | None) -> None:
+        """Append a piece."""
+        if not piece or self.truncated:
             return
         kept = piece[: min(self._room, self._allowance.characters)]
         self.truncated = len(kept) < len(piece)
@@ -87,7 +106,7 @@ class ToolCall:
         """Everything of it that counts towards the allowance."""
         return self.id, self.name, self.initial, self.input
 
-    def identify(self, call_id: object, name: object) -> None:
+    def identify(self, call_id: str | None, name: str | None) -> None:
         """Take the id and the name, unless they are known: some servers repeat them in every delta."""
         for text, value in (self.id, call_id), (self.name, name):
             if not text:
@@ -122,6 +141,9 @@ class Thought:
         return ModelThought(content=str(self.text), source=self.source, truncated=self.text.truncated)
 
 
+P = TypeVar("P", ToolCall, Thought)
+
+
 class Draft:
     """What a response amounts to so far. `tokens` is the last usage seen; its source is decided in the end."""
 
@@ -135,14 +157,22 @@ class Draft:
         self._parts: dict[Hashable, ToolCall | Thought] = {}
         self._allowance = Allowance()
 
-    def identify(self, response_id: object) -> None:
+    def identify(self, response_id: str | None) -> None:
         """Take the response's id; the first one stays."""
-        self.response_id = self.response_id or as_text(response_id)[:MAX_NAME]
+        self.response_id = self.response_id or (response_id or "")[:MAX_NAME]
 
-    def fail(self, error: object) -> None:
-        """Take an error in the provider's words; the first one stays, and an empty value is none."""
-        if error and self.error is None:
-            self.error = provider_error(error)
+    def fail(self, error: ProviderError | None) -> None:
+        """Take an error, if it is one; the first one stays."""
+        self.error = self.error or error
+
+    def read_usage(self, usage: Raw) -> dict[str, Any]:
+        """Read a usage object; what is none or larger than `MAX_USAGE_BYTES` is an empty one."""
+        if len(usage) <= len(_NULL):
+            return {}
+        if len(usage) > MAX_USAGE_BYTES:
+            self.truncated = True
+            return {}
+        return read_object(usage)
 
     def part(self, key: Hashable) -> ToolCall | Thought | None:
         """Return the tool call or thought begun under this key."""
@@ -150,13 +180,11 @@ class Draft:
 
     def begin_tool_call(self, key: Hashable) -> ToolCall | None:
         """Begin a tool call in place of what the key had; None if there are too many parts."""
-        call = ToolCall(self._allowance)
-        return call if self._begin(key, call) else None
+        return self._begin(key, ToolCall(self._allowance)) if self._has_room(key) else None
 
     def begin_thought(self, key: Hashable, source: str) -> Thought | None:
         """Begin a thought in place of what the key had; None if there are too many parts."""
-        thought = Thought(source, self._allowance)
-        return thought if self._begin(key, thought) else None
+        return self._begin(key, Thought(source, self._allowance)) if self._has_room(key) else None
 
     def clear_parts(self) -> None:
         """Forget all tool calls and thoughts."""
@@ -181,20 +209,34 @@ class Draft:
             model_thoughts=tuple(part.record() for part in parts if isinstance(part, Thought) and part.text),
         )
 
-    def _begin(self, key: Hashable, part: ToolCall | Thought) -> bool:
+    def _has_room(self, key: Hashable) -> bool:
+        has_room = key in self._parts or len(self._parts) < MAX_PARTS
+        self.truncated = self.truncated or not has_room
+        return has_room
+
+    def _begin(self, key: Hashable, part: P) -> P:
         replaced = self._parts.get(key)
-        if replaced is None and len(self._parts) >= MAX_PARTS:
-            self.truncated = True
-            return False
         for text in replaced.texts if replaced else ():
             text.release()
         self._parts[key] = part
-        return True
+        return part
 
 
-def provider_error(error: object) -> ProviderError:
-    """Read an error object of either dialect, or the plain text that some servers send in its place."""
-    told = as_object(error)
-    kind = as_text(told.get("type")) or as_text(told.get("code")) or UNNAMED_ERROR
-    message = as_text(told.get("message")) or as_text(error)
-    return ProviderError(type=kind[:MAX_ERROR_TYPE], message=message[:MAX_ERROR_MESSAGE])
+def read_error(error: Raw) -> ProviderError | None:
+    """Read an error object of either dialect, or the plain text that some servers send in its place.
+
+    Whatever a server sends for it is one, unless it is empty, zero, false or null.
+    """
+    if len(error) <= _MAX_NO_ERROR_BYTES and bytes(error).translate(None, _SPACE) in _NO_ERROR:
+        return None
+    if len(error) > MAX_ERROR_BYTES:
+        return name_error()
+    told = read_struct(error, _ERROR)
+    if told is None:
+        return name_error(message=text_of(error))
+    return name_error(text_of(told.type) or text_of(told.code), text_of(told.message))
+
+
+def name_error(kind: str | None = None, message: str | None = None) -> ProviderError:
+    """Make an error of the words for it."""
+    return ProviderError(type=(kind or UNNAMED_ERROR)[:MAX_ERROR_TYPE], message=(message or "")[:MAX_ERROR_MESSAGE])

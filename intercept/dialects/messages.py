@@ -12,13 +12,13 @@ from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.conversations import read_conversation
-from intercept.dialects.drafts import Draft, Thought, ToolCall
+from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
-from intercept.formats.json_text import as_index, as_object, as_text, read_struct
+from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.sse import Event
-from intercept.items import Item, Items, text_of
+from intercept.items import Item, Items
 from intercept.records import TokenUsage
 from intercept.tokens import count, provider_price, storable
 
@@ -40,34 +40,34 @@ class _Metadata(Struct):
 class _Block(Struct):
     """A content block. `input` stays JSON text, as it was sent."""
 
-    type: Any = None
-    id: Any = None
-    name: Any = None
+    type: str | None = None
+    id: str | None = None
+    name: str | None = None
     input: Raw = Raw()
-    thinking: Any = None
+    thinking: str | None = None
 
 
 class _Message(Struct):
-    id: Any = None
+    id: str | None = None
     content: list[_Block] | None = None
-    usage: Any = None
-    error: Any = None
+    usage: Raw = Raw()
+    error: Raw = Raw()
 
 
 class _Delta(Struct):
-    stop_reason: Any = None
-    partial_json: Any = None
-    thinking: Any = None
+    stop_reason: str | None = None
+    partial_json: str | None = None
+    thinking: str | None = None
 
 
 class _Event(Struct):
-    type: Any = None
-    index: Any = None
+    type: str | None = None
+    index: int | None = None
     message: _Message | None = None
     content_block: _Block | None = None
     delta: _Delta | None = None
-    usage: Any = None
-    error: Any = None
+    usage: Raw = Raw()
+    error: Raw = Raw()
 
 
 _REQUEST: Final = Decoder(_Request)
@@ -117,9 +117,9 @@ class _Stream(StreamReader):
         told = read_struct(event.data, _EVENT)
         if told is None:
             return
-        match as_text(told.type) or event.name:
+        match told.type or event.name:
             case "content_block_delta":
-                self._take_delta(as_index(told.index), told.delta or _Delta())
+                self._take_delta(told.index or 0, told.delta or _Delta())
             case "message_start":
                 message = told.message or _Message()
                 self._draft.identify(message.id)
@@ -128,14 +128,14 @@ class _Stream(StreamReader):
                 self._open_blocks = max(self._open_blocks - 1, 0)
             case "content_block_start":
                 self._open_blocks += 1
-                _take_block(told.content_block or _Block(), as_index(told.index), self._draft)
+                _take_block(told.content_block or _Block(), told.index or 0, self._draft)
             case "message_delta":
                 self._take_usage(told.usage)
                 self._draft.complete = self._draft.complete or self._stops(told.delta or _Delta())
             case "message_stop":
                 self._draft.complete = True
             case "error":
-                self._draft.fail(told.error or "error")
+                self._draft.fail(read_error(told.error) or name_error(message="error"))
 
     def _stops(self, delta: _Delta) -> bool:
         """Say whether a delta ends the message: clients wait for nothing more, and some servers send no message_stop."""
@@ -148,8 +148,8 @@ class _Stream(StreamReader):
         elif isinstance(part, Thought):
             part.text.add(delta.thinking)
 
-    def _take_usage(self, usage: object) -> None:
-        told = {name: value for name, value in as_object(usage).items() if value is not None}
+    def _take_usage(self, usage: Raw) -> None:
+        told = {name: value for name, value in self._draft.read_usage(usage).items() if value is not None}
         merged = {**self._usage, **told}
         self._usage = storable(merged) or {
             name: merged[name] for name in _COUNTS if count(merged.get(name)) is not None
@@ -172,8 +172,8 @@ def _take_body(body: bytes, draft: Draft) -> bool:
     if message is None:
         return False
     draft.identify(message.id)
-    draft.fail(message.error)
-    draft.tokens = _tokens(as_object(message.usage))
+    draft.fail(read_error(message.error))
+    draft.tokens = _tokens(draft.read_usage(message.usage))
     for index, block in enumerate(message.content or ()):
         _take_block(block, index, draft)
     return True

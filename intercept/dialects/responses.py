@@ -5,20 +5,20 @@ Source: the OpenAI API reference, "Responses" and "Streaming events".
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
 from intercept.conversations import conversation_id, read_conversation
-from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall
+from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
-from intercept.formats.json_text import as_index, as_text, read_struct
+from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.sse import Event
-from intercept.items import Item, Items, text_of
+from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
 _ANSWERS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
@@ -33,41 +33,41 @@ class _Request(RequestBody):
 
 
 class _Part(Struct):
-    text: Any = None
+    text: str | None = None
 
 
 class _Item(Struct):
     """An output item, begun or finished. Of a tool call, a function has `arguments` and a custom tool `input`."""
 
-    type: Any = None
-    call_id: Any = None
-    name: Any = None
-    arguments: Any = None
-    input: Any = None
+    type: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None
     summary: list[_Part] | None = None
     content: list[_Part] | None = None
-    phase: Any = None
+    phase: str | None = None
 
 
 class _Response(Struct):
-    id: Any = None
-    error: Any = None
-    status: Any = None
-    usage: Any = None
+    id: str | None = None
+    error: Raw = Raw()
+    status: str | None = None
+    usage: Raw = Raw()
     output: list[_Item] | None = None
 
 
 class _Event(Struct):
-    type: Any = None
+    type: str | None = None
     response: _Response | None = None
     item: _Item | None = None
-    output_index: Any = None
-    summary_index: Any = None
-    content_index: Any = None
-    delta: Any = None
-    error: Any = None
-    code: Any = None
-    message: Any = None
+    output_index: int | None = None
+    summary_index: int | None = None
+    content_index: int | None = None
+    delta: str | None = None
+    error: Raw = Raw()
+    code: str | None = None
+    message: str | None = None
 
 
 _REQUEST: Final = Decoder(_Request)
@@ -115,23 +115,23 @@ class _Stream(StreamReader):
         if event.oversized:
             self._end(event.name)
         elif told := read_struct(event.data, _EVENT):
-            self._take_told(as_text(told.type) or event.name, told)
+            self._take_told(told.type or event.name, told)
 
     def _take_told(self, kind: str, told: _Event) -> None:
-        draft, index = self._draft, as_index(told.output_index)
+        draft, index = self._draft, told.output_index or 0
         match kind:
             case "response.output_text.delta":
-                _add(told.delta, draft.part((index, as_index(told.content_index))))
+                _add(told.delta, draft.part((index, told.content_index or 0)))
             case "response.output_item.added" | "response.output_item.done":
                 if told.item:
                     _take_item(told.item, index, draft)
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
                 _add(told.delta, draft.part((index, 0)))
             case "response.reasoning_summary_text.delta":
-                key = (index, as_index(told.summary_index))
+                key = (index, told.summary_index or 0)
                 _add(told.delta, draft.part(key) or draft.begin_thought(key, "reasoning_summary"))
             case "error":
-                draft.fail(told.error or {"type": told.code, "message": told.message})
+                draft.fail(read_error(told.error) or name_error(told.code, told.message))
             case _:
                 if told.response:
                     _take_response(told.response, draft)
@@ -141,7 +141,7 @@ class _Stream(StreamReader):
         if kind in _TERMINAL:
             self._draft.complete = True
         if kind == "response.failed":
-            self._draft.fail(kind)
+            self._draft.fail(name_error(message=kind))
 
 
 def stream_reader() -> Reader:
@@ -164,8 +164,10 @@ def _take_body(body: bytes, draft: Draft) -> bool:
 
 def _take_response(response: _Response, draft: Draft) -> None:
     draft.identify(response.id)
-    draft.fail(response.error or (response.status == "failed" and "response.failed"))
-    draft.tokens = openai_tokens(response.usage, "input", "output") or draft.tokens
+    draft.fail(read_error(response.error))
+    if response.status == "failed":
+        draft.fail(name_error(message="response.failed"))
+    draft.tokens = openai_tokens(draft.read_usage(response.usage), "input", "output") or draft.tokens
     if response.output:
         draft.clear_parts()
         for index, item in enumerate(response.output):
@@ -190,7 +192,7 @@ def _take_thoughts(parts: list[_Part], index: int, source: str, draft: Draft) ->
         _add(part.text, draft.begin_thought((index, part_index), source))
 
 
-def _add(text: object, part: ToolCall | Thought | None) -> None:
+def _add(text: str | None, part: ToolCall | Thought | None) -> None:
     if isinstance(part, ToolCall):
         part.input.add(text)
     elif part:

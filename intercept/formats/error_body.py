@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from msgspec import structs
+from msgspec import Raw, structs
+from msgspec.json import Decoder
 
-from intercept.dialects.drafts import MAX_ERROR_MESSAGE, provider_error
-from intercept.formats.json_text import read_object
+from intercept.dialects.drafts import MAX_ERROR_BYTES, MAX_ERROR_MESSAGE, name_error, read_error
+from intercept.formats.json_text import read, text_of
 from intercept.records import ProviderError, Reading
 
-MAX_ERROR_BYTES: Final = 64 * 1024
-"""How much of an error body is looked at."""
+_MEMBERS: Final = Decoder(dict[str, Raw])
 
 
 class ErrorReader:
@@ -32,7 +32,7 @@ class ErrorReader:
 
     def result(self) -> Reading:
         """Return the error, complete if the body is a JSON object that says something."""
-        told = read_object(bytes(self._body))
+        told = read(bytes(self._body), _MEMBERS) or {}
         error = _error_in(told)
         if not error.message:
             error = structs.replace(error, message=self._body.decode("utf-8", "replace").strip()[:MAX_ERROR_MESSAGE])
@@ -44,9 +44,10 @@ def error_reader() -> ErrorReader:
     return ErrorReader()
 
 
-def _error_in(body: dict[str, Any]) -> ProviderError:
+def _error_in(body: dict[str, Raw]) -> ProviderError:
     """Find the error: below `error` in both dialects, elsewhere at the top, as `message` or `detail`."""
-    error = body.get("error")
-    if isinstance(error, dict) and error:
-        return provider_error(error)
-    return provider_error(body | {"message": body.get("message") or body.get("detail") or error})
+    error = body.get("error", Raw())
+    if bytes(error).startswith(b"{") and (found := read_error(error)):
+        return found
+    kind, code, message, detail = (text_of(body.get(name, Raw())) for name in ("type", "code", "message", "detail"))
+    return name_error(kind or code, message or detail or text_of(error))

@@ -129,6 +129,8 @@ def is_light(body: Body) -> bool:
 
 def has_many_surrogates(data: Body) -> bool:
     """Say whether some JSON has more than `LIGHT_SURROGATES` escapes that may be of surrogates."""
+    if len(data) <= LIGHT_SURROGATES * len(rb"\ud83d"):
+        return False
     return data.count(rb"\ud") + data.count(rb"\uD") > LIGHT_SURROGATES
 
 

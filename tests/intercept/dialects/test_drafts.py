@@ -1,8 +1,12 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from intercept.dialects.drafts import (
+    MAX_ERROR_BYTES,
     MAX_ERROR_MESSAGE,
     MAX_ERROR_TYPE,
     MAX_NAME,
@@ -10,17 +14,19 @@ from intercept.dialects.drafts import (
     MAX_TEXT,
     MAX_THOUGHT,
     MAX_TOOL_INPUT,
+    MAX_USAGE_BYTES,
     Allowance,
     Draft,
     Text,
-    provider_error,
+    name_error,
+    read_error,
 )
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
 
 
-def test_text_grows_by_pieces_and_ignores_what_is_no_text():
+def test_text_grows_by_pieces_that_may_be_missing():
     text = Text(100, Allowance())
-    for piece in ("né", None, "", 7, ["x"], " 🚀"):
+    for piece in ("né", None, "", " 🚀"):
         text.add(piece)
     assert (str(text), text.truncated, bool(text)) == ("né 🚀", False, True)
 
@@ -55,16 +61,27 @@ def test_an_empty_draft_is_an_empty_reading():
 
 def test_the_first_id_that_is_one_stays():
     draft = Draft()
-    for value in (None, "", 7, "resp_1", "resp_2"):
+    for value in (None, "", "resp_1", "resp_2"):
         draft.identify(value)
     assert draft.reading() == Reading(response_id="resp_1")
 
 
-def test_the_first_error_stays_and_an_empty_one_is_none():
+def test_the_first_error_stays():
     draft = Draft()
-    for error in (None, {}, "", False, {"type": "a", "message": "first"}, "second"):
+    for error in (None, name_error("a", "first"), name_error(message="second")):
         draft.fail(error)
     assert draft.reading() == Reading(error=ProviderError(type="a", message="first"))
+
+
+def test_a_usage_is_an_object_of_a_bounded_size():
+    draft = Draft()
+    assert [draft.read_usage(Raw(text)) for text in (b"", b"null", b"[1]", b'"usage"', b"12345")] == [{}] * 5
+    largest = b'{"a": [1], "b": "%b"}' % (b"x" * (MAX_USAGE_BYTES - 19))
+    assert len(largest) == MAX_USAGE_BYTES
+    assert draft.read_usage(Raw(largest)) == json.loads(largest)
+    assert not draft.truncated
+    assert draft.read_usage(Raw(largest + b" ")) == {}
+    assert draft.truncated
 
 
 @pytest.mark.parametrize(("complete", "source"), [(True, UsageSource.PROVIDER), (False, UsageSource.PARTIAL)])
@@ -218,9 +235,16 @@ def test_cleared_parts_leave_all_the_room():
         ({"code": 502, "message": ["Bad"]}, "unnamed_error", ""),
         ("just text", "unnamed_error", "just text"),
         ([1], "unnamed_error", ""),
-        (None, "unnamed_error", ""),
+        (True, "unnamed_error", ""),
+        ("x" * MAX_ERROR_BYTES, "unnamed_error", ""),
         ({"type": "t" * 1000, "message": "🚀" * 10_000}, "t" * MAX_ERROR_TYPE, "🚀" * MAX_ERROR_MESSAGE),
     ],
 )
 def test_an_error_has_a_type_and_a_message_whatever_it_is(error, kind, message):
-    assert provider_error(error) == ProviderError(type=kind, message=message)
+    text = Raw(json.dumps(error, ensure_ascii=False).encode())
+    assert read_error(text) == ProviderError(type=kind, message=message)
+
+
+@pytest.mark.parametrize("text", [b"", b"null", b"false", b"0", b'""', b"{}", b"[\n]", b"{ \t\r\n}"])
+def test_an_empty_error_is_none(text):
+    assert read_error(Raw(text)) is None

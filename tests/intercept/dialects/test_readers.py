@@ -12,6 +12,7 @@ from intercept.catalog import BY_PATH
 from intercept.dialects.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
 from intercept.formats.content_encoding import MAX_RATIO, decoded
 from intercept.formats.json_text import read_object
+from intercept.formats.large_bodies import LIGHT_VALUES
 from intercept.formats.sse import MAX_EVENT_BYTES
 from intercept.records import Reading
 from tests.wire.conversations import conversations
@@ -227,6 +228,51 @@ def test_no_large_event_or_body_is_read_for_long(api, name):
     pieces = [data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES)]
     assert longest_step(api.body_reader, pieces) < 0.02
     assert longest_step(api.stream_reader, [b"data: ", *pieces, b"\n\n"]) < 0.02
+
+
+def repeated(item, times):
+    return b"[" + b",".join([item] * times) + b"]"
+
+
+MOST = LIGHT_VALUES - 100
+LONG_NUMBER = b"1.2345678901234567e-300"
+NUMBERS = repeated(LONG_NUMBER, MOST)
+TOOL_CALL = b'{"id":%b,"function":{"name":%b,"arguments":%b}}'
+FULL = {
+    **{
+        f"numbers for {name}": b'{"type":"message_start","%b":%b}' % (name.encode(), NUMBERS)
+        for name in ["id", "type", "usage", "error", "delta", "choices", "content", "output", "message", "code"]
+    },
+    **{
+        f"numbers for {name.decode()} of {outer}": b'{"type":"%b","%b":{"%b":%b}}' % (kind, outer.encode(), name, NUMBERS)
+        for kind, outer, names in (
+            (b"message_start", "message", b"usage content error"),
+            (b"content_block_start", "content_block", b"id input"),
+            (b"response.completed", "response", b"usage output error"),
+            (b"response.output_item.done", "item", b"summary content arguments"),
+        )
+        for name in names.split()
+    },
+    "usage": b'{"type":"message_delta","usage":{"x":%b},"delta":%b}'
+    % (repeated(LONG_NUMBER, 1364), repeated(LONG_NUMBER, MOST - 1400)),
+    "members of an error": b'{"type":"error","error":{%b}}' % b",".join(b'"k%d":0' % key for key in range(MOST)),
+    "tool calls": b'{"choices":[{"message":{"tool_calls":%b}}]}' % repeated(TOOL_CALL % ((b'"a"',) * 3), MOST // 5),
+    "tool calls of numbers": b'{"choices":[{"delta":{"tool_calls":%b}}]}'
+    % repeated(TOOL_CALL % ((LONG_NUMBER,) * 3), MOST // 5),
+    "deltas of tool calls": b'{"choices":[{"delta":{"tool_calls":[%b]}}]}'
+    % b",".join(b'{"id":"%d","index":%d}' % (index, index) for index in range(MOST // 3)),
+    "output items": b'{"output":%b}' % repeated(b'{"type":"function_call","name":"a"}', MOST // 3),
+    "summaries": b'{"output":%b}' % repeated(b'{"type":"reasoning","summary":[{"text":"x"}]}', MOST // 5),
+    "blocks": b'{"content":%b}' % repeated(b'{"type":"tool_use","name":"a","input":{}}', MOST // 4),
+}
+
+
+@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
+def test_no_event_or_body_as_full_as_allowed_is_read_for_long(api, name):
+    data = FULL[name]
+    assert longest_step(api.body_reader, [data]) < 0.02
+    assert longest_step(api.stream_reader, [b"data: ", data, b"\n\n"]) < 0.02
 
 
 def test_a_large_body_cut_in_a_pair_is_read_to_its_end():

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.dialects.drafts import MAX_ERROR_MESSAGE, MAX_ERROR_TYPE
-from intercept.formats.error_body import MAX_ERROR_BYTES, error_reader
+from intercept.dialects.drafts import MAX_ERROR_BYTES, MAX_ERROR_MESSAGE, MAX_ERROR_TYPE
+from intercept.formats.error_body import error_reader
 from intercept.records import ProviderError, Reading
 
 

@@ -263,5 +263,5 @@ def test_a_body_is_light_up_to_its_bounds():
     assert not is_light(b" " * (LIGHT_MAX_BYTES + 1))
     assert is_light(b"\\" * LIGHT_BODY_ESCAPES + b" ")
     assert not is_light(b"\\" * (LIGHT_BODY_ESCAPES + 1))
-    assert is_light(rb"\ud" * LIGHT_SURROGATES)
-    assert not is_light(rb"\ud" * LIGHT_SURROGATES + rb"\uD")
+    assert is_light(rb"\ud83d" * LIGHT_SURROGATES)
+    assert not is_light(rb"\ud83d" * LIGHT_SURROGATES + rb"\uD83D")
