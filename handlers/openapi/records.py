@@ -27,12 +27,15 @@ class RecordedError(Struct):
     message: str
 
 
+Truncated = Annotated[
+    Literal[True] | UnsetType, Meta(description="Something is missing that was there to be recorded.")
+]
+
+
 class Metadata(Struct):
     """What else is to be said of a record."""
 
-    truncated: Annotated[
-        Literal[True] | UnsetType, Meta(description="Something is missing that was there to be recorded.")
-    ] = UNSET
+    truncated: Truncated = UNSET
 
 
 class UsageMetadata(Metadata):
@@ -41,10 +44,11 @@ class UsageMetadata(Metadata):
     usage: dict[str, Any] | UnsetType = UNSET
 
 
-class ThoughtMetadata(Metadata, kw_only=True):
+class ThoughtMetadata(Struct):
     """Of a thought: what the provider calls it."""
 
     source: Annotated[str, Meta(description="`thinking`, `reasoning`, `reasoning_summary` or `commentary`.")]
+    truncated: Truncated = UNSET
 
 
 class Cost(Struct):
@@ -100,9 +104,9 @@ class ToolUsage(Struct):
     interception_id: UUID
     provider_response_id: str
     provider_tool_call_id: str
+    server_url: str | None
     tool: str
     input: Annotated[str, Meta(description="JSON text, as the provider sent it.")]
-    server_url: str | None
     injected: bool
     invocation_error: str | None
     metadata: Metadata

@@ -65,8 +65,8 @@ class Thread(Struct):
     id: Annotated[UUID, Meta(description="The id of its first interception.")]
     started_at: Time
     last_active_at: Time
-    interceptions: Annotated[list[Interception], Meta(description="Oldest first.")]
     more_interceptions: Annotated[bool, Meta(description="Whether there are more than are shown.")]
+    interceptions: Annotated[list[Interception], Meta(description="Oldest first.")]
 
 
 class ThreadPage(Struct):

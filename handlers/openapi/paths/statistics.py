@@ -30,7 +30,7 @@ class Quantiles(Struct):
     p99: Milliseconds
 
 
-class Figures(Struct):
+class Figures(Struct, kw_only=True):
     """What calls add up to."""
 
     interceptions: Count
@@ -44,7 +44,7 @@ class Figures(Struct):
     first_byte_ms: Annotated[Quantiles | None, Meta(description="From start to the first byte of the response body.")]
 
 
-class Point(Figures, kw_only=True):
+class Point(Figures):
     """The figures of one bucket."""
 
     at: Annotated[Time, Meta(description="The start of the bucket.")]
@@ -59,20 +59,20 @@ class Series(Struct):
     points: Annotated[list[Point], Meta(description="Only where there were calls, in order of time.")]
 
 
-class Refused(Struct):
+class Refused(Struct, kw_only=True):
     """How many calls the bridge refused."""
 
     total: Count
     rules: Annotated[dict[Rule, Count], Meta(description="By rule, where there were any.")]
 
 
-class RefusedPoint(Refused, kw_only=True):
+class RefusedPoint(Refused):
     """How many in one bucket."""
 
     at: Annotated[Time, Meta(description="The start of the bucket.")]
 
 
-class RefusedInitiator(Refused, kw_only=True):
+class RefusedInitiator(Refused):
     """How many of one user."""
 
     initiator: Annotated[Initiator | None, Meta(description="Null for all without a known user.")]
@@ -125,8 +125,8 @@ _EXAMPLE = Statistics(
     refusals=RefusedCalls(
         total=13,
         rules={Rule.RATE: 13},
-        initiators=[RefusedInitiator(13, {Rule.RATE: 13}, initiator=INTERCEPTION.initiator)],
-        points=[RefusedPoint(13, {Rule.RATE: 13}, at="2026-11-24T23:00:00.000Z")],
+        initiators=[RefusedInitiator(INTERCEPTION.initiator, total=13, rules={Rule.RATE: 13})],
+        points=[RefusedPoint("2026-11-24T23:00:00.000Z", total=13, rules={Rule.RATE: 13})],
     ),
     series=[_SERIES],
 )
