@@ -36,8 +36,9 @@ from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, O
 from limits.concurrency import ConcurrencyLimit
 from limits.overload import OverloadProtection
 from limits.sliding_window import SlidingWindow
+from resources import interceptions as resources
 from storage.accounts.users import Role, User
-from storage.recording.documents import ending_fields, resource, start_document
+from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import Action, Operation
 from storage.recording.prices import Prices
 
@@ -165,7 +166,7 @@ def answers() -> Iterator[Part]:
     users = {user.id: user}
 
     def as_json() -> bytes:
-        return msgspec.json.encode(resource(bson.decode(sent, options), users))
+        return msgspec.json.encode(resources.Interception.of(bson.decode(sent, options), users))
 
     yield Part("an interception as JSON", "interceptions", 1, as_json)
     yield Part(

@@ -15,9 +15,9 @@ from typing import IO, Any
 import click
 
 from resources.export_formats import Format
+from resources.interceptions import Interception
 from storage.accounts.identities import Identities
 from storage.mongo.database import DatabaseUnavailableError
-from storage.recording.documents import resource
 from terminal import StatusLine
 
 STANDARD_OUTPUT = Path("-")
@@ -103,7 +103,7 @@ async def export(
         async with aclosing(pages):
             async for page in pages:
                 users = await identities.users_by_id(document["initiator_id"] for document in page)
-                out.write(head + written.rows([resource(document, users) for document in page]))
+                out.write(head + written.rows([Interception.of(document, users) for document in page]))
                 out.flush()
                 count, last, head = count + len(page), page[-1]["_id"], b""
                 line.say(f"{count:,} interceptions, {count / (monotonic() - began):,.0f} a second")

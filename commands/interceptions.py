@@ -12,12 +12,12 @@ from commands.command import Command, command, identities_of, run
 from commands.export import STANDARD_OUTPUT, export, opened
 from commands.output import show_json
 from resources.export_formats import FORMATS
+from resources.interceptions import Interception
 from storage.accounts.identities import Identities, IdentityError
 from storage.mongo.database import Database
 from storage.queries.interceptions import Interceptions
 from storage.queries.recorded import Recorded
 from storage.queries.search import InvalidSearchError, Search, parse_search
-from storage.recording.documents import resource
 from terminal import StatusLine
 
 MAX_PAGE = 1000
@@ -103,13 +103,13 @@ def _search(terms: dict[str, str | None]) -> Search:
         raise click.UsageError(str(error)) from error
 
 
-async def _found(database: Database, search: Search, *, after_id: UUID | None, limit: int) -> list[dict[str, Any]]:
+async def _found(database: Database, search: Search, *, after_id: UUID | None, limit: int) -> list[Interception]:
     identities = identities_of(database)
     search_filter = await _filter(search, identities)
     page = Interceptions(database).page(search_filter, visible_to=None, limit=limit, after_id=after_id)
     _, documents = await page
     initiators = await identities.users_by_id(document["initiator_id"] for document in documents)
-    return [resource(document, initiators) for document in documents]
+    return [Interception.of(document, initiators) for document in documents]
 
 
 async def _filter(search: Search, identities: Identities) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def show(
 ) -> None:
     """Print as JSON, or as a table aligned for people."""
     if as_json:
-        show_json(msgspec.to_builtins(structs))
+        show_json(structs)
         return
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     for row in [headings, *rows]:
@@ -28,7 +28,7 @@ def show(
 def show_json(value: Any) -> None:
     """Print as JSON."""
     # ASCII alone: what clients and models wrote must not reach a terminal as control characters.
-    click.echo(json.dumps(value, indent=2))
+    click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
 
 
 def format_time(time: datetime | None, otherwise: str) -> str:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from handlers.operation.metrics import Metrics
-from resources.times import shown_time
+from intercept.times import format_time
 from upstream.keys import KeyChange, KeyPool, KeyRefusal
 from upstream.providers import Provider, credential_hint
 
@@ -40,5 +40,5 @@ def describe_refused_keys(providers: Iterable[Provider], pools: Mapping[str, Key
 
 def _describe(provider: Provider, number: int, refusal: KeyRefusal) -> str:
     calls = f"{refusal.calls} call{'' if refusal.calls == 1 else 's'}"
-    since = shown_time(refusal.since)
+    since = format_time(refusal.since)
     return f"{provider.name}: key {number} of {provider.keys_setting} refused ({refusal.status}) since {since}; {calls}"

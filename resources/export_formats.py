@@ -11,12 +11,13 @@ import io
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-Resource = Mapping[str, Any]
+from resources.interceptions import Interception
 
 # What makes a spreadsheet compute a cell instead of showing it, in every width that Unicode has of it.
 FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
@@ -30,65 +31,61 @@ _encoder = msgspec.json.Encoder()
 
 @dataclass(frozen=True)
 class Format:
-    """How interceptions, as the API shows them, are written: `head` first, then each list of them by `rows`."""
+    """How interceptions, are written: `head` first, then each list of them by `rows`."""
 
     content_type: str
     head: bytes
-    rows: Callable[[Iterable[Resource]], bytes]
+    rows: Callable[[Iterable[Interception]], bytes]
 
 
-def _tokens(name: str) -> Callable[[Resource], Any]:
-    def total(interception: Resource) -> int | None:
-        counts = [usage[name] for usage in interception["token_usages"] if usage[name] is not None]
+def _tokens(name: str) -> Callable[[Interception], Any]:
+    def total(interception: Interception) -> int | None:
+        counts = [count for usage in interception.token_usages if (count := getattr(usage, name)) is not None]
         return sum(counts) if counts else None
 
     return total
 
 
-def _tools(interception: Resource) -> str:
+def _tools(interception: Interception) -> str:
     kept = ("provider_tool_call_id", "tool", "input")
-    return _encoder.encode([{key: usage[key] for key in kept} for usage in interception["tool_usages"]]).decode()
+    return _encoder.encode([{key: getattr(usage, key) for key in kept} for usage in interception.tool_usages]).decode()
 
 
-def _of(name: str, inner: str) -> Callable[[Resource], Any]:
-    return lambda interception: (interception[name] or {}).get(inner)
+def _of(name: str, inner: str) -> Callable[[Interception], Any]:
+    return lambda interception: getattr(getattr(interception, name), inner, None)
 
 
-def _plain(name: str) -> Callable[[Resource], Any]:
-    return lambda interception: interception[name]
+def _prompt(interception: Interception) -> str | None:
+    return next((prompt.prompt for prompt in interception.user_prompts), None)
 
 
-def _prompt(interception: Resource) -> str | None:
-    return next((prompt["prompt"] for prompt in interception["user_prompts"]), None)
-
-
-COLUMNS: Mapping[str, Callable[[Resource], Any]] = MappingProxyType(
+COLUMNS: Mapping[str, Callable[[Interception], Any]] = MappingProxyType(
     {
-        "id": _plain("id"),
-        "started_at": _plain("started_at"),
-        "upstream_asked_at": _plain("upstream_asked_at"),
-        "first_byte_at": _plain("first_byte_at"),
-        "ended_at": _plain("ended_at"),
-        "status": _plain("status"),
-        "end_reason": _plain("end_reason"),
+        "id": attrgetter("id"),
+        "started_at": attrgetter("started_at"),
+        "upstream_asked_at": attrgetter("upstream_asked_at"),
+        "first_byte_at": attrgetter("first_byte_at"),
+        "ended_at": attrgetter("ended_at"),
+        "status": attrgetter("status"),
+        "end_reason": attrgetter("end_reason"),
         "initiator_id": _of("initiator", "id"),
         "initiator_username": _of("initiator", "username"),
         "initiator_name": _of("initiator", "name"),
-        "api_key_id": _plain("api_key_id"),
-        "provider": _plain("provider"),
-        "provider_name": _plain("provider_name"),
-        "model": _plain("model"),
-        "client": _plain("client"),
-        "client_session_id": _plain("client_session_id"),
-        "session_id": _plain("session_id"),
-        "parent_id": _plain("parent_id"),
-        "root_id": _plain("root_id"),
-        "user_agent": _plain("user_agent"),
-        "streaming": _plain("streaming"),
-        "credential_kind": _plain("credential_kind"),
-        "credential_hint": _plain("credential_hint"),
-        "upstream_status": _plain("upstream_status"),
-        "upstream_request_id": _plain("upstream_request_id"),
+        "api_key_id": attrgetter("api_key_id"),
+        "provider": attrgetter("provider"),
+        "provider_name": attrgetter("provider_name"),
+        "model": attrgetter("model"),
+        "client": attrgetter("client"),
+        "client_session_id": attrgetter("client_session_id"),
+        "session_id": attrgetter("session_id"),
+        "parent_id": attrgetter("parent_id"),
+        "root_id": attrgetter("root_id"),
+        "user_agent": attrgetter("user_agent"),
+        "streaming": attrgetter("streaming"),
+        "credential_kind": attrgetter("credential_kind"),
+        "credential_hint": attrgetter("credential_hint"),
+        "upstream_status": attrgetter("upstream_status"),
+        "upstream_request_id": attrgetter("upstream_request_id"),
         "error_type": _of("error", "type"),
         "error_message": _of("error", "message"),
         "input_tokens": _tokens("input_tokens"),
@@ -103,12 +100,12 @@ COLUMNS: Mapping[str, Callable[[Resource], Any]] = MappingProxyType(
 """The columns of CSV in their order, and what stands in each."""
 
 
-def ndjson_rows(interceptions: Iterable[Resource]) -> bytes:
+def ndjson_rows(interceptions: Iterable[Interception]) -> bytes:
     """Write a line of JSON for each."""
     return _encoder.encode_lines(list(interceptions))
 
 
-def csv_rows(interceptions: Iterable[Resource]) -> bytes:
+def csv_rows(interceptions: Iterable[Interception]) -> bytes:
     """Write a row for each."""
     return _csv([_cell(value(interception)) for value in COLUMNS.values()] for interception in interceptions)
 

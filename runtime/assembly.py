@@ -26,6 +26,7 @@ from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from handlers.timer import Follow
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
+from resources.interceptions import interception_as_json
 from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
 from runtime.parts import known_secrets, make_admissions, make_breakers, make_edge_options, make_overload
@@ -258,7 +259,7 @@ def open_refusal_recorder(process: Process) -> RefusalRecorder:
 
 def open_live(process: Process, identities: Identities) -> Live:
     """Open what tells listeners of interceptions."""
-    live = Live(process.database, identities)
+    live = Live(process.database, identities, interception_as_json)
     process.stack.push_async_callback(live.close)
     return live
 

@@ -12,22 +12,22 @@ from handlers import base, lifecycle, timer
 from handlers.api import export, facets, interceptions, live, pagination, refusals, sessions, stats, visibility
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dataplane import addresses, admission, passthrough, proxy
-from handlers.openapi.paths.refused import Refusal
 from handlers.operation.metrics import PREFIX
 from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
 from intercept.refusals import Rule
 from limits import overload
 from resources.export_formats import COLUMNS
+from resources.interceptions import Interception
+from resources.refusals import Refusal
+from resources.sessions import Session
+from resources.stats import Figures
 from runtime.assembly import open_bridge
 from settings import Settings, declared
-from storage.aggregation.cells import TOKENS
-from storage.aggregation.session_documents import session_resource, with_calls
-from storage.queries import figures
 from storage.queries.refusal_search import RefusalSearch
 from storage.queries.search import Search
-from storage.recording.documents import ending_fields, resource, start_document
+from storage.recording.documents import ending_fields, start_document
 from tests.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
-from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception, kept
+from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept
 from upstream.providers import _ROUTES, ProviderType
 from upstream.routes import Access
 
@@ -171,7 +171,7 @@ def test_every_column_of_csv_is_described_in_its_order():
 def test_every_parameter_and_figure_of_the_statistics_is_described():
     described = section(API, "`GET /api/v2/aibridge/stats`")
     assert first_cells(described, "parameter") == list(stats.PARAMETERS)
-    assert first_cells(described, "key of figures") == list(figures.shown({}))
+    assert first_cells(described, "key of figures") == list(Figures.__struct_fields__)
 
 
 def test_every_parameter_key_and_rule_of_refusals_is_described():
@@ -182,19 +182,11 @@ def test_every_parameter_key_and_rule_of_refusals_is_described():
     assert first_cells(described, "rule") == list(Rule)
 
 
-def test_every_parameter_and_key_of_sessions_is_described(session):
+def test_every_parameter_and_key_of_sessions_is_described():
     path = "`GET /api/v2/aibridge/sessions"
     assert first_cells(section(API, f"{path}`"), "parameter") == list(sessions.PARAMETERS)
     assert first_cells(section(API, f"{path}/{{id}}`"), "parameter") == list(sessions.DETAIL_PARAMETERS)
-    assert first_cells(section(API, "Session"), "key") == list(session_resource(session, {}))
-
-
-@pytest.fixture
-def session():
-    """A session of one call, as its document."""
-    call = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids())
-    call |= ending_fields(ending(), new_id=counting_ids()) | dict.fromkeys(TOKENS, 0) | {"no_usage": True, "prompt": ""}
-    return with_calls(None, [call])
+    assert first_cells(section(API, "Session"), "key") == list(Session.__struct_fields__)
 
 
 def test_every_parameter_of_the_names_is_described():
@@ -215,7 +207,7 @@ def shown():
         model_thoughts=(ModelThought(content="", source="thinking"),),
     )
     start = start_document(interception(), instance_id=INSTANCE, new_id=new_id)
-    return resource(kept(start | ending_fields(ending(reading=reading), new_id=new_id)), {ADA.id: ADA})
+    return as_json(Interception.of, kept(start | ending_fields(ending(reading=reading), new_id=new_id)), {ADA.id: ADA})
 
 
 def test_every_key_of_an_interception_is_described(shown):

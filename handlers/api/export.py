@@ -14,9 +14,9 @@ from handlers.api.watched import WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import InvalidQueryError, Problem
 from resources.export_formats import FORMATS, Format
+from resources.interceptions import Interception
 from storage.queries.interceptions import UnknownCursorError
 from storage.queries.recorded import TooManyExportsError
-from storage.recording.documents import resource
 
 PARAMETERS = ("format", "q", "after_id", "limit")
 TOO_MANY_OF_USER = "You have {} export in progress, as many as one user may have. Please try again when it has ended."
@@ -68,7 +68,7 @@ class ExportHandler(WatchedHandler):
                     users = await self.bridge.identities.users_by_id({document["initiator_id"] for document in page})
                     for start in range(0, len(page), TURN):
                         turn = page[start : start + TURN]
-                        shown = [resource(document, users) for document in turn]
+                        shown = [Interception.of(document, users) for document in turn]
                         self.write(written.rows(self.bridge.secrets.hide(shown)))
                         await self.send()
         except UnknownCursorError as error:

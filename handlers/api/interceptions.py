@@ -8,8 +8,8 @@ from handlers.api.pages import PageHandler
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import InvalidQueryError, Problem
+from resources.interceptions import Interception, InterceptionList
 from storage.queries.interceptions import UnknownCursorError
-from storage.recording.documents import resource
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
 UNKNOWN_CURSOR = "no interception with this id that you may see"
@@ -38,7 +38,7 @@ class InterceptionsHandler(PageHandler):
             )
         except UnknownCursorError as error:
             raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
-        await self.write_page(count, rows, resource, "next_after_id")
+        await self.write_page(lambda last: InterceptionList(count, [], last), rows, Interception.of)
 
 
 class InterceptionHandler(VisibilityHandler):
@@ -61,4 +61,4 @@ class InterceptionHandler(VisibilityHandler):
         if document is None:
             raise Problem(404, UNKNOWN_INTERCEPTION)
         initiators = await self.bridge.identities.users_by_id([document["initiator_id"]])
-        self.write_json(resource(document, initiators))
+        self.write_json(Interception.of(document, initiators))

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from handlers.api.pagination import single_values
 from handlers.control import ControlHandler
-from resources.times import shown_time
+from intercept.times import format_time
 from upstream.keys import KeyPool
 from upstream.providers import Provider, ProviderType, credential_hint
 
@@ -73,5 +73,5 @@ def configured(provider: Provider, pool: KeyPool | None) -> ConfiguredProvider:
 
 def _key(provider: Provider, pool: KeyPool, key: str) -> ProviderKey:
     refusal = pool.refusals.get(key)
-    refused = None if refusal is None else RefusedKey(refusal.status, str(shown_time(refusal.since)), refusal.calls)
+    refused = None if refusal is None else RefusedKey(refusal.status, str(format_time(refusal.since)), refusal.calls)
     return ProviderKey(credential_hint(key), provider.keys_setting, pool.count_cooldowns(key), refused)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import InvalidQueryError
+from resources.refusals import Refusal, RefusalList
 from storage.queries.interceptions import UnknownCursorError
 from storage.queries.refusal_search import parse_refusal_search
-from storage.queries.refusals import refusal_resource
 from storage.queries.search import InvalidSearchError
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
@@ -42,4 +42,4 @@ class RefusalsHandler(VisibilityHandler):
             raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         known = {row["initiator_id"] for row in rows if row["initiator_id"] is not None}
         initiators = await self.bridge.identities.users_by_id(known)
-        self.write_json({"count": count, "results": [refusal_resource(row, initiators) for row in rows]})
+        self.write_json(RefusalList(count, [Refusal.of(row, initiators) for row in rows]))

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
-from handlers.api.pages import PageHandler
+from handlers.api.pages import PageHandler, around_list
 from handlers.api.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
 from handlers.api.visibility import INVALID_SEARCH, parsed_search
 from handlers.problems import InvalidQueryError, Problem
-from resources.times import shown_time
-from storage.aggregation.session_documents import session_resource
+from intercept.times import format_time
+from resources import sessions as resources
+from resources.interceptions import Interception
+from resources.sessions import Session, SessionDetail, SessionList, ThreadPage
 from storage.queries.search import InvalidSearchError
 from storage.queries.sessions import Thread, UnknownCursorError, session_filter
-from storage.recording.documents import resource
 
 PARAMETERS = ("q", "limit", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")
@@ -48,7 +47,7 @@ class SessionsHandler(PageHandler):
             )
         except UnknownCursorError as error:
             raise InvalidQueryError(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
-        await self.write_page(count, rows, session_resource, "next_after_session_id")
+        await self.write_page(lambda last: SessionList(count, [], last), rows, Session.of)
 
 
 class SessionHandler(PageHandler):
@@ -72,25 +71,20 @@ class SessionHandler(PageHandler):
             raise InvalidQueryError(INVALID, validations=[("after_thread_id", UNKNOWN_THREAD)]) from error
         initiators = await self.bridge.identities.users_by_id([session["initiator_id"]])
         self.set_header("Content-Type", "application/json")
-        await self.write_piece(
-            msgspec.json.encode(session_resource(session, initiators))[:-1] + b',"thread_page":{"results":['
-        )
+        head, tail = around_list(SessionDetail.with_threads(Session.of(session, initiators), ThreadPage([], more)))
+        await self.write_piece(head)
         for number, thread in enumerate(threads):
             await self.write_piece(b"," * bool(number))
             await self._write_thread(thread)
-        await self.write_piece(b'],"more":%s}}' % msgspec.json.encode(more))
+        await self.write_piece(tail)
 
     async def _write_thread(self, thread: Thread) -> None:
         first = next(iter(thread.interceptions))
-        shown = {
-            "id": str(first["_id"]),
-            "started_at": shown_time(first["started_at"]),
-            "last_active_at": shown_time(thread.last_active_at),
-            "more_interceptions": thread.more,
-        }
-        await self.write_piece(msgspec.json.encode(shown)[:-1] + b',"interceptions":[')
-        await self.write_rows(thread.interceptions, resource)
-        await self.write_piece(b"]}")
+        times = format_time(first["started_at"]), format_time(thread.last_active_at)
+        head, tail = around_list(resources.Thread(first["_id"], *times, thread.more, []))
+        await self.write_piece(head)
+        await self.write_rows(thread.interceptions, Interception.of)
+        await self.write_piece(tail)
 
     async def _session(self) -> dict[str, Any]:
         try:

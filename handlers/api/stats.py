@@ -6,20 +6,19 @@ import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from handlers.api.pagination import INVALID, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import InvalidQueryError
-from resources.initiators import shown_initiator
-from resources.times import shown_time
+from intercept.times import format_time
+from resources import stats as resources
+from resources.stats import RefusedCalls, Statistics
 from storage.accounts.users import User
-from storage.aggregation.cells import Bucket
-from storage.queries.figures import shown
-from storage.queries.refusals import RefusalTotals
+from storage.aggregation.cells import Bucket, GroupBy
 from storage.queries.search import parse_timestamp
-from storage.queries.statistics import MOST_CELLS, GroupBy, Question, Series, TooManyCellsError
+from storage.queries.statistics import MOST_CELLS, Question, Series, TooManyCellsError
 from storage.queries.time_ranges import ceiling
 
 PARAMETERS = ("from", "to", "bucket", "group_by")
@@ -49,17 +48,17 @@ class StatisticsHandler(VisibilityHandler):
             raise InvalidQueryError(INVALID, validations=[("from", detail)]) from error
         refused = await self.bridge.refusals.totals(question, visible_to=self.visible_to)
         groups = {*(one.group for one in series), *refused.initiators}
-        initiators = await self.bridge.identities.users_by_id({one for one in groups if isinstance(one, UUID)})
+        users = await self.bridge.identities.users_by_id({one for one in groups if isinstance(one, UUID)})
         self.write_json(
-            {
-                "from": shown_time(question.start),
-                "to": shown_time(question.end),
-                "bucket": question.bucket,
-                "group_by": question.group_by,
-                "uncounted": uncounted,
-                "refusals": _shown_refusals(refused, initiators),
-                "series": [await _shown(one, initiators) for one in series],
-            }
+            Statistics(
+                from_=format_time(question.start),
+                to=format_time(question.end),
+                bucket=question.bucket,
+                group_by=question.group_by,
+                uncounted=uncounted,
+                refusals=RefusedCalls.by_rule(refused.rules, refused.initiators, refused.points, users),
+                series=[await _shown(one, users) for one in series],
+            )
         )
 
 
@@ -112,27 +111,7 @@ def _time(name: str, values: Mapping[str, str], problems: list[tuple[str, str]])
         return None
 
 
-def _shown_refusals(refused: RefusalTotals, initiators: Mapping[UUID, User]) -> dict[str, Any]:
-    return {
-        **_sum(refused.rules),
-        "initiators": [
-            {"initiator": None if one is None else shown_initiator(one, initiators), **_sum(rules)}
-            for one, rules in refused.initiators.items()
-        ],
-        "points": [{"at": shown_time(at), **_sum(refused.points[at])} for at in sorted(refused.points)],
-    }
-
-
-def _sum(rules: Mapping[str, int]) -> dict[str, Any]:
-    return {"total": sum(rules.values()), "rules": rules}
-
-
-async def _shown(series: Series, initiators: Mapping[UUID, User]) -> dict[str, Any]:
+async def _shown(series: Series, users: Mapping[UUID, User]) -> resources.Series:
     """Show a series; between two of them others have their turn."""
     await asyncio.sleep(0)
-    return {
-        "group": shown_initiator(series.group, initiators) if isinstance(series.group, UUID) else series.group,
-        "other": series.other,
-        "total": shown(series.total),
-        "points": [{"at": shown_time(at), **shown(series.points[at])} for at in sorted(series.points)],
-    }
+    return resources.Series.of(series.group, series.total, series.points, users, other=series.other)

@@ -12,16 +12,6 @@ Described = dict[str, Any]
 
 JSON = "application/json"
 
-Count = Annotated[int, Meta(ge=0)]
-Time = Annotated[
-    str,
-    Meta(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
-        description="RFC 3339, in UTC with milliseconds.",
-        extra_json_schema={"format": "date-time"},
-    ),
-]
-
 
 def query(name: str, type_: Any, description: str, *, default: object = UNSET, example: object = UNSET) -> Described:
     """A parameter of the query that may be left out, which is what an empty value says too."""

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import pymongo
 from msgspec import Struct
 
-from resources.times import shown_time
+from intercept.times import format_time
 from storage.accounts.users import User
 from storage.mongo.database import Database, database_errors
 from storage.mongo.indexes import AUDIT_BY_TIME
@@ -121,10 +121,10 @@ def _shown(document: Mapping[str, Any]) -> dict[str, Any]:
     detail = document["detail"]
     return {
         "id": document["_id"],
-        "at": shown_time(document["at"]),
+        "at": format_time(document["at"]),
         "actor": document["actor"],
         "action": document["action"],
         "subject": document["subject"],
-        "detail": {key: shown_time(value) if isinstance(value, datetime) else value for key, value in detail.items()},
+        "detail": {key: format_time(value) if isinstance(value, datetime) else value for key, value in detail.items()},
         "client_ip": document["client_ip"],
     }

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from pymongo import DESCENDING
 
-from resources.times import shown_time
+from intercept.times import format_time
 from storage.accounts.audit import COMMAND_LINE, Action, Author
 from storage.accounts.authentication import AWAY_SECONDS, IdentitiesUnavailableError, InvalidTokenError, Kind
 from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes
@@ -197,5 +197,5 @@ def _capped(expires_at: datetime | None, latest: datetime | None) -> datetime | 
     if latest is None or expires_at is None:
         return expires_at or latest
     if expires_at > latest:
-        raise IdentityError(OUTLIVES.format(shown_time(latest)))
+        raise IdentityError(OUTLIVES.format(format_time(latest)))
     return expires_at

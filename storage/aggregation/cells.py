@@ -44,6 +44,9 @@ FIELDS = (*PLAIN, "ends", "cost", *HISTOGRAMS)
 MINUTES_KEPT = timedelta(days=8)
 """How long a minute cell is kept, from its beginning. The others are kept for ever."""
 
+MOST_GROUPS, FEWEST_GROUPS = 20, 8
+"""How many groups have a series of their own: the most, and how many at least; all others together have one."""
+
 Figures: TypeAlias = dict[str, Any]
 
 
@@ -75,6 +78,20 @@ class Bucket(StrEnum):
         """Return when the bucket began that this time, in UTC, is in."""
         day = at.replace(hour=0, minute=0, second=0, microsecond=0)
         return day + (at - day) // self.length * self.length
+
+
+class GroupBy(StrEnum):
+    """What each series has in common."""
+
+    MODEL = "model"
+    PROVIDER = "provider"
+    CLIENT = "client"
+    INITIATOR = "initiator"
+
+    @property
+    def field(self) -> str:
+        """The field of a cell."""
+        return {"provider": "provider_name", "initiator": "initiator_id"}.get(self, self.value)
 
 
 _COMBINATION = ("provider", "provider_name", "model", "client")

@@ -5,7 +5,7 @@ one (see `storage.aggregation.threads`), and a call that goes on with no other i
 
 A session has one document: the sums of `SUMS` and `cost` over its calls that have ended, what those calls were made
 with, and their first and last time. Calls are added in any order and any number at a time, with the same outcome. Ids are
-as BSON holds them, but for a session that is shown.
+as BSON holds them.
 """
 
 from __future__ import annotations
@@ -14,16 +14,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Context, Decimal, localcontext
 from typing import Any
-from uuid import UUID
 
 from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
 from intercept.ids import shown_id
 from intercept.records import Status
-from resources.initiators import shown_initiator
-from resources.times import shown_time
-from storage.accounts.users import User
 from storage.aggregation.cells import TOKENS
 from storage.recording.documents import session_id_of
 from storage.recording.prices import MOST_TOKENS
@@ -101,26 +97,6 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
         **_sums(known, [share(call) for call in calls], [call["grouped"] for call in calls if "grouped" in call]),
         "last_prompt_at": last_prompt[0],
         "last_prompt": last_prompt[1],
-    }
-
-
-def session_resource(session: Mapping[str, Any], initiators: Mapping[UUID, User]) -> dict[str, Any]:
-    """Show a session as the API does; every key is always there. `initiators` has the users that are known."""
-    cost: Decimal = session["cost"].to_decimal()
-    return {
-        "id": str(session["_id"]),
-        "initiator": shown_initiator(session["initiator_id"], initiators),
-        "client_session_id": session["client_session_id"],
-        "client": session["client"],
-        **{names: session[names] for names in _NAMES},
-        "started_at": shown_time(session["started_at"]),
-        "last_active_at": shown_time(session["last_active_at"]),
-        **{name: int(session[name]) for name in ("interceptions", "failures", "threads")},
-        "token_usage": {name: int(session[name]) for name in TOKENS},
-        "cost_usd": float(cost) if session["priced"] else None,
-        "unpriced": int(session["unpriced"]),
-        "no_usage": int(session.get("no_usage", 0)),
-        "last_prompt": session["last_prompt"],
     }
 
 

@@ -17,13 +17,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from storage.accounts.identities import Identities, User
 from storage.live.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
 from storage.live.listeners import End, Event, Listener
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.recording.documents import resource
 
 MOST_LISTENERS = 100
 """How many listen at a time."""
@@ -59,6 +56,7 @@ class Live:
     Args:
         database: Where interceptions are.
         identities: Whose they are.
+        to_json: Makes of a document, with the users that are known, what listeners are told.
         pause: Waits for seconds.
         clock: Seconds that never go back.
     """
@@ -67,12 +65,14 @@ class Live:
         self,
         database: Database,
         identities: Identities,
+        to_json: Callable[[Mapping[str, Any], Mapping[UUID, User]], bytes],
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._identities = identities
+        self._to_json = to_json
         self._pause = pause
         self._listeners: set[Listener] = set()
         self._reading: asyncio.Task[None] | None = None
@@ -176,7 +176,7 @@ class Live:
         users = await self._users_of(changes)
         for position, document in changes:
             if listeners := [one for one in self._listeners if one.wants(position, document)]:
-                event = _event(position, document, users)
+                event = Event(position, self._to_json(document, users))
                 for listener in listeners:
                     listener.tell(event)
         if stream.position != self._position:
@@ -210,7 +210,7 @@ class Live:
         changes = [change for change in changes if listener.may_see(change.document)]
         users = await self._users_of(changes)
         for position, document in changes:
-            listener.tell(_event(position, document, users))
+            listener.tell(Event(position, self._to_json(document, users)))
         if stream.position >= self._position:
             listener.join(stream.position)
             listener.behind = None
@@ -239,7 +239,3 @@ class Live:
     def _end_all(self, reason: End) -> None:
         for listener in self._listeners:
             listener.end(reason)
-
-
-def _event(position: str, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Event:
-    return Event(position, msgspec.json.encode(resource(document, users)))

@@ -9,14 +9,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from resources.initiators import shown_initiator
-from resources.times import shown_time
-from storage.accounts.users import User
+from storage.aggregation.cells import MOST_GROUPS
 from storage.mongo.database import Database, database_errors
 from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME
 from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.interceptions import UnknownCursorError
-from storage.queries.statistics import MOST_GROUPS, Question
+from storage.queries.statistics import Question
 
 _NEWEST_FIRST = (("at", -1), ("_id", -1))
 
@@ -132,16 +130,3 @@ class Refusals:
         if last is None:
             raise UnknownCursorError(f"there is no refusal {after_id} that the caller may see")
         return {"at": {"$lte": last["at"]}, "$or": [{"at": {"$lt": last["at"]}}, {"_id": {"$lt": after_id}}]}
-
-
-def refusal_resource(document: Mapping[str, Any], initiators: Mapping[UUID, User]) -> dict[str, Any]:
-    """Show a row as the API does; every key is always there. `initiators` has the users that are known."""
-    initiator_id = document["initiator_id"]
-    return {
-        "id": str(document["_id"]),
-        "at": shown_time(document["at"]),
-        "initiator": None if initiator_id is None else shown_initiator(initiator_id, initiators),
-        **{name: document[name] for name in ("api_key_id", "client_ip", "provider", "route", "model")},
-        **{name: document[name] for name in ("status", "rule", "retry_after_ms")},
-        "more": int(document["count"]) - 1,
-    }

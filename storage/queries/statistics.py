@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from storage.aggregation.cells import BUCKETS, FIELDS, Bucket, Figures, Level, add, figures_of
+from storage.aggregation.cells import (
+    BUCKETS,
+    FEWEST_GROUPS,
+    FIELDS,
+    MOST_GROUPS,
+    Bucket,
+    Figures,
+    GroupBy,
+    Level,
+    add,
+    figures_of,
+)
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.database import Database, Session, database_errors
 from storage.mongo.indexes import BUSIEST, CELLS, CELLS_BY_INITIATOR, UNCOUNTED
 from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.time_ranges import split
-
-MOST_GROUPS, FEWEST_GROUPS = 20, 8
-"""How many groups have a series of their own: the most, and how many at least; all others together have one."""
 
 MOST_POINTS = 1_000
 """Points of all series, of which each takes 30 us, that make groups fewer than the most."""
@@ -38,20 +45,6 @@ Groups: TypeAlias = dict[Group, Points]
 
 class TooManyCellsError(Exception):
     """It would take more than `MOST_CELLS`."""
-
-
-class GroupBy(StrEnum):
-    """What each series has in common."""
-
-    MODEL = "model"
-    PROVIDER = "provider"
-    CLIENT = "client"
-    INITIATOR = "initiator"
-
-    @property
-    def field(self) -> str:
-        """The field of a cell."""
-        return {"provider": "provider_name", "initiator": "initiator_id"}.get(self, self.value)
 
 
 @dataclass(frozen=True)

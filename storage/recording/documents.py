@@ -1,6 +1,6 @@
-"""How an interception is kept as one MongoDB document, and how the API shows it. Pure: no I/O, no clock.
+"""How an interception is kept as one MongoDB document. Pure: no I/O, no clock.
 
-A document looks like its API resource, with native times and UUIDs, and these differences: `initiator_id` for the
+A document looks like its API resource (`resources.interceptions`), with native times and UUIDs, and these differences: `initiator_id` for the
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost; what
 `storage.aggregation.threads` works with: `tool_call_ids`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
@@ -9,7 +9,7 @@ no key or number of a provider's may disturb the database; `truncated` for what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -22,8 +22,6 @@ from bson.decimal128 import Decimal128
 
 from intercept.ids import shown_id
 from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, UserPrompt
-from resources.initiators import Person, shown_initiator
-from resources.times import shown_time
 from storage.recording.prices import Cost
 from storage.recording.truncation import binary
 
@@ -43,8 +41,6 @@ USAGE_DEPTH = 16
 
 REMEMBERED = 1_000
 """Names of sessions that are remembered with their ids, and ids that are remembered as they are written."""
-
-_CHILD_LISTS = ("token_usages", "user_prompts", "tool_usages", "model_thoughts")
 
 _remembered = lru_cache(REMEMBERED)(binary)
 
@@ -129,41 +125,6 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
     if reading.truncated or max(len(usages), len(calls), len(thoughts)) > LONGEST_LIST:
         fields["truncated"] = True
     return fields
-
-
-def resource(document: Mapping[str, Any], initiators: Mapping[UUID, Person]) -> dict[str, Any]:
-    """Show a document as the API does; every key is always there. `initiators` has the users that are known."""
-    return {
-        "id": shown_id(document["_id"]),
-        "api_key_id": document["api_key_id"],
-        "initiator": shown_initiator(document["initiator_id"], initiators),
-        "provider": document["provider"],
-        "provider_name": document["provider_name"],
-        "model": document["model"],
-        "client": document["client"],
-        "client_session_id": document["client_session_id"],
-        "session_id": _shown_if_any(document.get("session_id")),
-        "parent_id": _shown_if_any(document.get("parent_id")),
-        "root_id": _shown_if_any(document.get("root_id")),
-        "agent": document.get("agent"),
-        "user_agent": document["user_agent"],
-        "streaming": document["streaming"],
-        "status": document["status"],
-        "end_reason": document.get("end_reason"),
-        "error": document.get("error"),
-        "upstream_status": _shown_number(document.get("upstream_status")),
-        "upstream_request_id": document.get("upstream_request_id"),
-        "credential_kind": document["credential_kind"],
-        "credential_hint": document["credential_hint"],
-        "started_at": shown_time(document["started_at"]),
-        "upstream_asked_at": shown_time(document.get("upstream_asked_at")),
-        "first_byte_at": shown_time(document.get("first_byte_at")),
-        "ended_at": shown_time(document.get("ended_at")),
-        "cost": _shown_cost(document.get("cost")),
-        "provider_cost": _shown_provider_cost(document.get("provider_cost")),
-        "metadata": {"truncated": True} if document.get("truncated") else {},
-        **{name: [_shown_child(child, document) for child in document.get(name, ())] for name in _CHILD_LISTS},
-    }
 
 
 def _place(interception: Interception) -> dict[str, Any]:
@@ -262,37 +223,9 @@ def _distinct_ids(*ids: str | None) -> list[str]:
     return list(dict.fromkeys([id_ for id_ in ids if id_ and len(id_) <= LONGEST_ID]))
 
 
-def _shown_child(child: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"id": shown_id(child["id"]), "interception_id": shown_id(document["_id"])}
-    if "prompt" in child:
-        shown["provider_response_id"] = document.get("response_id", "")
-    metadata = dict(child["metadata"])
-    if "usage" in metadata:
-        metadata["usage"] = msgspec.json.decode(metadata["usage"])
-    kept = {key: _shown_number(value) for key, value in child.items() if key != "id"}
-    return {**shown, **kept, "metadata": metadata, "created_at": shown_time(child["created_at"])}
-
-
-def _shown_if_any(id_: UUID | None) -> str | None:
-    return None if id_ is None else shown_id(id_)
-
-
 def _provider_cost(usages: Sequence[TokenUsage]) -> dict[str, Any] | None:
     """What the provider says that all of a call costs; None where it says it of no response."""
     prices = [usage.price for usage in usages if usage.price is not None]
     if not prices:
         return None
     return {"usd": Decimal128(sum((price.usd for price in prices), Decimal())), "source": prices[0].source}
-
-
-def _shown_provider_cost(cost: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if cost is None else {"usd": float(cost["usd"].to_decimal()), "source": cost["source"]}
-
-
-def _shown_cost(cost: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return None if cost is None else {"usd": float(cost["usd"].to_decimal()), "prices": cost["prices"]}
-
-
-def _shown_number(value: Any) -> Any:
-    """Make a large integer a plain one: from BSON it comes as an `Int64`. Anything else stays."""
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value

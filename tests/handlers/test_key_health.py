@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from resources.times import shown_time
+from intercept.times import format_time
 from tests.handlers.dataplane.test_key_failover import KEYS, OK, UNAUTHORIZED, ask, play
 from tests.handlers.operation.test_metrics import samples
 
@@ -25,7 +25,7 @@ async def test_a_refused_key_is_named_everywhere_until_a_call_with_it_succeeds(r
     play(running, UNAUTHORIZED)
     for _ in range(3):
         assert (await ask(running)).status == 401
-    since = shown_time(running.bridge.key_pools["anthropic"].refusals[KEYS[0]].since)
+    since = format_time(running.bridge.key_pools["anthropic"].refusals[KEYS[0]].since)
     entry = {"hint": "sk-f...6789", "setting": "anthropic-key", "cooldowns": 0}
     assert await anthropic(running) == [entry | {"refused": {"status": 401, "since": since, "calls": 3}}]
     status, ready = await running.get("/readyz", {})

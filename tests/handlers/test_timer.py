@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import handlers.dataplane.relay
 from handlers.timer import ADMISSION, AUTHENTICATION, RECORDING, UPSTREAM, Phases
-from resources.times import shown_time
+from intercept.times import format_time
 from tests.fake_upstream import RESET
 from tests.handlers.conversations import CHAT, MESSAGES
 
@@ -168,7 +168,7 @@ async def test_with_a_second_key_both_tries_are_the_providers_time_and_the_recor
         asked = clock()
         await running.get("/api/v2/aibridge/interceptions")
         at_least += (clock() - asked) * 1000
-        answered_at.append(shown_time(running.bridge.now()))
+        answered_at.append(format_time(running.bridge.now()))
         gate.set()
     assert told(await asking)["upstream"] > at_least
     (recorded,) = await running.ended(1)

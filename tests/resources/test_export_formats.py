@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from intercept.records import ProviderError, Reading, TokenUsage, ToolUsage, UserPrompt
 from resources.export_formats import COLUMNS, FORMATS, FORMULA_STARTS
-from storage.recording.documents import ending_fields, resource, start_document
+from resources.interceptions import Cost, Interception
+from storage.recording.documents import ending_fields, start_document
 from storage.recording.truncation import END_BYTES, START_BYTES, encoded
 from tests.storage import records
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
@@ -31,7 +32,7 @@ def shown(start=None, end=None):
     ended = ending_fields(end or ending(), new_id=new_id)
     # As the database gives it back: half a surrogate pair, say, is none there.
     document = bson.decode(encoded(started | ended, START_BYTES + END_BYTES), RECORDED)
-    return resource(document, {ADA.id: ADA})
+    return Interception.of(document, {ADA.id: ADA})
 
 
 def table(*interceptions):
@@ -43,7 +44,7 @@ def table(*interceptions):
 def test_lines_of_json_are_the_resources_each_on_a_line():
     interceptions = [shown(), shown(interception(user_prompt=UserPrompt(prompt="two\nlines")))]
     lines = FORMATS["ndjson"].rows(interceptions).split(b"\n")
-    assert [json.loads(line) for line in lines[:-1]] == interceptions
+    assert [json.loads(line) for line in lines[:-1]] == msgspec.to_builtins(interceptions)
     assert (lines[-1], FORMATS["ndjson"].rows([]), FORMATS["ndjson"].head) == (b"", b"", b"")
 
 
@@ -57,7 +58,8 @@ def test_a_row_of_csv_has_everything_of_an_interception_but_its_thoughts():
         error=ProviderError(type="overloaded", message="Come back, please"),
         reading=Reading(token_usages=tuple(usages), tool_usages=tools),
     )
-    interception_ = shown(end=end) | {"cost": {"usd": 0.25, "prices": "p"}}
+    interception_ = shown(end=end)
+    interception_.cost = Cost(0.25, "p")
     (row,) = table(interception_)
     assert row == {
         "id": "22222222-0000-4000-8000-000000000000",
@@ -76,7 +78,7 @@ def test_a_row_of_csv_has_everything_of_an_interception_but_its_thoughts():
         "model": "gpt-5",
         "client": "Codex",
         "client_session_id": "session-1",
-        "session_id": interception_["session_id"],
+        "session_id": str(interception_.session_id),
         "parent_id": "",
         "root_id": "",
         "user_agent": "codex/1.0",
@@ -103,7 +105,7 @@ def test_what_is_not_known_is_an_empty_cell():
         instance_id=INSTANCE,
         new_id=counting_ids(),
     )
-    (row,) = table(resource(start, {}))
+    (row,) = table(Interception.of(start, {}))
     empty = {name for name, value in row.items() if value == ""}
     assert empty == {
         *("upstream_asked_at", "first_byte_at", "ended_at", "end_reason", "initiator_username", "initiator_name"),
@@ -175,7 +177,7 @@ def test_no_cell_is_a_formula_whatever_the_spreadsheet_separates_by(separator, t
 @pytest.mark.parametrize("unit", ["\t", "\n ", ";", '"', "\t=", "\r"])
 def test_work_on_a_cell_is_linear(unit):
     def seconds(size):
-        one, took = shown() | {"user_agent": unit * size}, []
+        one, took = shown(interception(user_agent=unit * size)), []
         for _ in range(3):
             before = time.thread_time()
             FORMATS["csv"].rows([one])
@@ -193,11 +195,11 @@ def test_a_cell_with_such_a_character_elsewhere_stays_as_it_is():
 @given(st.lists(st.builds(shown, records.interceptions, records.endings), max_size=4))
 def test_whatever_is_recorded_is_read_as_it_was_written_and_never_as_a_formula(interceptions):
     rows = table(*interceptions)
-    assert [row["id"] for row in rows] == [one["id"] for one in interceptions]
+    assert [row["id"] for row in rows] == [str(one.id) for one in interceptions]
     for row, one in zip(rows, interceptions, strict=True):
         assert set(row) == set(COLUMNS)
         assert not any(cell.startswith(tuple(FORMULA_STARTS)) and not NUMBER.fullmatch(cell) for cell in row.values())
-        assert row["model"].replace("'", "") == one["model"].replace("'", "")
+        assert row["model"].replace("'", "") == one.model.replace("'", "")
     lines = FORMATS["ndjson"].rows(interceptions).splitlines()
     assert [msgspec.json.decode(line) for line in lines] == [
         msgspec.json.decode(msgspec.json.encode(one)) for one in interceptions

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import bson
+import msgspec
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from hypothesis import strategies as st
@@ -161,3 +162,8 @@ endings = st.builds(
     error=st.none() | st.builds(ProviderError, type=texts, message=texts),
     reading=readings,
 )
+
+
+def as_json(make, document, users=None):
+    """What a resource that is made of a document looks like in JSON."""
+    return msgspec.to_builtins(make(document, users or {}))

@@ -8,7 +8,7 @@ from handlers.api.accounts.changes import change_problems
 from handlers.api.accounts.tokens import OwnHandler
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
-from resources.times import shown_time
+from intercept.times import format_time
 from storage.accounts.sign_in_sessions import SignInSession
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see where others are signed in."
@@ -42,9 +42,9 @@ class SignInsHandler(_SessionOwnHandler):
         return {
             "id": session.id,
             "token_id": session.token_id,
-            "created_at": shown_time(session.created_at),
-            "last_used_at": shown_time(session.last_used_at),
-            "expires_at": shown_time(session.expires_at),
+            "created_at": format_time(session.created_at),
+            "last_used_at": format_time(session.last_used_at),
+            "expires_at": format_time(session.expires_at),
             "client_ip": session.client_ip,
             "user_agent": session.user_agent,
             "current": session.id == self.identity.session_id,

@@ -11,7 +11,7 @@ from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
 from handlers.api.visibility import ME
 from handlers.problems import Problem
-from resources.times import shown_time
+from intercept.times import format_time
 from settings.kinds import POSITIVE_DURATION
 from storage.accounts.users import Role, Token, checked_name, is_same_name
 
@@ -34,9 +34,9 @@ def _shown(token: Token) -> dict[str, Any]:
     return {
         "id": token.id,
         "name": token.name,
-        "created_at": shown_time(token.created_at),
-        "expires_at": shown_time(token.expires_at),
-        "revoked_at": shown_time(token.revoked_at),
+        "created_at": format_time(token.created_at),
+        "expires_at": format_time(token.expires_at),
+        "revoked_at": format_time(token.revoked_at),
     }
 
 

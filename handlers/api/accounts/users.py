@@ -9,7 +9,7 @@ from handlers.api.accounts.changes import ChangeHandler, Readers, change_problem
 from handlers.api.pagination import parse_page, single_values
 from handlers.control import ControlHandler
 from handlers.problems import Problem
-from resources.times import shown_time
+from intercept.times import format_time
 from storage.accounts.users import Role, User, checked_name, checked_username
 
 PARAMETERS = ("limit", "offset")
@@ -24,7 +24,7 @@ def shown(user: User) -> dict[str, Any]:
         "username": user.username,
         "name": user.display_name,
         "role": user.role,
-        "created_at": shown_time(user.created_at),
+        "created_at": format_time(user.created_at),
     }
 
 
@@ -56,7 +56,7 @@ class MeHandler(ControlHandler):
         return {
             "may_create": is_owner or options.members_create_tokens,
             "limit": None if is_owner else options.tokens_per_user or None,
-            "expire_by": shown_time(self.identity.expires_at),
+            "expire_by": format_time(self.identity.expires_at),
         }
 
 

@@ -10,8 +10,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from handlers.access import Plane
 from handlers.api.accounts.audit import NOT_YOURS
 from handlers.openapi.errors import ALWAYS, problem
-from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, get, query
+from handlers.openapi.operations import JSON, Described, answer, body, get, query
 from handlers.openapi.paths.interceptions import LIMIT
+from resources.fields import Count, Time
 from storage.accounts.audit import Action
 from storage.accounts.authentication import Reason
 from storage.accounts.users import Role

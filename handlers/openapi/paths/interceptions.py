@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from handlers.api.export import MAX_ROWS
 from handlers.api.export import TOO_MANY as TOO_MANY_EXPORTS
@@ -17,9 +17,9 @@ from handlers.api.live import TOO_MANY as TOO_MANY_LISTENERS
 from handlers.api.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
 from handlers.api.pagination import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from handlers.openapi.errors import ALWAYS, RETRY_AFTER, problem
+from handlers.openapi.example import EXAMPLE
 from handlers.openapi.operations import (
     JSON,
-    Count,
     Described,
     answer,
     body,
@@ -29,23 +29,9 @@ from handlers.openapi.operations import (
     in_path,
     query,
 )
-from handlers.openapi.records import EXAMPLE, Interception
 from limits.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
+from resources.interceptions import Interception, InterceptionList
 from storage.queries.search import Search
-
-
-class InterceptionList(Struct):
-    """A page of interceptions, newest first."""
-
-    count: Annotated[Count, Meta(description="How many match the search and may be seen, whatever the page.")]
-    results: list[Interception]
-    next_after_id: Annotated[
-        UUID | None,
-        Meta(
-            description="The `after_id` to go on with, where the page was cut at 8 MiB and has fewer than `limit`; else null."
-        ),
-    ] = None
-
 
 SEARCH_EXAMPLE = 'initiator:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'
 SEARCH = query(

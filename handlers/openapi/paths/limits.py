@@ -10,7 +10,8 @@ from msgspec import Meta, Struct
 from handlers.api.limits import MOST_HOLDERS, MOST_KEYS, NOT_YOURS
 from handlers.limits_state import PROCESS_LOCAL
 from handlers.openapi.errors import ALWAYS, problem
-from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, get
+from handlers.openapi.operations import JSON, Described, answer, body, get
+from resources.fields import Count, Time
 
 NextFree = Annotated[Time | None, Meta(description="When the next one may start; null while that is not known.")]
 Remaining = Annotated[Count | None, Meta(description="How many more may start now; null where the limit is off.")]

@@ -5,81 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta, Struct, structs
+from msgspec import Meta
 
 from handlers.api.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
 from handlers.openapi.errors import ALWAYS, problem
-from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, get, in_path, query
+from handlers.openapi.example import EXAMPLE as INTERCEPTION
+from handlers.openapi.operations import JSON, Described, answer, body, get, in_path, query
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
-from handlers.openapi.records import EXAMPLE as INTERCEPTION
-from handlers.openapi.records import Initiator, Interception
+from resources.fields import TokenCounts
+from resources.sessions import Session, SessionDetail, SessionList, Thread, ThreadPage
 
 TAG = "sessions"
-
-
-class TokenCounts(Struct):
-    """Sums of the four disjoint counts of tokens."""
-
-    input_tokens: Count
-    output_tokens: Count
-    cache_read_input_tokens: Count
-    cache_write_input_tokens: Count
-
-
-class Session(Struct):
-    """Calls of one user that belong together: by the client's own session, or by what they answer."""
-
-    id: UUID
-    initiator: Initiator
-    client_session_id: str | None
-    client: str | None
-    providers: list[str]
-    provider_names: list[str]
-    models: list[str]
-    started_at: Time
-    last_active_at: Time
-    interceptions: Count
-    failures: Count
-    threads: Count
-    token_usage: TokenCounts
-    cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
-    unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
-    no_usage: Annotated[Count, Meta(description="Calls that ended without a report of tokens.")]
-    last_prompt: Annotated[str | None, Meta(description="Of the latest call that has one, cut.")]
-
-
-class SessionList(Struct):
-    """A page of sessions, newest first."""
-
-    count: Count
-    results: list[Session]
-    next_after_session_id: Annotated[
-        UUID | None,
-        Meta(description="The `after_session_id` to go on with, where the page was cut at 8 MiB; else null."),
-    ] = None
-
-
-class Thread(Struct):
-    """A call and those that answer its tool calls."""
-
-    id: Annotated[UUID, Meta(description="The id of its first interception.")]
-    started_at: Time
-    last_active_at: Time
-    more_interceptions: Annotated[bool, Meta(description="Whether there are more than are shown.")]
-    interceptions: Annotated[list[Interception], Meta(description="Oldest first.")]
-
-
-class ThreadPage(Struct):
-    """Threads, oldest first."""
-
-    results: list[Thread]
-    more: Annotated[bool, Meta(description="Whether there are more behind them.")]
-
-
-class SessionDetail(Session):
-    """A session with a page of its threads."""
-
-    thread_page: ThreadPage
 
 
 _TOKENS = TokenCounts(13, 89, 13, 0)
@@ -109,7 +45,7 @@ _THREAD = Thread(
     interceptions=[INTERCEPTION],
     more_interceptions=False,
 )
-_DETAIL = SessionDetail(**structs.asdict(_SESSION), thread_page=ThreadPage([_THREAD], more=False))
+_DETAIL = SessionDetail.with_threads(_SESSION, ThreadPage([_THREAD], more=False))
 
 SEARCH = query(
     "q",

@@ -8,9 +8,10 @@ from msgspec import Meta, Struct
 
 from handlers.api.accounts.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, problem
-from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, change, get, in_path
+from handlers.openapi.operations import JSON, Described, answer, body, change, get, in_path
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from handlers.openapi.paths.users import NAME, NOBODY, TAG
+from resources.fields import Count, Time
 from storage.accounts.sign_in_sessions import MAX_USER_AGENT
 
 

@@ -5,100 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta, Struct, field, structs
+from msgspec import Meta, structs
 
 from handlers.api.stats import MOST_BUCKETS
 from handlers.openapi.errors import ALWAYS
-from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, get, query
-from handlers.openapi.paths.sessions import TokenCounts
-from handlers.openapi.records import EXAMPLE as INTERCEPTION
-from handlers.openapi.records import Initiator
-from intercept.records import EndReason
+from handlers.openapi.example import EXAMPLE as INTERCEPTION
+from handlers.openapi.operations import JSON, Described, answer, body, get, query
 from intercept.refusals import Rule
-from storage.aggregation.cells import Bucket
-from storage.queries.statistics import MOST_GROUPS, GroupBy
+from resources.fields import TokenCounts
+from resources.stats import Figures, Point, Quantiles, RefusedCalls, RefusedInitiator, RefusedPoint, Series, Statistics
+from storage.aggregation.cells import MOST_GROUPS, Bucket, GroupBy
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
-Milliseconds = Annotated[float, Meta(ge=0)]
-
-
-class Quantiles(Struct):
-    """Half of all calls took at most `p50`, 95 of a hundred `p95`, 99 of a hundred `p99`; within 5 %."""
-
-    p50: Milliseconds
-    p95: Milliseconds
-    p99: Milliseconds
-
-
-class Figures(Struct, kw_only=True):
-    """What calls add up to."""
-
-    interceptions: Count
-    completed: Count
-    failures: Annotated[dict[EndReason, Count], Meta(description="By reason, where there were any.")]
-    token_usage: TokenCounts
-    cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
-    unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
-    no_usage: Annotated[Count, Meta(description="Calls that ended without a report of tokens.")]
-    duration_ms: Annotated[Quantiles | None, Meta(description="From start to end.")]
-    first_byte_ms: Annotated[Quantiles | None, Meta(description="From start to the first byte of the response body.")]
-
-
-class Point(Figures):
-    """The figures of one bucket."""
-
-    at: Annotated[Time, Meta(description="The start of the bucket.")]
-
-
-class Series(Struct):
-    """The figures of one group over time."""
-
-    group: Annotated[str | Initiator | None, Meta(description="Null without `group_by`, and of all others together.")]
-    other: Annotated[bool, Meta(description="Whether it is all the groups that have no series of their own.")]
-    total: Figures
-    points: Annotated[list[Point], Meta(description="Only where there were calls, in order of time.")]
-
-
-class Refused(Struct, kw_only=True):
-    """How many calls the bridge refused."""
-
-    total: Count
-    rules: Annotated[dict[Rule, Count], Meta(description="By rule, where there were any.")]
-
-
-class RefusedPoint(Refused):
-    """How many in one bucket."""
-
-    at: Annotated[Time, Meta(description="The start of the bucket.")]
-
-
-class RefusedInitiator(Refused):
-    """How many of one user."""
-
-    initiator: Annotated[Initiator | None, Meta(description="Null for all without a known user.")]
-
-
-class RefusedCalls(Refused, kw_only=True):
-    """How many calls the bridge refused, which are no interceptions: each is counted, whether it has a row or not."""
-
-    initiators: Annotated[
-        list[RefusedInitiator], Meta(description=f"Those with most come first, at most {MOST_GROUPS}.")
-    ]
-    points: Annotated[list[RefusedPoint], Meta(description="Only where there were any, in order of time.")]
-
-
-class Statistics(Struct):
-    """What ended calls add up to, by the time they started."""
-
-    from_: Time = field(name="from")
-    to: Time
-    bucket: Bucket
-    group_by: GroupBy | None
-    uncounted: Annotated[Count, Meta(description="Calls that have ended and are not counted yet.")]
-    refusals: RefusedCalls
-    series: list[Series]
-
-
 _FIGURES = Figures(
     interceptions=1,
     completed=1,

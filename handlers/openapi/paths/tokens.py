@@ -8,9 +8,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
-from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, change, get, in_path
+from handlers.openapi.operations import JSON, Described, answer, body, change, get, in_path
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from handlers.openapi.paths.users import NAME, NOBODY, TAG
+from resources.fields import Count, Time
 from settings.kinds import POSITIVE_DURATION
 from storage.accounts.identities import TOO_MANY_TOKENS
 from storage.accounts.users import LONGEST_NAME

@@ -12,9 +12,10 @@ from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.credentials import SESSION_COOKIE
 from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
-from handlers.openapi.operations import JSON, Count, Described, Time, answer, body, change, get, header, in_path, shared
+from handlers.openapi.operations import JSON, Described, answer, body, change, get, header, in_path, shared
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
+from resources.fields import Count, Time
 from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
 from storage.accounts.users import LONGEST_NAME, LONGEST_USERNAME, Role
 

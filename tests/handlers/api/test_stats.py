@@ -13,10 +13,10 @@ from handlers.api import stats as stats_module
 from handlers.api.stats import MOST_BUCKETS, PARAMETERS, parse_question
 from handlers.problems import InvalidQueryError
 from storage.accounts.users import Role
-from storage.aggregation.cells import Bucket
+from storage.aggregation.cells import Bucket, GroupBy
 from storage.aggregation.rollups import Rollups
 from storage.queries import statistics
-from storage.queries.statistics import GroupBy, Question
+from storage.queries.statistics import Question
 from tests.handlers.api.calls import record
 
 STATS = "/api/v2/aibridge/stats"

@@ -15,9 +15,9 @@ from handlers.api.accounts.changes import MAX_BODY_BYTES
 from runtime.assembly import now
 from settings import RecordPolicy
 from storage.accounts.audit import Action
+from storage.aggregation.cells import GroupBy
 from storage.aggregation.grouping import Grouping
 from storage.aggregation.rollups import Rollups
-from storage.queries.statistics import GroupBy
 from tests.fake_upstream import CLOSE
 from tests.handlers.contract import CONTROL, Contract
 from tests.handlers.conversations import CHAT, MESSAGES

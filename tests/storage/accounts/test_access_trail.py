@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from resources.times import shown_time
+from intercept.times import format_time
 from storage.accounts.access_trail import KEPT_DAYS, MAX_ENTRIES, MAX_PENDING, AccessEvent, AccessTrail
 from storage.accounts.audit import Action, Audit
 from storage.accounts.users import Role, User
@@ -51,13 +51,13 @@ async def test_a_storm_of_one_hour_becomes_one_entry_with_a_count(trail, clock, 
     await trail.flush()
     assert await entries(database) == [
         {
-            "at": shown_time(NOON),
+            "at": format_time(NOON),
             "actor": {"id": None, "username": "unknown caller"},
             "action": "authentication.failed",
             "subject": None,
             "detail": {
                 "count": 1000,
-                "last_at": shown_time(NOON + timedelta(seconds=999)),
+                "last_at": format_time(NOON + timedelta(seconds=999)),
                 "reason": "unknown",
                 "plane": "data",
             },

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from pymongo.errors import WriteError
 
-from resources.times import shown_time
+from intercept.times import format_time
 from storage.accounts.audit import Audit, Author, UnknownEntryError
 from storage.accounts.identities import Identities, IdentityConflictError, Role
 from tests.storage.records import NOON
@@ -37,7 +37,7 @@ async def test_a_change_by_the_command_line_has_nobody_as_its_actor(identities, 
     ada = await identities.add_user("ada", role=Role.OWNER)
     assert without_ids(await audit.page(limit=10)) == [
         {
-            "at": shown_time(NOON),
+            "at": format_time(NOON),
             "actor": {"id": None, "username": "command line"},
             "action": "user.added",
             "subject": {"id": ada.id, "username": "ada"},

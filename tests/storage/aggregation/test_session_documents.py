@@ -12,9 +12,10 @@ from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aggregation.session_documents import MOST_NAMES, session_of, session_resource, share, with_calls
+from resources.sessions import Session
+from storage.aggregation.session_documents import MOST_NAMES, session_of, share, with_calls
 from storage.recording.truncation import binary
-from tests.storage.records import ADA, NOON
+from tests.storage.records import ADA, NOON, as_json
 
 SESSION = binary(uuid5(ADA.id, "session-1"))
 READ = CodecOptions(uuid_representation=UuidRepresentation.STANDARD, tz_aware=True)
@@ -26,7 +27,7 @@ def id_of(number):
 
 def shown(session, initiators):
     """Show a session as it is read by who shows it."""
-    return session_resource(bson.decode(bson.encode(session), READ), initiators)
+    return as_json(Session.of, bson.decode(bson.encode(session), READ), initiators)
 
 
 def call(number=1, **changes):

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from resources.interceptions import Interception, interception_as_json
 from runtime.assembly import now
 from storage.accounts.identities import Identities, Role
 from storage.live import live as live_module
@@ -13,9 +14,9 @@ from storage.live.change_stream import ChangeStream, InvalidPositionError
 from storage.live.listeners import End
 from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
 from storage.mongo.database import DatabaseUnavailableError
-from storage.recording.documents import resource
 from tests.bridge import until
 from tests.storage.calls import Calls
+from tests.storage.records import as_json
 
 
 class Pauses:
@@ -71,7 +72,7 @@ def make_live(io_loop, database, pauses):
 
     def make(database):
         identities = Identities(database, now=now, monotonic=asyncio.get_event_loop().time)
-        made.append(Live(database, identities, pause=pauses, clock=lambda: pauses.seconds))
+        made.append(Live(database, identities, interception_as_json, pause=pauses, clock=lambda: pauses.seconds))
         return made[-1]
 
     yield make
@@ -150,7 +151,7 @@ async def test_an_interception_is_told_as_the_api_shows_it_with_the_names_of_its
     told = json.loads((await ear.event()).interception)
     assert told["initiator"] == {"id": str(ada.id), "username": "ada", "name": "Ada Lovelace"}
     document = await database.interceptions.find_one({})
-    assert told == resource(document, {ada.id: ada})
+    assert told == as_json(Interception.of, document, {ada.id: ada})
 
 
 @pytest.mark.gen_test

@@ -6,12 +6,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from intercept.refusals import Refusal, Rule
-from storage.aggregation.cells import Bucket
+from resources import refusals as resources
+from storage.aggregation.cells import MOST_GROUPS, Bucket
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.queries.interceptions import UnknownCursorError
-from storage.queries.refusals import Refusals, refusal_resource
-from storage.queries.statistics import MOST_GROUPS, Question
-from tests.storage.records import ADA, NOON
+from storage.queries.refusals import Refusals
+from storage.queries.statistics import Question
+from tests.storage.records import ADA, NOON, as_json
 
 GRACE = UUID(int=7)
 MINUTES = 6
@@ -102,7 +103,7 @@ async def test_of_many_users_those_with_most_refusals_are_named(database):
 @pytest.mark.gen_test
 async def test_a_row_is_shown_with_all_its_keys(refusals):
     _, (row, *_) = await refusals.page({"initiator_id": GRACE}, visible_to=None, limit=1)
-    assert refusal_resource(row, {}) == {
+    assert as_json(resources.Refusal.of, row) == {
         "id": str(row["_id"]),
         "at": "2026-03-01T12:05:00.250Z",
         "initiator": {"id": str(GRACE), "username": "", "name": ""},

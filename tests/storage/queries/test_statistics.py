@@ -3,17 +3,18 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason
-from storage.aggregation.cells import Bucket, add
+from resources.stats import Figures
+from storage.aggregation.cells import Bucket, GroupBy, add
 from storage.aggregation.rollups import Rollups
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import statistics as statistics_module
-from storage.queries.figures import shown
-from storage.queries.statistics import GroupBy, Question, Statistics, TooManyCellsError
+from storage.queries.statistics import Question, Statistics, TooManyCellsError
 from tests.storage.countings import MIDNIGHT, Call, figures, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
@@ -59,7 +60,7 @@ async def test_figures_look_like_this(database):
     await count(database, *calls, ends=[{"tokens": 5}, {"tokens": None}, failed, failed | {"tokens": None}])
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert list(series.points) == [MIDNIGHT]
-    assert shown(series.total) == {
+    assert msgspec.to_builtins(Figures.of(series.total)) == {
         "interceptions": 4,
         "completed": 2,
         "failures": {"upstream_error": 2},
@@ -81,16 +82,16 @@ async def test_figures_look_like_this(database):
 async def test_what_has_no_price_and_no_times_shows_null(database):
     await count(database, Call(1), ends=[{"priced": False, "first_byte": None}])
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
-    figures = shown(series.total)
+    figures = msgspec.to_builtins(Figures.of(series.total))
     assert (figures["cost_usd"], figures["unpriced"], figures["first_byte_ms"]) == (None, 1, None)
-    assert shown({})["duration_ms"] is None
+    assert Figures.of({}).duration_ms is None
 
 
 @pytest.mark.gen_test
 async def test_what_costs_nothing_has_a_price(database):
     await count(database, Call(1), ends=[{"tokens": 0}])
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
-    assert shown(series.total)["cost_usd"] == 0
+    assert Figures.of(series.total).cost_usd == 0
 
 
 @pytest.mark.gen_test

@@ -19,12 +19,13 @@ from intercept.records import (
     UsageSource,
     UserPrompt,
 )
+from resources.interceptions import Interception
 from storage.recording import documents
 from storage.recording import truncation as fitting
-from storage.recording.documents import ending_fields, resource, session_id_of, start_document
+from storage.recording.documents import ending_fields, session_id_of, start_document
 from storage.recording.prices import Cost
 from tests.storage import records
-from tests.storage.records import ADA, ID, INSTANCE, NOON, counting_ids, ending, interception, kept
+from tests.storage.records import ADA, ID, INSTANCE, NOON, as_json, counting_ids, ending, interception, kept
 
 ENDED_AT = "2026-03-01T12:00:02.250Z"
 
@@ -32,7 +33,7 @@ ENDED_AT = "2026-03-01T12:00:02.250Z"
 def shown(start, end=None):
     new_id = counting_ids()
     document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id), fitting.START_BYTES)
-    return resource(document | (kept(ending_fields(end, new_id=new_id)) if end else {}), {ADA.id: ADA})
+    return as_json(Interception.of, document | (kept(ending_fields(end, new_id=new_id)) if end else {}), {ADA.id: ADA})
 
 
 def number(id_):
@@ -204,13 +205,13 @@ def test_a_cost_is_kept_exactly_and_shown_as_a_number():
     fields = ending_fields(ending(), new_id=counting_ids(), cost=cost)
     assert fields["cost"] == {"usd": Decimal128("0.000000825000"), "prices": "genai-prices 0.2.3"}
     document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
-    assert resource(kept(document), {})["cost"] == {"usd": 8.25e-07, "prices": "genai-prices 0.2.3"}
+    assert as_json(Interception.of, kept(document), {})["cost"] == {"usd": 8.25e-07, "prices": "genai-prices 0.2.3"}
 
 
 def test_a_call_shows_its_place_in_a_session_and_a_thread():
     places = {"session_id": UUID(int=7), "parent_id": UUID(int=8), "root_id": UUID(int=9)}
     document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | places
-    shown_places = resource(kept(document), {})
+    shown_places = as_json(Interception.of, kept(document), {})
     assert {name: shown_places[name] for name in places} == {name: str(id_) for name, id_ in places.items()}
 
 
@@ -277,7 +278,7 @@ def test_ids_that_are_empty_or_absurdly_long_find_nothing():
 
 def test_an_unknown_initiator_has_no_name():
     document = kept(start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()))
-    assert resource(document, {})["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
+    assert as_json(Interception.of, document, {})["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
 
 
 def test_times_are_shown_in_utc_with_milliseconds():
@@ -353,7 +354,7 @@ def test_any_record_is_the_same_after_the_database_had_it(start, end):
     document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id))
     read = kept(document)
     assert read == document
-    assert resource(read, {}) == resource(document, {})
+    assert as_json(Interception.of, read, {}) == as_json(Interception.of, document, {})
 
 
 @given(records.interceptions, records.endings)
@@ -375,7 +376,7 @@ def test_an_agent_is_kept_where_the_client_says_one():
     said = Agent(id="agent-2", parent_id="agent-1", hints={"request_class": "subagent"})
     for agent in (said, Agent(), Agent(hints={"prompt_id": "p"})):
         document = start_document(interception(agent=agent), instance_id=INSTANCE, new_id=counting_ids())
-        shown = resource(kept(document), {})["agent"]
+        shown = as_json(Interception.of, kept(document), {})["agent"]
         assert shown == (None if agent == Agent() else msgspec.to_builtins(agent))
 
 
@@ -388,5 +389,5 @@ def test_what_the_provider_takes_stands_beside_the_list_price():
     fields = ending_fields(ended, new_id=counting_ids())
     assert fields["provider_cost"] == {"usd": Decimal128("0.75"), "source": "cost"}
     document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
-    assert resource(kept(document), {})["provider_cost"] == {"usd": 0.75, "source": "cost"}
+    assert as_json(Interception.of, kept(document), {})["provider_cost"] == {"usd": 0.75, "source": "cost"}
     assert "provider_cost" not in ending_fields(ending(reading=Reading()), new_id=counting_ids())

@@ -9,7 +9,7 @@ import pytest
 
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, OWNERS_CREATE
 from handlers.base import UNRECOGNISED
-from resources.times import shown_time
+from intercept.times import format_time
 from settings import TokenCreation
 from storage.accounts import identities as identities_module
 from storage.accounts.audit import Author
@@ -32,9 +32,9 @@ def shown(token):
     return {
         "id": token.id,
         "name": token.name,
-        "created_at": shown_time(token.created_at),
-        "expires_at": shown_time(token.expires_at),
-        "revoked_at": shown_time(token.revoked_at),
+        "created_at": format_time(token.created_at),
+        "expires_at": format_time(token.expires_at),
+        "revoked_at": format_time(token.revoked_at),
     }
 
 
@@ -252,14 +252,14 @@ async def test_a_token_does_not_outlive_the_one_it_is_made_with(running, change,
     own, expires_at = await expiring(running, username, timedelta(days=30))
     assert (await change("POST", "/users/me/tokens", {"expires": "29d"}, own))[0] == 201
     status, made = await change("POST", "/users/me/tokens", {}, own)
-    assert (status, made["expires_at"]) == (201, shown_time(expires_at))
+    assert (status, made["expires_at"]) == (201, format_time(expires_at))
     before = await active(running, username)
-    detail = OUTLIVES.format(shown_time(expires_at))
+    detail = OUTLIVES.format(format_time(expires_at))
     refused = {"message": "The request body has invalid values.", "detail": f"{detail[:1].upper()}{detail[1:]}."}
     assert await change("POST", "/users/me/tokens", {"expires": "31d"}, own) == (400, refused)
     assert await active(running, username) == before
     further = {"Authorization": f"Bearer {made['token']}"}
-    assert (await change("POST", "/users/me/tokens", {}, further))[1]["expires_at"] == shown_time(expires_at)
+    assert (await change("POST", "/users/me/tokens", {}, further))[1]["expires_at"] == format_time(expires_at)
 
 
 @pytest.mark.gen_test
@@ -267,7 +267,7 @@ async def test_an_owners_token_that_expires_makes_none_for_others_that_does_not(
     await running.user("grace")
     own, expires_at = await expiring(running, "ada", timedelta(days=1))
     status, made = await change("POST", "/users/grace/tokens", {}, own)
-    assert (status, made["expires_at"]) == (201, shown_time(expires_at))
+    assert (status, made["expires_at"]) == (201, format_time(expires_at))
 
 
 @pytest.mark.bridge(tokens_per_user=3, token_creation=TokenCreation.OWNERS)
@@ -275,7 +275,7 @@ async def test_an_owners_token_that_expires_makes_none_for_others_that_does_not(
 async def test_everybody_is_told_which_tokens_they_may_create(running):
     await running.user("grace")
     own, expires_at = await expiring(running, "grace", timedelta(days=1))
-    rules = {"may_create": False, "limit": 3, "expire_by": shown_time(expires_at)}
+    rules = {"may_create": False, "limit": 3, "expire_by": format_time(expires_at)}
     assert (await running.get(f"{USERS}/me", own))[1]["tokens"] == rules
     rules = {"may_create": True, "limit": None, "expire_by": None}
     assert (await running.get(f"{USERS}/me"))[1]["tokens"] == rules

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 import pytest
 
 from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from resources.times import shown_time
+from intercept.times import format_time
 from storage.accounts.users import Role
 from tests.handlers.conversations import CHAT
 
@@ -24,7 +24,7 @@ def shown(user):
         "username": user.username,
         "name": user.display_name,
         "role": user.role.value,
-        "created_at": shown_time(user.created_at),
+        "created_at": format_time(user.created_at),
     }
 
 

@@ -1,23 +1,24 @@
-"""An interception: one recorded exchange, and what belongs to it."""
+"""An interception: one recorded exchange, and what belongs to it.
+
+Made of its document, see `storage.recording.documents`. Times are made texts, and whole numbers, which BSON may have as
+a type of its own, plain ones; all else stays as it is and is encoded so.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import decode, encode
 
-from handlers.openapi.operations import Count, Time
 from intercept.records import CredentialKind, EndReason, Status, UsageSource
+from intercept.times import format_time
+from resources.fields import Count, Initiator, Person, Time, format_decimal
 from upstream.providers import ProviderType
 
-
-class Initiator(Struct):
-    """Who asked. A user who was removed keeps both names."""
-
-    id: UUID
-    username: str
-    name: str
+Document: TypeAlias = Mapping[str, Any]
 
 
 class RecordedError(Struct):
@@ -27,7 +28,7 @@ class RecordedError(Struct):
     message: str
 
 
-Truncated = Annotated[
+Truncated: TypeAlias = Annotated[
     Literal[True] | UnsetType, Meta(description="Something is missing that was there to be recorded.")
 ]
 
@@ -79,6 +80,25 @@ class TokenUsage(Struct):
     metadata: UsageMetadata
     created_at: Time
 
+    @classmethod
+    def of(cls, usage: Document, interception_id: UUID) -> Self:
+        """Show an entry of `token_usages`."""
+        metadata = usage["metadata"]
+        return cls(
+            usage["id"],
+            interception_id,
+            usage["provider_response_id"],
+            _whole(usage["input_tokens"]),
+            _whole(usage["output_tokens"]),
+            _whole(usage["cache_read_input_tokens"]),
+            _whole(usage["cache_write_input_tokens"]),
+            usage["source"],
+            UsageMetadata(
+                metadata.get("truncated", UNSET), decode(metadata["usage"]) if "usage" in metadata else UNSET
+            ),
+            format_time(usage["created_at"]),
+        )
+
 
 class PromptMetadata(Metadata):
     """What else is to be said of a prompt."""
@@ -96,6 +116,18 @@ class UserPrompt(Struct):
     metadata: PromptMetadata
     created_at: Time
 
+    @classmethod
+    def of(cls, prompt: Document, interception_id: UUID, response_id: str) -> Self:
+        """Show an entry of `user_prompts`."""
+        return cls(
+            prompt["id"],
+            interception_id,
+            response_id,
+            prompt["prompt"],
+            PromptMetadata(**prompt["metadata"]),
+            format_time(prompt["created_at"]),
+        )
+
 
 class ToolUsage(Struct):
     """A tool call that the model chose."""
@@ -112,6 +144,23 @@ class ToolUsage(Struct):
     metadata: Metadata
     created_at: Time
 
+    @classmethod
+    def of(cls, usage: Document, interception_id: UUID) -> Self:
+        """Show an entry of `tool_usages`."""
+        return cls(
+            usage["id"],
+            interception_id,
+            usage["provider_response_id"],
+            usage["provider_tool_call_id"],
+            usage["server_url"],
+            usage["tool"],
+            usage["input"],
+            usage["injected"],
+            usage["invocation_error"],
+            Metadata(**usage["metadata"]),
+            format_time(usage["created_at"]),
+        )
+
 
 class ModelThought(Struct):
     """A piece of reasoning that the model showed."""
@@ -121,6 +170,17 @@ class ModelThought(Struct):
     content: str
     metadata: ThoughtMetadata
     created_at: Time
+
+    @classmethod
+    def of(cls, thought: Document, interception_id: UUID) -> Self:
+        """Show an entry of `model_thoughts`."""
+        return cls(
+            thought["id"],
+            interception_id,
+            thought["content"],
+            ThoughtMetadata(**thought["metadata"]),
+            format_time(thought["created_at"]),
+        )
 
 
 class Agent(Struct):
@@ -177,62 +237,64 @@ class Interception(Struct):
     tool_usages: list[ToolUsage]
     model_thoughts: list[ModelThought]
 
+    @classmethod
+    def of(cls, document: Document, users: Mapping[UUID, Person]) -> Self:
+        """Show a document. `users` has those that are known."""
+        get, id_ = document.get, document["_id"]
+        agent, error, cost, provider_cost = get("agent"), get("error"), get("cost"), get("provider_cost")
+        return cls(
+            id_,
+            document["api_key_id"],
+            Initiator.of(document["initiator_id"], users),
+            document["provider"],
+            document["provider_name"],
+            document["model"],
+            document["client"],
+            document["client_session_id"],
+            get("session_id"),
+            get("parent_id"),
+            get("root_id"),
+            agent and Agent(**agent),
+            document["user_agent"],
+            document["streaming"],
+            document["status"],
+            get("end_reason"),
+            error and RecordedError(**error),
+            _whole(get("upstream_status")),
+            get("upstream_request_id"),
+            document["credential_kind"],
+            document["credential_hint"],
+            format_time(document["started_at"]),
+            format_time(get("upstream_asked_at")),
+            format_time(get("first_byte_at")),
+            format_time(get("ended_at")),
+            cost and Cost(format_decimal(cost["usd"]), cost["prices"]),
+            provider_cost and ProviderCost(format_decimal(provider_cost["usd"]), provider_cost["source"]),
+            Metadata(truncated=True) if get("truncated") else Metadata(),
+            [TokenUsage.of(usage, id_) for usage in get("token_usages", ())],
+            [UserPrompt.of(prompt, id_, get("response_id", "")) for prompt in get("user_prompts", ())],
+            [ToolUsage.of(usage, id_) for usage in get("tool_usages", ())],
+            [ModelThought.of(thought, id_) for thought in get("model_thoughts", ())],
+        )
 
-_ID = UUID("3dc9afb2-d8d4-49f1-9cf7-ad523218a70b")
-_RESPONSE = "msg_7b2a0da7e76e0902612f7bdd"
-EXAMPLE = Interception(
-    id=_ID,
-    api_key_id="TcBR7S3hnb",
-    initiator=Initiator(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo"),
-    provider=ProviderType.ANTHROPIC,
-    provider_name="anthropic",
-    model="claude-sonnet-4-5",
-    client="Claude Code",
-    client_session_id="b0de03c1-4a4c-4a5d-9d1f-6b8b2c0f7e55",
-    session_id=UUID("e7f1a8b2-5b0e-5a35-9d43-3c8f5d0b7a11"),
-    parent_id=None,
-    root_id=None,
-    agent=None,
-    user_agent="claude-cli/2.1.0 (external, cli)",
-    streaming=True,
-    status=Status.COMPLETED,
-    end_reason=EndReason.COMPLETED,
-    error=None,
-    upstream_status=200,
-    upstream_request_id="req_7b2a0da7e76e0902612f7bdd",
-    credential_kind=CredentialKind.CENTRALIZED,
-    credential_hint="sk-a...9QAA",
-    started_at="2026-11-24T23:50:40.369Z",
-    upstream_asked_at="2026-11-24T23:50:40.373Z",
-    first_byte_at="2026-11-24T23:50:40.406Z",
-    ended_at="2026-11-24T23:50:40.437Z",
-    cost=Cost(0.001377, "genai-prices 0.2.3"),
-    provider_cost=None,
-    metadata=Metadata(),
-    token_usages=[
-        TokenUsage(
-            UUID("5b887c14-34fd-4f37-8e60-e39ffc3adfc3"),
-            _ID,
-            _RESPONSE,
-            input_tokens=13,
-            output_tokens=89,
-            cache_read_input_tokens=13,
-            cache_write_input_tokens=0,
-            source=UsageSource.PROVIDER,
-            metadata=UsageMetadata(usage={"input_tokens": 13, "cache_read_input_tokens": 13, "output_tokens": 89}),
-            created_at="2026-11-24T23:50:40.437Z",
-        )
-    ],
-    user_prompts=[
-        UserPrompt(
-            UUID("3627c82b-847e-4ca6-9be2-9c1b17983111"),
-            _ID,
-            _RESPONSE,
-            prompt="Hello! What are you?",
-            metadata=PromptMetadata(),
-            created_at="2026-11-24T23:50:40.369Z",
-        )
-    ],
-    tool_usages=[],
-    model_thoughts=[],
-)
+
+class InterceptionList(Struct):
+    """A page of interceptions, newest first."""
+
+    count: Annotated[Count, Meta(description="How many match the search and may be seen, whatever the page.")]
+    results: list[Interception]
+    next_after_id: Annotated[
+        UUID | None,
+        Meta(
+            description="The `after_id` to go on with, where the page was cut at 8 MiB and has fewer than `limit`; else null."
+        ),
+    ] = None
+
+
+def interception_as_json(document: Document, users: Mapping[UUID, Person]) -> bytes:
+    """Write what `Interception.of` makes."""
+    return encode(Interception.of(document, users))
+
+
+def _whole(number: int | None) -> int | None:
+    return None if number is None else int(number)

@@ -1,0 +1,66 @@
+"""Refusals: calls that the bridge refused before they became interceptions. Made of the documents of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from intercept.refusals import Rule
+from intercept.times import format_time
+from resources.fields import Count, Initiator, Person, Time
+
+
+class Refusal(Struct):
+    """A refused call, and how many equal ones there were in the same minute."""
+
+    id: UUID
+    at: Annotated[Time, Meta(description="When; of several, the first.")]
+    initiator: Annotated[Initiator | None, Meta(description="The user; null while nobody knows who it is.")]
+    api_key_id: Annotated[
+        str | None, Meta(description="The public part of the token, also of one that is not valid any more.")
+    ]
+    client_ip: Annotated[
+        str | None,
+        Meta(
+            description="The client's address, of IPv6 its /64 network, where the user is not known; null also where too "
+            "many others were refused to name each."
+        ),
+    ]
+    provider: Annotated[str | None, Meta(description="The name of the provider; null where there is none.")]
+    route: Annotated[str | None, Meta(description="The route; null where the path leads to none.")]
+    model: Annotated[str | None, Meta(description="The model, where the body was read.")]
+    status: Annotated[int, Meta(ge=400, le=599)]
+    rule: Annotated[Rule, Meta(description="Why.")]
+    retry_after_ms: Annotated[
+        Count | None, Meta(description="How long the client was told to wait; null where it was told nothing.")
+    ]
+    more: Annotated[Count, Meta(description="How many more there were that have no row of their own.")]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], users: Mapping[UUID, Person]) -> Self:
+        """Show a row. `users` has those that are known."""
+        initiator_id = document["initiator_id"]
+        return cls(
+            id=document["_id"],
+            at=format_time(document["at"]),
+            initiator=None if initiator_id is None else Initiator.of(initiator_id, users),
+            api_key_id=document["api_key_id"],
+            client_ip=document["client_ip"],
+            provider=document["provider"],
+            route=document["route"],
+            model=document["model"],
+            status=document["status"],
+            rule=document["rule"],
+            retry_after_ms=document["retry_after_ms"],
+            more=int(document["count"]) - 1,
+        )
+
+
+class RefusalList(Struct):
+    """A page of refusals, newest first."""
+
+    count: Annotated[Count, Meta(description="How many rows match the search and may be seen, whatever the page.")]
+    results: list[Refusal]

@@ -1,0 +1,161 @@
+"""Statistics: what calls add up to over time. Made of cells, see `storage.aggregation.cells`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from msgspec import Meta, Struct, field
+
+from intercept.records import EndReason
+from intercept.refusals import Rule
+from intercept.times import format_time
+from resources.fields import Count, Initiator, Person, Time, TokenCounts
+from storage.aggregation.cells import MOST_GROUPS, Bucket, GroupBy
+from storage.aggregation.histograms import quantiles
+
+Milliseconds = Annotated[float, Meta(ge=0)]
+_FAILURES = {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
+
+
+class Quantiles(Struct):
+    """Half of all calls took at most `p50`, 95 of a hundred `p95`, 99 of a hundred `p99`; within 5 %."""
+
+    p50: Milliseconds
+    p95: Milliseconds
+    p99: Milliseconds
+
+    @classmethod
+    def of(cls, histogram: int) -> Self | None:
+        """Read them from a histogram; None where no call is in it."""
+        found = quantiles(histogram, (0.5, 0.95, 0.99))
+        return None if found is None else cls(*found)
+
+
+class Figures(Struct, kw_only=True):
+    """What calls add up to."""
+
+    interceptions: Count
+    completed: Count
+    failures: Annotated[dict[EndReason, Count], Meta(description="By reason, where there were any.")]
+    token_usage: TokenCounts
+    cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
+    unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
+    no_usage: Annotated[Count, Meta(description="Calls that ended without a report of tokens.")]
+    duration_ms: Annotated[Quantiles | None, Meta(description="From start to end.")]
+    first_byte_ms: Annotated[Quantiles | None, Meta(description="From start to the first byte of the response body.")]
+
+    @classmethod
+    def of(cls, figures: Mapping[str, Any], **further: Any) -> Self:
+        """Show the figures of a cell, or of several that were added."""
+        get = figures.get
+        return cls(
+            **further,
+            interceptions=get("interceptions", 0),
+            completed=get("completed", 0),
+            failures={reason: number for name, reason in _FAILURES.items() if (number := get(name))},
+            token_usage=TokenCounts.of(figures),
+            cost_usd=float(get("cost", 0)) if get("priced") else None,
+            unpriced=get("unpriced", 0),
+            no_usage=get("no_usage", 0),
+            duration_ms=Quantiles.of(get("durations", 0)),
+            first_byte_ms=Quantiles.of(get("first_bytes", 0)),
+        )
+
+
+class Point(Figures):
+    """The figures of one bucket."""
+
+    at: Annotated[Time, Meta(description="The start of the bucket.")]
+
+
+class Series(Struct):
+    """The figures of one group over time."""
+
+    group: Annotated[str | Initiator | None, Meta(description="Null without `group_by`, and of all others together.")]
+    other: Annotated[bool, Meta(description="Whether it is all the groups that have no series of their own.")]
+    total: Figures
+    points: Annotated[list[Point], Meta(description="Only where there were calls, in order of time.")]
+
+    @classmethod
+    def of(
+        cls,
+        group: str | UUID | None,
+        total: Mapping[str, Any],
+        points: Mapping[datetime, Mapping[str, Any]],
+        users: Mapping[UUID, Person],
+        *,
+        other: bool,
+    ) -> Self:
+        """Show the figures of a group, all of them and by the start of a bucket. `users` has those that are known."""
+        return cls(
+            Initiator.of(group, users) if isinstance(group, UUID) else group,
+            other,
+            Figures.of(total),
+            [Point.of(points[at], at=format_time(at)) for at in sorted(points)],
+        )
+
+
+class Refused(Struct, kw_only=True):
+    """How many calls the bridge refused."""
+
+    total: Count
+    rules: Annotated[dict[Rule, Count], Meta(description="By rule, where there were any.")]
+
+    @classmethod
+    def of(cls, rules: Mapping[Any, int], **further: Any) -> Self:
+        """Add up how many there were by rule."""
+        return cls(**further, total=sum(rules.values()), rules=dict(rules))
+
+
+class RefusedPoint(Refused):
+    """How many in one bucket."""
+
+    at: Annotated[Time, Meta(description="The start of the bucket.")]
+
+
+class RefusedInitiator(Refused):
+    """How many of one user."""
+
+    initiator: Annotated[Initiator | None, Meta(description="Null for all without a known user.")]
+
+
+class RefusedCalls(Refused, kw_only=True):
+    """How many calls the bridge refused, which are no interceptions: each is counted, whether it has a row or not."""
+
+    initiators: Annotated[
+        list[RefusedInitiator], Meta(description=f"Those with most come first, at most {MOST_GROUPS}.")
+    ]
+    points: Annotated[list[RefusedPoint], Meta(description="Only where there were any, in order of time.")]
+
+    @classmethod
+    def by_rule(
+        cls,
+        rules: Mapping[str, int],
+        initiators: Mapping[UUID | None, Mapping[str, int]],
+        points: Mapping[datetime, Mapping[str, int]],
+        users: Mapping[UUID, Person],
+    ) -> Self:
+        """Show how many there were by rule: of all, of users, None for all that are not known, and by start of bucket."""
+        return cls.of(
+            rules,
+            initiators=[
+                RefusedInitiator.of(one, initiator=None if id_ is None else Initiator.of(id_, users))
+                for id_, one in initiators.items()
+            ],
+            points=[RefusedPoint.of(points[at], at=format_time(at)) for at in sorted(points)],
+        )
+
+
+class Statistics(Struct):
+    """What ended calls add up to, by the time they started."""
+
+    from_: Time = field(name="from")
+    to: Time
+    bucket: Bucket
+    group_by: GroupBy | None
+    uncounted: Annotated[Count, Meta(description="Calls that have ended and are not counted yet.")]
+    refusals: RefusedCalls
+    series: list[Series]
