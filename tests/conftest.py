@@ -14,6 +14,7 @@ import asyncio
 import gc
 import logging
 import re
+import sys
 from functools import partial
 
 import hypothesis
@@ -29,11 +30,23 @@ pytest_plugins = ["tests.bridge", "tests.patience", "tests.storage.outages"]
 
 # Two cores are shared with a mongod: how long an example takes says nothing.
 hypothesis.settings.register_profile("aibridge", deadline=None, database=None)
+# The same examples each time, so that the same lines are run, and fewer, as each takes longer while lines are counted.
+hypothesis.settings.register_profile("coverage", deadline=None, database=None, derandomize=True, max_examples=20)
 hypothesis.settings.load_profile("aibridge")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "expects_log(pattern): the test logs this warning or error, at least once")
+    config.addinivalue_line(
+        "markers", "timed: the test bounds processor time, so it says nothing while lines are counted"
+    )
+
+
+def pytest_sessionfinish():
+    """Keep which lines were counted: a process of many that is slow to end is killed."""
+    coverage = sys.modules.get("coverage")
+    if coverage and (counted := coverage.Coverage.current()):
+        counted.save()
 
 
 class LogWatch(logging.Handler):

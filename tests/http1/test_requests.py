@@ -251,6 +251,7 @@ def test_chunks_that_two_servers_might_read_differently_are_refused(body, reason
         read_all(Requests(), cut(data, [size]))
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("body", [b"1\r\nx\r\n", b"7\r\n\n0\r\n\r\n0\r\n", b"9\r\n\r\n\r\n\r\n\r\n0\r\n"])
 def test_a_body_of_tiny_chunks_or_of_ends_that_are_none_costs_little(body):
     times = 256 * 1024 // len(body)

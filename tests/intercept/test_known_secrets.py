@@ -102,6 +102,7 @@ def test_secrets_are_not_shown_as_what_they_are():
     assert repr(KnownSecrets(["hunter22"])) == "KnownSecrets(1)"
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("unit", [KEY[:MIN_SECRET], KEY[:-1], KEY, "abcdefghij-", "-", f"{TOKEN} ", "a"])
 def test_four_times_the_text_takes_at_most_eight_times_the_work(unit):
     def seconds(size):

@@ -193,6 +193,7 @@ def seconds(text):
     return min(took)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("unit", HOSTILE)
 def test_four_times_the_text_takes_at_most_eight_times_the_work(unit):
     short, long = (unit * (size // len(unit)) for size in (1 << 14, 1 << 16))

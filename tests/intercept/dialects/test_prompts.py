@@ -73,6 +73,7 @@ def test_a_prompt_is_cut_at_its_cap_and_between_characters():
     assert read_prompt(["🚀" * MAX_PROMPT + "!"]) == UserPrompt(prompt="🚀" * MAX_PROMPT, truncated=True)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("piece", ["<system-reminder>", "</system-reminder>", REMINDER, "<session>", INTERJECTED])
 def test_the_time_for_a_hostile_text_grows_with_its_length_alone(piece):
     def seconds(size: int) -> float:

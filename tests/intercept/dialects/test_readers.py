@@ -89,6 +89,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_an_event_or_a_body_full_of_values_is_let_go_unread(api, data):
@@ -193,6 +194,7 @@ def _longest_step(reader, pieces):
     return longest
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("name", PIECES)
 @pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_no_piece_of_a_stream_is_read_for_long(api, name):

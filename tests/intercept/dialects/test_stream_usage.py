@@ -266,6 +266,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("end", [b"", b"x", b"\n\n", b"\r\rx"])
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
 def test_no_piece_of_a_stream_is_looked_at_for_long(piece: bytes, end: bytes) -> None:

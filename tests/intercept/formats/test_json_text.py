@@ -194,6 +194,7 @@ def test_text_is_mended_in_steps_as_it_is_at_once(text):
         assert in_steps(mended(data)) == _mended(data)
 
 
+@pytest.mark.timed
 def test_what_is_not_as_it_should_be_is_looked_at_up_to_a_bound():
     class Item(Struct):
         text: Any = None

@@ -113,6 +113,7 @@ AT_ONCE = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("body", AT_ONCE.values(), ids=AT_ONCE)
 @pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_no_body_that_is_read_at_once_holds_anybody_up(api, body):
@@ -164,6 +165,7 @@ def test_any_request_abridged_is_read_or_refused_like_the_whole_one(api, data):
     assert outcome(read_abridged(api), body) == outcome(api.parse_request, body)
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
 def test_no_large_body_holds_anybody_up(body):
     def longest():
@@ -201,6 +203,7 @@ def longest_step(body):
             longest = max(longest, time.thread_time() - began)
 
 
+@pytest.mark.timed
 def test_a_body_as_large_as_any_costs_no_more_in_a_piece():
     body = TURNS + b'[{"role":"user","content":"' + rb"\n" * 32 * MIB + rb'\ud83d"}]}'
     kept = longest_step(body)[1]

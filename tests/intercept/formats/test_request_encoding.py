@@ -24,6 +24,7 @@ def test_a_body_is_inflated_in_all_its_members(encoding, bodies):
     assert finish(inflated(sent, encoding, MIB)) == b"".join(bodies)
 
 
+@pytest.mark.timed
 @EACH
 def test_a_large_body_is_inflated_in_short_steps(encoding):
     body = bytes(range(256)) * (3 * MIB // 256) + b"{}"
