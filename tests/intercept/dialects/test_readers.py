@@ -246,7 +246,8 @@ FULL = {
         for name in ["id", "type", "usage", "error", "delta", "choices", "content", "output", "message", "code"]
     },
     **{
-        f"numbers for {name.decode()} of {outer}": b'{"type":"%b","%b":{"%b":%b}}' % (kind, outer.encode(), name, NUMBERS)
+        f"numbers for {name.decode()} of {outer}": b'{"type":"%b","%b":{"%b":%b}}'
+        % (kind, outer.encode(), name, NUMBERS)
         for kind, outer, names in (
             (b"message_start", "message", b"usage content error"),
             (b"content_block_start", "content_block", b"id input"),

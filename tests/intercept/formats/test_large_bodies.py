@@ -105,6 +105,10 @@ AT_ONCE = {
     "escapes": repeated(b'{"type":"text","text":"%b"}' % (rb"\n" * (LIGHT_BODY_ESCAPES // 2 - 9)), SPARSE // 4),
     "many long numbers": repeated(b"1.2345678901234567e-300", 24 * (LIGHT_BODY_VALUES - 99)),
     "letters that names have": repeated(rb'"\u0065"', LIGHT_BYTES - 256),
+    "depth and a letter that names have": repeated(
+        b"[" * 500 + b"]" * 500, LIGHT_BYTES - 256, rb'["\u0065",%b]'
+    ).replace(b":", b": ", 1),
+    "members": b'{"model": "m",' + b'"":0,' * (LIGHT_BYTES // 5 - 9) + rb'"\u0065":0}',
     "names": repeated(b'"model"', LIGHT_BYTES - 256),
     "many names": repeated(b'"model"   ', 11 * (LIGHT_BODY_VALUES - 99)),
     "options": b'{"model":"m","stream":true,' + b'"stream_options":{},' * 6_000 + b'"x":0}',
