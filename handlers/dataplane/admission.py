@@ -23,7 +23,8 @@ from handlers.problems import Problem, problem_body
 from handlers.timer import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
 from http1.headers import add_checked
 from intercept.apis import Dialect
-from intercept.formats.large_bodies import Body, is_light
+from intercept.formats.large_bodies import Body
+from intercept.formats.weight import is_light
 from intercept.ids import shown_id
 from intercept.records import EndReason
 from intercept.refusals import Refusal, Rule

@@ -18,8 +18,9 @@ from intercept.agents import Agent, read_agent
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import CLAUDE_CODE, client_name, session_id
 from intercept.dialects.stream_usage import UsageChunkFilter, refuses_usage
-from intercept.formats.large_bodies import abridged, is_light
+from intercept.formats.large_bodies import abridged
 from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
+from intercept.formats.weight import is_light
 from intercept.ids import shown_id
 from intercept.records import Interception
 from intercept.refusals import Rule

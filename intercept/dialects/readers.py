@@ -11,8 +11,8 @@ from typing import Final, TypeAlias
 
 from intercept.dialects.drafts import Draft
 from intercept.formats.json_text import mended
-from intercept.formats.large_bodies import counted
 from intercept.formats.sse import Decoder, Event
+from intercept.formats.weight import counted
 from intercept.records import Reading
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024

@@ -11,7 +11,9 @@ from msgspec.json import Decoder
 from intercept.apis import InvalidRequestError
 from intercept.dialects.drafts import MAX_NAME
 from intercept.formats.json_text import decode
-from intercept.formats.large_bodies import Abridged, abridged, finish, is_light
+from intercept.formats.large_bodies import Abridged, abridged
+from intercept.formats.steps import finish
+from intercept.formats.weight import is_light
 from intercept.items import Item, Items
 
 MAX_MODEL: Final = 256

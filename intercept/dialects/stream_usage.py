@@ -14,10 +14,11 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.formats.large_bodies import Body, is_light
+from intercept.formats.large_bodies import Body
+from intercept.formats.weight import is_light
 
 MAX_SPLICED_BYTES: Final = 8 * 1024 * 1024
-"""The largest request that is changed. A value is replaced in light ones only (see `intercept.formats.large_bodies`)."""
+"""The largest request that is changed. A value is replaced in light ones only (see `intercept.formats.weight`)."""
 MAX_OPTIONS_BYTES: Final = 4 * 1024
 """The largest value of `stream_options` that is changed."""
 MAX_HELD_BYTES: Final = 64 * 1024

@@ -11,7 +11,7 @@ import re
 from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec.json import Decoder
@@ -19,22 +19,6 @@ from msgspec.json import Decoder
 from intercept.apis import InvalidRequestError
 from intercept.formats.json_text import decode
 
-LIGHT_BYTES: Final = 128 * 1024
-"""A body up to this size is decoded at once if few surrogates are in it."""
-LIGHT_SURROGATES: Final = 4096
-"""Escapes of surrogates of a body that is decoded at once: half a pair takes a microsecond to be replaced."""
-LIGHT_MAX_BYTES: Final = 1024 * 1024
-"""A body up to this size is decoded at once if there is little in it."""
-LIGHT_BODY_VALUES: Final = 16 * 1024
-"""Objects, arrays and commas of such a body."""
-LIGHT_BODY_ESCAPES: Final = 128 * 1024
-"""Backslashes of such a body."""
-LIGHT_VALUES: Final = 64 * 1024
-"""Objects, arrays and commas of an answer that is read."""
-LIGHT_ESCAPES: Final = 256 * 1024
-"""Backslashes of such an answer."""
-LIGHT_TEXT_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of it in strings with escapes or characters beyond ASCII, which images have not, to the next 64 KiB."""
 WINDOW_BYTES: Final = 16 * 1024
 """How much of a body one step looks at: 2 ms at worst."""
 MAX_STEPS: Final = 500_000
@@ -54,7 +38,6 @@ MAX_HEAD_BYTES: Final = 256 * 1024
 MAX_HEAD_ITEMS: Final = 9
 """Items that are kept of the beginning of a conversation: the first user message is among them."""
 
-T = TypeVar("T")
 Body: TypeAlias = bytes | bytearray
 
 
@@ -67,7 +50,6 @@ Steps: TypeAlias = Generator[None, None, bytes]
 Pause: TypeAlias = Generator[None, None, None]
 Find: TypeAlias = Callable[[Body, int, int], re.Match[bytes] | None]
 
-_COUNTED_BYTES: Final = 64 * 1024
 _UTF8_BYTES: Final = 256 * 1024
 _TAIL_RUNS: Final = 64
 _CONVERSATION_DEPTH: Final = 1
@@ -120,61 +102,6 @@ _CLOSING: Final = {b"[": b"]", b"{": b"}"}
 _STRINGS: Final = Decoder(str)
 
 
-def is_light(body: Body) -> bool:
-    """Say whether a body may be decoded at once: that takes some milliseconds and little more than its own memory."""
-    if len(body) > LIGHT_MAX_BYTES or has_many_surrogates(body):
-        return False
-    return len(body) <= LIGHT_BYTES or is_sparse(body, LIGHT_BODY_VALUES, LIGHT_BODY_ESCAPES)
-
-
-def has_many_surrogates(data: Body) -> bool:
-    """Say whether some JSON has more than `LIGHT_SURROGATES` escapes that may be of surrogates."""
-    if len(data) <= LIGHT_SURROGATES * len(rb"\ud83d"):
-        return False
-    return data.count(rb"\ud") + data.count(rb"\uD") > LIGHT_SURROGATES
-
-
-def is_sparse(data: Body, max_values: int = LIGHT_VALUES, max_escapes: int = LIGHT_ESCAPES) -> bool:
-    """Say whether some JSON is decoded in milliseconds, whatever its size, as there is little in it but plain text.
-
-    Args:
-        data: The JSON.
-        max_values: Objects, arrays and commas of it.
-        max_escapes: Backslashes of it. The rest is bounded by `LIGHT_TEXT_BYTES`.
-    """
-    steps = counted(data, max_values, max_escapes)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as ended:
-            return cast("bool", ended.value)
-
-
-def counted(
-    data: Body, max_values: int = LIGHT_VALUES, max_escapes: int = LIGHT_ESCAPES
-) -> Generator[None, None, bool]:
-    """Say the same, in steps."""
-    values = escapes = text = run = 0
-    plain = True  # what stands behind the last quotation mark, of which there are `run` bytes
-    for start in range(0, len(data), _COUNTED_BYTES):
-        piece = data[start : start + _COUNTED_BYTES]
-        values += sum(map(piece.count, (b",", b"[", b"{")))
-        escapes += piece.count(b"\\")
-        run += len(piece)
-        plain = plain and _is_plain(piece)
-        if (last := piece.rfind(b'"')) >= 0:
-            text += 0 if plain else run
-            run, plain = 0, _is_plain(piece[max(last - 1, 0) :])
-        if values > max_values or escapes > max_escapes or text > LIGHT_TEXT_BYTES:
-            return False
-        yield
-    return True
-
-
-def _is_plain(piece: Body) -> bool:
-    return b"\\" not in piece and piece.isascii()
-
-
 def abridged(body: Body) -> Generator[None, None, Abridged]:
     """Abridge a request body: keep what is read of it, and cut long strings.
 
@@ -193,15 +120,6 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
             raise InvalidRequestError(f"request body is not valid UTF-8 (after byte {start})") from error
         yield
     return Abridged((yield from _Scan(body).whole()))
-
-
-def finish(steps: Generator[None, None, T]) -> T:
-    """Do all steps, one after the other."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as ended:
-            return cast("T", ended.value)
 
 
 class _Scan:

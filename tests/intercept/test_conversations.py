@@ -9,7 +9,9 @@ from msgspec import Raw
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.conversations import KEY_BYTES, MAX_SAID, MAX_SCANNED, conversation_id
 from intercept.dialects.drafts import MAX_NAME
-from intercept.formats.large_bodies import LIGHT_MAX_BYTES, MAX_HEAD_ITEMS, abridged, finish
+from intercept.formats.large_bodies import MAX_HEAD_ITEMS, abridged
+from intercept.formats.steps import finish
+from intercept.formats.weight import LIGHT_MAX_BYTES
 
 APIS = {"messages": (CHAT_COMPLETIONS, MESSAGES), "input": (RESPONSES,)}
 CASES = [pytest.param(api, name, id=api.name) for name, apis in APIS.items() for api in apis]

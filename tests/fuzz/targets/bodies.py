@@ -12,7 +12,8 @@ from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.messages import MAX_SESSION_HINT
 from intercept.dialects.prompts import MAX_PROMPT
 from intercept.dialects.request_bodies import MAX_MODEL
-from intercept.formats.large_bodies import abridged, finish
+from intercept.formats.large_bodies import abridged
+from intercept.formats.steps import finish
 from tests.intercept.responses_of_strangers import is_storable
 from tests.wire.conversations import conversations
 

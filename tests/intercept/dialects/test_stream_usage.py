@@ -22,7 +22,7 @@ from intercept.dialects.stream_usage import (
     refuses_usage,
     with_usage,
 )
-from intercept.formats.large_bodies import LIGHT_MAX_BYTES
+from intercept.formats.weight import LIGHT_MAX_BYTES
 
 MEMBERS = Decoder(dict[str, Raw])
 USAGE = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}'

@@ -10,18 +10,14 @@ from intercept.apis import InvalidRequestError
 from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.dialects.prompts import MAX_PROMPT
 from intercept.dialects.stream_usage import with_usage
-from intercept.formats.large_bodies import (
+from intercept.formats.large_bodies import MAX_DEPTH, MAX_SPACE, MAX_TEXT, WINDOW_BYTES, abridged
+from intercept.formats.steps import finish
+from intercept.formats.weight import (
     LIGHT_BODY_ESCAPES,
     LIGHT_BODY_VALUES,
     LIGHT_BYTES,
     LIGHT_MAX_BYTES,
     LIGHT_SURROGATES,
-    MAX_DEPTH,
-    MAX_SPACE,
-    MAX_TEXT,
-    WINDOW_BYTES,
-    abridged,
-    finish,
     is_light,
 )
 from tests.intercept.responses_of_strangers import json_values
@@ -260,15 +256,3 @@ def test_what_cannot_be_abridged_is_refused_with_a_reason(body, message):
     with pytest.raises(InvalidRequestError) as raised:
         finish(abridged(body))
     assert str(raised.value) == message
-
-
-def test_a_body_is_light_up_to_its_bounds():
-    assert is_light(b"," * LIGHT_BYTES)
-    assert not is_light(b"," * (LIGHT_BYTES + 1))
-    assert is_light(b"," * LIGHT_BODY_VALUES + b" " * (LIGHT_MAX_BYTES - LIGHT_BODY_VALUES))
-    assert not is_light(b"," * (LIGHT_BODY_VALUES + 1) + b" " * LIGHT_BYTES)
-    assert not is_light(b" " * (LIGHT_MAX_BYTES + 1))
-    assert is_light(b"\\" * LIGHT_BODY_ESCAPES + b" ")
-    assert not is_light(b"\\" * (LIGHT_BODY_ESCAPES + 1))
-    assert is_light(rb"\ud83d" * LIGHT_SURROGATES)
-    assert not is_light(rb"\ud83d" * LIGHT_SURROGATES + rb"\uD83D")

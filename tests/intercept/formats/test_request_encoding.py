@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
-from intercept.formats.large_bodies import finish
 from intercept.formats.request_encoding import InflatedTooLargeError, inflated
+from intercept.formats.steps import finish
 
 MIB = 2**20
 COMPRESSORS = {"gzip": gzip.compress, "x-gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}
