@@ -290,3 +290,15 @@ def test_each_invariant_names_the_tests_that_prove_it():
     proofs = rows(section(ARCHITECTURE, "Invariants"))[2:]
     assert [number for number, *_ in proofs] == [str(number) for number in range(1, 11)]
     assert all("`tests/" in proof or "`make lint`" in proof for *_, proof in proofs)
+
+
+def test_each_of_the_ten_questions_names_files_that_answer_it():
+    questions = rows(section(ARCHITECTURE, "Ten questions"))[2:]
+    assert len(questions) == 10
+    for question, _, answered_in in questions:
+        named = re.findall(r"`([^`]+)`", answered_in)
+        files = [name for name in named if name.endswith(".py")]
+        assert files, question
+        assert [name for name in files if not (ROOT / name).is_file()] == [], question
+        source = "".join((ROOT / name).read_text() for name in files)
+        assert [n for n in named if n not in files and not re.search(rf"(def|class) {n}\b", source)] == [], question
