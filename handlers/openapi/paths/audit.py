@@ -41,12 +41,12 @@ class Subject(Struct):
 class Detail(Struct):
     """What was done: what applies is there."""
 
+    session_id: Annotated[str | UnsetType, Meta(description="The session that was ended.")] = UNSET
+    token_id: str | UnsetType = UNSET
     role: Role | UnsetType = UNSET
     role_before: Role | UnsetType = UNSET
     name: Annotated[str | UnsetType, Meta(description="Of the user, or of the token.")] = UNSET
     name_before: str | UnsetType = UNSET
-    token_id: str | UnsetType = UNSET
-    session_id: Annotated[str | UnsetType, Meta(description="The session that was ended.")] = UNSET
     expires_at: Annotated[Time | UnsetType | None, Meta(description="Of the token; null is never.")] = UNSET
     revoked_tokens: Annotated[Count | UnsetType, Meta(description="How many a removed user had.")] = UNSET
     reason: Annotated[Reason | UnsetType, Meta(description="Why authentication failed.")] = UNSET

@@ -67,8 +67,8 @@ class RateUsage(Struct):
     name: Literal["rate"]
     setting: Literal["rate-limit"]
     limit: Limit
-    window_seconds: Annotated[float, Meta(gt=0)]
     keys: Annotated[list[KeyUsage], Meta(max_length=MOST_KEYS, description="Those that use most.")]
+    window_seconds: Annotated[float, Meta(gt=0)]
     refused: Refused
 
 
@@ -88,8 +88,8 @@ class UserRateUsage(Struct):
     name: Literal["user_rate"]
     setting: Literal["user-rate-limit"]
     limit: Limit
-    window_seconds: Annotated[float, Meta(gt=0)]
     keys: Annotated[list[UserWindowUsage], Meta(max_length=MOST_KEYS, description="Those that use most.")]
+    window_seconds: Annotated[float, Meta(gt=0)]
     refused: Refused
 
 
@@ -137,9 +137,9 @@ EXAMPLE = Limits(
         UserConcurrencyUsage(
             "user_concurrency", "user-max-concurrency", 1, [UserUsage(str(_USER), "demo", 1, 0, None)], refused=2
         ),
-        RateUsage("rate", "rate-limit", 60, 60.0, [KeyUsage("TcBR7S3hnb", 60, 0, _AT)], refused=7),
+        RateUsage("rate", "rate-limit", 60, [KeyUsage("TcBR7S3hnb", 60, 0, _AT)], 60.0, refused=7),
         UserRateUsage(
-            "user_rate", "user-rate-limit", 300, 60.0, [UserWindowUsage(str(_USER), "demo", 61, 239, _AT)], refused=0
+            "user_rate", "user-rate-limit", 300, [UserWindowUsage(str(_USER), "demo", 61, 239, _AT)], 60.0, refused=0
         ),
     ),
     holding=1,
