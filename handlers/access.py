@@ -7,26 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from enum import StrEnum
 
 from handlers.operation.metrics import Metrics
 from limits.failures import Failures
 from limits.mixin import client_key
 from limits.throttle import Throttle
 from storage.accounts.access_trail import AccessEvent, AccessTrail
-from storage.accounts.audit import Action
-from storage.accounts.authentication import Reason
+from storage.accounts.events import Action, Plane, Reason
 from storage.accounts.identities import Identity
 
 _log = logging.getLogger(__name__)
-
-
-class Plane(StrEnum):
-    """Where a request came in."""
-
-    DATA = "data"
-    CONTROL = "control"
-    SIGN_IN = "sign_in"
 
 
 class AccessRecorder:

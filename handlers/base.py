@@ -12,7 +12,6 @@ import msgspec
 from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from handlers.access import Plane
 from handlers.bridge import Bridge
 from handlers.credentials import (
     GOVERNANCE_HEADER,
@@ -30,7 +29,7 @@ from intercept.ids import shown_id
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.overload import retry_headers
-from storage.accounts.authentication import Reason
+from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,6 @@ from typing import cast
 
 from msgspec.structs import replace
 
-from handlers.access import Plane
 from handlers.base import TOO_MANY_REQUESTS, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.credentials import Credentials, read_credentials
@@ -31,6 +30,7 @@ from intercept.refusals import Refusal, Rule
 from limits.admission import Slot
 from limits.mixin import OverloadProtectionMixin, client_key
 from limits.overload import OverloadedError, at_capacity
+from storage.accounts.events import Plane
 from storage.accounts.identities import Identity
 
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from storage.accounts.audit import Action
+from storage.accounts.events import Action
 from storage.accounts.users import User
 from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id

@@ -5,36 +5,20 @@ Who signed in, and who was refused, is there too for a while, see `storage.accou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
 import pymongo
 from msgspec import Struct
 
-from intercept.times import format_time
+from storage.accounts.events import Action
 from storage.accounts.users import User
 from storage.mongo.database import Database, database_errors
 from storage.mongo.indexes import AUDIT_BY_TIME
 
 ANSWER_SECONDS = 2.0
 """How long the database may take for a page."""
-
-
-class Action(StrEnum):
-    """What was done."""
-
-    USER_ADDED = "user.added"
-    USER_CHANGED = "user.changed"
-    USER_REMOVED = "user.removed"
-    TOKEN_CREATED = "token.created"  # noqa: S105 - a word
-    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - a word
-    AUTHENTICATION_FAILED = "authentication.failed"
-    ACCESS_DENIED = "access.denied"
-    SIGNED_IN = "user.signed_in"
-    SESSION_ENDED = "session.ended"
 
 
 class Author(Struct, frozen=True):
@@ -95,7 +79,7 @@ class Audit:
         self._entries = database.audit
 
     async def page(self, *, limit: int, after_id: UUID | None = None) -> list[dict[str, Any]]:
-        """List entries as the API shows them, newest first.
+        """List the documents of entries, newest first.
 
         Args:
             limit: How many at most.
@@ -108,23 +92,10 @@ class Audit:
         with database_errors(), pymongo.timeout(ANSWER_SECONDS):
             behind = {} if after_id is None else await self._behind(after_id)
             cursor = self._entries.find(behind).sort(AUDIT_BY_TIME).hint(AUDIT_BY_TIME).limit(limit)
-            return [_shown(document) async for document in cursor]
+            return [document async for document in cursor]
 
     async def _behind(self, after_id: UUID) -> dict[str, Any]:
         last = await self._entries.find_one({"_id": after_id}, {"at": True})
         if last is None:
             raise UnknownEntryError(f"the audit trail has no entry {after_id}")
         return {"at": {"$lte": last["at"]}, "$or": [{"at": {"$lt": last["at"]}}, {"_id": {"$lt": after_id}}]}
-
-
-def _shown(document: Mapping[str, Any]) -> dict[str, Any]:
-    detail = document["detail"]
-    return {
-        "id": document["_id"],
-        "at": format_time(document["at"]),
-        "actor": document["actor"],
-        "action": document["action"],
-        "subject": document["subject"],
-        "detail": {key: format_time(value) if isinstance(value, datetime) else value for key, value in detail.items()},
-        "client_ip": document["client_ip"],
-    }

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 import pymongo
 from msgspec.structs import replace
 
+from storage.accounts.events import Reason
 from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes, read_session
 from storage.accounts.tokens import (
     FRESH_SECONDS,
@@ -38,20 +39,6 @@ AHEAD_SECONDS = FRESH_SECONDS / 2
 """A token that is used this long after it was verified is verified anew, while nobody waits for that."""
 
 _NEVER = float("-inf")
-
-
-class Reason(StrEnum):
-    """Why a request is not authenticated."""
-
-    MISSING = "missing"
-    MALFORMED = "malformed"
-    UNKNOWN = "unknown"
-    WRONG_SECRET = "wrong_secret"  # noqa: S105 - a word
-    EXPIRED = "expired"
-    REVOKED = "revoked"
-    USER_REMOVED = "user_removed"
-    BLOCKED = "blocked"
-    SESSION_ENDED = "session_ended"
 
 
 class Kind(StrEnum):

@@ -10,8 +10,9 @@ from weakref import WeakValueDictionary
 from pymongo import DESCENDING
 
 from intercept.times import format_time
-from storage.accounts.audit import COMMAND_LINE, Action, Author
+from storage.accounts.audit import COMMAND_LINE, Author
 from storage.accounts.authentication import AWAY_SECONDS, IdentitiesUnavailableError, InvalidTokenError, Kind
+from storage.accounts.events import Action
 from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes
 from storage.accounts.tokens import digest, is_over, new_token
 from storage.accounts.user_accounts import UserAccounts, answered_in_time

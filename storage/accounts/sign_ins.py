@@ -10,8 +10,9 @@ import pymongo
 from pymongo import DESCENDING
 
 from intercept.scrub import scrub_quoted
-from storage.accounts.audit import Action, Author, entry
+from storage.accounts.audit import Author, entry
 from storage.accounts.authentication import InvalidTokenError, Kind
+from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
 from storage.accounts.sign_in_sessions import MAX_SESSIONS, MAX_USER_AGENT, SessionTimes, SignInSession, read_session
 from storage.accounts.tokens import digest, is_over, new_token

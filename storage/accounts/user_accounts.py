@@ -12,8 +12,9 @@ import pymongo
 from msgspec.structs import replace
 from pymongo.errors import DuplicateKeyError
 
-from storage.accounts.audit import COMMAND_LINE, Action, Author, entry
+from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.authentication import Authentication
+from storage.accounts.events import Action
 from storage.accounts.users import (
     IdentityConflictError,
     Role,

@@ -6,6 +6,7 @@ from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.bridge import Bridge
 from handlers.control import ControlHandler
 from handlers.problems import InvalidQueryError, Problem
+from resources.audit import Entry, Trail
 from storage.accounts.audit import Audit, UnknownEntryError
 
 PARAMETERS = ("limit", "after_id")
@@ -32,7 +33,7 @@ class AuditHandler(ControlHandler):
             raise Problem(403, NOT_YOURS)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         try:
-            results = await self._audit.page(limit=page.limit, after_id=page.after_id)
+            entries = await self._audit.page(limit=page.limit, after_id=page.after_id)
         except UnknownEntryError as error:
             raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
-        self.write_json({"results": results})
+        self.write_json(Trail([Entry.of(entry) for entry in entries]))

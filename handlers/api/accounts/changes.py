@@ -6,15 +6,14 @@ declared as JSON, which no form can do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import msgspec
+from typing import TypeVar
 
 from handlers.bridge import Bridge
 from handlers.control import IdentifiedHandler, database_problems
 from handlers.problems import InvalidQueryError, Problem
+from resources.bodies import Body, InvalidBodyError
 from storage.accounts.audit import Author
 from storage.accounts.identities import IdentityConflictError, IdentityError, UnknownIdentityError
 
@@ -26,46 +25,7 @@ TOO_LARGE = f"The request body is larger than the {MAX_BODY_BYTES} bytes that ar
 INVALID_BODY = "The request body has invalid values."
 NO_OBJECT = "It must be a JSON object."
 
-Readers = Mapping[str, Callable[[str], Any]]
-
-
-def read_fields(body: bytes, readers: Readers, required: Collection[str] = ()) -> dict[str, Any]:
-    """Read a JSON object of texts.
-
-    Args:
-        body: The object.
-        readers: What makes a value of each field that may be there, or raises ValueError with what is wrong.
-        required: Fields that must be there.
-
-    Returns:
-        The values of the fields that are there.
-
-    Raises:
-        InvalidQueryError: Everything that is wrong with it, by field.
-    """
-    try:
-        given = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidQueryError(INVALID_BODY, NO_OBJECT) from error
-    allowed = f"unknown field; allowed are {', '.join(readers)}"
-    problems = [(name, allowed) for name in given if name not in readers]
-    problems += [(name, "is required") for name in required if name not in given]
-    values = {}
-    for name, reader in readers.items():
-        if name in given:
-            try:
-                values[name] = reader(_text(given[name]))
-            except ValueError as error:
-                problems.append((name, str(error)))
-    if problems:
-        raise InvalidQueryError(INVALID_BODY, validations=problems)
-    return values
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be text")  # noqa: TRY004 - what is wrong with a value, whatever it is
-    return value
+B = TypeVar("B", bound=Body)
 
 
 @contextmanager
@@ -118,8 +78,8 @@ class ChangeHandler(IdentifiedHandler):
         identity = self.identity
         return Author(identity.user, self.client_ip, identity.token_id, identity.expires_at)
 
-    def fields(self, readers: Readers, required: Collection[str] = ()) -> dict[str, Any]:
-        """Read the body, see `read_fields`.
+    def read_body(self, kind: type[B]) -> B:
+        """Read the body.
 
         Raises:
             Problem: 413, it is too large; 415, it is not declared as JSON.
@@ -129,4 +89,8 @@ class ChangeHandler(IdentifiedHandler):
             raise Problem(415, NOT_JSON)
         if len(self._body) > MAX_BODY_BYTES:
             raise Problem(413, TOO_LARGE)
-        return read_fields(bytes(self._body), readers, required)
+        try:
+            return kind.read(bytes(self._body))
+        except InvalidBodyError as error:
+            detail = "" if error.problems else NO_OBJECT
+            raise InvalidQueryError(INVALID_BODY, detail, validations=error.problems) from error

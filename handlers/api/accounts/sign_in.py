@@ -10,16 +10,16 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
-from handlers.access import Plane
 from handlers.base import IDENTITIES_AWAY, TOO_MANY_FAILURES, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.control import database_problems
 from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
 from limits.overload import retry_headers
-from storage.accounts.authentication import Reason
+from resources.sign_ins import SignIn
+from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity
 from storage.accounts.sign_ins import InvalidCodeError
 
@@ -30,18 +30,6 @@ MAX_BODY_BYTES = 4096
 # How long the body may take.
 BODY_SECONDS = 10.0
 COOKIE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"path": "/", "httponly": True, "samesite": "Strict"})
-
-
-class SignIn(msgspec.Struct):
-    """The body of a POST: one of the two."""
-
-    token: str | UnsetType = UNSET
-    code: str | UnsetType = UNSET
-
-    @property
-    def credentials(self) -> Credentials:
-        """The token, as if it stood in a header."""
-        return Credentials(self.token.strip() if self.token else "")
 
 
 class SignInHandler(BridgeHandler):
@@ -75,7 +63,7 @@ class SignInHandler(BridgeHandler):
         """
         self._refuse_foreign()
         asked = self._asked()
-        identity = await (self._redeem(asked.code) if asked.code else self.authenticate(asked.credentials, anew=True))
+        identity = await (self._redeem(asked.code) if asked.code else self.authenticate(_credentials(asked), anew=True))
         browser = self.request.headers.get("User-Agent", "")
         with database_problems():
             session = await self.bridge.sign_ins.create(identity, client_ip=self.client_ip, user_agent=browser)
@@ -132,3 +120,8 @@ class SignInHandler(BridgeHandler):
         if (asked.token is UNSET) == (asked.code is UNSET):
             raise Problem(400, NOT_JSON)
         return asked
+
+
+def _credentials(asked: SignIn) -> Credentials:
+    """The token, as if it stood in a header."""
+    return Credentials(asked.token.strip() if asked.token else "")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from handlers.api.accounts.changes import change_problems
 from handlers.api.accounts.tokens import OwnHandler
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
-from intercept.times import format_time
-from storage.accounts.sign_in_sessions import SignInSession
+from resources.sign_ins import SignInSession, SignInSessionList
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see where others are signed in."
 NOT_YOURS_TO_END = "Only owners may end the sessions of others."
@@ -34,21 +31,10 @@ class SignInsHandler(_SessionOwnHandler):
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         with change_problems():
             count, sessions = await self.bridge.sign_ins.page(owner, limit=page.limit, offset=page.offset)
-        self.write_json({"count": count, "results": [self._to_json(session) for session in sessions]})
+        current = self.identity.session_id
+        self.write_json(SignInSessionList(count, [SignInSession.of(session, current) for session in sessions]))
 
     head = get
-
-    def _to_json(self, session: SignInSession) -> dict[str, Any]:
-        return {
-            "id": session.id,
-            "token_id": session.token_id,
-            "created_at": format_time(session.created_at),
-            "last_used_at": format_time(session.last_used_at),
-            "expires_at": format_time(session.expires_at),
-            "client_ip": session.client_ip,
-            "user_agent": session.user_agent,
-            "current": session.id == self.identity.session_id,
-        }
 
 
 class SignInEndHandler(_SessionOwnHandler):

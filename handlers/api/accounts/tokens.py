@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from functools import partial
-from typing import Any
-
-from handlers.api.accounts.changes import ChangeHandler, Readers, change_problems
+from handlers.api.accounts.changes import ChangeHandler, change_problems
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
 from handlers.api.visibility import ME
 from handlers.problems import Problem
-from intercept.times import format_time
-from settings.kinds import POSITIVE_DURATION
-from storage.accounts.users import Role, Token, checked_name, is_same_name
+from resources.tokens import CreatedToken, NewToken, Token, TokenList
+from storage.accounts.users import Role, is_same_name
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."
 OWNERS_CREATE = "Only owners may create tokens here (token-creation). Please ask an owner for one."
 NOT_YOURS_TO_CHANGE = "Only owners may change the tokens of others."
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        return POSITIVE_DURATION.parse(text)
-    except (ValueError, OverflowError):
-        raise ValueError(f"must be {POSITIVE_DURATION.allowed}") from None
-
-
-_FIELDS: Readers = {"name": partial(checked_name, "token's name"), "expires": _duration}
-
-
-def _shown(token: Token) -> dict[str, Any]:
-    return {
-        "id": token.id,
-        "name": token.name,
-        "created_at": format_time(token.created_at),
-        "expires_at": format_time(token.expires_at),
-        "revoked_at": format_time(token.revoked_at),
-    }
 
 
 class OwnHandler(ChangeHandler):
@@ -83,7 +58,7 @@ class TokensHandler(OwnHandler):
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         with change_problems():
             count, tokens = await self.bridge.identities.tokens_page(owner, limit=page.limit, offset=page.offset)
-        self.write_json({"count": count, "results": [_shown(token) for token in tokens]})
+        self.write_json(TokenList(count, [Token.of(token) for token in tokens]))
 
     head = get
 
@@ -97,15 +72,14 @@ class TokensHandler(OwnHandler):
         owner = await self.to_change(username)
         if not self.bridge.options.members_create_tokens and self.identity.user.role is not Role.OWNER:
             raise Problem(403, OWNERS_CREATE)
-        fields = self.fields(_FIELDS)
-        lifetime = fields.pop("expires", None)
-        expires_at = None if lifetime is None else self.bridge.now() + lifetime
+        asked = self.read_body(NewToken)
+        expires_at = None if asked.lifetime is None else self.bridge.now() + asked.lifetime
         with change_problems():
             token, text = await self.bridge.identities.create_token(
-                owner, **fields, expires_at=expires_at, author=self.author
+                owner, name=asked.name or "", expires_at=expires_at, author=self.author
             )
         self.set_status(201)
-        self.write_json(_shown(token) | {"token": text})
+        self.write_json(CreatedToken.of(token, text))
 
 
 class TokenHandler(OwnHandler):

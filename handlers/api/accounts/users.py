@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from msgspec import UNSET, structs
 
-from handlers.api.accounts.changes import ChangeHandler, Readers, change_problems
+from handlers.api.accounts.changes import ChangeHandler, change_problems
 from handlers.api.pagination import parse_page, single_values
 from handlers.control import ControlHandler
 from handlers.problems import Problem
 from intercept.times import format_time
-from storage.accounts.users import Role, User, checked_name, checked_username
+from resources.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserList
+from storage.accounts import users
+from storage.accounts.users import Role
 
 PARAMETERS = ("limit", "offset")
 NOT_YOURS_TO_SEE = "Only owners and auditors may see users."
 NOT_YOURS_TO_CHANGE = "Only owners may change users."
-
-
-def shown(user: User) -> dict[str, Any]:
-    """A user as JSON."""
-    return {
-        "id": user.id,
-        "username": user.username,
-        "name": user.display_name,
-        "role": user.role,
-        "created_at": format_time(user.created_at),
-    }
-
-
-def _role(text: str) -> Role:
-    try:
-        return Role(text)
-    except ValueError:
-        raise ValueError(f"must be one of {', '.join(Role)}") from None
-
-
-_CHANGEABLE: Readers = {"role": _role, "display_name": partial(checked_name, "display name")}
-_FIELDS: Readers = {"username": checked_username, **_CHANGEABLE}
 
 
 class MeHandler(ControlHandler):
@@ -49,15 +28,15 @@ class MeHandler(ControlHandler):
             InvalidQueryError: there is a parameter.
         """
         single_values(self.request.query_arguments, ())
-        self.write_json(shown(self.identity.user) | {"tokens": self._tokens()})
+        self.write_json(Me.of(self.identity.user, self._tokens()))
 
-    def _tokens(self) -> dict[str, Any]:
+    def _tokens(self) -> TokenRules:
         options, is_owner = self.bridge.options, self.identity.user.role is Role.OWNER
-        return {
-            "may_create": is_owner or options.members_create_tokens,
-            "limit": None if is_owner else options.tokens_per_user or None,
-            "expire_by": format_time(self.identity.expires_at),
-        }
+        return TokenRules(
+            may_create=is_owner or options.members_create_tokens,
+            limit=None if is_owner else options.tokens_per_user or None,
+            expire_by=format_time(self.identity.expires_at),
+        )
 
 
 class UsersHandler(ChangeHandler):
@@ -76,8 +55,7 @@ class UsersHandler(ChangeHandler):
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         with change_problems():
             count, users = await self.bridge.identities.users_page(limit=page.limit, offset=page.offset)
-        results = [shown(user) | {"living_tokens": tokens} for user, tokens in users]
-        self.write_json({"count": count, "results": results})
+        self.write_json(UserList(count, [ListedUser.of(user, tokens) for user, tokens in users]))
 
     head = get
 
@@ -90,11 +68,13 @@ class UsersHandler(ChangeHandler):
         """
         await self.identify(anew=True)
         _require_owner(self.identity.user)
-        fields = self.fields(_FIELDS, required=("username", "role"))
+        asked = self.read_body(NewUser)
         with change_problems():
-            user = await self.bridge.identities.add_user(**fields, author=self.author)
+            user = await self.bridge.identities.add_user(
+                asked.username, role=asked.role, display_name=asked.display_name or None, author=self.author
+            )
         self.set_status(201)
-        self.write_json(shown(user))
+        self.write_json(User.of(user))
 
 
 class UserHandler(ChangeHandler):
@@ -109,10 +89,11 @@ class UserHandler(ChangeHandler):
         """
         await self.identify(anew=True)
         _require_owner(self.identity.user)
-        fields = self.fields(_CHANGEABLE)
+        asked = structs.asdict(self.read_body(UserChange))
+        changed = {name: value for name, value in asked.items() if value is not UNSET}
         with change_problems():
-            user = await self.bridge.identities.change_user(username, **fields, author=self.author)
-        self.write_json(shown(user))
+            user = await self.bridge.identities.change_user(username, **changed, author=self.author)
+        self.write_json(User.of(user))
 
     async def delete(self, username: str) -> None:
         """Remove a user, and revoke their tokens: 204.
@@ -127,6 +108,6 @@ class UserHandler(ChangeHandler):
         self.set_status(204)
 
 
-def _require_owner(user: User) -> None:
+def _require_owner(user: users.User) -> None:
     if user.role is not Role.OWNER:
         raise Problem(403, NOT_YOURS_TO_CHANGE)

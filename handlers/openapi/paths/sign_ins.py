@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from msgspec import Meta, Struct
-
 from handlers.api.accounts.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, problem
 from handlers.openapi.operations import JSON, Described, answer, body, change, get, in_path
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from handlers.openapi.paths.users import NAME, NOBODY, TAG
-from resources.fields import Count, Time
-from storage.accounts.sign_in_sessions import MAX_USER_AGENT
-
-
-class SignInSession(Struct):
-    """A browser that is signed in."""
-
-    id: str
-    token_id: Annotated[str, Meta(description="The token that it signed in with. The session has its rights.")]
-    created_at: Time
-    last_used_at: Annotated[Time, Meta(description="About: not every use is written down.")]
-    expires_at: Annotated[Time, Meta(description="When the session ends without further use.")]
-    client_ip: Annotated[str, Meta(description="The address that it signed in from.")]
-    user_agent: Annotated[str, Meta(max_length=MAX_USER_AGENT, description="What the browser said of itself.")]
-    current: Annotated[bool, Meta(description="Whether it is the session of this request.")]
-
-
-class SignInSessionList(Struct):
-    """A page of sessions, the one that was used last first."""
-
-    count: Annotated[Count, Meta(description="How many sessions there are that are not over.")]
-    results: list[SignInSession]
-
+from resources.sign_ins import SignInSession, SignInSessionList
 
 _EXAMPLE = SignInSession(
     id="kq3PzT0bXa",

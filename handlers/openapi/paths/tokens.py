@@ -2,60 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from msgspec import UNSET, Meta, Struct, UnsetType
-
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import JSON, Described, answer, body, change, get, in_path
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from handlers.openapi.paths.users import NAME, NOBODY, TAG
-from resources.fields import Count, Time
-from settings.kinds import POSITIVE_DURATION
+from resources.tokens import CreatedToken, NewToken, Token, TokenList
 from storage.accounts.identities import TOO_MANY_TOKENS
-from storage.accounts.users import LONGEST_NAME
-
-Name = Annotated[str, Meta(max_length=LONGEST_NAME, description="What it is for, in printable characters.")]
-Duration = Annotated[
-    str,
-    Meta(
-        pattern=r"^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?([0-9]{1,9}ms)?$",
-        description=f"After which time it expires: {POSITIVE_DURATION.allowed}. If not given, with the token "
-        "that it is made with; never, if that never does. It cannot outlive that one.",
-    ),
-]
-
-
-class Token(Struct):
-    """What is known of a token: never its secret."""
-
-    id: Annotated[str, Meta(description="The part of the token before the hyphen.")]
-    name: str
-    created_at: Time
-    expires_at: Annotated[Time | None, Meta(description="Null is never.")]
-    revoked_at: Annotated[Time | None, Meta(description="Null is not yet.")]
-
-
-class CreatedToken(Token):
-    """A token that has just been created."""
-
-    token: Annotated[str, Meta(description="The token itself, this once: only a hash of it is kept.")]
-
-
-class TokenList(Struct):
-    """A page of tokens, newest first."""
-
-    count: Annotated[Count, Meta(description="How many tokens there are, expired and revoked ones too.")]
-    results: list[Token]
-
-
-class NewToken(Struct, forbid_unknown_fields=True):
-    """A token to be."""
-
-    name: Name | UnsetType = UNSET
-    expires: Duration | UnsetType = UNSET
-
 
 _LAPTOP = Token("d3W24SnZZB", "laptop", "2026-11-24T23:50:42.113Z", "2027-02-22T23:50:42.113Z", None)
 _CREATED = CreatedToken(

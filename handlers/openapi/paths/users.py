@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
-
-from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
@@ -15,92 +12,12 @@ from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY,
 from handlers.openapi.operations import JSON, Described, answer, body, change, get, header, in_path, shared
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
-from resources.fields import Count, Time
+from resources.sign_ins import SignIn
+from resources.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserList
 from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
-from storage.accounts.users import LONGEST_NAME, LONGEST_USERNAME, Role
+from storage.accounts.users import Role
 
 TAG = "users"
-
-
-class SignIn(Struct):
-    """What a browser signs in with: either of the two."""
-
-    token: Annotated[str | UnsetType, Meta(description="A token of the bridge.")] = UNSET
-    code: Annotated[str | UnsetType, Meta(description="A code of a link that signs in once.")] = UNSET
-
-
-class User(Struct):
-    """A user of the bridge."""
-
-    id: UUID
-    username: str
-    name: str
-    role: Annotated[Role, Meta(description="An owner and an auditor see every call, a member their own.")]
-    created_at: Time
-
-
-class TokenRules(Struct):
-    """Which tokens who asks may create."""
-
-    may_create: Annotated[bool, Meta(description="Whether they may create any, see `token-creation`.")]
-    limit: Annotated[
-        Count | None, Meta(description="How many active ones they may have, see `tokens-per-user`. Null is any number.")
-    ]
-    expire_by: Annotated[
-        Time | None,
-        Meta(
-            description="When the token expires with which they ask: one made with it does not outlive it. Null is never."
-        ),
-    ]
-
-
-class Me(User):
-    """Who asks."""
-
-    tokens: TokenRules
-
-
-class ListedUser(User):
-    """A user in the list of all."""
-
-    living_tokens: Annotated[Count, Meta(description="Tokens that are neither expired nor revoked.")]
-
-
-class UserList(Struct):
-    """A page of users, by username."""
-
-    count: Annotated[Count, Meta(description="How many users there are, whatever the page.")]
-    results: list[ListedUser]
-
-
-Username = Annotated[
-    str,
-    Meta(
-        max_length=LONGEST_USERNAME,
-        pattern=r"^[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*$",
-        description="Letters, digits and `.` `_` `+` `-` `@`, as in a mail address, matched without regard to case. Neither "
-        "`me`, nor a UUID, nor what looks like a token.",
-    ),
-]
-DisplayName = Annotated[
-    str,
-    Meta(max_length=LONGEST_NAME, description="The `name`, of printable characters; an empty one is the username."),
-]
-
-
-class NewUser(Struct, forbid_unknown_fields=True):
-    """A user to be."""
-
-    username: Username
-    role: Role
-    display_name: DisplayName | UnsetType = UNSET
-
-
-class UserChange(Struct, forbid_unknown_fields=True):
-    """What is to be changed of a user."""
-
-    role: Role | UnsetType = UNSET
-    display_name: DisplayName | UnsetType = UNSET
 
 
 _ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z")

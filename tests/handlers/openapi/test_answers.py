@@ -14,7 +14,7 @@ import handlers.dataplane.admission
 from handlers.api.accounts.changes import MAX_BODY_BYTES
 from runtime.assembly import now
 from settings import RecordPolicy
-from storage.accounts.audit import Action
+from storage.accounts.events import Action
 from storage.aggregation.cells import GroupBy
 from storage.aggregation.grouping import Grouping
 from storage.aggregation.rollups import Rollups

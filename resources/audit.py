@@ -1,0 +1,92 @@
+"""The audit trail: who changed what of users and tokens, who signed in, and who was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from intercept.times import format_time
+from resources.fields import Count, Time
+from storage.accounts.events import Action, Plane, Reason
+from storage.accounts.users import Role
+
+
+class Actor(Struct):
+    """Who did it."""
+
+    id: Annotated[UUID | None, Meta(description="Null for the command line, and while nobody knows who it is.")]
+    username: Annotated[
+        str, Meta(description="As it was then. `command line` and `unknown caller`, which no user can have, for null.")
+    ]
+    token_id: Annotated[
+        str | UnsetType,
+        Meta(description="The public part of the token. Absent for the command line and for an unknown token."),
+    ] = UNSET
+
+
+class Subject(Struct):
+    """Whom a change concerned: the user, or whose token it was."""
+
+    id: UUID
+    username: str
+
+
+class Detail(Struct):
+    """What was done: what applies is there."""
+
+    session_id: Annotated[str | UnsetType, Meta(description="The session that was ended.")] = UNSET
+    token_id: str | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    role_before: Role | UnsetType = UNSET
+    name: Annotated[str | UnsetType, Meta(description="Of the user, or of the token.")] = UNSET
+    name_before: str | UnsetType = UNSET
+    expires_at: Annotated[Time | UnsetType | None, Meta(description="Of the token; null is never.")] = UNSET
+    revoked_tokens: Annotated[Count | UnsetType, Meta(description="How many a removed user had.")] = UNSET
+    reason: Annotated[Reason | UnsetType, Meta(description="Why authentication failed.")] = UNSET
+    message: Annotated[str | UnsetType, Meta(description="What a refused request was told.")] = UNSET
+    plane: Annotated[Plane | UnsetType, Meta(description="Where a request came in.")] = UNSET
+    count: Annotated[Count | UnsetType, Meta(description="How often it happened within an hour, from `at` on.")] = UNSET
+    last_at: Annotated[Time | UnsetType, Meta(description="When it happened last.")] = UNSET
+
+
+class Entry(Struct):
+    """A change, a sign-in, or requests that were refused."""
+
+    id: UUID
+    at: Time
+    actor: Actor
+    action: Action
+    subject: Annotated[Subject | None, Meta(description="Null where nothing was changed.")]
+    detail: Detail
+    client_ip: Annotated[
+        str | None,
+        Meta(
+            description="The client's address, of who was refused by IPv6 its /64 network. Null for the command line, "
+            "and where too many others were refused to name each."
+        ),
+    ]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Show the document of an entry."""
+        subject, detail = document["subject"], document["detail"]
+        known: dict[str, Any] = {name: detail[name] for name in Detail.__struct_fields__ if name in detail}
+        return cls(
+            document["_id"],
+            format_time(document["at"]),
+            Actor(**document["actor"]),
+            document["action"],
+            subject and Subject(**subject),
+            Detail(**known | {key: format_time(at) for key, at in known.items() if isinstance(at, datetime)}),
+            document["client_ip"],
+        )
+
+
+class Trail(Struct):
+    """A page of the audit trail, newest first."""
+
+    results: list[Entry]

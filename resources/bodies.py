@@ -1,0 +1,59 @@
+"""Bodies of requests, read as the structs that describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self, TypeAlias
+
+import msgspec
+
+Readers: TypeAlias = Mapping[str, Callable[[str], Any]]
+
+
+class InvalidBodyError(ValueError):
+    """A body is not what was expected.
+
+    Attributes:
+        problems: What is wrong, by field; empty where the body is no JSON object.
+    """
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    """A JSON object of texts. `readers` make a value of each, or raise ValueError with what is wrong."""
+
+    readers: ClassVar[Readers]
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Read a body.
+
+        Raises:
+            InvalidBodyError: With everything that is wrong.
+        """
+        try:
+            given = msgspec.json.decode(data, type=dict[str, Any])
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise InvalidBodyError([]) from error
+        fields = {field.name: field for field in msgspec.structs.fields(cls)}
+        allowed = f"unknown field; allowed are {', '.join(fields)}"
+        problems = [(name, allowed) for name in given if name not in fields]
+        problems += [(name, "is required") for name, field in fields.items() if field.required and name not in given]
+        values = {}
+        for name in (name for name in fields if name in given):
+            try:
+                values[name] = cls.readers[name](_text(given[name]))
+            except ValueError as error:
+                problems.append((name, str(error)))
+        if problems:
+            raise InvalidBodyError(problems)
+        return cls(**values)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text")  # noqa: TRY004 - what is wrong with a value, whatever it is
+    return value

@@ -1,0 +1,53 @@
+"""Sign-ins: what a browser signs in with, and where a user is signed in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from intercept.times import format_time
+from resources.fields import Count, Time
+from storage.accounts import sign_in_sessions
+from storage.accounts.sign_in_sessions import MAX_USER_AGENT
+
+
+class SignIn(Struct):
+    """What a browser signs in with: either of the two."""
+
+    token: Annotated[str | UnsetType, Meta(description="A token of the bridge.")] = UNSET
+    code: Annotated[str | UnsetType, Meta(description="A code of a link that signs in once.")] = UNSET
+
+
+class SignInSession(Struct):
+    """A browser that is signed in."""
+
+    id: str
+    token_id: Annotated[str, Meta(description="The token that it signed in with. The session has its rights.")]
+    created_at: Time
+    last_used_at: Annotated[Time, Meta(description="About: not every use is written down.")]
+    expires_at: Annotated[Time, Meta(description="When the session ends without further use.")]
+    client_ip: Annotated[str, Meta(description="The address that it signed in from.")]
+    user_agent: Annotated[str, Meta(max_length=MAX_USER_AGENT, description="What the browser said of itself.")]
+    current: Annotated[bool, Meta(description="Whether it is the session of this request.")]
+
+    @classmethod
+    def of(cls, session: sign_in_sessions.SignInSession, current_id: str | None) -> Self:
+        """Show a session, to a request of the session `current_id`, None if it is of none."""
+        return cls(
+            session.id,
+            session.token_id,
+            format_time(session.created_at),
+            format_time(session.last_used_at),
+            format_time(session.expires_at),
+            session.client_ip,
+            session.user_agent,
+            session.id == current_id,
+        )
+
+
+class SignInSessionList(Struct):
+    """A page of sessions, the one that was used last first."""
+
+    count: Annotated[Count, Meta(description="How many sessions there are that are not over.")]
+    results: list[SignInSession]

@@ -1,0 +1,109 @@
+"""Users, and who asks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, ClassVar, Self
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from intercept.times import format_time
+from resources.bodies import Body, Readers
+from resources.fields import Count, Time
+from storage.accounts import users
+from storage.accounts.users import LONGEST_NAME, LONGEST_USERNAME, Role, checked_name, checked_username
+
+
+class User(Struct):
+    """A user of the bridge."""
+
+    id: UUID
+    username: str
+    name: str
+    role: Annotated[Role, Meta(description="An owner and an auditor see every call, a member their own.")]
+    created_at: Time
+
+    @classmethod
+    def of(cls, user: users.User, *further: Any) -> Self:
+        """Show a user, with what is further said of them."""
+        return cls(user.id, user.username, user.display_name, user.role, format_time(user.created_at), *further)
+
+
+class TokenRules(Struct):
+    """Which tokens who asks may create."""
+
+    may_create: Annotated[bool, Meta(description="Whether they may create any, see `token-creation`.")]
+    limit: Annotated[
+        Count | None, Meta(description="How many active ones they may have, see `tokens-per-user`. Null is any number.")
+    ]
+    expire_by: Annotated[
+        Time | None,
+        Meta(
+            description="When the token expires with which they ask: one made with it does not outlive it. Null is never."
+        ),
+    ]
+
+
+class Me(User):
+    """Who asks."""
+
+    tokens: TokenRules
+
+
+class ListedUser(User):
+    """A user in the list of all."""
+
+    living_tokens: Annotated[Count, Meta(description="Tokens that are neither expired nor revoked.")]
+
+
+class UserList(Struct):
+    """A page of users, by username."""
+
+    count: Annotated[Count, Meta(description="How many users there are, whatever the page.")]
+    results: list[ListedUser]
+
+
+Username = Annotated[
+    str,
+    Meta(
+        max_length=LONGEST_USERNAME,
+        pattern=r"^[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*$",
+        description="Letters, digits and `.` `_` `+` `-` `@`, as in a mail address, matched without regard to case. Neither "
+        "`me`, nor a UUID, nor what looks like a token.",
+    ),
+]
+DisplayName = Annotated[
+    str,
+    Meta(max_length=LONGEST_NAME, description="The `name`, of printable characters; an empty one is the username."),
+]
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        raise ValueError(f"must be one of {', '.join(Role)}") from None
+
+
+class NewUser(Body):
+    """A user to be."""
+
+    username: Username
+    role: Role
+    display_name: DisplayName | UnsetType = UNSET
+
+    readers: ClassVar[Readers] = {
+        "username": checked_username,
+        "role": _role,
+        "display_name": partial(checked_name, "display name"),
+    }
+
+
+class UserChange(Body):
+    """What is to be changed of a user."""
+
+    role: Role | UnsetType = UNSET
+    display_name: DisplayName | UnsetType = UNSET
+
+    readers: ClassVar[Readers] = NewUser.readers

@@ -1,0 +1,41 @@
+"""What may happen to users, tokens and sessions, in the words of the audit trail and of metrics. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What was done."""
+
+    USER_ADDED = "user.added"
+    USER_CHANGED = "user.changed"
+    USER_REMOVED = "user.removed"
+    TOKEN_CREATED = "token.created"  # noqa: S105 - a word
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - a word
+    AUTHENTICATION_FAILED = "authentication.failed"
+    ACCESS_DENIED = "access.denied"
+    SIGNED_IN = "user.signed_in"
+    SESSION_ENDED = "session.ended"
+
+
+class Reason(StrEnum):
+    """Why a request is not authenticated."""
+
+    MISSING = "missing"
+    MALFORMED = "malformed"
+    UNKNOWN = "unknown"
+    WRONG_SECRET = "wrong_secret"  # noqa: S105 - a word
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    USER_REMOVED = "user_removed"
+    BLOCKED = "blocked"
+    SESSION_ENDED = "session_ended"
+
+
+class Plane(StrEnum):
+    """Where a request came in."""
+
+    DATA = "data"
+    CONTROL = "control"
+    SIGN_IN = "sign_in"
