@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 T = TypeVar("T")
 
@@ -15,7 +16,7 @@ PIECE_SECONDS = 0.005
 class Pieces:
     """Does one piece of all such work in each iteration of the loop: several would hold it up one behind the other.
 
-    Works take turns, so that a short one is not held up by a long one.
+    Users take turns, and so do the works of one user: a short one is not held up by a long one, nor by many of others.
 
     Args:
         monotonic: Counts seconds.
@@ -24,15 +25,22 @@ class Pieces:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = asyncio.Lock()
+        # Of each user one work at most waits for the other lock. Both are given in the order of waiting.
+        self._of_users: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
 
-    async def finish(self, steps: Generator[None, None, T]) -> T:
+    async def finish(self, steps: Generator[None, None, T], user: Hashable) -> T:
         """Do all steps, of a few milliseconds each at most; return what the generator returns.
+
+        Args:
+            steps: The work.
+            user: Whose work it is.
 
         Raises:
             Exception: what a step raises.
         """
+        of_user = self._of_users.setdefault(user, asyncio.Lock())
         while True:
-            async with self._lock:
+            async with of_user, self._lock:
                 until = self._monotonic() + PIECE_SECONDS
                 while self._monotonic() < until:
                     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Generator
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -28,6 +29,8 @@ from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
 from limits.outcomes import outcome_of
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamError, UpstreamResponse
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -108,17 +111,20 @@ class ProxyHandler(RelayHandler):
         due = self.bridge.monotonic() >= self._checkpoint_due
         if not (due or self._observation.behind):
             return
-        await self.bridge.pieces.finish(self._observation.steps())
+        await self._in_pieces(self._observation.steps())
         if due:
             self._checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
             self.bridge.recorder.checkpoint(self._started, self._observation.reading())
+
+    async def _in_pieces(self, steps: Generator[None, None, T]) -> T:
+        return await self.bridge.pieces.finish(steps, self.identity.user.id)
 
     async def _read_rest(self, observation: Observation) -> None:
         """Read to the end, also where the request is stopped meanwhile: it takes what it takes, and others are served."""
         stopped: asyncio.CancelledError | None = None
         while observation.step():
             try:
-                await self.bridge.pieces.finish(observation.steps())
+                await self._in_pieces(observation.steps())
             except asyncio.CancelledError as error:
                 stopped = error
         if stopped is not None:
@@ -198,15 +204,15 @@ class ProxyHandler(RelayHandler):
         return self.request.headers.get("Content-Encoding", "").strip().lower() or IDENTITY
 
     async def _summary(self) -> RequestSummary:
-        encoding, body, pieces = self._encoding, self.body, self.bridge.pieces
+        encoding, body = self._encoding, self.body
         if encoding not in (IDENTITY, *ENCODINGS):
             message = f"Content-Encoding {encoding!r} is not supported in requests: allowed are {', '.join(ENCODINGS)}."
             raise Problem(415, message, rule=Rule.COMPRESSED_BODY)
         try:
             if encoding != IDENTITY:
-                body = await pieces.finish(inflated(body, encoding, self.bridge.options.max_body_bytes))
+                body = await self._in_pieces(inflated(body, encoding, self.bridge.options.max_body_bytes))
             if not is_light(body):
-                body = await pieces.finish(abridged(body))
+                body = await self._in_pieces(abridged(body))
             return self.api.parse_request(body if isinstance(body, bytes) else bytes(body))
         except InflatedTooLargeError as error:
             raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error

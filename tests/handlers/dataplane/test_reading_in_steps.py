@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from handlers.dataplane.pieces import Pieces
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
 from tests.handlers.dataplane.test_large_bodies import LongestPiece
@@ -61,18 +60,3 @@ async def test_a_provider_that_sends_faster_than_is_read_is_held_back(running):
     client.reset()
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "client_disconnected"
-
-
-@pytest.mark.gen_test
-async def test_works_take_turns_a_piece_in_each_iteration_of_the_loop():
-    now, done = iter(range(1000)), []
-    pieces = Pieces(lambda: next(now) / 200)
-
-    def work(name, steps):
-        for _ in range(steps):
-            done.append(name)
-            yield
-        return name
-
-    assert await asyncio.gather(pieces.finish(work("long", 4)), pieces.finish(work("short", 1))) == ["long", "short"]
-    assert done.index("short") < len(done) - 1
