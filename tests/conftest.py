@@ -25,6 +25,7 @@ from http1.server import BridgeServer
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from tests.databases import Databases
+from tests.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 
 pytest_plugins = ["tests.bridge", "tests.patience", "tests.storage.outages"]
 
@@ -33,6 +34,25 @@ hypothesis.settings.register_profile("aibridge", deadline=None, database=None)
 # The same examples each time, so that the same lines are run, and fewer, as each takes longer while lines are counted.
 hypothesis.settings.register_profile("coverage", deadline=None, database=None, derandomize=True, max_examples=20)
 hypothesis.settings.load_profile("aibridge")
+
+
+SERVERS = {"http1": BridgeServer, "tornado": TornadoServer}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--server", choices=SERVERS, default="http1", help="what serves; see tests/tornado_server.py")
+
+
+def pytest_generate_tests(metafunc):
+    """Run the tests of `ON_BOTH` on either server, and with `--server` all on that one."""
+    name, chosen = metafunc.definition.nodeid, metafunc.config.getoption("server")
+    servers = [chosen] if chosen == "tornado" else ["http1", "tornado"] if name.startswith(ON_BOTH) else []
+    if "tornado" in servers and name in NOT_ON_TORNADO:
+        servers.remove("tornado")
+        if not servers:
+            metafunc.definition.add_marker(pytest.mark.skip(reason=NOT_ON_TORNADO[name]))
+    if servers:
+        metafunc.parametrize("server_class", [SERVERS[one] for one in servers], ids=servers)
 
 
 def pytest_configure(config):
@@ -114,10 +134,16 @@ async def _cancel_the_rest():
     await asyncio.get_running_loop().shutdown_default_executor()
 
 
+@pytest.fixture(autouse=True)
+def server_class():
+    """What serves the application of a test."""
+    return BridgeServer
+
+
 @pytest.fixture
-def http_server(io_loop, app, _unused_port):
-    """Our server for the application of a test, in the place of Tornado's."""
-    server = BridgeServer(app, max_connections=1000)
+def http_server(io_loop, app, _unused_port, server_class):
+    """The server for the application of a test."""
+    server = server_class(app, max_connections=1000)
     io_loop.run_sync(partial(_add_sockets, server, _unused_port[0]))
     yield server
     server.stop()
