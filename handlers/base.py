@@ -29,6 +29,7 @@ from intercept.ids import shown_id
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.overload import retry_headers
+from resources.errors import Error
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
 
@@ -153,7 +154,7 @@ class BridgeHandler(RequestHandler):
 
     def error_body(self, problem: Problem) -> bytes:
         """The JSON body of an error."""
-        return msgspec.json.encode({"message": problem.message})
+        return msgspec.json.encode(Error(problem.message))
 
     def write_problem(self, problem: Problem) -> None:
         """Put an error into the answer, ready to be flushed or finished."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
+from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 
 from handlers.base import TAKE_SECONDS, BridgeHandler
@@ -16,6 +17,7 @@ from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.concurrency import ConcurrencyLimit, Slot
 from limits.overload import SLOT_RETRY_NS, retry_headers
+from resources.errors import Error, Validation
 from storage.mongo.database import DatabaseUnavailableError
 
 # What is written of an answer before the client has to take it.
@@ -128,13 +130,11 @@ class IdentifiedHandler(BridgeHandler):
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors are `{message, detail?, validations?}`."""
-        body: dict[str, object] = {"message": problem.message}
+        error = Error(problem.message)
         if isinstance(problem, InvalidQueryError):
-            if problem.detail:
-                body["detail"] = problem.detail
-            if problem.validations:
-                body["validations"] = [{"field": field, "detail": detail} for field, detail in problem.validations]
-        return msgspec.json.encode(body)
+            error.detail = problem.detail or UNSET
+            error.validations = [Validation(*one) for one in problem.validations] or UNSET
+        return msgspec.json.encode(error)
 
 
 class ControlHandler(IdentifiedHandler):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from resources.limits import PROCESS_LOCAL
 from storage.admission.admissions import Admissions
 
-PROCESS_LOCAL = "process-local: the database is away"
 
-
-def state_of_limits(admissions: Admissions | None) -> str:
+def state_of_limits(admissions: Admissions | None) -> Literal["ok", "process-local: the database is away"]:
     """Whether the limits hold as they were set, or only in this process."""
     return PROCESS_LOCAL if admissions is not None and admissions.away else "ok"

@@ -1,47 +1,15 @@
-"""The bridge's own errors, in the words of the route's dialect and with the plain message at the top.
-
-Sources: OpenAI's and Anthropic's documents on error codes. Clients built for either find what they look for.
-"""
+"""The bridge's own errors, in the words of the route's dialect and with the plain message at the top."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from intercept.apis import Dialect
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
-
-_ANTHROPIC_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    405: "invalid_request_error",
-    413: "request_too_large",
-    415: "invalid_request_error",
-    426: "invalid_request_error",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-}
-_OPENAI_TYPES = {
-    400: ("invalid_request_error", None),
-    401: ("invalid_request_error", "invalid_api_key"),
-    403: ("invalid_request_error", "permission_denied"),
-    404: ("invalid_request_error", "not_found"),
-    405: ("invalid_request_error", "method_not_allowed"),
-    413: ("invalid_request_error", "request_too_large"),
-    415: ("invalid_request_error", "unsupported_content_encoding"),
-    426: ("invalid_request_error", "websocket_not_supported"),
-    429: ("rate_limit_exceeded", "rate_limit_exceeded"),
-    500: ("server_error", None),
-    502: ("server_error", "upstream_unreachable"),
-    503: ("server_error", "service_unavailable"),
-    504: ("server_error", "upstream_timeout"),
-}
+from resources.errors import AnthropicError, OpenAIError
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer, not a fault of the program
@@ -88,18 +56,16 @@ class InvalidQueryError(Problem):
 
 def problem_body(dialect: Dialect, status: int, message: str, request_id: str) -> bytes:
     """The JSON body of an error answer."""
-    return msgspec.json.encode(_body(dialect, status, message, request_id))
+    return msgspec.json.encode(_error(dialect, status, message, request_id))
 
 
 def problem_event(dialect: Dialect, status: int, message: str, request_id: str) -> bytes:
     """The same as a server-sent event, for a stream that has begun and that the bridge has to break off."""
-    data = msgspec.json.encode(_body(dialect, status, message, request_id))
+    data = msgspec.json.encode(_error(dialect, status, message, request_id))
     return b"event: error\ndata: " + data + b"\n\n"
 
 
-def _body(dialect: Dialect, status: int, message: str, request_id: str) -> dict[str, Any]:
+def _error(dialect: Dialect, status: int, message: str, request_id: str) -> OpenAIError | AnthropicError:
     if dialect is Dialect.ANTHROPIC:
-        error = {"type": _ANTHROPIC_TYPES.get(status, "api_error"), "message": message}
-        return {"type": "error", "error": error, "message": message, "request_id": request_id}
-    kind, code = _OPENAI_TYPES.get(status, ("server_error", None))
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}, "message": message}
+        return AnthropicError.of(status, message, request_id)
+    return OpenAIError.of(status, message)

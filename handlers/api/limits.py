@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from handlers import lifecycle as lifecycles
 from handlers.api.pagination import single_values
 from handlers.control import ControlHandler
-from handlers.lifecycle import Holder, Lifecycle
+from handlers.lifecycle import Lifecycle
 from handlers.limits_state import state_of_limits
 from handlers.problems import Problem
 from intercept.ids import shown_id
-from limits.admission import Rate
+from intercept.times import format_time
 from limits.overload import OverloadProtection, Usage
-from limits.sliding_window import SlidingWindow
+from resources.limits import (
+    MOST_HOLDERS,
+    MOST_KEYS,
+    ConcurrencyUsage,
+    Holder,
+    Limits,
+    RateUsage,
+    UserConcurrencyUsage,
+    UserRateUsage,
+)
 from storage.admission.reports import SharedUsage
 from storage.mongo.database import DatabaseUnavailableError
 
 NOT_YOURS = "Only owners and auditors may see the limits."
-# Requests of each process that are named, those that began first.
-MOST_HOLDERS = 100
-# Users and rate keys that are named, those that use most.
-MOST_KEYS = 20
 
 
 def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]:
@@ -36,7 +41,7 @@ def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]
         "holding": overload.slots.in_use(),
         "holders": [_shown(holder) for holder in islice(lifecycle.holders(), MOST_HOLDERS)],
         "refused": dict(overload.refusals.total),
-        "since": _time(lifecycle.began),
+        "since": format_time(lifecycle.began),
     }
 
 
@@ -65,24 +70,29 @@ class LimitsHandler(ControlHandler):
         slots_by_user = (together if overload.user_slots.limit else own).users
         names = await self._usernames({*slots_by_user, *together.user_rates})
         names |= {holder["user_id"]: holder["username"] for holder in holders}
-        window = {"window_seconds": overload.rate_window.total_seconds()}
-        limits = [
-            _of_server(overload, (together if overload.slots.limit else own).slots, now),
-            _of_users(overload, slots_by_user, now, names),
-            _of_rate("rate", overload.rate, together.rates, now) | window,
-            _of_rate("user_rate", overload.user_rate, together.user_rates, now, names) | window,
-        ]
+        window = overload.rate_window.total_seconds()
+        rates = [0 if rate is None else rate.limit for rate in (overload.rate, overload.user_rate)]
+        slots, user_slots = overload.slots.limit, overload.user_slots.limit
         refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
+        own_or_all = (together if slots else own).slots
+        limits = (
+            ConcurrencyUsage.of(slots, own_or_all, now, refused["concurrency"]),
+            UserConcurrencyUsage.of(user_slots, slots_by_user, names, now, refused["user_concurrency"]),
+            RateUsage.of(rates[0], together.rates, window_seconds=window, now=now, refused=refused["rate"]),
+            UserRateUsage.of(
+                rates[1], together.user_rates, names, window_seconds=window, now=now, refused=refused["user_rate"]
+            ),
+        )
         self.write_json(
-            {
-                "scope": "process" if admissions is None else "cluster",
-                "state": state_of_limits(admissions),
-                "at": _time(now),
-                "refused_since": min(one["since"] for one in reports if "since" in one),
-                "limits": [limit | {"refused": refused[limit["name"]]} for limit in limits],
-                "holding": sum(one["holding"] for one in reports),
-                "holders": holders,
-            }
+            Limits(
+                scope="process" if admissions is None else "cluster",
+                state=state_of_limits(admissions),
+                at=format_time(now),
+                refused_since=min(one["since"] for one in reports if "since" in one),
+                limits=limits,
+                holding=sum(one["holding"] for one in reports),
+                holders=[Holder.of(holder) for holder in holders],
+            )
         )
 
     async def _usernames(self, ids: Iterable[str]) -> dict[str, str]:
@@ -94,60 +104,6 @@ class LimitsHandler(ControlHandler):
         return {shown_id(id_): user.username for id_, user in users.items()}
 
 
-def _shown(holder: Holder) -> dict[str, Any]:
+def _shown(holder: lifecycles.Holder) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(holder)
-    return shown | {"since": _time(holder.since)}
-
-
-def _time(moment: datetime) -> str:
-    """RFC 3339, in UTC with milliseconds."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _of_server(overload: OverloadProtection, used: int, now: datetime) -> dict[str, Any]:
-    limit = overload.slots.limit
-    return {"name": "concurrency", "setting": "max-concurrency", "limit": limit, **_of_slots(limit, used, now)}
-
-
-def _of_users(
-    overload: OverloadProtection, users: Mapping[str, int], now: datetime, names: Mapping[str, str]
-) -> dict[str, Any]:
-    limit = overload.user_slots.limit
-    keys = [{"key": user, "username": names.get(user), **_of_slots(limit, used, now)} for user, used in users.items()]
-    return {"name": "user_concurrency", "setting": "user-max-concurrency", "limit": limit, "keys": keys}
-
-
-def _of_slots(limit: int, used: int, now: datetime) -> dict[str, Any]:
-    """Nobody knows when a request ends: where no slot is free, neither is the instant known."""
-    free = not limit or used < limit
-    return {
-        "used": used,
-        "remaining": max(0, limit - used) if limit else None,
-        "next_free_at": _time(now) if free else None,
-    }
-
-
-def _of_rate(
-    name: str,
-    counted: SlidingWindow | None,
-    rates: Mapping[str, Rate],
-    now: datetime,
-    names: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """What is left of a rate by key; with `names` of users, whose key is their id."""
-    keys = [
-        {
-            "key": key,
-            **({} if names is None else {"username": names.get(key)}),
-            "used": rate.limit - rate.remaining,
-            "remaining": rate.remaining,
-            "next_free_at": _time(now + timedelta(milliseconds=-(-rate.retry_after_ns // 1_000_000))),
-        }
-        for key, rate in rates.items()
-    ]
-    return {
-        "name": name,
-        "setting": f"{name.replace('_', '-')}-limit",
-        "limit": 0 if counted is None else counted.limit,
-        "keys": keys,
-    }
+    return shown | {"since": format_time(holder.since)}

@@ -17,6 +17,7 @@ from handlers.api.pagination import single_values
 from handlers.api.watched import WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem
+from resources.errors import Error
 from storage.live.change_stream import ChangeStreamsUnsupportedError, ForgottenPositionError, InvalidPositionError
 from storage.live.listeners import End, Event, Listener
 from storage.live.live import TooManyListenersError
@@ -29,7 +30,7 @@ INVALID_EVENT_ID = "Last-Event-ID is not the id of an event of this server."
 FORGOTTEN_EVENT_ID = "What came after this Last-Event-ID is not known any more: begin anew, without one."
 UNSUPPORTED = "Live interceptions need a MongoDB that is a replica set; one with a single member is enough."
 # An empty id makes a client forget the one that it has.
-RESET = b"event: reset\nid:\ndata: %s\n\n" % msgspec.json.encode({"message": FORGOTTEN_EVENT_ID})
+RESET = b"event: reset\nid:\ndata: %s\n\n" % msgspec.json.encode(Error(FORGOTTEN_EVENT_ID))
 TOO_MANY_OF_USER = "You have {} live tails open, as many as one user may have. Please close one of them first."
 TOO_MANY = "As many listen as this server allows. Please try again later."
 

@@ -2,49 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from msgspec import Struct
-
 from handlers.api.pagination import single_values
 from handlers.control import ControlHandler
 from intercept.times import format_time
+from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
 from upstream.keys import KeyPool
-from upstream.providers import Provider, ProviderType, credential_hint
-
-
-class KeyState(StrEnum):
-    """Where the credential for a provider comes from."""
-
-    KEY = "key"
-    KEYLESS = "keyless"
-    NO_KEY = "no_key"
-
-
-class RefusedKey(Struct):
-    """That the provider does not accept a key: the status, since when, and to how many calls it said so."""
-
-    status: int
-    since: str
-    calls: int
-
-
-class ProviderKey(Struct):
-    """A key of the bridge. `cooldowns` is for how many models another key comes first at the moment."""
-
-    hint: str
-    setting: str
-    cooldowns: int
-    refused: RefusedKey | None
-
-
-class ConfiguredProvider(Struct):
-    """A provider of the settings, or the demo provider."""
-
-    name: str
-    type: ProviderType
-    key_state: KeyState
-    keys: list[ProviderKey]
+from upstream.providers import Provider, credential_hint
 
 
 class ConfiguredProvidersHandler(ControlHandler):
@@ -73,5 +36,5 @@ def configured(provider: Provider, pool: KeyPool | None) -> ConfiguredProvider:
 
 def _key(provider: Provider, pool: KeyPool, key: str) -> ProviderKey:
     refusal = pool.refusals.get(key)
-    refused = None if refusal is None else RefusedKey(refusal.status, str(format_time(refusal.since)), refusal.calls)
+    refused = None if refusal is None else RefusedKey(refusal.status, format_time(refusal.since), refusal.calls)
     return ProviderKey(credential_hint(key), provider.keys_setting, pool.count_cooldowns(key), refused)

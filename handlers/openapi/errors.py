@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta
 
 from handlers.api.accounts.changes import INVALID_BODY, NOT_JSON, TOO_LARGE
 from handlers.api.pagination import INVALID
@@ -14,24 +14,10 @@ from handlers.openapi.operations import JSON, Described, answer, body, header, s
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
 from limits.user_shares import DEFAULT_REQUESTS
+from resources.errors import Error, Validation
 
 RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)
 CHALLENGE = header(str, "How to identify oneself.", "Bearer")
-
-
-class Validation(Struct):
-    """One thing that is wrong with a request, and where."""
-
-    field: str
-    detail: str
-
-
-class Error(Struct):
-    """Why a request was not answered as asked."""
-
-    message: str
-    detail: str | UnsetType = UNSET
-    validations: list[Validation] | UnsetType = UNSET
 
 
 def problem(description: str, *messages: str, headers: dict[str, Described] | None = None) -> Described:

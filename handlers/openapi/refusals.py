@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from handlers.base import IDENTITIES_AWAY, PROVIDER_KEY, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.dataplane.addresses import IN_ADDRESS
@@ -21,40 +21,9 @@ from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import Dialect
 from intercept.dialects.request_bodies import MAX_MODEL
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
+from resources.errors import AnthropicError, OpenAIError
 
 _REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
-
-
-class OpenAIErrorDetail(Struct):
-    """As OpenAI words it."""
-
-    message: str
-    type: str
-    param: None
-    code: str | None
-
-
-class OpenAIError(Struct):
-    """An error of the bridge on the routes of the type `openai`."""
-
-    error: OpenAIErrorDetail
-    message: str
-
-
-class AnthropicErrorDetail(Struct):
-    """As Anthropic words it."""
-
-    type: str
-    message: str
-
-
-class AnthropicError(Struct):
-    """An error of the bridge on the routes of the type `anthropic`."""
-
-    type: Literal["error"]
-    error: AnthropicErrorDetail
-    message: str
-    request_id: UUID
 
 
 SCHEMAS = (OpenAIError, AnthropicError)

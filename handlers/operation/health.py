@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 
 from handlers.base import BridgeHandler
 from handlers.key_health import describe_refused_keys
 from handlers.limits_state import state_of_limits
+from resources.probes import Health, Readiness
 from runtime.jobs import Jobs
 from version import VERSION
 
@@ -22,7 +24,7 @@ class HealthHandler(BridgeHandler):
     async def get(self) -> None:
         """Always 200."""
         self.set_header("Content-Type", "application/json")
-        self.write(b'{"status":"ok"}')
+        self.write(msgspec.json.encode(Health("ok")))
 
     head = get
 
@@ -39,17 +41,16 @@ class ReadinessHandler(BridgeHandler):
         ready = recording and not draining
         self.set_status(200 if ready else 503)
         self.set_header("Content-Type", "application/json")
-        state = {
-            "status": "draining" if draining else "ready" if ready else "not ready",
-            "database": "ok" if database else "unreachable",
-            "recording": "ok" if recording else recorder.reason or "the database is away",
-            "providers": describe_refused_keys(self.bridge.providers.values(), self.bridge.key_pools),
-            "jobs": describe_failed_jobs(self.bridge.jobs),
-            "version": VERSION,
-        }
-        if self.bridge.admissions is not None:
-            state["limits"] = state_of_limits(self.bridge.admissions)
-        self.write(msgspec.json.encode(state))
+        readiness = Readiness(
+            status="draining" if draining else "ready" if ready else "not ready",
+            database="ok" if database else "unreachable",
+            recording="ok" if recording else recorder.reason or "the database is away",
+            providers=describe_refused_keys(self.bridge.providers.values(), self.bridge.key_pools),
+            jobs=describe_failed_jobs(self.bridge.jobs),
+            version=VERSION,
+            limits=UNSET if self.bridge.admissions is None else state_of_limits(self.bridge.admissions),
+        )
+        self.write(msgspec.json.encode(readiness))
 
     head = get
 

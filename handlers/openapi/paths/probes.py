@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from msgspec import UNSET, Meta, Struct, UnsetType
+from typing import Any
 
 from handlers.openapi.operations import JSON, Described, answer, body, get, header, header_parameter
+from resources.probes import Health, Readiness
 
 TAG = "operation"
 IF_NONE_MATCH = header_parameter("If-None-Match", str, "The `Etag` of an answer that is still there.")
-
-
-class Health(Struct):
-    """The process answers."""
-
-    status: Literal["ok"]
-
-
-class Readiness(Struct):
-    """Whether calls are taken, and what stands in the way."""
-
-    status: Literal["ready", "not ready", "draining"]
-    database: Literal["ok", "unreachable"]
-    recording: Annotated[str, Meta(description="`ok`, or what is wrong.")]
-    providers: Annotated[str, Meta(description="`ok`, or which keys of the bridge a provider refuses, and since when.")]
-    jobs: Annotated[str, Meta(description="`ok`, or which background jobs failed within the last minute.")]
-    version: Annotated[str, Meta(description="Of AI Bridge, as `python server.py --version` says it.")]
-    limits: Annotated[
-        Literal["ok", "process-local: the database is away"] | UnsetType,
-        Meta(description="Only while the limits are counted for all processes together."),
-    ] = UNSET
 
 
 _READY = Readiness("ready", "ok", "ok", "ok", "ok", "0.1.0")

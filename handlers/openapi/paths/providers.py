@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from handlers.api.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.operations import JSON, Described, answer, body, get
+from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
 from upstream.providers import ProviderType
 
 _EXAMPLE = [

@@ -12,11 +12,13 @@ from uuid import uuid4
 import pytest
 from tornado.testing import bind_unused_port
 
-from handlers.api.limits import MOST_HOLDERS, NOT_YOURS, _time, report
+from handlers.api.limits import NOT_YOURS, report
 from handlers.application import BridgeApplication
 from handlers.lifecycle import Holder, Lifecycle
 from http1.server import BridgeServer
+from intercept.times import format_time
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED, OverloadProtection
+from resources.limits import MOST_HOLDERS
 from storage.accounts.identities import Role
 from storage.admission.admissions import ANSWER_SECONDS, Admissions, SharedLimits
 from tests.bridge import until
@@ -252,7 +254,7 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
             "scope": "process",
             "state": "ok",
             "at": shown["at"],
-            "refused_since": _time(running.bridge.lifecycle.began),
+            "refused_since": format_time(running.bridge.lifecycle.began),
             "limits": [
                 {
                     "name": "concurrency",
@@ -368,7 +370,7 @@ async def test_each_bridge_shows_what_all_of_them_use_and_what_the_others_last_s
     other.bridge.lifecycle.began = one.bridge.lifecycle.began - timedelta(days=1)
     await other.bridge.admissions._renew()
     _, shown = await one.get(PATH)
-    assert shown["refused_since"] == _time(other.bridge.lifecycle.began)
+    assert shown["refused_since"] == format_time(other.bridge.lifecycle.began)
     assert (shown["scope"], shown["state"], shown["holding"]) == ("cluster", "ok", 2)
     server, user, rate, user_rate = shown["limits"]
     assert (server["used"], server["remaining"]) == (2, 3)

@@ -1,0 +1,99 @@
+"""Errors of the bridge: of the control plane, and of the data plane as each dialect words them.
+
+Sources: OpenAI's and Anthropic's documents on error codes. Clients built for either find what they look for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "invalid_request_error",
+    413: "request_too_large",
+    415: "invalid_request_error",
+    426: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+_OPENAI_TYPES = {
+    400: ("invalid_request_error", None),
+    401: ("invalid_request_error", "invalid_api_key"),
+    403: ("invalid_request_error", "permission_denied"),
+    404: ("invalid_request_error", "not_found"),
+    405: ("invalid_request_error", "method_not_allowed"),
+    413: ("invalid_request_error", "request_too_large"),
+    415: ("invalid_request_error", "unsupported_content_encoding"),
+    426: ("invalid_request_error", "websocket_not_supported"),
+    429: ("rate_limit_exceeded", "rate_limit_exceeded"),
+    500: ("server_error", None),
+    502: ("server_error", "upstream_unreachable"),
+    503: ("server_error", "service_unavailable"),
+    504: ("server_error", "upstream_timeout"),
+}
+
+
+class Validation(Struct):
+    """One thing that is wrong with a request, and where."""
+
+    field: str
+    detail: str
+
+
+class Error(Struct):
+    """Why a request was not answered as asked."""
+
+    message: str
+    detail: str | UnsetType = UNSET
+    validations: list[Validation] | UnsetType = UNSET
+
+
+class OpenAIErrorDetail(Struct):
+    """As OpenAI words it."""
+
+    message: str
+    type: str
+    param: None
+    code: str | None
+
+
+class OpenAIError(Struct):
+    """An error of the bridge on the routes of the type `openai`."""
+
+    error: OpenAIErrorDetail
+    message: str
+
+    @classmethod
+    def of(cls, status: int, message: str) -> Self:
+        """Word the error of an HTTP status."""
+        kind, code = _OPENAI_TYPES.get(status, ("server_error", None))
+        return cls(OpenAIErrorDetail(message, kind, None, code), message)
+
+
+class AnthropicErrorDetail(Struct):
+    """As Anthropic words it."""
+
+    type: str
+    message: str
+
+
+class AnthropicError(Struct):
+    """An error of the bridge on the routes of the type `anthropic`."""
+
+    type: Literal["error"]
+    error: AnthropicErrorDetail
+    message: str
+    request_id: UUID
+
+    @classmethod
+    def of(cls, status: int, message: str, request_id: Any) -> Self:
+        """Word the error of an HTTP status. `request_id` is a UUID, or its text, which is the same in JSON."""
+        detail = AnthropicErrorDetail(_ANTHROPIC_TYPES.get(status, "api_error"), message)
+        return cls("error", detail, message, request_id)

@@ -1,0 +1,182 @@
+"""The limits: how much of each is used, by whom, and when there will be more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, Literal, Self
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from intercept.times import format_time
+from limits.admission import Rate
+from resources.fields import Count, Time
+
+MOST_HOLDERS = 100
+"""Requests of each process that are named, those that began first."""
+
+MOST_KEYS = 20
+"""Users and rate keys that are named, those that use most."""
+
+PROCESS_LOCAL: Final = "process-local: the database is away"
+
+NextFree = Annotated[Time | None, Meta(description="When the next one may start; null while that is not known.")]
+Remaining = Annotated[Count | None, Meta(description="How many more may start now; null where the limit is off.")]
+Limit = Annotated[Count, Meta(description="As it was set; 0 is off.")]
+Username = Annotated[str | None, Meta(description="Null where it is not known, as while the database is away.")]
+Refused = Annotated[Count, Meta(description="Requests refused since the process started.")]
+
+
+class ConcurrencyUsage(Struct):
+    """Requests at a time, of the whole server."""
+
+    name: Literal["concurrency"]
+    setting: Literal["max-concurrency"]
+    limit: Limit
+    used: Count
+    remaining: Remaining
+    next_free_at: NextFree
+    refused: Refused
+
+    @classmethod
+    def of(cls, limit: int, used: int, now: datetime, refused: int) -> Self:
+        """Show how many slots are used."""
+        return cls("concurrency", "max-concurrency", limit, *_slots(limit, used, now), refused)
+
+
+class UserUsage(Struct):
+    """Requests of one user at a time."""
+
+    key: Annotated[str, Meta(description="The user's id.")]
+    username: Username
+    used: Count
+    remaining: Remaining
+    next_free_at: NextFree
+
+
+class UserConcurrencyUsage(Struct):
+    """Requests at a time, by user."""
+
+    name: Literal["user_concurrency"]
+    setting: Literal["user-max-concurrency"]
+    limit: Limit
+    keys: Annotated[list[UserUsage], Meta(max_length=MOST_KEYS, description="Those that use most.")]
+    refused: Refused
+
+    @classmethod
+    def of(cls, limit: int, users: Mapping[str, int], names: Mapping[str, str], now: datetime, refused: int) -> Self:
+        """Show how many slots users have, by their ids."""
+        keys = [UserUsage(key, names.get(key), *_slots(limit, used, now)) for key, used in users.items()]
+        return cls("user_concurrency", "user-max-concurrency", limit, keys, refused)
+
+
+class KeyUsage(Struct):
+    """What one key of the rate limit has used of its window."""
+
+    key: Annotated[str, Meta(description="A token, or a client's address or network.")]
+    used: Count
+    remaining: Count
+    next_free_at: Time
+
+
+class RateUsage(Struct):
+    """Requests per window, by key."""
+
+    name: Literal["rate"]
+    setting: Literal["rate-limit"]
+    limit: Limit
+    keys: Annotated[list[KeyUsage], Meta(max_length=MOST_KEYS, description="Those that use most.")]
+    window_seconds: Annotated[float, Meta(gt=0)]
+    refused: Refused
+
+    @classmethod
+    def of(cls, limit: int, rates: Mapping[str, Rate], *, window_seconds: float, now: datetime, refused: int) -> Self:
+        """Show what is left of a rate, by key."""
+        keys = [KeyUsage(key, *_rate(rate, now)) for key, rate in rates.items()]
+        return cls("rate", "rate-limit", limit, keys, window_seconds, refused)
+
+
+class UserWindowUsage(Struct):
+    """What one user has used of their window, with all tokens."""
+
+    key: Annotated[str, Meta(description="The user's id.")]
+    username: Username
+    used: Count
+    remaining: Count
+    next_free_at: Time
+
+
+class UserRateUsage(Struct):
+    """Requests per window, by user."""
+
+    name: Literal["user_rate"]
+    setting: Literal["user-rate-limit"]
+    limit: Limit
+    keys: Annotated[list[UserWindowUsage], Meta(max_length=MOST_KEYS, description="Those that use most.")]
+    window_seconds: Annotated[float, Meta(gt=0)]
+    refused: Refused
+
+    @classmethod
+    def of(
+        cls,
+        limit: int,
+        rates: Mapping[str, Rate],
+        names: Mapping[str, str],
+        *,
+        window_seconds: float,
+        now: datetime,
+        refused: int,
+    ) -> Self:
+        """Show what is left of a rate, by the ids of users."""
+        keys = [UserWindowUsage(key, names.get(key), *_rate(rate, now)) for key, rate in rates.items()]
+        return cls("user_rate", "user-rate-limit", limit, keys, window_seconds, refused)
+
+
+class Holder(Struct):
+    """A request that holds slots. Null is what is not known yet or does not apply."""
+
+    request_id: UUID
+    since: Time
+    user_id: UUID | None
+    username: str | None
+    provider: str | None
+    route: str | None
+    model: str | None
+    interception_id: UUID | None
+
+    @classmethod
+    def of(cls, holder: Mapping[str, Any]) -> Self:
+        """Show a holder as a process reports it, maybe one of another version."""
+        known: dict[str, Any] = {name: holder.get(name) for name in cls.__struct_fields__}
+        return cls(**known)
+
+
+class Limits(Struct):
+    """How much of the limits is used."""
+
+    scope: Annotated[Literal["process", "cluster"], Meta(description="Whose requests are counted together.")]
+    state: Annotated[
+        Literal["ok", "process-local: the database is away"],
+        Meta(description=f"With `{PROCESS_LOCAL}` all that follows is of this process alone."),
+    ]
+    at: Time
+    refused_since: Annotated[
+        Time, Meta(description="Since when `refused` counts: the start of the oldest process in it.")
+    ]
+    limits: tuple[ConcurrencyUsage, UserConcurrencyUsage, RateUsage, UserRateUsage]
+    holding: Annotated[Count, Meta(description="How many requests hold a slot.")]
+    holders: Annotated[
+        list[Holder], Meta(description=f"Those that began first, at most {MOST_HOLDERS} of each process.")
+    ]
+
+
+def _slots(limit: int, used: int, now: datetime) -> tuple[int, int | None, str | None]:
+    """Nobody knows when a request ends: where no slot is free, neither is the instant known."""
+    free = not limit or used < limit
+    return used, max(0, limit - used) if limit else None, format_time(now) if free else None
+
+
+def _rate(rate: Rate, now: datetime) -> tuple[int, int, str]:
+    free_at = now + timedelta(milliseconds=-(-rate.retry_after_ns // 1_000_000))
+    return rate.limit - rate.remaining, rate.remaining, format_time(free_at)

@@ -1,0 +1,28 @@
+"""Whether the process is alive, and whether it takes calls."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+
+class Health(Struct):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Struct):
+    """Whether calls are taken, and what stands in the way."""
+
+    status: Literal["ready", "not ready", "draining"]
+    database: Literal["ok", "unreachable"]
+    recording: Annotated[str, Meta(description="`ok`, or what is wrong.")]
+    providers: Annotated[str, Meta(description="`ok`, or which keys of the bridge a provider refuses, and since when.")]
+    jobs: Annotated[str, Meta(description="`ok`, or which background jobs failed within the last minute.")]
+    version: Annotated[str, Meta(description="Of AI Bridge, as `python server.py --version` says it.")]
+    limits: Annotated[
+        Literal["ok", "process-local: the database is away"] | UnsetType,
+        Meta(description="Only while the limits are counted for all processes together."),
+    ] = UNSET
