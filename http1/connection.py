@@ -19,7 +19,7 @@ from http1.options import Options
 from http1.request_cycle import RequestCycle
 from http1.requests import Request, Requests
 from http1.response_writer import ResponseWriter
-from http1.states import Event
+from http1.states import CONNECTION_LOST, RESPONSE_TAKEN, SERVER_REFUSES
 from intercept.refusals import Rule
 
 READ_AHEAD_BYTES = 64 * 1024
@@ -135,7 +135,7 @@ class ClientConnection(asyncio.Protocol):
         self.writer.wake_waiters()
         cycle, self._cycle = self._cycle, None
         if cycle is not None:
-            cycle.end(Event.CONNECTION_LOST)
+            cycle.end(CONNECTION_LOST)
 
     def pause_writing(self) -> None:
         """Note that the client has not taken all that was written."""
@@ -292,7 +292,7 @@ class ClientConnection(asyncio.Protocol):
         cycle, self._cycle = self._cycle, None
         if cycle is None:
             return
-        cycle.end(Event.CONNECTION_LOST if self.closed else Event.RESPONSE_TAKEN)
+        cycle.end(CONNECTION_LOST if self.closed else RESPONSE_TAKEN)
         if self.closed:
             return
         if not cycle.request.whole:
@@ -333,7 +333,7 @@ class ClientConnection(asyncio.Protocol):
         self._cycle = None
         self._linger()
         if cycle is not None:
-            cycle.end(Event.SERVER_REFUSES)
+            cycle.end(SERVER_REFUSES)
 
     def _linger(self) -> None:
         """Close for writing, and discard what arrives until the client closes too."""

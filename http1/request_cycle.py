@@ -20,7 +20,21 @@ from http1.errors import InvalidRequestError
 from http1.headers import http_date
 from http1.requests import Request
 from http1.response_writer import ResponseWriter
-from http1.states import AWAITING_BODY, BODY_INCOMPLETE, FINISHED, NOT_STARTED, Event, State, next_state
+from http1.states import (
+    AWAITING_BODY,
+    BODY_INCOMPLETE,
+    FINISHED,
+    NOT_STARTED,
+    RECEIVING,
+    REQUEST_ENDS,
+    RESPONDING,
+    RESPONSE_CONTINUES,
+    RESPONSE_ENDS,
+    RESPONSE_STARTS,
+    Event,
+    State,
+    next_state,
+)
 
 MAX_BODY_BYTES = 1024 * 1024
 """How large the body of a request may be, unless its handler says otherwise."""
@@ -99,7 +113,7 @@ class RequestCycle(HTTPConnection):
         self.max_body_size = MAX_BODY_BYTES
         self.body_timeout = body_timeout
         self.wants_body = True
-        self.state = State.RECEIVING
+        self.state: State = RECEIVING
         self.step: Future[None] | None = None
         self.received_bytes = 0
         self.on_close: Callable[[], None] | None = None
@@ -157,7 +171,7 @@ class RequestCycle(HTTPConnection):
 
     def end_request(self) -> None:
         """Tell the handler that no more of the body comes."""
-        self._move(Event.REQUEST_ENDS)
+        self._move(REQUEST_ENDS)
         self.delegate.finish()
 
     def end(self, event: Event) -> None:
@@ -207,7 +221,7 @@ class RequestCycle(HTTPConnection):
         if "Date" not in headers:
             headers["Date"] = http_date(int(time.time()))
         head = _encode_head(start_line, headers)
-        self._move(Event.RESPONSE_STARTS)
+        self._move(RESPONSE_STARTS)
         return self.context.writer.write(head + self._frame(chunk) if chunk else head)
 
     def write(self, chunk: bytes) -> Future[None]:
@@ -220,7 +234,8 @@ class RequestCycle(HTTPConnection):
             HTTPOutputError: It is longer than `Content-Length` says.
             InvalidTransitionError: The response has not started, or is finished.
         """
-        self._move(Event.RESPONSE_CONTINUES)
+        if self.state is not RESPONDING:  # where it stays
+            self._move(RESPONSE_CONTINUES)
         return self.context.writer.write(self._frame(chunk) if chunk else chunk)
 
     def finish(self) -> None:
@@ -234,7 +249,7 @@ class RequestCycle(HTTPConnection):
             self.context.abort()
             raise HTTPOutputError(f"{self._left} bytes less than Content-Length says")
         early = self.awaits_body
-        self._move(Event.RESPONSE_ENDS)
+        self._move(RESPONSE_ENDS)
         if self._chunked:
             self.context.writer.write(b"0\r\n\r\n")
         self.on_close = self.on_refusal = None

