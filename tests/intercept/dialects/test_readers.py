@@ -164,15 +164,15 @@ PIECES = {
 PIECES = {name: (data * PIECE_BYTES)[:PIECE_BYTES] for name, data in PIECES.items()}
 
 
-def longest_step(new_reader, pieces):
-    """The most processor time of one call, while a reader is let catch up with each piece, and in the end.
+def holds_up(new_reader, pieces, seconds):
+    """Say whether one call takes so much processor time, while a reader is let catch up with each piece, and in the end.
 
-    Of two times the less: a machine that is busy with other things takes longer now and then, the reader always does.
+    It does if it does five times: a machine that is busy with other things takes longer now and then, such a reader always.
     """
-    return min(_longest_step(new_reader(), pieces) for _ in range(2))
+    return all(longest_step(new_reader(), pieces) >= seconds for _ in range(5))
 
 
-def _longest_step(reader, pieces):
+def longest_step(reader, pieces):
     longest = 0.0
 
     def timed(call, *args):
@@ -198,17 +198,17 @@ def _longest_step(reader, pieces):
 @pytest.mark.parametrize("name", PIECES)
 @pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_no_piece_of_a_stream_is_read_for_long(api, name):
-    assert longest_step(api.stream_reader, [PIECES[name]]) < STEP_SECONDS
+    assert not holds_up(api.stream_reader, [PIECES[name]], STEP_SECONDS)
     packed = gzip.compress(PIECES[name] + PIECES[name][::-1])
     padded = [packed + bytes(len(PIECES[name]) // MAX_RATIO)]
-    assert longest_step(lambda: decoded(api.stream_reader(), "gzip"), padded) < STEP_SECONDS
+    assert not holds_up(lambda: decoded(api.stream_reader(), "gzip"), padded, STEP_SECONDS)
 
 
 def test_thousands_of_gzip_members_in_a_piece_are_not_read_for_long():
     for member in (gzip.compress(b""), gzip.compress(b"data:x\n\n")):
         pieces = [member * (PIECE_BYTES // len(member))]
         new_reader = BY_PATH["/v1/chat/completions"].stream_reader
-        assert longest_step(lambda new=new_reader: decoded(new(), "gzip"), pieces) < STEP_SECONDS
+        assert not holds_up(lambda new=new_reader: decoded(new(), "gzip"), pieces, STEP_SECONDS)
 
 
 LARGE = {
@@ -228,8 +228,8 @@ LARGE = {
 def test_no_large_event_or_body_is_read_for_long(api, name):
     data = b'{"id":"' + LARGE[name] + b'"}'
     pieces = [data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES)]
-    assert longest_step(api.body_reader, pieces) < 0.02
-    assert longest_step(api.stream_reader, [b"data: ", *pieces, b"\n\n"]) < 0.02
+    assert not holds_up(api.body_reader, pieces, 0.02)
+    assert not holds_up(api.stream_reader, [b"data: ", *pieces, b"\n\n"], 0.02)
 
 
 def repeated(item, times):
@@ -274,8 +274,8 @@ FULL = {
 @pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_no_event_or_body_as_full_as_allowed_is_read_for_long(api, name):
     data = FULL[name]
-    assert longest_step(api.body_reader, [data]) < 0.02
-    assert longest_step(api.stream_reader, [b"data: ", data, b"\n\n"]) < 0.02
+    assert not holds_up(api.body_reader, [data], 0.02)
+    assert not holds_up(api.stream_reader, [b"data: ", data, b"\n\n"], 0.02)
 
 
 def test_a_large_body_cut_in_a_pair_is_read_to_its_end():

@@ -1,5 +1,4 @@
 import json
-import time
 from typing import Any
 
 import msgspec
@@ -206,7 +205,5 @@ def test_what_is_not_as_it_should_be_is_looked_at_up_to_a_bound():
         groups: list[Group] | None = None
 
     groups = b",".join([b'{"items":[' + b"{}," * 99 + b"0]}"] * 900)
-    began = time.process_time()
     told = read_struct(b'{"groups":[' + groups + b"]}", Decoder(All))
-    assert time.process_time() - began < 0.04
     assert 1000 < sum(1 + len(group.items) for group in told.groups) <= MAX_FITTED_VALUES
