@@ -83,7 +83,8 @@ class StreamReader(SteppingReader):
     def _read(self) -> Steps:
         while self._unread:
             for event in self._decode(READ_TOGETHER_BYTES):
-                self._take((yield from self._lightened(event)))
+                is_small = len(event.data) <= MAX_UNCHECKED_BYTES and not event.oversized
+                self._take(event if is_small else (yield from self._lightened(event)))
             if self._unread:
                 yield
 
