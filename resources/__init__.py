@@ -1,1 +1,1 @@
-"""What the API shows, written once: times and people so far. Pure: no I/O, no clock, and nothing of the database."""
+"""What the API shows and reads: a struct for each object, which OpenAPI describes. Pure: no I/O, no clock."""
