@@ -25,7 +25,7 @@ from handlers.forwarded import client_address, client_scheme
 from handlers.problems import Problem
 from handlers.same_origin import is_foreign
 from http1.request_cycle import RequestCycle
-from intercept.ids import shown_id
+from intercept.ids import format_id
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.overload import retry_headers
@@ -69,7 +69,7 @@ class BridgeHandler(RequestHandler):
     def initialize(self, bridge: Bridge) -> None:
         """Receive the running bridge."""
         self.bridge = bridge
-        self.request_id = shown_id(bridge.new_id())
+        self.request_id = format_id(bridge.new_id())
         if self.request.method not in self.BODY_METHODS:
             self.cycle.refuse_body()
 

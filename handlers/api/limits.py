@@ -16,7 +16,7 @@ from handlers.control import ControlHandler
 from handlers.lifecycle import Lifecycle
 from handlers.limits_state import state_of_limits
 from handlers.problems import Problem
-from intercept.ids import shown_id
+from intercept.ids import format_id
 from intercept.times import format_time
 from limits.overload import OverloadProtection, Usage
 from resources.limits import (
@@ -101,7 +101,7 @@ class LimitsHandler(ControlHandler):
             users = await self.bridge.identities.users_by_id(map(UUID, ids))
         except DatabaseUnavailableError:
             return {}
-        return {shown_id(id_): user.username for id_, user in users.items()}
+        return {format_id(id_): user.username for id_, user in users.items()}
 
 
 def _shown(holder: lifecycles.Holder) -> dict[str, Any]:

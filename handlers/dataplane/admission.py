@@ -24,7 +24,7 @@ from http1.headers import add_checked
 from intercept.apis import Dialect
 from intercept.formats.large_bodies import Body
 from intercept.formats.weight import is_light
-from intercept.ids import shown_id
+from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Refusal, Rule
 from limits.admission import Slot
@@ -95,7 +95,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         try:
             await self.admit()
             if self.cycle.wants_body and not self.cycle.body_arrived and self.holds_slots:
-                self._waits_for = shown_id(self.identity.user.id)
+                self._waits_for = format_id(self.identity.user.id)
                 self.overload.arriving.enter(self._waits_for, self)
             self.phases.enter(None)
             for phase, seconds in self.phases.seconds.items():
@@ -125,7 +125,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         self.phases.enter(ADMISSION)
         user = self.identity.user
         self._holder = replace(self._holder, user_id=user.id, username=user.username)
-        user_key = shown_id(user.id)
+        user_key = format_id(user.id)
         if refusal is not None and self.overload.arriving.find_slow(user_key) is None:
             raise refusal
         await self.count_request(self.identity.token_id, user_key=user_key)

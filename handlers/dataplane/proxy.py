@@ -22,7 +22,7 @@ from intercept.dialects.stream_usage import UsageChunkFilter, refuses_usage
 from intercept.formats.large_bodies import abridged
 from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
 from intercept.formats.weight import is_light
-from intercept.ids import shown_id
+from intercept.ids import format_id
 from intercept.records import Interception
 from intercept.refusals import Rule
 from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
@@ -65,7 +65,7 @@ class ProxyHandler(RelayHandler):
     def write_problem(self, problem: Problem) -> None:
         """Name the interception also where the bridge answers in the upstream's place."""
         if self._interception_id is not None:
-            self.set_header(INTERCEPTION_HEADER, shown_id(self._interception_id))
+            self.set_header(INTERCEPTION_HEADER, format_id(self._interception_id))
         super().write_problem(problem)
 
     async def serve(self) -> None:
@@ -145,7 +145,7 @@ class ProxyHandler(RelayHandler):
         self.bridge.metrics.started(interception)
         self.bridge.record_log.started(interception)
         self._interception_id = interception.id
-        self.set_header(INTERCEPTION_HEADER, shown_id(interception.id))
+        self.set_header(INTERCEPTION_HEADER, format_id(interception.id))
 
     def _ask_breaker(self, model: str) -> Permit | None:
         if self.bridge.breakers is None:

@@ -23,7 +23,7 @@ from handlers.timer import RELAY, UPSTREAM
 from http1.headers import add_checked
 from intercept.apis import Dialect
 from intercept.dialects.stream_usage import UsageChunkFilter
-from intercept.ids import shown_id
+from intercept.ids import format_id
 from intercept.records import CredentialKind, EndReason
 from intercept.refusals import Rule
 from upstream.client import UpstreamError, UpstreamNotAskedError, UpstreamResponse, UpstreamTimeoutError
@@ -270,7 +270,7 @@ class RelayHandler(DataPlaneHandler):
         headers = to_upstream(sent, credentials, dropped=dropped, is_secret=hides_token)
         if self.bridge.options.send_actor_headers:
             user = self.identity.user
-            headers += [(ACTOR_ID_HEADER, shown_id(user.id)), (ACTOR_NAME_HEADER, user.username)]
+            headers += [(ACTOR_ID_HEADER, format_id(user.id)), (ACTOR_NAME_HEADER, user.username)]
         return headers
 
     @property

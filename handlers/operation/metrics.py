@@ -20,7 +20,7 @@ from prometheus_client import (
 
 from handlers.operation.metric_names import BoundedNames
 from handlers.operation.metrics_folder import MetricsFolder
-from intercept.ids import shown_id
+from intercept.ids import format_id
 from intercept.records import Ending, EndReason, Interception, TokenUsage
 from limits.circuit_breaker import CircuitKey, State
 from runtime.jobs import Job
@@ -223,7 +223,7 @@ class Metrics:
             model = self._model(interception.model)
         if ending.end_reason is EndReason.COMPLETED:  # a name that no provider knows earns nothing
             self._model.used(interception.model)
-        route, client, initiator_id = interception.route, interception.client, shown_id(interception.initiator_id)
+        route, client, initiator_id = interception.route, interception.client, format_id(interception.initiator_id)
         self._inflight(provider, model, route).dec()
         if ending.end_reason is EndReason.CIRCUIT_OPEN:
             self._breaker_rejects(provider, route, model).inc()

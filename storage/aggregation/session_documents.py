@@ -18,7 +18,7 @@ from typing import Any
 from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
-from intercept.ids import shown_id
+from intercept.ids import format_id
 from intercept.records import Status
 from storage.aggregation.cells import TOKENS
 from storage.recording.documents import session_id_of
@@ -76,7 +76,7 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
     """
     any_call, known = calls[0], session or {}
     id_ = session_of(any_call)
-    own_name = shown_id(id_.as_uuid())
+    own_name = format_id(id_.as_uuid())
     client_session_id = any_call["client_session_id"] or None
     first = min([*_pair(known, "started_at", "client"), *((call["started_at"], call["client"]) for call in calls)])
     prompts = [(call["started_at"], call["prompt"]) for call in calls if call["prompt"]]

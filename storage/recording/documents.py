@@ -20,7 +20,7 @@ from uuid import UUID, uuid5
 import msgspec
 from bson.decimal128 import Decimal128
 
-from intercept.ids import shown_id
+from intercept.ids import format_id
 from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, UserPrompt
 from storage.recording.prices import Cost
 from storage.recording.truncation import binary
@@ -60,7 +60,7 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "_id": interception.id,
         "schema_version": SCHEMA_VERSION,
         "instance_id": _remembered(instance_id),
-        "request_ids": [shown_id(interception.id)],
+        "request_ids": [format_id(interception.id)],
         "api_key_id": interception.api_key_id,
         "initiator_id": _remembered(interception.initiator_id),
         "provider": interception.provider,
@@ -210,7 +210,7 @@ def _is_shallow(usage: dict[str, Any]) -> bool:
 def _request_ids(ending: Ending) -> list[str]:
     reading = ending.reading
     return _distinct_ids(
-        shown_id(ending.interception_id),
+        format_id(ending.interception_id),
         ending.upstream_request_id,
         reading.response_id,
         *[usage.provider_response_id for usage in reading.token_usages[:LONGEST_LIST]],
