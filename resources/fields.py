@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, Any, Protocol, Self
+from datetime import datetime
+from typing import Annotated, Any, Self, TypeVar
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from intercept.times import format_time
+from storage.accounts.users import User
+
+S = TypeVar("S", bound=Struct)
 Count = Annotated[int, Meta(ge=0)]
 Time = Annotated[
     str,
@@ -21,28 +25,28 @@ Time = Annotated[
 """What `intercept.times.format_time` writes."""
 
 
-class StoredDecimal(Protocol):
-    """A decimal as the database has it."""
+def of_fields(cls: type[S], record: Mapping[str, Any], /, **made: Any) -> S:
+    """Make a resource of a record. What is not `made` is the field of the same name, a time as text."""
+    for name in cls.__struct_fields__:
+        if name not in made:
+            value = record[name]
+            made[name] = value if type(value) in _PLAIN else _plain(value)
+    return cls(**made)
 
-    def to_decimal(self) -> Decimal:
-        """The number."""
+
+_PLAIN = {str, int, bool, type(None)}
 
 
-def format_decimal(stored: StoredDecimal) -> float:
-    """Write a decimal as a number of JSON, to the nearest double."""
+def _plain(value: Any) -> Any:
+    """Make a time text, and a large integer, which BSON has as an `Int64`, a plain one. Anything else stays."""
+    if isinstance(value, datetime):
+        return format_time(value)
+    return int(value) if isinstance(value, int) else value
+
+
+def format_decimal(stored: Any) -> float:
+    """Write a Decimal128 of BSON as a number of JSON, to the nearest double."""
     return float(stored.to_decimal())
-
-
-class Person(Protocol):
-    """What is shown of a user."""
-
-    @property
-    def username(self) -> str:
-        """The name that tells it from others."""
-
-    @property
-    def display_name(self) -> str:
-        """The name for people; may be empty."""
 
 
 class Initiator(Struct):
@@ -53,7 +57,7 @@ class Initiator(Struct):
     name: str
 
     @classmethod
-    def of(cls, id_: UUID, users: Mapping[UUID, Person]) -> Self:
+    def of(cls, id_: UUID, users: Mapping[UUID, User]) -> Self:
         """Show a user; one who is not among those that are known has no names."""
         user = users.get(id_)
         return cls(id_, user.username, user.display_name) if user else cls(id_, "", "")

@@ -15,7 +15,8 @@ from msgspec.json import decode, encode
 
 from intercept.records import CredentialKind, EndReason, Status, UsageSource
 from intercept.times import format_time
-from resources.fields import Count, Initiator, Person, Time, format_decimal
+from resources.fields import Count, Initiator, Time, format_decimal, of_fields
+from storage.accounts.users import User
 from upstream.providers import ProviderType
 
 Document: TypeAlias = Mapping[str, Any]
@@ -84,20 +85,9 @@ class TokenUsage(Struct):
     def of(cls, usage: Document, interception_id: UUID) -> Self:
         """Show an entry of `token_usages`."""
         metadata = usage["metadata"]
-        return cls(
-            usage["id"],
-            interception_id,
-            usage["provider_response_id"],
-            _whole(usage["input_tokens"]),
-            _whole(usage["output_tokens"]),
-            _whole(usage["cache_read_input_tokens"]),
-            _whole(usage["cache_write_input_tokens"]),
-            usage["source"],
-            UsageMetadata(
-                metadata.get("truncated", UNSET), decode(metadata["usage"]) if "usage" in metadata else UNSET
-            ),
-            format_time(usage["created_at"]),
-        )
+        told = decode(metadata["usage"]) if "usage" in metadata else UNSET
+        shown = UsageMetadata(metadata.get("truncated", UNSET), told)
+        return of_fields(cls, usage, interception_id=interception_id, metadata=shown)
 
 
 class PromptMetadata(Metadata):
@@ -119,14 +109,8 @@ class UserPrompt(Struct):
     @classmethod
     def of(cls, prompt: Document, interception_id: UUID, response_id: str) -> Self:
         """Show an entry of `user_prompts`."""
-        return cls(
-            prompt["id"],
-            interception_id,
-            response_id,
-            prompt["prompt"],
-            PromptMetadata(**prompt["metadata"]),
-            format_time(prompt["created_at"]),
-        )
+        made = {"interception_id": interception_id, "provider_response_id": response_id}
+        return of_fields(cls, prompt, metadata=PromptMetadata(**prompt["metadata"]), **made)
 
 
 class ToolUsage(Struct):
@@ -147,19 +131,7 @@ class ToolUsage(Struct):
     @classmethod
     def of(cls, usage: Document, interception_id: UUID) -> Self:
         """Show an entry of `tool_usages`."""
-        return cls(
-            usage["id"],
-            interception_id,
-            usage["provider_response_id"],
-            usage["provider_tool_call_id"],
-            usage["server_url"],
-            usage["tool"],
-            usage["input"],
-            usage["injected"],
-            usage["invocation_error"],
-            Metadata(**usage["metadata"]),
-            format_time(usage["created_at"]),
-        )
+        return of_fields(cls, usage, interception_id=interception_id, metadata=Metadata(**usage["metadata"]))
 
 
 class ModelThought(Struct):
@@ -174,13 +146,7 @@ class ModelThought(Struct):
     @classmethod
     def of(cls, thought: Document, interception_id: UUID) -> Self:
         """Show an entry of `model_thoughts`."""
-        return cls(
-            thought["id"],
-            interception_id,
-            thought["content"],
-            ThoughtMetadata(**thought["metadata"]),
-            format_time(thought["created_at"]),
-        )
+        return of_fields(cls, thought, interception_id=interception_id, metadata=ThoughtMetadata(**thought["metadata"]))
 
 
 class Agent(Struct):
@@ -238,7 +204,7 @@ class Interception(Struct):
     model_thoughts: list[ModelThought]
 
     @classmethod
-    def of(cls, document: Document, users: Mapping[UUID, Person]) -> Self:
+    def of(cls, document: Document, users: Mapping[UUID, User]) -> Self:
         """Show a document. `users` has those that are known."""
         get, id_ = document.get, document["_id"]
         agent, error, cost, provider_cost = get("agent"), get("error"), get("cost"), get("provider_cost")
@@ -291,7 +257,7 @@ class InterceptionList(Struct):
     ] = None
 
 
-def interception_as_json(document: Document, users: Mapping[UUID, Person]) -> bytes:
+def interception_as_json(document: Document, users: Mapping[UUID, User]) -> bytes:
     """Write what `Interception.of` makes."""
     return encode(Interception.of(document, users))
 

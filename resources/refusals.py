@@ -9,8 +9,8 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from intercept.refusals import Rule
-from intercept.times import format_time
-from resources.fields import Count, Initiator, Person, Time
+from resources.fields import Count, Initiator, Time, of_fields
+from storage.accounts.users import User
 
 
 class Refusal(Struct):
@@ -40,23 +40,11 @@ class Refusal(Struct):
     more: Annotated[Count, Meta(description="How many more there were that have no row of their own.")]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any], users: Mapping[UUID, Person]) -> Self:
+    def of(cls, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Self:
         """Show a row. `users` has those that are known."""
         initiator_id = document["initiator_id"]
-        return cls(
-            id=document["_id"],
-            at=format_time(document["at"]),
-            initiator=None if initiator_id is None else Initiator.of(initiator_id, users),
-            api_key_id=document["api_key_id"],
-            client_ip=document["client_ip"],
-            provider=document["provider"],
-            route=document["route"],
-            model=document["model"],
-            status=document["status"],
-            rule=document["rule"],
-            retry_after_ms=document["retry_after_ms"],
-            more=int(document["count"]) - 1,
-        )
+        user = None if initiator_id is None else Initiator.of(initiator_id, users)
+        return of_fields(cls, document, id=document["_id"], initiator=user, more=int(document["count"]) - 1)
 
 
 class RefusalList(Struct):

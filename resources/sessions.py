@@ -8,9 +8,9 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, structs
 
-from intercept.times import format_time
-from resources.fields import Count, Initiator, Person, Time, TokenCounts, format_decimal
+from resources.fields import Count, Initiator, Time, TokenCounts, format_decimal, of_fields
 from resources.interceptions import Interception
+from storage.accounts.users import User
 
 
 class Session(Struct):
@@ -35,26 +35,16 @@ class Session(Struct):
     last_prompt: Annotated[str | None, Meta(description="Of the latest call that has one, cut.")]
 
     @classmethod
-    def of(cls, document: Mapping[str, Any], users: Mapping[UUID, Person]) -> Self:
+    def of(cls, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Self:
         """Show a document. `users` has those that are known."""
-        return cls(
+        return of_fields(
+            cls,
+            document,
             id=document["_id"],
             initiator=Initiator.of(document["initiator_id"], users),
-            client_session_id=document["client_session_id"],
-            client=document["client"],
-            providers=document["providers"],
-            provider_names=document["provider_names"],
-            models=document["models"],
-            started_at=format_time(document["started_at"]),
-            last_active_at=format_time(document["last_active_at"]),
-            interceptions=int(document["interceptions"]),
-            failures=int(document["failures"]),
-            threads=int(document["threads"]),
             token_usage=TokenCounts.of(document),
             cost_usd=format_decimal(document["cost"]) if document["priced"] else None,
-            unpriced=int(document["unpriced"]),
             no_usage=int(document.get("no_usage", 0)),
-            last_prompt=document["last_prompt"],
         )
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from intercept.times import format_time
-from resources.fields import Count, Time
+from resources.fields import Count, Time, of_fields
 from storage.accounts import sign_in_sessions
 from storage.accounts.sign_in_sessions import MAX_USER_AGENT
 
@@ -34,16 +33,7 @@ class SignInSession(Struct):
     @classmethod
     def of(cls, session: sign_in_sessions.SignInSession, current_id: str | None) -> Self:
         """Show a session, to a request of the session `current_id`, None if it is of none."""
-        return cls(
-            session.id,
-            session.token_id,
-            format_time(session.created_at),
-            format_time(session.last_used_at),
-            format_time(session.expires_at),
-            session.client_ip,
-            session.user_agent,
-            session.id == current_id,
-        )
+        return of_fields(cls, structs.asdict(session), current=session.id == current_id)
 
 
 class SignInSessionList(Struct):

@@ -12,7 +12,8 @@ from msgspec import Meta, Struct, field
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.times import format_time
-from resources.fields import Count, Initiator, Person, Time, TokenCounts
+from resources.fields import Count, Initiator, Time, TokenCounts
+from storage.accounts.users import User
 from storage.aggregation.cells import MOST_GROUPS, Bucket, GroupBy
 from storage.aggregation.histograms import quantiles
 
@@ -85,7 +86,7 @@ class Series(Struct):
         group: str | UUID | None,
         total: Mapping[str, Any],
         points: Mapping[datetime, Mapping[str, Any]],
-        users: Mapping[UUID, Person],
+        users: Mapping[UUID, User],
         *,
         other: bool,
     ) -> Self:
@@ -136,7 +137,7 @@ class RefusedCalls(Refused, kw_only=True):
         rules: Mapping[str, int],
         initiators: Mapping[UUID | None, Mapping[str, int]],
         points: Mapping[datetime, Mapping[str, int]],
-        users: Mapping[UUID, Person],
+        users: Mapping[UUID, User],
     ) -> Self:
         """Show how many there were by rule: of all, of users, None for all that are not known, and by start of bucket."""
         return cls.of(

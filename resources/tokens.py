@@ -6,11 +6,10 @@ from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from intercept.times import format_time
 from resources.bodies import Body, Readers
-from resources.fields import Count, Time
+from resources.fields import Count, Time, of_fields
 from settings.kinds import POSITIVE_DURATION
 from storage.accounts import users
 from storage.accounts.users import LONGEST_NAME, checked_name
@@ -26,10 +25,9 @@ class Token(Struct):
     revoked_at: Annotated[Time | None, Meta(description="Null is not yet.")]
 
     @classmethod
-    def of(cls, token: users.Token, *further: Any) -> Self:
+    def of(cls, token: users.Token, /, **further: Any) -> Self:
         """Show a token, with what is further said of it."""
-        times = map(format_time, (token.created_at, token.expires_at, token.revoked_at))
-        return cls(token.id, token.name, *times, *further)  # type: ignore[arg-type] # no token lacks its first time
+        return of_fields(cls, structs.asdict(token), **further)
 
 
 class CreatedToken(Token):

@@ -79,7 +79,7 @@ class TokensHandler(OwnHandler):
                 owner, name=asked.name or "", expires_at=expires_at, author=self.author
             )
         self.set_status(201)
-        self.write_json(CreatedToken.of(token, text))
+        self.write_json(CreatedToken.of(token, token=text))
 
 
 class TokenHandler(OwnHandler):
