@@ -142,7 +142,7 @@ class Server:
     async def stop(self, drain_timeout: float | None = None) -> None:
         """Let what is under way finish, and end what does not."""
         lifecycle = self._bridge.lifecycle
-        logger.info("draining: %d requests are under way", lifecycle.in_flight)
+        logger.info("draining: %d requests in progress", lifecycle.in_flight)
         ended = await lifecycle.drain(self._drain_timeout if drain_timeout is None else drain_timeout)
         if ended:
             logger.warning("drain-timeout is over: %d requests were ended", ended)

@@ -37,12 +37,12 @@ logger = logging.getLogger(__name__)
 
 UNIDENTIFIED = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
 PROVIDER_KEY = (
-    "This looks like a provider's key. Send a token of AI Bridge in its place; "
-    f"to use a key of your own, send the token beside it, in {GOVERNANCE_HEADER}."
+    "This looks like a provider's key. Send a token of AI Bridge instead; "
+    f"to use your own key, send the token as well, in {GOVERNANCE_HEADER}."
 )
 UNRECOGNISED = "The token is not valid: it is unknown, expired or revoked."
 TOO_MANY_FAILURES = "Too many tokens from this address were not valid. Please try again later."
-SESSION_ENDED = "The session is over. Please sign in again."
+SESSION_ENDED = "The session has ended. Please sign in again."
 IDENTITIES_AWAY = "Tokens cannot be verified at the moment. Please try again later."
 FORBIDDEN = 403
 TOO_MANY_REQUESTS = 429
@@ -221,4 +221,4 @@ class BridgeHandler(RequestHandler):
         if isinstance(value, (Problem, HTTPError)):
             return
         path = scrub_quoted(self.request.path)
-        logger.error("unforeseen error: request_id=%s path=%s", self.request_id, path, exc_info=value)
+        logger.error("unexpected error: request_id=%s path=%s", self.request_id, path, exc_info=value)

@@ -22,9 +22,7 @@ from storage.mongo.database import DatabaseUnavailableError
 
 # What is written of an answer before the client has to take it.
 PIECE_BYTES = 256 * 1024
-TOO_MANY_REQUESTS = (
-    "You have {} requests in progress, as many as one user may have. Please try again when one has ended."
-)
+TOO_MANY_REQUESTS = "You have {} requests in progress, the maximum for one user. Please try again when one has ended."
 DATABASE_AWAY = "The database cannot be reached at the moment. Please try again later."
 
 

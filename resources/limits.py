@@ -19,7 +19,7 @@ MOST_HOLDERS = 100
 MOST_KEYS = 20
 """Users and rate keys that are named, those that use most."""
 
-PROCESS_LOCAL: Final = "process-local: the database is away"
+PROCESS_LOCAL: Final = "process-local: the database is unavailable"
 
 NextFree = Annotated[Time | None, Meta(description="When the next one may start; null while that is not known.")]
 Remaining = Annotated[Count | None, Meta(description="How many more may start now; null where the limit is off.")]
@@ -157,7 +157,7 @@ class Limits(Struct):
 
     scope: Annotated[Literal["process", "cluster"], Meta(description="Whose requests are counted together.")]
     state: Annotated[
-        Literal["ok", "process-local: the database is away"],
+        Literal["ok", "process-local: the database is unavailable"],
         Meta(description=f"With `{PROCESS_LOCAL}` all that follows is of this process alone."),
     ]
     at: Time

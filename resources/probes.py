@@ -23,6 +23,6 @@ class Readiness(Struct):
     jobs: Annotated[str, Meta(description="`ok`, or which background jobs failed within the last minute.")]
     version: Annotated[str, Meta(description="Of AI Bridge, as `python server.py --version` says it.")]
     limits: Annotated[
-        Literal["ok", "process-local: the database is away"] | UnsetType,
+        Literal["ok", "process-local: the database is unavailable"] | UnsetType,
         Meta(description="Only while the limits are counted for all processes together."),
     ] = UNSET

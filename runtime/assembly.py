@@ -174,9 +174,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     """Start the jobs that no request waits for: what becomes of records and counts, and what is measured of the process."""
     database, lifecycle, metrics = process.database, process.lifecycle, process.metrics
     lag = LoopLag()
-    metrics.watch(
-        "event_loop_lag_seconds", "By how much the event loop runs late.", lambda: lag.seconds, across="livemax"
-    )
+    metrics.watch("event_loop_lag_seconds", "Delay of the event loop.", lambda: lag.seconds, across="livemax")
     process.start("event_loop_lag", lag.watch)
     process.start("access_trail", bridge.access.run)
     process.start("refusals", bridge.refusal_recorder.run)
@@ -252,7 +250,7 @@ def open_refusal_recorder(process: Process) -> RefusalRecorder:
     """Open what writes down which requests were refused."""
     recorder = RefusalRecorder(process.database, now=now)
     process.stack.push_async_callback(recorder.close)
-    waiting = "Rows and totals of refusals that wait in memory."
+    waiting = "Rows and totals of refusals waiting in memory."
     process.metrics.watch("refusals_waiting", waiting, lambda: recorder.waiting)
     return recorder
 

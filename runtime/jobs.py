@@ -74,7 +74,7 @@ class Job:
         self._failures = self._failures + 1 if self.has_failed else 1
         self._on_failure(self.name)
         if self._failures == 1:
-            _log.exception("the background job %s failed; it is started again", self.name)
+            _log.exception("the background job %s failed and is restarted", self.name)
 
 
 class Jobs:

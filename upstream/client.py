@@ -181,7 +181,7 @@ class UpstreamClient:
         head = request_head(method, target, origin.authority, headers, len(body))
         connection = self._connections.kept(origin) or await self._connect(origin)
         if not connection.usable:
-            raise UpstreamNotAskedError("the provider closed the connection before it was asked")
+            raise UpstreamNotAskedError("the provider closed the connection before the request")
         answer = connection.ask(method, head, body)
         try:
             await connection.head(answer)
@@ -192,7 +192,7 @@ class UpstreamClient:
             raise
         if not _is_chunked_at_most(answer.headers):
             connection.abort()
-            raise UpstreamUnreachableError("the provider's answer has a transfer coding that was not asked for")
+            raise UpstreamUnreachableError("the provider's response has a transfer coding that was not requested")
         if answer.status < FIRST_FINAL_STATUS:
             connection.abort()
             raise UpstreamUnreachableError("the provider did not answer in HTTP")
@@ -222,4 +222,4 @@ def _translated(error: Exception, cut: Callable[[str], UpstreamError]) -> Upstre
         return UpstreamTimeoutError("the provider sent nothing for longer than the idle timeout")
     if isinstance(error, HttpParserError):
         return cut(UNREADABLE_HEAD)
-    return cut("the provider closed the connection before its answer was whole")
+    return cut("the provider closed the connection before its response was complete")

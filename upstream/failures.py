@@ -32,5 +32,5 @@ def describe(error: OSError | UnicodeError) -> str:
     if isinstance(error, ConnectionError):
         return "it closed the connection before it was made"
     if error.errno in _NO_ROUTE:
-        return "there is no way to it"
+        return "there is no route to it"
     return "none of its addresses answered"

@@ -19,8 +19,8 @@ from storage.queries.interceptions import UnknownCursorError
 from storage.queries.recorded import TooManyExportsError
 
 PARAMETERS = ("format", "q", "after_id", "limit")
-TOO_MANY_OF_USER = "You have {} export in progress, as many as one user may have. Please try again when it has ended."
-TOO_MANY = "As many exports as this server allows are under way. Please try again later."
+TOO_MANY_OF_USER = "You have {} export in progress, the maximum for one user. Please try again when it has ended."
+TOO_MANY = "The maximum number of exports is reached. Please try again later."
 MAX_ROWS = 2**31 - 1
 # Interceptions that are written before others have their turn: about two milliseconds' work.
 TURN = 25

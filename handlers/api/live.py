@@ -27,12 +27,12 @@ LAST_EVENT = "Last-Event-ID"
 # What a client that was cut off waits before it comes back.
 RETRY_MILLISECONDS = 2_000
 INVALID_EVENT_ID = "Last-Event-ID is not the id of an event of this server."
-FORGOTTEN_EVENT_ID = "What came after this Last-Event-ID is not known any more: begin anew, without one."
+FORGOTTEN_EVENT_ID = "Events after this Last-Event-ID are no longer available; reconnect without it."
 UNSUPPORTED = "Live interceptions need a MongoDB that is a replica set; one with a single member is enough."
 # An empty id makes a client forget the one that it has.
 RESET = b"event: reset\nid:\ndata: %s\n\n" % msgspec.json.encode(Error(FORGOTTEN_EVENT_ID))
-TOO_MANY_OF_USER = "You have {} live tails open, as many as one user may have. Please close one of them first."
-TOO_MANY = "As many listen as this server allows. Please try again later."
+TOO_MANY_OF_USER = "You have {} live tails open, the maximum for one user. Please close one of them first."
+TOO_MANY = "The maximum number of live tails is reached. Please try again later."
 
 
 class LiveHandler(WatchedHandler):

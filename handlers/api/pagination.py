@@ -36,7 +36,7 @@ def single_values(arguments: Mapping[str, list[bytes]], allowed: Collection[str]
         if name not in allowed:
             problems.append((name, f"unknown query parameter; allowed are {', '.join(sorted(allowed)) or 'none'}"))
         elif len(given) > 1:
-            problems.append((name, "may be given once only"))
+            problems.append((name, "may be given only once"))
         else:
             try:
                 values[name] = given[0].decode()

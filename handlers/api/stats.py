@@ -44,7 +44,7 @@ class StatisticsHandler(VisibilityHandler):
         try:
             uncounted, series = await self.bridge.statistics.read(question, visible_to=self.visible_to)
         except TooManyCellsError as error:
-            detail = f"asks for more than {MOST_CELLS:,} figures; take a shorter time, a longer bucket or no groups"
+            detail = f"asks for more than {MOST_CELLS:,} figures; choose a shorter range, a longer bucket or no groups"
             raise InvalidQueryError(INVALID, validations=[("from", detail)]) from error
         refused = await self.bridge.refusals.totals(question, visible_to=self.visible_to)
         groups = {*(one.group for one in series), *refused.initiators}
@@ -78,13 +78,13 @@ def parse_question(values: Mapping[str, str], now: datetime) -> Question:
     try:
         question = Question(bucket.floor(start or to - USUAL_SPAN), ceiling(bucket, to), bucket, group_by)
     except OverflowError as error:
-        raise InvalidQueryError(INVALID, validations=[("to", "is beyond what can be counted")]) from error
+        raise InvalidQueryError(INVALID, validations=[("to", "is out of range")]) from error
     if question.start >= question.end or (start and start >= to):
         problems.append(("to", "must be after from"))
     elif (question.end - question.start) // bucket.length > MOST_BUCKETS:
-        problems.append(("bucket", f"there are more than {MOST_BUCKETS:,} of them between from and to"))
+        problems.append(("bucket", f"the range has more than {MOST_BUCKETS:,} buckets"))
     if bucket is Bucket.MINUTE and question.start < now - OLDEST_MINUTE - bucket.length:
-        problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; take a longer bucket"))
+        problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
     if problems:
         raise InvalidQueryError(INVALID, validations=problems)
     return question

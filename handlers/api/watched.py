@@ -47,7 +47,7 @@ class WatchedHandler(VisibilityHandler):
         except Problem:
             pass
         except Exception:
-            logger.exception("unforeseen error: request_id=%s", self.request_id)
+            logger.exception("unexpected error: request_id=%s", self.request_id)
         self.end()  # unless it was cancelled: then the answer has ended by itself
 
     def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - to the client it is the same whatever it was

@@ -21,7 +21,7 @@ from upstream.routes import guess_dialect
 CONTROL_PLANE = "/api/v2/aibridge/"
 # `HEAD` on these answers whether anybody is there: the second is what Claude Code asks.
 ROOTS = frozenset({"/", "/api/hello"})
-IN_ADDRESS = "The address has a token of AI Bridge in it: send it in a header, and revoke it if others could read it."
+IN_ADDRESS = "The URL has a token of AI Bridge in it. Send it in a header, and revoke it if others may have seen it."
 NO_WEBSOCKET = "WebSocket is not supported here: use HTTP streaming."
 # First words of paths of the server that are no provider's, whatever providers are called.
 _OF_THE_SERVER = frozenset({"", "api", "dashboard", "healthz", "metrics", "openapi.json", "readyz"})
@@ -46,7 +46,7 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
         return None
     if routes:
         allowed = ", ".join(dict.fromkeys(method for route in routes for method in route.methods))
-        message = f"{request.method} is not served at {scrub_quoted(path)}, but {allowed}."
+        message = f"{request.method} is not allowed at {scrub_quoted(path)}; use {allowed}."
         return Problem(405, message, {"Allow": allowed}, rule=Rule.WRONG_METHOD)
     message = f"route not supported: {request.method} {scrub_quoted(path)}"
     meant = [route for route in provider.find_routes(_plain(path)) if _plain(path) != path]

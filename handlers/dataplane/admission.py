@@ -321,7 +321,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
 
     def _body_too_large(self) -> Problem:
         allowed = self.bridge.options.max_body_bytes
-        message = f"The request body is larger than the {allowed} bytes that are allowed."
+        message = f"The request body is larger than the allowed {allowed} bytes."
         return Problem(413, message, {"Connection": "close"}, rule=Rule.BODY_TOO_LARGE)
 
 

@@ -12,10 +12,8 @@ from intercept.refusals import Rule
 from upstream.client import UpstreamError
 from upstream.routes import Access
 
-OWN_KEY_ONLY = (
-    "Conversations are for clients with a key of their own: with a key of the bridge everybody could read everybody's."
-)
-NOT_YOURS = "There is no recorded response of yours with this id. With a key of your own you may ask for any."
+OWN_KEY_ONLY = "Conversations need your own key: with a key of the bridge every user could read every conversation."
+NOT_YOURS = "No recorded response of yours has this id. With your own key you can use any response."
 # A response is recorded when it has ended, which another process may not have written down yet.
 WRITTEN_SECONDS = 1.0
 

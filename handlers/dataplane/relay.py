@@ -54,7 +54,7 @@ def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
 
     Claude Code shows "Not logged in" in the place of any error that names X-Api-Key, so this one does not.
     """
-    own = f", or send a key of your own, and the token in {GOVERNANCE_HEADER}"
+    own = f", or send your own key, and the token in {GOVERNANCE_HEADER}"
     message = f"The provider {provider.name} has no API key: set {provider.keys_setting} on the server"
     return message + (own if allow_byok else "") + "."
 

@@ -89,7 +89,7 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
         ),
         _FINAL,
     ),
-    413: ("The body is too large.", ("The request body is larger than the 67108864 bytes that are allowed.",), _FINAL),
+    413: ("The body is too large.", ("The request body is larger than the allowed 67108864 bytes.",), _FINAL),
     415: (
         "The body is compressed in a way that is not read.",
         ("Content-Encoding 'br' is not supported in requests: allowed are gzip, x-gzip, zstd.",),

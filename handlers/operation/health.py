@@ -15,7 +15,7 @@ from version import VERSION
 
 def describe_failed_jobs(jobs: Jobs) -> str:
     """Which background jobs have failed of late, in words."""
-    return f"failed and started again: {', '.join(jobs.failed)}" if jobs.failed else "ok"
+    return f"failed and restarted: {', '.join(jobs.failed)}" if jobs.failed else "ok"
 
 
 class HealthHandler(BridgeHandler):

@@ -88,7 +88,7 @@ class Metrics:
             "passthrough", "Relayed calls that are not recorded.", "provider route method"
         )
         self._retries = self._counter(
-            "upstream_retries", "Calls sent again to a provider that nothing had reached.", "provider"
+            "upstream_retries", "Calls retried, as nothing of them had reached the provider.", "provider"
         )
         self._key_refused = self._gauge(
             "provider_key_refused",
@@ -122,10 +122,13 @@ class Metrics:
         )
         self._jobs: Iterable[Job] = ()
         self._overhead = self._histogram(
-            "relay_overhead_seconds", "What the bridge itself takes before a call leaves.", "phase", OVERHEAD_BUCKETS
+            "relay_overhead_seconds", "Time in the bridge before a call leaves it.", "phase", OVERHEAD_BUCKETS
         )
         self._head = self._histogram(
-            "upstream_head_seconds", "From asking a provider to the head of its answer.", "provider", FIRST_BYTE_BUCKETS
+            "upstream_head_seconds",
+            "From the request to a provider to the head of its response.",
+            "provider",
+            FIRST_BYTE_BUCKETS,
         )
         circuit = "provider endpoint model"
         self._breaker_state = self._gauge(

@@ -125,7 +125,7 @@ def _harmless(
         try:
             return step(self, *args, **more)
         except Exception as error:  # noqa: BLE001 - samplers and id generators may be the operator's own
-            self.trouble.tell("traces: a request cannot be followed", error)
+            self.trouble.tell("traces: a request cannot be traced", error)
             return None
 
     return harmless

@@ -45,9 +45,7 @@ def inflated(body: Body, encoding: str, max_bytes: int) -> Generator[None, None,
         for piece in _unzstd(body) if encoding == "zstd" else _gunzip(body):
             whole += piece
             if len(whole) > most:
-                raise InflatedTooLargeError(
-                    f"The request body is larger than {most} bytes when it is inflated, which is what is allowed for it."
-                )
+                raise InflatedTooLargeError(f"The inflated request body is larger than the allowed {most} bytes.")
             yield
     except (zlib.error, ZstdError) as error:
         raise InvalidRequestError(f"request body is not valid {encoding}: {error}") from error

@@ -48,11 +48,9 @@ __all__ = [
 MAX_TOKENS_A_DAY = 100
 """How many tokens a user who is no owner creates in a day: each is kept, revoked or not, and so is the trail of it."""
 
-TOO_MANY_TOKENS = (
-    '"{}" has as many active tokens as are allowed, {} (tokens-per-user): revoke one first, or ask an owner'
-)
-TOO_MANY_TODAY = '"{}" has got {} tokens within a day, which is the limit: come back tomorrow, or ask an owner'
-OUTLIVES = "the token would outlive the one it is made with, which expires at {}: give a shorter `expires`, or none"
+TOO_MANY_TOKENS = '"{}" has {} active tokens, the maximum (tokens-per-user): revoke one first, or ask an owner'
+TOO_MANY_TODAY = '"{}" created {} tokens within a day, the maximum: try again tomorrow, or ask an owner'
+OUTLIVES = "the token cannot expire later than the token that creates it, at {}: set a shorter `expires`, or none"
 
 
 class Identities(UserAccounts):
@@ -173,9 +171,7 @@ class Identities(UserAccounts):
             own = {} if of is None else {"user_id": (await self._existing_user(of, session)).id}
             document = await self._database.tokens.find_one({"_id": token_id, **own}, session=session)
             if document is None:
-                raise UnknownIdentityError(
-                    f'there is no token with the id "{token_id}": it is the part before the hyphen'
-                )
+                raise UnknownIdentityError(f'no token with the id "{token_id}" (the part before the hyphen)')
             token = read_token(document)
             living, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
             if (await self._database.tokens.update_one(living, revoked, session=session)).modified_count:

@@ -136,7 +136,7 @@ class SignIns:
         async def end(session: Session | None) -> None:
             ended = await self._sessions.find_one_and_delete({"_id": session_id, "user_id": user.id}, session=session)
             if ended is None:
-                raise UnknownIdentityError("there is no such session: it may be over")
+                raise UnknownIdentityError("there is no such session; it may have ended")
             if author.user is None or author.user.id != user.id:
                 detail = {"session_id": session_id, "token_id": ended["token_id"]}
                 noted = entry(author, Action.SESSION_ENDED, user, at=self._now(), **detail)

@@ -34,8 +34,8 @@ T = TypeVar("T")
 ANSWER_SECONDS = 2.0
 """How long the database may take for a list or a change of users or tokens."""
 
-LAST_OWNER = "is the last owner: make somebody else an owner first"
-NOT_ONESELF = "you cannot remove yourself: another owner can"
+LAST_OWNER = "is the only owner; assign another owner first"
+NOT_ONESELF = "you cannot remove yourself; ask another owner"
 
 
 @contextmanager

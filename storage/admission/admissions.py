@@ -185,7 +185,7 @@ class Admissions:
             return
         if self.away:
             self.away = False
-            _log.info("the database is back: limits are counted together again")
+            _log.info("the database is available: limits are shared again")
         self._renewed_at = self._clock()
         await self._ledgers.renew()
 
@@ -203,5 +203,5 @@ class Admissions:
             reason = str(error) if isinstance(error, DatabaseUnavailableError) else type(error).__name__
             if not self.away:
                 self.away = True
-                _log.warning("limits are process-local until the database is back: %s", reason)
+                _log.warning("limits are process-local until the database is available: %s", reason)
             raise DatabaseUnavailableError(reason) from error

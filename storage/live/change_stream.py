@@ -160,7 +160,7 @@ def _meaning(error: OperationFailure, *, resumed: bool) -> Exception | None:
     if error.code == _NOT_A_REPLICA_SET:
         return ChangeStreamsUnsupportedError("MongoDB has change streams on replica sets only")
     if error.code in _FORGOTTEN:
-        return ForgottenPositionError("what comes after this position is not known any more")
+        return ForgottenPositionError("events after this position are no longer available")
     if error.code == _CURSOR_NOT_FOUND or error.has_error_label(_RESUMABLE):
         return DatabaseUnavailableError(f"MongoDB broke a change stream off: error {error.code}")
     return InvalidPositionError("not a resume token of this database") if resumed else None

@@ -161,10 +161,10 @@ class Live:
                     await stream.close()
                     stream = await self._reopened() or stream
         except (ForgottenPositionError, InvalidPositionError) as error:
-            _log.warning("live interceptions begin anew: %s", error)
+            _log.warning("live interceptions restart: %s", error)
             self._end_all(End.FORGOTTEN)
         except Exception:  # noqa: BLE001 - whatever it is, nobody may wait for what does not come
-            _log.exception("live interceptions are not told any more")
+            _log.exception("live interceptions stopped")
             self._end_all(End.FAILED)
         finally:
             beating.cancel()

@@ -310,7 +310,7 @@ class Database:
 def _patience() -> Iterator[None]:
     """Say to who waits what it is that takes long."""
     late = asyncio.get_running_loop().call_later(
-        _LONG_SECONDS, _log.info, "indexes are being made; calls are served then"
+        _LONG_SECONDS, _log.info, "creating indexes; calls are served afterwards"
     )
     try:
         yield

@@ -82,7 +82,7 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
     """
     problems = []
     if search.status is not None and search.status not in _OF_STATUS:
-        detail = f'Query param "status" cannot be "{search.status}" for sessions: they have calls that have ended'
+        detail = f'Query param "status" cannot be "{search.status}" for sessions: they contain only ended calls'
         problems.append(Validation("status", detail))
     if search.request_id is not None:
         problems.append(Validation("request_id", 'Query param "request_id" cannot be used for sessions'))

@@ -73,7 +73,7 @@ def test_a_token_is_revoked_by_its_id(run, output):
     [
         (["create", "nobody"], 'Error: there is no user named "nobody"\n'),
         (["list", "nobody"], 'Error: there is no user named "nobody"\n'),
-        (["revoke", "x"], 'Error: there is no token with the id "x": it is the part before the hyphen\n'),
+        (["revoke", "x"], 'Error: no token with the id "x" (the part before the hyphen)\n'),
         (
             ["create", "ada", "--name", "a\nb"],
             "Error: the token's name is not allowed: it has up to 128 printable characters\n",

@@ -83,7 +83,7 @@ def test_the_client_that_disconnected_is_explained_in_row_detail_and_overview(pa
     page.click("a.row")
     page.find(".detail .why", "somebody pressed stop")
     page.open("overview", token)
-    page.find(".reasons small", "The provider answered with an error.")
+    page.find(".reasons small", "The provider responded with an error.")
 
 
 def test_last_24_hours_stays_relative_in_the_address(page, site):

@@ -59,7 +59,7 @@ def test_the_figures_are_those_of_ones_own_calls(page, site, token):
     assert tiles["Tokens"] == str(sum(counts))
     assert re.fullmatch(r"\d+ ms", tiles["First byte, median"])
     assert page.texts(".breakdown tbody td:nth-child(-n+2)") == ["demo", "2", "demo-error", "1"]
-    assert page.texts(".reasons li") == ["upstream error1100 %The provider answered with an error."]
+    assert page.texts(".reasons li") == ["upstream error1100 %The provider responded with an error."]
 
 
 def test_the_charts_are_drawn(page, token):

@@ -84,7 +84,7 @@ def test_a_user_is_removed_after_a_question(page, site):
     page.find("dialog")
     assert page.texts("dialog h2") == [f"Remove {name}?"]
     assert page.find("dialog p").text == (
-        "1 token of theirs will let nobody in any more. What they did stays recorded, and somebody else may get the "
+        "1 token will stop working. What they did stays recorded, and somebody else may get the "
         "username. This cannot be undone."
     )
     assert page.focused() == "Cancel"

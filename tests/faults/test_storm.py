@@ -42,9 +42,9 @@ pytestmark = [
     pytest.mark.server_says(
         r"WARNING storage\.recording\.instances: worker \d+: calls that instance \S+ left in flight: \d+$",
         r"ERROR handlers\.dataplane\.observation: worker \d+: a reader failed and was dropped: ",
-        r"ERROR handlers\.base: worker \d+: unforeseen error: ",
+        r"ERROR handlers\.base: worker \d+: unexpected error: ",
         # Where the machine is too busy for a decision in time.
-        r"WARNING storage\.admission\.admissions: worker \d+: limits are process-local until the database is back: TimeoutError$",
+        r"WARNING storage\.admission\.admissions: worker \d+: limits are process-local until the database is available: TimeoutError$",
         r"WARNING aibridge: worker \d+ was killed by SIGKILL: starting another$",
         r"^(Traceback|  |sitecustomize\.SabotageError|$)",
     ),

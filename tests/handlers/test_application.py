@@ -96,7 +96,7 @@ async def test_a_path_that_might_mean_another_one_is_refused(running, path, faul
 async def test_a_known_path_with_another_method_is_told_which_ones_it_has(running, path, method, allowed):
     client = await running.client()
     answer = await client.request(method, CONTROL + path, running.headers)
-    text = f"{method} is not served at {path[path.index('/v1') :]}, but {allowed}."
+    text = f"{method} is not allowed at {path[path.index('/v1') :]}; use {allowed}."
     assert (answer.status, json.loads(answer.body)["message"]) == (405, text)
     assert (answer.header("Allow"), answer.header("x-should-retry")) == (allowed, "false")
     assert running.upstream.requests == []

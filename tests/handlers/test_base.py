@@ -40,7 +40,7 @@ def logged(caplog):
     ],
     ids=["messages", "chat"],
 )
-@pytest.mark.expects_log("ERROR handlers.base: unforeseen error")
+@pytest.mark.expects_log("ERROR handlers.base: unexpected error")
 @pytest.mark.gen_test
 async def test_before_the_first_byte_it_is_a_500_in_the_dialect_logged_once_without_secrets(
     running, monkeypatch, caplog, conversation, error
@@ -55,7 +55,7 @@ async def test_before_the_first_byte_it_is_a_500_in_the_dialect_logged_once_with
     assert (answer.status, body["error"], body["message"]) == (500, error, "Internal Server Error")
     line, *traceback = logged(caplog).splitlines()
     request_id = answer.header("Request-Id") or answer.header("X-Request-Id")
-    assert line == f"ERROR handlers.base: unforeseen error: request_id={request_id} path={path}"
+    assert line == f"ERROR handlers.base: unexpected error: request_id={request_id} path={path}"
     assert traceback[0] == "Traceback (most recent call last):"
     assert "UnforeseenError: while X-Api-Key: " in traceback[-1]
     assert SECRET not in "".join(traceback)
@@ -70,7 +70,7 @@ async def test_before_the_first_byte_it_is_a_500_in_the_dialect_logged_once_with
     await running.ended(2)
 
 
-@pytest.mark.expects_log("ERROR handlers.base: unforeseen error")
+@pytest.mark.expects_log("ERROR handlers.base: unexpected error")
 @pytest.mark.gen_test
 async def test_after_the_first_byte_the_connection_is_broken_off(running, monkeypatch, caplog):
     async def first_then_fail(response, sink):
@@ -97,7 +97,7 @@ async def test_after_the_first_byte_the_connection_is_broken_off(running, monkey
     assert running.bridge.overload.slots.in_use() == 0
 
 
-@pytest.mark.expects_log("ERROR handlers.base: unforeseen error")
+@pytest.mark.expects_log("ERROR handlers.base: unexpected error")
 @pytest.mark.gen_test
 async def test_on_the_control_plane_it_is_a_500_that_gives_nothing_away(running, monkeypatch, caplog):
     monkeypatch.setattr(running.bridge.interceptions, "page", fail)

@@ -12,7 +12,7 @@ from storage.recording.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instanc
 from tests.bridge import until
 from version import VERSION
 
-FAILED = r"^ERROR runtime.jobs: the background job counting failed; it is started again$"
+FAILED = r"^ERROR runtime.jobs: the background job counting failed and is restarted$"
 
 
 class Pauses:
@@ -143,7 +143,7 @@ async def test_readiness_and_metrics_name_a_job_that_failed(running):
             "database": "ok",
             "recording": "ok",
             "providers": "ok",
-            "jobs": "failed and started again: counting",
+            "jobs": "failed and restarted: counting",
             "version": VERSION,
         },
     )
@@ -158,7 +158,7 @@ async def test_readiness_and_metrics_name_a_job_that_failed(running):
     await job.stop()
 
 
-@pytest.mark.expects_log(r"^ERROR runtime.jobs: the background job heartbeat failed; it is started again$")
+@pytest.mark.expects_log(r"^ERROR runtime.jobs: the background job heartbeat failed and is restarted$")
 @pytest.mark.gen_test
 async def test_a_heartbeat_goes_on_whatever_it_meets(database, jobs, pauses):
     me, strange = UUID(int=1), {"_id": UUID(int=2), "process_space": process_space()}  # without the id of a process

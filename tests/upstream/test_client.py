@@ -121,7 +121,7 @@ async def test_a_connection_that_is_not_accepted_in_time_is_not_asked(io_loop):
 async def test_an_upstream_that_hangs_up_before_its_answer_is_unreachable(upstream, client, end):
     upstream.play(end)
     with pytest.raises(
-        UpstreamUnreachableError, match=r"^the provider closed the connection before its answer was whole$"
+        UpstreamUnreachableError, match=r"^the provider closed the connection before its response was complete$"
     ):
         await client.open("POST", upstream.url, [], b"{}")
 

@@ -191,7 +191,7 @@ async def test_what_came_before_the_end_is_read_before_it_is_told(provider, clie
     assert await read_piece(response) == b"abc"
     for _ in range(2):
         with pytest.raises(
-            UpstreamTruncatedError, match=r"^the provider closed the connection before its answer was whole$"
+            UpstreamTruncatedError, match=r"^the provider closed the connection before its response was complete$"
         ):
             await read_piece(response)
     response.close()
@@ -380,7 +380,7 @@ async def test_a_connection_that_is_closed_when_it_was_just_made_is_not_asked(cl
         return connection
 
     monkeypatch.setattr(client._connections, "connect", closed)
-    with pytest.raises(UpstreamNotAskedError, match=r"^the provider closed the connection before it was asked$"):
+    with pytest.raises(UpstreamNotAskedError, match=r"^the provider closed the connection before the request$"):
         await client.open("POST", provider.url, [], b"{}")
     assert provider.requests == []
 

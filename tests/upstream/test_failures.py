@@ -29,7 +29,7 @@ def certificate(code, message):
         (UnicodeError("label too long"), "its name cannot be one"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "10.0.0.7"), "it refused the connection"),
         (ConnectionResetError(), "it closed the connection before it was made"),
-        (OSError(errno.EHOSTUNREACH, "10.0.0.7"), "there is no way to it"),
+        (OSError(errno.EHOSTUNREACH, "10.0.0.7"), "there is no route to it"),
         (OSError("Multiple exceptions: 10.0.0.7"), "none of its addresses answered"),
         (certificate(10, "certificate has expired"), "its certificate is not trusted (certificate has expired)"),
         (certificate(62, "Hostname mismatch, for 'secret.example'"), "its certificate is for another name"),

@@ -28,7 +28,7 @@ export function AddUser({ onAdded, onClose }) {
     <${Dialog} title="Add a user" onClose=${onClose}>
       <form class="form" onSubmit=${submit}>
         <${TextField} label="Username" hint="A mail address, or letters, digits and . _ + - @; case makes no difference." value=${username} onText=${setUsername} required autocapitalize="off" />
-        <${TextField} label="Display name" hint="Left empty, it is the username." value=${name} onText=${setName} />
+        <${TextField} label="Display name" hint="If empty, the username is shown." value=${name} onText=${setName} />
         <${ChoiceField} label="Role" value=${role} options=${ROLES} onChoose=${setRole} />
         ${error && html`<${Failure} error=${error} />`}
         <div class="buttons">

@@ -26,8 +26,8 @@ function Instructions({ params, configured }) {
     <div class="prose">
       <h2>Connect a client</h2>
       <p>
-        Wherever a client wants a key, give it <a href=${href("tokens")}>a token</a> of AI Bridge; put it in the place of${" "}
-        <code>TOKEN</code>. The bridge sends the provider's key instead.
+        Wherever a client wants a key, give it <a href=${href("tokens")}>a token</a> of AI Bridge. Put it in the place of${" "}
+        <code>TOKEN</code>. The bridge replaces it with the provider's key.
       </p>
       <${Segmented} label="Client" options=${CLIENTS.map(({ id, name }) => [id, name])} value=${client.id} onChoose=${(id) => choose({ client: id, provider: "" })} />
       <label>
@@ -51,12 +51,12 @@ function Instructions({ params, configured }) {
 
 /** Whether calls to a provider will work, and what to do where they will not. */
 function KeyState({ provider: { name, type, key_state: state } }) {
-  if (type === "demo") return html`<p class="quiet">The built-in demo answers, with any model name. No model is behind it, and nothing leaves the server.</p>`;
+  if (type === "demo") return html`<p class="quiet">The built-in demo responds to any model name. It has no model, and nothing leaves the server.</p>`;
   if (state === "key") return html`<p class="quiet">The bridge has a key for ${name}.</p>`;
   if (state === "keyless") return html`<p class="quiet">The bridge calls ${name} without a key.</p>`;
   return html`
     <p class="failure">
-      The bridge has no key for ${name}: only clients that send a key of their own are served. An operator sets${" "}
+      The bridge has no key for ${name}: only clients that send their own key are served. An operator sets${" "}
       <code>${KEY_VARIABLES[name] ?? "the KEYS variable of this provider"}</code> and starts the server again.
     </p>
   `;

@@ -10,8 +10,8 @@ import { seesEverything } from "../shell.js";
 
 const EVERY_MS = 3000;
 const TITLES = {
-  concurrency: ["Requests at a time", "All requests that are under way."],
-  user_concurrency: ["Requests at a time, by user", "The users with the most requests under way."],
+  concurrency: ["Requests at a time", "All requests in progress."],
+  user_concurrency: ["Requests at a time, by user", "The users with the most requests in progress."],
   rate: ["Requests started, by token", "The tokens and addresses that used most of their rate."],
   user_rate: ["Requests started, by user", "The users who used most of their rate, with all their tokens."],
 };
@@ -24,7 +24,7 @@ export function Limits({ user }) {
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet">
-      ${data.scope === "cluster" ? "What all processes on the database count together" : "What this process counts"}, at ${time(data.at)}.
+      ${data.scope === "cluster" ? "The use of all processes on the database" : "The use of this process"}, at ${time(data.at)}.
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
     </p>
     <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} since=${data.refused_since} />`)}</div>

@@ -42,7 +42,7 @@ export function Session({ id }) {
 }
 
 function Missing() {
-  return html`<${Empty} title="There is no such session"><p>It is not yours, its records are over their retention, or its calls have not ended yet.</p><//>`;
+  return html`<${Empty} title="There is no such session"><p>It belongs to another user, its retention is over, or its calls have not ended yet.</p><//>`;
 }
 
 function Head({ session }) {

@@ -35,7 +35,7 @@ function Nothing({ q }) {
   return q
     ? html`<${Empty} title="Nothing matches"><p>No session that you may see fits this search. <a href=${href("sessions")}>Show all</a></p><//>`
     : html`<${Empty} title="No sessions yet">
-        <p>Calls that a client makes in one go become a session, a few seconds after they ended. <a href=${href("connect")}>Connect a client</a>.</p>
+        <p>Calls of one client that belong together become a session, a few seconds after they end. <a href=${href("connect")}>Connect a client</a>.</p>
       <//>`;
 }
 

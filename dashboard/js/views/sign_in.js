@@ -39,7 +39,7 @@ export function SignIn({ refusal, onSignedIn }) {
       </form>
       ${(error ?? refusal) && html`<${Failure} error=${error ?? refusal} />`}
       <p id="token-help" class="quiet">
-        The one that your AI client uses, like <code>TcBR7S3hnb-…</code> An operator makes one with${" "}
+        The token that your AI client uses, like <code>TcBR7S3hnb-…</code>. An operator creates one with${" "}
         <code>python server.py tokens create NAME</code>; after <code>make run</code> without a provider key it is in${" "}
         <code>data/demo-token</code>.
       </p>

@@ -58,7 +58,7 @@ function Change({ user, me, onChanged }) {
   };
   return html`
     <form class="form" onSubmit=${submit}>
-      <${TextField} label="Display name" hint="Left empty, it is the username." value=${name} onText=${setName} />
+      <${TextField} label="Display name" hint="If empty, the username is shown." value=${name} onText=${setName} />
       <${ChoiceField} label="Role" value=${role} options=${ROLES} onChoose=${setRole} />
       ${error && html`<${Failure} error=${error} />`}
       <div class="buttons">
@@ -69,7 +69,7 @@ function Change({ user, me, onChanged }) {
     ${asking &&
     html`
       <${Confirm} title="Give up being an owner?" verb="Give it up" act=${save} onClose=${() => setAsking(false)}>
-        <p>You could not change users any more. Only another owner can make you one again.</p>
+        <p>You can then no longer change users. Only another owner can make you an owner again.</p>
       <//>
     `}
   `;
@@ -84,8 +84,8 @@ function Removal({ user: { username, living_tokens: tokens }, onRemoved }) {
     html`
       <${Confirm} title=${`Remove ${username}?`} verb="Remove" act=${remove} onClose=${() => setAsking(false)}>
         <p>
-          ${tokens ? `${plural(tokens, "token")} of theirs will let nobody in any more.` : "They have no active tokens."}${" "}
-          What they did stays recorded, and somebody else may get the username. This cannot be undone.
+          ${tokens ? `${plural(tokens, "token")} will stop working.` : "They have no active tokens."}${" "}
+          Records of their calls stay, and the username becomes free. This cannot be undone.
         </p>
       <//>
     `}

@@ -87,7 +87,7 @@ function Missing({ username, pages, onClose }) {
   const nobody = pages.done && !pages.loading;
   return html`
     <${Pane} label="User" title=${username} onClose=${onClose}>
-      ${nobody && html`<${Empty} title="There is no such user"><p>They may have been removed: the <a href=${href("audit")}>audit trail</a> knows.</p><//>`}
+      ${nobody && html`<${Empty} title="There is no such user"><p>They may have been removed; see the <a href=${href("audit")}>audit trail</a>.</p><//>`}
       ${pages.loading && html`<${Loading} />`}
     <//>
   `;

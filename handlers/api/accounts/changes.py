@@ -21,7 +21,7 @@ MAX_BODY_BYTES = 4096
 # What more is read and thrown away, so that a client gets to see the answer.
 SWALLOWED_BYTES = 1024 * 1024
 NOT_JSON = "Send JSON, with Content-Type: application/json."
-TOO_LARGE = f"The request body is larger than the {MAX_BODY_BYTES} bytes that are allowed."
+TOO_LARGE = f"The request body is larger than the allowed {MAX_BODY_BYTES} bytes."
 INVALID_BODY = "The request body has invalid values."
 NO_OBJECT = "It must be a JSON object."
 

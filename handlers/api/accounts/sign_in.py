@@ -23,8 +23,8 @@ from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity
 from storage.accounts.sign_ins import InvalidCodeError
 
-FOREIGN = "Another site's page may not sign you in or out."
-CODE_OVER = "This link is over: it signs in once, within ten minutes. Sign in with a token."
+FOREIGN = "Pages of other sites may not sign you in or out."
+CODE_OVER = "This link has expired or was used: it works once, within ten minutes. Sign in with a token."
 NOT_JSON = 'Send JSON, with Content-Type: application/json: {"token": "TOKEN"}'
 MAX_BODY_BYTES = 4096
 # How long the body may take.

@@ -45,7 +45,7 @@ PATHS: dict[str, Described] = {
             answers={
                 "204": {"description": "The session is ended."},
                 "403": problem("The session of somebody else is meant.", NOT_YOURS_TO_END),
-                "404": problem("There is no such session.", "There is no such session: it may be over."),
+                "404": problem("There is no such session.", "There is no such session; it may have ended."),
             }
             | CHANGE,
         )

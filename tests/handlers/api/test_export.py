@@ -132,7 +132,7 @@ async def test_a_member_exports_their_own_and_others_everything(running, calls, 
             "offset=1",
             {"field": "offset", "detail": "unknown query parameter; allowed are after_id, format, limit, q"},
         ),
-        ("q=a&q=b", {"field": "q", "detail": "may be given once only"}),
+        ("q=a&q=b", {"field": "q", "detail": "may be given only once"}),
     ],
 )
 @pytest.mark.gen_test
@@ -172,7 +172,7 @@ async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes
         await client.send("GET", PATH, await running.user(f"auditor-{number}", Role.AUDITOR))
         assert (await client.head()).status == 200
     answer = await download()
-    message = "As many exports as this server allows are under way. Please try again later."
+    message = "The maximum number of exports is reached. Please try again later."
     assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)) == (503, "5", {"message": message})
     clients[0].close()
     clients[1].reset()

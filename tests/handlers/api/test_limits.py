@@ -199,7 +199,7 @@ class TestWithoutTheDatabase:
         return ANSWER_SECONDS
 
     @pytest.mark.expects_log(
-        r"^WARNING storage\.admission\.admissions: limits are process-local until the database is back: "
+        r"^WARNING storage\.admission\.admissions: limits are process-local until the database is available: "
     )
     @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
     @pytest.mark.gen_test(timeout=20)
@@ -228,9 +228,13 @@ class TestWithoutTheDatabase:
                 statuses.append((await client.request("GET", path, bridge.headers)).status)
             assert statuses == [404, 404, 429, 429]
             _, ready = await one.get("/readyz", {})
-            assert ready["limits"] == "process-local: the database is away"
+            assert ready["limits"] == "process-local: the database is unavailable"
             status, shown = await one.get(PATH)
-            assert (status, shown["scope"], shown["state"]) == (200, "cluster", "process-local: the database is away")
+            assert (status, shown["scope"], shown["state"]) == (
+                200,
+                "cluster",
+                "process-local: the database is unavailable",
+            )
             assert shown["limits"][2]["keys"][0]["remaining"] == 0
         finally:
             private_mongodb.thaw()

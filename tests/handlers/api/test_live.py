@@ -206,14 +206,14 @@ async def test_it_needs_a_token(running):
     assert (await client.request("GET", PATH, {})).status == 401
 
 
-@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions begin anew: the collection was dropped")
+@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions restart: the collection was dropped")
 @pytest.mark.gen_test
 async def test_where_the_database_has_forgotten_what_came_next_the_client_is_to_begin_anew(running, listen, calls):
     source = await listen()
     await calls.start(1)
     _, last, _ = await source.event()
     await running.bridge.database.interceptions.drop()
-    message = "What came after this Last-Event-ID is not known any more: begin anew, without one."
+    message = "Events after this Last-Event-ID are no longer available; reconnect without it."
     assert await source.block() == [
         ("event", "reset"),
         ("id:",),
@@ -240,7 +240,9 @@ async def test_one_more_than_may_listen_is_told_to_come_back(running, listen, mo
     client = await running.client()
     answer = await client.request("GET", PATH, running.headers)
     assert (answer.status, answer.header("Retry-After")) == (503, "5")
-    assert json.loads(answer.body) == {"message": "As many listen as this server allows. Please try again later."}
+    assert json.loads(answer.body) == {
+        "message": "The maximum number of live tails is reached. Please try again later."
+    }
     source.client.close()
     await until(lambda: not running.bridge.live._listeners)
     await listen()
@@ -386,7 +388,7 @@ async def test_one_that_reads_nothing_does_not_hold_up_the_stop(running, listen,
     assert not source.answer.whole
 
 
-@pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions are not told any more")
+@pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions stopped")
 @pytest.mark.gen_test
 async def test_a_fault_of_the_bridge_cuts_it_off(running, listen):
     source = await listen()

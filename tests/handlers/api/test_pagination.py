@@ -68,7 +68,7 @@ def test_every_unusable_parameter_is_named():
         INVALID,
         (
             ("x", "unknown query parameter; allowed are limit, q"),
-            ("limit", "may be given once only"),
+            ("limit", "may be given only once"),
             ("q", "is not UTF-8 text"),
         ),
     )

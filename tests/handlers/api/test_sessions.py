@@ -280,7 +280,7 @@ async def test_an_unknown_session_is_not_found(running, call, id_):
                     {
                         "field": "status",
                         "detail": (
-                            'Query param "status" cannot be "in_flight" for sessions: they have calls that have ended'
+                            'Query param "status" cannot be "in_flight" for sessions: they contain only ended calls'
                         ),
                     },
                     {"field": "request_id", "detail": 'Query param "request_id" cannot be used for sessions'},

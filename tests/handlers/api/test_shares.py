@@ -56,7 +56,7 @@ async def refused(client, answer):
 async def test_a_sixth_live_tail_of_a_user_is_refused_and_closing_one_makes_room(running, begin):
     tails = [await begin(LIVE) for _ in range(MAX_LIVE_TAILS)]
     assert [answer.status for _, answer in tails] == [200] * MAX_LIVE_TAILS
-    message = "You have 5 live tails open, as many as one user may have. Please close one of them first."
+    message = "You have 5 live tails open, the maximum for one user. Please close one of them first."
     assert await refused(*await begin(LIVE)) == (message, "1")
     assert (await begin(LIVE, await running.user("grace")))[1].status == 200
     assert (await running.get(LIST))[0] == 200
@@ -73,7 +73,7 @@ async def test_a_second_export_of_a_user_is_refused_until_the_first_has_ended(ru
         await calls.start(number, user_agent="a" * (3 << 20))
         await calls.end(number)
     first, answer = await begin(EXPORT)
-    message = "You have 1 export in progress, as many as one user may have. Please try again when it has ended."
+    message = "You have 1 export in progress, the maximum for one user. Please try again when it has ended."
     assert await refused(*await begin(EXPORT)) == (message, "1")
     assert (await begin(EXPORT, await running.user("grace")))[1].status == 200
     await first.rest(answer)
@@ -94,9 +94,7 @@ async def test_a_user_has_so_many_requests_in_progress_and_no_more(running, begi
     others = await running.user("grace")
     asking = [asyncio.ensure_future(begin(LIST)) for _ in range(allowed)]
     await until(lambda: gate.waiting == allowed)
-    message = (
-        f"You have {allowed} requests in progress, as many as one user may have. Please try again when one has ended."
-    )
+    message = f"You have {allowed} requests in progress, the maximum for one user. Please try again when one has ended."
     for path in (LIST, "/api/v2/aibridge/users/me", LIVE, EXPORT):
         assert await refused(*await begin(path)) == (message, "1")
     asking.append(asyncio.ensure_future(begin(LIST, others)))

@@ -65,13 +65,13 @@ def test_times_become_whole_buckets(values, question):
         ({"from": "2026-03-05T12:00:00Z", "to": "2026-03-05T12:00:00Z"}, [("to", "must be after from")]),
         ({"from": "2026-03-05T12:20:00Z", "to": "2026-03-05T12:10:00Z"}, [("to", "must be after from")]),
         ({"from": "2027-03-05T12:20:00Z"}, [("to", "must be after from")]),
-        ({"from": "2026-01-01T00:00:00Z"}, [("bucket", "there are more than 1,500 of them between from and to")]),
+        ({"from": "2026-01-01T00:00:00Z"}, [("bucket", "the range has more than 1,500 buckets")]),
         (
             {"from": "2026-02-26T12:28:00Z", "to": "2026-02-26T13:00:00Z", "bucket": "minute"},
-            [("from", "minutes are kept for 7 days; take a longer bucket")],
+            [("from", "minutes are kept for 7 days; choose a longer bucket")],
         ),
-        ({"to": "9999-12-31T23:59:59Z"}, [("to", "is beyond what can be counted")]),
-        ({"to": "0001-01-01T01:00:00Z"}, [("to", "is beyond what can be counted")]),
+        ({"to": "9999-12-31T23:59:59Z"}, [("to", "is out of range")]),
+        ({"to": "0001-01-01T01:00:00Z"}, [("to", "is out of range")]),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_name(values, problems):
@@ -182,7 +182,7 @@ async def test_what_is_asked_wrongly_is_answered_by_name(running, monkeypatch):
     assert (answer.status, answer.body, answer.header("Content-Type")) == (200, b"", "application/json")
     monkeypatch.setattr(statistics, "MOST_CELLS", 0)
     monkeypatch.setattr(stats_module, "MOST_CELLS", 0)
-    detail = "asks for more than 0 figures; take a shorter time, a longer bucket or no groups"
+    detail = "asks for more than 0 figures; choose a shorter range, a longer bucket or no groups"
     assert await running.get(STATS) == (
         400,
         {"message": INVALID, "validations": [{"field": "from", "detail": detail}]},

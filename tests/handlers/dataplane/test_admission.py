@@ -125,7 +125,7 @@ async def test_a_provider_without_a_key_serves_only_who_brings_one(running):
     assert (answer.status, json.loads(answer.body)["message"]) == (
         400,
         (
-            "The provider no-key has no API key: set provider-2-keys on the server, or send a key of your own, and the "
+            "The provider no-key has no API key: set provider-2-keys on the server, or send your own key, and the "
             "token in X-Coder-AI-Governance-Token."
         ),
     )
@@ -258,7 +258,7 @@ async def test_a_body_that_is_too_large_is_refused_while_it_is_still_being_sent(
     answer = await client.rest(await client.head())
     assert (answer.status, json.loads(answer.body)["message"]) == (
         413,
-        "The request body is larger than the 1000 bytes that are allowed.",
+        "The request body is larger than the allowed 1000 bytes.",
     )
     assert await client.at_end() == b""
     assert running.upstream.requests == []

@@ -135,7 +135,7 @@ async def test_an_address_with_a_token_is_refused_and_the_token_not_repeated(run
     token = running.token.replace("-", "%2D") if encoded else running.token
     client = await running.client()
     answer = await client.request("GET", MODELS + target.format(token), running.headers)
-    message = "The address has a token of AI Bridge in it: send it in a header, and revoke it if others could read it."
+    message = "The URL has a token of AI Bridge in it. Send it in a header, and revoke it if others may have seen it."
     assert (answer.status, json.loads(answer.body)["message"]) == (400, message)
     answer = await client.request("GET", f"/api/v2/aibridge/openai/v1/files/{token}", running.headers)
     assert (answer.status, json.loads(answer.body)["message"]) == (400, message)

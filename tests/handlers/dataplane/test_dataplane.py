@@ -44,7 +44,7 @@ async def test_a_body_beyond_the_default_limit_is_taken_in_and_refused_without_b
     tracemalloc.stop()
     assert (answer.status, json.loads(answer.body)["message"]) == (
         413,
-        "The request body is larger than the 67108864 bytes that are allowed.",
+        "The request body is larger than the allowed 67108864 bytes.",
     )
     assert await client.at_end() == b""
     assert peak < 8 * MIB

@@ -56,7 +56,7 @@ async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
     running.upstream.play(RESET)
     client = await running.client()
     answer = await client.request("POST", COUNT_TOKENS, running.headers, b"{}")
-    message = "anthropic: the provider closed the connection before its answer was whole."
+    message = "anthropic: the provider closed the connection before its response was complete."
     assert (answer.status, json.loads(answer.body)) == (
         502,
         {

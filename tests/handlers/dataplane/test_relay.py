@@ -246,7 +246,7 @@ async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
     running.upstream.play(RESET)
     client = await running.client()
     answer = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    message = "anthropic: the provider closed the connection before its answer was whole."
+    message = "anthropic: the provider closed the connection before its response was complete."
     assert answer.status == 502
     error = json.loads(answer.body)
     assert (error["error"], error["message"]) == ({"type": "api_error", "message": message}, message)

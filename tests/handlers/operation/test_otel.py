@@ -321,7 +321,7 @@ class Broken:
         raise RuntimeError("no span today")
 
 
-@pytest.mark.expects_log(r"handlers.operation.otel:.* traces: a request cannot be followed")
+@pytest.mark.expects_log(r"handlers.operation.otel:.* traces: a request cannot be traced")
 @pytest.mark.gen_test
 async def test_what_goes_wrong_with_a_trace_is_said_once_and_calls_go_on(running, collector, monkeypatch):
     monkeypatch.setattr(collector.tracing, "_tracer", Broken())

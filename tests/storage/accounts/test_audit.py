@@ -115,8 +115,8 @@ async def test_two_owners_who_remove_one_another_at_once_leave_one(identities, a
             return_exceptions=True,
         )
         assert sorted(str(outcome) for outcome in outcomes if outcome) in (
-            ['"ada" is the last owner: make somebody else an owner first'],
-            ['"bob" is the last owner: make somebody else an owner first'],
+            ['"ada" is the only owner; assign another owner first'],
+            ['"bob" is the only owner; assign another owner first'],
         )
         assert {type(outcome) for outcome in outcomes} == {type(None), IdentityConflictError}
         (left,) = await identities.list_users()

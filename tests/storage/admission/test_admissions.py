@@ -24,7 +24,7 @@ ADA, BOB = UUID(int=1), UUID(int=2)
 ROOT = Path(__file__).parents[3]
 # Where the database does not answer, each decision takes that long.
 SHORT_PATIENCE_SECONDS = 1.0
-AWAY = r"^WARNING storage\.admission\.admissions: limits are process-local until the database is back: "
+AWAY = r"^WARNING storage\.admission\.admissions: limits are process-local until the database is available: "
 
 
 class Clock:

@@ -400,7 +400,7 @@ async def test_a_cursor_that_the_database_lost_is_replaced_without_a_word(live, 
         assert await ear.heard(2) == [(1, "started"), (1, "completed")]
 
 
-@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions begin anew: the collection was dropped")
+@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions restart: the collection was dropped")
 @pytest.mark.gen_test
 async def test_when_the_database_forgets_what_comes_next_everyone_is_told_so(live, calls, listen, database):
     ears = [await listen(live) for _ in range(2)]
@@ -416,7 +416,7 @@ async def test_when_the_database_forgets_what_comes_next_everyone_is_told_so(liv
     assert await fresh.heard(1) == [(3, "started")]
 
 
-@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions begin anew: the collection was dropped")
+@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions restart: the collection was dropped")
 @pytest.mark.gen_test
 async def test_who_is_behind_when_the_database_forgets_is_told_so(live, calls, listen, database):
     ear = await listen(live)
@@ -430,7 +430,7 @@ async def test_who_is_behind_when_the_database_forgets_is_told_so(live, calls, l
     assert behind.listener.ended is End.FORGOTTEN
 
 
-@pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions are not told any more")
+@pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions stopped")
 @pytest.mark.gen_test
 async def test_what_nobody_foresaw_ends_everyone_rather_than_leave_them_waiting(live, listen, database):
     ear = await listen(live)

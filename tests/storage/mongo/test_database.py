@@ -87,7 +87,7 @@ async def test_making_indexes_of_many_records_is_waited_for_and_said(database, m
     monkeypatch.setattr(database_module, "_LONG_SECONDS", 0)
     with caplog.at_level("INFO"):
         await database.prepare(retention=DAY)
-    assert caplog.messages == ["indexes are being made; calls are served then"]
+    assert caplog.messages == ["creating indexes; calls are served afterwards"]
 
 
 @pytest.mark.gen_test

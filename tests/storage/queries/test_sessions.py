@@ -149,7 +149,7 @@ async def test_a_session_has_failed_when_a_call_of_it_has(database, grouped):
         ({"request_id": "r"}, 'Query param "request_id" cannot be used for sessions'),
         (
             {"status": Status.IN_FLIGHT},
-            'Query param "status" cannot be "in_flight" for sessions: they have calls that have ended',
+            'Query param "status" cannot be "in_flight" for sessions: they contain only ended calls',
         ),
     ],
 )

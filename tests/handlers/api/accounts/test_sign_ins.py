@@ -70,7 +70,7 @@ async def test_a_session_that_is_ended_lets_nobody_in_and_is_not_listed(running)
     assert await running.get(ME, there) == (401, {"message": SESSION_ENDED})
     assert [one["current"] for one in await listed(running, here)] == [True]
     status, body = await ask(running, "DELETE", f"{SESSIONS}/{id_}", here)
-    assert (status, body) == (404, {"message": "There is no such session: it may be over."})
+    assert (status, body) == (404, {"message": "There is no such session; it may have ended."})
 
 
 @pytest.mark.gen_test

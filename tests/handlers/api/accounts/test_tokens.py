@@ -105,7 +105,7 @@ async def test_a_token_is_revoked_below_its_own_user_only(running, change):
     grace, ada = await running.user("grace"), running.identity.token_id
     for token_id in (ada, "x", "%00", "$ne"):
         unknown = "\0" if token_id == "%00" else token_id
-        message = f'There is no token with the id "{unknown}": it is the part before the hyphen.'
+        message = f'No token with the id "{unknown}" (the part before the hyphen).'
         assert await change("DELETE", f"/users/me/tokens/{token_id}", headers=grace) == (404, {"message": message})
         assert await change("DELETE", f"/users/grace/tokens/{token_id}") == (404, {"message": message})
     assert (await running.get(f"{USERS}/me"))[0] == 200

@@ -15,7 +15,7 @@ LIST = "/api/v2/aibridge/interceptions"
 USERS = "/api/v2/aibridge/users"
 PATH = f"{USERS}/me"
 INVALID_BODY = "The request body has invalid values."
-LAST_OWNER = '"ada" is the last owner: make somebody else an owner first.'
+LAST_OWNER = '"ada" is the only owner; assign another owner first.'
 
 
 def shown(user):
@@ -129,7 +129,7 @@ async def test_an_owner_removes_a_user_and_their_tokens(running, change):
 
 @pytest.mark.gen_test
 async def test_there_is_always_an_owner(running, change):
-    oneself = {"message": "You cannot remove yourself: another owner can."}
+    oneself = {"message": "You cannot remove yourself; ask another owner."}
     assert await change("DELETE", "/users/ada") == (409, oneself)
     assert await change("PATCH", "/users/ada", {"role": "member"}) == (409, {"message": LAST_OWNER})
     assert (await change("PATCH", "/users/ada", {"role": "owner"}))[0] == 200
