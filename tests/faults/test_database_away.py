@@ -73,6 +73,8 @@ async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, s
                 "status": "not ready",
                 "database": "unreachable",
                 "recording": "the database is away",
+                "providers": "ok",
+                "jobs": "ok",
                 "version": VERSION,
             }
             assert await ready(server) == (503, away)

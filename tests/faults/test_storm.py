@@ -97,7 +97,7 @@ async def at_rest(server, token, records):
 
     async def nothing():
         status, limits = await server.get("/api/v2/aibridge/limits", token)
-        concurrency, users, _ = limits["limits"]
+        concurrency, users, *_ = limits["limits"]
         used = (limits["holding"], concurrency["used"], users["keys"], limits["holders"])
         assert status == 200
         in_flight = await asyncio.to_thread(records.interceptions.count_documents, {"status": "in_flight"})
