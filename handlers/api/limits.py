@@ -10,25 +10,16 @@ from uuid import UUID
 
 import msgspec
 
-from handlers import lifecycle as lifecycles
 from handlers.api.pagination import single_values
 from handlers.control import ControlHandler
-from handlers.lifecycle import Lifecycle
+from handlers.lifecycle import Holder, Lifecycle
 from handlers.limits_state import state_of_limits
 from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
 from limits.overload import OverloadProtection, Usage
-from resources.limits import (
-    MOST_HOLDERS,
-    MOST_KEYS,
-    ConcurrencyUsage,
-    Holder,
-    Limits,
-    RateUsage,
-    UserConcurrencyUsage,
-    UserRateUsage,
-)
+from resources import limits as resources
+from resources.limits import MOST_HOLDERS, MOST_KEYS
 from storage.admission.reports import SharedUsage
 from storage.mongo.database import DatabaseUnavailableError
 
@@ -76,22 +67,22 @@ class LimitsHandler(ControlHandler):
         refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
         own_or_all = (together if slots else own).slots
         limits = (
-            ConcurrencyUsage.of(slots, own_or_all, now, refused["concurrency"]),
-            UserConcurrencyUsage.of(user_slots, slots_by_user, names, now, refused["user_concurrency"]),
-            RateUsage.of(rates[0], together.rates, window_seconds=window, now=now, refused=refused["rate"]),
-            UserRateUsage.of(
+            resources.ConcurrencyUsage.of(slots, own_or_all, now, refused["concurrency"]),
+            resources.UserConcurrencyUsage.of(user_slots, slots_by_user, names, now, refused["user_concurrency"]),
+            resources.RateUsage.of(rates[0], together.rates, window_seconds=window, now=now, refused=refused["rate"]),
+            resources.UserRateUsage.of(
                 rates[1], together.user_rates, names, window_seconds=window, now=now, refused=refused["user_rate"]
             ),
         )
         self.write_json(
-            Limits(
+            resources.Limits(
                 scope="process" if admissions is None else "cluster",
                 state=state_of_limits(admissions),
                 at=format_time(now),
                 refused_since=min(one["since"] for one in reports if "since" in one),
                 limits=limits,
                 holding=sum(one["holding"] for one in reports),
-                holders=[Holder.of(holder) for holder in holders],
+                holders=[resources.Holder.of(holder) for holder in holders],
             )
         )
 
@@ -104,6 +95,6 @@ class LimitsHandler(ControlHandler):
         return {format_id(id_): user.username for id_, user in users.items()}
 
 
-def _shown(holder: lifecycles.Holder) -> dict[str, Any]:
+def _shown(holder: Holder) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(holder)
     return shown | {"since": format_time(holder.since)}

@@ -7,38 +7,37 @@ from uuid import UUID
 from handlers.api.limits import NOT_YOURS
 from handlers.openapi.errors import ALWAYS, problem
 from handlers.openapi.operations import JSON, Described, answer, body, get
-from resources.limits import (
-    ConcurrencyUsage,
-    Holder,
-    KeyUsage,
-    Limits,
-    RateUsage,
-    UserConcurrencyUsage,
-    UserRateUsage,
-    UserUsage,
-    UserWindowUsage,
-)
+from resources import limits as resources
 
 _AT = "2026-11-25T00:31:05.112Z"
 _USER = UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee")
-EXAMPLE = Limits(
+EXAMPLE = resources.Limits(
     scope="process",
     state="ok",
     at=_AT,
     refused_since="2026-11-24T08:00:00.000Z",
     limits=(
-        ConcurrencyUsage("concurrency", "max-concurrency", 50, 1, 49, _AT, refused=0),
-        UserConcurrencyUsage(
-            "user_concurrency", "user-max-concurrency", 1, [UserUsage(str(_USER), "demo", 1, 0, None)], refused=2
+        resources.ConcurrencyUsage("concurrency", "max-concurrency", 50, 1, 49, _AT, refused=0),
+        resources.UserConcurrencyUsage(
+            "user_concurrency",
+            "user-max-concurrency",
+            1,
+            [resources.UserUsage(str(_USER), "demo", 1, 0, None)],
+            refused=2,
         ),
-        RateUsage("rate", "rate-limit", 60, [KeyUsage("TcBR7S3hnb", 60, 0, _AT)], 60.0, refused=7),
-        UserRateUsage(
-            "user_rate", "user-rate-limit", 300, [UserWindowUsage(str(_USER), "demo", 61, 239, _AT)], 60.0, refused=0
+        resources.RateUsage("rate", "rate-limit", 60, [resources.KeyUsage("TcBR7S3hnb", 60, 0, _AT)], 60.0, refused=7),
+        resources.UserRateUsage(
+            "user_rate",
+            "user-rate-limit",
+            300,
+            [resources.UserWindowUsage(str(_USER), "demo", 61, 239, _AT)],
+            60.0,
+            refused=0,
         ),
     ),
     holding=1,
     holders=[
-        Holder(
+        resources.Holder(
             UUID("0e6aced7-61fe-4661-8fb3-286088af84db"),
             "2026-11-25T00:30:58.770Z",
             _USER,
@@ -58,7 +57,7 @@ PATHS: dict[str, Described] = {
         "By whom, and when there will be more. For owners and auditors.",
         tag="limits",
         answers={
-            "200": answer("The limits.", {JSON: body(Limits, limits=EXAMPLE)}),
+            "200": answer("The limits.", {JSON: body(resources.Limits, limits=EXAMPLE)}),
             "403": problem("A member asks.", NOT_YOURS),
         }
         | ALWAYS,
