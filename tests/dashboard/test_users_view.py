@@ -84,8 +84,7 @@ def test_a_user_is_removed_after_a_question(page, site):
     page.find("dialog")
     assert page.texts("dialog h2") == [f"Remove {name}?"]
     assert page.find("dialog p").text == (
-        "1 token will stop working. What they did stays recorded, and somebody else may get the "
-        "username. This cannot be undone."
+        "1 token will stop working. Records of their calls stay, and the username becomes free. This cannot be undone."
     )
     assert page.focused() == "Cancel"
     page.type(Keys.ESCAPE)
