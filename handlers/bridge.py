@@ -14,6 +14,7 @@ from handlers.dataplane.chat_usage import ChatUsage
 from handlers.dataplane.pieces import Pieces
 from handlers.dataplane.provider_log import ProviderLog
 from handlers.dataplane.record_log import RecordLog
+from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
 from handlers.operation.metrics import Metrics
 from handlers.timer import Follow
@@ -66,6 +67,7 @@ class Bridge:
     providers: Mapping[str, Provider]
     secrets: KnownSecrets
     key_pools: Mapping[str, KeyPool]
+    key_health: KeyHealth
     database: Database
     identities: Identities
     sign_ins: SignIns

@@ -1,14 +1,23 @@
-"""What providers say of the bridge's keys: in the log and a metric when it changes, in `/readyz` while it lasts."""
+"""What providers say of the bridge's keys: in the log and a metric when it changes, in `/readyz` while it lasts.
+
+A process knows at once what it was answered itself. What the others on its database were answered it has from their
+heartbeats, see `storage.recording.instances`.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
 
 from handlers.operation.metrics import Metrics
 from intercept.times import format_time
-from upstream.keys import KeyChange, KeyPool, KeyRefusal
+from upstream.keys import KeyChange, KeyPool, KeyRefusal, merge_refusals
 from upstream.providers import Provider, credential_hint
+
+MAX_REPORTED_KEYS = 100
+"""Refused keys that a process reports to the others."""
 
 _log = logging.getLogger(__name__)
 
@@ -26,16 +35,73 @@ def report_change(provider: Provider, key: str, change: KeyChange, metrics: Metr
         _log.info("provider key accepted again: provider=%s key=%s", provider.name, hint)
 
 
-def describe_refused_keys(providers: Iterable[Provider], pools: Mapping[str, KeyPool]) -> str:
-    """Name each key that its provider refuses, by its setting and without a hint, as anybody may read it; or `ok`."""
-    refused = [
-        _describe(provider, number, refusal)
+def report_refused_keys(providers: Iterable[Provider], pools: Mapping[str, KeyPool]) -> list[dict[str, Any]]:
+    """What this process reports to the others: `[{"provider", "key", "status", "since", "calls"}, ..]`.
+
+    `key` is a hint, the rest is that of a `KeyRefusal`. At most `MAX_REPORTED_KEYS`, in the order of the settings.
+    """
+    refused = (
+        {
+            "provider": provider.name,
+            "key": credential_hint(key),
+            "status": refusal.status,
+            "since": refusal.since,
+            "calls": refusal.calls,
+        }
         for provider in providers
         if (pool := pools.get(provider.name)) is not None and pool.refusals
-        for number, key in enumerate(pool.keys, start=1)
+        for key in pool.keys
         if (refusal := pool.refusals.get(key)) is not None
-    ]
-    return "; ".join(refused) or "ok"
+    )
+    return list(islice(refused, MAX_REPORTED_KEYS))
+
+
+class KeyHealth:
+    """Which keys of this bridge are refused: in this process, or in another one on its database. Waits for nothing.
+
+    Reports have a hint of the key only: two keys of one provider with the same hint share what others report. A key
+    that this bridge does not hold is left out.
+
+    Args:
+        providers: All of them, in the order of the settings.
+        pools: Their keys, and what this process was answered, by the provider's name.
+        elsewhere: What the other processes reported last, each as `report_refused_keys` has it.
+    """
+
+    def __init__(
+        self,
+        providers: Iterable[Provider],
+        pools: Mapping[str, KeyPool],
+        elsewhere: Callable[[], Sequence[Mapping[str, Any]]],
+    ) -> None:
+        self._providers = tuple(providers)
+        self._pools = pools
+        self._elsewhere = elsewhere
+
+    def find_refusals(self, provider: Provider) -> dict[str, KeyRefusal]:
+        """The refused keys of a provider, in the order in which they are used."""
+        pool = self._pools.get(provider.name)
+        if pool is None:
+            return {}
+        reports = [report for report in self._elsewhere() if report["provider"] == provider.name]
+        merged = {key: merge_refusals(_refusals_of(key, pool, reports)) for key in pool.keys}
+        return {key: refusal for key, refusal in merged.items() if refusal is not None}
+
+    def describe(self) -> str:
+        """Name each key that its provider refuses, by its setting and without a hint, as anybody may read it; or `ok`."""
+        refused = [
+            _describe(provider, self._pools[provider.name].keys.index(key) + 1, refusal)
+            for provider in self._providers
+            for key, refusal in self.find_refusals(provider).items()
+        ]
+        return "; ".join(refused) or "ok"
+
+
+def _refusals_of(key: str, pool: KeyPool, reports: Sequence[Mapping[str, Any]]) -> list[KeyRefusal]:
+    """What this process and each of the others say of a key, where they say that it is refused."""
+    hint, own = credential_hint(key), pool.refusals.get(key)
+    said = [KeyRefusal(one["status"], one["since"], one["calls"]) for one in reports if one["key"] == hint]
+    return said if own is None else [own, *said]
 
 
 def _describe(provider: Provider, number: int, refusal: KeyRefusal) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic, monotonic_ns, time_ns
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from handlers.access import AccessRecorder
@@ -19,6 +19,7 @@ from handlers.api.limits import report
 from handlers.bridge import Bridge
 from handlers.dataplane.chat_usage import ChatUsage
 from handlers.dataplane.record_log import RecordLog
+from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.lifecycle import Lifecycle
 from handlers.operation.loop_lag import LoopLag
 from handlers.operation.metrics import Metrics
@@ -125,7 +126,8 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     """
     settings, database, metrics = process.settings, process.database, process.metrics
     overload, admissions = await open_admission(process)
-    await open_heartbeat(process)
+    key_pools = {provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys}
+    instances = await open_heartbeat(process, partial(report_refused_keys, providers, key_pools))
     recorder = await open_recorder(process, providers)
     upstream = open_upstream(process)
     trace = open_traces(settings, process.id, process.stack)
@@ -138,7 +140,8 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         options=make_edge_options(settings),
         providers={provider.name: provider for provider in providers},
         secrets=known_secrets(settings),
-        key_pools={provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys},
+        key_pools=key_pools,
+        key_health=KeyHealth(providers, key_pools, lambda: instances.refused_elsewhere),
         database=database,
         identities=identities,
         sign_ins=SignIns(database, identities, now=now, times=session_times),
@@ -196,13 +199,20 @@ async def open_admission(process: Process) -> tuple[OverloadProtection, Admissio
     return overload, admissions
 
 
-async def open_heartbeat(process: Process) -> None:
-    """Register among the servers, and watch over the others."""
-    host = socket.gethostname()
-    instances = Instances(process.database, instance_id=process.id, host=host, version=VERSION, clock=monotonic)
+async def open_heartbeat(process: Process, refused_keys: Callable[[], Sequence[dict[str, Any]]]) -> Instances:
+    """Register among the servers, tell them of refused keys, and watch over them."""
+    instances = Instances(
+        process.database,
+        instance_id=process.id,
+        host=socket.gethostname(),
+        version=VERSION,
+        refused_keys=refused_keys,
+        clock=monotonic,
+    )
     await instances.open()
     process.stack.push_async_callback(instances.close)
     process.start("heartbeat", instances.run)
+    return instances
 
 
 async def open_recorder(process: Process, providers: list[Provider]) -> Recorder:

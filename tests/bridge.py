@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from runtime.assembly import Process, assemble
 from runtime.parts import make_providers
 from settings import ProviderSettings, Settings
 from storage.accounts.identities import Identity, Role
+from storage.mongo.database import Database
 from tests.fake_upstream import FakeUpstream
 from tests.raw_client import RawClient
 
@@ -124,6 +126,15 @@ class Running:
         return {name: value for name, value in usage.items() if name.endswith("_tokens")}
 
 
+async def assemble_bridge(
+    stack: AsyncExitStack, database: Database, url: str, data_dir: Path, settings: dict[str, Any]
+) -> Bridge:
+    """A bridge before the upstream at a URL, as the server assembles it; closed with the stack."""
+    made = Settings(data_dir=data_dir, **(provider_settings(url) | settings))
+    providers = [replace(provider, keyless=provider.name not in AT_VENDOR) for provider in make_providers(made, "")]
+    return await assemble(Process.begin(made, database, stack), providers)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Let the event loop turn until something is so; the test's own timeout is the bound."""
     while not condition():  # noqa: ASYNC110 - what is waited for has no event
@@ -158,11 +169,8 @@ def running(io_loop, database, bridge_settings, bridge_parts, tmp_path):
     async def start() -> Running:
         upstream = await FakeUpstream.start()
         stack.push_async_callback(upstream.stop)
-        settings = Settings(data_dir=tmp_path / "data", **(provider_settings(upstream.url) | bridge_settings))
-        providers = [
-            replace(provider, keyless=provider.name not in AT_VENDOR) for provider in make_providers(settings, "")
-        ]
-        bridge = replace(await assemble(Process.begin(settings, database, stack), providers), **bridge_parts)
+        bridge = await assemble_bridge(stack, database, upstream.url, tmp_path / "data", bridge_settings)
+        bridge = replace(bridge, **bridge_parts)
         user = await bridge.identities.add_user("ada", role=Role.OWNER)
         token, secret = await bridge.identities.create_token("ada")
         return Running(bridge, upstream, secret, Identity(user=user, token_id=token.id))

@@ -6,7 +6,7 @@ no other is left, the provider's answer is the answer and nothing cools down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -33,6 +33,21 @@ class KeyRefusal:
     status: int
     since: datetime
     calls: int
+
+
+def merge_refusals(refusals: Iterable[KeyRefusal]) -> KeyRefusal | None:
+    """What several processes say of one key, in any order: refused since the earliest, to the calls of all.
+
+    None where no process says that it is refused.
+    """
+    said = list(refusals)
+    if not said:
+        return None
+    return KeyRefusal(
+        status=max(one.status for one in said),
+        since=min(one.since for one in said),
+        calls=sum(one.calls for one in said),
+    )
 
 
 class KeyChange(Enum):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from handlers.api.pagination import single_values
 from handlers.control import ControlHandler
 from intercept.times import format_time
 from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
-from upstream.keys import KeyPool
+from upstream.keys import KeyPool, KeyRefusal
 from upstream.providers import Provider, credential_hint
 
 
@@ -20,21 +22,23 @@ class ConfiguredProvidersHandler(ControlHandler):
             InvalidQueryError: there is a parameter.
         """
         single_values(self.request.query_arguments, ())
-        pools = self.bridge.key_pools
-        self.write_json([configured(provider, pools.get(provider.name)) for provider in self.bridge.providers.values()])
+        pools, health = self.bridge.key_pools, self.bridge.key_health
+        providers = self.bridge.providers.values()
+        self.write_json(
+            [configured(provider, pools.get(provider.name), health.find_refusals(provider)) for provider in providers]
+        )
 
 
-def configured(provider: Provider, pool: KeyPool | None) -> ConfiguredProvider:
+def configured(provider: Provider, pool: KeyPool | None, refusals: Mapping[str, KeyRefusal]) -> ConfiguredProvider:
     """What the API says of a provider. Its address is the operator's, and of its keys there is a hint."""
     if pool is None:
         return ConfiguredProvider(
             provider.name, provider.type, KeyState.KEYLESS if provider.keyless else KeyState.NO_KEY, []
         )
-    keys = [_key(provider, pool, key) for key in pool.keys]
+    keys = [_key(provider, pool, key, refusals.get(key)) for key in pool.keys]
     return ConfiguredProvider(provider.name, provider.type, KeyState.KEY, keys)
 
 
-def _key(provider: Provider, pool: KeyPool, key: str) -> ProviderKey:
-    refusal = pool.refusals.get(key)
+def _key(provider: Provider, pool: KeyPool, key: str, refusal: KeyRefusal | None) -> ProviderKey:
     refused = None if refusal is None else RefusedKey(refusal.status, format_time(refusal.since), refusal.calls)
     return ProviderKey(credential_hint(key), provider.keys_setting, pool.count_cooldowns(key), refused)

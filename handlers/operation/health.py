@@ -6,7 +6,6 @@ import msgspec
 from msgspec import UNSET
 
 from handlers.base import BridgeHandler
-from handlers.key_health import describe_refused_keys
 from handlers.limits_state import state_of_limits
 from resources.probes import Health, Readiness
 from runtime.jobs import Jobs
@@ -45,7 +44,7 @@ class ReadinessHandler(BridgeHandler):
             status="draining" if draining else "ready" if ready else "not ready",
             database="ok" if database else "unreachable",
             recording="ok" if recording else recorder.reason or "the database is away",
-            providers=describe_refused_keys(self.bridge.providers.values(), self.bridge.key_pools),
+            providers=self.bridge.key_health.describe(),
             jobs=describe_failed_jobs(self.bridge.jobs),
             version=VERSION,
             limits=UNSET if self.bridge.admissions is None else state_of_limits(self.bridge.admissions),

@@ -7,6 +7,8 @@ document at all, but calls in flight, is watched in the same way. One on this ho
 
 What a dead server has in flight ends as `server_crashed`, with the usage of its last checkpoint, when it was last heard
 of. That end is presumed: should the server live after all, or its journal be found, the end that it reports wins.
+
+The document also has the keys that providers refuse to this server, for the others to read with their next look.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,8 +67,13 @@ class Instances:
         instance_id: This server.
         host: Where it runs, for people.
         version: What it runs, for people.
+        refused_keys: The keys that providers refuse to it, as BSON can hold them; written with every heartbeat.
         clock: Seconds that never go back.
         pause: Waits for seconds.
+
+    Attributes:
+        refused_elsewhere: The refused keys that the others had written at the last look; none while the database is
+            unavailable.
     """
 
     def __init__(
@@ -76,6 +83,7 @@ class Instances:
         instance_id: UUID,
         host: str | None = None,
         version: str = "",
+        refused_keys: Callable[[], Sequence[dict[str, Any]]] = list,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -89,11 +97,13 @@ class Instances:
             "process_space": self._space,
             "version": version,
         }
+        self._refused_keys = refused_keys
         self._clock = clock
         self._pause = pause
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
         self._gone: set[UUID] = set()
         self._away = False
+        self.refused_elsewhere: Sequence[dict[str, Any]] = ()
 
     async def open(self) -> None:
         """Register, unless the database is away. `run` does the rest."""
@@ -114,7 +124,8 @@ class Instances:
             DatabaseUnavailableError: It is not written.
         """
         heartbeat = {"started_at": {"$ifNull": ["$started_at", "$$NOW"]}, "heartbeat_at": "$$NOW"}
-        about = {name: {"$literal": value} for name, value in self._about.items()}
+        about = self._about | {"refused_keys": self._refused_keys()}
+        about = {name: {"$literal": value} for name, value in about.items()}
         with _bounded():
             await self._instances.update_one({"_id": self._id}, [{"$set": {**about, **heartbeat}}], upsert=True)
 
@@ -138,6 +149,7 @@ class Instances:
                 if not self._away:
                     _log.warning("no heartbeat: %s", error)
                 self._away = True
+                self.refused_elsewhere = ()
             await self._pause(HEARTBEAT_SECONDS)
 
     async def reap(self) -> int:
@@ -151,8 +163,11 @@ class Instances:
         try:
             with _bounded():
                 others = await self._others()
-                dead = [instance for id_, instance in others.items() if self._is_dead(id_, instance)]
-                ended = sum([await self._end_calls(instance) for instance in dead])
+                dead = {id_: instance for id_, instance in others.items() if self._is_dead(id_, instance)}
+                living = [instance for id_, instance in others.items() if id_ not in dead]
+                # An older version writes none.
+                self.refused_elsewhere = [key for one in living for key in one.get("refused_keys", ())]
+                ended = sum([await self._end_calls(instance) for instance in dead.values()])
         except DatabaseUnavailableError:
             self._watched.clear()
             raise

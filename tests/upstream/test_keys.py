@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upstream.keys import MAX_COOLDOWNS, KeyChange, KeyPool, KeyRefusal, retry_after_seconds
+from upstream.keys import MAX_COOLDOWNS, KeyChange, KeyPool, KeyRefusal, merge_refusals, retry_after_seconds
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -140,3 +140,25 @@ def test_what_the_provider_says_is_read(milliseconds, seconds, told):
 def test_any_text_is_read_or_not(milliseconds, seconds):
     told = retry_after_seconds(milliseconds, seconds, now=0.0)
     assert told is None or told >= 0
+
+
+refusals = st.builds(
+    KeyRefusal,
+    status=st.just(401),
+    since=st.integers(0, 10**9).map(lambda seconds: EPOCH + timedelta(seconds=seconds)),
+    calls=st.integers(1, 10**9),
+)
+
+
+@given(st.lists(refusals, min_size=1, max_size=8), st.randoms())
+def test_refusals_of_one_key_are_merged_alike_in_any_order_and_any_grouping(said, random):
+    merged = merge_refusals(said)
+    assert merged == KeyRefusal(401, min(one.since for one in said), sum(one.calls for one in said))
+    random.shuffle(said)
+    cut = random.randint(0, len(said))
+    parts = [part for part in (merge_refusals(said[:cut]), merge_refusals(said[cut:])) if part is not None]
+    assert merge_refusals(parts) == merge_refusals(said) == merged
+
+
+def test_a_key_that_nobody_says_is_refused_is_not():
+    assert merge_refusals([]) is None

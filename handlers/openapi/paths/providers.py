@@ -22,8 +22,8 @@ PATHS: dict[str, Described] = {
         "listConfiguredProviders",
         "The providers that may be called",
         "In the order of the settings, whether they were called or not. `key_state` is `key` where the bridge holds a key, "
-        "`keyless` where the provider is called without one, `no_key` where only clients with a key of their own are served. Of "
-        "several server processes, the one that answers says what it saw of the keys.",
+        "`keyless` where the provider is called without one, `no_key` where only clients with a key of their own are served. "
+        "`refused` covers all server processes on the database, `cooldowns` only the one that answers.",
         tag="names",
         answers={"200": answer("The providers.", {JSON: body(list[ConfiguredProvider], providers=_EXAMPLE)})} | ALWAYS,
     ),

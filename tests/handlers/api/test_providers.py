@@ -37,7 +37,7 @@ async def test_the_configured_providers_take_a_token_and_no_parameter(running):
 
 
 def test_the_demo_provider_is_the_last_of_the_providers():
-    listed = [configured(one, None) for one in make_providers(Settings(), "http://127.0.0.1:1/")]
+    listed = [configured(one, None, {}) for one in make_providers(Settings(), "http://127.0.0.1:1/")]
     assert [(one.name, one.key_state) for one in listed] == [
         ("openai", "no_key"),
         ("anthropic", "no_key"),

@@ -120,6 +120,7 @@ async def test_a_heartbeat_is_written_in_the_database_s_time(database):
         "pid": os.getpid(),
         "process_space": process_space(),
         "version": "1.2",
+        "refused_keys": [],
     }
     await until(lambda: datetime.now(UTC) > first["heartbeat_at"] + timedelta(milliseconds=2))
     await instances.register()
@@ -374,6 +375,40 @@ async def test_it_outlives_an_outage(private_database, private_mongodb, clock, l
         await until(lambda beats=beats: len(clock.paused) > beats)
     beating.cancel()
     await instances.close()
+
+
+@pytest.mark.gen_test
+async def test_refused_keys_are_read_by_the_others_until_their_server_is_dead(database, watcher, clock):
+    refused = [{"provider": "$openai", "key": "sk-p...wxyz", "status": 401, "since": NOON, "calls": 3}]
+    other = Instances(database, instance_id=OTHER, refused_keys=lambda: refused, clock=clock)
+    await leave_heartbeat(database, THIRD)  # of a version that writes none
+    await other.register()
+    await watcher.register()
+    assert await other.reap() == 0
+    assert await look(watcher, clock, times=1) == [0]
+    assert (watcher.refused_elsewhere, other.refused_elsewhere) == (refused, [])
+    assert await look(watcher, clock, times=2) == [0, 0]
+    assert watcher.refused_elsewhere == refused
+    await look(watcher, clock, times=1)
+    assert watcher.refused_elsewhere == []
+
+
+@pytest.mark.expects_log(r"^WARNING storage\.recording\.instances: no heartbeat: MongoDB is unavailable: ")
+@pytest.mark.gen_test(timeout=30)
+async def test_no_refused_key_of_others_is_known_in_an_outage(private_database, private_mongodb, clock, monkeypatch):
+    refused = [{"provider": "openai", "key": "sk-p...wxyz", "status": 401, "since": NOON, "calls": 3}]
+    await private_database.instances.insert_one({"_id": OTHER, "heartbeat_at": NOON, "refused_keys": refused})
+    watcher = Instances(private_database, instance_id=SELF, clock=clock, pause=clock.pause)
+    watching = asyncio.create_task(watcher.run())
+    await until(lambda: len(clock.paused) == 1)
+    assert watcher.refused_elsewhere == refused
+    private_mongodb.freeze()
+    monkeypatch.setattr(instances_module, "ANSWER_SECONDS", 0.2)
+    await clock.pass_(HEARTBEAT_SECONDS)
+    await until(lambda: len(clock.paused) == 2)
+    private_mongodb.thaw()
+    assert watcher.refused_elsewhere == ()
+    watching.cancel()
 
 
 @pytest.mark.gen_test
