@@ -72,7 +72,7 @@ class ChatStreamUsage(StrEnum):
 
 
 class LimitsScope(StrEnum):
-    """Who counts together: each process for itself, or all processes on one database."""
+    """Scope of the limits: each process on its own, or all processes on one database."""
 
     PROCESS = "process"
     CLUSTER = "cluster"
