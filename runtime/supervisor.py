@@ -259,10 +259,10 @@ class Supervisor:
             logger.info("rolling restart: %d workers, one after the other", self._number)
             for seat in self._seats:
                 if (old := seat.worker) and not await self._renew(seat, old):
-                    logger.error("rolling restart is given up: the other workers stay")
+                    logger.error("rolling restart stopped: the other workers stay")
                     break
             else:
-                logger.info("rolling restart is over")
+                logger.info("rolling restart finished")
 
     async def _renew(self, seat: _Seat, old: Worker) -> bool:
         """Let a new worker take a seat, then let the old one retire; say whether there is a new one."""

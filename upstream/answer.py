@@ -105,7 +105,7 @@ class Answer:
     def on_message_begin(self) -> None:
         """Refuse a second answer: nobody asked for it."""
         if self.whole:
-            raise HttpParserError("an answer behind the answer")
+            raise HttpParserError("a second response after the response")
 
     def on_status(self, part: bytes) -> None:
         """Collect the reason phrase."""
@@ -146,7 +146,7 @@ class Answer:
         else:
             self._interim_count += 1
             if self._interim_count > MAX_INTERIM_ANSWERS:
-                raise HttpParserError("too many interim answers")
+                raise HttpParserError("too many interim responses")
             self._reason = b""
             self.headers.clear()
 
@@ -163,7 +163,7 @@ class Answer:
             return
         self._untold_bytes = 0 if self._told else self._untold_bytes + len(part)
         if self._untold_bytes > MAX_HEADER_LINE_BYTES:
-            raise HttpParserError("a line, a folded header or the size of a chunk without end")
+            raise HttpParserError("a line, folded header or chunk size that is too long")
 
 
 def _tells_the_end(name: str, value: str) -> bool:

@@ -29,7 +29,7 @@ from upstream.urls import Origin, locate
 
 FIRST_FINAL_STATUS = 200
 UNREADABLE_HEAD = (
-    f"the provider's answer is not HTTP, or its head has more than {MAX_HEADERS} lines"
+    f"the provider's response is not HTTP, or its head has more than {MAX_HEADERS} lines"
     f" or one of more than {MAX_HEADER_LINE_BYTES} bytes"
 )
 

@@ -16,7 +16,7 @@ _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL",
 def describe(error: OSError | UnicodeError) -> str:
     """What kept a connection from being made: the name, the way, the other side, or which check of TLS."""
     if isinstance(error, UnicodeError):
-        return "its name cannot be one"
+        return "its name is not a valid host name"
     if isinstance(error, socket.gaierror):
         return "its name is not found" if error.errno in _NO_SUCH_NAME else "its name cannot be looked up"
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -14,6 +14,6 @@ export function phasesOf({ started_at: started, upstream_asked_at: asked, first_
         { kind: "bridge", text: "Bridge", ms: between(started, asked) },
         { kind: "provider", text: silent ? "Provider, no byte came" : "Waiting for the provider", ms: between(asked, answered) },
       ]
-    : [{ kind: "unknown", text: silent ? "No byte came" : "Bridge and provider", ms: between(started, answered) }];
+    : [{ kind: "unknown", text: silent ? "No byte arrived" : "Bridge and provider", ms: between(started, answered) }];
   return first ? [...before, { kind: "answer", text: "Answer", ms: between(first, ended) }] : before;
 }

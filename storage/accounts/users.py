@@ -90,7 +90,7 @@ def checked_username(username: str) -> str:
             f"{refusal}it has 1 to {LONGEST_USERNAME} characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit"
         )
     if is_same_name(username, "me"):
-        raise IdentityError(f"{refusal}in a search it means whoever asks")
+        raise IdentityError(f"{refusal}in a search it means the current user")
     if _is_id(username):
         raise IdentityError(f"{refusal}in a search it means the user with that id")
     return username

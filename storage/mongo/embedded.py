@@ -130,7 +130,7 @@ def _lock(data_dir: Path) -> int:
             raise
         raise EmbeddedUnavailableError(
             f"the data-dir {data_dir} is in use by another server (process {holder or 'unknown'}): "
-            "stop that one, or set data-dir to a folder of its own"
+            "stop it, or set data-dir to another folder"
         ) from None
     os.truncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()}\n".encode())

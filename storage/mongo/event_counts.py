@@ -168,7 +168,7 @@ class CountWriter:
         try:
             await self.flush()
         except DatabaseUnavailableError as error:
-            _log.warning("%s were not written and are lost: %s", self._what, error)
+            _log.warning("%s could not be written and are lost: %s", self._what, error)
 
 
 class DistinctEvents:

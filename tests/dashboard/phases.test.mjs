@@ -39,7 +39,7 @@ test("a record that does not say when the provider was asked has one phase for b
       { kind: "answer", text: "Answer", ms: 1000 },
     ]);
   }
-  assert.deepEqual(phasesOf(call(null, null, 20)), [{ kind: "unknown", text: "No byte came", ms: 20 }]);
+  assert.deepEqual(phasesOf(call(null, null, 20)), [{ kind: "unknown", text: "No byte arrived", ms: 20 }]);
 });
 
 test("the phases up to the end add up to it", () => {

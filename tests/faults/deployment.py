@@ -15,7 +15,7 @@ DATABASE_AWAY = (
     r"WARNING storage\.recording\.write_path: the database is away: ",
     r"WARNING storage\.recording\.instances: no heartbeat: ",
     r"WARNING storage\.mongo\.event_counts: \w+ wait to be written: ",
-    r"WARNING storage\.mongo\.event_counts: \w+ were not written and are lost: ",
+    r"WARNING storage\.mongo\.event_counts: \w+ could not be written and are lost: ",
     r"WARNING storage\.aggregation\.threads: threads are not linked: ",
     r"WARNING storage\.aggregation\.rollups: nothing is counted for now: ",
     r"WARNING storage\.aggregation\.grouping: nothing is added to sessions for now: ",

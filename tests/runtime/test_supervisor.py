@@ -222,7 +222,7 @@ async def test_every_worker_is_replaced_by_one_that_serves_before_it_retires(cre
 
 
 @pytest.mark.expects_log("^ERROR aibridge: no room for the spool$")
-@pytest.mark.expects_log("^ERROR aibridge: rolling restart is given up: the other workers stay$")
+@pytest.mark.expects_log("^ERROR aibridge: rolling restart stopped: the other workers stay$")
 @pytest.mark.gen_test
 async def test_workers_stay_when_a_new_one_does_not_serve_and_may_be_renewed_later(crew):
     two = crew("serve serve refuse serve", workers=2)

@@ -265,7 +265,7 @@ async def test_a_rolling_restart_under_load_refuses_and_cuts_nothing(server, ups
         await client.rest(answer)
         assert (bytes(answer.body), answer.whole) == (MESSAGES.stream, True)
         await client.closed()
-    await asyncio.to_thread(server.stderr.find, "INFO aibridge: rolling restart is over$")
+    await asyncio.to_thread(server.stderr.find, "INFO aibridge: rolling restart finished$")
     await load.stop(clients)
     after = server.workers()
     assert (len(before), len(after), before & after) == (2, 2, set())

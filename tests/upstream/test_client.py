@@ -165,7 +165,9 @@ async def test_at_whatever_moment_a_kept_connection_is_closed_a_request_is_sent_
     assert outcomes[200]
 
 
-UNREADABLE = r"^the provider's answer is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes$"
+UNREADABLE = (
+    r"^the provider's response is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes$"
+)
 
 
 @pytest.mark.parametrize(

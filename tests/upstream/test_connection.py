@@ -240,7 +240,7 @@ async def test_an_upstream_whose_body_cannot_be_read_is_left_at_once_and_what_ca
     response = await client.open("POST", provider.url, [], b"{}")
     await provider.requests[0].closed.wait()
     assert await read_piece(response) == b"abc"
-    with pytest.raises(UpstreamTruncatedError, match=r"^the provider's answer is not HTTP, or "):
+    with pytest.raises(UpstreamTruncatedError, match=r"^the provider's response is not HTTP, or "):
         await read_piece(response)
     response.close()
 

@@ -26,7 +26,7 @@ def certificate(code, message):
     [
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "its name is not found"),
         (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "its name cannot be looked up"),
-        (UnicodeError("label too long"), "its name cannot be one"),
+        (UnicodeError("label too long"), "its name is not a valid host name"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "10.0.0.7"), "it refused the connection"),
         (ConnectionResetError(), "it closed the connection before it was made"),
         (OSError(errno.EHOSTUNREACH, "10.0.0.7"), "there is no route to it"),

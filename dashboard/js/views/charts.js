@@ -36,7 +36,7 @@ export function Charts({ all, split, drill, onZoom }) {
       <${Chart} ...${common} title="Calls" kind="bars" rows=${rows.calls} format=${short} nothing="No calls." />
       <${Chart} ...${common} title="Tokens" kind="bars" rows=${rows.tokens} format=${short} nothing="No tokens were reported." />
       <${Chart} ...${common} title="Cost" kind="bars" rows=${rows.cost} format=${usd} nothing="No call has a known price." />
-      <${Chart} ...${common} title=${split ? "Time to first byte, median" : "Time to first byte"} kind="lines" rows=${rows.first} format=${duration} nothing="No response began." />
+      <${Chart} ...${common} title=${split ? "Time to first byte, median" : "Time to first byte"} kind="lines" rows=${rows.first} format=${duration} nothing="No byte arrived." />
     </div>
   `;
 }

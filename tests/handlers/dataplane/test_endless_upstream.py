@@ -110,7 +110,7 @@ async def test_a_head_without_end_is_a_502_that_names_the_bound(running, head):
     running.upstream.play(b"HTTP/1.1 200 OK\r\n" + HEADS[head], asyncio.Event())
     client = await running.client()
     answer = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    text = "the provider's answer is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes"
+    text = "the provider's response is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes"
     assert (answer.status, json.loads(answer.body)["message"]) == (502, f"openai: {text}.")
     await (await running.upstream.request()).closed.wait()
     (recorded,) = await running.ended(1)

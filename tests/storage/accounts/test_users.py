@@ -62,7 +62,7 @@ def test_other_usernames_are_refused(username):
 def test_nobody_is_called_me(username):
     with pytest.raises(IdentityError) as caught:
         checked_username(username)
-    assert str(caught.value) == f'the username "{username}" is not allowed: in a search it means whoever asks'
+    assert str(caught.value) == f'the username "{username}" is not allowed: in a search it means the current user'
 
 
 @pytest.mark.parametrize("shown", [str, lambda id_: id_.hex])

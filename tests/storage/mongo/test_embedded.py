@@ -159,7 +159,7 @@ async def test_a_second_server_on_one_data_dir_is_refused(data_dir):
     async with running(data_dir):
         assert await refusal(data_dir) == (
             f"the data-dir {data_dir} is in use by another server (process {os.getpid()}): "
-            "stop that one, or set data-dir to a folder of its own"
+            "stop it, or set data-dir to another folder"
         )
         assert running_uri(data_dir) is not None
 

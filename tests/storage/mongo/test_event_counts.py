@@ -109,7 +109,7 @@ async def test_the_writer_says_once_that_the_database_is_away_and_goes_on(counts
 
 
 @pytest.mark.expects_log(
-    "WARNING storage.mongo.event_counts: numbers were not written and are lost: MongoDB is unavailable: "
+    "WARNING storage.mongo.event_counts: numbers could not be written and are lost: MongoDB is unavailable: "
 )
 @pytest.mark.gen_test
 async def test_a_stop_without_the_database_says_that_counts_are_lost(counts, unreachable):

@@ -98,7 +98,7 @@ async def test_everything_that_is_wrong_with_a_new_user_is_named(running, change
     wrong["validations"] = [{"field": field, "detail": "is required"} for field in fields[:2]]
     assert await change("POST", "/users", {}) == (400, wrong)
     status, refused = await change("POST", "/users", {"username": "me", "role": "owner"})
-    message = 'the username "me" is not allowed: in a search it means whoever asks'
+    message = 'the username "me" is not allowed: in a search it means the current user'
     assert (status, refused["validations"]) == (400, [{"field": "username", "detail": message}])
     assert [user.username for user in await running.bridge.identities.list_users()] == ["ada"]
 
