@@ -136,7 +136,7 @@ class Server:
     async def retire(self) -> None:
         """Accept no connection, and wait until those that are open have had their last answer."""
         logger.info("retiring")
-        self._bridge.lifecycle.dismiss()
+        self._bridge.lifecycle.close_streams()
         await self._http.retire(self._drain_timeout)
 
     async def stop(self, drain_timeout: float | None = None) -> None:
@@ -216,7 +216,7 @@ async def open_supervisor(settings: Settings, handover: Handover, stack: AsyncEx
         settings.workers,
         drain_timeout=settings.drain_timeout.total_seconds(),
         spawn=lambda: Worker.spawn(handover, environ),
-        bury=metrics.bury,
+        reap=metrics.reap,
     )
     stack.push_async_callback(supervisor.stop)
     await supervisor.start()

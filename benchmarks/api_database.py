@@ -20,7 +20,7 @@ from storage.aggregation.rollups import Rollups
 from storage.mongo.database import Database
 
 NAME = "aibridge"
-MOST_USERS = 3_000
+MAX_USERS = 3_000
 OWNER, BUSIEST = "owner", "user-0001"
 _AT_ONCE = 2_000
 _DUPLICATE = 11000
@@ -74,7 +74,7 @@ async def _add_users(database: Database, number: int) -> list[UUID]:
 async def _begin(client: AsyncMongoClient[dict[str, Any]], database: Database, records: int) -> dict[str, Any]:
     """Make users, and note what is to be recorded and how far that is: the same documents can be made again."""
     await client.drop_database(NAME)
-    users = await _add_users(database, max(FEWEST_USERS, min(MOST_USERS, records // 300)))
+    users = await _add_users(database, max(FEWEST_USERS, min(MAX_USERS, records // 300)))
     plan = {"_id": "plan", "records": records, "users": users, "until": now(), "days": 0}
     await client[NAME]["benchmark"].insert_one(plan)
     return plan

@@ -39,7 +39,7 @@ QUIET_SECONDS = 30.0
 GAUGES = ("interceptions_inflight", "recorder_queue_length", "recorder_spooled_records")
 
 MOST_MEGABYTES_A_MINUTE, LEAST_MINUTES = 1.0, 3.0
-MOST_QUEUED = 1_000
+MAX_QUEUED = 1_000
 FILES_OF_CHANCE = 3
 """Connections to the database come and go."""
 
@@ -103,7 +103,7 @@ def faults(looks: Sequence[Look], *, before: Look, after: Look, failed: int) -> 
     queued = max((look.queued for look in looks), default=0.0)
     found = {
         f"memory grows by {growth:.2f} MB a minute": growth >= MOST_MEGABYTES_A_MINUTE,
-        f"{queued:.0f} records waited in memory": queued > MOST_QUEUED,
+        f"{queued:.0f} records waited in memory": queued > MAX_QUEUED,
         f"{after.queued + after.spooled:.0f} records still wait": after.queued + after.spooled > 0,
         f"{after.slots} slots were not given back": after.slots > 0,
         f"{after.in_flight:.0f} calls never ended": after.in_flight > 0,

@@ -14,7 +14,7 @@ from benchmarks.conversations import Exchange
 from benchmarks.load import Target
 
 LARGE_BYTES = 1_000_000
-MOST_AT_A_TIME = 2_000
+MAX_AT_A_TIME = 2_000
 ANSWER_SECONDS = 60.0
 READ_BYTES = 1 << 16
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -61,8 +61,8 @@ class Traffic:
         """Begin `rate` calls a second for so long, whether or not those before have ended; then wait for them."""
         for due in self._times(rate, seconds):
             await asyncio.sleep(max(0.0, due - monotonic()))
-            if len(self._under_way) >= MOST_AT_A_TIME:
-                self.failed[f"not begun, as {MOST_AT_A_TIME:,} were under way"] += 1
+            if len(self._under_way) >= MAX_AT_A_TIME:
+                self.failed[f"not begun, as {MAX_AT_A_TIME:,} were under way"] += 1
                 continue
             (call,) = self._random.choices(CALLS, [call.weight for call in CALLS])
             task = asyncio.create_task(self._make(call))

@@ -30,7 +30,7 @@ from handlers.dataplane.passthrough import PassthroughHandler
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.openapi.handler import OpenAPIHandler, description
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
-from storage.queries.facets import Named
+from storage.queries.facets import Facet
 from upstream.routes import guess_dialect
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
@@ -55,9 +55,9 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "interceptions/([^/]+)", InterceptionHandler, context),
                 (CONTROL_PLANE + "sessions", SessionsHandler, context),
                 (CONTROL_PLANE + "sessions/([^/]+)", SessionHandler, context),
-                (CONTROL_PLANE + "models", NamesHandler, context | {"named": Named.MODEL}),
-                (CONTROL_PLANE + "clients", NamesHandler, context | {"named": Named.CLIENT}),
-                (CONTROL_PLANE + "providers", NamesHandler, context | {"named": Named.PROVIDER}),
+                (CONTROL_PLANE + "models", NamesHandler, context | {"named": Facet.MODEL}),
+                (CONTROL_PLANE + "clients", NamesHandler, context | {"named": Facet.CLIENT}),
+                (CONTROL_PLANE + "providers", NamesHandler, context | {"named": Facet.PROVIDER}),
                 (CONTROL_PLANE + "providers/configured", ConfiguredProvidersHandler, context),
                 (CONTROL_PLANE + "refusals", RefusalsHandler, context),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),

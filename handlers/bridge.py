@@ -17,7 +17,7 @@ from handlers.dataplane.record_log import RecordLog
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
 from handlers.operation.metrics import Metrics
-from handlers.timer import Follow
+from handlers.timer import TimerFactory
 from http1.errors import InvalidRequestError
 from intercept.known_secrets import KnownSecrets
 from intercept.refusals import Refusal
@@ -33,7 +33,7 @@ from storage.admission.admissions import Admissions
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database
-from storage.queries.facets import Names
+from storage.queries.facets import Facets
 from storage.queries.interceptions import Interceptions
 from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
@@ -77,7 +77,7 @@ class Bridge:
     refusal_recorder: RefusalRecorder
     refusals: Refusals
     sessions: Sessions
-    names: Names
+    names: Facets
     statistics: Statistics
     live: Live
     upstream: UpstreamClient
@@ -95,7 +95,7 @@ class Bridge:
     monotonic: Callable[[], float]
     new_id: Callable[[], UUID]
     admissions: Admissions | None = None
-    trace: Follow | None = None
+    trace: TimerFactory | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
     pieces: Pieces = field(default_factory=Pieces)
 

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 
 from handlers.base import TAKE_SECONDS, BridgeHandler
-from handlers.problems import InvalidQueryError, Problem
+from handlers.problems import Problem, ValidationProblem
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.concurrency import ConcurrencyLimit, Slot
@@ -129,7 +129,7 @@ class IdentifiedHandler(BridgeHandler):
     def error_body(self, problem: Problem) -> bytes:
         """Errors are `{message, detail?, validations?}`."""
         error = Error(problem.message)
-        if isinstance(problem, InvalidQueryError):
+        if isinstance(problem, ValidationProblem):
             error.detail = problem.detail or UNSET
             error.validations = [Validation(*one) for one in problem.validations] or UNSET
         return msgspec.json.encode(error)

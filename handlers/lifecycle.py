@@ -18,7 +18,7 @@ SHUTTING_DOWN = "AI Bridge is shutting down. Please try again."
 STOP_SECONDS = 5.0
 
 
-class Holder(Struct, frozen=True, kw_only=True):
+class ActiveRequest(Struct, frozen=True, kw_only=True):
     """A request that holds slots, as far as it is known by now, for those who look at the limits."""
 
     request_id: str
@@ -37,7 +37,7 @@ class Stoppable(Protocol):
     def stop(self, reason: EndReason) -> None:
         """End soon, for that reason. May be called more than once; the first reason counts."""
 
-    def holding(self) -> Holder | None:
+    def holding(self) -> ActiveRequest | None:
         """Say who holds slots; None when it holds none."""
 
 
@@ -51,7 +51,7 @@ class Lifecycle:
     def __init__(self, began: datetime | None = None) -> None:
         self.began = began or datetime.now(UTC)
         self.draining = False
-        self.dismissed = False
+        self.streams_closed = False
         self._under_way: dict[Stoppable, None] = {}
         self._endless: dict[Stoppable, None] = {}
         self._idle = asyncio.Event()
@@ -62,7 +62,7 @@ class Lifecycle:
         """How many requests are under way."""
         return len(self._under_way)
 
-    def holders(self) -> Iterator[Holder]:
+    def holders(self) -> Iterator[ActiveRequest]:
         """Those that hold slots, the first that came first."""
         return (holder for request in self._under_way if (holder := request.holding()))
 
@@ -80,9 +80,9 @@ class Lifecycle:
         if not self._under_way:
             self._idle.set()
 
-    def dismiss(self) -> None:
+    def close_streams(self) -> None:
         """End what would never end by itself; take no more of it."""
-        self.dismissed = True
+        self.streams_closed = True
         for request in tuple(self._endless):
             request.stop(EndReason.SERVER_SHUTDOWN)
 
@@ -92,7 +92,7 @@ class Lifecycle:
         Returns how many had to be ended.
         """
         self.draining = True
-        self.dismiss()
+        self.close_streams()
         try:
             await asyncio.wait_for(self._idle.wait(), timeout_s)
         except TimeoutError:

@@ -40,7 +40,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer,
         return Problem(self.status, scrub_quoted(self.message), self.headers, rule=self.rule)
 
 
-class InvalidQueryError(Problem):
+class ValidationProblem(Problem):
     """A 400 that names each thing that is wrong: `validations` are pairs of field and detail."""
 
     def __init__(self, message: str, detail: str = "", validations: Sequence[tuple[str, str]] = ()) -> None:
@@ -48,10 +48,10 @@ class InvalidQueryError(Problem):
         self.detail = detail
         self.validations = tuple(validations)
 
-    def scrubbed(self) -> InvalidQueryError:
+    def scrubbed(self) -> ValidationProblem:
         """The same without what looks like a credential in the words of who asked."""
         validations = [(scrub_quoted(field), scrub_quoted(detail)) for field, detail in self.validations]
-        return InvalidQueryError(scrub_quoted(self.message), scrub_quoted(self.detail), validations)
+        return ValidationProblem(scrub_quoted(self.message), scrub_quoted(self.detail), validations)
 
 
 def problem_body(dialect: Dialect, status: int, message: str, request_id: str) -> bytes:

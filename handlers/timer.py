@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tornado.httputil import HTTPServerRequest
 
-from handlers.lifecycle import Holder
+from handlers.lifecycle import ActiveRequest
 from intercept.records import Ending, Interception
 from upstream.headers import Headers
 
@@ -25,7 +25,7 @@ RELAY = "relay"
 _TOLD = ((AUTHENTICATION, "auth"), (ADMISSION, "admission"), (RECORDING, "record"), (UPSTREAM, "upstream"))
 
 
-class Phases:
+class RequestTimer:
     """A stopwatch: one phase of a request at a time, of which each may come again.
 
     Args:
@@ -64,9 +64,9 @@ class Phases:
     def recorded(self, interception: Interception, ending: Ending) -> None:
         """Note how a recorded call ended."""
 
-    def over(self, status: int | None, holder: Holder) -> None:
+    def over(self, status: int | None, holder: ActiveRequest) -> None:
         """Note that the request is over, with the status that was sent, and all that is known of it."""
 
 
-Follow = Callable[[HTTPServerRequest], Phases]
+TimerFactory = Callable[[HTTPServerRequest], RequestTimer]
 """Begins to follow a request."""

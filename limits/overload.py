@@ -31,7 +31,7 @@ _MESSAGES = {"rate": RATE_LIMITED, "user_rate": USER_RATE_LIMITED, "user_concurr
 # Nobody knows when a running request ends.
 SLOT_RETRY_NS = 1_000_000_000
 # A client should not sit out a longer wait than this; the official SDKs honour at most 60 to 120 seconds.
-LONGEST_RETRY_NS = 60_000_000_000
+MAX_RETRY_NS = 60_000_000_000
 _NOBODY_ASKED = Undecided()
 
 
@@ -213,7 +213,7 @@ def retry_headers(wait_ns: int) -> dict[str, str]:
         "Retry-After": str(_round_up(wait_ns, 1_000_000_000)),
         "retry-after-ms": str(_round_up(wait_ns, 1_000_000)),
     }
-    return headers | ({"x-should-retry": "false"} if wait_ns > LONGEST_RETRY_NS else {})
+    return headers | ({"x-should-retry": "false"} if wait_ns > MAX_RETRY_NS else {})
 
 
 def _round_up(nanoseconds: int, unit: int) -> int:

@@ -13,10 +13,10 @@ from intercept.times import format_time
 from limits.admission import Rate
 from resources.fields import Count, Time
 
-MOST_HOLDERS = 100
+MAX_ACTIVE_REQUESTS = 100
 """Requests of each process that are named, those that began first."""
 
-MOST_KEYS = 20
+MAX_KEYS = 20
 """Users and rate keys that are named, those that use most."""
 
 PROCESS_LOCAL: Final = "process-local: the database is unavailable"
@@ -61,7 +61,7 @@ class UserConcurrencyUsage(Struct):
     name: Literal["user_concurrency"]
     setting: Literal["user-max-concurrency"]
     limit: Limit
-    keys: Annotated[list[UserUsage], Meta(max_length=MOST_KEYS, description="Those that use most.")]
+    keys: Annotated[list[UserUsage], Meta(max_length=MAX_KEYS, description="Those that use most.")]
     refused: Refused
 
     @classmethod
@@ -86,7 +86,7 @@ class RateUsage(Struct):
     name: Literal["rate"]
     setting: Literal["rate-limit"]
     limit: Limit
-    keys: Annotated[list[KeyUsage], Meta(max_length=MOST_KEYS, description="Those that use most.")]
+    keys: Annotated[list[KeyUsage], Meta(max_length=MAX_KEYS, description="Those that use most.")]
     window_seconds: Annotated[float, Meta(gt=0)]
     refused: Refused
 
@@ -113,7 +113,7 @@ class UserRateUsage(Struct):
     name: Literal["user_rate"]
     setting: Literal["user-rate-limit"]
     limit: Limit
-    keys: Annotated[list[UserWindowUsage], Meta(max_length=MOST_KEYS, description="Those that use most.")]
+    keys: Annotated[list[UserWindowUsage], Meta(max_length=MAX_KEYS, description="Those that use most.")]
     window_seconds: Annotated[float, Meta(gt=0)]
     refused: Refused
 
@@ -133,7 +133,7 @@ class UserRateUsage(Struct):
         return cls("user_rate", "user-rate-limit", limit, keys, window_seconds, refused)
 
 
-class Holder(Struct):
+class ActiveRequest(Struct):
     """A request that holds slots. Null is what is not known yet or does not apply."""
 
     request_id: UUID
@@ -167,7 +167,7 @@ class Limits(Struct):
     limits: tuple[ConcurrencyUsage, UserConcurrencyUsage, RateUsage, UserRateUsage]
     holding: Annotated[Count, Meta(description="How many requests hold a slot.")]
     holders: Annotated[
-        list[Holder], Meta(description=f"Those that began first, at most {MOST_HOLDERS} of each process.")
+        list[ActiveRequest], Meta(description=f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")
     ]
 
 

@@ -14,7 +14,7 @@ from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, TokenCounts
 from storage.accounts.users import User
-from storage.aggregation.cells import MOST_GROUPS, Bucket, GroupBy
+from storage.aggregation.cells import MAX_GROUPS, Bucket, GroupBy
 from storage.aggregation.histograms import quantiles
 
 Milliseconds = Annotated[float, Meta(ge=0)]
@@ -127,7 +127,7 @@ class RefusedCalls(Refused, kw_only=True):
     """How many calls the bridge refused, which are no interceptions: each is counted, whether it has a row or not."""
 
     initiators: Annotated[
-        list[RefusedInitiator], Meta(description=f"Those with most come first, at most {MOST_GROUPS}.")
+        list[RefusedInitiator], Meta(description=f"Those with most come first, at most {MAX_GROUPS}.")
     ]
     points: Annotated[list[RefusedPoint], Meta(description="Only where there were any, in order of time.")]
 

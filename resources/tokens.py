@@ -12,7 +12,7 @@ from resources.bodies import Body, Readers
 from resources.fields import Count, Time, of_fields
 from settings.kinds import POSITIVE_DURATION
 from storage.accounts import users
-from storage.accounts.users import LONGEST_NAME, checked_name
+from storage.accounts.users import MAX_NAME, checked_name
 
 
 class Token(Struct):
@@ -43,7 +43,7 @@ class TokenList(Struct):
     results: list[Token]
 
 
-Name = Annotated[str, Meta(max_length=LONGEST_NAME, description="What it is for, in printable characters.")]
+Name = Annotated[str, Meta(max_length=MAX_NAME, description="What it is for, in printable characters.")]
 Duration = Annotated[
     str,
     Meta(

@@ -12,7 +12,7 @@ from intercept.times import format_time
 from resources.bodies import Body, Readers
 from resources.fields import Count, Time
 from storage.accounts import users
-from storage.accounts.users import LONGEST_NAME, LONGEST_USERNAME, Role, checked_name, checked_username
+from storage.accounts.users import MAX_NAME, MAX_USERNAME, Role, checked_name, checked_username
 
 
 class User(Struct):
@@ -67,7 +67,7 @@ class UserList(Struct):
 Username = Annotated[
     str,
     Meta(
-        max_length=LONGEST_USERNAME,
+        max_length=MAX_USERNAME,
         pattern=r"^[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*$",
         description="Letters, digits and `.` `_` `+` `-` `@`, as in a mail address, matched without regard to case. Neither "
         "`me`, nor a UUID, nor what looks like a token.",
@@ -75,7 +75,7 @@ Username = Annotated[
 ]
 DisplayName = Annotated[
     str,
-    Meta(max_length=LONGEST_NAME, description="The `name`, of printable characters; an empty one is the username."),
+    Meta(max_length=MAX_NAME, description="The `name`, of printable characters; an empty one is the username."),
 ]
 
 

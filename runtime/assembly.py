@@ -24,7 +24,7 @@ from handlers.lifecycle import Lifecycle
 from handlers.operation.loop_lag import LoopLag
 from handlers.operation.metrics import Metrics
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
-from handlers.timer import Follow
+from handlers.timer import TimerFactory
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
 from resources.interceptions import interception_as_json
@@ -45,7 +45,7 @@ from storage.aggregation.threads import Threads
 from storage.live.live import Live
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
-from storage.queries.facets import Names
+from storage.queries.facets import Facets
 from storage.queries.interceptions import Interceptions
 from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
@@ -151,7 +151,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         refusal_recorder=refusal_recorder,
         refusals=Refusals(database),
         sessions=Sessions(database),
-        names=Names(database),
+        names=Facets(database),
         statistics=Statistics(database),
         live=live,
         upstream=upstream,
@@ -283,7 +283,7 @@ def make_identities(process: Process, session_times: SessionTimes) -> Identities
     )
 
 
-def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) -> Follow | None:
+def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) -> TimerFactory | None:
     """What follows requests for a collector; None when nothing is traced. What is left is sent with the stack's end.
 
     Raises:

@@ -133,7 +133,7 @@ class Worker:
                 os.kill(self.pid, number)
 
 
-class _Seat:
+class _WorkerSlot:
     """A place for one worker that serves; None while it is being filled again."""
 
     def __init__(self, worker: Worker | None) -> None:
@@ -147,7 +147,7 @@ class Supervisor:
         workers: How many.
         drain_timeout: How long one that ends lets requests go on, in seconds.
         spawn: Starts one; raises OSError.
-        bury: Is told the process id of one that has ended.
+        reap: Is told the process id of one that has ended.
         clock: Seconds that never go back.
         pause: Waits for seconds.
     """
@@ -158,18 +158,18 @@ class Supervisor:
         *,
         drain_timeout: float,
         spawn: Callable[[], Awaitable[Worker]],
-        bury: Callable[[int], None],
+        reap: Callable[[int], None],
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._number = workers
         self._drain_timeout = drain_timeout
         self._spawn = spawn
-        self._bury = bury
+        self._reap = reap
         self._clock = clock
         self._pause = pause
         self._living: dict[Worker, asyncio.Task[None]] = {}
-        self._seats: list[_Seat] = []
+        self._seats: list[_WorkerSlot] = []
         self._jobs: list[Job] = []
         self._renewal = asyncio.Event()
 
@@ -185,7 +185,7 @@ class Supervisor:
             raise failures[0]
         for failure in failures:
             logger.error("%s", failure)
-        self._seats = [_Seat(one if isinstance(one, Worker) else None) for one in first]
+        self._seats = [_WorkerSlot(one if isinstance(one, Worker) else None) for one in first]
         jobs = Jobs(clock=self._clock, pause=self._pause)
         self._jobs = [
             jobs.start(f"worker_{number}", partial(self._keep, seat)) for number, seat in enumerate(self._seats)
@@ -215,7 +215,7 @@ class Supervisor:
     async def _see_off(self, worker: Worker) -> None:
         await worker.ended()
         del self._living[worker]
-        self._bury(worker.pid)
+        self._reap(worker.pid)
 
     async def _end(self, worker: Worker, how: signal.Signals) -> None:
         worker.send(how)
@@ -226,7 +226,7 @@ class Supervisor:
             worker.send(signal.SIGKILL)
             await worker.ended()
 
-    async def _keep(self, seat: _Seat) -> None:
+    async def _keep(self, seat: _WorkerSlot) -> None:
         """Fill a seat again whenever its worker ends."""
         failures = 0 if seat.worker else 1
         while True:
@@ -264,7 +264,7 @@ class Supervisor:
             else:
                 logger.info("rolling restart finished")
 
-    async def _renew(self, seat: _Seat, old: Worker) -> bool:
+    async def _renew(self, seat: _WorkerSlot, old: Worker) -> bool:
         """Let a new worker take a seat, then let the old one retire; say whether there is a new one."""
         new = await self._replacement()
         if new is None:

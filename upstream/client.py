@@ -4,12 +4,12 @@ How HTTP is spoken is behind this seam. What goes wrong there is translated here
 
 UpstreamError
 ├── UpstreamUnreachableError    no answer: reset, not HTTP, a head without end
-│   └── UpstreamNotAskedError   no connection: refused, no name, no TLS; nothing was sent
+│   └── UpstreamNotReachedError   no connection: refused, no name, no TLS; nothing was sent
 ├── UpstreamTimeoutError        silent for longer than the idle timeout
 ├── UpstreamTruncatedError      the answer began and was cut
 └── UpstreamEndlessError        an event of the answer has no end
 
-A request is sent once. Who gets `UpstreamNotAskedError` may send it again: the provider cannot have acted on it.
+A request is sent once. Who gets `UpstreamNotReachedError` may send it again: the provider cannot have acted on it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from httptools import HttpParserError
 
-from intercept.formats.sse import LARGEST_EVENT_BYTES, UnfinishedEvent
+from intercept.formats.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
 from intercept.records import EndReason
 from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, Answer
 from upstream.connection import Connection, Sink
@@ -44,7 +44,7 @@ class UpstreamUnreachableError(UpstreamError):
     """No answer began."""
 
 
-class UpstreamNotAskedError(UpstreamUnreachableError):
+class UpstreamNotReachedError(UpstreamUnreachableError):
     """Nothing of the request was sent."""
 
 
@@ -61,7 +61,7 @@ class UpstreamTruncatedError(UpstreamError):
 
 
 class UpstreamEndlessError(UpstreamError):
-    """An event of the answer takes up more than `LARGEST_EVENT_BYTES`."""
+    """An event of the answer takes up more than `MAX_EVENT_STREAM_BYTES`."""
 
     end_reason = EndReason.UPSTREAM_STREAM_ERROR
 
@@ -101,7 +101,7 @@ class UpstreamResponse:
         """Take the bytes that are there already; b"" when there are none.
 
         Raises:
-            UpstreamEndlessError: as `pour`.
+            UpstreamEndlessError: as `stream_to`.
         """
         peeked, self._peeked = self._peeked, b""
         if self._connection is None or not self._answer.size:
@@ -111,7 +111,7 @@ class UpstreamResponse:
     async def peek(self, size: int) -> bytes:
         """Wait for the beginning of the body, `size` bytes or a piece more, or all of a shorter one. It stays to be taken.
 
-        How the body fails is told by `pour`, behind what came before.
+        How the body fails is told by `stream_to`, behind what came before.
         """
         pieces: list[bytes] = []
 
@@ -120,14 +120,14 @@ class UpstreamResponse:
             return sum(map(len, pieces)) < size
 
         try:
-            while sum(map(len, pieces)) < size and not await self.pour(take):
+            while sum(map(len, pieces)) < size and not await self.stream_to(take):
                 pass
         except UpstreamError as error:
             self._failure = error
         self._peeked = b"".join(pieces)
         return self._peeked
 
-    async def pour(self, sink: Sink) -> bool:
+    async def stream_to(self, sink: Sink) -> bool:
         """Hand over the bytes that come, each piece at once, until `sink` says that it takes no more for now.
 
         Return whether that was the clean end of the body. What `sink` raises is raised here.
@@ -142,7 +142,7 @@ class UpstreamResponse:
         if self._connection is None:
             return True
         try:
-            whole = await self._connection.pour(self._answer, lambda piece: sink(self._checked(piece)))
+            whole = await self._connection.stream_to(self._answer, lambda piece: sink(self._checked(piece)))
         except (OSError, HttpParserError) as error:
             raise _translated(error, UpstreamTruncatedError) from error
         if whole:
@@ -152,8 +152,8 @@ class UpstreamResponse:
     def _checked(self, piece: bytes) -> bytes:
         if self.has_events:
             self._event.feed(piece)
-            if self._event.size > LARGEST_EVENT_BYTES:
-                raise UpstreamEndlessError(f"the provider sent an event of more than {LARGEST_EVENT_BYTES} bytes")
+            if self._event.size > MAX_EVENT_STREAM_BYTES:
+                raise UpstreamEndlessError(f"the provider sent an event of more than {MAX_EVENT_STREAM_BYTES} bytes")
         return piece
 
     def close(self) -> None:
@@ -173,7 +173,7 @@ class UpstreamClient:
         """Send a request and wait for the head of its answer. Cancelling closes the connection.
 
         Raises:
-            UpstreamNotAskedError: nothing of it was sent.
+            UpstreamNotReachedError: nothing of it was sent.
             UpstreamUnreachableError: no answer began.
             UpstreamTimeoutError: nothing came for longer than the idle timeout, or no head for twice as long.
         """
@@ -181,7 +181,7 @@ class UpstreamClient:
         head = request_head(method, target, origin.authority, headers, len(body))
         connection = self._connections.kept(origin) or await self._connect(origin)
         if not connection.usable:
-            raise UpstreamNotAskedError("the provider closed the connection before the request")
+            raise UpstreamNotReachedError("the provider closed the connection before the request")
         answer = connection.ask(method, head, body)
         try:
             await connection.head(answer)
@@ -206,9 +206,9 @@ class UpstreamClient:
         try:
             return await self._connections.connect(origin)
         except TimeoutError as error:
-            raise UpstreamNotAskedError("the provider did not accept a connection in time") from error
+            raise UpstreamNotReachedError("the provider did not accept a connection in time") from error
         except (OSError, UnicodeError) as error:
-            raise UpstreamNotAskedError(f"no connection to the provider: {describe(error)}") from error
+            raise UpstreamNotReachedError(f"no connection to the provider: {describe(error)}") from error
 
 
 def _is_chunked_at_most(headers: Headers) -> bool:

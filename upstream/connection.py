@@ -10,7 +10,7 @@ from typing import TypeAlias, cast
 from httptools import HttpParserError
 
 from upstream.answer import Answer
-from upstream.patience import Patience
+from upstream.idle_timer import IdleTimer
 from upstream.urls import Origin
 
 # What is read ahead of a stream while its client takes nothing. What one read of the socket brings comes on top.
@@ -41,11 +41,11 @@ class Connection(asyncio.Protocol):
         "_failure",
         "_held_back",
         "_idle_timeout",
+        "_idle_timer",
         "_looking",
         "_loop",
         "_lost",
         "_made",
-        "_patience",
         "_sink",
         "_taken_at",
         "_transport",
@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
         "_writable",
         "origin",
     )
-    _patience: Patience
+    _idle_timer: IdleTimer
     _transport: asyncio.Transport
 
     def __init__(
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         return self._answer is None and not self._transport.is_closing()
 
     @property
-    def stirred(self) -> bool:
+    def has_unread_input(self) -> bool:
         """Whether there is something to read that the event loop has not come to yet, such as the other side's closing."""
         return bool(self._looking.poll(0))
 
@@ -102,23 +102,23 @@ class Connection(asyncio.Protocol):
 
     async def head(self, answer: Answer) -> None:
         """Wait for the head of the answer: as long as the body is taken, and then for twice the idle timeout at most."""
-        with self._patience:
+        with self._idle_timer:
             while not answer.has_head:
                 await self._more()
                 if self._loop.time() < self._taken_at + self._idle_timeout:
-                    self._patience.renew()
+                    self._idle_timer.renew()
 
-    async def pour(self, answer: Answer, sink: Sink) -> bool:
+    async def stream_to(self, answer: Answer, sink: Sink) -> bool:
         """Hand over what comes of the body, each piece in the turn of the event loop in which it comes.
 
         Return True at its end, or False once `sink` says that it takes no more for now. What `sink` raises is raised here.
         """
-        with self._patience:
+        with self._idle_timer:
             while True:
                 if answer.size:
                     if not sink(self.take(answer)):
                         return False
-                    self._patience.renew()
+                    self._idle_timer.renew()
                 elif answer.whole:
                     return True
                 elif not await self._more(sink):
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         self._looking = select.poll()
         self._looking.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        self._patience = Patience(self._idle_timeout, lambda: self._fail(TimeoutError()))
+        self._idle_timer = IdleTimer(self._idle_timeout, lambda: self._fail(TimeoutError()))
         self._made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -168,7 +168,7 @@ class Connection(asyncio.Protocol):
             self._fail(error)
             return
         if self._sink is not None and answer.size:
-            self._pour_on(answer, self._sink)
+            self._stream_on(answer, self._sink)
             return
         if answer.size > READ_BUFFER_BYTES and not self._held_back:
             self._held_back = True
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who waits, and let go of all that refers back."""
         self._unsent = _NOTHING
-        self._patience.close()
+        self._idle_timer.close()
         if self._answer is not None:
             self._answer.let_go()
         if self._failure is None:
@@ -201,7 +201,7 @@ class Connection(asyncio.Protocol):
         """Send the next step, as the one before was taken."""
         self._writable = True
         self._taken_at = self._loop.time()
-        self._patience.renew()
+        self._idle_timer.renew()
         self._send_on()
 
     def _send_on(self) -> None:
@@ -209,7 +209,7 @@ class Connection(asyncio.Protocol):
             step, self._unsent = self._unsent[:STEP_BYTES], self._unsent[STEP_BYTES:] or _NOTHING
             self._transport.write(step)
 
-    def _pour_on(self, answer: Answer, sink: Sink) -> None:
+    def _stream_on(self, answer: Answer, sink: Sink) -> None:
         """Hand a piece over without waking who waits, unless it was the last one or is one too many."""
         try:
             takes_more = sink(self.take(answer))
@@ -217,7 +217,7 @@ class Connection(asyncio.Protocol):
             self._fail(error)
             return
         if takes_more and not answer.whole:
-            self._patience.renew()
+            self._idle_timer.renew()
         else:
             self._wake(takes_more)
 

@@ -42,7 +42,7 @@ class Connections:
         kept = self._kept.get(origin)
         while kept:
             connection, since = kept.popitem()
-            if connection.usable and self._loop.time() < since + KEPT_SECONDS and not connection.stirred:
+            if connection.usable and self._loop.time() < since + KEPT_SECONDS and not connection.has_unread_input:
                 return connection
             connection.abort()
         return None

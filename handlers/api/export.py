@@ -12,7 +12,7 @@ from handlers.api.interceptions import UNKNOWN_CURSOR
 from handlers.api.pagination import INVALID, single_values, uuid_of, whole_number
 from handlers.api.watched import WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
-from handlers.problems import InvalidQueryError, Problem
+from handlers.problems import Problem, ValidationProblem
 from resources.export_formats import FORMATS, Format
 from resources.interceptions import Interception
 from storage.queries.interceptions import UnknownCursorError
@@ -33,13 +33,13 @@ class ExportHandler(WatchedHandler):
         """Answer with a line for each interception. When something goes wrong half way, the connection is broken off.
 
         Raises:
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
             Problem: 429, the user has an export under way; 503, too many exports are under way, or the server stops.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         name = values.get("format") or next(iter(FORMATS))
         if name not in FORMATS:
-            raise InvalidQueryError(INVALID, validations=[("format", f"must be one of {', '.join(FORMATS)}")])
+            raise ValidationProblem(INVALID, validations=[("format", f"must be one of {', '.join(FORMATS)}")])
         limit, after_id = values.get("limit"), values.get("after_id")
         allowed = f"Pagination limit must be in range (0, {MAX_ROWS}]"
         asked = {
@@ -72,7 +72,7 @@ class ExportHandler(WatchedHandler):
                         self.write(written.rows(self.bridge.secrets.hide(shown)))
                         await self.send()
         except UnknownCursorError as error:
-            raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+            raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         except TooManyExportsError as error:
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
 

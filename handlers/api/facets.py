@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.api.pagination import parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.bridge import Bridge
-from storage.queries.facets import Named
+from storage.queries.facets import Facet
 
 PARAMETERS = ("q", "limit", "offset")
 
@@ -13,7 +13,7 @@ PARAMETERS = ("q", "limit", "offset")
 class NamesHandler(VisibilityHandler):
     """The names of something, in the calls that the caller may see."""
 
-    def initialize(self, bridge: Bridge, named: Named) -> None:  # type: ignore[override]
+    def initialize(self, bridge: Bridge, named: Facet) -> None:  # type: ignore[override]
         """Receive the running bridge, and whose names."""
         super().initialize(bridge)
         self._named = named
@@ -22,7 +22,7 @@ class NamesHandler(VisibilityHandler):
         """Answer a sorted list of those that begin with `q`.
 
         Raises:
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values)

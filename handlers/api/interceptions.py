@@ -7,7 +7,7 @@ from uuid import UUID
 from handlers.api.pages import PageHandler
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
-from handlers.problems import InvalidQueryError, Problem
+from handlers.problems import Problem, ValidationProblem
 from resources.interceptions import Interception, InterceptionList
 from storage.queries.interceptions import UnknownCursorError
 
@@ -23,7 +23,7 @@ class InterceptionsHandler(PageHandler):
         """Answer `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that match and the caller may see.
 
         Raises:
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values)
@@ -37,7 +37,7 @@ class InterceptionsHandler(PageHandler):
                 offset=page.offset,
             )
         except UnknownCursorError as error:
-            raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+            raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         await self.write_page(lambda last: InterceptionList(count, [], last), rows, Interception.of)
 
 
@@ -49,7 +49,7 @@ class InterceptionHandler(VisibilityHandler):
 
         Raises:
             Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
-            InvalidQueryError: there is a parameter.
+            ValidationProblem: there is a parameter.
         """
         single_values(self.request.query_arguments, ())
         try:

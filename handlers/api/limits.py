@@ -12,14 +12,14 @@ import msgspec
 
 from handlers.api.pagination import single_values
 from handlers.control import ControlHandler
-from handlers.lifecycle import Holder, Lifecycle
+from handlers.lifecycle import ActiveRequest, Lifecycle
 from handlers.limits_state import state_of_limits
 from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
 from limits.overload import OverloadProtection, Usage
 from resources import limits as resources
-from resources.limits import MOST_HOLDERS, MOST_KEYS
+from resources.limits import MAX_ACTIVE_REQUESTS, MAX_KEYS
 from storage.admission.reports import SharedUsage
 from storage.mongo.database import DatabaseUnavailableError
 
@@ -30,7 +30,7 @@ def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]
     """What one process has to say: which of its requests hold slots, and how many it refused since when."""
     return {
         "holding": overload.slots.in_use(),
-        "holders": [_shown(holder) for holder in islice(lifecycle.holders(), MOST_HOLDERS)],
+        "holders": [_shown(holder) for holder in islice(lifecycle.holders(), MAX_ACTIVE_REQUESTS)],
         "refused": dict(overload.refusals.total),
         "since": format_time(lifecycle.began),
     }
@@ -44,17 +44,17 @@ class LimitsHandler(ControlHandler):
 
         Raises:
             Problem: 403, a member asks.
-            InvalidQueryError: there is a parameter.
+            ValidationProblem: there is a parameter.
         """
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
         single_values(self.request.query_arguments, ())
         overload, admissions = self.bridge.overload, self.bridge.admissions
-        own: Usage | SharedUsage = overload.usage(MOST_KEYS)
+        own: Usage | SharedUsage = overload.usage(MAX_KEYS)
         together = own
         reports = [report(self.bridge.lifecycle, overload)]
         if admissions is not None and not admissions.away:
-            together = await admissions.usage(MOST_KEYS)
+            together = await admissions.usage(MAX_KEYS)
             reports += await admissions.reports()
         now = self.bridge.now()
         holders = sorted((holder for one in reports for holder in one["holders"]), key=lambda holder: holder["since"])
@@ -82,7 +82,7 @@ class LimitsHandler(ControlHandler):
                 refused_since=min(one["since"] for one in reports if "since" in one),
                 limits=limits,
                 holding=sum(one["holding"] for one in reports),
-                holders=[resources.Holder.of(holder) for holder in holders],
+                holders=[resources.ActiveRequest.of(holder) for holder in holders],
             )
         )
 
@@ -95,6 +95,6 @@ class LimitsHandler(ControlHandler):
         return {format_id(id_): user.username for id_, user in users.items()}
 
 
-def _shown(holder: Holder) -> dict[str, Any]:
+def _shown(holder: ActiveRequest) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(holder)
     return shown | {"since": format_time(holder.since)}

@@ -45,7 +45,7 @@ class LiveHandler(WatchedHandler):
         """Tell what happens from now on, or since the event that `Last-Event-ID` names.
 
         Raises:
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
             Problem: 400 or 410, there is nothing to go on from; 429, too many of this user listen; 501, MongoDB cannot
                 tell; 503, too many listen, or the server stops.
         """
@@ -59,7 +59,7 @@ class LiveHandler(WatchedHandler):
         if self.request.method == "HEAD":
             await self.flush()
             return
-        if self.bridge.lifecycle.dismissed:
+        if self.bridge.lifecycle.streams_closed:
             raise Problem(503, SHUTTING_DOWN, {"Retry-After": "1"})
         self.take_share("user_live_tails", self.bridge.shares.live_tails, TOO_MANY_OF_USER)
         self.bridge.lifecycle.enter(self, endless=True)

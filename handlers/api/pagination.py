@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from handlers.problems import InvalidQueryError
+from handlers.problems import ValidationProblem
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -28,7 +28,7 @@ def single_values(arguments: Mapping[str, list[bytes]], allowed: Collection[str]
     """Each query parameter once, as text.
 
     Raises:
-        InvalidQueryError: an unknown parameter, one given twice, or text that is not UTF-8.
+        ValidationProblem: an unknown parameter, one given twice, or text that is not UTF-8.
     """
     values: dict[str, str] = {}
     problems: list[tuple[str, str]] = []
@@ -43,7 +43,7 @@ def single_values(arguments: Mapping[str, list[bytes]], allowed: Collection[str]
             except UnicodeDecodeError:
                 problems.append((name, "is not UTF-8 text"))
     if problems:
-        raise InvalidQueryError(INVALID, validations=problems)
+        raise ValidationProblem(INVALID, validations=problems)
     return values
 
 
@@ -51,11 +51,11 @@ def parse_page(values: Mapping[str, str], after: str = "after_id") -> Page:
     """Read the page that is asked for; an empty value counts as not given. `after` names the parameter of the id.
 
     Raises:
-        InvalidQueryError: both cursors at once, or a value out of range.
+        ValidationProblem: both cursors at once, or a value out of range.
     """
     after_id, offset, limit = values.get(after), values.get("offset"), values.get("limit")
     if after_id and offset:
-        raise InvalidQueryError(INVALID, f"Cannot use both {after} and offset pagination in the same request.")
+        raise ValidationProblem(INVALID, f"Cannot use both {after} and offset pagination in the same request.")
     return Page(
         limit=whole_number(limit, 1, MAX_LIMIT, "limit", f"Pagination limit must be in range (0, {MAX_LIMIT}]")
         if limit
@@ -71,7 +71,7 @@ def whole_number(text: str, lowest: int, highest: int, name: str, allowed: str) 
     """Read a whole number.
 
     Raises:
-        InvalidQueryError: it is none, or out of range; `allowed` says what is.
+        ValidationProblem: it is none, or out of range; `allowed` says what is.
     """
     digits_at_most = len(str(highest))
     if (
@@ -81,16 +81,16 @@ def whole_number(text: str, lowest: int, highest: int, name: str, allowed: str) 
         and lowest <= int(text) <= highest
     ):
         return int(text)
-    raise InvalidQueryError(f"Invalid pagination {name} value.", allowed)
+    raise ValidationProblem(f"Invalid pagination {name} value.", allowed)
 
 
 def uuid_of(text: str, name: str = "after_id") -> UUID:
     """Read the id of something.
 
     Raises:
-        InvalidQueryError: it is not a UUID.
+        ValidationProblem: it is not a UUID.
     """
     try:
         return UUID(text)
     except ValueError as error:
-        raise InvalidQueryError(INVALID, validations=[(name, "must be a UUID")]) from error
+        raise ValidationProblem(INVALID, validations=[(name, "must be a UUID")]) from error

@@ -19,7 +19,7 @@ class ConfiguredProvidersHandler(ControlHandler):
         """Answer an array in the order of the settings, the demo provider last.
 
         Raises:
-            InvalidQueryError: there is a parameter.
+            ValidationProblem: there is a parameter.
         """
         single_values(self.request.query_arguments, ())
         pools, health = self.bridge.key_pools, self.bridge.key_health

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
-from handlers.problems import InvalidQueryError
+from handlers.problems import ValidationProblem
 from resources.refusals import Refusal, RefusalList
 from storage.queries.interceptions import UnknownCursorError
 from storage.queries.refusal_search import parse_refusal_search
@@ -22,14 +22,14 @@ class RefusalsHandler(VisibilityHandler):
         """Answer `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see.
 
         Raises:
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values)
         try:
             search = parse_refusal_search(values.get("q", ""))
         except InvalidSearchError as error:
-            raise InvalidQueryError(INVALID_SEARCH, validations=error.validations) from error
+            raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
         try:
             count, rows = await self.bridge.refusals.page(
                 search.filter(initiator_id=await self.initiator_of(search)),
@@ -39,7 +39,7 @@ class RefusalsHandler(VisibilityHandler):
                 offset=page.offset,
             )
         except UnknownCursorError as error:
-            raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+            raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         known = {row["initiator_id"] for row in rows if row["initiator_id"] is not None}
         initiators = await self.bridge.identities.users_by_id(known)
         self.write_json(RefusalList(count, [Refusal.of(row, initiators) for row in rows]))

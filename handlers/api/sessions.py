@@ -8,7 +8,7 @@ from uuid import UUID
 from handlers.api.pages import PageHandler, around_list
 from handlers.api.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
 from handlers.api.visibility import INVALID_SEARCH, parsed_search
-from handlers.problems import InvalidQueryError, Problem
+from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
 from resources import sessions as resources
 from resources.interceptions import Interception
@@ -32,7 +32,7 @@ class SessionsHandler(PageHandler):
         """Answer `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that match and may be seen.
 
         Raises:
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values, after="after_session_id")
@@ -40,13 +40,13 @@ class SessionsHandler(PageHandler):
         try:
             conditions = session_filter(search, initiator_id=await self.initiator_of(search))
         except InvalidSearchError as error:
-            raise InvalidQueryError(INVALID_SEARCH, validations=error.validations) from error
+            raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
         try:
             count, rows = await self.bridge.sessions.page(
                 conditions, visible_to=self.visible_to, limit=page.limit, after_id=page.after_id, offset=page.offset
             )
         except UnknownCursorError as error:
-            raise InvalidQueryError(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
+            raise ValidationProblem(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
         await self.write_page(lambda last: SessionList(count, [], last), rows, Session.of)
 
 
@@ -58,7 +58,7 @@ class SessionHandler(PageHandler):
 
         Raises:
             Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, DETAIL_PARAMETERS)
         limit, after = values.get("limit"), values.get("after_thread_id")
@@ -68,7 +68,7 @@ class SessionHandler(PageHandler):
         try:
             threads, more = await self.bridge.sessions.threads(session["_id"], limit=most, after_id=after_id)
         except UnknownCursorError as error:
-            raise InvalidQueryError(INVALID, validations=[("after_thread_id", UNKNOWN_THREAD)]) from error
+            raise ValidationProblem(INVALID, validations=[("after_thread_id", UNKNOWN_THREAD)]) from error
         initiators = await self.bridge.identities.users_by_id([session["initiator_id"]])
         self.set_header("Content-Type", "application/json")
         head, tail = around_list(SessionDetail.with_threads(Session.of(session, initiators), ThreadPage([], more)))

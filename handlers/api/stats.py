@@ -11,18 +11,18 @@ from uuid import UUID
 
 from handlers.api.pagination import INVALID, single_values
 from handlers.api.visibility import VisibilityHandler
-from handlers.problems import InvalidQueryError
+from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources import stats as resources
 from resources.stats import RefusedCalls, Statistics
 from storage.accounts.users import User
 from storage.aggregation.cells import Bucket, GroupBy
 from storage.queries.search import parse_timestamp
-from storage.queries.statistics import MOST_CELLS, Question, Series, TooManyCellsError
+from storage.queries.statistics import MAX_ROLLUPS, Question, Series, TooManyCellsError
 from storage.queries.time_ranges import ceiling
 
 PARAMETERS = ("from", "to", "bucket", "group_by")
-MOST_BUCKETS = 1_500
+MAX_BUCKETS = 1_500
 USUAL_SPAN = timedelta(hours=24)
 OLDEST_MINUTE = timedelta(days=7)
 """How old minutes may be that are asked for. They are kept for a little longer."""
@@ -37,15 +37,15 @@ class StatisticsHandler(VisibilityHandler):
         """Answer a series, or one for each group.
 
         Raises:
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         question = parse_question(values, self.bridge.now())
         try:
             uncounted, series = await self.bridge.statistics.read(question, visible_to=self.visible_to)
         except TooManyCellsError as error:
-            detail = f"asks for more than {MOST_CELLS:,} figures; choose a shorter range, a longer bucket or no groups"
-            raise InvalidQueryError(INVALID, validations=[("from", detail)]) from error
+            detail = f"asks for more than {MAX_ROLLUPS:,} figures; choose a shorter range, a longer bucket or no groups"
+            raise ValidationProblem(INVALID, validations=[("from", detail)]) from error
         refused = await self.bridge.refusals.totals(question, visible_to=self.visible_to)
         groups = {*(one.group for one in series), *refused.initiators}
         users = await self.bridge.identities.users_by_id({one for one in groups if isinstance(one, UUID)})
@@ -66,7 +66,7 @@ def parse_question(values: Mapping[str, str], now: datetime) -> Question:
     """Read what is asked, at the time `now`; an empty value counts as not given.
 
     Raises:
-        InvalidQueryError: it cannot be answered; every parameter that is wrong is named.
+        ValidationProblem: it cannot be answered; every parameter that is wrong is named.
     """
     problems: list[tuple[str, str]] = []
     bucket = _choice(Bucket, "bucket", values, problems) or Bucket.HOUR
@@ -74,19 +74,19 @@ def parse_question(values: Mapping[str, str], now: datetime) -> Question:
     to = _time("to", values, problems) or now
     start = _time("from", values, problems)
     if problems:
-        raise InvalidQueryError(INVALID, validations=problems)
+        raise ValidationProblem(INVALID, validations=problems)
     try:
         question = Question(bucket.floor(start or to - USUAL_SPAN), ceiling(bucket, to), bucket, group_by)
     except OverflowError as error:
-        raise InvalidQueryError(INVALID, validations=[("to", "is out of range")]) from error
+        raise ValidationProblem(INVALID, validations=[("to", "is out of range")]) from error
     if question.start >= question.end or (start and start >= to):
         problems.append(("to", "must be after from"))
-    elif (question.end - question.start) // bucket.length > MOST_BUCKETS:
-        problems.append(("bucket", f"the range has more than {MOST_BUCKETS:,} buckets"))
+    elif (question.end - question.start) // bucket.length > MAX_BUCKETS:
+        problems.append(("bucket", f"the range has more than {MAX_BUCKETS:,} buckets"))
     if bucket is Bucket.MINUTE and question.start < now - OLDEST_MINUTE - bucket.length:
         problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
     if problems:
-        raise InvalidQueryError(INVALID, validations=problems)
+        raise ValidationProblem(INVALID, validations=problems)
     return question
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from handlers.control import ControlHandler
-from handlers.problems import InvalidQueryError
+from handlers.problems import ValidationProblem
 from storage.accounts.users import is_same_name
 from storage.queries.refusal_search import RefusalSearch
 from storage.queries.search import InvalidSearchError, Search, parse_search
@@ -32,7 +32,7 @@ class VisibilityHandler(ControlHandler):
             in_flight: Whether a search that asks for no status means what is in flight too.
 
         Raises:
-            InvalidQueryError: it cannot be understood, or its initiator is nobody that the caller may see.
+            ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
         """
         search = parsed_search(q)
         return search.filter(initiator_id=await self.initiator_of(search), in_flight=in_flight)
@@ -41,7 +41,7 @@ class VisibilityHandler(ControlHandler):
         """The user that a search means. To a member, somebody else is as unknown as nobody.
 
         Raises:
-            InvalidQueryError: there is no such user that the caller may see.
+            ValidationProblem: there is no such user that the caller may see.
         """
         if search.initiator is None:
             return None
@@ -56,16 +56,16 @@ class VisibilityHandler(ControlHandler):
             if user is not None:
                 return user.id
         detail = f'user "{search.initiator}" does not exist or is unavailable to you'
-        raise InvalidQueryError(INVALID_SEARCH, validations=[("initiator", detail)])
+        raise ValidationProblem(INVALID_SEARCH, validations=[("initiator", detail)])
 
 
 def parsed_search(q: str) -> Search:
     """Read a search.
 
     Raises:
-        InvalidQueryError: it cannot be understood; everything that is wrong is named.
+        ValidationProblem: it cannot be understood; everything that is wrong is named.
     """
     try:
         return parse_search(q)
     except InvalidSearchError as error:
-        raise InvalidQueryError(INVALID_SEARCH, validations=error.validations) from error
+        raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from handlers.api.visibility import VisibilityHandler
-from handlers.lifecycle import Holder
+from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
 from intercept.records import EndReason
 
@@ -54,7 +54,7 @@ class WatchedHandler(VisibilityHandler):
         """End, as the client left or the server stops."""
         self.end()
 
-    def holding(self) -> Holder | None:
+    def holding(self) -> ActiveRequest | None:
         """Nothing: it takes no slot."""
         return None
 

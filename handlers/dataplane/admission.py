@@ -17,9 +17,9 @@ from handlers.base import TOO_MANY_REQUESTS, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.credentials import Credentials, read_credentials
 from handlers.dataplane.states import Event, State, next_state
-from handlers.lifecycle import SHUTTING_DOWN, Holder
+from handlers.lifecycle import SHUTTING_DOWN, ActiveRequest
 from handlers.problems import Problem, problem_body
-from handlers.timer import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, Phases
+from handlers.timer import ADMISSION, AUTHENTICATION, SERVER_TIMING_HEADER, RequestTimer
 from http1.headers import add_checked
 from intercept.apis import Dialect
 from intercept.formats.large_bodies import Body
@@ -65,14 +65,14 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         super().initialize(bridge)
         self.overload = bridge.overload
         self.dialect = dialect
-        self.phases = Phases(bridge.monotonic) if bridge.trace is None else bridge.trace(self.request)
+        self.timer = RequestTimer(bridge.monotonic) if bridge.trace is None else bridge.trace(self.request)
         self.stopped: EndReason | None = None
         self.body: Body = b""
         self._arriving = bytearray()
         self._waits_for: str | None = None  # the user, while the body is on its way
         self._work: asyncio.Task[None] | None = None
         self._state = State.RECEIVING
-        self._holder = Holder(request_id=self.request_id, since=bridge.now())
+        self._active_request = ActiveRequest(request_id=self.request_id, since=bridge.now())
 
     def read_credentials(self) -> Credentials:
         """The credentials that the request carries. No cookie is one: no page of a browser calls providers."""
@@ -91,14 +91,14 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
             self.cycle.set_body_timeout(BODY_SECONDS)
         self.cycle.on_refusal = lambda error: self._note_refusal(error.rule, error.status)
         self.bridge.lifecycle.enter(self)
-        self.phases.enter(ADMISSION)
+        self.timer.enter(ADMISSION)
         try:
             await self.admit()
             if self.cycle.wants_body and not self.cycle.body_arrived and self.holds_slots:
                 self._waits_for = format_id(self.identity.user.id)
                 self.overload.arriving.enter(self._waits_for, self)
-            self.phases.enter(None)
-            for phase, seconds in self.phases.seconds.items():
+            self.timer.enter(None)
+            for phase, seconds in self.timer.seconds.items():
                 self.bridge.metrics.overhead(phase, seconds)
         except (Problem, OverloadedError) as refusal:
             self._refuse(refusal)
@@ -113,18 +113,18 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         if self.bridge.lifecycle.draining:
             raise _stopping()
         refusal = await self._take_free_slot()
-        self.phases.enter(AUTHENTICATION)
+        self.timer.enter(AUTHENTICATION)
         self.credentials = self.read_credentials()
         try:
             self.identity = await self.authenticate(self.credentials)
         except Problem as problem:
-            self.phases.enter(ADMISSION)
+            self.timer.enter(ADMISSION)
             if problem.status != TOO_MANY_REQUESTS:
                 await self.count_request(client_key(self.client_ip))
             raise
-        self.phases.enter(ADMISSION)
+        self.timer.enter(ADMISSION)
         user = self.identity.user
-        self._holder = replace(self._holder, user_id=user.id, username=user.username)
+        self._active_request = replace(self._active_request, user_id=user.id, username=user.username)
         user_key = format_id(user.id)
         if refusal is not None and self.overload.arriving.find_slow(user_key) is None:
             raise refusal
@@ -228,7 +228,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """
         before, self._state = self._state, next_state(self._state, event)
         if self._state is State.OVER is not before:
-            self.phases.over(self.get_status() if self._headers_written else None, self._holder)
+            self.timer.over(self.get_status() if self._headers_written else None, self._active_request)
 
     def stop(self, reason: EndReason) -> None:
         """End the request: the client left, or the server stops."""
@@ -252,9 +252,9 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         if self.bridge.lifecycle.in_flight >= MANY_REQUESTS:
             await asyncio.sleep(0)
 
-    def holding(self) -> Holder | None:
+    def holding(self) -> ActiveRequest | None:
         """What is to be said of the request while it holds slots."""
-        return self._holder if self.holds_slots else None
+        return self._active_request if self.holds_slots else None
 
     def on_connection_close(self) -> None:
         """The client left. A request whose body never came whole is over with that: Tornado finishes nothing more."""
@@ -284,7 +284,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         """Note a refusal; add the request id, under the name that the dialect's clients read, and where the time went."""
         if problem.rule is not None and not self.is_recorded:
             self._note_refusal(problem.rule, problem.status, problem.retry_after_ms)
-        self.phases.enter(None)
+        self.timer.enter(None)
         self.tell_timing()
         if problem.status in FINAL_STATUSES:
             self.set_header(RETRY_HEADER, "false")
@@ -293,7 +293,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
 
     def tell_timing(self) -> None:
         """Say in the head of the answer where the time went so far, beside what a provider may say of its own."""
-        if timing := self.phases.server_timing():
+        if timing := self.timer.server_timing():
             self.add_header(SERVER_TIMING_HEADER, timing)
 
     def _refuse(self, refusal: Problem | OverloadedError) -> None:
@@ -309,12 +309,12 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
         refusal = Refusal(
             rule=rule,
             status=status,
-            initiator_id=self._holder.user_id,
+            initiator_id=self._active_request.user_id,
             api_key_id=identity.token_id if identity else self.refused_token_id,
             client_ip=None if identity else client_key(self.client_ip),
-            provider=self._holder.provider,
-            route=self._holder.route,
-            model=self._holder.model,
+            provider=self._active_request.provider,
+            route=self._active_request.route,
+            model=self._active_request.model,
             retry_after_ms=retry_after_ms,
         )
         self.bridge.note_refusal(refusal)
@@ -339,7 +339,7 @@ class NotServedHandler(DataPlaneHandler):
         """Receive what to say, and below which provider the path is, if there is one."""
         super().initialize(bridge, dialect)
         self._problem = problem
-        self._holder = replace(self._holder, provider=provider)
+        self._active_request = replace(self._active_request, provider=provider)
 
     async def admit(self) -> None:
         """Refuse, after everybody who would be refused anyway.

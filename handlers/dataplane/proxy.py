@@ -79,7 +79,7 @@ class ProxyHandler(RelayHandler):
         self.choose_key(summary.model)
         secrets = self.bridge.secrets.together_with(secrets_of(self.credentials))
         interception = secrets.hide(self._interception(summary))
-        self._holder = replace(self._holder, model=interception.model, interception_id=interception.id)
+        self._active_request = replace(self._active_request, model=interception.model, interception_id=interception.id)
         observation = Observation(interception.id, self.api, now=self.bridge.now, secrets=secrets)
         self._started, self._observation = interception, observation
         await self.in_step()
@@ -131,7 +131,7 @@ class ProxyHandler(RelayHandler):
             raise stopped
 
     async def _record_start(self, interception: Interception, observation: Observation) -> None:
-        self.phases.enter(RECORDING)
+        self.timer.enter(RECORDING)
         try:
             await self.bridge.recorder.start(interception)
         except RecordingUnavailableError as error:
@@ -141,7 +141,7 @@ class ProxyHandler(RelayHandler):
             ending = observation.ending(self.stopped, credential_hint=self.credential_hint)
             self.bridge.recorder.end(interception, ending)
             raise
-        self.bridge.metrics.overhead(RECORDING, self.phases.enter(None))
+        self.bridge.metrics.overhead(RECORDING, self.timer.enter(None))
         self.bridge.metrics.started(interception)
         self.bridge.record_log.started(interception)
         self._interception_id = interception.id
@@ -196,7 +196,7 @@ class ProxyHandler(RelayHandler):
         self.bridge.recorder.end(interception, ending)
         self.bridge.metrics.ended(interception, ending)
         self.bridge.record_log.ended(ending)
-        self.phases.recorded(interception, ending)
+        self.timer.recorded(interception, ending)
 
     @property
     def _encoding(self) -> str:

@@ -26,10 +26,10 @@ from intercept.dialects.stream_usage import UsageChunkFilter
 from intercept.ids import format_id
 from intercept.records import CredentialKind, EndReason
 from intercept.refusals import Rule
-from upstream.client import UpstreamError, UpstreamNotAskedError, UpstreamResponse, UpstreamTimeoutError
+from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import BILLING, Headers, to_client, to_upstream
+from upstream.idle_timer import IdleTimer
 from upstream.keys import REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
-from upstream.patience import Patience
 from upstream.providers import Provider, credential_header, credential_hint
 from upstream.routes import Route
 
@@ -80,7 +80,7 @@ class RelayHandler(DataPlaneHandler):
         self.provider = provider
         self.route = route
         self.path = path
-        self._holder = replace(self._holder, provider=provider.name, route=route.pattern)
+        self._active_request = replace(self._active_request, provider=provider.name, route=route.pattern)
 
     @property
     def credential_kind(self) -> CredentialKind:
@@ -173,8 +173,8 @@ class RelayHandler(DataPlaneHandler):
         usage_filter = self.usage_filter if response.has_events else None
         if usage_filter is not None:
             self.clear_header("Content-Length")
-        self.phases.enter(RELAY)
-        patience = Patience(TAKE_SECONDS, self._abandon)
+        self.timer.enter(RELAY)
+        idle_timer = IdleTimer(TAKE_SECONDS, self._abandon)
         pings = Pings(self.bridge.options.keepalive_seconds, self._ping)
         try:
             first = response.ready()  # what has come with the head leaves with it
@@ -184,20 +184,20 @@ class RelayHandler(DataPlaneHandler):
             caught_up = not first or self.watch(first)
             self._relayed_end = shown[-4:]
             sink = pings.before(pass_on)
-            while not (caught_up and self.delivered and await response.pour(sink)):
-                with patience:
+            while not (caught_up and self.delivered and await response.stream_to(sink)):
+                with idle_timer:
                     await self._taken
                 await self.catch_up()
                 caught_up = True
             if usage_filter is not None and (rest := usage_filter.end()):
                 self._taken = self.cycle.write(rest)
-                with patience:
+                with idle_timer:
                     await self._taken
             self.move(Event.RELAY_ENDS)
         except StreamClosedError:
             self.stop(EndReason.CLIENT_DISCONNECTED)
         finally:
-            patience.close()
+            idle_timer.close()
             pings.close()
 
     @property
@@ -241,7 +241,7 @@ class RelayHandler(DataPlaneHandler):
     async def _ask(self) -> UpstreamResponse:
         """Ask, and once more where nothing of the request was sent: what a provider got is never sent again."""
         for _ in range(TRIES - 1):
-            with suppress(UpstreamNotAskedError):
+            with suppress(UpstreamNotReachedError):
                 return await self._ask_once()
             self.bridge.metrics.asked_again(self.provider.name)
             await asyncio.sleep(RETRY_PAUSE_SECONDS)
@@ -250,12 +250,12 @@ class RelayHandler(DataPlaneHandler):
     async def _ask_once(self) -> UpstreamResponse:
         url = self.provider.url(self.path, self.request.query)
         self._asked_at = self.bridge.now()
-        self.phases.enter(UPSTREAM)
+        self.timer.enter(UPSTREAM)
         try:
-            headers = self.phases.outgoing(self._upstream_headers())
+            headers = self.timer.outgoing(self._upstream_headers())
             response = await self.bridge.upstream.open(self.request.method or "GET", url, headers, self.body)
         finally:
-            waited = self.phases.enter(None)
+            waited = self.timer.enter(None)
         self.bridge.metrics.answered(self.provider.name, waited)
         return response
 

@@ -37,7 +37,7 @@ class MetricsFolder:
         with self._locked(fcntl.LOCK_SH):
             return generate_latest(registry)
 
-    def bury(self, pid: int) -> None:
+    def reap(self, pid: int) -> None:
         """Take note that a process has ended: keep what it counted, forget its gauges."""
         with self._locked(fcntl.LOCK_EX):
             mark_process_dead(pid, str(self.path))  # type: ignore[no-untyped-call]

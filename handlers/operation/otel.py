@@ -23,9 +23,9 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from tornado.httputil import HTTPServerRequest
 
-from handlers.lifecycle import Holder
+from handlers.lifecycle import ActiveRequest
 from handlers.operation.span_attributes import ERROR_TYPE, OPERATION, Attributes, of_call, of_request
-from handlers.timer import ADMISSION, AUTHENTICATION, UPSTREAM, Phases
+from handlers.timer import ADMISSION, AUTHENTICATION, UPSTREAM, RequestTimer
 from intercept.records import Ending, Interception
 from upstream.headers import Headers
 from version import VERSION
@@ -95,7 +95,7 @@ class Tracing:
         self._clock = clock
         self._trouble = _Trouble()
 
-    def follow(self, request: HTTPServerRequest) -> Phases:
+    def follow(self, request: HTTPServerRequest) -> RequestTimer:
         """Begin the span of a request, inside the one that it says it belongs to."""
         return _TracedPhases(self._clock, self._tracer, self._trouble, request)
 
@@ -131,7 +131,7 @@ def _harmless(
     return harmless
 
 
-class _TracedPhases(Phases):
+class _TracedPhases(RequestTimer):
     """The span of one request, and of the phase it is in."""
 
     __slots__ = ("_call", "_inside", "_method", "_part", "_part_name", "_span", "_tracer", "trouble")
@@ -169,7 +169,7 @@ class _TracedPhases(Phases):
         self._call = of_call(interception, ending)
 
     @_harmless
-    def over(self, status: int | None, holder: Holder) -> None:
+    def over(self, status: int | None, holder: ActiveRequest) -> None:
         """End the span of the request."""
         span, self._span = self._span, None
         if span is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from handlers.lifecycle import Holder
+from handlers.lifecycle import ActiveRequest
 from intercept.records import Ending, Interception, Status, TokenUsage
 
 Attributes = dict[str, str | int]
@@ -19,7 +19,7 @@ OPERATION = "chat"
 FIRST_SERVER_ERROR = 500
 
 
-def of_request(status: int | None, holder: Holder) -> Attributes:
+def of_request(status: int | None, holder: ActiveRequest) -> Attributes:
     """Describe any request. `status` is what the client was sent, None if it was nothing."""
     return _known(
         {

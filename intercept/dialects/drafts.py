@@ -55,7 +55,7 @@ class _Error(Struct):
 _ERROR: Final = Decoder(_Error)
 
 
-class Allowance:
+class CharacterBudget:
     """How many characters a reading may still keep."""
 
     def __init__(self, characters: int = MAX_TEXT) -> None:
@@ -65,7 +65,7 @@ class Allowance:
 class Text:
     """Text that grows by pieces, up to its own cap and its reading's allowance. Nothing follows a cut."""
 
-    def __init__(self, cap: int, allowance: Allowance) -> None:
+    def __init__(self, cap: int, allowance: CharacterBudget) -> None:
         self._room = cap
         self._allowance = allowance
         self._pieces = StringIO()
@@ -95,7 +95,7 @@ class Text:
 class ToolCall:
     """A tool call being assembled. `initial` is the input it was announced with, which stands if no more comes."""
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: CharacterBudget) -> None:
         self.id = Text(MAX_NAME, allowance)
         self.name = Text(MAX_NAME, allowance)
         self.initial = Text(MAX_TOOL_INPUT, allowance)
@@ -127,7 +127,7 @@ class ToolCall:
 class Thought:
     """A thought being assembled."""
 
-    def __init__(self, source: str, allowance: Allowance) -> None:
+    def __init__(self, source: str, allowance: CharacterBudget) -> None:
         self.source = source
         self.text = Text(MAX_THOUGHT, allowance)
 
@@ -155,7 +155,7 @@ class Draft:
         self.error: ProviderError | None = None
         self.tokens: TokenUsage | None = None
         self._parts: dict[Hashable, ToolCall | Thought] = {}
-        self._allowance = Allowance()
+        self._allowance = CharacterBudget()
 
     def identify(self, response_id: str | None) -> None:
         """Take the response's id; the first one stays."""
@@ -189,7 +189,7 @@ class Draft:
     def clear_parts(self) -> None:
         """Forget all tool calls and thoughts."""
         self._parts = {}
-        self._allowance = Allowance()
+        self._allowance = CharacterBudget()
 
     def reading(self) -> Reading:
         """Return the reading that the draft amounts to."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """The most one event may hold. Events that repeat a whole response, generated images included, stay well below."""
-LARGEST_EVENT_BYTES: Final = 32 * 1024 * 1024
+MAX_EVENT_STREAM_BYTES: Final = 32 * 1024 * 1024
 """The most one event may take up of a stream. It is no event but an upstream that has gone wrong, and never ends it."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

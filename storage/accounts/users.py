@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from intercept.scrub import scrub_quoted
 
-LONGEST_USERNAME = 128
-LONGEST_NAME = 128
+MAX_USERNAME = 128
+MAX_NAME = 128
 """Longest display name of a user and name of a token, in characters."""
 
 _USERNAME = re.compile(r"[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*")
@@ -85,9 +85,9 @@ def checked_username(username: str) -> str:
     """Return the username if it is allowed, else raise `IdentityError`. It may be a mail address."""
     _refuse_secret("username", username)
     refusal = f'the username "{username}" is not allowed: '
-    if len(username) > LONGEST_USERNAME or not _USERNAME.fullmatch(username):
+    if len(username) > MAX_USERNAME or not _USERNAME.fullmatch(username):
         raise IdentityError(
-            f"{refusal}it has 1 to {LONGEST_USERNAME} characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit"
+            f"{refusal}it has 1 to {MAX_USERNAME} characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit"
         )
     if is_same_name(username, "me"):
         raise IdentityError(f"{refusal}in a search it means the current user")
@@ -112,8 +112,8 @@ def _is_id(text: str) -> bool:
 def checked_name(what: str, name: str) -> str:
     """Return the name of something if it is allowed, else raise `IdentityError`."""
     _refuse_secret(what, name)
-    if len(name) > LONGEST_NAME or not name.isprintable():
-        raise IdentityError(f"the {what} is not allowed: it has up to {LONGEST_NAME} printable characters")
+    if len(name) > MAX_NAME or not name.isprintable():
+        raise IdentityError(f"the {what} is not allowed: it has up to {MAX_NAME} printable characters")
     return name
 
 

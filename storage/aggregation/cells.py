@@ -44,7 +44,7 @@ FIELDS = (*PLAIN, "ends", "cost", *HISTOGRAMS)
 MINUTES_KEPT = timedelta(days=8)
 """How long a minute cell is kept, from its beginning. The others are kept for ever."""
 
-MOST_GROUPS, FEWEST_GROUPS = 20, 8
+MAX_GROUPS, FEWEST_GROUPS = 20, 8
 """How many groups have a series of their own: the most, and how many at least; all others together have one."""
 
 Figures: TypeAlias = dict[str, Any]
@@ -115,7 +115,7 @@ BUCKETS: Mapping[Level, tuple[Bucket, ...]] = MappingProxyType(
 """The buckets that there are cells of: of those that would be almost as many as the interceptions, not all."""
 
 
-class Place(NamedTuple):
+class RollupKey(NamedTuple):
     """Which cell. `values` are those of `DIMENSIONS`, in that order."""
 
     level: Level
@@ -137,10 +137,10 @@ class Place(NamedTuple):
         return fields | ({"expires_at": self.at + MINUTES_KEPT} if self.bucket is Bucket.MINUTE else {})
 
 
-Cells: TypeAlias = dict[Place, Figures]
+Cells: TypeAlias = dict[RollupKey, Figures]
 
 
-def cells_of(minutes: Iterable[tuple[Place, Figures]]) -> Cells:
+def cells_of(minutes: Iterable[tuple[RollupKey, Figures]]) -> Cells:
     """Return every cell that a place has a part in.
 
     Args:
@@ -204,7 +204,7 @@ _COEFFICIENT_BITS, _PLAIN_BITS, _EXPONENT_BIAS = 113, 126, 6_176
 _EXACT = Context(prec=34)  # what a Decimal128 holds
 
 
-def _summed(parts: Iterable[tuple[Place, Figures]]) -> Cells:
+def _summed(parts: Iterable[tuple[RollupKey, Figures]]) -> Cells:
     cells: Cells = {}
     for place, figures in parts:
         if place in cells:
@@ -225,10 +225,10 @@ def _buckets(minutes: Cells) -> Cells:
 def _common(cells: Cells, level: Level) -> Cells:
     """Sum cells, all of one level, to those of a level with fewer dimensions."""
     positions: list[int] = []
-    parts: list[tuple[Place, Figures]] = []
+    parts: list[tuple[RollupKey, Figures]] = []
     for place, figures in cells.items():
         if not positions:
             positions = [DIMENSIONS[place.level].index(name) for name in DIMENSIONS[level]]
         values = tuple(place.values[position] for position in positions)
-        parts.append((Place(level, place.bucket, place.at, values), figures))
+        parts.append((RollupKey(level, place.bucket, place.at, values), figures))
     return _summed(parts)

@@ -16,8 +16,8 @@ from bson.binary import Binary
 from pymongo import InsertOne, ReplaceOne, UpdateMany, UpdateOne
 
 from storage.aggregation.cells import TOKENS
-from storage.aggregation.job import AT_ONCE, Note, Turns
-from storage.aggregation.session_documents import LONGEST_PROMPT, session_of, share, with_calls
+from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Note
+from storage.aggregation.session_documents import MAX_PROMPT, session_of, share, with_calls
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.indexes import UNGROUPED
 
@@ -56,11 +56,11 @@ _CALL = {
     ),
     **{name: {"$sum": f"$token_usages.{name}"} for name in TOKENS},
     "no_usage": {"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]},
-    "prompt": {"$substrCP": [{"$ifNull": [{"$last": _TYPED}, ""]}, 0, LONGEST_PROMPT]},
+    "prompt": {"$substrCP": [{"$ifNull": [{"$last": _TYPED}, ""]}, 0, MAX_PROMPT]},
 }
 
 
-class Grouping(Turns):
+class Grouping(ExactlyOnceJob):
     """Adds the interceptions of a database to its sessions.
 
     Args:

@@ -64,7 +64,7 @@ class TooSlowError(DatabaseUnavailableError):
     """A batch took longer than `BATCH_SECONDS`. The next one is smaller."""
 
 
-class Turns(ABC):
+class ExactlyOnceJob(ABC):
     """Takes turns at a task, which a subclass is.
 
     Args:

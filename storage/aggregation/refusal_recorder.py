@@ -31,7 +31,7 @@ MAX_PENDING_TOTALS = 20_000
 
 
 class Total(NamedTuple):
-    """What a total is about: a stretch of time, a rule and a user, who may be unknown."""
+    """What a total is about: a time range, a rule and a user, who may be unknown."""
 
     bucket: Bucket
     at: datetime

@@ -23,7 +23,7 @@ from storage.aggregation.cells import (
     MINUTES_KEPT,
     Bucket,
     Figures,
-    Place,
+    RollupKey,
     add,
     cells_of,
     document_of,
@@ -31,7 +31,7 @@ from storage.aggregation.cells import (
     increments,
 )
 from storage.aggregation.histograms import pack, unpack
-from storage.aggregation.job import AT_ONCE, Note, Turns
+from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Note
 from storage.aggregation.tally import UNCOUNTED_ONES, Row, pipeline, row_of
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import FIRST_SCHEMA, UNCOUNTED
@@ -49,10 +49,10 @@ NOTEBOOK = {"_id": "counting"}
 _EMPTY = pack(0)
 _FIRST_SCHEMA_ENDED = {"schema_version": 1, "status": {"$in": [Status.COMPLETED.value, Status.FAILED.value]}}
 
-Cell: TypeAlias = tuple[Place, Figures]
+Cell: TypeAlias = tuple[RollupKey, Figures]
 
 
-class Rollups(Turns):
+class Rollups(ExactlyOnceJob):
     """Counts the interceptions of a database.
 
     Args:
@@ -159,6 +159,6 @@ def _contribution(row: Row) -> Figures:
     return figures
 
 
-def _expired(place: Place, now: datetime) -> bool:
+def _expired(place: RollupKey, now: datetime) -> bool:
     """Whether the cell would be removed at once."""
     return place.bucket is Bucket.MINUTE and place.at + MINUTES_KEPT <= now

@@ -22,16 +22,16 @@ from intercept.ids import format_id
 from intercept.records import Status
 from storage.aggregation.cells import TOKENS
 from storage.recording.documents import session_id_of
-from storage.recording.prices import MOST_TOKENS
+from storage.recording.prices import MAX_TOKENS
 from storage.recording.truncation import binary
 
 SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "no_usage")
 """The whole numbers that calls add up to; `cost` beside them is in US dollars."""
 
-MOST_NAMES = 50
+MAX_NAMES = 50
 """How many models, providers and names of providers a session shows and is found by, the first in the alphabet."""
 
-LONGEST_PROMPT = 1_000
+MAX_PROMPT = 1_000
 """How much of the last prompt a session shows, in characters."""
 
 _NAMES = {"providers": "provider", "provider_names": "provider_name", "models": "model"}
@@ -52,7 +52,7 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
         call: The document of an interception, with the sums of its token usages in place of these, and
             `no_usage`, whether it has none.
     """
-    tokens = {name: min(int(call[name]), MOST_TOKENS) for name in TOKENS}
+    tokens = {name: min(int(call[name]), MAX_TOKENS) for name in TOKENS}
     cost = call.get("cost")
     return {
         "interceptions": 1,
@@ -89,7 +89,7 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
         "session_ids": [client_session_id, own_name] if client_session_id else [own_name],
         "client": first[1],
         **{
-            names: sorted({*known.get(names, ()), *(call[name] for call in calls)})[:MOST_NAMES]
+            names: sorted({*known.get(names, ()), *(call[name] for call in calls)})[:MAX_NAMES]
             for names, name in _NAMES.items()
         },
         "started_at": first[0],

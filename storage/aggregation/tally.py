@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from bson.binary import Binary
 
 from intercept.records import EndReason
-from storage.aggregation.cells import DIMENSIONS, HISTOGRAMS, TOKENS, Bucket, Figures, Level, Place
+from storage.aggregation.cells import DIMENSIONS, HISTOGRAMS, TOKENS, Bucket, Figures, Level, RollupKey
 from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram
-from storage.recording.prices import MOST_TOKENS
+from storage.recording.prices import MAX_TOKENS
 
 _DIMENSIONS = DIMENSIONS[Level.INITIATOR]
 _COUNTS = ("priced", "unpriced", "no_usage")
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     """
 
     ids: list[Binary]
-    place: Place
+    place: RollupKey
     figures: Figures
     counted: Mapping[str, Any] | None
     presumed: bool
@@ -48,7 +48,7 @@ def pipeline(most: int) -> list[dict[str, Any]]:
     cost = {"$ifNull": ["$cost.usd", None]}
     is_priced = {"$ne": [cost, None]}
     alone = {"$or": ["$presumed", {"$ne": [{"$ifNull": ["$counted", None]}, None]}]}
-    tokens = {name: _at_most(MOST_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
+    tokens = {name: _at_most(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
     used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
     return [
         {"$match": UNCOUNTED_ONES},
@@ -85,7 +85,7 @@ def row_of(document: Mapping[str, Any]) -> Row:
     """Read what `pipeline` makes."""
     alike, ids = document["_id"], document["ids"]
     values = {name: alike.get(name) for name in _DIMENSIONS} | {"initiator_id": alike["initiator_id"].as_uuid()}
-    place = Place(Level.INITIATOR, Bucket.MINUTE, alike["at"], tuple(values.values()))
+    place = RollupKey(Level.INITIATOR, Bucket.MINUTE, alike["at"], tuple(values.values()))
     ends = Counter(document["end_reason"])
     completed = ends[EndReason.COMPLETED]
     figures: Figures = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}

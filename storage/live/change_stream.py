@@ -27,7 +27,7 @@ WAIT_MILLISECONDS = 500
 CLOSE_SECONDS = 1.0
 """How long the database may take to be told that a stream is not needed any more."""
 
-LONGEST_POSITION = 1_024
+MAX_POSITION = 1_024
 """Longest text that can be a position, in characters. Today's have up to 150."""
 
 # A true end may have the status of the presumed end that it replaces; what it always does is to take that mark away.
@@ -47,7 +47,7 @@ _STARTS_AND_ENDS = {
 # Without the projection an event could be larger than MongoDB can send: it has what was written twice.
 _PIPELINE = ({"$match": _STARTS_AND_ENDS}, {"$project": {"fullDocument": True}})
 
-_POSITION = re.compile(rf"[0-9A-F]{{2,{LONGEST_POSITION}}}")
+_POSITION = re.compile(rf"[0-9A-F]{{2,{MAX_POSITION}}}")
 
 _NOT_A_REPLICA_SET = 40573
 _FORGOTTEN = {280, 286}  # ChangeStreamFatalError, ChangeStreamHistoryLost

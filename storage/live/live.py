@@ -22,7 +22,7 @@ from storage.live.change_stream import Change, ChangeStream, ForgottenPositionEr
 from storage.live.listeners import End, Event, Listener
 from storage.mongo.database import Database, DatabaseUnavailableError
 
-MOST_LISTENERS = 100
+MAX_LISTENERS = 100
 """How many listen at a time."""
 
 HEARTBEAT_SECONDS = 15.0
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 class TooManyListenersError(Exception):
-    """`MOST_LISTENERS` listen already."""
+    """`MAX_LISTENERS` listen already."""
 
 
 class Live:
@@ -102,7 +102,7 @@ class Live:
             ForgottenPositionError: What came after it is not known any more.
             DatabaseUnavailableError: The database is away.
         """
-        if len(self._listeners) >= MOST_LISTENERS:
+        if len(self._listeners) >= MAX_LISTENERS:
             raise TooManyListenersError
         listener = Listener(conditions, on_slow)
         self._listeners.add(listener)

@@ -188,7 +188,7 @@ class Database:
 
     @property
     def refusal_totals(self) -> Collection:
-        """How many requests were refused, by rule, user and stretch of time."""
+        """How many requests were refused, by rule, user and time range."""
         return self._database["refusal_totals"]
 
     @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@
 What the cells tell is corrected by what they do not have yet, see `storage.aggregation.uncounted`. Both are read as they were at one
 moment, since an interception passes from one to the other.
 
-Cells outlive interceptions. So the stretch of time in which the oldest interception started, whose earlier ones may be
+Cells outlive interceptions. So the time range in which the oldest interception started, whose earlier ones may be
 gone, is counted in the index, like the rest at either end that no whole bucket makes up.
 """
 
@@ -21,18 +21,18 @@ from storage.aggregation.uncounted import Uncounted, read_uncounted
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import BY_COMBINATION, BY_TIME, CELLS, CELLS_BY_INITIATOR, FIRST_SCHEMA, UNCOUNTED, Keys
 from storage.queries.selection import ENDED, Selection
-from storage.queries.time_ranges import Part, Stretch, Stretches, Window, split
+from storage.queries.time_ranges import CountedRange, PageLocation, TimeRange, TimeRanges, split
 
 QUERY_MILLISECONDS = 8_000
 """How long the database may work on one query."""
 
-MOST_UNCOUNTED = 10_000
+MAX_UNCOUNTED = 10_000
 """When more interceptions than this wait to be counted, the cells are of no use."""
 
 SCANNED_KEYS = 10_000
 """Most keys of an index, about 12 ms, that are looked at for one page where places could be looked up instead."""
 
-MOST_PLACES = 200
+MAX_INDEX_RANGES = 200
 """Most places of an index that are read side by side for one page, which takes about 10 ms."""
 
 _INSTANT = timedelta(milliseconds=1)
@@ -40,7 +40,7 @@ _OLDEST_FIRST = [("started_at", ASCENDING), ("_id", ASCENDING)]
 
 
 @dataclass(frozen=True)
-class Places:
+class IndexRanges:
     """Where a page is: in these places of an index, which do not overlap."""
 
     index: Keys
@@ -71,21 +71,21 @@ class Counts:
             selection.filter, hint=selection.counting_index, maxTimeMS=QUERY_MILLISECONDS, session=self._session
         )
 
-    async def stretches(self, selection: Selection) -> Stretches | None:
-        """Count by the cells, stretch by stretch of time; None if they cannot tell."""
+    async def ranges(self, selection: Selection) -> TimeRanges | None:
+        """Count by the cells, by time range; None if they cannot tell."""
         if selection.level is None or await self._are_behind():
             return None
         oldest = await self._oldest()
         if oldest is None:
-            return Stretches(())
+            return TimeRanges(())
         parts = list(split(max(selection.start, oldest + _INSTANT), selection.end, selection.buckets))
         if selection.start <= oldest < selection.end:
             # Others of the same moment may be gone, which matters where a bucket begins with it.
-            parts.append(Part(None, oldest, oldest + _INSTANT))
+            parts.append(TimeRange(None, oldest, oldest + _INSTANT))
         rests = [await self._rest(selection, part) for part in parts if part.bucket is None]
-        return Stretches([*rests, *(await self._whole(selection, parts))])
+        return TimeRanges([*rests, *(await self._whole(selection, parts))])
 
-    async def places(self, selection: Selection, window: Window, limit: int) -> Places:
+    async def places(self, selection: Selection, window: PageLocation, limit: int) -> IndexRanges:
         """Say where to look for a page of `limit` in a window.
 
         That is the index of the list, unless others beside them are so many that it takes too long. Then it is the
@@ -93,12 +93,12 @@ class Counts:
         """
         selection = selection.within(window.start, window.end)
         if not selection.narrows or await self._scanned(selection, window, limit) <= SCANNED_KEYS:
-            return Places.one(selection)
+            return IndexRanges.one(selection)
         if "initiator_id" in selection.values:
-            places = Places(selection.index, await self._hours(selection))
+            places = IndexRanges(selection.index, await self._hours(selection))
         else:
-            places = Places(BY_COMBINATION, await self._combinations(selection))
-        return places if 0 < len(places.selections) <= MOST_PLACES else Places.one(selection)
+            places = IndexRanges(BY_COMBINATION, await self._combinations(selection))
+        return places if 0 < len(places.selections) <= MAX_INDEX_RANGES else IndexRanges.one(selection)
 
     async def _are_behind(self) -> bool:
         """Whether there is what is neither counted nor marked, or too much is marked."""
@@ -110,11 +110,11 @@ class Counts:
         self._marked = await self._interceptions.count_documents(
             UNCOUNTED_ONES,
             hint=UNCOUNTED,
-            limit=MOST_UNCOUNTED + 1,
+            limit=MAX_UNCOUNTED + 1,
             maxTimeMS=QUERY_MILLISECONDS,
             session=self._session,
         )
-        return self._marked > MOST_UNCOUNTED
+        return self._marked > MAX_UNCOUNTED
 
     async def _oldest(self) -> datetime | None:
         asked = {"started_at": True, "_id": False}
@@ -123,10 +123,10 @@ class Counts:
         )
         return None if oldest is None else oldest["started_at"]
 
-    async def _rest(self, selection: Selection, part: Part) -> Stretch:
-        return Stretch(part.start, part.end, await self.number(selection.within(part.start, part.end)))
+    async def _rest(self, selection: Selection, part: TimeRange) -> CountedRange:
+        return CountedRange(part.start, part.end, await self.number(selection.within(part.start, part.end)))
 
-    async def _whole(self, selection: Selection, parts: list[Part]) -> list[Stretch]:
+    async def _whole(self, selection: Selection, parts: list[TimeRange]) -> list[CountedRange]:
         """Count in the buckets of some parts, which lie side by side."""
         parts = [part for part in parts if part.bucket]
         if not parts:
@@ -138,9 +138,9 @@ class Counts:
             bucket = next(part.bucket for part in parts if part.bucket and row["_id"] < part.end)
             key = bucket, bucket.floor(row["_id"])
             numbers[key] = numbers.get(key, 0) + row["number"]
-        return [Stretch(at, at + bucket.length, number) for (bucket, at), number in numbers.items()]
+        return [CountedRange(at, at + bucket.length, number) for (bucket, at), number in numbers.items()]
 
-    async def _scanned(self, selection: Selection, window: Window, limit: int) -> float:
+    async def _scanned(self, selection: Selection, window: PageLocation, limit: int) -> float:
         """Estimate how many keys of the index it takes to find a page: as if what matches were spread evenly."""
         days = await self._whole(selection.widened, [_around(Bucket.DAY, selection)])
         share = min((window.skip + limit) / window.matching, 1)
@@ -162,7 +162,7 @@ class Counts:
         return found
 
     async def _counted(
-        self, selection: Selection, parts: list[Part], by: Any, level: Level | None = None
+        self, selection: Selection, parts: list[TimeRange], by: Any, level: Level | None = None
     ) -> list[dict[str, Any]]:
         """Sum the cells of some parts by what they have in common."""
         # All of it in each part: what stands beside an `$or` does not bound the index.
@@ -195,5 +195,5 @@ _HOUR = {"$dateTrunc": {"date": "$started_at", "unit": "hour"}}
 _COMBINATION = {name: f"${name}" for name in ("provider_name", "model", "client")}
 
 
-def _around(bucket: Bucket, selection: Selection) -> Part:
-    return Part(bucket, bucket.floor(selection.start), selection.end)
+def _around(bucket: Bucket, selection: Selection) -> TimeRange:
+    return TimeRange(bucket, bucket.floor(selection.start), selection.end)

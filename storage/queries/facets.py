@@ -14,14 +14,14 @@ from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.selection import ENDED
 from storage.queries.time_ranges import EARLIEST
 
-MOST_NAMES = 10_000
+MAX_NAMES = 10_000
 """Most names that are told, in order."""
 
-MOST_UNCOUNTED = 10_000
+MAX_UNCOUNTED = 10_000
 """How many calls are looked at that are not counted yet."""
 
 
-class Named(StrEnum):
+class Facet(StrEnum):
     """What has a name: its value is a field of an interception and of a cell."""
 
     MODEL = "model"
@@ -34,7 +34,7 @@ class Named(StrEnum):
         return Level[self.name]
 
 
-class Names:
+class Facets:
     """The names in a database."""
 
     def __init__(self, database: Database) -> None:
@@ -42,8 +42,8 @@ class Names:
         self._cells = database.rollups
         self._interceptions = database.interceptions
 
-    async def find(self, named: Named, prefix: str, *, visible_to: UUID | None) -> list[str]:
-        """Return the names that begin like that of calls that have ended, each once, sorted, at most `MOST_NAMES`.
+    async def find(self, named: Facet, prefix: str, *, visible_to: UUID | None) -> list[str]:
+        """Return the names that begin like that of calls that have ended, each once, sorted, at most `MAX_NAMES`.
 
         Args:
             named: Whose names.
@@ -62,9 +62,9 @@ class Names:
                     return await self._recorded(named, asked)
                 counted = await self._counted(named, asked, session)
                 uncounted = await self._uncounted(named, asked, session)
-        return sorted({*counted, *uncounted})[:MOST_NAMES]
+        return sorted({*counted, *uncounted})[:MAX_NAMES]
 
-    async def _counted(self, named: Named, asked: dict[str, Any], session: Session) -> list[str]:
+    async def _counted(self, named: Facet, asked: dict[str, Any], session: Session) -> list[str]:
         if "initiator_id" in asked:
             level, index = Level.INITIATOR, CELLS_BY_INITIATOR
         else:
@@ -72,11 +72,11 @@ class Names:
         cells = {"level": level, "bucket": Bucket.DAY, **asked}
         return await _distinct(self._cells, [{"$match": cells}], named, index, session)
 
-    async def _uncounted(self, named: Named, asked: dict[str, Any], session: Session) -> list[str]:
-        waiting: list[dict[str, Any]] = [{"$match": UNCOUNTED_ONES}, {"$limit": MOST_UNCOUNTED}, {"$match": asked}]
+    async def _uncounted(self, named: Facet, asked: dict[str, Any], session: Session) -> list[str]:
+        waiting: list[dict[str, Any]] = [{"$match": UNCOUNTED_ONES}, {"$limit": MAX_UNCOUNTED}, {"$match": asked}]
         return await _distinct(self._interceptions, waiting, named, UNCOUNTED, session)
 
-    async def _recorded(self, named: Named, asked: dict[str, Any]) -> list[str]:
+    async def _recorded(self, named: Facet, asked: dict[str, Any]) -> list[str]:
         """Look at every interception, where there are no cells."""
         ended = {**asked, "status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
         index = BY_INITIATOR if "initiator_id" in asked else BY_TIME
@@ -94,10 +94,10 @@ _LAST = "\U0010ffff"
 async def _distinct(
     collection: Collection,
     stages: list[dict[str, Any]],
-    named: Named,
+    named: Facet,
     index: Keys,
     session: Session | None = None,
 ) -> list[str]:
-    pipeline = [*stages, {"$group": {"_id": f"${named}"}}, {"$sort": {"_id": 1}}, {"$limit": MOST_NAMES}]
+    pipeline = [*stages, {"$group": {"_id": f"${named}"}}, {"$sort": {"_id": 1}}, {"$limit": MAX_NAMES}]
     cursor = collection.aggregate(pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=session)
     return [row["_id"] for row in await cursor.to_list(None)]

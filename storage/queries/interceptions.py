@@ -12,7 +12,7 @@ from pymongo import DESCENDING
 
 from storage.mongo.database import Database, Session, database_errors
 from storage.mongo.rows import Rows, as_sent
-from storage.queries.counts import QUERY_MILLISECONDS, Counts, Places
+from storage.queries.counts import QUERY_MILLISECONDS, Counts, IndexRanges
 from storage.queries.selection import Selection
 from storage.queries.time_ranges import EARLIEST, LATEST
 
@@ -101,25 +101,25 @@ class Interceptions:
     ) -> tuple[int, Rows] | None:
         """Count by the cells, and read where they say that the page is; None if they cannot tell."""
         counts = Counts(self._database, session)
-        stretches = await counts.stretches(selection)
-        if stretches is None:
+        ranges = await counts.ranges(selection)
+        if ranges is None:
             return None
-        window = stretches.at_offset(offset, limit) if cursor is None else stretches.behind(cursor.started_at, limit)
-        if window is None:
-            return stretches.total, Rows(self._collection)
-        places = await counts.places(selection, window, limit)
-        return stretches.total, await self._documents(places, limit, cursor, window.skip, session)
+        location = ranges.at_offset(offset, limit) if cursor is None else ranges.behind(cursor.started_at, limit)
+        if location is None:
+            return ranges.total, Rows(self._collection)
+        places = await counts.places(selection, location, limit)
+        return ranges.total, await self._documents(places, limit, cursor, location.skip, session)
 
     async def _plain(self, selection: Selection, limit: int, cursor: _Cursor | None, offset: int) -> tuple[int, Rows]:
         """Count and skip in the index, one by one."""
         counting = asyncio.create_task(Counts(self._database).number(selection))  # noqa: TID251 - waited for below
-        listing = asyncio.create_task(self._documents(Places.one(selection), limit, cursor, offset))  # noqa: TID251 - waited for below
+        listing = asyncio.create_task(self._documents(IndexRanges.one(selection), limit, cursor, offset))  # noqa: TID251 - waited for below
         # Both are waited for: one that fails later, unseen, would complain in the log.
         await asyncio.gather(counting, listing, return_exceptions=True)
         return counting.result(), listing.result()
 
     async def _documents(
-        self, places: Places, limit: int, cursor: _Cursor | None, skip: int, session: Session | None = None
+        self, places: IndexRanges, limit: int, cursor: _Cursor | None, skip: int, session: Session | None = None
     ) -> Rows:
         conditions = [_behind(place, cursor) for place in places.selections]
         found = (

@@ -12,7 +12,7 @@ from storage.mongo.database import Database, database_errors
 from storage.queries.interceptions import QUERY_MILLISECONDS, UnknownCursorError
 from storage.queries.selection import Selection
 
-MOST_EXPORTS = 4
+MAX_EXPORTS_AT_A_TIME = 4
 """How many read everything at a time: each holds a page in memory."""
 
 PAGE = 200
@@ -23,7 +23,7 @@ _NEWEST_FIRST = (("started_at", DESCENDING), ("_id", DESCENDING))
 
 
 class TooManyExportsError(Exception):
-    """`MOST_EXPORTS` are under way already."""
+    """`MAX_EXPORTS_AT_A_TIME` are under way already."""
 
 
 class Recorded:
@@ -67,7 +67,7 @@ class Recorded:
             UnknownCursorError: `after_id` is unknown, or not visible.
             DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a page.
         """
-        if self._exports >= MOST_EXPORTS:
+        if self._exports >= MAX_EXPORTS_AT_A_TIME:
             raise TooManyExportsError
         self._exports += 1
         try:

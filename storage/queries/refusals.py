@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from storage.aggregation.cells import MOST_GROUPS
+from storage.aggregation.cells import MAX_GROUPS
 from storage.mongo.database import Database, database_errors
 from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME
 from storage.queries.counts import QUERY_MILLISECONDS
@@ -24,7 +24,7 @@ class RefusalTotals(Struct, frozen=True):
 
     Attributes:
         points: How many by rule, by the start of the bucket; only where there were any.
-        initiators: How many by rule, by user; those with most come first, at most `MOST_GROUPS`. None is all that have no
+        initiators: How many by rule, by user; those with most come first, at most `MAX_GROUPS`. None is all that have no
             known user.
     """
 
@@ -90,7 +90,7 @@ class Refusals:
         """Add up what was refused.
 
         Args:
-            question: The stretch of time, and the length of its buckets; its groups do not matter.
+            question: The time range, and the length of its buckets; its groups do not matter.
             visible_to: The user whose refusals alone may be counted; None sees all.
 
         Raises:
@@ -112,7 +112,7 @@ class Refusals:
                 }
             },
             {"$sort": {"total": -1, "_id": 1}},
-            {"$limit": MOST_GROUPS},
+            {"$limit": MAX_GROUPS},
         ]
         points: dict[datetime, dict[str, int]] = {}
         index = REFUSED_BY_TIME if visible_to is None else REFUSED_BY_INITIATOR
@@ -121,7 +121,7 @@ class Refusals:
             by_time = {"_id": {"at": "$at", "rule": "$rule"}, "count": {"$sum": "$count"}}
             async for one in self._totals.aggregate([{"$match": asked}, {"$group": by_time}], **options):
                 points.setdefault(one["_id"]["at"], {})[one["_id"]["rule"]] = int(one["count"])
-            users = await self._totals.aggregate([{"$match": asked}, *sums], **options).to_list(MOST_GROUPS)
+            users = await self._totals.aggregate([{"$match": asked}, *sums], **options).to_list(MAX_GROUPS)
         initiators = {one["_id"]: {rule["k"]: int(rule["v"]) for rule in one["rules"]} for one in users}
         return RefusalTotals(points, initiators)
 

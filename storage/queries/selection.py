@@ -48,7 +48,7 @@ class Selection:
         )
 
     def within(self, start: datetime, end: datetime) -> Self:
-        """Return those of them that started in that stretch of time."""
+        """Return those of them that started in that time range."""
         return replace(self, start=max(self.start, start), end=min(self.end, end))
 
     @property

@@ -13,7 +13,7 @@ from storage.aggregation.cells import (
     BUCKETS,
     FEWEST_GROUPS,
     FIELDS,
-    MOST_GROUPS,
+    MAX_GROUPS,
     Bucket,
     Figures,
     GroupBy,
@@ -27,13 +27,13 @@ from storage.mongo.indexes import BUSIEST, CELLS, CELLS_BY_INITIATOR, UNCOUNTED
 from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.time_ranges import split
 
-MOST_POINTS = 1_000
+MAX_POINTS = 1_000
 """Points of all series, of which each takes 30 us, that make groups fewer than the most."""
 
-MOST_CELLS = 100_000
+MAX_ROLLUPS = 100_000
 """Most cells that are read for one answer, which takes about a second."""
 
-MOST_UNCOUNTED = 10_000
+MAX_UNCOUNTED = 10_000
 """How many of those that are not counted yet are looked at, to say how many there are."""
 
 _AT_ONCE = 1_000
@@ -44,7 +44,7 @@ Groups: TypeAlias = dict[Group, Points]
 
 
 class TooManyCellsError(Exception):
-    """It would take more than `MOST_CELLS`."""
+    """It would take more than `MAX_ROLLUPS`."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Question:
     def most_groups(self) -> int:
         """How many groups have a series of their own."""
         buckets = (self.end - self.start) // self.bucket.length
-        return min(MOST_GROUPS, max(FEWEST_GROUPS, MOST_POINTS // buckets))
+        return min(MAX_GROUPS, max(FEWEST_GROUPS, MAX_POINTS // buckets))
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Statistics:
         self._database = database
 
     async def read(self, question: Question, *, visible_to: UUID | None) -> tuple[int, list[Series]]:
-        """Return how many calls are not counted yet, at most `MOST_UNCOUNTED`, and the series of all others.
+        """Return how many calls are not counted yet, at most `MAX_UNCOUNTED`, and the series of all others.
 
         The series with the most calls come first, and last that of the groups that have none of their own. Without groups
         there is always one.
@@ -124,7 +124,7 @@ class _Reading:
         asked = {"started_at": {"$gte": self._question.start, "$lt": self._question.end}, **self._visible}
         pipeline: list[dict[str, Any]] = [
             {"$match": marks.filter},
-            {"$limit": MOST_UNCOUNTED},
+            {"$limit": MAX_UNCOUNTED},
             {"$match": asked},
             {"$count": "number"},
         ]
@@ -190,7 +190,7 @@ class _Reading:
         cursor = (
             self._cells.find(cells, asked, batch_size=_AT_ONCE, session=self._session)
             .hint(CELLS_BY_INITIATOR if "initiator_id" in values else CELLS)
-            .limit(MOST_CELLS + 1)
+            .limit(MAX_ROLLUPS + 1)
             .max_time_ms(QUERY_MILLISECONDS)
         )
         groups: Groups = {}
@@ -202,7 +202,7 @@ class _Reading:
                 points, figures = groups.setdefault(cell.get(self._group), {}), figures_of(cell)
                 if (total := points.setdefault(cell["at"], figures)) is not figures:
                     add(total, figures)
-        if number > MOST_CELLS:
+        if number > MAX_ROLLUPS:
             raise TooManyCellsError
         return groups
 

@@ -1,8 +1,8 @@
-"""How many interceptions there are, stretch of time by stretch of time. Pure: no I/O, no clock.
+"""How many interceptions there are, time range by time range. Pure: no I/O, no clock.
 
 This tells where a page is, without a look at what is before it.
 
-Every time is in UTC. A stretch begins with its start, and its end belongs to the next one.
+Every time is in UTC. A time range begins with its start, and its end belongs to the next one.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 """Nothing is recorded before the one, or at or after the other."""
 
 
-class Part(NamedTuple):
-    """A stretch that whole buckets make up, or, without a bucket, a rest that none does."""
+class TimeRange(NamedTuple):
+    """A time range that whole buckets make up, or, without a bucket, a rest that none does."""
 
     bucket: Bucket | None
     start: datetime
     end: datetime
 
 
-class Stretch(NamedTuple):
-    """How many interceptions match that started in a stretch of time."""
+class CountedRange(NamedTuple):
+    """How many interceptions match that started in a time range."""
 
     start: datetime
     end: datetime
     matching: int
 
 
-class Window(NamedTuple):
-    """Where a page is: behind `skip` of the `matching` interceptions that started in a stretch of time."""
+class PageLocation(NamedTuple):
+    """Where a page is: behind `skip` of the `matching` interceptions that started in a time range."""
 
     start: datetime
     end: datetime
@@ -43,8 +43,8 @@ class Window(NamedTuple):
     matching: int
 
 
-def split(start: datetime, end: datetime, buckets: Sequence[Bucket]) -> Iterator[Part]:
-    """Cut a stretch into as few parts as possible, oldest first; an empty one into none.
+def split(start: datetime, end: datetime, buckets: Sequence[Bucket]) -> Iterator[TimeRange]:
+    """Cut a time range into as few parts as possible, oldest first; an empty one into none.
 
     Args:
         start: Where it begins.
@@ -54,7 +54,7 @@ def split(start: datetime, end: datetime, buckets: Sequence[Bucket]) -> Iterator
     if start >= end:
         return
     if not buckets:
-        yield Part(None, start, end)
+        yield TimeRange(None, start, end)
         return
     longest, *others = buckets
     first, last = ceiling(longest, start), longest.floor(end)
@@ -62,47 +62,47 @@ def split(start: datetime, end: datetime, buckets: Sequence[Bucket]) -> Iterator
         yield from split(start, end, others)
         return
     yield from split(start, first, others)
-    yield Part(longest, first, last)
+    yield TimeRange(longest, first, last)
     yield from split(last, end, others)
 
 
-class Stretches:
-    """How many match in some stretches, none of which overlap."""
+class TimeRanges:
+    """How many match in some time ranges, none of which overlap."""
 
-    def __init__(self, stretches: Iterable[Stretch]) -> None:
-        self._newest_first = sorted((stretch for stretch in stretches if stretch.matching), reverse=True)
+    def __init__(self, ranges: Iterable[CountedRange]) -> None:
+        self._newest_first = sorted((one for one in ranges if one.matching), reverse=True)
 
     @property
     def total(self) -> int:
         """How many match in all."""
-        return sum(stretch.matching for stretch in self._newest_first)
+        return sum(one.matching for one in self._newest_first)
 
-    def at_offset(self, offset: int, limit: int) -> Window | None:
+    def at_offset(self, offset: int, limit: int) -> PageLocation | None:
         """Return where the newest `limit` are behind the newest `offset`, None if there are none."""
-        for index, stretch in enumerate(self._newest_first):
-            if offset < stretch.matching:
-                return _window(self._newest_first[index:], offset, limit, surely=0)
-            offset -= stretch.matching
+        for index, one in enumerate(self._newest_first):
+            if offset < one.matching:
+                return _location(self._newest_first[index:], offset, limit, surely=0)
+            offset -= one.matching
         return None
 
-    def behind(self, at: datetime, limit: int) -> Window | None:
+    def behind(self, at: datetime, limit: int) -> PageLocation | None:
         """Return where the newest `limit` are among those that started then or earlier, though not all of that moment."""
-        earlier = [stretch for stretch in self._newest_first if stretch.start <= at]
+        earlier = [one for one in self._newest_first if one.start <= at]
         if not earlier:
             return None
-        # Of the stretch that the moment is in, any number may have started later.
-        return _window(earlier, 0, limit, surely=-earlier[0].matching if at < earlier[0].end else 0)
+        # Of the time range that the moment is in, any number may have started later.
+        return _location(earlier, 0, limit, surely=-earlier[0].matching if at < earlier[0].end else 0)
 
 
-def _window(stretches: Sequence[Stretch], skip: int, limit: int, *, surely: int) -> Window:
-    """Return the newest of these stretches, as many as it takes for the page to be in them for sure."""
+def _location(ranges: Sequence[CountedRange], skip: int, limit: int, *, surely: int) -> PageLocation:
+    """Return the newest of these time ranges, as many as it takes for the page to be in them for sure."""
     matching = 0
-    for stretch in stretches:
-        start = stretch.start
-        matching += stretch.matching
+    for one in ranges:
+        start = one.start
+        matching += one.matching
         if surely + matching >= skip + limit:
             break
-    return Window(start, stretches[0].end, skip, matching)
+    return PageLocation(start, ranges[0].end, skip, matching)
 
 
 def ceiling(bucket: Bucket, at: datetime) -> datetime:

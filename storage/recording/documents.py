@@ -28,10 +28,10 @@ from storage.recording.truncation import binary
 SCHEMA_VERSION = 2
 """Of documents that have the marks of their end. Version 1 had none, see `storage.aggregation.rollups`."""
 
-LONGEST_LIST = 2_000
+MAX_LIST = 2_000
 """Most entries of a list that are kept, the first ones."""
 
-LONGEST_ID = 256
+MAX_ID = 256
 """Longest id, in characters, that an interception is found by."""
 
 USAGE_BYTES = 64 << 10
@@ -109,9 +109,9 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         "ended_at": at,
         "response_id": reading.response_id,
         "request_ids": _request_ids(ending),
-        "token_usages": [_token_usage(usage, new_id, at) for usage in usages[:LONGEST_LIST]],
-        "tool_usages": [_tool_usage(call, new_id, at) for call in calls[:LONGEST_LIST]],
-        "model_thoughts": [_model_thought(thought, new_id, at) for thought in thoughts[:LONGEST_LIST]],
+        "token_usages": [_token_usage(usage, new_id, at) for usage in usages[:MAX_LIST]],
+        "tool_usages": [_tool_usage(call, new_id, at) for call in calls[:MAX_LIST]],
+        "model_thoughts": [_model_thought(thought, new_id, at) for thought in thoughts[:MAX_LIST]],
         "cost": None if cost is None else cost.stored,
         "uncounted": at,
         "ungrouped": at,
@@ -120,9 +120,9 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         fields["provider_cost"] = price
     if ending.credential_hint:
         fields["credential_hint"] = ending.credential_hint
-    if call_ids := _distinct_ids(*[call.provider_tool_call_id for call in calls[:LONGEST_LIST]]):
+    if call_ids := _distinct_ids(*[call.provider_tool_call_id for call in calls[:MAX_LIST]]):
         fields["tool_call_ids"] = call_ids
-    if reading.truncated or max(len(usages), len(calls), len(thoughts)) > LONGEST_LIST:
+    if reading.truncated or max(len(usages), len(calls), len(thoughts)) > MAX_LIST:
         fields["truncated"] = True
     return fields
 
@@ -213,14 +213,14 @@ def _request_ids(ending: Ending) -> list[str]:
         format_id(ending.interception_id),
         ending.upstream_request_id,
         reading.response_id,
-        *[usage.provider_response_id for usage in reading.token_usages[:LONGEST_LIST]],
-        *[usage.provider_response_id for usage in reading.tool_usages[:LONGEST_LIST]],
+        *[usage.provider_response_id for usage in reading.token_usages[:MAX_LIST]],
+        *[usage.provider_response_id for usage in reading.tool_usages[:MAX_LIST]],
     )
 
 
 def _distinct_ids(*ids: str | None) -> list[str]:
     """Return those that an interception can be found by, each once."""
-    return list(dict.fromkeys([id_ for id_ in ids if id_ and len(id_) <= LONGEST_ID]))
+    return list(dict.fromkeys([id_ for id_ in ids if id_ and len(id_) <= MAX_ID]))
 
 
 def _provider_cost(usages: Sequence[TokenUsage]) -> dict[str, Any] | None:

@@ -26,7 +26,7 @@ from intercept.records import TokenUsage
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
-MOST_TOKENS = 10**9
+MAX_TOKENS = 10**9
 """A count of tokens above this is taken for it. No model has as many, and so the sum of all calls stays a number."""
 
 MODELS_REMEMBERED = 1_000
@@ -185,7 +185,7 @@ def _price(count: _Count, rate: _Rates) -> Decimal:
 
 
 def _counted(tokens: int | None) -> int:
-    return min(max(tokens, 0), MOST_TOKENS) if tokens else 0
+    return min(max(tokens, 0), MAX_TOKENS) if tokens else 0
 
 
 def _worked_out(prices: ModelPrice) -> _Tariff:

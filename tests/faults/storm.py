@@ -32,7 +32,7 @@ FATES = (
     "passed on",
 )
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
-LONGEST_STAY_SECONDS = 0.4
+MAX_STAY_SECONDS = 0.4
 ERROR = b'{"error":{"type":"invalid_request_error","message":"No."}}'
 ERROR_HEAD = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
@@ -59,10 +59,10 @@ def fate(random: Random, number: int) -> Fate:
     drawn = Fate(call, random.choice(FATES), call.path, call.request, script)
     match drawn.name:
         case "the client leaves":
-            drawn.stays = random.uniform(0, LONGEST_STAY_SECONDS)
+            drawn.stays = random.uniform(0, MAX_STAY_SECONDS)
             drawn.script = [*script[:cut], asyncio.Event()]
         case "the client leaves within its request":
-            drawn.sent, drawn.stays = random.randrange(600), random.uniform(0, LONGEST_STAY_SECONDS)
+            drawn.sent, drawn.stays = random.randrange(600), random.uniform(0, MAX_STAY_SECONDS)
         case "the upstream stalls":
             drawn.script = [*script[:cut], asyncio.Event()]
         case "the upstream breaks off":

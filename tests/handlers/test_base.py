@@ -78,10 +78,10 @@ async def test_after_the_first_byte_the_connection_is_broken_off(running, monkey
             sink(piece)
             return False
 
-        await pour(response, take_one)
+        await stream_to(response, take_one)
         fail()
 
-    pour = UpstreamResponse.pour
+    stream_to = UpstreamResponse.stream_to
     monkeypatch.setattr(UpstreamResponse, "ready", lambda _: b"")
     monkeypatch.setattr(UpstreamResponse, "pour", first_then_fail)
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]

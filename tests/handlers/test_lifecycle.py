@@ -69,7 +69,7 @@ async def test_what_would_never_end_by_itself_is_ended_first_and_the_rest_is_wai
     draining = asyncio.create_task(lifecycle.drain(60))
     await asyncio.sleep(0)
     assert (endless.reasons, request.reasons) == ([EndReason.SERVER_SHUTDOWN], [])
-    assert (lifecycle.in_flight, lifecycle.dismissed) == (1, True)
+    assert (lifecycle.in_flight, lifecycle.streams_closed) == (1, True)
     lifecycle.leave(request)
     assert await draining == 0
 
@@ -81,6 +81,6 @@ async def test_what_would_never_end_is_dismissed_without_a_drain_too():
     lifecycle.enter(over, endless=True)
     lifecycle.leave(over)
     lifecycle.enter(endless, endless=True)
-    lifecycle.dismiss()
+    lifecycle.close_streams()
     assert (over.reasons, endless.reasons) == ([], [EndReason.SERVER_SHUTDOWN])
-    assert (lifecycle.draining, lifecycle.dismissed, lifecycle.in_flight) == (False, True, 0)
+    assert (lifecycle.draining, lifecycle.streams_closed, lifecycle.in_flight) == (False, True, 0)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import handlers.dataplane.relay
-from handlers.timer import ADMISSION, AUTHENTICATION, RECORDING, UPSTREAM, Phases
+from handlers.timer import ADMISSION, AUTHENTICATION, RECORDING, UPSTREAM, RequestTimer
 from intercept.times import format_time
 from tests.fake_upstream import RESET
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -58,30 +58,30 @@ def heads(running):
 
 def test_each_phase_is_told_in_milliseconds_in_the_order_of_a_call():
     clock = Clock()
-    phases = Phases(clock)
-    assert phases.server_timing() == ""
+    timer = RequestTimer(clock)
+    assert timer.server_timing() == ""
     for phase, seconds in [(UPSTREAM, 2.5), (ADMISSION, 0.25), (None, 7), (AUTHENTICATION, 0.0000004), (RECORDING, 0)]:
-        phases.enter(phase)
+        timer.enter(phase)
         clock.seconds += seconds
-    assert phases.server_timing() == "auth;dur=0.000, admission;dur=250.000, upstream;dur=2500.000"
-    phases.enter(None)
-    assert phases.server_timing() == "auth;dur=0.000, admission;dur=250.000, record;dur=0.000, upstream;dur=2500.000"
+    assert timer.server_timing() == "auth;dur=0.000, admission;dur=250.000, upstream;dur=2500.000"
+    timer.enter(None)
+    assert timer.server_timing() == "auth;dur=0.000, admission;dur=250.000, record;dur=0.000, upstream;dur=2500.000"
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, ADMISSION, RECORDING, UPSTREAM]), st.integers(0, 1000))))
 def test_whatever_the_order_all_time_is_in_one_phase(steps):
     clock = Clock()
-    phases = Phases(clock)
-    phases.enter(None)
+    timer = RequestTimer(clock)
+    timer.enter(None)
     for phase, seconds in steps:
-        phases.enter(phase)
+        timer.enter(phase)
         clock.seconds += seconds
-        assert phases.enter(None) == seconds
+        assert timer.enter(None) == seconds
     expected = {}
     for phase, seconds in steps:
         expected[phase] = expected.get(phase, 0) + seconds
     expected.pop(None, None)
-    assert phases.seconds == expected
+    assert timer.seconds == expected
 
 
 @pytest.mark.gen_test

@@ -80,7 +80,7 @@ class Crew:
             workers,
             drain_timeout=0,
             spawn=lambda: Worker.spawn(self._handover, os.environ),
-            bury=self.buried.append,
+            reap=self.buried.append,
             clock=lambda: next(self._times, 0),
             pause=self._pause,
         )

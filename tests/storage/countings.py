@@ -13,7 +13,7 @@ from storage.aggregation.histograms import histogram, place_of
 from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
-from storage.recording.prices import MOST_TOKENS, PRECISION, Cost
+from storage.recording.prices import MAX_TOKENS, PRECISION, Cost
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 
 # Far enough away for no minute cell to be removed because it is old.
@@ -110,7 +110,7 @@ async def expected(database):
 def figures(document):
     """What one interception that has ended contributes."""
     usages = document.get("token_usages", ())
-    tokens = {name: min(sum(usage[name] or 0 for usage in usages), MOST_TOKENS) for name in TOKENS}
+    tokens = {name: min(sum(usage[name] or 0 for usage in usages), MAX_TOKENS) for name in TOKENS}
     cost = document.get("cost")
     completed = document["status"] == "completed"
     took = {"durations": document["ended_at"], "first_bytes": document.get("first_byte_at")}

@@ -11,7 +11,7 @@ async def read_piece(response):
         pieces.append(piece)
         return False
 
-    assert await response.pour(take_one) is not bool(pieces)
+    assert await response.stream_to(take_one) is not bool(pieces)
     return b"".join(pieces)
 
 
@@ -23,5 +23,5 @@ async def read_all(response):
         pieces.append(piece)
         return True
 
-    assert await response.pour(take)
+    assert await response.stream_to(take)
     return b"".join(pieces)

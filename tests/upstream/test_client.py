@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from intercept.formats.sse import LARGEST_EVENT_BYTES
+from intercept.formats.sse import MAX_EVENT_STREAM_BYTES
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.upstream.loops import on_both_loops
@@ -19,7 +19,7 @@ from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 from upstream.client import (
     UpstreamClient,
     UpstreamEndlessError,
-    UpstreamNotAskedError,
+    UpstreamNotReachedError,
     UpstreamTimeoutError,
     UpstreamTruncatedError,
     UpstreamUnreachableError,
@@ -91,14 +91,14 @@ async def test_a_redirect_is_an_answer_like_any_other(upstream, client):
 
 @pytest.mark.gen_test
 async def test_a_closed_port_is_unreachable(client):
-    with pytest.raises(UpstreamNotAskedError, match=r"^no connection to the provider: it refused the connection$"):
+    with pytest.raises(UpstreamNotReachedError, match=r"^no connection to the provider: it refused the connection$"):
         await client.open("GET", "http://127.0.0.1:1/", [], b"")
 
 
 @pytest.mark.gen_test
 async def test_a_name_that_does_not_exist_is_not_asked(client):
     with pytest.raises(
-        UpstreamNotAskedError, match=r"^no connection to the provider: its name (is not found|cannot be looked up)$"
+        UpstreamNotReachedError, match=r"^no connection to the provider: its name (is not found|cannot be looked up)$"
     ):
         await client.open("GET", "http://nobody.invalid/", [], b"")
 
@@ -110,7 +110,7 @@ async def test_a_connection_that_is_not_accepted_in_time_is_not_asked(io_loop):
     with (
         socket.create_server(("127.0.0.1", 0), backlog=0) as full,
         socket.create_connection(full.getsockname()),
-        pytest.raises(UpstreamNotAskedError, match=r"^the provider did not accept a connection in time$"),
+        pytest.raises(UpstreamNotReachedError, match=r"^the provider did not accept a connection in time$"),
     ):
         await client.open("POST", f"http://127.0.0.1:{full.getsockname()[1]}/", [], b"{}")
     await client.close()
@@ -137,7 +137,7 @@ async def test_what_reached_an_upstream_that_hung_up_is_not_sent_again(upstream,
     upstream.play(end)
     with pytest.raises(UpstreamUnreachableError) as caught:
         await client.open(method, upstream.url, [], b"{}" if method == "POST" else b"")
-    assert not isinstance(caught.value, UpstreamNotAskedError)
+    assert not isinstance(caught.value, UpstreamNotReachedError)
     assert (len(upstream.requests), len(upstream.connections)) == (2, 1)
 
 
@@ -233,18 +233,18 @@ async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(ups
 
 
 # Twice what is read ahead, and what comes with one look at the socket.
-MOST_IN_ONE_READ = 2 * READ_BUFFER_BYTES + 2**18
+MAX_IN_ONE_READ = 2 * READ_BUFFER_BYTES + 2**18
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 
 
 @pytest.mark.gen_test
 async def test_an_event_may_be_as_large_as_the_bound_and_no_larger(upstream, client):
     piece = b"x" * 2**16
-    largest = [piece] * (LARGEST_EVENT_BYTES // len(piece))
+    largest = [piece] * (MAX_EVENT_STREAM_BYTES // len(piece))
     upstream.play(EVENTS + b"\r\n", b"data: 1\n\n", *largest, b"\n\n", *largest, b"y", asyncio.Event())
     response = await client.open("POST", upstream.url, [], b"{}")
-    left = len(b"data: 1\n\n") + LARGEST_EVENT_BYTES + len(b"\n\n") + LARGEST_EVENT_BYTES
-    while left > MOST_IN_ONE_READ:
+    left = len(b"data: 1\n\n") + MAX_EVENT_STREAM_BYTES + len(b"\n\n") + MAX_EVENT_STREAM_BYTES
+    while left > MAX_IN_ONE_READ:
         left -= len(await read_piece(response))
     with pytest.raises(UpstreamEndlessError, match=r"^the provider sent an event of more than 33554432 bytes$"):
         await read_all(response)
@@ -257,7 +257,7 @@ async def test_an_event_may_be_as_large_as_the_bound_and_no_larger(upstream, cli
 )
 @pytest.mark.gen_test
 async def test_where_no_events_are_seen_none_is_too_large(upstream, client, head, monkeypatch):
-    monkeypatch.setattr("upstream.client.LARGEST_EVENT_BYTES", 9)
+    monkeypatch.setattr("upstream.client.MAX_EVENT_STREAM_BYTES", 9)
     upstream.play(head + b"Content-Length: 20\r\n\r\n", b"x" * 20)
     assert await read_all(await client.open("POST", upstream.url, [], b"{}")) == b"x" * 20
 

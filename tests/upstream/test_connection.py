@@ -14,7 +14,7 @@ from tests.upstream.reading import read_all, read_piece
 from upstream.answer import Answer
 from upstream.client import (
     UpstreamClient,
-    UpstreamNotAskedError,
+    UpstreamNotReachedError,
     UpstreamTimeoutError,
     UpstreamTruncatedError,
     UpstreamUnreachableError,
@@ -108,32 +108,32 @@ async def pouring(provider, client, sink):
     """An answer whose body is waited for, and its connection."""
     provider.play(CHUNKED, asyncio.Event())
     response = await client.open("GET", provider.url, [], b"")
-    pour = asyncio.create_task(response.pour(sink))
+    stream_to = asyncio.create_task(response.stream_to(sink))
     await until(lambda: response._connection._sink is not None)
-    return response, pour, response._connection
+    return response, stream_to, response._connection
 
 
 @pytest.mark.gen_test
 async def test_a_piece_is_handed_over_in_the_turn_in_which_it_comes_and_wakes_nobody(provider, client):
     taken = []
-    _, pour, connection = await pouring(provider, client, lambda piece: taken.append(piece) is None)
+    _, stream_to, connection = await pouring(provider, client, lambda piece: taken.append(piece) is None)
     waiter = connection._waiter
     connection.data_received(b"3\r\nabc\r\n")
     connection.data_received(b"3\r\nd")
     assert (taken, waiter.done()) == ([b"abc", b"d"], False)
     connection.data_received(b"ef\r\n0\r\n\r\n")
     assert taken == [b"abc", b"d", b"ef"]
-    assert await pour
+    assert await stream_to
 
 
 @pytest.mark.gen_test
 async def test_a_sink_that_takes_no_more_gets_nothing_until_it_asks_again(provider, client):
     taken = []
-    response, pour, connection = await pouring(provider, client, taken.append)
+    response, stream_to, connection = await pouring(provider, client, taken.append)
     for piece in b"abc", b"def", b"ghi":
         connection.data_received(b"3\r\n%b\r\n" % piece)
     assert taken == [b"abc"]
-    assert not await pour
+    assert not await stream_to
     connection.data_received(b"0\r\n\r\n")
     assert (await read_piece(response), await read_piece(response)) == (b"defghi", b"")
 
@@ -141,17 +141,17 @@ async def test_a_sink_that_takes_no_more_gets_nothing_until_it_asks_again(provid
 @pytest.mark.gen_test
 async def test_each_piece_begins_a_new_wait_whichever_way_it_is_handed_over(provider, client):
     taken = []
-    _, pour, connection = await pouring(provider, client, lambda piece: taken.append(piece) is None)
+    _, stream_to, connection = await pouring(provider, client, lambda piece: taken.append(piece) is None)
     for parts in [b"3\r\nabc\r\n"], [b"3\r\n", b"def\r\n"]:  # the second wakes who pours before there is a piece
-        connection._patience._began = 0.0
+        connection._idle_timer._began = 0.0
         for part in parts:
             connection.data_received(part)
         number = len(taken)
         await until(lambda: connection._sink is not None)
-        assert connection._patience._began > 0
+        assert connection._idle_timer._began > 0
     assert (taken, number) == ([b"abc", b"def"], 1)
     connection.data_received(b"0\r\n\r\n")
-    assert await pour
+    assert await stream_to
 
 
 @pytest.mark.gen_test
@@ -159,10 +159,10 @@ async def test_what_a_sink_raises_is_told_to_who_pours_and_nothing_more_is_read(
     def fail(_piece):
         raise KeyError("sink")
 
-    response, pour, connection = await pouring(provider, client, fail)
+    response, stream_to, connection = await pouring(provider, client, fail)
     connection.data_received(b"3\r\nabc\r\n")
     with pytest.raises(KeyError, match="sink"):
-        await pour
+        await stream_to
     assert not connection.usable
     response.close()
 
@@ -171,11 +171,11 @@ async def test_what_a_sink_raises_is_told_to_who_pours_and_nothing_more_is_read(
 @pytest.mark.gen_test
 async def test_a_piece_for_a_sink_that_is_given_up_in_that_turn_does_no_harm(provider, client, last):
     taken = []
-    response, pour, connection = await pouring(provider, client, taken.append)
-    pour.cancel()
+    response, stream_to, connection = await pouring(provider, client, taken.append)
+    stream_to.cancel()
     connection.data_received(b"3\r\nabc\r\n" + last)
     with pytest.raises(asyncio.CancelledError):
-        await pour
+        await stream_to
     response.close()
     assert taken == [b"abc"]
 
@@ -380,7 +380,7 @@ async def test_a_connection_that_is_closed_when_it_was_just_made_is_not_asked(cl
         return connection
 
     monkeypatch.setattr(client._connections, "connect", closed)
-    with pytest.raises(UpstreamNotAskedError, match=r"^the provider closed the connection before the request$"):
+    with pytest.raises(UpstreamNotReachedError, match=r"^the provider closed the connection before the request$"):
         await client.open("POST", provider.url, [], b"{}")
     assert provider.requests == []
 

@@ -13,7 +13,7 @@ from tests.fake_upstream import CLOSE, FakeUpstream
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
-from upstream.client import UpstreamClient, UpstreamNotAskedError, UpstreamTimeoutError, UpstreamTruncatedError
+from upstream.client import UpstreamClient, UpstreamNotReachedError, UpstreamTimeoutError, UpstreamTruncatedError
 from upstream.connections import Connections
 from upstream.urls import locate
 
@@ -201,7 +201,7 @@ async def test_a_large_answer_over_tls_waits_for_who_reads_it_and_may_be_cut(tls
 @pytest.mark.gen_test
 async def test_who_is_not_trusted_is_not_asked(tls_provider, client):
     with pytest.raises(
-        UpstreamNotAskedError,
+        UpstreamNotReachedError,
         match=r"^no connection to the provider: its certificate is not trusted \(.*(issuer|chain).*\)$",
     ) as caught:
         await client.open("POST", tls_provider.url, [], b"{}")
@@ -212,7 +212,7 @@ async def test_who_is_not_trusted_is_not_asked(tls_provider, client):
 @pytest.mark.gen_test
 async def test_who_has_another_name_is_not_asked(tls_provider, client, trusted):  # noqa: F811 - the fixture
     with pytest.raises(
-        UpstreamNotAskedError, match=r"^no connection to the provider: its certificate is for another name$"
+        UpstreamNotReachedError, match=r"^no connection to the provider: its certificate is for another name$"
     ) as caught:
         await client.open("POST", tls_provider.url.replace("127.0.0.1", "localhost"), [], b"{}")
     assert "mismatch" in str(caught.value.__cause__)
@@ -228,7 +228,7 @@ async def test_who_speaks_no_tls_is_not_asked(client):
 
     server = await asyncio.start_server(refuse, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    with pytest.raises(UpstreamNotAskedError, match=r"^no connection to the provider: it does not speak TLS$"):
+    with pytest.raises(UpstreamNotReachedError, match=r"^no connection to the provider: it does not speak TLS$"):
         await client.open("POST", f"https://127.0.0.1:{port}/", [], b"{}")
     server.close()
 
@@ -236,7 +236,7 @@ async def test_who_speaks_no_tls_is_not_asked(client):
 @pytest.mark.gen_test
 async def test_tls_that_does_not_come_about_in_time_is_not_asked(accepting):
     client = UpstreamClient(connect_timeout=0.1, idle_timeout=5)
-    with pytest.raises(UpstreamNotAskedError, match=r"^the provider did not accept a connection in time$"):
+    with pytest.raises(UpstreamNotReachedError, match=r"^the provider did not accept a connection in time$"):
         await client.open("POST", f"https://127.0.0.1:{accepting.getsockname()[1]}/", [], b"{}")
     await client.close()
 
@@ -254,14 +254,14 @@ async def test_silence_behind_tls_is_a_timeout(tls_provider, trusted):  # noqa: 
 @pytest.mark.gen_test
 async def test_a_name_that_can_be_none_is_not_asked(client):
     with pytest.raises(
-        UpstreamNotAskedError, match=r"^no connection to the provider: its name (cannot be one|is not found)$"
+        UpstreamNotReachedError, match=r"^no connection to the provider: its name (cannot be one|is not found)$"
     ):
         await client.open("POST", f"http://{'x' * 64}.example/", [], b"{}")
 
 
 @pytest.mark.gen_test
 async def test_where_nobody_answers_the_address_is_looked_up_again_the_next_time(client):
-    with pytest.raises(UpstreamNotAskedError):
+    with pytest.raises(UpstreamNotReachedError):
         await client.open("POST", "http://127.0.0.1:1/", [], b"{}")
     assert client._connections._addresses._lookups == {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.bridge import Bridge
 from handlers.control import ControlHandler
-from handlers.problems import InvalidQueryError, Problem
+from handlers.problems import Problem, ValidationProblem
 from resources.audit import Entry, Trail
 from storage.accounts.audit import Audit, UnknownEntryError
 
@@ -27,7 +27,7 @@ class AuditHandler(ControlHandler):
 
         Raises:
             Problem: 403, a member asks.
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
@@ -35,5 +35,5 @@ class AuditHandler(ControlHandler):
         try:
             entries = await self._audit.page(limit=page.limit, after_id=page.after_id)
         except UnknownEntryError as error:
-            raise InvalidQueryError(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+            raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         self.write_json(Trail([Entry.of(entry) for entry in entries]))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from handlers.bridge import Bridge
 from handlers.control import IdentifiedHandler, database_problems
-from handlers.problems import InvalidQueryError, Problem
+from handlers.problems import Problem, ValidationProblem
 from resources.bodies import Body, InvalidBodyError
 from storage.accounts.audit import Author
 from storage.accounts.identities import IdentityConflictError, IdentityError, UnknownIdentityError
@@ -34,7 +34,7 @@ def change_problems() -> Iterator[None]:
 
     Raises:
         Problem: 404, 409, 503.
-        InvalidQueryError: 400.
+        ValidationProblem: 400.
     """
     try:
         with database_problems():
@@ -44,7 +44,7 @@ def change_problems() -> Iterator[None]:
     except IdentityConflictError as error:
         raise Problem(409, _sentence(error)) from error
     except IdentityError as error:
-        raise InvalidQueryError(INVALID_BODY, _sentence(error)) from error
+        raise ValidationProblem(INVALID_BODY, _sentence(error)) from error
 
 
 def _sentence(error: IdentityError) -> str:
@@ -83,7 +83,7 @@ class ChangeHandler(IdentifiedHandler):
 
         Raises:
             Problem: 413, it is too large; 415, it is not declared as JSON.
-            InvalidQueryError: it is not what was expected.
+            ValidationProblem: it is not what was expected.
         """
         if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(415, NOT_JSON)
@@ -93,4 +93,4 @@ class ChangeHandler(IdentifiedHandler):
             return kind.read(bytes(self._body))
         except InvalidBodyError as error:
             detail = "" if error.problems else NO_OBJECT
-            raise InvalidQueryError(INVALID_BODY, detail, validations=error.problems) from error
+            raise ValidationProblem(INVALID_BODY, detail, validations=error.problems) from error

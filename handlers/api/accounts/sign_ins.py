@@ -25,7 +25,7 @@ class SignInsHandler(_SessionOwnHandler):
 
         Raises:
             Problem: 403, they are not for who asks; 404, there is no such user.
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         owner = await self.to_see(username)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))

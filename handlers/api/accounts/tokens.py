@@ -52,7 +52,7 @@ class TokensHandler(OwnHandler):
 
         Raises:
             Problem: 403, they are not for who asks; 404, there is no such user.
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         owner = await self.to_see(username)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
@@ -67,7 +67,7 @@ class TokensHandler(OwnHandler):
 
         Raises:
             Problem: 403, it is not for who asks; 404, there is no such user; 409, the user has as many as are allowed.
-            InvalidQueryError: the body is not what was expected, or the token would outlive the one it is made with.
+            ValidationProblem: the body is not what was expected, or the token would outlive the one it is made with.
         """
         owner = await self.to_change(username)
         if not self.bridge.options.members_create_tokens and self.identity.user.role is not Role.OWNER:

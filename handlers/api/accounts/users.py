@@ -25,7 +25,7 @@ class MeHandler(ControlHandler):
         """Answer the user, and which tokens they may create.
 
         Raises:
-            InvalidQueryError: there is a parameter.
+            ValidationProblem: there is a parameter.
         """
         single_values(self.request.query_arguments, ())
         self.write_json(Me.of(self.identity.user, self._tokens()))
@@ -47,7 +47,7 @@ class UsersHandler(ChangeHandler):
 
         Raises:
             Problem: 403, a member asks.
-            InvalidQueryError: a parameter cannot be used.
+            ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
         if not self.identity.user.role.sees_everything:
@@ -64,7 +64,7 @@ class UsersHandler(ChangeHandler):
 
         Raises:
             Problem: 403, it is no owner who asks; 409, the name is taken.
-            InvalidQueryError: the body is not what was expected.
+            ValidationProblem: the body is not what was expected.
         """
         await self.identify(anew=True)
         _require_owner(self.identity.user)
@@ -85,7 +85,7 @@ class UserHandler(ChangeHandler):
 
         Raises:
             Problem: 403, it is no owner who asks; 404, there is no such user; 409, there would be no owner any more.
-            InvalidQueryError: the body is not what was expected.
+            ValidationProblem: the body is not what was expected.
         """
         await self.identify(anew=True)
         _require_owner(self.identity.user)

@@ -37,7 +37,7 @@ EXAMPLE = resources.Limits(
     ),
     holding=1,
     holders=[
-        resources.Holder(
+        resources.ActiveRequest(
             UUID("0e6aced7-61fe-4661-8fb3-286088af84db"),
             "2026-11-25T00:30:58.770Z",
             _USER,

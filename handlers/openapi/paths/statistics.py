@@ -7,14 +7,14 @@ from typing import Annotated
 
 from msgspec import Meta, structs
 
-from handlers.api.stats import MOST_BUCKETS
+from handlers.api.stats import MAX_BUCKETS
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, answer, body, get, query
 from intercept.refusals import Rule
 from resources.fields import TokenCounts
 from resources.stats import Figures, Point, Quantiles, RefusedCalls, RefusedInitiator, RefusedPoint, Series, Statistics
-from storage.aggregation.cells import MOST_GROUPS, Bucket, GroupBy
+from storage.aggregation.cells import MAX_GROUPS, Bucket, GroupBy
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
 _FIGURES = Figures(
@@ -61,13 +61,13 @@ PATHS: dict[str, Described] = {
             query(
                 "bucket",
                 Bucket,
-                f"How long one is; of at most {MOST_BUCKETS} from `from` to `to`.",
+                f"How long one is; of at most {MAX_BUCKETS} from `from` to `to`.",
                 default=Bucket.HOUR,
             ),
             query(
                 "group_by",
                 GroupBy,
-                f"A series for each of these, at most the {MOST_GROUPS} with most calls; without it one for all.",
+                f"A series for each of these, at most the {MAX_GROUPS} with most calls; without it one for all.",
             ),
         ),
         answers={"200": answer("The statistics.", {JSON: body(Statistics, statistics=_EXAMPLE)})} | ALWAYS,

@@ -157,7 +157,7 @@ async def test_it_needs_a_token(running):
 @pytest.mark.gen_test
 async def test_the_head_alone_is_answered_without_reading_anything(running, calls, download, monkeypatch):
     await recorded(calls, 1)
-    monkeypatch.setattr(recorded_module, "MOST_EXPORTS", 0)
+    monkeypatch.setattr(recorded_module, "MAX_EXPORTS_AT_A_TIME", 0)
     answer = await download("?format=csv", method="HEAD")
     assert (answer.status, answer.header("Content-Length")) == (200, None)
     assert answer.header("Content-Type") == "text/csv; charset=utf-8; header=present"
@@ -167,7 +167,7 @@ async def test_the_head_alone_is_answered_without_reading_anything(running, call
 @pytest.mark.gen_test
 async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes_room(running, calls, download):
     await recorded(calls, 8, user_agent="a" * (3 << 20))
-    clients = [await running.client(receive_buffer=4096) for _ in range(recorded_module.MOST_EXPORTS)]
+    clients = [await running.client(receive_buffer=4096) for _ in range(recorded_module.MAX_EXPORTS_AT_A_TIME)]
     for number, client in enumerate(clients):
         await client.send("GET", PATH, await running.user(f"auditor-{number}", Role.AUDITOR))
         assert (await client.head()).status == 200
@@ -176,7 +176,7 @@ async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes
     assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)) == (503, "5", {"message": message})
     clients[0].close()
     clients[1].reset()
-    await until(lambda: running.bridge.recorded._exports == recorded_module.MOST_EXPORTS - 2)
+    await until(lambda: running.bridge.recorded._exports == recorded_module.MAX_EXPORTS_AT_A_TIME - 2)
     assert numbers(await download("?limit=1")) == [8]
 
 

@@ -14,11 +14,11 @@ from tornado.testing import bind_unused_port
 
 from handlers.api.limits import NOT_YOURS, report
 from handlers.application import BridgeApplication
-from handlers.lifecycle import Holder, Lifecycle
+from handlers.lifecycle import ActiveRequest, Lifecycle
 from http1.server import BridgeServer
 from intercept.times import format_time
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED, OverloadProtection
-from resources.limits import MOST_HOLDERS
+from resources.limits import MAX_ACTIVE_REQUESTS
 from storage.accounts.identities import Role
 from storage.admission.admissions import ANSWER_SECONDS, Admissions, SharedLimits
 from tests.bridge import until
@@ -411,13 +411,13 @@ async def test_refusals_are_in_the_log_by_limit(running, caplog):
 def test_a_report_names_a_bounded_number_of_requests():
     class Request:
         def holding(self):
-            return Holder(request_id="r", since=datetime(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC))
+            return ActiveRequest(request_id="r", since=datetime(2026, 1, 31, 12, 0, 0, 5000, tzinfo=UTC))
 
     lifecycle = Lifecycle()
-    for _ in range(MOST_HOLDERS + 1):
+    for _ in range(MAX_ACTIVE_REQUESTS + 1):
         lifecycle.enter(Request())
     said = report(lifecycle, OverloadProtection())
-    assert (len(said["holders"]), said["holding"], said["refused"]) == (MOST_HOLDERS, 0, {})
+    assert (len(said["holders"]), said["holding"], said["refused"]) == (MAX_ACTIVE_REQUESTS, 0, {})
     assert said["holders"][0] == {
         "request_id": "r",
         "since": "2026-01-31T12:00:00.005Z",

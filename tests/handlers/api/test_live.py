@@ -235,7 +235,7 @@ async def test_without_a_replica_set_it_says_what_is_missing(running, tmp_path):
 
 @pytest.mark.gen_test
 async def test_one_more_than_may_listen_is_told_to_come_back(running, listen, monkeypatch):
-    monkeypatch.setattr(live_module, "MOST_LISTENERS", 1)
+    monkeypatch.setattr(live_module, "MAX_LISTENERS", 1)
     source = await listen()
     client = await running.client()
     answer = await client.request("GET", PATH, running.headers)
@@ -269,7 +269,7 @@ async def test_a_client_of_http_1_0_gets_the_same_without_chunks(running, calls)
     answer = await client.head()
     assert (answer.header("Transfer-Encoding"), answer.header("Connection")) == (None, "close")
     await until(lambda: running.bridge.live._listeners)
-    running.bridge.lifecycle.dismiss()
+    running.bridge.lifecycle.close_streams()
     assert (await client.at_end()).startswith(b"retry: 2000\n\n")
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from handlers.api.pagination import Page, parse_page, single_values
-from handlers.problems import InvalidQueryError
+from handlers.problems import ValidationProblem
 
 ID = "6f0e3d2c-1b4a-4c59-8e7f-001122334455"
 INVALID = "Query parameters have invalid values."
@@ -28,7 +28,7 @@ def test_a_page_is_read(values, page):
 
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "1.5", "ten", "1e2", " 5", "٣", "9" * 5000])
 def test_a_limit_out_of_range_is_refused(limit):
-    with pytest.raises(InvalidQueryError) as refused:
+    with pytest.raises(ValidationProblem) as refused:
         parse_page({"limit": limit})
     assert (refused.value.message, refused.value.detail) == (
         "Invalid pagination limit value.",
@@ -38,7 +38,7 @@ def test_a_limit_out_of_range_is_refused(limit):
 
 @pytest.mark.parametrize("offset", ["-1", "x", "2147483648"])
 def test_an_offset_out_of_range_is_refused(offset):
-    with pytest.raises(InvalidQueryError) as refused:
+    with pytest.raises(ValidationProblem) as refused:
         parse_page({"offset": offset})
     assert (refused.value.message, refused.value.detail) == (
         "Invalid pagination offset value.",
@@ -47,7 +47,7 @@ def test_an_offset_out_of_range_is_refused(offset):
 
 
 def test_both_cursors_at_once_are_refused():
-    with pytest.raises(InvalidQueryError) as refused:
+    with pytest.raises(ValidationProblem) as refused:
         parse_page({"after_id": ID, "offset": "1"})
     assert (refused.value.message, refused.value.detail) == (
         INVALID,
@@ -56,13 +56,13 @@ def test_both_cursors_at_once_are_refused():
 
 
 def test_a_cursor_that_is_no_uuid_is_refused():
-    with pytest.raises(InvalidQueryError) as refused:
+    with pytest.raises(ValidationProblem) as refused:
         parse_page({"after_id": "7"})
     assert (refused.value.message, refused.value.validations) == (INVALID, (("after_id", "must be a UUID"),))
 
 
 def test_every_unusable_parameter_is_named():
-    with pytest.raises(InvalidQueryError) as refused:
+    with pytest.raises(ValidationProblem) as refused:
         single_values({"x": [b"1"], "limit": [b"1", b"2"], "q": [b"\xff"]}, ("q", "limit"))
     assert (refused.value.message, refused.value.validations) == (
         INVALID,

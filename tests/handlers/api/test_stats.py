@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.api import stats as stats_module
-from handlers.api.stats import MOST_BUCKETS, PARAMETERS, parse_question
-from handlers.problems import InvalidQueryError
+from handlers.api.stats import MAX_BUCKETS, PARAMETERS, parse_question
+from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
 from storage.aggregation.cells import Bucket, GroupBy
 from storage.aggregation.rollups import Rollups
@@ -75,7 +75,7 @@ def test_times_become_whole_buckets(values, question):
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_name(values, problems):
-    with pytest.raises(InvalidQueryError) as refused:
+    with pytest.raises(ValidationProblem) as refused:
         parse_question(values, NOW)
     assert (refused.value.message, list(refused.value.validations)) == (INVALID, problems)
 
@@ -88,10 +88,10 @@ texts = st.one_of(times.map(lambda time: time.isoformat()), st.sampled_from([*Bu
 def test_any_values_are_a_bounded_question_or_are_refused(values):
     try:
         question = parse_question(values, NOW)
-    except InvalidQueryError:
+    except ValidationProblem:
         return
     length = question.bucket.length
-    assert 1 <= (question.end - question.start) / length <= MOST_BUCKETS
+    assert 1 <= (question.end - question.start) / length <= MAX_BUCKETS
     for time in (question.start, question.end):
         assert question.bucket.floor(time) == time
 
@@ -180,8 +180,8 @@ async def test_what_is_asked_wrongly_is_answered_by_name(running, monkeypatch):
     client = await running.client()
     answer = await client.request("HEAD", STATS + "?bucket=day", running.headers)
     assert (answer.status, answer.body, answer.header("Content-Type")) == (200, b"", "application/json")
-    monkeypatch.setattr(statistics, "MOST_CELLS", 0)
-    monkeypatch.setattr(stats_module, "MOST_CELLS", 0)
+    monkeypatch.setattr(statistics, "MAX_ROLLUPS", 0)
+    monkeypatch.setattr(stats_module, "MAX_ROLLUPS", 0)
     detail = "asks for more than 0 figures; choose a shorter range, a longer bucket or no groups"
     assert await running.get(STATS) == (
         400,

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from intercept.dialects.readers import MAX_BODY_BYTES, BodyReader
-from intercept.formats.sse import LARGEST_EVENT_BYTES, MAX_EVENT_BYTES
+from intercept.formats.sse import MAX_EVENT_BYTES, MAX_EVENT_STREAM_BYTES
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
@@ -45,7 +45,7 @@ async def test_an_event_without_end_breaks_the_stream_off_and_is_recorded_as_its
     answer = await client.head()
     length = await skim(client, answer)
     assert (answer.status, answer.whole) == (200, False)
-    assert LARGEST_EVENT_BYTES - UNDER_WAY < length <= LARGEST_EVENT_BYTES + len(first)
+    assert MAX_EVENT_STREAM_BYTES - UNDER_WAY < length <= MAX_EVENT_STREAM_BYTES + len(first)
     await (await running.upstream.request()).closed.wait()
     (recorded,) = await running.ended(1)
     assert (recorded["status"], recorded["end_reason"], recorded["upstream_status"]) == (

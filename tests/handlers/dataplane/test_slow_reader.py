@@ -18,7 +18,7 @@ RECEIVE_BUFFER = 4096
 # What asyncio reads from a socket at once, on top of what makes the connection stop reading.
 ONE_READ = 2**18
 # The upstream's side holds what was read ahead, the client's side one piece of it.
-MOST_HELD = 2 * (2 * READ_BUFFER_BYTES + ONE_READ)
+MAX_HELD = 2 * (2 * READ_BUFFER_BYTES + ONE_READ)
 
 
 def endless(head, piece):
@@ -59,11 +59,11 @@ async def test_of_an_answer_that_is_not_read_the_bridge_holds_a_bounded_part(run
     client, _ = await begin(running, streaming)
     (handler,) = running.bridge.lifecycle._under_way
     stalled_at = await running.upstream.stalled()
-    assert 0 < held(handler, responses[0]) <= MOST_HELD
+    assert 0 < held(handler, responses[0]) <= MAX_HELD
     for _ in range(100):
         assert len(await client._reader.readexactly(1)) == 1
-        assert held(handler, responses[0]) <= MOST_HELD
-    assert await running.upstream.stalled() - stalled_at <= MOST_HELD
+        assert held(handler, responses[0]) <= MAX_HELD
+    assert await running.upstream.stalled() - stalled_at <= MAX_HELD
     client.reset()
     await running.ended(1)
 

@@ -101,8 +101,8 @@ def test_what_processes_counted_that_have_ended_stays_and_what_was_measured_of_t
         process.scrape()
     for process in (first, second):
         process.kill()
-        folder.bury(process.pid)
-        folder.bury(process.pid)
+        folder.reap(process.pid)
+        folder.reap(process.pid)
     shown = third.scrape()
     assert [shown[name] for name in COUNTED] == [8, 8, 0, 8]
     assert (shown["lag"], shown["queue"]) == (0, 1)
@@ -116,7 +116,7 @@ def test_what_processes_counted_that_have_ended_stays_and_what_was_measured_of_t
 
 
 def test_a_process_that_counted_nothing_is_buried_too(folder):
-    folder.bury(1)
+    folder.reap(1)
     assert folder.exposition() == b""
 
 
@@ -152,6 +152,6 @@ def test_nobody_looks_while_a_process_is_buried_and_several_may_look(start, fold
     monkeypatch.setattr(metrics_folder, "generate_latest", probed(generate_latest))
     monkeypatch.setattr(metrics_folder, "mark_process_dead", probed(mark_process_dead))
     folder.exposition()
-    folder.bury(process.pid)
+    folder.reap(process.pid)
     assert free == [(True, False), (False, False)]
     assert lock_is_free(fcntl.LOCK_EX)

@@ -17,7 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 import handlers.dataplane.relay
 import handlers.operation.otel
 from handlers.operation.otel import Tracing
-from handlers.timer import Phases
+from handlers.timer import RequestTimer
 from tests.fake_upstream import RESET, FakeUpstream
 from tests.handlers.conversations import CHAT, MESSAGES
 from version import VERSION
@@ -360,6 +360,6 @@ class TestOff:
         assert (received.header("traceparent"), received.header("tracestate")) == (["nonsense"], ["theirs=1"])
 
     def test_phases_that_nobody_follows_have_nothing_to_tell(self):
-        phases = Phases(monotonic)
+        timer = RequestTimer(monotonic)
         headers = [("traceparent", "nonsense")]
-        assert phases.outgoing(headers) is headers
+        assert timer.outgoing(headers) is headers

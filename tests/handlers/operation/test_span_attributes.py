@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 
-from handlers.lifecycle import Holder
+from handlers.lifecycle import ActiveRequest
 from handlers.operation.span_attributes import of_call, of_request
 from intercept.records import EndReason, Reading, TokenUsage
 from tests.storage import records
@@ -22,9 +22,9 @@ def tokens(*usages):
 
 
 def test_a_request_is_described_as_far_as_it_is_known():
-    nothing = Holder(request_id="1", since=NOON)
+    nothing = ActiveRequest(request_id="1", since=NOON)
     assert of_request(None, nothing) == {}
-    everything = Holder(
+    everything = ActiveRequest(
         request_id="1",
         since=NOON,
         user_id=UUID(int=1),

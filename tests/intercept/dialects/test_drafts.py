@@ -15,7 +15,7 @@ from intercept.dialects.drafts import (
     MAX_THOUGHT,
     MAX_TOOL_INPUT,
     MAX_USAGE_BYTES,
-    Allowance,
+    CharacterBudget,
     Draft,
     Text,
     name_error,
@@ -25,7 +25,7 @@ from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, 
 
 
 def test_text_grows_by_pieces_that_may_be_missing():
-    text = Text(100, Allowance())
+    text = Text(100, CharacterBudget())
     for piece in ("né", None, "", " 🚀"):
         text.add(piece)
     assert (str(text), text.truncated, bool(text)) == ("né 🚀", False, True)
@@ -33,7 +33,7 @@ def test_text_grows_by_pieces_that_may_be_missing():
 
 @given(pieces=st.lists(st.text()), cap=st.integers(0, 20), allowed=st.integers(0, 20))
 def test_text_is_the_beginning_of_its_pieces_and_says_when_it_is_cut(pieces, cap, allowed):
-    allowance = Allowance(allowed)
+    allowance = CharacterBudget(allowed)
     text = Text(cap, allowance)
     for piece in pieces:
         text.add(piece)
@@ -46,7 +46,7 @@ def test_text_is_the_beginning_of_its_pieces_and_says_when_it_is_cut(pieces, cap
 
 
 def test_nothing_follows_a_cut_even_if_there_is_room_again():
-    allowance = Allowance(3)
+    allowance = CharacterBudget(3)
     other, text = Text(100, allowance), Text(100, allowance)
     other.add("ab")
     text.add("xyz")

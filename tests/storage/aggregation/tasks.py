@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from storage.aggregation.grouping import Grouping
-from storage.aggregation.job import Turns
+from storage.aggregation.job import ExactlyOnceJob
 from storage.aggregation.rollups import Rollups
 from storage.mongo.database import Database
 from tests.storage import countings, groupings
@@ -19,8 +19,8 @@ from tests.storage import countings, groupings
 class Task:
     """How turns are taken at it, which call a number stands for, and whether all is done and nothing is left."""
 
-    kind: type[Turns]
-    turns: Callable[..., Turns]
+    kind: type[ExactlyOnceJob]
+    turns: Callable[..., ExactlyOnceJob]
     call: Callable[[int], Any]
     is_done: Callable[[Database], Awaitable[None]]
 

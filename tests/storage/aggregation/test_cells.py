@@ -12,7 +12,7 @@ from storage.aggregation.cells import (
     DIMENSIONS,
     Bucket,
     Level,
-    Place,
+    RollupKey,
     add,
     cells_of,
     document_of,
@@ -26,7 +26,7 @@ ADA, BOB = UUID(int=1), UUID(int=2)
 
 
 def minute(initiator=ADA, provider="openai", provider_name="openai", model="gpt-5", *, client="Codex", at=MINUTE):
-    return Place(Level.INITIATOR, Bucket.MINUTE, at, (initiator, provider, provider_name, model, client))
+    return RollupKey(Level.INITIATOR, Bucket.MINUTE, at, (initiator, provider, provider_name, model, client))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_cell_has_the_fields_of_its_place():
         "client": "Codex",
         "expires_at": MINUTE + timedelta(days=8),
     }
-    day = Place(Level.EVERYONE, Bucket.DAY, MINUTE, ())
+    day = RollupKey(Level.EVERYONE, Bucket.DAY, MINUTE, ())
     assert day.fields == {"level": "everyone", "bucket": "day", "at": MINUTE}
 
 
@@ -156,8 +156,8 @@ def test_the_same_place_has_the_same_id_and_no_other_has_it():
         minute(model="$gpt-5"),
         minute(at=MINUTE + timedelta(minutes=1)),
         minute()._replace(bucket=Bucket.HOUR),
-        Place(Level.MODEL, Bucket.MINUTE, MINUTE, ("gpt-5",)),
-        Place(Level.CLIENT, Bucket.MINUTE, MINUTE, ("gpt-5",)),
+        RollupKey(Level.MODEL, Bucket.MINUTE, MINUTE, ("gpt-5",)),
+        RollupKey(Level.CLIENT, Bucket.MINUTE, MINUTE, ("gpt-5",)),
     ]
     ids = {place.id for place in (minute(), *others)}
     assert len(ids) == 1 + len(others)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from intercept.records import EndReason
 from storage.aggregation import grouping as grouping_module
 from storage.aggregation.grouping import Grouping
-from storage.aggregation.session_documents import LONGEST_PROMPT
+from storage.aggregation.session_documents import MAX_PROMPT
 from tests.storage.countings import marked
 from tests.storage.groupings import Call, has_grouped_all, keep, sessions, write
 from tests.storage.records import ADA, NOON
@@ -138,8 +138,8 @@ async def test_of_a_prompt_only_the_beginning_leaves_the_database(database, grou
     assert len((await grouping._interceptions.find(projection=grouping_module._CALL).to_list(None))[0]) < 25
     await grouping.group_pending()
     found = await sessions(database)
-    assert found[UUID(int=1)]["last_prompt"] == "é" * LONGEST_PROMPT
-    assert found[uuid5(ADA.id, "a")]["last_prompt"] == "\U0001f300" * LONGEST_PROMPT
+    assert found[UUID(int=1)]["last_prompt"] == "é" * MAX_PROMPT
+    assert found[uuid5(ADA.id, "a")]["last_prompt"] == "\U0001f300" * MAX_PROMPT
 
 
 @pytest.mark.gen_test

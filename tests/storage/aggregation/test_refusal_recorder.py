@@ -48,7 +48,7 @@ async def rows(database):
 
 
 async def totals(database, bucket, name="rule"):
-    """How many there are by rule or initiator, of all stretches of time of this length."""
+    """How many there are by rule or initiator, of all time ranges of this length."""
     sums = Counter()
     async for one in database.refusal_totals.find({"bucket": bucket}):
         sums[one[name]] += one["count"]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.sessions import Session
-from storage.aggregation.session_documents import MOST_NAMES, session_of, share, with_calls
+from storage.aggregation.session_documents import MAX_NAMES, session_of, share, with_calls
 from storage.recording.truncation import binary
 from tests.storage.records import ADA, NOON, as_json
 
@@ -112,7 +112,7 @@ def test_what_a_call_adds_to_its_session(changes, differing):
 def test_the_names_that_a_session_keeps_are_bounded():
     session = with_calls(None, [call(number, model=f"model-{number:03}") for number in range(40)])
     session = with_calls(session, [call(number, model=f"model-{number:03}") for number in range(100, 30, -1)])
-    assert session["models"] == [f"model-{number:03}" for number in range(MOST_NAMES)]
+    assert session["models"] == [f"model-{number:03}" for number in range(MAX_NAMES)]
     assert session["interceptions"] == 110
 
 

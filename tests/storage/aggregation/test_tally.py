@@ -6,16 +6,16 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason
-from storage.aggregation.cells import Bucket, Level, Place
+from storage.aggregation.cells import Bucket, Level, RollupKey
 from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram, place_of
 from storage.aggregation.tally import Row, pipeline, row_of
 from storage.mongo.database import with_plain_ids
-from storage.recording.prices import MOST_TOKENS
+from storage.recording.prices import MAX_TOKENS
 from tests.storage.countings import MIDNIGHT, Call, marked, write
 from tests.storage.records import ADA
 
 EVERYTHING = 1_000
-PLACE = Place(Level.INITIATOR, Bucket.MINUTE, MIDNIGHT, (ADA.id, "openai", "openai", "gpt-5", "Codex"))
+PLACE = RollupKey(Level.INITIATOR, Bucket.MINUTE, MIDNIGHT, (ADA.id, "openai", "openai", "gpt-5", "Codex"))
 
 
 async def rows(database, most=EVERYTHING):
@@ -116,7 +116,7 @@ async def test_no_count_is_too_large_to_be_added_up(database):
     largest = [{"input_tokens": 2**63 - 1, "output_tokens": -5}] * 3
     await database.interceptions.update_one({}, {"$set": {"token_usages": largest}})
     (row,) = await rows(database)
-    assert (row.figures["input_tokens"], row.figures["output_tokens"]) == (MOST_TOKENS, 0)
+    assert (row.figures["input_tokens"], row.figures["output_tokens"]) == (MAX_TOKENS, 0)
     assert isinstance(row.figures["input_tokens"], int)
 
 

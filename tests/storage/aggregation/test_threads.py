@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from storage.aggregation import threads as threads_module
 from storage.aggregation.threads import PASS_SECONDS, RETRY_SECONDS, Threads
 from storage.mongo.database import DatabaseUnavailableError
-from storage.recording.documents import LONGEST_ID
+from storage.recording.documents import MAX_ID
 from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
 from tests.storage.conditions import until
 from tests.storage.records import ADA
@@ -261,7 +261,7 @@ async def test_a_server_that_looks_too_late_changes_nothing(database, threads, c
 
 @pytest.mark.parametrize(
     "id_",
-    ["\0", "$where", "a.b", "\ud800", "{'$gt': ''}", "\U0001f300" * LONGEST_ID],
+    ["\0", "$where", "a.b", "\ud800", "{'$gt': ''}", "\U0001f300" * MAX_ID],
     ids=["nul", "dollar", "dot", "half a character", "operator", "long"],
 )
 @pytest.mark.gen_test
@@ -273,7 +273,7 @@ async def test_any_text_may_be_an_id(database, threads, id_):
 
 @pytest.mark.gen_test
 async def test_an_absurdly_long_id_is_not_looked_for(database, threads):
-    long = "x" * (LONGEST_ID + 1)
+    long = "x" * (MAX_ID + 1)
     await keep(database, Call(1, issues=(long,)), Call(2, answers=long))
     assert await places(database) == {1: NO_THREAD, 2: NO_THREAD}
     assert await threads.link_pending() == 0

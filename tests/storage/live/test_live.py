@@ -317,7 +317,7 @@ async def test_what_is_no_position_is_refused_before_anything_is_told(live, list
 
 @pytest.mark.gen_test
 async def test_one_more_than_may_is_refused_until_one_leaves(live, monkeypatch):
-    monkeypatch.setattr(live_module, "MOST_LISTENERS", 1)
+    monkeypatch.setattr(live_module, "MAX_LISTENERS", 1)
     for _ in range(2):
         async with live.listen([], after=None, on_slow=None):
             with pytest.raises(TooManyListenersError):

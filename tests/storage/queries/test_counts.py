@@ -199,7 +199,7 @@ async def test_a_true_end_that_is_not_counted_yet_takes_the_place_of_the_presume
 
 @pytest.mark.gen_test
 async def test_a_backlog_is_counted_in_the_index(database, monkeypatch):
-    monkeypatch.setattr(counts_module, "MOST_UNCOUNTED", 2)
+    monkeypatch.setattr(counts_module, "MAX_UNCOUNTED", 2)
     await calls_of_four_days(database)
     await database.rollups.update_many({"level": {"$exists": True}}, {"$inc": {"interceptions": 100}})
     for number, expected in ((2, 1600 + 40 + 2), (3, 40 + 3)):

@@ -7,7 +7,7 @@ import pytest
 from storage.aggregation.rollups import Rollups
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import facets as names_module
-from storage.queries.facets import Named, Names
+from storage.queries.facets import Facet, Facets
 from storage.queries.interceptions import Interceptions
 from storage.queries.statistics import Statistics
 from tests.storage.countings import MIDNIGHT, Call, write
@@ -35,26 +35,26 @@ async def record(database, *, counted):
         if call:
             await write(database, call.start, call.end())
     await write(database, Call(8, model="in flight").start)
-    return Names(database)
+    return Facets(database)
 
 
 @pytest.mark.parametrize("counted", [None, 4, 7])
 @pytest.mark.gen_test
 async def test_each_name_is_told_once_sorted_whether_it_is_counted_or_not(database, counted):
     names = await record(database, counted=counted)
-    assert await names.find(Named.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5", "gpt-5-mini", "gq", "ünï"]
-    assert await names.find(Named.CLIENT, "", visible_to=None) == ["Codex", "Zed"]
-    assert await names.find(Named.PROVIDER, "", visible_to=None) == ["openai", "own"]
+    assert await names.find(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5", "gpt-5-mini", "gq", "ünï"]
+    assert await names.find(Facet.CLIENT, "", visible_to=None) == ["Codex", "Zed"]
+    assert await names.find(Facet.PROVIDER, "", visible_to=None) == ["openai", "own"]
 
 
 @pytest.mark.parametrize("counted", [None, 4, 7])
 @pytest.mark.gen_test
 async def test_a_member_is_told_the_names_of_their_own_calls(database, counted):
     names = await record(database, counted=counted)
-    assert await names.find(Named.MODEL, "", visible_to=BOB) == ["GPT", "gpt-5-mini", "gq"]
-    assert await names.find(Named.CLIENT, "Z", visible_to=ADA) == []
-    assert await names.find(Named.PROVIDER, "", visible_to=BOB) == ["openai"]
-    assert await names.find(Named.PROVIDER, "", visible_to=UUID(int=7)) == []
+    assert await names.find(Facet.MODEL, "", visible_to=BOB) == ["GPT", "gpt-5-mini", "gq"]
+    assert await names.find(Facet.CLIENT, "Z", visible_to=ADA) == []
+    assert await names.find(Facet.PROVIDER, "", visible_to=BOB) == ["openai"]
+    assert await names.find(Facet.PROVIDER, "", visible_to=UUID(int=7)) == []
 
 
 @pytest.mark.parametrize(
@@ -74,21 +74,21 @@ async def test_a_member_is_told_the_names_of_their_own_calls(database, counted):
 @pytest.mark.gen_test
 async def test_a_prefix_is_taken_as_it_is_written(database, prefix, found):
     names = await record(database, counted=4)
-    assert await names.find(Named.MODEL, prefix, visible_to=None) == found
+    assert await names.find(Facet.MODEL, prefix, visible_to=None) == found
 
 
 @pytest.mark.gen_test
 async def test_no_more_names_are_told_than_fit(database, monkeypatch):
-    monkeypatch.setattr(names_module, "MOST_NAMES", 3)
+    monkeypatch.setattr(names_module, "MAX_NAMES", 3)
     names = await record(database, counted=4)
-    assert await names.find(Named.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5"]
+    assert await names.find(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5"]
 
 
 @pytest.mark.gen_test
 async def test_a_name_is_found_by_one_key_of_an_index(database):
     names = await record(database, counted=7)
     await database._database.command("profile", 2)
-    for named in Named:
+    for named in Facet:
         await names.find(named, "", visible_to=None)
         await names.find(named, "", visible_to=ADA)
     await database._database.command("profile", 0)
@@ -102,16 +102,16 @@ async def test_a_name_is_found_by_one_key_of_an_index(database):
 @pytest.mark.gen_test
 async def test_without_the_database_the_error_says_so(unreachable):
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*Connection refused$"):
-        await Names(unreachable).find(Named.MODEL, "", visible_to=None)
+        await Facets(unreachable).find(Facet.MODEL, "", visible_to=None)
 
 
 @pytest.mark.gen_test
 async def test_a_single_server_has_lists_and_names_and_no_statistics(single_server):
     database = single_server
     await record(database, counted=None)
-    names = Names(database)
-    assert await names.find(Named.MODEL, "g", visible_to=None) == ["gpt-5", "gpt-5-mini", "gq"]
-    assert await names.find(Named.CLIENT, "", visible_to=BOB) == ["Codex", "Zed"]
+    names = Facets(database)
+    assert await names.find(Facet.MODEL, "g", visible_to=None) == ["gpt-5", "gpt-5-mini", "gq"]
+    assert await names.find(Facet.CLIENT, "", visible_to=BOB) == ["Codex", "Zed"]
     count, documents = await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=2, offset=1)
     assert (count, [document["_id"].int for document in documents]) == (7, [5, 7])
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)

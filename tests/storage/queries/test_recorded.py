@@ -8,7 +8,7 @@ import pytest
 from intercept.records import Status
 from storage.queries import recorded as recorded_module
 from storage.queries.interceptions import UnknownCursorError
-from storage.queries.recorded import MOST_EXPORTS, PAGE, Recorded, TooManyExportsError
+from storage.queries.recorded import MAX_EXPORTS_AT_A_TIME, PAGE, Recorded, TooManyExportsError
 from storage.queries.search import Search
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
@@ -170,7 +170,7 @@ async def test_pages_of_large_documents_are_smaller(recorded, calls):
 @pytest.mark.gen_test
 async def test_only_so_many_read_everything_at_a_time_and_whoever_ends_makes_room(recorded, calls):
     await ended(calls, 1)
-    under_way = [recorded.pages(EVERYTHING, visible_to=None) for _ in range(MOST_EXPORTS)]
+    under_way = [recorded.pages(EVERYTHING, visible_to=None) for _ in range(MAX_EXPORTS_AT_A_TIME)]
     for pages in under_way:
         await anext(pages)
     with pytest.raises(TooManyExportsError):

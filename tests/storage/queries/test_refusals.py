@@ -7,7 +7,7 @@ import pytest
 
 from intercept.refusals import Refusal, Rule
 from resources import refusals as resources
-from storage.aggregation.cells import MOST_GROUPS, Bucket
+from storage.aggregation.cells import MAX_GROUPS, Bucket
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.queries.interceptions import UnknownCursorError
 from storage.queries.refusals import Refusals
@@ -91,13 +91,13 @@ async def test_totals_of_a_member_are_their_own(refusals):
 @pytest.mark.gen_test
 async def test_of_many_users_those_with_most_refusals_are_named(database):
     recorder = RefusalRecorder(database, now=lambda: NOON)
-    for number in range(1, MOST_GROUPS + 6):
+    for number in range(1, MAX_GROUPS + 6):
         for _ in range(number):
             recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=UUID(int=number)))
     await recorder.flush()
     totals = await Refusals(database).totals(question(), visible_to=None)
-    assert list(totals.initiators) == [UUID(int=number) for number in range(MOST_GROUPS + 5, 5, -1)]
-    assert totals.rules == {"rate": sum(range(1, MOST_GROUPS + 6))}
+    assert list(totals.initiators) == [UUID(int=number) for number in range(MAX_GROUPS + 5, 5, -1)]
+    assert totals.rules == {"rate": sum(range(1, MAX_GROUPS + 6))}
 
 
 @pytest.mark.gen_test

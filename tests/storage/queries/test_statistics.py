@@ -96,7 +96,7 @@ async def test_what_costs_nothing_has_a_price(database):
 
 @pytest.mark.gen_test
 async def test_the_largest_groups_come_first_and_what_is_left_is_one(database, monkeypatch):
-    monkeypatch.setattr(statistics_module, "MOST_GROUPS", 2)
+    monkeypatch.setattr(statistics_module, "MAX_GROUPS", 2)
     models = ["b"] * 3 + ["a"] * 2 + ["c"] * 2 + ["d"]
     await count(
         database,
@@ -118,7 +118,7 @@ async def test_the_largest_groups_come_first_and_what_is_left_is_one(database, m
 
 @pytest.mark.gen_test
 async def test_a_cell_that_has_expired_before_others_of_its_time_is_no_error(database, monkeypatch):
-    monkeypatch.setattr(statistics_module, "MOST_GROUPS", 1)
+    monkeypatch.setattr(statistics_module, "MAX_GROUPS", 1)
     await count(database, *(Call(number, model=f"model-{number % 2}") for number in range(1, 4)))
     await database.rollups.delete_many({"level": "everyone", "bucket": "day"})
     question = Question(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.MODEL)
@@ -133,7 +133,7 @@ def test_the_more_points_a_series_has_the_fewer_there_are(days, groups):
 
 @pytest.mark.gen_test
 async def test_a_member_has_statistics_of_their_own_calls(database, monkeypatch):
-    monkeypatch.setattr(statistics_module, "MOST_GROUPS", 2)
+    monkeypatch.setattr(statistics_module, "MAX_GROUPS", 2)
     calls = [Call(n, second=n * HOUR, initiator=ADA if n % 2 else BOB, model=f"m{n % 8}") for n in range(24)]
     await count(database, *calls)
     read = Statistics(database).read
@@ -166,7 +166,7 @@ async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(databas
 
 @pytest.mark.gen_test
 async def test_too_much_is_refused(database, monkeypatch):
-    monkeypatch.setattr(statistics_module, "MOST_CELLS", 3)
+    monkeypatch.setattr(statistics_module, "MAX_ROLLUPS", 3)
     await count(database, *(Call(number, second=number * HOUR) for number in range(4)))
     hours = Question(DAYS.start, DAYS.end, Bucket.HOUR)
     with pytest.raises(TooManyCellsError):
@@ -195,7 +195,7 @@ calls = st.lists(
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=calls, visible_to=st.sampled_from([None, ADA]), most=st.sampled_from([1, 2, 50]))
 def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, monkeypatch, calls, visible_to, most):
-    monkeypatch.setattr(statistics_module, "MOST_GROUPS", most)
+    monkeypatch.setattr(statistics_module, "MAX_GROUPS", most)
     monkeypatch.setattr(statistics_module, "_AT_ONCE", 3)
 
     async def compare():

@@ -241,7 +241,7 @@ def test_an_answer_to_a_tool_call_is_marked_as_unlinked():
     assert document["unlinked"] == {"due": NOON, "tries": 0}
 
 
-@pytest.mark.parametrize("answered", [None, "", "x" * (documents.LONGEST_ID + 1)], ids=["none", "empty", "absurd"])
+@pytest.mark.parametrize("answered", [None, "", "x" * (documents.MAX_ID + 1)], ids=["none", "empty", "absurd"])
 def test_without_an_id_that_can_be_found_there_is_nothing_to_link(answered):
     document = start_document(interception(answered_tool_call_id=answered), instance_id=INSTANCE, new_id=counting_ids())
     assert "unlinked" not in document
@@ -251,7 +251,7 @@ def test_an_end_has_the_ids_of_its_tool_calls_once():
     reading = Reading(
         tool_usages=tuple(
             ToolUsage(provider_response_id="", provider_tool_call_id=id_, tool="ls", input="")
-            for id_ in ("call_1", "call_2", "", "x" * (documents.LONGEST_ID + 1), "call_1")
+            for id_ in ("call_1", "call_2", "", "x" * (documents.MAX_ID + 1), "call_1")
         )
     )
     assert ending_fields(ending(reading=reading), new_id=counting_ids())["tool_call_ids"] == ["call_1", "call_2"]
@@ -272,7 +272,7 @@ def test_an_interception_is_found_by_each_of_its_ids_once():
 
 
 def test_ids_that_are_empty_or_absurdly_long_find_nothing():
-    end = ending(upstream_request_id="x" * (documents.LONGEST_ID + 1), reading=Reading(response_id=""))
+    end = ending(upstream_request_id="x" * (documents.MAX_ID + 1), reading=Reading(response_id=""))
     assert ending_fields(end, new_id=counting_ids())["request_ids"] == [str(ID)]
 
 
@@ -336,11 +336,9 @@ def test_the_largest_texts_of_a_start_are_dropped_when_there_is_too_much():
 
 
 def test_lists_without_end_are_cut():
-    thoughts = tuple(ModelThought(content=str(n), source="thinking") for n in range(documents.LONGEST_LIST + 1))
+    thoughts = tuple(ModelThought(content=str(n), source="thinking") for n in range(documents.MAX_LIST + 1))
     result = shown(interception(), ending(reading=Reading(model_thoughts=thoughts)))
-    assert [thought["content"] for thought in result["model_thoughts"]] == [
-        str(n) for n in range(documents.LONGEST_LIST)
-    ]
+    assert [thought["content"] for thought in result["model_thoughts"]] == [str(n) for n in range(documents.MAX_LIST)]
     assert result["metadata"] == {"truncated": True}
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.records import TokenUsage
-from storage.recording.prices import MOST_TOKENS, Cost, Prices
+from storage.recording.prices import MAX_TOKENS, Cost, Prices
 
 AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
 MILLION = 10**6
@@ -128,7 +128,7 @@ def test_a_call_that_reported_no_tokens_has_no_price(prices):
 
 
 def test_an_absurd_count_costs_no_more_than_a_thousand_million_tokens(prices):
-    assert prices.cost("openai", "gpt-4o", [usage(output=2**63 - 1)], AUTUMN).usd == 10 * MOST_TOKENS / MILLION
+    assert prices.cost("openai", "gpt-4o", [usage(output=2**63 - 1)], AUTUMN).usd == 10 * MAX_TOKENS / MILLION
 
 
 names = st.text(st.characters(), max_size=300) | st.sampled_from(["gpt-4o", "claude-sonnet-4-5", "gpt-5-x"])
@@ -146,7 +146,7 @@ def test_whatever_a_client_asks_for_there_is_a_price_or_none(prices, provider, m
 
 
 def price_of_the_library(provider, model, used, at):
-    plain, output, read, written = (min(max(tokens or 0, 0), MOST_TOKENS) for tokens in used)
+    plain, output, read, written = (min(max(tokens or 0, 0), MAX_TOKENS) for tokens in used)
     tokens = Usage(
         input_tokens=plain + read + written,
         output_tokens=output,

@@ -10,7 +10,7 @@ def _nobody() -> None:
     """Give nothing up."""
 
 
-class Patience:
+class IdleTimer:
     """Bounds the wait that each `with` is about, on one event loop; not for two at a time. `close` when there are no more.
 
     Args:
