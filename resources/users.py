@@ -54,7 +54,10 @@ class Me(User):
 class ListedUser(User):
     """A user in the list of all."""
 
-    living_tokens: Annotated[Count, Meta(description="Tokens that are neither expired nor revoked.")]
+    active_tokens: Annotated[Count, Meta(description="Tokens that are neither expired nor revoked.")]
+    living_tokens: Annotated[
+        Count, Meta(description="The former name of `active_tokens`. The next version has it no more.")
+    ]
 
 
 class UserList(Struct):

@@ -99,10 +99,10 @@ class UserAccounts(Authentication):
             count = await self._database.users.count_documents(living)
             cursor = self._database.users.find(living).sort("username").collation(ANY_CASE).skip(offset).limit(limit)
             users = [read_user(document) async for document in cursor]
-            tokens = await self._living_tokens([user.id for user in users])
+            tokens = await self._active_tokens([user.id for user in users])
         return count, [(user, tokens.get(user.id, 0)) for user in users]
 
-    async def _living_tokens(self, user_ids: list[UUID]) -> dict[UUID, int]:
+    async def _active_tokens(self, user_ids: list[UUID]) -> dict[UUID, int]:
         living = {"user_id": {"$in": user_ids}, **self._active()}
         pipeline: list[dict[str, Any]] = [{"$match": living}, {"$group": {"_id": "$user_id", "tokens": {"$sum": 1}}}]
         return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}

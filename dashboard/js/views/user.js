@@ -75,7 +75,7 @@ function Change({ user, me, onChanged }) {
   `;
 }
 
-function Removal({ user: { username, living_tokens: tokens }, onRemoved }) {
+function Removal({ user: { username, active_tokens: tokens }, onRemoved }) {
   const [asking, setAsking] = useState(false);
   const remove = () => send("DELETE", `users/${encodeURIComponent(username)}`).then(onRemoved);
   return html`

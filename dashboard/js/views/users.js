@@ -69,7 +69,7 @@ function named(users, name) {
 }
 
 function Row({ user, chosen }) {
-  const { username, name, role, living_tokens: tokens, created_at: created } = user;
+  const { username, name, role, active_tokens: tokens, created_at: created } = user;
   return html`
     <li>
       <a class="user-row" href=${href("users", username)} data-name=${username} aria-current=${chosen ? "true" : undefined}>

@@ -55,7 +55,7 @@ class UsersHandler(ChangeHandler):
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         with change_problems():
             count, users = await self.bridge.identities.users_page(limit=page.limit, offset=page.offset)
-        self.write_json(UserList(count, [ListedUser.of(user, tokens) for user, tokens in users]))
+        self.write_json(UserList(count, [ListedUser.of(user, tokens, tokens) for user, tokens in users]))
 
     head = get
 

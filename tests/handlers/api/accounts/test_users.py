@@ -49,7 +49,7 @@ async def test_it_takes_no_parameters(running):
 
 
 @pytest.mark.gen_test
-async def test_owners_and_auditors_see_the_users_by_name_with_their_living_tokens(running):
+async def test_owners_and_auditors_see_the_users_by_name_with_their_active_tokens(running):
     identities = running.bridge.identities
     auditor = await running.user("bob", Role.AUDITOR)
     revoked, _ = await identities.create_token("bob")
@@ -63,7 +63,9 @@ async def test_owners_and_auditors_see_the_users_by_name_with_their_living_token
     await identities.remove_user("gone")
     await identities.add_user("Zoe", role=Role.MEMBER)
     users = [shown(user) for user in await identities.list_users()]
-    everybody = [user | {"living_tokens": tokens} for user, tokens in zip(users, (2, 1, 0), strict=True)]
+    everybody = [
+        user | {"active_tokens": tokens, "living_tokens": tokens} for user, tokens in zip(users, (2, 1, 0), strict=True)
+    ]
     assert [user["username"] for user in everybody] == ["ada", "bob", "Zoe"]
     for headers in (running.headers, auditor):
         assert await running.get(USERS, headers) == (200, {"count": 3, "results": everybody})
