@@ -98,7 +98,7 @@ async def test_of_fifty_streams_those_that_end_in_time_end_whole_and_the_others_
     ending = await asyncio.gather(*(begin(server, token, "ending") for _ in range(STREAMS // 2)))
     endless = await asyncio.gather(*(begin(server, token, "endless") for _ in range(STREAMS // 2)))
     server.send(signal.SIGTERM)
-    server.stderr.find(f"INFO aibridge: draining: {STREAMS} requests are under way$")
+    server.stderr.find(f"INFO aibridge: draining: {STREAMS} requests in progress$")
     assert (await server.get("/readyz"))[0] == 503
     assert await refused(server, token) == (503, "close", SHUTTING_DOWN, b"")
     upstream.gate.set()
@@ -117,6 +117,6 @@ async def test_of_fifty_streams_those_that_end_in_time_end_whole_and_the_others_
         assert Counter(recorded.pop(id_)["end_reason"] for id_ in ids) == {reason: STREAMS // 2}
     assert recorded == {}
     assert [line.split(" ", 2)[2] for line in server.stderr.all().splitlines()[1:]] == [
-        f"INFO aibridge: draining: {STREAMS} requests are under way",
+        f"INFO aibridge: draining: {STREAMS} requests in progress",
         f"WARNING aibridge: drain-timeout is over: {STREAMS // 2} requests were ended",
     ]

@@ -92,7 +92,7 @@ async def test_on_sigterm_what_is_under_way_finishes_and_what_is_new_is_refused(
     waiting = await server.client()
     (mongod,) = server.children()
     server.send(signal.SIGTERM)
-    server.stderr.find("INFO aibridge: draining: 1 requests are under way")
+    server.stderr.find("INFO aibridge: draining: 1 requests in progress")
     assert await server.get("/healthz") == (200, {"status": "ok"})
     assert await server.get("/readyz") == (
         503,
@@ -116,7 +116,7 @@ async def test_on_sigterm_what_is_under_way_finishes_and_what_is_new_is_refused(
     await_end(mongod)
     assert running_uri(data_dir) is None
     assert [line.split(" ", 2)[2] for line in server.stderr.all().splitlines()[1:]] == [
-        "INFO aibridge: draining: 1 requests are under way"
+        "INFO aibridge: draining: 1 requests in progress"
     ]
 
 

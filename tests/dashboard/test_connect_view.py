@@ -37,7 +37,7 @@ def test_the_snippets_are_those_of_the_documents_with_this_servers_address(conne
 def test_the_providers_are_those_that_are_configured_with_their_state(connect, site):
     assert connect.texts("[aria-label=Provider] option") == ["anthropic (no key)", "demo (needs no key)"]
     assert connect.find("[aria-label=Provider]").get_attribute("value") == "demo"
-    connect.find(".prose p", "The built-in demo answers")
+    connect.find(".prose p", "The built-in demo responds")
     connect.choose("Provider", "anthropic (no key)")
     connect.find(".prose .failure", "The bridge has no key for anthropic")
     assert f"{site.url}/api/v2/aibridge/anthropic" in snippets(connect)[0]

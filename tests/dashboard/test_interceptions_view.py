@@ -79,9 +79,9 @@ def test_the_client_that_disconnected_is_explained_in_row_detail_and_overview(pa
     site.counted(token, 1)
     site.change(interception, end_reason="client_disconnected", upstream_status=200, error=None)
     page.open("interceptions", token)
-    page.find("a.row .problem", "somebody pressed stop")
+    page.find("a.row .problem", "the user pressed stop")
     page.click("a.row")
-    page.find(".detail .why", "somebody pressed stop")
+    page.find(".detail .why", "the user pressed stop")
     page.open("overview", token)
     page.find(".reasons small", "The provider responded with an error.")
 

@@ -186,7 +186,7 @@ async def test_on_sigterm_every_worker_drains_and_nothing_is_left_running(server
     children = server.children()
     server.send(signal.SIGTERM)
     for pid, of_worker in streams.items():
-        server.stderr.find(rf"INFO aibridge: worker {pid}: draining: {len(of_worker)} requests are under way$")
+        server.stderr.find(rf"INFO aibridge: worker {pid}: draining: {len(of_worker)} requests in progress$")
     assert (await server.get("/readyz"))[0] == 503
     upstream.gate.set()
     for client, answer in [one for of_worker in streams.values() for one in of_worker]:

@@ -180,7 +180,7 @@ WITHOUT = {"counting": r"rollups: nothing is counted", "grouping": r"grouping: t
 async def test_a_database_that_is_away_is_named_once_and_waited_for(
     unreachable, name, log_watch, expected_logs, monkeypatch
 ):
-    expected_logs.append(rf"^WARNING storage\.{AWAY[name]} for now: MongoDB is unavailable: ")
+    expected_logs.append(rf"^WARNING storage\.aggregation\.{AWAY[name]} for now: MongoDB is unavailable: ")
     monkeypatch.setattr(turns_module, "BATCH_SECONDS", 0.1)
     with pytest.raises(asyncio.CancelledError):
         await TASKS[name].turns(unreachable, pause=Pause(3)).run()
@@ -192,7 +192,7 @@ async def test_on_a_mongodb_without_transactions_it_says_so_and_ends(
     single_server, name, task, log_watch, expected_logs
 ):
     reason = "MongoDB has transactions only as a replica set, which may have one member"
-    expected_logs.append(rf"^WARNING storage\.{WITHOUT[name]}: {reason}$")
+    expected_logs.append(rf"^WARNING storage\.aggregation\.{WITHOUT[name]}: {reason}$")
     await end(single_server, task.call(1))
     await task.turns(single_server).run()
     assert await marked(single_server, task.kind.mark) == [1]
@@ -247,7 +247,9 @@ async def test_work_goes_on_with_smaller_batches_and_says_so_once(
     database, task, monkeypatch, expected_logs, log_watch
 ):
     monkeypatch.setattr(task.kind, "batch", 40)
-    expected_logs.append(r"WARNING storage\.\w+: a batch of 40 took longer than 10 s: the next one has 20$")
+    expected_logs.append(
+        r"WARNING storage\.aggregation\.\w+: a batch of 40 took longer than 10 s: the next one has 20$"
+    )
     await end(database, *(task.call(number) for number in range(12)))
     paused = asyncio.Event()
     pauses = []

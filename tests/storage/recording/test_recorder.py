@@ -352,7 +352,7 @@ CRASHING = """
 import asyncio, sys
 from pathlib import Path
 from uuid import UUID, uuid4
-from storage import write_path
+from storage.recording import write_path
 from storage.mongo.database import Database
 from storage.recording.journal import Journal
 from storage.recording.recorder import Recorder, RecordPolicy
