@@ -25,7 +25,7 @@ from handlers.api.stats import StatisticsHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
 from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, find_misdirection, find_problem
-from handlers.dataplane.admission import MisdirectedHandler, NotServedHandler, ProviderRootHandler
+from handlers.dataplane.not_served import MisdirectedHandler, NotServedHandler, ProviderRootHandler
 from handlers.dataplane.passthrough import PassthroughHandler
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.openapi.handler import OpenAPIHandler, description
