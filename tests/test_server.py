@@ -161,8 +161,8 @@ def test_a_data_dir_in_use_is_said_in_one_line(demo, start, data_dir):
     assert start("serve", *flags).refused() == (
         1,
         (
-            f"Error: the data-dir {data_dir} is in use by another server (process {demo.pid}): stop that one, or set "
-            "data-dir to a folder of its own\n"
+            f"Error: the data-dir {data_dir} is in use by another server (process {demo.pid}): stop it, or set data-dir to "
+            "another folder\n"
         ),
     )
 

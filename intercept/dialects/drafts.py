@@ -186,6 +186,11 @@ class Draft:
         """Begin a thought in place of what the key had; None if there are too many parts."""
         return self._begin(key, Thought(source, self._allowance)) if self._has_room(key) else None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no further tool call or thought can begin."""
+        return len(self._parts) >= MAX_PARTS
+
     def clear_parts(self) -> None:
         """Forget all tool calls and thoughts."""
         self._parts = {}
@@ -210,7 +215,7 @@ class Draft:
         )
 
     def _has_room(self, key: Hashable) -> bool:
-        has_room = key in self._parts or len(self._parts) < MAX_PARTS
+        has_room = key in self._parts or not self.is_full
         self.truncated = self.truncated or not has_room
         return has_room
 

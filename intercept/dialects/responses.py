@@ -172,6 +172,8 @@ def _take_response(response: _Response, draft: Draft) -> None:
         draft.clear_parts()
         for index, item in enumerate(response.output):
             _take_item(item, index, draft)
+            if draft.truncated and draft.is_full:  # nothing of the others is kept
+                break
 
 
 def _take_item(item: _Item, index: int, draft: Draft) -> None:
