@@ -159,8 +159,9 @@ def _take_body(body: bytes, draft: Draft) -> bool:
     if choice and choice.message:
         _take_thought(choice.message, draft)
         for told in choice.message.tool_calls or ():
-            if call := draft.begin_tool_call(key=object()):
-                _take_call(told, call)
+            if (call := draft.begin_tool_call(key=object())) is None:
+                break
+            _take_call(told, call)
     return True
 
 

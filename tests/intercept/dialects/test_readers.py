@@ -270,6 +270,7 @@ FULL = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("name", FULL)
 @pytest.mark.parametrize("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_no_event_or_body_as_full_as_allowed_is_read_for_long(api, name):
