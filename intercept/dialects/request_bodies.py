@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field, structs
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
 from intercept.apis import InvalidRequestError
 from intercept.dialects.drafts import MAX_NAME
@@ -43,6 +44,7 @@ class _Name:
 
 
 _BODY: Final = Decoder(RequestBody)
+_LAST_MEMBERS: Final = Decoder(dict[str, Raw])
 _ONCE: Final = {"model": b'"model"', "stream": b'"stream"'}  # policies and records depend on them
 _SHORT_BYTES: Final = 4 * 1024  # in a larger body it takes longer to look for names than to decode its members
 _MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=lambda _, name: _Name(name))
@@ -84,7 +86,15 @@ def _decoded(body: bytes, decoder: Decoder[R]) -> R:
     try:
         return decode(body, decoder)
     except msgspec.ValidationError:
+        with suppress(msgspec.ValidationError):
+            return decode(_without_repetition(body), decoder)
         return decoder.type(**structs.asdict(decode(body, _BODY)))
+
+
+def _without_repetition(body: bytes) -> bytes:
+    """Return a JSON object with each member once: of several that have one name, the last counts."""
+    members = decode(body, _LAST_MEMBERS)
+    return b"{%b}" % b",".join([b"%b:%b" % (encode(name), bytes(value)) for name, value in members.items()])
 
 
 def _check_utf8(body: bytes) -> None:

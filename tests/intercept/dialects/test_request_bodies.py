@@ -102,6 +102,12 @@ def test_a_conversation_of_another_type_is_left_out():
         decode_request(b'{"turns":{},"model":5}', Decoder(Body))
 
 
+def test_of_a_conversation_that_is_there_twice_the_last_one_counts():
+    for body in (b'{"turns":{},"turns":["a"],"model":"m"}', b'{"turns":["b"],"turns":["a"],"model":"m"}'):
+        assert decode_request(body, Decoder(Body)) == Body(model="m", turns=[Raw(b'"a"')])
+    assert decode_request(b'{"turns":["a"],"turns":{},"model":"m"}', Decoder(Body)) == Body(model="m")
+
+
 def last(*turns):
     item = last_turn(Items(list(map(Raw, turns))))
     return item and (item.role, item.text)
