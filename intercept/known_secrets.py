@@ -65,7 +65,7 @@ class KnownSecrets:
         return value if hidden == value else hidden
 
     def _may_be_in(self, value: object) -> bool:
-        """Look for beginnings in the value's MessagePack, in which every text stands as it is: made in some microseconds."""
+        """Look for beginnings in the value's MessagePack: it is made in microseconds, and has every text as it is."""
         try:
             encoded = encode(value)
         except (UnicodeEncodeError, OverflowError):  # half of a surrogate pair, an integer of more than 64 bits

@@ -195,7 +195,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
             self.finish()
             return
         self._stop_arriving()
-        # A large one is not copied: that alone would hold up everybody for a while, and take its memory again.
+        # A large body is not copied: a copy takes time that all requests wait for, and as much memory again.
         self.body = bytes(self._arriving) if is_light(self._arriving) else self._arriving
         self._arriving = bytearray()
         self._work = work = cast("asyncio.Task[None]", asyncio.current_task())
@@ -243,8 +243,8 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
     async def in_step(self) -> None:
         """Let the other requests that are ready come to the same step, while many are under way.
 
-        The same code then runs for one behind the other, from the processor's caches: of 32 at a time a sixth more are
-        answered for the turns of the event loop that it takes. A request that is alone is not held up.
+        The same code then runs for all of them in a row, from the processor's caches. Of 32 requests at a time, a sixth
+        more are answered, at the cost of some iterations of the event loop. A request that is alone is not held up.
 
         Raises:
             CancelledError: the request was stopped.
