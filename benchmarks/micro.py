@@ -12,6 +12,7 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from itertools import count
 from time import monotonic_ns, perf_counter
 from typing import Any, NamedTuple
@@ -41,6 +42,7 @@ from storage.accounts.users import Role, User
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import Action, Operation
 from storage.recording.prices import Prices
+from upstream.sigv4 import AwsKeys, Scope, sign
 
 SECTION = "figures of make bench-micro"
 REPEATS, SECONDS = 5, 0.2
@@ -174,6 +176,16 @@ def answers() -> Iterator[Part]:
     )
 
 
+def signatures() -> Iterator[Part]:
+    """What signs a request for AWS: the signature, and before it the hash of the body."""
+    keys = AwsKeys("AKIDEXAMPLE", "x" * 40, "t" * 800)
+    headers = [("Host", "bedrock-runtime.us-east-1.amazonaws.com"), ("Content-Type", "application/json")]
+    scope, body = Scope("us-east-1", "bedrock"), b"x" * 65536
+    signed = partial(sign, "POST", "/model/m%3A0/invoke", headers, sha256(body).hexdigest(), keys=keys, scope=scope)
+    yield Part("signature of a request for AWS", "requests", 1, partial(signed, at=NOW))
+    yield Part("SHA-256 of its body", "MB", len(body) / 1e6, lambda: sha256(body).hexdigest())
+
+
 def _call() -> tuple[Interception, Ending]:
     """The records of a call."""
     started = Interception(
@@ -210,7 +222,7 @@ def _call() -> tuple[Interception, Ending]:
 
 def table() -> str:
     """Measure everything, in Markdown."""
-    parts = [*readers(), *parsers(), *limiters(), *codecs(), *answers()]
+    parts = [*readers(), *parsers(), *limiters(), *codecs(), *answers(), *signatures()]
     return markdown(["part", "a second"], ((one.name, f"{short(one.rate())} {one.unit}") for one in parts))
 
 
