@@ -10,12 +10,14 @@ from msgspec import Struct
 
 
 class Rule(StrEnum):
-    """Why the bridge refuses a call to a provider. The first four are the limits."""
+    """Why the bridge refuses a call to a provider. The first six are the limits."""
 
     CONCURRENCY = auto()
     RATE = auto()
     USER_RATE = auto()
     USER_CONCURRENCY = auto()
+    USER_TOKENS = auto()
+    USER_BUDGET = auto()
     STOPPING = auto()
     NO_TOKEN = auto()
     INVALID_TOKEN = auto()

@@ -5,6 +5,8 @@ const RULES = {
   rate: ["Token rate limited", "The token reached rate-limit."],
   user_rate: ["User rate limited", "All tokens of the user together reached user-rate-limit."],
   user_concurrency: ["User at capacity", "The user had user-max-concurrency calls in progress."],
+  user_tokens: ["User out of tokens", "The user used user-token-limit tokens within the window."],
+  user_budget: ["Budget used up", "The user's calls cost user-budget-usd in this period."],
   stopping: ["Server stopping", "The server was being stopped."],
   no_token: ["No token", "No token was sent."],
   invalid_token: ["Invalid token", "The token is unknown, expired or revoked."],

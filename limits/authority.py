@@ -1,0 +1,57 @@
+"""Who decides about limits: this process alone, or somebody who counts for several processes or servers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
+from limits.limiter import Limiter
+
+
+class Authority(Protocol):
+    """Decides, counts, and answers in bounded time, whatever it has to reach for that."""
+
+    @property
+    def unavailable(self) -> bool:
+        """Whether those who count for all cannot be reached, so that this process decides alone."""
+
+    async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
+        """Decide on a request, and count it for all its limits if they all admit it; see `Limiter.start`.
+
+        If it is cancelled, nothing remains counted that has to be given back.
+        """
+
+    def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
+        """Charge what a request has used since its start; see `Limiter.charge`."""
+
+    def end(self, ticket: int) -> None:
+        """Give back the slots and reservations of a request. Again is harmless."""
+
+    async def usage(self, most: int) -> Sequence[LimitState]:
+        """The states of the keys that have least left: for each rule the `most` first; see `Limiter.usage`."""
+
+
+class LocalAuthority:
+    """Decides for this process alone, at once."""
+
+    unavailable = False
+
+    def __init__(self, limiter: Limiter | None = None) -> None:
+        self.limiter = limiter or Limiter()
+
+    async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
+        """Decide on a request, without waiting."""
+        return self.limiter.start(limits, reserve)
+
+    def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
+        """Charge what a request has used since its start."""
+        self.limiter.charge(ticket, amounts, reserve)
+
+    def end(self, ticket: int) -> None:
+        """Give back the slots and reservations of a request."""
+        self.limiter.end(ticket)
+
+    async def usage(self, most: int) -> Sequence[LimitState]:
+        """The states of the keys that have least left."""
+        return self.limiter.usage(most)

@@ -1,0 +1,58 @@
+"""Calendar periods of a time zone, as instants."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from limits.limit import Period
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Bounds(NamedTuple):
+    """The first instant of a period, and the first after it, in nanoseconds since 1970."""
+
+    begin_ns: int
+    end_ns: int
+
+
+def time_zone(name: str) -> tzinfo:
+    """The time zone of an IANA name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return UTC if name == "UTC" else _zone(name)
+    except (OSError, KeyError, ValueError) as error:  # a missing file, a directory, an absolute path
+        raise ValueError(f"there is no time zone {name!r}") from error
+
+
+def bounds_of(period: Period, zone: str, now_ns: int) -> Bounds:
+    """The period in which an instant is, in nanoseconds since 1970. It begins at midnight, a week on Monday."""
+    tz = time_zone(zone)
+    local = (_EPOCH + timedelta(microseconds=now_ns // 1000)).astimezone(tz)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None, fold=0)
+    if period is Period.DAY:
+        begin, end = midnight, midnight + timedelta(days=1)
+    elif period is Period.WEEK:
+        begin = midnight - timedelta(days=midnight.weekday())
+        end = begin + timedelta(days=7)
+    else:
+        begin = midnight.replace(day=1)
+        end = (begin + timedelta(days=31)).replace(day=1)
+    return Bounds(_instant(begin, tz), _instant(end, tz))
+
+
+def _instant(midnight: datetime, tz: tzinfo) -> int:
+    """When a midnight is. Where the clock is then set back, it is the first; where it is set forward, when that happens."""
+    return (midnight.replace(tzinfo=tz) - _EPOCH) // _MICROSECOND * 1000
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)

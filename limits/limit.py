@@ -1,0 +1,135 @@
+"""Limits and decisions: plain data, which crosses a socket as it is (`msgspec.msgpack`)."""
+
+from __future__ import annotations
+
+from enum import StrEnum, auto
+from typing import Final
+
+from msgspec import Struct
+
+from intercept.refusals import Rule
+
+NEVER_NS: Final = 2**63 - 1
+"""The wait of a request that no wait helps: it needs more than the whole limit."""
+
+SLOT_RETRY_NS: Final = 1_000_000_000
+"""The wait that is told where only the end of other requests helps: nobody knows when these end."""
+
+UNLIMITED: Final = 2**63 - 1
+"""A maximum that refuses nobody, for what is counted only."""
+
+
+class Kind(StrEnum):
+    """What a limit counts.
+
+    | kind | counts | unit |
+    |---|---|---|
+    | concurrency | requests under way | requests |
+    | rate | starts in any window | requests |
+    | tokens | tokens in any window | tokens |
+    | budget | money in a calendar period | micro-dollars |
+    """
+
+    CONCURRENCY = auto()
+    RATE = auto()
+    TOKENS = auto()
+    BUDGET = auto()
+
+
+class Of(StrEnum):
+    """What a limit is of."""
+
+    SERVER = auto()
+    GROUP = auto()
+    USER = auto()
+    TOKEN = auto()
+    ADDRESS = auto()
+    MODEL = auto()
+
+
+class Period(StrEnum):
+    """A calendar period. A week begins on Monday."""
+
+    DAY = auto()
+    WEEK = auto()
+    MONTH = auto()
+
+
+class Limit(Struct, frozen=True, array_like=True, gc=False):
+    """One limit on one request.
+
+    What is used is kept by kind, key and window or period. So a new maximum keeps the counts, and limits that agree in
+    these three count together, once for each request.
+
+    Attributes:
+        kind: What it counts.
+        rule: The name under which its refusals are known.
+        of: What it is of.
+        key: Whose it is, such as `server`, `user:<id>`, `token:<id>`, `address:<ip>`.
+        maximum: In the unit of the kind. With 0 nothing is ever admitted.
+        window_ns: Of a rate or of tokens: the length of the window in nanoseconds, at least 1.
+        period: Of a budget.
+        zone: Of a budget: the IANA time zone in which its periods begin.
+        reserve: Of tokens or a budget: whether a request's own maximum is held back until its end.
+        shadow: Whether it only tells what it would refuse. It counts as if it refused.
+    """
+
+    kind: Kind
+    rule: Rule
+    of: Of
+    key: str
+    maximum: int
+    window_ns: int = 0
+    period: Period = Period.MONTH
+    zone: str = "UTC"
+    reserve: bool = False
+    shadow: bool = False
+
+
+class Amounts(Struct, frozen=True, array_like=True, gc=False):
+    """Tokens, and money in micro-dollars (millionths of a US dollar)."""
+
+    tokens: int = 0
+    micro_dollars: int = 0
+
+
+NOTHING: Final = Amounts()
+
+
+class LimitState(Struct, frozen=True, array_like=True, gc=False):
+    """How much of a limit is used, in the unit of its kind.
+
+    Attributes:
+        limit: The limit.
+        used: How much is used. Tokens and money may exceed the maximum, as they are known only afterwards.
+        remaining: How much is left: neither used nor reserved.
+        retry_after_ns: Nanoseconds until the request would be admitted (in a decision that admits: the next one), if
+            nothing more is used until then. 0 if it would be now, `NEVER_NS` if it needs more than the whole limit.
+        reset_ns: Nanoseconds until nothing is used, if nothing more is used until then; 0 of concurrency, and if nothing is.
+        reserved: How much is held back for requests under way.
+    """
+
+    limit: Limit
+    used: int
+    remaining: int
+    retry_after_ns: int
+    reset_ns: int
+    reserved: int = 0
+
+
+class Decision(Struct, frozen=True, array_like=True):
+    """What is decided about one request and all its limits.
+
+    Attributes:
+        ticket: Names the request, to charge and end it; None if it is refused, and nothing is counted.
+        states: The state of each limit, in the order in which they were given; of an admitted request with it counted.
+        refused_by: The limit that refuses it; of several one of concurrency, else the one with the longest wait.
+        retry_after_ns: The wait after which all limits would admit it; 0 if it is admitted.
+        shadow: The states of shadow limits that would have refused it.
+    """
+
+    ticket: int | None
+    states: tuple[LimitState, ...] = ()
+    refused_by: LimitState | None = None
+    retry_after_ns: int = 0
+    shadow: tuple[LimitState, ...] = ()

@@ -1,0 +1,251 @@
+"""One decision for any number of limits: all of them admit a request, or none counts it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from heapq import nsmallest
+from itertools import chain, islice
+from typing import Protocol, TypeVar
+
+from limits.budget import Budgets
+from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState, Period
+from limits.rate_window import RateWindow
+from limits.slots import Slots
+from limits.token_window import TokenWindow
+
+KEYS_LOOKED_AT = 1000
+"""Among how many keys of a kind and window the busiest are looked for, so that looking makes nobody wait."""
+
+SWEEP_NS = 1_000_000_000
+"""From one look for windows that nobody uses any more to the next."""
+
+
+class _Counter(Protocol):
+    """What one kind of limit uses, of all keys with the same window or period. `now` is monotonic."""
+
+    def __len__(self) -> int: ...
+    def state(self, limit: Limit, need: int, now: int, /) -> LimitState: ...
+    def start(self, limit: Limit, reserve: int, now: int, /) -> None: ...
+    def end(self, limit: Limit, reserved: int, /) -> None: ...
+    def charge(self, limit: Limit, amount: int, now: int, /) -> None: ...
+    def reserve(self, limit: Limit, change: int, /) -> None: ...
+    def forget(self, now: int, /) -> None: ...
+    def states(self, now: int, /) -> Iterator[LimitState]: ...
+
+
+K = TypeVar("K")
+C = TypeVar("C", bound=_Counter)
+
+
+class _Ticket:
+    """What a request under way holds: limits with a counter each, and what is reserved and charged."""
+
+    __slots__ = ("charged", "limits", "reserved")
+
+    def __init__(self, limits: Sequence[Limit], reserved: Amounts, charged: Amounts = NOTHING) -> None:
+        self.limits = limits
+        self.reserved = reserved
+        self.charged = charged
+
+
+class Limiter:
+    """Decides and counts, in memory. A clock that goes back counts as one that stands still.
+
+    Args:
+        now_ns: A monotonic clock in nanoseconds, for windows.
+        wall_ns: Nanoseconds since 1970, for calendar periods.
+    """
+
+    def __init__(
+        self, now_ns: Callable[[], int] = time.monotonic_ns, wall_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._now_ns = now_ns
+        self._wall_ns = wall_ns
+        self._latest = now_ns()
+        self._sweep_at = self._latest + SWEEP_NS
+        self._slots = Slots()
+        self._rates: dict[int, RateWindow] = {}
+        self._tokens: dict[int, TokenWindow] = {}
+        self._budgets: dict[tuple[Period, str], Budgets] = {}
+        self._tickets: dict[int, _Ticket] = {}
+        self._last_ticket = 0
+
+    def __len__(self) -> int:
+        """How many requests are under way."""
+        return len(self._tickets)
+
+    @property
+    def keys(self) -> int:
+        """How many keys are kept, of all kinds and windows together."""
+        return sum(map(len, self._counters()))
+
+    def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
+        """Decide on a request, and count it for all its limits if they all admit it.
+
+        Args:
+            limits: Its limits, in any number and order.
+            reserve: The most that it may use itself, for limits that reserve.
+        """
+        now = self._now()
+        counters = [self._counter_of(limit) for limit in limits]
+        states = [
+            counter.state(limit, _amount(limit, reserve) if limit.reserve else 0, now)
+            for counter, limit in zip(counters, limits, strict=True)
+        ]
+        refusing = [state for state in states if state.retry_after_ns]
+        shadow = tuple([state for state in refusing if state.limit.shadow])
+        if len(shadow) < len(refusing):
+            refusing = [state for state in refusing if not state.limit.shadow]
+            refused_by = max(refusing, key=_weight)
+            longest = max(state.retry_after_ns for state in refusing)
+            return Decision(None, tuple(states), refused_by, longest, shadow)
+        if shadow:
+            # A shadow limit counts what it would admit.
+            admitted = [(c, s.limit) for c, s in zip(counters, states, strict=True) if not s.retry_after_ns]
+        else:
+            admitted = list(zip(counters, limits, strict=True))
+        ticket = self._count(admitted, reserve, now)
+        states = [counter.state(limit, 0, now) for counter, limit in zip(counters, limits, strict=True)]
+        return Decision(ticket, tuple(states), None, 0, shadow)
+
+    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
+        """Count a request that was admitted elsewhere, whatever the limits say. Its start counts from now on.
+
+        Args:
+            limits: Its limits.
+            reserve: What is reserved for it.
+            charged: What was charged for it before, and is counted here from now on.
+
+        Returns:
+            Its ticket.
+        """
+        now = self._now()
+        ticket = self._count([(self._counter_of(limit), limit) for limit in limits], reserve, now)
+        self.charge(ticket, charged)
+        return ticket
+
+    def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
+        """Charge what a request has used so far. Less than before, or of a request that is over, is harmless.
+
+        Args:
+            ticket: Of the request.
+            amounts: All that it has used since its start, not only what is new.
+            reserve: What it may still use, and is reserved from now on; None leaves the reservation as it is.
+        """
+        held = self._tickets.get(ticket)
+        if held is None:
+            return
+        before, reserved = held.charged, held.reserved
+        held.charged = Amounts(max(amounts.tokens, before.tokens), max(amounts.micro_dollars, before.micro_dollars))
+        if reserve is not None:
+            held.reserved = reserve
+        now = self._now()
+        for limit in held.limits:
+            if limit.kind is Kind.TOKENS or limit.kind is Kind.BUDGET:
+                counter = self._counter_of(limit)
+                if more := _amount(limit, held.charged) - _amount(limit, before):
+                    counter.charge(limit, more, now)
+                if limit.reserve:
+                    counter.reserve(limit, _amount(limit, held.reserved) - _amount(limit, reserved))
+
+    def end(self, ticket: int) -> None:
+        """Give back the slots and reservations of a request. Again, or of one that never was, is harmless."""
+        held = self._tickets.pop(ticket, None)
+        if held is not None:
+            for limit in held.limits:
+                self._counter_of(limit).end(limit, _amount(limit, held.reserved) if limit.reserve else 0)
+
+    def restore(self, limit: Limit, used: int) -> None:
+        """Have at least this much of a budget used in its present period, as after a restart."""
+        counter = self._counter_of(limit)
+        if isinstance(counter, Budgets):
+            counter.at_least(limit, used)
+
+    def states(self, limits: Sequence[Limit]) -> tuple[LimitState, ...]:
+        """The states of limits as they are, without a request."""
+        now = self._now()
+        return tuple([self._counter_of(limit).state(limit, 0, now) for limit in limits])
+
+    def usage(self, most: int) -> tuple[LimitState, ...]:
+        """The states of the keys that have least left, with the limits they last had: for each rule the `most` first.
+
+        Looks at the `KEYS_LOOKED_AT` keys of each kind and window that were used last.
+        """
+        now = self._now()
+        by_rule: dict[str, list[LimitState]] = {}
+        for counter in self._counters():
+            for state in islice(counter.states(now), KEYS_LOOKED_AT):
+                by_rule.setdefault(state.limit.rule, []).append(state)
+        return tuple(
+            chain.from_iterable(
+                nsmallest(most, states, key=lambda state: state.remaining) for states in by_rule.values()
+            )
+        )
+
+    def _now(self) -> int:
+        now = self._now_ns()
+        if now > self._latest:
+            self._latest = now
+            if now >= self._sweep_at:
+                self._sweep(now)
+        return self._latest
+
+    def _sweep(self, now: int) -> None:
+        """Forget windows without keys, such as those of a limit that was changed."""
+        self._sweep_at = now + SWEEP_NS
+        _drop_idle(self._rates, now)
+        _drop_idle(self._tokens, now)
+        _drop_idle(self._budgets, now)
+
+    def _counters(self) -> Iterator[_Counter]:
+        return chain((self._slots,), self._rates.values(), self._tokens.values(), self._budgets.values())
+
+    def _counter_of(self, limit: Limit) -> _Counter:
+        kind = limit.kind
+        counter: _Counter | None
+        if kind is Kind.CONCURRENCY:
+            return self._slots
+        if kind is Kind.RATE:
+            counter = self._rates.get(limit.window_ns)
+            if counter is None:
+                counter = self._rates[limit.window_ns] = RateWindow(limit.window_ns)
+        elif kind is Kind.TOKENS:
+            counter = self._tokens.get(limit.window_ns)
+            if counter is None:
+                counter = self._tokens[limit.window_ns] = TokenWindow(limit.window_ns)
+        else:
+            name = (limit.period, limit.zone)
+            counter = self._budgets.get(name)
+            if counter is None:
+                counter = self._budgets[name] = Budgets(limit.period, limit.zone, self._wall_ns)
+        return counter
+
+    def _count(self, admitted: Sequence[tuple[_Counter, Limit]], reserve: Amounts, now: int) -> int:
+        """Count a request once in each counter, and reserve there if one of its limits reserves."""
+        once: dict[tuple[int, str], tuple[_Counter, Limit]] = {}
+        for counter, limit in admitted:
+            name = (id(counter), limit.key)
+            if name not in once or limit.reserve:
+                once[name] = (counter, limit)
+        for counter, limit in once.values():
+            counter.start(limit, _amount(limit, reserve) if limit.reserve else 0, now)
+        self._last_ticket += 1
+        self._tickets[self._last_ticket] = _Ticket([limit for _, limit in once.values()], reserve)
+        return self._last_ticket
+
+
+def _amount(limit: Limit, amounts: Amounts) -> int:
+    """Of amounts what a limit counts."""
+    return amounts.tokens if limit.kind is Kind.TOKENS else amounts.micro_dollars
+
+
+def _drop_idle(counters: dict[K, C], now: int) -> None:
+    for name, counter in list(counters.items()):
+        counter.forget(now)
+        if not counter:
+            del counters[name]
+
+
+def _weight(state: LimitState) -> tuple[bool, int]:
+    return state.limit.kind is Kind.CONCURRENCY, state.retry_after_ns

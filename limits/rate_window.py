@@ -1,0 +1,109 @@
+"""Rates: how many requests of a key started in any window of time, exactly.
+
+The time of every start is kept for one window. So no window holds more starts than the maximum, wherever it begins, and
+the wait of a refusal is the time until the oldest start leaves. A time takes 8 bytes in an array: a rate of 1,000,000 a
+window takes 8 to 16 MB for each key that uses all of it, and a rate of 60 about 1 KB.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from limits.limit import NEVER_NS, Limit, LimitState
+
+MIN_GONE = 64
+"""How many times that left the window are kept at least before the array is shortened."""
+
+
+class _Starts:
+    """The times of one key in ascending order; those before `first` have left the window. Never without one in it."""
+
+    __slots__ = ("first", "limit", "times")
+
+    def __init__(self, limit: Limit, now: int) -> None:
+        self.limit = limit
+        self.times = array("q", (now,))
+        self.first = 0
+
+
+class RateWindow:
+    """The starts of all keys in half-open windows of `window_ns` nanoseconds. Amortised constant time.
+
+    Times are those of a clock that never goes back.
+    """
+
+    def __init__(self, window_ns: int) -> None:
+        self._window_ns = window_ns
+        self._keys: OrderedDict[str, _Starts] = OrderedDict()  # in the order of their newest starts
+
+    def __len__(self) -> int:
+        """How many keys are kept."""
+        return len(self._keys)
+
+    def state(self, limit: Limit, _need: int, now: int) -> LimitState:
+        """The state of a limit."""
+        if limit.maximum < 1:
+            return LimitState(limit, 0, 0, NEVER_NS, 0)
+        starts = self._in_window(limit.key, now)
+        if starts is None:
+            return LimitState(limit, 0, limit.maximum, 0, 0)
+        times, first = starts.times, starts.first
+        used = len(times) - first
+        remaining = limit.maximum - used
+        reset = times[-1] + self._window_ns - now
+        if remaining > 0:
+            return LimitState(limit, used, remaining, 0, reset)
+        # After a maximum was lowered, more than one start has to leave.
+        return LimitState(limit, used, 0, times[first - remaining] + self._window_ns - now, reset)
+
+    def start(self, limit: Limit, _reserve: int, now: int) -> None:
+        """Count a start."""
+        starts = self._in_window(limit.key, now)
+        if starts is None:
+            self._keys[limit.key] = _Starts(limit, now)
+        else:
+            starts.times.append(now)
+            starts.limit = limit
+        self._keys.move_to_end(limit.key)
+        self.forget(now)
+
+    def end(self, limit: Limit, reserved: int) -> None:
+        """A start stays in its window, whenever the request ends."""
+
+    def charge(self, limit: Limit, amount: int, now: int) -> None:
+        """Starts cost nothing."""
+
+    def reserve(self, limit: Limit, change: int) -> None:
+        """Starts are not reserved."""
+
+    def forget(self, now: int) -> None:
+        """Forget the keys that are idle for a window."""
+        gone = now - self._window_ns
+        while self._keys and next(iter(self._keys.values())).times[-1] <= gone:
+            self._keys.popitem(last=False)
+
+    def states(self, now: int) -> Iterator[LimitState]:
+        """The state of each key, the one that started last first."""
+        self.forget(now)
+        for starts in reversed(self._keys.values()):
+            yield self.state(starts.limit, 0, now)
+
+    def _in_window(self, key: str, now: int) -> _Starts | None:
+        """The starts of a key, if there are any in the window."""
+        starts = self._keys.get(key)
+        if starts is None:
+            return None
+        times, first, gone = starts.times, starts.first, now - self._window_ns
+        if times[first] > gone:
+            return starts
+        if times[-1] <= gone:
+            del self._keys[key]
+            return None
+        starts.first = first = bisect_right(times, gone, first)
+        if first >= MIN_GONE and 2 * first >= len(times):
+            del times[:first]
+            starts.first = 0
+        return starts

@@ -1,0 +1,349 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.refusals import Rule
+from limits import limiter as limiter_module
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, Amounts, Kind, Limit, LimitState, Of, Period
+from limits.limiter import Limiter
+from tests.limits.clock import SECOND, Clock
+from tests.limits.naive import Naive
+
+DAY = 86_400 * SECOND
+
+
+def slots(maximum, key="server", **more):
+    return Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, key, maximum, **more)
+
+
+def rate(maximum, key="token:t", window_ns=10 * SECOND, **more):
+    return Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns, **more)
+
+
+def tokens(maximum, key="user:u", window_ns=10 * SECOND, **more):
+    return Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, key, maximum, window_ns, **more)
+
+
+def budget(maximum, key="user:u", period=Period.DAY, **more):
+    return Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, key, maximum, period=period, **more)
+
+
+def wall(*date):
+    return int(datetime(*date, tzinfo=UTC).timestamp()) * SECOND
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def calendar():
+    clock = Clock()
+    clock.now_ns = wall(2026, 3, 14, 18)
+    return clock
+
+
+@pytest.fixture
+def limiter(clock, calendar):
+    return Limiter(clock, calendar)
+
+
+def test_a_request_is_counted_for_all_its_limits_and_told_what_is_left_of_each(limiter):
+    limits = slots(3), rate(5), tokens(100), budget(9)
+    decision = limiter.start(limits)
+    assert decision.states == (
+        LimitState(limits[0], 1, 2, 0, 0),
+        LimitState(limits[1], 1, 4, 0, 10 * SECOND),
+        LimitState(limits[2], 0, 100, 0, 0),
+        LimitState(limits[3], 0, 9, 0, 0),
+    )
+    assert (decision.refused_by, decision.retry_after_ns, decision.shadow) == (None, 0, ())
+
+
+def test_a_request_that_one_limit_refuses_counts_for_none(limiter):
+    assert limiter.start([slots(1), rate(5)]).ticket is not None
+    decision = limiter.start([rate(5), slots(1)])
+    assert decision.ticket is None
+    assert decision.refused_by == LimitState(slots(1), 1, 0, SLOT_RETRY_NS, 0)
+    assert limiter.states([rate(5)])[0].used == 1
+    assert len(limiter) == 1
+
+
+def test_of_several_limits_that_refuse_the_one_with_the_longest_wait_is_named(limiter, clock):
+    short, long = rate(1, "a"), rate(1, "b")
+    limiter.start([short])
+    clock.advance(4 * SECOND)
+    limiter.start([long])
+    decision = limiter.start([long, short])
+    assert (decision.refused_by.limit, decision.retry_after_ns) == (long, 10 * SECOND)
+
+
+def test_concurrency_is_named_before_a_longer_wait_which_is_told_all_the_same(limiter):
+    limits = [slots(1), rate(1)]
+    limiter.start(limits)
+    decision = limiter.start(limits)
+    assert (decision.refused_by.limit, decision.retry_after_ns) == (slots(1), 10 * SECOND)
+
+
+def test_an_ended_request_gives_its_slot_back_once(limiter):
+    first = limiter.start([slots(2)]).ticket
+    limiter.start([slots(2)])
+    limiter.end(first)
+    limiter.end(first)
+    assert limiter.states([slots(2)]) == (LimitState(slots(2), 1, 1, 0, 0),)
+
+
+def test_limits_of_one_key_and_window_count_together_and_each_request_once(limiter):
+    decision = limiter.start([rate(2), rate(5)])
+    assert [state.remaining for state in decision.states] == [1, 4]
+
+
+def test_a_changed_maximum_keeps_what_was_counted(limiter, clock):
+    for _ in range(3):
+        limiter.start([rate(9)])
+        clock.advance(SECOND)
+    assert limiter.start([rate(2)]).refused_by == LimitState(rate(2), 3, 0, 8 * SECOND, 9 * SECOND)
+    assert limiter.states([rate(4)])[0].remaining == 1
+
+
+def test_tokens_count_from_when_they_are_charged(limiter, clock):
+    ticket = limiter.start([tokens(10)]).ticket
+    clock.advance(SECOND)
+    limiter.charge(ticket, Amounts(tokens=4))
+    clock.advance(SECOND)
+    limiter.charge(ticket, Amounts(tokens=12))
+    assert limiter.start([tokens(10)]).refused_by == LimitState(tokens(10), 12, 0, 9 * SECOND, 10 * SECOND)
+    clock.advance(9 * SECOND)
+    assert limiter.start([tokens(10)]).states == (LimitState(tokens(10), 8, 2, 0, SECOND),)
+
+
+def test_charging_less_than_before_or_after_the_end_changes_nothing(limiter):
+    ticket = limiter.start([tokens(10)]).ticket
+    limiter.charge(ticket, Amounts(tokens=4))
+    limiter.charge(ticket, Amounts(tokens=3))
+    limiter.end(ticket)
+    limiter.charge(ticket, Amounts(tokens=9))
+    assert limiter.states([tokens(10)])[0].used == 4
+
+
+def test_a_budget_is_used_until_its_period_is_over(limiter, calendar):
+    ticket = limiter.start([budget(50)]).ticket
+    limiter.charge(ticket, Amounts(micro_dollars=51))
+    assert limiter.start([budget(50)]).refused_by == LimitState(budget(50), 51, 0, DAY // 4, DAY // 4)
+    calendar.advance(DAY // 4)
+    assert limiter.start([budget(50)]).states == (LimitState(budget(50), 0, 50, 0, 0),)
+
+
+def test_a_clock_that_jumps_into_another_period_and_back_loses_no_budget(limiter, calendar):
+    limiter.restore(budget(50), 30)
+    calendar.now_ns += 365 * DAY
+    assert limiter.states([budget(50)])[0].used == 0
+    calendar.now_ns -= 365 * DAY
+    assert limiter.states([budget(50)])[0].used == 30
+
+
+def test_a_restored_budget_never_becomes_less(limiter):
+    limiter.restore(budget(50), 30)
+    limiter.restore(budget(50), 20)
+    limiter.restore(rate(50), 20)
+    assert [state.used for state in limiter.states([budget(50), rate(50)])] == [30, 0]
+
+
+def test_a_budget_of_nothing_admits_nothing(limiter):
+    for limit in (budget(0), tokens(0), rate(0), slots(0)):
+        assert limiter.start([limit]).refused_by == LimitState(limit, 0, 0, NEVER_NS, 0)
+
+
+def test_a_reservation_is_held_back_until_it_shrinks_or_the_request_ends(limiter):
+    limit = tokens(100, reserve=True)
+    ticket = limiter.start([limit], Amounts(tokens=60)).ticket
+    refused = limiter.start([limit], Amounts(tokens=60)).refused_by
+    assert refused == LimitState(limit, 0, 40, SLOT_RETRY_NS, 0, 60)
+    limiter.charge(ticket, Amounts(tokens=30), reserve=Amounts(tokens=20))
+    assert limiter.states([limit])[0].remaining == 50
+    limiter.end(ticket)
+    assert limiter.start([limit], Amounts(tokens=60)).states == (LimitState(limit, 30, 10, 0, 10 * SECOND, 60),)
+
+
+def test_a_request_that_reserves_more_than_the_limit_is_told_that_no_wait_helps(limiter):
+    decision = limiter.start([tokens(100, reserve=True)], Amounts(tokens=101))
+    assert (decision.ticket, decision.retry_after_ns) == (None, NEVER_NS)
+
+
+def test_a_limit_that_does_not_reserve_ignores_what_a_request_may_use(limiter):
+    assert limiter.start([tokens(100)], Amounts(tokens=101)).states == (LimitState(tokens(100), 0, 100, 0, 0),)
+
+
+def test_a_shadow_limit_refuses_nothing_and_counts_as_if_it_did(limiter, clock):
+    limits = [rate(1, shadow=True), rate(9, "other")]
+    assert limiter.start(limits).shadow == ()
+    for _ in range(3):
+        decision = limiter.start(limits)
+        assert decision.refused_by is None
+        assert decision.shadow == (LimitState(limits[0], 1, 0, 10 * SECOND, 10 * SECOND),)
+    assert [state.used for state in decision.states] == [1, 4]
+    clock.advance(10 * SECOND)
+    assert limiter.start(limits).shadow == ()
+
+
+def test_what_others_admitted_is_counted_whatever_the_limits_say(limiter):
+    limits = [slots(1), rate(1), tokens(10)]
+    tickets = [limiter.count(limits, charged=Amounts(tokens=7)) for _ in range(2)]
+    assert [state.used for state in limiter.states(limits)] == [2, 2, 14]
+    for ticket in tickets:
+        limiter.charge(ticket, Amounts(tokens=8))
+        limiter.end(ticket)
+    assert [state.used for state in limiter.states(limits)] == [0, 2, 16]
+
+
+def test_a_clock_that_goes_back_counts_as_one_that_stands_still(limiter, clock):
+    limiter.start([rate(2)])
+    clock.now_ns -= 5 * SECOND
+    assert limiter.start([rate(2)]).states == (LimitState(rate(2), 2, 0, 10 * SECOND, 10 * SECOND),)
+
+
+def test_the_keys_with_least_left_are_told_for_each_rule(limiter, monkeypatch):
+    for key in "abbbcc":
+        limiter.start([rate(5, key)])
+    limiter.start([slots(3)])
+    ticket = limiter.start([tokens(10), budget(7)]).ticket
+    limiter.charge(ticket, Amounts(2, 3))
+    shown = [(state.limit.rule, state.limit.key, state.used) for state in limiter.usage(2)]
+    assert shown == [
+        (Rule.CONCURRENCY, "server", 1),
+        (Rule.RATE, "b", 3),
+        (Rule.RATE, "c", 2),
+        (Rule.USER_TOKENS, "user:u", 2),
+        (Rule.USER_BUDGET, "user:u", 3),
+    ]
+    monkeypatch.setattr(limiter_module, "KEYS_LOOKED_AT", 1)
+    assert [state.limit.key for state in limiter.usage(2) if state.limit.rule is Rule.RATE] == ["c"]
+
+
+def test_windows_that_nobody_uses_any_more_are_forgotten(limiter, clock, calendar):
+    for window in range(1, 50):
+        ticket = limiter.start(
+            [rate(9, window_ns=window), tokens(9, window_ns=window, reserve=True)], Amounts(3)
+        ).ticket
+        limiter.charge(ticket, Amounts(tokens=2))
+        limiter.end(ticket)
+    limiter.restore(budget(9), 5)
+    for _ in range(2):
+        clock.advance(2 * SECOND)
+        calendar.advance(DAY)
+        limiter.states(())
+    assert limiter.keys == 0
+    assert limiter._rates == limiter._tokens == {}
+
+
+def test_without_limits_everything_is_admitted(limiter):
+    decision = limiter.start([])
+    assert (decision.refused_by, decision.states) == (None, ())
+    limiter.end(decision.ticket)
+    assert len(limiter) == 0
+
+
+POOL = (
+    slots(2),
+    slots(1, "user:a"),
+    rate(3, "token:a", 10),
+    rate(2, "token:a", 10),
+    rate(2, "user:a", 10),
+    rate(4, "user:a", 25),
+    rate(1, "user:a", 40, shadow=True),
+    tokens(20, "user:a", 10),
+    tokens(30, "user:a", 25, reserve=True),
+    tokens(12, "user:a", 25, shadow=True),
+    budget(40, "user:a", reserve=True),
+    budget(25, "user:a", period=Period.WEEK),
+    budget(20, "user:b", zone="America/Sao_Paulo"),
+)
+amounts = st.builds(Amounts, st.integers(0, 15), st.integers(0, 15))
+happenings = st.one_of(
+    st.tuples(st.just("start"), st.lists(st.sampled_from(POOL), max_size=6, unique=True), amounts),
+    st.tuples(st.just("charge"), st.integers(0, 40), amounts, st.none() | amounts),
+    st.tuples(st.just("end"), st.integers(0, 40)),
+    st.tuples(st.just("pass"), st.integers(0, 12) | st.integers(0, 10**12) | st.just(DAY // 2)),
+    st.tuples(st.just("jump"), st.integers(1, 9)),
+)
+
+
+@given(happenings=st.lists(happenings, max_size=50))
+def test_every_decision_is_what_all_that_ever_happened_says(happenings):
+    clock, calendar = Clock(), Clock()
+    calendar.now_ns = wall(2026, 3, 14, 23, 59)
+    limiter, naive = Limiter(clock, calendar), Naive()
+    tickets = []
+    for what, *of in happenings:
+        naive.now, naive.wall = clock.now_ns, calendar.now_ns
+        if what == "pass":
+            clock.advance(of[0])
+            calendar.advance(of[0])
+        elif what == "jump":  # the wall clock is wrong for a moment
+            calendar.now_ns += of[0] * 1000 * DAY
+            assert [state.used for state in limiter.states(POOL[-3:])] == [0, 0, 0]
+            calendar.now_ns -= of[0] * 1000 * DAY
+        elif what == "start":
+            limits, reserve = of
+            decision = limiter.start(limits, reserve)
+            refusing, shadow = naive.start(decision.ticket, limits, reserve)
+            assert (decision.ticket is None, decision.shadow) == (bool(refusing), shadow)
+            if refusing:
+                assert decision.refused_by in refusing
+                assert decision.retry_after_ns == max(state.retry_after_ns for state in refusing)
+            else:
+                assert decision.states == tuple(naive.state(limit) for limit in limits)
+                tickets.append(decision.ticket)
+        elif tickets:
+            ticket = tickets[of[0] % len(tickets)]
+            if what == "charge":
+                limiter.charge(ticket, *of[1:])
+                naive.charge(ticket, *of[1:])
+            else:
+                limiter.end(ticket)
+                naive.end(ticket)
+        naive.now, naive.wall = clock.now_ns, calendar.now_ns
+        assert limiter.states(POOL) == tuple(naive.state(limit) for limit in POOL)
+    for ticket in tickets:
+        limiter.end(ticket)
+    for _ in range(2):
+        clock.advance(10 * DAY)
+        calendar.advance(10 * DAY)
+        limiter.states(())
+    assert (len(limiter), limiter.keys) == (0, 0)
+
+
+@given(starts=st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=60))
+def test_no_window_ever_holds_more_than_the_maximum_that_held_at_the_time(starts):
+    clock = Clock()
+    limiter = Limiter(clock, clock)
+    admitted = []
+    for step, high in starts:
+        clock.advance(step)
+        maximum = 4 if high else 2
+        if limiter.start([rate(maximum, window_ns=10)]).ticket is not None:
+            admitted.append(clock.now_ns)
+            assert sum(at > clock.now_ns - 10 for at in admitted) <= maximum
+
+
+@given(charges=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 9)), min_size=1, max_size=40))
+def test_waiting_as_long_as_told_is_enough_and_any_less_is_not(charges):
+    clock, calendar = Clock(), Clock()
+    limiter = Limiter(clock, calendar)
+    limits = [rate(3, window_ns=10), tokens(20, window_ns=25), budget(30)]
+    for step, amount in charges:
+        for one in (clock, calendar):
+            one.advance(step)
+        decision = limiter.start(limits)
+        if decision.ticket is None:
+            for one in (clock, calendar):
+                one.advance(decision.retry_after_ns - 1)
+            assert limiter.start(limits).ticket is None
+            for one in (clock, calendar):
+                one.advance(1)
+            decision = limiter.start(limits)
+        limiter.charge(decision.ticket, Amounts(amount, amount))
+        limiter.end(decision.ticket)
