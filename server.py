@@ -232,7 +232,7 @@ async def demo_greeting(url: str, settings: Settings, identities: Identities, da
 
 
 async def first_steps(url: str, settings: Settings, identities: Identities) -> str:
-    """How to get a token for an owner, or for any user where there is none."""
+    """How to get a token for an owner, or for any user if there is no owner."""
     users = sorted(await identities.list_users(), key=lambda user: user.role is not Role.OWNER)
     usernames = [user.username for user in users]
     return quickstart.first_steps(url, settings, usernames, dashboard=DashboardFiles().installed)

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.admissions
 
-One process asks, with so many requests waiting at a time, each of which asks again as soon as it is answered. Prints the
+One process asks, with so many requests waiting at a time, and each asks again as soon as it is answered. Prints the
 table in Markdown.
 """
 

@@ -46,7 +46,7 @@ def fixed_window() -> Limiter:
 
 
 def two_counters() -> Limiter:
-    """Two such counters, of which the older one is weighted by how much of its window is still within reach."""
+    """Two such counters; the older one is weighted by the share of its window that still counts."""
     counts: dict[int, int] = {}
 
     def admit(now: int) -> bool:

@@ -1,4 +1,4 @@
-"""The page of figures, of which the benchmarks write their parts themselves."""
+"""The page of figures. Each benchmark writes its own part of it."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ _WORDS = [
 
 
 class Zipf:
-    """Draws from things of which the first is the most frequent one, each next one less so."""
+    """Draws from things; the first is the most frequent, each next one is less frequent."""
 
     def __init__(self, number: int, exponent: float = 1.0) -> None:
         self._indexes = range(number)

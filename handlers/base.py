@@ -74,7 +74,7 @@ class BridgeHandler(RequestHandler):
             self.cycle.refuse_body()
 
     def clear(self) -> None:
-        """Begin the answer anew, as Tornado does, but with no headers: who answers says what, and `RequestCycle` when."""
+        """Reset the response, as Tornado does, but without default headers: the handler sets them, and `RequestCycle` the date."""
         self._headers = HTTPHeaders()
         self._write_buffer = []
         self.set_status(200)
@@ -120,8 +120,8 @@ class BridgeHandler(RequestHandler):
         cookie = self.session_cookie
         return read_credentials(self.request.headers, cookie if cookie and not self.is_foreign else None)
 
-    async def authenticate(self, credentials: Credentials, *, anew: bool = False) -> Identity:
-        """Find out who is asking; `anew` does not rely on memory.
+    async def authenticate(self, credentials: Credentials, *, fresh: bool = False) -> Identity:
+        """Find out who is asking; `fresh` does not rely on memory.
 
         Tokens from an address that has failed too often are looked up only if they are known, so a guess costs nothing
         and who shares that address gets in all the same.
@@ -141,7 +141,7 @@ class BridgeHandler(RequestHandler):
             access.failed(Reason.BLOCKED, self.plane, self.client_ip)
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns), rule=Rule.TOO_MANY_FAILURES)
         try:
-            return await (identities.authenticate_anew if anew else identities.authenticate)(text, kind)
+            return await (identities.authenticate_afresh if fresh else identities.authenticate)(text, kind)
         except InvalidTokenError as error:
             access.failed(error.reason, self.plane, self.client_ip, error.token_id)
             self.refused_token_id = error.token_id

@@ -46,15 +46,15 @@ class IdentifiedHandler(BridgeHandler):
     _left_early = False  # the client, before its request was whole or prepared
     _unsent = 0
 
-    async def identify(self, *, anew: bool = False) -> None:
-        """Find out who is asking, and take a request of their share; `anew` does not rely on memory.
+    async def identify(self, *, fresh: bool = False) -> None:
+        """Find out who is asking, and take a request of their share; `fresh` does not rely on memory.
 
         Raises:
             Problem: 401 without a valid token, 429 with too many requests in progress, 503 when the user cannot be known
                 now.
         """
         self.set_header("Cache-Control", "no-store")
-        self.identity = await self.authenticate(self.read_credentials(), anew=anew)
+        self.identity = await self.authenticate(self.read_credentials(), fresh=fresh)
         self.take_share("user_requests", self.bridge.shares.requests, TOO_MANY_REQUESTS)
 
     def take_share(self, name: str, limit: ConcurrencyLimit, too_many: str) -> None:

@@ -26,7 +26,7 @@ _TOLD = ((AUTHENTICATION, "auth"), (ADMISSION, "admission"), (RECORDING, "record
 
 
 class RequestTimer:
-    """A stopwatch: one phase of a request at a time, of which each may come again.
+    """A stopwatch: one phase of a request at a time; a phase may come again.
 
     Args:
         clock: Counts seconds and never goes back.

@@ -12,7 +12,7 @@ from intercept.formats.json_text import as_text, read_object
 MAX_SESSION_ID: Final = 256
 """Characters of a session id."""
 UNKNOWN: Final = "Unknown"
-"""The name of a client that is none of the known ones."""
+"""The name of an unknown client."""
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _csv(rows: Iterable[list[str]]) -> bytes:
 
 
 def _cell(value: Any) -> str:
-    """Nothing is an empty cell. A number or a truth is none that somebody else wrote: it stays as it is."""
+    """None is an empty cell. Numbers and booleans come from the bridge itself: they stay as they are."""
     match value:
         case None:
             return ""

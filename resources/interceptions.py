@@ -57,7 +57,7 @@ class Cost(Struct):
     """What the call cost by published prices, not by anybody's bill."""
 
     usd: Annotated[float, Meta(ge=0, description="US dollars.")]
-    prices: Annotated[str, Meta(description="Whose prices, and of which version.")]
+    prices: Annotated[str, Meta(description="The price list and its version.")]
 
 
 class ProviderCost(Struct):

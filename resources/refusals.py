@@ -29,7 +29,7 @@ class Refusal(Struct):
             "many others were refused to name each."
         ),
     ]
-    provider: Annotated[str | None, Meta(description="The name of the provider; null where there is none.")]
+    provider: Annotated[str | None, Meta(description="The name of the provider; null without one.")]
     route: Annotated[str | None, Meta(description="The route; null where the path leads to none.")]
     model: Annotated[str | None, Meta(description="The model, where the body was read.")]
     status: Annotated[int, Meta(ge=400, le=599)]

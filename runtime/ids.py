@@ -21,7 +21,7 @@ _VERSION_7 = int.from_bytes(bytes.fromhex("7000 8000 000000000000") * DRAWN)
 def time_ordered_ids(now_ns: Callable[[], int] = time.time_ns) -> Iterator[UUID]:
     """UUIDs of version 7 (RFC 9562, section 5.7) without end, for one thread, in half the time of `uuid4`.
 
-    What is stored one behind the other then has neighbouring ids: a new one goes to the end of an index, which is in
+    Documents that are stored one after another then have neighbouring ids: a new one goes to the end of an index, which is in
     memory, instead of to any page of it. 74 bits of each are random, those within a millisecond are in no order.
 
     A forked process would give out the same ones as its parent. Nothing here forks: workers are started with `exec`.

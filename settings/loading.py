@@ -83,7 +83,7 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Say of each `CODER_AIBRIDGE_*` variable that no setting reads that it is ignored, and what may have been meant.
 
-    Of `AIBRIDGE_*` only what is close to a setting: a client's `AIBRIDGE_TOKEN` is none of ours.
+    Of `AIBRIDGE_*` only what is close to a setting: a client's `AIBRIDGE_TOKEN` is not a setting.
     """
     known = {name for setting in declared() for name in (setting.env, *([setting.env_file] if setting.secret else []))}
     warnings = []

@@ -1,4 +1,4 @@
-"""An event loop of which a test needs nothing but its timers."""
+"""An event loop with timers only, for tests."""
 
 from __future__ import annotations
 

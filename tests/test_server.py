@@ -88,7 +88,7 @@ async def test_a_request_that_no_handler_reads_is_counted(demo):
     assert b'coder_aibridged_refusals_total{rule="malformed_request",status="400"} 1.0\n' in metrics.body
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the welcome is made for curl, and there is none")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the welcome prints curl commands, and curl is not installed")
 @pytest.mark.gen_test(timeout=60)
 async def test_every_line_of_the_welcome_works_as_pasted(demo):
     async def paste(line):

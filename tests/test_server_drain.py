@@ -92,7 +92,7 @@ async def refused(server, token):
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_of_fifty_streams_those_that_end_in_time_end_whole_and_the_others_are_told_why(
+async def test_fifty_streams_end_whole_in_time_or_are_told_why(
     server, upstream, token, database
 ):
     ending = await asyncio.gather(*(begin(server, token, "ending") for _ in range(STREAMS // 2)))

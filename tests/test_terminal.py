@@ -39,7 +39,7 @@ def test_a_line_that_breaks_off_with_an_error_is_erased_too():
 
 
 @pytest.mark.parametrize(("columns", "fit"), [(20, 19), (0, 79)])
-def test_what_is_too_long_is_cut_so_that_it_does_not_wrap_also_where_the_width_is_not_told(columns, fit):
+def test_long_lines_are_cut_at_the_width_or_at_eighty_columns(columns, fit):
     with terminal(columns) as got:
         StatusLine().say("x" * 100)
     assert got == [b"\r\x1b[K" + b"x" * fit]

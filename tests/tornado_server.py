@@ -199,7 +199,7 @@ OWN_REFUSALS = (
 INSIDE = "the test looks at the connections of `http1/`"
 NOT_ON_TORNADO = {
     "tests/handlers/dataplane/test_relay.py::test_nagle_is_off_during_every_request_of_a_connection": INSIDE,
-    "tests/handlers/dataplane/test_pings.py::test_a_ping_that_is_not_taken_is_followed_by_no_other_and_changes_nothing_of_how_the_call_ended": INSIDE,
+    "tests/handlers/dataplane/test_pings.py::test_a_ping_that_is_not_taken_is_the_last_and_changes_no_end": INSIDE,
     "tests/handlers/dataplane/test_dataplane.py::test_a_body_whose_length_is_not_clear_is_not_relayed": OWN_REFUSALS,
     "tests/handlers/dataplane/test_dataplane.py::test_a_head_that_is_none_ends_the_connection": OWN_REFUSALS,
     "tests/handlers/api/accounts/test_changes.py::test_a_body_that_is_far_too_large_is_not_read": OWN_REFUSALS,

@@ -35,7 +35,7 @@ class IdleTimer:
         self._began = None
 
     def renew(self) -> None:
-        """Let the wait that is under way begin anew."""
+        """Restart the current wait."""
         if self._began is not None:
             self._began = self._loop.time()
 

@@ -23,7 +23,7 @@ def locate(url: str) -> tuple[Origin, str]:
     """The server of an absolute http or https URL with a path, and the target that it is asked for, as it stands there.
 
     Raises:
-        ValueError: the URL is none of these.
+        ValueError: the URL has another form.
     """
     scheme, _, rest = url.partition("://")
     server, slash, path = rest.partition("/")

@@ -82,7 +82,7 @@ class Target:
         """Call the model.
 
         Raises:
-            SkippedError: There is none that may be called.
+            SkippedError: No model may be called.
             FailedError: It does not answer with 200.
         """
         if self.model is None:

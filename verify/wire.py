@@ -94,7 +94,7 @@ class Answer:
         return b"".join([chunk async for chunk in self.chunks()])
 
     async def json(self) -> Any:
-        """The whole body as JSON; None when it is none."""
+        """The whole body as JSON; None if it is not JSON."""
         try:
             return json.loads(await self.body())
         except ValueError:

@@ -113,7 +113,7 @@ class TwoWorkers(Bridge):
 
 @contextmanager
 def embedded_mongodb(folder: Path) -> Iterator[EmbeddedMongoDB | None]:
-    """A MongoDB on the cores of this process, for as long as it is needed; None where there is none."""
+    """A MongoDB on the cores of this process, for as long as it is needed; None where it cannot be started."""
     with asyncio.Runner() as runner:
         try:
             mongodb = runner.run(EmbeddedMongoDB.start(folder))

@@ -16,7 +16,7 @@ ME = "me"
 
 
 class VisibilityHandler(ControlHandler):
-    """A resource of which owners and auditors see everything, members what is their own."""
+    """A resource: owners and auditors see all of it, members see their own."""
 
     @property
     def visible_to(self) -> UUID | None:

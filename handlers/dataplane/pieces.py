@@ -14,7 +14,7 @@ PIECE_SECONDS = 0.005
 
 
 class Pieces:
-    """Does one piece of all such work in each iteration of the loop: several would hold it up one behind the other.
+    """Does one piece of all such work in each iteration of the loop: several in one iteration would block it for their sum.
 
     Users take turns, and so do the works of one user: a short one is not held up by a long one, nor by many of others.
 

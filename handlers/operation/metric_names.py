@@ -12,7 +12,7 @@ class BoundedNames:
 
     A name has a place while one is free. Then one that is used more takes the place of the least used one, whose series
     stands still from then on: a counter never goes back, and is continued when the name has a place again. So in every
-    worker, each of which decides for itself. Uses are counted for twice as many names as have a place, as in
+    worker, and each worker decides for itself. Uses are counted for twice as many names as have a place, as in
     "space-saving" (Metwally, Agrawal and El Abbadi, 2005), and halved now and then, so that what is no longer used goes.
 
     Args:

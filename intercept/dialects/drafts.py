@@ -166,7 +166,7 @@ class Draft:
         self.error = self.error or error
 
     def read_usage(self, usage: Raw) -> dict[str, Any]:
-        """Read a usage object; what is none or larger than `MAX_USAGE_BYTES` is an empty one."""
+        """Read a usage object; empty if it is no object or larger than `MAX_USAGE_BYTES`."""
         if len(usage) <= len(_NULL):
             return {}
         if len(usage) > MAX_USAGE_BYTES:

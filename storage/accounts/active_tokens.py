@@ -44,7 +44,7 @@ class ActiveTokens:
         self._read_at = _NEVER
 
     def forget(self) -> None:
-        """Read them anew for who asks next."""
+        """Read them again for the next request."""
         self._read_at = _NEVER
 
     async def may_have(self, token: str, kind: Kind = Kind.TOKEN) -> bool:

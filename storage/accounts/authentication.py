@@ -36,7 +36,7 @@ AWAY_SECONDS = 1.0
 """How long, after the database was found away, nobody waits for it again to verify a token."""
 
 AHEAD_SECONDS = FRESH_SECONDS / 2
-"""A token that is used this long after it was verified is verified anew, while nobody waits for that."""
+"""A token used this long after its verification is verified again in the background."""
 
 _NEVER = float("-inf")
 
@@ -128,7 +128,7 @@ class Authentication:
             self._refresh_ahead(credential)
         return memory.identity
 
-    async def authenticate_anew(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
+    async def authenticate_afresh(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
         """The same without memory: what was revoked a moment ago must not change anything.
 
         Raises:
@@ -141,7 +141,7 @@ class Authentication:
             raise IdentitiesUnavailableError(str(error)) from error
 
     async def identify(self, token_id: str) -> Identity:
-        """Say whose token it is of which only the public part is known, for who is known otherwise to have had it.
+        """Return the owner of a token by its public part, for a caller that has proved it in another way.
 
         Raises:
             InvalidTokenError: There is none, it is expired or revoked, or its user was removed.
@@ -154,7 +154,7 @@ class Authentication:
             return await self._identify(document)
 
     def forget(self, user_id: UUID) -> None:
-        """Verify the tokens and sessions of a user anew from now on, in this process."""
+        """Verify the tokens and sessions of a user again from now on, in this process."""
         self._forgotten += 1
         self._verified.forget_user(user_id)
 

@@ -150,7 +150,7 @@ class SignIns:
     async def sign_out(self, text: str) -> None:
         """End the session of this text, if it is one."""
         with suppress(InvalidTokenError):
-            identity = await self._identities.authenticate_anew(text, Kind.SESSION)
+            identity = await self._identities.authenticate_afresh(text, Kind.SESSION)
             with database_errors(), pymongo.timeout(ANSWER_SECONDS):
                 await self._sessions.delete_one({"_id": identity.session_id})
             self._identities.forget(identity.user.id)

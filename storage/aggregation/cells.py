@@ -8,7 +8,7 @@ The figures are a flat mapping from names to numbers:
 - `interceptions`, `completed`, `failed` and, by end reason, `ends.completed` ..: calls that have ended;
 - `input_tokens`, `output_tokens`, `cache_read_input_tokens`, `cache_write_input_tokens`;
 - `cost`: US dollars, a decimal, of the `priced` calls; `unpriced`: calls that used tokens and have no price;
-- `no_usage`: calls of which no tokens were reported;
+- `no_usage`: calls without reported tokens;
 - `durations`, `first_bytes`: how many calls took how long to their end and to the first byte, see `storage.aggregation.histograms`.
 
 A field that is absent is zero, and one that is zero may be there. Pure: no I/O, no clock.

@@ -219,7 +219,7 @@ class Live:
     async def _users_of(self, changes: Iterable[Change]) -> Mapping[UUID, User]:
         if self._clock() - self._users_since >= USERS_SECONDS or len(self._users) > USERS_KEPT:
             self._users, self._users_since = {}, self._clock()
-        users = self._users  # also when others begin anew while these are read
+        users = self._users  # also when others start over while these are read
         if unknown := {change.document["initiator_id"] for change in changes} - users.keys():
             users |= await self._identities.users_by_id(unknown)
         return users

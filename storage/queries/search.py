@@ -224,7 +224,7 @@ def parse_timestamp(text: str) -> datetime:
     """Read a time; the result is in UTC.
 
     Raises:
-        ValueError, OverflowError: It is none as RFC 3339 has it, or is beyond the years 1 to 9999.
+        ValueError, OverflowError: It is no RFC 3339 time, or is outside the years 1 to 9999.
     """
     if not _TIMESTAMP.fullmatch(text):
         raise ValueError(f"not a timestamp: {text}")

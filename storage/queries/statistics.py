@@ -28,7 +28,7 @@ from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.time_ranges import split
 
 MAX_POINTS = 1_000
-"""Points of all series, of which each takes 30 us, that make groups fewer than the most."""
+"""Points of all series; above that there are fewer groups. A point takes 30 us."""
 
 MAX_ROLLUPS = 100_000
 """Most cells that are read for one answer, which takes about a second."""

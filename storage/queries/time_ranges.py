@@ -67,7 +67,7 @@ def split(start: datetime, end: datetime, buckets: Sequence[Bucket]) -> Iterator
 
 
 class TimeRanges:
-    """How many match in some time ranges, none of which overlap."""
+    """How many match in some time ranges that do not overlap."""
 
     def __init__(self, ranges: Iterable[CountedRange]) -> None:
         self._newest_first = sorted((one for one in ranges if one.matching), reverse=True)

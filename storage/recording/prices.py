@@ -138,7 +138,7 @@ class Prices:
         return _price(count, tariff.rates[bisect_left(tariff.starts, count.plain + count.read + count.written)])
 
     def _tariff(self, prices: ModelPrice) -> _Tariff:
-        # The library resolves prices anew for every call, which takes 25 times as long. They have no hash, but an id that
+        # The library resolves prices for every call, which takes 25 times as long. They have no hash, but an id that
         # stays theirs while the tariff holds them.
         if id(prices) not in self._tariffs:
             self._tariffs[id(prices)] = _worked_out(prices)

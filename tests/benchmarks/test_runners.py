@@ -46,7 +46,7 @@ def test_a_gateway_is_measured_in_the_apis_that_it_has():
     assert everything - measured(Ferro()) == {"burst messages", "blocking messages 32"}
 
 
-def test_several_workers_are_measured_in_a_few_ways_and_nobody_without_connections_over_tls():
+def test_workers_and_contenders_are_measured_by_the_rows_that_suit_them():
     by_name = {runner.name: measured(runner) for runner in all_runners(None)}
     assert by_name["AI Bridge, 2 workers"] == {"blocking chat 32", "burst chat"}
     assert by_name["AI Bridge"] - by_name["direct"] == {"tls blocking", "tls burst", "tls paced"}

@@ -8,7 +8,7 @@ values = st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=200).map(so
 
 
 @given(values, st.integers(1, 100))
-def test_at_least_so_many_percent_are_no_larger_than_a_percentile_and_fewer_than_any_smaller_value(ordered, percent):
+def test_a_percentile_is_the_smallest_value_that_covers_its_share(ordered, percent):
     found = percentile(ordered, percent)
     assert sum(value <= found for value in ordered) * 100 >= percent * len(ordered)
     assert sum(value < found for value in ordered) * 100 < percent * len(ordered)

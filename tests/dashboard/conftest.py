@@ -98,12 +98,12 @@ class Site:
         return answer.headers["X-AI-Bridge-Interception-Id"]
 
     def calls(self, token: str, number: int) -> None:
-        """Make so many at once, of which the prompts are their numbers."""
+        """Make so many at once; their prompts are their numbers."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda number: self.call(token, f"Prompt {number}"), range(number)))
 
     def refused(self, token: str, times: int = 1) -> None:
-        """Make calls of a route that there is none of, and wait until they are among the refused ones."""
+        """Make calls of an unknown route, and wait until the list of refusals has them."""
         for _ in range(times):
             with suppress(HTTPError):
                 urlopen(Request(f"{self.url}{API}/demo/v1/nowhere", headers={"Authorization": f"Bearer {token}"}))

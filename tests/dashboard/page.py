@@ -88,7 +88,7 @@ class Page:
         return str(self.browser.execute_script("return location.hash")).removeprefix("#/")
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
-        """Wait for something; a page that is drawn anew meanwhile is looked at again."""
+        """Wait for something; a page that is redrawn meanwhile is read again."""
         wait = WebDriverWait(self.browser, SECONDS, EVERY_SECONDS)
         return wait.until(lambda _: condition(), f"{what}, but the page says: {self.text()}")
 

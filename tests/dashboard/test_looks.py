@@ -160,7 +160,7 @@ def test_a_chart_changes_its_colours_with_the_page(page, show):
     pixel = "return document.querySelector('canvas').toDataURL()"
     before = page.browser.execute_script(pixel)
     page.prefer("dark")
-    page.until(lambda: page.browser.execute_script(pixel) != before, "the chart was to be drawn anew")
+    page.until(lambda: page.browser.execute_script(pixel) != before, "the chart was to be redrawn")
 
 
 def test_no_request_goes_anywhere_else(page, show):

@@ -27,7 +27,7 @@ POINTS = """
 
 @pytest.fixture
 def token(site):
-    """A member with three calls, one of which failed."""
+    """A member with three calls; one of them failed."""
     _, token = site.user()
     site.call(token, model="demo")
     site.call(token, model="demo")

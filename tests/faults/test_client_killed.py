@@ -111,7 +111,7 @@ def bystander(scene, token):
 @pytest.mark.parametrize("die", DEATHS)
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.gen_test(timeout=60)
-async def test_a_client_that_dies_within_a_stream_frees_everything_at_once_and_its_record_says_how_far_it_came(
+async def test_a_client_killed_mid_stream_frees_everything_and_has_a_record(
     story, die, scene, bystander
 ):
     await scene.deployment.start()

@@ -27,7 +27,7 @@ CALLS = 100
     r"WARNING aibridge: drain-timeout is over: \d+ requests were ended$",
 )
 @pytest.mark.gen_test(timeout=120)
-async def test_a_server_stops_in_time_without_its_database_and_the_next_one_records_what_it_left(scene, mongod):
+async def test_a_server_without_its_database_stops_in_time_and_loses_no_record(scene, mongod):
     server = await scene.deployment.start()
     load = scene.load
     async with load.running():

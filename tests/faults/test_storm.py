@@ -1,4 +1,4 @@
-"""Thousands of calls of every fate on two workers with common limits, one of which is killed in the middle."""
+"""Thousands of calls of every fate on two workers with common limits; one worker is killed in the middle."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ async def at_rest(server, token, records):
 
 
 @pytest.mark.gen_test(timeout=240)
-async def test_after_a_storm_in_which_a_worker_is_killed_nothing_is_held_and_every_start_has_one_end(
+async def test_after_a_storm_with_a_killed_worker_each_start_has_one_end(
     scene, token, records
 ):
     scene.tell(f"FAULTS_SEED={SEED}")

@@ -42,7 +42,7 @@ def logged(caplog):
 )
 @pytest.mark.expects_log("ERROR handlers.base: unexpected error")
 @pytest.mark.gen_test
-async def test_before_the_first_byte_it_is_a_500_in_the_dialect_logged_once_without_secrets(
+async def test_before_the_first_byte_an_error_is_a_500_logged_once_without_secrets(
     running, monkeypatch, caplog, conversation, error
 ):
     monkeypatch.setattr(UpstreamClient, "open", fail)

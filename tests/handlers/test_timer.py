@@ -156,7 +156,7 @@ async def test_a_provider_that_was_not_asked_took_no_time(running):
 
 @pytest.mark.bridge(anthropic_key=("sk-first-key-0123456789", "sk-second-key-012345678"))
 @pytest.mark.gen_test
-async def test_with_a_second_key_both_tries_are_the_providers_time_and_the_record_has_the_last(running):
+async def test_both_tries_count_as_the_providers_time_and_the_last_is_recorded(running):
     first, second = asyncio.Event(), asyncio.Event()
     running.upstream.play(first, LIMITED)
     running.upstream.play(second, OK)

@@ -255,7 +255,7 @@ async def test_a_body_that_does_not_come_in_time_ends_the_connection(connect, st
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_before_its_answer_is_noticed_and_the_next_one_is_served(connect, stage):
+async def test_a_client_that_leaves_early_is_noticed_and_the_next_is_served(connect, stage):
     client = await connect()
     await client.send_raw(GET % 1)
     await until(lambda: stage.notes)

@@ -134,7 +134,7 @@ def test_what_comes_behind_the_last_request_is_not_looked_at():
     ids=["length", "chunks"],
 )
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_an_offer_to_speak_another_protocol_is_passed_over_and_the_body_comes_all_the_same(framing, size):
+def test_an_upgrade_offer_is_ignored_and_the_body_is_read(framing, size):
     head, body = framing
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
     data = b"POST /a HTTP/1.1\r\n" + HOST + offer + head + body + b"GET /b HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -222,7 +222,7 @@ def test_an_absolute_target_makes_no_host_out_of_none_or_two(host):
         ),
     ],
 )
-def test_what_two_servers_might_read_differently_or_has_no_bounds_is_refused_with_a_reason(data, reason, status):
+def test_ambiguous_or_unbounded_requests_are_refused_with_a_reason(data, reason, status):
     with pytest.raises(InvalidRequestError) as refusal:
         Requests().feed(data)
     assert (str(refusal.value), refusal.value.status) == (reason, status)

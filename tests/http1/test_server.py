@@ -84,7 +84,7 @@ async def test_a_body_that_drips_is_no_longer_waited_for_than_one_that_does_not_
 
 
 @pytest.mark.gen_test
-async def test_a_body_that_does_not_come_whole_in_time_ends_the_connection_and_frees_its_slot(running, monkeypatch):
+async def test_an_incomplete_body_times_out_and_frees_its_slot(running, monkeypatch):
     monkeypatch.setattr(handlers.dataplane.admission, "BODY_SECONDS", 0.1)
     client = await running.client()
     head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 100\r\n\r\n"

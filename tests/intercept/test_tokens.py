@@ -110,7 +110,7 @@ def fits_into_bson(value):
     most=st.integers(1, 60),
     deepest=st.integers(0, 4),
 )
-def test_a_usage_object_is_kept_exactly_while_it_is_light_and_flat_and_fits_into_bson(usage, most, deepest):
+def test_a_usage_object_is_kept_if_it_is_small_flat_and_fits_into_bson(usage, most, deepest):
     with pytest.MonkeyPatch.context() as bounds:
         bounds.setattr("intercept.tokens.MAX_USAGE_WEIGHT", most)
         bounds.setattr("intercept.tokens.MAX_USAGE_DEPTH", deepest)

@@ -124,7 +124,7 @@ def test_a_probe_of_unknown_outcome_makes_room_for_another(breakers, clock):
     assert breakers.state(KEY) is State.CLOSED
 
 
-def test_what_was_admitted_before_the_last_change_says_nothing_about_the_present_state(breakers, clock):
+def test_outcomes_of_calls_from_an_earlier_state_are_ignored(breakers, clock):
     early = [breakers.admit(KEY) for _ in range(4)]
     half_open(breakers, clock)
     for permit, outcome in zip(early, [*Outcome, Outcome.SUCCESS], strict=True):

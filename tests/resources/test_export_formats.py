@@ -30,7 +30,7 @@ def shown(start=None, end=None):
     new_id = counting_ids()
     started = start_document(start or interception(), instance_id=INSTANCE, new_id=new_id)
     ended = ending_fields(end or ending(), new_id=new_id)
-    # As the database gives it back: half a surrogate pair, say, is none there.
+    # As the database gives it back: half a surrogate pair, for example, is replaced.
     document = bson.decode(encoded(started | ended, START_BYTES + END_BYTES), RECORDED)
     return Interception.of(document, {ADA.id: ADA})
 

@@ -78,7 +78,7 @@ async def test_a_request_without_a_model_is_bad(running, openai, anthropic):
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))
 @pytest.mark.gen_test
-async def test_a_request_too_many_is_a_rate_limit_error_that_is_not_retried_when_the_wait_is_long(running, wiring):
+async def test_a_rate_limit_error_with_a_long_wait_is_not_retried(running, wiring):
     running.upstream.play(*whole(COMPLETION))
     await wiring.openai().chat.completions.create(**CHAT)
     with pytest.raises(openai_sdk.RateLimitError) as openai_error:

@@ -93,7 +93,7 @@ async def test_a_failed_response_is_an_event_and_recorded_as_a_failure(running, 
 
 
 @pytest.mark.gen_test
-async def test_an_error_event_inside_a_message_stream_is_raised_and_recorded_with_the_usage_so_far(running, anthropic):
+async def test_an_error_event_in_a_message_stream_is_raised_and_recorded(running, anthropic):
     running.upstream.play(*stream([*typed_events(messages.EVENTS[:1]), *typed_events([ANTHROPIC_ERROR])]))
     received = []
     events = await anthropic.messages.create(**messages.REQUEST, stream=True)
@@ -142,7 +142,7 @@ async def test_an_upstream_that_hangs_up_is_a_bad_gateway_to_either_sdk(running,
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_is_recorded_with_the_usage_so_far_and_the_upstream_is_let_go(running, anthropic):
+async def test_a_client_that_leaves_is_recorded_and_its_upstream_is_closed(running, anthropic):
     running.upstream.play(*stream(typed_events(messages.EVENTS[:3]), asyncio.Event()))
     events = await anthropic.messages.create(**messages.REQUEST, stream=True)
     assert (await anext(events)).to_dict() == messages.EVENTS[0]

@@ -143,7 +143,7 @@ async def test_what_reached_an_upstream_that_hung_up_is_not_sent_again(upstream,
 
 @pytest.mark.parametrize("body", [b"{}", b"x" * 200_000, b""], ids=["small", "large", "none"])
 @pytest.mark.gen_test
-async def test_at_whatever_moment_a_kept_connection_is_closed_a_request_is_sent_once_or_not_at_all(upstream, body):
+async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(upstream, body):
     upstream.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
     outcomes = Counter()
     for turns in range(8):

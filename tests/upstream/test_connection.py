@@ -78,7 +78,7 @@ def scripted(io_loop):
 
 
 @pytest.mark.gen_test
-async def test_an_answer_that_is_not_read_is_held_in_a_bounded_part_and_comes_whole_in_the_end(provider, client):
+async def test_an_unread_answer_takes_bounded_memory_and_comes_whole(provider, client):
     block = bytes(range(256)) * 256
     provider.play(OK + b"Content-Length: %d\r\n\r\n" % (len(block) * 200), *[block] * 200)
     response = await client.open("GET", provider.url, [], b"")
@@ -211,7 +211,7 @@ async def test_a_reset_is_no_end_of_a_body_that_the_connection_ends(provider, cl
 
 
 @pytest.mark.gen_test
-async def test_an_answer_that_is_there_when_it_is_closed_leaves_its_connection_for_the_next(provider, client):
+async def test_an_answer_complete_at_its_close_leaves_its_connection_reusable(provider, client):
     provider.play(HI)
     for _ in range(3):
         response = await client.open("POST", provider.url, [], b"{}")
@@ -222,7 +222,7 @@ async def test_an_answer_that_is_there_when_it_is_closed_leaves_its_connection_f
 
 
 @pytest.mark.gen_test
-async def test_a_large_answer_that_came_and_is_not_wanted_leaves_its_connection_for_the_next(provider, client):
+async def test_an_unwanted_large_answer_leaves_its_connection_reusable(provider, client):
     large = b"x" * (READ_BUFFER_BYTES + 1)
     whole = OK + b"Content-Length: %d\r\n\r\n" % len(large) + large
     provider.scripts = [[whole], [whole], [HI]]
@@ -235,7 +235,7 @@ async def test_a_large_answer_that_came_and_is_not_wanted_leaves_its_connection_
 
 
 @pytest.mark.gen_test
-async def test_an_upstream_whose_body_cannot_be_read_is_left_at_once_and_what_came_of_it_is_read(provider, client):
+async def test_an_upstream_with_an_unreadable_body_is_closed_at_once(provider, client):
     provider.play(CHUNKED + b"3\r\nabc\r\nno size\r\n", asyncio.Event())
     response = await client.open("POST", provider.url, [], b"{}")
     await provider.requests[0].closed.wait()
@@ -257,7 +257,7 @@ async def test_a_body_of_any_size_arrives_whole(provider, client, size):
 
 
 @pytest.mark.gen_test
-async def test_an_answer_that_comes_before_the_body_was_taken_is_delivered_and_the_rest_is_not_sent(client, scripted):
+async def test_an_answer_before_the_end_of_the_body_stops_the_upload(client, scripted):
     one, url = await scripted(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno", reads=False)
     response = await client.open("POST", url, [], LARGE)
     assert (response.status, await read_all(response)) == (413, b"no")
@@ -359,7 +359,7 @@ class Announcing(Scripted):
 
 
 @pytest.mark.gen_test
-async def test_an_answer_that_is_announced_and_does_not_come_is_waited_for_twice_the_idle_timeout(scripted):
+async def test_an_announced_answer_is_waited_for_twice_the_idle_timeout(scripted):
     client = UpstreamClient(connect_timeout=5, idle_timeout=0.2)
     _, url = await scripted(b"HTTP/1.1 103 Early Hints\r\n\r\n", reads=True, kind=Announcing)
     loop = asyncio.get_running_loop()

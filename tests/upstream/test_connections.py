@@ -103,7 +103,7 @@ async def answered(listening, client, url):
 
 @pytest.mark.parametrize("stale", [None, HI], ids=["closed", "answered unasked"])
 @pytest.mark.gen_test
-async def test_a_kept_connection_on_which_something_happened_is_not_used_even_before_the_loop_has_seen_it(
+async def test_a_kept_connection_with_unread_input_is_not_used(
     accepting, client, stale
 ):
     url = f"http://127.0.0.1:{accepting.getsockname()[1]}/"

@@ -54,7 +54,7 @@ def test_where_nobody_waits_there_is_no_timer_and_nothing_is_given_up(loop, idle
     assert (given_up, loop.timers) == ([], [])
 
 
-def test_a_wait_that_is_renewed_begins_anew(loop, idle_timer, given_up):
+def test_a_renewed_wait_restarts(loop, idle_timer, given_up):
     idle_timer.renew()
     with idle_timer:
         for _ in range(5):

@@ -140,7 +140,7 @@ def test_people_get_a_line_for_each_check_and_their_number(demo, tmp_path):
     assert code == 0
 
 
-def test_who_watches_at_a_terminal_sees_in_colour_what_is_done_and_what_is_asked_next(demo):
+def test_a_terminal_shows_progress_and_the_next_check_in_colour(demo):
     url, token = demo
     code, said = on_terminal("verify", url, "--provider", "openai", whole=True, AIBRIDGE_TOKEN=token)
     first, second = list(CHECKS)[:2]

@@ -5,7 +5,7 @@ import { whole } from "../format.js";
 
 const NEARLY = 0.8;
 
-/** `limit` 0: there is none, and the figure stands alone. */
+/** `limit` 0: no limit; only the figure is shown. */
 export function Gauge({ name, used, limit }) {
   const part = limit ? Math.min(1, used / limit) : 0;
   const level = part >= 1 ? "full" : part >= NEARLY ? "high" : "fine";

@@ -63,7 +63,7 @@ class ChangeHandler(IdentifiedHandler):
         self._body = bytearray()
 
     async def prepare(self) -> None:
-        """Bound the body, more of which is read than is used: so that who sends too much is told how much is allowed."""
+        """Bound the body. More is read than is used, so that a body that is too large gets an error with the allowed size."""
         if self.cycle.wants_body:
             self.cycle.set_max_body_size(SWALLOWED_BYTES)
 

@@ -32,7 +32,7 @@ class OwnHandler(ChangeHandler):
 
     async def to_change(self, username: str) -> str:
         """The same of who wants to change it."""
-        await self.identify(anew=True)
+        await self.identify(fresh=True)
         return self._name(username, self.not_yours_to_change, may=self.identity.user.role is Role.OWNER)
 
     def _name(self, username: str, refusal: str, *, may: bool) -> str:

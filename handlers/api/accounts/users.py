@@ -66,7 +66,7 @@ class UsersHandler(ChangeHandler):
             Problem: 403, it is no owner who asks; 409, the name is taken.
             ValidationProblem: the body is not what was expected.
         """
-        await self.identify(anew=True)
+        await self.identify(fresh=True)
         _require_owner(self.identity.user)
         asked = self.read_body(NewUser)
         with change_problems():
@@ -87,7 +87,7 @@ class UserHandler(ChangeHandler):
             Problem: 403, it is no owner who asks; 404, there is no such user; 409, there would be no owner any more.
             ValidationProblem: the body is not what was expected.
         """
-        await self.identify(anew=True)
+        await self.identify(fresh=True)
         _require_owner(self.identity.user)
         asked = structs.asdict(self.read_body(UserChange))
         changed = {name: value for name, value in asked.items() if value is not UNSET}
@@ -101,7 +101,7 @@ class UserHandler(ChangeHandler):
         Raises:
             Problem: 403, it is no owner who asks; 404, there is no such user; 409, it is who asks, or the last owner.
         """
-        await self.identify(anew=True)
+        await self.identify(fresh=True)
         _require_owner(self.identity.user)
         with change_problems():
             await self.bridge.identities.remove_user(username, author=self.author)

@@ -75,7 +75,7 @@ PATHS: dict[str, Described] = {
         parameters=(in_path("id", UUID, "The id of the interception."),),
         answers={
             "200": answer("The interception.", {JSON: body(Interception, interception=EXAMPLE)}),
-            "404": problem("There is none, or none that the caller may see.", UNKNOWN_INTERCEPTION),
+            "404": problem("No such interception, or none that the caller may see.", UNKNOWN_INTERCEPTION),
         }
         | ALWAYS,
     ),

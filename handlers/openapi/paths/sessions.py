@@ -76,6 +76,6 @@ PATHS: dict[str, Described] = {
         parameters=(in_path("id", UUID, "The id of the session."), THREADS, AFTER_THREAD),
         answers={"200": answer("The session.", {JSON: body(SessionDetail, session=_DETAIL)})}
         | ALWAYS
-        | {"404": problem("There is none, or none that the caller may see.", UNKNOWN_SESSION)},
+        | {"404": problem("No such session, or none that the caller may see.", UNKNOWN_SESSION)},
     ),
 }

@@ -54,7 +54,7 @@ PATHS: dict[str, Described] = {
         "delete": change(
             "revokeToken",
             "Revoke a token",
-            "Everybody their own; owners those of all. Within seconds it lets nobody in any more.",
+            "Members revoke their own tokens, owners any token. It stops working within seconds.",
             tag=TAG,
             parameters=(_WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
             answers={"204": {"description": "The token is revoked, now or before."}} | _OWN | CHANGE,

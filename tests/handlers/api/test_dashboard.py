@@ -155,7 +155,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_without_its_libraries_the_page_says_what_to_do_and_works_as_soon_as_they_are_there(folder):
+def test_without_its_libraries_the_page_says_how_to_install_them(folder):
     files = DashboardFiles(folder)
     status, file = files.index()
     assert status == 503

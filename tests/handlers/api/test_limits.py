@@ -367,7 +367,7 @@ async def test_what_is_not_limited_is_counted_all_the_same(running):
     max_concurrency=5, user_max_concurrency=5, rate_limit=5, user_rate_limit=5, rate_window=timedelta(seconds=100)
 )
 @pytest.mark.gen_test
-async def test_each_bridge_shows_what_all_of_them_use_and_what_the_others_last_said_of_themselves(two, running):
+async def test_each_bridge_shows_the_usage_of_all_and_the_last_report_of_each(two, running):
     one, other = two
     gate = asyncio.Event()
     clients = [await hold(bridge, gate) for bridge in (one, other)]

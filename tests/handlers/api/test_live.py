@@ -208,7 +208,7 @@ async def test_it_needs_a_token(running):
 
 @pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions restart: the collection was dropped")
 @pytest.mark.gen_test
-async def test_where_the_database_has_forgotten_what_came_next_the_client_is_to_begin_anew(running, listen, calls):
+async def test_a_forgotten_position_tells_the_client_to_start_over(running, listen, calls):
     source = await listen()
     await calls.start(1)
     _, last, _ = await source.event()

@@ -86,7 +86,7 @@ async def test_who_is_signed_in_to_the_dashboard_makes_no_call_with_that(running
 
 
 @pytest.mark.gen_test
-async def test_beside_a_governance_token_the_clients_own_key_goes_upstream_and_is_recorded_as_a_hint(running):
+async def test_a_clients_own_key_goes_upstream_and_is_recorded_as_a_hint(running):
     running.upstream.play(OK)
     client = await running.client()
     headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}

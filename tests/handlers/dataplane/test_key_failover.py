@@ -59,7 +59,7 @@ async def test_a_refused_key_is_followed_by_the_next_and_the_client_sees_only_th
 @pytest.mark.bridge(anthropic_key=KEYS[:1])
 @pytest.mark.parametrize("status", [pytest.param(401, marks=told), 403, 429, 500, 503, 529])
 @pytest.mark.gen_test
-async def test_with_one_key_every_answer_of_the_provider_is_passed_on_and_the_next_call_goes_out(running, status):
+async def test_with_one_key_errors_pass_through_and_the_next_call_goes_out(running, status):
     play(running, refusal(status, body='{"x":1}', retry_after="3600"), OK)
     answer = await ask(running)
     assert (answer.status, answer.body, answer.header("Retry-After")) == (status, b'{"x":1}', "3600")

@@ -216,7 +216,7 @@ async def test_a_body_that_was_cut_never_looks_complete(running, framing, end):
 
 
 @pytest.mark.gen_test
-async def test_a_stream_that_ends_cleanly_without_its_last_event_ends_cleanly_and_is_recorded_as_truncated(running):
+async def test_a_stream_without_its_last_event_ends_cleanly_and_is_truncated(running):
     part = MESSAGES.stream[: MESSAGES.stream.index(b"event: message_delta")]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(part), LAST)
     client = await running.client()
@@ -386,7 +386,7 @@ async def test_the_experimental_prefix_leads_to_the_same_place(running):
 
 
 @pytest.mark.gen_test
-async def test_a_credential_that_a_provider_repeats_is_relayed_to_its_owner_but_not_recorded(running):
+async def test_a_credential_that_a_provider_repeats_is_relayed_but_not_recorded(running):
     body = b'{"error":{"message":"Incorrect API key provided: sk-own-key-0123456789.","type":"invalid_request_error"}}'
     head = b"HTTP/1.1 401 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     running.upstream.play(head + body)
@@ -400,7 +400,7 @@ async def test_a_credential_that_a_provider_repeats_is_relayed_to_its_owner_but_
 
 @pytest.mark.parametrize("events", [3, 4], ids=["before the usage", "after the usage"])
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_a_chat_stream_between_finish_reason_and_done_has_left_it(running, events):
+async def test_a_client_that_leaves_between_finish_reason_and_done_has_left(running, events):
     parts = [part + b"\n\n" for part in CHAT.stream.split(b"\n\n")[:events]]
     running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event())
     client = await running.client()
@@ -439,7 +439,7 @@ async def test_a_stalled_stream_with_a_length_or_compressed_is_broken_off_withou
 
 
 @pytest.mark.gen_test
-async def test_an_http_1_0_client_that_keeps_its_connection_gets_the_end_of_a_stream_by_its_close(running):
+async def test_an_http_1_0_keep_alive_client_sees_the_close_end_a_stream(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
     client = await running.client()
     headers = running.headers | {"Connection": "keep-alive"}

@@ -50,7 +50,7 @@ def closed(running, monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_a_provider_that_is_there_again_at_the_second_try_answers_as_if_nothing_had_been(
+async def test_a_provider_that_is_back_at_the_second_try_answers_normally(
     running, closed, monkeypatch
 ):
     upstream, asked_again = FakeUpstream(), running.bridge.metrics.asked_again
@@ -115,7 +115,7 @@ async def test_a_client_that_leaves_between_two_tries_ends_them(running, closed,
     ],
 )
 @pytest.mark.gen_test
-async def test_what_reached_a_provider_is_not_sent_again_on_a_fresh_connection_or_a_kept_one(
+async def test_a_request_that_reached_a_provider_is_not_sent_again(
     running, method, path, end
 ):
     for script in ([end], [ANSWER], [end]):

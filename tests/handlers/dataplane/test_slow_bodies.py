@@ -13,7 +13,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\
 
 
 async def begin(running, headers):
-    """A call of which only the head is sent; back when it has a slot."""
+    """Send only the head of a call; return when it has a slot."""
     client, before = await running.client(), running.bridge.overload.slots.in_use()
     lines = [f"{name}: {value}" for name, value in headers.items()]
     head = [f"POST {running.path(CHAT)} HTTP/1.1", "Host: b", *lines, "Content-Length: 9999", "", ""]

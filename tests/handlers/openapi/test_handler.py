@@ -43,7 +43,7 @@ def test_every_resource_is_described_with_its_methods_and_nothing_else_is():
     assert described == routed
 
 
-def test_every_route_of_a_provider_is_described_below_both_prefixes_and_nothing_else_is():
+def test_exactly_the_routes_of_a_provider_are_described_below_both_prefixes():
     routed = {*(("HEAD", path) for path in ROOTS), ("GET", "/v1/responses")}  # what answers 426
     for route in OPENAI_ROUTES + ANTHROPIC_ROUTES:
         routed |= {(method, route.pattern.replace("*", "{rest}")) for method in route.methods}

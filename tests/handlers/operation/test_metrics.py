@@ -152,7 +152,7 @@ def states(metrics):
     return {model: value for (_, model, _), value in samples(metrics, "circuit_breaker_state").items()}
 
 
-def test_a_scrape_shows_what_time_has_made_of_a_circuit_and_nothing_of_one_that_is_forgotten():
+def test_a_scrape_shows_the_present_state_of_each_known_circuit():
     metrics, clock = Metrics(), Clock()
     policy = BreakerPolicy(failure_threshold=1, timeout=timedelta(seconds=30), max_requests=1)
     breakers = CircuitBreakers(policy, clock, metrics.breaker_changed, most_circuits=2)

@@ -87,7 +87,7 @@ COUNTED = (
 )
 
 
-def test_any_process_shows_the_counts_of_all_and_of_what_is_measured_the_sum_or_the_worst(start):
+def test_any_process_shows_all_counters_added_and_gauges_as_sum_or_worst(start):
     first, second = start(refusals=2, lag=0.5, queue=3), start(refusals=5, lag=0.25, queue=4)
     for process in (first, second, first):
         shown = process.scrape()
@@ -95,7 +95,7 @@ def test_any_process_shows_the_counts_of_all_and_of_what_is_measured_the_sum_or_
     assert (shown["lag"], shown["queue"]) == (0.5, 7)
 
 
-def test_what_processes_counted_that_have_ended_stays_and_what_was_measured_of_them_goes(start, folder):
+def test_counters_of_ended_processes_stay_and_their_gauges_go(start, folder):
     first, second, third = start(refusals=2, lag=9, queue=3), start(refusals=5, queue=4), start(refusals=1, queue=1)
     for process in (first, second, third):
         process.scrape()

@@ -66,7 +66,7 @@ def test_cached_tokens_are_among_the_input_and_what_was_not_reported_is_left_out
 
 
 @given(records.interceptions, records.endings)
-def test_whatever_is_recorded_its_words_are_in_no_attribute_and_a_failure_has_its_reason(started, ended):
+def test_span_attributes_have_the_reason_of_a_failure_and_no_recorded_text(started, ended):
     said = of_call(started, ended)
     assert set(said) <= {
         *("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.conversation.id"),

@@ -39,7 +39,7 @@ def test_a_stream_is_read_event_by_event():
     assert reader.result() == Reading(response_id="first")
 
 
-def test_events_that_come_one_by_one_are_read_together_and_the_rest_of_them_when_it_is_asked():
+def test_single_events_are_read_in_batches_and_the_rest_on_demand():
     taken = []
 
     class Noted(StreamReader):

@@ -239,7 +239,7 @@ async def test_a_token_with_a_bad_name_or_a_past_end_is_not_made(identities):
 
 
 @pytest.mark.gen_test
-async def test_a_token_in_use_is_verified_anew_before_anybody_has_to_wait_for_it(
+async def test_a_token_in_use_is_verified_again_before_a_request_waits_for_it(
     identities, elsewhere, unreachable, clock
 ):
     await identities.add_user("ada", role=Role.OWNER)
@@ -252,7 +252,7 @@ async def test_a_token_in_use_is_verified_anew_before_anybody_has_to_wait_for_it
     assert await identities.authenticate(text) == await identities.authenticate(text) == identity
     assert len(identities._refreshing) == 1
     await until(lambda: not identities._refreshing)
-    clock.seconds += AHEAD_SECONDS - 0.001  # more than is remembered, had it not been verified anew
+    clock.seconds += AHEAD_SECONDS - 0.001  # longer than a verification is remembered
     with away(identities, unreachable):
         assert await identities.authenticate(text) == identity
     await elsewhere.revoke_token(token.id)
@@ -276,23 +276,23 @@ async def test_an_outage_while_a_token_is_verified_ahead_concerns_nobody(identit
 
 
 @pytest.mark.gen_test
-async def test_verifying_anew_does_not_rely_on_memory(identities, elsewhere, unreachable, clock):
+async def test_verifying_afresh_does_not_rely_on_memory(identities, elsewhere, unreachable, clock):
     ada = await identities.add_user("ada", role=Role.OWNER)
     token, text = await identities.create_token("ada")
     assert (
         await identities.authenticate(text)
-        == await identities.authenticate_anew(text)
+        == await identities.authenticate_afresh(text)
         == Identity(user=ada, token_id=token.id)
     )
     with away(identities, unreachable):
         assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id, expires_at=token.expires_at)
         with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*refused$"):
-            await identities.authenticate_anew(text)
+            await identities.authenticate_afresh(text)
     await elsewhere.revoke_token(token.id)
     assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id, expires_at=token.expires_at)
     for refused in (text, "nonsense"):
         with pytest.raises(InvalidTokenError):
-            await identities.authenticate_anew(refused)
+            await identities.authenticate_afresh(refused)
 
 
 @pytest.mark.gen_test
@@ -381,7 +381,7 @@ async def test_a_database_that_hangs_does_not_hold_up_a_known_token(identities, 
 
 
 @pytest.mark.gen_test
-async def test_while_one_request_finds_out_whether_the_database_is_back_the_others_do_not_wait(
+async def test_one_request_probes_the_database_while_the_others_do_not_wait(
     identities, mongodb, clock, monkeypatch
 ):
     await identities.add_user("ada", role=Role.OWNER)

@@ -290,7 +290,7 @@ calls = st.builds(
 
 
 def thread_of(call, world):
-    """Where a call belongs, worked out anew."""
+    """Where a call belongs, calculated independently."""
     issuers = [
         other
         for other in world

@@ -97,7 +97,7 @@ async def test_checkpoints_marks_and_links_are_not_told(calls, opened):
 
 
 @pytest.mark.gen_test
-async def test_a_true_end_that_replaces_a_presumed_one_is_told_too_even_if_it_failed_as_well(calls, opened):
+async def test_a_true_end_that_replaces_a_presumed_one_is_published_too(calls, opened):
     stream = await opened()
     await calls.start(1)
     assert shown(await read(stream, 1)) == [(1, None)]

@@ -104,7 +104,7 @@ async def test_a_single_event_may_be_as_large_as_it_is(listener, dropped):
 
 
 @pytest.mark.gen_test
-async def test_a_heartbeat_says_where_to_go_on_and_one_that_does_not_take_it_is_dropped_at_the_next(listener, dropped):
+async def test_a_heartbeat_has_a_position_and_a_stuck_listener_is_dropped_next(listener, dropped):
     await taken(listener)
     listener.heartbeat("12")
     assert await listener.take() == Event("12")

@@ -245,7 +245,7 @@ async def test_who_resumes_alone_in_a_quiet_database_hears_the_next_thing_once(l
 
 
 @pytest.mark.gen_test
-async def test_who_has_read_all_that_was_missed_and_is_not_as_far_as_the_others_waits_for_them(live, calls, listen):
+async def test_a_resumed_listener_that_is_behind_waits_until_it_has_caught_up(live, calls, listen):
     other = await listen(live)
     begun = (await other.event()).position
     live._position = "FF"  # as it stands when the shared stream has just begun, in a quiet database

@@ -32,7 +32,7 @@ def test_a_time_range_without_a_whole_bucket_is_left_as_it_is():
 
 
 @given(times, st.timedeltas(timedelta(0), timedelta(days=40)), st.sets(st.sampled_from(LONGEST_FIRST)))
-def test_the_parts_of_any_time_range_lie_side_by_side_and_are_whole_buckets_but_for_the_ends(start, length, chosen):
+def test_a_time_range_is_split_into_adjacent_whole_buckets_and_two_ends(start, length, chosen):
     end = min(start + length, LATEST) if start < LATEST - length else LATEST
     buckets = [bucket for bucket in LONGEST_FIRST if bucket in chosen]
     parts = list(split(start, end, buckets))

@@ -60,7 +60,7 @@ def document(operation):
 
 
 @given(records.interceptions, records.endings, st.booleans())
-def test_whatever_starts_and_however_it_ends_together_they_are_what_the_end_makes_of_the_start(record, ending, knows):
+def test_start_and_end_together_equal_the_end_applied_to_the_start(record, ending, knows):
     fields = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
     began = Operation(Action.START, fields.pop("_id"), fields)
     over = ending_fields(ending, new_id=counting_ids())

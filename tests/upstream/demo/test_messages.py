@@ -36,7 +36,7 @@ def ask(client, **rest):
 
 
 @pytest.mark.gen_test
-async def test_the_prompt_is_repeated_where_claude_code_puts_a_message_of_its_own_behind_it(anthropic):
+async def test_the_prompt_before_claude_codes_own_last_message_is_repeated(anthropic):
     behind = {"role": "system", "content": "The tools have changed."}
     message = await ask(anthropic, messages=[USER, behind])
     assert message.content[0].text == said(PROMPT).text
