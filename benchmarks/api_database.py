@@ -15,8 +15,8 @@ from benchmarks.population import DAYS, FEWEST_USERS, Population
 from runtime.assembly import now
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
-from storage.aggregation.grouping import Grouping
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
 from storage.mongo.database import Database
 
 NAME = "aibridge"
@@ -42,8 +42,8 @@ async def fill(uri: str, records: int) -> None:
         await _record(client, plan)
         await _timed("indexes", lambda: database.prepare(retention=timedelta(days=2 * DAYS)))
         for what, mark, turns in (
-            ("counted", "uncounted", Rollups(database, now=now)),
-            ("grouped", "ungrouped", Grouping(database)),
+            ("counted", "uncounted", RollupJob(database, now=now)),
+            ("grouped", "ungrouped", SessionJob(database)),
         ):
             progress = Progress(what, await client[NAME]["interceptions"].count_documents({mark: {"$exists": True}}))
             await turns.add_pending(progress.add)

@@ -1,4 +1,4 @@
-"""Statistics: what calls add up to over time. Made of cells, see `storage.aggregation.cells`."""
+"""Statistics: what calls add up to over time. Made of rollups, see `storage.aggregation.rollup`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, TokenCounts
 from storage.accounts.users import User
-from storage.aggregation.cells import MAX_GROUPS, Bucket, GroupBy
 from storage.aggregation.histograms import quantiles
+from storage.aggregation.rollup import MAX_GROUPS, Bucket, GroupBy
 
 Milliseconds = Annotated[float, Meta(ge=0)]
 _FAILURES = {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
@@ -35,7 +35,7 @@ class Quantiles(Struct):
         return None if found is None else cls(*found)
 
 
-class Figures(Struct, kw_only=True):
+class Totals(Struct, kw_only=True):
     """What calls add up to."""
 
     interceptions: Count
@@ -66,7 +66,7 @@ class Figures(Struct, kw_only=True):
         )
 
 
-class Point(Figures):
+class Point(Totals):
     """The figures of one bucket."""
 
     at: Annotated[Time, Meta(description="The start of the bucket.")]
@@ -77,7 +77,7 @@ class Series(Struct):
 
     group: Annotated[str | Initiator | None, Meta(description="Null without `group_by`, and of all others together.")]
     other: Annotated[bool, Meta(description="Whether it is all the groups that have no series of their own.")]
-    total: Figures
+    total: Totals
     points: Annotated[list[Point], Meta(description="Only where there were calls, in order of time.")]
 
     @classmethod
@@ -94,7 +94,7 @@ class Series(Struct):
         return cls(
             Initiator.of(group, users) if isinstance(group, UUID) else group,
             other,
-            Figures.of(total),
+            Totals.of(total),
             [Point.of(points[at], at=format_time(at)) for at in sorted(points)],
         )
 

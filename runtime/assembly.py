@@ -38,9 +38,9 @@ from storage.accounts.identities import Identities
 from storage.accounts.sign_in_sessions import SessionTimes
 from storage.accounts.sign_ins import SignIns
 from storage.admission.admissions import Admissions
-from storage.aggregation.grouping import Grouping
 from storage.aggregation.refusal_recorder import RefusalRecorder
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
 from storage.live.live import Live
 from storage.mongo.database import Database
@@ -182,8 +182,8 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("access_trail", bridge.access.run)
     process.start("refusals", bridge.refusal_recorder.run)
     process.start("threads", Threads(database, now=now).run)
-    process.start("counting", Rollups(database, now=now).run)
-    process.start("sessions", Grouping(database, busy=lambda: lifecycle.in_flight > 0).run)
+    process.start("counting", RollupJob(database, now=now).run)
+    process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("spool", partial(process.spool.adopt, database))
     process.start("metrics", metrics.publish)
 

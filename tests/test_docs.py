@@ -20,7 +20,7 @@ from resources.export_formats import COLUMNS
 from resources.interceptions import Interception
 from resources.refusals import Refusal
 from resources.sessions import Session
-from resources.stats import Figures
+from resources.stats import Totals
 from runtime.assembly import open_bridge
 from settings import Settings, declared
 from storage.queries.refusal_search import RefusalSearch
@@ -171,7 +171,7 @@ def test_every_column_of_csv_is_described_in_its_order():
 def test_every_parameter_and_figure_of_the_statistics_is_described():
     described = section(API, "`GET /api/v2/aibridge/stats`")
     assert first_cells(described, "parameter") == list(stats.PARAMETERS)
-    assert first_cells(described, "key of figures") == list(Figures.__struct_fields__)
+    assert first_cells(described, "key of figures") == list(Totals.__struct_fields__)
 
 
 def test_every_parameter_key_and_rule_of_refusals_is_described():

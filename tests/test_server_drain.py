@@ -92,9 +92,7 @@ async def refused(server, token):
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_fifty_streams_end_whole_in_time_or_are_told_why(
-    server, upstream, token, database
-):
+async def test_fifty_streams_end_whole_in_time_or_are_told_why(server, upstream, token, database):
     ending = await asyncio.gather(*(begin(server, token, "ending") for _ in range(STREAMS // 2)))
     endless = await asyncio.gather(*(begin(server, token, "endless") for _ in range(STREAMS // 2)))
     server.send(signal.SIGTERM)

@@ -15,9 +15,9 @@ from pymongo import MongoClient
 
 from benchmarks.load import Target
 from benchmarks.runners.runner import Place, Program, Runner, UnavailableError
-from storage.aggregation.grouping import Grouping
 from storage.aggregation.job import ExactlyOnceJob
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
 from version import VERSION
 
@@ -35,7 +35,7 @@ LIMITS = {
 STARTS = count(1)
 """Of all bridges: they share a MongoDB."""
 
-TURNS: tuple[type[ExactlyOnceJob], ...] = (Rollups, Grouping)
+TURNS: tuple[type[ExactlyOnceJob], ...] = (RollupJob, SessionJob)
 """What is done of each call behind its answer."""
 
 

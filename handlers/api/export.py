@@ -22,8 +22,8 @@ PARAMETERS = ("format", "q", "after_id", "limit")
 TOO_MANY_OF_USER = "You have {} export in progress, the maximum for one user. Please try again when it has ended."
 TOO_MANY = "The maximum number of exports is reached. Please try again later."
 MAX_ROWS = 2**31 - 1
-# Interceptions that are written before others have their turn: about two milliseconds' work.
-TURN = 25
+# Interceptions that are written before other requests run: about two milliseconds' work.
+CHUNK = 25
 
 
 class ExportHandler(WatchedHandler):
@@ -66,9 +66,9 @@ class ExportHandler(WatchedHandler):
             async with aclosing(self.bridge.recorded.pages(**asked)) as pages, self.watched():
                 async for page in pages:
                     users = await self.bridge.identities.users_by_id({document["initiator_id"] for document in page})
-                    for start in range(0, len(page), TURN):
-                        turn = page[start : start + TURN]
-                        shown = [Interception.of(document, users) for document in turn]
+                    for start in range(0, len(page), CHUNK):
+                        chunk = page[start : start + CHUNK]
+                        shown = [Interception.of(document, users) for document in chunk]
                         self.write(written.rows(self.bridge.secrets.hide(shown)))
                         await self.send()
         except UnknownCursorError as error:

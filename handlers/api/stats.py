@@ -16,9 +16,9 @@ from intercept.times import format_time
 from resources import stats as resources
 from resources.stats import RefusedCalls, Statistics
 from storage.accounts.users import User
-from storage.aggregation.cells import Bucket, GroupBy
+from storage.aggregation.rollup import Bucket, GroupBy
 from storage.queries.search import parse_timestamp
-from storage.queries.statistics import MAX_ROLLUPS, Question, Series, TooManyCellsError
+from storage.queries.statistics import MAX_ROLLUPS, Series, StatsQuery, TooManyRollupsError
 from storage.queries.time_ranges import ceiling
 
 PARAMETERS = ("from", "to", "bucket", "group_by")
@@ -40,21 +40,21 @@ class StatisticsHandler(VisibilityHandler):
             ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
-        question = parse_question(values, self.bridge.now())
+        query = parse_query(values, self.bridge.now())
         try:
-            uncounted, series = await self.bridge.statistics.read(question, visible_to=self.visible_to)
-        except TooManyCellsError as error:
+            uncounted, series = await self.bridge.statistics.read(query, visible_to=self.visible_to)
+        except TooManyRollupsError as error:
             detail = f"asks for more than {MAX_ROLLUPS:,} figures; choose a shorter range, a longer bucket or no groups"
             raise ValidationProblem(INVALID, validations=[("from", detail)]) from error
-        refused = await self.bridge.refusals.totals(question, visible_to=self.visible_to)
+        refused = await self.bridge.refusals.totals(query, visible_to=self.visible_to)
         groups = {*(one.group for one in series), *refused.initiators}
         users = await self.bridge.identities.users_by_id({one for one in groups if isinstance(one, UUID)})
         self.write_json(
             Statistics(
-                from_=format_time(question.start),
-                to=format_time(question.end),
-                bucket=question.bucket,
-                group_by=question.group_by,
+                from_=format_time(query.start),
+                to=format_time(query.end),
+                bucket=query.bucket,
+                group_by=query.group_by,
                 uncounted=uncounted,
                 refusals=RefusedCalls.by_rule(refused.rules, refused.initiators, refused.points, users),
                 series=[await _shown(one, users) for one in series],
@@ -62,7 +62,7 @@ class StatisticsHandler(VisibilityHandler):
         )
 
 
-def parse_question(values: Mapping[str, str], now: datetime) -> Question:
+def parse_query(values: Mapping[str, str], now: datetime) -> StatsQuery:
     """Read what is asked, at the time `now`; an empty value counts as not given.
 
     Raises:
@@ -76,18 +76,18 @@ def parse_question(values: Mapping[str, str], now: datetime) -> Question:
     if problems:
         raise ValidationProblem(INVALID, validations=problems)
     try:
-        question = Question(bucket.floor(start or to - USUAL_SPAN), ceiling(bucket, to), bucket, group_by)
+        query = StatsQuery(bucket.floor(start or to - USUAL_SPAN), ceiling(bucket, to), bucket, group_by)
     except OverflowError as error:
         raise ValidationProblem(INVALID, validations=[("to", "is out of range")]) from error
-    if question.start >= question.end or (start and start >= to):
+    if query.start >= query.end or (start and start >= to):
         problems.append(("to", "must be after from"))
-    elif (question.end - question.start) // bucket.length > MAX_BUCKETS:
+    elif (query.end - query.start) // bucket.length > MAX_BUCKETS:
         problems.append(("bucket", f"the range has more than {MAX_BUCKETS:,} buckets"))
-    if bucket is Bucket.MINUTE and question.start < now - OLDEST_MINUTE - bucket.length:
+    if bucket is Bucket.MINUTE and query.start < now - OLDEST_MINUTE - bucket.length:
         problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
     if problems:
         raise ValidationProblem(INVALID, validations=problems)
-    return question
+    return query
 
 
 def _choice(kind: type[Choice], name: str, values: Mapping[str, str], problems: list[tuple[str, str]]) -> Choice | None:

@@ -1,16 +1,18 @@
-"""Turns: interceptions that have ended are added to something else, each exactly once, whoever stops and whenever.
+"""Exactly-once jobs: each ended interception is added to something else once, whichever server stops and whenever.
 
-An end marks its document. A turn reads what is marked, adds it and notes which interceptions these were, in a document of
-its own, the notebook: all of that in one transaction, so either it has happened or it has not. Then it removes the marks,
-and the note. Who finds a note removes the marks first, before anything else is added. So a turn may stop anywhere, and
-marks may be removed again, or late: a true end is never marked again.
+1. An end marks its document.
+2. A run reads marked documents, adds them, and writes into the job state, a document of its own, which ones these were (the
+   note). All of that is one transaction: either it has happened or it has not.
+3. Then the run removes the marks, and last the note. A run that finds a note of an earlier one first finishes that one's work.
 
-The notebook is the lock too: of several servers one takes the turn, and the others leave it alone until their next. So what
-the database cannot add may be read, added here and written back. The marks are no part of the transaction, as MongoDB takes
-six times as long for them in one (240 instead of 40 us), and as others write to the same documents.
+So a run may stop anywhere, and marks may be removed twice, or late: a true end is never marked again.
+
+The job state is the lock as well: of several servers one gets the run, and the others try again at their next. So what the
+database cannot add may be read, added here and written back. The marks are not part of the transaction: there MongoDB takes
+six times as long for them (240 instead of 40 us), and others write to the same documents.
 
 A presumed end is added with what it then says, and its document keeps that. When the true end comes, it marks the document
-again, and what was kept is taken away as the true end is added.
+again; then what was kept is subtracted and the true end is added.
 """
 
 from __future__ import annotations
@@ -42,18 +44,18 @@ AT_ONCE = 100
 """Most documents that are read or written with one command: while they are decoded or encoded, nothing else runs."""
 
 BATCH_SECONDS = 10.0
-"""How long the database may take for one turn. It ends a transaction by itself after 60 s."""
+"""Bound of one run, in seconds. MongoDB ends a transaction after 60 s."""
 
 GROWTH_STEPS = 20
 """A batch that was too slow is halved. Each one that succeeds adds this part of a whole batch to the next."""
 
 TRIES = 3
-"""How often a transaction is tried in a turn."""
+"""Tries of a transaction in one run."""
 
 _WRITE_CONFLICT = 112
 
-Note: TypeAlias = dict[str, Any]
-"""`true` has the ids of what was added for good, `presumed` the `_id` of all else and what its document is to keep."""
+Pending: TypeAlias = dict[str, Any]
+"""The note of a run: `true` has the ids of what was added for good, `presumed` the `_id` of the others and what their documents keep."""
 
 
 class NoTransactionsError(Exception):
@@ -65,35 +67,35 @@ class TooSlowError(DatabaseUnavailableError):
 
 
 class ExactlyOnceJob(ABC):
-    """Takes turns at a task, which a subclass is.
+    """Runs a task again and again; a subclass is the task.
 
     Args:
         database: Where the interceptions are.
-        notebooks: Where the notebook is.
+        job_states: The collection of the job state.
         pause: Waits for seconds.
         busy: Says whether the server has calls under way, which come first.
 
     Attributes:
-        log: Where it is said that nothing is done.
-        verb: What MongoDB then does not do.
-        missing: What there is then not, where MongoDB has no transactions.
-        waiting: The same while MongoDB is away.
-        notebook: Finds the document that says what has been added and is still marked.
-        mark: The field of a document that is not added yet.
+        log: Where a failure is logged.
+        verb: What MongoDB fails to do, for the message.
+        missing: What is unavailable on a MongoDB without transactions.
+        waiting: What waits while MongoDB is unavailable.
+        job_state: The filter of the job state.
+        mark: The field that marks a document as not added yet.
         kept: The field that keeps what a presumed end has added.
-        marked: Finds what has the mark and may be added.
-        index: Has that in its order, what waits for longest first.
+        marked: The filter of marked documents that may be added.
+        index: The index of the marked documents, the one that waits longest first.
         batch: Most interceptions of one transaction.
-        seconds: From the end of one turn to the beginning of the next.
-        behind_seconds: The same while there is more to be added than one turn takes and the server is busy. When it is
-            not, the next turn begins at once.
+        seconds: The pause between two runs.
+        behind_seconds: The pause while more waits than one run adds and the server is busy. If it is not busy, the
+            next run begins at once.
     """
 
     log: ClassVar[logging.Logger]
     verb: ClassVar[str]
     missing: ClassVar[str]
     waiting: ClassVar[str]
-    notebook: ClassVar[Mapping[str, Any]]
+    job_state: ClassVar[Mapping[str, Any]]
     mark: ClassVar[str]
     kept: ClassVar[str]
     marked: ClassVar[Mapping[str, Any]]
@@ -105,29 +107,29 @@ class ExactlyOnceJob(ABC):
     def __init__(
         self,
         database: Database,
-        notebooks: Collection,
+        job_states: Collection,
         *,
         pause: Callable[[float], Awaitable[None]],
         busy: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database
         self._interceptions = with_plain_ids(database.interceptions)
-        self._notebooks = with_plain_ids(notebooks)
+        self._job_states = with_plain_ids(job_states)
         self._pause = pause
         self._busy = busy
         self._most = self.batch
 
     @abstractmethod
-    async def _add(self, most: int, session: Session) -> Note:
-        """Add some of what is marked, what waits for longest first; return which ones, see `Note`."""
+    async def _add(self, most: int, session: Session) -> Pending:
+        """Add some of what is marked, what waits for longest first; return which ones, see `Pending`."""
 
     async def run(self) -> None:
-        """Take one turn after the other, until cancelled; end at once on a MongoDB that has no transactions."""
+        """Run again and again until cancelled; end at once on a MongoDB without transactions."""
         away = slow = False
         while True:
             is_all = True
             try:
-                _, is_all = await self._turn()
+                _, is_all = await self._run_once()
                 away = slow = False
             except TooSlowError as error:
                 if not slow:
@@ -147,7 +149,7 @@ class ExactlyOnceJob(ABC):
         """Add what is marked; return how many interceptions this added. None, if another server is at it.
 
         Args:
-            on_added: Told after each turn how many that one added.
+            on_added: Called after each run with the number it added.
 
         Raises:
             NoTransactionsError: This MongoDB is no replica set.
@@ -156,13 +158,13 @@ class ExactlyOnceJob(ABC):
         added, is_all = 0, False
         while not is_all:
             with contextlib.suppress(TooSlowError):
-                number, is_all = await self._turn()
+                number, is_all = await self._run_once()
                 added += number
                 on_added(number)
         return added
 
-    async def _turn(self) -> tuple[int, bool]:
-        """Take one turn; return how many it added, and whether that is all for now.
+    async def _run_once(self) -> tuple[int, bool]:
+        """Run once; return how many were added, and whether nothing more waits.
 
         Raises:
             TooSlowError: Nothing was added, and fewer will be tried next.
@@ -171,7 +173,7 @@ class ExactlyOnceJob(ABC):
         most = self._most
         try:
             with self._bounded():
-                number = await self._take(most)
+                number = await self._run_batch(most)
         except DatabaseUnavailableError as error:
             if most == self._most or not _is_slow(error.__cause__):
                 raise
@@ -179,36 +181,36 @@ class ExactlyOnceJob(ABC):
             raise TooSlowError(text) from error
         return number, number < most
 
-    async def _take(self, most: int) -> int:
+    async def _run_batch(self, most: int) -> int:
         if await self._interceptions.find_one(self.marked, {"_id": True}, hint=self.index) is None:
             return 0
         # Fewer next time, should this not succeed.
         self._most = max(most // 2, 1)
-        turn = await self._next_turn()
-        note = await self._try_to_transact(turn, most)
+        run = await self._next_run()
+        note = await self._try_to_transact(run, most)
         self._most = min(most + max(self.batch // GROWTH_STEPS, 1), self.batch)
         if note is None:
             return 0
-        await self._unmark(turn, note)
+        await self._unmark(run, note)
         return sum(map(len, note.values()))
 
-    async def _next_turn(self) -> int:
-        """Return the number of the turn that is next, with nothing left to be done of the one before."""
-        notebook = await self._notebooks.find_one(self.notebook)
-        if notebook is None:
+    async def _next_run(self) -> int:
+        """Finish the run before, if it left work; return the number of the next one."""
+        job_state = await self._job_states.find_one(self.job_state)
+        if job_state is None:
             # Not in the transaction, where it would fail if another server did the same.
-            await self._notebooks.update_one(self.notebook, {"$setOnInsert": {"turn": 0}}, upsert=True)
+            await self._job_states.update_one(self.job_state, {"$setOnInsert": {"turn": 0}}, upsert=True)
             return 1
-        turn: int = notebook["turn"]
-        if "note" in notebook:
-            await self._unmark(turn, notebook["note"])
-        return turn + 1
+        run: int = job_state["turn"]
+        if "note" in job_state:
+            await self._unmark(run, job_state["note"])
+        return run + 1
 
-    async def _try_to_transact(self, turn: int, most: int) -> Note | None:
-        """Do so again where MongoDB asks for it, as it may just after an index was made; not where another server is at it."""
+    async def _try_to_transact(self, run: int, most: int) -> Pending | None:
+        """Repeat where MongoDB asks for it, as it may just after an index was made; not where another server has the run."""
         for _ in range(TRIES):
             try:
-                return await self._transact(turn, most)
+                return await self._transact(run, most)
             except OperationFailure as error:
                 if not error.has_error_label("TransientTransactionError"):
                     raise
@@ -216,22 +218,22 @@ class ExactlyOnceJob(ABC):
                     break
         return None
 
-    async def _transact(self, turn: int, most: int) -> Note | None:
-        """Add and say what was added; None if another server had this turn."""
+    async def _transact(self, run: int, most: int) -> Pending | None:
+        """Add in one transaction; return what was added, None if another server has this run."""
         async with self._database.transaction() as session:
-            before = {**self.notebook, "turn": turn - 1}
-            changed = await self._notebooks.update_one(before, {"$set": {"turn": turn}}, session=session)
+            before = {**self.job_state, "turn": run - 1}
+            changed = await self._job_states.update_one(before, {"$set": {"turn": run}}, session=session)
             if not changed.modified_count:
                 return None
             note = await self._add(most, session)
-            await self._notebooks.update_one(self.notebook, {"$set": {"note": note}}, session=session)
+            await self._job_states.update_one(self.job_state, {"$set": {"note": note}}, session=session)
         return note
 
-    async def _unmark(self, turn: int, note: Note) -> None:
-        """Remove the marks of what a turn has added, and its note. Does no harm when that has been done."""
+    async def _unmark(self, run: int, note: Pending) -> None:
+        """Remove the marks of what a run has added, and its note. Again is harmless."""
         changes = await asyncio.to_thread(self._unmarking, note)
         await self._write(self._interceptions, changes, ordered=True)
-        await self._notebooks.update_one({**self.notebook, "turn": turn}, {"$unset": {"note": ""}})
+        await self._job_states.update_one({**self.job_state, "turn": run}, {"$unset": {"note": ""}})
 
     async def _write(
         self, collection: Collection, changes: Sequence[Any], session: Session | None = None, *, ordered: bool
@@ -239,7 +241,7 @@ class ExactlyOnceJob(ABC):
         for begin in range(0, len(changes), AT_ONCE):
             await collection.bulk_write(changes[begin : begin + AT_ONCE], ordered=ordered, session=session)
 
-    def _unmarking(self, note: Note) -> list[UpdateMany | UpdateOne]:
+    def _unmarking(self, note: Pending) -> list[UpdateMany | UpdateOne]:
         unmark = {"$unset": {self.mark: "", self.kept: ""}}
         changes: list[UpdateMany | UpdateOne] = [UpdateMany({"_id": {"$in": note["true"]}}, unmark)]
         for one in note["presumed"]:
@@ -264,5 +266,5 @@ class ExactlyOnceJob(ABC):
 
 
 def _is_slow(error: BaseException | None) -> bool:
-    """Whether the database was there, and took too long."""
+    """Whether the database was available, but too slow."""
     return isinstance(error, PyMongoError) and error.timeout and not isinstance(error, ServerSelectionTimeoutError)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from intercept.refusals import Refusal, Rule
-from storage.aggregation.cells import MINUTES_KEPT, Bucket
+from storage.aggregation.rollup import MINUTES_KEPT, Bucket
 from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
 

@@ -20,7 +20,7 @@ from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id
 from intercept.records import Status
-from storage.aggregation.cells import TOKENS
+from storage.aggregation.rollup import TOKENS
 from storage.recording.documents import session_id_of
 from storage.recording.prices import MAX_TOKENS
 from storage.recording.truncation import binary

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from bson.binary import Binary
 
 from intercept.records import EndReason
-from storage.aggregation.cells import DIMENSIONS, HISTOGRAMS, TOKENS, Bucket, Figures, Level, RollupKey
 from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram
+from storage.aggregation.rollup import DIMENSIONS, HISTOGRAMS, TOKENS, Breakdown, Bucket, RollupKey, Totals
 from storage.recording.prices import MAX_TOKENS
 
-_DIMENSIONS = DIMENSIONS[Level.INITIATOR]
+_DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION]
 _COUNTS = ("priced", "unpriced", "no_usage")
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -28,15 +28,15 @@ class Row(NamedTuple):
 
     Attributes:
         ids: Which ones, as BSON holds them.
-        place: The smallest cell that they belong to.
-        figures: What they add up to.
+        key: The smallest rollup that they belong to.
+        totals: What they add up to.
         counted: What the single one has contributed so far, None if nothing.
         presumed: Its end may still be replaced, so what it contributes has to be kept.
     """
 
     ids: list[Binary]
-    place: RollupKey
-    figures: Figures
+    key: RollupKey
+    totals: Totals
     counted: Mapping[str, Any] | None
     presumed: bool
 
@@ -85,16 +85,16 @@ def row_of(document: Mapping[str, Any]) -> Row:
     """Read what `pipeline` makes."""
     alike, ids = document["_id"], document["ids"]
     values = {name: alike.get(name) for name in _DIMENSIONS} | {"initiator_id": alike["initiator_id"].as_uuid()}
-    place = RollupKey(Level.INITIATOR, Bucket.MINUTE, alike["at"], tuple(values.values()))
+    key = RollupKey(Breakdown.USER_COMBINATION, Bucket.MINUTE, alike["at"], tuple(values.values()))
     ends = Counter(document["end_reason"])
     completed = ends[EndReason.COMPLETED]
-    figures: Figures = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}
-    figures |= {f"ends.{reason}": number for reason, number in ends.items() if number}
-    figures |= {name: document[name] for name in (*TOKENS, *_COUNTS)}
+    totals: Totals = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}
+    totals |= {f"ends.{reason}": number for reason, number in ends.items() if number}
+    totals |= {name: document[name] for name in (*TOKENS, *_COUNTS)}
     if document["priced"]:
-        figures["cost"] = document["cost"].to_decimal()
-    figures |= {name: histogram(place for place in document[name] if place is not None) for name in HISTOGRAMS}
-    return Row(ids, place, figures, document.get("counted"), bool(document.get("presumed")))
+        totals["cost"] = document["cost"].to_decimal()
+    totals |= {name: histogram(key for key in document[name] if key is not None) for name in HISTOGRAMS}
+    return Row(ids, key, totals, document.get("counted"), bool(document.get("presumed")))
 
 
 def _number(condition: Any) -> dict[str, Any]:
@@ -109,6 +109,6 @@ def _place(until: str) -> dict[str, Any]:
     """Say what `histograms.place_of` does, of the time from the start until then; None if there was no then."""
     took = {"$subtract": [until, "$started_at"]}
     power = {"$ceil": {"$divide": [{"$ln": "$$took"}, math.log(GROWTH)]}}
-    place = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, LAST_PLACE]}}]}
-    known = {"$cond": [{"$eq": ["$$took", None]}, None, place]}
+    key = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, LAST_PLACE]}}]}
+    known = {"$cond": [{"$eq": ["$$took", None]}, None, key]}
     return {"$let": {"vars": {"took": took}, "in": known}}

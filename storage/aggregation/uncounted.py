@@ -1,6 +1,6 @@
-"""What the cells do not have yet, or have as it was before: the interceptions that are marked as uncounted.
+"""What the rollups do not have yet, or have as it was before: the interceptions that are marked as uncounted.
 
-A turn of `storage.aggregation.rollups` adds to the cells and notes what it added, and removes the marks after that. So what is marked
+A run of `storage.aggregation.rollup_job` adds to the rollups and notes what it added, and then removes the marks. So what is marked
 and in the note is counted all the same.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from intercept.records import Status
-from storage.aggregation.rollups import NOTEBOOK
+from storage.aggregation.rollup_job import JOB_STATE
 from storage.aggregation.tally import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Session
 
@@ -32,19 +32,19 @@ class Uncounted:
         """What finds them by the index `UNCOUNTED`."""
         return {**UNCOUNTED_ONES, "_id": {"$nin": list(self.true)}} if self.true else dict(UNCOUNTED_ONES)
 
-    def missing(self, figure: str) -> dict[str, Any]:
-        """Return the expression of what a figure of the cells lacks of one: `interceptions`, `completed` or `failed`."""
-        has = 1 if figure == "interceptions" else {"$cond": [{"$eq": ["$status", figure]}, 1, 0]}
+    def missing(self, count_field: str) -> dict[str, Any]:
+        """Return the expression of what a count field of the rollups lacks: `interceptions`, `completed` or `failed`."""
+        has = 1 if count_field == "interceptions" else {"$cond": [{"$eq": ["$status", count_field]}, 1, 0]}
         noted: Any = 0
-        if self.presumed and figure != Status.COMPLETED:
+        if self.presumed and count_field != Status.COMPLETED:
             noted = {"$cond": [{"$in": ["$_id", list(self.presumed)]}, 1, 0]}
         # Numbers that are zero are not kept.
-        replaced = {"$cond": [{"$gt": ["$counted", None]}, {"$ifNull": [f"$counted.{figure}", 0]}, noted]}
+        replaced = {"$cond": [{"$gt": ["$counted", None]}, {"$ifNull": [f"$counted.{count_field}", 0]}, noted]}
         return {"$subtract": [has, replaced]}
 
 
 async def read_uncounted(rollups: Collection, session: Session | None, milliseconds: int) -> Uncounted:
     """Find out what is uncounted, in at most that many milliseconds. Whatever the driver raises passes."""
-    notebook = await rollups.find_one(NOTEBOOK, {"note": True}, max_time_ms=milliseconds, session=session)
-    note = (notebook or {}).get("note") or {"true": [], "presumed": []}
+    job_state = await rollups.find_one(JOB_STATE, {"note": True}, max_time_ms=milliseconds, session=session)
+    note = (job_state or {}).get("note") or {"true": [], "presumed": []}
     return Uncounted(true=note["true"], presumed=[one["_id"] for one in note["presumed"]])

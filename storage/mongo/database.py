@@ -173,7 +173,7 @@ class Database:
 
     @property
     def rollups(self) -> Collection:
-        """One document per cell, see `storage.aggregation.cells`, and what `storage.aggregation.rollups` keeps for itself."""
+        """One document per cell, see `storage.aggregation.rollup`, and what `storage.aggregation.rollup_job` keeps for itself."""
         return self._database["rollups"]
 
     @property

@@ -60,11 +60,11 @@ SESSIONS_BY_MODEL: Keys = (("models", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COV
 SESSIONS_BY_NAME: Keys = (("session_ids", ASCENDING), *_NEWEST_FIRST, ("initiator_id", ASCENDING))
 
 _IN_COMMON: Keys = tuple((name, ASCENDING) for name in ("provider_name", "model", "client", "provider"))
-CELLS: Keys = (
+ROLLUPS: Keys = (
     *(("level", ASCENDING), ("bucket", ASCENDING), ("at", ASCENDING), ("initiator_id", ASCENDING)),
     *_IN_COMMON,
 )
-CELLS_BY_INITIATOR: Keys = (
+ROLLUPS_BY_INITIATOR: Keys = (
     *(("level", ASCENDING), ("bucket", ASCENDING), ("initiator_id", ASCENDING), ("at", ASCENDING)),
     *_IN_COMMON,
 )
@@ -80,7 +80,7 @@ NAMES: Mapping[str, Keys] = MappingProxyType(
         for level, name in (("model", "model"), ("client", "client"), ("provider", "provider_name"))
     }
 )
-"""Of the day cells of these levels, to find each name once."""
+"""Of the day rollups of these breakdowns, to find each name once."""
 
 AUDIT_BY_TIME: Keys = (("at", DESCENDING), ("_id", DESCENDING))
 
@@ -124,8 +124,8 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(OF_THREAD, name="of_thread", partialFilterExpression={"root_id": {"$exists": True}}),
         ),
         "rollups": (
-            IndexModel(CELLS, name="cell"),
-            IndexModel(CELLS_BY_INITIATOR, name="by_initiator"),
+            IndexModel(ROLLUPS, name="cell"),
+            IndexModel(ROLLUPS_BY_INITIATOR, name="by_initiator"),
             IndexModel(BUSIEST, name="busiest", partialFilterExpression={"level": "person"}),
             *(
                 IndexModel(keys, name=f"{level}_names", partialFilterExpression={"level": level, "bucket": "day"})

@@ -1,9 +1,9 @@
-"""Counting interceptions exactly, and finding the rare ones, without looking at each: the cells tell most of it.
+"""Counting interceptions exactly, and finding the rare ones, without looking at each: the rollups tell most of it.
 
-What the cells tell is corrected by what they do not have yet, see `storage.aggregation.uncounted`. Both are read as they were at one
+What the rollups tell is corrected by what they do not have yet, see `storage.aggregation.uncounted`. Both are read as they were at one
 moment, since an interception passes from one to the other.
 
-Cells outlive interceptions. So the time range in which the oldest interception started, whose earlier ones may be
+RollupTotals outlive interceptions. So the time range in which the oldest interception started, whose earlier ones may be
 gone, is counted in the index, like the rest at either end that no whole bucket makes up.
 """
 
@@ -15,11 +15,11 @@ from typing import Any, Self
 
 from pymongo import ASCENDING
 
-from storage.aggregation.cells import Bucket, Level
+from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.tally import UNCOUNTED_ONES
 from storage.aggregation.uncounted import Uncounted, read_uncounted
 from storage.mongo.database import Collection, Database, Session
-from storage.mongo.indexes import BY_COMBINATION, BY_TIME, CELLS, CELLS_BY_INITIATOR, FIRST_SCHEMA, UNCOUNTED, Keys
+from storage.mongo.indexes import BY_COMBINATION, BY_TIME, FIRST_SCHEMA, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
 from storage.queries.selection import ENDED, Selection
 from storage.queries.time_ranges import CountedRange, PageLocation, TimeRange, TimeRanges, split
 
@@ -27,7 +27,7 @@ QUERY_MILLISECONDS = 8_000
 """How long the database may work on one query."""
 
 MAX_UNCOUNTED = 10_000
-"""When more interceptions than this wait to be counted, the cells are of no use."""
+"""When more interceptions than this wait to be counted, the rollups are of no use."""
 
 SCANNED_KEYS = 10_000
 """Most keys of an index, about 12 ms, that are looked at for one page where places could be looked up instead."""
@@ -60,7 +60,7 @@ class Counts:
 
     def __init__(self, database: Database, snapshot: Session | None = None) -> None:
         self._interceptions = database.interceptions
-        self._cells = database.rollups
+        self._rollups = database.rollups
         self._session = snapshot
         self._marked = 0
         self._marks: Uncounted | None = None
@@ -72,8 +72,8 @@ class Counts:
         )
 
     async def ranges(self, selection: Selection) -> TimeRanges | None:
-        """Count by the cells, by time range; None if they cannot tell."""
-        if selection.level is None or await self._are_behind():
+        """Count by the rollups, by time range; None if they cannot tell."""
+        if selection.breakdown is None or await self._are_behind():
             return None
         oldest = await self._oldest()
         if oldest is None:
@@ -155,31 +155,31 @@ class Counts:
         for status in selection.statuses or ENDED:
             one = replace(selection, statuses=(status,))
             days = [_around(Bucket.DAY, selection)]
-            rows = await self._counted(one, days, _COMBINATION, Level.COMBINATION)
+            rows = await self._counted(one, days, _COMBINATION, Breakdown.COMBINATION)
             rows += await self._uncounted(one, _COMBINATION)
             names = {tuple(row["_id"].items()) for row in rows if row["number"] > 0}
             found += [replace(one, values={**one.values, **dict(each)}) for each in names]
         return found
 
     async def _counted(
-        self, selection: Selection, parts: list[TimeRange], by: Any, level: Level | None = None
+        self, selection: Selection, parts: list[TimeRange], by: Any, breakdown: Breakdown | None = None
     ) -> list[dict[str, Any]]:
-        """Sum the cells of some parts by what they have in common."""
+        """Sum the rollups of some parts by what they have in common."""
         # All of it in each part: what stands beside an `$or` does not bound the index.
-        asked = {"level": level or selection.level, **selection.values}
-        cells = [{**asked, "bucket": part.bucket, "at": {"$gte": part.start, "$lt": part.end}} for part in parts]
-        number = {"$sum": f"${selection.figure}"}
-        index = CELLS_BY_INITIATOR if "initiator_id" in selection.values else CELLS
-        return await self._grouped(self._cells, {"$or": cells}, by, number, index)
+        asked = {"level": breakdown or selection.breakdown, **selection.values}
+        rollups = [{**asked, "bucket": part.bucket, "at": {"$gte": part.start, "$lt": part.end}} for part in parts]
+        number = {"$sum": f"${selection.count_field}"}
+        index = ROLLUPS_BY_INITIATOR if "initiator_id" in selection.values else ROLLUPS
+        return await self._grouped(self._rollups, {"$or": rollups}, by, number, index)
 
     async def _uncounted(self, selection: Selection, by: Any) -> list[dict[str, Any]]:
-        """Sum what the cells lack by what the interceptions have in common."""
+        """Sum what the rollups lack by what the interceptions have in common."""
         if not self._marked:
             return []
         if self._marks is None:
-            self._marks = await read_uncounted(self._cells, self._session, QUERY_MILLISECONDS)
+            self._marks = await read_uncounted(self._rollups, self._session, QUERY_MILLISECONDS)
         marked = {**self._marks.filter, **replace(selection, statuses=None).filter}
-        missing = {"$sum": self._marks.missing(selection.figure)}
+        missing = {"$sum": self._marks.missing(selection.count_field)}
         return await self._grouped(self._interceptions, marked, by, missing, UNCOUNTED)
 
     async def _grouped(

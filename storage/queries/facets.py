@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from storage.aggregation.cells import Bucket, Level
+from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.tally import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Database, Session, database_errors
-from storage.mongo.indexes import BY_INITIATOR, BY_TIME, CELLS_BY_INITIATOR, NAMES, UNCOUNTED, Keys
+from storage.mongo.indexes import BY_INITIATOR, BY_TIME, NAMES, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
 from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.selection import ENDED
 from storage.queries.time_ranges import EARLIEST
@@ -22,16 +22,16 @@ MAX_UNCOUNTED = 10_000
 
 
 class Facet(StrEnum):
-    """What has a name: its value is a field of an interception and of a cell."""
+    """What has a name: its value is a field of an interception and of a rollup."""
 
     MODEL = "model"
     CLIENT = "client"
     PROVIDER = "provider_name"
 
     @property
-    def level(self) -> Level:
-        """The level of cells that have this in common and nothing else."""
-        return Level[self.name]
+    def breakdown(self) -> Breakdown:
+        """The breakdown of rollups that have this in common and nothing else."""
+        return Breakdown[self.name]
 
 
 class Facets:
@@ -39,7 +39,7 @@ class Facets:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._cells = database.rollups
+        self._rollups = database.rollups
         self._interceptions = database.interceptions
 
     async def find(self, named: Facet, prefix: str, *, visible_to: UUID | None) -> list[str]:
@@ -66,18 +66,18 @@ class Facets:
 
     async def _counted(self, named: Facet, asked: dict[str, Any], session: Session) -> list[str]:
         if "initiator_id" in asked:
-            level, index = Level.INITIATOR, CELLS_BY_INITIATOR
+            breakdown, index = Breakdown.USER_COMBINATION, ROLLUPS_BY_INITIATOR
         else:
-            level, index = named.level, NAMES[named.level]
-        cells = {"level": level, "bucket": Bucket.DAY, **asked}
-        return await _distinct(self._cells, [{"$match": cells}], named, index, session)
+            breakdown, index = named.breakdown, NAMES[named.breakdown]
+        rollups = {"level": breakdown, "bucket": Bucket.DAY, **asked}
+        return await _distinct(self._rollups, [{"$match": rollups}], named, index, session)
 
     async def _uncounted(self, named: Facet, asked: dict[str, Any], session: Session) -> list[str]:
         waiting: list[dict[str, Any]] = [{"$match": UNCOUNTED_ONES}, {"$limit": MAX_UNCOUNTED}, {"$match": asked}]
         return await _distinct(self._interceptions, waiting, named, UNCOUNTED, session)
 
     async def _recorded(self, named: Facet, asked: dict[str, Any]) -> list[str]:
-        """Look at every interception, where there are no cells."""
+        """Look at every interception, where there are no rollups."""
         ended = {**asked, "status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
         index = BY_INITIATOR if "initiator_id" in asked else BY_TIME
         return await _distinct(self._interceptions, [{"$match": ended}], named, index)

@@ -70,7 +70,7 @@ class Interceptions:
             cursor = None if after_id is None else await self._cursor(after_id, visible_to)
             if selection is None:
                 return 0, Rows(self._collection)
-            if selection.level is not None:
+            if selection.breakdown is not None:
                 async with self._database.snapshot() as session:
                     if session and (page := await self._tallied(selection, session, limit, cursor, offset)):
                         return page
@@ -99,7 +99,7 @@ class Interceptions:
     async def _tallied(
         self, selection: Selection, session: Session, limit: int, cursor: _Cursor | None, offset: int
     ) -> tuple[int, Rows] | None:
-        """Count by the cells, and read where they say that the page is; None if they cannot tell."""
+        """Count by the rollups, and read where they say that the page is; None if they cannot tell."""
         counts = Counts(self._database, session)
         ranges = await counts.ranges(selection)
         if ranges is None:

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from storage.aggregation.cells import MAX_GROUPS
+from storage.aggregation.rollup import MAX_GROUPS
 from storage.mongo.database import Database, database_errors
 from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME
 from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.interceptions import UnknownCursorError
-from storage.queries.statistics import Question
+from storage.queries.statistics import StatsQuery
 
 _NEWEST_FIRST = (("at", -1), ("_id", -1))
 
@@ -86,19 +86,19 @@ class Refusals:
             )
             return count, await found.to_list(limit)
 
-    async def totals(self, question: Question, *, visible_to: UUID | None) -> RefusalTotals:
+    async def totals(self, query: StatsQuery, *, visible_to: UUID | None) -> RefusalTotals:
         """Add up what was refused.
 
         Args:
-            question: The time range, and the length of its buckets; its groups do not matter.
+            query: The time range, and the length of its buckets; its groups do not matter.
             visible_to: The user whose refusals alone may be counted; None sees all.
 
         Raises:
             DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
         """
         asked: dict[str, Any] = {
-            "bucket": question.bucket.value,
-            "at": {"$gte": question.start, "$lt": question.end},
+            "bucket": query.bucket.value,
+            "at": {"$gte": query.start, "$lt": query.end},
         }
         if visible_to is not None:
             asked["initiator_id"] = visible_to

@@ -1,4 +1,4 @@
-"""Which interceptions are asked for, and what of the database tells: the index, and the level of cells. Pure."""
+"""Which interceptions are asked for, and what of the database tells: the index, and the breakdown of rollups. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from intercept.records import Status
-from storage.aggregation.cells import BUCKETS, DIMENSIONS, Bucket, Level
+from storage.aggregation.rollup import BUCKETS, DIMENSIONS, Breakdown, Bucket
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME, Keys
 from storage.queries.time_ranges import EARLIEST, LATEST
 
@@ -80,27 +80,34 @@ class Selection:
         return conditions
 
     @property
-    def level(self) -> Level | None:
-        """The level of cells that tells how many they are, of the fewest cells; None if none does."""
+    def breakdown(self) -> Breakdown | None:
+        """The breakdown of rollups that tells how many they are, of the fewest rollups; None if none does."""
         if self.statuses is None or not set(self.statuses) <= set(ENDED):
             return None
         names = self.values.keys()
-        return next((level for level in _BY_SIZE if names <= set(DIMENSIONS[level]) and names >= _NEEDED[level]), None)
+        return next(
+            (
+                breakdown
+                for breakdown in _BY_SIZE
+                if names <= set(DIMENSIONS[breakdown]) and names >= _NEEDED[breakdown]
+            ),
+            None,
+        )
 
     @property
     def buckets(self) -> Sequence[Bucket]:
         """The buckets to count in, longest first. There are too many minutes."""
-        return [bucket for bucket in (Bucket.DAY, Bucket.HOUR) if self.level and bucket in BUCKETS[self.level]]
+        return [bucket for bucket in (Bucket.DAY, Bucket.HOUR) if self.breakdown and bucket in BUCKETS[self.breakdown]]
 
     @property
-    def figure(self) -> str:
-        """The figure of a cell that counts them."""
+    def count_field(self) -> str:
+        """The field of a rollup that counts them."""
         return "interceptions" if self.statuses is None or len(self.statuses) > 1 else self.statuses[0]
 
     @property
     def narrows(self) -> bool:
         """Whether there may be others beside them in their index that started at the same time."""
-        return self.figure != "interceptions" or bool(self.values.keys() - {"initiator_id"})
+        return self.count_field != "interceptions" or bool(self.values.keys() - {"initiator_id"})
 
     @property
     def widened(self) -> Self:
@@ -109,6 +116,14 @@ class Selection:
         return replace(self, values=values, statuses=ENDED)
 
 
-_BY_SIZE = (Level.EVERYONE, Level.MODEL, Level.PROVIDER, Level.CLIENT, Level.COMBINATION, Level.PERSON, Level.INITIATOR)
-# Of an initiator there are many cells beside those of others.
-_NEEDED = {level: {"initiator_id"} & set(names) for level, names in DIMENSIONS.items()}
+_BY_SIZE = (
+    Breakdown.ALL,
+    Breakdown.MODEL,
+    Breakdown.PROVIDER,
+    Breakdown.CLIENT,
+    Breakdown.COMBINATION,
+    Breakdown.USER,
+    Breakdown.USER_COMBINATION,
+)
+# Of an initiator there are many rollups beside those of others.
+_NEEDED = {breakdown: {"initiator_id"} & set(names) for breakdown, names in DIMENSIONS.items()}

@@ -43,7 +43,7 @@ PAGE_INTERCEPTIONS = 1_000
 _NEWEST_FIRST = (("started_at", DESCENDING), ("_id", DESCENDING))
 _OLDEST_FIRST = (("started_at", ASCENDING), ("_id", ASCENDING))
 
-# True of every session, and false of what `storage.aggregation.grouping` keeps for itself. An index is bounded by it and all else that
+# True of every session, and false of what `storage.aggregation.session_job` keeps for itself. An index is bounded by it and all else that
 # is asked for, not by its first key alone.
 _EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
 
@@ -105,7 +105,7 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
 
 
 class Sessions:
-    """The sessions of a database, as `storage.aggregation.grouping` keeps them."""
+    """The sessions of a database, as `storage.aggregation.session_job` keeps them."""
 
     def __init__(self, database: Database) -> None:
         self._sessions = database.sessions

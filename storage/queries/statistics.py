@@ -1,4 +1,4 @@
-"""What calls add up to over time, read from the cells."""
+"""What calls add up to over time, read from the rollups."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from functools import cached_property
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from storage.aggregation.cells import (
+from storage.aggregation.rollup import (
     BUCKETS,
     FEWEST_GROUPS,
     FIELDS,
     MAX_GROUPS,
+    Breakdown,
     Bucket,
-    Figures,
     GroupBy,
-    Level,
+    Totals,
     add,
-    figures_of,
+    totals_of,
 )
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.database import Database, Session, database_errors
-from storage.mongo.indexes import BUSIEST, CELLS, CELLS_BY_INITIATOR, UNCOUNTED
+from storage.mongo.indexes import BUSIEST, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED
 from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.time_ranges import split
 
@@ -31,7 +31,7 @@ MAX_POINTS = 1_000
 """Points of all series; above that there are fewer groups. A point takes 30 us."""
 
 MAX_ROLLUPS = 100_000
-"""Most cells that are read for one answer, which takes about a second."""
+"""Most rollups that are read for one answer, which takes about a second."""
 
 MAX_UNCOUNTED = 10_000
 """How many of those that are not counted yet are looked at, to say how many there are."""
@@ -39,16 +39,16 @@ MAX_UNCOUNTED = 10_000
 _AT_ONCE = 1_000
 
 Group: TypeAlias = str | UUID | None
-Points: TypeAlias = dict[datetime, Figures]
+Points: TypeAlias = dict[datetime, Totals]
 Groups: TypeAlias = dict[Group, Points]
 
 
-class TooManyCellsError(Exception):
+class TooManyRollupsError(Exception):
     """It would take more than `MAX_ROLLUPS`."""
 
 
 @dataclass(frozen=True)
-class Question:
+class StatsQuery:
     """What is asked: of the calls that started in [start, end), both whole buckets in UTC."""
 
     start: datetime
@@ -72,9 +72,9 @@ class Series:
     other: bool = False
 
     @cached_property
-    def total(self) -> Figures:
+    def total(self) -> Totals:
         """The sum of its points."""
-        total: Figures = {"interceptions": 0}
+        total: Totals = {"interceptions": 0}
         for point in self.points.values():
             add(total, point)
         return total
@@ -86,42 +86,40 @@ class Statistics:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def read(self, question: Question, *, visible_to: UUID | None) -> tuple[int, list[Series]]:
+    async def read(self, query: StatsQuery, *, visible_to: UUID | None) -> tuple[int, list[Series]]:
         """Return how many calls are not counted yet, at most `MAX_UNCOUNTED`, and the series of all others.
 
         The series with the most calls come first, and last that of the groups that have none of their own. Without groups
         there is always one.
 
         Args:
-            question: What is asked.
+            query: What is asked.
             visible_to: The user whose calls alone may be seen or counted; None sees all.
 
         Raises:
-            TooManyCellsError: It is too much.
+            TooManyRollupsError: It is too much.
             DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
         """
         with database_errors():
             async with self._database.snapshot() as session:
-                reading = _Reading(self._database, session, question, visible_to)
+                reading = _Reading(self._database, session, query, visible_to)
                 return await reading.uncounted(), await reading.series()
 
 
 class _Reading:
-    """The answer to one question, as of one moment."""
+    """The answer to one query, as of one moment."""
 
-    def __init__(
-        self, database: Database, session: Session | None, question: Question, visible_to: UUID | None
-    ) -> None:
-        self._cells = database.rollups
+    def __init__(self, database: Database, session: Session | None, query: StatsQuery, visible_to: UUID | None) -> None:
+        self._rollups = database.rollups
         self._interceptions = database.interceptions
         self._session = session
-        self._question = question
+        self._query = query
         self._visible = {} if visible_to is None else {"initiator_id": visible_to}
-        self._group = question.group_by.field if question.group_by else ""
+        self._group = query.group_by.field if query.group_by else ""
 
     async def uncounted(self) -> int:
-        marks = await read_uncounted(self._cells, self._session, QUERY_MILLISECONDS)
-        asked = {"started_at": {"$gte": self._question.start, "$lt": self._question.end}, **self._visible}
+        marks = await read_uncounted(self._rollups, self._session, QUERY_MILLISECONDS)
+        asked = {"started_at": {"$gte": self._query.start, "$lt": self._query.end}, **self._visible}
         pipeline: list[dict[str, Any]] = [
             {"$match": marks.filter},
             {"$limit": MAX_UNCOUNTED},
@@ -135,61 +133,63 @@ class _Reading:
 
     async def series(self) -> list[Series]:
         if not self._group:
-            groups = await self._read(self._level, self._visible)
+            groups = await self._read(self._breakdown, self._visible)
             return [Series(None, groups.get(None, {}))]
         # Of one person there are not many more groups than are shown.
-        groups = await (self._read(self._level, self._visible) if self._visible else self._largest())
-        return _ranked(groups, self._question.most_groups)
+        groups = await (self._read(self._breakdown, self._visible) if self._visible else self._largest())
+        return _ranked(groups, self._query.most_groups)
 
     @property
-    def _level(self) -> Level:
-        """The level of the fewest cells that tell."""
-        group_by = self._question.group_by
+    def _breakdown(self) -> Breakdown:
+        """The breakdown of the fewest rollups that tell."""
+        group_by = self._query.group_by
         if self._visible or group_by is GroupBy.INITIATOR:
-            alone = group_by in {None, GroupBy.INITIATOR} and self._question.bucket in BUCKETS[Level.PERSON]
-            return Level.PERSON if alone else Level.INITIATOR
-        return Level(group_by or Level.EVERYONE)
+            alone = group_by in {None, GroupBy.INITIATOR} and self._query.bucket in BUCKETS[Breakdown.USER]
+            return Breakdown.USER if alone else Breakdown.USER_COMBINATION
+        return Breakdown(group_by or Breakdown.ALL)
 
     async def _largest(self) -> Groups:
-        """Read the largest groups of all calls; the others are what the cells of everyone have beside these."""
-        names, most = await self._names(), self._question.most_groups
-        groups = await self._read(self._level, {self._group: {"$in": names[:most]}})
+        """Read the largest groups of all calls; the others are what the rollups of everyone have beside these."""
+        names, most = await self._names(), self._query.most_groups
+        groups = await self._read(self._breakdown, {self._group: {"$in": names[:most]}})
         if len(names) > most:
-            others = (await self._read(Level.EVERYONE, {})).get(None, {})
+            others = (await self._read(Breakdown.ALL, {})).get(None, {})
             for points in groups.values():
-                for at, figures in points.items():
-                    if at in others:  # the cells of a minute expire one by one
-                        add(others[at], figures, -1)
-            groups[None] = {at: figures for at, figures in others.items() if figures.get("interceptions")}
+                for at, totals in points.items():
+                    if at in others:  # the rollups of a minute expire one by one
+                        add(others[at], totals, -1)
+            groups[None] = {at: totals for at, totals in others.items() if totals.get("interceptions")}
         return groups
 
     async def _names(self) -> list[Any]:
         """Return the groups with the most calls, one more than have a series, by the longest buckets there are."""
-        question = self._question
-        buckets = [one for one in (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE) if one.length >= question.bucket.length]
-        cells = [
-            {"level": self._level, "bucket": part.bucket, "at": {"$gte": part.start, "$lt": part.end}}
-            for part in split(question.start, question.end, buckets)
+        query = self._query
+        buckets = [one for one in (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE) if one.length >= query.bucket.length]
+        rollups = [
+            {"level": self._breakdown, "bucket": part.bucket, "at": {"$gte": part.start, "$lt": part.end}}
+            for part in split(query.start, query.end, buckets)
         ]
         pipeline: list[dict[str, Any]] = [
-            {"$match": {"$or": cells}},
+            {"$match": {"$or": rollups}},
             {"$group": {"_id": f"${self._group}", "number": {"$sum": "$interceptions"}}},
             {"$sort": {"number": -1, "_id": 1}},
-            {"$limit": self._question.most_groups + 1},
+            {"$limit": self._query.most_groups + 1},
         ]
-        index = BUSIEST if self._level is Level.PERSON else CELLS
-        cursor = self._cells.aggregate(pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=self._session)
+        index = BUSIEST if self._breakdown is Breakdown.USER else ROLLUPS
+        cursor = self._rollups.aggregate(
+            pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=self._session
+        )
         return [row["_id"] for row in await cursor.to_list(None)]
 
-    async def _read(self, level: Level, values: Mapping[str, Any]) -> Groups:
-        """Read the cells that have these values, and sum them by group and time."""
-        times = {"$gte": self._question.start, "$lt": self._question.end}
-        cells = {"level": level, "bucket": self._question.bucket, "at": times, **values}
+    async def _read(self, breakdown: Breakdown, values: Mapping[str, Any]) -> Groups:
+        """Read the rollups that have these values, and sum them by group and time."""
+        times = {"$gte": self._query.start, "$lt": self._query.end}
+        rollups = {"level": breakdown, "bucket": self._query.bucket, "at": times, **values}
         names = ("at", *filter(None, [self._group]), *FIELDS)
         asked = {"_id": False, **dict.fromkeys(names, True)}
         cursor = (
-            self._cells.find(cells, asked, batch_size=_AT_ONCE, session=self._session)
-            .hint(CELLS_BY_INITIATOR if "initiator_id" in values else CELLS)
+            self._rollups.find(rollups, asked, batch_size=_AT_ONCE, session=self._session)
+            .hint(ROLLUPS_BY_INITIATOR if "initiator_id" in values else ROLLUPS)
             .limit(MAX_ROLLUPS + 1)
             .max_time_ms(QUERY_MILLISECONDS)
         )
@@ -198,12 +198,12 @@ class _Reading:
         # As many at once as take a few milliseconds, so that others have their turn.
         while read := await cursor.to_list(_AT_ONCE):
             number += len(read)
-            for cell in read:
-                points, figures = groups.setdefault(cell.get(self._group), {}), figures_of(cell)
-                if (total := points.setdefault(cell["at"], figures)) is not figures:
-                    add(total, figures)
+            for rollup in read:
+                points, totals = groups.setdefault(rollup.get(self._group), {}), totals_of(rollup)
+                if (total := points.setdefault(rollup["at"], totals)) is not totals:
+                    add(total, totals)
         if number > MAX_ROLLUPS:
-            raise TooManyCellsError
+            raise TooManyRollupsError
         return groups
 
 
@@ -212,12 +212,12 @@ def _ranked(groups: Groups, most: int) -> list[Series]:
     others = groups.pop(None, {})
     ranked = sorted(groups, key=lambda group: (-_number(groups[group]), str(group)))
     for group in ranked[most:]:
-        for at, figures in groups[group].items():
-            add(others.setdefault(at, {}), figures)
+        for at, totals in groups[group].items():
+            add(others.setdefault(at, {}), totals)
     series = [Series(group, groups[group]) for group in ranked[:most]]
     return series + ([Series(None, others, other=True)] if others else [])
 
 
 def _number(points: Points) -> int:
     """Return how many calls they are."""
-    return sum(figures.get("interceptions", 0) for figures in points.values())
+    return sum(totals.get("interceptions", 0) for totals in points.values())

@@ -4,7 +4,7 @@ A document looks like its API resource (`resources.interceptions`), with native 
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost; what
 `storage.aggregation.threads` works with: `tool_call_ids`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
-`uncounted` (`storage.aggregation.rollups`) and `ungrouped` (`storage.aggregation.grouping`), with the time of the end.
+`uncounted` (`storage.aggregation.rollup_job`) and `ungrouped` (`storage.aggregation.session_job`), with the time of the end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from storage.recording.prices import Cost
 from storage.recording.truncation import binary
 
 SCHEMA_VERSION = 2
-"""Of documents that have the marks of their end. Version 1 had none, see `storage.aggregation.rollups`."""
+"""Of documents that have the marks of their end. Version 1 had none, see `storage.aggregation.rollup_job`."""
 
 MAX_LIST = 2_000
 """Most entries of a list that are kept, the first ones."""

@@ -27,7 +27,7 @@ from selenium.webdriver import Chrome
 from handlers.api.dashboard import LIBRARIES, ROOT
 from runtime.assembly import now
 from storage.accounts.identities import Identities, Role
-from storage.aggregation.cells import Bucket
+from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
 from tests.dashboard.page import Page, start_chromium
 from tests.server_process import PatientServerProcess

@@ -21,9 +21,9 @@ from benchmarks.population import Population
 from intercept.records import TokenUsage
 from runtime.assembly import now
 from storage.accounts.identities import Identities, Role
-from storage.aggregation.cells import TOKENS
-from storage.aggregation.grouping import Grouping
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup import TOKENS
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.recording.prices import Prices
@@ -90,8 +90,8 @@ async def fill(uri: str) -> str:
     await identities.add_user("owner", role=Role.OWNER)
     _, token = await identities.create_token("owner")
     await database.interceptions.insert_many(list(made_up(users)))
-    await Rollups(database, now=now).count_pending()
-    await Grouping(database).group_pending()
+    await RollupJob(database, now=now).add_pending()
+    await SessionJob(database).add_pending()
     database.close()
     return token
 

@@ -17,8 +17,8 @@ DATABASE_AWAY = (
     r"WARNING storage\.mongo\.event_counts: \w+ wait to be written: ",
     r"WARNING storage\.mongo\.event_counts: \w+ could not be written and are lost: ",
     r"WARNING storage\.aggregation\.threads: threads are not linked: ",
-    r"WARNING storage\.aggregation\.rollups: nothing is counted for now: ",
-    r"WARNING storage\.aggregation\.grouping: nothing is added to sessions for now: ",
+    r"WARNING storage\.aggregation\.rollup_job: nothing is counted for now: ",
+    r"WARNING storage\.aggregation\.session_job: nothing is added to sessions for now: ",
 )
 LEFT_IN_FLIGHT = r"WARNING storage\.recording\.instances: calls that instance \S+ left in flight: \d+$"
 

@@ -111,9 +111,7 @@ def bystander(scene, token):
 @pytest.mark.parametrize("die", DEATHS)
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.gen_test(timeout=60)
-async def test_a_client_killed_mid_stream_frees_everything_and_has_a_record(
-    story, die, scene, bystander
-):
+async def test_a_client_killed_mid_stream_frees_everything_and_has_a_record(story, die, scene, bystander):
     await scene.deployment.start()
     first, ends = STORIES[story]
     calls = {events: Call.numbered(first + SAME_KIND * turn) for turn, events in enumerate(ends)}

@@ -108,9 +108,7 @@ async def at_rest(server, token, records):
 
 
 @pytest.mark.gen_test(timeout=240)
-async def test_after_a_storm_with_a_killed_worker_each_start_has_one_end(
-    scene, token, records
-):
+async def test_after_a_storm_with_a_killed_worker_each_start_has_one_end(scene, token, records):
     scene.tell(f"FAULTS_SEED={SEED}")
     random = Random(SEED)
     server = await scene.deployment.start()

@@ -21,9 +21,9 @@ from intercept.records import (
 )
 from intercept.refusals import Refusal, Rule
 from storage.accounts.tokens import digest
-from storage.aggregation.grouping import Grouping
 from storage.aggregation.refusal_recorder import RefusalRecorder
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
 from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
@@ -197,8 +197,8 @@ async def seed(database):
             operations.append(Operation(Action.END, record.id, ending_fields(end, new_id=new_id, cost=cost)))
     await write_batch(database.interceptions, operations, seconds=5)
     await Threads(database, now=lambda: NOW).link_pending()
-    await Rollups(database, now=lambda: NOW).count_pending()
-    await Grouping(database).group_pending()
+    await RollupJob(database, now=lambda: NOW).add_pending()
+    await SessionJob(database).add_pending()
     for number, refusal in enumerate(REFUSALS):
         recorder = RefusalRecorder(database, now=lambda number=number: NOON - timedelta(hours=number))
         for _ in range(number + 1):

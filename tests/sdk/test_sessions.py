@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from runtime.assembly import now
-from storage.aggregation.grouping import Grouping
+from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
 
 TURNS = ["Hello", "And then?", "Go on.", "Go on.", "Thanks"]
@@ -62,7 +62,7 @@ def sessions(running, demo):
     async def sessions():
         assert await running.bridge.recorder.flush(5)
         await Threads(running.bridge.database, now=now).link_pending()
-        await Grouping(running.bridge.database).group_pending()
+        await SessionJob(running.bridge.database).add_pending()
         status, listed = await running.get("/api/v2/aibridge/sessions")
         assert status == 200, listed
         return [(one["interceptions"], one["threads"]) for one in reversed(listed["results"])]

@@ -8,15 +8,15 @@ from decimal import Decimal
 from uuid import UUID
 
 from intercept.records import EndReason, Reading, TokenUsage
-from storage.aggregation.cells import BUCKETS, DIMENSIONS, TOKENS, Level, add, figures_of
 from storage.aggregation.histograms import histogram, place_of
+from storage.aggregation.rollup import BUCKETS, DIMENSIONS, TOKENS, Breakdown, add, totals_of
 from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.prices import MAX_TOKENS, PRECISION, Cost
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 
-# Far enough away for no minute cell to be removed because it is old.
+# Far enough away for no minute rollup to be removed because it is old.
 MIDNIGHT = datetime(2099, 3, 1, tzinfo=UTC)
 
 
@@ -85,29 +85,31 @@ async def write(database, *operations):
         assert await write_batch(database.interceptions, operations, seconds=10) == []
 
 
-async def cells(database):
-    """What is in the cells, by what they are about."""
+async def read_rollups(database):
+    """What is in the rollups, by what they are about."""
     found = {}
     async for document in database.rollups.find({"level": {"$exists": True}}):
-        about = tuple(document.get(name) for name in ("level", "bucket", "at", *DIMENSIONS[Level.INITIATOR]))
+        about = tuple(document.get(name) for name in ("level", "bucket", "at", *DIMENSIONS[Breakdown.USER_COMBINATION]))
         assert about not in found
-        found[about] = {name: value for name, value in figures_of(document).items() if value}
-    return {about: figures for about, figures in found.items() if figures}
+        found[about] = {name: value for name, value in totals_of(document).items() if value}
+    return {about: totals for about, totals in found.items() if totals}
 
 
 async def expected(database):
     """What the interceptions that have ended add up to."""
     sums = {}
     async for document in database.interceptions.find({"status": {"$ne": "in_flight"}}):
-        for level, names in DIMENSIONS.items():
-            for bucket in BUCKETS[level]:
+        for breakdown, names in DIMENSIONS.items():
+            for bucket in BUCKETS[breakdown]:
                 at = bucket.floor(document["started_at"])
-                named = tuple(document[name] if name in names else None for name in DIMENSIONS[Level.INITIATOR])
-                add(sums.setdefault((level.value, bucket.value, at, *named), {}), figures(document))
+                named = tuple(
+                    document[name] if name in names else None for name in DIMENSIONS[Breakdown.USER_COMBINATION]
+                )
+                add(sums.setdefault((breakdown.value, bucket.value, at, *named), {}), totals_of_call(document))
     return {about: {name: value for name, value in sum_.items() if value} for about, sum_ in sums.items()}
 
 
-def figures(document):
+def totals_of_call(document):
     """What one interception that has ended contributes."""
     usages = document.get("token_usages", ())
     tokens = {name: min(sum(usage[name] or 0 for usage in usages), MAX_TOKENS) for name in TOKENS}
@@ -140,7 +142,7 @@ async def marked(database, name="uncounted"):
 
 
 async def has_counted_all(database):
-    """Whether each cell is what the interceptions add up to, and nothing is left to be done."""
+    """Whether each rollup is what the interceptions add up to, and nothing is left to be done."""
     assert await marked(database) == []
-    assert await cells(database) == await expected(database)
+    assert await read_rollups(database) == await expected(database)
     assert "note" not in (await database.rollups.find_one({"_id": "counting"}) or {})

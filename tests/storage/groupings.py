@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 from pymongo import UpdateOne
 
 from intercept.records import EndReason, Reading, TokenUsage, UserPrompt
-from storage.aggregation.cells import TOKENS
+from storage.aggregation.rollup import TOKENS
 from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
@@ -99,7 +99,7 @@ async def keep(database, *calls):
     await write(database, *(call.link for call in calls if call.root is not None))
 
 
-async def sessions(database):
+async def read_sessions(database):
     """The sessions that there are."""
     found = database.sessions.find({"initiator_id": {"$exists": True}})
     return {session["_id"]: session | {"cost": session["cost"].to_decimal()} async for session in found}
@@ -155,7 +155,7 @@ async def has_grouped_all(database):
     """Whether each session is what its interceptions add up to, each of these knows it, and nothing is left to be done."""
     waiting = {"ungrouped": {"$exists": True}, "unlinked": None}
     assert await database.interceptions.count_documents(waiting) == 0
-    assert await sessions(database) == await expected(database)
+    assert await read_sessions(database) == await expected(database)
     assert "note" not in (await database.sessions.find_one({"_id": "grouping"}) or {})
     async for call in database.interceptions.find({"status": {"$ne": "in_flight"}, "unlinked": None}):
         named = call["client_session_id"] and uuid5(call["initiator_id"], call["client_session_id"])

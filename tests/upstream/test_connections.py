@@ -103,9 +103,7 @@ async def answered(listening, client, url):
 
 @pytest.mark.parametrize("stale", [None, HI], ids=["closed", "answered unasked"])
 @pytest.mark.gen_test
-async def test_a_kept_connection_with_unread_input_is_not_used(
-    accepting, client, stale
-):
+async def test_a_kept_connection_with_unread_input_is_not_used(accepting, client, stale):
     url = f"http://127.0.0.1:{accepting.getsockname()[1]}/"
     first = await answered(accepting, client, url)
     first.send(stale) if stale else first.close()

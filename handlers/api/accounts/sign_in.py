@@ -63,7 +63,9 @@ class SignInHandler(BridgeHandler):
         """
         self._refuse_foreign()
         asked = self._asked()
-        identity = await (self._redeem(asked.code) if asked.code else self.authenticate(_credentials(asked), fresh=True))
+        identity = await (
+            self._redeem(asked.code) if asked.code else self.authenticate(_credentials(asked), fresh=True)
+        )
         browser = self.request.headers.get("User-Agent", "")
         with database_problems():
             session = await self.bridge.sign_ins.create(identity, client_ip=self.client_ip, user_agent=browser)

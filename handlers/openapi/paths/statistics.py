@@ -13,11 +13,11 @@ from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, answer, body, get, query
 from intercept.refusals import Rule
 from resources.fields import TokenCounts
-from resources.stats import Figures, Point, Quantiles, RefusedCalls, RefusedInitiator, RefusedPoint, Series, Statistics
-from storage.aggregation.cells import MAX_GROUPS, Bucket, GroupBy
+from resources.stats import Point, Quantiles, RefusedCalls, RefusedInitiator, RefusedPoint, Series, Statistics, Totals
+from storage.aggregation.rollup import MAX_GROUPS, Bucket, GroupBy
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
-_FIGURES = Figures(
+_TOTALS = Totals(
     interceptions=1,
     completed=1,
     failures={},
@@ -31,8 +31,8 @@ _FIGURES = Figures(
 _SERIES = Series(
     group=INTERCEPTION.model,
     other=False,
-    total=_FIGURES,
-    points=[Point(**structs.asdict(_FIGURES), at="2026-11-24T23:00:00.000Z")],
+    total=_TOTALS,
+    points=[Point(**structs.asdict(_TOTALS), at="2026-11-24T23:00:00.000Z")],
 )
 _EXAMPLE = Statistics(
     from_="2026-11-24T00:00:00.000Z",

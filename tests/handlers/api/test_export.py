@@ -33,7 +33,7 @@ def calls(running):
 def small_pages(monkeypatch):
     """Pages of three, written two at a time."""
     monkeypatch.setattr(recorded_module, "PAGE", 3)
-    monkeypatch.setattr(export, "TURN", 2)
+    monkeypatch.setattr(export, "CHUNK", 2)
 
 
 @pytest.fixture

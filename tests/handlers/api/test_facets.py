@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage.accounts.users import Role
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup_job import RollupJob
 from tests.handlers.api.calls import record
 
 PREFIX = "/api/v2/aibridge/"
@@ -16,7 +16,7 @@ async def test_names_are_those_of_calls_that_the_caller_may_see(running):
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     await record(running, model="gpt-5")
     await record(running, member, model="m:1", user_agent="codex_cli_rs/0.1")
-    await Rollups(running.bridge.database, now=running.bridge.now).count_pending()
+    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
     await record(running, member, model="gpt-6")
     for headers, models, clients in (
         (running.headers, ["gpt-5", "gpt-6", "m:1"], ["Codex", "Unknown"]),

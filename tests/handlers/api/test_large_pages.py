@@ -11,7 +11,7 @@ import pytest
 
 from handlers import control
 from handlers.control import PIECE_BYTES
-from storage.aggregation.grouping import Grouping
+from storage.aggregation.session_job import SessionJob
 from storage.mongo.rows import PAGE_BYTES
 from tests.bridge import until
 from tests.storage.calls import Calls
@@ -32,7 +32,7 @@ def record(running):
         for number in range(1, CALLS + 1):
             await calls.start(number, user_agent=LARGE, initiator_id=user.id, client_session_id="a")
             await calls.end(number)
-        await Grouping(running.bridge.database).group_pending()
+        await SessionJob(running.bridge.database).add_pending()
         return uuid5(user.id, "a")
 
     return record

@@ -10,7 +10,7 @@ import pytest
 
 from runtime.assembly import now
 from storage.accounts.users import Role
-from storage.aggregation.grouping import Grouping
+from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
 
 LIST = "/api/v2/aibridge/sessions"
@@ -46,7 +46,7 @@ def call(running):
         assert answered.status == 200
         assert await running.bridge.recorder.flush(5)
         await Threads(running.bridge.database, now=now).link_pending()
-        await Grouping(running.bridge.database).group_pending()
+        await SessionJob(running.bridge.database).add_pending()
         return answered.header("X-AI-Bridge-Interception-Id")
 
     return call
@@ -152,7 +152,7 @@ async def test_a_session_is_there_once_a_call_of_it_has_ended(running, call):
     await client.send("POST", "/api/v2/aibridge/anthropic/v1/messages", headers, body)
     while (await running.get("/api/v2/aibridge/interceptions?q=status:in_flight"))[1]["count"] == 0:
         pass
-    await Grouping(running.bridge.database).group_pending()
+    await SessionJob(running.bridge.database).add_pending()
     assert await listed(running) == (0, [])
     assert await running.get(f"{LIST}/{id_of(running, 's1')}") == UNKNOWN
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.api import stats as stats_module
-from handlers.api.stats import MAX_BUCKETS, PARAMETERS, parse_question
+from handlers.api.stats import MAX_BUCKETS, PARAMETERS, parse_query
 from handlers.problems import ValidationProblem
 from storage.accounts.users import Role
-from storage.aggregation.cells import Bucket, GroupBy
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup import Bucket, GroupBy
+from storage.aggregation.rollup_job import RollupJob
 from storage.queries import statistics
-from storage.queries.statistics import Question
+from storage.queries.statistics import StatsQuery
 from tests.handlers.api.calls import record
 
 STATS = "/api/v2/aibridge/stats"
@@ -30,24 +30,24 @@ def at(day, hour=0, minute=0):
 
 
 @pytest.mark.parametrize(
-    ("values", "question"),
+    ("values", "query"),
     [
-        ({}, Question(at(4, 12), at(5, 13), Bucket.HOUR)),
-        ({"from": "", "bucket": "", "group_by": ""}, Question(at(4, 12), at(5, 13), Bucket.HOUR)),
-        ({"bucket": "day", "group_by": "model"}, Question(at(4), at(6), Bucket.DAY, GroupBy.MODEL)),
+        ({}, StatsQuery(at(4, 12), at(5, 13), Bucket.HOUR)),
+        ({"from": "", "bucket": "", "group_by": ""}, StatsQuery(at(4, 12), at(5, 13), Bucket.HOUR)),
+        ({"bucket": "day", "group_by": "model"}, StatsQuery(at(4), at(6), Bucket.DAY, GroupBy.MODEL)),
         (
             {"from": "2026-03-05T12:30:15Z", "to": "2026-03-05T12:30:16Z", "bucket": "minute"},
-            Question(at(5, 12, 30), at(5, 12, 31), Bucket.MINUTE),
+            StatsQuery(at(5, 12, 30), at(5, 12, 31), Bucket.MINUTE),
         ),
-        ({"to": "2026-03-01T02:00:00+02:00"}, Question(datetime(2026, 2, 28, tzinfo=UTC), at(1), Bucket.HOUR)),
+        ({"to": "2026-03-01T02:00:00+02:00"}, StatsQuery(datetime(2026, 2, 28, tzinfo=UTC), at(1), Bucket.HOUR)),
         (
             {"from": "2022-01-27T00:00:00Z", "bucket": "day"},
-            Question(datetime(2022, 1, 27, tzinfo=UTC), at(6), Bucket.DAY),
+            StatsQuery(datetime(2022, 1, 27, tzinfo=UTC), at(6), Bucket.DAY),
         ),
     ],
 )
-def test_times_become_whole_buckets(values, question):
-    assert parse_question(values, NOW) == question
+def test_times_become_whole_buckets(values, query):
+    assert parse_query(values, NOW) == query
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_times_become_whole_buckets(values, question):
 )
 def test_what_cannot_be_asked_is_refused_by_name(values, problems):
     with pytest.raises(ValidationProblem) as refused:
-        parse_question(values, NOW)
+        parse_query(values, NOW)
     assert (refused.value.message, list(refused.value.validations)) == (INVALID, problems)
 
 
@@ -87,17 +87,17 @@ texts = st.one_of(times.map(lambda time: time.isoformat()), st.sampled_from([*Bu
 @given(st.dictionaries(st.sampled_from(PARAMETERS), texts))
 def test_any_values_are_a_bounded_question_or_are_refused(values):
     try:
-        question = parse_question(values, NOW)
+        query = parse_query(values, NOW)
     except ValidationProblem:
         return
-    length = question.bucket.length
-    assert 1 <= (question.end - question.start) / length <= MAX_BUCKETS
-    for time in (question.start, question.end):
-        assert question.bucket.floor(time) == time
+    length = query.bucket.length
+    assert 1 <= (query.end - query.start) / length <= MAX_BUCKETS
+    for time in (query.start, query.end):
+        assert query.bucket.floor(time) == time
 
 
 async def counted(running):
-    await Rollups(running.bridge.database, now=running.bridge.now).count_pending()
+    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
 
 
 async def stats(running, headers=None, **parameters):

@@ -8,8 +8,8 @@ import pytest
 
 from runtime.assembly import now
 from storage.accounts.users import Role
-from storage.aggregation.grouping import Grouping
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
 from tests.handlers.conversations import MESSAGES
 
 API = "/api/v2/aibridge"
@@ -29,8 +29,8 @@ LISTS = {
 async def test_who_was_demoted_sees_nothing_of_others_in_any_resource_from_then_on(running, call):
     headers = await running.user("audrey", Role.AUDITOR)
     call_id = await call(MESSAGES)
-    await Rollups(running.bridge.database, now=now).count_pending()
-    await Grouping(running.bridge.database).group_pending()
+    await RollupJob(running.bridge.database, now=now).add_pending()
+    await SessionJob(running.bridge.database).add_pending()
     client = await running.client()
 
     async def seen():

@@ -101,9 +101,7 @@ async def test_who_has_not_taken_what_came_is_sent_no_pings_on_top(running, cloc
 
 
 @pytest.mark.gen_test
-async def test_a_ping_that_is_not_taken_is_the_last_and_changes_no_end(
-    running, clock, http_server
-):
+async def test_a_ping_that_is_not_taken_is_the_last_and_changes_no_end(running, clock, http_server):
     running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event()]]
     others = set(http_server.connections)
     client, answer = await ask(running, MESSAGES)

@@ -50,9 +50,7 @@ def closed(running, monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_a_provider_that_is_back_at_the_second_try_answers_normally(
-    running, closed, monkeypatch
-):
+async def test_a_provider_that_is_back_at_the_second_try_answers_normally(running, closed, monkeypatch):
     upstream, asked_again = FakeUpstream(), running.bridge.metrics.asked_again
     upstream.play(ANSWER)
 
@@ -115,9 +113,7 @@ async def test_a_client_that_leaves_between_two_tries_ends_them(running, closed,
     ],
 )
 @pytest.mark.gen_test
-async def test_a_request_that_reached_a_provider_is_not_sent_again(
-    running, method, path, end
-):
+async def test_a_request_that_reached_a_provider_is_not_sent_again(running, method, path, end):
     for script in ([end], [ANSWER], [end]):
         running.upstream.scripts = [script]
         answer = await ask(running, method, path)

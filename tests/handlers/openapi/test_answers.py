@@ -15,9 +15,9 @@ from handlers.api.accounts.changes import MAX_BODY_BYTES
 from runtime.assembly import now
 from settings import RecordPolicy
 from storage.accounts.events import Action
-from storage.aggregation.cells import GroupBy
-from storage.aggregation.grouping import Grouping
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup import GroupBy
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
 from tests.fake_upstream import CLOSE
 from tests.handlers.contract import CONTROL, Contract
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -93,8 +93,8 @@ def record(running, ask):
             target = f"{CONTROL}/{provider}{conversation.api.path}"
             await ask("POST", target, 200, running.headers, conversation.request)
         assert await running.bridge.recorder.flush(5)
-        assert await Rollups(running.bridge.database, now=now).count_pending() == len(conversations())
-        assert await Grouping(running.bridge.database).group_pending()  # but for those whose parent may still come
+        assert await RollupJob(running.bridge.database, now=now).add_pending() == len(conversations())
+        assert await SessionJob(running.bridge.database).add_pending()  # but for those whose parent may still come
 
     return record
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from storage.aggregation.grouping import Grouping
+from storage.aggregation.session_job import SessionJob
 from tests.handlers.contract import CONTROL, Contract, pointed
 from tests.handlers.conversations import MESSAGES
 
@@ -53,7 +53,7 @@ def here(running):
         body = MESSAGES.request_body(stream=False)
         assert (await client.request("POST", running.path(MESSAGES), running.headers, body)).status == 200
         await running.ended(1)
-        assert await Grouping(running.bridge.database).group_pending() == 1
+        assert await SessionJob(running.bridge.database).add_pending() == 1
         (interception,) = await running.ended(1)
         return path.replace("{id}", interception["session_id" if "sessions" in path else "id"])
 

@@ -381,9 +381,7 @@ async def test_a_database_that_hangs_does_not_hold_up_a_known_token(identities, 
 
 
 @pytest.mark.gen_test
-async def test_one_request_probes_the_database_while_the_others_do_not_wait(
-    identities, mongodb, clock, monkeypatch
-):
+async def test_one_request_probes_the_database_while_the_others_do_not_wait(identities, mongodb, clock, monkeypatch):
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
     identity = await identities.authenticate(text)

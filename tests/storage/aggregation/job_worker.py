@@ -9,13 +9,13 @@ from storage.mongo.database import Database
 from tests.storage.aggregation.tasks import TASKS
 
 
-async def take_turns(task, uri, name):
-    turns = TASKS[task].turns(Database.connect(uri, name))
+async def run_job(task, uri, name):
+    job = TASKS[task].make_job(Database.connect(uri, name))
     sys.stdout.write("begun\n")
     sys.stdout.flush()
     while True:
-        await turns.add_pending()
+        await job.add_pending()
 
 
 if __name__ == "__main__":
-    asyncio.run(take_turns(*sys.argv[1:]))
+    asyncio.run(run_job(*sys.argv[1:]))

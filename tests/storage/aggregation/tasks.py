@@ -1,4 +1,4 @@
-"""The tasks that are done in turns, each with calls for it."""
+"""The exactly-once jobs, each with calls for it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from storage.aggregation.grouping import Grouping
 from storage.aggregation.job import ExactlyOnceJob
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
 from storage.mongo.database import Database
 from tests.storage import countings, groupings
 
 
 @dataclass(frozen=True)
 class Task:
-    """How turns are taken at it, which call a number stands for, and whether all is done and nothing is left."""
+    """How to make the job, which call a number stands for, and whether all is done and nothing is left."""
 
     kind: type[ExactlyOnceJob]
-    turns: Callable[..., ExactlyOnceJob]
+    make_job: Callable[..., ExactlyOnceJob]
     call: Callable[[int], Any]
     is_done: Callable[[Database], Awaitable[None]]
 
@@ -34,10 +34,10 @@ def _grouped(number):
 
 
 def _rollups(database, **options):
-    return Rollups(database, now=lambda: countings.MIDNIGHT + timedelta(hours=12), **options)
+    return RollupJob(database, now=lambda: countings.MIDNIGHT + timedelta(hours=12), **options)
 
 
 TASKS = {
-    "counting": Task(Rollups, _rollups, _counted, countings.has_counted_all),
-    "grouping": Task(Grouping, Grouping, _grouped, groupings.has_grouped_all),
+    "counting": Task(RollupJob, _rollups, _counted, countings.has_counted_all),
+    "grouping": Task(SessionJob, SessionJob, _grouped, groupings.has_grouped_all),
 }

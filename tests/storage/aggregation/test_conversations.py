@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.grouping import Grouping
+from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import CONTENT_TRIES, CONVERSATION_PAUSE, RETRY_SECONDS, Threads
 from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
 
@@ -35,8 +35,8 @@ def threads(database, clock):
 
 async def sessions(database):
     """The sessions by the number of the call they began with: the numbers of their calls."""
-    grouping = Grouping(database)
-    await grouping.group_pending()
+    grouping = SessionJob(database)
+    await grouping.add_pending()
     found = {}
     for number, call in sorted((await documents(database)).items()):
         if "session_id" in call:

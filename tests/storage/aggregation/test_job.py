@@ -9,10 +9,10 @@ from random import Random
 import pytest
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
-from storage.aggregation import grouping as grouping_module
-from storage.aggregation import job as turns_module
-from storage.aggregation import rollups as rollups_module
-from storage.aggregation.grouping import Grouping
+from storage.aggregation import job as job_module
+from storage.aggregation import rollup_job as rollup_job_module
+from storage.aggregation import session_job as session_job_module
+from storage.aggregation.session_job import SessionJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.truncation import binary
 from tests.storage.aggregation.interruptions import Interrupted
@@ -37,21 +37,21 @@ async def end(database, *calls):
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 @pytest.mark.gen_test(timeout=60)
 async def test_wherever_a_turn_stops_the_next_one_completes_it(database, task, done, monkeypatch):
-    for module in (turns_module, rollups_module, grouping_module):
+    for module in (job_module, rollup_job_module, session_job_module):
         monkeypatch.setattr(module, "AT_ONCE", 20)
     stops = 0
     for step in range(100):
         ended, presumed, replaced, first = (task.call(10 * (step + 1) + place) for place in range(4))
         await write(database, *(call.start for call in (ended, presumed, replaced, first)))
         await write(database, ended.end(), presumed.presumed_end(), replaced.presumed_end())
-        await task.turns(database).add_pending()
+        await task.make_job(database).add_pending()
         await write(database, replaced.end(2, took=9), first.presumed_end())
         interrupted = Interrupted(database, step, done=done)
         with contextlib.suppress(DatabaseUnavailableError):
-            await task.turns(interrupted).add_pending()
-        # The true end comes while it is not known how far the turn has come.
+            await task.make_job(interrupted).add_pending()
+        # The true end comes while it is not known how far the run has come.
         await write(database, first.end(4, took=7), presumed.end(5))
-        await task.turns(database).add_pending()
+        await task.make_job(database).add_pending()
         await task.is_done(database)
         if not interrupted.happened:
             break
@@ -62,21 +62,21 @@ async def test_wherever_a_turn_stops_the_next_one_completes_it(database, task, d
 @pytest.mark.parametrize(("code", "added"), [(246, 1), (112, 0)], ids=["asked to", "another one is at it"])
 @pytest.mark.gen_test
 async def test_a_transaction_is_tried_again_where_mongodb_asks_for_it(database, task, code, added):
-    await task.turns(database)._next_turn()  # makes the notebook
+    await task.make_job(database)._next_run()  # makes the job state
     await end(database, task.call(1))
     error = OperationFailure("not now", code, {"errorLabels": ["TransientTransactionError"]})
     third = Interrupted(database, 2, done=True, error=error)
-    assert await task.turns(third).add_pending() == added
+    assert await task.make_job(third).add_pending() == added
     assert third.happened
-    await task.turns(database).add_pending()
+    await task.make_job(database).add_pending()
     await task.is_done(database)
 
 
 @pytest.mark.gen_test
 async def test_of_several_at_the_same_time_one_adds(database, task):
-    for turn in range(10):
-        await end(database, *(task.call(100 * turn + number) for number in range(20)))
-        several = [task.turns(database) for _ in range(4)]
+    for round_ in range(10):
+        await end(database, *(task.call(100 * round_ + number) for number in range(20)))
+        several = [task.make_job(database) for _ in range(4)]
         assert sum(await asyncio.gather(*(one.add_pending() for one in several))) <= 20
         await several[0].add_pending()
         await task.is_done(database)
@@ -84,14 +84,14 @@ async def test_of_several_at_the_same_time_one_adds(database, task):
 
 @pytest.mark.gen_test
 async def test_who_comes_too_late_for_a_turn_leaves_it_to_the_next(database, task):
-    early, late = (task.turns(database) for _ in range(2))
+    early, late = (task.make_job(database) for _ in range(2))
     await end(database, task.call(1))
-    turn = await late._next_turn()
+    run = await late._next_run()
     assert await early.add_pending() == 1
     await end(database, task.call(3))
-    note = await early._transact(await early._next_turn(), 10)
+    note = await early._transact(await early._next_run(), 10)
     assert {name: which for name, which in note.items() if which} == {"true": [binary(task.call(3).id)]}
-    assert await late._transact(turn, 10) is None
+    assert await late._transact(run, 10) is None
     assert await late.add_pending() == 0
     await task.is_done(database)
 
@@ -111,11 +111,11 @@ async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, priv
             await asyncio.wait_for(worker.wait(), random.uniform(0.05, 0.5))
         worker.send_signal(signal.SIGKILL)
         await worker.wait()
-    # So that there is a turn, though the last one may have been stopped with nothing but its note left.
+    # So that there is a run, though the last one may have been stopped with nothing but its note left.
     await end(database, task.call(3_000))
-    turns = task.turns(database)
-    while await marked(database, turns.mark):
-        await turns.add_pending()
+    job = task.make_job(database)
+    while await marked(database, job.mark):
+        await job.add_pending()
     await task.is_done(database)
 
 
@@ -123,41 +123,41 @@ async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, priv
 async def test_a_backlog_is_added_to_its_end_without_a_pause(database, task, monkeypatch):
     monkeypatch.setattr(task.kind, "batch", 3)
     await end(database, *map(task.call, range(10)))
-    assert await task.turns(database, pause=Pause(0)).add_pending() == 10
+    assert await task.make_job(database, pause=Pause(0)).add_pending() == 10
     await task.is_done(database)
 
 
 class Pause:
-    """Lets turns follow each other at once, so many of them."""
+    """Lets this many runs follow each other at once."""
 
-    def __init__(self, turns):
-        self.turns = turns
+    def __init__(self, runs):
+        self.runs = runs
         self.seconds = []
 
     async def __call__(self, seconds):
         self.seconds.append(seconds)
-        if len(self.seconds) >= self.turns:
+        if len(self.seconds) >= self.runs:
             raise asyncio.CancelledError
 
 
 @pytest.mark.gen_test
-async def test_it_takes_turns_until_it_is_cancelled(database, task):
+async def test_it_takes_turns_until_it_is_canrolluped(database, task):
     await end(database, task.call(1))
     pause = Pause(2)
     with pytest.raises(asyncio.CancelledError):
-        await task.turns(database, pause=pause).run()
+        await task.make_job(database, pause=pause).run()
     assert pause.seconds == [task.kind.seconds] * 2
     await task.is_done(database)
 
 
 @pytest.mark.gen_test
 async def test_while_there_is_more_and_no_call_is_under_way_the_next_turn_is_at_once(database, monkeypatch):
-    monkeypatch.setattr(Grouping, "batch", 2)
+    monkeypatch.setattr(SessionJob, "batch", 2)
     await end(database, *map(TASKS["grouping"].call, range(7)))
     pause, busy = Pause(4), iter([False, True, False, False])
     with pytest.raises(asyncio.CancelledError):
-        await Grouping(database, pause=pause, busy=lambda: next(busy)).run()
-    assert pause.seconds == [0, Grouping.behind_seconds, 0, Grouping.seconds]
+        await SessionJob(database, pause=pause, busy=lambda: next(busy)).run()
+    assert pause.seconds == [0, SessionJob.behind_seconds, 0, SessionJob.seconds]
     await TASKS["grouping"].is_done(database)
 
 
@@ -167,13 +167,13 @@ async def test_while_there_is_more_the_next_turn_is_sooner(database, task, monke
     await end(database, *map(task.call, range(5)))
     pause = Pause(3)
     with pytest.raises(asyncio.CancelledError):
-        await task.turns(database, pause=pause).run()
+        await task.make_job(database, pause=pause).run()
     assert pause.seconds == [task.kind.behind_seconds] * 2 + [task.kind.seconds]
     await task.is_done(database)
 
 
-AWAY = {"counting": r"rollups: nothing is counted", "grouping": r"grouping: nothing is added to sessions"}
-WITHOUT = {"counting": r"rollups: nothing is counted", "grouping": r"grouping: there are no sessions"}
+AWAY = {"counting": r"rollup_job: nothing is counted", "grouping": r"session_job: nothing is added to sessions"}
+WITHOUT = {"counting": r"rollup_job: nothing is counted", "grouping": r"session_job: there are no sessions"}
 
 
 @pytest.mark.gen_test
@@ -181,9 +181,9 @@ async def test_a_database_that_is_away_is_named_once_and_waited_for(
     unreachable, name, log_watch, expected_logs, monkeypatch
 ):
     expected_logs.append(rf"^WARNING storage\.aggregation\.{AWAY[name]} for now: MongoDB is unavailable: ")
-    monkeypatch.setattr(turns_module, "BATCH_SECONDS", 0.1)
+    monkeypatch.setattr(job_module, "BATCH_SECONDS", 0.1)
     with pytest.raises(asyncio.CancelledError):
-        await TASKS[name].turns(unreachable, pause=Pause(3)).run()
+        await TASKS[name].make_job(unreachable, pause=Pause(3)).run()
     assert len(log_watch.lines) == 1
 
 
@@ -194,20 +194,20 @@ async def test_on_a_mongodb_without_transactions_it_says_so_and_ends(
     reason = "MongoDB has transactions only as a replica set, which may have one member"
     expected_logs.append(rf"^WARNING storage\.aggregation\.{WITHOUT[name]}: {reason}$")
     await end(single_server, task.call(1))
-    await task.turns(single_server).run()
+    await task.make_job(single_server).run()
     assert await marked(single_server, task.kind.mark) == [1]
     assert len(log_watch.lines) == 1
 
 
 @pytest.mark.gen_test
 async def test_where_nothing_is_to_be_added_nothing_is_written(private_database, task, commands):
-    await task.turns(private_database).add_pending()
+    await task.make_job(private_database).add_pending()
     assert {name for name, _ in commands.sent} == {"find"}
 
 
-def slow_above(turns, number):
+def slow_above(job, number):
     """Let the database take too long for larger batches; returns the sizes that were tried."""
-    add, sizes = turns._add, []
+    add, sizes = job._add, []
 
     async def add_slowly(most, session):
         sizes.append(most)
@@ -216,7 +216,7 @@ def slow_above(turns, number):
             raise ExecutionTimeout("operation exceeded time limit", 50)
         return note
 
-    turns._add = add_slowly
+    job._add = add_slowly
     return sizes
 
 
@@ -224,9 +224,9 @@ def slow_above(turns, number):
 async def test_a_batch_that_is_too_slow_becomes_smaller_and_grows_again_slowly(database, task, monkeypatch):
     monkeypatch.setattr(task.kind, "batch", 40)
     await end(database, *(task.call(number) for number in range(50)))
-    turns = task.turns(database)
-    sizes = slow_above(turns, 13)
-    assert await turns.add_pending() == 50
+    job = task.make_job(database)
+    sizes = slow_above(job, 13)
+    assert await job.add_pending() == 50
     assert sizes == [40, 20, 10, 12, 14, 7, 9, 11, 13]
     await task.is_done(database)
 
@@ -235,10 +235,10 @@ async def test_a_batch_that_is_too_slow_becomes_smaller_and_grows_again_slowly(d
 async def test_a_database_that_is_too_slow_for_a_single_one_is_away(database, task, monkeypatch):
     monkeypatch.setattr(task.kind, "batch", 4)
     await end(database, task.call(1))
-    turns = task.turns(database)
-    sizes = slow_above(turns, 0)
+    job = task.make_job(database)
+    sizes = slow_above(job, 0)
     with pytest.raises(DatabaseUnavailableError):
-        await turns.add_pending()
+        await job.add_pending()
     assert sizes == [4, 2, 1]
 
 
@@ -260,11 +260,11 @@ async def test_work_goes_on_with_smaller_batches_and_says_so_once(
             paused.set()
             await asyncio.Event().wait()
 
-    turns = task.turns(database, pause=pause)
-    slow_above(turns, 13)
-    running = asyncio.create_task(turns.run())
+    job = task.make_job(database, pause=pause)
+    slow_above(job, 13)
+    running = asyncio.create_task(job.run())
     await paused.wait()
     running.cancel()
     assert (len(log_watch.lines), pauses[-1]) == (1, task.kind.behind_seconds)
-    await task.turns(database).add_pending()
+    await task.make_job(database).add_pending()
     await task.is_done(database)

@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 
 from intercept.refusals import Refusal, Rule
-from storage.aggregation.cells import MINUTES_KEPT, Bucket
 from storage.aggregation.refusal_recorder import (
     MAX_KNOWN_ROWS,
     MAX_PENDING_ROWS,
@@ -16,6 +15,7 @@ from storage.aggregation.refusal_recorder import (
     MAX_UNKNOWN_ROWS,
     RefusalRecorder,
 )
+from storage.aggregation.rollup import MINUTES_KEPT, Bucket
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.records import ADA, NOON

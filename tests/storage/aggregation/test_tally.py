@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason
-from storage.aggregation.cells import Bucket, Level, RollupKey
 from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram, place_of
+from storage.aggregation.rollup import Breakdown, Bucket, RollupKey
 from storage.aggregation.tally import Row, pipeline, row_of
 from storage.mongo.database import with_plain_ids
 from storage.recording.prices import MAX_TOKENS
@@ -15,7 +15,7 @@ from tests.storage.countings import MIDNIGHT, Call, marked, write
 from tests.storage.records import ADA
 
 EVERYTHING = 1_000
-PLACE = RollupKey(Level.INITIATOR, Bucket.MINUTE, MIDNIGHT, (ADA.id, "openai", "openai", "gpt-5", "Codex"))
+PLACE = RollupKey(Breakdown.USER_COMBINATION, Bucket.MINUTE, MIDNIGHT, (ADA.id, "openai", "openai", "gpt-5", "Codex"))
 
 
 async def rows(database, most=EVERYTHING):
@@ -33,8 +33,8 @@ async def test_calls_that_are_alike_are_one_row(database):
     (row,) = await rows(database)
     assert row._replace(ids=sorted(row.ids)) == Row(
         ids=[first.id, second.id, third.id],
-        place=PLACE,
-        figures={
+        key=PLACE,
+        totals={
             "interceptions": 3,
             "completed": 2,
             "failed": 1,
@@ -71,9 +71,9 @@ async def test_calls_that_are_alike_are_one_row(database):
 async def test_what_differs_is_another_row(database, other):
     await write(database, Call(1).start, other.start, Call(1).end(), other.end())
     first, second = await rows(database)
-    assert first.place == PLACE
+    assert first.key == PLACE
     values = (other.initiator, "openai", other.provider_name, other.model, other.client)
-    assert second.place == PLACE._replace(at=Bucket.MINUTE.floor(other.started_at), values=values)
+    assert second.key == PLACE._replace(at=Bucket.MINUTE.floor(other.started_at), values=values)
 
 
 @pytest.mark.gen_test
@@ -105,7 +105,7 @@ async def test_a_call_that_used_tokens_and_has_no_price_is_unpriced(database):
     for number, (tokens, priced) in enumerate([(5, True), (5, False), (None, False)], start=1):
         call = Call(number, model=str(number))
         await write(database, call.start, call.end(tokens, priced=priced))
-    found = [(row.figures["priced"], row.figures["unpriced"], row.figures.get("cost")) for row in await rows(database)]
+    found = [(row.totals["priced"], row.totals["unpriced"], row.totals.get("cost")) for row in await rows(database)]
     assert found == [(1, 0, Decimal("0.000005")), (0, 1, None), (0, 0, None)]
 
 
@@ -116,8 +116,8 @@ async def test_no_count_is_too_large_to_be_added_up(database):
     largest = [{"input_tokens": 2**63 - 1, "output_tokens": -5}] * 3
     await database.interceptions.update_one({}, {"$set": {"token_usages": largest}})
     (row,) = await rows(database)
-    assert (row.figures["input_tokens"], row.figures["output_tokens"]) == (MAX_TOKENS, 0)
-    assert isinstance(row.figures["input_tokens"], int)
+    assert (row.totals["input_tokens"], row.totals["output_tokens"]) == (MAX_TOKENS, 0)
+    assert isinstance(row.totals["input_tokens"], int)
 
 
 @pytest.mark.gen_test
@@ -130,6 +130,6 @@ async def test_the_database_finds_the_same_place_in_a_histogram(database):
         for number, time in enumerate(times)
     ]
     await database.interceptions.insert_many(documents)
-    found = {row.ids[0].int: row.figures["durations"] for row in await rows(database)}
+    found = {row.ids[0].int: row.totals["durations"] for row in await rows(database)}
     assert found == {number: histogram([place_of(time)]) for number, time in enumerate(times)}
     assert await marked(database) == sorted(found)

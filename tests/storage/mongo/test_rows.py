@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from storage.aggregation.grouping import Grouping
+from storage.aggregation.session_job import SessionJob
 from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
 from storage.queries.interceptions import Interceptions
 from storage.queries.sessions import Sessions
@@ -79,7 +79,7 @@ async def test_rows_that_were_taken_are_not_held_any_more(database):
 @pytest.mark.gen_test
 async def test_a_page_of_threads_ends_with_its_bytes(database):
     await record(database, 5, client_session_id="a")
-    await Grouping(database).group_pending()
+    await SessionJob(database).add_pending()
     sessions, after_id, walked = Sessions(database), None, []
     more = True
     while more:
@@ -95,7 +95,7 @@ async def test_a_thread_is_shown_as_far_as_its_rows_fit(database):
     await record(database, 5, client_session_id="a")
     link = {"$set": {"root_id": UUID(int=1), "parent_id": UUID(int=1)}}
     await database.interceptions.update_many({"_id": {"$gt": UUID(int=1)}}, link)
-    await Grouping(database).group_pending()
+    await SessionJob(database).add_pending()
     (thread,), more = await Sessions(database).threads(uuid5(ADA.id, "a"), limit=10)
     assert (ids(thread.interceptions), thread.more, more) == ([1, 2], True, False)
     assert thread.last_active_at == NOON + timedelta(minutes=5)

@@ -1,4 +1,4 @@
-"""Counts and pages, with any part of the interceptions in the cells: the same as looking at each."""
+"""Counts and pages, with any part of the interceptions in the rollups: the same as looking at each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason, Status
-from storage.aggregation.rollups import BATCH, Rollups
+from storage.aggregation.rollup_job import BATCH, RollupJob
 from storage.live.filter_eval import matches
 from storage.queries import counts as counts_module
 from storage.queries.interceptions import Interceptions
@@ -109,10 +109,10 @@ def test_however_much_is_counted_each_count_and_page_is_right(
     async def compare():
         for collection in (database.interceptions, database.rollups):
             await collection.delete_many({})
-        rollups = Rollups(database, now=now)
+        rollups = RollupJob(database, now=now)
         for number, (call, one) in enumerate(zip(calls, how, strict=False)):
             if number == counted:
-                await rollups.count_pending()
+                await rollups.add_pending()
             await live(database, call, one)
         if replaced:
             await write(
@@ -123,10 +123,10 @@ def test_however_much_is_counted_each_count_and_page_is_right(
                 ),
             )
         if counted_again == "whole":
-            await rollups.count_pending()
+            await rollups.add_pending()
         elif counted_again == "stopped":
             # What is counted is still marked, and some of it is counted with an end that has been replaced since.
-            await rollups._transact(await rollups._next_turn(), BATCH)
+            await rollups._transact(await rollups._next_run(), BATCH)
             await write(database, *(call.end() for call in calls))
         oldest = await database.interceptions.find({}, {"_id": True}).sort("started_at").limit(gone).to_list(None)
         await database.interceptions.delete_many({"_id": {"$in": [document["_id"] for document in oldest]}})
@@ -142,7 +142,7 @@ async def calls_of_four_days(database, number=40):
     made = [Call(each, second=each * 4 * DAY / number) for each in range(number)]
     for call in made:
         await live(database, call, "failed" if call.number % 10 == 7 else "completed")
-    await Rollups(database, now=now).count_pending()
+    await RollupJob(database, now=now).add_pending()
     return made
 
 
@@ -163,14 +163,14 @@ async def test_what_retention_has_removed_is_not_counted(database):
 async def test_of_the_moment_of_the_oldest_some_may_be_gone(database):
     for number in range(3):
         await live(database, Call(number, second=DAY), "completed")
-    await Rollups(database, now=now).count_pending()
+    await RollupJob(database, now=now).add_pending()
     await database.interceptions.delete_one({"_id": UUID(int=0)})
     await agrees(database, EVERYTHING)
     await agrees(database, Search(started_before=MIDNIGHT + timedelta(seconds=DAY)).filter(initiator_id=None))
 
 
 @pytest.mark.gen_test
-async def test_what_was_recorded_before_there_were_cells_is_counted_too(database):
+async def test_what_was_recorded_before_there_were_rollups_is_counted_too(database):
     await calls_of_four_days(database)
     await database.interceptions.update_many({"_id": {"$lt": UUID(int=5)}}, {"$set": {"schema_version": 1}})
     await database.rollups.delete_many({"level": {"$exists": True}})
@@ -180,13 +180,13 @@ async def test_what_was_recorded_before_there_were_cells_is_counted_too(database
 @pytest.mark.parametrize("stopped", [False, True])
 @pytest.mark.gen_test
 async def test_a_true_end_that_is_not_counted_yet_takes_the_place_of_the_presumed_one(database, stopped):
-    call, rollups = Call(1, second=DAY), Rollups(database, now=now)
+    call, rollups = Call(1, second=DAY), RollupJob(database, now=now)
     await live(database, Call(2, second=5), "presumed")
     await live(database, call, "presumed")
     if stopped:
-        await rollups._transact(await rollups._next_turn(), BATCH)
+        await rollups._transact(await rollups._next_run(), BATCH)
     else:
-        await rollups.count_pending()
+        await rollups.add_pending()
     for status, wanted in (("completed", []), ("failed", [1, 2])):
         assert await everything(database, {"status": status}, None) == wanted
         await agrees(database, {"status": status})
@@ -213,7 +213,7 @@ async def test_a_backlog_is_counted_in_the_index(database, monkeypatch):
 @pytest.mark.gen_test
 async def test_pages_by_cursor_have_each_row_once_while_others_are_recorded_and_counted(database):
     made = await calls_of_four_days(database)
-    interceptions, rollups = Decoded(Interceptions(database)), Rollups(database, now=now)
+    interceptions, rollups = Decoded(Interceptions(database)), RollupJob(database, now=now)
     numbers, after_id, newer = [], None, 1_000
     while True:
         count, documents = await interceptions.page(EVERYTHING, visible_to=None, limit=7, after_id=after_id)
@@ -226,7 +226,7 @@ async def test_pages_by_cursor_have_each_row_once_while_others_are_recorded_and_
             await live(database, Call(newer, second=4 * DAY + newer), "completed")
             newer += 1
         if newer % 2:
-            await rollups.count_pending()
+            await rollups.add_pending()
     assert numbers == [call.number for call in reversed(made)]
 
 
@@ -247,7 +247,7 @@ async def test_pages_by_offset_up_to_a_time_have_each_row_once_while_others_are_
 
 @pytest.mark.gen_test
 async def test_a_count_is_right_at_every_moment_while_others_are_counted(database):
-    interceptions, rollups = Decoded(Interceptions(database)), Rollups(database, now=now)
+    interceptions, rollups = Decoded(Interceptions(database)), RollupJob(database, now=now)
     written = 0
 
     async def record():
@@ -256,7 +256,7 @@ async def test_a_count_is_right_at_every_moment_while_others_are_counted(databas
             await live(database, Call(number, second=number * 5_000), "completed")
             written += 1
             if number % 5 == 0:
-                await rollups.count_pending()
+                await rollups.add_pending()
 
     recording = asyncio.create_task(record())
     while not recording.done():

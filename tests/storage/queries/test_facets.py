@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import facets as names_module
 from storage.queries.facets import Facet, Facets
@@ -31,7 +31,7 @@ async def record(database, *, counted):
     """Keep the calls, the first ones counted."""
     for number, call in enumerate([*CALLS, None]):
         if number == counted:
-            await Rollups(database, now=lambda: MIDNIGHT).count_pending()
+            await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
         if call:
             await write(database, call.start, call.end())
     await write(database, Call(8, model="in flight").start)

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason, Reading, Status, TokenUsage
-from storage.aggregation.rollups import Rollups
+from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
 from storage.queries import counts
@@ -200,7 +200,7 @@ async def many(database):
         for number in range(100)
     ]
     interceptions = await keep(database, *documents[:97])
-    await Rollups(database, now=lambda: NOON).count_pending()
+    await RollupJob(database, now=lambda: NOON).add_pending()
     await keep(database, *documents[97:], made(200, end_reason=None))
     return interceptions
 

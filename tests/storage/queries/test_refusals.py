@@ -7,11 +7,11 @@ import pytest
 
 from intercept.refusals import Refusal, Rule
 from resources import refusals as resources
-from storage.aggregation.cells import MAX_GROUPS, Bucket
 from storage.aggregation.refusal_recorder import RefusalRecorder
+from storage.aggregation.rollup import MAX_GROUPS, Bucket
 from storage.queries.interceptions import UnknownCursorError
 from storage.queries.refusals import Refusals
-from storage.queries.statistics import Question
+from storage.queries.statistics import StatsQuery
 from tests.storage.records import ADA, NOON, as_json
 
 GRACE = UUID(int=7)
@@ -36,8 +36,8 @@ def refusals(io_loop, database):
     return Refusals(database)
 
 
-def question(bucket=Bucket.MINUTE):
-    return Question(bucket.floor(NOON), bucket.floor(NOON) + max(timedelta(hours=1), bucket.length), bucket)
+def query(bucket=Bucket.MINUTE):
+    return StatsQuery(bucket.floor(NOON), bucket.floor(NOON) + max(timedelta(hours=1), bucket.length), bucket)
 
 
 @pytest.mark.parametrize("visible_to", [None, ADA.id, GRACE])
@@ -71,7 +71,7 @@ async def test_a_member_who_asks_for_somebody_else_finds_nothing(refusals):
 @pytest.mark.parametrize("bucket", Bucket)
 @pytest.mark.gen_test
 async def test_totals_count_every_refusal_by_time_rule_and_user(refusals, bucket):
-    totals = await refusals.totals(question(bucket), visible_to=None)
+    totals = await refusals.totals(query(bucket), visible_to=None)
     assert totals.rules == {"own_key_not_allowed": 2 * MINUTES, "invalid_token": MINUTES, "rate": MINUTES}
     assert totals.initiators == {
         GRACE: {"own_key_not_allowed": 2 * MINUTES},
@@ -84,7 +84,7 @@ async def test_totals_count_every_refusal_by_time_rule_and_user(refusals, bucket
 
 @pytest.mark.gen_test
 async def test_totals_of_a_member_are_their_own(refusals):
-    totals = await refusals.totals(question(), visible_to=ADA.id)
+    totals = await refusals.totals(query(), visible_to=ADA.id)
     assert (totals.rules, totals.initiators) == ({"rate": MINUTES}, {ADA.id: {"rate": MINUTES}})
 
 
@@ -95,7 +95,7 @@ async def test_of_many_users_those_with_most_refusals_are_named(database):
         for _ in range(number):
             recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=UUID(int=number)))
     await recorder.flush()
-    totals = await Refusals(database).totals(question(), visible_to=None)
+    totals = await Refusals(database).totals(query(), visible_to=None)
     assert list(totals.initiators) == [UUID(int=number) for number in range(MAX_GROUPS + 5, 5, -1)]
     assert totals.rules == {"rate": sum(range(1, MAX_GROUPS + 6))}
 

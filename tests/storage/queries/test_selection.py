@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from intercept.records import Status
-from storage.aggregation.cells import Bucket, Level
+from storage.aggregation.rollup import Breakdown, Bucket
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
 from storage.queries.search import Search
 from storage.queries.selection import Selection
@@ -18,27 +18,29 @@ def selected(search, visible_to=None):
 
 
 @pytest.mark.parametrize(
-    ("search", "visible_to", "level", "figure", "buckets", "indexes"),
+    ("search", "visible_to", "breakdown", "count_field", "buckets", "indexes"),
     [
-        (Search(), None, Level.EVERYONE, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
-        (Search(status=Status.FAILED), None, Level.EVERYONE, "failed", HOURS_TOO, (BY_TIME, BY_TIME)),
-        (Search(model="m"), None, Level.MODEL, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
-        (Search(client="c"), None, Level.CLIENT, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
-        (Search(provider="p"), None, Level.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
-        (Search(provider="p", provider_name="n"), None, Level.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
-        (Search(model="m", provider="p"), None, Level.COMBINATION, "interceptions", DAYS_ALONE, (BY_TIME, BY_COMBINATION)),
-        (Search(initiator="ada"), None, Level.PERSON, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
-        (Search(), ADA.id, Level.PERSON, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
-        (Search(model="m", status=Status.COMPLETED), ADA.id, Level.INITIATOR, "completed", HOURS_TOO, (BY_INITIATOR,) * 2),
+        (Search(), None, Breakdown.ALL, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (Search(status=Status.FAILED), None, Breakdown.ALL, "failed", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (Search(model="m"), None, Breakdown.MODEL, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
+        (Search(client="c"), None, Breakdown.CLIENT, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
+        (Search(provider="p"), None, Breakdown.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (Search(provider="p", provider_name="n"), None, Breakdown.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (Search(model="m", provider="p"), None, Breakdown.COMBINATION, "interceptions", DAYS_ALONE, (BY_TIME, BY_COMBINATION)),
+        (Search(initiator="ada"), None, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
+        (Search(), ADA.id, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
+        (Search(model="m", status=Status.COMPLETED), ADA.id, Breakdown.USER_COMBINATION, "completed", HOURS_TOO, (BY_INITIATOR,) * 2),
         (Search(status=Status.IN_FLIGHT, model="m"), ADA.id, None, "in_flight", [], (IN_FLIGHT_BY_TIME,) * 2),
         (Search(session_id="s", model="m"), None, None, "interceptions", [], (BY_SESSION, BY_SESSION)),
         (Search(request_id="r", session_id="s"), ADA.id, None, "interceptions", [], (BY_REQUEST, BY_REQUEST)),
         (Search(request_id="r", status=Status.IN_FLIGHT), None, None, "in_flight", [], (BY_REQUEST, BY_REQUEST)),
     ],
 )  # fmt: skip
-def test_the_smallest_cells_and_the_narrowest_index_are_chosen(*, search, visible_to, level, figure, buckets, indexes):
+def test_the_smallest_rollups_and_the_narrowest_index_are_chosen(
+    *, search, visible_to, breakdown, count_field, buckets, indexes
+):
     selection = selected(search, visible_to)
-    assert (selection.level, selection.figure, selection.buckets) == (level, figure, buckets)
+    assert (selection.breakdown, selection.count_field, selection.buckets) == (breakdown, count_field, buckets)
     assert (selection.index, selection.counting_index) == indexes
 
 

@@ -8,7 +8,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from intercept.records import EndReason, Status
-from storage.aggregation.grouping import Grouping
+from storage.aggregation.session_job import SessionJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.indexes import (
     OF_SESSION,
@@ -38,7 +38,7 @@ def grouped(database):
 
     async def grouped(*calls):
         await keep(database, *calls)
-        await Grouping(database).group_pending()
+        await SessionJob(database).add_pending()
         return Decoded(Sessions(database))
 
     return grouped
@@ -56,7 +56,7 @@ def found_by(**terms):
 @pytest.mark.gen_test
 async def test_without_any_session_a_page_is_empty(database, grouped):
     assert await (await grouped()).page({}, visible_to=None, limit=10) == (0, [])
-    await Grouping(database)._next_turn()  # what grouping keeps for itself
+    await SessionJob(database)._next_run()  # what grouping keeps for itself
     assert await Decoded(Sessions(database)).page({}, visible_to=None, limit=10) == (0, [])
 
 

@@ -9,17 +9,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason
-from resources.stats import Figures
-from storage.aggregation.cells import Bucket, GroupBy, add
-from storage.aggregation.rollups import Rollups
+from resources.stats import Totals
+from storage.aggregation.rollup import Bucket, GroupBy, add
+from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import statistics as statistics_module
-from storage.queries.statistics import Question, Statistics, TooManyCellsError
-from tests.storage.countings import MIDNIGHT, Call, figures, write
+from storage.queries.statistics import Statistics, StatsQuery, TooManyRollupsError
+from tests.storage.countings import MIDNIGHT, Call, totals_of_call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 DAY, HOUR = 86_400, 3_600
-DAYS = Question(MIDNIGHT, MIDNIGHT + timedelta(days=3), Bucket.DAY)
+DAYS = StatsQuery(MIDNIGHT, MIDNIGHT + timedelta(days=3), Bucket.DAY)
 
 
 def now():
@@ -33,13 +33,13 @@ async def count(database, *calls, ends=None):
         *(call.start for call in calls),
         *(call.end(**end) for call, end in zip(calls, ends, strict=True)),
     )
-    await Rollups(database, now=now).count_pending()
+    await RollupJob(database, now=now).add_pending()
 
 
 def numbers(series):
     """How many calls each series has, by time."""
     return [
-        (one.group, one.other, {str(at - MIDNIGHT): figures["interceptions"] for at, figures in one.points.items()})
+        (one.group, one.other, {str(at - MIDNIGHT): totals["interceptions"] for at, totals in one.points.items()})
         for one in series
     ]
 
@@ -49,7 +49,7 @@ async def test_nothing_is_a_series_without_points(database):
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert (uncounted, series.group, series.points, series.other) == (0, None, {}, False)
     assert await Statistics(database).read(
-        Question(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.MODEL), visible_to=None
+        StatsQuery(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.MODEL), visible_to=None
     ) == (0, [])
 
 
@@ -60,7 +60,7 @@ async def test_figures_look_like_this(database):
     await count(database, *calls, ends=[{"tokens": 5}, {"tokens": None}, failed, failed | {"tokens": None}])
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert list(series.points) == [MIDNIGHT]
-    assert msgspec.to_builtins(Figures.of(series.total)) == {
+    assert msgspec.to_builtins(Totals.of(series.total)) == {
         "interceptions": 4,
         "completed": 2,
         "failures": {"upstream_error": 2},
@@ -82,16 +82,16 @@ async def test_figures_look_like_this(database):
 async def test_what_has_no_price_and_no_times_shows_null(database):
     await count(database, Call(1), ends=[{"priced": False, "first_byte": None}])
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
-    figures = msgspec.to_builtins(Figures.of(series.total))
-    assert (figures["cost_usd"], figures["unpriced"], figures["first_byte_ms"]) == (None, 1, None)
-    assert Figures.of({}).duration_ms is None
+    totals = msgspec.to_builtins(Totals.of(series.total))
+    assert (totals["cost_usd"], totals["unpriced"], totals["first_byte_ms"]) == (None, 1, None)
+    assert Totals.of({}).duration_ms is None
 
 
 @pytest.mark.gen_test
 async def test_what_costs_nothing_has_a_price(database):
     await count(database, Call(1), ends=[{"tokens": 0}])
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
-    assert Figures.of(series.total).cost_usd == 0
+    assert Totals.of(series.total).cost_usd == 0
 
 
 @pytest.mark.gen_test
@@ -107,8 +107,8 @@ async def test_the_largest_groups_come_first_and_what_is_left_is_one(database, m
     )
     for group_by in (GroupBy.MODEL, GroupBy.CLIENT, GroupBy.INITIATOR):
         b, a = [UUID(bytes=name * 16) if group_by is GroupBy.INITIATOR else name.decode() for name in (b"b", b"a")]
-        question = Question(DAYS.start, DAYS.end, Bucket.DAY, group_by)
-        _, series = await Statistics(database).read(question, visible_to=None)
+        query = StatsQuery(DAYS.start, DAYS.end, Bucket.DAY, group_by)
+        _, series = await Statistics(database).read(query, visible_to=None)
         assert numbers(series) == [
             (b, False, {"0:00:00": 1, "1 day, 0:00:00": 1, "2 days, 0:00:00": 1}),
             (a, False, {"0:00:00": 1, "1 day, 0:00:00": 1}),
@@ -117,18 +117,18 @@ async def test_the_largest_groups_come_first_and_what_is_left_is_one(database, m
 
 
 @pytest.mark.gen_test
-async def test_a_cell_that_has_expired_before_others_of_its_time_is_no_error(database, monkeypatch):
+async def test_a_rollup_that_has_expired_before_others_of_its_time_is_no_error(database, monkeypatch):
     monkeypatch.setattr(statistics_module, "MAX_GROUPS", 1)
     await count(database, *(Call(number, model=f"model-{number % 2}") for number in range(1, 4)))
     await database.rollups.delete_many({"level": "everyone", "bucket": "day"})
-    question = Question(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.MODEL)
-    _, series = await Statistics(database).read(question, visible_to=None)
+    query = StatsQuery(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.MODEL)
+    _, series = await Statistics(database).read(query, visible_to=None)
     assert numbers(series) == [("model-1", False, {"0:00:00": 2})]
 
 
 @pytest.mark.parametrize(("days", "groups"), [(1, 20), (50, 20), (60, 16), (168, 8), (1_500, 8)])
 def test_the_more_points_a_series_has_the_fewer_there_are(days, groups):
-    assert Question(DAYS.start, DAYS.start + timedelta(days=days), Bucket.DAY, GroupBy.MODEL).most_groups == groups
+    assert StatsQuery(DAYS.start, DAYS.start + timedelta(days=days), Bucket.DAY, GroupBy.MODEL).most_groups == groups
 
 
 @pytest.mark.gen_test
@@ -138,8 +138,8 @@ async def test_a_member_has_statistics_of_their_own_calls(database, monkeypatch)
     await count(database, *calls)
     read = Statistics(database).read
     for bucket in Bucket:
-        asked = [Question(DAYS.start, DAYS.start + timedelta(days=1), bucket, by) for by in (None, *GroupBy)]
-        series = [(await read(question, visible_to=ADA))[1] for question in asked]
+        asked = [StatsQuery(DAYS.start, DAYS.start + timedelta(days=1), bucket, by) for by in (None, *GroupBy)]
+        series = [(await read(query, visible_to=ADA))[1] for query in asked]
         assert [[(one.group, one.other, one.total["interceptions"]) for one in each] for each in series] == [
             [(None, False, 12)],
             [("m1", False, 3), ("m3", False, 3), (None, True, 6)],
@@ -158,8 +158,8 @@ async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(databas
     await write(database, Call(5).start)
     for visible_to, uncounted in ((None, 2), (BOB, 1), (ADA, 0)):
         assert (await Statistics(database).read(DAYS, visible_to=visible_to))[0] == uncounted
-    rollups = Rollups(database, now=now)
-    await rollups._transact(await rollups._next_turn(), 10)
+    rollups = RollupJob(database, now=now)
+    await rollups._transact(await rollups._next_run(), 10)
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert (uncounted, series.total["interceptions"]) == (0, 3)
 
@@ -168,10 +168,10 @@ async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(databas
 async def test_too_much_is_refused(database, monkeypatch):
     monkeypatch.setattr(statistics_module, "MAX_ROLLUPS", 3)
     await count(database, *(Call(number, second=number * HOUR) for number in range(4)))
-    hours = Question(DAYS.start, DAYS.end, Bucket.HOUR)
-    with pytest.raises(TooManyCellsError):
+    hours = StatsQuery(DAYS.start, DAYS.end, Bucket.HOUR)
+    with pytest.raises(TooManyRollupsError):
         await Statistics(database).read(hours, visible_to=None)
-    await Statistics(database).read(Question(DAYS.start, MIDNIGHT + timedelta(hours=3), Bucket.HOUR), visible_to=None)
+    await Statistics(database).read(StatsQuery(DAYS.start, MIDNIGHT + timedelta(hours=3), Bucket.HOUR), visible_to=None)
 
 
 @pytest.mark.gen_test
@@ -205,16 +205,16 @@ def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, 
         documents = await database.interceptions.find().to_list(None)
         for bucket in Bucket:
             for group_by in (None, *GroupBy):
-                question = Question(DAYS.start, DAYS.end, bucket, group_by)
-                _, series = await Statistics(database).read(question, visible_to=visible_to)
+                query = StatsQuery(DAYS.start, DAYS.end, bucket, group_by)
+                _, series = await Statistics(database).read(query, visible_to=visible_to)
                 named = {one.group for one in series if not one.other}
                 wanted = {}
                 for document in documents:
                     if document["started_at"] < DAYS.end and visible_to in {None, document["initiator_id"]}:
                         group = document[group_by.field] if group_by else None
                         place = (group if group in named else None), bucket.floor(document["started_at"])
-                        add(wanted.setdefault(place, {}), figures(document))
-                assert {(one.group, at): nonzero(figures) for one in series for at, figures in one.points.items()} == {
+                        add(wanted.setdefault(place, {}), totals_of_call(document))
+                assert {(one.group, at): nonzero(totals) for one in series for at, totals in one.points.items()} == {
                     place: nonzero(each) for place, each in wanted.items()
                 }
                 sizes = [one.total["interceptions"] for one in series if not one.other]
@@ -223,5 +223,5 @@ def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, 
     io_loop.run_sync(compare, timeout=60)
 
 
-def nonzero(figures):
-    return {name: value for name, value in figures.items() if value}
+def nonzero(totals):
+    return {name: value for name, value in totals.items() if value}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aggregation.cells import Bucket
+from storage.aggregation.rollup import Bucket
 from storage.queries.time_ranges import LATEST, CountedRange, PageLocation, TimeRange, TimeRanges, ceiling, split
 from tests.storage.records import times
 

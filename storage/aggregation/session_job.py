@@ -1,6 +1,6 @@
-"""Grouping: adds every interception that has ended to the session it belongs to, in turns (see `storage.aggregation.job`).
+"""The job that adds every ended interception to its session, exactly once (see `storage.aggregation.job`).
 
-What may still be found to be in a thread (see `storage.aggregation.threads`) waits: it is not known yet whose session it belongs to. A
+A call that may still be linked to a thread (see `storage.aggregation.threads`) waits, because its session is not known yet. A
 presumed end is added with what it then says, and its document keeps that as `grouped`.
 """
 
@@ -15,23 +15,23 @@ from typing import Any, TypeAlias
 from bson.binary import Binary
 from pymongo import InsertOne, ReplaceOne, UpdateMany, UpdateOne
 
-from storage.aggregation.cells import TOKENS
-from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Note
+from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
+from storage.aggregation.rollup import TOKENS
 from storage.aggregation.session_documents import MAX_PROMPT, session_of, share, with_calls
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.indexes import UNGROUPED
 
-TURN_SECONDS = 2.0
-"""From the end of one turn to the beginning of the next."""
+PAUSE_SECONDS = 2.0
+"""The pause between two runs."""
 
 BEHIND_SECONDS = 1.0
-"""The same while there is more to be added than one turn takes and calls are under way, which come first: some 500 a second
-are added, and ten times as many when none are."""
+"""The pause while more waits than one run adds and calls are in progress. Calls come first: some 500 a second are added then,
+and ten times as many when no call is in progress."""
 
 BATCH = 500
 """Most interceptions that are added in one transaction."""
 
-NOTEBOOK = {"_id": "grouping"}
+JOB_STATE = {"_id": "grouping"}
 """Finds the document, among the sessions, that says what has been added and is still marked."""
 
 Parts: TypeAlias = defaultdict[Binary, list[Mapping[str, Any]]]
@@ -60,7 +60,7 @@ _CALL = {
 }
 
 
-class Grouping(ExactlyOnceJob):
+class SessionJob(ExactlyOnceJob):
     """Adds the interceptions of a database to its sessions.
 
     Args:
@@ -71,11 +71,11 @@ class Grouping(ExactlyOnceJob):
 
     log = logging.getLogger(__name__)
     verb, missing, waiting = "group", "there are no sessions", "nothing is added to sessions"
-    notebook = NOTEBOOK
+    job_state = JOB_STATE
     mark, kept = "ungrouped", "grouped"
     marked, index = _MARKED, UNGROUPED
     batch = BATCH
-    seconds, behind_seconds = TURN_SECONDS, BEHIND_SECONDS
+    seconds, behind_seconds = PAUSE_SECONDS, BEHIND_SECONDS
 
     def __init__(
         self,
@@ -87,11 +87,7 @@ class Grouping(ExactlyOnceJob):
         super().__init__(database, database.sessions, pause=pause, busy=busy)
         self._sessions = with_plain_ids(database.sessions)
 
-    async def group_pending(self) -> int:
-        """Add what is marked to its sessions, as `add_pending` does."""
-        return await self.add_pending()
-
-    async def _add(self, most: int, session: Session) -> Note:
+    async def _add(self, most: int, session: Session) -> Pending:
         cursor = self._interceptions.find(_MARKED, _CALL, batch_size=AT_ONCE, session=session)
         calls = await cursor.sort(UNGROUPED).hint(UNGROUPED).limit(most).to_list(most)
         # In a thread, as all of it takes some 20 ms.
@@ -101,7 +97,7 @@ class Grouping(ExactlyOnceJob):
         await self._write(self._sessions, changes, session, ordered=False)
         return note
 
-    def _unmarking(self, note: Note) -> list[UpdateMany | UpdateOne]:
+    def _unmarking(self, note: Pending) -> list[UpdateMany | UpdateOne]:
         unmark = {"$unset": {"ungrouped": "", "grouped": ""}}
         new = (
             UpdateOne({"_id": one["_id"]}, {"$set": {"session_id": one["session_id"]}, **unmark}) for one in note["new"]
@@ -109,7 +105,7 @@ class Grouping(ExactlyOnceJob):
         return [*new, *super()._unmarking(note)]
 
 
-def _parted(calls: Sequence[Mapping[str, Any]]) -> tuple[Parts, Note]:
+def _parted(calls: Sequence[Mapping[str, Any]]) -> tuple[Parts, Pending]:
     """Return calls by their sessions, and the note of them."""
     parts: Parts = defaultdict(list)
     for call in calls:
@@ -129,9 +125,9 @@ def _changes(
     ]
 
 
-def _note(calls: Sequence[Mapping[str, Any]]) -> Note:
+def _note(calls: Sequence[Mapping[str, Any]]) -> Pending:
     """Return which calls these are: those whose end is presumed with what they added, others with a session new to them."""
-    note: Note = {"true": [], "new": [], "presumed": []}
+    note: Pending = {"true": [], "new": [], "presumed": []}
     for call in calls:
         if call.get("presumed"):
             note["presumed"].append({"_id": call["_id"], "session_id": session_of(call), "grouped": share(call)})

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason
 from storage.aggregation.histograms import histogram, pack
-from storage.aggregation.rollups import Rollups
-from tests.storage.countings import MIDNIGHT, Call, cells, expected, has_counted_all, marked, write
+from storage.aggregation.rollup_job import RollupJob
+from tests.storage.countings import MIDNIGHT, Call, expected, has_counted_all, marked, read_rollups, write
 
 NOON = MIDNIGHT + timedelta(hours=12)
 DIVERSE = [
@@ -26,26 +26,26 @@ DIVERSE = [
 
 @pytest.fixture
 def rollups(database):
-    return Rollups(database, now=lambda: NOON)
+    return RollupJob(database, now=lambda: NOON)
 
 
 @pytest.mark.gen_test
 async def test_every_call_that_has_ended_is_counted_once(database, rollups):
     await write(database, *(call.start for call in DIVERSE), *(call.end(call.number) for call in DIVERSE[:4]))
-    assert await rollups.count_pending() == 4
+    assert await rollups.add_pending() == 4
     await has_counted_all(database)
-    assert len(await cells(database)) == 43
-    assert await rollups.count_pending() == 0
+    assert len(await read_rollups(database)) == 43
+    assert await rollups.add_pending() == 0
     await write(database, DIVERSE[4].end(priced=False, first_byte=None, end_reason=EndReason.CLIENT_DISCONNECTED))
-    assert await rollups.count_pending() == 1
+    assert await rollups.add_pending() == 1
     await has_counted_all(database)
 
 
 @pytest.mark.gen_test
-async def test_a_cell_looks_like_this(database, rollups):
+async def test_a_rollup_looks_like_this(database, rollups):
     first, second = Call(1), Call(2, second=1)
     await write(database, first.start, first.end(5), second.start, second.end(7, took=0, first_byte=0))
-    await rollups.count_pending()
+    await rollups.add_pending()
     document = await database.rollups.find_one({"level": "model", "bucket": "minute"}, {"_id": False})
     assert document == {
         "level": "model",
@@ -68,64 +68,64 @@ async def test_a_cell_looks_like_this(database, rollups):
 @pytest.mark.gen_test
 async def test_minutes_that_are_too_old_to_be_kept_are_not_made(database):
     await write(database, Call(1).start, Call(1).end())
-    await Rollups(database, now=lambda: MIDNIGHT + timedelta(days=8)).count_pending()
-    found = await cells(database)
+    await RollupJob(database, now=lambda: MIDNIGHT + timedelta(days=8)).add_pending()
+    found = await read_rollups(database)
     assert {about[1] for about in found} == {"hour", "day"}
-    assert found == {about: figures for about, figures in (await expected(database)).items() if about[1] != "minute"}
+    assert found == {about: totals for about, totals in (await expected(database)).items() if about[1] != "minute"}
 
 
 @pytest.mark.gen_test
 async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_counted(database, rollups):
     call, other = Call(1), Call(2)
     await write(database, call.start, other.start, other.end(), call.checkpoint(3), call.presumed_end())
-    assert await rollups.count_pending() == 2
+    assert await rollups.add_pending() == 2
     await has_counted_all(database)
     assert (await database.interceptions.find_one({"_id": call.id}))["counted"]["ends"] == {"server_crashed": 1}
     await write(database, call.end(9, took=80))
-    assert await rollups.count_pending() == 1
+    assert await rollups.add_pending() == 1
     await has_counted_all(database)
     assert await database.interceptions.count_documents({"counted": {"$exists": True}}) == 0
     await write(database, call.start, call.checkpoint(5), call.presumed_end(), call.end(1))
-    assert await rollups.count_pending() == 0
+    assert await rollups.add_pending() == 0
     await has_counted_all(database)
 
 
 @pytest.mark.gen_test
 async def test_a_true_end_before_the_count_leaves_no_trace_of_the_presumed_one(database, rollups):
     await write(database, Call(1).start, Call(1).presumed_end(), Call(1).end())
-    assert await rollups.count_pending() == 1
+    assert await rollups.add_pending() == 1
     await has_counted_all(database)
-    assert {figures.get("ends.server_crashed") for figures in (await cells(database)).values()} == {None}
+    assert {totals.get("ends.server_crashed") for totals in (await read_rollups(database)).values()} == {None}
 
 
 @pytest.mark.gen_test
-async def test_a_cell_that_has_expired_in_between_does_not_hold_up_counting(database, rollups):
+async def test_a_rollup_that_has_expired_in_between_does_not_hold_up_counting(database, rollups):
     await write(database, Call(1).start, Call(1).presumed_end(took=80))
-    await rollups.count_pending()
+    await rollups.add_pending()
     await database.rollups.delete_many({"bucket": "minute"})
     await write(database, Call(1).end(took=2))
-    assert await rollups.count_pending() == 1
-    found, wanted = await cells(database), await expected(database)
-    for about, figures in wanted.items():
-        assert about[1] == "minute" or found[about] == figures
+    assert await rollups.add_pending() == 1
+    found, wanted = await read_rollups(database), await expected(database)
+    for about, totals in wanted.items():
+        assert about[1] == "minute" or found[about] == totals
 
 
 @pytest.mark.gen_test
 async def test_documents_of_the_first_schema_are_marked_and_counted_once(database, monkeypatch):
-    monkeypatch.setattr(Rollups, "batch", 4)
+    monkeypatch.setattr(RollupJob, "batch", 4)
     calls = [Call(number, second=number * 40) for number in range(1, 12)]
     await write(database, *(call.start for call in calls), *(call.end() for call in calls[:9]), calls[9].presumed_end())
     unmarked = {"$set": {"schema_version": 1}, "$unset": {"uncounted": "", "ungrouped": "", "cost": ""}}
     await database.interceptions.update_many({}, unmarked)
-    both = [Rollups(database, now=lambda: NOON) for _ in range(2)]
-    await asyncio.gather(*(one.count_pending() for one in both))
-    await both[0].count_pending()
+    both = [RollupJob(database, now=lambda: NOON) for _ in range(2)]
+    await asyncio.gather(*(one.add_pending() for one in both))
+    await both[0].add_pending()
     await has_counted_all(database)
     assert await marked(database, "ungrouped") == [call.number for call in calls[:10]]
     versions = database.interceptions.find().sort("_id")
     assert [document["schema_version"] async for document in versions] == [2] * 10 + [1]
     await write(database, calls[9].end(3), calls[10].end(4))
-    assert await both[1].count_pending() == 2
+    assert await both[1].add_pending() == 2
     await has_counted_all(database)
     assert await database.interceptions.count_documents({"schema_version": 1}) == 0
 
@@ -149,20 +149,20 @@ def operation(kind, call):
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(kinds, st.sampled_from(DIVERSE)), max_size=25))
-def test_in_every_order_of_everything_each_cell_is_what_the_interceptions_add_up_to(io_loop, database, steps):
+def test_in_every_order_of_everything_each_rollup_is_what_the_interceptions_add_up_to(io_loop, database, steps):
     async def happen():
         for collection in (database.interceptions, database.rollups):
             await collection.delete_many({})
-        one, other = (Rollups(database, now=lambda: NOON) for _ in range(2))
+        one, other = (RollupJob(database, now=lambda: NOON) for _ in range(2))
         for kind, call in steps:
             if kind == "count":
-                await one.count_pending()
+                await one.add_pending()
                 await has_counted_all(database)
             elif kind == "count twice at once":
-                await asyncio.gather(one.count_pending(), other.count_pending(), write(database, call.end()))
+                await asyncio.gather(one.add_pending(), other.add_pending(), write(database, call.end()))
             else:
                 await write(database, operation(kind, call))
-        await other.count_pending()
+        await other.add_pending()
         await has_counted_all(database)
 
     io_loop.run_sync(happen)
@@ -172,7 +172,7 @@ def test_in_every_order_of_everything_each_cell_is_what_the_interceptions_add_up
 async def test_what_waits_is_found_by_its_index_in_its_order(database, rollups):
     await write(database, *(call.start for call in DIVERSE), *(call.end() for call in DIVERSE))
     await database._database.command("profile", 2)
-    await rollups.count_pending()
+    await rollups.add_pending()
     await database._database.command("profile", 0)
     profiled = database._database["system.profile"].find({"ns": database.interceptions.full_name})
     plans = [entry["planSummary"] async for entry in profiled if entry["op"] != "update" and "planSummary" in entry]

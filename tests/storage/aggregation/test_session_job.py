@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason
-from storage.aggregation import grouping as grouping_module
-from storage.aggregation.grouping import Grouping
+from storage.aggregation import session_job as session_job_module
 from storage.aggregation.session_documents import MAX_PROMPT
+from storage.aggregation.session_job import SessionJob
 from tests.storage.countings import marked
-from tests.storage.groupings import Call, has_grouped_all, keep, sessions, write
+from tests.storage.groupings import Call, has_grouped_all, keep, read_sessions, write
 from tests.storage.records import ADA, NOON
 
 GRACE = UUID("00009ace-0000-4000-8000-000000000000")
@@ -32,28 +32,28 @@ DIVERSE = [
 
 
 @pytest.fixture
-def grouping(database):
-    return Grouping(database)
+def sessions(database):
+    return SessionJob(database)
 
 
 @pytest.mark.gen_test
-async def test_every_call_that_has_ended_is_added_to_its_session_once(database, grouping):
+async def test_every_call_that_has_ended_is_added_to_its_session_once(database, sessions):
     await keep(database, *DIVERSE[:7])
     await write(database, DIVERSE[7].start)
-    assert await grouping.group_pending() == 7
+    assert await sessions.add_pending() == 7
     await has_grouped_all(database)
     ids = {uuid5(ADA.id, "a"), uuid5(ADA.id, "b"), uuid5(GRACE, "a"), UUID(int=5), UUID(int=7)}
-    assert set(await sessions(database)) == ids
-    assert await grouping.group_pending() == 0
+    assert set(await read_sessions(database)) == ids
+    assert await sessions.add_pending() == 0
     await write(database, DIVERSE[7].end(priced=False, end_reason=EndReason.CLIENT_DISCONNECTED))
-    assert await grouping.group_pending() == 1
+    assert await sessions.add_pending() == 1
     await has_grouped_all(database)
 
 
 @pytest.mark.gen_test
-async def test_a_session_looks_like_this(database, grouping):
+async def test_a_session_looks_like_this(database, sessions):
     await keep(database, Call(1, "a"), Call(2, "a", root=1, model="gpt-4", prompt=None))
-    await grouping.group_pending()
+    await sessions.add_pending()
     id_ = uuid5(ADA.id, "a")
     assert await database.sessions.find_one({"_id": id_}) == {
         "_id": id_,
@@ -83,10 +83,10 @@ async def test_a_session_looks_like_this(database, grouping):
 
 
 @pytest.mark.gen_test
-async def test_a_session_of_the_same_name_is_another_one_for_another_user(database, grouping):
+async def test_a_session_of_the_same_name_is_another_one_for_another_user(database, sessions):
     await keep(database, Call(1, "shared"), Call(2, "shared", initiator=GRACE), Call(3, "shared"))
-    await grouping.group_pending()
-    found = await sessions(database)
+    await sessions.add_pending()
+    found = await read_sessions(database)
     assert {id_: (session["initiator_id"], session["interceptions"]) for id_, session in found.items()} == {
         uuid5(ADA.id, "shared"): (ADA.id, 2),
         uuid5(GRACE, "shared"): (GRACE, 1),
@@ -94,28 +94,28 @@ async def test_a_session_of_the_same_name_is_another_one_for_another_user(databa
 
 
 @pytest.mark.gen_test
-async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, grouping):
+async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, sessions):
     answer = Call(2, root=1)
     await write(database, answer.start, answer.end())
-    assert await grouping.group_pending() == 0
-    assert await sessions(database) == {}
+    assert await sessions.add_pending() == 0
+    assert await read_sessions(database) == {}
     await write(database, answer.link)
-    assert await grouping.group_pending() == 1
+    assert await sessions.add_pending() == 1
     await has_grouped_all(database)
     # Its root ends later.
     await keep(database, Call(1))
-    assert await grouping.group_pending() == 1
+    assert await sessions.add_pending() == 1
     await has_grouped_all(database)
-    assert list(await sessions(database)) == [UUID(int=1)]
+    assert list(await read_sessions(database)) == [UUID(int=1)]
 
 
 @pytest.mark.gen_test
-async def test_what_waits_for_its_thread_is_not_looked_at(database, grouping):
+async def test_what_waits_for_its_thread_is_not_looked_at(database, sessions):
     waiting = [Call(number, root=1) for number in range(100, 200)]
     await write(database, *(call.start for call in waiting), *(call.end() for call in waiting))
     await keep(database, Call(1), Call(2))
     await database._database.command("profile", 2)
-    assert await grouping.group_pending() == 2
+    assert await sessions.add_pending() == 2
     await database._database.command("profile", 0)
     profiled = {"ns": database.interceptions.full_name, "op": "query"}
     queries = await database._database["system.profile"].find(profiled).to_list(None)
@@ -125,29 +125,29 @@ async def test_what_waits_for_its_thread_is_not_looked_at(database, grouping):
 
 
 @pytest.mark.gen_test
-async def test_what_a_client_wrote_by_itself_is_not_the_last_prompt_of_a_session(database, grouping):
+async def test_what_a_client_wrote_by_itself_is_not_the_last_prompt_of_a_session(database, sessions):
     await keep(database, Call(1, "a", prompt="fix it"), Call(2, "a", second=5, prompt="[NOTE]", synthetic=True))
-    await grouping.group_pending()
-    (session,) = (await sessions(database)).values()
+    await sessions.add_pending()
+    (session,) = (await read_sessions(database)).values()
     assert session["last_prompt"] == "fix it"
 
 
 @pytest.mark.gen_test
-async def test_of_a_prompt_only_the_beginning_leaves_the_database(database, grouping):
+async def test_of_a_prompt_only_the_beginning_leaves_the_database(database, sessions):
     await keep(database, Call(1, prompt="é" * 200_000), Call(2, "a", prompt="\U0001f300" * 5_000))
-    assert len((await grouping._interceptions.find(projection=grouping_module._CALL).to_list(None))[0]) < 25
-    await grouping.group_pending()
-    found = await sessions(database)
+    assert len((await sessions._interceptions.find(projection=session_job_module._CALL).to_list(None))[0]) < 25
+    await sessions.add_pending()
+    found = await read_sessions(database)
     assert found[UUID(int=1)]["last_prompt"] == "é" * MAX_PROMPT
     assert found[uuid5(ADA.id, "a")]["last_prompt"] == "\U0001f300" * MAX_PROMPT
 
 
 @pytest.mark.gen_test
-async def test_absurd_counts_do_not_stop_it(database, grouping):
+async def test_absurd_counts_do_not_stop_it(database, sessions):
     await write(database, *(call.start for call in DIVERSE[:2]), *(call.end(2**63 - 1) for call in DIVERSE[:2]))
     await write(database, DIVERSE[1].link)
-    assert await grouping.group_pending() == 2
-    (session,) = (await sessions(database)).values()
+    assert await sessions.add_pending() == 2
+    (session,) = (await read_sessions(database)).values()
     assert session["input_tokens"] == 2 * 10**9
 
 
@@ -155,52 +155,52 @@ async def test_absurd_counts_do_not_stop_it(database, grouping):
 async def test_the_calls_of_a_session_are_added_with_one_read_and_one_write(private_database, commands):
     await keep(private_database, *(Call(number, "a") for number in range(1, 401)))
     commands.sent.clear()
-    assert await Grouping(private_database).group_pending() == 400
+    assert await SessionJob(private_database).add_pending() == 400
     await has_grouped_all(private_database)
     assert [sent for sent in commands.sent if sent[0] == "update"][:3] == [("update", 1)] * 3
 
 
 @pytest.mark.gen_test
-async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_added(database, grouping):
+async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_added(database, sessions):
     call, other = Call(1, "a"), Call(2, "a")
     await write(database, call.start, other.start, other.end(), call.presumed_end())
-    assert await grouping.group_pending() == 2
+    assert await sessions.add_pending() == 2
     await has_grouped_all(database)
-    (session,) = (await sessions(database)).values()
+    (session,) = (await read_sessions(database)).values()
     assert (session["failures"], session["input_tokens"]) == (1, 10)
     await write(database, call.end(9, took=80))
-    assert await grouping.group_pending() == 1
+    assert await sessions.add_pending() == 1
     await has_grouped_all(database)
-    (session,) = (await sessions(database)).values()
+    (session,) = (await read_sessions(database)).values()
     assert (session["failures"], session["input_tokens"], session["interceptions"]) == (0, 16, 2)
     await write(database, call.start, call.presumed_end(), call.end(1))
-    assert await grouping.group_pending() == 0
+    assert await sessions.add_pending() == 0
     await has_grouped_all(database)
 
 
 @pytest.mark.gen_test
-async def test_a_true_end_before_the_turn_leaves_no_trace_of_the_presumed_one(database, grouping):
+async def test_a_true_end_before_the_turn_leaves_no_trace_of_the_presumed_one(database, sessions):
     await write(database, Call(1).start, Call(1).presumed_end(), Call(1).end())
-    assert await grouping.group_pending() == 1
+    assert await sessions.add_pending() == 1
     await has_grouped_all(database)
 
 
 @pytest.mark.gen_test
-async def test_the_last_activity_never_goes_back(database, grouping):
+async def test_the_last_activity_never_goes_back(database, sessions):
     call = Call(1)
     await write(database, call.start, call.presumed_end())
-    await grouping.group_pending()
+    await sessions.add_pending()
     await write(database, call.end(took=0.5))
-    await grouping.group_pending()
-    (session,) = (await sessions(database)).values()
+    await sessions.add_pending()
+    (session,) = (await read_sessions(database)).values()
     assert session["last_active_at"] == NOON + timedelta(seconds=2)
 
 
 @pytest.mark.gen_test
-async def test_records_from_before_there_were_sessions_get_theirs(database, grouping):
+async def test_records_from_before_there_were_sessions_get_theirs(database, sessions):
     await keep(database, *DIVERSE)
     await database.interceptions.update_many({}, {"$unset": {"session_id": ""}})
-    assert await grouping.group_pending() == 8
+    assert await sessions.add_pending() == 8
     await has_grouped_all(database)
 
 
@@ -227,17 +227,17 @@ def test_in_every_order_of_everything_each_session_is_what_its_calls_add_up_to(i
     async def happen():
         for collection in (database.interceptions, database.sessions):
             await collection.delete_many({})
-        one, other = (Grouping(database) for _ in range(2))
+        one, other = (SessionJob(database) for _ in range(2))
         for kind, call in steps:
             if kind == "group":
-                await one.group_pending()
+                await one.add_pending()
                 await has_grouped_all(database)
             elif kind == "group twice at once":
-                await asyncio.gather(one.group_pending(), other.group_pending(), write(database, call.end()))
+                await asyncio.gather(one.add_pending(), other.add_pending(), write(database, call.end()))
             else:
                 await write(database, change(kind, call))
         await write(database, *(call.link for call in DIVERSE if call.root is not None))
-        await other.group_pending()
+        await other.add_pending()
         await has_grouped_all(database)
         assert await marked(database, "ungrouped") == []
 

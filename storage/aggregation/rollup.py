@@ -1,0 +1,235 @@
+"""Rollups: the totals of the interceptions of a minute, an hour or a day, of all of them or of those that have something in common.
+
+A rollup has a key and totals. The key is a breakdown, which says what its interceptions have in common (`DIMENSIONS`),
+the values of these dimensions, a bucket and the start of the bucket. An interception belongs to the bucket in which it started.
+
+The totals are a flat mapping from names to numbers:
+
+- `interceptions`, `completed`, `failed` and, by end reason, `ends.completed` ..: calls that have ended;
+- `input_tokens`, `output_tokens`, `cache_read_input_tokens`, `cache_write_input_tokens`;
+- `cost`: US dollars, a decimal, of the `priced` calls; `unpriced`: calls that used tokens and have no price;
+- `no_usage`: calls without reported tokens;
+- `durations`, `first_bytes`: how many calls took how long to their end and to the first byte, see `storage.aggregation.histograms`.
+
+A field that is absent is zero, and one that is zero may be there. Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from decimal import Context, Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+from bson.decimal128 import Decimal128
+
+from storage.aggregation.histograms import pack, unpack
+
+TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
+"""The disjoint counts of tokens."""
+
+HISTOGRAMS = ("durations", "first_bytes")
+"""The totals that the database has packed, so that it cannot add them itself."""
+
+PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", "no_usage", *TOKENS)
+"""The totals that are a number in the database too."""
+
+FIELDS = (*PLAIN, "ends", "cost", *HISTOGRAMS)
+"""The fields of a rollup that have totals."""
+
+MINUTES_KEPT = timedelta(days=8)
+"""How long a minute rollup is kept, from its beginning. The others are kept for ever."""
+
+MAX_GROUPS, FEWEST_GROUPS = 20, 8
+"""How many groups have a series of their own: the most, and how many at least; all others together have one."""
+
+Totals: TypeAlias = dict[str, Any]
+
+
+class Breakdown(StrEnum):
+    """What the interceptions of a rollup have in common."""
+
+    ALL = "everyone"
+    MODEL = "model"
+    PROVIDER = "provider"
+    CLIENT = "client"
+    COMBINATION = "combination"
+    USER = "person"
+    USER_COMBINATION = "initiator"
+
+
+class Bucket(StrEnum):
+    """How much time a rollup is about."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def length(self) -> timedelta:
+        """From one beginning to the next."""
+        return timedelta(**{f"{self.value}s": 1})
+
+    def floor(self, at: datetime) -> datetime:
+        """Return when the bucket began that this time, in UTC, is in."""
+        day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        return day + (at - day) // self.length * self.length
+
+
+class GroupBy(StrEnum):
+    """What each series has in common."""
+
+    MODEL = "model"
+    PROVIDER = "provider"
+    CLIENT = "client"
+    INITIATOR = "initiator"
+
+    @property
+    def field(self) -> str:
+        """The field of a rollup."""
+        return {"provider": "provider_name", "initiator": "initiator_id"}.get(self, self.value)
+
+
+_COMBINATION = ("provider", "provider_name", "model", "client")
+
+DIMENSIONS: Mapping[Breakdown, tuple[str, ...]] = MappingProxyType(
+    {
+        Breakdown.ALL: (),
+        Breakdown.MODEL: ("model",),
+        Breakdown.PROVIDER: ("provider", "provider_name"),
+        Breakdown.CLIENT: ("client",),
+        Breakdown.COMBINATION: _COMBINATION,
+        Breakdown.USER: ("initiator_id",),
+        Breakdown.USER_COMBINATION: ("initiator_id", *_COMBINATION),
+    }
+)
+"""The fields of a rollup, and of its interceptions, that say what these have in common."""
+
+BUCKETS: Mapping[Breakdown, tuple[Bucket, ...]] = MappingProxyType(
+    dict.fromkeys(Breakdown, tuple(Bucket))
+    | {Breakdown.COMBINATION: (Bucket.DAY,), Breakdown.USER: (Bucket.HOUR, Bucket.DAY)}
+)
+"""The buckets of each breakdown. Where there would be almost as many rollups as interceptions, some are left out."""
+
+
+class RollupKey(NamedTuple):
+    """Identifies a rollup. `values` are those of `DIMENSIONS`, in that order."""
+
+    breakdown: Breakdown
+    bucket: Bucket
+    at: datetime
+    values: tuple[Any, ...]
+
+    @property
+    def id(self) -> bytes:
+        """The `_id` of the rollup's document: 16 bytes, the same for the same key."""
+        key = msgspec.msgpack.encode((self.breakdown, self.bucket, self.at, self.values))
+        return hashlib.blake2b(key, digest_size=16).digest()
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the rollup's document has beside its totals."""
+        dimensions = zip(DIMENSIONS[self.breakdown], self.values, strict=True)
+        fields = {"level": self.breakdown.value, "bucket": self.bucket.value, "at": self.at, **dict(dimensions)}
+        return fields | ({"expires_at": self.at + MINUTES_KEPT} if self.bucket is Bucket.MINUTE else {})
+
+
+RollupTotals: TypeAlias = dict[RollupKey, Totals]
+
+
+def rollups_of(minutes: Iterable[tuple[RollupKey, Totals]]) -> RollupTotals:
+    """Return every rollup to which the minutes contribute.
+
+    Args:
+        minutes: Keys of the breakdown `USER_COMBINATION` and the bucket `MINUTE`; each may come more than once.
+    """
+    initiators = _buckets(_summed(minutes))
+    combinations = _common(initiators, Breakdown.COMBINATION)
+    rollups = initiators | combinations | _common(initiators, Breakdown.USER)
+    for breakdown in (Breakdown.MODEL, Breakdown.PROVIDER, Breakdown.CLIENT, Breakdown.ALL):
+        rollups |= _common(combinations, breakdown)
+    return {key: totals for key, totals in rollups.items() if key.bucket in BUCKETS[key.breakdown]}
+
+
+def add(total: Totals, totals: Mapping[str, Any], sign: int = 1) -> None:
+    """Add totals to others, or take them away with the sign -1."""
+    for name, value in totals.items():
+        total[name] = total.get(name, 0) + sign * value
+
+
+def totals_of(document: Mapping[str, Any]) -> Totals:
+    """Read the totals from the document of a rollup."""
+    totals: Totals = {name: document[name] for name in PLAIN if name in document}
+    for reason, number in document.get("ends", {}).items():
+        totals[f"ends.{reason}"] = number
+    for name in HISTOGRAMS:
+        if name in document:
+            totals[name] = unpack(document[name])
+    if "cost" in document:
+        totals["cost"] = _decimal(document["cost"])
+    return totals
+
+
+def document_of(totals: Mapping[str, Any]) -> dict[str, Any]:
+    """Write totals as a document has them: the inverse of `totals_of`."""
+    document: dict[str, Any] = {name: pack(totals[name]) for name in HISTOGRAMS if totals.get(name)}
+    for name, value in increments(totals).items():
+        outer, _, key = name.partition(".")
+        if key:
+            document.setdefault(outer, {})[key] = value
+        else:
+            document[outer] = value
+    return document
+
+
+def increments(totals: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the database adds to a rollup's document: no zeros and no histograms."""
+    changes = {name: value for name, value in totals.items() if value and name not in HISTOGRAMS}
+    return changes | {name: Decimal128(value) for name, value in changes.items() if name == "cost"}
+
+
+def _decimal(number: Decimal128) -> Decimal:
+    """Return what `to_decimal` does, in a fifth of the time, from the layout that IEEE 754-2008 (3.5.2) calls binary."""
+    bits = int.from_bytes(number.bid, "little")
+    if bits >> _PLAIN_BITS:
+        return number.to_decimal()  # negative, or no number
+    exponent, coefficient = divmod(bits, 1 << _COEFFICIENT_BITS)
+    return Decimal(coefficient).scaleb(exponent - _EXPONENT_BIAS, _EXACT)
+
+
+_COEFFICIENT_BITS, _PLAIN_BITS, _EXPONENT_BIAS = 113, 126, 6_176
+_EXACT = Context(prec=34)  # what a Decimal128 holds
+
+
+def _summed(parts: Iterable[tuple[RollupKey, Totals]]) -> RollupTotals:
+    rollups: RollupTotals = {}
+    for key, totals in parts:
+        if key in rollups:
+            add(rollups[key], totals)
+        else:
+            rollups[key] = dict(totals)
+    return rollups
+
+
+def _buckets(minutes: RollupTotals) -> RollupTotals:
+    """Return these rollups and those of the hours and days that they are in."""
+    hours, days = Bucket.HOUR, Bucket.DAY
+    by_hour = _summed((key._replace(bucket=hours, at=hours.floor(key.at)), part) for key, part in minutes.items())
+    by_day = _summed((key._replace(bucket=days, at=days.floor(key.at)), part) for key, part in by_hour.items())
+    return minutes | by_hour | by_day
+
+
+def _common(rollups: RollupTotals, breakdown: Breakdown) -> RollupTotals:
+    """Sum rollups of one breakdown to those of a breakdown with fewer dimensions."""
+    positions: list[int] = []
+    parts: list[tuple[RollupKey, Totals]] = []
+    for key, totals in rollups.items():
+        if not positions:
+            positions = [DIMENSIONS[key.breakdown].index(name) for name in DIMENSIONS[breakdown]]
+        values = tuple(key.values[position] for position in positions)
+        parts.append((RollupKey(breakdown, key.bucket, key.at, values), totals))
+    return _summed(parts)

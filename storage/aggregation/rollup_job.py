@@ -1,0 +1,158 @@
+"""The job that adds every ended interception to its rollups, exactly once (see `storage.aggregation.job`).
+
+The database cannot add histograms: they are read, added here and written back. A presumed end is added with what it then
+says, and its document keeps that as `counted`.
+
+Documents of the first schema had no marks. They get them here, together with the number of the current schema: so each gets
+them once, whichever server does it. Rollups outlive the interceptions that they count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from pymongo import UpdateOne
+
+from intercept.records import Status
+from storage.aggregation.histograms import pack, unpack
+from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
+from storage.aggregation.rollup import (
+    HISTOGRAMS,
+    MINUTES_KEPT,
+    Bucket,
+    RollupKey,
+    Totals,
+    add,
+    document_of,
+    increments,
+    rollups_of,
+    totals_of,
+)
+from storage.aggregation.tally import UNCOUNTED_ONES, Row, pipeline, row_of
+from storage.mongo.database import Database, Session
+from storage.mongo.indexes import FIRST_SCHEMA, UNCOUNTED
+from storage.recording.documents import SCHEMA_VERSION
+
+PAUSE_SECONDS = 1.0
+"""The pause between two runs."""
+
+BATCH = 2_000
+"""Most interceptions that are counted in one transaction."""
+
+JOB_STATE = {"_id": "counting"}
+"""Finds the document, among the rollups, that says what has been counted and is still marked."""
+
+_EMPTY = pack(0)
+_FIRST_SCHEMA_ENDED = {"schema_version": 1, "status": {"$in": [Status.COMPLETED.value, Status.FAILED.value]}}
+
+Rollup: TypeAlias = tuple[RollupKey, Totals]
+
+
+class RollupJob(ExactlyOnceJob):
+    """Counts the interceptions of a database.
+
+    Args:
+        database: Where they and the rollups are.
+        now: The wall clock, in UTC.
+        pause: Waits for seconds.
+    """
+
+    log = logging.getLogger(__name__)
+    verb = "count"
+    missing = waiting = "nothing is counted"
+    job_state = JOB_STATE
+    mark, kept = "uncounted", "counted"
+    marked, index = UNCOUNTED_ONES, UNCOUNTED
+    batch = BATCH
+    seconds = PAUSE_SECONDS
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], datetime],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(database, database.rollups, pause=pause)
+        self._rollups = database.rollups
+        self._now = now
+
+    async def _run_once(self) -> tuple[int, bool]:
+        with self._bounded():
+            marked = await self._mark_first_schema()
+        number, is_all = await super()._run_once()
+        return number, is_all and not marked
+
+    async def _mark_first_schema(self) -> int:
+        """Mark some of what has ended without marks; return how many were found."""
+        cursor = self._interceptions.find(_FIRST_SCHEMA_ENDED, {"_id": True}).hint(FIRST_SCHEMA).limit(self._most)
+        ids = [document["_id"] for document in await cursor.to_list(self._most)]
+        if ids:
+            marks = {"schema_version": SCHEMA_VERSION, "uncounted": "$ended_at", "ungrouped": "$ended_at"}
+            await self._interceptions.update_many({"_id": {"$in": ids}, **_FIRST_SCHEMA_ENDED}, [{"$set": marks}])
+        return len(ids)
+
+    async def _add(self, most: int, session: Session) -> Pending:
+        cursor = self._interceptions.aggregate(pipeline(most), hint=dict(UNCOUNTED), batchSize=AT_ONCE, session=session)
+        # In a thread, as it takes some 100 ms.
+        rollups, note = await asyncio.to_thread(_worked_out, await cursor.to_list(None), self._now())
+        for begin in range(0, len(rollups), AT_ONCE):
+            await self._change(dict(rollups[begin : begin + AT_ONCE]), session)
+        return note
+
+    async def _change(self, rollups: Mapping[bytes, Rollup], session: Session) -> None:
+        """Add to the rollups with these ids."""
+        asked = dict.fromkeys(HISTOGRAMS, True)
+        cursor = self._rollups.find({"_id": {"$in": list(rollups)}}, asked, batch_size=AT_ONCE, session=session)
+        kept = {document["_id"]: document for document in await cursor.to_list(None)}
+        await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept), session, ordered=False)
+
+
+def _worked_out(documents: Iterable[Mapping[str, Any]], now: datetime) -> tuple[list[tuple[bytes, Rollup]], Pending]:
+    """Return what is added to the rollups, by their ids, and the note of it."""
+    rows = [row_of(document) for document in documents]
+    rollups = rollups_of((row.key, _contribution(row)) for row in rows)
+    added = [
+        (key.id, (key, totals)) for key, totals in rollups.items() if any(totals.values()) and not _expired(key, now)
+    ]
+    return added, _note(rows)
+
+
+def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, Any]]) -> list[UpdateOne]:
+    return [_change(id_, rollup, kept.get(id_, {})) for id_, rollup in rollups.items()]
+
+
+def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any]) -> UpdateOne:
+    """Add to a rollup of whose document the histograms are known."""
+    key, totals = rollup
+    sums = {name: added + unpack(kept.get(name, _EMPTY)) for name in HISTOGRAMS if (added := totals.get(name))}
+    # Negative is what replaces a presumed end in a rollup that has just expired by the database's clock.
+    histograms = {name: pack(max(total, 0)) for name, total in sums.items()}
+    changes = {"$inc": increments(totals), "$set": histograms, "$setOnInsert": key.fields}
+    return UpdateOne({"_id": id_}, {name: change for name, change in changes.items() if change}, upsert=True)
+
+
+def _note(rows: Sequence[Row]) -> Pending:
+    """Return which interceptions these are, and of those with a presumed end what they add up to."""
+    return {
+        "true": [id_ for row in rows if not row.presumed for id_ in row.ids],
+        "presumed": [{"_id": row.ids[0], "counted": document_of(row.totals)} for row in rows if row.presumed],
+    }
+
+
+def _contribution(row: Row) -> Totals:
+    """Return what a row adds to its rollups, as what it added before is to be replaced."""
+    if row.counted is None:
+        return row.totals
+    totals = dict(row.totals)
+    add(totals, totals_of(row.counted), -1)
+    return totals
+
+
+def _expired(key: RollupKey, now: datetime) -> bool:
+    """Whether the rollup would be removed at once."""
+    return key.bucket is Bucket.MINUTE and key.at + MINUTES_KEPT <= now
