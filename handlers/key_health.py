@@ -13,8 +13,9 @@ from typing import Any
 
 from handlers.operation.metrics import Metrics
 from intercept.times import format_time
+from upstream.access import credential_hint
 from upstream.keys import KeyChange, KeyPool, KeyRefusal, merge_refusals
-from upstream.providers import Provider, credential_hint
+from upstream.providers import Provider
 
 MAX_REPORTED_KEYS = 100
 """Refused keys that a process reports to the others."""

@@ -9,7 +9,7 @@ import msgspec
 from intercept.apis import Dialect
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
-from resources.errors import AnthropicError, OpenAIError
+from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer, not a fault of the program
@@ -54,18 +54,28 @@ class ValidationProblem(Problem):
         return ValidationProblem(scrub_quoted(self.message), scrub_quoted(self.detail), validations)
 
 
-def problem_body(dialect: Dialect, status: int, message: str, request_id: str) -> bytes:
+def problem_body(
+    dialect: Dialect, status: int, message: str, request_id: str, retry_after_ms: int | None = None
+) -> bytes:
     """The JSON body of an error answer."""
-    return msgspec.json.encode(_error(dialect, status, message, request_id))
+    return msgspec.json.encode(_error(dialect, status, message, request_id, retry_after_ms))
 
 
 def problem_event(dialect: Dialect, status: int, message: str, request_id: str) -> bytes:
     """The same as a server-sent event, for a stream that has begun and that the bridge has to break off."""
     data = msgspec.json.encode(_error(dialect, status, message, request_id))
-    return b"event: error\ndata: " + data + b"\n\n"
+    # Google's events have no names.
+    return b"data: " + data + b"\r\n\r\n" if dialect is Dialect.GEMINI else b"event: error\ndata: " + data + b"\n\n"
 
 
-def _error(dialect: Dialect, status: int, message: str, request_id: str) -> OpenAIError | AnthropicError:
-    if dialect is Dialect.ANTHROPIC:
-        return AnthropicError.of(status, message, request_id)
+def _error(
+    dialect: Dialect, status: int, message: str, request_id: str, retry_after_ms: int | None = None
+) -> OpenAIError | AnthropicError | GeminiError | BedrockError:
+    match dialect:
+        case Dialect.ANTHROPIC:
+            return AnthropicError.of(status, message, request_id)
+        case Dialect.GEMINI:
+            return GeminiError.of(status, message, retry_after_ms)
+        case Dialect.BEDROCK:
+            return BedrockError(message)
     return OpenAIError.of(status, message)

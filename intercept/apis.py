@@ -1,4 +1,4 @@
-"""The three APIs the bridge records, each a request parser and two readers behind one shape."""
+"""The APIs that the bridge records, each a request parser and its readers behind one shape."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ class Dialect(StrEnum):
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    BEDROCK = "bedrock"
+
+
+EVENTS = "text/event-stream"
+"""The content type of server-sent events."""
+EVENT_STREAM = "application/vnd.amazon.eventstream"
+"""The content type of AWS's event stream."""
 
 
 class InvalidRequestError(ValueError):
@@ -67,13 +75,37 @@ class Reader(Protocol):
         """Say what the bytes so far amount to, and read all of them for it. May be asked again after more bytes."""
 
 
+class RequestParser(Protocol):
+    """Reads a request body. `model` is what the path names, for a body that names none; "" where it names none either."""
+
+    def __call__(self, body: bytes, model: str = "", /) -> RequestSummary:
+        """Read it.
+
+        Raises:
+            InvalidRequestError: The body cannot be relayed.
+        """
+
+
 @dataclass(frozen=True)
 class Api:
-    """One recorded API: `name` as in its module, `path` below the provider, and how to read both directions."""
+    """One recorded API: `name` as in its module, `path` below the provider, and how to read both directions.
+
+    The content type of a response chooses its reader: `stream_reader` for server-sent events, `event_stream_reader` for AWS's event stream, where
+    the API has one, and `body_reader` for all else.
+    """
 
     name: str
     path: str
     dialect: Dialect
-    parse_request: Callable[[bytes], RequestSummary]
+    parse_request: RequestParser
     stream_reader: Callable[[], Reader]
     body_reader: Callable[[], Reader]
+    event_stream_reader: Callable[[], Reader] | None = None
+
+    def reader_of(self, content_type: str) -> Callable[[], Reader]:
+        """What makes readers of successful responses of a content type, which is in lower case and has no parameters."""
+        if content_type == EVENTS:
+            return self.stream_reader
+        if content_type == EVENT_STREAM and self.event_stream_reader is not None:
+            return self.event_stream_reader
+        return self.body_reader

@@ -1,6 +1,7 @@
 """Errors of the bridge: of the control plane, and of the data plane as each dialect words them.
 
-Sources: OpenAI's and Anthropic's documents on error codes. Clients built for either find what they look for.
+Sources: OpenAI's and Anthropic's documents on error codes, Google's AIP-193, and Amazon Bedrock's API reference. Clients built for one of them
+find what they look for.
 """
 
 from __future__ import annotations
@@ -37,6 +38,34 @@ _OPENAI_TYPES = {
     502: ("server_error", "upstream_unreachable"),
     503: ("server_error", "service_unavailable"),
     504: ("server_error", "upstream_timeout"),
+}
+
+
+_GOOGLE_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "INVALID_ARGUMENT",
+    413: "INVALID_ARGUMENT",
+    415: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_AWS_TYPES = {
+    400: "ValidationException",
+    401: "UnrecognizedClientException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    405: "ValidationException",
+    413: "ValidationException",
+    415: "ValidationException",
+    429: "ThrottlingException",
+    502: "ServiceUnavailableException",
+    503: "ServiceUnavailableException",
+    504: "ModelTimeoutException",
 }
 
 
@@ -97,3 +126,42 @@ class AnthropicError(Struct):
         """Word the error of an HTTP status. `request_id` is a UUID, or its text, which is the same in JSON."""
         detail = AnthropicErrorDetail(_ANTHROPIC_TYPES.get(status, "api_error"), message)
         return cls("error", detail, message, request_id)
+
+
+class RetryInfo(Struct, tag_field="@type", tag="type.googleapis.com/google.rpc.RetryInfo", rename="camel"):
+    """When to come back, as Google's clients read it: seconds and an `s`."""
+
+    retry_delay: str
+
+
+class GeminiErrorDetail(Struct):
+    """As Google words it."""
+
+    code: int
+    message: str
+    status: str
+    details: list[RetryInfo]
+
+
+class GeminiError(Struct):
+    """An error of the bridge on the routes of Google's API."""
+
+    error: GeminiErrorDetail
+    message: str
+
+    @classmethod
+    def of(cls, status: int, message: str, retry_after_ms: int | None = None) -> Self:
+        """Word the error of an HTTP status."""
+        details = [] if retry_after_ms is None else [RetryInfo(f"{retry_after_ms / 1000:.3f}s")]
+        return cls(GeminiErrorDetail(status, message, _GOOGLE_STATUSES.get(status, "INTERNAL"), details), message)
+
+
+class BedrockError(Struct):
+    """An error of the bridge on the routes of Amazon Bedrock, whose type stands in the header `x-amzn-ErrorType`."""
+
+    message: str
+
+
+def aws_error_type(status: int) -> str:
+    """The type of an error by Amazon Bedrock's names."""
+    return _AWS_TYPES.get(status, "InternalServerException")

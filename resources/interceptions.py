@@ -17,7 +17,7 @@ from intercept.records import CredentialKind, EndReason, Status, UsageSource
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, format_decimal, of_fields
 from storage.accounts.users import User
-from upstream.providers import ProviderType
+from upstream.presets import ProviderType
 
 Document: TypeAlias = Mapping[str, Any]
 

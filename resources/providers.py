@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from upstream.providers import ProviderType
+from upstream.presets import ProviderType
 
 
 class KeyState(StrEnum):

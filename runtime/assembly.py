@@ -228,7 +228,7 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
         journal=open_journal(process.spool, process.settings),
         now=now,
         new_id=process.new_id,
-        prices=Prices({provider.name: (provider.type.value, provider.base_url) for provider in providers}),
+        prices=Prices({provider.name: (provider.preset.prices, provider.base_url) for provider in providers}),
     )
     await recorder.open()
     process.stack.push_async_callback(recorder.close, FLUSH_SECONDS)

@@ -8,26 +8,30 @@ from uuid import UUID
 
 from handlers.bridge import EdgeOptions
 from handlers.operation.metrics import Metrics
-from intercept.apis import Dialect
 from intercept.known_secrets import KnownSecrets
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from settings import LimitsScope, ProviderSettings, Settings, TokenCreation
-from settings.declarations import DEFAULT_BASE_URLS
 from storage.admission.admissions import Admissions, SharedLimits
 from storage.mongo.database import Database
-from upstream.providers import Provider, ProviderType
+from upstream.access import Credential
+from upstream.presets import PRESETS, ProviderType
+from upstream.providers import Provider
 
 
 def make_provider(settings: ProviderSettings) -> Provider:
     """A provider as it was set. Away from the vendor's own address, one without a key is a server that needs none."""
+    preset = PRESETS[ProviderType(settings.type)]
+    without_key = preset.is_own_server or settings.credential is Credential.NONE
+    moved = bool(preset.base_url) and settings.base_url != preset.base_url
     return Provider(
         name=settings.name,
-        type=ProviderType(settings.type.value),
+        type=ProviderType(settings.type),
         base_url=settings.base_url,
-        keys=settings.keys,
+        keys=() if settings.credential is Credential.NONE else settings.keys,
         keys_setting=settings.keys_setting,
-        keyless=settings.base_url != DEFAULT_BASE_URLS[Dialect(settings.type)],
+        keyless=without_key or (moved and not preset.is_own_key_only),
+        credential=settings.credential,
     )
 
 

@@ -9,7 +9,6 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-from intercept.apis import Dialect
 from settings.kinds import (
     ADDRESS,
     BASE_URL,
@@ -33,8 +32,11 @@ from settings.kinds import (
     RecordPolicy,
     TokenCreation,
     choice,
+    optional,
 )
 from settings.setting import Setting, declare
+from upstream.access import Credential
+from upstream.presets import PRESETS, ProviderType
 
 SERVER = "Server"
 DATABASE = "Database"
@@ -46,26 +48,39 @@ BREAKER = "Circuit breaker"
 # Of what is counted together each admission in the window is kept, in one document of the database.
 MAX_CLUSTER_RATE = 10_000
 
-DEFAULT_BASE_URLS = {Dialect.OPENAI: "https://api.openai.com/v1/", Dialect.ANTHROPIC: "https://api.anthropic.com/"}
+# The names of the providers that are there without being set.
+BUILT_IN = ("openai", "anthropic")
 
 
 @dataclass(frozen=True)
 class ProviderSettings:
-    """A provider: where it is, which dialect it speaks, and the keys the bridge holds for it (first is tried first)."""
+    """A provider: what it speaks, where it is, and the keys the bridge holds for it (first is tried first)."""
 
     name: str = declare(
         PROVIDERS, PROVIDER_NAME, None, "Name in the path, unique; must be given.", environment_only=True
     )
-    type: Dialect = declare(
-        PROVIDERS, choice(Dialect), None, "Dialect it speaks; must be given.", environment_only=True
+    type: ProviderType = declare(
+        PROVIDERS,
+        choice(ProviderType, ProviderType.DEMO),
+        None,
+        "What it speaks and how it is reached; must be given.",
+        environment_only=True,
     )
     base_url: str = declare(
-        PROVIDERS, BASE_URL, None, "Address; by default that of the type's vendor.", environment_only=True
+        PROVIDERS,
+        BASE_URL,
+        None,
+        "Address; by default that of the type's vendor, if it has one.",
+        environment_only=True,
     )
     keys: tuple[str, ...] = declare(
         PROVIDERS, KEYS, "", "Keys, separated by commas.", environment_only=True, secret=True
     )
     keys_setting: str = ""  # the name of the setting that `keys` come from
+    credential: Credential | None = declare(
+        PROVIDERS, optional(choice(Credential)), "", "How its key is sent; by default as the type has it.",
+        environment_only=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +132,14 @@ class Settings:
     )
 
     openai_base_url: str = declare(
-        PROVIDERS, BASE_URL, DEFAULT_BASE_URLS[Dialect.OPENAI], "Address of the provider `openai`."
+        PROVIDERS, BASE_URL, PRESETS[ProviderType.OPENAI].base_url, "Address of the provider `openai`."
     )
     openai_key: tuple[str, ...] = declare(
         PROVIDERS, KEYS, "", "Key of `openai`; several are separated by commas. Falls back to OPENAI_API_KEY.",
         environment_only=True, secret=True, fallback="OPENAI_API_KEY",
     )  # fmt: skip
     anthropic_base_url: str = declare(
-        PROVIDERS, BASE_URL, DEFAULT_BASE_URLS[Dialect.ANTHROPIC], "Address of the provider `anthropic`."
+        PROVIDERS, BASE_URL, PRESETS[ProviderType.ANTHROPIC].base_url, "Address of the provider `anthropic`."
     )
     anthropic_key: tuple[str, ...] = declare(
         PROVIDERS, KEYS, "", "Key of `anthropic`; several are separated by commas. Falls back to ANTHROPIC_API_KEY.",
@@ -183,9 +198,9 @@ class Settings:
     def providers(self) -> tuple[ProviderSettings, ...]:
         """All providers: the two built-in ones, then the further ones in their order."""
         return (
-            ProviderSettings("openai", Dialect.OPENAI, self.openai_base_url, self.openai_key, "openai-key"),
+            ProviderSettings("openai", ProviderType.OPENAI, self.openai_base_url, self.openai_key, "openai-key"),
             ProviderSettings(
-                "anthropic", Dialect.ANTHROPIC, self.anthropic_base_url, self.anthropic_key, "anthropic-key"
+                "anthropic", ProviderType.ANTHROPIC, self.anthropic_base_url, self.anthropic_key, "anthropic-key"
             ),
             *self.further_providers,
         )

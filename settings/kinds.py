@@ -96,10 +96,15 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def choice(options: type[E]) -> Kind[E]:
-    """One of the values of an enumeration."""
-    names = [option.value for option in options]
-    return Kind("|".join(names), " or ".join(names), options)
+def choice(options: type[E], *left_out: E) -> Kind[E]:
+    """One of the values of an enumeration, but for those that are `left_out`."""
+    names = [option.value for option in options if option not in left_out]
+    return Kind("|".join(names), " or ".join(names), lambda text: options(_require(text, names.__contains__)))
+
+
+def optional(kind: Kind[T]) -> Kind[T | None]:
+    """The same, or an empty text, which is None."""
+    return Kind(kind.name, kind.allowed, lambda text: kind.parse(text) if text else None, kind.echo)
 
 
 def _match(pattern: str, text: str) -> re.Match[str]:

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 
-from intercept.apis import Dialect
 from settings.declarations import (
-    DEFAULT_BASE_URLS,
+    BUILT_IN,
     MAX_CLUSTER_RATE,
     ProviderSettings,
     Settings,
@@ -18,6 +17,7 @@ from settings.declarations import (
 )
 from settings.kinds import LimitsScope
 from settings.setting import PREFIX, SHORT_PREFIX, SettingError
+from upstream.presets import PRESETS
 
 INSTALL_OTEL = "pip install -r requirements-otel.lock"
 
@@ -54,14 +54,17 @@ def _is_installed(module: str) -> bool:
 # How much a variable with the short prefix, which clients have too, must be like a setting to count as a slip of the pen.
 _CLOSE = 0.85
 
-_PROVIDER_VARIABLE = re.compile(
-    rf"(?:{PREFIX}|{SHORT_PREFIX})PROVIDER_(0|[1-9][0-9]{{0,2}})_(?:TYPE|NAME|BASE_URL|KEYS|KEYS_FILE)"
+_SUFFIXES = "|".join(
+    variable.removeprefix(PREFIX)
+    for _, setting in declared_in(ProviderSettings)
+    for variable in (setting.env, *([setting.env_file] if setting.secret else []))
 )
+_PROVIDER_VARIABLE = re.compile(rf"(?:{PREFIX}|{SHORT_PREFIX})PROVIDER_(0|[1-9][0-9]{{0,2}})_(?:{_SUFFIXES})")
 
 
 def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]:
     numbers = {int(match[1]) for name in environ if environ[name] and (match := _PROVIDER_VARIABLE.fullmatch(name))}
-    taken = {dialect.value for dialect in Dialect}
+    taken = set(BUILT_IN)
     for number in range(max(numbers, default=-1) + 1):
         settings = dict(declared_in(ProviderSettings, f"provider-{number}-"))
         if number not in numbers:
@@ -69,9 +72,14 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
                 f"{settings['type'].env} is not set, but provider {max(numbers)} is; number providers from 0 without a gap"
             )
         type_ = settings["type"].read({}, environ)
-        settings["base_url"].default = DEFAULT_BASE_URLS[type_]
+        preset = PRESETS[type_]
+        settings["base_url"].default = preset.base_url or None
         values = {name: setting.read({}, environ) for name, setting in settings.items()}
         provider = ProviderSettings(**values, keys_setting=settings["keys"].name)
+        if provider.keys and preset.is_own_key_only:
+            raise SettingError(
+                f"{settings['keys'].env}: a provider of the type {type_} takes no keys; each user brings their own"
+            )
         if provider.name in taken:
             raise SettingError(
                 f"{settings['name'].env}: {provider.name!r} is the name of another provider; give one of its own"

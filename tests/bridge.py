@@ -18,7 +18,6 @@ import pytest
 
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
-from intercept.apis import Dialect
 from runtime.assembly import Process, assemble
 from runtime.parts import make_providers
 from settings import ProviderSettings, Settings
@@ -26,6 +25,7 @@ from storage.accounts.identities import Identity, Role
 from storage.mongo.database import Database
 from tests.fake_upstream import FakeUpstream
 from tests.raw_client import RawClient
+from upstream.presets import ProviderType
 
 
 def pytest_configure(config):
@@ -45,9 +45,9 @@ def provider_settings(url: str) -> dict[str, Any]:
         "anthropic_base_url": url,
         "anthropic_key": ("sk-anthropic-provider-key",),
         "further_providers": (
-            ProviderSettings("keyless", Dialect.OPENAI, openai, (), "provider-0-keys"),
-            ProviderSettings("own-server", Dialect.OPENAI, openai, ("sk-own-server",), "provider-1-keys"),
-            ProviderSettings("no-key", Dialect.ANTHROPIC, url, (), "provider-2-keys"),
+            ProviderSettings("keyless", ProviderType.OPENAI, openai, (), "provider-0-keys"),
+            ProviderSettings("own-server", ProviderType.OPENAI, openai, ("sk-own-server",), "provider-1-keys"),
+            ProviderSettings("no-key", ProviderType.ANTHROPIC, url, (), "provider-2-keys"),
         ),
     }
 

@@ -28,8 +28,8 @@ from storage.queries.search import Search
 from storage.recording.documents import ending_fields, start_document
 from tests.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
 from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept
-from upstream.providers import _ROUTES, ProviderType
-from upstream.routes import Access
+from upstream.presets import PRESETS, ProviderType
+from upstream.routes import Audience, Route
 
 API, ARCHITECTURE, CONFIGURATION, RECORDING = (
     f"docs/{name}.md" for name in ("api", "architecture", "configuration", "recording")
@@ -121,25 +121,29 @@ def test_every_flag_and_variable_that_is_mentioned_is_a_setting(name):
 
 
 PASSED_ON = {
-    Access.EVERYBODY: "passed on",
-    Access.OWN_RESPONSE: "passed on: the user's own responses",
-    Access.OWN_KEY: "passed on with an own key only",
+    Audience.EVERYBODY: "passed on",
+    Audience.OWN_RESPONSE: "passed on: the user's own responses",
+    Audience.OWN_KEY: "passed on with an own key only",
 }
 
 
 def test_every_route_of_a_provider_is_listed():
     listed = [row for row in rows(section(API, "Data plane")) if row[0] in list(ProviderType)]
-    assert listed == [
-        (
-            kind.value,
-            ", ".join(route.methods),
-            f"`{route.pattern}`",
-            "recorded" if route.api else PASSED_ON[route.access],
-        )
-        for kind in (ProviderType.OPENAI, ProviderType.ANTHROPIC)
-        for route in _ROUTES[kind]
-    ]
-    assert set(_ROUTES[ProviderType.DEMO]) == {route for routes in _ROUTES.values() for route in routes}
+    first: dict[Any, tuple[str, ...]] = {}
+    for kind, preset in PRESETS.items():
+        for route in preset.routes:
+            cells = ", ".join(route.methods), f"`{route.pattern}`", _how_served(route)
+            first.setdefault((route.dialect, *cells), (kind.value, *cells))
+    assert listed == list(first.values())
+
+
+def _how_served(route: Route) -> str:
+    return "recorded" if route.api else PASSED_ON[route.audience]
+
+
+def test_every_type_of_provider_is_described():
+    described = section(CONFIGURATION, "Types of providers")
+    assert first_cells(described, "type") == [kind.value for kind in ProviderType if kind is not ProviderType.DEMO]
 
 
 @pytest.mark.parametrize("prefix", DATA_PLANES)

@@ -4,7 +4,8 @@ How HTTP is spoken is behind this seam. What goes wrong there is translated here
 
 UpstreamError
 ├── UpstreamUnreachableError    no answer: reset, not HTTP, a head without end
-│   └── UpstreamNotReachedError   no connection: refused, no name, no TLS; nothing was sent
+│   ├── UpstreamNotReachedError   no connection: refused, no name, no TLS; nothing was sent
+│   └── CredentialError           no credential of the bridge's for it; nothing was sent
 ├── UpstreamTimeoutError        silent for longer than the idle timeout
 ├── UpstreamTruncatedError      the answer began and was cut
 └── UpstreamEndlessError        an event of the answer has no end
@@ -18,6 +19,7 @@ from collections.abc import Callable
 
 from httptools import HttpParserError
 
+from intercept.apis import EVENTS
 from intercept.formats.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
 from intercept.records import EndReason
 from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, Answer
@@ -48,6 +50,10 @@ class UpstreamNotReachedError(UpstreamUnreachableError):
     """Nothing of the request was sent."""
 
 
+class CredentialError(UpstreamUnreachableError):
+    """The bridge has no credential that the provider takes. It is no use to ask again at once."""
+
+
 class UpstreamTimeoutError(UpstreamError):
     """Nothing came for longer than the idle timeout."""
 
@@ -73,6 +79,7 @@ class UpstreamResponse:
         status: That of the answer.
         reason: The phrase that goes with it.
         headers: Those of its head.
+        content_type: Of the body, in lower case and without parameters.
         is_event_stream: Whether the body is a stream of server-sent events.
         has_events: Whether those can be read as they come: they are not compressed.
     """
@@ -88,8 +95,8 @@ class UpstreamResponse:
         self.reason = answer.reason
         self.headers: Headers = answer.headers
         self._first = {name.lower(): value for name, value in reversed(answer.headers)}
-        content_type = self.header("Content-Type").partition(";")[0]
-        self.is_event_stream = content_type.strip().lower() == "text/event-stream"
+        self.content_type = self.header("Content-Type").partition(";")[0].strip().lower()
+        self.is_event_stream = self.content_type == EVENTS
         # Where events end cannot be seen in what is compressed.
         self.has_events = self.is_event_stream and self.header("Content-Encoding", "identity") == "identity"
 

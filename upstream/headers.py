@@ -37,8 +37,8 @@ _FAMILIES_NOT_TO_UPSTREAM = (
     *("proxy-", "x-forwarded", "x-original-", "cf-", "fly-", "x-appengine-", "x-vercel-", "x-envoy-"),
     *("x-ai-bridge-", "x-aibridge-"),
 )
-# They choose who pays for a call, and with a foreign one the provider refuses the key (OpenAI's API reference).
-BILLING = frozenset({"openai-organization", "openai-project"})
+# They choose who pays for a call, and with a foreign one the provider refuses the key (OpenAI's API reference; Google's system parameters).
+BILLING = frozenset({"openai-organization", "openai-project", "x-goog-user-project"})
 # What a provider may say to clients, it may not say to browsers about the bridge's origin.
 _OF_THE_ORIGIN = frozenset(
     {

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from urllib.parse import unquote_plus
 
 from intercept.apis import Dialect
-from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES, Route, find_routes, guess_dialect
+from upstream.access import Authorizer, Credential
+from upstream.presets import PRESETS, Preset, ProviderType
+from upstream.routes import Route, find_routes, guess_dialect
 
 OPENAI_PREFIX = "/v1"
+# Names of query parameters that are credentials (Google's): what is in them never goes upstream.
+CREDENTIAL_PARAMETERS = frozenset({"key", "access_token"})
 
-
-class ProviderType(StrEnum):
-    """What a provider speaks. The demo provider speaks everything."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-    DEMO = "demo"
-
-
-_ROUTES = {
-    ProviderType.OPENAI: OPENAI_ROUTES,
-    ProviderType.ANTHROPIC: ANTHROPIC_ROUTES,
-    ProviderType.DEMO: OPENAI_ROUTES + ANTHROPIC_ROUTES,
-}
 # Found beforehand for the paths that most requests have.
 _ROUTES_BY_PATH = {
-    kind: {route.pattern: find_routes(routes, route.pattern) for route in routes} for kind, routes in _ROUTES.items()
+    kind: {route.pattern: find_routes(preset.routes, route.pattern) for route in preset.routes}
+    for kind, preset in PRESETS.items()
 }
 
 
@@ -34,9 +25,11 @@ _ROUTES_BY_PATH = {
 class Provider:
     """An upstream vendor instance.
 
-    `base_url` ends in a slash. For the type `openai` it stands for the prefix `/v1` (`https://api.openai.com/v1/`), for
-    the others for the root. `keys_setting` names the setting that its keys come from. `keyless` providers are called without a credential when they have no key (a model server
-    of one's own); any other provider without a key serves only clients that bring theirs.
+    `base_url` ends in a slash. Which part of a path it stands for is in the type's preset: of the type `openai` it is the
+    prefix `/v1` (`https://api.openai.com/v1/`), of others the root. `keys_setting` names the setting that its keys come
+    from. `keyless` providers are called without a credential when they have no key (a model server of one's own); any other
+    provider without a key or an `authorizer` serves only clients that bring theirs. `credential` is what it expects, None
+    for what its type does. `project` and `region` are the only ones that its paths may name; empty allows any.
     """
 
     name: str
@@ -45,30 +38,51 @@ class Provider:
     keys: tuple[str, ...] = field(default=(), repr=False)
     keys_setting: str = ""
     keyless: bool = False
+    credential: Credential | None = None
+    project: str = ""
+    region: str = ""
+    authorizer: Authorizer | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def preset(self) -> Preset:
+        """What its type stands for."""
+        return PRESETS[self.type]
+
+    @property
+    def expects(self) -> Credential:
+        """The credential that it expects."""
+        return self.preset.credential if self.credential is None else self.credential
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it takes no call without a key, of the bridge or of the client."""
+        return not self.keyless and self.authorizer is None
 
     def find_routes(self, path: str) -> list[Route]:
         """The routes of the percent-encoded `path` below the provider, whatever their methods."""
-        return _ROUTES_BY_PATH[self.type].get(path) or find_routes(_ROUTES[self.type], path)
+        return _ROUTES_BY_PATH[self.type].get(path) or find_routes(self.preset.routes, path)
 
     def dialect_of(self, path: str) -> Dialect:
         """The dialect in which to refuse a path below the provider."""
-        return guess_dialect(path) if self.type is ProviderType.DEMO else Dialect(self.type.value)
+        guessed = guess_dialect(path)
+        return guessed if guessed in self.preset.dialects else self.preset.dialect
 
     def url(self, path: str, query: str) -> str:
-        """The upstream URL for a served path; both arguments stay percent-encoded as the client sent them."""
-        suffix = path.removeprefix(OPENAI_PREFIX) if self.type is ProviderType.OPENAI else path
-        url = self.base_url + suffix.removeprefix("/")
+        """The upstream URL for a served path; both arguments stay percent-encoded as the client sent them.
+
+        Left out of the query are `CREDENTIAL_PARAMETERS`.
+        """
+        url = self.base_url + self.preset.upstream_path(path).removeprefix("/")
+        query = without_credentials(query)
         return f"{url}?{query}" if query else url
 
 
-def credential_header(dialect: Dialect, key: str) -> tuple[str, str]:
-    """The header in which a provider expects its key."""
-    return ("X-Api-Key", key) if dialect is Dialect.ANTHROPIC else ("Authorization", f"Bearer {key}")
+def without_credentials(query: str) -> str:
+    """A query without `CREDENTIAL_PARAMETERS`; the other parameters stay as they are."""
+    if "key" not in query.lower() and "%" not in query and "access_token" not in query.lower():
+        return query
+    return "&".join(one for one in query.split("&") if _name_of(one) not in CREDENTIAL_PARAMETERS)
 
 
-def credential_hint(secret: str) -> str:
-    """Enough of a secret to recognise it by, for records and logs; never enough to use it."""
-    for shortest, shown in ((20, 4), (10, 2), (5, 1)):
-        if len(secret) >= shortest:
-            return f"{secret[:shown]}...{secret[-shown:]}"
-    return "..."
+def _name_of(parameter: str) -> str:
+    return unquote_plus(parameter.partition("=")[0]).strip().lower()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from urllib.parse import unquote
 
 from intercept.apis import Api, Dialect
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
@@ -18,7 +19,7 @@ READ = ("GET", "HEAD")
 POST = ("POST",)
 
 
-class Access(StrEnum):
+class Audience(StrEnum):
     """Who may use a route: everybody, who got the response that it names, or who brings a key of their own."""
 
     EVERYBODY = "everybody"
@@ -26,24 +27,34 @@ class Access(StrEnum):
     OWN_KEY = "own key"
 
 
+# What a name in braces stands for, where that is not any segment.
+_SEGMENTS = {"version": "v1|v1beta|v1alpha", "model": "[^/]+?", "deployment": "[^/]+?"}
+_PIECES = re.compile(r"(\{\w+\}|\*|:)")
+
+
 @dataclass(frozen=True)
 class Route:
-    """A served path.
+    """A served path, as a pattern over the percent-encoded one.
 
-    In `pattern`, `{id}` is one segment and a `*` at the end any number of them, at least one. `api` is None where nothing
-    is recorded.
+    In `pattern`, `{id}` and other names in braces are one segment, and a `*` at the end any number of them, at least one. A
+    colon may arrive encoded. `prefix` may stand before it or not. `api` is None where nothing is recorded.
+
+    `{model}` decides which model is called, whatever the body says; `{deployment}` names it where the body does not.
+    `streams` says that the path asks for a stream, which otherwise the body does.
     """
 
     pattern: str
     dialect: Dialect
     methods: tuple[str, ...]
     api: Api | None = None
-    access: Access = Access.EVERYBODY
+    audience: Audience = Audience.EVERYBODY
+    prefix: str = ""
+    streams: bool = False
     _path: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        pattern = re.escape(self.pattern).replace(r"\{id\}", "(?P<id>[^/]+)").replace(r"\*", ".+")
-        object.__setattr__(self, "_path", re.compile(pattern))
+        prefix = f"(?:{_expression(self.prefix)})?" if self.prefix else ""
+        object.__setattr__(self, "_path", re.compile(prefix + _expression(self.pattern)))
 
     def matches(self, path: str) -> bool:
         """Whether this is the route of a path, whatever the method."""
@@ -54,13 +65,35 @@ class Route:
         found = self._path.fullmatch(path)
         return found["id"] if found else ""
 
+    def names_in(self, path: str) -> dict[str, str]:
+        """What stands for the names in braces in a path of this route, decoded."""
+        if "{" not in self.pattern:
+            return {}
+        found = self._path.fullmatch(path)
+        named = found.groupdict() if found else {}
+        return {name: unquote(text) for name, text in named.items() if text is not None}
+
+
+def _expression(pattern: str) -> str:
+    """The regular expression of a pattern."""
+
+    def of(piece: str) -> str:
+        if piece == "*":
+            return ".+"
+        if piece == ":":
+            return "(?::|%3[Aa])"
+        name = piece[1:-1] if piece.startswith("{") else ""
+        return f"(?P<{name}>{_SEGMENTS.get(name, '[^/]+')})" if name else re.escape(piece)
+
+    return "".join(map(of, _PIECES.split(pattern)))
+
 
 def _recorded(api: Api) -> Route:
     return Route(api.path, api.dialect, POST, api)
 
 
-def _own(pattern: str, access: Access, *methods: str) -> Route:
-    return Route(pattern, Dialect.OPENAI, methods, access=access)
+def _own(pattern: str, audience: Audience, *methods: str) -> Route:
+    return Route(pattern, Dialect.OPENAI, methods, audience=audience)
 
 
 OPENAI_ROUTES = (
@@ -68,23 +101,48 @@ OPENAI_ROUTES = (
     _recorded(RESPONSES),
     Route("/v1/responses/compact", Dialect.OPENAI, POST, RESPONSES),
     Route("/v1/responses/input_tokens", Dialect.OPENAI, POST),
-    _own("/v1/responses/{id}", Access.OWN_RESPONSE, *READ, "DELETE"),
-    _own("/v1/responses/{id}/cancel", Access.OWN_RESPONSE, *POST),
-    _own("/v1/responses/{id}/input_items", Access.OWN_RESPONSE, *READ),
-    _own("/v1/conversations", Access.OWN_KEY, *POST),
-    _own("/v1/conversations/{id}", Access.OWN_KEY, *READ, "POST", "DELETE"),
-    _own("/v1/conversations/{id}/items", Access.OWN_KEY, *READ, "POST"),
-    _own("/v1/conversations/{id}/items/*", Access.OWN_KEY, *READ, "DELETE"),
+    _own("/v1/responses/{id}", Audience.OWN_RESPONSE, *READ, "DELETE"),
+    _own("/v1/responses/{id}/cancel", Audience.OWN_RESPONSE, *POST),
+    _own("/v1/responses/{id}/input_items", Audience.OWN_RESPONSE, *READ),
+    _own("/v1/conversations", Audience.OWN_KEY, *POST),
+    _own("/v1/conversations/{id}", Audience.OWN_KEY, *READ, "POST", "DELETE"),
+    _own("/v1/conversations/{id}/items", Audience.OWN_KEY, *READ, "POST"),
+    _own("/v1/conversations/{id}/items/*", Audience.OWN_KEY, *READ, "DELETE"),
     Route("/v1/models", Dialect.OPENAI, READ),
     Route("/v1/models/*", Dialect.OPENAI, READ),
     Route("/v1/embeddings", Dialect.OPENAI, POST),
 )
+MESSAGES_ROUTE = _recorded(MESSAGES)
 ANTHROPIC_ROUTES = (
-    _recorded(MESSAGES),
+    MESSAGES_ROUTE,
     Route("/v1/messages/count_tokens", Dialect.ANTHROPIC, POST),
     Route("/v1/models", Dialect.ANTHROPIC, READ),
     Route("/v1/models/*", Dialect.ANTHROPIC, READ),
     Route("/api/event_logging/*", Dialect.ANTHROPIC, POST),
+)
+
+# Below `/openai/v1` Azure is as OpenAI; a client may leave the first segment to the bridge.
+AZURE_ROUTES = (
+    *(replace(route, prefix="/openai") for route in OPENAI_ROUTES),
+    Route("/openai/deployments/{deployment}/chat/completions", Dialect.OPENAI, POST, CHAT_COMPLETIONS),
+    Route("/openai/deployments/{deployment}/embeddings", Dialect.OPENAI, POST),
+    *(
+        replace(route, pattern=route.pattern.replace("/v1/", "/openai/"))
+        for route in OPENAI_ROUTES
+        if route.pattern.startswith(("/v1/responses", "/v1/models"))
+    ),
+)
+COPILOT_ROUTES = (
+    Route("/chat/completions", Dialect.OPENAI, POST, CHAT_COMPLETIONS, prefix="/v1"),
+    Route("/responses", Dialect.OPENAI, POST, RESPONSES, prefix="/v1"),
+    Route("/embeddings", Dialect.OPENAI, POST, prefix="/v1"),
+    Route("/models", Dialect.OPENAI, READ, prefix="/v1"),
+    Route("/models/*", Dialect.OPENAI, READ, prefix="/v1"),
+    MESSAGES_ROUTE,
+    Route("/v1/messages/count_tokens", Dialect.ANTHROPIC, POST),
+)
+CHATGPT_ROUTES = tuple(
+    route for route in OPENAI_ROUTES if route.pattern in ("/v1/responses", "/v1/responses/compact", "/v1/models")
 )
 
 

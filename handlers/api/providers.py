@@ -8,8 +8,9 @@ from handlers.api.pagination import single_values
 from handlers.control import ControlHandler
 from intercept.times import format_time
 from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
+from upstream.access import credential_hint
 from upstream.keys import KeyPool, KeyRefusal
-from upstream.providers import Provider, credential_hint
+from upstream.providers import Provider
 
 
 class ConfiguredProvidersHandler(ControlHandler):

@@ -15,7 +15,7 @@ from intercept.catalog import RESPONSES
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from upstream.paths import find_fault
-from upstream.providers import OPENAI_PREFIX, Provider, ProviderType
+from upstream.providers import OPENAI_PREFIX, Provider
 from upstream.routes import guess_dialect
 
 CONTROL_PLANE = "/api/v2/aibridge/"
@@ -63,8 +63,8 @@ def find_misdirection(bridge: Bridge, request: HTTPServerRequest) -> tuple[Probl
         return None
     dialect = guess_dialect(request.path)
     provider = _pick(providers, dialect) if first == "v1" else providers[first]
-    if provider is not None and provider.type is not ProviderType.DEMO:
-        dialect = Dialect(provider.type.value)
+    if provider is not None:
+        dialect = provider.dialect_of(request.path)
     message = f"no provider is here; {_use(bridge, provider, dialect, request)}"
     return Problem(404, message, rule=Rule.WRONG_BASE_URL), dialect
 
@@ -80,8 +80,8 @@ def _use(bridge: Bridge, provider: Provider | None, dialect: Dialect, request: H
 
 def _pick(providers: Mapping[str, Provider], dialect: Dialect) -> Provider | None:
     """The first provider of a dialect that the bridge can call, else the first one."""
-    fitting = [one for one in providers.values() if one.type in {dialect.value, ProviderType.DEMO}]
-    return next((one for one in fitting if one.keys or one.keyless), fitting[0] if fitting else None)
+    fitting = [one for one in providers.values() if dialect in one.preset.dialects]
+    return next((one for one in fitting if one.keys or not one.needs_key), fitting[0] if fitting else None)
 
 
 def _plain(path: str) -> str:

@@ -273,7 +273,7 @@ class DataPlaneHandler(OverloadProtectionMixin, BridgeHandler):
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors speak the dialect of the route."""
-        return problem_body(self.dialect, problem.status, problem.message, self.request_id)
+        return problem_body(self.dialect, problem.status, problem.message, self.request_id, problem.retry_after_ms)
 
     @property
     def is_recorded(self) -> bool:

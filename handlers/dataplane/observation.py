@@ -20,6 +20,8 @@ from upstream.client import UpstreamError, UpstreamResponse
 logger = logging.getLogger(__name__)
 
 REQUEST_ID_CHARACTERS = 256
+# By which providers name a request: Anthropic, OpenAI and most others, Azure, Amazon.
+REQUEST_ID_HEADERS = ("request-id", "x-request-id", "apim-request-id", "x-amzn-requestid")
 
 
 class Observation:
@@ -45,12 +47,13 @@ class Observation:
         self._interruption: EndReason | None = None
         self._error: ProviderError | None = None
 
-    def head(self, response: UpstreamResponse, *, streaming: bool) -> None:
-        """The upstream's answer began, as a stream of events or as one body."""
+    def head(self, response: UpstreamResponse) -> None:
+        """The upstream's answer began, of the content type that says how it is read."""
         self.status = response.status
-        request_id = response.header("request-id") or response.header("x-request-id")
+        request_id = next(filter(None, map(response.header, REQUEST_ID_HEADERS)), "")
         self._request_id = request_id[:REQUEST_ID_CHARACTERS] or None
-        self._reader = decoded(self._reader_for(response.status, streaming), response.header("Content-Encoding"))
+        reader = self._reader_for(response.status, response.content_type)
+        self._reader = decoded(reader, response.header("Content-Encoding"))
 
     def chunk(self, data: bytes) -> None:
         """Bytes of the body came."""
@@ -143,10 +146,10 @@ class Observation:
         self._interruption = reason
         self._error = ProviderError(type=reason.value, message=str(error))
 
-    def _reader_for(self, status: int, streaming: bool) -> Reader:
+    def _reader_for(self, status: int, content_type: str) -> Reader:
         if not FIRST_SUCCESS <= status < FIRST_REDIRECT:
             return error_reader()
-        return self._api.stream_reader() if streaming else self._api.body_reader()
+        return self._api.reader_of(content_type)()
 
     def _drop_reader(self, error: Exception) -> None:
         self._reader = None

@@ -10,7 +10,7 @@ from handlers.dataplane.relay import RelayHandler
 from handlers.problems import Problem
 from intercept.refusals import Rule
 from upstream.client import UpstreamError
-from upstream.routes import Access
+from upstream.routes import Audience
 
 OWN_KEY_ONLY = "Conversations need your own key: with a key of the bridge every user could read every conversation."
 NOT_YOURS = "No recorded response of yours has this id. With your own key you can use any response."
@@ -30,9 +30,9 @@ class PassthroughHandler(RelayHandler):
             OverloadedError: concurrency or rate.
         """
         await super().admit()
-        if self.credentials.own_key is not None or self.route.access is Access.EVERYBODY:
+        if self.credentials.own_key is not None or self.route.audience is Audience.EVERYBODY:
             return
-        if self.route.access is Access.OWN_KEY:
+        if self.route.audience is Audience.OWN_KEY:
             raise Problem(403, OWN_KEY_ONLY, rule=Rule.OWN_KEY_NEEDED)
         with database_problems():
             if not await self._is_own(unquote(self.route.id_in(self.path))):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from intercept.apis import Dialect
 from upstream.connection import Sink
 
-PINGS = {Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n', Dialect.OPENAI: b": ping\n\n"}
+PINGS = dict.fromkeys(Dialect, b": ping\n\n") | {Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n'}
 """The ping of each dialect, to stand between two events."""
 
 

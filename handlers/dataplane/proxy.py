@@ -18,6 +18,7 @@ from handlers.timer import RECORDING
 from intercept.agents import Agent, read_agent
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import CLAUDE_CODE, client_name, session_id
+from intercept.dialects.request_bodies import MAX_PATH_MODEL
 from intercept.dialects.stream_usage import UsageChunkFilter, refuses_usage
 from intercept.formats.large_bodies import abridged
 from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
@@ -177,7 +178,7 @@ class ProxyHandler(RelayHandler):
         response = await self._open_with_usage(summary)
         self._checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
         try:
-            observation.head(response, streaming=response.is_event_stream)
+            observation.head(response)
             await self.relay(response)
             await self.in_step()
         finally:
@@ -213,11 +214,22 @@ class ProxyHandler(RelayHandler):
                 body = await self._in_pieces(inflated(body, encoding, self.bridge.options.max_body_bytes))
             if not is_light(body):
                 body = await self._in_pieces(abridged(body))
-            return self.api.parse_request(body if isinstance(body, bytes) else bytes(body))
+            return self._parsed(body if isinstance(body, bytes) else bytes(body))
         except InflatedTooLargeError as error:
             raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+
+    def _parsed(self, body: bytes) -> RequestSummary:
+        """Read the body, and what the path says of the model and of streaming."""
+        named = self.route.names_in(self.path)
+        model = named.get("model", "")
+        if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
+            raise InvalidRequestError(f"the path names more than {MAX_PATH_MODEL} characters")
+        summary = self.api.parse_request(body, model or named.get("deployment", ""))
+        if model or self.route.streams:
+            return replace(summary, model=model or summary.model, stream=summary.stream or self.route.streams)
+        return summary
 
     def _interception(self, summary: RequestSummary) -> Interception:
         headers = self.request.headers

@@ -26,11 +26,12 @@ from intercept.dialects.stream_usage import UsageChunkFilter
 from intercept.ids import format_id
 from intercept.records import CredentialKind, EndReason
 from intercept.refusals import Rule
+from upstream.access import Authorizer, credential_header, credential_hint
 from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import BILLING, Headers, to_client, to_upstream
 from upstream.idle_timer import IdleTimer
 from upstream.keys import REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
-from upstream.providers import Provider, credential_header, credential_hint
+from upstream.providers import Provider
 from upstream.routes import Route
 
 logger = logging.getLogger(__name__)
@@ -54,6 +55,8 @@ def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
 
     Claude Code shows "Not logged in" in the place of any error that names X-Api-Key, so this one does not.
     """
+    if provider.preset.is_own_key_only:
+        return f"The provider {provider.name} takes your own credential: send it, and the token in {GOVERNANCE_HEADER}."
     own = f", or send your own key, and the token in {GOVERNANCE_HEADER}"
     message = f"The provider {provider.name} has no API key: set {provider.keys_setting} on the server"
     return message + (own if allow_byok else "") + "."
@@ -104,7 +107,7 @@ class RelayHandler(DataPlaneHandler):
         await super().admit()
         if hides_token(self.request.query):
             raise Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
-        if self.credentials.own_key is None and self._pool is None and not self.provider.keyless:
+        if self.credentials.own_key is None and self._pool is None and self.provider.needs_key:
             message = no_key_message(self.provider, allow_byok=self.bridge.options.allow_byok)
             raise Problem(400, message, rule=Rule.NO_PROVIDER_KEY)
 
@@ -253,6 +256,8 @@ class RelayHandler(DataPlaneHandler):
         self.timer.enter(UPSTREAM)
         try:
             headers = self.timer.outgoing(self._upstream_headers())
+            if self._authorizer is not None:
+                headers += await self._authorizer.authorize(self.request.method or "GET", url, headers, self.body)
             response = await self.bridge.upstream.open(self.request.method or "GET", url, headers, self.body)
         finally:
             waited = self.timer.enter(None)
@@ -263,8 +268,9 @@ class RelayHandler(DataPlaneHandler):
         if self.credentials.own_key is not None:
             credentials = own_headers(self.request.headers)
         else:
-            credentials = [] if self._key is None else [credential_header(self.route.dialect, self._key)]
-        ours_pays = self._key is not None and not self.bridge.options.allow_billing_headers
+            credentials = [] if self._key is None else [credential_header(self.provider.expects, self._key)]
+        ours = self._key is not None or self._authorizer is not None
+        ours_pays = ours and not self.bridge.options.allow_billing_headers
         dropped = BILLING if ours_pays else frozenset()
         sent = self.request.headers.get_all()
         headers = to_upstream(sent, credentials, dropped=dropped, is_secret=hides_token)
@@ -272,6 +278,12 @@ class RelayHandler(DataPlaneHandler):
             user = self.identity.user
             headers += [(ACTOR_ID_HEADER, format_id(user.id)), (ACTOR_NAME_HEADER, user.username)]
         return headers
+
+    @property
+    def _authorizer(self) -> Authorizer | None:
+        """What lets the request have the bridge's credential, where that is no key."""
+        own = self.credentials.own_key is not None or self._key is not None
+        return None if own else self.provider.authorizer
 
     @property
     def _pool(self) -> KeyPool | None:

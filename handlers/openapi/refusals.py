@@ -21,19 +21,27 @@ from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import Dialect
 from intercept.dialects.request_bodies import MAX_MODEL
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
-from resources.errors import AnthropicError, OpenAIError
+from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
 
 _REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
 
 
-SCHEMAS = (OpenAIError, AnthropicError)
+SCHEMAS = (OpenAIError, AnthropicError, GeminiError, BedrockError)
 # By the dialects of a route: which they are, and where its errors have the id of the request.
 _KINDS: dict[str, tuple[tuple[Dialect, ...], str]] = {
     "OpenAI": ((Dialect.OPENAI,), "X-Request-Id"),
     "Anthropic": ((Dialect.ANTHROPIC,), "Request-Id"),
+    "Gemini": ((Dialect.GEMINI,), "X-Request-Id"),
+    "Bedrock": ((Dialect.BEDROCK,), "X-Request-Id"),
     "Either": ((Dialect.OPENAI, Dialect.ANTHROPIC), "X-Request-Id"),
 }
-_TYPES = {Dialect.OPENAI: OpenAIError, Dialect.ANTHROPIC: AnthropicError}
+KIND_OF = {dialects[0]: kind for kind, (dialects, _) in _KINDS.items() if len(dialects) == 1}
+_TYPES = {
+    Dialect.OPENAI: OpenAIError,
+    Dialect.ANTHROPIC: AnthropicError,
+    Dialect.GEMINI: GeminiError,
+    Dialect.BEDROCK: BedrockError,
+}
 RATE: dict[str, str] = {
     "X-RateLimit-Limit": "Requests per window, while there is a rate limit.",
     "X-RateLimit-Remaining": "How many more may start now.",

@@ -73,13 +73,13 @@ _COMPLETION: Final = Decoder(_Completion)
 _THOUGHT: Final = "reasoning"  # the key of a message's only thought
 
 
-def parse_request(body: bytes) -> RequestSummary:
-    """Read a request.
+def parse_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request; `model` is what the path names, for a body that names none.
 
     Raises:
         InvalidRequestError: The body cannot be relayed.
     """
-    request = decode_request(body, _REQUEST)
+    request = decode_request(body, _REQUEST, model)
     messages = Items(request.messages)
     message = last_turn(messages)
     role = message.role if message else ""

@@ -76,13 +76,13 @@ _MESSAGE: Final = Decoder(_Message)
 _EVENT: Final = Decoder(_Event)
 
 
-def parse_request(body: bytes) -> RequestSummary:
-    """Read a request.
+def parse_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request; `model` is what the path names, for a body that names none.
 
     Raises:
         InvalidRequestError: The body cannot be relayed.
     """
-    request = decode_request(body, _REQUEST)
+    request = decode_request(body, _REQUEST, model)
     messages = Items(request.messages)
     last = last_turn(messages)
     message = last if last and last.role == "user" else None

@@ -19,6 +19,8 @@ from intercept.items import Item, Items
 
 MAX_MODEL: Final = 256
 """Characters of a model's name."""
+MAX_PATH_MODEL: Final = 2048
+"""Characters of a model's name in a path: of Amazon's, account and region are a part."""
 MAX_ASIDES: Final = 8
 """Messages of a program, not of its user, that are looked past at the end of a conversation."""
 
@@ -50,8 +52,10 @@ _SHORT_BYTES: Final = 4 * 1024  # in a larger body it takes longer to look for n
 _MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=lambda _, name: _Name(name))
 
 
-def decode_request(body: bytes, decoder: Decoder[R]) -> R:
+def decode_request(body: bytes, decoder: Decoder[R], model: str = "") -> R:
     """Decode a request body as far as it is needed. If what only one API has is not of its type, none of that is kept.
+
+    `model` is what the path names, for a body that names none.
 
     One that is not light is abridged first, in one go: who must not be held up for that long does it before.
 
@@ -75,11 +79,16 @@ def decode_request(body: bytes, decoder: Decoder[R]) -> R:
         raise InvalidRequestError("request body is nested too deeply") from error
     except ValueError as error:
         raise InvalidRequestError(f"request body is not valid JSON: {error}") from error
-    if not request.model.strip():
+    request.model = _checked(request.model) or model
+    if not request.model:
         raise InvalidRequestError("model is required: a non-empty string")
-    if len(request.model) > MAX_MODEL:
-        raise InvalidRequestError(f"model is too long: at most {MAX_MODEL} characters")
     return request
+
+
+def _checked(model: str) -> str:
+    if len(model) > MAX_MODEL:
+        raise InvalidRequestError(f"model is too long: at most {MAX_MODEL} characters")
+    return model if model.strip() else ""
 
 
 def _decoded(body: bytes, decoder: Decoder[R]) -> R:

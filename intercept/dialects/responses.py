@@ -75,13 +75,13 @@ _RESPONSE: Final = Decoder(_Response)
 _EVENT: Final = Decoder(_Event)
 
 
-def parse_request(body: bytes) -> RequestSummary:
-    """Read a request.
+def parse_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request; `model` is what the path names, for a body that names none.
 
     Raises:
         InvalidRequestError: The body cannot be relayed.
     """
-    request = decode_request(body, _REQUEST)
+    request = decode_request(body, _REQUEST, model)
     said = request.input if isinstance(request.input, str) else Items(request.input)
     item = None if isinstance(said, str) else last_turn(said)
     texts = [said] if isinstance(said, str) else [_text(item)] if item and item.role == "user" else []

@@ -38,9 +38,6 @@ PRECISION = Decimal("1e-12")
 _DIGITS = Context(prec=34)
 _PLACES = -PRECISION.adjusted()
 
-# The vendors in the table whose models a provider serves that is of their type and has an address of its own.
-_VENDORS = frozenset({"openai", "anthropic"})
-
 _log = logging.getLogger(__name__)
 
 
@@ -89,7 +86,8 @@ class Prices:
     """Prices the calls of some providers.
 
     Args:
-        providers: The type and the base URL of each provider, by its name.
+        providers: Whose prices count for each provider where its address tells nothing, "" for nobody's, and its base URL,
+            by its name. `demo` is the demo provider.
     """
 
     def __init__(self, providers: Mapping[str, tuple[str, str]]) -> None:
@@ -99,7 +97,7 @@ class Prices:
         self._version = f"genai-prices {__version__}"
         self._table = data_snapshot.get_snapshot()
         self._providers = {name: self._provider(*about) for name, about in providers.items()}
-        self._demos = {name for name, (type_, _) in providers.items() if type_ == _DEMO}
+        self._demos = {name for name, (vendor, _) in providers.items() if vendor == _DEMO}
         self._models = lru_cache(MODELS_REMEMBERED)(self._model)
         self._tariffs: dict[int, _Tariff] = {}
         self._failed = False
@@ -144,11 +142,11 @@ class Prices:
             self._tariffs[id(prices)] = _worked_out(prices)
         return self._tariffs[id(prices)]
 
-    def _provider(self, type_: str, base_url: str) -> Provider | None:
+    def _provider(self, vendor: str, base_url: str) -> Provider | None:
         """Find a provider in the table: by its address, else as a vendor whose models it may have."""
         with suppress(LookupError):
             return self._table.find_provider(None, None, base_url)
-        return self._table.find_provider(None, type_, None) if type_ in _VENDORS else None
+        return self._table.find_provider(None, vendor, None) if vendor and vendor != _DEMO else None
 
     def _model(self, provider_name: str, model: str) -> ModelInfo | None:
         # Not by the table's own search, which remembers every name there ever was.

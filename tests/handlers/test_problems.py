@@ -58,3 +58,22 @@ def test_a_stream_is_told_by_an_event():
 def test_a_problem_keeps_its_rule_when_it_is_scrubbed():
     problem = Problem(404, "m", {"A": "b"}, rule=Rule.UNKNOWN_ROUTE).scrubbed()
     assert (problem.status, problem.message, problem.headers, problem.rule) == (404, "m", {"A": "b"}, "unknown_route")
+
+
+def test_google_words_an_error_by_its_status_and_says_when_to_come_back():
+    assert json.loads(problem_body(Dialect.GEMINI, 429, M, "r1", 1500)) == {
+        "error": {
+            "code": 429,
+            "message": M,
+            "status": "RESOURCE_EXHAUSTED",
+            "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.500s"}],
+        },
+        "message": M,
+    }
+    unknown = json.loads(problem_body(Dialect.GEMINI, 500, M, "r1"))["error"]
+    assert unknown == {"code": 500, "message": M, "status": "INTERNAL", "details": []}
+    assert problem_event(Dialect.GEMINI, 504, M, "r").startswith(b'data: {"error":{"code":504,')
+
+
+def test_amazon_words_an_error_by_its_message_alone():
+    assert json.loads(problem_body(Dialect.BEDROCK, 403, M, "r1")) == {"message": M}

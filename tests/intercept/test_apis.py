@@ -6,7 +6,7 @@ from intercept.records import Reading
 
 
 def test_the_dialects_are_written_as_the_provider_types_are():
-    assert [str(dialect) for dialect in Dialect] == ["openai", "anthropic"]
+    assert [str(dialect) for dialect in Dialect] == ["openai", "anthropic", "gemini", "bedrock"]
 
 
 def test_an_invalid_request_is_a_value_error_that_speaks_to_the_client():

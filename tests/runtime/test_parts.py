@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 
 from handlers.operation.metrics import Metrics
-from intercept.apis import Dialect
 from limits.circuit_breaker import CircuitKey
 from runtime.parts import make_admissions, make_breakers, make_provider
 from settings import LimitsScope, ProviderSettings, Settings
 from storage.admission.ledger import RateLimit
 from storage.admission.shared_ledger import Terms
-from upstream.providers import ProviderType
+from upstream.access import Credential
+from upstream.presets import ProviderType
 
 ADA = UUID(int=1)
 
@@ -26,13 +26,34 @@ ADA = UUID(int=1)
     ],
 )
 def test_a_provider_needs_no_key_away_from_the_vendor(base_url, keys, keyless):
-    provider = make_provider(ProviderSettings("p", Dialect.OPENAI, base_url, keys))
+    provider = make_provider(ProviderSettings("p", ProviderType.OPENAI, base_url, keys))
     assert (provider.type, provider.base_url, provider.keys, provider.keyless) == (
         ProviderType.OPENAI,
         base_url,
         keys,
         keyless,
     )
+
+
+@pytest.mark.parametrize(
+    ("type_", "base_url", "keyless"),
+    [
+        ("azure", "https://a.openai.azure.com/", False),
+        ("foundry", "https://a.services.ai.azure.com/anthropic/", False),
+        ("copilot", "https://api.business.githubcopilot.com/", False),
+        ("ollama", "http://127.0.0.1:11434/v1/", True),
+        ("vllm", "http://10.0.0.7:8000/v1/", True),
+        ("openai-compatible", "https://llm.example.com/v1/", True),
+    ],
+)
+def test_what_is_a_vendors_wherever_it_is_needs_a_key_and_a_server_of_ones_own_does_not(type_, base_url, keyless):
+    assert make_provider(ProviderSettings("p", ProviderType(type_), base_url)).keyless is keyless
+
+
+def test_no_key_is_sent_where_none_is_to_be():
+    settings = ProviderSettings("p", ProviderType.AZURE, "https://h/", ("sk",), credential=Credential.NONE)
+    provider = make_provider(settings)
+    assert (provider.keys, provider.keyless) == ((), True)
 
 
 def test_circuit_breakers_are_there_when_they_are_switched_on():

@@ -6,7 +6,8 @@ from openai import AsyncOpenAI
 
 from tests.sdk.wiring import Wiring
 from upstream.demo import DemoProvider
-from upstream.providers import Provider, ProviderType
+from upstream.presets import ProviderType
+from upstream.providers import Provider
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from datetime import timedelta
 from pathlib import Path
 
-from intercept.apis import Dialect
 from settings import (
     Address,
     ChatStreamUsage,
@@ -12,6 +11,7 @@ from settings import (
     TokenCreation,
     declared,
 )
+from upstream.presets import ProviderType
 
 DEFAULTS = {
     "http-address": "127.0.0.1:4001",
@@ -46,6 +46,7 @@ DEFAULTS = {
     "provider-N-type": None,
     "provider-N-base-url": None,
     "provider-N-keys": "",
+    "provider-N-credential": "",
     "max-concurrency": "0",
     "rate-limit": "0",
     "user-rate-limit": "0",
@@ -61,6 +62,7 @@ DEFAULTS = {
 }
 ENVIRONMENT_ONLY = {
     "openai-key", "anthropic-key", "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
+    "provider-N-credential",
 }  # fmt: skip
 
 
@@ -125,17 +127,17 @@ def test_without_arguments_settings_hold_the_defaults():
 
 
 def test_the_built_in_providers_come_first():
-    further = ProviderSettings("azure", Dialect.OPENAI, "https://azure.example/v1/", ("sk-3",))
+    further = ProviderSettings("azure", ProviderType.OPENAI, "https://azure.example/v1/", ("sk-3",))
     settings = Settings(openai_key=("sk-1",), anthropic_key=("sk-2",), further_providers=(further,))
     assert settings.providers == (
-        ProviderSettings("openai", Dialect.OPENAI, "https://api.openai.com/v1/", ("sk-1",), "openai-key"),
-        ProviderSettings("anthropic", Dialect.ANTHROPIC, "https://api.anthropic.com/", ("sk-2",), "anthropic-key"),
+        ProviderSettings("openai", ProviderType.OPENAI, "https://api.openai.com/v1/", ("sk-1",), "openai-key"),
+        ProviderSettings("anthropic", ProviderType.ANTHROPIC, "https://api.anthropic.com/", ("sk-2",), "anthropic-key"),
         further,
     )
 
 
 def test_no_secret_is_in_the_representation():
-    further = ProviderSettings("azure", Dialect.OPENAI, "https://azure.example/v1/", ("s3cret",))
+    further = ProviderSettings("azure", ProviderType.OPENAI, "https://azure.example/v1/", ("s3cret",))
     settings = Settings(
         mongodb_uri="mongodb://u:s3cret@h",
         openai_key=("s3cret",),

@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.apis import Dialect
 from settings import Address, LimitsScope, ProviderSettings, SettingError, Settings, declared, load, unknown_variables
+from upstream.access import Credential
+from upstream.presets import ProviderType
+
+TYPES = " or ".join(kind for kind in ProviderType if kind is not ProviderType.DEMO)
 
 
 def provider(number, **parts):
@@ -81,9 +84,9 @@ def test_further_providers_are_read_in_their_order():
         **provider(0, type="openai", name="first", base_url="http://localhost:1234/v1"),
     }
     assert load({}, environ).further_providers == (
-        ProviderSettings("first", Dialect.OPENAI, "http://localhost:1234/v1/", (), "provider-0-keys"),
+        ProviderSettings("first", ProviderType.OPENAI, "http://localhost:1234/v1/", (), "provider-0-keys"),
         ProviderSettings(
-            "second", Dialect.ANTHROPIC, "https://api.anthropic.com/", ("sk-1", "sk-2"), "provider-1-keys"
+            "second", ProviderType.ANTHROPIC, "https://api.anthropic.com/", ("sk-1", "sk-2"), "provider-1-keys"
         ),
     )
 
@@ -105,10 +108,10 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
             provider(0, type="openai", name="a") | provider(3, keys="sk"),
             "CODER_AIBRIDGE_PROVIDER_1_TYPE is not set, but provider 3 is; number providers from 0 without a gap",
         ),
-        (provider(0, name="a"), "CODER_AIBRIDGE_PROVIDER_0_TYPE is not set; give openai or anthropic"),
+        (provider(0, name="a"), "CODER_AIBRIDGE_PROVIDER_0_TYPE is not set; give " + TYPES),
         (
-            provider(0, type="gemini", name="a"),
-            "CODER_AIBRIDGE_PROVIDER_0_TYPE: 'gemini' is not allowed; give openai or anthropic",
+            provider(0, type="demo", name="a"),
+            "CODER_AIBRIDGE_PROVIDER_0_TYPE: 'demo' is not allowed; give " + TYPES,
         ),
         (
             provider(0, type="openai"),
@@ -123,6 +126,18 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
                 "CODER_AIBRIDGE_PROVIDER_0_NAME: 'sessions' is not allowed; give lower-case letters and digits with single "
                 "hyphens between, but not audit, clients, demo, interceptions, limits, models, providers, refusals, sessions, stats, users"
             ),
+        ),
+        (
+            provider(0, type="azure", name="a"),
+            "CODER_AIBRIDGE_PROVIDER_0_BASE_URL is not set; give an http or https URL without user, query and fragment",
+        ),
+        (
+            provider(0, type="copilot", name="a", keys="sk"),
+            "CODER_AIBRIDGE_PROVIDER_0_KEYS: a provider of the type copilot takes no keys; each user brings their own",
+        ),
+        (
+            provider(0, type="openai", name="a", credential="basic"),
+            "CODER_AIBRIDGE_PROVIDER_0_CREDENTIAL: 'basic' is not allowed; give " + " or ".join(Credential),
         ),
         (
             provider(0, type="openai", name="anthropic"),

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from intercept.apis import Dialect
-from upstream.providers import Provider, ProviderType, credential_header, credential_hint
+from upstream.access import Credential, credential_header, credential_hint
+from upstream.presets import ProviderType
+from upstream.providers import Provider, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -26,6 +30,22 @@ from upstream.providers import Provider, ProviderType, credential_header, creden
         ),
         ("anthropic", "http://h/api/", "/api/event_logging/batch", "", "http://h/api/api/event_logging/batch"),
         ("demo", "http://127.0.0.1:1/", "/v1/responses", "", "http://127.0.0.1:1/v1/responses"),
+        ("anthropic", "http://h/", "/v1/models", "limit=9&key=secret", "http://h/v1/models?limit=9"),
+        ("azure", "http://h/", "/v1/responses", "", "http://h/openai/v1/responses"),
+        ("azure", "http://h/", "/openai/v1/responses", "", "http://h/openai/v1/responses"),
+        (
+            "azure",
+            "http://h/",
+            "/openai/deployments/d/chat/completions",
+            "api-version=2024-10-21",
+            "http://h/openai/deployments/d/chat/completions?api-version=2024-10-21",
+        ),
+        ("foundry", "http://h/anthropic/", "/v1/messages", "", "http://h/anthropic/v1/messages"),
+        ("openrouter", "https://openrouter.ai/api/v1/", "/v1/messages", "", "https://openrouter.ai/api/v1/messages"),
+        ("copilot", "http://h/", "/v1/messages", "", "http://h/v1/messages"),
+        ("copilot", "http://h/", "/v1/chat/completions", "", "http://h/chat/completions"),
+        ("copilot", "http://h/", "/chat/completions", "", "http://h/chat/completions"),
+        ("chatgpt", "http://h/codex/", "/v1/responses", "", "http://h/codex/responses"),
     ],
 )
 def test_the_upstream_url_keeps_path_and_query_as_sent(type_, base_url, path, query, url):
@@ -45,9 +65,41 @@ def test_a_provider_refuses_in_its_own_dialect_and_the_demo_in_that_of_the_path(
             assert Provider("p", ProviderType(kind), "http://h/").dialect_of(path) is dialect
 
 
-def test_each_dialect_has_its_credential_header():
-    assert credential_header(Dialect.OPENAI, "k") == ("Authorization", "Bearer k")
-    assert credential_header(Dialect.ANTHROPIC, "k") == ("X-Api-Key", "k")
+@pytest.mark.parametrize(
+    ("credential", "header"),
+    [
+        (Credential.BEARER, ("Authorization", "Bearer k")),
+        (Credential.X_API_KEY, ("X-Api-Key", "k")),
+        (Credential.X_GOOG_API_KEY, ("X-Goog-Api-Key", "k")),
+        (Credential.API_KEY, ("Api-Key", "k")),
+        (Credential.AWS, ("Authorization", "Bearer k")),
+    ],
+)
+def test_each_credential_has_its_header(credential, header):
+    assert credential_header(credential, "k") == header
+
+
+def test_a_provider_expects_what_its_type_does_unless_it_is_set_otherwise():
+    azure = Provider("a", ProviderType.AZURE, "https://a.openai.azure.com/")
+    assert (azure.expects, replace(azure, credential=Credential.BEARER).expects) == (
+        Credential.API_KEY,
+        Credential.BEARER,
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("key=AIza&alt=sse", "alt=sse"),
+        ("alt=sse&key=AIza", "alt=sse"),
+        ("access_token=ya29", ""),
+        ("KEY=a&%6bey=b&k%65y=c&Access_Token=d&x=1", "x=1"),
+        ("keyword=a&monkey=b&api-version=2024-10-21", "keyword=a&monkey=b&api-version=2024-10-21"),
+        ("a=%41&&b", "a=%41&&b"),
+    ],
+)
+def test_a_credential_in_the_query_stays_here_and_all_else_goes_as_it_is(query, sent):
+    assert without_credentials(query) == sent
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES, Access, find_routes
+from intercept.apis import Dialect
+from upstream.routes import (
+    ANTHROPIC_ROUTES,
+    AZURE_ROUTES,
+    CHATGPT_ROUTES,
+    COPILOT_ROUTES,
+    OPENAI_ROUTES,
+    Audience,
+    Route,
+    find_routes,
+)
+
+DEPLOYMENT = "/openai/deployments/my-gpt"
 
 
 def serving(routes, method, path):
@@ -27,6 +39,15 @@ def serving(routes, method, path):
         (OPENAI_ROUTES, "POST", "/v1/embeddings", "/v1/embeddings", None),
         (ANTHROPIC_ROUTES, "POST", "/v1/messages/count_tokens", "/v1/messages/count_tokens", None),
         (ANTHROPIC_ROUTES, "POST", "/api/event_logging/batch", "/api/event_logging/*", None),
+        (AZURE_ROUTES, "POST", "/v1/chat/completions", "/v1/chat/completions", "chat_completions"),
+        (AZURE_ROUTES, "POST", "/openai/v1/responses", "/v1/responses", "responses"),
+        (AZURE_ROUTES, "POST", "/openai/responses", "/openai/responses", "responses"),
+        (AZURE_ROUTES, "GET", "/openai/responses/resp_1", "/openai/responses/{id}", None),
+        (AZURE_ROUTES, "POST", f"{DEPLOYMENT}/embeddings", "/openai/deployments/{deployment}/embeddings", None),
+        (COPILOT_ROUTES, "POST", "/chat/completions", "/chat/completions", "chat_completions"),
+        (COPILOT_ROUTES, "POST", "/v1/chat/completions", "/chat/completions", "chat_completions"),
+        (COPILOT_ROUTES, "POST", "/v1/messages", "/v1/messages", "messages"),
+        (CHATGPT_ROUTES, "POST", "/v1/responses", "/v1/responses", "responses"),
     ],
 )
 def test_a_listed_path_is_served(routes, method, path, pattern, api):
@@ -53,6 +74,11 @@ def test_a_listed_path_is_served(routes, method, path, pattern, api):
         (ANTHROPIC_ROUTES, "POST", "/v1/embeddings"),
         (ANTHROPIC_ROUTES, "GET", "/v1/messages/count_tokens"),
         (ANTHROPIC_ROUTES, "GET", "/"),
+        (AZURE_ROUTES, "POST", "/openai/deployments/a/b/chat/completions"),
+        (AZURE_ROUTES, "POST", "/openai/deployments"),
+        (AZURE_ROUTES, "POST", "/openai/openai/v1/responses"),
+        (COPILOT_ROUTES, "POST", "/v1/v1/chat/completions"),
+        (CHATGPT_ROUTES, "GET", "/v1/responses/resp_1"),
     ],
 )
 def test_anything_else_is_not_served(routes, method, path):
@@ -60,8 +86,26 @@ def test_anything_else_is_not_served(routes, method, path):
 
 
 def test_what_one_key_stores_for_all_is_not_for_everybody():
-    stored = {route.pattern: route.access for route in OPENAI_ROUTES if "{id}" in route.pattern}
-    assert {stored.pop(path) for path in list(stored) if path.startswith("/v1/responses/")} == {Access.OWN_RESPONSE}
-    assert set(stored.values()) == {Access.OWN_KEY}
+    stored = {route.pattern: route.audience for route in OPENAI_ROUTES if "{id}" in route.pattern}
+    assert {stored.pop(path) for path in list(stored) if path.startswith("/v1/responses/")} == {Audience.OWN_RESPONSE}
+    assert set(stored.values()) == {Audience.OWN_KEY}
     (route,) = find_routes(OPENAI_ROUTES, "/v1/responses/resp%2D1/input_items")
     assert route.id_in("/v1/responses/resp%2D1/input_items") == "resp%2D1"
+
+
+def test_what_stands_for_the_names_in_a_path_is_decoded():
+    route = Route("/{version}/models/{model}:run", Dialect.OPENAI, ("POST",))
+    for path in ("/v1beta/models/ft%2Fa%3Ab:run", "/v1beta/models/ft%2Fa:b%3Arun", "/v1beta/models/ft%2Fa%3ab%3arun"):
+        assert route.names_in(path) == {"version": "v1beta", "model": "ft/a:b"}
+    for path in ("/v2/models/a:run", "/v1/models/:run", "/v1/models/a/b:run", "/v1/models/a:running", "/v1/models/run"):
+        assert not route.matches(path)
+
+
+def test_a_prefix_may_stand_before_a_path_or_not():
+    route = Route("/chat", Dialect.OPENAI, ("POST",), prefix="/v1")
+    assert [route.matches(path) for path in ("/chat", "/v1/chat", "/v1/v1/chat", "/v1chat")] == [
+        True,
+        True,
+        False,
+        False,
+    ]

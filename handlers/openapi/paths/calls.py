@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -10,12 +11,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from handlers.credentials import KEY_HEADERS
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
 from handlers.openapi.operations import JSON, Described, answer, body, in_path, shared
-from handlers.openapi.refusals import RATE, named
+from handlers.openapi.refusals import KIND_OF, RATE
+from handlers.openapi.refusals import named as headers_named
 from handlers.timer import SERVER_TIMING_HEADER
-from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
 from intercept.dialects.request_bodies import MAX_MODEL
-from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES, Access, Route
+from upstream.presets import ALL_ROUTES
+from upstream.routes import Audience, Route
 
 TAG = "data plane"
 PREFIXES = ("/api/v2/aibridge/{provider}", "/api/experimental/aibridge/{provider}")
@@ -24,9 +26,9 @@ SECURITY: list[Described] = [{name: []} for name in ("GovernanceToken", "Session
     {name.replace("-", ""): []} for name in KEY_HEADERS
 ]
 _FOR_WHOM = {
-    Access.EVERYBODY: "For everybody with a token.",
-    Access.OWN_RESPONSE: "For who brings a key of their own, and for a response that a recorded call of the user's got.",
-    Access.OWN_KEY: "For who brings a key of their own.",
+    Audience.EVERYBODY: "For everybody with a token.",
+    Audience.OWN_RESPONSE: "For who brings a key of their own, and for a response that a recorded call of the user's got.",
+    Audience.OWN_KEY: "For who brings a key of their own.",
 }
 
 
@@ -50,6 +52,7 @@ PARAMETERS = {
     "Id": in_path(
         "id", Annotated[str, Meta(min_length=1)], "Of a response or a conversation, as the provider gave it."
     ),
+    "Deployment": in_path("deployment", Annotated[str, Meta(min_length=1)], "Of a model, by the name it has there."),
     "Rest": in_path("rest", Annotated[str, Meta(min_length=1)], "What follows; it may have slashes."),
 }
 
@@ -62,7 +65,7 @@ def _recorded(route: Route, kind: str) -> Described:
     example = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
     if route.api is RESPONSES:
         example = {"model": "demo", "input": "Hello", "stream": True}
-    recorded = named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
+    recorded = headers_named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
     responses["408"] = shared("LateBody")
     responses["200"] = answer("The provider's answer, each piece as soon as it is there.", _STREAMS, recorded)
@@ -82,7 +85,7 @@ def _passed_on(kind: str, route: Route) -> Described:
     operation: Described = {
         "tags": [TAG],
         "summary": "Passed on, not recorded",
-        "description": _FOR_WHOM[route.access],
+        "description": _FOR_WHOM[route.audience],
         "security": SECURITY,
         "responses": responses,
     }
@@ -93,7 +96,7 @@ def _passed_on(kind: str, route: Route) -> Described:
 def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
     """A path template and what is served there; the rest that `*` stands for is a parameter."""
     (dialect, *others) = {route.dialect for route in routes}
-    kind = "Either" if others else {Dialect.OPENAI: "OpenAI", Dialect.ANTHROPIC: "Anthropic"}[dialect]
+    kind = "Either" if others else KIND_OF[dialect]
     item = _recorded(routes[0], kind) if routes[0].api else _passed_on(kind, routes[0])
     if pattern == "/v1/responses":
         item["get"] = {
@@ -102,7 +105,8 @@ def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
             "security": SECURITY,
             "responses": {str(status): shared(f"OpenAI{status}") for status in _OF_A_SOCKET},
         }
-    names = ["Provider", *(["Id"] if "{id}" in pattern else []), *(["Rest"] if pattern.endswith("*") else [])]
+    named = [name.capitalize() for name in re.findall(r"\{(\w+)\}", pattern)]
+    names = ["Provider", *named, *(["Rest"] if pattern.endswith("*") else [])]
     item["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in names]
     return pattern.replace("*", "{rest}"), item
 
@@ -115,7 +119,10 @@ _ROOT = {
         "description": "Without a token; counted by the client's address.",
         "security": [],
         "responses": {
-            "200": {"description": "The provider is configured.", "headers": named(SERVER_TIMING_HEADER, *RATE)},
+            "200": {
+                "description": "The provider is configured.",
+                "headers": headers_named(SERVER_TIMING_HEADER, *RATE),
+            },
             **{str(status): shared(f"OpenAI{status}") for status in (404, 429, 500, 503)},
         },
     },
@@ -125,7 +132,7 @@ _ROOT = {
 def _paths() -> dict[str, Described]:
     """Every path below both prefixes; below the second one they refer to the first."""
     routes: dict[str, list[Route]] = {}
-    for route in OPENAI_ROUTES + ANTHROPIC_ROUTES:
+    for route in ALL_ROUTES:
         routes.setdefault(route.pattern, []).append(route)
     items = dict(_path_item(pattern, same) for pattern, same in routes.items()) | dict.fromkeys(
         ("/", "/api/hello"), _ROOT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.operations import JSON, Described, answer, body, get
 from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
-from upstream.providers import ProviderType
+from upstream.presets import ProviderType
 
 _EXAMPLE = [
     ConfiguredProvider(

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from handlers.dataplane.observation import Observation
-from intercept.apis import Api, Dialect, RequestSummary
+from intercept.apis import Api, Dialect
 from intercept.catalog import MESSAGES as API
+from intercept.dialects.messages import parse_request
 from intercept.known_secrets import KnownSecrets
 from intercept.records import Ending, EndReason, ProviderError, Reading, TokenUsage, UsageSource
 from limits.circuit_breaker import CircuitOpenError
@@ -29,6 +30,11 @@ class Head:
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    streaming: bool = False
+
+    @property
+    def content_type(self):
+        return "text/event-stream" if self.streaming else "application/json"
 
     def header(self, name, default=""):
         return self.headers.get(name.lower(), default)
@@ -74,7 +80,7 @@ def second(number):
 
 
 def observe(stream=None, body=None, api=None):
-    api = api or Api("test", "/", Dialect.OPENAI, RequestSummary, lambda: stream, lambda: body)
+    api = api or Api("test", "/", Dialect.OPENAI, parse_request, lambda: stream, lambda: body)
     return Observation(ID, api, now=Clock(), secrets=KnownSecrets())
 
 
@@ -82,7 +88,7 @@ def test_a_stream_is_given_to_the_stream_reader_and_a_body_to_the_body_reader():
     for streaming in (True, False):
         stream, body = Reader(), Reader()
         observation = observe(stream, body)
-        observation.head(Head(), streaming=streaming)
+        observation.head(Head(streaming=streaming))
         observation.chunk(b"one")
         observation.chunk(b"two")
         used, unused = (stream, body) if streaming else (body, stream)
@@ -91,7 +97,7 @@ def test_a_stream_is_given_to_the_stream_reader_and_a_body_to_the_body_reader():
 
 def test_the_end_record_says_what_was_seen_and_when():
     observation = observe(Reader(READING))
-    observation.head(Head(201, {"request-id": "req_1"}), streaming=True)
+    observation.head(Head(201, {"request-id": "req_1"}, streaming=True))
     observation.chunk(b"one")
     observation.chunk(b"two")
     assert observation.ending(None, credential_hint="sk-a...wxyz", upstream_asked_at=second(0)) == Ending(
@@ -118,7 +124,7 @@ def test_the_end_record_says_what_was_seen_and_when():
 )
 def test_the_upstreams_request_id_is_taken_from_either_header(headers, request_id):
     observation = observe(Reader())
-    observation.head(Head(200, headers), streaming=True)
+    observation.head(Head(200, headers, streaming=True))
     assert observation.ending(None).upstream_request_id == request_id
 
 
@@ -155,7 +161,7 @@ def test_a_call_that_its_circuit_refused_is_recorded_so():
 
 def test_the_first_reason_to_stop_is_the_bridges_own():
     observation = observe(Reader())
-    observation.head(Head(), streaming=True)
+    observation.head(Head(streaming=True))
     observation.failed(UpstreamTruncatedError("cut"))
     assert observation.ending(EndReason.CLIENT_DISCONNECTED).end_reason is EndReason.CLIENT_DISCONNECTED
 
@@ -169,7 +175,7 @@ def test_the_first_reason_to_stop_is_the_bridges_own():
 )
 def test_a_client_that_left_has_a_completed_call_only_if_it_took_everything(undelivered, reason):
     observation = observe(Reader(READING))
-    observation.head(Head(), streaming=True)
+    observation.head(Head(streaming=True))
     observation.chunk(b"x")
     assert observation.ending(EndReason.CLIENT_DISCONNECTED, undelivered=undelivered).end_reason is reason
 
@@ -194,7 +200,7 @@ def test_a_client_that_left_has_a_completed_call_only_if_it_took_everything(unde
 def test_a_reader_that_fails_is_dropped_and_logged_once(caplog, reader, stopped, failure, reason):
     reader.fed.clear()
     observation = observe(reader)
-    observation.head(Head(), streaming=True)
+    observation.head(Head(streaming=True))
     for _ in range(3):
         observation.chunk(b"x")
     if failure:
@@ -212,7 +218,7 @@ def test_a_compressed_stream_is_read(encoding):
     packer = zlib.compressobj(wbits=31 if encoding == "gzip" else 15)
     packed = packer.compress(MESSAGES.stream) + packer.flush()
     observation = observe(api=API)
-    observation.head(Head(200, {"content-encoding": encoding}), streaming=True)
+    observation.head(Head(200, {"content-encoding": encoding}, streaming=True))
     for start in range(0, len(packed), 5):
         observation.chunk(packed[start : start + 5])
     ending = observation.ending(None)
@@ -226,7 +232,7 @@ def test_a_body_in_an_unknown_encoding_is_as_complete_as_its_connection():
         (UpstreamTruncatedError("cut"), EndReason.UPSTREAM_TRUNCATED),
     ):
         observation = observe(api=API)
-        observation.head(Head(200, {"content-encoding": "br"}), streaming=False)
+        observation.head(Head(200, {"content-encoding": "br"}, streaming=False))
         observation.chunk(b"\x00\xff")
         if failure:
             observation.failed(failure)
@@ -237,7 +243,7 @@ def test_a_body_in_an_unknown_encoding_is_as_complete_as_its_connection():
 @pytest.mark.parametrize("streaming", [True, False])
 def test_the_body_of_an_error_is_read_as_one_whatever_the_api(status, streaming):
     observation = observe()
-    observation.head(Head(status), streaming=streaming)
+    observation.head(Head(status, streaming=streaming))
     observation.chunk(b'{"error":{"type":"overloaded_error","message":"Later"}}')
     ending = observation.ending(None)
     assert (ending.end_reason, ending.upstream_status) == (EndReason.UPSTREAM_ERROR, status)
@@ -246,7 +252,7 @@ def test_the_body_of_an_error_is_read_as_one_whatever_the_api(status, streaming)
 
 def test_the_providers_own_words_win_over_the_bridges():
     observation = observe()
-    observation.head(Head(500), streaming=False)
+    observation.head(Head(500, streaming=False))
     observation.chunk(b'{"error":{"type":"api_error","message":"Internal"}}')
     observation.failed(UpstreamTruncatedError("cut"))
     assert observation.ending(None).error == ProviderError(type="api_error", message="Internal")
@@ -255,7 +261,7 @@ def test_the_providers_own_words_win_over_the_bridges():
 def test_what_was_seen_so_far_may_be_asked_at_any_time():
     observation = observe(api=API)
     assert observation.reading() == NOTHING
-    observation.head(Head(), streaming=True)
+    observation.head(Head(streaming=True))
     assert observation.reading() == NOTHING
     observation.chunk(MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2])
     (usage,) = observation.reading().token_usages

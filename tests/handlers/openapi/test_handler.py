@@ -14,7 +14,7 @@ from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dataplane.addresses import ROOTS
 from handlers.openapi.handler import KEEP_SECONDS
 from tests.handlers.contract import CONTROL, Contract, pointed
-from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES
+from upstream.presets import ALL_ROUTES
 from version import VERSION
 
 PATH = "/openapi.json"
@@ -45,7 +45,7 @@ def test_every_resource_is_described_with_its_methods_and_nothing_else_is():
 
 def test_exactly_the_routes_of_a_provider_are_described_below_both_prefixes():
     routed = {*(("HEAD", path) for path in ROOTS), ("GET", "/v1/responses")}  # what answers 426
-    for route in OPENAI_ROUTES + ANTHROPIC_ROUTES:
+    for route in ALL_ROUTES:
         routed |= {(method, route.pattern.replace("*", "{rest}")) for method in route.methods}
     for prefix in DATA_PLANES:
         own = prefix + "{provider}"

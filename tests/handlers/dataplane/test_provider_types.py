@@ -1,0 +1,127 @@
+"""Each type of provider is asked at its own address, with its own credential and nothing of the client's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from settings import ProviderSettings
+from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
+from upstream.access import Credential
+from upstream.presets import PRESETS, ProviderType
+
+KEY = "sk-of-the-bridge"
+BRIDGE = "/api/v2/aibridge"
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+CREDENTIALS = ("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key")
+CLASSIC = "/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21"
+
+
+@pytest.fixture
+def bridge_settings(bridge_settings):
+    """A provider of each type, named like it, whose paths the scripted upstream is to see."""
+    made = tuple(
+        ProviderSettings(kind, kind, "", () if preset.is_own_key_only else (KEY,))
+        for kind, preset in PRESETS.items()
+        if kind not in (ProviderType.OPENAI, ProviderType.ANTHROPIC, ProviderType.DEMO)
+    )
+    return {"further_providers": made} | bridge_settings
+
+
+@pytest.fixture
+def types(running):
+    """The same, at the address of the scripted upstream."""
+    for provider in list(running.bridge.providers.values()):
+        address = running.upstream.url + ("v1/" if provider.type is ProviderType.OPENAI else "base/")
+        running.bridge.providers[provider.name] = replace(
+            provider, base_url=address, keyless=provider.credential is Credential.NONE
+        )
+    return running
+
+
+def credentials(request):
+    return [(name, value) for name in CREDENTIALS for value in request.header(name)]
+
+
+@pytest.mark.parametrize(
+    ("path", "conversation", "target", "credential"),
+    [
+        ("/azure/v1/responses", RESPONSES, "/openai/v1/responses", ("Api-Key", KEY)),
+        ("/azure/openai/v1/responses", RESPONSES, "/openai/v1/responses", ("Api-Key", KEY)),
+        (f"/azure{CLASSIC}", CHAT, CLASSIC, ("Api-Key", KEY)),
+        ("/foundry/v1/messages?beta=true", MESSAGES, "/v1/messages?beta=true", ("X-Api-Key", KEY)),
+        ("/openrouter/v1/messages", MESSAGES, "/messages", ("Authorization", f"Bearer {KEY}")),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_call_goes_to_the_path_and_with_the_credential_of_its_type(
+    types, path, conversation, target, credential
+):
+    types.upstream.play(OK)
+    client = await types.client()
+    sent = conversation.request_body(stream=False)
+    token = {"Api-Key": types.token, "X-Goog-Api-Key": types.token, "Content-Type": "application/json"}
+    answer = await client.request("POST", BRIDGE + path, token, sent)
+    (request,) = types.upstream.requests
+    assert (answer.status, request.target, request.body) == (200, "/base" + target, sent)
+    assert credentials(request) == [credential]
+    (recorded,) = await types.ended(1)
+    assert (recorded["provider"], recorded["model"]) == (path.split("/")[1], json.loads(sent)["model"])
+
+
+@pytest.mark.gen_test
+async def test_a_deployment_names_the_model_where_the_body_does_not(types):
+    types.upstream.play(OK)
+    client = await types.client()
+    body = b'{"messages": [{"role": "user", "content": "Hello"}]}'
+    answer = await client.request("POST", f"{BRIDGE}/azure{CLASSIC}", types.headers, body)
+    (recorded,) = await types.ended(1)
+    assert (answer.status, recorded["model"]) == (200, "my-gpt")
+
+
+@pytest.mark.parametrize("name", ["copilot", "chatgpt"])
+@pytest.mark.gen_test
+async def test_what_is_each_users_own_is_asked_with_their_own_credential_alone(types, name):
+    types.upstream.play(OK)
+    client = await types.client()
+    path = f"{BRIDGE}/{name}/v1/responses"
+    refused = await client.request("POST", path, types.headers, RESPONSES.request_body(stream=False))
+    message = f"The provider {name} takes your own credential: send it, and the token in X-Coder-AI-Governance-Token."
+    assert (refused.status, json.loads(refused.body)["message"]) == (400, message)
+    own = {**types.own_key, "ChatGPT-Account-ID": "acct", "Content-Type": "application/json"}
+    answer = await client.request("POST", path, own, RESPONSES.request_body(stream=False))
+    (request,) = types.upstream.requests
+    assert (answer.status, request.target, credentials(request)) == (
+        200,
+        "/base/responses",
+        [("Authorization", "Bearer sk-own")],
+    )
+    assert request.header("ChatGPT-Account-ID") == ["acct"]
+
+
+@pytest.mark.bridge(
+    further_providers=(
+        ProviderSettings("azure", ProviderType.AZURE, "", (KEY,), credential=Credential.BEARER),
+        ProviderSettings("open", ProviderType.AZURE, "", (KEY,), credential=Credential.NONE),
+    )
+)
+@pytest.mark.gen_test
+async def test_a_credential_that_is_set_goes_in_the_place_of_the_types(types):
+    types.upstream.play(OK)
+    client = await types.client()
+    for name in ("azure", "open"):
+        await client.request("GET", f"{BRIDGE}/{name}/v1/models", types.headers)
+    assert list(map(credentials, types.upstream.requests)) == [[("Authorization", f"Bearer {KEY}")], []]
+
+
+@pytest.mark.gen_test
+async def test_a_token_in_the_query_is_refused_and_another_credential_there_stays_here(types):
+    types.upstream.play(OK)
+    client = await types.client()
+    path = f"{BRIDGE}/azure/v1/models?api-version=1"
+    refused = await client.request("GET", f"{path}&key={types.token}", types.headers)
+    answer = await client.request("GET", f"{path}&key=AIzaSecret&access_token=ya29", types.headers)
+    (request,) = types.upstream.requests
+    assert (refused.status, answer.status, request.target) == (400, 200, "/base/openai/v1/models?api-version=1")

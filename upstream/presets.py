@@ -1,0 +1,167 @@
+"""The types of providers: what each speaks, where it is, and how it is let have its credential. One table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from intercept.apis import Dialect
+from upstream.access import Credential
+from upstream.routes import (
+    ANTHROPIC_ROUTES,
+    AZURE_ROUTES,
+    CHATGPT_ROUTES,
+    COPILOT_ROUTES,
+    MESSAGES_ROUTE,
+    OPENAI_ROUTES,
+    Route,
+)
+
+
+class ProviderType(StrEnum):
+    """The usual pairs of a dialect and an access. The demo provider speaks several dialects, and is not set up."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    AZURE = "azure"
+    FOUNDRY = "foundry"
+    OPENROUTER = "openrouter"
+    COPILOT = "copilot"
+    CHATGPT = "chatgpt"
+    OLLAMA = "ollama"
+    VLLM = "vllm"
+    OPENAI_COMPATIBLE = "openai-compatible"
+    DEMO = "demo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What a type of provider stands for.
+
+    Attributes:
+        dialect: That of errors on paths which no route has.
+        routes: What is served. Each route has a dialect.
+        base_url: The vendor's address; empty where each customer has one of their own. `{region}` stands for the region.
+        credential: What the provider expects, unless a setting says otherwise.
+        rewrites: How a path begins, and how it begins upstream; the first that fits counts, else the path stays.
+        is_own_server: Whether it is a server of one's own, which needs no key.
+        is_own_key_only: Whether each user brings a credential: what it gives access to is one person's.
+        prices: Whose list prices count where the address tells nothing; empty for nobody's.
+    """
+
+    dialect: Dialect
+    routes: tuple[Route, ...]
+    base_url: str = ""
+    credential: Credential = Credential.BEARER
+    rewrites: tuple[tuple[str, str], ...] = ()
+    is_own_server: bool = False
+    is_own_key_only: bool = False
+    prices: str = ""
+
+    @property
+    def dialects(self) -> frozenset[Dialect]:
+        """All dialects that are spoken."""
+        return frozenset({self.dialect, *(route.dialect for route in self.routes)})
+
+    def url_in(self, region: str) -> str:
+        """The vendor's address in a region; empty where there is none, or where it takes a region and none is given."""
+        if "{region}" in self.base_url and not region:
+            return ""
+        # The address of Google's region `global` has no region in it.
+        return self.base_url.replace("{region}", region).replace("//global-", "//")
+
+    def upstream_path(self, path: str) -> str:
+        """How a path below the provider is called below its base URL."""
+        for begins, upstream in self.rewrites:
+            if path.startswith(begins):
+                return upstream + path[len(begins) :]
+        return path
+
+
+# The base URL has the version in it: clients of OpenAI's API give it so.
+_VERSION_IN_BASE = (("/v1/", "/"),)
+
+PRESETS = MappingProxyType(
+    {
+        ProviderType.OPENAI: Preset(
+            dialect=Dialect.OPENAI,
+            routes=OPENAI_ROUTES,
+            base_url="https://api.openai.com/v1/",
+            rewrites=_VERSION_IN_BASE,
+            prices="openai",
+        ),
+        ProviderType.ANTHROPIC: Preset(
+            dialect=Dialect.ANTHROPIC,
+            routes=ANTHROPIC_ROUTES,
+            base_url="https://api.anthropic.com/",
+            credential=Credential.X_API_KEY,
+            prices="anthropic",
+        ),
+        ProviderType.AZURE: Preset(
+            dialect=Dialect.OPENAI,
+            routes=AZURE_ROUTES,
+            credential=Credential.API_KEY,
+            rewrites=(("/v1/", "/openai/v1/"),),
+            prices="azure",
+        ),
+        ProviderType.FOUNDRY: Preset(
+            dialect=Dialect.ANTHROPIC,
+            routes=ANTHROPIC_ROUTES,
+            credential=Credential.X_API_KEY,
+            prices="anthropic",
+        ),
+        ProviderType.OPENROUTER: Preset(
+            dialect=Dialect.OPENAI,
+            routes=(*OPENAI_ROUTES, MESSAGES_ROUTE),
+            base_url="https://openrouter.ai/api/v1/",
+            rewrites=_VERSION_IN_BASE,
+            prices="openrouter",
+        ),
+        ProviderType.COPILOT: Preset(
+            dialect=Dialect.OPENAI,
+            routes=COPILOT_ROUTES,
+            base_url="https://api.individual.githubcopilot.com/",
+            rewrites=(("/v1/messages", "/v1/messages"), ("/v1/", "/")),
+            is_own_key_only=True,
+        ),
+        ProviderType.CHATGPT: Preset(
+            dialect=Dialect.OPENAI,
+            routes=CHATGPT_ROUTES,
+            base_url="https://chatgpt.com/backend-api/codex/",
+            rewrites=_VERSION_IN_BASE,
+            is_own_key_only=True,
+        ),
+        ProviderType.OLLAMA: Preset(
+            dialect=Dialect.OPENAI,
+            routes=(*OPENAI_ROUTES, MESSAGES_ROUTE),
+            base_url="http://127.0.0.1:11434/v1/",
+            rewrites=_VERSION_IN_BASE,
+            is_own_server=True,
+        ),
+        ProviderType.VLLM: Preset(
+            dialect=Dialect.OPENAI,
+            routes=(*OPENAI_ROUTES, MESSAGES_ROUTE),
+            base_url="http://127.0.0.1:8000/v1/",
+            rewrites=_VERSION_IN_BASE,
+            is_own_server=True,
+        ),
+        ProviderType.OPENAI_COMPATIBLE: Preset(
+            dialect=Dialect.OPENAI,
+            routes=OPENAI_ROUTES,
+            rewrites=_VERSION_IN_BASE,
+            is_own_server=True,
+        ),
+        ProviderType.DEMO: Preset(
+            dialect=Dialect.OPENAI,
+            routes=OPENAI_ROUTES + ANTHROPIC_ROUTES,
+            credential=Credential.NONE,
+            is_own_server=True,
+            prices="demo",
+        ),
+    }
+)
+"""By type."""
+
+ALL_ROUTES = tuple(dict.fromkeys(route for preset in PRESETS.values() for route in preset.routes))
+"""The routes of all types, each once."""
