@@ -33,8 +33,10 @@ from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from http1.server import BridgeServer, most_connections
+from limits.authority import LocalAuthority
 from runtime import quickstart
 from runtime.assembly import now, open_bridge, open_database, open_mongodb
+from runtime.authority import ServerAuthority
 from runtime.data_folder import make_private
 from runtime.logs import set_up_logging
 from runtime.parts import known_secrets, make_providers
@@ -212,10 +214,11 @@ async def open_supervisor(settings: Settings, handover: Handover, stack: AsyncEx
     """
     metrics = MetricsFolder(Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-"))))
     environ = os.environ | {VARIABLE: str(metrics.path)}
+    authority = ServerAuthority(LocalAuthority())
     supervisor = Supervisor(
         settings.workers,
         drain_timeout=settings.drain_timeout.total_seconds(),
-        spawn=lambda: Worker.spawn(handover, environ),
+        spawn=lambda: Worker.spawn(handover, environ, authority),
         reap=metrics.reap,
     )
     stack.push_async_callback(supervisor.stop)

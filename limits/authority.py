@@ -38,11 +38,19 @@ class LocalAuthority:
     unavailable = False
 
     def __init__(self, limiter: Limiter | None = None) -> None:
-        self.limiter = limiter or Limiter()
+        self.limiter = Limiter() if limiter is None else limiter
 
     async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request, without waiting."""
         return self.limiter.start(limits, reserve)
+
+    def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
+        """The same, for those who cannot wait."""
+        return self.limiter.start(limits, reserve)
+
+    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
+        """Count a request that was admitted elsewhere; see `Limiter.count`."""
+        return self.limiter.count(limits, reserve, charged)
 
     def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge what a request has used since its start."""

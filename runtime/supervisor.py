@@ -1,8 +1,9 @@
 """The supervisor: keeps several worker processes serving on the same sockets. It serves nothing itself.
 
 A worker is a new interpreter that runs `runtime/worker.py`. What it is to know comes as one line of JSON on its standard input, a
-socket on which it says, in one line too, why it cannot serve: an empty line when it does. When that socket ends, the
-supervisor is gone, and the worker ends at once.
+socket on which it says, in one line too, why it cannot serve: an empty line when it does. From then on the socket carries
+questions and decisions about limits; see `runtime/authority`. When it ends, the supervisor is gone, and the worker ends at
+once.
 
 SIGTERM makes a worker drain, SIGHUP makes it retire: take no new connection, but refuse nothing on those it has.
 """
@@ -25,6 +26,7 @@ from typing import Self
 
 import msgspec
 
+from runtime.authority import ServerAuthority, SupervisorLink
 from runtime.jobs import Job, Jobs
 
 START_SECONDS = 60.0
@@ -64,14 +66,18 @@ class Handover(msgspec.Struct, kw_only=True):
 class Worker:
     """A worker process, from its start to its end."""
 
-    def __init__(self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, process: Process, link: SupervisorLink) -> None:
         self._process = process
-        self._reader = reader
-        self._writer = writer
+        self._link = link
 
     @classmethod
-    async def spawn(cls, handover: Handover, environ: Mapping[str, str]) -> Self:
+    async def spawn(cls, handover: Handover, environ: Mapping[str, str], authority: ServerAuthority) -> Self:
         """Start a process, out of reach of the terminal's signals.
+
+        Args:
+            handover: What it is to know.
+            environ: Its environment.
+            authority: Decides about limits for it.
 
         Raises:
             OSError: It cannot be started.
@@ -91,9 +97,10 @@ class Worker:
             raise
         finally:
             theirs.close()
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
-        writer.write(msgspec.json.encode(handover) + b"\n")
-        return cls(process, reader, writer)
+        loop = asyncio.get_running_loop()
+        _, link = await loop.create_unix_connection(lambda: SupervisorLink(authority), sock=ours)
+        link.send_line(msgspec.json.encode(handover))
+        return cls(process, link)
 
     @property
     def pid(self) -> int:
@@ -108,13 +115,11 @@ class Worker:
         """
         try:
             async with asyncio.timeout(START_SECONDS):
-                answer = await self._reader.readline()
+                answer = await self._link.first_line
         except TimeoutError:
             self.send(signal.SIGKILL)
             raise WorkerError(f"a worker was not ready after {START_SECONDS:g} s") from None
-        except ConnectionError:  # it ended with what it was to know unread
-            answer = b""
-        if not answer:
+        if answer is None:
             raise WorkerError(f"a worker {await self.ended()} before it served")
         if reason := answer.decode(errors="replace").strip():
             raise WorkerError(reason)
@@ -122,7 +127,7 @@ class Worker:
     async def ended(self) -> str:
         """Wait for its end, and say how it ended."""
         code = await self._process.wait()
-        self._writer.close()
+        self._link.close()
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
     def send(self, number: signal.Signals) -> None:

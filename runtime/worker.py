@@ -17,7 +17,9 @@ if __name__ == "__main__":  # a script imports from its own folder; this one nee
 
 import msgspec
 
+from limits.limiter import Limiter
 from runtime.assembly import open_database
+from runtime.authority import WorkerAuthority, WorkerLink
 from runtime.logs import set_up_logging
 from runtime.parts import known_secrets
 from runtime.signals import stop_signals
@@ -60,22 +62,33 @@ async def serve(settings: Settings, handover: Handover) -> None:
     stopping, retiring = stop_signals(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, retiring.set)
-    loop.add_reader(SUPERVISOR, os._exit, 1)  # it says nothing more, so this is the end of it
     async with AsyncExitStack() as stack:
+        link = await open_link(stack)
         database = open_database(handover.mongodb_uri or settings.mongodb_uri, settings, stack)
         sockets = [SharedSocket(fileno=descriptor) for descriptor in handover.sockets]
         for one in sockets:
             one.setblocking(False)
         server = await Server.open(settings, database, sockets, handover.demo_url, stack)
-        _answer("")
+        link.serve()
         await _first(stopping.wait(), retiring.wait())
         if not stopping.is_set():
             await _first(stopping.wait(), server.retire())
         await server.stop(None if stopping.is_set() else 0)
 
 
-def _answer(reason: str) -> None:
-    """Tell the supervisor in one line why this worker does not serve; an empty one when it does."""
+async def open_link(stack: AsyncExitStack) -> WorkerLink:
+    """Use the socket to the supervisor. This process ends at once when that is gone. Closed with the stack."""
+    loop = asyncio.get_running_loop()
+    ours = socket.socket(fileno=os.dup(SUPERVISOR))  # the other one is for what is said after the loop has ended
+    _, link = await loop.create_unix_connection(
+        lambda: WorkerLink(lambda wake: WorkerAuthority(Limiter(), wake=wake), on_lost=lambda: os._exit(1)), sock=ours
+    )
+    stack.callback(link.close)
+    return link
+
+
+def _explain(reason: str) -> None:
+    """Tell the supervisor in one line why this worker does not serve."""
     os.write(SUPERVISOR, " ".join(reason.split()).encode() + b"\n")
 
 
@@ -96,7 +109,7 @@ def main() -> None:
         with asyncio.Runner(loop_factory=event_loop()) as runner:
             runner.run(serve(settings, handover))
     except (*START_ERRORS, SettingError) as error:
-        _answer(str(error))
+        _explain(str(error))
         sys.exit(1)
 
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limits.authority import LocalAuthority
 from runtime import supervisor
+from runtime.authority import ServerAuthority
 from runtime.supervisor import LAST_PAUSE_SECONDS, Handover, Supervisor, Worker, WorkerError, pause_after
 from tests.server_process import command_line
 from tests.storage.conditions import until
@@ -76,10 +78,11 @@ class Crew:
         self._handover = Handover(
             flags={"folder": str(folder), "plan": plan}, sockets=[], mongodb_uri="", demo_url="http://demo/"
         )
+        authority = ServerAuthority(LocalAuthority())
         self.supervisor = Supervisor(
             workers,
             drain_timeout=0,
-            spawn=lambda: Worker.spawn(self._handover, os.environ),
+            spawn=lambda: Worker.spawn(self._handover, os.environ, authority),
             reap=self.buried.append,
             clock=lambda: next(self._times, 0),
             pause=self._pause,

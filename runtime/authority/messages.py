@@ -1,0 +1,183 @@
+"""What a worker and its supervisor tell each other about limits, as MessagePack in frames.
+
+A worker numbers its requests. With that number it ends a request before it knows the decision: messages keep their order,
+so the supervisor has seen the start by then. One message holds everything of one event loop iteration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Self
+
+import msgspec
+from msgspec import Struct
+
+from limits.limit import Amounts, Decision, Limit, LimitState
+from runtime.authority.frames import FrameError, frame
+
+MAX_ITEMS = 1000
+"""Items of a kind in one message; more go into the next."""
+
+
+class Start(Struct, array_like=True, frozen=True):
+    """A request asks for a decision."""
+
+    number: int
+    limits: tuple[Limit, ...]
+    reserve: Amounts
+
+
+class Charge(Struct, array_like=True, frozen=True):
+    """What a request has used since its start, and what is reserved for it from now on; None is as before."""
+
+    number: int
+    amounts: Amounts
+    reserve: Amounts | None
+
+
+class Adoption(Struct, array_like=True, frozen=True):
+    """A request that the worker admitted without asking. `number` is 0 if it has ended."""
+
+    number: int
+    limits: tuple[Limit, ...]
+    reserve: Amounts
+    charged: Amounts
+
+
+class Question(Struct, array_like=True, frozen=True):
+    """Asks for the usage of limits, of at most `most` keys each; with 0 for the reports of the other workers."""
+
+    number: int
+    most: int
+
+
+class Report(Struct, array_like=True, frozen=True):
+    """What a worker says of itself, as JSON: the answer to a question for reports. Empty where there are no more."""
+
+    number: int
+    said: bytes
+
+
+class FromWorker(Struct, array_like=True):
+    """Everything that a worker tells at once; it is handled in the order of the fields."""
+
+    adoptions: list[Adoption] = []
+    charges: list[Charge] = []
+    ends: list[int] = []
+    starts: list[Start] = []
+    questions: list[Question] = []
+    reports: list[Report] = []
+
+
+class Use(Struct, array_like=True, frozen=True):
+    """`LimitState` without its limit: that is the one of the request with this index, which the worker knows."""
+
+    index: int
+    used: int
+    remaining: int
+    retry_after_ns: int
+    reset_ns: int
+    reserved: int
+
+    @classmethod
+    def of(cls, index: int, state: LimitState) -> Self:
+        """The state of the limit with an index."""
+        return cls(index, state.used, state.remaining, state.retry_after_ns, state.reset_ns, state.reserved)
+
+    def state(self, limits: Sequence[Limit]) -> LimitState:
+        """The state, with its limit.
+
+        Raises:
+            FrameError: There is no such limit.
+        """
+        if not 0 <= self.index < len(limits):
+            raise FrameError(f"no limit has the index {self.index}")
+        return LimitState(
+            limits[self.index], self.used, self.remaining, self.retry_after_ns, self.reset_ns, self.reserved
+        )
+
+
+class Answer(Struct, array_like=True, frozen=True):
+    """A decision. `refused_by` is the index of a limit of the request, -1 if it is admitted."""
+
+    number: int
+    refused_by: int
+    uses: tuple[Use, ...]
+    retry_after_ns: int
+    shadow: tuple[Use, ...]
+
+    @classmethod
+    def of(cls, number: int, limits: Sequence[Limit], decision: Decision) -> Self:
+        """The decision on a request with these limits."""
+        refused_by = -1 if decision.refused_by is None else limits.index(decision.refused_by.limit)
+        uses = tuple([Use.of(index, state) for index, state in enumerate(decision.states)])
+        shadow = tuple([Use.of(limits.index(state.limit), state) for state in decision.shadow])
+        return cls(number, refused_by, uses, decision.retry_after_ns, shadow)
+
+    def decision(self, limits: Sequence[Limit]) -> Decision:
+        """The decision, whose ticket is the number of the request.
+
+        Raises:
+            FrameError: It is not about these limits.
+        """
+        states = tuple([use.state(limits) for use in self.uses])
+        shadow = tuple([use.state(limits) for use in self.shadow])
+        if self.refused_by < 0:
+            return Decision(self.number, states, None, 0, shadow)
+        if self.refused_by >= len(states):
+            raise FrameError(f"no limit has the index {self.refused_by}")
+        return Decision(None, states, states[self.refused_by], self.retry_after_ns, shadow)
+
+
+class UsageAnswer(Struct, array_like=True, frozen=True):
+    """How much of the limits is used, by all workers."""
+
+    number: int
+    states: tuple[LimitState, ...]
+
+
+class ToWorker(Struct, array_like=True):
+    """Everything that the supervisor tells at once. `wanted`: questions to which a report is the answer."""
+
+    answers: list[Answer] = []
+    usages: list[UsageAnswer] = []
+    wanted: list[int] = []
+    reports: list[Report] = []
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_FROM_WORKER: Final = msgspec.msgpack.Decoder(FromWorker)
+_TO_WORKER: Final = msgspec.msgpack.Decoder(ToWorker)
+
+
+def encode(message: FromWorker | ToWorker) -> bytes:
+    """A message in its frame.
+
+    Raises:
+        FrameError: It is too large.
+    """
+    return frame(_ENCODER.encode(message))
+
+
+def decode_from_worker(payload: bytes) -> FromWorker:
+    """Read what a worker tells.
+
+    Raises:
+        FrameError: It is no such message.
+    """
+    try:
+        return _FROM_WORKER.decode(payload)
+    except msgspec.DecodeError as error:
+        raise FrameError(f"not a message of a worker: {error}") from error
+
+
+def decode_to_worker(payload: bytes) -> ToWorker:
+    """Read what the supervisor tells.
+
+    Raises:
+        FrameError: It is no such message.
+    """
+    try:
+        return _TO_WORKER.decode(payload)
+    except msgspec.DecodeError as error:
+        raise FrameError(f"not a message of the supervisor: {error}") from error

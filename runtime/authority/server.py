@@ -1,0 +1,159 @@
+"""The authority in the supervisor: decides for all workers. Each has a desk, as long as its socket lasts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from limits.authority import Authority
+from limits.limit import NOTHING, Amounts, Decision, Limit
+from runtime.authority.frames import FrameError
+from runtime.authority.messages import (
+    MAX_ITEMS,
+    Answer,
+    FromWorker,
+    Question,
+    Report,
+    Start,
+    ToWorker,
+    UsageAnswer,
+)
+from runtime.authority.rounds import Rounds
+
+
+class SharedAuthority(Authority, Protocol):
+    """What decides for several processes."""
+
+    def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
+        """Decide as `start` does, if that needs no waiting; else None, and nothing is counted."""
+
+    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
+        """Count a request that was admitted elsewhere; see `limits.limiter.Limiter.count`."""
+
+
+class ServerAuthority:
+    """Decides for the workers of a server, on one event loop.
+
+    Args:
+        authority: What decides.
+    """
+
+    def __init__(self, authority: SharedAuthority) -> None:
+        self._authority = authority
+        self._rounds: Rounds[Desk] = Rounds()
+
+    def open_desk(self, wake: Callable[[], None]) -> Desk:
+        """Serve one more worker; `wake` is told when there is something to `take`."""
+        desk = Desk(self._authority, self._rounds, wake)
+        self._rounds.join(desk)
+        return desk
+
+
+class Desk:
+    """What one worker has to do with the authority. It does no I/O; a link carries its messages."""
+
+    def __init__(self, authority: SharedAuthority, rounds: Rounds[Desk], wake: Callable[[], None]) -> None:
+        self._authority = authority
+        self._rounds = rounds
+        self._wake = wake
+        # By the numbers of the worker: what it holds, and what is being done for it.
+        self._tickets: dict[int, int] = {}
+        self._deciding: dict[int, asyncio.Task[None]] = {}
+        self._told: set[asyncio.Task[None]] = set()
+        self._outgoing = ToWorker()
+
+    def received(self, message: FromWorker) -> None:
+        """Do what a worker asks.
+
+        Raises:
+            FrameError: It numbers two requests alike.
+        """
+        for adoption in message.adoptions:
+            self._check_new(adoption.number)
+            ticket = self._authority.count(adoption.limits, adoption.reserve, adoption.charged)
+            if adoption.number:
+                self._tickets[adoption.number] = ticket
+            else:
+                self._authority.end(ticket)
+        for charge in message.charges:
+            if (held := self._tickets.get(charge.number)) is not None:
+                self._authority.charge(held, charge.amounts, charge.reserve)
+        for number in message.ends:
+            self._end(number)
+        for start in message.starts:
+            self._start(start)
+        for question in message.questions:
+            self._answer(question)
+        for report in message.reports:
+            self._rounds.reported(self, report.number, report.said)
+
+    def take(self) -> ToWorker | None:
+        """What is to be sent now; None when there is nothing more."""
+        outgoing, self._outgoing = self._outgoing, ToWorker()
+        if len(outgoing.answers) > MAX_ITEMS:
+            self._outgoing.answers = outgoing.answers[MAX_ITEMS:]
+            outgoing.answers = outgoing.answers[:MAX_ITEMS]
+        something = outgoing.answers or outgoing.usages or outgoing.wanted or outgoing.reports
+        return outgoing if something else None
+
+    def close(self) -> None:
+        """The worker is gone: give back what it holds."""
+        self._rounds.leave(self)
+        tickets, self._tickets = self._tickets, {}
+        for ticket in tickets.values():
+            self._authority.end(ticket)
+        for task in (*self._deciding.values(), *self._told):
+            task.cancel()
+
+    def want_report(self, number: int) -> None:
+        """Ask the worker what it says of itself."""
+        self._outgoing.wanted.append(number)
+        self._wake()
+
+    def tell_report(self, number: int, said: bytes) -> None:
+        """Tell it what another one said; nothing, where there are no more."""
+        self._outgoing.reports.append(Report(number, said))
+        self._wake()
+
+    def _check_new(self, number: int) -> None:
+        if number in self._tickets or number in self._deciding:
+            raise FrameError(f"two requests have the number {number}")
+
+    def _start(self, start: Start) -> None:
+        self._check_new(start.number)
+        decision = self._authority.start_now(start.limits, start.reserve)
+        if decision is not None:
+            self._decided(start, decision)
+            return
+        task = asyncio.create_task(self._decide(start))  # noqa: TID251 - cancelled with its request, or with the desk
+        self._deciding[start.number] = task
+        task.add_done_callback(lambda _: self._deciding.pop(start.number))
+
+    async def _decide(self, start: Start) -> None:
+        self._decided(start, await self._authority.start(start.limits, start.reserve))
+
+    def _decided(self, start: Start, decision: Decision) -> None:
+        if decision.ticket is not None:
+            self._tickets[start.number] = decision.ticket
+        self._outgoing.answers.append(Answer.of(start.number, start.limits, decision))
+        self._wake()
+
+    def _end(self, number: int) -> None:
+        if (ticket := self._tickets.pop(number, None)) is not None:
+            self._authority.end(ticket)
+        elif (task := self._deciding.get(number)) is not None:
+            task.cancel()
+
+    def _answer(self, question: Question) -> None:
+        if not question.most:
+            self._rounds.ask(self, question.number)
+            return
+        task = asyncio.create_task(self._tell_usage(question))  # noqa: TID251 - cancelled with the desk
+        self._told.add(task)
+        task.add_done_callback(self._told.discard)
+
+    async def _tell_usage(self, question: Question) -> None:
+        states = await self._authority.usage(question.most)
+        self._outgoing.usages.append(UsageAnswer(question.number, tuple(states)))
+        self._wake()
