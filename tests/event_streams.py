@@ -48,5 +48,5 @@ def error(code: str, text: str) -> bytes:
 
 def _texts(headers: dict[str, str]) -> bytes:
     return b"".join(
-        header(name, struct.pack(">H", len(value)) + value.encode(), _TEXT) for name, value in headers.items()
+        header(name, struct.pack(">H", len(value.encode())) + value.encode(), _TEXT) for name, value in headers.items()
     )

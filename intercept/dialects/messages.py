@@ -14,7 +14,7 @@ from intercept.apis import Reader, RequestSummary
 from intercept.conversations import read_conversation
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
-from intercept.dialects.readers import BodyReader, StreamReader
+from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.sse import Event
@@ -89,27 +89,32 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     blocks = message.parts if message else []
     texts = [message.text if message else "", *(block.text for block in blocks if block.type == "text")]
     answered = [block.tool_use_id for block in blocks if block.type == "tool_result"]
-    metadata = read_struct(request.metadata, _METADATA)
-    hint = text_of(metadata.user_id) if metadata else ""
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
         user_prompt=read_prompt(texts),
         answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
-        session_hint=hint if 0 < len(hint) <= MAX_SESSION_HINT else None,
+        session_hint=read_session_hint(request.metadata),
         conversation=read_conversation(messages, _said),
     )
+
+
+def read_session_hint(metadata: Raw) -> str | None:
+    """What `metadata` says of the session, None if nothing."""
+    told = read_struct(metadata, _METADATA)
+    hint = text_of(told.user_id) if told else ""
+    return hint if 0 < len(hint) <= MAX_SESSION_HINT else None
 
 
 def _said(message: Item) -> list[str]:
     return [message.text, *(block.text or block.tool_use_id for block in message.parts)]
 
 
-class _Stream(StreamReader):
+class MessageStream(StreamReader):
     """Reads a stream of events. Each usage replaces the counts it carries: they are running totals."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, events: EventDecoder | None = None) -> None:
+        super().__init__(events)
         self._usage: dict[str, Any] = {}
         self._open_blocks = 0
 
@@ -159,15 +164,16 @@ class _Stream(StreamReader):
 
 def stream_reader() -> Reader:
     """Return a reader for a streamed message."""
-    return _Stream()
+    return MessageStream()
 
 
 def body_reader() -> Reader:
     """Return a reader for a blocking message."""
-    return BodyReader(_take_body)
+    return BodyReader(take_body)
 
 
-def _take_body(body: bytes, draft: Draft) -> bool:
+def take_body(body: bytes, draft: Draft) -> bool:
+    """Put a blocking message into a draft; say whether it is one whole JSON object."""
     message = read_struct(body, _MESSAGE)
     if message is None:
         return False

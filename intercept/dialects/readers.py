@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from intercept.dialects.drafts import Draft
 from intercept.formats.json_text import mended
@@ -48,12 +48,27 @@ class SteppingReader(ABC):
         """Read all that is held."""
 
 
-class StreamReader(SteppingReader):
-    """Reads a stream of server-sent events into a draft, some of them at a time."""
+class EventDecoder(Protocol):
+    """Turns chunks of a stream into events."""
 
-    def __init__(self) -> None:
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of the unfinished event are held."""
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Take the next bytes; return the events they end."""
+
+
+class StreamReader(SteppingReader):
+    """Reads a stream of events into a draft, some of them at a time.
+
+    Args:
+        events: Decodes the stream: server-sent events, unless it is something else.
+    """
+
+    def __init__(self, events: EventDecoder | None = None) -> None:
         super().__init__()
-        self._events = Decoder()
+        self._events: EventDecoder = Decoder() if events is None else events
         self._draft = Draft()
         self._unread = bytearray()  # not pieces: of a few bytes each they would take many times as much
 

@@ -9,6 +9,7 @@ headers is ours.
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from struct import Struct as Layout
 from typing import Final, TypeAlias
 from zlib import crc32
@@ -28,7 +29,6 @@ Value: TypeAlias = bool | int | str | bytes
 
 _PRELUDE: Final = Layout(">III")
 _CRC: Final = Layout(">I")
-_CRC_BYTES: Final = 4
 _NUMBERS: Final = {2: Layout(">b"), 3: Layout(">h"), 4: Layout(">i"), 5: Layout(">q"), 8: Layout(">q")}
 _LENGTH: Final = Layout(">H")
 _TRUE, _FALSE, _BYTES, _TEXT, _UUID = 0, 1, 6, 7, 9
@@ -36,10 +36,11 @@ _UUID_BYTES: Final = 16
 
 
 class Message(Struct, frozen=True):
-    """A message whose checksums are right."""
+    """A message whose checksums are right. An `oversized` one has lost its payload and kept its headers."""
 
     headers: dict[str, Value]
     payload: bytes
+    oversized: bool = False
 
     def text(self, name: str) -> str:
         """A header that is a text; "" where there is none."""
@@ -51,20 +52,33 @@ class _BrokenError(ValueError):
     """The stream is broken. Its text says how."""
 
 
+class _Part(Enum):
+    """The parts of a message, in their order."""
+
+    PRELUDE = auto()
+    HEADERS = auto()
+    PAYLOAD = auto()
+    CHECKSUM = auto()
+
+
 class MessageDecoder:
     """Turns chunks into messages, the same messages wherever the chunks were cut. Holds no more than one message.
 
     A broken message ends the decoding: `fault` then says what is wrong with it, and what follows is passed over. It is ""
     until then.
+
+    Args:
+        max_kept_bytes: The largest payload that is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_kept_bytes: int = MAX_PAYLOAD_BYTES) -> None:
         self.fault = ""
+        self._max_kept_bytes = max_kept_bytes
+        self._part = _Part.PRELUDE
+        self._missing = _PRELUDE.size  # bytes of that part
         self._held = bytearray()  # of the message that is arriving
-        self._total = 0  # its length, 0 until that is known
-        self._headers_end = 0
+        self._headers_bytes = self._payload_bytes = 0
         self._crc = 0
-        self._summed = 0  # how many of the held bytes the checksum is of
 
     @property
     def held_bytes(self) -> int:
@@ -77,50 +91,60 @@ class MessageDecoder:
         at = 0
         try:
             while at < len(chunk) and not self.fault:
-                wanted = (self._total or _PRELUDE.size) - len(self._held)
-                self._held += chunk[at : at + wanted]
-                at += wanted
-                if not self._total:
-                    if len(self._held) == _PRELUDE.size:
-                        self._begin()
-                    continue
-                self._sum()
-                if len(self._held) == self._total:
-                    messages.append(self._end())
+                piece = chunk[at : at + self._missing]
+                at += len(piece)
+                self._take(piece)
+                while not self._missing:
+                    if message := self._end_part():
+                        messages.append(message)
         except _BrokenError as error:
             self.fault = str(error)
-            self._held.clear()
+            self._held = bytearray()
         return messages
 
-    def _begin(self) -> None:
+    def _take(self, piece: bytes) -> None:
+        self._missing -= len(piece)
+        if self._part is not _Part.PAYLOAD or self._payload_bytes <= self._max_kept_bytes:
+            self._held += piece
+        if self._part is not _Part.CHECKSUM:
+            self._crc = crc32(piece, self._crc)
+
+    def _end_part(self) -> Message | None:
+        """Go on to the next part; return the message that has come whole."""
+        match self._part:
+            case _Part.PRELUDE:
+                self._read_lengths()
+                self._part, self._missing = _Part.HEADERS, self._headers_bytes
+            case _Part.HEADERS:
+                self._part, self._missing = _Part.PAYLOAD, self._payload_bytes
+            case _Part.PAYLOAD:
+                self._part, self._missing = _Part.CHECKSUM, _CRC.size
+            case _Part.CHECKSUM:
+                message = self._message()
+                self._part, self._missing = _Part.PRELUDE, _PRELUDE.size
+                self._held, self._crc = bytearray(), 0
+                return message
+        return None
+
+    def _read_lengths(self) -> None:
         total, headers, crc = _PRELUDE.unpack(self._held)
-        _check(crc32(self._held[:-_CRC_BYTES]), crc, "a message's lengths")
-        payload = total - headers - _PRELUDE.size - _CRC_BYTES
+        _check(crc32(self._held[: -_CRC.size]), crc, "a message's lengths")
+        payload = total - headers - _PRELUDE.size - _CRC.size
         if headers > MAX_HEADERS_BYTES:
             raise _BrokenError(f"a message has {headers} bytes of headers: at most {MAX_HEADERS_BYTES} are allowed")
         if payload > MAX_PAYLOAD_BYTES:
             raise _BrokenError(f"a message has a payload of {payload} bytes: at most {MAX_PAYLOAD_BYTES} are allowed")
         if payload < 0:
             raise _BrokenError(f"a message of {total} bytes has no room for {headers} bytes of headers")
-        self._total, self._headers_end = total, _PRELUDE.size + headers
-        self._crc = self._summed = 0
-        self._sum()
+        self._headers_bytes, self._payload_bytes = headers, payload
 
-    def _sum(self) -> None:
-        """Add to the checksum what came, so that a large message is not summed up in one go."""
-        end = min(len(self._held), self._total - _CRC_BYTES)
-        self._crc = crc32(self._held[self._summed : end], self._crc)
-        self._summed = end
-
-    def _end(self) -> Message:
-        held = bytes(self._held)
-        _check(self._crc, _CRC.unpack_from(held, self._total - _CRC_BYTES)[0], "a message")
-        message = Message(
-            _headers(held[_PRELUDE.size : self._headers_end]), held[self._headers_end : self._total - _CRC_BYTES]
-        )
-        self._held.clear()
-        self._total = 0
-        return message
+    def _message(self) -> Message:
+        held = memoryview(self._held)
+        _check(self._crc, _CRC.unpack(held[-_CRC.size :])[0], "a message")
+        headers_end = _PRELUDE.size + self._headers_bytes
+        headers = _headers(bytes(held[_PRELUDE.size : headers_end]))
+        payload = bytes(held[headers_end : -_CRC.size])
+        return Message(headers, payload, oversized=len(payload) < self._payload_bytes)
 
 
 def _check(found: int, expected: int, what: str) -> None:

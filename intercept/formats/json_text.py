@@ -146,7 +146,11 @@ def _fitted(data: bytes | Raw, wanted: type[S], room: Iterator[int]) -> S | None
     told = read(data, _FIELDS) if bytes(memoryview(data)[:1]) == b"{" else None
     if told is None:
         return None
-    fitted = {each.name: _field(told[each.name], each.type, room) for each in _fields(wanted) if each.name in told}
+    fitted = {
+        each.name: _field(told[each.encode_name], each.type, room)
+        for each in _fields(wanted)
+        if each.encode_name in told
+    }
     return wanted(**{name: value for name, value in fitted.items() if value is not None})
 
 

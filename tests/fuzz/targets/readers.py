@@ -7,16 +7,19 @@ import zlib
 
 from intercept.apis import Reader
 from intercept.catalog import BY_PATH
+from intercept.dialects import converse, invoke
 from intercept.dialects.drafts import MAX_PARTS, MAX_TEXT
 from intercept.formats.content_encoding import InflatingReader, decoded
 from intercept.formats.error_body import error_reader
 from intercept.records import Reading
+from tests.event_streams import chunk, event, exception
 from tests.fuzz.targets import cut, single_bytes
 from tests.intercept.responses_of_strangers import is_storable
 from tests.wire.conversations import conversations
 
 _APIS = tuple(BY_PATH.values())
-_READERS = (*(api.stream_reader for api in _APIS), *(api.body_reader for api in _APIS), error_reader)
+_BEDROCKS = (converse.event_stream_reader, invoke.event_stream_reader, converse.body_reader, invoke.body_reader)
+_READERS = (*(api.stream_reader for api in _APIS), *(api.body_reader for api in _APIS), *_BEDROCKS, error_reader)
 _ENCODINGS = ("", "gzip", "deflate", "br")
 _SMALL = 16 * 1024
 
@@ -30,7 +33,9 @@ def _seeds() -> list[bytes]:
                 seeds.append(bytes([number, 0]) + body)
                 seeds.append(bytes([number, 1]) + gzip.compress(body, mtime=0))
                 seeds.append(bytes([number, 2]) + zlib.compress(body))
-    return seeds
+    first = 2 * len(_APIS)
+    streams = (event("metadata", {"usage": {"inputTokens": 1}}), chunk({"type": "message_stop"}) + exception("t", "m"))
+    return [*seeds, *(bytes([first + number, 0]) + stream for number, stream in enumerate(streams))]
 
 
 SEEDS = _seeds()

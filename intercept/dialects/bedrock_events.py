@@ -1,0 +1,87 @@
+"""What Amazon Bedrock sends in its event streams, as events: of an event its payload, and of what went wrong an error.
+
+Source: the Amazon Bedrock API reference, "InvokeModelWithResponseStream" and "ConverseStream".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder, encode
+
+from intercept.formats.event_stream import Message, MessageDecoder
+from intercept.formats.json_text import read_struct, text_of
+from intercept.formats.sse import Event
+
+MAX_PAYLOAD_BYTES: Final = 2 * 1024 * 1024
+"""The largest payload that is read: it is decoded at once."""
+BROKEN: Final = "broken_event_stream"
+"""The type of the error that a broken event stream is."""
+ERROR: Final = "error"
+"""The name of the events that are errors. Their data is that of Anthropic's: `{"type": "error", "error": {..}}`."""
+
+_MESSAGE_TYPE, _EVENT_TYPE, _EXCEPTION_TYPE = ":message-type", ":event-type", ":exception-type"
+_ERROR_CODE, _ERROR_MESSAGE = ":error-code", ":error-message"
+
+
+class _Chunk(Struct, rename={"data": "bytes"}):
+    """A chunk of InvokeModelWithResponseStream: base64 of what the model's own API has in an event."""
+
+    data: bytes = b""
+
+
+class _Exception(Struct):
+    message: Raw = Raw()
+
+
+_CHUNK: Final = Decoder(_Chunk)
+_EXCEPTION: Final = Decoder(_Exception)
+
+
+class BedrockEvents:
+    """Decodes an event stream of Bedrock.
+
+    Args:
+        unwrap: Makes the data of an event of its payload.
+    """
+
+    def __init__(self, unwrap: Callable[[bytes], bytes] = bytes) -> None:
+        self._messages = MessageDecoder(MAX_PAYLOAD_BYTES)
+        self._unwrap = unwrap
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of the unfinished message are held."""
+        return self._messages.held_bytes
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Take the next bytes; return the events they end. A broken stream is an error, and the last event."""
+        was_broken = bool(self._messages.fault)
+        events = [self._event(message) for message in self._messages.feed(chunk)]
+        if self._messages.fault and not was_broken:
+            events.append(_error(BROKEN, self._messages.fault))
+        return events
+
+    def _event(self, message: Message) -> Event:
+        match message.text(_MESSAGE_TYPE):
+            case "exception":
+                told = read_struct(message.payload, _EXCEPTION)
+                return _error(message.text(_EXCEPTION_TYPE), text_of(told.message) if told else "")
+            case "error":
+                return _error(message.text(_ERROR_CODE), message.text(_ERROR_MESSAGE))
+        name = message.text(_EVENT_TYPE)
+        if message.oversized:
+            return Event(b"", name, oversized=True)
+        return Event(self._unwrap(message.payload), name)
+
+
+def unwrap_chunk(payload: bytes) -> bytes:
+    """What the model's own API says in a chunk; b"" where it says nothing."""
+    chunk = read_struct(payload, _CHUNK)
+    return chunk.data if chunk else b""
+
+
+def _error(kind: str, message: str) -> Event:
+    return Event(encode({"type": ERROR, "error": {"type": kind, "message": message}}), ERROR)
