@@ -1,8 +1,8 @@
 import pytest
 
-from benchmarks.micro import answers, codecs, limiters, parsers, readers
+from benchmarks.micro import answers, codecs, limiters, parsers, readers, signatures
 
-PARTS = [*readers(), *parsers(), *limiters(), *codecs(), *answers()]
+PARTS = [*readers(), *parsers(), *limiters(), *codecs(), *answers(), *signatures()]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=[part.name for part in PARTS])
