@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Final
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.formats.json_text import read_struct
@@ -19,11 +19,15 @@ MAX_PARTS: Final = 1024
 
 
 class Part(Struct):
-    """A part of a message's content. `tool_use_id` is the id of the tool call that it answers."""
+    """A part of a message's content.
+
+    `tool_use_id` is the id of the tool call that it answers; Amazon has that in an object under `toolResult`.
+    """
 
     type: str = ""
     text: str = ""
     tool_use_id: str = ""
+    tool_result: Raw = field(default_factory=Raw, name="toolResult")
 
 
 class Item(Struct, dict=True):

@@ -40,6 +40,9 @@ class AwsKeySource(Protocol):
             NoAwsKeysError: there are none.
         """
 
+    def expire(self) -> None:
+        """Take the keys for ended: AWS says so."""
+
 
 class GivenKeys:
     """Keys that the operator set."""
@@ -50,6 +53,9 @@ class GivenKeys:
     async def keys(self) -> AwsKeys:
         """The keys, which never change."""
         return self._keys
+
+    def expire(self) -> None:
+        """Do nothing: there are no others."""
 
 
 class FoundKeys:
@@ -86,6 +92,11 @@ class FoundKeys:
         if self._failure or self._keys is None:
             raise NoAwsKeysError(self._failure)
         return self._keys
+
+    def expire(self) -> None:
+        """Take the keys for ended: the next request waits for a search, unless one has just ended."""
+        if self._monotonic() >= self._found_at + RETRY_SECONDS:
+            self._found_at = self._monotonic() - MAX_AGE_SECONDS
 
     def _has_just_failed(self, now: float) -> bool:
         return bool(self._failure) and now < self._failed_at + RETRY_SECONDS

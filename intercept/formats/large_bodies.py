@@ -58,12 +58,13 @@ _WANTED: Final = (
     *("model", "stream", "messages", "input", "metadata", "user_id", "role", "content", "type", "text"),
     *("tool_call_id", "tool_use_id", "call_id", "stream_options"),
     *("prompt_cache_key", "previous_response_id", "conversation", "id"),
+    *("toolResult", "toolUseId", "prompt", "inputText"),
 )
 _AS_IT_IS: Final = "stream_options"
 # The members that are looked into, and whose text is read: of the body, of its items, and of their parts, by depth.
 _ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (2, "content")})
-_OBJECTS: Final = frozenset({(0, "metadata"), (0, "conversation")})
-_TEXTS: Final = frozenset({(0, "input"), (2, "content"), (4, "text")})
+_OBJECTS: Final = frozenset({(0, "metadata"), (0, "conversation"), (4, "toolResult")})
+_TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (4, "text")})
 _OTHER_DEPTH: Final = -1
 _ONCE: Final = frozenset({"model", "stream"})
 _LONGEST_KEY: Final = 6 * max(map(len, _WANTED))  # every letter as an escape

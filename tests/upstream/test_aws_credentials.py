@@ -120,6 +120,21 @@ async def test_a_request_that_is_given_up_gives_up_no_search_of_others(io_loop):
     assert (await waiting[1], chain.calls) == (FIRST, 1)
 
 
+@pytest.mark.gen_test
+async def test_keys_that_aws_takes_for_ended_are_looked_for_anew_but_not_at_once(io_loop):
+    chain, clock = Chain(FIRST, SECOND), Clock()
+    source = FoundKeys(chain, clock)
+    await source.keys()
+    source.expire()
+    assert await source.keys() is FIRST
+    clock.now += 5
+    source.expire()
+    assert await source.keys() is SECOND
+    given = GivenKeys(FIRST)
+    given.expire()
+    assert await given.keys() is FIRST
+
+
 @pytest.fixture
 def no_aws(monkeypatch, tmp_path):
     """An environment in which botocore finds nothing."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
 from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
+from intercept.dialects import bedrock_requests
 from intercept.dialects.prompts import MAX_PROMPT
 from intercept.dialects.stream_usage import with_usage
 from intercept.formats.large_bodies import MAX_DEPTH, MAX_SPACE, MAX_TEXT, WINDOW_BYTES, abridged
@@ -26,6 +27,7 @@ from tests.wire.conversations import conversations
 
 CONVERSATIONS = [pytest.param(each, id=f"{each.api.name}-{each.name}") for each in conversations()]
 NAMES = "model stream messages input metadata user_id role content type text tool_call_id tool_use_id call_id tools x"
+BEDROCKS = "toolResult toolUseId prompt inputText"
 TEXTS = "user tool system developer text tool_result function_call_output input_text"
 MIB = 2**20
 TURNS = b'{"model":"m","messages":'
@@ -163,6 +165,19 @@ def test_any_request_abridged_is_read_or_refused_like_the_whole_one(api, data):
         at = data.draw(st.integers(0, len(body)))
         body = body[:at] + data.draw(st.binary(max_size=3)) + body[data.draw(st.integers(at, len(body))) :]
     assert outcome(read_abridged(api), body) == outcome(api.parse_request, body)
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_any_request_to_bedrock_abridged_is_read_or_refused_like_the_whole_one(data):
+    names = f"{NAMES} {BEDROCKS}"
+    members = st.dictionaries(st.sampled_from(names.split()), json_values(names, TEXTS), max_size=6)
+    part = st.fixed_dictionaries({"toolResult": json_values(names, TEXTS)}) | json_values(names, TEXTS)
+    messages = st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": st.lists(part, max_size=3)}))
+    value = data.draw(members | st.builds(lambda some, said: some | {"messages": said}, members, messages))
+    body = json.dumps(value).encode()
+    whole = outcome(lambda each: bedrock_requests.parse_request(each, "m"), body)
+    assert outcome(lambda each: bedrock_requests.parse_request(finish(abridged(each)), "m"), body) == whole
 
 
 @pytest.mark.timed
