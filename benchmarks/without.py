@@ -14,12 +14,12 @@ from collections.abc import Callable
 
 def _in_step() -> None:
     """A request takes its steps alone, also while many are under way."""
-    from handlers.dataplane.admission import DataPlaneHandler  # noqa: PLC0415 - only in the server's process
+    from handlers.dataplane.proxy import ProxyHandler  # noqa: PLC0415 - only in the server's process
 
-    async def go_on(self: DataPlaneHandler) -> None:
+    async def go_on(self: ProxyHandler) -> None:
         """Let nobody else come first."""
 
-    DataPlaneHandler.in_step = go_on  # type: ignore[method-assign]
+    ProxyHandler.in_step = go_on  # type: ignore[method-assign]
 
 
 def _waiting_ends() -> None:

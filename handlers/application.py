@@ -25,11 +25,15 @@ from handlers.api.stats import StatisticsHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
 from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, find_misdirection, find_problem
-from handlers.dataplane.not_served import MisdirectedHandler, NotServedHandler, ProviderRootHandler
-from handlers.dataplane.passthrough import PassthroughHandler
+from handlers.dataplane.not_served import Misdirected, NotServed, ProviderRoot
+from handlers.dataplane.passthrough import Passthrough
 from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.recorded import Recorded
+from handlers.dataplane.service import Service
+from handlers.dataplane.upstream_request import Destination
 from handlers.openapi.handler import OpenAPIHandler, description
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
+from intercept.apis import Dialect
 from storage.queries.facets import Facet
 from upstream.routes import guess_dialect
 
@@ -94,23 +98,25 @@ class BridgeApplication(Application):
                     return self._data_plane(request, name, "/" + rest)
         if (misdirection := find_misdirection(self._bridge, request)) is not None:
             problem, dialect = misdirection
-            arguments = {"bridge": self._bridge, "dialect": dialect, "problem": problem}
-            return self.get_handler_delegate(request, MisdirectedHandler, arguments)
+            return self._serve(request, dialect, Misdirected(problem))
         return super().find_handler(request, **kwargs)
 
     def _data_plane(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate:
         provider = self._bridge.providers.get(name)
         dialect = provider.dialect_of(path) if provider else guess_dialect(path)
-        arguments: dict[str, Any] = {"bridge": self._bridge, "dialect": dialect}
         if provider and request.method == "HEAD" and path in ROOTS:
-            return self.get_handler_delegate(request, ProviderRootHandler, arguments)
-        problem = find_problem(self._bridge, name, request, path)
-        if provider is None or problem is not None:
-            return self.get_handler_delegate(
-                request, NotServedHandler, arguments | {"problem": problem, "provider": provider and provider.name}
-            )
+            return self._serve(request, dialect, ProviderRoot())
+        if (problem := find_problem(self._bridge, name, request, path)) is not None:
+            return self._serve(request, dialect, NotServed(problem, provider.name if provider else None))
+        provider = self._bridge.providers[name]
         route = next(route for route in provider.find_routes(path) if request.method in route.methods)
-        arguments |= {"dialect": route.dialect, "provider": provider, "route": route, "path": path}
+        to = Destination(provider, route, path)
         if route.api is None:
-            return self.get_handler_delegate(request, PassthroughHandler, arguments)
-        return self.get_handler_delegate(request, ProxyHandler, arguments | {"api": route.api})
+            return self._serve(request, route.dialect, Passthrough(to))
+        return self._serve(request, route.dialect, Recorded(to, route.api))
+
+    def _serve(
+        self, request: HTTPServerRequest, dialect: Dialect, service: Service[ProxyHandler]
+    ) -> HTTPMessageDelegate:
+        arguments = {"bridge": self._bridge, "dialect": dialect, "service": service}
+        return self.get_handler_delegate(request, ProxyHandler, arguments)

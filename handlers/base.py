@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any, ClassVar, cast
 
 import msgspec
-from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from handlers.bridge import Bridge
@@ -24,6 +23,7 @@ from handlers.credentials import (
 from handlers.forwarded import client_address, client_scheme
 from handlers.problems import Problem
 from handlers.same_origin import is_foreign
+from handlers.tornado_private import discard_response, head_is_written
 from http1.request_cycle import RequestCycle
 from intercept.ids import format_id
 from intercept.refusals import Rule
@@ -75,8 +75,7 @@ class BridgeHandler(RequestHandler):
 
     def clear(self) -> None:
         """Reset the response, as Tornado does, but without default headers: the handler sets them, and `RequestCycle` the date."""
-        self._headers = HTTPHeaders()
-        self._write_buffer = []
+        discard_response(self)
         self.set_status(200)
         self.set_default_headers()
 
@@ -193,7 +192,7 @@ class BridgeHandler(RequestHandler):
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer with an error; a response that has begun is broken off instead, so that it never looks complete."""
         error = kwargs.get("exc_info", (None, None, None))[1]
-        if self._headers_written:
+        if head_is_written(self):
             self.break_off(error if isinstance(error, Problem) else None)
             return
         super().send_error(error.status if isinstance(error, Problem) else status_code, **kwargs)
@@ -208,8 +207,7 @@ class BridgeHandler(RequestHandler):
     def break_off(self, problem: Problem | None = None) -> None:  # noqa: ARG002 - for those who can still say why
         """Close the connection in the middle of the body and end the request."""
         self.cut()
-        if not self._finished:
-            self.finish()
+        self.finish()
 
     def log_exception(
         self,

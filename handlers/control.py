@@ -163,7 +163,7 @@ class ControlHandler(IdentifiedHandler):
     async def _finish_large(self) -> None:
         """Wait until the client has taken a large answer: the request holds its share until then."""
         if self._unsent >= PIECE_BYTES:
-            if not self._headers_written:
+            if not self.cycle.started:
                 self.set_header("Content-Length", str(self._unsent))
             await self.send()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from handlers.lifecycle import SHUTTING_DOWN
 from intercept.apis import Dialect
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
@@ -52,6 +53,17 @@ class ValidationProblem(Problem):
         """The same without what looks like a credential in the words of who asked."""
         validations = [(scrub_quoted(field), scrub_quoted(detail)) for field, detail in self.validations]
         return ValidationProblem(scrub_quoted(self.message), scrub_quoted(self.detail), validations)
+
+
+def stopping() -> Problem:
+    """What to tell those who call a provider while the server stops."""
+    return Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"}, rule=Rule.STOPPING)
+
+
+def body_too_large(allowed: int) -> Problem:
+    """What to tell those whose request body has more bytes than allowed."""
+    message = f"The request body is larger than the allowed {allowed} bytes."
+    return Problem(413, message, {"Connection": "close"}, rule=Rule.BODY_TOO_LARGE)
 
 
 def problem_body(

@@ -37,7 +37,7 @@ class TornadoCycle(HTTPConnection):
         self._connection = connection
         self._stream = connection.stream
         self._timer = None
-        self._read = self._waits = self._closes = False
+        self._read = self._waits = self._closes = self._started = False
 
     def start(self, start_line, headers):
         """Begin with a head."""
@@ -53,6 +53,10 @@ class TornadoCycle(HTTPConnection):
     @property
     def closed(self):
         return self._stream.closed()
+
+    @property
+    def started(self):
+        return self._started or self.closed
 
     def set_close_callback(self, callback):
         self.on_close = callback
@@ -76,6 +80,7 @@ class TornadoCycle(HTTPConnection):
         if not keeps or (self._old_client and "Content-Length" not in headers):
             headers["Connection"], self._closes = "close", True
             self._headers.pop("Connection", None)  # or Tornado tells an old client that the connection is kept
+        self._started = True
         self._connection.write_headers(start_line, headers, chunk)
         return self._taken()
 

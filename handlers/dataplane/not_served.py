@@ -2,60 +2,79 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from handlers.bridge import Bridge
-from handlers.dataplane.admission import DataPlaneHandler
+from handlers.dataplane.admission import admit
+from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem
-from intercept.apis import Dialect
 from limits.mixin import client_key
 
 
-class NotServedHandler(DataPlaneHandler):
-    """A path that leads nowhere; only who may use the bridge is told so."""
+class _Refusing:
+    """A service that serves nothing."""
 
-    def initialize(  # type: ignore[override]
-        self, bridge: Bridge, dialect: Dialect, problem: Problem, provider: str | None = None
-    ) -> None:
-        """Receive what to say, and below which provider the path is, if there is one."""
-        super().initialize(bridge, dialect)
+    takes_body = True
+    route_pattern = None
+
+    def __init__(self, problem: Problem, provider_name: str | None = None) -> None:
+        self.provider_name = provider_name
         self._problem = problem
-        self._active_request = replace(self._active_request, provider=provider)
 
-    async def admit(self) -> None:
+    async def serve(self, handler: ProxyHandler) -> None:
+        """Nothing is admitted, so nothing is served."""
+
+
+class NotServed(_Refusing):
+    """A path that leads nowhere; only who may use the bridge is told so.
+
+    Args:
+        problem: What to say.
+        provider_name: The provider that the path is below, if there is one.
+    """
+
+    async def admit(self, handler: ProxyHandler) -> None:
         """Refuse, after everybody who would be refused anyway.
 
         Raises:
             Problem: always.
+            OverloadedError: concurrency or rate.
         """
-        await super().admit()
+        await admit(handler)
         raise self._problem
 
 
-class MisdirectedHandler(NotServedHandler):
-    """A path of a provider's API where no provider is; everybody is told where one is."""
+class Misdirected(_Refusing):
+    """A path of a provider's API where no provider is; everybody is told where one is.
 
-    async def admit(self) -> None:
+    Args:
+        problem: What to say.
+    """
+
+    async def admit(self, handler: ProxyHandler) -> None:
         """Refuse, counted by address.
 
         Raises:
             Problem: always.
             OverloadedError: rate.
         """
-        await self.count_request(client_key(self.client_ip))
+        await handler.count_request(client_key(handler.client_ip))
         raise self._problem
 
 
-class ProviderRootHandler(DataPlaneHandler):
+class ProviderRoot:
     """`HEAD` on a provider's root: clients ask whether anybody is there before they show a credential."""
 
-    BODY_METHODS = ()
+    takes_body = False
+    provider_name = None
+    route_pattern = None
 
-    async def admit(self) -> None:
-        """Let in without a token and without a slot, which nobody who is unknown may hold; counted by address."""
-        await self.count_request(client_key(self.client_ip))
+    async def admit(self, handler: ProxyHandler) -> None:
+        """Let in without a token and without a slot, which nobody who is unknown may hold; counted by address.
 
-    async def serve(self) -> None:
+        Raises:
+            OverloadedError: rate.
+        """
+        await handler.count_request(client_key(handler.client_ip))
+
+    async def serve(self, handler: ProxyHandler) -> None:
         """Answer 200 without a body."""
-        self.tell_timing()
-        self.set_header("Content-Length", "0")
+        handler.tell_timing()
+        handler.set_header("Content-Length", "0")

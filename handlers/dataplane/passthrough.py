@@ -6,7 +6,10 @@ import asyncio
 from urllib.parse import unquote
 
 from handlers.control import database_problems
-from handlers.dataplane.relay import RelayHandler
+from handlers.dataplane.admission import admit
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.relay import Relay
+from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.problems import Problem
 from intercept.refusals import Rule
 from upstream.client import UpstreamError
@@ -18,50 +21,60 @@ NOT_YOURS = "No recorded response of yours has this id. With your own key you ca
 WRITTEN_SECONDS = 1.0
 
 
-class PassthroughHandler(RelayHandler):
-    """Relays a route that costs nothing worth recording."""
+class Passthrough:
+    """The service of a route that costs nothing worth recording."""
 
-    async def admit(self) -> None:
+    takes_body = True
+
+    def __init__(self, to: Destination) -> None:
+        self.provider_name = to.provider.name
+        self.route_pattern = to.route.pattern
+        self._to = to
+
+    async def admit(self, handler: ProxyHandler) -> None:
         """Admit, but with a key of the bridge only to what is the user's own.
 
         Raises:
             Problem: 403 where only an own key gives access, 404 for a response that is not the user's, 503 when that cannot
-                be known now, and as before.
+                be known now, and as everywhere.
             OverloadedError: concurrency or rate.
         """
-        await super().admit()
-        if self.credentials.own_key is not None or self.route.audience is Audience.EVERYBODY:
+        await admit(handler)
+        check_destination(handler, self._to)
+        audience = self._to.route.audience
+        if handler.credentials.own_key is not None or audience is Audience.EVERYBODY:
             return
-        if self.route.audience is Audience.OWN_KEY:
+        if audience is Audience.OWN_KEY:
             raise Problem(403, OWN_KEY_ONLY, rule=Rule.OWN_KEY_NEEDED)
         with database_problems():
-            if not await self._is_own(unquote(self.route.id_in(self.path))):
+            if not await self._is_own(handler, unquote(self._to.route.id_in(self._to.path))):
                 raise Problem(404, NOT_YOURS, rule=Rule.NOT_YOUR_RESPONSE)
 
-    async def serve(self) -> None:
+    async def serve(self, handler: ProxyHandler) -> None:
         """Relay.
 
         Raises:
             Problem: the upstream gave no answer, or no whole one.
         """
-        self.bridge.metrics.passthrough(self.provider.name, self.route.pattern, self.request.method or "")
-        self.choose_key(self.route.pattern)
+        provider, route = self._to.provider, self._to.route
+        handler.bridge.metrics.passthrough(provider.name, route.pattern, handler.request.method or "")
         try:
-            response = await self.open_upstream()
+            response = await UpstreamRequest(handler, self._to, model=route.pattern).open()
             try:
-                await self.relay(response)
+                await Relay(handler).run(response)
             finally:
                 response.close()
         except UpstreamError as error:
-            raise self.upstream_problem(error) from error
+            raise upstream_problem(handler, provider, error) from error
 
-    async def _is_own(self, response_id: str) -> bool:
+    async def _is_own(self, handler: ProxyHandler, response_id: str) -> bool:
         """Whether a recorded call of the user's got this response; what is still to be written is waited for."""
-        asked = (self.identity.user.id, self.provider.name, response_id)
-        if await self.bridge.interceptions.has_response(*asked):
+        bridge = handler.bridge
+        asked = (handler.identity.user.id, self._to.provider.name, response_id)
+        if await bridge.interceptions.has_response(*asked):
             return True
-        await self.bridge.recorder.flush(WRITTEN_SECONDS)
-        if await self.bridge.interceptions.has_response(*asked):
+        await bridge.recorder.flush(WRITTEN_SECONDS)
+        if await bridge.interceptions.has_response(*asked):
             return True
         await asyncio.sleep(WRITTEN_SECONDS)
-        return await self.bridge.interceptions.has_response(*asked)
+        return await bridge.interceptions.has_response(*asked)

@@ -1,4 +1,4 @@
-"""Pings: what a stream says while its provider says nothing, for proxies that close what is silent.
+"""What the bridge itself says in a stream, between two events: pings, for proxies that close what is silent.
 
 Sources: Anthropic's API reference, "Streaming messages", by which a `ping` may come anywhere among the events; WHATWG
 HTML, section 9.2.7, which recommends comments for this purpose.
@@ -7,13 +7,41 @@ HTML, section 9.2.7, which recommends comments for this purpose.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from intercept.apis import Dialect
 from upstream.connection import Sink
 
 PINGS = dict.fromkeys(Dialect, b": ping\n\n") | {Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n'}
 """The ping of each dialect, to stand between two events."""
+
+# Headers of a stream in which nothing can be put between two events.
+_WITHOUT_ROOM = ("Content-Length", "Content-Encoding")
+_BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_TAIL_BYTES = 4
+
+
+class EventGaps:
+    """Follows what is sent of a response, from `begin` on if it is a stream of events whose end is open."""
+
+    __slots__ = ("_is_open", "_tail")
+
+    def __init__(self) -> None:
+        self._is_open = False
+        self._tail = b""
+
+    def begin(self, headers: Container[str], *, is_event_stream: bool) -> None:
+        """Note the head of the response."""
+        self._is_open = is_event_stream and not any(name in headers for name in _WITHOUT_ROOM)
+
+    def passed(self, piece: bytes) -> None:
+        """Note a piece of its body."""
+        self._tail = piece[-_TAIL_BYTES:]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the response stands between two events."""
+        return self._is_open and self._tail.endswith(_BLANK_LINES)
 
 
 class Pings:

@@ -1,258 +1,248 @@
-"""Recorded calls: parse, record the start, relay, record the end."""
+"""The Tornado handler of every request below a provider. What it serves is its service's to say, see the package."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Generator
-from typing import Any, TypeVar
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from handlers.credentials import secrets_of
-from handlers.dataplane.observation import Observation
-from handlers.dataplane.relay import RelayHandler
-from handlers.problems import Problem
-from handlers.timer import RECORDING
-from intercept.agents import Agent, read_agent
-from intercept.apis import Api, InvalidRequestError, RequestSummary
-from intercept.clients import CLAUDE_CODE, client_name, session_id
-from intercept.dialects.request_bodies import MAX_PATH_MODEL
-from intercept.dialects.stream_usage import UsageChunkFilter, refuses_usage
-from intercept.formats.large_bodies import abridged
-from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
+from handlers.base import BridgeHandler
+from handlers.bridge import Bridge
+from handlers.credentials import Credentials, read_credentials
+from handlers.dataplane import states
+from handlers.dataplane.pings import EventGaps
+from handlers.dataplane.refused import problem_headers, problem_of, refusal_of
+from handlers.dataplane.service import Service
+from handlers.dataplane.states import BEING_CANCELLED, NOT_SERVED, SERVE_RUNS, STOPS, Event, State, next_state
+from handlers.lifecycle import ActiveRequest
+from handlers.problems import Problem, body_too_large, problem_body, problem_event, stopping
+from handlers.timer import ADMISSION, SERVER_TIMING_HEADER, RequestTimer
+from handlers.tornado_private import headers_of
+from http1.headers import add_checked
+from intercept.apis import Dialect
+from intercept.formats.large_bodies import Body
 from intercept.formats.weight import is_light
 from intercept.ids import format_id
-from intercept.records import Interception
+from intercept.records import EndReason
 from intercept.refusals import Rule
-from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
-from limits.outcomes import outcome_of
-from storage.recording.recorder import RecordingUnavailableError
-from upstream.client import UpstreamError, UpstreamResponse
-
-T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
+from limits.admission import Slot
+from limits.mixin import OverloadProtectionMixin
+from limits.overload import OverloadedError, at_capacity
+from storage.accounts.events import Plane
 
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
-NOT_RECORDABLE = "The call cannot be recorded at the moment, so it was not made. Please try again later."
-# What a long stream has used so far is written down this often, for the case that the server dies.
-CHECKPOINT_SECONDS = 5.0
-# How much of a 400 is read to see whether it refuses `stream_options`.
-MAX_REFUSAL_BYTES = 16 * 1024
-# What servers answer to an option that they do not know.
-REFUSAL_STATUSES = frozenset({400, 422})
-# User agents are recorded for people to look at; a hostile one is cut.
-USER_AGENT_CHARACTERS = 512
-NO_AGENT = Agent()
+# From this many on requests take their steps together, see `in_step`.
+MANY_REQUESTS = 4
+# Fetch standard, `X-Content-Type-Options`; CSP level 3, `sandbox`.
+NO_PAGE_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "sandbox; default-src 'none'"),
+)
+# A whole request body has to arrive within this time.
+BODY_SECONDS = 300.0
+BAD_GATEWAY = 502
 
 
-class ProxyHandler(RelayHandler):
-    """Serves the recorded routes. No call leaves unrecorded, and every start gets exactly one end."""
+class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
+    """Admits a request, collects its body, serves it, and ends it when the client leaves or the server stops.
 
-    def initialize(self, api: Api, **where: Any) -> None:  # type: ignore[override]
-        """Receive the API of the route."""
-        super().initialize(**where)
-        self.api = api
-        self._interception_id: UUID | None = None
-        self._checkpoint_due = 0.0
+    Attributes:
+        dialect: In which errors are told.
+        timer: Where the time goes.
+        gaps: Where the response stands, and whether there is room for an event of the bridge's own.
+        body: The whole body of the request. Who needs it last empties it, for a stream may go on for hours.
+        state: How far the request is.
+        interception_id: Of the record, once the start is recorded. Then its end says how the call ended.
+    """
+
+    BODY_METHODS = BridgeHandler.SUPPORTED_METHODS
+    plane = Plane.DATA
+    credentials: Credentials
+    _work: asyncio.Task[None]
+
+    def initialize(self, bridge: Bridge, dialect: Dialect, service: Service[ProxyHandler]) -> None:  # type: ignore[override]
+        """Receive the running bridge, the dialect in which errors are to be told, and what serves the request."""
+        super().initialize(bridge)
+        if not service.takes_body:
+            self.cycle.refuse_body()
+        self.overload = bridge.overload
+        self.dialect = dialect
+        self.timer = RequestTimer(bridge.monotonic) if bridge.trace is None else bridge.trace(self.request)
+        self.gaps = EventGaps()
+        self.body: Body = b""
+        self.state: State = states.ADMITTING
+        self.interception_id: UUID | None = None
+        self._service = service
+        self._arriving = bytearray()
+        self._active_request = ActiveRequest(
+            request_id=self.request_id, since=bridge.now(), provider=service.provider_name, route=service.route_pattern
+        )
+
+    def read_credentials(self) -> Credentials:
+        """The credentials that the request carries. No cookie is one: no page of a browser calls providers."""
+        return read_credentials(self.request.headers)
+
+    def set_default_headers(self) -> None:
+        """Let no browser take an answer for a page of the bridge: what a provider sends is not ours to vouch for."""
+        super().set_default_headers()
+        headers = headers_of(self)
+        for name, value in NO_PAGE_HEADERS:
+            add_checked(headers, name, value)
+
+    async def prepare(self) -> None:
+        """Admit the request, or answer why not; the body has not been read yet."""
+        if self.cycle.wants_body:
+            self.cycle.set_max_body_size(sys.maxsize)
+            self.cycle.set_body_timeout(BODY_SECONDS)
+        self.cycle.on_refusal = lambda error: self._note_refusal(error.rule, error.status)
+        self.bridge.lifecycle.enter(self)
+        self.timer.enter(ADMISSION)
+        try:
+            await self._service.admit(self)
+            if self.cycle.wants_body and not self.cycle.body_arrived and self.holds_slots:
+                self.overload.arriving.enter(format_id(self.identity.user.id), self)
+                self.move(states.BODY_AWAITED)
+            self.timer.enter(None)
+            for phase, seconds in self.timer.seconds.items():
+                self.bridge.metrics.overhead(phase, seconds)
+        except (Problem, OverloadedError) as refusal:
+            self._refuse(refusal)
+
+    def add_known(self, **facts: Any) -> None:
+        """Note more of the request, under the names of `ActiveRequest`, for those who look at what is active."""
+        self._active_request = replace(self._active_request, **facts)
+
+    def holding(self) -> ActiveRequest | None:
+        """What is to be said of the request while it holds slots."""
+        return self._active_request if self.holds_slots else None
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body up to its limit."""
+        if len(self._arriving) + len(chunk) > self.bridge.options.max_body_bytes:
+            self._refuse(body_too_large(self.bridge.options.max_body_bytes))
+        else:
+            self._arriving += chunk
+
+    def give_way(self) -> Sequence[Slot]:
+        """Be refused, as somebody else needs the slot while the body is on its way."""
+        slots = self.hand_over_slot()
+        self._refuse(at_capacity())
+        return slots
+
+    async def _run(self) -> None:
+        if self.state is states.OVER or self.cycle.closed:
+            return  # refused or stopped while the body arrived; Tornado finishes what is not finished
+        # A large body is not copied: a copy takes time that all requests wait for, and as much memory again.
+        self.body = bytes(self._arriving) if is_light(self._arriving) else self._arriving
+        self._arriving = bytearray()
+        self._work = work = cast("asyncio.Task[None]", asyncio.current_task())
+        self.move(states.SERVE_STARTS)
+        try:
+            await self._service.serve(self)
+            await self.in_step()
+        except asyncio.CancelledError:
+            if self.state not in BEING_CANCELLED:
+                raise
+            work.uncancel()
+            if self.state is states.SHUT_DOWN:
+                raise stopping() from None
+        finally:
+            del self._work  # it refers back
+            self.move(states.SERVE_ENDS)
+
+    get = head = post = put = patch = delete = options = _run
+
+    async def in_step(self) -> None:
+        """Let the other requests that are ready come to the same step, while many are under way.
+
+        The same code then runs for all of them in a row, from the processor's caches. Of 32 requests at a time, a sixth
+        more are answered, at the cost of some iterations of the event loop. A request that is alone is not held up.
+
+        Raises:
+            CancelledError: the request was stopped.
+        """
+        if self.bridge.lifecycle.in_flight >= MANY_REQUESTS:
+            await asyncio.sleep(0)
 
     @property
-    def is_recorded(self) -> bool:
-        """Whether there is an interception, which says how the call ended."""
-        return self._interception_id is not None
+    def stopped(self) -> EndReason | None:
+        """Why the request was stopped; None if it was not, or if the client was given the whole response before."""
+        return states.STOPPED.get(self.state)
+
+    def move(self, event: Event) -> None:
+        """Note what happened to the request.
+
+        Raises:
+            InvalidTransitionError: It is not possible now.
+        """
+        before, self.state = self.state, next_state(self.state, event)
+        if before is states.RECEIVING:
+            self.overload.arriving.leave(format_id(self.identity.user.id), self)
+        if self.state is states.OVER is not before:
+            self.timer.over(self.get_status() if event not in STOPS.values() else None, self._active_request)
+
+    def stop(self, reason: EndReason) -> None:
+        """End the request: the client left, or the server stops."""
+        before = self.state
+        self.move(STOPS[reason])
+        if before in SERVE_RUNS:
+            self._work.cancel()
+        elif before in NOT_SERVED:
+            if reason is EndReason.SERVER_SHUTDOWN:
+                self.break_off()
+            else:  # Tornado finishes no request whose body never came whole
+                self.on_finish()
+
+    def on_connection_close(self) -> None:
+        """The client left."""
+        super().on_connection_close()
+        self.stop(EndReason.CLIENT_DISCONNECTED)
+
+    def on_finish(self) -> None:
+        """Give back what the request held."""
+        super().on_finish()
+        self.bridge.lifecycle.leave(self)
+        self.move(states.FINISH)
+
+    def _refuse(self, refusal: Problem | OverloadedError) -> None:
+        """Answer now, and give back what the request holds; of its body nothing more is wanted."""
+        self._arriving.clear()
+        self.write_problem(problem_of(refusal) if isinstance(refusal, OverloadedError) else refusal)
+        self.finish()
 
     def write_problem(self, problem: Problem) -> None:
-        """Name the interception also where the bridge answers in the upstream's place."""
-        if self._interception_id is not None:
-            self.set_header(INTERCEPTION_HEADER, format_id(self._interception_id))
+        """Note a refusal. Name the request under the name that the dialect's clients read, and say where the time went."""
+        if self.interception_id is not None:
+            self.set_header(INTERCEPTION_HEADER, format_id(self.interception_id))
+        elif problem.rule is not None:
+            self._note_refusal(problem.rule, problem.status, problem.retry_after_ms)
+        self.timer.enter(None)
+        self.tell_timing()
+        for name, value in problem_headers(problem.status, self.dialect, self.request_id).items():
+            self.set_header(name, value)
         super().write_problem(problem)
 
-    async def serve(self) -> None:
-        """Relay one recorded call.
+    def _note_refusal(self, rule: Rule, status: int, retry_after_ms: int | None = None) -> None:
+        self.bridge.note_refusal(refusal_of(self, self._active_request, rule, status, retry_after_ms))
 
-        Raises:
-            Problem: the body cannot be relayed, the call cannot be recorded, its circuit is open, or the upstream gave no
-                whole answer.
+    def error_body(self, problem: Problem) -> bytes:
+        """Errors speak the dialect of the route."""
+        return problem_body(self.dialect, problem.status, problem.message, self.request_id, problem.retry_after_ms)
+
+    def tell_timing(self) -> None:
+        """Say in the head of the answer where the time went so far, beside what a provider may say of its own."""
+        if timing := self.timer.server_timing():
+            self.add_header(SERVER_TIMING_HEADER, timing)
+
+    def break_off(self, problem: Problem | None = None) -> None:
+        """Close in the middle of the body; a stream that stands between two events is first told why.
+
+        Where the upstream cut the stream there is nothing to add: the client sees what the bridge saw.
         """
-        summary = await self._summary()
-        self.choose_key(summary.model)
-        secrets = self.bridge.secrets.together_with(secrets_of(self.credentials))
-        interception = secrets.hide(self._interception(summary))
-        self._active_request = replace(self._active_request, model=interception.model, interception_id=interception.id)
-        observation = Observation(interception.id, self.api, now=self.bridge.now, secrets=secrets)
-        self._started, self._observation = interception, observation
-        await self.in_step()
-        await self._record_start(interception, observation)
-        permit = None
-        try:
-            await self.in_step()
-            permit = self._ask_breaker(interception.model)
-            await self._exchange(summary, observation)
-        except CircuitOpenError as error:
-            observation.rejected(error)
-            raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
-        except UpstreamError as error:
-            observation.failed(error)
-            raise self.upstream_problem(error) from error
-        finally:
-            try:
-                await self._read_rest(observation)
-            finally:
-                self._settle(interception, observation, permit)
-
-    def watch(self, piece: bytes) -> bool:
-        """Read a piece, unless that takes long or a checkpoint is due: that is for `catch_up`."""
-        self._observation.chunk(piece)
-        return not self._observation.behind and self.bridge.monotonic() < self._checkpoint_due
-
-    async def catch_up(self) -> None:
-        """Read what was put off, and write a checkpoint where one is due."""
-        due = self.bridge.monotonic() >= self._checkpoint_due
-        if not (due or self._observation.behind):
-            return
-        await self._in_pieces(self._observation.steps())
-        if due:
-            self._checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
-            self.bridge.recorder.checkpoint(self._started, self._observation.reading())
-
-    async def _in_pieces(self, steps: Generator[None, None, T]) -> T:
-        return await self.bridge.pieces.finish(steps, self.identity.user.id)
-
-    async def _read_rest(self, observation: Observation) -> None:
-        """Read to the end, also where the request is stopped meanwhile: it takes what it takes, and others are served."""
-        stopped: asyncio.CancelledError | None = None
-        while observation.step():
-            try:
-                await self._in_pieces(observation.steps())
-            except asyncio.CancelledError as error:
-                stopped = error
-        if stopped is not None:
-            raise stopped
-
-    async def _record_start(self, interception: Interception, observation: Observation) -> None:
-        self.timer.enter(RECORDING)
-        try:
-            await self.bridge.recorder.start(interception)
-        except RecordingUnavailableError as error:
-            raise Problem(503, NOT_RECORDABLE, {"Retry-After": "1"}, rule=Rule.NOT_RECORDABLE) from error
-        except asyncio.CancelledError:
-            # It may be recorded all the same, so it gets its end.
-            ending = observation.ending(self.stopped, credential_hint=self.credential_hint)
-            self.bridge.recorder.end(interception, ending)
-            raise
-        self.bridge.metrics.overhead(RECORDING, self.timer.enter(None))
-        self.bridge.metrics.started(interception)
-        self.bridge.record_log.started(interception)
-        self._interception_id = interception.id
-        self.set_header(INTERCEPTION_HEADER, format_id(interception.id))
-
-    def _ask_breaker(self, model: str) -> Permit | None:
-        if self.bridge.breakers is None:
-            return None
-        return self.bridge.breakers.admit(CircuitKey(self.provider.name, self.route.pattern, model))
-
-    async def _open_with_usage(self, summary: RequestSummary) -> UpstreamResponse:
-        """Send the request; a chat stream is asked for its usage, unless the provider refuses that.
-
-        Raises:
-            UpstreamError: no response came.
-        """
-        usage, provider, body = self.bridge.chat_usage, self.provider.name, self.body
-        asking = usage.asking(provider, self.api, summary, body) if self._encoding == IDENTITY else None
-        if asking is None:
-            return await self.open_upstream()
-        self.body = asking
-        response = await self.open_upstream()
-        if response.status in REFUSAL_STATUSES and refuses_usage(await response.peek(MAX_REFUSAL_BYTES)):
-            response.close()
-            usage.refused(provider, summary.model)
-            logger.info("provider %s refuses stream_options.include_usage: model=%s", provider, summary.model)
-            self.body = body
-            return await self.open_upstream()
-        self.usage_filter = UsageChunkFilter()
-        return response
-
-    async def _exchange(self, summary: RequestSummary, observation: Observation) -> None:
-        response = await self._open_with_usage(summary)
-        self._checkpoint_due = self.bridge.monotonic() + CHECKPOINT_SECONDS
-        try:
-            observation.head(response)
-            await self.relay(response)
-            await self.in_step()
-        finally:
-            response.close()
-
-    def _settle(self, interception: Interception, observation: Observation, permit: Permit | None) -> None:
-        stopped = None if self.is_relayed else self.stopped  # who leaves then has everything
-        ending = observation.ending(
-            stopped,
-            undelivered=not self.delivered,
-            credential_hint=self.credential_hint,
-            upstream_asked_at=self._asked_at,
-        )
-        if permit is not None:
-            permit.settle(outcome_of(ending))
-        self.bridge.recorder.end(interception, ending)
-        self.bridge.metrics.ended(interception, ending)
-        self.bridge.record_log.ended(ending)
-        self.timer.recorded(interception, ending)
-
-    @property
-    def _encoding(self) -> str:
-        """How the body is encoded, `IDENTITY` where it is not."""
-        return self.request.headers.get("Content-Encoding", "").strip().lower() or IDENTITY
-
-    async def _summary(self) -> RequestSummary:
-        encoding, body = self._encoding, self.body
-        if encoding not in (IDENTITY, *ENCODINGS):
-            message = f"Content-Encoding {encoding!r} is not supported in requests: allowed are {', '.join(ENCODINGS)}."
-            raise Problem(415, message, rule=Rule.COMPRESSED_BODY)
-        try:
-            if encoding != IDENTITY:
-                body = await self._in_pieces(inflated(body, encoding, self.bridge.options.max_body_bytes))
-            if not is_light(body):
-                body = await self._in_pieces(abridged(body))
-            return self._parsed(body if isinstance(body, bytes) else bytes(body))
-        except InflatedTooLargeError as error:
-            raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
-        except InvalidRequestError as error:
-            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
-
-    def _parsed(self, body: bytes) -> RequestSummary:
-        """Read the body, and what the path says of the model and of streaming."""
-        named = self.route.names_in(self.path)
-        model = named.get("model", "")
-        if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
-            raise InvalidRequestError(f"the path names more than {MAX_PATH_MODEL} characters")
-        summary = self.api.parse_request(body, model or named.get("deployment", ""))
-        if model or self.route.streams:
-            return replace(summary, model=model or summary.model, stream=summary.stream or self.route.streams)
-        return summary
-
-    def _interception(self, summary: RequestSummary) -> Interception:
-        headers = self.request.headers
-        client = client_name(headers)
-        session = session_id(client, headers, summary.session_hint, summary.conversation_id)
-        return Interception(
-            id=self.bridge.new_id(),
-            api_key_id=self.identity.token_id,
-            initiator_id=self.identity.user.id,
-            provider=self.provider.type.value,
-            provider_name=self.provider.name,
-            route=self.route.pattern,
-            model=summary.model,
-            streaming=summary.stream,
-            client=client,
-            client_session_id=session,
-            user_agent=headers.get("User-Agent", "")[:USER_AGENT_CHARACTERS],
-            credential_kind=self.credential_kind,
-            credential_hint=self.credential_hint,
-            started_at=self.bridge.now(),
-            agent=read_agent(headers) if client == CLAUDE_CODE else NO_AGENT,
-            user_prompt=summary.user_prompt,
-            answered_tool_call_id=summary.answered_tool_call_id,
-            conversation=None if session else summary.conversation,
-            previous_response_id=None if session else summary.previous_response_id,
-        )
+        if problem is not None and problem.status != BAD_GATEWAY and self.gaps.has_room:
+            self.cycle.write(problem_event(self.dialect, problem.status, problem.message, self.request_id))
+        super().break_off(problem)

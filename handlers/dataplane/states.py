@@ -6,17 +6,22 @@
 # Three things happen to a request at moments of their own: its body arrives, `serve` works on the response, and Tornado
 # finishes the response. It may be stopped at any moment: the client leaves, or the server stops.
 #
-#   RECEIVING   It is being admitted, or its body is on its way. Nothing was sent to the provider.
+#   ADMITTING   It is being admitted, or was admitted and its body is there. Nothing was sent to the provider.
+#   RECEIVING   Its body is on its way. Its slot may be taken from it.
 #   SERVING     `serve` runs.
+#   LEFT        `serve` runs, and is being cancelled, as the client has left.
+#   SHUT_DOWN   `serve` runs, and is being cancelled, as the server stops.
 #   RELAYED     `serve` runs. The client has been given all that the provider sent: whoever stops it now loses nothing.
-#   STOPPING    `serve` runs, and is being cancelled. It may be RELAYED before it notices.
-#   BROKEN_OFF  `serve` runs, although the response was already finished: the connection was closed in the middle of it.
-#               How the call ended still has to be worked out.
+#   DISMISSED   `serve` runs, and is being cancelled, but the client has been given all that the provider sent.
+#   BROKEN_OFF  `serve` runs, although the response was already finished: the connection was closed in the middle of it, as
+#               the client took nothing. How the call ended still has to be worked out.
 #   SERVED      `serve` has ended. The response is about to finish.
 #   OVER        Everything that the request held was given back.
 #
-# Tornado does not finish a request whose body never came whole. So stopping one that is RECEIVING makes it OVER at once.
-# Tornado may then still call the handler, which has nothing more to do.
+# Whoever stops a request first decides why it ended. One that is LEFT or SHUT_DOWN may still be RELAYED before it notices.
+#
+# Tornado does not finish a request whose body never came whole. So stopping one that is ADMITTING or RECEIVING makes it OVER
+# at once. Tornado may then still call the handler, which has nothing more to do.
 #
 # Everything that is not in the table is a mistake, and raises.
 
@@ -25,14 +30,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import IntEnum, auto
 
+from intercept.records import EndReason
+
 
 class State(IntEnum):
     """Where a request is. Integers, as those are found in a table in the least time."""
 
+    ADMITTING = auto()
     RECEIVING = auto()
     SERVING = auto()
+    LEFT = auto()
+    SHUT_DOWN = auto()
     RELAYED = auto()
-    STOPPING = auto()
+    DISMISSED = auto()
     BROKEN_OFF = auto()
     SERVED = auto()
     OVER = auto()
@@ -41,54 +51,107 @@ class State(IntEnum):
 class Event(IntEnum):
     """What happens to a request."""
 
+    BODY_AWAITED = auto()
+    """It is admitted, and its body has not arrived."""
     SERVE_STARTS = auto()
     """The body is whole."""
     RELAY_ENDS = auto()
     """The client was given the whole response, but for its end."""
-    STOP = auto()
-    """The client left, or the server stops."""
+    CLIENT_LEAVES = auto()
+    """The client left, or takes nothing."""
+    SERVER_STOPS = auto()
+    """The server waits no longer for the request to end."""
     SERVE_ENDS = auto()
     """`serve` has returned or raised."""
     FINISH = auto()
     """The response is finished, or was cut."""
 
 
+# Names of their own, as in `http1/states.py`: they are read faster.
+ADMITTING, RECEIVING, SERVING, LEFT, SHUT_DOWN, RELAYED, DISMISSED, BROKEN_OFF, SERVED, OVER = State
+BODY_AWAITED, SERVE_STARTS, RELAY_ENDS, CLIENT_LEAVES, SERVER_STOPS, SERVE_ENDS, FINISH = Event
+
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
+    State.ADMITTING: {
+        Event.BODY_AWAITED: State.RECEIVING,
+        Event.SERVE_STARTS: State.SERVING,
+        Event.CLIENT_LEAVES: State.OVER,
+        Event.SERVER_STOPS: State.OVER,
+        Event.FINISH: State.OVER,
+    },
     State.RECEIVING: {
         Event.SERVE_STARTS: State.SERVING,
-        Event.STOP: State.OVER,
+        Event.CLIENT_LEAVES: State.OVER,
+        Event.SERVER_STOPS: State.OVER,
         Event.FINISH: State.OVER,
     },
     State.SERVING: {
         Event.RELAY_ENDS: State.RELAYED,
-        Event.STOP: State.STOPPING,
+        Event.CLIENT_LEAVES: State.LEFT,
+        Event.SERVER_STOPS: State.SHUT_DOWN,
+        Event.SERVE_ENDS: State.SERVED,
+    },
+    State.LEFT: {
+        Event.RELAY_ENDS: State.DISMISSED,
+        Event.CLIENT_LEAVES: State.LEFT,
+        Event.SERVER_STOPS: State.LEFT,
+        Event.SERVE_ENDS: State.SERVED,
+        Event.FINISH: State.BROKEN_OFF,
+    },
+    State.SHUT_DOWN: {
+        Event.RELAY_ENDS: State.DISMISSED,
+        Event.CLIENT_LEAVES: State.SHUT_DOWN,
+        Event.SERVER_STOPS: State.SHUT_DOWN,
         Event.SERVE_ENDS: State.SERVED,
         Event.FINISH: State.BROKEN_OFF,
     },
     State.RELAYED: {
-        Event.STOP: State.RELAYED,
+        Event.CLIENT_LEAVES: State.DISMISSED,
+        Event.SERVER_STOPS: State.DISMISSED,
         Event.SERVE_ENDS: State.SERVED,
     },
-    State.STOPPING: {
-        Event.RELAY_ENDS: State.RELAYED,
-        Event.STOP: State.STOPPING,
+    State.DISMISSED: {
+        Event.CLIENT_LEAVES: State.DISMISSED,
+        Event.SERVER_STOPS: State.DISMISSED,
         Event.SERVE_ENDS: State.SERVED,
-        Event.FINISH: State.BROKEN_OFF,
     },
     State.BROKEN_OFF: {
         Event.RELAY_ENDS: State.BROKEN_OFF,
-        Event.STOP: State.BROKEN_OFF,
+        Event.CLIENT_LEAVES: State.BROKEN_OFF,
+        Event.SERVER_STOPS: State.BROKEN_OFF,
         Event.SERVE_ENDS: State.OVER,
     },
     State.SERVED: {
-        Event.STOP: State.SERVED,
+        Event.CLIENT_LEAVES: State.SERVED,
+        Event.SERVER_STOPS: State.SERVED,
         Event.FINISH: State.OVER,
     },
     State.OVER: {
-        Event.STOP: State.OVER,
+        Event.CLIENT_LEAVES: State.OVER,
+        Event.SERVER_STOPS: State.OVER,
         Event.FINISH: State.OVER,
     },
 }
+
+NOT_SERVED = frozenset({State.ADMITTING, State.RECEIVING})
+"""`serve` has not begun."""
+SERVE_RUNS = frozenset(
+    {State.SERVING, State.LEFT, State.SHUT_DOWN, State.RELAYED, State.DISMISSED, State.BROKEN_OFF},
+)
+"""`serve` runs, and can be cancelled."""
+BEING_CANCELLED = frozenset({State.LEFT, State.SHUT_DOWN, State.DISMISSED, State.BROKEN_OFF})
+"""`serve` runs, and its cancellation is the doing of `stop`."""
+STOPS: Mapping[EndReason, Event] = {
+    EndReason.CLIENT_DISCONNECTED: Event.CLIENT_LEAVES,
+    EndReason.SERVER_SHUTDOWN: Event.SERVER_STOPS,
+}
+"""What happens to a request that is stopped for a reason."""
+STOPPED: Mapping[State, EndReason] = {
+    State.LEFT: EndReason.CLIENT_DISCONNECTED,
+    State.BROKEN_OFF: EndReason.CLIENT_DISCONNECTED,
+    State.SHUT_DOWN: EndReason.SERVER_SHUTDOWN,
+}
+"""Why a call was stopped before the client was given all of the response."""
 
 
 class InvalidTransitionError(RuntimeError):

@@ -13,7 +13,8 @@ from handlers.base import IDENTITIES_AWAY, PROVIDER_KEY, TOO_MANY_FAILURES, UNID
 from handlers.dataplane.addresses import IN_ADDRESS
 from handlers.dataplane.admission import BYOK_DISABLED
 from handlers.dataplane.passthrough import NOT_YOURS, OWN_KEY_ONLY
-from handlers.dataplane.proxy import INTERCEPTION_HEADER, NOT_RECORDABLE
+from handlers.dataplane.proxy import INTERCEPTION_HEADER
+from handlers.dataplane.recorded import NOT_RECORDABLE
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.openapi.operations import JSON, Described, answer, body, header
 from handlers.problems import problem_body

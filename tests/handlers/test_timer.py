@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import handlers.dataplane.relay
+import handlers.dataplane.upstream_request
 from handlers.timer import ADMISSION, AUTHENTICATION, RECORDING, UPSTREAM, RequestTimer
 from intercept.times import format_time
 from tests.fake_upstream import RESET
@@ -178,7 +178,7 @@ async def test_both_tries_count_as_the_providers_time_and_the_last_is_recorded(r
 
 @pytest.mark.gen_test
 async def test_the_pause_before_a_second_try_is_not_the_providers_time(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.relay, "RETRY_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(handlers.dataplane.upstream_request, "RETRY_PAUSE_SECONDS", 0.05)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1/"

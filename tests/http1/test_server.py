@@ -13,7 +13,7 @@ import uvloop
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
-import handlers.dataplane.admission
+import handlers.dataplane.proxy
 import http1.server
 from handlers.application import BridgeApplication
 from http1.heads import UnfinishedHeads
@@ -70,7 +70,7 @@ async def test_a_head_without_end_ends_the_connection_and_costs_no_slot(running,
 
 @pytest.mark.gen_test
 async def test_a_body_that_drips_is_no_longer_waited_for_than_one_that_does_not_come(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.admission, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(handlers.dataplane.proxy, "BODY_SECONDS", 0.1)
     client = await running.client()
     head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 9999999\r\n\r\n"
     await client.send_raw(head.encode())
@@ -85,7 +85,7 @@ async def test_a_body_that_drips_is_no_longer_waited_for_than_one_that_does_not_
 
 @pytest.mark.gen_test
 async def test_an_incomplete_body_times_out_and_frees_its_slot(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.admission, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(handlers.dataplane.proxy, "BODY_SECONDS", 0.1)
     client = await running.client()
     head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 100\r\n\r\n"
     await client.send_raw(head.encode() + b"{")

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-import handlers.dataplane.admission
+import handlers.dataplane.proxy
 from http1.requests import MAX_HEAD_BYTES
 from intercept.refusals import Rule
 from storage.accounts.identities import Role
@@ -143,7 +143,7 @@ async def test_what_no_handler_reads_is_recorded_without_a_word_of_it(running, r
 
 @pytest.mark.gen_test
 async def test_a_call_whose_body_is_late_is_recorded_with_its_user(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.admission, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(handlers.dataplane.proxy, "BODY_SECONDS", 0.05)
     head = f"POST {CHAT_PATH} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 9\r\n\r\n{{"
     status, row = await refused_unread(running, head.encode())
     assert (status, row["rule"], row["initiator"]["username"]) == (408, "late_body", "ada")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.dataplane.pings import PINGS, Pings
+from handlers.dataplane.pings import PINGS, EventGaps, Pings
 from intercept.apis import Dialect
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
@@ -27,6 +27,27 @@ async def ask(running, conversation, receive_buffer=None):
     headers, body = running.headers, conversation.request_body(stream=True)
     await client.send("POST", running.path(conversation), headers, body)
     return client, await client.head()
+
+
+@pytest.mark.parametrize("piece", [b"data: 1\n\n", b"data: 1\r\n\r\n", b"data: 1\r\r"])
+def test_between_two_events_of_an_open_stream_is_room_for_another(piece):
+    gaps = EventGaps()
+    gaps.passed(piece)
+    assert not gaps.has_room
+    gaps.begin(("Content-Type",), is_event_stream=True)
+    assert gaps.has_room
+    gaps.passed(piece[:-1])
+    assert not gaps.has_room
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_event_stream"), [(("Content-Length",), True), (("Content-Encoding",), True), ((), False)]
+)
+def test_elsewhere_is_no_room(headers, is_event_stream):
+    gaps = EventGaps()
+    gaps.begin(headers, is_event_stream=is_event_stream)
+    gaps.passed(b"data: 1\n\n")
+    assert not gaps.has_room
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-import handlers.dataplane.relay
+import handlers.dataplane.upstream_request
 from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET, Connection, FakeUpstream
 from tests.handlers.conversations import CHAT
@@ -76,7 +76,7 @@ async def test_a_provider_that_is_back_at_the_second_try_answers_normally(runnin
 )
 @pytest.mark.gen_test
 async def test_a_provider_that_is_away_is_asked_twice_and_has_failed_once(running, closed, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.relay, "RETRY_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(handlers.dataplane.upstream_request, "RETRY_PAUSE_SECONDS", 0)
     for number in (1, 2):
         answer = await ask(running)
         assert (answer.status, json.loads(answer.body)["message"]) == (502, f"openai: {REFUSED}.")
@@ -93,7 +93,7 @@ async def test_a_provider_that_is_away_is_asked_twice_and_has_failed_once(runnin
 
 @pytest.mark.gen_test
 async def test_a_client_that_leaves_between_two_tries_ends_them(running, closed, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.relay, "RETRY_PAUSE_SECONDS", 600)
+    monkeypatch.setattr(handlers.dataplane.upstream_request, "RETRY_PAUSE_SECONDS", 600)
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
     await until(lambda: retries(running))

@@ -4,12 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.dataplane.states import TRANSITIONS, Event, InvalidTransitionError, State, next_state
+from handlers.dataplane.states import (
+    BEING_CANCELLED,
+    NOT_SERVED,
+    SERVE_RUNS,
+    STOPPED,
+    STOPS,
+    TRANSITIONS,
+    Event,
+    InvalidTransitionError,
+    State,
+    next_state,
+)
 
 
 @given(st.lists(st.sampled_from(Event), max_size=20))
 def test_no_request_leaves_the_table_and_over_is_final(events):
-    state = State.RECEIVING
+    state = State.ADMITTING
     for event in events:
         possible = event in TRANSITIONS[state]
         if possible:
@@ -32,9 +43,25 @@ def test_every_request_can_end(state):
 
 @pytest.mark.parametrize("state", State)
 def test_every_request_can_be_stopped_at_any_time(state):
-    assert Event.STOP in TRANSITIONS[state]
+    assert set(STOPS.values()) <= set(TRANSITIONS[state])
 
 
-def test_who_was_given_everything_keeps_it_when_the_request_is_stopped():
-    assert next_state(State.RELAYED, Event.STOP) is State.RELAYED
-    assert next_state(State.STOPPING, Event.RELAY_ENDS) is State.RELAYED
+@pytest.mark.parametrize("first", STOPS)
+@pytest.mark.parametrize("second", STOPS.values())
+def test_whoever_stops_a_request_first_decides_why_it_ended(first, second):
+    state = next_state(State.SERVING, STOPS[first])
+    assert (STOPPED[state], STOPPED[next_state(state, second)]) == (first, first)
+
+
+@pytest.mark.parametrize("stop", STOPS.values())
+def test_who_was_given_everything_keeps_it_when_the_request_is_stopped(stop):
+    relayed_first = next_state(State.RELAYED, stop)
+    stopped_first = next_state(next_state(State.SERVING, stop), Event.RELAY_ENDS)
+    assert relayed_first is stopped_first is State.DISMISSED
+    assert State.DISMISSED not in STOPPED
+
+
+def test_serve_runs_from_its_start_to_its_end():
+    assert {state for state in State if Event.SERVE_ENDS in TRANSITIONS[state]} == SERVE_RUNS
+    assert {state for state in State if Event.SERVE_STARTS in TRANSITIONS[state]} == NOT_SERVED
+    assert set(STOPPED) < BEING_CANCELLED < SERVE_RUNS

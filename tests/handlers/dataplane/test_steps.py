@@ -8,8 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from handlers.dataplane.admission import MANY_REQUESTS, DataPlaneHandler
-from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.proxy import MANY_REQUESTS, ProxyHandler
 from handlers.lifecycle import SHUTTING_DOWN
 from intercept.records import EndReason
 from tests.bridge import until
@@ -30,7 +29,7 @@ ANSWERS = {
 @pytest.mark.gen_test
 async def test_only_one_of_many_waits_for_the_others(in_flight, waits):
     handler = SimpleNamespace(bridge=SimpleNamespace(lifecycle=SimpleNamespace(in_flight=in_flight)))
-    task = asyncio.create_task(DataPlaneHandler.in_step(handler))
+    task = asyncio.create_task(ProxyHandler.in_step(handler))
     await asyncio.sleep(0)
     assert task.done() is not waits
     await task

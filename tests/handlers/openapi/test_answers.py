@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-import handlers.dataplane.admission
+import handlers.dataplane.proxy
 from handlers.api.accounts.changes import MAX_BODY_BYTES
 from runtime.assembly import now
 from settings import RecordPolicy
@@ -303,7 +303,7 @@ def token_of(headers):
 @pytest.mark.bridge(max_body_bytes=2000, allow_byok=False, upstream_idle_timeout=timedelta(seconds=0.1))
 @pytest.mark.gen_test
 async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(running, ask, contract, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.admission, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(handlers.dataplane.proxy, "BODY_SECONDS", 0.2)
     own_key = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
     for conversation in (CHAT, MESSAGES):
         target, body = running.path(conversation), conversation.request_body(stream=False)

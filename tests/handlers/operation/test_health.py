@@ -7,7 +7,7 @@ import signal
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from handlers.dataplane.proxy import NOT_RECORDABLE
+from handlers.dataplane.recorded import NOT_RECORDABLE
 from settings import RecordPolicy
 from storage.mongo.database import OPTIONS, Database
 from storage.mongo.embedded import EmbeddedMongoDB

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-import handlers.dataplane.proxy
+import handlers.dataplane.recorded
 from settings import RecordPolicy
 from storage.recording import fresh_starts, write_ahead_log
 from storage.recording.operations import Action, Operation
@@ -92,7 +92,7 @@ async def test_a_client_that_leaves_while_its_start_is_written_leaves_one_ended_
 
 @pytest.mark.gen_test
 async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.proxy, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(handlers.dataplane.recorded, "CHECKPOINT_SECONDS", 0)
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     gate = asyncio.Event()
     running.upstream.play(STREAM, chunk(first), gate, chunk(MESSAGES.stream[len(first) :]) + LAST)

@@ -1,0 +1,55 @@
+"""What is told and kept of a request that the bridge refuses."""
+
+from __future__ import annotations
+
+from handlers.base import BridgeHandler
+from handlers.lifecycle import ActiveRequest
+from handlers.problems import Problem
+from intercept.apis import Dialect
+from intercept.refusals import Refusal, Rule
+from limits.mixin import client_key
+from limits.overload import OverloadedError
+from storage.accounts.identities import Identity
+
+# The official SDKs and Claude Code obey it; without it some repeat a 401.
+RETRY_HEADER = "x-should-retry"
+# What no repetition mends.
+FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
+
+
+def problem_of(error: OverloadedError) -> Problem:
+    """What to tell who is refused by a limit."""
+    return Problem(error.status, error.message, error.headers, rule=error.rule)
+
+
+def problem_headers(status: int, dialect: Dialect, request_id: str) -> dict[str, str]:
+    """The headers of an error: whether to retry, and the id of the request as the dialect's clients read it."""
+    headers = {RETRY_HEADER: "false"} if status in FINAL_STATUSES else {}
+    headers["Request-Id" if dialect is Dialect.ANTHROPIC else "X-Request-Id"] = request_id
+    return headers
+
+
+def refusal_of(
+    handler: BridgeHandler, known: ActiveRequest, rule: Rule, status: int, retry_after_ms: int | None = None
+) -> Refusal:
+    """What is kept of a refusal. Who has no valid token is known by address.
+
+    Args:
+        handler: Of the request.
+        known: What is known of it by now.
+        rule: What refused it.
+        status: Of the response.
+        retry_after_ms: How long the client is told to wait.
+    """
+    identity: Identity | None = getattr(handler, "identity", None)
+    return Refusal(
+        rule=rule,
+        status=status,
+        initiator_id=known.user_id,
+        api_key_id=identity.token_id if identity else handler.refused_token_id,
+        client_ip=None if identity else client_key(handler.client_ip),
+        provider=known.provider,
+        route=known.route,
+        model=known.model,
+        retry_after_ms=retry_after_ms,
+    )

@@ -1,0 +1,201 @@
+"""The request as it goes upstream: which key it has, which headers, and how often it is tried."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from datetime import datetime
+
+from msgspec import Struct
+
+from handlers.credentials import GOVERNANCE_HEADER, hides_token, own_headers
+from handlers.dataplane.addresses import IN_ADDRESS
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.key_health import report_change
+from handlers.problems import Problem
+from handlers.timer import UPSTREAM
+from intercept.ids import format_id
+from intercept.records import CredentialKind
+from intercept.refusals import Rule
+from upstream.access import Authorizer, credential_header, credential_hint
+from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
+from upstream.headers import BILLING, Headers, to_upstream
+from upstream.keys import REFUSALS, KeyPool, retry_after_seconds
+from upstream.providers import Provider
+from upstream.routes import Route
+
+logger = logging.getLogger(__name__)
+
+# How often a provider that was not reached is asked altogether, and the pause in between, in seconds.
+TRIES = 2
+RETRY_PAUSE_SECONDS = 0.25
+ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
+ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
+
+
+class Destination(Struct, frozen=True):
+    """Where a request is to go: `path` is what follows the provider, percent-encoded."""
+
+    provider: Provider
+    route: Route
+    path: str
+
+
+def check_destination(handler: ProxyHandler, to: Destination) -> None:
+    """Check that the request of a user can be sent.
+
+    Raises:
+        Problem: 400 when the address has a token in it, or when the provider has no key and the client brought none.
+    """
+    if hides_token(handler.request.query):
+        raise Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
+    has_key = handler.credentials.own_key is not None or to.provider.name in handler.bridge.key_pools
+    if not has_key and to.provider.needs_key:
+        message = no_key_message(to.provider, allow_byok=handler.bridge.options.allow_byok)
+        raise Problem(400, message, rule=Rule.NO_PROVIDER_KEY)
+
+
+def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
+    """What to tell who calls a provider that the bridge has no key for.
+
+    Claude Code shows "Not logged in" in the place of any error that names X-Api-Key, so this one does not.
+    """
+    if provider.preset.is_own_key_only:
+        return f"The provider {provider.name} takes your own credential: send it, and the token in {GOVERNANCE_HEADER}."
+    own = f", or send your own key, and the token in {GOVERNANCE_HEADER}"
+    message = f"The provider {provider.name} has no API key: set {provider.keys_setting} on the server"
+    return message + (own if allow_byok else "") + "."
+
+
+def upstream_problem(handler: ProxyHandler, provider: Provider, error: UpstreamError) -> Problem:
+    """What to tell a client whose upstream gave no answer, or no whole one."""
+    handler.bridge.provider_log.failed(provider.name, str(error))
+    status = 504 if isinstance(error, UpstreamTimeoutError) else 502
+    return Problem(status, f"{provider.name}: {error}.")
+
+
+class UpstreamRequest:
+    """Sends the request of a handler. Its key is chosen at once, unless the client brought one or the provider needs none.
+
+    Args:
+        handler: Has the request, whose body is whole.
+        to: Where it is to go.
+        model: What a 429 of the provider is about: the name of a model, or a route that names none.
+
+    Attributes:
+        sent_at: When it was last handed to the upstream; None while it was not.
+    """
+
+    def __init__(self, handler: ProxyHandler, to: Destination, *, model: str) -> None:
+        self.sent_at: datetime | None = None
+        self._handler = handler
+        self._to = to
+        self._model = model
+        self._own_key = handler.credentials.own_key
+        self._pool: KeyPool | None = handler.bridge.key_pools.get(to.provider.name)
+        self._key = self._pool.pick(model) if self._pool is not None and self._own_key is None else None
+
+    @property
+    def credential_kind(self) -> CredentialKind:
+        """Whose credential goes upstream."""
+        return CredentialKind.CENTRALIZED if self._own_key is None else CredentialKind.BYOK
+
+    @property
+    def credential_hint(self) -> str:
+        """Enough of that credential to recognise it by; empty when there is none."""
+        secret = self._own_key or self._key
+        return credential_hint(secret) if secret else ""
+
+    async def open(self) -> UpstreamResponse:
+        """Send the request with its body unchanged and wait for the head of the answer; then the body is let go.
+
+        While the provider refuses the key that was sent, the next one is tried, each once. The answer is the last one
+        that the provider gave: also where it could not be asked again with another key.
+
+        Raises:
+            UpstreamError: none came.
+        """
+        refused: UpstreamResponse | None = None
+        tried: list[str] = []
+        try:
+            response = await self._ask()
+            while (other := self._other_key(response, tried)) is not None:
+                refused, key, self._key = response, self._key, other
+                try:
+                    response = await self._ask()
+                except UpstreamError:
+                    response, refused, self._key = refused, None, key
+                    break
+                refused.close()
+            return response
+        finally:
+            self._handler.body = b""
+            if refused is not None:
+                refused.close()
+
+    async def _ask(self) -> UpstreamResponse:
+        """Ask, and once more where nothing of the request was sent: what a provider got is never sent again."""
+        for _ in range(TRIES - 1):
+            with suppress(UpstreamNotReachedError):
+                return await self._ask_once()
+            self._handler.bridge.metrics.asked_again(self._to.provider.name)
+            await asyncio.sleep(RETRY_PAUSE_SECONDS)
+        return await self._ask_once()
+
+    async def _ask_once(self) -> UpstreamResponse:
+        handler, provider = self._handler, self._to.provider
+        bridge, request = handler.bridge, handler.request
+        url = provider.url(self._to.path, request.query)
+        self.sent_at = bridge.now()
+        handler.timer.enter(UPSTREAM)
+        try:
+            headers = handler.timer.outgoing(self._choose_headers())
+            if self._authorizer is not None:
+                headers += await self._authorizer.authorize(request.method or "GET", url, headers, handler.body)
+            response = await bridge.upstream.open(request.method or "GET", url, headers, handler.body)
+        finally:
+            waited = handler.timer.enter(None)
+        bridge.metrics.answered(provider.name, waited)
+        return response
+
+    def _choose_headers(self) -> Headers:
+        handler = self._handler
+        options, received = handler.bridge.options, handler.request.headers
+        if self._own_key is not None:
+            credentials = own_headers(received)
+        else:
+            credentials = [] if self._key is None else [credential_header(self._to.provider.expects, self._key)]
+        ours = self._key is not None or self._authorizer is not None
+        ours_pays = ours and not options.allow_billing_headers
+        dropped = BILLING if ours_pays else frozenset()
+        headers = to_upstream(received.get_all(), credentials, dropped=dropped, is_secret=hides_token)
+        if options.send_actor_headers:
+            user = handler.identity.user
+            headers += [(ACTOR_ID_HEADER, format_id(user.id)), (ACTOR_NAME_HEADER, user.username)]
+        return headers
+
+    @property
+    def _authorizer(self) -> Authorizer | None:
+        """What lets the request have the bridge's credential, where that is no key."""
+        return None if self._own_key is not None or self._key is not None else self._to.provider.authorizer
+
+    def _other_key(self, response: UpstreamResponse, tried: list[str]) -> str | None:
+        """The key to ask with again after this answer; None when it is the answer. The key that was sent is `tried` then."""
+        key, pool, provider, bridge = self._key, self._pool, self._to.provider, self._handler.bridge
+        if key is None or pool is None:
+            return None
+        if (change := pool.note(key, self._model, response.status)) is not None:
+            report_change(provider, key, change, bridge.metrics)
+        tried.append(key)
+        if response.status not in REFUSALS or (other := pool.find_other(self._model, tried)) is None:
+            return None
+        retry_after = retry_after_seconds(
+            response.header("retry-after-ms"), response.header("Retry-After"), bridge.now().timestamp()
+        )
+        seconds = pool.cool_down(key, self._model, response.status, retry_after)
+        logger.info(
+            "key cooling down: provider=%s key=%s status=%d seconds=%.1f",
+            *(provider.name, credential_hint(key), response.status, seconds),
+        )
+        return other
