@@ -43,7 +43,6 @@ class IdentifiedHandler(BridgeHandler):
     """A JSON resource for users alone."""
 
     _share: Slot | None = None
-    _left_early = False  # the client, before its request was whole or prepared
     _unsent = 0
 
     async def identify(self, *, fresh: bool = False) -> None:
@@ -74,14 +73,13 @@ class IdentifiedHandler(BridgeHandler):
             raise Problem(429, too_many.format(limit.limit), retry_headers(SLOT_RETRY_NS))
         self._release_share()
         self._share = share
-        if self._left_early:
+        if self.cycle.incomplete:  # the client left meanwhile
             self._release_share()
 
     def on_connection_close(self) -> None:
         """The client left. Tornado finishes a request no more whose client leaves while it is still prepared."""
         super().on_connection_close()
-        if not self.cycle.body_complete:
-            self._left_early = True
+        if self.cycle.incomplete:
             self.on_finish()
 
     def on_finish(self) -> None:

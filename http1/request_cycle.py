@@ -24,6 +24,7 @@ from http1.states import (
     AWAITING_BODY,
     BODY_INCOMPLETE,
     FINISHED,
+    INCOMPLETE,
     NOT_STARTED,
     RECEIVING,
     REQUEST_ENDS,
@@ -158,6 +159,11 @@ class RequestCycle(HTTPConnection):
     def body_complete(self) -> bool:
         """Whether the handler was told that no more of the body comes. If the client left before, it never is."""
         return self.state not in BODY_INCOMPLETE
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the request stopped before the handler had all of it. Tornado does not finish such a request."""
+        return self.state is INCOMPLETE
 
     @property
     def started(self) -> bool:

@@ -37,7 +37,7 @@ class TornadoCycle(HTTPConnection):
         self._connection = connection
         self._stream = connection.stream
         self._timer = None
-        self._read = self._waits = self._closes = self._started = False
+        self._read = self._waits = self._closes = self._started = self.left = False
 
     def start(self, start_line, headers):
         """Begin with a head."""
@@ -102,8 +102,13 @@ class TornadoCycle(HTTPConnection):
             self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._stream.close()
 
+    @property
+    def incomplete(self):
+        return self.left and not self.body_complete
+
     def client_left(self):
         """Tell the handler, unless it has finished."""
+        self.left = True
         callback, self.on_close = self.on_close, None
         if callback is not None:
             callback()
@@ -164,6 +169,7 @@ class Delegate(HTTPMessageDelegate):
 
     def on_connection_close(self):
         self.cycle.body_ends()
+        self.cycle.left = True
         if self.cycle.body_complete or self.cycle.finished:
             self.cycle.client_left()
         else:

@@ -24,6 +24,31 @@ REQUEST_ID_CHARACTERS = 256
 REQUEST_ID_HEADERS = ("request-id", "x-request-id", "apim-request-id", "x-amzn-requestid")
 
 
+class _NoReader:
+    """Reads nothing. It stands where there is no reader yet, or where one has failed."""
+
+    behind = False
+
+    def __init__(self, nothing: Reading) -> None:
+        self._nothing = nothing
+
+    def feed(self, chunk: bytes) -> None:
+        """Read nothing."""
+
+    def step(self) -> bool:
+        """There is nothing to read."""
+        return False
+
+    def result(self) -> Reading:
+        """Say what is known without a reader."""
+        return self._nothing
+
+
+NOT_BEGUN = _NoReader(Reading())
+# A call whose reader failed is as complete as its connection.
+DROPPED = _NoReader(Reading(open_ended=True))
+
+
 class Observation:
     """Watches one exchange and turns into its end record. A reader that fails is dropped; the relay never notices.
 
@@ -41,8 +66,7 @@ class Observation:
         self._api = api
         self._now = now
         self._secrets = secrets
-        self._reader: Reader | None = None
-        self._reader_failed = False
+        self._reader: Reader = NOT_BEGUN
         self._request_id: str | None = None
         self._interruption: EndReason | None = None
         self._error: ProviderError | None = None
@@ -59,8 +83,6 @@ class Observation:
         """Bytes of the body came."""
         if self.first_byte_at is None:
             self.first_byte_at = self._now()
-        if self._reader is None:
-            return
         try:
             self._reader.feed(data)
         except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
@@ -69,7 +91,7 @@ class Observation:
     @property
     def behind(self) -> bool:
         """Whether `steps` are to be done before the next bytes."""
-        return self._reader is not None and self._reader.behind
+        return self._reader.behind
 
     def steps(self) -> Generator[None, None, None]:
         """Read all that came, in steps of a few milliseconds each, as `reading` and `ending` do at once."""
@@ -79,7 +101,7 @@ class Observation:
     def step(self) -> bool:
         """Do the next of them; whether there are more."""
         try:
-            return self._reader is not None and self._reader.step()
+            return self._reader.step()
         except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
             self._drop_reader(error)
             return False
@@ -97,8 +119,6 @@ class Observation:
         return self._secrets.hide(self._read())
 
     def _read(self) -> Reading:
-        if self._reader is None:
-            return Reading(open_ended=self._reader_failed)
         try:
             return self._reader.result()
         except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
@@ -152,8 +172,7 @@ class Observation:
         return self._api.reader_of(content_type)()
 
     def _drop_reader(self, error: Exception) -> None:
-        self._reader = None
-        self._reader_failed = True
+        self._reader = DROPPED
         names = (self.interception_id, self._api.name)
         logger.error("a reader failed and was dropped: interception=%s api=%s", *names, exc_info=error)
 
