@@ -10,10 +10,10 @@ from time import monotonic_ns
 from uuid import UUID
 
 from handlers.access import AccessRecorder
-from handlers.dataplane.chat_usage import ChatUsage
-from handlers.dataplane.pieces import Pieces
-from handlers.dataplane.provider_log import ProviderLog
-from handlers.dataplane.record_log import RecordLog
+from handlers.dataplane.shared.chat_usage import ChatUsage
+from handlers.dataplane.shared.pieces import Pieces
+from handlers.dataplane.shared.provider_log import ProviderLog
+from handlers.dataplane.shared.record_log import RecordLog
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
 from handlers.operation.metrics import Metrics

@@ -17,8 +17,8 @@ from uuid import UUID
 from handlers.access import AccessRecorder
 from handlers.api.limits import report
 from handlers.bridge import Bridge
-from handlers.dataplane.chat_usage import ChatUsage
-from handlers.dataplane.record_log import RecordLog
+from handlers.dataplane.shared.chat_usage import ChatUsage
+from handlers.dataplane.shared.record_log import RecordLog
 from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.lifecycle import Lifecycle
 from handlers.operation.loop_lag import LoopLag

@@ -189,5 +189,7 @@ async def test_why_a_provider_is_not_reached_is_in_answer_record_and_log(running
     assert json.loads(answer.body)["message"].startswith(f"openai: {why}")
     (recorded,) = await running.ended(1)
     assert recorded["error"]["message"].startswith(why)
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "handlers.dataplane.provider_log"]
+    (line,) = [
+        record.getMessage() for record in caplog.records if record.name == "handlers.dataplane.shared.provider_log"
+    ]
     assert line.startswith(f"provider failed: provider=openai reason='{why}")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from handlers.dataplane.chat_usage import MAX_REMEMBERED, REMEMBERED_SECONDS, ChatUsage
+from handlers.dataplane.shared.chat_usage import MAX_REMEMBERED, REMEMBERED_SECONDS, ChatUsage
 from intercept.apis import RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS, RESPONSES
 from settings import ChatStreamUsage

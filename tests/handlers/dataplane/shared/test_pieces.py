@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from handlers.dataplane.pieces import PIECE_SECONDS, Pieces
+from handlers.dataplane.shared.pieces import PIECE_SECONDS, Pieces
 
 
 class Clock:

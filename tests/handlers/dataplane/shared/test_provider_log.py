@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from handlers.dataplane.provider_log import ProviderLog
+from handlers.dataplane.shared.provider_log import ProviderLog
 from limits.throttle import LINE_NS
 from tests.limits.clock import Clock
 

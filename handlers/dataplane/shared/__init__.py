@@ -1,0 +1,1 @@
+"""What all requests to providers share: made once for a server."""
