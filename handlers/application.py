@@ -24,16 +24,24 @@ from handlers.api.sessions import SessionHandler, SessionsHandler
 from handlers.api.stats import StatisticsHandler
 from handlers.bridge import Bridge
 from handlers.control import UnknownResourceHandler
-from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, find_misdirection, find_problem
+from handlers.dataplane.addresses import (
+    CONTROL_PLANE,
+    ROOTS,
+    asks_for_websocket,
+    find_misdirection,
+    find_problem,
+)
 from handlers.dataplane.not_served import Misdirected, NotServed, ProviderRoot
 from handlers.dataplane.passthrough import Passthrough
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.recorded import Recorded
 from handlers.dataplane.service import Service
+from handlers.dataplane.sockets.service import ResponsesSocket
 from handlers.dataplane.upstream_request import Destination
 from handlers.openapi.handler import OpenAPIHandler, description
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
 from intercept.apis import Dialect
+from intercept.catalog import RESPONSES
 from storage.queries.facets import Facet
 from upstream.routes import guess_dialect
 
@@ -109,6 +117,9 @@ class BridgeApplication(Application):
         if (problem := find_problem(self._bridge, name, request, path)) is not None:
             return self._serve(request, dialect, NotServed(problem, provider.name if provider else None))
         provider = self._bridge.providers[name]
+        if asks_for_websocket(request, path):
+            route = next(route for route in provider.find_routes(path) if route.api is RESPONSES)
+            return self._serve(request, dialect, ResponsesSocket(Destination(provider, route, path)))
         route = next(route for route in provider.find_routes(path) if request.method in route.methods)
         to = Destination(provider, route, path)
         if route.api is None:

@@ -52,6 +52,7 @@ class EdgeOptions:
     max_body_bytes: int = 64 * 1024 * 1024
     allow_byok: bool = True
     allow_billing_headers: bool = False
+    responses_websocket: bool = True
     send_actor_headers: bool = False
     keepalive_seconds: float = 0.0
     members_create_tokens: bool = True

@@ -106,6 +106,9 @@ class ClientConnection(asyncio.Protocol):
             if self._linger_bytes < 0:
                 self._transport.abort()
             return
+        if self._cycle is not None and self._cycle.receiver is not None:
+            self._cycle.receiver(data)
+            return
         if self._parse_error is not None:
             return
         try:
@@ -117,9 +120,8 @@ class ClientConnection(asyncio.Protocol):
             self._start_next()
         elif self._cycle.step is None:
             self._deliver(self._cycle)
-        if not self._reading_paused and self._requests.buffered_bytes > READ_AHEAD_BYTES:
-            self._reading_paused = True
-            self._transport.pause_reading()
+        if self._requests.buffered_bytes > READ_AHEAD_BYTES:
+            self.pause_reading()
 
     def eof_received(self) -> None:
         """Close: a client that sends no more has left. What was written before is still sent."""
@@ -157,6 +159,18 @@ class ClientConnection(asyncio.Protocol):
             self._end_cycle()
         else:
             self._restart_idle_deadline()
+
+    def pause_reading(self) -> None:
+        """Read nothing more for now."""
+        if not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
 
     def abort(self, *, reset: bool = False) -> None:
         """Close at once. With a reset the client cannot take it for an orderly end."""
@@ -312,9 +326,8 @@ class ClientConnection(asyncio.Protocol):
             self._loop.call_soon(self._start_next)
 
     def _resume_reading(self) -> None:
-        if self._reading_paused and self._requests.buffered_bytes <= READ_AHEAD_BYTES:
-            self._reading_paused = False
-            self._transport.resume_reading()
+        if self._requests.buffered_bytes <= READ_AHEAD_BYTES:
+            self.resume_reading()
 
     def _refuse_large_body(self, cycle: RequestCycle) -> None:
         self._refuse(InvalidRequestError(BODY_TOO_LARGE.format(cycle.max_body_size), Rule.BODY_TOO_LARGE))

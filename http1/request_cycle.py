@@ -43,7 +43,7 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_UNWANTED_BYTES = 4096
 """How large it may be if the handler does not want it."""
 
-NO_CONTENT, NOT_MODIFIED, FIRST_FINAL = 204, 304, 200
+SWITCHING_PROTOCOLS, NO_CONTENT, NOT_MODIFIED, FIRST_FINAL = 101, 204, 304, 200
 
 
 class Connection(Protocol):
@@ -64,6 +64,12 @@ class Connection(Protocol):
 
     def restart_body_deadline(self, cycle: RequestCycle) -> None:
         """Give the body its full time to arrive, from now on."""
+
+    def pause_reading(self) -> None:
+        """Read nothing more from the client for now."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
 
     def response_finished(self, cycle: RequestCycle) -> None:
         """Go on when the client has taken the response."""
@@ -86,6 +92,7 @@ class RequestCycle(HTTPConnection):
         step: What the handler does before it can be given more of the body; None if it can.
         received_bytes: How much of the body has arrived.
         on_refusal: Called in place of the server's callback if the connection refuses the request. The handler sets it.
+        receiver: Called with what the client sends after a 101. The handler sets it before it writes the head.
         state: How far the request and its response are.
     """
 
@@ -100,6 +107,7 @@ class RequestCycle(HTTPConnection):
         "on_close",
         "on_refusal",
         "received_bytes",
+        "receiver",
         "request",
         "state",
         "step",
@@ -119,6 +127,7 @@ class RequestCycle(HTTPConnection):
         self.received_bytes = 0
         self.on_close: Callable[[], None] | None = None
         self.on_refusal: Callable[[InvalidRequestError], None] | None = None
+        self.receiver: Callable[[bytes], None] | None = None
         self._chunked = False
         self._left: int | None = None
 
@@ -175,6 +184,14 @@ class RequestCycle(HTTPConnection):
         """Whether the handler has finished the response. The client may not have taken all of it yet."""
         return self.state in FINISHED
 
+    def pause_reading(self) -> None:
+        """Let the client wait with what it sends after a 101."""
+        self.context.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Let it send on."""
+        self.context.resume_reading()
+
     def end_request(self) -> None:
         """Tell the handler that no more of the body comes."""
         self._move(REQUEST_ENDS)
@@ -200,7 +217,8 @@ class RequestCycle(HTTPConnection):
     ) -> Future[None]:
         """Write the head of the response, and a first piece of its body.
 
-        A body of unknown length is sent in chunks. For an HTTP/1.0 client it ends with the connection. The connection is
+        After a 101 everything is sent as it is, until the response is finished (RFC 9110 section 15.2.2); then the connection
+        is closed. Else a body of unknown length is sent in chunks. For an HTTP/1.0 client it ends with the connection. The connection is
         also closed after the response if there is a header `Connection: close`, or if the request has not arrived yet. A
         missing `Date` is added (RFC 9110 section 6.6.1).
 
@@ -210,6 +228,10 @@ class RequestCycle(HTTPConnection):
             InvalidTransitionError: The response has started before.
         """
         assert isinstance(start_line, ResponseStartLine)  # noqa: S101 - a server sends responses
+        if start_line.code == SWITCHING_PROTOCOLS:
+            self.keeps_connection = False
+            self._move(RESPONSE_STARTS)
+            return self.context.writer.write(_encode_head(start_line, headers) + (chunk or b""))
         code, request_line = start_line.code, self.request.start_line
         has_body = code >= FIRST_FINAL and code not in {NO_CONTENT, NOT_MODIFIED} and request_line.method != "HEAD"
         length = headers.get("Content-Length")

@@ -7,6 +7,9 @@ from limits.concurrency import ConcurrencyLimit
 MAX_LIVE_TAILS = 5
 """Live tails of one user at the same time."""
 
+MAX_SOCKETS = 64
+"""WebSockets of one user at the same time."""
+
 MAX_EXPORTS = 1
 """Exports of one user at the same time."""
 
@@ -28,10 +31,12 @@ class UserShares:
     Attributes:
         live_tails: Live tails that are open.
         exports: Exports that are under way.
+        sockets: WebSockets that are open.
         requests: All other requests, until the client has taken the answer.
     """
 
     def __init__(self, user_max_concurrency: int = 0) -> None:
         self.live_tails = ConcurrencyLimit(MAX_LIVE_TAILS)
         self.exports = ConcurrencyLimit(MAX_EXPORTS)
+        self.sockets = ConcurrencyLimit(MAX_SOCKETS)
         self.requests = ConcurrencyLimit(max(user_max_concurrency or DEFAULT_REQUESTS, MIN_REQUESTS))

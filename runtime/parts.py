@@ -55,6 +55,7 @@ def make_edge_options(settings: Settings) -> EdgeOptions:
         max_body_bytes=settings.max_body_bytes,
         allow_byok=settings.allow_byok,
         allow_billing_headers=settings.allow_billing_headers,
+        responses_websocket=settings.responses_websocket,
         send_actor_headers=settings.send_actor_headers,
         keepalive_seconds=settings.keepalive_interval.total_seconds(),
         trusted_proxies=settings.trusted_proxies,

@@ -163,6 +163,9 @@ class Settings:
     chat_stream_usage: ChatStreamUsage = declare(
         PROVIDERS, choice(ChatStreamUsage), "ensure", "Ask chat streams for their tokens (ensure), or not (as-asked)."
     )
+    responses_websocket: bool = declare(
+        PROVIDERS, SWITCH, "true", "Serve the WebSocket of OpenAI's responses; else clients are told to use HTTP."
+    )
     keepalive_interval: timedelta = declare(
         PROVIDERS, DURATION, "0", "How long a stream may be silent before the client gets a ping; 0 is off."
     )

@@ -27,6 +27,7 @@ class Answer:
 
     Args:
         method: That of the request: an answer to HEAD has no body whatever its head says.
+        upgrades: Whether the request asked for another protocol. What follows a 101 is then the body, up to the end.
     """
 
     __slots__ = (
@@ -36,8 +37,10 @@ class Answer:
         "_parser",
         "_pieces",
         "_reason",
+        "_switched",
         "_told",
         "_untold_bytes",
+        "_upgrades",
         "has_head",
         "headers",
         "keeps_connection",
@@ -46,7 +49,7 @@ class Answer:
         "whole",
     )
 
-    def __init__(self, method: str) -> None:
+    def __init__(self, method: str, *, upgrades: bool = False) -> None:
         self.status = 0
         self.headers: Headers = []
         self.has_head = False
@@ -54,6 +57,8 @@ class Answer:
         self.whole = False
         self.keeps_connection = False
         self._method = method
+        self._upgrades = upgrades
+        self._switched = False
         self._reason = b""
         self._pieces: list[bytes] = []
         self._header_count = 0
@@ -81,6 +86,8 @@ class Answer:
         for start in range(0, len(data), MAX_HEADER_LINE_BYTES):
             if self.whole:
                 self.keeps_connection = False
+            elif self._switched:
+                self.on_body(data[start : start + MAX_HEADER_LINE_BYTES])
             else:
                 self._feed(data[start : start + MAX_HEADER_LINE_BYTES])
 
@@ -141,7 +148,9 @@ class Answer:
 
     def on_message_complete(self) -> None:
         """Note the end; forget an interim answer."""
-        if self.has_head:
+        if self._upgrades and self.status == SWITCHING_PROTOCOLS:
+            self._switched = True
+        elif self.has_head:
             self.whole = True
         else:
             self._interim_count += 1
@@ -154,11 +163,17 @@ class Answer:
         self._told = False
         try:
             self._parser.feed_data(part)
-        except (HttpParserError, HttpParserUpgrade):
+        except HttpParserUpgrade as upgrade:
+            if not (self.whole or self._switched):
+                raise
+            self.keeps_connection = False
+            if self._switched and (rest := part[upgrade.args[0] :]):
+                self.on_body(rest)
+        except HttpParserError:
             if not self.whole:
                 raise
             self.keeps_connection = False
-        if self.whole:
+        if self.whole or self._switched:
             self.let_go()
             return
         self._untold_bytes = 0 if self._told else self._untold_bytes + len(part)

@@ -22,7 +22,7 @@ from httptools import HttpParserError
 from intercept.apis import EVENTS
 from intercept.formats.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
 from intercept.records import EndReason
-from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, Answer
+from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, SWITCHING_PROTOCOLS, Answer
 from upstream.connection import Connection, Sink
 from upstream.connections import Connections
 from upstream.failures import describe
@@ -163,6 +163,18 @@ class UpstreamResponse:
                 raise UpstreamEndlessError(f"the provider sent an event of more than {MAX_EVENT_STREAM_BYTES} bytes")
         return piece
 
+    async def send(self, data: bytes) -> None:
+        """Send bytes of another protocol, after a 101; return when the provider has taken them.
+
+        Raises:
+            UpstreamTruncatedError: The connection is closed.
+        """
+        try:
+            if self._connection is not None:
+                await self._connection.send(data)
+        except ConnectionError as error:
+            raise _translated(error, UpstreamTruncatedError) from error
+
     def close(self) -> None:
         """Give the connection back when the body has come whole, else close it at once. May be called twice."""
         if self._connection is not None:
@@ -176,8 +188,12 @@ class UpstreamClient:
     def __init__(self, *, connect_timeout: float, idle_timeout: float) -> None:
         self._connections = Connections(connect_timeout, idle_timeout)
 
-    async def open(self, method: str, url: str, headers: Headers, body: bytes | bytearray) -> UpstreamResponse:
+    async def open(
+        self, method: str, url: str, headers: Headers, body: bytes | bytearray, *, upgrades: bool = False
+    ) -> UpstreamResponse:
         """Send a request and wait for the head of its answer. Cancelling closes the connection.
+
+        With `upgrades` the headers ask for another protocol, and the answer may be 101. Its body is what comes then.
 
         Raises:
             UpstreamNotReachedError: nothing of it was sent.
@@ -189,7 +205,7 @@ class UpstreamClient:
         connection = self._connections.kept(origin) or await self._connect(origin)
         if not connection.usable:
             raise UpstreamNotReachedError("the provider closed the connection before the request")
-        answer = connection.ask(method, head, body)
+        answer = connection.ask(method, head, body, upgrades=upgrades)
         try:
             await connection.head(answer)
         except BaseException as error:
@@ -200,7 +216,7 @@ class UpstreamClient:
         if not _is_chunked_at_most(answer.headers):
             connection.abort()
             raise UpstreamUnreachableError("the provider's response has a transfer coding that was not requested")
-        if answer.status < FIRST_FINAL_STATUS:
+        if answer.status < FIRST_FINAL_STATUS and not (upgrades and answer.status == SWITCHING_PROTOCOLS):
             connection.abort()
             raise UpstreamUnreachableError("the provider did not answer in HTTP")
         return UpstreamResponse(self._connections, connection, answer)

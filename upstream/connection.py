@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_drained",
         "_failure",
         "_held_back",
         "_idle_timeout",
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._unsent = _NOTHING
         self._taken_at = 0.0
         self._writable = True
+        self._drained = asyncio.Event()
         self._held_back = False
 
     @property
@@ -88,9 +90,12 @@ class Connection(asyncio.Protocol):
         """Whether there is something to read that the event loop has not come to yet, such as the other side's closing."""
         return bool(self._looking.poll(0))
 
-    def ask(self, method: str, head: bytes, body: bytes | bytearray) -> Answer:
-        """Begin to send a request; the answer that will come. To be called on a usable connection."""
-        self._answer = answer = Answer(method)
+    def ask(self, method: str, head: bytes, body: bytes | bytearray, *, upgrades: bool = False) -> Answer:
+        """Begin to send a request; the answer that will come. To be called on a usable connection.
+
+        With `upgrades` the request asks for another protocol.
+        """
+        self._answer = answer = Answer(method, upgrades=upgrades)
         self._taken_at = self._loop.time()
         if len(body) <= STEP_BYTES:
             self._transport.write(head + body)
@@ -123,6 +128,20 @@ class Connection(asyncio.Protocol):
                     return True
                 elif not await self._more(sink):
                     return False
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes of another protocol, after a 101; return when they are taken.
+
+        Raises:
+            ConnectionError: The connection is closed.
+        """
+        if not self._transport.is_closing():
+            self._transport.write(data)
+        while not self._writable and not self._transport.is_closing():
+            self._drained.clear()
+            await self._drained.wait()
+        if self._transport.is_closing():
+            raise ConnectionError("closed")
 
     def take(self, answer: Answer) -> bytes:
         """What has come of the body and was not taken yet."""
@@ -184,6 +203,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell who waits, and let go of all that refers back."""
         self._unsent = _NOTHING
+        self._drained.set()
         self._idle_timer.close()
         if self._answer is not None:
             self._answer.let_go()
@@ -200,6 +220,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Send the next step, as the one before was taken."""
         self._writable = True
+        self._drained.set()
         self._taken_at = self._loop.time()
         self._idle_timer.renew()
         self._send_on()

@@ -45,6 +45,7 @@ class Preset:
         base_url: The vendor's address; empty where each customer has one of their own. `{region}` stands for the region.
         credential: What the provider expects, unless a setting says otherwise.
         rewrites: How a path begins, and how it begins upstream; the first that fits counts, else the path stays.
+        has_websocket: Whether it serves OpenAI's responses over a WebSocket too.
         is_own_server: Whether it is a server of one's own, which needs no key.
         is_own_key_only: Whether each user brings a credential: what it gives access to is one person's.
         prices: Whose list prices count where the address tells nothing; empty for nobody's.
@@ -55,6 +56,7 @@ class Preset:
     base_url: str = ""
     credential: Credential = Credential.BEARER
     rewrites: tuple[tuple[str, str], ...] = ()
+    has_websocket: bool = False
     is_own_server: bool = False
     is_own_key_only: bool = False
     prices: str = ""
@@ -89,6 +91,7 @@ PRESETS = MappingProxyType(
             routes=OPENAI_ROUTES,
             base_url="https://api.openai.com/v1/",
             rewrites=_VERSION_IN_BASE,
+            has_websocket=True,
             prices="openai",
         ),
         ProviderType.ANTHROPIC: Preset(
@@ -103,6 +106,7 @@ PRESETS = MappingProxyType(
             routes=AZURE_ROUTES,
             credential=Credential.API_KEY,
             rewrites=(("/v1/", "/openai/v1/"),),
+            has_websocket=True,
             prices="azure",
         ),
         ProviderType.FOUNDRY: Preset(

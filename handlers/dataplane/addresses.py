@@ -37,8 +37,9 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
         return Problem(404, f"provider not found; configured providers: {known}{hint}", rule=Rule.UNKNOWN_PROVIDER)
     if hides_token(path):
         return Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
-    if path == RESPONSES.path and request.headers.get("Upgrade", "").lower() == "websocket":
-        return Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)
+    if asks_for_websocket(request, path):
+        serves = bridge.options.responses_websocket and provider.preset.has_websocket
+        return None if serves else Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)
     if path != "/" and (fault := find_fault(path)):
         return Problem(400, f"The path cannot be served: it has {fault}.", rule=Rule.ODD_PATH)
     routes = provider.find_routes(path)
@@ -53,6 +54,12 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
     if not meant:
         return Problem(404, message, rule=Rule.UNKNOWN_ROUTE)
     return Problem(404, f"{message}; {_use(bridge, provider, meant[0].dialect, request)}", rule=Rule.WRONG_BASE_URL)
+
+
+def asks_for_websocket(request: HTTPServerRequest, path: str) -> bool:
+    """Whether a request for `path` below a provider is the handshake of a WebSocket for responses."""
+    upgrade = request.headers.get("Upgrade", "").lower()
+    return upgrade == "websocket" and path == RESPONSES.path and request.method == "GET"
 
 
 def find_misdirection(bridge: Bridge, request: HTTPServerRequest) -> tuple[Problem, Dialect] | None:

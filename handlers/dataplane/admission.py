@@ -36,10 +36,27 @@ async def admit(handler: ProxyHandler) -> None:
     await handler.count_request(identity.token_id, user_key=user_key)
     if no_slot is not None:
         await _take_slow_slot(handler, user_key)
-    if handler.credentials.own_key is not None and not options.allow_byok:
-        raise Problem(403, BYOK_DISABLED, rule=Rule.OWN_KEY_NOT_ALLOWED)
+    _check_own_key(handler)
     if _declared_length(handler.request.headers.get("Content-Length", "")) > options.max_body_bytes:
         raise body_too_large(options.max_body_bytes)
+
+
+async def admit_without_slot(handler: ProxyHandler) -> None:
+    """Admit a request that costs nothing by itself.
+
+    Raises:
+        Problem: The server stops, no valid token, or an own key is not allowed.
+        OverloadedError: The address made too many requests without a valid token.
+    """
+    if handler.bridge.lifecycle.draining:
+        raise stopping()
+    await _identify(handler)
+    _check_own_key(handler)
+
+
+def _check_own_key(handler: ProxyHandler) -> None:
+    if handler.credentials.own_key is not None and not handler.bridge.options.allow_byok:
+        raise Problem(403, BYOK_DISABLED, rule=Rule.OWN_KEY_NOT_ALLOWED)
 
 
 async def _identify(handler: ProxyHandler) -> Identity:

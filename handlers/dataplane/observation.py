@@ -79,6 +79,11 @@ class Observation:
         reader = self._reader_for(response.status, response.content_type)
         self._reader = decoded(reader, response.header("Content-Encoding"))
 
+    def accept(self, status: int) -> None:
+        """The upstream takes the request on a connection where no head comes before the events."""
+        self.status = status
+        self._reader = self._api.stream_reader()
+
     def chunk(self, data: bytes) -> None:
         """Bytes of the body came."""
         if self.first_byte_at is None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from msgspec.structs import replace
 
+from handlers.bridge import Bridge
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.problems import Problem
@@ -11,7 +14,7 @@ from intercept.agents import Agent, read_agent
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.clients import CLAUDE_CODE, client_name, session_id
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
-from intercept.formats.large_bodies import abridged
+from intercept.formats.large_bodies import Body, abridged
 from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
 from intercept.formats.weight import is_light
 from intercept.records import Interception
@@ -38,14 +41,26 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
         message = f"Content-Encoding {encoding!r} is not supported in requests: allowed are {', '.join(ENCODINGS)}."
         raise Problem(415, message, rule=Rule.COMPRESSED_BODY)
     user_id = handler.identity.user.id
-    try:
-        if encoding != IDENTITY:
+    if encoding != IDENTITY:
+        try:
             body = await bridge.pieces.finish(inflated(body, encoding, bridge.options.max_body_bytes), user_id)
+        except InflatedTooLargeError as error:
+            raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
+        except InvalidRequestError as error:
+            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+    return await parse_body(bridge, to, api, body, user_id)
+
+
+async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user_id: UUID) -> RequestSummary:
+    """Read a body that is not compressed, a large one in pieces.
+
+    Raises:
+        Problem: 400, it cannot be read.
+    """
+    try:
         if not is_light(body):
             body = await bridge.pieces.finish(abridged(body), user_id)
         return _parse(body if isinstance(body, bytes) else bytes(body), to, api)
-    except InflatedTooLargeError as error:
-        raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
     except InvalidRequestError as error:
         raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
 

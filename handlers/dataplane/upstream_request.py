@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -20,7 +21,7 @@ from intercept.records import CredentialKind
 from intercept.refusals import Rule
 from upstream.access import Authorizer, credential_header, credential_hint
 from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
-from upstream.headers import BILLING, Headers, to_upstream
+from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
 from upstream.keys import REFUSALS, KeyPool, retry_after_seconds
 from upstream.providers import Provider
 from upstream.routes import Route
@@ -82,16 +83,20 @@ class UpstreamRequest:
         handler: Has the request, whose body is whole.
         to: Where it is to go.
         model: What a 429 of the provider is about: the name of a model, or a route that names none.
+        upgrade: Headers that ask for another protocol.
 
     Attributes:
         sent_at: When it was last handed to the upstream; None while it was not.
     """
 
-    def __init__(self, handler: ProxyHandler, to: Destination, *, model: str) -> None:
+    def __init__(
+        self, handler: ProxyHandler, to: Destination, *, model: str, upgrade: Sequence[tuple[str, str]] = ()
+    ) -> None:
         self.sent_at: datetime | None = None
         self._handler = handler
         self._to = to
         self._model = model
+        self._upgrade = upgrade
         self._own_key = handler.credentials.own_key
         self._pool: KeyPool | None = handler.bridge.key_pools.get(to.provider.name)
         self._key = self._pool.pick(model) if self._pool is not None and self._own_key is None else None
@@ -153,7 +158,9 @@ class UpstreamRequest:
             headers = handler.timer.outgoing(self._choose_headers())
             if self._authorizer is not None:
                 headers += await self._authorizer.authorize(request.method or "GET", url, headers, handler.body)
-            response = await bridge.upstream.open(request.method or "GET", url, headers, handler.body)
+            response = await bridge.upstream.open(
+                request.method or "GET", url, headers, handler.body, upgrades=bool(self._upgrade)
+            )
         finally:
             waited = handler.timer.enter(None)
         bridge.metrics.answered(provider.name, waited)
@@ -169,7 +176,10 @@ class UpstreamRequest:
         ours = self._key is not None or self._authorizer is not None
         ours_pays = ours and not options.allow_billing_headers
         dropped = BILLING if ours_pays else frozenset()
+        if self._upgrade:
+            dropped |= HANDSHAKE
         headers = to_upstream(received.get_all(), credentials, dropped=dropped, is_secret=hides_token)
+        headers += self._upgrade
         if options.send_actor_headers:
             user = handler.identity.user
             headers += [(ACTOR_ID_HEADER, format_id(user.id)), (ACTOR_NAME_HEADER, user.username)]

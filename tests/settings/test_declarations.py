@@ -41,6 +41,7 @@ DEFAULTS = {
     "upstream-connect-timeout": "10s",
     "upstream-idle-timeout": "300s",
     "chat-stream-usage": "ensure",
+    "responses-websocket": "true",
     "keepalive-interval": "0",
     "provider-N-name": None,
     "provider-N-type": None,

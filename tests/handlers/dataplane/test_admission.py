@@ -191,7 +191,8 @@ async def test_what_is_not_served_is_named(running, path, method, message):
 
 
 @pytest.mark.gen_test
-async def test_a_websocket_is_told_to_stream_over_http_instead(running):
+@pytest.mark.bridge(responses_websocket=False)
+async def test_a_websocket_is_told_to_use_http_where_it_is_off(running):
     headers = running.headers | {"Connection": "Upgrade", "Upgrade": "websocket"}
     answer = await refused(running, "/api/v2/aibridge/openai/v1/responses", headers, method="GET", body=b"")
     assert (answer.status, json.loads(answer.body)["message"]) == (

@@ -1,0 +1,150 @@
+"""The two ends of a relayed WebSocket: the client's and the provider's. Messages go through unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from collections import deque
+
+from tornado.iostream import StreamClosedError
+
+from http1.request_cycle import RequestCycle
+from intercept.formats.websocket import CLIENT, SERVER, WebSocket
+from upstream.client import UpstreamResponse, UpstreamTruncatedError
+
+MAX_HELD_BYTES = 64 * 1024
+"""How many bytes of messages of a client may wait before it is made to wait, beside the message on its way."""
+MAX_PROVIDER_MESSAGE_BYTES = 16 * 1024 * 1024
+"""The largest message of a provider."""
+CUT = "the provider closed the WebSocket before the response was complete"
+TAKE_SECONDS = 300.0
+"""How long a client may take for each message. One that reads nothing would hold its slot for ever."""
+
+
+class ClientHop:
+    """The client's end.
+
+    Args:
+        cycle: Of the request that asked for the WebSocket; its head is about to be written.
+        max_message_bytes: The largest message that the client may send.
+    """
+
+    def __init__(self, cycle: RequestCycle, max_message_bytes: int) -> None:
+        self.socket = WebSocket(SERVER, max_message_bytes)
+        self._cycle = cycle
+        self._messages: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._sent: Future[None] | None = None
+        self._arrived = asyncio.Event()
+        cycle.receiver = self._receive_bytes
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether the client has taken all that was sent."""
+        sent = self._sent
+        return sent is None or (sent.done() and not sent.cancelled() and sent.exception() is None)
+
+    async def receive(self) -> bytes | None:
+        """Wait for the next message; None when no more come."""
+        while not self._messages:
+            if not self.socket.is_open:
+                return None
+            self._arrived.clear()
+            await self._arrived.wait()
+        message = self._messages.popleft()
+        self._held_bytes -= len(message)
+        self._hold_back()
+        return message
+
+    async def send(self, message: bytes) -> None:
+        """Send a message; return when the client has taken it, or has left.
+
+        Raises:
+            TimeoutError: It did not take it within `TAKE_SECONDS`.
+        """
+        self.socket.send(message)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Send what is to be sent, as `send` does."""
+        self._write()
+        if self._sent is not None and not self._sent.done():
+            async with asyncio.timeout(TAKE_SECONDS):
+                try:
+                    await self._sent
+                except StreamClosedError:
+                    return
+
+    def _receive_bytes(self, data: bytes) -> None:
+        for message in self.socket.feed(data):
+            self._messages.append(message)
+            self._held_bytes += len(message)
+        self._write()
+        self._hold_back()
+        self._arrived.set()
+
+    def _write(self) -> None:
+        if output := self.socket.take_output():
+            self._sent = self._cycle.write(output)
+            if not self._sent.done():
+                self._sent.add_done_callback(self._was_taken)
+
+    def _was_taken(self, sent: Future[None]) -> None:
+        if not sent.cancelled():
+            sent.exception()  # one who has left is noticed elsewhere
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Read no more from a client that sends faster than the provider takes, or that does not take what it asks for."""
+        if self._held_bytes > MAX_HELD_BYTES or not (self._sent is None or self._sent.done()):
+            self._cycle.pause_reading()
+        else:
+            self._cycle.resume_reading()
+
+
+class ProviderHop:
+    """The provider's end.
+
+    Args:
+        response: The 101 of the provider.
+    """
+
+    def __init__(self, response: UpstreamResponse) -> None:
+        self.socket = WebSocket(CLIENT, MAX_PROVIDER_MESSAGE_BYTES)
+        self._response = response
+        self._messages: deque[bytes] = deque()
+
+    async def receive(self) -> bytes | None:
+        """Wait for the next message; None when no more come.
+
+        Raises:
+            UpstreamError: The connection broke, or nothing came for longer than the idle timeout.
+        """
+        while not self._messages:
+            if not self.socket.is_open:
+                return None
+            if await self._response.stream_to(self._receive_bytes):
+                self.socket.feed_eof()
+                if self.socket.close_code is None:
+                    raise UpstreamTruncatedError(CUT)
+            await self.flush()
+        return self._messages.popleft()
+
+    async def send(self, message: bytes) -> None:
+        """Send a message; return when the provider has taken it.
+
+        Raises:
+            UpstreamError: The connection is closed.
+        """
+        self.socket.send(message)
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Send what is to be sent, as `send` does."""
+        if output := self.socket.take_output():
+            await self._response.send(output)
+
+    def _receive_bytes(self, piece: bytes) -> bool:
+        """Read a piece; whether the next one may come before anything is done about this one."""
+        self._messages += self.socket.feed(piece)
+        return False

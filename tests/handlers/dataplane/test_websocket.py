@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from handlers.dataplane.sockets.session import MAX_CALLS
+from intercept.records import EndReason
+from limits.user_shares import MAX_SOCKETS
+from tests.handlers.dataplane.socket_provider import SocketProvider, create, event, events
+
+PATH = "/api/v2/aibridge/openai/v1/responses"
+
+
+@pytest.fixture
+def provider(io_loop):
+    provider = SocketProvider()
+    io_loop.run_sync(provider.start)
+    yield provider
+    io_loop.run_sync(provider.stop)
+
+
+@pytest.fixture
+def bridge_settings(bridge_settings, provider):
+    return {"openai_base_url": provider.url} | bridge_settings
+
+
+def dial(running, **headers):
+    """Open a WebSocket of the user's."""
+    headers = {"Authorization": f"Bearer {running.token}", "User-Agent": "codex_cli_rs/0.171"} | headers
+    return connect(f"ws://127.0.0.1:{running.port}{PATH}", additional_headers=headers, user_agent_header=None)
+
+
+@pytest.fixture
+def opened(running, provider, io_loop):
+    """Open a WebSocket; the client's end and the provider's, closed with the test."""
+    clients = []
+
+    async def open_one(**headers):
+        client = await dial(running, **headers)
+        clients.append(client)
+        return client, await provider.connections.get()
+
+    yield open_one
+    for client in clients:
+        io_loop.run_sync(client.close)
+
+
+async def send_all(connection, messages):
+    for message in messages:
+        await connection.send(message)
+
+
+async def receive(connection, number):
+    return [await connection.recv() for _ in range(number)]
+
+
+def lets_go(running):
+    """Whether nothing of any call is held."""
+    return running.bridge.overload.slots.in_use() == 0
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(max_concurrency=5)
+async def test_messages_go_through_unchanged_and_each_response_is_recorded(running, provider, opened):
+    client, upstream = await opened()
+    spelled = '{ "type" : "response.create", "model":"gpt-5","input":"Hi \\u00e9\\n", "unknown":[1.0] }'
+    await client.send(spelled)
+    assert await provider.received.get() == spelled
+    assert running.bridge.overload.slots.in_use() == 1
+    sent = [event("codex.rate_limits", plan="x"), *events("resp_1")]
+    await send_all(upstream, sent)
+    assert await receive(client, 4) == sent
+    await client.send(create("And again", previous_response_id="resp_1"))
+    await provider.received.get()
+    await send_all(upstream, events("resp_2"))
+    assert await receive(client, 3) == events("resp_2")
+    second, first = await running.ended(2)
+    assert lets_go(running)
+    assert [one["end_reason"] for one in (first, second)] == ["completed", "completed"]
+    assert [one["user_prompts"][0]["prompt"] for one in (first, second)] == ["Hi é\n", "And again"]
+    assert [one["token_usages"][0]["provider_response_id"] for one in (first, second)] == ["resp_1", "resp_2"]
+    assert running.tokens(first) == {
+        "input_tokens": 15,
+        "output_tokens": 7,
+        "cache_read_input_tokens": 5,
+        "cache_write_input_tokens": None,
+    }
+    assert (first["client"], first["model"], first["provider_name"]) == ("Codex", "gpt-5", "openai")
+
+
+@pytest.mark.gen_test
+async def test_the_handshake_has_the_providers_key_and_nothing_of_the_client(running, provider, opened):
+    client, _ = await opened(**{"OpenAI-Beta": "responses_websockets=2026-02-06", "Session-Id": "s1"})
+    (request,) = provider.requests
+    assert request.path == "/v1/responses"
+    assert request.headers["Authorization"] == "Bearer sk-openai-provider-key"
+    assert (request.headers["OpenAI-Beta"], request.headers["Session-Id"]) == ("responses_websockets=2026-02-06", "s1")
+    assert "Sec-WebSocket-Extensions" not in request.headers
+    assert running.token not in str(request.headers)
+    assert client.response.headers["Upgrade"] == "websocket"
+
+
+@pytest.mark.gen_test
+async def test_a_refused_handshake_of_the_provider_is_the_clients_answer(running, provider):
+    provider.refusal = (HTTPStatus.FORBIDDEN, "not for you\n")
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    assert (refused.value.response.status_code, refused.value.response.body) == (403, b"not for you\n")
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Authorization": "Bearer nobody"}, 401),
+        ({"Origin": "https://elsewhere.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+async def test_a_handshake_that_may_not_be_is_refused(running, headers, status):
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running, **headers)
+    assert refused.value.response.status_code == status
+
+
+@pytest.mark.gen_test
+async def test_what_is_no_handshake_is_refused(running):
+    client = await running.client()
+    headers = running.headers | {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "12"}
+    answer = await client.request("GET", PATH, headers)
+    assert (answer.status, answer.header("Sec-WebSocket-Version")) == (426, "13")
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_cannot_be_reached_is_a_502(running, provider):
+    await provider.stop()
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    assert refused.value.response.status_code == 502
+    await provider.start()
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(rate_limit=1)
+async def test_a_request_beyond_a_limit_is_an_error_event_and_goes_nowhere(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    await client.send(create("two", stream_id="b"))
+    error = json.loads(await client.recv())
+    assert (error["type"], error["status"], error["stream_id"]) == ("error", 429, "b")
+    assert error["error"]["message"].startswith("You've been rate limited.")
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    assert provider.received.empty()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+    await running.bridge.refusal_recorder.flush()
+    _, refusals = await running.get("/api/v2/aibridge/refusals")
+    assert [(one["rule"], one["status"]) for one in refusals["results"]] == [("rate", 429)]
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("message", ['{"type":"response.create"}', '{"type":"response.create","model":""}'])
+async def test_a_request_that_cannot_be_recorded_is_an_error_event(running, provider, opened, message):
+    client, _ = await opened()
+    await client.send(message)
+    error = json.loads(await client.recv())
+    assert (error["type"], error["status"]) == ("error", 400)
+    assert provider.received.empty()
+    assert lets_go(running)
+
+
+@pytest.mark.gen_test
+async def test_an_error_of_the_provider_ends_its_call(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    error = {"type": "invalid_request_error", "code": "previous_response_not_found", "message": "no such response"}
+    await upstream.send(json.dumps({"type": "error", "status": 400, "error": error}))
+    assert json.loads(await client.recv())["error"] == error
+    (call,) = await running.ended(1)
+    assert (call["end_reason"], call["upstream_status"]) == ("upstream_error", 400)
+    assert call["error"]["message"] == "no such response"
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(max_concurrency=5)
+async def test_a_client_that_leaves_ends_its_calls_and_frees_the_provider(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    await send_all(upstream, events("resp_1")[:2])
+    await receive(client, 2)
+    await client.close(4000, "enough")
+    assert await provider.closed.get() == (4000, "enough")
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "client_disconnected"
+    assert lets_go(running)
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_vanishes_ends_its_calls(running, provider, opened):
+    client, _ = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    client.transport.abort()
+    await provider.closed.get()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "client_disconnected"
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_closes_truncates_its_calls_and_its_code_passes(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    await upstream.send(events("resp_1")[0])
+    await upstream.close(4001, "full")
+    await receive(client, 1)
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert (client.close_code, client.close_reason) == (4001, "full")
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "upstream_truncated"
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_vanishes_never_looks_like_an_orderly_end(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    upstream.transport.abort()
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert client.close_code == 1011
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "upstream_truncated"
+
+
+@pytest.mark.gen_test
+async def test_a_binary_message_closes_with_1003(running, provider, opened):
+    client, _ = await opened()
+    await client.send(b"binary")
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert client.close_code == 1003
+
+
+@pytest.mark.gen_test
+@pytest.mark.bridge(max_body_bytes=1000)
+async def test_a_message_larger_than_a_body_may_be_closes_with_1009(running, provider, opened):
+    client, _ = await opened()
+    await client.send("x" * 2000)
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert client.close_code == 1009
+    assert provider.received.empty()
+
+
+@pytest.mark.gen_test
+async def test_lanes_are_told_apart(running, provider, opened):
+    client, upstream = await opened()
+    for lane in "ab":
+        await client.send(create(f"prompt {lane}", stream_id=lane))
+        await provider.received.get()
+    first, second = events("resp_a", stream_id="a"), events("resp_b", "Other", stream_id="b")
+    mixed = [message for pair in zip(second, first, strict=True) for message in pair]
+    await send_all(upstream, mixed)
+    assert await receive(client, 6) == mixed
+    calls = await running.ended(2)
+    found = {call["user_prompts"][0]["prompt"]: call["token_usages"][0]["provider_response_id"] for call in calls}
+    assert found == {"prompt a": "resp_a", "prompt b": "resp_b"}
+
+
+@pytest.mark.gen_test
+async def test_a_steered_response_and_its_successor_are_two_calls(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await upstream.send(event("response.created", "resp_1"))
+    await receive(client, 1)
+    steer = json.dumps({"type": "response.steer", "previous_response_id": "resp_1", "input": "rather this"})
+    await client.send(steer)
+    await provider.received.get()
+    assert await provider.received.get() == steer
+    steered = {"id": "resp_1", "incomplete_details": {"reason": "steered"}}
+    await upstream.send(json.dumps({"type": "response.incomplete", "response": steered}))
+    await send_all(upstream, events("resp_2"))
+    await receive(client, 4)
+    second, first = await running.ended(2)
+    assert [one["user_prompts"][0]["prompt"] for one in (first, second)] == ["one", "rather this"]
+    assert [one["model"] for one in (first, second)] == ["gpt-5", "gpt-5"]
+
+
+@pytest.mark.gen_test
+async def test_when_the_server_stops_responses_end_whole_and_then_the_socket_goes(running, provider, opened):
+    client, upstream = await opened()
+    idle, _ = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    draining = asyncio.create_task(running.bridge.lifecycle.drain(10))
+    with pytest.raises(ConnectionClosed):
+        await idle.recv()
+    assert idle.close_code == 1001
+    await client.send(create("two"))
+    assert json.loads(await client.recv())["status"] == 503
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert (client.close_code, await draining) == (1001, 0)
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_response_that_outlasts_the_drain_is_ended_as_such(running, provider, opened):
+    client, _ = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    assert await running.bridge.lifecycle.drain(0) > 0
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == EndReason.SERVER_SHUTDOWN
+
+
+@pytest.mark.gen_test
+async def test_a_user_has_a_bounded_number_of_websockets(running, opened):
+    for _ in range(MAX_SOCKETS):
+        await opened()
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    assert refused.value.response.status_code == 429
+
+
+@pytest.mark.gen_test
+async def test_a_websocket_has_a_bounded_number_of_responses(running, provider, opened):
+    client, _ = await opened()
+    for number in range(MAX_CALLS + 1):
+        await client.send(create(str(number), stream_id=str(number)))
+    error = json.loads(await client.recv())
+    assert (error["status"], error["stream_id"]) == (429, str(MAX_CALLS))
