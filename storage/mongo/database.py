@@ -172,6 +172,17 @@ class Database:
         return self._database["admissions"]
 
     @property
+    def limit_ledgers(self) -> Collection:
+        """What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`."""
+        return self._database["limit_ledgers"]
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether it is reached through routers: then times are theirs, and each has a clock of its own."""
+        topology: Any = self._client.topology_description
+        return bool(topology.topology_type_name == "Sharded")
+
+    @property
     def rollups(self) -> Collection:
         """One document per cell, see `storage.aggregation.rollup`, and what `storage.aggregation.rollup_job` keeps for itself."""
         return self._database["rollups"]

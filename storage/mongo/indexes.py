@@ -187,6 +187,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             ),
         ),
         "admissions": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
+        "limit_ledgers": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
     }
 )
 """Every index there is, by collection, aside from the ones that end retention."""

@@ -1,0 +1,145 @@
+"""Tokens and money in a cluster: what is charged is told about once a second, and what others charged is known by then."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
+from storage.admission.account import MS, NEVER_READ, Account, Times
+from storage.admission.limit_ledger import Ledger
+
+
+class AmountAccount(Account):
+    """Tokens in a window, or money in a calendar period: see `Account`."""
+
+    def __init__(
+        self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
+    ) -> None:
+        super().__init__(limit, process, now_ns, next_number, times)
+        self._charges: deque[tuple[int, int]] = deque()
+        self._reserved = 0
+        self._written = 0
+        self._target = 0
+        self._in_round = False
+        self._planned = 0
+        self._written_at = now_ns()
+
+    def fits(self, limit: Limit, need: int) -> bool:
+        """Whether as much is left as a request needs. What is known may not be old."""
+        fresh = self._in_round or self._now_ns() - self._read_at <= self._times.fresh
+        return fresh and (need or 1) <= limit.maximum - self._known()
+
+    def take(self, need: int) -> None:
+        """Reserve what a request may use."""
+        self._reserved += need
+        self.used_at = self._now_ns()
+
+    def end(self, reserved: int) -> None:
+        """Give a reservation back."""
+        self._reserved -= reserved
+
+    def change_reserve(self, change: int) -> None:
+        """Reserve more, or less."""
+        self._reserved += change
+
+    def charge(self, amount: int) -> None:
+        """Charge what a request used. The ledger is told with the next round, which is soon."""
+        now = self._now_ns()
+        if self._charges and now - self._charges[-1][0] < MS:
+            now, before = self._charges.pop()
+            amount += before
+        self._charges.append((now, amount))
+
+    def open(self, ledger: Ledger, now: int, clock: str, read_at: int, is_dead: Callable[[str], bool]) -> None:
+        """Begin a round."""
+        told_at = self._now_ns()
+        while self._charges:
+            at, amount = self._charges.popleft()
+            self._tell(amount, (told_at - at) // MS)
+        super().open(ledger, now, clock, read_at, is_dead)
+        self._in_round = True
+        self._planned = 0
+
+    def plan(self, need: int) -> None:
+        """Have one more start."""
+        self._planned += need
+
+    def close(self, number: int) -> Ledger | None:
+        """Write what was charged, and what is reserved."""
+        self._in_round = False
+        self._target = self._reserved + self._planned
+        ledger = self.written(number, self._target)
+        now = self._now_ns()
+        if ledger is None and self._target and now - self._written_at >= self._times.renew:
+            ledger = self._with_member(number, self._target)
+        if ledger is not None:
+            self._written_at = now
+        return ledger
+
+    def settle(self, *, counts: bool) -> None:
+        """Forget what was told."""
+        self._planned = 0
+        if counts:
+            self._forget_reports()
+            self._written = self._target
+
+    def state(self, limit: Limit, need: int) -> LimitState:
+        """How much is used and reserved, as far as this server knows."""
+        need = need or 1
+        reserved = self._reserved + self._others_reserved()
+        used = self._known() - reserved - self._planned
+        free = limit.maximum - used - reserved
+        entries = self._ledger.entries
+        reset = 0
+        if entries and used:
+            reset = self._leaves_in(entries[-1][0])
+        elif used:
+            reset = limit.window_ns or MS
+        if need <= free:
+            return LimitState(limit, used, free, 0, reset, reserved)
+        if need > limit.maximum:
+            wait = NEVER_NS
+        elif need + reserved > limit.maximum:
+            wait = SLOT_RETRY_NS
+        elif limit.kind is Kind.BUDGET:
+            wait = max(MS, (self._span.end - self.now) * MS) if self._read_at != NEVER_READ else SLOT_RETRY_NS
+        else:
+            gone = self._ledger.used - (used - self._unknown_to_ledger())
+            wait = self._leaves_in(self._ledger.next_at(need - free + gone)) or reset or SLOT_RETRY_NS
+        return LimitState(limit, used, max(0, free), wait, reset, reserved)
+
+    def fits_alone(self, limit: Limit, need: int, servers: int) -> bool:
+        """Whether as much is left, if every server charges as this one does."""
+        mine = self._unknown_to_ledger() + self._reserved - self._written
+        return (need or 1) + self._known() + max(0, mine) * (servers - 1) <= limit.maximum
+
+    def take_alone(self, need: int) -> None:
+        """Reserve what a request may use."""
+        self.take(need)
+
+    def tell_alone(self) -> None:
+        """Have the ledger told what was charged meanwhile."""
+        self.urgent = True
+
+    def tick(self) -> bool:
+        """Tell what was charged, and learn what others charged, while requests come."""
+        used_lately = self._now_ns() - self.used_at < 2 * self._times.fresh
+        renew = bool(self._written) and self._now_ns() - self._written_at >= self._times.renew
+        return used_lately or renew or bool(self._charges or self._reports) or self._reserved != self._written
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is reserved and all is told."""
+        return not self._charges and not self._reports and not self._reserved and not self._written
+
+    def _known(self) -> int:
+        return self._used() + self._unknown_to_ledger() + self._reserved + self._planned + self._others_reserved()
+
+    def _others_reserved(self) -> int:
+        return self._ledger.held(but=self._process)
+
+    def _unknown_to_ledger(self) -> int:
+        """What was charged since the ledger was read."""
+        told = sum([report.amount for report in self._reports if report.number > self._told])
+        return told + sum([amount for _, amount in self._charges])

@@ -1,0 +1,25 @@
+"""What a ledger says of its limit to those who look."""
+
+from __future__ import annotations
+
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
+from storage.admission.account import MS, span_of
+from storage.admission.limit_ledger import Ledger
+
+
+def state_of(limit: Limit, ledger: Ledger, now: int) -> LimitState:
+    """The state of a limit by its ledger at a time in milliseconds. What servers have taken ahead counts as used."""
+    span = span_of(limit, now)
+    held = ledger.held()
+    if limit.kind is Kind.CONCURRENCY:
+        remaining = max(0, limit.maximum - held)
+        return LimitState(limit, held, remaining, 0 if remaining else SLOT_RETRY_NS, 0)
+    used = ledger.used
+    remaining = max(0, limit.maximum - used - held)
+    wait = 0
+    if not remaining:
+        at = ledger.next_at(used + held - limit.maximum + 1)
+        wait = SLOT_RETRY_NS if at is None else span.leaves_in(at) * MS
+        wait = NEVER_NS if limit.maximum < 1 else wait
+    reset = span.leaves_in(ledger.entries[-1][0]) * MS if ledger.entries else 0
+    return LimitState(limit, used, remaining, wait, reset, held)

@@ -1,0 +1,209 @@
+"""Rates in a cluster: permits that a server has, taken ahead far from the limit, or granted one by one near it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from limits.limit import NEVER_NS, Limit, LimitState
+from storage.admission.account import MS, NEVER_READ, Account, Times, ahead_of, life_of, near
+from storage.admission.limit_ledger import Ledger
+
+MEASURE_NS = 50 * MS
+"""Over how much time demand is measured at least."""
+
+AHEAD_FACTOR = 1.5
+"""How many permits are taken ahead, as a multiple of what was used lately in the time that they live."""
+
+PARTS = 20
+"""Into how many parts of a window the requests fall that this server admitted."""
+
+
+class _Block:
+    """Permits that are entered in the ledger at one time, and may be used until `expires_at` by this server's clock."""
+
+    __slots__ = ("ahead", "at", "clock", "expires_at", "left")
+
+    def __init__(self, left: int, at: int, clock: str, expires_at: int, *, ahead: bool) -> None:
+        self.left = left
+        self.at = at
+        self.clock = clock
+        self.expires_at = expires_at
+        self.ahead = ahead
+
+
+class RateAccount(Account):
+    """A rate: see `Account`."""
+
+    def __init__(
+        self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
+    ) -> None:
+        super().__init__(limit, process, now_ns, next_number, times)
+        self._blocks: deque[_Block] = deque()
+        self._granted: list[_Block] = []
+        self._planned = 0
+        self._free = 0
+        self._near = True
+        self._own: deque[tuple[int, int]] = deque()
+        self._alone: deque[tuple[int, int]] = deque()
+        self._taken = 0
+        self._asked_at = NEVER_READ
+        self._low = 0
+        self._is_low = False
+
+    def left(self) -> int:
+        """How many permits there are to use now; those that are too old are given back."""
+        now = self._now_ns()
+        blocks = self._blocks
+        while blocks and (blocks[0].expires_at <= now or not blocks[0].left):
+            block = blocks.popleft()
+            if block.left:
+                self._give_back(block)
+        return sum([block.left for block in blocks])
+
+    def fits(self, limit: Limit, _need: int) -> bool:
+        """Whether there is a permit, or in a round the ledger has one more."""
+        lowered = max(0, self.limit.maximum - limit.maximum)
+        return self.left() + max(0, self._free - lowered) > self._planned
+
+    def take(self, _need: int) -> None:
+        """Use a permit."""
+        left = self.left()
+        self._blocks[0].left -= 1
+        self.used_at = self._now_ns()
+        self._taken += 1
+        self._add(self._own)
+        if left <= self._low and not self._near:
+            self._low = 0
+            self._is_low = self.urgent = True  # the next ones are asked for before these are used up
+
+    def plan(self, _need: int) -> None:
+        """Have one more start."""
+        self._planned += 1
+
+    def open(self, ledger: Ledger, now: int, clock: str, read_at: int, is_dead: Callable[[str], bool]) -> None:
+        """Begin a round."""
+        super().open(ledger, now, clock, read_at, is_dead)
+        self._free = self.limit.maximum - ledger.used
+        self._planned = 0
+
+    def close(self, number: int) -> Ledger | None:
+        """Enter what is granted: for those that wait now, and ahead for others."""
+        ledger, span, maximum = self._ledger, self._span, self.limit.maximum
+        wanted = max(0, self._planned - self.left())
+        left = self._free - wanted
+        ahead = ahead_of(left, maximum, self._ahead(wanted)) if wanted or self._is_low else 0
+        self._is_low = False
+        self._near = near(left, maximum)
+        self._granted = []
+        if wanted:
+            ledger.enter(span.now, wanted, span)
+            expires_at = self._read_at + self._times.answer
+            self._granted.append(_Block(wanted, span.now, ledger.clock, expires_at, ahead=False))
+        if ahead:
+            life = life_of(self.limit)
+            ledger.enter(span.now + life, ahead, span)
+            expires_at = self._read_at + life * MS
+            self._granted.append(_Block(ahead, span.now + life, ledger.clock, expires_at, ahead=True))
+        self._free = 0  # until the write counts, there is only what there was before
+        self._count_again()
+        return self._with_member(number, 0) if self._granted else self.written(number, 0)
+
+    def settle(self, *, counts: bool) -> None:
+        """Have what was granted."""
+        granted, self._granted = self._granted, []
+        self._free = self._planned = 0
+        if not counts:
+            return
+        self._forget_reports()
+        self._low = 0
+        for block in granted:
+            self._blocks.append(block)
+            if block.ahead:
+                self._low = block.left // 4
+        self._blocks = deque(sorted(self._blocks, key=lambda block: block.expires_at))
+
+    def put_back(self) -> None:
+        """Give back what was granted for requests that are not admitted after all."""
+        self.left()
+        for block in self._blocks:
+            if block.left and not block.ahead:
+                self._give_back(block)
+                block.left = 0
+                self.urgent = True
+
+    def state(self, limit: Limit, _need: int) -> LimitState:
+        """How much is used. What this server has taken ahead is not."""
+        if limit.maximum < 1:
+            return LimitState(limit, 0, 0, NEVER_NS, 0)
+        left = self.left()
+        used = max(0, self._used() - left) + self._count(self._alone)
+        remaining = max(0, limit.maximum - used)
+        entries = self._ledger.entries
+        wait = 0
+        if not remaining:
+            wait = self._leaves_in(self._ledger.next_at(self._ledger.used - limit.maximum + 1)) or MS
+        return LimitState(limit, used, remaining, wait, self._leaves_in(entries[-1][0]) if entries and used else 0)
+
+    def fits_alone(self, limit: Limit, _need: int, servers: int) -> bool:
+        """Whether there is a permit, or this server's share of what was left is not used up."""
+        if self.left():
+            return True
+        alone, own = self._count(self._alone), self._count(self._own)
+        known = self._used()
+        if known + (alone + 1) * servers <= limit.maximum and (own + 1) * servers <= limit.maximum:
+            return True
+        return not own and not known and limit.maximum > 0
+
+    def take_alone(self, _need: int) -> None:
+        """Use a permit, or count a request that the ledger is told of later."""
+        if self.left():
+            self.take(_need)
+            return
+        self.used_at = self._now_ns()
+        self._add(self._own)
+        self._add(self._alone)
+
+    def _add(self, requests: deque[tuple[int, int]]) -> None:
+        """Count one more request of now. Those of a part of the window count as made together at its end."""
+        now = self.used_at
+        if requests and now <= requests[-1][0]:
+            requests[-1] = (requests[-1][0], requests[-1][1] + 1)
+            return
+        requests.append((now + self.limit.window_ns // PARTS, 1))
+        while requests[0][0] <= now - self.limit.window_ns:
+            requests.popleft()
+
+    def _count(self, requests: deque[tuple[int, int]]) -> int:
+        """How many there are in the window."""
+        begin = self._now_ns() - self.limit.window_ns
+        return sum([count for at, count in requests if at > begin])
+
+    def tell_alone(self) -> None:
+        """Tell the ledger what was admitted alone, as it can be reached again."""
+        while self._alone:
+            at, count = self._alone.popleft()
+            self._tell(count, max(0, self._now_ns() - at) // MS)
+            self.urgent = True
+
+    def tick(self) -> bool:
+        """Give back what was not used, where others might want it."""
+        self.left()
+        return self.urgent or any(-report.amount * 50 >= self.limit.maximum or self._near for report in self._reports)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is neither a permit nor something to tell."""
+        return not self._blocks and not self._alone and not self.urgent
+
+    def _give_back(self, block: _Block) -> None:
+        self._tell(-block.left, block.at, block.clock)
+
+    def _ahead(self, wanted: int) -> int:
+        """How many to take ahead: by what was used since the last round, if that is not long ago."""
+        now, life = self._now_ns(), life_of(self.limit) * MS
+        took, self._taken = self._taken + wanted, 0
+        since, self._asked_at = now - self._asked_at, now
+        if since > 2 * life:
+            return max(0, wanted - 1)
+        return int(took * life * AHEAD_FACTOR / max(since, MEASURE_NS)) - self.left()

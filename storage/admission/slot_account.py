@@ -1,0 +1,130 @@
+"""Slots in a cluster: a server holds some in the ledger, as many as it uses and, far from the limit, a few ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
+from storage.admission.account import NEVER_READ, Account, Times, ahead_of, near
+from storage.admission.limit_ledger import Ledger
+
+
+class SlotAccount(Account):
+    """A limit of requests under way: see `Account`.
+
+    The ledger says what each server holds, not by how much that changes. It never says less than what is used: slots are
+    used after more is written, and before less is written they are not used any more.
+    """
+
+    def __init__(
+        self, limit: Limit, process: str, now_ns: Callable[[], int], next_number: Callable[[], int], times: Times
+    ) -> None:
+        super().__init__(limit, process, now_ns, next_number, times)
+        self.in_use = 0
+        self._held = 0
+        self._peak = 0
+        self._kept = 0
+        self._planned = 0
+        self._target = 0
+        self._asked_at = NEVER_READ
+        self._free = 0
+        self._unknown = False
+        self._near = True
+        self._written_at = now_ns()
+
+    def fits(self, limit: Limit, _need: int) -> bool:
+        """Whether there is a slot, or in a round the ledger has one more."""
+        lowered = max(0, self.limit.maximum - limit.maximum)
+        return max(self._held, self.in_use + self._free - lowered) > self.in_use + self._planned
+
+    def take(self, _need: int) -> None:
+        """Take a slot."""
+        self.in_use += 1
+        self.used_at = self._now_ns()
+        self._peak = max(self._peak, self.in_use)
+        self._kept = max(self._kept, self._peak)
+
+    def end(self, _reserved: int) -> None:
+        """Give a slot back. Near the limit the others are told at once."""
+        self.in_use -= 1
+        self.urgent = self.urgent or self._near
+
+    def plan(self, _need: int) -> None:
+        """Have one more start."""
+        self._planned += 1
+
+    def open(self, ledger: Ledger, now: int, clock: str, read_at: int, is_dead: Callable[[str], bool]) -> None:
+        """Begin a round."""
+        super().open(ledger, now, clock, read_at, is_dead)
+        self._free = self.limit.maximum - ledger.held(but=self._process) - self.in_use
+        self._planned = 0
+
+    def close(self, number: int) -> Ledger | None:
+        """Write what is held from now on."""
+        now = self._now_ns()
+        needed = self.in_use + self._planned
+        left = self._free - self._planned
+        if self._planned > self._held - self.in_use:
+            recent, self._asked_at = now - self._asked_at < 2 * self._times.fresh, now
+            wanted = max(self._kept - needed, needed) if recent else 0
+        else:
+            wanted = 0 if self._near else min(self._kept, self._held) - needed
+        self._near = near(left, self.limit.maximum)
+        self._free = 0  # until the write counts, there is only what there was before
+        self._target = needed + ahead_of(left, self.limit.maximum, wanted)
+        self._held = min(self._held, self._target)
+        ledger = self.written(number, self._target)
+        if ledger is None and self._target and now - self._written_at >= self._times.renew:
+            ledger = self._with_member(number, self._target)
+        if ledger is not None:
+            self._written_at = now
+        return ledger
+
+    def settle(self, *, counts: bool) -> None:
+        """Hold what was written."""
+        self._unknown = not counts
+        self._free = self._planned = 0
+        if counts:
+            self._held = self._target
+            self._forget_reports()
+        else:
+            self.urgent = True
+
+    def put_back(self) -> None:
+        """Near the limit hold no more than what is used."""
+        self.urgent = self.urgent or (self._near and self._held > self.in_use)
+
+    def state(self, limit: Limit, _need: int) -> LimitState:
+        """How many are in use: here, and by what the ledger said last elsewhere."""
+        used = self.in_use + self._ledger.held(but=self._process)
+        remaining = max(0, limit.maximum - used)
+        if remaining:
+            return LimitState(limit, used, remaining, 0, 0)
+        return LimitState(limit, used, 0, SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS, 0)
+
+    def fits_alone(self, limit: Limit, _need: int, servers: int) -> bool:
+        """Whether there is a slot, or this server's share of what was left is not used up."""
+        others = self._ledger.held(but=self._process)
+        share = max(0, limit.maximum - others - self._held) // servers
+        if self.in_use < max(self._held, min(limit.maximum // servers, self._held + share)):
+            return True
+        return not self.in_use and not others and limit.maximum > 0
+
+    def take_alone(self, _need: int) -> None:
+        """Take a slot. The ledger is told when it can be reached."""
+        self.take(_need)
+
+    def tell_alone(self) -> None:
+        """Tell the ledger what is held, also if it may have forgotten."""
+        self.urgent = self.urgent or bool(self.in_use or self._held or self._unknown)
+
+    def tick(self) -> bool:
+        """Hold no more than what was used since the last time."""
+        self._kept, self._peak = self._peak, self.in_use
+        renew = bool(self._held) and self._now_ns() - self._written_at >= self._times.renew
+        return self.urgent or self._held > self._kept or renew
+
+    @property
+    def idle(self) -> bool:
+        """Whether no slot is held."""
+        return not self.in_use and not self._held and not self._unknown and not self.urgent

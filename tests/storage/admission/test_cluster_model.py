@@ -1,0 +1,238 @@
+"""Servers of a cluster as a model: any order of what they do, with answers that are lost or late, and clocks that differ.
+
+The database is a register for each ledger with compare-and-set, as in `storage.admission.ledger_store`. Every admission is
+noted at the true time at which it is used; one that the ledger granted at the true time of its entry (it is used at most
+an answer later).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from copy import deepcopy
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from intercept.refusals import Rule
+from limits.limit import Kind, Limit, Of
+from storage.admission.account import MS, Times
+from storage.admission.members import Members
+from storage.admission.permits import Permits, Snapshot
+
+ANSWER_MS = 500
+LEASE_MS = 5_000
+TIMES = Times(answer=ANSWER_MS * MS)
+
+
+WHICH = [[0], [0], [0, 1], [0, 1, 2], [2], [1]]
+FATES = ["ok"] * 8 + ["lost answer", "lost", "late write", "slow", "slow", "hangs"]
+
+
+class Register:
+    """The database: ledgers with versions, and the clocks of its members."""
+
+    def __init__(self, skews):
+        self.now = 10_000_000
+        self.skews = skews
+        self.primary = 0
+        self.ledgers = {}
+
+    @property
+    def clock(self):
+        return f"member {self.primary}"
+
+    def read(self, names, read_at):
+        found = {name: deepcopy(self.ledgers[name]) for name in names if name in self.ledgers}
+        return Snapshot(found, self.now + self.skews[self.primary], self.clock, read_at)
+
+    def write(self, changes):
+        counted = set()
+        for change in changes:
+            version = self.ledgers[change.name][1] if change.name in self.ledgers else None
+            if version == change.before:
+                self.ledgers[change.name] = (deepcopy(change.ledger), change.after)
+                counted.add(change.name)
+        return counted
+
+
+class Server:
+    """One server of the model, by a monotonic clock of its own."""
+
+    def __init__(self, number, register):
+        self.name = f"server {number}"
+        self.register = register
+        self.start_ns = 1_000_000_007 * (number + 1) - register.now * MS
+        self.members = Members(self.now_ns, LEASE_MS * MS)
+        self.permits = Permits(self.name, self.now_ns, self.members.is_dead, TIMES)
+        self.flights = []
+        self.tickets = []
+
+    def now_ns(self):
+        return self.start_ns + self.register.now * MS
+
+    def start(self, limits, admitted):
+        waiting = self.permits.start(limits)
+
+        def note(decision):
+            if decision.ticket is not None:
+                self.tickets.append((decision.ticket, limits))
+                admitted(limits)
+            else:
+                assert decision.retry_after_ns > 0
+                assert decision.refused_by.remaining == 0
+
+        waiting.done = note
+        if waiting.decision is not None:
+            note(waiting.decision)
+        return waiting
+
+    def read(self):
+        """Begin a round, and plan it by what the database says now."""
+        round_ = self.permits.begin_round()
+        if round_ is not None:
+            self.flights.append((round_, round_.plan(self.register.read(round_.names, self.now_ns()))))
+
+    def finish(self, *, written=True, told=True):
+        if self.flights:
+            round_, changes = self.flights.pop(0)
+            counted = self.register.write(changes) if written else set()
+            if told:
+                round_.settle(counted)
+            else:
+                round_.fail()
+            return changes
+        return []
+
+    def run(self, rounds=50):
+        while self.permits.pending and rounds:
+            self.read()
+            self.finish()
+            rounds -= 1
+        assert rounds
+
+
+def rate(maximum, window_ms, key="token:a"):
+    return Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns=window_ms * MS)
+
+
+def slots(maximum):
+    return Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", maximum)
+
+
+class Cluster(RuleBasedStateMachine):
+    """Three servers, two rates and slots; what is admitted is compared with the limits at every step."""
+
+    @initialize(
+        maximum=st.sampled_from([1, 4, 10, 50, 100]),
+        second=st.sampled_from([7, 60]),
+        slots_=st.sampled_from([2, 10, 40]),
+        window_ms=st.sampled_from([1_000, 4_000, 20_000]),
+        skews=st.lists(st.integers(-30_000, 30_000), min_size=3, max_size=3),
+    )
+    def begin(self, maximum, second, slots_, window_ms, skews):
+        self.register = Register(skews)
+        self.servers = [Server(number, self.register) for number in range(3)]
+        self.numbers = 3
+        self.window_ms = window_ms
+        self.limits = [rate(maximum, window_ms), rate(second, window_ms, "user:u"), slots(slots_)]
+        self.admitted = defaultdict(list)
+        self.late = []
+        self.beats = defaultdict(int)
+
+    def note(self, limits):
+        for limit in limits:
+            if limit.kind is Kind.RATE:
+                self.admitted[limit.key].append(self.register.now)
+
+    def start(self, server, number, which):
+        for _ in range(number):
+            self.servers[server].start([self.limits[nth] for nth in which], self.note)
+
+    @rule(
+        steps=st.lists(
+            st.tuples(
+                st.integers(0, 2),
+                st.integers(0, 12),
+                st.sampled_from(WHICH),
+                st.sampled_from(FATES),
+                st.sampled_from([0, 1, 3, 20, 60, 124, 126, 200, 600]),
+                st.integers(0, 6),
+            ),
+            min_size=10,
+            max_size=60,
+        )
+    )
+    def traffic(self, steps):
+        """Requests start and end, and rounds are made, each with its fate."""
+        for server, number, which, fate, gap, ends in steps:
+            self.start(server, number, which)
+            self.end(server, ends)
+            self.one_round(server, fate)
+            self.pass_(gap)
+
+    def one_round(self, server, fate):
+        one = self.servers[server]
+        if fate == "hangs" and one.flights:
+            return
+        if not one.flights:
+            one.read()
+        if fate == "late write" and one.flights:
+            self.late.append(deepcopy(one.flights[0][1]))
+        if fate != "slow":
+            one.finish(written=fate in {"ok", "lost answer"}, told=fate == "ok")
+
+    @precondition(lambda self: self.late)
+    @rule()
+    def late_write_arrives(self):
+        self.register.write(self.late.pop(0))
+
+    def end(self, server, number):
+        for _ in range(number):
+            if self.servers[server].tickets:
+                self.servers[server].permits.end(self.servers[server].tickets.pop(0)[0])
+
+    @rule(ms=st.sampled_from([1_001, 2_500, 6_000]))
+    def wait(self, ms):
+        self.pass_(ms)
+
+    def pass_(self, ms):
+        if (self.register.now + ms) // 1000 != self.register.now // 1000:
+            for server in self.servers:
+                server.permits.tick()
+        self.register.now += ms
+        for server in self.servers:
+            self.beats[server.name] += 1
+        for server in self.servers:
+            server.members.look(self.beats)
+
+    @rule(primary=st.integers(0, 2))
+    def step_down(self, primary):
+        self.register.primary = primary
+
+    @rule(server=st.integers(0, 2))
+    def kill(self, server):
+        self.beats.pop(self.servers[server].name, None)
+        self.servers[server] = Server(self.numbers, self.register)
+        self.numbers += 1
+
+    @invariant()
+    def no_window_holds_more_than_the_limit(self):
+        if not hasattr(self, "admitted"):
+            return
+        for limit in self.limits[:2]:
+            times = self.admitted[limit.key]
+            window = self.window_ms - ANSWER_MS
+            for nth in range(len(times) - limit.maximum):
+                assert times[nth + limit.maximum] - times[nth] >= window
+        under_way = sum(
+            limit.kind is Kind.CONCURRENCY
+            for server in self.servers
+            for _, limits in server.tickets
+            for limit in limits
+        )
+        assert under_way <= self.limits[2].maximum
+
+
+Cluster.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
+TestCluster = Cluster.TestCase
