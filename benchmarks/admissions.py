@@ -1,9 +1,9 @@
-"""Measure what a decision that is shared through MongoDB costs, on an embedded one.
+"""Measure what a decision costs in the scope `cluster`, on an embedded MongoDB.
 
     .venv/bin/python -m benchmarks.admissions
 
-One process asks, with so many requests waiting at a time, and each asks again as soon as it is answered. Prints the
-table in Markdown.
+One server decides, for so many requests at a time, each of which begins again a moment after it is answered. Prints the
+table in Markdown. The last column has the commands to MongoDB for each decision, heartbeats included.
 """
 
 from __future__ import annotations
@@ -11,57 +11,94 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
-from storage.admission.admissions import Admissions, SharedLimits
+from intercept.refusals import Rule
+from limits.limit import Kind, Limit, Of
+from storage.admission.cluster import ClusterAuthority
+from storage.admission.ledger_store import LedgerStore
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 
-CONCURRENT = (1, 32, 256)
 SECONDS = 3.0
-LIMITS = SharedLimits(max_concurrency=1000, rate_limit=1000)
-
-Decision = Callable[[Admissions, int], Awaitable[None]]
-
-
-async def rate_of_one_key(admissions: Admissions, _number: int) -> None:
-    """All requests are of one token."""
-    await admissions.count_request("token", None)
+PAUSE_SECONDS = 0.001
+WINDOW_NS = 60_000_000_000
+TOKENS = 10_000
 
 
-async def rate_of_many_keys(admissions: Admissions, number: int) -> None:
-    """Each of those that wait at a time is of a token of its own."""
-    await admissions.count_request(f"token {number}", None)
+def rate(key: str, maximum: int) -> Limit:
+    """A rate of a minute."""
+    return Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns=WINDOW_NS)
 
 
-async def slot(admissions: Admissions, _number: int) -> None:
-    """A slot of the server is taken and given back."""
-    verdict = await admissions.take_slot()
-    if verdict.slot is not None:
-        verdict.slot.release()
+def slots(maximum: int) -> Limit:
+    """The slots of the server."""
+    return Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", maximum)
 
 
-KINDS: dict[str, Decision] = {
-    "a slot of the server": slot,
-    "a rate, one token": rate_of_one_key,
-    "a rate, a token each": rate_of_many_keys,
-}
+NEAR = rate("token:near", 1_000_000)
 
 
-async def measure(admissions: Admissions, decide: Decision, concurrent: int) -> list[float]:
-    """Seconds that each decision took."""
+class Row(NamedTuple):
+    """A row of the table: the limits of the n-th decision, how many requests at a time, and their pause in seconds."""
+
+    name: str
+    concurrent: int
+    limits: Callable[[int], Sequence[Limit]]
+    pause: float
+
+
+def _far(_number: int) -> Sequence[Limit]:
+    return slots(10_000), rate("token:far", 1_000_000)
+
+
+def _near(_number: int) -> Sequence[Limit]:
+    return (NEAR,)
+
+
+def _token_each(number: int) -> Sequence[Limit]:
+    return (rate(f"token:{number % TOKENS}", 1_000),)
+
+
+ROWS = (
+    Row("far: a slot and a rate", 1, _far, PAUSE_SECONDS),
+    Row("far: a slot and a rate", 32, _far, PAUSE_SECONDS),
+    Row("near: a rate", 1, _near, 0),
+    Row("near: a rate", 32, _near, 0),
+    Row("near: a rate", 256, _near, 0),
+    Row("far: a rate, 10,000 tokens", 256, _token_each, 0),
+)
+
+
+async def measure(authority: ClusterAuthority, row: Row, seconds: float = SECONDS) -> list[float]:
+    """Seconds that each decision took, in ascending order."""
     took: list[float] = []
-    end = time.perf_counter() + SECONDS
+    end = time.perf_counter() + seconds
 
     async def ask(number: int) -> None:
         while (began := time.perf_counter()) < end:
-            await decide(admissions, number)
+            decision = await authority.start(row.limits(number))
             took.append(time.perf_counter() - began)
+            if decision.ticket is not None:
+                authority.end(decision.ticket)
+            number += row.concurrent
+            await asyncio.sleep(row.pause)
 
-    await asyncio.gather(*(ask(number) for number in range(concurrent)))
+    await asyncio.gather(*(ask(number) for number in range(row.concurrent)))
     return sorted(took)
+
+
+async def use_up(database: Database) -> None:
+    """Leave less than a fifth of the rate that is near."""
+    store = LedgerStore(database, uuid4(), time.monotonic_ns)
+    now = (await store.read([])).now
+    ledger = {"version": "0", "clock": "", "log": [now, 9 * NEAR.maximum // 10], "members": {}}
+    name = f"rate:{WINDOW_NS // 1_000_000}:{NEAR.key}"
+    await database.limit_ledgers.replace_one({"_id": name}, ledger, upsert=True)
+    await store.leave()
 
 
 async def main() -> None:
@@ -70,17 +107,23 @@ async def main() -> None:
         mongodb = await EmbeddedMongoDB.start(Path(folder))
         database = Database.connect(mongodb.uri, "benchmark")
         await database.prepare(retention=None)
-        print("| decision | concurrent | decisions/s | p50 | p99 |\n|---|---|---|---|---|")
-        for name, decide in KINDS.items():
-            for concurrent in CONCURRENT:
-                admissions = Admissions(database, process=uuid4(), limits=LIMITS)
-                await admissions.open()
-                took = await measure(admissions, decide, concurrent)
-                away = admissions.away
-                await admissions.close()
-                p50, p99 = (1000 * took[len(took) * percent // 100] for percent in (50, 99))
-                note = " (the database was away)" if away else ""
-                print(f"| {name} | {concurrent} | {len(took) / SECONDS:,.0f}{note} | {p50:.1f} ms | {p99:.1f} ms |")
+        print("| decision | concurrent | decisions/s | p50 | p99 | commands |\n|---|---|---|---|---|---|")
+        for row in ROWS:
+            await use_up(database)
+            authority = ClusterAuthority(database, process=uuid4())
+            await authority.open()
+            running = asyncio.create_task(authority.run())
+            before = authority.commands
+            took = await measure(authority, row)
+            commands = (authority.commands - before) / len(took)
+            note = " (the database was unavailable)" if authority.unavailable else ""
+            running.cancel()
+            await authority.close()
+            p50, p99 = (1000 * took[len(took) * percent // 100] for percent in (50, 99))
+            print(
+                f"| {row.name} | {row.concurrent} | {len(took) / SECONDS:,.0f}{note} | {p50:.2f} ms | {p99:.1f} ms "
+                f"| {commands:.3f} |"
+            )
         database.close()
         await mongodb.stop()
 

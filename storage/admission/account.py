@@ -21,7 +21,7 @@ MS = 1_000_000
 SHARE = 5
 """Where less than a limit divided by this is left, every request is decided by the ledger."""
 
-LIVES = 8
+LIVES = 25
 """How many lives of a permit that is taken ahead fit into a window at least."""
 
 NEVER_READ = -(2**62)
@@ -89,6 +89,8 @@ class Account(ABC):
         limit: The limit as it was last asked for.
         urgent: Whether something should be written with the next round, which begins at once for it.
         used_at: When it was last used.
+        expires_at: When permits end that others might want; 0 if that is noted, or there are none.
+        lacking: Whether a request waits for a round because of it.
     """
 
     def __init__(
@@ -97,6 +99,8 @@ class Account(ABC):
         self.name = name_of(limit)
         self.limit = limit
         self.urgent = False
+        self.lacking = False
+        self.expires_at = 0
         self.used_at = now_ns()
         self._process = process
         self._now_ns = now_ns

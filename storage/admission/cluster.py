@@ -91,12 +91,18 @@ class ClusterAuthority:
         self._now_ns = now_ns
         self._pause = pause
         self._rounds: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._beaten_at = now_ns()
 
     @property
     def unavailable(self) -> bool:
         """Whether the database cannot be reached, so that this server decides alone."""
         return self._permits.alone_among is not None
+
+    @property
+    def commands(self) -> int:
+        """How many commands were sent to MongoDB."""
+        return self._store.commands
 
     async def open(self, report: Callable[[], Document] = dict) -> None:
         """Send a first heartbeat, unless the database is unavailable. `run` does the rest.
@@ -109,6 +115,8 @@ class ClusterAuthority:
 
     async def close(self) -> None:
         """Give all permits back and leave, once `run` has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._permits.tick()
         self._permits.tick()  # what was used since the last one is not any more
         if not self.unavailable:
@@ -194,8 +202,16 @@ class ClusterAuthority:
     # -- rounds
 
     def _work(self) -> None:
+        due = self._permits.expire()
+        if due is not None and self._timer is None:
+            seconds = max(0.0, (due - self._now_ns()) / 1e9)
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
         if self._rounds is None and self._permits.pending and not self.unavailable:
             self._rounds = asyncio.create_task(self._make_rounds())  # noqa: TID251 - requests wait for what it decides
+
+    def _expired(self) -> None:
+        self._timer = None
+        self._work()
 
     async def _make_rounds(self) -> None:
         failures = pauses = 0
@@ -218,6 +234,7 @@ class ClusterAuthority:
                     failures = pauses = 0
         finally:
             self._rounds = None
+            self._work()
 
     async def _make(self, round_: Round) -> None:
         async def exchange() -> None:

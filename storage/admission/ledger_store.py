@@ -54,6 +54,9 @@ class LedgerStore:
         database: Where they are.
         process: This server.
         now_ns: This server's clock.
+
+    Attributes:
+        commands: How many commands were sent to MongoDB.
     """
 
     def __init__(self, database: Database, process: UUID, now_ns: Callable[[], int]) -> None:
@@ -63,10 +66,12 @@ class LedgerStore:
         self._id = f"process:{process}"
         self._now_ns = now_ns
         self._beat = 0
+        self.commands = 0
 
     async def read(self, names: Sequence[str]) -> Snapshot:
         """Read ledgers, and what time it is."""
         read_at = self._now_ns()
+        self.commands += 1
         # The heartbeat of this server is there also if no ledger is.
         cursor = self._ledgers.find({"_id": {"$in": [*names, self._id]}}, _PROJECTION)
         documents = await cursor.to_list(None)
@@ -88,6 +93,7 @@ class LedgerStore:
                 requests.append(InsertOne(document))
             else:
                 requests.append(ReplaceOne({"_id": change.name, "version": change.before}, document))
+        self.commands += len({type(request) for request in requests})  # a command has one kind of write
         try:
             done: Mapping[str, Any] = (await self._ledgers.bulk_write(requests, ordered=False)).bulk_api_result
         except BulkWriteError as error:
@@ -101,6 +107,7 @@ class LedgerStore:
 
     async def _written(self, changes: Sequence[Change]) -> set[str]:
         """Find out which of several writes counted: others may have changed the ledgers again since."""
+        self.commands += 1
         versions = {change.name: change.after for change in changes}
         own = f"members.{self._process}"
         written = set()
@@ -115,6 +122,7 @@ class LedgerStore:
     async def beat(self, report: Document) -> None:
         """Say that this server is alive, and what it reports."""
         self._beat += 1
+        self.commands += 1
         said = {
             "beat": {"$literal": self._beat},
             "report": {"$literal": report},
@@ -128,6 +136,7 @@ class LedgerStore:
 
     async def servers(self) -> dict[str, tuple[int, Document]]:
         """The last heartbeat and report of every server, this one included."""
+        self.commands += 1
         which = {"_id": {"$regex": "^process:"}}
         return {
             one["_id"].removeprefix("process:"): (one["beat"], one["report"]) async for one in self._ledgers.find(which)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
@@ -127,6 +128,7 @@ class Permits:
         self._lively: dict[str, Account] = {}
         self._due: dict[str, Account] = {}
         self._queue: deque[Waiting] = deque()
+        self._expiring: list[tuple[int, str]] = []
         self._tickets: dict[int, _Ticket] = {}
         self._numbers = count(1).__next__
 
@@ -150,9 +152,13 @@ class Permits:
         waiting = Waiting([self._need(limit, reserve) for limit in limits], reserve)
         if self.alone_among is not None:
             self._decide_alone(waiting, self.alone_among)
-        elif all(need.account.fits(need.limit, need.amount) for need in waiting.needs):
+            return waiting
+        lacking = [need.account for need in waiting.needs if not need.account.fits(need.limit, need.amount)]
+        if not lacking:
             self._admit(waiting)
         elif waits:
+            for account in lacking:
+                account.lacking = True
             self._queue.append(waiting)
         return waiting
 
@@ -216,6 +222,20 @@ class Permits:
                 self._lively.pop(name, None)
             else:
                 self._accounts.move_to_end(name)
+
+    def expire(self) -> int | None:
+        """Give back the permits whose life is over, where others might want them.
+
+        Returns:
+            When there will be more to give back, by this server's clock; None if there is nothing.
+        """
+        now = self._now_ns()
+        while self._expiring and self._expiring[0][0] <= now:
+            _, name = heappop(self._expiring)
+            account = self._accounts.get(name)
+            if account is not None and account.tick():
+                self._due[name] = account
+        return self._expiring[0][0] if self._expiring else None
 
     def look_again(self) -> None:
         """Compare all that is held with its ledgers: after a pause of this server others may have taken it for dead."""
@@ -347,6 +367,9 @@ class Permits:
 
     def _note(self, account: Account) -> None:
         self._lively[account.name] = account
+        if account.expires_at > self._now_ns():
+            heappush(self._expiring, (account.expires_at, account.name))
+            account.expires_at = 0
         if account.urgent and self.alone_among is None:
             self._due[account.name] = account
 

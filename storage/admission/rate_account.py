@@ -15,6 +15,9 @@ MEASURE_NS = 50 * MS
 AHEAD_FACTOR = 1.5
 """How many permits are taken ahead, as a multiple of what was used lately in the time that they live."""
 
+WORTH = 50
+"""What is not used is given back at once if it is no less than the limit divided by this; less with the next round."""
+
 PARTS = 20
 """Into how many parts of a window the requests fall that this server admitted."""
 
@@ -83,6 +86,7 @@ class RateAccount(Account):
 
     def open(self, ledger: Ledger, now: int, clock: str, read_at: int, is_dead: Callable[[str], bool]) -> None:
         """Begin a round."""
+        self.left()
         super().open(ledger, now, clock, read_at, is_dead)
         self._free = self.limit.maximum - ledger.used
         self._planned = 0
@@ -121,6 +125,7 @@ class RateAccount(Account):
             self._blocks.append(block)
             if block.ahead:
                 self._low = block.left // 4
+                self.expires_at = block.expires_at if block.left * WORTH >= self.limit.maximum else 0
         self._blocks = deque(sorted(self._blocks, key=lambda block: block.expires_at))
 
     def put_back(self) -> None:
@@ -189,7 +194,9 @@ class RateAccount(Account):
     def tick(self) -> bool:
         """Give back what was not used, where others might want it."""
         self.left()
-        return self.urgent or any(-report.amount * 50 >= self.limit.maximum or self._near for report in self._reports)
+        return self.urgent or any(
+            -report.amount * WORTH >= self.limit.maximum or self._near for report in self._reports
+        )
 
     @property
     def idle(self) -> bool:

@@ -64,12 +64,13 @@ class SlotAccount(Account):
         now = self._now_ns()
         needed = self.in_use + self._planned
         left = self._free - self._planned
-        if self._planned > self._held - self.in_use:
+        if self.lacking:
             recent, self._asked_at = now - self._asked_at < 2 * self._times.fresh, now
             wanted = max(self._kept - needed, needed) if recent else 0
         else:
             wanted = 0 if self._near else min(self._kept, self._held) - needed
         self._near = near(left, self.limit.maximum)
+        self.lacking = False
         self._free = 0  # until the write counts, there is only what there was before
         self._target = needed + ahead_of(left, self.limit.maximum, wanted)
         self._held = min(self._held, self._target)

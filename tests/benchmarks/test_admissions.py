@@ -3,18 +3,29 @@ from uuid import UUID
 import pytest
 
 from benchmarks import admissions as benchmark
-from benchmarks.admissions import KINDS, LIMITS, measure
-from storage.admission.admissions import Admissions
+from benchmarks.admissions import NEAR, ROWS, measure, use_up
+from storage.admission.cluster import ClusterAuthority
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name} {row.concurrent}")
 @pytest.mark.gen_test
-async def test_every_kind_of_decision_is_measured_and_given_back(database, monkeypatch, name):
-    monkeypatch.setattr(benchmark, "SECONDS", 0.05)
-    admissions = Admissions(database, process=UUID(int=1), limits=LIMITS, patience=30)
-    await admissions.open()
-    took = await measure(admissions, KINDS[name], 4)
-    await admissions.close()
-    assert len(took) >= 4
-    assert 0 < took[0] <= took[-1]
-    assert (await admissions.usage(1)).slots == 0
+async def test_it_measures_decisions_that_the_database_made(database, row):
+    await use_up(database)
+    authority = ClusterAuthority(database, process=UUID(int=1), patience=30)
+    await authority.open()
+    took = await measure(authority, row, 0.05)
+    commands, unavailable = authority.commands, authority.unavailable
+    await authority.close()
+    assert took == sorted(took)
+    assert (commands > 2, unavailable) == (True, False)
+
+
+@pytest.mark.gen_test
+async def test_of_the_rate_that_is_near_less_than_a_fifth_is_left(database):
+    await use_up(database)
+    authority = ClusterAuthority(database, process=UUID(int=1), patience=30)
+    await authority.open()
+    decision = await authority.start([NEAR])
+    await authority.close()
+    assert decision.states[0].remaining == NEAR.maximum // 10 - 1
+    assert benchmark.TOKENS == 10_000

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from copy import deepcopy
+from random import Random
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -202,6 +204,7 @@ class Cluster(RuleBasedStateMachine):
                 server.permits.tick()
         self.register.now += ms
         for server in self.servers:
+            server.permits.expire()
             self.beats[server.name] += 1
         for server in self.servers:
             server.members.look(self.beats)
@@ -236,3 +239,38 @@ class Cluster(RuleBasedStateMachine):
 
 Cluster.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 TestCluster = Cluster.TestCase
+
+
+@pytest.mark.parametrize("window_ms", [1_000, 10_000])
+def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
+    register = Register([0, 0, 0])
+    servers = [Server(number, register) for number in range(3)]
+    limits, admitted, random = [rate(100, window_ms)], [], Random(7)
+    for step in range(12 * window_ms // 5):
+        register.now += 5
+        for server in servers:
+            if random.random() < (0.02, 0.5, 0.1)[(step // 100 + servers.index(server)) % 3]:
+                server.start(limits, lambda _: admitted.append(register.now))
+            server.permits.expire()
+            server.run()
+            if step % 200 == 0:
+                server.permits.tick()
+    windows = 10
+    used = sum(at > register.now - windows * window_ms for at in admitted)
+    assert 95 * windows <= used <= 100 * (windows + 1)
+
+
+def test_a_server_far_from_a_limit_makes_few_rounds():
+    register = Register([0])
+    server, rounds, admitted = Server(0, register), 0, []
+    for step in range(10_000):
+        register.now += step % 2
+        server.start([rate(1_000_000, 60_000), slots(1_000)], admitted.append)
+        if len(server.tickets) > 20:
+            server.permits.end(server.tickets.pop(0)[0])
+        while server.permits.pending:
+            server.read()
+            server.finish()
+            rounds += 1
+    assert len(admitted) == 10_000
+    assert rounds < 200
