@@ -50,7 +50,8 @@ lock: .venv/dev ## pin requirements*.txt, with hashes, in requirements*.lock; AR
 	@$(COMPILE) $(ARGS) requirements.txt -o requirements.lock
 	@$(COMPILE) $(ARGS) requirements.txt requirements-otel.txt -c requirements.lock -o requirements-otel.lock
 	@$(COMPILE) $(ARGS) requirements.txt requirements-aws.txt -c requirements-otel.lock -o requirements-aws.lock
-	@$(COMPILE) $(ARGS) requirements-dev.txt -c requirements-otel.lock -c requirements-aws.lock -o requirements-dev.lock
+	@$(COMPILE) $(ARGS) requirements.txt requirements-google.txt -c requirements-aws.lock -o requirements-google.lock
+	@$(COMPILE) $(ARGS) requirements-dev.txt -c requirements-otel.lock -c requirements-aws.lock -c requirements-google.lock -o requirements-dev.lock
 	@$(COMPILE) $(ARGS) requirements-docs.txt -c requirements-dev.lock -o requirements-docs.lock
 	@for python in 3.11 3.12 3.13; do for machine in x86_64 aarch64; do for lock in requirements*.lock; do \
 		echo "$$lock: is there a wheel of each package for Python $$python on $$machine?"; \

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 GOVERNANCE_HEADER = "X-Coder-AI-Governance-Token"
 SESSION_HEADER = "Coder-Session-Token"
@@ -40,13 +40,13 @@ class Credentials:
         return f"Credentials({', '.join(sent)})"
 
 
-def read_credentials(headers: Mapping[str, str], session_cookie: str | None = None) -> Credentials:
+def read_credentials(headers: Mapping[str, str], session_cookie: str | None = None, query_key: str = "") -> Credentials:
     """Find the token or session: governance header, session header, cookie, `Authorization: Bearer`, `KEY_HEADERS`, first wins.
 
-    Beside a governance token, the others are the client's own provider credential, unless they look like one of our
+    `query_key` is the parameter `key`, where Google's clients may put theirs; it comes last. Beside a governance token, the others are the client's own provider credential, unless they look like one of our
     tokens: those never go upstream.
     """
-    given = (_bearer(headers), *[_sent(headers, name) for name in KEY_HEADERS])
+    given = (_bearer(headers), *[_sent(headers, name) for name in KEY_HEADERS], query_key)
     if governance := _sent(headers, GOVERNANCE_HEADER):
         own = next((secret for secret in given if secret and not holds_token(secret)), None)
         return Credentials(governance, own, sent=(governance, *given))
@@ -56,13 +56,27 @@ def read_credentials(headers: Mapping[str, str], session_cookie: str | None = No
     return Credentials(None, session=session_cookie, sent=given)
 
 
-def own_headers(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The client's own provider credentials as it sent them, without any that is a token of ours."""
+def read_query_key(query: str) -> str:
+    """The first parameter `key` of a query; "" if there is none."""
+    for parameter in query.split("&"):
+        name, _, value = parameter.partition("=")
+        if unquote_plus(name) == "key":
+            return unquote_plus(value).strip()
+    return ""
+
+
+def own_headers(headers: Mapping[str, str], query_key: str = "") -> list[tuple[str, str]]:
+    """The client's own provider credentials as it sent them, without any that is a token of ours.
+
+    One in the query goes as the header that stands for it: an address is seen by more than its receiver.
+    """
     own = []
     for name in ("Authorization", *KEY_HEADERS):
         secret = _bearer(headers) if name == "Authorization" else _sent(headers, name)
         if secret and not holds_token(secret):
             own.append((name, headers[name]))
+    if query_key and not holds_token(query_key) and not own:
+        own.append(("X-Goog-Api-Key", query_key))
     return own
 
 

@@ -1,11 +1,11 @@
-"""The APIs that are recorded, by the path they have below a provider."""
+"""The APIs that are recorded."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from intercept.apis import Api, Dialect
-from intercept.dialects import chat_completions, messages, responses
+from intercept.dialects import chat_completions, gemini, messages, responses
 
 CHAT_COMPLETIONS: Final = Api(
     name="chat_completions",
@@ -31,4 +31,29 @@ MESSAGES: Final = Api(
     stream_reader=messages.stream_reader,
     body_reader=messages.body_reader,
 )
+GENERATE_CONTENT: Final = Api(
+    name="generate_content",
+    path="/{version}/models/{model}:generateContent",
+    dialect=Dialect.GEMINI,
+    parse_request=gemini.parse_request,
+    stream_reader=gemini.stream_reader,
+    body_reader=gemini.body_reader,
+)
+COUNT_TOKENS: Final = Api(
+    name="count_tokens",
+    path="/{version}/models/{model}:countTokens",
+    dialect=Dialect.GEMINI,
+    parse_request=gemini.parse_plain_request,
+    stream_reader=gemini.stream_reader,
+    body_reader=gemini.body_reader,
+)
+EMBED_CONTENT: Final = Api(
+    name="embed_content",
+    path="/{version}/models/{model}:embedContent",
+    dialect=Dialect.GEMINI,
+    parse_request=gemini.parse_plain_request,
+    stream_reader=gemini.stream_reader,
+    body_reader=gemini.body_reader,
+)
 BY_PATH: Final[dict[str, Api]] = {api.path: api for api in (CHAT_COMPLETIONS, RESPONSES, MESSAGES)}
+"""Those whose bodies name the model, by the path they have below a provider."""

@@ -41,7 +41,7 @@ _CLIENT, _MODEL, _ASIDE, _UNKNOWN = "client", "model", "aside", "unknown"
 _BY_ROLE: Final = {
     **dict.fromkeys(("user", "tool", "function"), _CLIENT),
     **dict.fromkeys(("system", "developer"), _ASIDE),
-    "assistant": _MODEL,
+    **dict.fromkeys(("assistant", "model"), _MODEL),
 }
 
 

@@ -13,6 +13,7 @@ from upstream.routes import (
     AZURE_ROUTES,
     CHATGPT_ROUTES,
     COPILOT_ROUTES,
+    GEMINI_ROUTES,
     MESSAGES_ROUTE,
     OPENAI_ROUTES,
     Route,
@@ -24,6 +25,7 @@ class ProviderType(StrEnum):
 
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
     AZURE = "azure"
     FOUNDRY = "foundry"
     OPENROUTER = "openrouter"
@@ -100,6 +102,13 @@ PRESETS = MappingProxyType(
             base_url="https://api.anthropic.com/",
             credential=Credential.X_API_KEY,
             prices="anthropic",
+        ),
+        ProviderType.GEMINI: Preset(
+            dialect=Dialect.GEMINI,
+            routes=GEMINI_ROUTES,
+            base_url="https://generativelanguage.googleapis.com/",
+            credential=Credential.X_GOOG_API_KEY,
+            prices="google",
         ),
         ProviderType.AZURE: Preset(
             dialect=Dialect.OPENAI,

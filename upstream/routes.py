@@ -13,7 +13,10 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from intercept.apis import Api, Dialect
-from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
+from intercept.catalog import CHAT_COMPLETIONS, COUNT_TOKENS, EMBED_CONTENT, GENERATE_CONTENT, MESSAGES, RESPONSES
+
+# What is Google's and nobody else's: these versions, methods behind a colon, and projects.
+_OF_GOOGLE = re.compile(r"(/v1)*/v1(?:beta1?|alpha)/|(/v1)*/models/[^/]+(?::|%3A)\w+$|(/v1)*/projects/", re.IGNORECASE)
 
 READ = ("GET", "HEAD")
 POST = ("POST",)
@@ -28,7 +31,7 @@ class Audience(StrEnum):
 
 
 # What a name in braces stands for, where that is not any segment.
-_SEGMENTS = {"version": "v1|v1beta|v1alpha", "model": "[^/]+?", "deployment": "[^/]+?"}
+_SEGMENTS = {"version": "v1|v1beta|v1alpha|v1beta1", "model": "[^/]+?", "deployment": "[^/]+?"}
 _PIECES = re.compile(r"(\{\w+\}|\*|:)")
 
 
@@ -144,6 +147,32 @@ COPILOT_ROUTES = (
 CHATGPT_ROUTES = tuple(
     route for route in OPENAI_ROUTES if route.pattern in ("/v1/responses", "/v1/responses/compact", "/v1/models")
 )
+_GEMINI = "/{version}/models"
+GEMINI_ROUTES = (
+    _recorded(GENERATE_CONTENT),
+    Route(_GEMINI + "/{model}:streamGenerateContent", Dialect.GEMINI, POST, GENERATE_CONTENT, streams=True),
+    _recorded(COUNT_TOKENS),
+    _recorded(EMBED_CONTENT),
+    Route(_GEMINI + "/{model}:batchEmbedContents", Dialect.GEMINI, POST, EMBED_CONTENT),
+    Route(_GEMINI, Dialect.GEMINI, READ),
+    Route(_GEMINI + "/*", Dialect.GEMINI, READ),
+)
+
+
+def _on_vertex(publisher: str, method: str, dialect: Dialect, api: Api | None, *, streams: bool = False) -> Route:
+    pattern = f"/projects/{{project}}/locations/{{location}}/publishers/{publisher}/models/{method}"
+    return Route(pattern, dialect, POST, api, prefix="/{version}", streams=streams)
+
+
+VERTEX_ROUTES = (
+    _on_vertex("google", "{model}:generateContent", Dialect.GEMINI, GENERATE_CONTENT),
+    _on_vertex("google", "{model}:streamGenerateContent", Dialect.GEMINI, GENERATE_CONTENT, streams=True),
+    _on_vertex("google", "{model}:countTokens", Dialect.GEMINI, COUNT_TOKENS),
+    _on_vertex("google", "{model}:embedContent", Dialect.GEMINI, EMBED_CONTENT),
+    _on_vertex("anthropic", "count-tokens:rawPredict", Dialect.ANTHROPIC, None),
+    _on_vertex("anthropic", "{model}:rawPredict", Dialect.ANTHROPIC, MESSAGES),
+    _on_vertex("anthropic", "{model}:streamRawPredict", Dialect.ANTHROPIC, MESSAGES, streams=True),
+)
 
 
 def find_routes(routes: Iterable[Route], path: str) -> list[Route]:
@@ -153,4 +182,6 @@ def find_routes(routes: Iterable[Route], path: str) -> list[Route]:
 
 def guess_dialect(path: str) -> Dialect:
     """The dialect in which to refuse a path of a provider that speaks several, or of none."""
-    return Dialect.ANTHROPIC if re.match(r"(/v1)*/messages|/api/", path) else Dialect.OPENAI
+    if re.match(r"(/v1)*/messages|/api/|.*/publishers/anthropic/", path):
+        return Dialect.ANTHROPIC
+    return Dialect.GEMINI if _OF_GOOGLE.match(path) else Dialect.OPENAI

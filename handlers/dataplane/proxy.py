@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
-from handlers.credentials import Credentials, read_credentials
+from handlers.credentials import Credentials, read_credentials, read_query_key
 from handlers.dataplane import states
 from handlers.dataplane.pings import EventGaps
 from handlers.dataplane.refused import problem_headers, problem_of, refusal_of
@@ -84,7 +84,12 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
 
     def read_credentials(self) -> Credentials:
         """The credentials that the request carries. No cookie is one: no page of a browser calls providers."""
-        return read_credentials(self.request.headers)
+        return read_credentials(self.request.headers, query_key=self.query_key)
+
+    @property
+    def query_key(self) -> str:
+        """What stands in the query as a key: Google's clients may send theirs so, others never do."""
+        return read_query_key(self.request.query) if self.dialect is Dialect.GEMINI else ""
 
     def set_default_headers(self) -> None:
         """Let no browser take an answer for a page of the bridge: what a provider sends is not ours to vouch for."""

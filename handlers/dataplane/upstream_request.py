@@ -23,7 +23,7 @@ from upstream.access import Authorizer, credential_header, credential_hint
 from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
 from upstream.keys import REFUSALS, KeyPool, retry_after_seconds
-from upstream.providers import Provider
+from upstream.providers import Provider, without_credentials
 from upstream.routes import Route
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ def check_destination(handler: ProxyHandler, to: Destination) -> None:
     Raises:
         Problem: 400 when the address has a token in it, or when the provider has no key and the client brought none.
     """
-    if hides_token(handler.request.query):
+    query = handler.request.query
+    if hides_token(without_credentials(query) if handler.query_key else query):
         raise Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
     has_key = handler.credentials.own_key is not None or to.provider.name in handler.bridge.key_pools
     if not has_key and to.provider.needs_key:
@@ -170,7 +171,7 @@ class UpstreamRequest:
         handler = self._handler
         options, received = handler.bridge.options, handler.request.headers
         if self._own_key is not None:
-            credentials = own_headers(received)
+            credentials = own_headers(received, handler.query_key)
         else:
             credentials = [] if self._key is None else [credential_header(self._to.provider.expects, self._key)]
         ours = self._key is not None or self._authorizer is not None

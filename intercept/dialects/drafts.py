@@ -49,6 +49,7 @@ _SPACE: Final = b" \t\r\n"
 class _Error(Struct):
     type: Raw = Raw()
     code: Raw = Raw()
+    status: Raw = Raw()
     message: Raw = Raw()
 
 
@@ -228,7 +229,7 @@ class Draft:
 
 
 def read_error(error: Raw) -> ProviderError | None:
-    """Read an error object of either dialect, or the plain text that some servers send in its place.
+    """Read an error object of any dialect, or the plain text that some servers send in its place.
 
     Whatever a server sends for it is one, unless it is empty, zero, false or null.
     """
@@ -239,7 +240,8 @@ def read_error(error: Raw) -> ProviderError | None:
     told = read_struct(error, _ERROR)
     if told is None:
         return name_error(message=text_of(error))
-    return name_error(text_of(told.type) or text_of(told.code), text_of(told.message))
+    kind = next(filter(None, map(text_of, (told.type, told.code, told.status))), "")  # Google's code is a number
+    return name_error(kind, text_of(told.message))
 
 
 def name_error(kind: str | None = None, message: str | None = None) -> ProviderError:

@@ -8,14 +8,14 @@ from msgspec import Raw, structs
 from msgspec.json import Decoder
 
 from intercept.dialects.drafts import MAX_ERROR_BYTES, MAX_ERROR_MESSAGE, name_error, read_error
-from intercept.formats.json_text import read, text_of
+from intercept.formats.json_text import read, read_array, text_of
 from intercept.records import ProviderError, Reading
 
 _MEMBERS: Final = Decoder(dict[str, Raw])
 
 
 class ErrorReader:
-    """Reads the body of an error: JSON of either dialect, or any text."""
+    """Reads the body of an error: JSON of any dialect, or any text."""
 
     def __init__(self) -> None:
         self._body = bytearray()
@@ -32,7 +32,10 @@ class ErrorReader:
 
     def result(self) -> Reading:
         """Return the error, complete if the body is a JSON object that says something."""
-        told = read(bytes(self._body), _MEMBERS) or {}
+        # An array of errors is how Google refuses what was to be streamed as an array.
+        told = (
+            read(bytes(self._body), _MEMBERS) or read(next(iter(read_array(bytes(self._body))), Raw()), _MEMBERS) or {}
+        )
         error = _error_in(told)
         if not error.message:
             error = structs.replace(error, message=self._body.decode("utf-8", "replace").strip()[:MAX_ERROR_MESSAGE])
@@ -45,7 +48,7 @@ def error_reader() -> ErrorReader:
 
 
 def _error_in(body: dict[str, Raw]) -> ProviderError:
-    """Find the error: below `error` in both dialects, elsewhere at the top, as `message` or `detail`."""
+    """Find the error: below `error` in most dialects, elsewhere at the top, as `message` or `detail`."""
     error = body.get("error", Raw())
     if bytes(error).startswith(b"{") and (found := read_error(error)):
         return found

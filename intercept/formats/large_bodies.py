@@ -59,11 +59,17 @@ _WANTED: Final = (
     *("tool_call_id", "tool_use_id", "call_id", "stream_options"),
     *("prompt_cache_key", "previous_response_id", "conversation", "id"),
     *("toolResult", "toolUseId", "prompt", "inputText"),
+    *("contents", "parts", "functionResponse", "function_response", "name"),
 )
 _AS_IT_IS: Final = "stream_options"
 # The members that are looked into, and whose text is read: of the body, of its items, and of their parts, by depth.
-_ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (2, "content")})
-_OBJECTS: Final = frozenset({(0, "metadata"), (0, "conversation"), (4, "toolResult")})
+_ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
+_OBJECTS: Final = frozenset(
+    {
+        *((0, "metadata"), (0, "conversation")),
+        *((4, "toolResult"), (4, "functionResponse"), (4, "function_response")),
+    }
+)
 _TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (4, "text")})
 _OTHER_DEPTH: Final = -1
 _ONCE: Final = frozenset({"model", "stream"})

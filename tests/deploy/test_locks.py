@@ -14,7 +14,14 @@ from packaging.requirements import Requirement
 from version import VERSION
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("requirements", "requirements-otel", "requirements-aws", "requirements-dev", "requirements-docs")
+NAMES = (
+    "requirements",
+    "requirements-otel",
+    "requirements-aws",
+    "requirements-google",
+    "requirements-dev",
+    "requirements-docs",
+)
 ENVIRONMENTS = [
     {"python_version": python, "python_full_version": f"{python}.0", "platform_machine": machine}
     for python in ("3.11", "3.12", "3.13")
@@ -66,9 +73,10 @@ def test_a_lock_pins_what_its_requirements_allow(name, environment):
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda one: "-".join(sorted(one.values())[1:]))
 def test_the_locks_agree_with_one_another(environment):
-    runtime, otel, aws, dev, docs = (versions(name, environment) for name in NAMES)
+    runtime, otel, aws, google, dev, docs = (versions(name, environment) for name in NAMES)
     assert runtime.items() <= otel.items() <= dev.items()
     assert runtime.items() <= aws.items() <= dev.items()
+    assert runtime.items() <= google.items() <= dev.items()
     assert [name for name in docs.keys() & dev.keys() if docs[name] != dev[name]] == []
 
 
@@ -76,7 +84,13 @@ def test_the_locks_agree_with_one_another(environment):
     int(version("setuptools").partition(".")[0]) < 77, reason="not the setuptools of the lock: make test"
 )
 def test_the_metadata_is_that_of_the_requirements_and_of_the_version(tmp_path):
-    texts = ("requirements.txt", "requirements-otel.txt", "requirements-aws.txt", "README.md")
+    texts = (
+        "requirements.txt",
+        "requirements-otel.txt",
+        "requirements-aws.txt",
+        "requirements-google.txt",
+        "README.md",
+    )
     for name in ("pyproject.toml", *texts, "version.py", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     build = "from setuptools.build_meta import prepare_metadata_for_build_wheel as prepare; prepare('.')"
@@ -84,7 +98,9 @@ def test_the_metadata_is_that_of_the_requirements_and_of_the_version(tmp_path):
     metadata = message_from_string((tmp_path / f"aibridge-{VERSION}.dist-info" / "METADATA").read_text())
     wanted = [str(one) for one in requirements("requirements")]
     optional = [
-        f'{one}; extra == "{extra}"' for extra in ("otel", "aws") for one in requirements(f"requirements-{extra}")
+        f'{one}; extra == "{extra}"'
+        for extra in ("otel", "aws", "google")
+        for one in requirements(f"requirements-{extra}")
     ]
     assert (metadata["Version"], metadata["Requires-Python"]) == (VERSION, ">=3.11")
     assert metadata["License-Expression"] == "MIT"

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from handlers.credentials import Credentials, hides_token, looks_like_provider_key, own_headers, read_credentials
+from handlers.credentials import (
+    Credentials,
+    hides_token,
+    looks_like_provider_key,
+    own_headers,
+    read_credentials,
+    read_query_key,
+    secrets_of,
+)
 
 OURS = "abcdefghij-0123456789abcdefghijkl"
 
@@ -81,3 +89,23 @@ def test_a_token_is_seen_in_an_address_however_it_is_encoded(target, hides):
 def test_keys_of_vendors_are_told_from_tokens():
     keys = ["sk-ant-api03-x", "sk-proj-x", "sk_x", "AIzaSyx", "xai-x", "gsk_x", "hf_x"]
     assert [key for key in [*keys, OURS, "", "skip", "nonsense"] if looks_like_provider_key(key)] == keys
+
+
+@pytest.mark.parametrize(
+    ("query", "key"),
+    [("", ""), ("alt=sse", ""), ("alt=sse&key=a%2Db&key=c", "a-b"), ("%6bey=+x+", "x"), ("keys=a&monkey=b", "")],
+)
+def test_the_first_key_of_a_query_is_read_decoded(query, key):
+    assert read_query_key(query) == key
+
+
+def test_a_key_in_the_query_comes_last_and_goes_on_as_a_header_where_it_is_the_clients_own():
+    token = f"{'a' * 10}-{'b' * 22}"
+    assert read_credentials({"X-Api-Key": "first"}, query_key=token).token == "first"
+    credentials = read_credentials({}, query_key=token)
+    assert (credentials.token, credentials.own_key, secrets_of(credentials)) == (token, None, ["b" * 22])
+    own = read_credentials({"X-Coder-AI-Governance-Token": token}, query_key="AIza")
+    assert (own.token, own.own_key) == (token, "AIza")
+    assert own_headers({}, "AIza") == [("X-Goog-Api-Key", "AIza")]
+    assert own_headers({}, token) == []
+    assert own_headers({"Api-Key": "k"}, "AIza") == [("Api-Key", "k")]

@@ -14,6 +14,7 @@ from handlers.openapi.operations import JSON, Described, answer, body, in_path, 
 from handlers.openapi.refusals import KIND_OF, RATE
 from handlers.openapi.refusals import named as headers_named
 from handlers.timer import SERVER_TIMING_HEADER
+from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
 from intercept.dialects.request_bodies import MAX_MODEL
 from upstream.presets import ALL_ROUTES
@@ -53,12 +54,23 @@ PARAMETERS = {
         "id", Annotated[str, Meta(min_length=1)], "Of a response or a conversation, as the provider gave it."
     ),
     "Deployment": in_path("deployment", Annotated[str, Meta(min_length=1)], "Of a model, by the name it has there."),
+    "Version": in_path(
+        "version", Annotated[str, Meta(pattern="^v1(alpha|beta1?)?$")], "Of Google's API, such as `v1beta`."
+    ),
+    "Model": in_path("model", Annotated[str, Meta(min_length=1)], "The model to call."),
     "Rest": in_path("rest", Annotated[str, Meta(min_length=1)], "What follows; it may have slashes."),
 }
 
 _ANY: dict[str, Described] = {"*/*": {}}
 _STREAMS: dict[str, Described] = {JSON: {"schema": dict[str, Any]}, "text/event-stream": {"schema": str}}
 _OWN = {"description": "The provider's own answer: status, headers and body as they came.", "content": _ANY}
+
+
+def _call_body(route: Route, example: dict[str, Any]) -> Described:
+    """The body of a recorded call. Where the path names the model, the body need not."""
+    if route.dialect is Dialect.GEMINI:
+        return body(dict[str, Any], call={"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]})
+    return body(dict[str, Any] if "{" in route.pattern else Call, call=example)
 
 
 def _recorded(route: Route, kind: str) -> Described:
@@ -74,7 +86,7 @@ def _recorded(route: Route, kind: str) -> Described:
         "summary": "A recorded call",
         "description": "Nothing goes to the provider before the record is acknowledged.",
         "security": SECURITY,
-        "requestBody": {"required": True, "content": {JSON: body(Call, call=example)}},
+        "requestBody": {"required": True, "content": {JSON: _call_body(route, example)}},
         "responses": responses | {"default": _OWN | {"headers": recorded}},
     }
     return {"post": operation}
@@ -146,7 +158,7 @@ def _paths() -> dict[str, Described]:
 
 def _pointer(path: str) -> str:
     """A reference to a path of the document (RFC 6901, section 6)."""
-    return "#/paths/" + quote(path.replace("~", "~0").replace("/", "~1"), safe="~")
+    return "#/paths/" + quote(path.replace("~", "~0").replace("/", "~1"), safe="~:")
 
 
 PATHS = _paths()

@@ -1,0 +1,348 @@
+"""Google's Gemini API and Vertex AI: `generateContent`, blocking and streamed, and what is counted and embedded by it.
+
+A stream is one of server-sent events (`alt=sse`), or one JSON array that is written element by element. Sources: the
+references of the Gemini API ("Generating content", "Embeddings", "Counting tokens") and of Vertex AI.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
+
+from intercept.apis import Reader, RequestSummary
+from intercept.conversations import read_conversation
+from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, Thought, ToolCall, read_error
+from intercept.dialects.prompts import read_prompt
+from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.dialects.streamed_arguments import PartialArgument, StreamedArguments
+from intercept.formats.json_array import ArrayDecoder
+from intercept.formats.json_text import read_struct
+from intercept.formats.sse import Decoder as SseDecoder
+from intercept.formats.sse import Event
+from intercept.items import MAX_PARTS, Item, Items
+from intercept.records import Reading, TokenUsage
+from intercept.tokens import count, storable
+
+_SPACE: Final = b" \t\r\n"
+
+
+class _Request(RequestBody):
+    contents: list[Raw] = field(default_factory=list)
+
+
+class _Content(Struct):
+    """What one side says. A client's need not have a role."""
+
+    role: str = "user"
+    parts: list[Raw] = field(default_factory=list)
+
+
+class _FunctionResponse(Struct):
+    id: str = ""
+    name: str = ""
+
+
+class _RequestPart(Struct):
+    """A part of a request, whose names may be written in either way."""
+
+    text: str = ""
+    function_response: _FunctionResponse | None = None
+    functionResponse: _FunctionResponse | None = None  # noqa: N815 - the member's name
+
+    @property
+    def answers(self) -> _FunctionResponse | None:
+        """What it says to a function call."""
+        return self.functionResponse or self.function_response
+
+
+class _Call(Struct, rename="camel"):
+    """A function call. `args` stays JSON text, as it was sent."""
+
+    id: str | None = None
+    name: str | None = None
+    args: Raw = Raw()
+    partial_args: list[PartialArgument] | None = None
+    will_continue: bool | None = None
+
+
+class _Part(Struct, rename="camel"):
+    text: str | None = None
+    thought: bool | None = None
+    function_call: _Call | None = None
+
+
+class _Parts(Struct):
+    parts: list[_Part] | None = None
+
+
+class _Candidate(Struct, rename="camel"):
+    index: int | None = None
+    content: _Parts | None = None
+    finish_reason: str | None = None
+
+
+class _Feedback(Struct, rename="camel"):
+    block_reason: str | None = None
+
+
+class _Response(Struct, rename="camel"):
+    response_id: str | None = None
+    candidates: list[_Candidate] | None = None
+    prompt_feedback: _Feedback | None = None
+    usage_metadata: Raw = Raw()
+    error: Raw = Raw()
+
+
+class _Failed(Struct):
+    error: Raw = Raw()
+
+
+_REQUEST: Final = Decoder(_Request)
+_PLAIN_REQUEST: Final = Decoder(RequestBody)
+_CONTENT: Final = Decoder(_Content)
+_REQUEST_PART: Final = Decoder(_RequestPart)
+_RESPONSE: Final = Decoder(_Response)
+_FAILED: Final = Decoder(_Failed)
+
+
+class _Contents(Items):
+    """The contents of a request, as items of a conversation."""
+
+    def _decode(self, raw: Raw) -> Item:
+        content = read_struct(raw, _CONTENT) or _Content()
+        return Item(role=content.role or "user", content=content.parts)
+
+
+def parse_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request to generate content; `model` is what the path names.
+
+    Raises:
+        InvalidRequestError: The body cannot be relayed.
+    """
+    request = decode_request(body, _REQUEST, model)
+    contents = _Contents(request.contents)
+    last = last_turn(contents)
+    parts = _parts(last) if last else []
+    answered = [answers.id for part in parts if (answers := part.answers) is not None]
+    return RequestSummary(
+        model=request.model,
+        user_prompt=read_prompt([part.text for part in parts]) if last and last.role == "user" else None,
+        answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
+        conversation=read_conversation(contents, _said),
+    )
+
+
+def parse_plain_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request that nobody says anything with: to count tokens, or to embed. `model` is what the path names.
+
+    Raises:
+        InvalidRequestError: The body cannot be relayed.
+    """
+    return RequestSummary(model=decode_request(body, _PLAIN_REQUEST, model).model)
+
+
+def _parts(item: Item) -> list[_RequestPart]:
+    """The parts of a content that are objects, the last `MAX_PARTS` of it."""
+    last = item.content[-MAX_PARTS:] if isinstance(item.content, list) else []
+    return [part for raw in last if (part := read_struct(raw, _REQUEST_PART)) is not None]
+
+
+def _said(item: Item) -> list[str]:
+    return [part.text or _answered(part.answers) for part in _parts(item)]
+
+
+def _answered(answers: _FunctionResponse | None) -> str:
+    return (answers.id or answers.name) if answers else ""
+
+
+class _Assembly:
+    """Puts responses into a draft: the only one of a body, or those of a stream, one after the other."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.finished = False
+        self._draft = draft
+        self._begun = 0
+        self._number = 0  # of the call
+        self._thought: Thought | None = None
+        self._call: ToolCall | None = None
+        self._arguments: StreamedArguments | None = None
+
+    def take(self, data: bytes) -> bool:
+        """Take a response; say whether it was a JSON object."""
+        told = read_struct(data, _RESPONSE)
+        if told is None:
+            return False
+        self._draft.identify(told.response_id)
+        self._draft.fail(read_error(told.error))
+        # Each usage stands for all so far, and replaces the one before as a whole.
+        self._draft.tokens = tokens(self._draft.read_usage(told.usage_metadata)) or self._draft.tokens
+        candidates = told.candidates or []
+        for candidate in candidates:
+            if not candidate.index:
+                self._take_candidate(candidate)
+        if not candidates and told.prompt_feedback is not None and told.prompt_feedback.block_reason:
+            self.finished = True
+        return True
+
+    def settle(self) -> None:
+        """Put arguments that are still to be continued into the draft, as far as they came."""
+        if self._arguments is None or self._call is None:
+            return
+        id_, name = str(self._call.id), str(self._call.name)
+        self._call = self._draft.begin_tool_call(self._number)
+        if self._call is not None:
+            self._call.identify(id_, name)
+            self._call.initial.add(self._arguments.text())
+        self._draft.truncated = self._draft.truncated or self._arguments.truncated
+
+    def _take_candidate(self, candidate: _Candidate) -> None:
+        for part in (candidate.content and candidate.content.parts) or ():
+            if part.function_call is not None:
+                self._take_call(part.function_call)
+            elif part.text:
+                self._take_text(part.text, is_thought=bool(part.thought))
+        self.finished = self.finished or bool(candidate.finish_reason)
+
+    def _take_text(self, text: str, *, is_thought: bool) -> None:
+        if not is_thought:
+            self._thought = None
+            return
+        if self._thought is None:
+            self._thought = self._draft.begin_thought(self._next(), "thinking")
+        if self._thought is not None:
+            self._thought.text.add(text)
+
+    def _take_call(self, told: _Call) -> None:
+        self._thought = None
+        if told.name:
+            self.settle()
+            self._arguments = StreamedArguments() if told.will_continue or told.partial_args is not None else None
+            self._number = self._next()
+            self._call = self._draft.begin_tool_call(self._number)
+            if self._call is not None:
+                self._call.identify(told.id, told.name)
+                self._call.initial.add(bytes(told.args).decode("utf-8", "replace"))
+        if self._arguments is not None:
+            for piece in told.partial_args or ():
+                self._arguments.add(piece)
+            if not told.will_continue:
+                self.settle()
+                self._arguments = None
+
+    def _next(self) -> int:
+        self._begun += 1
+        return self._begun - 1
+
+
+class _Stream(StreamReader):
+    """Reads a stream of responses. It has no end of its own but for that of the array, where it is one."""
+
+    def __init__(self, decoder: EventDecoder | None = None) -> None:
+        super().__init__(decoder)
+        self._assembly = _Assembly(self._draft)
+        self._bare = _BareError()
+        self._array = decoder if isinstance(decoder, ArrayDecoder) else None
+
+    def feed(self, chunk: bytes) -> None:
+        if self._array is None:
+            self._bare.feed(chunk)
+        super().feed(chunk)
+
+    def result(self) -> Reading:
+        while self.step():
+            pass
+        self._assembly.settle()
+        self._draft.fail(self._bare.error())
+        if self._array is not None:
+            self._draft.complete = self._array.closed and self._assembly.finished
+        return super().result()
+
+    def _take(self, event: Event) -> None:
+        self._assembly.take(event.data)
+        self._draft.open_ended = self._array is None and self._assembly.finished
+
+
+class _BareError:
+    """Finds an error that stands in a stream of events as bare JSON, from the beginning of a line on."""
+
+    def __init__(self) -> None:
+        self._before = b"\n"
+        self._body: bytearray | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        if self._body is None:
+            joined = self._before + chunk
+            self._before = joined[-1:]
+            starts = [at for at in (joined.find(b"\n{"), joined.find(b"\r{")) if at >= 0]
+            if not starts:
+                return
+            self._body, chunk = bytearray(), joined[min(starts) + 1 :]
+        self._body += chunk[: MAX_ERROR_BYTES - len(self._body)]
+
+    def error(self) -> Any:
+        if self._body is None:
+            return None
+        told = read_struct(bytes(self._body).strip(_SPACE), _FAILED)
+        return read_error(told.error) if told else None
+
+
+class _Body:
+    """Reads a body in JSON: one response, or an array of those of a stream."""
+
+    def __init__(self) -> None:
+        self._inner: StreamReader | BodyReader | None = None
+
+    @property
+    def behind(self) -> bool:
+        return self._inner is not None and self._inner.behind
+
+    def feed(self, chunk: bytes) -> None:
+        if self._inner is None:
+            if not chunk.strip(_SPACE):
+                return
+            is_array = chunk.lstrip(_SPACE).startswith(b"[")
+            self._inner = _Stream(ArrayDecoder()) if is_array else BodyReader(_take_body)
+        self._inner.feed(chunk)
+
+    def step(self) -> bool:
+        return self._inner is not None and self._inner.step()
+
+    def result(self) -> Reading:
+        return Reading() if self._inner is None else self._inner.result()
+
+
+def stream_reader() -> Reader:
+    """Return a reader for a stream of server-sent events."""
+    return _Stream(SseDecoder())
+
+
+def body_reader() -> Reader:
+    """Return a reader for a response in JSON, or an array of them."""
+    return _Body()
+
+
+def _take_body(body: bytes, draft: Draft) -> bool:
+    return _Assembly(draft).take(body)
+
+
+def tokens(usage: dict[str, Any]) -> TokenUsage | None:
+    """Read `usageMetadata`; None where it has no count. Beside a total, a count that is left out is zero."""
+    prompt, candidates, thoughts, cached, tools, total = (
+        count(usage.get(f"{name}TokenCount"))
+        for name in ("prompt", "candidates", "thoughts", "cachedContent", "toolUsePrompt", "total")
+    )
+    if all(one is None for one in (prompt, candidates, thoughts, cached, tools, total)):
+        return None
+    if total is not None:
+        prompt, candidates, thoughts, cached = (one or 0 for one in (prompt, candidates, thoughts, cached))
+    output = None if candidates is None and thoughts is None else (candidates or 0) + (thoughts or 0)
+    return TokenUsage(
+        provider_response_id="",
+        input_tokens=None if prompt is None else max(prompt - (cached or 0), 0) + (tools or 0),
+        output_tokens=output,
+        cache_read_input_tokens=cached,
+        usage=storable(usage),
+    )

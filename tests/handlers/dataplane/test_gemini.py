@@ -1,0 +1,145 @@
+"""Calls by Google's API: where a token may stand, what the path says, and how the bridge refuses."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from settings import ProviderSettings
+from tests.fake_upstream import CLOSE
+from tests.intercept.dialects.test_gemini import ARRAY, TOKENS
+from upstream.presets import ProviderType
+
+KEY = "AIza-of-the-bridge"
+pytestmark = pytest.mark.bridge(further_providers=(ProviderSettings("gemini", ProviderType.GEMINI, "", (KEY,)),))
+BRIDGE = "/api/v2/aibridge/gemini"
+CALL = f"{BRIDGE}/v1beta/models/gemini-3:generateContent"
+BODY = b'{"contents": [{"parts": [{"text": "Hello"}]}]}'
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+NAMES = ("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key")
+
+
+@pytest.fixture
+def gemini(running):
+    providers = running.bridge.providers
+    providers["gemini"] = replace(providers["gemini"], base_url=running.upstream.url)
+    return running
+
+
+def seen(request):
+    return request.target, [(name, value) for name in NAMES for value in request.header(name)]
+
+
+@pytest.mark.parametrize("places", [("X-Goog-Api-Key",), ("Api-Key",), ("Authorization", "X-Goog-Api-Key"), ("query",)])
+@pytest.mark.gen_test
+async def test_a_token_lets_in_wherever_googles_clients_put_it_and_stays_here(gemini, places):
+    gemini.upstream.play(OK)
+    headers = {
+        name: f"{'Bearer ' if name == 'Authorization' else ''}{gemini.token}" for name in places if name != "query"
+    }
+    query = f"?key={gemini.token}&alt=json" if "query" in places else "?alt=json"
+    client = await gemini.client()
+    answer = await client.request("POST", CALL + query, headers, BODY)
+    (request,) = gemini.upstream.requests
+    assert (answer.status, request.body) == (200, BODY)
+    assert seen(request) == ("/v1beta/models/gemini-3:generateContent?alt=json", [("X-Goog-Api-Key", KEY)])
+    recorded = json.dumps(await gemini.ended(1))
+    assert gemini.token.partition("-")[2] not in recorded
+
+
+@pytest.mark.gen_test
+async def test_a_key_of_the_clients_own_in_the_query_goes_as_a_header(gemini):
+    gemini.upstream.play(OK)
+    client = await gemini.client()
+    governance = {"X-Coder-AI-Governance-Token": gemini.token}
+    answer = await client.request("POST", f"{CALL}?key=AIza-of-the-client&alt=json", governance, BODY)
+    (request,) = gemini.upstream.requests
+    assert answer.status == 200
+    assert seen(request) == (
+        "/v1beta/models/gemini-3:generateContent?alt=json",
+        [("X-Goog-Api-Key", "AIza-of-the-client")],
+    )
+    (recorded,) = await gemini.ended(1)
+    assert recorded["credential_kind"] == "byok"
+
+
+@pytest.mark.parametrize("query", ["?other={}", "?key=x&access_token={}", "?key=AIza&q={}"])
+@pytest.mark.gen_test
+async def test_a_token_in_another_parameter_does_not_go_upstream(gemini, query):
+    gemini.upstream.play(OK)
+    client = await gemini.client()
+    answer = await client.request("POST", CALL + query.format(gemini.token), gemini.headers, BODY)
+    if "access_token" in query:
+        assert [seen(request)[0] for request in gemini.upstream.requests] == ["/v1beta/models/gemini-3:generateContent"]
+    else:
+        assert (answer.status, gemini.upstream.requests) == (400, [])
+
+
+@pytest.mark.parametrize("colon", [":", "%3A", "%3a"])
+@pytest.mark.gen_test
+async def test_the_path_names_the_model_however_it_is_written_and_goes_on_as_it_came(gemini, colon):
+    gemini.upstream.play(OK)
+    client = await gemini.client()
+    path = f"/v1beta/models/gem%69ni-3{colon}generateContent"
+    await client.request("POST", BRIDGE + path, gemini.headers, b'{"model": "another", "contents": []}')
+    (request,) = gemini.upstream.requests
+    (recorded,) = await gemini.ended(1)
+    assert (request.target, recorded["model"], recorded["streaming"]) == (path, "gemini-3", False)
+
+
+@pytest.mark.gen_test
+async def test_a_stream_that_is_a_json_array_passes_unchanged_and_is_recorded(gemini):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nTransfer-Encoding: chunked\r\n\r\n"
+    pieces = [ARRAY[at : at + 100] for at in range(0, len(ARRAY), 100)]
+    gemini.upstream.play(head, *(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n")
+    client = await gemini.client()
+    path = f"{BRIDGE}/v1beta/models/gemini-3:streamGenerateContent"
+    answer = await client.request("POST", path, gemini.headers, BODY)
+    assert (answer.status, bytes(answer.body), answer.whole) == (200, ARRAY, True)
+    (recorded,) = await gemini.ended(1)
+    assert (recorded["streaming"], recorded["end_reason"]) == (True, "completed")
+    assert gemini.tokens(recorded) == {**TOKENS, "cache_write_input_tokens": None}
+
+
+@pytest.mark.parametrize("length", [len(ARRAY) // 2, len(ARRAY) - 2])
+@pytest.mark.gen_test
+async def test_an_array_that_the_provider_cut_is_recorded_as_cut(gemini, length):
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    gemini.upstream.play(head, ARRAY[:length], CLOSE)
+    client = await gemini.client()
+    path = f"{BRIDGE}/v1beta/models/gemini-3:streamGenerateContent"
+    answer = await client.request("POST", path, gemini.headers, BODY)
+    (recorded,) = await gemini.ended(1)
+    assert (bytes(answer.body), recorded["end_reason"]) == (ARRAY[:length], "upstream_truncated")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "word"),
+    [
+        ("/v1beta/models/gemini-3:deleteEverything", 405, "INVALID_ARGUMENT"),
+        ("/v1beta/files", 404, "NOT_FOUND"),
+        ("/v1beta/models/../files:generateContent", 400, "INVALID_ARGUMENT"),
+        ("/v1beta/models/%2e%2e%2ffiles:generateContent", 400, "INVALID_ARGUMENT"),
+        ("/v1beta/v1beta/models/gemini-3:generateContent", 404, "NOT_FOUND"),
+        (f"/v1beta/models/{'m' * 2049}:generateContent", 400, "INVALID_ARGUMENT"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_is_not_served_is_refused_in_googles_words(gemini, path, status, word):
+    client = await gemini.client()
+    answer = await client.request("POST", BRIDGE + path, gemini.headers, BODY)
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["code"], error["status"]) == (status, status, word)
+    assert gemini.upstream.requests == []
+
+
+@pytest.mark.bridge(rate_limit=1)
+@pytest.mark.gen_test
+async def test_a_refusal_by_a_limit_says_in_the_body_when_to_come_back(gemini):
+    gemini.upstream.play(OK)
+    client = await gemini.client()
+    await client.request("POST", CALL, gemini.headers, BODY)
+    answer = await client.request("POST", CALL, gemini.headers, BODY)
+    (info,) = json.loads(answer.body)["error"]["details"]
+    assert (answer.status, info["@type"]) == (429, "type.googleapis.com/google.rpc.RetryInfo")
+    assert float(info["retryDelay"].removesuffix("s")) == int(answer.header("retry-after-ms")) / 1000

@@ -1,0 +1,112 @@
+"""The `google-genai` package through the bridge, with a token of it as the API key."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from google import genai
+from google.genai import errors, types
+
+from settings import ProviderSettings
+from tests.intercept.dialects.test_gemini import CHUNKS, ERROR, WHOLE
+from tests.sdk.wiring import stream, whole
+from upstream.presets import ProviderType
+
+pytestmark = [
+    pytest.mark.bridge(
+        further_providers=(ProviderSettings("gemini", ProviderType.GEMINI, "", ("AIza-of-the-bridge",)),)
+    ),
+    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession"),
+]
+TOKENS = {"input_tokens": 20, "output_tokens": 819, "cache_read_input_tokens": 9, "cache_write_input_tokens": None}
+
+
+@pytest.fixture
+def client(io_loop, running):
+    """The SDK, told of the bridge in the way that its documents say."""
+    providers = running.bridge.providers
+    providers["gemini"] = replace(providers["gemini"], base_url=running.upstream.url)
+    url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/gemini"
+    client = genai.Client(
+        api_key=running.token,
+        http_options=types.HttpOptions(base_url=url, retry_options=types.HttpRetryOptions(attempts=1)),
+    )
+    yield client.aio
+    io_loop.run_sync(client.aio.aclose)
+
+
+def sent(running):
+    """What the provider got: the target, the credentials, the body."""
+    (request,) = running.upstream.requests
+    names = ("X-Goog-Api-Key", "Authorization", "X-Api-Key")
+    return request.target, [value for name in names for value in request.header(name)], json.loads(request.body)
+
+
+@pytest.mark.gen_test
+async def test_a_blocking_call_is_recorded_with_thoughts_calls_and_tokens(running, client):
+    running.upstream.play(*whole(WHOLE))
+    answer = await client.models.generate_content(model="gemini-3-pro", contents="Hello")
+    assert answer.candidates[0].content.parts[1].text == "Grüße 🐢"
+    assert [call.name for call in answer.function_calls or ()] == ["weather", "now"]
+    target, credentials, body = sent(running)
+    assert (target, credentials) == ("/v1/models/gemini-3-pro:generateContent", ["AIza-of-the-bridge"])
+    assert body["contents"] == [{"parts": [{"text": "Hello"}], "role": "user"}]
+    (recorded,) = await running.ended(1)
+    assert (recorded["model"], recorded["provider"], recorded["end_reason"]) == ("gemini-3-pro", "gemini", "completed")
+    assert recorded["client"] == "Google Gen AI SDK"
+    assert [one["prompt"] for one in recorded["user_prompts"]] == ["Hello"]
+    assert [one["content"] for one in recorded["model_thoughts"]] == ["I look it up.", "ended"]
+    assert [(one["tool"], json.loads(one["input"] or "null")) for one in recorded["tool_usages"]] == [
+        ("weather", {"city": "Zürich"}),
+        ("now", None),
+    ]
+    assert running.tokens(recorded) == TOKENS
+
+
+@pytest.mark.gen_test
+async def test_a_stream_is_recorded_like_the_call(running, client):
+    running.upstream.play(*stream(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in CHUNKS))
+    chunks = [
+        chunk async for chunk in await client.models.generate_content_stream(model="gemini-3-pro", contents="Hello")
+    ]
+    assert [part.text for part in chunks[2].candidates[0].content.parts] == ["Grüße 🐢", "ended"]
+    assert sent(running)[0] == "/v1/models/gemini-3-pro:streamGenerateContent?alt=sse"
+    (recorded,) = await running.ended(1)
+    assert (recorded["streaming"], recorded["end_reason"]) == (True, "completed")
+    assert [one["tool"] for one in recorded["tool_usages"]] == ["weather", "now"]
+    assert running.tokens(recorded) == TOKENS
+
+
+@pytest.mark.gen_test
+async def test_counting_and_embedding_are_recorded(running, client):
+    running.upstream.play(*whole({"totalTokens": 3}))
+    running.upstream.play(*whole({"embeddings": [{"values": [0.5, 0.25]}]}))
+    assert (await client.models.count_tokens(model="gemini-3-pro", contents="Hello")).total_tokens == 3
+    embedded = await client.models.embed_content(model="gemini-embedding-001", contents="Hello")
+    assert embedded.embeddings[0].values == [0.5, 0.25]
+    recorded = await running.ended(2)
+    assert [(one["model"], one["end_reason"], one["token_usages"]) for one in recorded] == [
+        ("gemini-embedding-001", "completed", []),
+        ("gemini-3-pro", "completed", []),
+    ]
+
+
+@pytest.mark.gen_test
+async def test_an_error_of_the_provider_comes_as_it_is_and_is_recorded_by_its_status(running, client):
+    running.upstream.play(*whole(ERROR, 503))
+    with pytest.raises(errors.ServerError) as caught:
+        await client.models.generate_content(model="gemini-3-pro", contents="Hello")
+    assert (caught.value.code, caught.value.status) == (503, "UNAVAILABLE")
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["error"]["type"]) == ("upstream_error", "UNAVAILABLE")
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_of_the_bridge_is_an_error_of_googles(running):
+    url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/gemini"
+    client = genai.Client(api_key="no-token", http_options=types.HttpOptions(base_url=url)).aio
+    with pytest.raises(errors.ClientError) as caught:
+        await client.models.generate_content(model="gemini-3-pro", contents="Hello")
+    assert (caught.value.code, caught.value.status) == (401, "UNAUTHENTICATED")
+    await client.aclose()
+    assert running.upstream.requests == []
