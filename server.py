@@ -172,7 +172,7 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
         make_private(settings.data_dir)
         database = open_database(uri, settings, stack)
         await database.prepare(retention=settings.retention or None)
-        has_keys = any(provider.keys for provider in settings.providers)
+        has_keys = any(provider.has_credential for provider in settings.providers)
         demo_url = await open_demo(stack) if demo and not has_keys else ""
         server: Server | Supervisor
         if settings.workers == 1:

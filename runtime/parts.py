@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic_ns
+from time import monotonic_ns, time
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -14,7 +14,8 @@ from limits.overload import OverloadProtection
 from settings import LimitsScope, ProviderSettings, Settings, TokenCreation
 from storage.admission.admissions import Admissions, SharedLimits
 from storage.mongo.database import Database
-from upstream.access import Credential
+from upstream.access import Authorizer, Credential
+from upstream.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
 from upstream.presets import PRESETS, ProviderType
 from upstream.providers import Provider
 
@@ -32,7 +33,22 @@ def make_provider(settings: ProviderSettings) -> Provider:
         keys_setting=settings.keys_setting,
         keyless=without_key or (moved and not preset.is_own_key_only),
         credential=settings.credential,
+        project=settings.project,
+        region=settings.region,
+        authorizer=make_authorizer(settings),
     )
+
+
+def make_authorizer(settings: ProviderSettings) -> Authorizer | None:
+    """What fetches tokens for a provider; None where it has a key, or needs none."""
+    if settings.keys:
+        return None
+    match settings.credential or PRESETS[ProviderType(settings.type)].credential:
+        case Credential.GOOGLE:
+            return BearerAuthorizer(google_fetcher(settings.google_account), time)
+        case Credential.AZURE:
+            return BearerAuthorizer(azure_fetcher(), time)
+    return None
 
 
 def make_providers(settings: Settings, demo_url: str) -> list[Provider]:
@@ -46,7 +62,9 @@ def make_providers(settings: Settings, demo_url: str) -> list[Provider]:
 def known_secrets(settings: Settings) -> KnownSecrets:
     """The secrets that the operator set: the providers' keys, and the database's password."""
     password = urlsplit(settings.mongodb_uri).password or ""
-    return KnownSecrets((*(key for one in settings.providers for key in one.keys), password, unquote(password)))
+    keys = [key for one in settings.providers for key in one.keys]
+    keys += [one.google_account["private_key"] for one in settings.providers if one.google_account is not None]
+    return KnownSecrets((*keys, password, unquote(password)))
 
 
 def make_edge_options(settings: Settings) -> EdgeOptions:

@@ -102,7 +102,7 @@ def first_steps(address: str, settings: Settings, usernames: Sequence[str], *, d
     lines += ["    " + command(settings, "tokens", "create", name), ""]
     if "@" in settings.mongodb_uri:
         lines += ["Set CODER_AIBRIDGE_MONGODB_URI there as it is set here.", ""]
-    if not any(one.keys for one in settings.providers):
+    if not any(one.has_credential for one in settings.providers):
         lines += [NO_KEY, ""]
     lines.append(f"Sign in with the token to see the dashboard:  {address}/" if dashboard else NO_DASHBOARD)
     return "\n".join(lines)

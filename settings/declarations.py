@@ -15,13 +15,16 @@ from settings.kinds import (
     DATABASE_NAME,
     DURATION,
     FOLDER,
+    GOOGLE_ACCOUNT,
     KEYS,
     LIMIT,
     MONGODB_URI,
     NETWORKS,
     POSITIVE,
     POSITIVE_DURATION,
+    PROJECT,
     PROVIDER_NAME,
+    REGION,
     SIZE,
     SWITCH,
     WORKERS,
@@ -35,7 +38,7 @@ from settings.kinds import (
     optional,
 )
 from settings.setting import Setting, declare
-from upstream.access import Credential
+from upstream.access import AUTHORIZED, Credential
 from upstream.presets import PRESETS, ProviderType
 
 SERVER = "Server"
@@ -81,6 +84,20 @@ class ProviderSettings:
         PROVIDERS, optional(choice(Credential)), "", "How its key is sent; by default as the type has it.",
         environment_only=True,
     )  # fmt: skip
+
+    region: str = declare(PROVIDERS, REGION, "", "Region of its cloud.", environment_only=True)
+    project: str = declare(
+        PROVIDERS, PROJECT, "", "Project of Google Cloud, the only one that clients may name.", environment_only=True
+    )
+    google_account: dict[str, str] | None = declare(
+        PROVIDERS, optional(GOOGLE_ACCOUNT), "", "Key of a service account of Google Cloud, in JSON.",
+        environment_only=True, secret=True,
+    )  # fmt: skip
+
+    @property
+    def has_credential(self) -> bool:
+        """Whether the bridge has a key, or a way to get a token."""
+        return bool(self.keys) or (self.credential or PRESETS[self.type].credential) in AUTHORIZED
 
 
 @dataclass(frozen=True, kw_only=True)

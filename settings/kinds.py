@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -184,6 +185,13 @@ def _keys(text: str) -> tuple[str, ...]:
     return tuple(_match("[!-~]+", part.strip())[0] for part in text.split(",")) if text else ()
 
 
+def _google_account(text: str) -> dict[str, str]:
+    account = json.loads(text)
+    wanted = ("client_email", "private_key", "token_uri")
+    held = isinstance(account, dict) and account.get("type") == "service_account"
+    return _require(account, lambda it: held and all(isinstance(it.get(name), str) for name in wanted))
+
+
 SWITCH = Kind("true|false", "true or false", _switch)
 LIMIT = Kind("N", "a whole number, 0 (off) or more", _whole)
 POSITIVE = Kind("N", "a whole number, 1 or more", _positive(_whole))
@@ -209,4 +217,7 @@ PROVIDER_NAME = Kind(
     f"lower-case letters and digits with single hyphens between, but not {', '.join(RESERVED_NAMES)}",
     _text(f"(?!({'|'.join(RESERVED_NAMES)})$)(?=.{{1,64}}$)[a-z0-9]+(-[a-z0-9]+)*"),
 )
+REGION = Kind("REGION", "the name of a region, such as us-east-1", _text("(?:[a-z0-9]+(?:-[a-z0-9]+)*)?"))
+PROJECT = Kind("PROJECT", "the id or the number of a project", _text("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
+GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, _hidden)
 KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, _hidden)

@@ -17,7 +17,8 @@ from settings.declarations import (
 )
 from settings.kinds import LimitsScope
 from settings.setting import PREFIX, SHORT_PREFIX, SettingError
-from upstream.presets import PRESETS
+from upstream.access import INSTALL_AZURE, INSTALL_GOOGLE, Credential
+from upstream.presets import PRESETS, ProviderType
 
 INSTALL_OTEL = "pip install -r requirements-otel.lock"
 
@@ -73,9 +74,13 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
             )
         type_ = settings["type"].read({}, environ)
         preset = PRESETS[type_]
-        settings["base_url"].default = preset.base_url or None
+        if type_ is ProviderType.VERTEX:
+            settings["project"].default = settings["region"].default = None
+            settings["project"].read({}, environ)
+        settings["base_url"].default = preset.url_in(settings["region"].read({}, environ)) or None
         values = {name: setting.read({}, environ) for name, setting in settings.items()}
         provider = ProviderSettings(**values, keys_setting=settings["keys"].name)
+        _check_packages(provider, settings["type"].env)
         if provider.keys and preset.is_own_key_only:
             raise SettingError(
                 f"{settings['keys'].env}: a provider of the type {type_} takes no keys; each user brings their own"
@@ -86,6 +91,17 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
             )
         taken.add(provider.name)
         yield provider
+
+
+def _check_packages(provider: ProviderSettings, variable: str) -> None:
+    """Refuse a provider whose credential needs packages that are not installed."""
+    credential = provider.credential or PRESETS[provider.type].credential
+    for needs, module, install in (
+        (Credential.GOOGLE, "google.auth", INSTALL_GOOGLE),
+        (Credential.AZURE, "azure.identity", INSTALL_AZURE),
+    ):
+        if credential is needs and not provider.keys and not _is_installed(module):
+            raise SettingError(f"{variable} {provider.type} needs packages that are not installed; {install}")
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

@@ -16,6 +16,7 @@ from upstream.routes import (
     GEMINI_ROUTES,
     MESSAGES_ROUTE,
     OPENAI_ROUTES,
+    VERTEX_ROUTES,
     Route,
 )
 
@@ -26,6 +27,7 @@ class ProviderType(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
     GEMINI = "gemini"
+    VERTEX = "vertex"
     AZURE = "azure"
     FOUNDRY = "foundry"
     OPENROUTER = "openrouter"
@@ -108,6 +110,14 @@ PRESETS = MappingProxyType(
             routes=GEMINI_ROUTES,
             base_url="https://generativelanguage.googleapis.com/",
             credential=Credential.X_GOOG_API_KEY,
+            prices="google",
+        ),
+        ProviderType.VERTEX: Preset(
+            dialect=Dialect.GEMINI,
+            routes=VERTEX_ROUTES,
+            base_url="https://{region}-aiplatform.googleapis.com/",
+            credential=Credential.GOOGLE,
+            rewrites=(("/projects/", "/v1/projects/"),),
             prices="google",
         ),
         ProviderType.AZURE: Preset(

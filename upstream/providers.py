@@ -62,6 +62,14 @@ class Provider:
         """The routes of the percent-encoded `path` below the provider, whatever their methods."""
         return _ROUTES_BY_PATH[self.type].get(path) or find_routes(self.preset.routes, path)
 
+    def find_fault(self, route: Route, path: str) -> str:
+        """Why a path of a route leads to what is not this provider's, as the credential may reach more; "" if it does not."""
+        named = route.names_in(path)
+        for name, own in ("project", self.project), ("location", self.region):
+            if own and named.get(name, own) != own:
+                return f"the provider {self.name} serves the {name} {own} only"
+        return ""
+
     def dialect_of(self, path: str) -> Dialect:
         """The dialect in which to refuse a path below the provider."""
         guessed = guess_dialect(path)

@@ -33,9 +33,9 @@ class ConfiguredProvidersHandler(ControlHandler):
 def configured(provider: Provider, pool: KeyPool | None, refusals: Mapping[str, KeyRefusal]) -> ConfiguredProvider:
     """What the API says of a provider. Its address is the operator's, and of its keys there is a hint."""
     if pool is None:
-        return ConfiguredProvider(
-            provider.name, provider.type, KeyState.KEYLESS if provider.keyless else KeyState.NO_KEY, []
-        )
+        state = KeyState.KEYLESS if provider.keyless else KeyState.NO_KEY
+        signed = provider.authorizer is not None
+        return ConfiguredProvider(provider.name, provider.type, KeyState.KEY if signed else state, [])
     keys = [_key(provider, pool, key, refusals.get(key)) for key in pool.keys]
     return ConfiguredProvider(provider.name, provider.type, KeyState.KEY, keys)
 

@@ -43,8 +43,9 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
     if path != "/" and (fault := find_fault(path)):
         return Problem(400, f"The path cannot be served: it has {fault}.", rule=Rule.ODD_PATH)
     routes = provider.find_routes(path)
-    if any(request.method in route.methods for route in routes):
-        return None
+    if served := [route for route in routes if request.method in route.methods]:
+        fault = provider.find_fault(served[0], path)
+        return Problem(404, f"route not supported: {fault}.", rule=Rule.UNKNOWN_ROUTE) if fault else None
     if routes:
         allowed = ", ".join(dict.fromkeys(method for route in routes for method in route.methods))
         message = f"{request.method} is not allowed at {scrub_quoted(path)}; use {allowed}."

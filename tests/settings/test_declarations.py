@@ -48,6 +48,9 @@ DEFAULTS = {
     "provider-N-base-url": None,
     "provider-N-keys": "",
     "provider-N-credential": "",
+    "provider-N-region": "",
+    "provider-N-project": "",
+    "provider-N-google-account": "",
     "max-concurrency": "0",
     "rate-limit": "0",
     "user-rate-limit": "0",
@@ -63,7 +66,7 @@ DEFAULTS = {
 }
 ENVIRONMENT_ONLY = {
     "openai-key", "anthropic-key", "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
-    "provider-N-credential",
+    "provider-N-credential", "provider-N-region", "provider-N-project", "provider-N-google-account",
 }  # fmt: skip
 
 
@@ -76,7 +79,7 @@ def test_keys_and_further_providers_are_set_by_environment_only():
 
 
 def test_what_may_hold_a_secret_may_be_read_from_a_file():
-    secrets = {"mongodb-uri", "openai-key", "anthropic-key", "provider-N-keys"}
+    secrets = {"mongodb-uri", "openai-key", "anthropic-key", "provider-N-keys", "provider-N-google-account"}
     assert {setting.name for setting in declared() if setting.secret} == secrets
 
 

@@ -132,6 +132,21 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
             "CODER_AIBRIDGE_PROVIDER_0_BASE_URL is not set; give an http or https URL without user, query and fragment",
         ),
         (
+            provider(0, type="vertex", name="a", region="us-central1"),
+            "CODER_AIBRIDGE_PROVIDER_0_PROJECT is not set; give the id or the number of a project",
+        ),
+        (
+            provider(0, type="vertex", name="a", project="p"),
+            "CODER_AIBRIDGE_PROVIDER_0_REGION is not set; give the name of a region, such as us-east-1",
+        ),
+        (
+            provider(0, type="gemini", name="a", google_account='{"type": "authorized_user", "private_key": "s3cret"}'),
+            (
+                "CODER_AIBRIDGE_PROVIDER_0_GOOGLE_ACCOUNT: the value given is not allowed; "
+                "give the key of a service account, as Google gives it out in JSON"
+            ),
+        ),
+        (
             provider(0, type="copilot", name="a", keys="sk"),
             "CODER_AIBRIDGE_PROVIDER_0_KEYS: a provider of the type copilot takes no keys; each user brings their own",
         ),
@@ -220,3 +235,16 @@ def test_any_environment_is_read_or_refused_in_one_line(environ):
     except SettingError as error:
         refused = error
     assert refused is None or len(refused.message.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("region", "address"),
+    [
+        ("us-central1", "https://us-central1-aiplatform.googleapis.com/"),
+        ("global", "https://aiplatform.googleapis.com/"),
+    ],
+)
+def test_the_address_of_vertex_is_that_of_its_region(region, address):
+    environ = provider(0, type="vertex", name="v", project="my-project", region=region)
+    (settings,) = load({}, environ).further_providers
+    assert (settings.base_url, settings.project, settings.has_credential) == (address, "my-project", True)

@@ -58,6 +58,8 @@ PARAMETERS = {
         "version", Annotated[str, Meta(pattern="^v1(alpha|beta1?)?$")], "Of Google's API, such as `v1beta`."
     ),
     "Model": in_path("model", Annotated[str, Meta(min_length=1)], "The model to call."),
+    "Project": in_path("project", Annotated[str, Meta(min_length=1)], "Of Google Cloud, the provider's own."),
+    "Location": in_path("location", Annotated[str, Meta(min_length=1)], "Of Google Cloud, the provider's own."),
     "Rest": in_path("rest", Annotated[str, Meta(min_length=1)], "What follows; it may have slashes."),
 }
 

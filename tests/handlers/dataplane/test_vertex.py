@@ -1,0 +1,143 @@
+"""Calls by Vertex AI: with the bridge's token of Google's, to its own project and region, in both dialects."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from settings import ProviderSettings
+from tests.handlers.conversations import MESSAGES
+from upstream.bearer_tokens import NO_TOKEN, BearerAuthorizer, Token
+from upstream.presets import ProviderType
+
+pytestmark = pytest.mark.bridge(
+    further_providers=(ProviderSettings("vertex", ProviderType.VERTEX, "", project="mine", region="us-central1"),)
+)
+OWN = "/projects/mine/locations/us-central1/publishers"
+GEMINI = f"{OWN}/google/models/gemini-3:generateContent"
+CLAUDE = f"{OWN}/anthropic/models/claude-sonnet-4@20250514"
+BODY = b'{"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]}'
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def expired():
+    raise OSError("the key was deleted")
+
+
+@pytest.fixture
+def vertex(running):
+    """The provider with a token, at the scripted upstream."""
+    providers = running.bridge.providers
+    authorizer = BearerAuthorizer(lambda: Token("ya29.token", 2e9), lambda: 1e9)
+    providers["vertex"] = replace(
+        providers["vertex"], base_url=running.upstream.url, keyless=False, authorizer=authorizer
+    )
+    return running
+
+
+async def call(running, path, body=BODY, headers=None):
+    client = await running.client()
+    return await client.request("POST", f"/api/v2/aibridge/vertex{path}", headers or running.headers, body)
+
+
+@pytest.mark.parametrize(("version", "sent"), [("", "/v1"), ("/v1", "/v1"), ("/v1beta1", "/v1beta1")])
+@pytest.mark.gen_test
+async def test_a_call_goes_with_the_bridges_token_and_the_version_that_it_came_with(vertex, version, sent):
+    vertex.upstream.play(OK)
+    billed = vertex.headers | {"X-Goog-User-Project": "somebody-pays"}
+    answer = await call(vertex, version + GEMINI, headers=billed)
+    (request,) = vertex.upstream.requests
+    assert (answer.status, request.target, request.body) == (200, sent + GEMINI, BODY)
+    assert (request.header("Authorization"), request.header("X-Goog-User-Project")) == (["Bearer ya29.token"], [])
+    (recorded,) = await vertex.ended(1)
+    assert (recorded["provider"], recorded["model"], recorded["credential_kind"]) == (
+        "vertex",
+        "gemini-3",
+        "centralized",
+    )
+
+
+@pytest.mark.parametrize(("method", "streaming"), [("rawPredict", False), ("streamRawPredict", True)])
+@pytest.mark.gen_test
+async def test_a_call_of_anthropics_is_recorded_by_the_model_of_the_path(vertex, method, streaming):
+    events = MESSAGES.stream if streaming else b""
+    vertex.upstream.play(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(events) + events
+        if streaming
+        else OK
+    )
+    message = {"messages": [{"role": "user", "content": "Hello"}], "anthropic_version": "vertex-2023-10-16"}
+    answer = await call(vertex, f"{CLAUDE}:{method}", json.dumps(message).encode())
+    (recorded,) = await vertex.ended(1)
+    assert (answer.status, recorded["model"], recorded["streaming"]) == (200, "claude-sonnet-4@20250514", streaming)
+    assert [one["prompt"] for one in recorded["user_prompts"]] == ["Hello"]
+    assert recorded["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_tokens_are_counted_by_the_path_that_has_no_model(vertex):
+    vertex.upstream.play(OK)
+    answer = await call(vertex, f"{OWN}/anthropic/models/count-tokens:rawPredict", b'{"model": "claude"}')
+    assert (answer.status, await vertex.bridge.database.interceptions.count_documents({})) == (200, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message"),
+    [
+        (
+            GEMINI.replace("mine", "another"),
+            404,
+            "route not supported: the provider vertex serves the project mine only.",
+        ),
+        (
+            GEMINI.replace("us-central1", "eu-west1"),
+            404,
+            "route not supported: the provider vertex serves the location us-central1 only.",
+        ),
+        (
+            GEMINI.replace("us-central1", "%65u"),
+            404,
+            "route not supported: the provider vertex serves the location us-central1 only.",
+        ),
+        (
+            GEMINI.replace("mine", "mine/../another"),
+            400,
+            "The path cannot be served: it has a segment `.` or `..`.",
+        ),
+        (
+            GEMINI.replace("us-central1", "us-central1%2f..%2fother"),
+            400,
+            "The path cannot be served: it has an encoded segment that is empty, `.` or `..`.",
+        ),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_path_that_leads_out_of_the_project_or_the_region_is_refused(vertex, path, status, message):
+    answer = await call(vertex, path)
+    error = json.loads(answer.body)["error"]
+    words = {404: "NOT_FOUND", 400: "INVALID_ARGUMENT"}
+    assert (answer.status, error["status"], error["message"]) == (status, words[status], message)
+    assert vertex.upstream.requests == []
+
+
+@pytest.mark.parametrize("path", [GEMINI, f"{CLAUDE}:rawPredict"])
+@pytest.mark.expects_log(r"no credential: OSError: the key was deleted")
+@pytest.mark.gen_test
+async def test_a_credential_that_has_ended_is_an_error_in_the_dialect_and_recorded(vertex, path):
+    providers = vertex.bridge.providers
+    providers["vertex"] = replace(providers["vertex"], authorizer=BearerAuthorizer(expired, lambda: 1e9))
+    answer = await call(vertex, path)
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["message"]) == (502, f"vertex: {NO_TOKEN}.")
+    assert error.get("status", error.get("type")) == ("UNAVAILABLE" if path is GEMINI else "api_error")
+    (recorded,) = await vertex.ended(1)
+    assert (recorded["end_reason"], vertex.upstream.requests) == ("upstream_unreachable", [])
+
+
+@pytest.mark.gen_test
+async def test_a_users_own_token_goes_in_its_place(vertex):
+    vertex.upstream.play(OK)
+    own = {"X-Coder-AI-Governance-Token": vertex.token, "Authorization": "Bearer ya29.own"}
+    await call(vertex, GEMINI, headers=own)
+    (request,) = vertex.upstream.requests
+    assert request.header("Authorization") == ["Bearer ya29.own"]

@@ -1,0 +1,138 @@
+"""Bearer tokens that end: fetched in a thread, ahead of their end, once for all requests that wait.
+
+Google's come from google-auth, and Microsoft Entra's from azure-identity: both read files and ask other servers, so they
+run in a thread. Both are optional, and imported there when they are first needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from typing import Any, NamedTuple
+
+from upstream.client import CredentialError
+from upstream.headers import Headers
+
+logger = logging.getLogger(__name__)
+
+# A token with less time left than this is renewed, in seconds; requests do not wait for that.
+AHEAD_SECONDS = 300.0
+# With less time left than this it is not used any more, in seconds: a request has to reach the provider before the end.
+LEAST_SECONDS = 10.0
+# Whoever asks within this time after nothing could be fetched is told so at once, in seconds.
+RETRY_SECONDS = 5.0
+NO_TOKEN = "the bridge has no valid credential for it; its log says why"  # noqa: S105 - a sentence
+_GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
+
+
+class Token(NamedTuple):
+    """A token, and when it ends, in seconds since the epoch."""
+
+    text: str
+    expires_at: float
+
+
+class BearerAuthorizer:
+    """Lets requests have a bearer token. Belongs to one event loop.
+
+    Args:
+        fetch: Fetches a token; may block, and raise anything.
+        now: Seconds since the epoch.
+    """
+
+    def __init__(self, fetch: Callable[[], Token], now: Callable[[], float]) -> None:
+        self._fetch = fetch
+        self._now = now
+        self._token: Token | None = None
+        self._fetching: asyncio.Future[Token] | None = None
+        self._failed_at: float | None = None
+
+    async def authorize(self, method: str, url: str, headers: Headers, body: bytes | bytearray) -> Headers:  # noqa: ARG002 - nothing is signed
+        """The header with the token.
+
+        Raises:
+            CredentialError: there is none.
+        """
+        if self._seconds_left() <= AHEAD_SECONDS and not self._has_just_failed():
+            fetching = self._begin()
+            if self._seconds_left() <= LEAST_SECONDS:
+                await asyncio.wait([fetching])
+        if self._token is None or self._seconds_left() <= LEAST_SECONDS:
+            raise CredentialError(NO_TOKEN)
+        return [("Authorization", f"Bearer {self._token.text}")]
+
+    def explain(self, status: int, header: Callable[[str], str]) -> str:  # noqa: ARG002 - nothing is known
+        """Nothing: what the provider says of a token is what there is to say."""
+        return ""
+
+    def _seconds_left(self) -> float:
+        return self._token.expires_at - self._now() if self._token else 0.0
+
+    def _has_just_failed(self) -> bool:
+        return self._failed_at is not None and self._now() < self._failed_at + RETRY_SECONDS
+
+    def _begin(self) -> asyncio.Future[Token]:
+        """Begin to fetch a token, unless that is under way."""
+        if self._fetching is None:
+            self._fetching = asyncio.get_running_loop().run_in_executor(None, self._fetch)
+            self._fetching.add_done_callback(self._note)
+        return self._fetching
+
+    def _note(self, fetching: asyncio.Future[Token]) -> None:
+        self._fetching = None
+        if fetching.cancelled():
+            return
+        error = fetching.exception()
+        if error is None:
+            self._token, self._failed_at = fetching.result(), None
+        else:
+            self._failed_at = self._now()
+            logger.warning("no credential: %s", _describe(error))
+
+
+def google_fetcher(account: Mapping[str, Any] | None) -> Callable[[], Token]:
+    """What fetches tokens as google-auth does; it blocks, and keeps the credentials for the next time.
+
+    Args:
+        account: The key of a service account, as Google gives it out in JSON. None looks where Google's own tools do:
+            `GOOGLE_APPLICATION_CREDENTIALS` (a workload identity, too), gcloud, the metadata server.
+    """
+    found: list[Any] = []  # of google-auth, whose types are not known here
+
+    def fetch() -> Token:
+        import google.auth  # noqa: PLC0415 - optional, and slow
+        from google.auth.transport.requests import Request  # noqa: PLC0415
+        from google.oauth2.service_account import Credentials  # noqa: PLC0415
+
+        service_account: Any = Credentials
+        if not found and account is not None:
+            found.append(service_account.from_service_account_info(account, scopes=[_GOOGLE_SCOPE]))
+        elif not found:
+            found.append(google.auth.default(scopes=[_GOOGLE_SCOPE])[0])
+        found[0].refresh(Request())
+        return Token(found[0].token, found[0].expiry.replace(tzinfo=UTC).timestamp())
+
+    return fetch
+
+
+def azure_fetcher() -> Callable[[], Token]:
+    """What fetches tokens of Microsoft Entra as azure-identity does: environment, workload or managed identity, `az`."""
+    found: list[Any] = []
+
+    def fetch() -> Token:
+        from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found]  # noqa: PLC0415 - optional
+
+        if not found:
+            found.append(DefaultAzureCredential())
+        token = found[0].get_token(_AZURE_SCOPE)
+        return Token(token.token, token.expires_on)
+
+    return fetch
+
+
+def _describe(error: BaseException) -> str:
+    """A line that says what went wrong. What a token endpoint answers has no secret in it."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:500]
