@@ -48,7 +48,7 @@ from storage.accounts.sign_in_sessions import DEFAULT_TIMES
 from storage.accounts.sign_ins import SignIns
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedUnavailableError
-from storage.recording.journal import JournalError
+from storage.recording.segments import SpoolOpenError
 from upstream.demo import DemoProvider
 from verify.command import verify
 from version import VERSION
@@ -64,7 +64,7 @@ class StartError(Exception):
 
 # How long a thread of the driver's may keep an event waiting once it computes; 5 ms are usual.
 SWITCH_SECONDS = 0.0005
-START_ERRORS = (StartError, WorkerError, DatabaseUnavailableError, EmbeddedUnavailableError, JournalError)
+START_ERRORS = (StartError, WorkerError, DatabaseUnavailableError, EmbeddedUnavailableError, SpoolOpenError)
 
 
 def make_app(bridge: Bridge) -> BridgeApplication:
@@ -115,7 +115,7 @@ class Server:
         """Put the bridge together and accept connections. The bridge is closed with the stack.
 
         Raises:
-            JournalError: the spool in the data-dir cannot be used.
+            SpoolOpenError: the spool in the data-dir cannot be used.
         """
         bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack)
         http = BridgeServer(

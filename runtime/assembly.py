@@ -52,10 +52,11 @@ from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
 from storage.recording.instances import Instances
-from storage.recording.journal import Journal, JournalError
 from storage.recording.prices import Prices
 from storage.recording.recorder import Recorder, RecordPolicy
+from storage.recording.segments import SpoolOpenError
 from storage.recording.spool import Spool
+from storage.recording.spool_folders import SpoolFolders
 from upstream.client import UpstreamClient
 from upstream.keys import KeyPool
 from upstream.providers import Provider
@@ -97,9 +98,9 @@ class Process:
         self.stack.push_async_callback(self.jobs.start(name, run).stop)
 
     @property
-    def spool(self) -> Spool:
-        """The journals in its data-dir."""
-        return Spool(self.settings.data_dir / "spool")
+    def spools(self) -> SpoolFolders:
+        """Those in its data-dir."""
+        return SpoolFolders(self.settings.data_dir / "spool")
 
 
 async def open_bridge(
@@ -108,7 +109,7 @@ async def open_bridge(
     """Put the parts together, and start all that runs beside them. Closed with the stack, what is recorded last of all.
 
     Raises:
-        JournalError: another server keeps its journal in this data-dir, or it cannot be opened.
+        SpoolOpenError: another server has its spool in this data-dir, or it cannot be opened.
         SettingError: OpenTelemetry's environment cannot be used.
     """
     process = Process.begin(settings, database, stack)
@@ -121,7 +122,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     """Open the parts in the order in which they need one another, with the jobs that serving needs.
 
     Raises:
-        JournalError: another server keeps its journal in this data-dir, or it cannot be opened.
+        SpoolOpenError: another server has its spool in this data-dir, or it cannot be opened.
         SettingError: OpenTelemetry's environment cannot be used.
     """
     settings, database, metrics = process.settings, process.database, process.metrics
@@ -184,7 +185,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("threads", Threads(database, now=now).run)
     process.start("counting", RollupJob(database, now=now).run)
     process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
-    process.start("spool", partial(process.spool.adopt, database))
+    process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
 
 
@@ -216,16 +217,16 @@ async def open_heartbeat(process: Process, refused_keys: Callable[[], Sequence[d
 
 
 async def open_recorder(process: Process, providers: list[Provider]) -> Recorder:
-    """Open the recorder, with the journal of this process.
+    """Open the recorder, with the spool of this process.
 
     Raises:
-        JournalError: another server has it open, or the data-dir is unusable.
+        SpoolOpenError: another server has it open, or the data-dir is unusable.
     """
     recorder = Recorder(
         process.database,
         instance_id=process.id,
         policy=RecordPolicy(process.settings.record_policy.value),
-        journal=open_journal(process.spool, process.settings),
+        spool=open_spool(process.spools, process.settings),
         now=now,
         new_id=process.new_id,
         prices=Prices({provider.name: (provider.preset.prices, provider.base_url) for provider in providers}),
@@ -234,7 +235,7 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
     process.stack.push_async_callback(recorder.close, FLUSH_SECONDS)
     watch = process.metrics.watch
     watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
-    watch("recorder_spooled_records", "Records that wait in the journal.", lambda: recorder.spooled_records)
+    watch("recorder_spooled_records", "Records that wait in the spool alone.", lambda: recorder.spooled_records)
     return recorder
 
 
@@ -325,14 +326,14 @@ def open_database(uri: str, settings: Settings, stack: AsyncExitStack) -> Databa
     return database
 
 
-def open_journal(spool: Spool, settings: Settings) -> Journal:
-    """Open the journal of this process in the data-dir, which is made if missing.
+def open_spool(spools: SpoolFolders, settings: Settings) -> Spool:
+    """Open the spool of this process in the data-dir, which is made if missing.
 
     Raises:
-        JournalError: another server has it open, or the data-dir is unusable.
+        SpoolOpenError: another server has it open, or the data-dir is unusable.
     """
     try:
-        return spool.claim() if settings.workers == 1 else spool.claim_numbered()
+        return spools.claim() if settings.workers == 1 else spools.claim_numbered()
     except OSError as error:
         reason = f"{error.strerror}: {error.filename}"
-        raise JournalError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error
+        raise SpoolOpenError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error

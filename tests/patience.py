@@ -14,7 +14,7 @@ import pytest
 from storage.accounts import audit, authentication, sign_ins, user_accounts
 from storage.aggregation import threads
 from storage.mongo import database
-from storage.recording import instances, write_path
+from storage.recording import instances, writer
 
 SECONDS = 30.0
 BOUNDS: list[tuple[ModuleType, str]] = [
@@ -25,8 +25,8 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (instances, "ANSWER_SECONDS"),
     (sign_ins, "ANSWER_SECONDS"),
     (threads, "ANSWER_SECONDS"),
-    (write_path, "COMMIT_SECONDS"),
-    (write_path, "REPLAY_SECONDS"),
+    (writer, "COMMIT_SECONDS"),
+    (writer, "REPLAY_SECONDS"),
 ]
 OPTIONS = ("serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS")
 AWAY = {"private_mongodb", "replica_set", "impatient"}

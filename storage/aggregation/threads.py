@@ -7,7 +7,7 @@ name its sessions goes on with the response that it names, or with the call whos
 The start of such an interception marks its document: `unlinked` says when to look for the parent next, and how often that
 was in vain. The mark goes when its place is set (`parent_id` and `root_id`, the first of the thread; `session_id`, unless
 the client names that), or when it is given up. All of that is in the database, so any number of servers may look at the
-same time, stop and go on, and no outage counts against a document, not even one that came late out of a journal.
+same time, stop and go on, and no outage counts against a document, not even one that came late out of a spool.
 
 A parent has the same initiator and, if any, session of the client, and started before its child, so nothing is ever its
 own ancestor. A conversation also stays with one client. Where several calls fit, the latest one is meant. An interception

@@ -1,4 +1,4 @@
 """The way of a record into the database: `recorder.Recorder` is what the handlers use.
 
-Documents and operations are pure. Between them and MongoDB are a queue, a log and a journal on local disk.
+Documents and operations are pure. Between them and MongoDB is the outbox: a log on local disk, and its tail in memory.
 """

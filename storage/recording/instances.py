@@ -6,7 +6,7 @@ answer a look. So neither clocks that differ nor a database that was away make a
 document at all, but calls in flight, is watched in the same way. One on this host whose process is gone is dead at once.
 
 What a dead server has in flight ends as `server_crashed`, with the usage of its last checkpoint, when it was last heard
-of. That end is presumed: should the server live after all, or its journal be found, the end that it reports wins.
+of. That end is presumed: should the server live after all, or its spool be found, the end that it reports wins.
 
 The document also has the keys that providers refuse to this server, for the others to read with their next look.
 """
@@ -193,7 +193,7 @@ class Instances:
 
     def _is_gone(self, id_: UUID, instance: dict[str, Any]) -> bool:
         if self._space is not None and instance.get("process_space") == self._space and not _runs(instance["pid"]):
-            # Calls that its journal still had come to light later, when nothing else is known of it any more.
+            # Calls that its spool still had come to light later, when nothing else is known of it any more.
             self._gone.add(id_)
         return id_ in self._gone
 

@@ -75,7 +75,7 @@ class Operation:
         record: The same as it is written, where that is known.
 
     Attributes:
-        record: All of it, encoded once for log, journal and database: a byte for the action, the id, and the fields as
+        record: All of it, encoded once for spool and database: a byte for the action, the id, and the fields as
             BSON, with `_id` before them where they are a document.
     """
 

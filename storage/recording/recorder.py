@@ -13,13 +13,12 @@ from msgspec.structs import replace
 
 from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, UsageSource
 from storage.mongo.database import Database
-from storage.recording.backlog import RecordPolicy
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.entry import RecordingUnavailableError
-from storage.recording.journal import Journal
 from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.pending_write import RecordingUnavailableError, RecordPolicy
 from storage.recording.prices import Cost, Prices
-from storage.recording.write_path import WritePath
+from storage.recording.spool import Spool
+from storage.recording.writer import Writer
 
 __all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
 
@@ -38,14 +37,14 @@ class Recorder:
     Args:
         database: Where records belong.
         instance_id: The server.
-        policy: What becomes of a start while the database is away.
-        journal: Where records wait while the database is away; closed with the recorder. Without it they wait in memory.
+        policy: What becomes of a start while the database is unavailable.
+        spool: Where every record is on disk until the database has it; closed with the recorder.
         now: The time, in UTC.
         new_id: Makes ids for what is embedded in a document.
         prices: What calls cost; without it no cost is recorded.
 
     Attributes:
-        needs_database: Starts are refused while the database is away.
+        needs_database: Starts are refused while the database is unavailable.
     """
 
     def __init__(
@@ -54,13 +53,13 @@ class Recorder:
         *,
         instance_id: UUID,
         policy: RecordPolicy,
-        journal: Journal | None,
+        spool: Spool,
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
         prices: Prices | None = None,
     ) -> None:
         self.needs_database = policy is RecordPolicy.STRICT
-        self._path = WritePath(database, policy=policy, journal=journal)
+        self._writer = Writer(database, spool=spool, policy=policy)
         self._instance_id = instance_id
         self._now = now
         self._new_id = new_id
@@ -69,8 +68,8 @@ class Recorder:
         self._ends_due: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
-        """Begin to write, with what an earlier process left in the journal."""
-        self._path.open()
+        """Begin to write, with what an earlier process left in the spool."""
+        self._writer.open()
 
     async def start(self, interception: Interception) -> None:
         """Record a start; return when it is not lost any more should this process die.
@@ -84,7 +83,7 @@ class Recorder:
         document = start_document(interception, instance_id=self._instance_id, new_id=self._new_id)
         operation = Operation(Action.START, document.pop("_id"), document)
         try:
-            await self._path.write(operation)
+            await self._writer.write(operation)
         except asyncio.CancelledError:
             self._presume_end(operation, EndReason.CLIENT_DISCONNECTED)
             raise
@@ -109,38 +108,38 @@ class Recorder:
         fields = self._end_now(interception.id, EndReason.SERVER_CRASHED, cost, reading=seen)
         kept = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
         kept["checkpointed_at"] = fields["ended_at"]
-        self._path.put(Operation(Action.AMEND, interception.id, kept), optional=True)
+        self._writer.put(Operation(Action.AMEND, interception.id, kept), optional=True)
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
         self._write_ends()
-        return await self._path.flush(seconds)
+        return await self._writer.flush(seconds)
 
     async def close(self, seconds: float) -> None:
-        """Stop when everything is in the database or after some seconds; the journal has the rest."""
+        """Stop when everything is in the database or after some seconds; the spool has the rest."""
         self._write_ends()
-        await self._path.close(seconds)
+        await self._writer.close(seconds)
         self._write_ends()  # of what came meanwhile it is logged that it is lost
 
     @property
     def queue_length(self) -> int:
         """How many records wait in memory, those being written included."""
-        return self._path.queued + len(self._ended)
+        return self._writer.queued + len(self._ended)
 
     @property
     def spooled_records(self) -> int:
-        """How many records wait in the journal."""
-        return self._path.spooled
+        """How many records wait in the spool alone."""
+        return self._writer.spooled
 
     @property
     def healthy(self) -> bool:
         """Whether a start would be accepted now, as far as is known."""
-        return self._path.healthy
+        return self._writer.healthy
 
     @property
     def reason(self) -> str:
         """What is wrong, in a phrase for the operator; empty when nothing is."""
-        return self._path.trouble
+        return self._writer.trouble
 
     def _write_ends(self) -> None:
         if self._ends_due is not None:
@@ -157,13 +156,13 @@ class Recorder:
         fields = ending_fields(ending, new_id=self._new_id, cost=self._cost(interception, ending.reading))
         if fields.get("credential_hint") == interception.credential_hint:
             del fields["credential_hint"]  # the start has it
-        self._path.put(Operation(Action.END, ending.interception_id, fields))
+        self._writer.put(Operation(Action.END, ending.interception_id, fields))
 
     def _presume_end(self, start: Operation, end_reason: EndReason, **known: Any) -> None:
         # The start goes with it, so that it is there to be ended, and one that arrives late finds it there.
         fields = self._end_now(start.id, end_reason, **known)
-        self._path.put(start)
-        self._path.put(Operation(Action.AMEND, start.id, {**fields, **PRESUMED}))
+        self._writer.put(start)
+        self._writer.put(Operation(Action.AMEND, start.id, {**fields, **PRESUMED}))
 
     def _end_now(
         self, interception_id: UUID, end_reason: EndReason, cost: Cost | None = None, **known: Any

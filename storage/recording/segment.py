@@ -1,4 +1,4 @@
-"""One file of the journal: records in a row, each checked when it is read.
+"""One file of the spool: records in a row, each checked when it is read.
 
 A record stands in the file as its length (4 bytes), the CRC-32 of length and record (4 bytes, both little-endian), and
 the record itself. Reading stops at the first record that is cut or damaged. Nothing is searched behind it: a record may
@@ -8,17 +8,19 @@ hold bytes that a client chose, and those could be made to look like records.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 from zlib import crc32
 
 READ_BYTES = 4 * 1024**2
 FRAME_BYTES = 8
 SUFFIX = ".journal"
+SEALED = -1
 
 _HEADER = Struct("<II")
 _LENGTH = Struct("<I")
@@ -49,53 +51,136 @@ def _checksum(record: bytes) -> int:
     return crc32(record, crc32(_LENGTH.pack(len(record))))
 
 
-@dataclass
+class Place(NamedTuple):
+    """Between two records of a file: how many bytes and how many records are before it."""
+
+    offset: int
+    records: int
+
+    def after(self, records: list[bytes]) -> Place:
+        """Return the place behind these records, which begin here."""
+        size = sum(FRAME_BYTES + len(record) for record in records)
+        return Place(self.offset + size, self.records + len(records))
+
+
+BEGINNING = Place(0, 0)
+
+
+@dataclass(eq=False, slots=True)
 class Segment:
-    """A file and what is still to be read of it: `records` records, in the bytes from `start` to `end`."""
+    """A file, and what is still needed of it.
+
+    Attributes:
+        descriptor: Where it is written; `SEALED` once it is not any more.
+        size: Its bytes, all of them whole records.
+        records: How many records these are.
+        held: How many reasons there are to keep it, beside records that have to be read: each record that is in memory too,
+            the batch that was read last, a write that is under way.
+        start, end: The records between these two are in the file alone, and have to be read.
+        synced: Whether all of it is known to be on the disk.
+    """
 
     path: Path
-    start: int = 0
-    end: int = 0
+    descriptor: int = SEALED
+    size: int = 0
     records: int = 0
+    held: int = 0
+    start: Place = BEGINNING
+    end: Place = BEGINNING
+    synced: bool = True
 
     @classmethod
     def found(cls, path: Path) -> Segment:
-        """Take stock of a file that an earlier process left."""
+        """Take stock of a file that an earlier process left. All of its records have to be read."""
         segment = cls(path)
         with path.open("rb") as file:
             for record in read_frames(file, path.stat().st_size):
-                segment.end += FRAME_BYTES + len(record)
+                segment.size += FRAME_BYTES + len(record)
                 segment.records += 1
+        segment.end = segment.length
         return segment
 
-    def read(self, limit: int) -> list[bytes]:
-        """Read the next records, at most `limit` and few bytes more than `READ_BYTES`.
+    @property
+    def length(self) -> Place:
+        """Its end."""
+        return Place(self.size, self.records)
 
-        Records that turn out to be damaged now are given up: `end` and `records` shrink to what can be read.
+    @property
+    def unread(self) -> int:
+        """How many of its records are in the file alone."""
+        return self.end.records - self.start.records
+
+    @property
+    def needed(self) -> bool:
+        """Whether the database has not got all of it."""
+        return self.held > 0 or self.unread > 0
+
+    def let_go(self, since: Place) -> None:
+        """Take note that what is there since that place is in the file alone."""
+        since = min(since, self.length)  # what was behind it may have been found damaged
+        self.start = min(self.start, since) if self.unread else since
+        self.end = self.length
+
+    def cut(self, place: Place) -> None:
+        """Take note that nothing can be read from that place on."""
+        self.size, self.records = self.end = place
+        self.start = min(self.start, place)
+
+    def write(self, data: bytes) -> None:
+        """Write at its end; for any thread.
+
+        Raises:
+            OSError: What is at its end now is anyone's guess.
+        """
+        while (written := os.write(self.descriptor, data)) < len(data):
+            data = data[written:]
+
+    def clear(self) -> None:
+        """Begin the file again. Nothing of it is needed.
+
+        Raises:
+            OSError: It stays as it is.
+        """
+        os.ftruncate(self.descriptor, 0)
+        self.size = self.records = 0
+        self.start = self.end = BEGINNING
+
+    def give_up(self) -> None:
+        """Write to it no more, and cut off what is not known to be whole."""
+        with suppress(OSError):
+            os.ftruncate(self.descriptor, self.size)
+        self.seal()
+
+    def seal(self) -> None:
+        """Write to it no more."""
+        if self.descriptor != SEALED:
+            os.close(self.descriptor)
+            self.descriptor = SEALED
+
+    def read(self, start: Place, limit: int) -> tuple[list[bytes], bool]:
+        """Read the next records up to `end`, at most `limit` and few bytes more than `READ_BYTES`; for any thread.
+
+        Returns:
+            The records, and whether what follows them is damaged.
         """
         records: list[bytes] = []
-        size = 0
+        end, size = self.end.offset, 0
         with self.path.open("rb") as file:
-            file.seek(self.start)
-            for record in read_frames(file, self.end - self.start):
+            file.seek(start.offset)
+            for record in read_frames(file, end - start.offset):
                 records.append(record)
                 size += FRAME_BYTES + len(record)
                 if len(records) == limit or size >= READ_BYTES:
-                    return records
-        self.end, self.records = self.start + size, len(records)
-        return records
-
-    def skip(self, records: list[bytes]) -> None:
-        """Go past records that were read."""
-        self.start += sum(FRAME_BYTES + len(record) for record in records)
-        self.records -= len(records)
+                    return records, False
+        return records, start.offset + size < end
 
     def remove(self) -> None:
         """Delete the file; if part of it cannot be read, set it aside as `.damaged` instead and log that."""
+        self.seal()
         with suppress(OSError):  # A file that stays is read again by the next process, which does no harm.
-            unread = self.path.stat().st_size - self.end
-            if unread == 0:
+            unreadable = self.path.stat().st_size - self.size
+            if unreadable == 0:
                 self.path.unlink()
                 return
             aside = self.path.rename(self.path.with_suffix(".damaged"))
-            _log.error("unreadable bytes of the spool: %d, kept in %s from byte %d on", unread, aside, self.end)
+            _log.error("unreadable bytes of the spool: %d, kept in %s from byte %d on", unreadable, aside, self.size)

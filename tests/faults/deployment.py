@@ -12,7 +12,7 @@ from tests.server_process import ServerProcess
 INFO = re.compile(r"^\S+ \S+ INFO ")
 # What a server may say of a database that is away, and of another server that has died.
 DATABASE_AWAY = (
-    r"WARNING storage\.recording\.write_path: the database is away: ",
+    r"WARNING storage\.recording\.writer: the database is away: ",
     r"WARNING storage\.recording\.instances: no heartbeat: ",
     r"WARNING storage\.mongo\.event_counts: \w+ wait to be written: ",
     r"WARNING storage\.mongo\.event_counts: \w+ could not be written and are lost: ",
@@ -91,7 +91,7 @@ async def database_is(server: ServerProcess, state: str, seconds: float) -> None
 
 
 async def spooled(server: ServerProcess, seconds: float) -> None:
-    """Wait until records wait in the journal."""
+    """Wait until records wait in the spool alone."""
 
     async def some() -> bool:
         return await metric(server, "recorder_spooled_records") > 0

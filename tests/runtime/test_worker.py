@@ -22,7 +22,7 @@ from storage.mongo.embedded import running_uri
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.server_process import ROOT, ServerProcess, await_end, command_line, remove_sockets
-from tests.storage.recording.test_spool import leave_behind
+from tests.storage.recording.test_spool_folders import leave_behind
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

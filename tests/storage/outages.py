@@ -16,7 +16,7 @@ from pymongo.monitoring import CommandListener
 from storage.mongo.database import OPTIONS, Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.mongo.mongod import Mongod, find_program
-from storage.recording import write_path
+from storage.recording import writer
 from tests.patience import AWAY
 
 
@@ -88,13 +88,13 @@ def private_mongodb(io_loop, tmp_path):
 @pytest.fixture
 def brief_outages(request, monkeypatch):
     """What takes seconds, so that a moment's hiccup is not an outage, takes less where the database is taken away."""
-    monkeypatch.setattr(write_path, "FIRST_RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(write_path, "LAST_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(writer, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "LAST_RETRY_SECONDS", 0.05)
     if not AWAY.isdisjoint(request.fixturenames):
-        monkeypatch.setattr(write_path, "COMMIT_SECONDS", 0.3)
+        monkeypatch.setattr(writer, "COMMIT_SECONDS", 0.3)
         # The new primary of a replica set may be slow for longer, and what it is sent it has to be let finish.
         if "replica_set" not in request.fixturenames:
-            monkeypatch.setattr(write_path, "REPLAY_SECONDS", 1)
+            monkeypatch.setattr(writer, "REPLAY_SECONDS", 1)
 
 
 @pytest.fixture

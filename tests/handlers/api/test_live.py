@@ -14,7 +14,7 @@ from storage.accounts.users import Role
 from storage.live import live as live_module
 from storage.live.listeners import QUEUED_BYTES
 from storage.live.live import HEARTBEAT_SECONDS
-from storage.recording import fresh_starts
+from storage.recording import tail
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.storage.calls import Calls
@@ -399,7 +399,7 @@ async def test_a_fault_of_the_bridge_cuts_it_off(running, listen):
 @pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)
 @pytest.mark.gen_test
 async def test_it_takes_no_place_of_a_call(running, listen, call, monkeypatch):
-    monkeypatch.setattr(fresh_starts, "WAIT_SECONDS", 60)  # so that a start waits for its end, however slow the machine
+    monkeypatch.setattr(tail, "START_SECONDS", 60)  # so that a start waits for its end, however slow the machine
     sources = [await listen() for _ in range(3)]
     id_ = await call(MESSAGES)
     for source in sources:

@@ -8,7 +8,7 @@ import pytest
 
 import handlers.dataplane.recorded
 from settings import RecordPolicy
-from storage.recording import fresh_starts, write_ahead_log
+from storage.recording import tail
 from storage.recording.operations import Action, Operation
 from storage.recording.segment import read_frames
 from tests.bridge import until
@@ -38,10 +38,10 @@ async def begin(running, gate):
 
 @pytest.mark.gen_test
 async def test_the_start_is_on_disk_before_the_upstream_is_asked(running, tmp_path, monkeypatch):
-    monkeypatch.setattr(fresh_starts, "WAIT_SECONDS", 60)  # so long it stays there
+    monkeypatch.setattr(tail, "START_SECONDS", 60)  # so long it stays there
     gate = asyncio.Event()
     client = await begin(running, gate)
-    (log,) = (tmp_path / "data" / "spool").glob(write_ahead_log.NAMES)
+    (log,) = (tmp_path / "data" / "spool").glob("*.journal")
     with log.open("rb") as file:
         (record,) = read_frames(file, log.stat().st_size)
     operation = Operation.decode(record)

@@ -86,7 +86,7 @@ class TestWithoutTheDatabase:
         yield database
         database.close()
 
-    @pytest.mark.expects_log("WARNING storage.recording.write_path: the database is away")
+    @pytest.mark.expects_log("WARNING storage.recording.writer: the database is away")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
     @pytest.mark.gen_test(timeout=20)
     async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, mongodb):
@@ -108,7 +108,7 @@ class TestWithoutTheDatabase:
         assert len(running.upstream.requests) == 1
         assert await running.get("/readyz", {}) == (503, not_ready)
 
-    @pytest.mark.expects_log("WARNING storage.recording.write_path: the database is away")
+    @pytest.mark.expects_log("WARNING storage.recording.writer: the database is away")
     @pytest.mark.gen_test(timeout=20)
     async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb):
         running.upstream.play(OK)

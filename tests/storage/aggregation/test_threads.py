@@ -192,7 +192,7 @@ async def test_after_ten_minutes_a_parent_is_looked_for_no_more(database, thread
 
 
 @pytest.mark.gen_test
-async def test_a_day_in_the_journal_does_not_count_against_a_record(database, threads, clock):
+async def test_a_day_in_the_spool_does_not_count_against_a_record(database, threads, clock):
     clock.pass_(86_400)
     await write(database, SECOND.start)
     assert await threads.link_pending() == 0

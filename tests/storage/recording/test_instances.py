@@ -6,6 +6,8 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,6 +17,7 @@ from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.recording import instances as instances_module
 from storage.recording.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
 from storage.recording.recorder import Recorder, RecordPolicy
+from storage.recording.spool import Spool
 from tests.storage.conditions import until
 from tests.storage.records import NOON, ending, interception
 
@@ -58,17 +61,18 @@ def watcher(database, clock):
 
 @asynccontextmanager
 async def recording(database, instance_id):
-    recorder = Recorder(
-        database,
-        instance_id=instance_id,
-        policy=RecordPolicy.STRICT,
-        journal=None,
-        now=lambda: NOON + timedelta(seconds=3),
-        new_id=uuid4,
-    )
-    await recorder.open()
-    yield recorder
-    await recorder.close(5)
+    with TemporaryDirectory() as folder:
+        recorder = Recorder(
+            database,
+            instance_id=instance_id,
+            policy=RecordPolicy.STRICT,
+            spool=Spool(Path(folder)),
+            now=lambda: NOON + timedelta(seconds=3),
+            new_id=uuid4,
+        )
+        await recorder.open()
+        yield recorder
+        await recorder.close(5)
 
 
 async def begin_call(database, instance_id, *, call=CALL, checkpoint=False):

@@ -14,26 +14,24 @@ import pytest
 from intercept.records import EndReason, Reading, TokenUsage, ToolUsage
 from storage.mongo.database import Database
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.journal import Journal
 from storage.recording.prices import Prices
 from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError, RecordPolicy
+from storage.recording.spool import Spool
 from tests.storage.conditions import until
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception, kept
 
 LATER = NOON + timedelta(seconds=5)
-AWAY = (
-    r"^WARNING storage\.recording\.write_path: the database is away: MongoDB (is unavailable|does not take records): "
-)
+AWAY = r"^WARNING storage\.recording\.writer: the database is away: MongoDB (is unavailable|does not take records): "
 USAGE = TokenUsage(provider_response_id="resp_1", input_tokens=7, output_tokens=0, usage={"total": 7})
 
 
 @asynccontextmanager
-async def opened(database, policy=RecordPolicy.SPOOL, journal=None, prices=None):
+async def opened(database, folder, policy=RecordPolicy.SPOOL, prices=None):
     recorder = Recorder(
         database,
         instance_id=INSTANCE,
         policy=policy,
-        journal=journal,
+        spool=Spool(folder),
         now=lambda: LATER,
         new_id=counting_ids(),
         prices=prices,
@@ -57,15 +55,15 @@ def started():
 
 
 @pytest.mark.gen_test
-async def test_a_start_is_in_the_database_when_it_returns(database):
-    async with opened(database) as recorder:
+async def test_under_strict_a_start_is_in_the_database_when_it_returns(database, tmp_path):
+    async with opened(database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         await recorder.start(interception())
         assert await database.interceptions.find().to_list(None) == [started()]
 
 
 @pytest.mark.gen_test
-async def test_an_end_completes_its_document(database):
-    async with opened(database) as recorder:
+async def test_an_end_completes_its_document(database, tmp_path):
+    async with opened(database, tmp_path / "spool") as recorder:
         await recorder.start(interception())
         ended = ending(reading=Reading(response_id="resp_1", token_usages=(USAGE,)))
         recorder.end(interception(), ended)
@@ -80,39 +78,39 @@ def end_some(recorder, numbers):
 
 
 @pytest.mark.gen_test
-async def test_ends_are_written_down_together_when_they_are_many(database, monkeypatch):
+async def test_ends_are_written_down_together_when_they_are_many(database, monkeypatch, tmp_path):
     monkeypatch.setattr("storage.recording.recorder.END_SECONDS", 60)
-    async with opened(database) as recorder:
+    async with opened(database, tmp_path / "spool") as recorder:
         end_some(recorder, range(1, ENDS_TOGETHER))
-        assert (recorder.queue_length, recorder._path.queued) == (ENDS_TOGETHER - 1, 0)
+        assert (recorder.queue_length, recorder._writer.queued) == (ENDS_TOGETHER - 1, 0)
         end_some(recorder, [ENDS_TOGETHER, ENDS_TOGETHER + 1])
-        assert (recorder.queue_length, recorder._path.queued) == (ENDS_TOGETHER + 1, ENDS_TOGETHER)
+        assert (recorder.queue_length, recorder._writer.queued) == (ENDS_TOGETHER + 1, ENDS_TOGETHER)
         assert await recorder.flush(10)
 
 
 @pytest.mark.gen_test
-async def test_an_end_that_is_alone_is_written_down_soon(database, monkeypatch):
-    monkeypatch.setattr("storage.recording.backlog.GATHER_SECONDS", 60)
-    async with opened(database) as recorder:
+async def test_an_end_that_is_alone_is_written_down_soon(database, monkeypatch, tmp_path):
+    monkeypatch.setattr("storage.recording.tail.GATHER_SECONDS", 60)
+    async with opened(database, tmp_path / "spool") as recorder:
         for number in 1, 2:
             end_some(recorder, [number])
-            assert recorder._path.queued == number - 1
-            await until(lambda number=number: recorder._path.queued == number)
+            assert recorder._writer.queued == number - 1
+            await until(lambda number=number: recorder._writer.queued == number)
         assert await recorder.flush(10)
 
 
 @pytest.mark.gen_test
 async def test_ends_that_wait_for_others_are_written_down_when_the_recorder_closes(tmp_path, database, monkeypatch):
     monkeypatch.setattr("storage.recording.recorder.END_SECONDS", 60)
-    async with opened(database, journal=Journal(tmp_path)) as recorder:
+    async with opened(database, tmp_path / "spool") as recorder:
         end_some(recorder, [1, 2, 3])
-    assert Journal(tmp_path).records == 3
+    assert Spool(tmp_path / "spool").records == 3
 
 
 @pytest.mark.expects_log("ERROR storage.recording.recorder: the end of interception 22222222-.* cannot be recorded")
 @pytest.mark.gen_test
-async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monkeypatch):
-    async with opened(database) as recorder:
+async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monkeypatch, tmp_path):
+    async with opened(database, tmp_path / "spool") as recorder:
         await recorder.start(interception())
         monkeypatch.setattr(recorder, "_prices", object())
         recorder.end(interception(), ending(reading=Reading(token_usages=(USAGE,))))
@@ -121,24 +119,24 @@ async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monke
 
 
 @pytest.mark.expects_log(
-    "ERROR storage.recording.backlog: the end of interception 00000000-0000-0000-0000-000000000001 is lost"
+    "ERROR storage.recording.outbox: the end of interception 00000000-0000-0000-0000-000000000001 is lost"
 )
 @pytest.mark.gen_test
-async def test_an_end_that_comes_when_the_recorder_has_closed_is_not_lost_in_silence(database, monkeypatch):
-    async with opened(database) as recorder:
-        close = recorder._path.close
+async def test_an_end_that_comes_when_the_recorder_has_closed_is_not_lost_in_silence(database, monkeypatch, tmp_path):
+    async with opened(database, tmp_path / "spool") as recorder:
+        close = recorder._writer.close
 
         async def end_one_more(seconds):
             await close(seconds)
             end_some(recorder, [1])
 
-        monkeypatch.setattr(recorder._path, "close", end_one_more)
+        monkeypatch.setattr(recorder._writer, "close", end_one_more)
 
 
 @pytest.mark.parametrize("hint", ["", "sk-a...wxyz", "sk-b...vwxy"])
 @pytest.mark.gen_test
 async def test_the_credential_is_the_one_that_the_end_names_if_it_names_one(database, tmp_path, hint):
-    async with opened(database, journal=Journal(tmp_path / "spool")) as recorder:
+    async with opened(database, tmp_path / "spool") as recorder:
         await recorder.start(interception())
         recorder.end(interception(), ending(credential_hint=hint))
         document = await settled(database, recorder)
@@ -146,8 +144,8 @@ async def test_the_credential_is_the_one_that_the_end_names_if_it_names_one(data
 
 
 @pytest.mark.gen_test
-async def test_the_first_end_stays(database):
-    async with opened(database) as recorder:
+async def test_the_first_end_stays(database, tmp_path):
+    async with opened(database, tmp_path / "spool") as recorder:
         await recorder.start(interception())
         recorder.end(interception(), ending(end_reason=EndReason.UPSTREAM_TIMEOUT))
         recorder.end(interception(), ending())
@@ -155,8 +153,8 @@ async def test_the_first_end_stays(database):
 
 
 @pytest.mark.gen_test
-async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database):
-    async with opened(database) as recorder:
+async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database, tmp_path):
+    async with opened(database, tmp_path / "spool") as recorder:
         await recorder.start(interception())
         tool = ToolUsage(provider_response_id="resp_1", provider_tool_call_id="call_1", tool="t", input="{}")
         recorder.checkpoint(interception(), Reading(response_id="resp_1", token_usages=(USAGE,), tool_usages=(tool,)))
@@ -182,9 +180,11 @@ async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database):
 
 
 @pytest.mark.gen_test
-async def test_what_a_call_costs_is_recorded_with_each_checkpoint_and_the_end(database):
+async def test_what_a_call_costs_is_recorded_with_each_checkpoint_and_the_end(database, tmp_path):
     call = interception(provider_name="openai", model="gpt-4o")
-    async with opened(database, prices=Prices({"openai": ("openai", "https://api.openai.com/v1/")})) as recorder:
+    async with opened(
+        database, tmp_path / "spool", prices=Prices({"openai": ("openai", "https://api.openai.com/v1/")})
+    ) as recorder:
         await recorder.start(call)
         assert "cost" not in await settled(database, recorder)
         costs = []
@@ -198,8 +198,8 @@ async def test_what_a_call_costs_is_recorded_with_each_checkpoint_and_the_end(da
 
 
 @pytest.mark.gen_test
-async def test_a_checkpoint_after_the_end_changes_nothing(database):
-    async with opened(database) as recorder:
+async def test_a_checkpoint_after_the_end_changes_nothing(database, tmp_path):
+    async with opened(database, tmp_path / "spool") as recorder:
         await recorder.start(interception())
         recorder.end(interception(), ending())
         before = await settled(database, recorder)
@@ -209,8 +209,8 @@ async def test_a_checkpoint_after_the_end_changes_nothing(database):
 
 @pytest.mark.parametrize("when", ["before it is sent", "while it is sent"])
 @pytest.mark.gen_test(timeout=20)
-async def test_a_start_whose_caller_left_is_ended(private_database, private_mongodb, commands, when):
-    async with opened(private_database) as recorder:
+async def test_a_start_whose_caller_left_is_ended(private_database, private_mongodb, commands, when, tmp_path):
+    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         private_mongodb.freeze()
         start = asyncio.create_task(recorder.start(interception()))
         await until(lambda: recorder.queue_length)
@@ -226,8 +226,8 @@ async def test_a_start_whose_caller_left_is_ended(private_database, private_mong
 
 
 @pytest.mark.gen_test(timeout=20)
-async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database, private_mongodb):
-    async with opened(private_database) as recorder:
+async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database, private_mongodb, tmp_path):
+    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         private_mongodb.freeze()
         start = asyncio.create_task(recorder.start(interception()))
         await until(lambda: recorder.queue_length)
@@ -243,8 +243,7 @@ async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=20)
 async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(private_database, private_mongodb, tmp_path):
-    journal = Journal(tmp_path / "spool")
-    async with opened(private_database, RecordPolicy.STRICT, journal) as recorder:
+    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         private_mongodb.freeze()
         start = asyncio.create_task(recorder.start(interception()))
         await until(lambda: recorder.queue_length)
@@ -258,8 +257,10 @@ async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(privat
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=20)
-async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(private_database, private_mongodb):
-    async with opened(private_database, RecordPolicy.STRICT) as recorder:
+async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
+    private_database, private_mongodb, tmp_path
+):
+    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         private_mongodb.freeze()
         with pytest.raises(RecordingUnavailableError) as refused:
             await recorder.start(interception())
@@ -278,8 +279,8 @@ async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(pri
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=20)
-async def test_a_start_that_was_never_sent_leaves_no_trace(private_database, private_mongodb):
-    async with opened(private_database, RecordPolicy.STRICT) as recorder:
+async def test_a_start_that_was_never_sent_leaves_no_trace(private_database, private_mongodb, tmp_path):
+    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
         private_mongodb.freeze()
         with pytest.raises(RecordingUnavailableError):
             await recorder.start(interception(id=UUID(int=1)))
@@ -297,7 +298,7 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
 ):
     steps = ["start", "checkpoint", "end", "over"]
     outages = [(went, came) for i, went in enumerate(steps) for came in steps[i + 1 :]]
-    async with opened(private_database, journal=Journal(tmp_path / "spool")) as recorder:
+    async with opened(private_database, tmp_path / "spool") as recorder:
         for number, (went, came) in enumerate(outages):
             id_ = UUID(int=number)
             for step in steps:
@@ -335,7 +336,7 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
             acknowledged.append(number)
             recorder.end(interception(), ending(interception_id=UUID(int=number)))
 
-    async with opened(database, journal=Journal(tmp_path / "spool")) as recorder:
+    async with opened(database, tmp_path / "spool") as recorder:
         running = [asyncio.create_task(calls(recorder)) for _ in range(20)]
         await until(lambda: len(acknowledged) > 300)
         await replica_set.kill_primary(database)
@@ -352,17 +353,17 @@ CRASHING = """
 import asyncio, sys
 from pathlib import Path
 from uuid import UUID, uuid4
-from storage.recording import write_path
+from storage.recording import writer
 from storage.mongo.database import Database
-from storage.recording.journal import Journal
 from storage.recording.recorder import Recorder, RecordPolicy
+from storage.recording.spool import Spool
 from tests.storage.records import INSTANCE, NOON, ending, interception
 
-write_path.COMMIT_SECONDS = 0.3
+writer.COMMIT_SECONDS = 0.3
 
 async def main(uri, name, spool):
     recorder = Recorder(
-        Database.connect(uri, name), instance_id=INSTANCE, policy=RecordPolicy.SPOOL, journal=Journal(Path(spool)),
+        Database.connect(uri, name), instance_id=INSTANCE, policy=RecordPolicy.SPOOL, spool=Spool(Path(spool)),
         now=lambda: NOON, new_id=uuid4,
     )
     await recorder.open()
@@ -401,9 +402,8 @@ async def test_every_start_that_a_killed_process_acknowledged_is_found(
     await process.wait()
     if away:
         private_mongodb.thaw()
-    journal = Journal(tmp_path / "spool")
-    assert not away or journal.records
-    async with opened(private_database, journal=journal) as recorder:
+    async with opened(private_database, tmp_path / "spool") as recorder:
+        assert not away or recorder.spooled_records
         assert await recorder.flush(20)
     statuses = {
         document["_id"].int: document["status"]

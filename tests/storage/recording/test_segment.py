@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.recording import segment as segments
-from storage.recording.segment import FRAME_BYTES, Segment, frame, read_frames
+from storage.recording.segment import BEGINNING, FRAME_BYTES, Place, Segment, frame, read_frames
 
 RECORDS = st.lists(st.binary(max_size=40), max_size=8)
 
@@ -85,36 +85,60 @@ def test_a_length_beyond_the_end_is_not_read_into_memory():
     assert (list(read_frames(file, 108)), file.asked) == ([], FRAME_BYTES)
 
 
+def segment_of(path, *records, torn=b""):
+    path.write_bytes(b"".join(map(frame, records)) + torn)
+    return Segment.found(path)
+
+
+def needs(segment):
+    return segment.size, segment.records, segment.start, segment.end, segment.needed
+
+
 def test_stock_is_taken_of_a_file_that_was_left(tmp_path):
-    path = tmp_path / "1.journal"
-    path.write_bytes(frame(b"one") + frame(b"two") + frame(b"three")[:-1])
-    assert Segment.found(path) == Segment(path, start=0, end=22, records=2)
+    segment = segment_of(tmp_path / "1.journal", b"one", b"two", torn=frame(b"three")[:-1])
+    assert needs(segment) == (22, 2, BEGINNING, Place(22, 2), True)
 
 
-def test_reading_goes_on_where_it_was_skipped_to(tmp_path):
-    path = tmp_path / "1.journal"
-    path.write_bytes(b"".join(map(frame, [b"a", b"b", b"c"])))
-    segment = Segment.found(path)
-    first = segment.read(2)
-    assert first == segment.read(2) == [b"a", b"b"]
-    segment.skip(first)
-    assert (segment.read(2), segment.records) == ([b"c"], 1)
+def test_reading_goes_on_from_any_place(tmp_path):
+    segment = segment_of(tmp_path / "1.journal", b"a", b"b", b"c")
+    assert segment.read(BEGINNING, 2) == ([b"a", b"b"], False)
+    behind = BEGINNING.after([b"a", b"b"])
+    assert behind == Place(18, 2)
+    assert segment.read(behind, 2) == ([b"c"], False)
 
 
 def test_a_read_ends_soon_after_its_limit_of_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(segments, "READ_BYTES", 20)
-    path = tmp_path / "1.journal"
-    path.write_bytes(b"".join(map(frame, [b"abcd", b"efgh", b"ijkl"])))
-    assert Segment.found(path).read(10) == [b"abcd", b"efgh"]
+    segment = segment_of(tmp_path / "1.journal", b"abcd", b"efgh", b"ijkl")
+    assert segment.read(BEGINNING, 10) == ([b"abcd", b"efgh"], False)
+
+
+def test_a_read_ends_before_what_is_in_memory_too(tmp_path):
+    segment = segment_of(tmp_path / "1.journal", b"a", b"b")
+    segment.end = Place(9, 1)
+    assert segment.read(BEGINNING, 5) == ([b"a"], False)
 
 
 def test_a_record_damaged_since_then_is_given_up_with_all_behind_it(tmp_path):
     path = tmp_path / "1.journal"
-    path.write_bytes(b"".join(map(frame, [b"a", b"b", b"c"])))
-    segment = Segment.found(path)
+    segment = segment_of(path, b"a", b"b", b"c")
     path.write_bytes(frame(b"a") + b"\xff" * 18)
-    assert segment.read(3) == [b"a"]
-    assert segment == Segment(path, start=0, end=9, records=1)
+    assert segment.read(BEGINNING, 3) == ([b"a"], True)
+    segment.cut(Place(9, 1))
+    assert needs(segment) == (9, 1, BEGINNING, Place(9, 1), True)
+    segment.let_go(Place(18, 2))  # which was in memory
+    assert (segment.unread, segment.read(Place(9, 1), 3)) == (1, ([], False))
+
+
+def test_what_memory_lets_go_of_is_to_be_read_with_all_behind_it(tmp_path):
+    segment = Segment(tmp_path / "1.journal")
+    segment.size, segment.records = 30, 3
+    assert not segment.needed
+    segment.let_go(Place(20, 2))
+    assert needs(segment) == (30, 3, Place(20, 2), Place(30, 3), True)
+    segment.let_go(Place(10, 1))
+    segment.let_go(Place(20, 2))
+    assert (segment.start, segment.unread) == (Place(10, 1), 2)
 
 
 def test_a_file_that_was_read_whole_is_deleted(tmp_path):
@@ -139,4 +163,4 @@ def test_a_file_with_an_unreadable_part_is_set_aside(tmp_path, expected_logs):
 def test_a_file_shorter_than_a_frame_has_no_records(tmp_path, size):
     path = tmp_path / "1.journal"
     path.write_bytes(b"\x00" * size)
-    assert Segment.found(path) == Segment(path)
+    assert needs(Segment.found(path)) == (0, 0, BEGINNING, BEGINNING, False)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from enum import StrEnum
 
 from storage.recording.operations import Operation
-from storage.recording.write_ahead_log import LogFile
+from storage.recording.segments import Position
+
+
+class RecordPolicy(StrEnum):
+    """What becomes of a start while the database is unavailable: it is refused, or the spool has it."""
+
+    STRICT = "strict"
+    SPOOL = "spool"
 
 
 class RecordingUnavailableError(Exception):
@@ -21,18 +29,25 @@ class RecordingUnavailableError(Exception):
 
 
 @dataclass(eq=False, slots=True)
-class Entry:
-    """An operation on its way, from `put` to the database or the journal.
+class PendingWrite:
+    """An operation that is in memory, from `put` until the database has it or the spool alone.
 
-    `answer` is set to None when it is durable, or to why it is not. An `optional` one may be left out. One that was
-    `tried` was sent to the database before. `ahead` is where the write-ahead log has it.
+    Attributes:
+        answer: Set to None when it is durable, or to why it is not; None where nobody waits.
+        optional: It may be left out.
+        tried: It was sent to the database before.
+        spooled: The spool has all of it.
+        positions: Where the spool has it; of a start and its end, where it has either.
+        due_at: When a start stops to wait for its end, in seconds of the event loop.
     """
 
     operation: Operation
     answer: asyncio.Future[RecordingUnavailableError | None] | None = None
     optional: bool = False
     tried: bool = False
-    ahead: tuple[LogFile, ...] = ()
+    spooled: bool = False
+    positions: tuple[Position, ...] = ()
+    due_at: float = 0.0
 
     @property
     def size(self) -> int:
@@ -48,6 +63,12 @@ class Entry:
     def urgent(self) -> bool:
         """Whether it must be kept, as nobody would hear that it was not."""
         return not self.optional and not self.waited_for
+
+    def end_with(self, end: PendingWrite) -> None:
+        """Put the end of the interception together with this start of it."""
+        self.operation = self.operation.ended_by(end.operation)
+        self.positions += end.positions
+        self.spooled = end.spooled
 
     def accept(self) -> None:
         """Say that it is durable."""

@@ -1,9 +1,9 @@
-"""The way of an operation into the database, whether that is there, slow or away.
+"""Writes the outbox to the database, whether that is quick, slow or unavailable.
 
-One task alone writes. Operations wait while it writes a batch, and then go together in the next one: what is waited for
-takes about one round trip, however many there are. A database that does not answer counts as away: operations go to the
-journal at once, and the task keeps trying to bring the journal to the database, oldest first. When the database is back,
-new operations and the journal take turns.
+One task alone writes. Operations that come while it writes a batch are the next batch: whoever waits, waits for about one
+round trip, however many there are. A database that does not answer in time counts as unavailable: from then on
+everything goes to the spool, and the task keeps trying. When the database is back, the task writes a batch from memory
+and one from the spool by turns.
 
 Any operation may be written twice, which does no harm (see `storage.recording.operations`).
 """
@@ -13,46 +13,44 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 
 from bson.errors import BSONError
 
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.recording.backlog import Backlog, RecordPolicy
 from storage.recording.batch import Refusal, write_batch
-from storage.recording.entry import Entry
-from storage.recording.journal import Journal
 from storage.recording.operations import Operation
+from storage.recording.outbox import Outbox, State
+from storage.recording.pending_write import PendingWrite, RecordPolicy
+from storage.recording.spool import Spool
 
 COMMIT_SECONDS = 2.0
-"""How long the database may take for what is waited for; half a second later it counts as away."""
+"""How long the database may take for what is waited for; half a second later it counts as unavailable."""
 
 REPLAY_SECONDS = 10.0
 """The same for what nobody waits for."""
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 2.0
-"""The first and the longest pause between tries to reach a database that is away; each is twice the one before."""
+"""The first and the longest pause between tries to reach a database; each is twice the one before."""
 
 _log = logging.getLogger(__name__)
 
 
-class WritePath:
+class Writer:
     """Takes operations, on one event loop. `open` before use, `close` after.
 
     Args:
         database: Where they belong.
-        policy: Whether the journal may have what is waited for.
-        journal: Where operations wait while the database is away; closed with the path. Without it they wait in memory.
+        spool: Where they wait while the database is unavailable; closed with the writer.
+        policy: Whether the spool may have what is waited for.
     """
 
-    def __init__(self, database: Database, *, policy: RecordPolicy, journal: Journal | None) -> None:
+    def __init__(self, database: Database, *, spool: Spool, policy: RecordPolicy) -> None:
         self._database = database
-        self._backlog = Backlog(policy=policy, journal=journal)
-        self._in_batch = 0
+        self._outbox = Outbox(spool, policy=policy)
         self._task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Begin to write, with what an earlier process left in the journal."""
+        """Begin to write, with what an earlier process left in the spool."""
         self._task = asyncio.create_task(self._run())  # noqa: TID251 - outlives whatever it meets, and says so
 
     async def write(self, operation: Operation) -> None:
@@ -62,50 +60,47 @@ class WritePath:
             RecordingUnavailableError: It is not.
         """
         answer = asyncio.get_running_loop().create_future()
-        self._backlog.put(Entry(operation, answer))
+        self._outbox.put(PendingWrite(operation, answer))
         if refusal := await answer:
             raise refusal
 
     def put(self, operation: Operation, *, optional: bool = False) -> None:
         """Take an operation. An optional one is left out when there is too much else to write."""
-        self._backlog.put(Entry(operation, optional=optional))
+        self._outbox.put(PendingWrite(operation, optional=optional))
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
-        self._backlog.hurry()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._backlog.idle.wait()
-        return self._backlog.idle.is_set()
+        return await self._outbox.flush(seconds)
 
     async def close(self, seconds: float) -> None:
-        """Stop when everything is in the database or after some seconds; the journal has the rest."""
-        if not self._backlog.away:
+        """Stop when everything is in the database or after some seconds; the spool has the rest."""
+        if self._outbox.state is State.WRITING:
             await self.flush(seconds)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        await self._backlog.close()
+        await self._outbox.close()
 
     @property
     def queued(self) -> int:
         """How many operations wait in memory, those being written included."""
-        return self._backlog.queued + self._in_batch
+        return self._outbox.queued
 
     @property
     def spooled(self) -> int:
-        """How many operations wait in the journal."""
-        return self._backlog.spooled
+        """How many operations wait in the spool alone."""
+        return self._outbox.spooled
 
     @property
     def healthy(self) -> bool:
         """Whether what is waited for would be taken now, as far as is known."""
-        return self._backlog.accepts
+        return self._outbox.accepts
 
     @property
     def trouble(self) -> str:
         """What is wrong, in a phrase for the operator; empty when nothing is."""
-        return "; ".join(filter(None, ["the database is away" if self._backlog.away else "", self._backlog.trouble]))
+        unavailable = "the database is away" if self._outbox.state is State.SPOOLING else ""
+        return "; ".join(filter(None, [unavailable, self._outbox.trouble]))
 
     async def _run(self) -> None:
         pause = FIRST_RETRY_SECONDS
@@ -117,70 +112,52 @@ class WritePath:
             except Exception as error:  # noqa: BLE001 - this task must outlive whatever it meets
                 _log.exception("records cannot be written")
                 self._lose_database(type(error).__name__)
-            if not self._backlog.away:
+            if self._outbox.state is State.WRITING:
                 pause = FIRST_RETRY_SECONDS
                 continue
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_RETRY_SECONDS)
 
     async def _step(self) -> None:
-        if self._backlog.due:
-            await self._backlog.gather()
-            await self._commit()
-            await self._replay()
-        elif self._backlog.away:
+        if self._outbox.state is State.WRITING:
+            await self._outbox.ready()
+        await self._write_tail()
+        await self._write_spooled()
+        if self._outbox.state is State.SPOOLING:
             await self._probe()
-        else:
-            self._backlog.rest()
-            await self._backlog.work.wait()
 
-    async def _commit(self) -> None:
-        batch = self._backlog.take()
-        self._in_batch = len(batch)
-        try:
-            refusals = await self._write((entry.operation for entry in batch), COMMIT_SECONDS)
-        except BaseException:
-            self._backlog.put_back(batch)
-            raise
-        finally:
-            self._in_batch = 0
-        refused = {operation for operation, _ in refusals}
-        for entry in batch:
-            if entry.operation in refused:
-                self._backlog.refuse(entry, "the database refuses the record")
-            else:
-                self._backlog.accept(entry)
+    async def _write_tail(self) -> None:
+        refusals = await self._write(self._outbox.take(), COMMIT_SECONDS)
+        self._outbox.acknowledge({operation for operation, _ in refusals})
 
-    async def _replay(self) -> None:
-        operations = _decoded(await self._backlog.read_journal())
-        await self._write(operations, REPLAY_SECONDS if self._backlog.away else COMMIT_SECONDS)
-        await self._backlog.discard_read()
+    async def _write_spooled(self) -> None:
+        operations = list(_decoded(await self._outbox.read()))
+        await self._write(operations, COMMIT_SECONDS if self._outbox.state is State.WRITING else REPLAY_SECONDS)
+        self._outbox.acknowledge_read()
 
     async def _probe(self) -> None:
         if not await self._database.ping():
             raise DatabaseUnavailableError("MongoDB does not answer")
         self._find_database()
 
-    async def _write(self, operations: Iterable[Operation], seconds: float) -> list[Refusal]:
-        batch = list(operations)
-        if not batch:
+    async def _write(self, operations: list[Operation], seconds: float) -> list[Refusal]:
+        if not operations:
             return []
-        refusals = await write_batch(self._database.interceptions, batch, seconds=seconds)
+        refusals = await write_batch(self._database.interceptions, operations, seconds=seconds)
         for operation, code in refusals:
             _log.error("MongoDB refuses the %s of interception %s: error %d", operation.action, operation.id, code)
         self._find_database()
         return refusals
 
     def _lose_database(self, reason: str) -> None:
-        if not self._backlog.away:
+        if self._outbox.state is State.WRITING:
             _log.warning("the database is away: %s", reason)
-        self._backlog.away = True
-        self._backlog.spill()
+        self._outbox.lose_database()
 
     def _find_database(self) -> None:
-        if self._backlog.away:
+        if self._outbox.state is State.SPOOLING:
             _log.info("the database is back; records in the spool: %d", self.spooled)
-        self._backlog.away = False
+        self._outbox.find_database()
 
 
 def _decoded(records: Iterable[bytes]) -> Iterator[Operation]:

@@ -1,0 +1,90 @@
+"""Which process has which spool, and what becomes of those that no process has any more.
+
+A server of one process keeps its spool in the folder itself. Of several processes each takes the numbered folder below
+it with the lowest number that is free. What a process that is gone left behind is brought to the database by the next
+one that takes the same folder, or by any that looks around. Folders stay when they are empty: to remove one that another
+process is just about to lock would give it a spool that is nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from storage.mongo.database import Database
+from storage.recording.pending_write import RecordPolicy
+from storage.recording.segment import SUFFIX
+from storage.recording.segments import SpoolLockedError
+from storage.recording.spool import Spool
+from storage.recording.writer import Writer
+
+LOOK_SECONDS = 30.0
+"""From one look for what others left to the next."""
+
+_log = logging.getLogger(__name__)
+
+
+class SpoolFolders:
+    """The spools of the processes that share a data-dir."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def claim(self) -> Spool:
+        """Open the spool of the only process.
+
+        Raises:
+            SpoolLockedError: Another process has it.
+            OSError: The folder is unusable.
+        """
+        return Spool(self._folder)
+
+    def claim_numbered(self) -> Spool:
+        """Open the first spool that no other process has.
+
+        Raises:
+            OSError: The folder is unusable.
+        """
+        for number in itertools.count(1):
+            try:
+                return Spool(self._folder / str(number))
+            except SpoolLockedError:
+                continue
+        raise AssertionError  # numbers do not end
+
+    async def adopt(self, database: Database, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Bring what processes that are gone left behind to the database, now and again, until cancelled.
+
+        Any number of processes may do this at the same time.
+        """
+        while True:
+            for folder in list(self._with_records()):
+                await _bring(folder, database)
+            await pause(LOOK_SECONDS)
+
+    def _with_records(self) -> Iterator[Path]:
+        for folder in [self._folder, *self._folder.glob("[0-9]*/")]:
+            if any(folder.glob("*" + SUFFIX)):
+                yield folder
+
+
+async def _bring(folder: Path, database: Database) -> None:
+    """Write a spool to the database and wait for that, unless a process has it."""
+    try:
+        spool = await asyncio.to_thread(Spool, folder)  # it reads every segment
+    except SpoolLockedError:
+        return
+    except OSError as error:
+        _log.warning("records in %s cannot be read: %s", folder, error.strerror)
+        return
+    _log.info("records that a process left behind: %d, in %s", spool.records, folder)
+    writer = Writer(database, spool=spool, policy=RecordPolicy.SPOOL)
+    writer.open()
+    try:
+        while not await writer.flush(LOOK_SECONDS):
+            pass
+    finally:
+        await writer.close(0)
