@@ -14,6 +14,7 @@ INFO = re.compile(r"^\S+ \S+ INFO ")
 DATABASE_AWAY = (
     r"WARNING storage\.recording\.writer: the database is away: ",
     r"WARNING storage\.recording\.instances: no heartbeat: ",
+    r"WARNING storage\.aggregation\.\w+: a batch of \d+ took longer than ",
     r"WARNING storage\.mongo\.event_counts: \w+ wait to be written: ",
     r"WARNING storage\.mongo\.event_counts: \w+ could not be written and are lost: ",
     r"WARNING storage\.aggregation\.threads: threads are not linked: ",

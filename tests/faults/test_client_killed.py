@@ -58,7 +58,7 @@ STORIES = {
             0: (LEFT, nothing),
             1: (LEFT, at_the_start),
             4: (LEFT, at_the_start),
-            5: (LEFT, before_the_end),
+            5: (COMPLETED, whole),
             6: (COMPLETED, whole),
         },
     ),
