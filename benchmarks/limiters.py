@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
-from limits.sliding_window import SlidingWindow
+from intercept.refusals import Rule
+from limits.limit import Kind, Limit, Of
+from limits.rate_window import RateWindow
 
 LIMIT = 100
 # Ticks of a clock that counts in integers, so that no limiter suffers from rounding.
@@ -22,12 +24,13 @@ Limiter = Callable[[int], bool]
 
 def exact_window() -> Limiter:
     """What the bridge does: the time of each admission is kept for one window."""
-    clock = [0]
-    window = SlidingWindow(LIMIT, WINDOW, lambda: clock[0])
+    window, limit = RateWindow(WINDOW), Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "key", LIMIT, WINDOW)
 
     def admit(now: int) -> bool:
-        clock[0] = now
-        return window.admit("key").admitted
+        if window.state(limit, 0, now).retry_after_ns:
+            return False
+        window.start(limit, 0, now)
+        return True
 
     return admit
 

@@ -33,10 +33,13 @@ from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.formats.sse import Decoder
 from intercept.known_secrets import KnownSecrets
 from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
+from intercept.refusals import Rule
+from limits.authority import LocalAuthority
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
-from limits.concurrency import ConcurrencyLimit
+from limits.limit import Kind, Limit, Of, Period
+from limits.limiter import Limiter
 from limits.overload import OverloadProtection
-from limits.sliding_window import SlidingWindow
+from limits.request_limits import Client, LimitSettings
 from resources import interceptions as resources
 from storage.accounts.users import Role, User
 from storage.recording.documents import ending_fields, start_document
@@ -92,25 +95,40 @@ def parsers() -> Iterator[Part]:
         yield Part(f"parser of requests, `{name}`", "requests", 1, partial(api.parse_request, body))
 
 
+_SECOND = 1_000_000_000
+# Of every kind, and of several keys each.
+LIMITS = (
+    Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "token:t", RATE_LIMIT, _SECOND),
+    Limit(Kind.CONCURRENCY, Rule.USER_CONCURRENCY, Of.USER, "user:u", 1000),
+    Limit(Kind.CONCURRENCY, Rule.USER_CONCURRENCY, Of.GROUP, "group:g", 1000),
+    Limit(Kind.RATE, Rule.USER_RATE, Of.USER, "user:u", RATE_LIMIT, _SECOND),
+    Limit(Kind.RATE, Rule.USER_RATE, Of.GROUP, "group:g", RATE_LIMIT, _SECOND),
+    Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.TOKEN, "token:t", 10**9, 60 * _SECOND),
+    Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:u", 10**9, 60 * _SECOND),
+    Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.GROUP, "group:g", 10**9, 60 * _SECOND),
+    Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, "user:u", 10**9, period=Period.MONTH),
+    Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.GROUP, "group:g", 10**9, period=Period.MONTH),
+)
+
+
 def limiters() -> Iterator[Part]:
     """What decides on a request, which is admitted: each alone, and all of them as a request meets them."""
     clock = count(0, NANOSECONDS_APART).__next__
-    slots = ConcurrencyLimit(1000)
-    window = SlidingWindow(RATE_LIMIT, 1_000_000_000, clock)
     breakers = CircuitBreakers(BreakerPolicy(), monotonic_ns, lambda *_: None)
     circuit = CircuitKey("openai", "/v1/responses", "gpt-4o")
-    overload = OverloadProtection(max_concurrency=1000, rate_limit=RATE_LIMIT, user_max_concurrency=1000, now_ns=clock)
+    settings = LimitSettings(max_concurrency=1000, rate_limit=RATE_LIMIT, user_max_concurrency=1000)
+    overload = OverloadProtection(settings, authority=LocalAuthority(Limiter(clock)))
+    client = Client("token", "user")
 
-    def hold() -> None:
-        slot = slots.acquire("user")
-        assert slot is not None
-        slot.release()
+    def decide(limiter: Limiter, limits: Sequence[Limit]) -> None:
+        decision = limiter.start(limits)
+        assert decision.ticket is not None
+        limiter.end(decision.ticket)
 
     async def admit() -> None:
-        held = await overload.take_slot()
-        user_held, _headers = await overload.count_request("token", "user")
-        for slot in (*held, *user_held):
-            slot.release()
+        slot, held = await overload.take_slot(), await overload.count_request(client)
+        held.release()
+        slot.release()
 
     def admit_now() -> None:
         try:
@@ -119,8 +137,9 @@ def limiters() -> Iterator[Part]:
             return
         raise AssertionError("nothing is to be waited for in one process")
 
-    yield Part("concurrency: take and give back", "decisions", 1, hold)
-    yield Part("rate: an exact window that holds 5,000", "decisions", 1, lambda: window.admit("token"))
+    for number in (1, 2, 10):
+        limits = LIMITS[:number]
+        yield Part(f"a limiter: {number} limits", "decisions", 1, partial(decide, Limiter(clock), limits))
     yield Part(
         "circuit breaker: ask and settle", "decisions", 1, lambda: breakers.admit(circuit).settle(Outcome.SUCCESS)
     )

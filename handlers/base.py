@@ -28,7 +28,7 @@ from http1.request_cycle import RequestCycle
 from intercept.ids import format_id
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
-from limits.overload import retry_headers
+from limits.headers import retry_headers
 from resources.errors import Error
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind

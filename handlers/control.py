@@ -16,7 +16,8 @@ from handlers.problems import Problem, ValidationProblem
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from limits.concurrency import ConcurrencyLimit, Slot
-from limits.overload import SLOT_RETRY_NS, retry_headers
+from limits.headers import retry_headers
+from limits.limit import SLOT_RETRY_NS
 from resources.errors import Error, Validation
 from storage.mongo.database import DatabaseUnavailableError
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
-from limits.admission import Slot
+from limits.held import Held
 
 SLOW_SECONDS = 5.0
 """How long the body of a request may be on its way before its slot can be taken from it."""
@@ -14,8 +14,8 @@ SLOW_SECONDS = 5.0
 class Arriving(Protocol):
     """A request whose body is on its way."""
 
-    def give_way(self) -> Sequence[Slot]:
-        """Give its slot of the server to the caller, and be refused."""
+    def give_way(self) -> Held | None:
+        """Give its slot of the server to the caller, if it has one, and be refused."""
 
 
 class ArrivingBodies:

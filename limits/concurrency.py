@@ -45,10 +45,6 @@ class ConcurrencyLimit:
         """How many slots are taken."""
         return self._in_use[key]
 
-    def busiest(self, most: int) -> dict[str, int]:
-        """How many slots are taken by the `most` keys that have the most, the busiest first."""
-        return dict(self._in_use.most_common(most))
-
     def __len__(self) -> int:
         """How many keys hold a slot."""
         return len(self._in_use)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from limits.sliding_window import SlidingWindow
+from intercept.refusals import Rule
+from limits.limit import Kind, Limit, Of
+from limits.rate_window import RateWindow
 
 MAX_FAILURES = 3_000
 """Failures of all addresses in any minute. Beyond it every address counts as one that guesses."""
 
 _MINUTE_NS = 60_000_000_000
-_ALL = ""
+_ALL = Limit(Kind.RATE, Rule.TOO_MANY_FAILURES, Of.SERVER, "server", MAX_FAILURES, _MINUTE_NS)
 
 
 class Failures:
@@ -22,13 +24,18 @@ class Failures:
     """
 
     def __init__(self, limit: int, now_ns: Callable[[], int]) -> None:
-        self._by_address = SlidingWindow(limit, _MINUTE_NS, now_ns) if limit else None
-        self._altogether = SlidingWindow(MAX_FAILURES, _MINUTE_NS, now_ns)
+        self._limit = limit
+        self._now_ns = now_ns
+        self._window = RateWindow(_MINUTE_NS)
 
     def count(self, address: str) -> None:
         """Count a failure. What is beyond a limit counts nowhere, so it makes nobody wait longer."""
-        if self._by_address is not None and self._altogether.admit(_ALL).admitted:
-            self._by_address.admit(address)
+        now = self._now_ns()
+        if self._limit and not self._window.state(_ALL, 0, now).retry_after_ns:
+            self._window.start(_ALL, 0, now)
+            limit = self._of(address)
+            if not self._window.state(limit, 0, now).retry_after_ns:
+                self._window.start(limit, 0, now)
 
     def wait_ns(self, address: Callable[[], str]) -> int:
         """How long until a failure is allowed again, in nanoseconds; 0 while it is.
@@ -36,7 +43,11 @@ class Failures:
         Args:
             address: Tells whose; it is not called while nobody failed.
         """
-        if self._by_address is None or not len(self._altogether):
+        now = self._now_ns()
+        self._window.forget(now)
+        if not len(self._window):
             return 0
-        waits = self._altogether.check(_ALL), self._by_address.check(address())
-        return max(decision.retry_after_ns for decision in waits)
+        return max(self._window.state(limit, 0, now).retry_after_ns for limit in (_ALL, self._of(address())))
+
+    def _of(self, address: str) -> Limit:
+        return Limit(Kind.RATE, Rule.TOO_MANY_FAILURES, Of.ADDRESS, f"address:{address}", self._limit, _MINUTE_NS)

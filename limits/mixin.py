@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network, ip_address
-from types import MappingProxyType
 
 from tornado.web import RequestHandler
 
-from limits.admission import Slot
+from limits.headers import limit_headers
+from limits.held import Held
+from limits.limit import Amounts, LimitState
 from limits.overload import OverloadProtection
+from limits.request_limits import Client
 
 
 class OverloadProtectionMixin(RequestHandler):
-    """Slots and rate for one request; to be named before the handler class it protects.
+    """The limits of one request; to be named before the handler class it protects.
 
-    `prepare` calls `take_slot` first and `count_request` as soon as the client is known. Either raises
-    `OverloadedError`, which the handler answers with the error's status, message and headers; by then the request holds
-    no slot any more. What an admitted request holds is freed when it finishes, whatever ended it.
+    `prepare` calls `take_slot` first and `count_request` as soon as the client is known; whoever reads the body calls
+    `count_call` then. Each raises `OverloadedError`, which the handler answers with the error's status, message and
+    headers; by then the request holds nothing any more. What an admitted request holds is freed when it finishes,
+    whatever ended it.
 
     The handler sets `overload`.
     """
 
     overload: OverloadProtection
-    _held: tuple[Slot, ...] = ()
-    _server_slots: tuple[Slot, ...] = ()
+    _held: tuple[Held, ...] = ()
+    _server_slot: Held | None = None
+    _client: Client | None = None
     _over = False
-    _rate_headers: Mapping[str, str] = MappingProxyType({})
+    _states: tuple[LimitState, ...] = ()
 
     async def take_slot(self) -> None:
         """Take one of the server's slots.
@@ -34,36 +38,68 @@ class OverloadProtectionMixin(RequestHandler):
         Raises:
             OverloadedError: 503, all are taken.
         """
-        self._server_slots = await self.overload.take_slot()
-        self._hold(self._server_slots)
+        self.take_over_slot(await self.overload.take_slot())
 
-    def take_over_slot(self, slots: Sequence[Slot]) -> None:
+    def take_over_slot(self, slot: Held | None) -> None:
         """Take a slot of the server that another request held."""
-        self._server_slots = tuple(slots)
-        self._hold(self._server_slots)
+        if slot is not None:
+            self._server_slot = slot
+            self._hold(slot)
 
-    def hand_over_slot(self) -> Sequence[Slot]:
+    def hand_over_slot(self) -> Held | None:
         """Give up the slot of the server without freeing it; it belongs to the caller."""
-        slots, self._server_slots = self._server_slots, ()
-        self._held = tuple(slot for slot in self._held if slot not in slots)
-        return slots
+        slot, self._server_slot = self._server_slot, None
+        self._held = tuple(held for held in self._held if held is not slot)
+        return slot
 
-    async def count_request(self, key: str, user_key: str | None = None) -> None:
-        """Count the request for `key` and, if there is a user, for them too, and take one of the user's slots.
+    async def count_request(self, key: str, user_key: str | None = None, *, pays: bool = False) -> None:
+        """Count the request for `key` and, if there is a user, for them too.
 
-        Every answer from here on says how much of the rate is left.
+        Every answer from here on says how much of the tightest limit is left.
+
+        Args:
+            key: The token; without a valid one, the client's address.
+            user_key: The user.
+            pays: Whether the client pays the provider itself.
 
         Raises:
-            OverloadedError: 429. Nothing was counted, and the slot that `take_slot` took is free again.
+            OverloadedError: 429, or 403 where the budget is used up. Nothing was counted, and the slot that `take_slot`
+                took is free again.
         """
+        self._client = client = Client(key, user_key, pays)
         try:
-            slots, headers = await self.overload.count_request(key, user_key)
+            held = await self.overload.count_request(client)
         except Exception:
             self.release_slots()
             raise
-        self._hold(slots)
-        self._rate_headers = headers
-        self._set_rate_headers()
+        self._hold(held)
+        self._set_limit_headers()
+
+    async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:
+        """Count the request for the limits that need its body; see `OverloadProtection.count_call`.
+
+        Raises:
+            OverloadedError: 429, or 403 where the budget is used up. The request holds nothing any more.
+        """
+        if self._client is None:
+            return
+        try:
+            held = await self.overload.count_call(self._client, model, reserve)
+        except Exception:
+            self.release_slots()
+            raise
+        self._hold(held)
+        self._set_limit_headers()
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether a limit counts what the request uses."""
+        return any(held.charged for held in self._held)
+
+    def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:
+        """Charge all that the request has used since its start, before it finishes."""
+        for held in self._held:
+            held.charge(amounts, reserve)
 
     @property
     def holds_slots(self) -> bool:
@@ -74,8 +110,8 @@ class OverloadProtectionMixin(RequestHandler):
         """Free what the request holds, and whatever it would still take; may be called at any time and again."""
         held, self._held = self._held, ()
         self._over = True
-        for slot in held:
-            slot.release()
+        for one in held:
+            one.release()
 
     def on_finish(self) -> None:
         """Free what the request holds."""
@@ -83,18 +119,19 @@ class OverloadProtectionMixin(RequestHandler):
         super().on_finish()
 
     def set_default_headers(self) -> None:
-        """Keep the rate headers when Tornado clears an answer to write an error instead."""
+        """Keep the headers when Tornado clears an answer to write an error instead."""
         super().set_default_headers()
-        self._set_rate_headers()
+        self._set_limit_headers()
 
-    def _hold(self, slots: tuple[Slot, ...]) -> None:
-        self._held += slots
+    def _hold(self, held: Held) -> None:
+        self._held += (held,)
+        self._states += held.states
         # A client may leave while it is being identified: that request is over and finishes no second time.
         if self._over:
             self.release_slots()
 
-    def _set_rate_headers(self) -> None:
-        for name, value in self._rate_headers.items():
+    def _set_limit_headers(self) -> None:
+        for name, value in limit_headers(self._states).items():
             self.set_header(name, value)
 
 

@@ -1,49 +1,57 @@
 """Overload protection: what a request needs before it may cost anything, and how it is refused.
 
-Concurrency comes first, for it can be refused before anybody is identified; the user's own concurrency, the rate of the
-token and that of the user are decided together, so that a refusal by one leaves the others as they were.
-
-Where several processes have limits in common, they are asked first. What they admit is counted here as well: so this
-process knows what it has admitted when it has to decide alone.
+There are three steps. Concurrency of the server comes first, for it can be refused before anybody is identified. The
+limits of the client come second, and those that need the body third. The limits of a step are decided together: all admit
+the request, or none counts it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from typing import NamedTuple
 
 from intercept.refusals import Rule
-from limits.admission import Rate, SharedAdmission, Slot, Undecided, Verdict
 from limits.arriving import ArrivingBodies
-from limits.concurrency import ConcurrencyLimit
+from limits.authority import Authority, LocalAuthority
+from limits.headers import dollars, explain, limit_headers, retry_headers
+from limits.held import Held
+from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Kind, Limit, LimitState
+from limits.limiter import Limiter
 from limits.refusals import Refusals
-from limits.sliding_window import Decision, SlidingWindow
+from limits.request_limits import Client, LimitSettings, RequestLimits
 
 AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
 RATE_LIMITED = "You've been rate limited. Please try again later."
 USER_RATE_LIMITED = "All your tokens together have reached the rate limit of your user. Please try again later."
 USER_AT_CAPACITY = "You have too many requests in progress. Please try again when one of them has ended."
+OUT_OF_TOKENS = "Your calls have used all tokens of your user for now. Please try again later."
+BUDGET_EXCEEDED = "AI budget of US${} exceeded. Please contact an administrator for more details."
 
-_MESSAGES = {"rate": RATE_LIMITED, "user_rate": USER_RATE_LIMITED, "user_concurrency": USER_AT_CAPACITY}
-
-# Nobody knows when a running request ends.
-SLOT_RETRY_NS = 1_000_000_000
-# A client should not sit out a longer wait than this; the official SDKs honour at most 60 to 120 seconds.
-MAX_RETRY_NS = 60_000_000_000
-_NOBODY_ASKED = Undecided()
+_MESSAGES = {
+    Rule.RATE: RATE_LIMITED,
+    Rule.USER_RATE: USER_RATE_LIMITED,
+    Rule.USER_CONCURRENCY: USER_AT_CAPACITY,
+    Rule.USER_TOKENS: OUT_OF_TOKENS,
+}
+_USED = (Kind.TOKENS, Kind.BUDGET)
 
 
 class OverloadedError(Exception):
-    """A request may not start: which limit refuses it, an HTTP status, the message for the client, and the headers that tell it when to retry."""
+    """A request may not start: which limit refuses it, an HTTP status, the message for the client, and the headers that tell it when to retry.
 
-    def __init__(self, rule: Rule, status: int, message: str, headers: dict[str, str]) -> None:
+    `states` are the states of all limits that were decided together.
+    """
+
+    def __init__(
+        self, rule: Rule, status: int, message: str, headers: dict[str, str], states: Sequence[LimitState] = ()
+    ) -> None:
         super().__init__(message)
         self.rule = rule
         self.status = status
         self.message = message
         self.headers = headers
+        self.states = states
 
 
 def at_capacity() -> OverloadedError:
@@ -52,169 +60,116 @@ def at_capacity() -> OverloadedError:
 
 
 class Usage(NamedTuple):
-    """How much of the limits is used: slots; slots by user; what is left of a rate, by key and by user."""
+    """How much of the limits is used: slots of the server; the states of the others, by token, address or user."""
 
     slots: int
-    users: Mapping[str, int]
-    rates: Mapping[str, Decision]
-    user_rates: Mapping[str, Decision]
+    users: Mapping[str, LimitState]
+    rates: Mapping[str, LimitState]
+    user_rates: Mapping[str, LimitState]
+    user_tokens: Mapping[str, LimitState]
+    user_budgets: Mapping[str, LimitState]
 
 
 class OverloadProtection:
-    """The limits of one server. A limit of 0 is off; slots are counted all the same.
+    """Presents the limits of a request to the authority that decides, step by step.
 
     Args:
-        max_concurrency: Requests that may run at the same time.
-        rate_limit: Requests that a key may start per `rate_window`.
-        rate_window: The window of the rate limit; any window of that length, exactly.
-        user_rate_limit: Requests that a user may start per `rate_window`, with whatever tokens.
-        user_max_concurrency: Requests of one user that may run at the same time.
+        settings: What is limited.
+        authority: Who decides; by default this process alone.
+        on_rejection: Told of every refusal, with the name of its rule.
         now_ns: A monotonic clock, in nanoseconds.
-        on_rejection: Told of every refusal: `concurrency`, `rate`, `user_rate` or `user_concurrency`.
-        shared: Who counts for several processes that have the same limits in common; None for one that is alone.
+
+    Attributes:
+        holding: How many requests have passed the first step and are not over.
     """
 
     def __init__(
         self,
+        settings: LimitSettings | None = None,
         *,
-        max_concurrency: int = 0,
-        rate_limit: int = 0,
-        rate_window: timedelta = timedelta(seconds=1),
-        user_rate_limit: int = 0,
-        user_max_concurrency: int = 0,
-        now_ns: Callable[[], int] = time.monotonic_ns,
+        authority: Authority | None = None,
         on_rejection: Callable[[str], None] = lambda _: None,
-        shared: SharedAdmission | None = None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        window_ns = rate_window // timedelta(microseconds=1) * 1000
-        self.slots = ConcurrencyLimit(max_concurrency)
-        self.user_slots = ConcurrencyLimit(user_max_concurrency)
-        self.rate = SlidingWindow(rate_limit, window_ns, now_ns) if rate_limit else None
-        self.user_rate = SlidingWindow(user_rate_limit, window_ns, now_ns) if user_rate_limit else None
-        self.rate_window = rate_window
+        self.settings = settings or LimitSettings()
+        self.limits = RequestLimits(self.settings)
+        self.authority = authority or LocalAuthority(Limiter(now_ns))
         self.refusals = Refusals(now_ns, on_rejection)
         self.arriving = ArrivingBodies(now_ns)
-        self._shared = shared
+        self.holding = 0
 
-    async def take_slot(self) -> tuple[Slot, ...]:
+    async def take_slot(self) -> Held:
         """Take one of the server's slots.
 
         Raises:
             OverloadedError: 503, all are taken.
         """
-        verdict: Verdict = _NOBODY_ASKED
-        if self._shared is not None and self.slots.limit and not self.slots.is_full():
-            verdict = await self._shared.take_slot()
-        slot = None if verdict.refused_by else self.slots.acquire()
-        if slot is None:
-            _release(verdict.slot)
-            self.refusals.note("concurrency")
-            raise at_capacity()
-        return _taken(slot, verdict.slot)
+        ticket, states = await self._start(self.limits.of_server())
+        self.holding += 1
+        return Held(self.authority, ticket, states, on_release=self._let_go)
 
-    async def count_request(self, key: str, user_key: str | None = None) -> tuple[tuple[Slot, ...], dict[str, str]]:
-        """Count a request for the rate of `key`; with `user_key` also for that user's, and take one of the user's slots.
-
-        All or nothing.
-
-        Returns:
-            What it holds of the user's slots, and the headers that tell the client how much is left of the tightest rate.
+    async def count_request(self, client: Client) -> Held:
+        """Count a request for all limits of its client that can be decided before its body is read.
 
         Raises:
-            OverloadedError: 429, by the user's concurrency or by a rate; carries those headers too.
+            OverloadedError: 429, or 403 where the budget is used up.
         """
-        verdict: Verdict = _NOBODY_ASKED
-        if self._shared is not None:
-            verdict = await self._shared.count_request(key, user_key)
-        if verdict.refused_by is not None:
-            raise self._refusal(verdict.refused_by, verdict.rates)
-        windows = self._windows(key, user_key)
-        slot = None
-        if user_key is not None:
-            slot = self.user_slots.acquire(user_key)
-            if slot is None:
-                _release(verdict.slot)
-                raise self._refusal("user_concurrency", [window.check(key) for _, window, key in windows])
-        if not windows:
-            return _taken(slot, verdict.slot), {}
-        refused_by, decisions = _admit(windows)
-        if refused_by is not None and not verdict.rates:
-            _release(slot, verdict.slot)
-            raise self._refusal(refused_by, decisions)
-        return _taken(slot, verdict.slot), _rate_headers(verdict.rates or decisions)
+        limits = self.limits.of_client(client)
+        ticket, states = await self._start(limits)
+        return Held(self.authority, ticket, states, charged=_is_charged(limits))
 
-    def usage(self, most: int) -> Usage:
-        """How much this process uses; of users and rate keys the `most` that use most, most first."""
-        rates, user_rates = ({} if rate is None else rate.busiest(most) for rate in (self.rate, self.user_rate))
-        return Usage(self.slots.in_use(), self.user_slots.busiest(most), rates, user_rates)
+    async def count_call(self, client: Client, model: str, reserve: Callable[[], Amounts]) -> Held:
+        """Count a request for the limits that need its body.
 
-    def _windows(self, key: str, user_key: str | None) -> list[_Window]:
-        """The rates for which a request counts."""
-        windows = [] if self.rate is None else [_Window("rate", self.rate, key)]
-        if self.user_rate is not None and user_key is not None:
-            windows.append(_Window("user_rate", self.user_rate, user_key))
-        return windows
+        Args:
+            client: Whose it is.
+            model: As the client named it.
+            reserve: Works out the most that it may use; called if a limit reserves that.
 
-    def _refusal(self, limit: str, rates: Sequence[Rate]) -> OverloadedError:
-        self.refusals.note(limit)
-        wait_ns = SLOT_RETRY_NS if limit == "user_concurrency" else 0
-        wait_ns = max([wait_ns, *(rate.retry_after_ns for rate in rates)])
-        return OverloadedError(Rule(limit), 429, _MESSAGES[limit], _rate_headers(rates) | retry_headers(wait_ns))
+        Raises:
+            OverloadedError: 429, or 403 where the budget is used up.
+        """
+        limits = self.limits.of_call(client, model)
+        ticket, states = await self._start(limits, reserve() if any(limit.reserve for limit in limits) else NOTHING)
+        return Held(self.authority, ticket, states, charged=_is_charged(limits))
 
+    async def usage(self, most: int) -> Usage:
+        """How much is used, as far as the authority sees it; of users and keys the `most` that have least left."""
+        by_rule: dict[Rule, dict[str, LimitState]] = {}
+        for state in await self.authority.usage(most):
+            by_rule.setdefault(state.limit.rule, {})[state.limit.key.partition(":")[2]] = state
+        slots = by_rule.get(Rule.CONCURRENCY, {}).get("")
+        rules = (Rule.USER_CONCURRENCY, Rule.RATE, Rule.USER_RATE, Rule.USER_TOKENS, Rule.USER_BUDGET)
+        of_server = (0 if slots is None else slots.used) if self.settings.max_concurrency else self.holding
+        return Usage(of_server, *(by_rule.get(rule, {}) for rule in rules))
 
-class _Window(NamedTuple):
-    limit: str
-    window: SlidingWindow
-    key: str
+    async def _start(
+        self, limits: Sequence[Limit], reserve: Amounts = NOTHING
+    ) -> tuple[int | None, tuple[LimitState, ...]]:
+        if not limits:
+            return None, ()
+        decision = await self.authority.start(limits, reserve)
+        if decision.refused_by is not None:
+            self.refusals.note(decision.refused_by.limit.rule)
+            raise refusal(decision.refused_by, decision)
+        return decision.ticket, decision.states
 
-
-def _admit(windows: Sequence[_Window]) -> tuple[str | None, list[Decision]]:
-    """Count a request for every rate or for none; what refuses it, of several the one that takes longest to admit it."""
-    if len(windows) > 1:
-        decisions = [window.check(key) for _, window, key in windows]
-        refusals = [
-            (one.retry_after_ns, limit)
-            for one, (limit, _, _) in zip(decisions, windows, strict=True)
-            if not one.admitted
-        ]
-        if refusals:
-            return max(refusals)[1], decisions
-    decisions = [window.admit(key) for _, window, key in windows]
-    return None if decisions[0].admitted else windows[0].limit, decisions
+    def _let_go(self) -> None:
+        self.holding -= 1
 
 
-def _taken(*slots: Slot | None) -> tuple[Slot, ...]:
-    return tuple([slot for slot in slots if slot is not None])
+def refusal(refused_by: LimitState, decision: Decision) -> OverloadedError:
+    """What a request is told that a limit refuses."""
+    rule, wait_ns = refused_by.limit.rule, decision.retry_after_ns
+    if rule is Rule.CONCURRENCY:
+        return at_capacity()
+    if refused_by.limit.kind is Kind.BUDGET:
+        message = BUDGET_EXCEEDED.format(dollars(refused_by.limit.maximum))
+        return OverloadedError(rule, 403, message, {"x-should-retry": "false"}, decision.states)
+    message = f"{_MESSAGES[rule]} {explain(refused_by, refused_by.retry_after_ns)}"
+    headers = limit_headers(decision.states) | retry_headers(wait_ns)
+    return OverloadedError(rule, 429, message, headers, decision.states)
 
 
-def _release(*slots: Slot | None) -> None:
-    for slot in _taken(*slots):
-        slot.release()
-
-
-def _rate_headers(rates: Sequence[Rate]) -> dict[str, str]:
-    """Of the rate with the least left, of several such the one that takes longest to have more.
-
-    `X-RateLimit-Reset` is the number of whole seconds, rounded up, after which the whole limit is free again.
-    """
-    if not rates:
-        return {}
-    rate = min(rates, key=lambda rate: (rate.remaining, -rate.retry_after_ns))
-    return {
-        "X-RateLimit-Limit": str(rate.limit),
-        "X-RateLimit-Remaining": str(rate.remaining),
-        "X-RateLimit-Reset": str(_round_up(rate.reset_ns, 1_000_000_000)),
-    }
-
-
-def retry_headers(wait_ns: int) -> dict[str, str]:
-    """`Retry-After` (RFC 9110, section 10.2.3) in seconds, and what the official SDKs read: `retry-after-ms` first."""
-    headers = {
-        "Retry-After": str(_round_up(wait_ns, 1_000_000_000)),
-        "retry-after-ms": str(_round_up(wait_ns, 1_000_000)),
-    }
-    return headers | ({"x-should-retry": "false"} if wait_ns > MAX_RETRY_NS else {})
-
-
-def _round_up(nanoseconds: int, unit: int) -> int:
-    return -(-nanoseconds // unit)
+def _is_charged(limits: Sequence[Limit]) -> bool:
+    return any(limit.kind in _USED for limit in limits)

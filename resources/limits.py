@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Protocol, Self
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
 from intercept.times import format_time
-from limits.admission import Rate
+from limits.limit import LimitState, Period
+from limits.request_limits import LimitSettings
 from resources.fields import Count, Time
 
 MAX_ACTIVE_REQUESTS = 100
@@ -19,7 +20,31 @@ MAX_ACTIVE_REQUESTS = 100
 MAX_KEYS = 20
 """Users and rate keys that are named, those that use most."""
 
+MICRO_DOLLARS: Final = 1_000_000
+_PERIODS: Final[Mapping[Period, Literal["day", "week", "month"]]] = {
+    Period.DAY: "day",
+    Period.WEEK: "week",
+    Period.MONTH: "month",
+}
+
 PROCESS_LOCAL: Final = "process-local: the database is unavailable"
+
+
+class Rate(Protocol):
+    """How much of a rate is used."""
+
+    @property
+    def used(self) -> int:
+        """How much is used."""
+
+    @property
+    def remaining(self) -> int:
+        """How much is left."""
+
+    @property
+    def retry_after_ns(self) -> int:
+        """Nanoseconds until the next request may start."""
+
 
 NextFree = Annotated[Time | None, Meta(description="When the next one may start; null while that is not known.")]
 Remaining = Annotated[Count | None, Meta(description="How many more may start now; null where the limit is off.")]
@@ -133,6 +158,75 @@ class UserRateUsage(Struct):
         return cls("user_rate", "user-rate-limit", limit, keys, window_seconds, refused)
 
 
+class UserTokensUsage(Struct):
+    """Tokens per window, by user."""
+
+    name: Literal["user_tokens"]
+    setting: Literal["user-token-limit"]
+    limit: Limit
+    keys: Annotated[list[UserWindowUsage], Meta(max_length=MAX_KEYS, description="Those that have least left.")]
+    window_seconds: Annotated[float, Meta(gt=0)]
+    refused: Refused
+
+    @classmethod
+    def of(
+        cls,
+        limit: int,
+        tokens: Mapping[str, LimitState],
+        names: Mapping[str, str],
+        *,
+        window_seconds: float,
+        now: datetime,
+        refused: int,
+    ) -> Self:
+        """Show how many tokens are used, by the ids of users."""
+        keys = [UserWindowUsage(key, names.get(key), *_rate(state, now)) for key, state in tokens.items()]
+        return cls("user_tokens", "user-token-limit", limit, keys, window_seconds, refused)
+
+
+class UserSpend(Struct):
+    """What one user's calls have cost in the present period."""
+
+    key: Annotated[str, Meta(description="The user's id.")]
+    username: Username
+    used_usd: Annotated[float, Meta(ge=0)]
+    remaining_usd: Annotated[float, Meta(ge=0)]
+    resets_at: Time
+
+
+class UserBudgetUsage(Struct):
+    """Money per calendar period, by user."""
+
+    name: Literal["user_budget"]
+    setting: Literal["user-budget-usd"]
+    limit: Annotated[float, Meta(ge=0, description="US dollars, as it was set; 0 is off.")]
+    keys: Annotated[list[UserSpend], Meta(max_length=MAX_KEYS, description="Those that have least left.")]
+    period: Literal["day", "week", "month"]
+    timezone: Annotated[str, Meta(description="The time zone in which periods start.")]
+    refused: Refused
+
+    @classmethod
+    def of(
+        cls,
+        settings: LimitSettings,
+        budgets: Mapping[str, LimitState],
+        names: Mapping[str, str],
+        now: datetime,
+        refused: int,
+    ) -> Self:
+        """Show how much is spent, by the ids of users."""
+        keys = [
+            UserSpend(
+                *(key, names.get(key), state.used / MICRO_DOLLARS, state.remaining / MICRO_DOLLARS),
+                format_time(now + timedelta(microseconds=-(-state.reset_ns // 1000))),
+            )
+            for key, state in budgets.items()
+        ]
+        period = _PERIODS[settings.budget_period]
+        limit = settings.user_budget / MICRO_DOLLARS
+        return cls("user_budget", "user-budget-usd", limit, keys, period, settings.budget_zone, refused)
+
+
 class ActiveRequest(Struct):
     """A request that holds slots. Null is what is not known yet or does not apply."""
 
@@ -164,7 +258,7 @@ class Limits(Struct):
     refused_since: Annotated[
         Time, Meta(description="Since when `refused` counts: the start of the oldest process in it.")
     ]
-    limits: tuple[ConcurrencyUsage, UserConcurrencyUsage, RateUsage, UserRateUsage]
+    limits: tuple[ConcurrencyUsage, UserConcurrencyUsage, RateUsage, UserRateUsage, UserTokensUsage, UserBudgetUsage]
     holding: Annotated[Count, Meta(description="How many requests hold a slot.")]
     holders: Annotated[
         list[ActiveRequest], Meta(description=f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")
@@ -179,4 +273,4 @@ def _slots(limit: int, used: int, now: datetime) -> tuple[int, int | None, str |
 
 def _rate(rate: Rate, now: datetime) -> tuple[int, int, str]:
     free_at = now + timedelta(milliseconds=-(-rate.retry_after_ns // 1_000_000))
-    return rate.limit - rate.remaining, rate.remaining, format_time(free_at)
+    return rate.used, rate.remaining, format_time(free_at)

@@ -11,8 +11,10 @@ from handlers.operation.metrics import Metrics
 from intercept.known_secrets import KnownSecrets
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
+from limits.request_limits import LimitSettings
 from settings import LimitsScope, ProviderSettings, Settings, TokenCreation
 from storage.admission.admissions import Admissions, SharedLimits
+from storage.admission.authority import SharedAuthority
 from storage.mongo.database import Database
 from upstream.access import Authorizer, Credential
 from upstream.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
@@ -111,14 +113,28 @@ def make_admissions(settings: Settings, database: Database, process: UUID) -> Ad
     return Admissions(database, process=process, limits=limits)
 
 
-def make_overload(settings: Settings, metrics: Metrics, shared: Admissions | None) -> OverloadProtection:
-    """What admits requests, or refuses them; `shared` counts for all processes."""
-    return OverloadProtection(
+def make_limit_settings(settings: Settings) -> LimitSettings:
+    """What is limited for every request."""
+    return LimitSettings(
         max_concurrency=settings.max_concurrency,
+        user_max_concurrency=settings.user_max_concurrency,
         rate_limit=settings.rate_limit,
         user_rate_limit=settings.user_rate_limit,
         rate_window=settings.rate_window,
-        user_max_concurrency=settings.user_max_concurrency,
+        user_token_limit=settings.user_token_limit,
+        token_window=settings.token_window,
+        count_cache_reads=settings.count_cache_reads,
+        user_budget=int(settings.user_budget_usd * 1_000_000),
+        budget_period=settings.user_budget_period,
+        budget_zone=settings.budget_timezone,
+        reserve=settings.limits_reserve,
+    )
+
+
+def make_overload(settings: Settings, metrics: Metrics, shared: Admissions | None) -> OverloadProtection:
+    """What admits requests, or refuses them; `shared` counts for all processes."""
+    return OverloadProtection(
+        make_limit_settings(settings),
+        authority=None if shared is None else SharedAuthority(shared),
         on_rejection=metrics.rejected,
-        shared=shared,
     )

@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
+from limits.limit import Period
 from settings.kinds import (
     ADDRESS,
     BASE_URL,
@@ -18,6 +20,7 @@ from settings.kinds import (
     GOOGLE_ACCOUNT,
     KEYS,
     LIMIT,
+    MONEY,
     MONGODB_URI,
     NETWORKS,
     POSITIVE,
@@ -27,6 +30,7 @@ from settings.kinds import (
     REGION,
     SIZE,
     SWITCH,
+    TIME_ZONE,
     WORKERS,
     Address,
     ChatStreamUsage,
@@ -192,6 +196,27 @@ class Settings:
     user_rate_limit: int = declare(OVERLOAD, LIMIT, "0", "Calls per rate window and user, with all their tokens.")
     rate_window: timedelta = declare(OVERLOAD, POSITIVE_DURATION, "1s", "The window of the rate limits.")
     user_max_concurrency: int = declare(OVERLOAD, LIMIT, "0", "Concurrent calls per user.")
+    user_token_limit: int = declare(OVERLOAD, LIMIT, "0", "Tokens per token window and user.")
+    token_window: timedelta = declare(OVERLOAD, POSITIVE_DURATION, "1m", "The window of the token limit.")
+    count_cache_reads: bool = declare(
+        OVERLOAD, SWITCH, "false", "Count tokens read from a provider's cache towards the token limit."
+    )
+    user_budget_usd: Decimal = declare(
+        OVERLOAD, MONEY, "0", "US dollars that a user's calls may cost per budget period, at list prices."
+    )
+    user_budget_period: Period = declare(
+        OVERLOAD,
+        choice(Period),
+        "month",
+        "When the budget starts again: each day, each week (on Monday) or each month.",
+    )
+    budget_timezone: str = declare(OVERLOAD, TIME_ZONE, "UTC", "Time zone in which budget periods start.")
+    limits_reserve: bool = declare(
+        OVERLOAD,
+        SWITCH,
+        "false",
+        "Hold back the output that a call allows (max_tokens and the like) from tokens and budgets until it ends.",
+    )
     authentication_failure_limit: int = declare(
         OVERLOAD, LIMIT, "30", "Invalid tokens that one address may send per minute."
     )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
+
+from limits.calendar import time_zone
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -192,7 +195,18 @@ def _google_account(text: str) -> dict[str, str]:
     return _require(account, lambda it: held and all(isinstance(it.get(name), str) for name in wanted))
 
 
+def _money(text: str) -> Decimal:
+    return Decimal(_match(r"[0-9]{1,9}(\.[0-9]{1,6})?", text)[0])
+
+
+def _time_zone(text: str) -> str:
+    time_zone(text)
+    return text
+
+
 SWITCH = Kind("true|false", "true or false", _switch)
+MONEY = Kind("USD", "an amount in dollars such as 50 or 0.25, 0 (off) or more", _money)
+TIME_ZONE = Kind("ZONE", "the name of a time zone such as UTC or Europe/Berlin", _time_zone)
 LIMIT = Kind("N", "a whole number, 0 (off) or more", _whole)
 POSITIVE = Kind("N", "a whole number, 1 or more", _positive(_whole))
 WORKERS = Kind("N", "a whole number from 1 to 256", lambda text: _require(_whole(text), lambda it: 1 <= it <= 256))  # noqa: PLR2004 - more are a mistake

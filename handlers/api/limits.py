@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ NOT_YOURS = "Only owners and auditors may see the limits."
 def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]:
     """What one process has to say: which of its requests hold slots, and how many it refused since when."""
     return {
-        "holding": overload.slots.in_use(),
+        "holding": overload.holding,
         "holders": [_shown(holder) for holder in islice(lifecycle.holders(), MAX_ACTIVE_REQUESTS)],
         "refused": dict(overload.refusals.total),
         "since": format_time(lifecycle.began),
@@ -50,29 +50,44 @@ class LimitsHandler(ControlHandler):
             raise Problem(403, NOT_YOURS)
         single_values(self.request.query_arguments, ())
         overload, admissions = self.bridge.overload, self.bridge.admissions
-        own: Usage | SharedUsage = overload.usage(MAX_KEYS)
-        together = own
+        own = await overload.usage(MAX_KEYS)
+        together: Usage | SharedUsage = own
         reports = [report(self.bridge.lifecycle, overload)]
         if admissions is not None and not admissions.away:
             together = await admissions.usage(MAX_KEYS)
             reports += await admissions.reports()
         now = self.bridge.now()
         holders = sorted((holder for one in reports for holder in one["holders"]), key=lambda holder: holder["since"])
-        slots_by_user = (together if overload.user_slots.limit else own).users
-        names = await self._usernames({*slots_by_user, *together.user_rates})
+        settings = overload.settings
+        slots_by_user = _slots_by_user(together) if settings.user_max_concurrency else _holding(self.bridge.lifecycle)
+        names = await self._usernames(
+            {*slots_by_user, *together.user_rates, *own.user_tokens, *own.user_budgets},
+        )
         names |= {holder["user_id"]: holder["username"] for holder in holders}
-        window = overload.rate_window.total_seconds()
-        rates = [0 if rate is None else rate.limit for rate in (overload.rate, overload.user_rate)]
-        slots, user_slots = overload.slots.limit, overload.user_slots.limit
+        window, slots = settings.rate_window.total_seconds(), settings.max_concurrency
         refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
         own_or_all = (together if slots else own).slots
         limits = (
             resources.ConcurrencyUsage.of(slots, own_or_all, now, refused["concurrency"]),
-            resources.UserConcurrencyUsage.of(user_slots, slots_by_user, names, now, refused["user_concurrency"]),
-            resources.RateUsage.of(rates[0], together.rates, window_seconds=window, now=now, refused=refused["rate"]),
-            resources.UserRateUsage.of(
-                rates[1], together.user_rates, names, window_seconds=window, now=now, refused=refused["user_rate"]
+            resources.UserConcurrencyUsage.of(
+                settings.user_max_concurrency, slots_by_user, names, now, refused["user_concurrency"]
             ),
+            resources.RateUsage.of(
+                settings.rate_limit, together.rates, window_seconds=window, now=now, refused=refused["rate"]
+            ),
+            resources.UserRateUsage.of(
+                *(settings.user_rate_limit, together.user_rates, names),
+                window_seconds=window,
+                now=now,
+                refused=refused["user_rate"],
+            ),
+            resources.UserTokensUsage.of(
+                *(settings.user_token_limit, own.user_tokens, names),
+                window_seconds=settings.token_window.total_seconds(),
+                now=now,
+                refused=refused["user_tokens"],
+            ),
+            resources.UserBudgetUsage.of(settings, own.user_budgets, names, now, refused["user_budget"]),
         )
         self.write_json(
             resources.Limits(
@@ -93,6 +108,19 @@ class LimitsHandler(ControlHandler):
         except DatabaseUnavailableError:
             return {}
         return {format_id(id_): user.username for id_, user in users.items()}
+
+
+def _slots_by_user(usage: Usage | SharedUsage) -> Mapping[str, int]:
+    """Slots by the ids of users."""
+    if isinstance(usage, SharedUsage):
+        return usage.users
+    return {user: state.used for user, state in usage.users.items()}
+
+
+def _holding(lifecycle: Lifecycle) -> Mapping[str, int]:
+    """How many requests of this process users have, where nobody counts them; those with the most first."""
+    users = Counter(format_id(holder.user_id) for holder in lifecycle.holders() if holder.user_id is not None)
+    return dict(users.most_common(MAX_KEYS))
 
 
 def _shown(holder: ActiveRequest) -> dict[str, Any]:

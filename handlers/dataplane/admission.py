@@ -33,7 +33,7 @@ async def admit(handler: ProxyHandler) -> None:
     user_key = format_id(identity.user.id)
     if no_slot is not None and handler.overload.arriving.find_slow(user_key) is None:
         raise no_slot
-    await handler.count_request(identity.token_id, user_key=user_key)
+    await handler.count_request(identity.token_id, user_key, pays=handler.credentials.own_key is not None)
     if no_slot is not None:
         await _take_slow_slot(handler, user_key)
     _check_own_key(handler)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -29,7 +28,7 @@ from intercept.formats.weight import is_light
 from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule
-from limits.admission import Slot
+from limits.held import Held
 from limits.mixin import OverloadProtectionMixin
 from limits.overload import OverloadedError, at_capacity
 from storage.accounts.events import Plane
@@ -132,11 +131,11 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         else:
             self._arriving += chunk
 
-    def give_way(self) -> Sequence[Slot]:
+    def give_way(self) -> Held | None:
         """Be refused, as somebody else needs the slot while the body is on its way."""
-        slots = self.hand_over_slot()
+        slot = self.hand_over_slot()
         self._refuse(at_capacity())
-        return slots
+        return slot
 
     async def _run(self) -> None:
         if self.state is states.OVER or self.cycle.closed:
@@ -216,7 +215,9 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     def _refuse(self, refusal: Problem | OverloadedError) -> None:
         """Answer now, and give back what the request holds; of its body nothing more is wanted."""
         self._arriving.clear()
-        self.write_problem(problem_of(refusal) if isinstance(refusal, OverloadedError) else refusal)
+        self.write_problem(
+            problem_of(refusal, self.dialect, self.bridge.now()) if isinstance(refusal, OverloadedError) else refusal
+        )
         self.finish()
 
     def write_problem(self, problem: Problem) -> None:

@@ -7,6 +7,7 @@ import logging
 
 from handlers.credentials import secrets_of
 from handlers.dataplane.admission import admit
+from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import INTERCEPTION_HEADER, ProxyHandler
 from handlers.dataplane.relay import Relay
@@ -89,6 +90,7 @@ class RecordedCall:
         secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
         self._start: Interception = secrets.hide(start_of(handler, to, summary, self._sent))
         self._observation = Observation(self._start.id, api, now=bridge.now, secrets=secrets)
+        self._usage = CallUsage(handler, handler, self._start, summary.max_output_tokens)
         self._checkpoint_due = 0.0
         handler.add_known(model=self._start.model, interception_id=self._start.id)
 
@@ -96,9 +98,11 @@ class RecordedCall:
         """Record the start, relay, and record the end, whatever that was.
 
         Raises:
-            Problem: the call cannot be recorded, its circuit is open, or the upstream gave no whole answer.
+            Problem: a limit refuses the call, it cannot be recorded, its circuit is open, or the upstream gave no whole
+                answer.
         """
         handler, observation = self._handler, self._observation
+        await self._usage.count()
         await handler.in_step()
         await self._record_start()
         permit = None
@@ -195,7 +199,9 @@ class RecordedCall:
         await self._read_in_pieces()
         if due:
             self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
-            self._bridge.recorder.checkpoint(self._start, self._observation.reading())
+            reading = self._observation.reading()
+            self._bridge.recorder.checkpoint(self._start, reading)
+            self._usage.charge(reading)
 
     async def _read_in_pieces(self) -> None:
         await self._bridge.pieces.finish(self._observation.steps(), self._handler.identity.user.id)
@@ -221,6 +227,7 @@ class RecordedCall:
         )
         if permit is not None:
             permit.settle(outcome_of(ending))
+        self._usage.charge(ending.reading)
         bridge.recorder.end(start, ending)
         bridge.metrics.ended(start, ending)
         bridge.record_log.ended(ending)

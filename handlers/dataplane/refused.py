@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from handlers.base import BridgeHandler
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
 from intercept.apis import Dialect
 from intercept.refusals import Refusal, Rule
+from limits.headers import dialect_headers
 from limits.mixin import client_key
 from limits.overload import OverloadedError
 from storage.accounts.identities import Identity
@@ -17,9 +20,10 @@ RETRY_HEADER = "x-should-retry"
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
 
 
-def problem_of(error: OverloadedError) -> Problem:
-    """What to tell who is refused by a limit."""
-    return Problem(error.status, error.message, error.headers, rule=error.rule)
+def problem_of(error: OverloadedError, dialect: Dialect, now: datetime) -> Problem:
+    """What to tell who is refused by a limit: also in the headers of the provider that the client takes the bridge for."""
+    headers = error.headers | dialect_headers(dialect, error.states, now)
+    return Problem(error.status, error.message, headers, rule=error.rule)
 
 
 def problem_headers(status: int, dialect: Dialect, request_id: str) -> dict[str, str]:

@@ -24,6 +24,8 @@ from upstream.keys import UNAUTHORIZED
 NO_CONTENT = 204
 # A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.
 TAKE_SECONDS = 300.0
+# What a provider tells in these of its own limits reaches the client, in the place of the bridge's.
+RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
 
 
 class Watcher(Protocol):
@@ -138,6 +140,9 @@ class Relay:
     def _write_head(self, response: UpstreamResponse, *, is_filtered: bool) -> None:
         handler, headers = self._handler, headers_of(self._handler)
         handler.set_status(response.status, response.reason)
+        if any(map(response.header, RATE_LIMIT_HEADERS)):
+            for name in RATE_LIMIT_HEADERS:
+                handler.clear_header(name)
         for name, value in to_client(response.headers, tuple(headers)):
             add_checked(headers, name, value)
         has_own_key = handler.credentials.own_key is not None

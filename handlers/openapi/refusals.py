@@ -9,7 +9,14 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from handlers.base import IDENTITIES_AWAY, PROVIDER_KEY, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
+from handlers.base import (
+    IDENTITIES_AWAY,
+    PROVIDER_KEY,
+    TOO_MANY_FAILURES,
+    TOO_MANY_REQUESTS,
+    UNIDENTIFIED,
+    UNRECOGNISED,
+)
 from handlers.dataplane.addresses import IN_ADDRESS
 from handlers.dataplane.admission import BYOK_DISABLED
 from handlers.dataplane.passthrough import NOT_YOURS, OWN_KEY_ONLY
@@ -21,7 +28,14 @@ from handlers.problems import problem_body
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import Dialect
 from intercept.dialects.request_bodies import MAX_MODEL
-from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
+from limits.overload import (
+    AT_CAPACITY,
+    BUDGET_EXCEEDED,
+    OUT_OF_TOKENS,
+    RATE_LIMITED,
+    USER_AT_CAPACITY,
+    USER_RATE_LIMITED,
+)
 from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
 
 _REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
@@ -43,19 +57,45 @@ _TYPES = {
     Dialect.GEMINI: GeminiError,
     Dialect.BEDROCK: BedrockError,
 }
-RATE: dict[str, str] = {
+_REQUESTS: dict[str, str] = {
     "X-RateLimit-Limit": "Requests per window, while there is a rate limit.",
     "X-RateLimit-Remaining": "How many more may start now.",
     "X-RateLimit-Reset": "Seconds, rounded up, until the window is empty.",
 }
+# Every answer after the limits were counted has them.
+RATE: tuple[str, ...] = (*_REQUESTS, "RateLimit", "RateLimit-Policy")
+_OF_OPENAI = {
+    f"x-ratelimit-{what}-{unit}": example
+    for unit in ("requests", "tokens")
+    for what, example in (("limit", "60"), ("remaining", "0"), ("reset", "12.5s"))
+}
+_OF_ANTHROPIC = {
+    f"anthropic-ratelimit-{unit}-{what}": example
+    for unit in ("requests", "tokens")
+    for what, example in (("limit", "60"), ("remaining", "0"), ("reset", "2026-11-25T00:31:41Z"))
+}
+_FAMILIES = {Dialect.OPENAI: _OF_OPENAI, Dialect.ANTHROPIC: _OF_ANTHROPIC}
 _WAIT = {
     "Retry-After": "Seconds, rounded up, after which to try again.",
     "retry-after-ms": "Milliseconds, rounded up, of a refusal by a limit.",
     "x-should-retry": "`false` when the wait exceeds 60 s, and on what no repetition mends.",
 }
 HEADERS = {
-    **{name: header(Annotated[int, Meta(ge=0)], text, 1) for name, text in (RATE | _WAIT).items()},
+    **{name: header(Annotated[int, Meta(ge=0)], text, 1) for name, text in (_REQUESTS | _WAIT).items()},
     "x-should-retry": header(Literal["false"], _WAIT["x-should-retry"], "false"),
+    "RateLimit": header(
+        str,
+        "The rule of the tightest limit, how much is left of it, and after how many seconds all of it is.",
+        '"rate";r=59;t=60',
+    ),
+    "RateLimit-Policy": header(
+        str, "How much it is altogether, in how many seconds; tokens where it says so.", '"rate";q=60;w=60'
+    ),
+    **{
+        name: header(str, f"Of a refusal by a limit: as {vendor} says it.", example)
+        for vendor, names in (("OpenAI", _OF_OPENAI), ("Anthropic", _OF_ANTHROPIC))
+        for name, example in names.items()
+    },
     "WWW-Authenticate": header(str, "How to identify oneself.", "Bearer"),
     INTERCEPTION_HEADER: header(
         UUID, "The id of the record, of a recorded call.", "3dc9afb2-d8d4-49f1-9cf7-ad523218a70b"
@@ -85,8 +125,8 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     ),
     401: ("There is no valid token.", (UNIDENTIFIED, UNRECOGNISED, PROVIDER_KEY), ("WWW-Authenticate", *_FINAL)),
     403: (
-        "The provider's key is the user's own and that is not allowed, or it has to be.",
-        (BYOK_DISABLED, OWN_KEY_ONLY),
+        "The user's budget is used up; or the provider's key is the user's own and that is not allowed, or it has to be.",
+        (BYOK_DISABLED, OWN_KEY_ONLY, BUDGET_EXCEEDED.format("50.00")),
         _FINAL,
     ),
     404: (
@@ -106,8 +146,14 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     ),
     426: ("A WebSocket is asked for.", ("WebSocket is not supported here: use HTTP streaming.",), ()),
     429: (
-        "Too many requests of this token or user, or too many tokens from this address that are not valid.",
-        (RATE_LIMITED, TOO_MANY_FAILURES, USER_RATE_LIMITED, USER_AT_CAPACITY),
+        "Too many requests of this token or user, too many tokens used, or too many tokens from this address that are not valid.",
+        (
+            f"{RATE_LIMITED} This token has started 60 of 60 requests in 1m0s; the next request may start in 13s.",
+            TOO_MANY_FAILURES,
+            f"{USER_RATE_LIMITED} You have started 300 of 300 requests in 1m0s; the next request may start in 13s.",
+            f"{USER_AT_CAPACITY} You have 8 of 8 requests in progress.",
+            f"{OUT_OF_TOKENS} You have used 100,250 of 100,000 tokens in 1m0s; the next request may start in 13s.",
+        ),
         _WAIT,
     ),
     500: ("A fault of the bridge; its log has more.", ("Internal Server Error",), ()),
@@ -140,7 +186,10 @@ def _refusal(kind: str, status: int) -> Described:
         for number, message in enumerate(messages, start=1)
     }
     content = {JSON: body({"anyOf": [*ours, {"description": "The provider's own."}]}, **examples)}
-    return answer(why, content, named(request_id, INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *headers, *RATE))
+    family = (
+        [name for dialect in dialects for name in _FAMILIES.get(dialect, ())] if status == TOO_MANY_REQUESTS else []
+    )
+    return answer(why, content, named(request_id, INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *headers, *RATE, *family))
 
 
 def named(*names: str) -> dict[str, Described]:

@@ -15,7 +15,7 @@ from intercept.apis import RequestSummary
 from intercept.conversations import read_conversation
 from intercept.dialects.messages import read_session_hint
 from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, read_count, tool_call_id
 from intercept.formats.json_text import read_struct, text_of
 from intercept.items import Item, Items, Part
 
@@ -25,6 +25,15 @@ class _Request(RequestBody):
     metadata: Raw = Raw()
     prompt: Raw = Raw()
     inputText: Raw = Raw()  # noqa: N815 - as Amazon Titan has it
+    inferenceConfig: Raw = Raw()  # noqa: N815 - as Converse has it
+
+
+class _InferenceConfig(Struct):
+    maxTokens: Raw = Raw()  # noqa: N815 - as Converse has it
+
+    @property
+    def most(self) -> int | None:
+        return read_count(self.maxTokens)
 
 
 class _ToolResult(Struct, rename="camel"):
@@ -33,6 +42,7 @@ class _ToolResult(Struct, rename="camel"):
 
 _REQUEST: Final = Decoder(_Request)
 _TOOL_RESULT: Final = Decoder(_ToolResult)
+_CONFIG: Final = Decoder(_InferenceConfig)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
@@ -48,9 +58,11 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     parts = message.parts if message else []
     texts = [message.text if message else "", *map(_text, parts)]
     answered = [answer for part in parts if (answer := _answered(part))]
+    config = read_struct(request.inferenceConfig, _CONFIG)
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
+        max_output_tokens=request.most or (config.most if config else None),
         user_prompt=read_prompt([text_of(request.prompt), text_of(request.inputText), *texts]),
         answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
         session_hint=read_session_hint(request.metadata),

@@ -86,6 +86,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
+        max_output_tokens=request.most,
         user_prompt=read_prompt(_texts(message)) if message and role == "user" else None,
         answered_tool_call_id=tool_call_id(message.tool_call_id) if message and role == "tool" else None,
         conversation_id=conversation_id(Raw(), request.prompt_cache_key),

@@ -92,6 +92,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
+        max_output_tokens=request.most,
         user_prompt=read_prompt(texts),
         answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
         session_hint=read_session_hint(request.metadata),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -31,6 +32,25 @@ class RequestBody(Struct):
     model: str = ""
     stream: bool | None = None
     stream_options: Raw = field(default_factory=Raw)
+    max_tokens: Raw = field(default_factory=Raw)
+    max_completion_tokens: Raw = field(default_factory=Raw)
+    max_output_tokens: Raw = field(default_factory=Raw)
+    n: Raw = field(default_factory=Raw)
+
+    @property
+    def most(self) -> int | None:
+        """The most tokens that the model may write, in all choices together; None where the body does not say."""
+        told = [read_count(one) for one in (self.max_tokens, self.max_completion_tokens, self.max_output_tokens)]
+        return max(filter(None, told)) * (read_count(self.n) or 1) if any(told) else None
+
+
+_COUNT: Final = re.compile(rb"[0-9]{1,9}")
+
+
+def read_count(value: Raw) -> int | None:
+    """Read a whole number of up to nine digits; None of any other value."""
+    text = bytes(value)
+    return int(text) if _COUNT.fullmatch(text) else None
 
 
 R = TypeVar("R", bound=RequestBody)

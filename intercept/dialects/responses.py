@@ -88,6 +88,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
+        max_output_tokens=request.most,
         user_prompt=read_prompt(texts),
         answered_tool_call_id=tool_call_id(item.call_id) if item and item.type in _ANSWERS else None,
         conversation_id=conversation_id(request.conversation, request.prompt_cache_key),

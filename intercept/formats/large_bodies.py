@@ -59,6 +59,7 @@ _WANTED: Final = (
     *("tool_call_id", "tool_use_id", "call_id", "stream_options"),
     *("prompt_cache_key", "previous_response_id", "conversation", "id"),
     *("toolResult", "toolUseId", "prompt", "inputText"),
+    *("inferenceConfig", "maxTokens", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"),
     *("contents", "parts", "functionResponse", "function_response", "name"),
 )
 _AS_IT_IS: Final = "stream_options"
@@ -66,7 +67,7 @@ _AS_IT_IS: Final = "stream_options"
 _ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
 _OBJECTS: Final = frozenset(
     {
-        *((0, "metadata"), (0, "conversation")),
+        *((0, "metadata"), (0, "conversation"), (0, "inferenceConfig")),
         *((4, "toolResult"), (4, "functionResponse"), (4, "function_response")),
     }
 )

@@ -101,6 +101,11 @@ class Rate:
     retry_after_ns: int
     reset_ns: int
 
+    @property
+    def used(self) -> int:
+        """How many requests have started in the window."""
+        return self.limit - self.remaining
+
 
 class Used(NamedTuple):
     """How much of a rate is used.

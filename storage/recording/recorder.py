@@ -104,11 +104,18 @@ class Recorder:
         """Record the usage so far of a call that goes on. Left out when there is too much else to write."""
         usages = tuple(replace(usage, source=UsageSource.PARTIAL) for usage in reading.token_usages)
         seen = Reading(response_id=reading.response_id, token_usages=usages)
-        cost = self._cost(interception, seen)
+        cost = self.cost(interception, seen)
         fields = self._end_now(interception.id, EndReason.SERVER_CRASHED, cost, reading=seen)
         kept = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
         kept["checkpointed_at"] = fields["ended_at"]
         self._writer.put(Operation(Action.AMEND, interception.id, kept), optional=True)
+
+    def cost(self, interception: Interception, reading: Reading) -> Cost | None:
+        """What a call costs at list prices; None where that is not known."""
+        if self._prices is None or not reading.token_usages:
+            return None
+        called = interception.provider_name, interception.model
+        return self._prices.cost(*called, reading.token_usages, interception.started_at)
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
@@ -153,7 +160,7 @@ class Recorder:
                 _log.exception("the end of interception %s cannot be recorded", interception.id)
 
     def _write_end(self, interception: Interception, ending: Ending) -> None:
-        fields = ending_fields(ending, new_id=self._new_id, cost=self._cost(interception, ending.reading))
+        fields = ending_fields(ending, new_id=self._new_id, cost=self.cost(interception, ending.reading))
         if fields.get("credential_hint") == interception.credential_hint:
             del fields["credential_hint"]  # the start has it
         self._writer.put(Operation(Action.END, ending.interception_id, fields))
@@ -169,9 +176,3 @@ class Recorder:
     ) -> dict[str, Any]:
         ending = Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **known)
         return ending_fields(ending, new_id=self._new_id, cost=cost)
-
-    def _cost(self, interception: Interception, reading: Reading) -> Cost | None:
-        if self._prices is None or not reading.token_usages:
-            return None
-        called = interception.provider_name, interception.model
-        return self._prices.cost(*called, reading.token_usages, interception.started_at)

@@ -38,7 +38,10 @@ from upstream.routes import ANTHROPIC_ROUTES, OPENAI_ROUTES
 from version import VERSION
 
 FOLDER = Path(__file__).parent / "answers"
-VARYING = {"date", "etag", "content-length", "server-timing", "retry-after", "retry-after-ms", "x-ratelimit-reset"}
+VARYING = {
+    *("date", "etag", "content-length", "server-timing", "retry-after", "retry-after-ms", "x-ratelimit-reset"),
+    *("ratelimit", "x-ratelimit-reset-requests", "anthropic-ratelimit-requests-reset"),
+}
 MADE_ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 MADE_TOKEN = re.compile(rb"\b[a-zA-Z0-9]{10}-[a-zA-Z0-9]{22}\b")
 TOKEN_ID = re.compile(rb'(?<="id": ")[a-zA-Z0-9]{10}(?=")|(?<="token_id": ")[a-zA-Z0-9]{10}(?=")')
@@ -143,6 +146,7 @@ def fixed(text):
     text = TOKEN_ID.sub(lambda found: found[0] if found[0] in FIXED else b"<token id>", text)
     text = re.sub(rb"(?m)^: heartbeat\nid: .*\n\n", b"", text)
     text = re.sub(rb"(?m)^id: .*$", b"id: <position>", text)
+    text = re.sub(rb"(?<=request may start in )[0-9hms]+", b"<time>", text)
     return re.sub(rb"expires=[^;]+ GMT", b"expires=<time>", text)
 
 

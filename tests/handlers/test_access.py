@@ -157,7 +157,7 @@ async def test_addresses_are_limited_apart_and_ipv6_by_its_network(running):
 async def test_what_is_refused_for_its_failures_counts_for_no_rate(running):
     for number in range(5):
         await call(running, bearer(guess(number)))
-    assert running.bridge.overload.rate.check("127.0.0.1").remaining == 99
+    assert (await running.bridge.overload.usage(9)).rates["127.0.0.1"].remaining == 99
 
 
 @pytest.mark.gen_test

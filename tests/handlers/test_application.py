@@ -143,7 +143,7 @@ async def test_behind_a_trusted_proxy_the_base_url_is_as_the_client_reached_it(r
 async def test_the_right_base_url_at_the_root_needs_no_token_and_takes_no_slot(running):
     client = await running.client()
     answer = await client.request("GET", "/v1/models", {})
-    assert (answer.status, running.bridge.overload.slots.in_use()) == (404, 0)
+    assert (answer.status, running.bridge.overload.holding) == (404, 0)
     for path in ("/v1x", "/nowhere/v1/models", "/dashboard/v1", "/"):
         answer = await client.request("GET", path, running.headers)
         assert b"base URL" not in answer.body

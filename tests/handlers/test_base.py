@@ -94,7 +94,7 @@ async def test_after_the_first_byte_the_connection_is_broken_off(running, monkey
     (recorded,) = await running.ended(1)
     assert (recorded["status"], recorded["token_usages"][0]["source"]) == ("failed", "partial")
     assert running.bridge.lifecycle.in_flight == 0
-    assert running.bridge.overload.slots.in_use() == 0
+    assert running.bridge.overload.holding == 0
 
 
 @pytest.mark.expects_log("ERROR handlers.base: unexpected error")

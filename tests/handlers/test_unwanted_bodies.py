@@ -102,14 +102,14 @@ async def test_a_stranger_who_signs_in_has_less_time_for_the_body(running, monke
 @pytest.mark.bridge(max_concurrency=1)
 @pytest.mark.gen_test
 async def test_a_stranger_who_asks_whether_a_provider_is_there_holds_no_slot(running):
-    slot = running.bridge.overload.slots.acquire()
+    slot = await running.bridge.overload.take_slot()
     client = await running.client()
     await client.send_raw(b"HEAD /api/v2/aibridge/openai/ HTTP/1.1\r\nHost: b\r\nContent-Length: 99999999\r\n\r\n")
     assert (await client.head()).status == 413
     await client.closed()
     client = await running.client()
     assert (await client.request("HEAD", API + "openai/", {})).status == 200
-    assert running.bridge.overload.slots.in_use() == 1
+    assert running.bridge.overload.holding == 1
     slot.release()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
 

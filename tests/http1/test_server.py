@@ -64,7 +64,7 @@ async def test_a_head_without_end_ends_the_connection_and_costs_no_slot(running,
         for _ in range(2 * MAX_HEAD_BYTES // len(line)):
             await client.send_raw(line)
         assert (await client.at_end()).startswith(b"HTTP/1.1 431 ")
-    assert (running.bridge.overload.slots.in_use(), running.bridge.lifecycle.in_flight) == (0, 0)
+    assert (running.bridge.overload.holding, running.bridge.lifecycle.in_flight) == (0, 0)
     assert running.upstream.requests == []
 
 
@@ -79,7 +79,7 @@ async def test_a_body_that_drips_is_no_longer_waited_for_than_one_that_does_not_
         await client.send_raw(b"{")
         await asyncio.sleep(0)
     assert answering.result().status == 408
-    assert running.bridge.overload.slots.in_use() == 0
+    assert running.bridge.overload.holding == 0
     assert running.bridge.lifecycle.in_flight == 0
 
 
@@ -90,7 +90,7 @@ async def test_an_incomplete_body_times_out_and_frees_its_slot(running, monkeypa
     head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 100\r\n\r\n"
     await client.send_raw(head.encode() + b"{")
     assert (await client.at_end()).startswith(b"HTTP/1.1 408 ")
-    assert running.bridge.overload.slots.in_use() == 0
+    assert running.bridge.overload.holding == 0
     assert running.bridge.lifecycle.in_flight == 0
 
 

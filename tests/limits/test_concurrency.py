@@ -55,13 +55,6 @@ def test_a_limit_is_full_for_a_key_whose_slots_are_all_taken():
     assert (limit.is_full("a"), limit.is_full("b"), ConcurrencyLimit(0).is_full()) == (True, False, False)
 
 
-def test_the_busiest_keys_are_told_in_order():
-    limit = ConcurrencyLimit(3)
-    for key in "abbbcc":
-        limit.acquire(key)
-    assert list(limit.busiest(2).items()) == [("b", 3), ("c", 2)]
-
-
 def test_a_negative_limit_is_refused():
     with pytest.raises(ValueError, match="a limit of at least 0 is needed, not -1"):
         ConcurrencyLimit(-1)

@@ -44,7 +44,7 @@ def test_many_addresses_together_are_bounded_and_so_is_what_is_kept(clock):
     for number in range(3 * MAX_FAILURES):
         failures.count(str(number))
     assert waits(failures, "nobody") == MINUTE
-    assert len(failures._by_address) == MAX_FAILURES
+    assert len(failures._window) == MAX_FAILURES + 1
 
 
 def test_without_a_limit_nobody_waits(clock):

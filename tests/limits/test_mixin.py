@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.web import Application, RequestHandler
 
+from intercept.refusals import Rule
 from limits.mixin import OverloadProtectionMixin, client_key
-from limits.overload import OverloadedError, OverloadProtection
+from limits.overload import OverloadedError
 from tests.limits.clock import SECOND, Clock
+from tests.limits.protection import protection
 
 AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
 RATE_LIMITED = "You've been rate limited. Please try again later."
@@ -84,7 +86,7 @@ class SlowlyIdentifiedHandler(OverloadProtectionMixin, AnyHandler):
         self.stage.entered.set()
         await self.stage.gate.wait()
         await self.count_request("token", "user")
-        self.stage.user_slots_in_use = len(self.overload.user_slots)
+        self.stage.user_slots_in_use = in_use(self.overload)[1]
 
     def on_connection_close(self):
         self.release_slots()
@@ -95,7 +97,7 @@ class TwiceReleasedHandler(ProtectedHandler):
     async def get(self):
         self.release_slots()
         self.release_slots()
-        self.write(str(self.overload.slots.in_use()) + str(self.holds_slots))
+        self.write(str(self.overload.holding) + str(self.holds_slots))
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def stage():
 
 @pytest.fixture
 def overload(clock):
-    return OverloadProtection(max_concurrency=2, rate_limit=3, user_max_concurrency=1, now_ns=clock)
+    return protection(max_concurrency=2, rate_limit=3, user_max_concurrency=1, now_ns=clock)
 
 
 @pytest.fixture
@@ -133,7 +135,9 @@ def get(http_client, base_url):
 
 
 def in_use(overload):
-    return overload.slots.in_use(), len(overload.user_slots)
+    """Requests that hold slots, and users that do."""
+    states = overload.authority.limiter.usage(99)
+    return overload.holding, sum(state.limit.rule is Rule.USER_CONCURRENCY for state in states)
 
 
 def rate(response):
@@ -165,7 +169,7 @@ async def test_a_request_holds_its_slots_for_as_long_as_it_runs(get, overload, s
 
 @pytest.mark.gen_test
 async def test_the_request_above_the_concurrency_limit_is_refused_before_its_rate_is_counted(get, overload):
-    slots = await overload.take_slot() + await overload.take_slot()
+    slots = [await overload.take_slot() for _ in range(2)]
     response = await get("/")
     assert (response.code, response.body.decode()) == (503, AT_CAPACITY)
     assert (response.headers["Retry-After"], response.headers["retry-after-ms"]) == ("1", "1000")
@@ -177,10 +181,11 @@ async def test_the_request_above_the_concurrency_limit_is_refused_before_its_rat
 @pytest.mark.gen_test
 async def test_the_request_above_the_rate_limit_is_refused_and_holds_no_slot(get, overload, clock):
     for _ in range(3):
-        await get("/")
+        await get("/?user=ada")
     clock.advance(SECOND // 4)
     response = await get("/?user=ada")
-    assert (response.code, response.body.decode()) == (429, RATE_LIMITED)
+    explained = "This token has started 3 of 3 requests in 1s; the next request may start in 750ms."
+    assert (response.code, response.body.decode()) == (429, f"{RATE_LIMITED} {explained}")
     assert (response.headers["Retry-After"], response.headers["retry-after-ms"]) == ("1", "750")
     assert rate(response) == rate_headers(0)
     assert in_use(overload) == (0, 0)
@@ -205,7 +210,7 @@ async def test_a_users_second_request_is_refused_and_neither_their_rate_nor_a_sl
     held = get("/held?user=ada")
     await stage.entered.wait()
     response = await get("/?user=ada")
-    assert (response.code, response.body.decode()) == (429, USER_AT_CAPACITY)
+    assert (response.code, response.body.decode()) == (429, f"{USER_AT_CAPACITY} You have 1 of 1 requests in progress.")
     assert rate(response) == rate_headers(2)
     assert in_use(overload) == (1, 1)
     assert (await get("/?user=grace")).code == 200
@@ -250,7 +255,7 @@ async def test_finishing_without_having_been_prepared_is_harmless(get, overload)
 
 @pytest.mark.gen_test
 async def test_releasing_again_frees_nobody_elses_slot(get, overload):
-    (other,) = await overload.take_slot()
+    other = await overload.take_slot()
     assert (await get("/twice-released")).body == b"1False"
     assert in_use(overload) == (1, 0)
     other.release()

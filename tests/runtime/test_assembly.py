@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from intercept.refusals import Refusal, Rule
 from runtime.assembly import now, open_bridge, open_traces
 from settings import LimitsScope, SettingError, Settings
+from storage.admission.authority import SharedAuthority
 
 ADA = UUID(int=1)
 
@@ -66,5 +67,5 @@ async def test_a_bridge_in_a_cluster_reports_while_it_runs_and_takes_its_leave(d
         (said,) = await database.admissions.find().to_list(None)
         assert said["report"].pop("since")
         assert said["report"] == {"holding": 0, "holders": [], "refused": {}}
-        assert bridge.overload._shared is bridge.admissions
+        assert isinstance(bridge.overload.authority, SharedAuthority)
     assert await database.admissions.find().to_list(None) == []

@@ -83,13 +83,17 @@ async def test_a_rate_limit_error_with_a_long_wait_is_not_retried(running, wirin
     await wiring.openai().chat.completions.create(**CHAT)
     with pytest.raises(openai_sdk.RateLimitError) as openai_error:
         await wiring.openai(max_retries=5).chat.completions.create(**CHAT)
-    assert openai_error.value.body == openai_body(RATE_LIMITED, "rate_limit_exceeded", "rate_limit_exceeded")
+    message = openai_error.value.body["message"]
+    assert message.startswith(f"{RATE_LIMITED} This token has started 1 of 1 requests in 1h0m0s;")
+    assert openai_error.value.body == openai_body(message, "rate_limit_exceeded", "rate_limit_exceeded")
     headers = openai_error.value.response.headers
     assert 3500 < int(headers["Retry-After"]) <= 3600
     assert headers["x-should-retry"] == "false"
     with pytest.raises(anthropic_sdk.RateLimitError) as anthropic_error:
         await wiring.anthropic(max_retries=5).messages.create(**MESSAGE)
-    assert anthropic_error.value.body == anthropic_body(anthropic_error.value, RATE_LIMITED, "rate_limit_error")
+    message = anthropic_error.value.body["message"]
+    assert message.startswith(f"{RATE_LIMITED} This token has started 1 of 1 requests in 1h0m0s;")
+    assert anthropic_error.value.body == anthropic_body(anthropic_error.value, message, "rate_limit_error")
     assert len(running.upstream.requests) == 1
     await running.ended(1)
 

@@ -152,4 +152,4 @@ async def test_a_client_that_leaves_is_recorded_and_its_upstream_is_closed(runni
     (recorded,) = await running.ended(1)
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
     assert essence(recorded)["token_usages"] == [tokens(26, 1, read=64, write=5, source="partial")]
-    assert running.bridge.overload.slots.in_use() == 0
+    assert running.bridge.overload.holding == 0

@@ -5,14 +5,14 @@ import { whole } from "../format.js";
 
 const NEARLY = 0.8;
 
-/** `limit` 0: no limit; only the figure is shown. */
-export function Gauge({ name, used, limit }) {
+/** `limit` 0: no limit; only the figure is shown. `shown` writes a figure. */
+export function Gauge({ name, used, limit, shown = whole }) {
   const part = limit ? Math.min(1, used / limit) : 0;
   const level = part >= 1 ? "full" : part >= NEARLY ? "high" : "fine";
   return html`
     <div class="gauge">
       <span class="name">${name}</span>
-      <span class="amount"><b>${whole(used)}</b>${limit ? ` of ${whole(limit)}` : ""}</span>
+      <span class="amount"><b>${shown(used)}</b>${limit ? ` of ${shown(limit)}` : ""}</span>
       ${limit > 0 &&
       html`
         <div class="track" role="meter" aria-label=${name} aria-valuemin="0" aria-valuemax=${limit} aria-valuenow=${Math.min(used, limit)}>

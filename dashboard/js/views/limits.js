@@ -1,7 +1,7 @@
 /** How much of each limit is used, who holds what, and what was refused. */
 
 import { html } from "htm/preact";
-import { ago, plural, time, UNKNOWN, whole } from "../format.js";
+import { ago, plural, time, UNKNOWN, usd, whole } from "../format.js";
 import { Gauge } from "../parts/gauge.js";
 import { Failure, Loading, NotForMembers } from "../parts/states.js";
 import { useResource } from "../resource.js";
@@ -14,6 +14,8 @@ const TITLES = {
   user_concurrency: ["Requests at a time, by user", "The users with the most requests in progress."],
   rate: ["Requests started, by token", "The tokens and addresses that used most of their rate."],
   user_rate: ["Requests started, by user", "The users who used most of their rate, with all their tokens."],
+  user_tokens: ["Tokens used, by user", "The users who have the fewest tokens left."],
+  user_budget: ["Budget, by user", "The users who have the least money left."],
 };
 
 export function Limits({ user }) {
@@ -33,21 +35,23 @@ export function Limits({ user }) {
 }
 
 function Limit({ limit, since }) {
-  const { name, setting, limit: most, keys, refused, window_seconds: window } = limit;
+  const { name, setting, limit: most, keys, refused, window_seconds: window, period } = limit;
+  const shown = period ? usd : whole;
   const [title, about] = TITLES[name];
   const rows = keys ?? [{ key: "all", username: "All requests", ...limit }];
   return html`
     <section class="card limit">
       <h2>${title}</h2>
       <p class="quiet">
-        ${most ? `At most ${whole(most)}${window ? ` in ${whole(window)} s` : ""}.` : html`No limit is set: <code>${setting}</code> is 0.`}
+        ${most ? `At most ${shown(most)}${window ? ` in ${whole(window)} s` : ""}${period ? ` a ${period}` : ""}.` : html`No limit is set: <code>${setting}</code> is 0.`}
         ${" "}${about}
       </p>
       <ul class="gauges">
         ${rows.map(
-          ({ key, username, used, next_free_at: free, remaining }) => html`
+          ({ key, username, used, next_free_at: free, remaining, used_usd, remaining_usd, resets_at }) => html`
             <li key=${key}>
-              <${Gauge} name=${username ?? key} used=${used} limit=${most} />
+              <${Gauge} name=${username ?? key} used=${used ?? used_usd} limit=${most} shown=${shown} />
+              ${remaining_usd === 0 && html`<p class="quiet">Free at ${time(resets_at)}</p>`}
               ${remaining === 0 && html`<p class="quiet">${free ? `Free at ${time(free)}` : "Free when a request ends"}</p>`}
             </li>
           `,

@@ -17,7 +17,7 @@ from handlers.bridge import Bridge
 from handlers.control import database_problems
 from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
-from limits.overload import retry_headers
+from limits.headers import retry_headers
 from resources.sign_ins import SignIn
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity

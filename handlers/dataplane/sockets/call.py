@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import datetime
 
 from handlers.credentials import secrets_of
+from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.recorded import CHECKPOINT_SECONDS, NOT_RECORDABLE
@@ -21,9 +22,11 @@ from intercept.formats.large_bodies import Body
 from intercept.ids import format_id
 from intercept.records import EndReason, Interception
 from intercept.refusals import Rule
-from limits.admission import Slot
 from limits.circuit_breaker import CircuitKey, CircuitOpenError, Permit
+from limits.held import Held
+from limits.limit import Amounts
 from limits.outcomes import outcome_of
+from limits.request_limits import Client
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamError
 
@@ -49,7 +52,10 @@ class SocketCall:
         self._to = to
         self._sent = sent
         self.asked_at: datetime | None = None
-        self._slots: tuple[Slot, ...] = ()
+        identity = handler.identity
+        pays = handler.credentials.own_key is not None
+        self._client = Client(identity.token_id, format_id(identity.user.id), pays)
+        self._held: tuple[Held, ...] = ()
         self._permit: Permit | None = None
         self._checkpoint_due = 0.0
         self._ended = False
@@ -60,16 +66,33 @@ class SocketCall:
         Raises:
             OverloadedError: Concurrency or rate.
         """
-        overload, identity = self._bridge.overload, self._handler.identity
-        self._slots = await overload.take_slot()
-        slots, _ = await overload.count_request(identity.token_id, format_id(identity.user.id))
-        self._slots += slots
+        overload = self._bridge.overload
+        self._held += (await overload.take_slot(),)
+        self._held += (await overload.count_request(self._client),)
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether a limit counts what the call uses."""
+        return any(held.charged for held in self._held)
+
+    async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:
+        """Count for the limits that need the body.
+
+        Raises:
+            OverloadedError: Tokens or budget.
+        """
+        self._held += (await self._bridge.overload.count_call(self._client, model, reserve),)
+
+    def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:
+        """Charge all that the call has used since its start."""
+        for held in self._held:
+            held.charge(amounts, reserve)
 
     async def start(self, body: Body) -> None:
         """Read the request and record the start.
 
         Raises:
-            Problem: The body cannot be used, the call cannot be recorded, or its circuit is open.
+            Problem: The body cannot be used, a limit refuses the call, it cannot be recorded, or its circuit is open.
         """
         handler, bridge = self._handler, self._bridge
         summary: RequestSummary = await parse_body(bridge, self._to, RESPONSES, body, handler.identity.user.id)
@@ -77,6 +100,8 @@ class SocketCall:
         self._start: Interception = secrets.hide(start_of(handler, self._to, summary, self._sent))
         self._observation = Observation(self._start.id, RESPONSES, now=bridge.now, secrets=secrets)
         self._observation.accept(ACCEPTED)
+        self._usage = CallUsage(self, handler, self._start, summary.max_output_tokens)
+        await self._usage.count()
         try:
             await bridge.recorder.start(self._start)
         except RecordingUnavailableError as error:
@@ -105,7 +130,9 @@ class SocketCall:
             yield from self._observation.steps()
         if self._bridge.monotonic() >= self._checkpoint_due:
             self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
-            self._bridge.recorder.checkpoint(self._start, self._observation.reading())
+            reading = self._observation.reading()
+            self._bridge.recorder.checkpoint(self._start, reading)
+            self._usage.charge(reading)
 
     def end(self, stopped: EndReason | None = None, error: UpstreamError | None = None, *, is_delivered: bool) -> None:
         """Record the end, and give back what the call holds. Again is harmless.
@@ -126,10 +153,10 @@ class SocketCall:
             self.release()
 
     def release(self) -> None:
-        """Give back the slots."""
-        slots, self._slots = self._slots, ()
-        for slot in slots:
-            slot.release()
+        """Give back slots and reservations."""
+        held, self._held = self._held, ()
+        for one in held:
+            one.release()
 
     def stop(self, reason: EndReason) -> None:
         """Nothing: the WebSocket is stopped, and that ends its calls."""
@@ -171,6 +198,7 @@ class SocketCall:
         )
         if self._permit is not None:
             self._permit.settle(outcome_of(ending))
+        self._usage.charge(ending.reading)
         bridge.recorder.end(self._start, ending)
         bridge.metrics.ended(self._start, ending)
         bridge.record_log.ended(ending)

@@ -145,7 +145,7 @@ class SocketSession:
             await call.start(self._body(event, lane, message))
         except (Problem, OverloadedError) as error:
             call.release()
-            await self._refuse(problem_of(error) if isinstance(error, OverloadedError) else error, event)
+            await self._refuse(self._problem_of(error), event)
             return False
         except BaseException:
             call.release()
@@ -153,6 +153,11 @@ class SocketSession:
         call.asked_at = self._bridge.now()
         self._lanes.begin(lane, call)
         return True
+
+    def _problem_of(self, error: Problem | OverloadedError) -> Problem:
+        if isinstance(error, Problem):
+            return error
+        return problem_of(error, self._handler.dialect, self._bridge.now())
 
     def _check_room(self) -> None:
         if self._is_draining:

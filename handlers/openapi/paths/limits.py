@@ -34,6 +34,23 @@ EXAMPLE = resources.Limits(
             60.0,
             refused=0,
         ),
+        resources.UserTokensUsage(
+            "user_tokens",
+            "user-token-limit",
+            100_000,
+            [resources.UserWindowUsage(str(_USER), "demo", 12_500, 87_500, _AT)],
+            60.0,
+            refused=0,
+        ),
+        resources.UserBudgetUsage(
+            "user_budget",
+            "user-budget-usd",
+            50.0,
+            [resources.UserSpend(str(_USER), "demo", 12.5, 37.5, "2026-12-01T00:00:00.000Z")],
+            "month",
+            "UTC",
+            refused=0,
+        ),
     ),
     holding=1,
     holders=[

@@ -404,4 +404,4 @@ async def test_it_takes_no_place_of_a_call(running, listen, call, monkeypatch):
     id_ = await call(MESSAGES)
     for source in sources:
         assert await source.heard(1) == [(id_, "completed")]
-    assert running.bridge.overload.slots.in_use() == 0
+    assert running.bridge.overload.holding == 0

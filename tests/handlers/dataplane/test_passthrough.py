@@ -101,4 +101,4 @@ async def test_a_client_that_leaves_closes_its_upstream(running):
     client.reset()
     await request.closed.wait()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
-    assert running.bridge.overload.slots.in_use() == 0
+    assert running.bridge.overload.holding == 0

@@ -14,11 +14,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\
 
 async def begin(running, headers):
     """Send only the head of a call; return when it has a slot."""
-    client, before = await running.client(), running.bridge.overload.slots.in_use()
+    client, before = await running.client(), running.bridge.overload.holding
     lines = [f"{name}: {value}" for name, value in headers.items()]
     head = [f"POST {running.path(CHAT)} HTTP/1.1", "Host: b", *lines, "Content-Length: 9999", "", ""]
     await client.send_raw("\r\n".join(head).encode())
-    await until(lambda: running.bridge.overload.slots.in_use() > before and len(running.bridge.overload.arriving) > 0)
+    await until(lambda: running.bridge.overload.holding > before and len(running.bridge.overload.arriving) > 0)
     return client
 
 
@@ -35,10 +35,10 @@ async def test_three_slow_bodies_of_one_user_in_three_slots_give_way_to_another_
     refused = await slow[0].rest(await slow[0].head())
     assert (refused.status, json.loads(refused.body)["message"]) == (503, AT_CAPACITY)
     assert (refused.header("Retry-After"), refused.header("Connection")) == ("1", "close")
-    await until(lambda: running.bridge.overload.slots.in_use() == 2)
+    await until(lambda: running.bridge.overload.holding == 2)
     for client in slow:
         client.close()
-    await until(lambda: running.bridge.overload.slots.in_use() == 0)
+    await until(lambda: running.bridge.overload.holding == 0)
     assert (len(running.bridge.overload.arriving), running.bridge.lifecycle.in_flight) == (0, 0)
     await running.ended(1)
 
@@ -52,9 +52,9 @@ async def test_a_slow_body_gives_way_to_no_stranger_and_to_nobody_who_has_as_man
         client = await running.client()
         answer = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
         assert answer.status == status
-    assert (running.bridge.overload.slots.in_use(), slow._reader._buffer) == (1, b"")
+    assert (running.bridge.overload.holding, slow._reader._buffer) == (1, b"")
     slow.close()
-    await until(lambda: running.bridge.overload.slots.in_use() == 0)
+    await until(lambda: running.bridge.overload.holding == 0)
 
 
 @pytest.mark.bridge(max_concurrency=1)
@@ -66,4 +66,4 @@ async def test_a_body_that_is_not_slow_yet_keeps_its_slot(running):
     answer = await client.request("POST", running.path(CHAT), grace, CHAT.request_body(stream=False))
     assert answer.status == 503
     slow.close()
-    await until(lambda: running.bridge.overload.slots.in_use() == 0)
+    await until(lambda: running.bridge.overload.holding == 0)

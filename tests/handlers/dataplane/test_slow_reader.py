@@ -94,7 +94,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_its_slot_is_free(running, 
     client, answer = await begin(running, streaming=True)
     await (await running.upstream.request()).closed.wait()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
-    assert running.bridge.overload.slots.in_use() == 0
+    assert running.bridge.overload.holding == 0
     (recorded,) = await running.ended(1)
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
     assert not (await client.rest(answer)).whole

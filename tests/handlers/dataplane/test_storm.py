@@ -150,7 +150,7 @@ async def test_after_any_storm_nothing_is_held_and_every_start_has_one_end(runni
     await until(lambda: bridge.lifecycle.in_flight == 0)
     often = {200, 400, 401, 404, 500, 502, None}
     assert often | {405, 429, 503, 504} >= set(statuses) >= often  # how many are refused is a matter of speed
-    assert (bridge.overload.slots.in_use(), bridge.overload.user_slots.in_use(str(running.identity.user.id))) == (0, 0)
+    assert (bridge.overload.holding, len(bridge.overload.authority.limiter)) == (0, 0)
     assert sum(starts.values()) == len(starts) > REQUESTS / 10
     assert ends == starts
     assert await bridge.recorder.flush(10)

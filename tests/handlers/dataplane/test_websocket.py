@@ -61,7 +61,7 @@ async def receive(connection, number):
 
 def lets_go(running):
     """Whether nothing of any call is held."""
-    return running.bridge.overload.slots.in_use() == 0
+    return running.bridge.overload.holding == 0
 
 
 @pytest.mark.gen_test
@@ -71,7 +71,7 @@ async def test_messages_go_through_unchanged_and_each_response_is_recorded(runni
     spelled = '{ "type" : "response.create", "model":"gpt-5","input":"Hi \\u00e9\\n", "unknown":[1.0] }'
     await client.send(spelled)
     assert await provider.received.get() == spelled
-    assert running.bridge.overload.slots.in_use() == 1
+    assert running.bridge.overload.holding == 1
     sent = [event("codex.rate_limits", plan="x"), *events("resp_1")]
     await send_all(upstream, sent)
     assert await receive(client, 4) == sent

@@ -1,4 +1,3 @@
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -7,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limits.overload import OverloadedError, OverloadProtection
-from limits.sliding_window import SlidingWindow
+from intercept.refusals import Rule
+from limits.limit import Kind, Limit, Of
+from limits.limiter import Limiter
 from storage.admission.ledger import (
     READ_MS,
     SKEW_MS,
@@ -23,7 +23,6 @@ from storage.admission.ledger import (
     update,
     usage,
 )
-from tests.limits.at_once import at_once
 from tests.limits.clock import Clock
 
 MS = 1_000_000
@@ -292,17 +291,18 @@ steps = st.integers(0, 40)
 )
 def test_a_ledger_decides_as_the_window_of_one_process_does(collection, limit, window_ms, arrivals):
     ledger, clock, rate = Ledger(collection), Clock(), RateLimit(limit, window_ms)
-    window = SlidingWindow(limit, window_ms * MS, clock)
+    limiter = Limiter(clock)
     for step, key, wanted in arrivals:
         clock.advance(step * MS)
         ledger.now += timedelta(milliseconds=step)
         ruling = ledger(wanted=wanted, key=key, rate=rate)
         for nth in range(wanted):
-            decision, told = window.admit(key), ruling.left([rate], nth)[0]
-            assert (nth < ruling.granted) == decision.admitted
-            assert told.remaining == decision.remaining
+            decision = limiter.start([Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, limit, window_ms * MS)])
+            told, (state,) = ruling.left([rate], nth)[0], decision.states
+            assert (nth < ruling.granted) == (decision.ticket is not None)
+            assert told.remaining == state.remaining
             if nth >= ruling.granted - 1:
-                assert (told.retry_after_ns, told.reset_ns) == (decision.retry_after_ns, decision.reset_ns)
+                assert (told.retry_after_ns, told.reset_ns) == (state.retry_after_ns, state.reset_ns)
 
 
 @settings(max_examples=30)
@@ -315,25 +315,18 @@ def test_a_ledger_decides_as_the_window_of_one_process_does(collection, limit, w
 def test_a_ledger_decides_on_two_rates_as_one_process_does(collection, limit, user_limit, window_ms, arrivals):
     ledger, clock = Ledger(collection), Clock()
     rates = RateLimit(limit, window_ms), RateLimit(user_limit, window_ms)
-    overload = OverloadProtection(
-        rate_limit=limit,
-        user_rate_limit=user_limit,
-        rate_window=timedelta(milliseconds=window_ms),
-        now_ns=clock,
-    )
+    limiter = Limiter(clock)
     for step, key, wanted in arrivals:
         clock.advance(step * MS)
         ledger.now += timedelta(milliseconds=step)
         ruling = ledger(wanted=wanted, rates=(Counted(key, rates[0]), Counted("user", rates[1])))
-        admitted = 0
-        for _ in range(wanted):
-            with suppress(OverloadedError):
-                at_once(overload.count_request(key, "user"))
-                admitted += 1
-        assert ruling.granted == admitted
-        windows = overload.rate.check(key), overload.user_rate.check("user")
+        limits = [
+            Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, limit, window_ms * MS),
+            Limit(Kind.RATE, Rule.USER_RATE, Of.USER, "user", user_limit, window_ms * MS),
+        ]
+        assert ruling.granted == sum(limiter.start(limits).ticket is not None for _ in range(wanted))
         left = ruling.left(rates, wanted - 1)
-        assert [rate.remaining for rate in left] == [window.remaining for window in windows]
+        assert [rate.remaining for rate in left] == [state.remaining for state in limiter.states(limits)]
 
 
 @settings(max_examples=30)

@@ -1,0 +1,47 @@
+"""What a call has used, in the units of the limits. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import ROUND_CEILING, Decimal
+
+from intercept.records import TokenUsage
+from limits.limit import Amounts
+
+_MICRO_DOLLARS = Decimal(1_000_000)
+MAX_AMOUNT = 10**12
+"""The most that one call is charged: no model has as many tokens, and so the sum of many calls stays a 64-bit number."""
+
+
+def amounts_of(usages: Iterable[TokenUsage], usd: Decimal | None, *, cache_reads: bool) -> Amounts:
+    """The tokens and the money of a call.
+
+    Tokens are input, output and those written to a cache; those read from one only with `cache_reads`. Money is rounded
+    up to whole micro-dollars.
+
+    Args:
+        usages: What the provider has told.
+        usd: What the call costs in US dollars; None where that is not known, which charges nothing.
+        cache_reads: Whether tokens read from a cache count.
+    """
+    tokens = 0
+    for usage in usages:
+        tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0) + (usage.cache_write_input_tokens or 0)
+        if cache_reads:
+            tokens += usage.cache_read_input_tokens or 0
+    micro_dollars = 0 if usd is None else int((usd * _MICRO_DOLLARS).to_integral_value(ROUND_CEILING))
+    return Amounts(min(tokens, MAX_AMOUNT), min(micro_dollars, MAX_AMOUNT))
+
+
+def remaining(reserved: Amounts, max_output: int, usages: Iterable[TokenUsage]) -> Amounts:
+    """What is still to be reserved of a call, after some of its output has come.
+
+    Args:
+        reserved: What was reserved for all of its output.
+        max_output: How many tokens that may be; 0 where the request did not say.
+        usages: What the provider has told.
+    """
+    if not max_output:
+        return reserved
+    left = max(0, max_output - sum(usage.output_tokens or 0 for usage in usages))
+    return Amounts(reserved.tokens * left // max_output, -(-reserved.micro_dollars * left // max_output))

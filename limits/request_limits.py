@@ -1,0 +1,120 @@
+"""Which limits a request has: made from what is set, from whose it is, and from what its body says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from intercept.refusals import Rule
+from limits.limit import Kind, Limit, Of, Period
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What is set for every request. 0 is off.
+
+    Attributes:
+        max_concurrency: Requests under way at the same time.
+        user_max_concurrency: The same of one user.
+        rate_limit: Requests that a token, or an address without a valid one, may start in `rate_window`.
+        user_rate_limit: Requests that a user may start in `rate_window`, with all tokens.
+        rate_window: Any window of this length.
+        user_token_limit: Tokens that a user may use in `token_window`.
+        token_window: Any window of this length.
+        count_cache_reads: Whether tokens read from a cache count.
+        user_budget: Micro-dollars that a user's calls may cost in a `budget_period`.
+        budget_period: Which period.
+        budget_zone: The IANA time zone in which it begins.
+        reserve: Whether tokens and budgets hold back what a request may use itself.
+    """
+
+    max_concurrency: int = 0
+    user_max_concurrency: int = 0
+    rate_limit: int = 0
+    user_rate_limit: int = 0
+    rate_window: timedelta = timedelta(seconds=1)
+    user_token_limit: int = 0
+    token_window: timedelta = timedelta(minutes=1)
+    count_cache_reads: bool = False
+    user_budget: int = 0
+    budget_period: Period = Period.MONTH
+    budget_zone: str = "UTC"
+    reserve: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Whose request it is.
+
+    Attributes:
+        key: The public part of its token; without a valid one, the client's address.
+        user: The user's id; None without a valid token.
+        pays: Whether it pays the provider itself, with a key of its own.
+    """
+
+    key: str
+    user: str | None = None
+    pays: bool = False
+
+
+class RequestLimits:
+    """Makes the list of limits for each step of a request's admission. No limit is in two of them."""
+
+    def __init__(self, settings: LimitSettings) -> None:
+        self.settings = settings
+        maximum = settings.max_concurrency
+        self._of_server = (Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", maximum),) if maximum else ()
+        self._rate_window_ns = _nanoseconds(settings.rate_window)
+        self._token_window_ns = _nanoseconds(settings.token_window)
+
+    def of_server(self) -> tuple[Limit, ...]:
+        """The limits that hold for every request, before it is known whose it is."""
+        return self._of_server
+
+    def of_client(self, client: Client) -> list[Limit]:
+        """The limits of a client, before the body is read."""
+        settings, limits = self.settings, []
+        user = None if client.user is None else f"user:{client.user}"
+        if user is not None and settings.user_max_concurrency:
+            maximum = settings.user_max_concurrency
+            limits.append(Limit(Kind.CONCURRENCY, Rule.USER_CONCURRENCY, Of.USER, user, maximum))
+        if settings.rate_limit:
+            of, key = (Of.ADDRESS, f"address:{client.key}") if user is None else (Of.TOKEN, f"token:{client.key}")
+            limits.append(Limit(Kind.RATE, Rule.RATE, of, key, settings.rate_limit, self._rate_window_ns))
+        if user is not None and settings.user_rate_limit:
+            maximum = settings.user_rate_limit
+            limits.append(Limit(Kind.RATE, Rule.USER_RATE, Of.USER, user, maximum, self._rate_window_ns))
+        if user is not None and not settings.reserve:
+            limits += self._of_usage(user, client)
+        return limits
+
+    def of_call(self, client: Client, model: str) -> list[Limit]:  # noqa: ARG002 - no setting is for one model
+        """The limits that need the body: those of a model, and those that reserve what the request may use."""
+        if client.user is None or not self.settings.reserve:
+            return []
+        return self._of_usage(f"user:{client.user}", client)
+
+    def _of_usage(self, user: str, client: Client) -> list[Limit]:
+        settings, limits = self.settings, []
+        if settings.user_token_limit:
+            limits.append(
+                Limit(
+                    *(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, user, settings.user_token_limit),
+                    window_ns=self._token_window_ns,
+                    reserve=settings.reserve,
+                )
+            )
+        if settings.user_budget and not client.pays:
+            limits.append(
+                Limit(
+                    *(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, user, settings.user_budget),
+                    period=settings.budget_period,
+                    zone=settings.budget_zone,
+                    reserve=settings.reserve,
+                )
+            )
+        return limits
+
+
+def _nanoseconds(duration: timedelta) -> int:
+    return duration // timedelta(microseconds=1) * 1000

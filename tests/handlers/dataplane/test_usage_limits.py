@@ -1,0 +1,213 @@
+"""Limits of tokens and money: what a call is charged, and what a user is told who has used all of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+import handlers.dataplane.recorded
+from intercept.records import Reading, TokenUsage
+from limits.limit import Kind
+from storage.recording.prices import Cost
+from tests.bridge import until
+from tests.handlers.conversations import ALL, CHAT, MESSAGES
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+OPUS = replace(MESSAGES, request=MESSAGES.request | {"model": "claude-opus-4-1"})
+TOKENS_OF = {CHAT.path: 7, MESSAGES.path: 10}
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def whole(conversation, headers=b""):
+    """The answer as one body."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n" % len(conversation.body)
+    return head + headers + b"\r\n" + conversation.body
+
+
+async def call(running, conversation, headers=None, *, stream=False):
+    """One call on a connection of its own."""
+    client = await running.client()
+    body = conversation.request_body(stream=stream)
+    return await client.request("POST", running.path(conversation), headers or running.headers, body)
+
+
+async def states(running):
+    """How much is used and reserved, by kind."""
+    told = await running.bridge.overload.authority.usage(9)
+    return {state.limit.kind: (state.used, state.reserved) for state in told}
+
+
+async def used(running, kind):
+    return (await states(running)).get(kind, (0, 0))[0]
+
+
+@pytest.mark.parametrize("conversation", ALL, ids=lambda one: one.path)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.bridge(user_token_limit=1, token_window=timedelta(hours=1))
+@pytest.mark.gen_test
+async def test_a_call_is_charged_its_tokens_and_the_next_one_is_refused(running, conversation, stream):
+    running.upstream.play(STREAM + chunk(conversation.stream) + LAST if stream else whole(conversation))
+    assert (await call(running, conversation, stream=stream)).status == 200
+    charged = TOKENS_OF.get(conversation.path, 7)
+    assert await used(running, Kind.TOKENS) == charged
+    answer = await call(running, conversation, stream=stream)
+    message = json.loads(answer.body)["message"]
+    assert (answer.status, message.partition(" You have used ")[::2]) == (
+        429,
+        (
+            "Your calls have used all tokens of your user for now. Please try again later.",
+            f"{charged} of 1 tokens in 1h0m0s; the next request may start in 1h0m0s.",
+        ),
+    )
+    assert answer.header("RateLimit-Policy") == '"user_tokens";q=1;qu="tokens";w=3600'
+    assert (answer.header("RateLimit") or "").startswith('"user_tokens";r=0;t=3')
+    assert len(running.upstream.requests) == 1
+    await running.ended(1)
+
+
+@pytest.mark.bridge(user_token_limit=1, token_window=timedelta(hours=1), rate_limit=9)
+@pytest.mark.gen_test
+async def test_a_refusal_is_told_in_the_headers_of_the_dialect_and_recorded(running):
+    running.upstream.play(whole(CHAT))
+    answer = await call(running, CHAT)
+    assert answer.header("x-ratelimit-limit-tokens") is None
+    refused = await call(running, CHAT)
+    names = [f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining")]
+    assert [refused.header(name) for name in names] == ["9", "8", "1", "0"]
+    assert (refused.header("x-ratelimit-reset-tokens") or "").startswith(("59m59.", "1h0m0s"))
+    refused = await call(running, MESSAGES)
+    names = [f"anthropic-ratelimit-{unit}-{what}" for unit in ("requests", "tokens") for what in ("limit", "remaining")]
+    assert [refused.header(name) for name in names] == ["9", "8", "1", "0"]
+    await running.bridge.refusal_recorder.flush()
+    _, listed = await running.get("/api/v2/aibridge/refusals?q=rule:user_tokens")
+    shown = [(row["rule"], row["status"], row["retry_after_ms"] > 3_590_000) for row in listed["results"]]
+    assert shown == [("user_tokens", 429, True)] * 2
+    _, limits = await running.get("/api/v2/aibridge/limits")
+    (key,) = limits["limits"][4]["keys"]
+    assert (key["username"], key["used"], key["remaining"], limits["limits"][4]["refused"]) == ("ada", 7, 0, 2)
+
+
+@pytest.mark.bridge(user_token_limit=1, count_cache_reads=True)
+@pytest.mark.gen_test
+async def test_tokens_read_from_a_cache_count_where_that_is_set(running):
+    running.upstream.play(whole(MESSAGES))
+    await call(running, MESSAGES)
+    assert await used(running, Kind.TOKENS) == 14
+
+
+@pytest.mark.bridge(user_budget_usd=Decimal("0.0001"))
+@pytest.mark.gen_test
+async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running):
+    running.upstream.play(whole(OPUS))
+    assert (await call(running, OPUS)).status == 200
+    assert await used(running, Kind.BUDGET) == cost_of_opus(running)
+    answer = await call(running, OPUS)
+    message = "AI budget of US$0.0001 exceeded. Please contact an administrator for more details."
+    assert json.loads(answer.body) == {
+        "type": "error",
+        "error": {"type": "permission_error", "message": message},
+        "message": message,
+        "request_id": answer.header("Request-Id"),
+    }
+    assert (answer.status, answer.header("x-should-retry"), answer.header("Retry-After")) == (403, "false", None)
+    _, limits = await running.get("/api/v2/aibridge/limits")
+    (key,) = limits["limits"][5]["keys"]
+    assert (key["username"], key["remaining_usd"]) == ("ada", 0)
+    own = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own-key-0123456789"}
+    running.upstream.play(whole(OPUS))
+    assert (await call(running, OPUS, own)).status == 200
+    assert await used(running, Kind.BUDGET) == cost_of_opus(running)
+    await running.ended(2)
+
+
+def cost_of_opus(running):
+    """What a call of `OPUS` costs, in micro-dollars."""
+    usage = TokenUsage(
+        provider_response_id="",
+        input_tokens=5,
+        output_tokens=2,
+        cache_read_input_tokens=4,
+        cache_write_input_tokens=3,
+    )
+    cost: Cost = running.bridge.recorder._prices.cost(
+        "anthropic", "claude-opus-4-1", Reading(token_usages=(usage,)).token_usages, running.bridge.now()
+    )
+    return math.ceil(cost.usd * 1_000_000)
+
+
+@pytest.mark.bridge(user_token_limit=1_000_000)
+@pytest.mark.gen_test
+async def test_what_a_long_stream_has_used_so_far_counts_while_it_goes_on(running, monkeypatch):
+    monkeypatch.setattr(handlers.dataplane.recorded, "CHECKPOINT_SECONDS", 0)
+    gate = asyncio.Event()
+    start = MESSAGES.stream[: MESSAGES.stream.index(b"event: content_block_stop")]
+    running.upstream.play(STREAM + chunk(start), gate, chunk(MESSAGES.stream[len(start) :]) + LAST)
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    head = await client.head()
+    while not await used(running, Kind.TOKENS):  # noqa: ASYNC110 - a checkpoint has no event
+        await asyncio.sleep(0)
+    assert await used(running, Kind.TOKENS) == 9
+    gate.set()
+    await client.rest(head)
+    await running.ended(1)
+    assert await used(running, Kind.TOKENS) == 10
+
+
+@pytest.mark.bridge(user_token_limit=100, limits_reserve=True)
+@pytest.mark.gen_test
+async def test_what_a_call_may_use_is_held_back_until_its_end_also_if_its_client_leaves(running):
+    gate = asyncio.Event()
+    large = replace(MESSAGES, request=MESSAGES.request | {"max_tokens": 60})
+    start = MESSAGES.stream[: MESSAGES.stream.index(b"event: content_block_stop")]
+    running.upstream.play(STREAM + chunk(start), gate)
+    client = await running.client()
+    await client.send("POST", running.path(large), running.headers, large.request_body(stream=True))
+    await client.head()
+    refused = await call(running, large)
+    message = json.loads(refused.body)["message"]
+    assert (refused.status, "and reserved 60; the next request may start in 1s." in message) == (429, True)
+    running.upstream.scripts[:] = [(whole(MESSAGES),)]
+    assert (await call(running, MESSAGES)).status == 200
+    assert await used(running, Kind.TOKENS) == 10
+    client.reset()
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    assert await states(running) == {Kind.TOKENS: (19, 0)}
+    assert len(running.bridge.overload.authority.limiter) == 0
+    gate.set()
+    await running.ended(2)
+
+
+@pytest.mark.bridge(user_token_limit=100, limits_reserve=True)
+@pytest.mark.gen_test
+async def test_a_call_that_may_use_more_than_the_limit_is_told_that_no_wait_helps(running, caplog):
+    caplog.set_level(logging.INFO)
+    refused = await call(running, replace(MESSAGES, request=MESSAGES.request | {"max_tokens": 101}))
+    message = json.loads(refused.body)["message"]
+    assert message.endswith("; this request may need more than all of them.")
+    assert (refused.status, refused.header("Retry-After"), refused.header("x-should-retry")) == (429, None, "false")
+    assert running.upstream.requests == []
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    assert await states(running) == {}
+
+
+@pytest.mark.bridge(user_token_limit=100, rate_limit=5)
+@pytest.mark.gen_test
+async def test_what_a_provider_says_of_its_own_limits_is_not_replaced(running):
+    theirs = b'RateLimit: "theirs";r=1;t=2\r\nx-ratelimit-remaining-tokens: 3\r\n'
+    running.upstream.play(whole(CHAT, theirs))
+    answer = await call(running, CHAT)
+    told = [answer.header(name) for name in ("RateLimit", "RateLimit-Policy", "x-ratelimit-remaining-tokens")]
+    assert told == ['"theirs";r=1;t=2', None, "3"]
+    assert answer.header("X-RateLimit-Remaining") == "4"

@@ -1,0 +1,39 @@
+"""The most that a request allows the model to write."""
+
+import json
+
+import pytest
+
+from intercept.dialects import bedrock_requests, chat_completions, messages, responses
+from intercept.formats.large_bodies import abridged
+from intercept.formats.steps import finish
+
+TEXT = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.mark.parametrize(
+    ("parse", "body", "most"),
+    [
+        (chat_completions.parse_request, {"max_tokens": 9}, 9),
+        (chat_completions.parse_request, {"max_completion_tokens": 8, "max_tokens": 9}, 9),
+        (chat_completions.parse_request, {"max_completion_tokens": 8, "n": 3}, 24),
+        (messages.parse_request, {"max_tokens": 7}, 7),
+        (responses.parse_request, {"max_output_tokens": 6}, 6),
+        (bedrock_requests.parse_request, {"inferenceConfig": {"maxTokens": 5}}, 5),
+        (bedrock_requests.parse_request, {"max_tokens": 4}, 4),
+        (chat_completions.parse_request, {}, None),
+        (chat_completions.parse_request, {"n": 3}, None),
+        (chat_completions.parse_request, {"max_tokens": None}, None),
+        (chat_completions.parse_request, {"max_tokens": "9"}, None),
+        (chat_completions.parse_request, {"max_tokens": -9}, None),
+        (chat_completions.parse_request, {"max_tokens": 0}, None),
+        (chat_completions.parse_request, {"max_tokens": 1.5}, None),
+        (chat_completions.parse_request, {"max_tokens": 10**12}, None),
+        (chat_completions.parse_request, {"max_tokens": 9, "n": [1]}, 9),
+        (bedrock_requests.parse_request, {"inferenceConfig": []}, None),
+    ],
+)
+def test_the_most_that_a_request_allows_is_read_from_it_also_if_it_is_large(parse, body, most):
+    whole = json.dumps({"model": "m", "messages": TEXT} | body).encode()
+    assert parse(whole).max_output_tokens == most
+    assert parse(finish(abridged(whole))).max_output_tokens == most

@@ -1,0 +1,134 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from intercept.apis import Dialect
+from limits.headers import dialect_headers, dollars, duration, explain, limit_headers, retry_headers
+from limits.limit import NEVER_NS, LimitState
+from tests.limits.clock import SECOND
+from tests.limits.test_limiter import budget, rate, slots, tokens
+
+MINUTE = 60 * SECOND
+NOW = datetime(2026, 11, 26, 18, 59, 30, 123_456, tzinfo=UTC)
+RATE = LimitState(rate(100, window_ns=MINUTE), 40, 60, 0, 30 * SECOND)
+TOKENS = LimitState(tokens(1000, window_ns=90 * SECOND), 300, 700, 0, 80 * SECOND + 1)
+OTHER = (LimitState(slots(1), 1, 0, SECOND, 0), LimitState(budget(9), 9, 0, SECOND, SECOND))
+
+
+def test_without_a_rate_or_a_token_limit_nothing_is_told():
+    assert limit_headers(OTHER) == {}
+
+
+def test_the_rate_with_the_fewest_requests_left_is_told():
+    looser = LimitState(rate(70), 1, 61, 0, SECOND)
+    assert limit_headers([*OTHER, looser, RATE]) == {
+        "X-RateLimit-Limit": "100",
+        "X-RateLimit-Remaining": "60",
+        "X-RateLimit-Reset": "30",
+        "RateLimit-Policy": '"rate";q=100;w=60',
+        "RateLimit": '"rate";r=60;t=30',
+    }
+
+
+def test_of_a_rate_and_tokens_the_smaller_share_is_told_in_the_headers_for_both():
+    assert limit_headers([TOKENS, RATE])["RateLimit"] == '"rate";r=60;t=30'
+    scarce = LimitState(TOKENS.limit, 500, 500, 0, 80 * SECOND + 1)
+    headers = limit_headers([scarce, RATE])
+    assert headers["RateLimit-Policy"] == '"user_tokens";q=1000;qu="tokens";w=90'
+    assert (headers["RateLimit"], headers["X-RateLimit-Remaining"]) == ('"user_tokens";r=500;t=81', "60")
+
+
+def test_tokens_alone_are_told_in_the_new_headers_only():
+    assert limit_headers([TOKENS]) == {
+        "RateLimit-Policy": '"user_tokens";q=1000;qu="tokens";w=90',
+        "RateLimit": '"user_tokens";r=700;t=81',
+    }
+
+
+def test_shadow_limits_are_not_told():
+    assert limit_headers([LimitState(rate(9, shadow=True), 1, 8, 0, 1)]) == {}
+
+
+def test_a_refusal_speaks_as_openai_does():
+    assert dialect_headers(Dialect.OPENAI, [RATE, TOKENS, *OTHER], NOW) == {
+        "x-ratelimit-limit-requests": "100",
+        "x-ratelimit-remaining-requests": "60",
+        "x-ratelimit-reset-requests": "30s",
+        "x-ratelimit-limit-tokens": "1000",
+        "x-ratelimit-remaining-tokens": "700",
+        "x-ratelimit-reset-tokens": "1m20.001s",
+    }
+
+
+def test_a_refusal_speaks_as_anthropic_does():
+    assert dialect_headers(Dialect.ANTHROPIC, [RATE, TOKENS, *OTHER], NOW) == {
+        "anthropic-ratelimit-requests-limit": "100",
+        "anthropic-ratelimit-requests-remaining": "60",
+        "anthropic-ratelimit-requests-reset": "2026-11-26T19:00:00Z",
+        "anthropic-ratelimit-tokens-limit": "1000",
+        "anthropic-ratelimit-tokens-remaining": "700",
+        "anthropic-ratelimit-tokens-reset": "2026-11-26T19:00:51Z",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wait", "headers"),
+    [
+        (1, {"Retry-After": "1", "retry-after-ms": "1"}),
+        (MINUTE, {"Retry-After": "60", "retry-after-ms": "60000"}),
+        (MINUTE + 1, {"Retry-After": "61", "retry-after-ms": "60001", "x-should-retry": "false"}),
+        (NEVER_NS, {"x-should-retry": "false"}),
+    ],
+)
+def test_a_wait_is_told_in_two_units_and_one_that_is_too_long_as_final(wait, headers):
+    assert retry_headers(wait) == headers
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (0, "0s"),
+        (1, "1ms"),
+        (999_000_001, "1s"),
+        (450_000_000, "450ms"),
+        (1_500_000_000, "1.5s"),
+        (6 * MINUTE, "6m0s"),
+        (60 * MINUTE + 1_250_000_000, "1h0m1.25s"),
+        (100 * 60 * MINUTE, "100h0m0s"),
+    ],
+)
+def test_durations_are_written_as_providers_write_them(nanoseconds, text):
+    assert duration(nanoseconds) == text
+
+
+@pytest.mark.parametrize(
+    ("micro_dollars", "text"),
+    [(0, "0.00"), (50_000_000, "50.00"), (1_234_500_000, "1,234.50"), (1, "0.000001"), (10_300, "0.0103")],
+)
+def test_money_is_told_in_cents_and_finer_where_it_is(micro_dollars, text):
+    assert dollars(micro_dollars) == text
+
+
+@pytest.mark.parametrize(
+    ("state", "wait", "text"),
+    [
+        (LimitState(slots(2), 2, 0, SECOND, 0), SECOND, "The server has 2 of 2 requests in progress."),
+        (
+            LimitState(rate(1200), 1200, 0, SECOND, SECOND),
+            SECOND,
+            "This token has started 1,200 of 1,200 requests in 10s; the next request may start in 1s.",
+        ),
+        (
+            LimitState(tokens(50, window_ns=MINUTE), 20, 10, 9 * SECOND, SECOND, 20),
+            9 * SECOND,
+            "You have used 20 of 50 tokens in 1m0s and reserved 20; the next request may start in 9s.",
+        ),
+        (
+            LimitState(tokens(50, window_ns=MINUTE), 0, 50, NEVER_NS, 0),
+            NEVER_NS,
+            "You have used 0 of 50 tokens in 1m0s; this request may need more than all of them.",
+        ),
+    ],
+)
+def test_a_refusal_says_whose_limit_it_is_how_much_is_used_and_how_long_to_wait(state, wait, text):
+    assert explain(state, wait) == text
