@@ -32,10 +32,12 @@ from limits.headers import retry_headers
 from resources.errors import Error
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
+from upstream.sigv4 import ALGORITHM
 
 logger = logging.getLogger(__name__)
 
 UNIDENTIFIED = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
+SIGNED = "A signature of AWS does not sign in here: send a token, as AWS_BEARER_TOKEN_BEDROCK does."
 PROVIDER_KEY = (
     "This looks like a provider's key. Send a token of AI Bridge instead; "
     f"to use your own key, send the token as well, in {GOVERNANCE_HEADER}."
@@ -133,7 +135,8 @@ class BridgeHandler(RequestHandler):
         text, kind = (credentials.session, Kind.SESSION) if credentials.session else (credentials.token, Kind.TOKEN)
         if text is None:
             access.failed(Reason.MISSING, self.plane, self.client_ip)
-            raise Problem(401, UNIDENTIFIED, challenge, rule=Rule.NO_TOKEN)
+            is_signed = self.request.headers.get("Authorization", "").startswith(ALGORITHM)
+            raise Problem(401, SIGNED if is_signed else UNIDENTIFIED, challenge, rule=Rule.NO_TOKEN)
         identities = self.bridge.identities
         wait_ns = access.wait_ns(lambda: self.client_ip)
         if wait_ns and not await self.bridge.active_tokens.may_have(text, kind):

@@ -89,5 +89,5 @@ def _error(
         case Dialect.GEMINI:
             return GeminiError.of(status, message, retry_after_ms)
         case Dialect.BEDROCK:
-            return BedrockError(message)
+            return BedrockError.of(status, message)
     return OpenAIError.of(status, message)

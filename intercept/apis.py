@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -77,6 +77,10 @@ class Reader(Protocol):
         """Say what the bytes so far amount to, and read all of them for it. May be asked again after more bytes."""
 
 
+Header: TypeAlias = Callable[[str], str]
+"""Gives a header of a response, by its name in any case; "" where there is none."""
+
+
 class RequestParser(Protocol):
     """Reads a request body. `model` is what the path names, for a body that names none; "" where it names none either."""
 
@@ -93,7 +97,8 @@ class Api:
     """One recorded API: `name` as in its module, `path` below the provider, and how to read both directions.
 
     The content type of a response chooses its reader: `stream_reader` for server-sent events, `event_stream_reader` for AWS's event stream, where
-    the API has one, and `body_reader` for all else.
+    the API has one, and `body_reader` for all else. `metered_body_reader` stands in its place where the head of a response
+    tells its tokens.
     """
 
     name: str
@@ -103,6 +108,7 @@ class Api:
     stream_reader: Callable[[], Reader]
     body_reader: Callable[[], Reader]
     event_stream_reader: Callable[[], Reader] | None = None
+    metered_body_reader: Callable[[Header], Reader] | None = None
 
     def reader_of(self, content_type: str) -> Callable[[], Reader]:
         """What makes readers of successful responses of a content type, which is in lower case and has no parameters."""
@@ -111,3 +117,10 @@ class Api:
         if content_type == EVENT_STREAM and self.event_stream_reader is not None:
             return self.event_stream_reader
         return self.body_reader
+
+    def reader_for(self, content_type: str, header: Header) -> Reader:
+        """A reader of a successful response: of a content type as before, with a head that gives these headers."""
+        make = self.reader_of(content_type)
+        if make is self.body_reader and self.metered_body_reader is not None:
+            return self.metered_body_reader(header)
+        return make()

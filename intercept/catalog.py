@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from intercept.apis import Api, Dialect
-from intercept.dialects import chat_completions, gemini, messages, responses
+from intercept.dialects import bedrock_requests, chat_completions, converse, gemini, invoke, messages, responses
+from intercept.formats.content_encoding import OpaqueReader
 
 CHAT_COMPLETIONS: Final = Api(
     name="chat_completions",
@@ -54,6 +55,26 @@ EMBED_CONTENT: Final = Api(
     parse_request=gemini.parse_plain_request,
     stream_reader=gemini.stream_reader,
     body_reader=gemini.body_reader,
+)
+# Bedrock streams in AWS's event stream alone.
+INVOKE: Final = Api(
+    name="invoke",
+    path="/model/{model}/invoke",
+    dialect=Dialect.BEDROCK,
+    parse_request=bedrock_requests.parse_request,
+    stream_reader=OpaqueReader,
+    body_reader=invoke.body_reader,
+    event_stream_reader=invoke.event_stream_reader,
+    metered_body_reader=invoke.metered_body_reader,
+)
+CONVERSE: Final = Api(
+    name="converse",
+    path="/model/{model}/converse",
+    dialect=Dialect.BEDROCK,
+    parse_request=bedrock_requests.parse_request,
+    stream_reader=OpaqueReader,
+    body_reader=converse.body_reader,
+    event_stream_reader=converse.event_stream_reader,
 )
 BY_PATH: Final[dict[str, Api]] = {api.path: api for api in (CHAT_COMPLETIONS, RESPONSES, MESSAGES)}
 """Those whose bodies name the model, by the path they have below a provider."""

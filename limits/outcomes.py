@@ -10,7 +10,12 @@ FAILURES = frozenset({503, 504, 529})
 TOO_MANY_REQUESTS = 429
 FIRST_SERVER_ERROR = 500
 # Error types that providers send inside a stream that began with 200 when they have no capacity.
-OVERLOADED = frozenset({"overloaded_error", "overloaded", "server_overloaded", "service_unavailable", "slow_down"})
+OVERLOADED = frozenset(
+    {
+        *("overloaded_error", "overloaded", "server_overloaded", "service_unavailable", "slow_down"),
+        "serviceUnavailableException",
+    }
+)
 
 
 def outcome_of(ending: Ending) -> Outcome:

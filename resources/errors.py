@@ -156,10 +156,16 @@ class GeminiError(Struct):
         return cls(GeminiErrorDetail(status, message, _GOOGLE_STATUSES.get(status, "INTERNAL"), details), message)
 
 
-class BedrockError(Struct):
-    """An error of the bridge on the routes of Amazon Bedrock, whose type stands in the header `x-amzn-ErrorType`."""
+class BedrockError(Struct, rename={"type": "__type"}):
+    """An error of the bridge on the routes of Amazon Bedrock. The header `x-amzn-ErrorType` has the type as well."""
 
+    type: str
     message: str
+
+    @classmethod
+    def of(cls, status: int, message: str) -> Self:
+        """Word the error of an HTTP status."""
+        return cls(aws_error_type(status), message)
 
 
 def aws_error_type(status: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from time import monotonic_ns, time
+from datetime import UTC, datetime
+from time import monotonic, monotonic_ns, time
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -17,9 +18,12 @@ from storage.admission.admissions import Admissions, SharedLimits
 from storage.admission.authority import SharedAuthority
 from storage.mongo.database import Database
 from upstream.access import Authorizer, Credential
+from upstream.aws import AwsAuthorizer
+from upstream.aws_credentials import AwsKeySource, FoundKeys, GivenKeys, botocore_finder, is_botocore_installed
 from upstream.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
 from upstream.presets import PRESETS, ProviderType
 from upstream.providers import Provider
+from upstream.sigv4 import Scope
 
 
 def make_provider(settings: ProviderSettings) -> Provider:
@@ -33,7 +37,7 @@ def make_provider(settings: ProviderSettings) -> Provider:
         base_url=settings.base_url,
         keys=() if settings.credential is Credential.NONE else settings.keys,
         keys_setting=settings.keys_setting,
-        keyless=without_key or (moved and not preset.is_own_key_only),
+        keyless=without_key or (moved and not preset.is_own_key_only and not preset.aws_service),
         credential=settings.credential,
         project=settings.project,
         region=settings.region,
@@ -42,15 +46,34 @@ def make_provider(settings: ProviderSettings) -> Provider:
 
 
 def make_authorizer(settings: ProviderSettings) -> Authorizer | None:
-    """What fetches tokens for a provider; None where it has a key, or needs none."""
+    """What signs for a provider or fetches tokens; None where it has a key, or needs none, and where nothing can sign."""
+    preset = PRESETS[ProviderType(settings.type)]
     if settings.keys:
         return None
-    match settings.credential or PRESETS[ProviderType(settings.type)].credential:
+    if preset.aws_service:
+        signs = settings.credential in {None, Credential.AWS}
+        return make_aws_authorizer(settings, preset.aws_service) if signs else None
+    match settings.credential or preset.credential:
         case Credential.GOOGLE:
             return BearerAuthorizer(google_fetcher(settings.google_account), time)
         case Credential.AZURE:
             return BearerAuthorizer(azure_fetcher(), time)
     return None
+
+
+def make_aws_authorizer(settings: ProviderSettings, service: str) -> AwsAuthorizer | None:
+    """What signs requests to a service of AWS: with the access key that was set, else with what botocore finds.
+
+    None where there is no such key, and botocore is not installed.
+    """
+    source: AwsKeySource
+    if settings.aws_access_key is not None:
+        source = GivenKeys(settings.aws_access_key)
+    elif is_botocore_installed():
+        source = FoundKeys(botocore_finder(settings.aws_profile), monotonic)
+    else:
+        return None
+    return AwsAuthorizer(source, Scope(settings.region, service), lambda: datetime.now(UTC))
 
 
 def make_providers(settings: Settings, demo_url: str) -> list[Provider]:
@@ -66,6 +89,8 @@ def known_secrets(settings: Settings) -> KnownSecrets:
     password = urlsplit(settings.mongodb_uri).password or ""
     keys = [key for one in settings.providers for key in one.keys]
     keys += [one.google_account["private_key"] for one in settings.providers if one.google_account is not None]
+    for access_key in filter(None, (one.aws_access_key for one in settings.providers)):
+        keys += access_key.secret_access_key, access_key.session_token
     return KnownSecrets((*keys, password, unquote(password)))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from limits.limit import Period
 from settings.kinds import (
     ADDRESS,
+    AWS_ACCESS_KEY,
     BASE_URL,
     DATABASE_NAME,
     DURATION,
@@ -25,6 +26,7 @@ from settings.kinds import (
     NETWORKS,
     POSITIVE,
     POSITIVE_DURATION,
+    PROFILE,
     PROJECT,
     PROVIDER_NAME,
     REGION,
@@ -44,6 +46,7 @@ from settings.kinds import (
 from settings.setting import Setting, declare
 from upstream.access import AUTHORIZED, Credential
 from upstream.presets import PRESETS, ProviderType
+from upstream.sigv4 import AwsKeys
 
 SERVER = "Server"
 DATABASE = "Database"
@@ -88,8 +91,9 @@ class ProviderSettings:
         PROVIDERS, optional(choice(Credential)), "", "How its key is sent; by default as the type has it.",
         environment_only=True,
     )  # fmt: skip
-
-    region: str = declare(PROVIDERS, REGION, "", "Region of its cloud.", environment_only=True)
+    region: str = declare(
+        PROVIDERS, REGION, "", "Region of its cloud; of AWS by default what AWS_REGION says.", environment_only=True
+    )
     project: str = declare(
         PROVIDERS, PROJECT, "", "Project of Google Cloud, the only one that clients may name.", environment_only=True
     )
@@ -97,11 +101,19 @@ class ProviderSettings:
         PROVIDERS, optional(GOOGLE_ACCOUNT), "", "Key of a service account of Google Cloud, in JSON.",
         environment_only=True, secret=True,
     )  # fmt: skip
+    aws_access_key: AwsKeys | None = declare(
+        PROVIDERS, optional(AWS_ACCESS_KEY), "", "Access key that signs requests to AWS.",
+        environment_only=True, secret=True,
+    )  # fmt: skip
+    aws_profile: str = declare(
+        PROVIDERS, PROFILE, "", "Profile of AWS's configuration whose credentials sign.", environment_only=True
+    )
 
     @property
     def has_credential(self) -> bool:
         """Whether the bridge has a key, or a way to get a token."""
-        return bool(self.keys) or (self.credential or PRESETS[self.type].credential) in AUTHORIZED
+        preset = PRESETS[self.type]
+        return bool(self.keys or preset.aws_service) or (self.credential or preset.credential) in AUTHORIZED
 
 
 @dataclass(frozen=True, kw_only=True)

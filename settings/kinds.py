@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from limits.calendar import time_zone
+from upstream.sigv4 import AwsKeys
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -204,6 +205,11 @@ def _time_zone(text: str) -> str:
     return text
 
 
+def _aws_access_key(text: str) -> AwsKeys:
+    key_id, secret, token = _match("([A-Za-z0-9]{16,128}):([!-9;-~]+)(?::([!-9;-~]+))?", text).groups(default="")
+    return AwsKeys(key_id, secret, token)
+
+
 SWITCH = Kind("true|false", "true or false", _switch)
 MONEY = Kind("USD", "an amount in dollars such as 50 or 0.25, 0 (off) or more", _money)
 TIME_ZONE = Kind("ZONE", "the name of a time zone such as UTC or Europe/Berlin", _time_zone)
@@ -235,3 +241,7 @@ REGION = Kind("REGION", "the name of a region, such as us-east-1", _text("(?:[a-
 PROJECT = Kind("PROJECT", "the id or the number of a project", _text("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
 GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, _hidden)
 KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, _hidden)
+AWS_ACCESS_KEY = Kind(
+    "KEY", "ID:SECRET of an access key of AWS, or ID:SECRET:SESSION-TOKEN of a temporary one", _aws_access_key, _hidden
+)
+PROFILE = Kind("PROFILE", "the name of a profile", _text("[^\\0\n]*"))

@@ -16,8 +16,9 @@ from settings.declarations import (
     declared_in,
 )
 from settings.kinds import LimitsScope
-from settings.setting import PREFIX, SHORT_PREFIX, SettingError
+from settings.setting import PREFIX, SHORT_PREFIX, Setting, SettingError
 from upstream.access import INSTALL_AZURE, INSTALL_GOOGLE, Credential
+from upstream.aws_credentials import INSTALL_AWS
 from upstream.presets import PRESETS, ProviderType
 
 INSTALL_OTEL = "pip install -r requirements-otel.lock"
@@ -77,10 +78,14 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
         if type_ is ProviderType.VERTEX:
             settings["project"].default = settings["region"].default = None
             settings["project"].read({}, environ)
+        if preset.aws_service:
+            settings["region"].default = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
+            if not settings["region"].read({}, environ):
+                raise SettingError(f"{settings['region'].env}: give the region of AWS, such as us-east-1")
         settings["base_url"].default = preset.url_in(settings["region"].read({}, environ)) or None
         values = {name: setting.read({}, environ) for name, setting in settings.items()}
         provider = ProviderSettings(**values, keys_setting=settings["keys"].name)
-        _check_packages(provider, settings["type"].env)
+        _check_packages(provider, settings)
         if provider.keys and preset.is_own_key_only:
             raise SettingError(
                 f"{settings['keys'].env}: a provider of the type {type_} takes no keys; each user brings their own"
@@ -93,9 +98,11 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
         yield provider
 
 
-def _check_packages(provider: ProviderSettings, variable: str) -> None:
+def _check_packages(provider: ProviderSettings, settings: Mapping[str, Setting]) -> None:
     """Refuse a provider whose credential needs packages that are not installed."""
-    credential = provider.credential or PRESETS[provider.type].credential
+    if provider.aws_profile and not _is_installed("botocore"):
+        raise SettingError(f"{settings['aws_profile'].env} needs packages that are not installed; {INSTALL_AWS}")
+    credential, variable = provider.credential or PRESETS[provider.type].credential, settings["type"].env
     for needs, module, install in (
         (Credential.GOOGLE, "google.auth", INSTALL_GOOGLE),
         (Credential.AZURE, "azure.identity", INSTALL_AZURE),

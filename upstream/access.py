@@ -6,6 +6,7 @@ Which way a type of provider takes is in `upstream.presets`. A way of its own (a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
@@ -40,13 +41,26 @@ _KEY_HEADERS = {
 
 
 class Authorizer(Protocol):
-    """Lets one request after the other have the bridge's credential. It never blocks the event loop."""
+    """Lets one request after the other have the bridge's credential. It never blocks the event loop.
+
+    `hint` is enough of the credential to recognise it by; "" while there is none.
+    """
+
+    hint: str
 
     async def authorize(self, method: str, url: str, headers: Headers, body: bytes | bytearray) -> Headers:
         """The headers to add to a request that is sent as it is given here.
 
         Raises:
             CredentialError: there is none. Its text is meant for the client.
+        """
+
+    def explain(self, status: int, header: Callable[[str], str]) -> str:
+        """What is behind a refusal of the provider and is not in its words; "" where nothing is known.
+
+        Args:
+            status: Of the response.
+            header: Gives a header of the response, "" where there is none.
         """
 
 

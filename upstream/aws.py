@@ -12,6 +12,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
 
+from upstream.access import credential_hint
 from upstream.aws_credentials import AwsKeySource, NoAwsKeysError
 from upstream.client import CredentialError
 from upstream.headers import Headers
@@ -38,9 +39,13 @@ class AwsAuthorizer:
         source: Gives the access keys.
         scope: The region and the service.
         now: The wall clock in UTC.
+
+    Attributes:
+        hint: Enough of the id of the access key that signed last to recognise it by; "" before that.
     """
 
     def __init__(self, source: AwsKeySource, scope: Scope, now: Callable[[], datetime]) -> None:
+        self.hint = ""
         self._source = source
         self._scope = scope
         self._now = now
@@ -55,6 +60,7 @@ class AwsAuthorizer:
             keys = await self._source.keys()
         except NoAwsKeysError as error:
             raise CredentialError(NO_KEYS) from error
+        self.hint = credential_hint(keys.access_key_id)
         payload_hash = await _hash(body)
         origin, target = locate(url)
         signed = [("Host", origin.authority), *[header for header in headers if _is_signed(header[0].lower())]]

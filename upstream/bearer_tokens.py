@@ -43,6 +43,8 @@ class BearerAuthorizer:
         now: Seconds since the epoch.
     """
 
+    hint = ""
+
     def __init__(self, fetch: Callable[[], Token], now: Callable[[], float]) -> None:
         self._fetch = fetch
         self._now = now

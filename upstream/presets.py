@@ -11,9 +11,11 @@ from upstream.access import Credential
 from upstream.routes import (
     ANTHROPIC_ROUTES,
     AZURE_ROUTES,
+    BEDROCK_ROUTES,
     CHATGPT_ROUTES,
     COPILOT_ROUTES,
     GEMINI_ROUTES,
+    MANTLE_ROUTES,
     MESSAGES_ROUTE,
     OPENAI_ROUTES,
     VERTEX_ROUTES,
@@ -36,6 +38,9 @@ class ProviderType(StrEnum):
     OLLAMA = "ollama"
     VLLM = "vllm"
     OPENAI_COMPATIBLE = "openai-compatible"
+    BEDROCK = "bedrock"
+    BEDROCK_MANTLE = "bedrock-mantle"
+    CLAUDE_AWS = "claude-aws"
     DEMO = "demo"
 
 
@@ -52,6 +57,7 @@ class Preset:
         has_websocket: Whether it serves OpenAI's responses over a WebSocket too.
         is_own_server: Whether it is a server of one's own, which needs no key.
         is_own_key_only: Whether each user brings a credential: what it gives access to is one person's.
+        aws_service: The name of the service in a signature of AWS; empty where none is signed.
         prices: Whose list prices count where the address tells nothing; empty for nobody's.
     """
 
@@ -63,6 +69,7 @@ class Preset:
     has_websocket: bool = False
     is_own_server: bool = False
     is_own_key_only: bool = False
+    aws_service: str = ""
     prices: str = ""
 
     @property
@@ -174,6 +181,31 @@ PRESETS = MappingProxyType(
             routes=OPENAI_ROUTES,
             rewrites=_VERSION_IN_BASE,
             is_own_server=True,
+        ),
+        ProviderType.BEDROCK: Preset(
+            dialect=Dialect.BEDROCK,
+            routes=BEDROCK_ROUTES,
+            base_url="https://bedrock-runtime.{region}.amazonaws.com/",
+            credential=Credential.AWS,
+            aws_service="bedrock",
+            prices="aws",
+        ),
+        ProviderType.BEDROCK_MANTLE: Preset(
+            dialect=Dialect.OPENAI,
+            routes=MANTLE_ROUTES,
+            base_url="https://bedrock-mantle.{region}.api.aws/",
+            credential=Credential.AWS,
+            rewrites=(("/v1/messages", "/anthropic/v1/messages"),),
+            aws_service="bedrock-mantle",
+            prices="aws",
+        ),
+        ProviderType.CLAUDE_AWS: Preset(
+            dialect=Dialect.ANTHROPIC,
+            routes=ANTHROPIC_ROUTES,
+            base_url="https://aws-external-anthropic.{region}.api.aws/",
+            credential=Credential.X_API_KEY,
+            aws_service="aws-external-anthropic",
+            prices="anthropic",
         ),
         ProviderType.DEMO: Preset(
             dialect=Dialect.OPENAI,

@@ -11,8 +11,10 @@ from upstream.presets import PRESETS, Preset, ProviderType
 from upstream.routes import Route, find_routes, guess_dialect
 
 OPENAI_PREFIX = "/v1"
-# Names of query parameters that are credentials (Google's): what is in them never goes upstream.
-CREDENTIAL_PARAMETERS = frozenset({"key", "access_token"})
+# Names of query parameters that are credentials (Google's, and Amazon's signatures): they never go upstream.
+CREDENTIAL_PARAMETERS = frozenset(
+    {"key", "access_token", "x-amz-credential", "x-amz-security-token", "x-amz-signature", "x-amz-algorithm"}
+)
 
 # Found beforehand for the paths that most requests have.
 _ROUTES_BY_PATH = {
@@ -87,7 +89,7 @@ class Provider:
 
 def without_credentials(query: str) -> str:
     """A query without `CREDENTIAL_PARAMETERS`; the other parameters stay as they are."""
-    if "key" not in query.lower() and "%" not in query and "access_token" not in query.lower():
+    if "%" not in query and not any(name in query.lower() for name in ("key", "access_token", "x-amz")):
         return query
     return "&".join(one for one in query.split("&") if _name_of(one) not in CREDENTIAL_PARAMETERS)
 

@@ -13,7 +13,16 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from intercept.apis import Api, Dialect
-from intercept.catalog import CHAT_COMPLETIONS, COUNT_TOKENS, EMBED_CONTENT, GENERATE_CONTENT, MESSAGES, RESPONSES
+from intercept.catalog import (
+    CHAT_COMPLETIONS,
+    CONVERSE,
+    COUNT_TOKENS,
+    EMBED_CONTENT,
+    GENERATE_CONTENT,
+    INVOKE,
+    MESSAGES,
+    RESPONSES,
+)
 
 # What is Google's and nobody else's: these versions, methods behind a colon, and projects.
 _OF_GOOGLE = re.compile(r"(/v1)*/v1(?:beta1?|alpha)/|(/v1)*/models/[^/]+(?::|%3A)\w+$|(/v1)*/projects/", re.IGNORECASE)
@@ -173,6 +182,19 @@ VERTEX_ROUTES = (
     _on_vertex("anthropic", "{model}:rawPredict", Dialect.ANTHROPIC, MESSAGES),
     _on_vertex("anthropic", "{model}:streamRawPredict", Dialect.ANTHROPIC, MESSAGES, streams=True),
 )
+# A model may be an ARN, with encoded slashes.
+BEDROCK_ROUTES = (
+    _recorded(INVOKE),
+    Route("/model/{model}/invoke-with-response-stream", Dialect.BEDROCK, POST, INVOKE, streams=True),
+    _recorded(CONVERSE),
+    Route("/model/{model}/converse-stream", Dialect.BEDROCK, POST, CONVERSE, streams=True),
+    Route("/model/{model}/count-tokens", Dialect.BEDROCK, POST),
+)
+# Mantle has the APIs of both vendors, each below its name; a client may leave that segment to the bridge.
+MANTLE_ROUTES = (
+    *(replace(route, prefix="/openai") for route in OPENAI_ROUTES),
+    *(replace(route, prefix="/anthropic") for route in ANTHROPIC_ROUTES if route.pattern.startswith("/v1/messages")),
+)
 
 
 def find_routes(routes: Iterable[Route], path: str) -> list[Route]:
@@ -182,6 +204,8 @@ def find_routes(routes: Iterable[Route], path: str) -> list[Route]:
 
 def guess_dialect(path: str) -> Dialect:
     """The dialect in which to refuse a path of a provider that speaks several, or of none."""
-    if re.match(r"(/v1)*/messages|/api/|.*/publishers/anthropic/", path):
+    if re.match(r"(/anthropic)?(/v1)*/messages|/api/|.*/publishers/anthropic/", path):
         return Dialect.ANTHROPIC
+    if path.startswith("/model/"):
+        return Dialect.BEDROCK
     return Dialect.GEMINI if _OF_GOOGLE.match(path) else Dialect.OPENAI

@@ -23,6 +23,9 @@ REQUEST_ID_CHARACTERS = 256
 # By which providers name a request: Anthropic, OpenAI and most others, Azure, Amazon.
 REQUEST_ID_HEADERS = ("request-id", "x-request-id", "apim-request-id", "x-amzn-requestid")
 
+# Where Amazon says what kind of error it is; an address may follow behind a colon.
+ERROR_TYPE_HEADER = "x-amzn-errortype"
+
 
 class _NoReader:
     """Reads nothing. It stands where there is no reader yet, or where one has failed."""
@@ -70,13 +73,20 @@ class Observation:
         self._request_id: str | None = None
         self._interruption: EndReason | None = None
         self._error: ProviderError | None = None
+        self._explained = ""
 
-    def head(self, response: UpstreamResponse) -> None:
-        """The upstream's answer began, of the content type that says how it is read."""
+    def head(self, response: UpstreamResponse, explained: str = "") -> None:
+        """The upstream's answer began, of the content type that says how it is read.
+
+        Args:
+            response: The answer.
+            explained: What is behind a refusal and is not in the provider's words; it is added to them.
+        """
+        self._explained = explained
         self.status = response.status
         request_id = next(filter(None, map(response.header, REQUEST_ID_HEADERS)), "")
         self._request_id = request_id[:REQUEST_ID_CHARACTERS] or None
-        reader = self._reader_for(response.status, response.content_type)
+        reader = self._reader_for(response)
         self._reader = decoded(reader, response.header("Content-Encoding"))
 
     def accept(self, status: int) -> None:
@@ -161,7 +171,7 @@ class Observation:
             first_byte_at=self.first_byte_at,
             upstream_status=self.status,
             upstream_request_id=self._request_id,
-            error=_shown(reading.error or self._error),
+            error=_shown(reading.error or self._error, self._explained),
             credential_hint=credential_hint,
             reading=settled(reading, reason),
         )
@@ -171,10 +181,10 @@ class Observation:
         self._interruption = reason
         self._error = ProviderError(type=reason.value, message=str(error))
 
-    def _reader_for(self, status: int, content_type: str) -> Reader:
-        if not FIRST_SUCCESS <= status < FIRST_REDIRECT:
-            return error_reader()
-        return self._api.reader_of(content_type)()
+    def _reader_for(self, response: UpstreamResponse) -> Reader:
+        if not FIRST_SUCCESS <= response.status < FIRST_REDIRECT:
+            return error_reader(response.header(ERROR_TYPE_HEADER).partition(":")[0])
+        return self._api.reader_for(response.content_type, response.header)
 
     def _drop_reader(self, error: Exception) -> None:
         self._reader = DROPPED
@@ -182,6 +192,9 @@ class Observation:
         logger.error("a reader failed and was dropped: interception=%s api=%s", *names, exc_info=error)
 
 
-def _shown(error: ProviderError | None) -> ProviderError | None:
+def _shown(error: ProviderError | None, explained: str) -> ProviderError | None:
     """An error as it may be kept: providers repeat credentials in what they say of them."""
-    return None if error is None else ProviderError(type=error.type, message=scrub(error.message))
+    if error is None:
+        return None
+    message = scrub(error.message)
+    return ProviderError(type=error.type, message=f"{message} ({explained})" if explained else message)

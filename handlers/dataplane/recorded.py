@@ -150,7 +150,7 @@ class RecordedCall:
         response, usage_filter = await self._open()
         self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
         try:
-            self._observation.head(response)
+            self._observation.head(response, self._sent.explained)
             await self._relay.run(response, self, usage_filter)
             await self._handler.in_step()
         finally:

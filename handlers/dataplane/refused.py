@@ -12,10 +12,15 @@ from intercept.refusals import Refusal, Rule
 from limits.headers import dialect_headers
 from limits.mixin import client_key
 from limits.overload import OverloadedError
+from resources.errors import aws_error_type
 from storage.accounts.identities import Identity
 
 # The official SDKs and Claude Code obey it; without it some repeat a 401.
 RETRY_HEADER = "x-should-retry"
+# By which clients of a dialect read the request id; the others read X-Request-Id.
+REQUEST_ID_HEADERS = {Dialect.ANTHROPIC: "Request-Id", Dialect.BEDROCK: "x-amzn-RequestId"}
+# Where Amazon's clients read the type of an error.
+ERROR_TYPE_HEADER = "x-amzn-ErrorType"
 # What no repetition mends.
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
 
@@ -29,7 +34,9 @@ def problem_of(error: OverloadedError, dialect: Dialect, now: datetime) -> Probl
 def problem_headers(status: int, dialect: Dialect, request_id: str) -> dict[str, str]:
     """The headers of an error: whether to retry, and the id of the request as the dialect's clients read it."""
     headers = {RETRY_HEADER: "false"} if status in FINAL_STATUSES else {}
-    headers["Request-Id" if dialect is Dialect.ANTHROPIC else "X-Request-Id"] = request_id
+    headers[REQUEST_ID_HEADERS.get(dialect, "X-Request-Id")] = request_id
+    if dialect is Dialect.BEDROCK:
+        headers[ERROR_TYPE_HEADER] = aws_error_type(status)
     return headers
 
 

@@ -14,6 +14,7 @@ from handlers.dataplane.states import RELAY_ENDS
 from handlers.timer import RELAY
 from handlers.tornado_private import headers_of
 from http1.headers import add_checked
+from intercept.apis import EVENT_STREAM
 from intercept.dialects.stream_usage import UsageChunkFilter
 from intercept.records import EndReason
 from upstream.client import UpstreamResponse
@@ -151,7 +152,7 @@ class Relay:
         handler.tell_timing()
         if response.status == NO_CONTENT or is_filtered:
             handler.clear_header("Content-Length")
-        if response.is_event_stream:
+        if response.is_event_stream or response.content_type == EVENT_STREAM:
             handler.set_header("Cache-Control", "no-cache, no-transform")
             handler.set_header("X-Accel-Buffering", "no")
         handler.gaps.begin(headers, is_event_stream=response.is_event_stream)

@@ -20,6 +20,7 @@ from intercept.ids import format_id
 from intercept.records import CredentialKind
 from intercept.refusals import Rule
 from upstream.access import Authorizer, credential_header, credential_hint
+from upstream.aws_credentials import INSTALL_AWS
 from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
 from upstream.keys import REFUSALS, KeyPool, retry_after_seconds
@@ -65,6 +66,9 @@ def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
     """
     if provider.preset.is_own_key_only:
         return f"The provider {provider.name} takes your own credential: send it, and the token in {GOVERNANCE_HEADER}."
+    if provider.preset.aws_service:
+        message = f"The provider {provider.name} has no AWS credentials: set {provider.keys_setting} on the server"
+        return f"{message}, or install what finds them ({INSTALL_AWS})."
     own = f", or send your own key, and the token in {GOVERNANCE_HEADER}"
     message = f"The provider {provider.name} has no API key: set {provider.keys_setting} on the server"
     return message + (own if allow_byok else "") + "."
@@ -88,12 +92,14 @@ class UpstreamRequest:
 
     Attributes:
         sent_at: When it was last handed to the upstream; None while it was not.
+        explained: What is behind a refusal of the provider and is not in its words; "" where nothing is known.
     """
 
     def __init__(
         self, handler: ProxyHandler, to: Destination, *, model: str, upgrade: Sequence[tuple[str, str]] = ()
     ) -> None:
         self.sent_at: datetime | None = None
+        self.explained = ""
         self._handler = handler
         self._to = to
         self._model = model
@@ -111,7 +117,9 @@ class UpstreamRequest:
     def credential_hint(self) -> str:
         """Enough of that credential to recognise it by; empty when there is none."""
         secret = self._own_key or self._key
-        return credential_hint(secret) if secret else ""
+        if secret:
+            return credential_hint(secret)
+        return "" if self._authorizer is None else self._authorizer.hint
 
     async def open(self) -> UpstreamResponse:
         """Send the request with its body unchanged and wait for the head of the answer; then the body is let go.
@@ -165,6 +173,10 @@ class UpstreamRequest:
         finally:
             waited = handler.timer.enter(None)
         bridge.metrics.answered(provider.name, waited)
+        if self._authorizer is not None:
+            self.explained = self._authorizer.explain(response.status, response.header)
+            if self.explained:
+                bridge.provider_log.refused(provider.name, self.explained)
         return response
 
     def _choose_headers(self) -> Headers:

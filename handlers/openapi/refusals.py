@@ -12,6 +12,7 @@ from msgspec import Meta
 from handlers.base import (
     IDENTITIES_AWAY,
     PROVIDER_KEY,
+    SIGNED,
     TOO_MANY_FAILURES,
     TOO_MANY_REQUESTS,
     UNIDENTIFIED,
@@ -47,7 +48,7 @@ _KINDS: dict[str, tuple[tuple[Dialect, ...], str]] = {
     "OpenAI": ((Dialect.OPENAI,), "X-Request-Id"),
     "Anthropic": ((Dialect.ANTHROPIC,), "Request-Id"),
     "Gemini": ((Dialect.GEMINI,), "X-Request-Id"),
-    "Bedrock": ((Dialect.BEDROCK,), "X-Request-Id"),
+    "Bedrock": ((Dialect.BEDROCK,), "x-amzn-RequestId"),
     "Either": ((Dialect.OPENAI, Dialect.ANTHROPIC), "X-Request-Id"),
 }
 KIND_OF = {dialects[0]: kind for kind, (dialects, _) in _KINDS.items() if len(dialects) == 1}
@@ -107,6 +108,8 @@ HEADERS = {
     ),
     "X-Request-Id": header(UUID, "The id of the request, of an error of the bridge.", _REQUEST_ID),
     "Request-Id": header(UUID, "The same, by the name that Anthropic's clients read.", _REQUEST_ID),
+    "x-amzn-RequestId": header(UUID, "The same, by the name that Amazon's clients read.", _REQUEST_ID),
+    "x-amzn-ErrorType": header(str, "The type of an error, where Amazon's clients read it.", "ValidationException"),
 }
 
 _FINAL = ("x-should-retry",)
@@ -123,7 +126,11 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
         ),
         _FINAL,
     ),
-    401: ("There is no valid token.", (UNIDENTIFIED, UNRECOGNISED, PROVIDER_KEY), ("WWW-Authenticate", *_FINAL)),
+    401: (
+        "There is no valid token.",
+        (UNIDENTIFIED, UNRECOGNISED, PROVIDER_KEY, SIGNED),
+        ("WWW-Authenticate", *_FINAL),
+    ),
     403: (
         "The user's budget is used up; or the provider's key is the user's own and that is not allowed, or it has to be.",
         (BYOK_DISABLED, OWN_KEY_ONLY, BUDGET_EXCEEDED.format("50.00")),
@@ -189,7 +196,9 @@ def _refusal(kind: str, status: int) -> Described:
     family = (
         [name for dialect in dialects for name in _FAMILIES.get(dialect, ())] if status == TOO_MANY_REQUESTS else []
     )
-    return answer(why, content, named(request_id, INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *headers, *RATE, *family))
+    amazons = ["x-amzn-ErrorType"] if kind == "Bedrock" else []
+    told = (request_id, INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *headers, *amazons, *RATE, *family)
+    return answer(why, content, named(*told))
 
 
 def named(*names: str) -> dict[str, Described]:

@@ -8,13 +8,12 @@ Source: the Amazon Bedrock API reference, "InvokeModel", and "Inference request 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.apis import Reader
+from intercept.apis import Header, Reader
 from intercept.dialects import converse, messages
 from intercept.dialects.bedrock_events import BedrockEvents, unwrap_chunk
 from intercept.dialects.converse import bedrock_tokens
@@ -76,11 +75,16 @@ def event_stream_reader() -> Reader:
     return _Stream()
 
 
-def body_reader(header: Callable[[str], str] = lambda _name: "") -> Reader:
-    """Return a reader for a blocking response.
+def body_reader() -> Reader:
+    """Return a reader for a blocking response whose head is not known."""
+    return metered_body_reader(lambda _name: "")
+
+
+def metered_body_reader(header: Header) -> Reader:
+    """Return a reader for a blocking response, of which the head tells the tokens.
 
     Args:
-        header: Gives a header of the response, "" where there is none.
+        header: Gives a header of the response.
     """
 
     def take(body: bytes, draft: Draft) -> bool:
@@ -94,7 +98,7 @@ def body_reader(header: Callable[[str], str] = lambda _name: "") -> Reader:
     return BodyReader(take)
 
 
-def _counted(header: Callable[[str], str]) -> dict[str, int]:
+def _counted(header: Header) -> dict[str, int]:
     """The tokens that the head of a response tells."""
     told = {name: header(field) for name, field in _HEADERS.items()}
     return {

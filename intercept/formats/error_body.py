@@ -7,7 +7,14 @@ from typing import Final
 from msgspec import Raw, structs
 from msgspec.json import Decoder
 
-from intercept.dialects.drafts import MAX_ERROR_BYTES, MAX_ERROR_MESSAGE, name_error, read_error
+from intercept.dialects.drafts import (
+    MAX_ERROR_BYTES,
+    MAX_ERROR_MESSAGE,
+    MAX_ERROR_TYPE,
+    UNNAMED_ERROR,
+    name_error,
+    read_error,
+)
 from intercept.formats.json_text import read, read_array, text_of
 from intercept.records import ProviderError, Reading
 
@@ -17,7 +24,8 @@ _MEMBERS: Final = Decoder(dict[str, Raw])
 class ErrorReader:
     """Reads the body of an error: JSON of any dialect, or any text."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "") -> None:
+        self._kind = kind
         self._body = bytearray()
 
     behind = False
@@ -37,14 +45,16 @@ class ErrorReader:
             read(bytes(self._body), _MEMBERS) or read(next(iter(read_array(bytes(self._body))), Raw()), _MEMBERS) or {}
         )
         error = _error_in(told)
+        if error.type == UNNAMED_ERROR and self._kind:
+            error = structs.replace(error, type=self._kind[:MAX_ERROR_TYPE])
         if not error.message:
             error = structs.replace(error, message=self._body.decode("utf-8", "replace").strip()[:MAX_ERROR_MESSAGE])
         return Reading(complete=bool(told), error=error)
 
 
-def error_reader() -> ErrorReader:
-    """Return a reader for an error's body."""
-    return ErrorReader()
+def error_reader(kind: str = "") -> ErrorReader:
+    """Return a reader for an error's body. `kind` is the type that the head tells, for a body that tells none."""
+    return ErrorReader(kind)
 
 
 def _error_in(body: dict[str, Raw]) -> ProviderError:

@@ -75,5 +75,6 @@ def test_google_words_an_error_by_its_status_and_says_when_to_come_back():
     assert problem_event(Dialect.GEMINI, 504, M, "r").startswith(b'data: {"error":{"code":504,')
 
 
-def test_amazon_words_an_error_by_its_message_alone():
-    assert json.loads(problem_body(Dialect.BEDROCK, 403, M, "r1")) == {"message": M}
+def test_amazon_words_an_error_by_a_type_and_a_message():
+    expected = {"__type": "AccessDeniedException", "message": M}
+    assert json.loads(problem_body(Dialect.BEDROCK, 403, M, "r1")) == expected

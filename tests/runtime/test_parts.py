@@ -1,18 +1,20 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from handlers.operation.metrics import Metrics
 from limits.circuit_breaker import CircuitKey
-from runtime.parts import make_admissions, make_breakers, make_provider
+from runtime import parts
+from runtime.parts import known_secrets, make_admissions, make_breakers, make_provider
 from settings import LimitsScope, ProviderSettings, Settings
 from storage.admission.ledger import RateLimit
 from storage.admission.shared_ledger import Terms
 from upstream.access import Credential
 from upstream.presets import ProviderType
+from upstream.sigv4 import AwsKeys
 
 ADA = UUID(int=1)
 
@@ -54,6 +56,46 @@ def test_no_key_is_sent_where_none_is_to_be():
     settings = ProviderSettings("p", ProviderType.AZURE, "https://h/", ("sk",), credential=Credential.NONE)
     provider = make_provider(settings)
     assert (provider.keys, provider.keyless) == ((), True)
+
+
+def bedrock(**settings):
+    return make_provider(ProviderSettings("p", ProviderType.BEDROCK, "https://h/", region="us-east-1", **settings))
+
+
+@pytest.mark.gen_test
+async def test_requests_to_aws_are_signed_with_the_access_key_that_was_set(io_loop):
+    authorizer = bedrock(aws_access_key=AwsKeys("AKIDEXAMPLE", "secret")).authorizer
+    assert authorizer is not None
+    headers = dict(await authorizer.authorize("POST", "https://h/model/m/invoke", [], b""))
+    scope = datetime.now(UTC).strftime("AKIDEXAMPLE/%Y%m%d/us-east-1/bedrock/aws4_request")
+    assert headers["Authorization"].startswith(f"AWS4-HMAC-SHA256 Credential={scope}, ")
+
+
+@pytest.mark.gen_test
+async def test_requests_to_aws_are_signed_with_what_botocore_finds(io_loop, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDFOUND")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    authorizer = bedrock().authorizer
+    assert authorizer is not None
+    headers = dict(await authorizer.authorize("POST", "https://h/model/m/invoke", [], b""))
+    assert headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDFOUND/")
+
+
+def test_nothing_is_signed_where_there_is_a_key_or_nothing_to_sign_with(monkeypatch):
+    assert bedrock(keys=("ABSK",), aws_access_key=AwsKeys("A", "s")).authorizer is None
+    assert bedrock(credential=Credential.BEARER).authorizer is None
+    assert make_provider(ProviderSettings("p", ProviderType.OPENAI, "https://h/")).authorizer is None
+    monkeypatch.setattr(parts, "is_botocore_installed", lambda: False)
+    without = bedrock()
+    assert (without.authorizer, without.needs_key) == (None, True)
+
+
+def test_the_secrets_of_an_access_key_are_known():
+    access_key = AwsKeys("AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token")
+    provider = ProviderSettings("p", ProviderType.BEDROCK, "https://h/", aws_access_key=access_key)
+    said = ["AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token"]
+    hidden = ["AKIDEXAMPLE0000000", "[scrubbed]", "[scrubbed]"]
+    assert known_secrets(Settings(further_providers=(provider,))).hide(said) == hidden
 
 
 def test_circuit_breakers_are_there_when_they_are_switched_on():

@@ -5,6 +5,7 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from tests.sdk.wiring import Wiring
+from tests.upstream.throwaway_ca import authority, server_tls  # noqa: F401 - fixtures
 from upstream.demo import DemoProvider
 from upstream.presets import ProviderType
 from upstream.providers import Provider

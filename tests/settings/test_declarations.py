@@ -51,6 +51,8 @@ DEFAULTS = {
     "provider-N-region": "",
     "provider-N-project": "",
     "provider-N-google-account": "",
+    "provider-N-aws-access-key": "",
+    "provider-N-aws-profile": "",
     "max-concurrency": "0",
     "rate-limit": "0",
     "user-rate-limit": "0",
@@ -74,6 +76,7 @@ DEFAULTS = {
 ENVIRONMENT_ONLY = {
     "openai-key", "anthropic-key", "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
     "provider-N-credential", "provider-N-region", "provider-N-project", "provider-N-google-account",
+    "provider-N-aws-access-key", "provider-N-aws-profile",
 }  # fmt: skip
 
 
@@ -86,7 +89,8 @@ def test_keys_and_further_providers_are_set_by_environment_only():
 
 
 def test_what_may_hold_a_secret_may_be_read_from_a_file():
-    secrets = {"mongodb-uri", "openai-key", "anthropic-key", "provider-N-keys", "provider-N-google-account"}
+    further = {f"provider-N-{name}" for name in ("keys", "google-account", "aws-access-key")}
+    secrets = {"mongodb-uri", "openai-key", "anthropic-key"} | further
     assert {setting.name for setting in declared() if setting.secret} == secrets
 
 

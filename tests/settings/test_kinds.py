@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from intercept.apis import Dialect
 from settings import kinds
 from settings.kinds import Address, RecordPolicy, choice, scrub_uri
+from upstream.sigv4 import AwsKeys
 
 UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 
@@ -65,6 +66,11 @@ def refuses(kind, text):
         (kinds.BASE_URL, "http://[::1]:8080/", "http://[::1]:8080/"),
         (kinds.PROVIDER_NAME, "azure-2-west", "azure-2-west"),
         (kinds.KEYS, "", ()),
+        (kinds.AWS_ACCESS_KEY, "AKIDEXAMPLE00000:a/b+c=", AwsKeys("AKIDEXAMPLE00000", "a/b+c=")),
+        (kinds.AWS_ACCESS_KEY, "ASIAEXAMPLE00000:a/b:t/o==", AwsKeys("ASIAEXAMPLE00000", "a/b", "t/o==")),
+        (kinds.REGION, "us-gov-west-1", "us-gov-west-1"),
+        (kinds.REGION, "", ""),
+        (kinds.PROFILE, "my profile", "my profile"),
         (kinds.KEYS, "sk-one, sk-two", ("sk-one", "sk-two")),
         (choice(RecordPolicy), "strict", RecordPolicy.STRICT),
         (choice(Dialect), "anthropic", Dialect.ANTHROPIC),
@@ -138,6 +144,13 @@ def test_a_text_is_read(kind, text, value):
         (kinds.PROVIDER_NAME, "a_b"),
         (kinds.PROVIDER_NAME, "a" * 65),
         *[(kinds.PROVIDER_NAME, name) for name in kinds.RESERVED_NAMES],
+        (kinds.AWS_ACCESS_KEY, "AKIDEXAMPLE00000"),
+        (kinds.AWS_ACCESS_KEY, "AKID:secret"),
+        (kinds.AWS_ACCESS_KEY, "AKIDEXAMPLE00000:"),
+        (kinds.AWS_ACCESS_KEY, "AKIDEXAMPLE00000:a:b:c"),
+        (kinds.REGION, "us-east-1.example.com/"),
+        (kinds.REGION, "-"),
+        (kinds.PROFILE, "a\nb"),
         (kinds.KEYS, "a,,b"),
         (kinds.KEYS, "a b"),
         (kinds.KEYS, "a\r\nX-Evil: 1"),
@@ -211,7 +224,7 @@ def test_user_and_password_of_a_uri_are_not_shown(uri, scrubbed):
     assert scrub_uri(uri) == scrubbed
 
 
-@pytest.mark.parametrize("kind", [kinds.MONGODB_URI, kinds.BASE_URL, kinds.KEYS])
+@pytest.mark.parametrize("kind", [kinds.MONGODB_URI, kinds.BASE_URL, kinds.KEYS, kinds.AWS_ACCESS_KEY])
 @given(secret=st.text("abcdef0123456789", min_size=8))
 def test_no_secret_is_echoed(kind, secret):
     assert secret not in kind.echo(f"http://user:{secret}@host")

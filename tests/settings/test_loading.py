@@ -151,6 +151,10 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
             "CODER_AIBRIDGE_PROVIDER_0_KEYS: a provider of the type copilot takes no keys; each user brings their own",
         ),
         (
+            provider(0, type="bedrock", name="a"),
+            "CODER_AIBRIDGE_PROVIDER_0_REGION: give the region of AWS, such as us-east-1",
+        ),
+        (
             provider(0, type="openai", name="a", credential="basic"),
             "CODER_AIBRIDGE_PROVIDER_0_CREDENTIAL: 'basic' is not allowed; give " + " or ".join(Credential),
         ),
@@ -248,3 +252,28 @@ def test_the_address_of_vertex_is_that_of_its_region(region, address):
     environ = provider(0, type="vertex", name="v", project="my-project", region=region)
     (settings,) = load({}, environ).further_providers
     assert (settings.base_url, settings.project, settings.has_credential) == (address, "my-project", True)
+
+
+@pytest.mark.parametrize(
+    ("environ", "region"),
+    [
+        ({"CODER_AIBRIDGE_PROVIDER_0_REGION": "eu-west-1", "AWS_REGION": "us-east-1"}, "eu-west-1"),
+        ({"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-west-2"}, "us-east-1"),
+        ({"AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"),
+    ],
+)
+def test_the_address_of_a_provider_of_aws_has_the_region_in_it(environ, region):
+    (loaded,) = load({}, provider(0, type="bedrock", name="bedrock") | environ).further_providers
+    assert (loaded.region, loaded.base_url) == (region, f"https://bedrock-runtime.{region}.amazonaws.com/")
+
+
+def test_a_profile_needs_what_reads_it(monkeypatch):
+    environ = provider(0, type="bedrock", name="a", region="us-east-1", aws_profile="production")
+    assert load({}, environ).further_providers[0].aws_profile == "production"
+    monkeypatch.setattr("settings.loading.find_spec", lambda _: None)
+    with pytest.raises(SettingError) as raised:
+        load({}, environ)
+    assert str(raised.value.message) == (
+        "CODER_AIBRIDGE_PROVIDER_0_AWS_PROFILE needs packages that are not installed;"
+        " pip install -r requirements-aws.lock"
+    )

@@ -45,6 +45,11 @@ from upstream.providers import Provider, without_credentials
         ("copilot", "http://h/", "/v1/messages", "", "http://h/v1/messages"),
         ("copilot", "http://h/", "/v1/chat/completions", "", "http://h/chat/completions"),
         ("copilot", "http://h/", "/chat/completions", "", "http://h/chat/completions"),
+        ("bedrock", "http://h/", "/model/a%2Fb:0/invoke", "", "http://h/model/a%2Fb:0/invoke"),
+        ("bedrock-mantle", "http://h/", "/v1/messages", "beta=true", "http://h/anthropic/v1/messages?beta=true"),
+        ("bedrock-mantle", "http://h/", "/anthropic/v1/messages", "", "http://h/anthropic/v1/messages"),
+        ("bedrock-mantle", "http://h/", "/v1/chat/completions", "", "http://h/v1/chat/completions"),
+        ("claude-aws", "http://h/", "/v1/messages", "", "http://h/v1/messages"),
         ("chatgpt", "http://h/codex/", "/v1/responses", "", "http://h/codex/responses"),
     ],
 )
@@ -63,6 +68,20 @@ def test_a_provider_refuses_in_its_own_dialect_and_the_demo_in_that_of_the_path(
         guessed = Dialect.ANTHROPIC if "messages" in path or "api" in path else Dialect.OPENAI
         for kind, dialect in (("openai", Dialect.OPENAI), ("anthropic", Dialect.ANTHROPIC), ("demo", guessed)):
             assert Provider("p", ProviderType(kind), "http://h/").dialect_of(path) is dialect
+
+
+def test_the_providers_of_aws_refuse_in_the_dialect_of_what_is_served_there():
+    asked = [
+        ("bedrock", "/model/m/invoke"),
+        ("bedrock", "/"),
+        ("bedrock-mantle", "/v1/messages"),
+        ("bedrock-mantle", "/anthropic/v1/messages"),
+        ("bedrock-mantle", "/v1/models"),
+        ("claude-aws", "/"),
+    ]
+    dialects = [Provider("p", ProviderType(kind), "http://h/").dialect_of(path) for kind, path in asked]
+    anthropic, openai = Dialect.ANTHROPIC, Dialect.OPENAI
+    assert dialects == [Dialect.BEDROCK, Dialect.BEDROCK, anthropic, anthropic, openai, anthropic]
 
 
 @pytest.mark.parametrize(
@@ -96,6 +115,7 @@ def test_a_provider_expects_what_its_type_does_unless_it_is_set_otherwise():
         ("KEY=a&%6bey=b&k%65y=c&Access_Token=d&x=1", "x=1"),
         ("keyword=a&monkey=b&api-version=2024-10-21", "keyword=a&monkey=b&api-version=2024-10-21"),
         ("a=%41&&b", "a=%41&&b"),
+        ("X-Amz-Signature=a&X-Amz-Credential=b&X-Amz-Security-Token=c&a=1", "a=1"),
     ],
 )
 def test_a_credential_in_the_query_stays_here_and_all_else_goes_as_it_is(query, sent):

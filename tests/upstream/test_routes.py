@@ -6,14 +6,17 @@ from intercept.apis import Dialect
 from upstream.routes import (
     ANTHROPIC_ROUTES,
     AZURE_ROUTES,
+    BEDROCK_ROUTES,
     CHATGPT_ROUTES,
     COPILOT_ROUTES,
+    MANTLE_ROUTES,
     OPENAI_ROUTES,
     Audience,
     Route,
     find_routes,
 )
 
+ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile%2Fus.anthropic.claude-sonnet-4-5-20250929-v1:0"
 DEPLOYMENT = "/openai/deployments/my-gpt"
 
 
@@ -48,6 +51,13 @@ def serving(routes, method, path):
         (COPILOT_ROUTES, "POST", "/v1/chat/completions", "/chat/completions", "chat_completions"),
         (COPILOT_ROUTES, "POST", "/v1/messages", "/v1/messages", "messages"),
         (CHATGPT_ROUTES, "POST", "/v1/responses", "/v1/responses", "responses"),
+        (BEDROCK_ROUTES, "POST", "/model/anthropic.claude-v2:1/invoke", "/model/{model}/invoke", "invoke"),
+        (BEDROCK_ROUTES, "POST", "/model/anthropic.claude-v2%3A1/converse", "/model/{model}/converse", "converse"),
+        (BEDROCK_ROUTES, "POST", f"/model/{ARN}/converse-stream", "/model/{model}/converse-stream", "converse"),
+        (BEDROCK_ROUTES, "POST", f"/model/{ARN}/count-tokens", "/model/{model}/count-tokens", None),
+        (MANTLE_ROUTES, "POST", "/v1/messages", "/v1/messages", "messages"),
+        (MANTLE_ROUTES, "POST", "/anthropic/v1/messages", "/v1/messages", "messages"),
+        (MANTLE_ROUTES, "POST", "/openai/v1/responses", "/v1/responses", "responses"),
     ],
 )
 def test_a_listed_path_is_served(routes, method, path, pattern, api):
@@ -79,6 +89,11 @@ def test_a_listed_path_is_served(routes, method, path, pattern, api):
         (AZURE_ROUTES, "POST", "/openai/openai/v1/responses"),
         (COPILOT_ROUTES, "POST", "/v1/v1/chat/completions"),
         (CHATGPT_ROUTES, "GET", "/v1/responses/resp_1"),
+        (BEDROCK_ROUTES, "POST", "/model/arn:aws:bedrock:us-east-1:1:inference-profile/us.x/invoke"),
+        (BEDROCK_ROUTES, "POST", "/model//invoke"),
+        (BEDROCK_ROUTES, "GET", "/model/m/invoke"),
+        (BEDROCK_ROUTES, "POST", "/guardrail/g/version/1/apply"),
+        (MANTLE_ROUTES, "POST", "/openai/v1/messages"),
     ],
 )
 def test_anything_else_is_not_served(routes, method, path):
@@ -99,6 +114,12 @@ def test_what_stands_for_the_names_in_a_path_is_decoded():
         assert route.names_in(path) == {"version": "v1beta", "model": "ft/a:b"}
     for path in ("/v2/models/a:run", "/v1/models/:run", "/v1/models/a/b:run", "/v1/models/a:running", "/v1/models/run"):
         assert not route.matches(path)
+
+
+def test_the_model_of_bedrock_and_whether_it_streams_stand_in_the_path():
+    for end, streams in (("invoke", False), ("invoke-with-response-stream", True), ("converse-stream", True)):
+        (route,) = find_routes(BEDROCK_ROUTES, f"/model/{ARN}/{end}")
+        assert (route.names_in(f"/model/{ARN}/{end}"), route.streams) == ({"model": ARN.replace("%2F", "/")}, streams)
 
 
 def test_a_prefix_may_stand_before_a_path_or_not():

@@ -24,3 +24,8 @@ class ProviderLog:
         """A call to a provider failed. The reason is one of a bounded number of sentences."""
         if due := self._throttle.count((provider, reason)):
             _log.info("provider failed: provider=%s reason=%r new=%d total=%d", provider, reason, due.new, due.total)
+
+    def refused(self, provider: str, reason: str) -> None:
+        """A provider refuses calls for a reason that it does not tell. The operator has to do something about it."""
+        if due := self._throttle.count((provider, reason)):
+            _log.error("provider refuses: provider=%s reason=%r new=%d total=%d", provider, reason, due.new, due.total)

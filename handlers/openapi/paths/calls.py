@@ -14,7 +14,7 @@ from handlers.openapi.operations import JSON, Described, answer, body, in_path, 
 from handlers.openapi.refusals import KIND_OF, RATE
 from handlers.openapi.refusals import named as headers_named
 from handlers.timer import SERVER_TIMING_HEADER
-from intercept.apis import Dialect
+from intercept.apis import EVENT_STREAM, Dialect
 from intercept.catalog import RESPONSES
 from intercept.dialects.request_bodies import MAX_MODEL
 from upstream.presets import ALL_ROUTES
@@ -57,14 +57,15 @@ PARAMETERS = {
     "Version": in_path(
         "version", Annotated[str, Meta(pattern="^v1(alpha|beta1?)?$")], "Of Google's API, such as `v1beta`."
     ),
-    "Model": in_path("model", Annotated[str, Meta(min_length=1)], "The model to call."),
     "Project": in_path("project", Annotated[str, Meta(min_length=1)], "Of Google Cloud, the provider's own."),
     "Location": in_path("location", Annotated[str, Meta(min_length=1)], "Of Google Cloud, the provider's own."),
+    "Model": in_path("model", Annotated[str, Meta(min_length=1)], "The model; slashes in it are percent-encoded."),
     "Rest": in_path("rest", Annotated[str, Meta(min_length=1)], "What follows; it may have slashes."),
 }
 
 _ANY: dict[str, Described] = {"*/*": {}}
 _STREAMS: dict[str, Described] = {JSON: {"schema": dict[str, Any]}, "text/event-stream": {"schema": str}}
+_EVENT_STREAM: dict[str, Described] = {JSON: {"schema": dict[str, Any]}, EVENT_STREAM: {"schema": bytes}}
 _OWN = {"description": "The provider's own answer: status, headers and body as they came.", "content": _ANY}
 
 
@@ -72,6 +73,8 @@ def _call_body(route: Route, example: dict[str, Any]) -> Described:
     """The body of a recorded call. Where the path names the model, the body need not."""
     if route.dialect is Dialect.GEMINI:
         return body(dict[str, Any], call={"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]})
+    if route.dialect is Dialect.BEDROCK:
+        return body(dict[str, Any], call={"messages": [{"role": "user", "content": [{"text": "Hello"}]}]})
     return body(dict[str, Any] if "{" in route.pattern else Call, call=example)
 
 
@@ -82,7 +85,8 @@ def _recorded(route: Route, kind: str) -> Described:
     recorded = headers_named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
     responses["408"] = shared("LateBody")
-    responses["200"] = answer("The provider's answer, each piece as soon as it is there.", _STREAMS, recorded)
+    streams = _EVENT_STREAM if route.dialect is Dialect.BEDROCK else _STREAMS
+    responses["200"] = answer("The provider's answer, each piece as soon as it is there.", streams, recorded)
     operation: Described = {
         "tags": [TAG],
         "summary": "A recorded call",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec import to_builtins
 
 from intercept.dialects.bedrock_events import MAX_PAYLOAD_BYTES
-from intercept.dialects.invoke import body_reader, event_stream_reader
+from intercept.dialects.invoke import body_reader, event_stream_reader, metered_body_reader
 from intercept.formats.sse import Decoder
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from tests.event_streams import chunk, exception
@@ -107,7 +107,7 @@ def test_a_stream_of_claude_reads_as_that_of_anthropics_own_api(conversation):
 @pytest.mark.parametrize("conversation", [case for case in CLAUDES if case.values[0].body is not None])
 def test_a_body_of_claude_reads_as_that_of_anthropics_own_api(conversation):
     counted = {"x-amzn-bedrock-input-token-count": "1"}
-    reading = strangers.read(body_reader(lambda name: counted.get(name, "")), conversation.body)
+    reading = strangers.read(metered_body_reader(lambda name: counted.get(name, "")), conversation.body)
     if conversation.record.reading.token_usages:
         assert reading == conversation.record.reading
 
@@ -188,7 +188,7 @@ def test_a_body_is_read_with_the_tokens_of_its_head_where_it_tells_none(body, re
     }
     data = json.dumps(body).encode()
     for at in range(len(data) + 1):
-        assert strangers.read(body_reader(lambda name: counted.get(name, "")), data, at) == reading
+        assert strangers.read(metered_body_reader(lambda name: counted.get(name, "")), data, at) == reading
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"\xff"])

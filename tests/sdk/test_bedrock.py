@@ -1,0 +1,459 @@
+"""boto3 and Anthropic's client for Bedrock through the bridge, before a stand-in that checks the signature."""
+
+import asyncio
+import json
+import re
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from anthropic import AsyncAnthropicBedrock
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+
+from tests.event_streams import chunk as bedrock_chunk
+from tests.event_streams import event, exception
+from tests.sdk.wiring import LAST_CHUNK, chunk, essence, record, tokens
+from upstream.aws import AwsAuthorizer
+from upstream.aws_credentials import FoundKeys, GivenKeys, NoAwsKeysError
+from upstream.keys import KeyPool
+from upstream.presets import ProviderType
+from upstream.providers import Provider
+from upstream.sigv4 import AwsKeys, Scope
+
+INSTALL = "install what finds them (pip install -r requirements-aws.lock)"
+KEYS = AwsKeys("AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token")
+ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+MESSAGES = [{"role": "user", "content": [{"text": "Weather in Zürich?"}]}]
+USAGE = {"inputTokens": 30, "outputTokens": 9, "totalTokens": 39, "cacheReadInputTokens": 4, "cacheWriteInputTokens": 2}
+TOKENS = [tokens(30, 9, read=4, write=2)]
+CALL = {"toolUseId": "tooluse_1", "name": "weather", "input": {"city": "Zürich"}}
+CONVERSED = {
+    "output": {"message": {"role": "assistant", "content": [{"text": "I look."}, {"toolUse": CALL}]}},
+    "stopReason": "tool_use",
+    "usage": USAGE,
+    "metrics": {"latencyMs": 1},
+}
+CONVERSE_EVENTS = [
+    ("messageStart", {"role": "assistant"}),
+    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "I look."}}),
+    ("contentBlockStop", {"contentBlockIndex": 0}),
+    (
+        "contentBlockStart",
+        {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": "tooluse_1", "name": "weather"}}},
+    ),
+    ("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"toolUse": {"input": '{"city": "Zürich"}'}}}),
+    ("contentBlockStop", {"contentBlockIndex": 1}),
+    ("messageStop", {"stopReason": "tool_use"}),
+    ("metadata", {"usage": USAGE, "metrics": {"latencyMs": 1}}),
+]
+CLAUDE_EVENTS = [
+    {
+        "type": "message_start",
+        "message": {
+            "id": "msg_bdrk_1",
+            "type": "message",
+            "role": "assistant",
+            "model": "m",
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": {"input_tokens": 8, "output_tokens": 1},
+        },
+    },
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Grüße"}},
+    {"type": "content_block_stop", "index": 0},
+    {
+        "type": "message_delta",
+        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+        "usage": {"output_tokens": 5},
+    },
+    {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 8, "outputTokenCount": 6}},
+]
+CLAUDE_REQUEST = {
+    "anthropic_version": "bedrock-2023-05-31",
+    "max_tokens": 9,
+    "messages": [{"role": "user", "content": "Hi"}],
+}
+
+
+def record_of(**differences):
+    return record("bedrock", model=ARN, upstream_request_id="request-1") | differences
+
+
+CONVERSE_RECORD = record_of(
+    user_prompts=["Weather in Zürich?"],
+    token_usages=TOKENS,
+    tool_usages=[("tooluse_1", "weather", '{"city": "Zürich"}')],
+)
+
+
+def answer(body, status=200, **headers):
+    content = json.dumps(body, ensure_ascii=False).encode()
+    return [_head(status, "application/json", headers | {"Content-Length": str(len(content))}), content]
+
+
+def event_stream(messages):
+    head = _head(200, "application/vnd.amazon.eventstream", {"Transfer-Encoding": "chunked"})
+    return [head, *map(chunk, messages), LAST_CHUNK]
+
+
+def _head(status, content_type, headers):
+    told = {"x-amzn-RequestId": "request-1", "Content-Type": content_type} | headers
+    return "\r\n".join([f"HTTP/1.1 {status} Whatever", *(f"{n}: {v}" for n, v in told.items()), "", ""]).encode()
+
+
+class TlsFront:
+    """TLS in front of the bridge: boto3 sends its bearer over TLS alone."""
+
+    def __init__(self, port, tls):
+        self._port, self._tls = port, tls
+        self._tasks = set()
+
+    async def start(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        return f"https://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/api/v2/aibridge/bedrock"
+
+    async def stop(self):
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader, writer):
+        self._tasks.add(asyncio.current_task())
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        try:
+            with suppress(ConnectionError, asyncio.CancelledError):
+                await asyncio.gather(self._copy(reader, inner_writer), self._copy(inner_reader, writer))
+        finally:
+            inner_writer.close()
+            writer.close()
+
+    async def _copy(self, reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+def bedrock(running):
+    """Bedrock, as the bridge knows it: signed, in us-east-1."""
+    authorizer = AwsAuthorizer(GivenKeys(KEYS), Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC))
+    provider = Provider(
+        "bedrock", ProviderType.BEDROCK, running.upstream.url, region="us-east-1", authorizer=authorizer
+    )
+    running.bridge.providers["bedrock"] = provider
+    return provider
+
+
+@pytest.fixture
+def url(io_loop, running, bedrock, server_tls):
+    """Where the bridge has Bedrock over TLS."""
+    front = TlsFront(running.port, server_tls)
+    yield io_loop.run_sync(front.start)
+    io_loop.run_sync(front.stop)
+
+
+@pytest.fixture
+def runtime(running, url, authority, monkeypatch):
+    """Calls a method of boto3's client of the bridge in a thread; what reads its answer runs there too."""
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", running.token)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    def call(method, read, arguments):
+        settings = Config(retries={"max_attempts": 0}, connect_timeout=10, read_timeout=15)
+        client = boto3.client(
+            "bedrock-runtime",
+            region_name="us-east-1",
+            endpoint_url=url,
+            verify=str(authority / "ca.pem"),
+            config=settings,
+        )
+        try:
+            return read(getattr(client, method)(**arguments))
+        finally:
+            client.close()
+
+    return lambda method, read, **arguments: asyncio.to_thread(call, method, read, arguments)
+
+
+def check_signature(received, service="bedrock"):
+    """Check a request as AWS does: with botocore's code, over what arrived."""
+    (authorization,) = received.header("Authorization")
+    names = re.search(r"SignedHeaders=([^,]+)", authorization)[1].split(";")
+    headers = {name: received.header(name)[0] for name in names}
+    told = {name.lower() for name, _ in received.headers}
+    assert set(names) == {"host", "x-amz-date", "x-amz-security-token", *({"content-type"} & told)}
+    request = AWSRequest(received.method, f"http://{headers['host']}{received.target}", headers, received.body)
+    request.context["timestamp"] = headers["x-amz-date"]
+    auth = SigV4Auth(Credentials(KEYS.access_key_id, KEYS.secret_access_key), service, "us-east-1")
+    signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
+    assert authorization == (
+        f"AWS4-HMAC-SHA256 Credential={auth.scope(request)}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    )
+
+
+def check_request(running, suffix):
+    """The one request that the provider got was signed by the bridge, and has nothing of the client's credentials."""
+    (received,) = running.upstream.requests
+    check_signature(received)
+    assert received.target == f"/model/{ARN.replace(':', '%3A').replace('/', '%2F')}/{suffix}"
+    assert running.token not in str(received.headers)
+    return json.loads(received.body)
+
+
+def read_events(stream):
+    """All events of a stream, which is closed also where one is an exception."""
+    try:
+        return list(stream)
+    finally:
+        stream.close()
+
+
+@pytest.mark.gen_test
+async def test_boto3_converses(running, runtime):
+    running.upstream.play(*answer(CONVERSED))
+    told = await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+    assert told["output"] == CONVERSED["output"]
+    assert told["ResponseMetadata"]["RequestId"] == "request-1"
+    assert check_request(running, "converse") == {"messages": MESSAGES}
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == CONVERSE_RECORD
+    assert recorded["credential_hint"] == "AK...00"
+
+
+@pytest.mark.gen_test
+async def test_boto3_converses_in_a_stream(running, runtime):
+    running.upstream.play(*event_stream([event(*each) for each in CONVERSE_EVENTS]))
+    told = await runtime(
+        "converse_stream", lambda answer: read_events(answer["stream"]), modelId=ARN, messages=MESSAGES
+    )
+    assert told == [{kind: payload} for kind, payload in CONVERSE_EVENTS]
+    check_request(running, "converse-stream")
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == CONVERSE_RECORD | {"streaming": True}
+
+
+@pytest.mark.gen_test
+async def test_boto3_invokes_claude(running, runtime):
+    message = CLAUDE_EVENTS[0]["message"] | {"usage": {"input_tokens": 8, "output_tokens": 5}}
+    running.upstream.play(*answer(message))
+    body = json.dumps(CLAUDE_REQUEST).encode()
+    told = await runtime("invoke_model", lambda answer: answer["body"].read(), modelId=ARN, body=body)
+    assert json.loads(told) == message
+    assert check_request(running, "invoke") == CLAUDE_REQUEST
+    assert running.upstream.requests[0].body == body
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == record_of(user_prompts=["Hi"], token_usages=[tokens(8, 5, read=None)])
+
+
+@pytest.mark.gen_test
+async def test_boto3_invokes_another_model_whose_tokens_stand_in_the_head(running, runtime):
+    counts = {"X-Amzn-Bedrock-Input-Token-Count": "7", "X-Amzn-Bedrock-Output-Token-Count": "3"}
+    running.upstream.play(*answer({"generation": "Hi"}, **counts))
+    body = json.dumps({"prompt": "Hello"}).encode()
+    await runtime("invoke_model", lambda answer: answer["body"].read(), modelId=ARN, body=body)
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == record_of(user_prompts=["Hello"], token_usages=[tokens(7, 3, read=None)])
+
+
+@pytest.mark.gen_test
+async def test_boto3_invokes_claude_in_a_stream(running, runtime):
+    running.upstream.play(*event_stream(map(bedrock_chunk, CLAUDE_EVENTS)))
+    body = json.dumps(CLAUDE_REQUEST).encode()
+    told = await runtime(
+        "invoke_model_with_response_stream",
+        lambda answer: [json.loads(each["chunk"]["bytes"]) for each in answer["body"]],
+        modelId=ARN,
+        body=body,
+    )
+    assert told == CLAUDE_EVENTS
+    check_request(running, "invoke-with-response-stream")
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == record_of(streaming=True, user_prompts=["Hi"], token_usages=[tokens(8, 5, read=None)])
+
+
+@pytest.mark.gen_test
+async def test_an_exception_in_a_stream_reaches_boto3_and_the_record(running, runtime):
+    running.upstream.play(
+        *event_stream([event(*CONVERSE_EVENTS[0]), exception("throttlingException", "Too many tokens")])
+    )
+    with pytest.raises(ClientError, match="Too many tokens"):
+        await runtime("converse_stream", lambda answer: read_events(answer["stream"]), modelId=ARN, messages=MESSAGES)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["error"]) == (
+        "upstream_stream_error",
+        {"type": "throttlingException", "message": "Too many tokens"},
+    )
+
+
+@pytest.mark.gen_test
+async def test_an_error_of_bedrock_is_relayed_and_recorded_by_its_type(running, runtime):
+    error_type = "AccessDeniedException:http://internal.amazon.com/coral/com.amazon.bedrock/"
+    running.upstream.play(*answer({"message": "No access to the model."}, 403, **{"x-amzn-ErrorType": error_type}))
+    with pytest.raises(ClientError) as raised:
+        await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+    assert raised.value.response["Error"] == {"Code": "AccessDeniedException", "Message": "No access to the model."}
+    (recorded,) = await running.ended(1)
+    assert recorded["error"] == {"type": "AccessDeniedException", "message": "No access to the model."}
+
+
+@pytest.mark.gen_test
+@pytest.mark.expects_log(
+    "provider refuses: provider=bedrock reason=\"the clock of the bridge's server is 60 minutes behind"
+)
+async def test_a_clock_that_is_wrong_is_said_in_the_log_and_the_record(running, runtime):
+    date = (datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    refused = {"x-amzn-ErrorType": "InvalidSignatureException", "Date": date}
+    running.upstream.play(*answer({"message": "Signature expired."}, 403, **refused))
+    with pytest.raises(ClientError, match="Signature expired"):
+        await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+    (recorded,) = await running.ended(1)
+    assert recorded["error"] == {
+        "type": "InvalidSignatureException",
+        "message": "Signature expired. (the clock of the bridge's server is 60 minutes behind that of AWS,"
+        " which allows 5 minutes)",
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_bedrock_key_goes_as_a_bearer_and_a_refused_one_gives_way(running, runtime):
+    running.bridge.key_pools["bedrock"] = KeyPool(("ABSK-first", "ABSK-second"), lambda: 0.0, lambda: datetime.now(UTC))
+    running.upstream.play(*answer({"message": "slow down"}, 429))
+    running.upstream.play(*answer(CONVERSED))
+    await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+    sent = [received.header("Authorization") for received in running.upstream.requests]
+    assert sent == [["Bearer ABSK-first"], ["Bearer ABSK-second"]]
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_of_the_bridge_is_one_that_boto3_reads(running, runtime, monkeypatch):
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "no-token")
+    with pytest.raises(ClientError) as raised:
+        await runtime("converse", lambda answer: answer, modelId=ARN, messages=MESSAGES)
+    assert raised.value.response["Error"] == {
+        "Code": "UnrecognizedClientException",
+        "Message": "The token is not valid: it is unknown, expired or revoked.",
+    }
+    assert re.fullmatch(r"[0-9a-f-]{36}", raised.value.response["ResponseMetadata"]["RequestId"])
+    assert running.upstream.requests == []
+
+
+def find_none():
+    raise NoAwsKeysError("none were found in /root/.aws")
+
+
+@pytest.mark.gen_test
+@pytest.mark.expects_log("no AWS credentials: none were found in /root/.aws")
+async def test_without_credentials_a_call_is_refused_and_the_log_says_why(running, bedrock):
+    authorizer = AwsAuthorizer(
+        FoundKeys(find_none, lambda: 0.0), Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC)
+    )
+    running.bridge.providers["bedrock"] = replace(bedrock, authorizer=authorizer)
+    client = await running.client()
+    answered = await client.request(
+        "POST", "/api/v2/aibridge/bedrock/model/m/converse", running.headers, b'{"messages":[]}'
+    )
+    message = "bedrock: the bridge has no AWS credentials; its log says why."
+    assert (answered.status, json.loads(answered.body)) == (
+        502,
+        {"__type": "ServiceUnavailableException", "message": message},
+    )
+    assert running.upstream.requests == []
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["credential_hint"]) == ("upstream_unreachable", "")
+
+
+@pytest.mark.gen_test
+async def test_where_nothing_can_sign_the_client_is_told_what_to_set(running, bedrock):
+    running.bridge.providers["bedrock"] = replace(bedrock, authorizer=None, keys_setting="provider-0-keys")
+    client = await running.client()
+    answered = await client.request("POST", "/api/v2/aibridge/bedrock/model/m/converse", running.headers, b"{}")
+    assert (answered.status, json.loads(answered.body)["message"]) == (
+        400,
+        f"The provider bedrock has no AWS credentials: set provider-0-keys on the server, or {INSTALL}.",
+    )
+
+
+@pytest.mark.gen_test
+async def test_a_provider_whose_requests_are_signed_is_one_with_a_credential(running, bedrock):
+    _, listed = await running.get("/api/v2/aibridge/providers/configured")
+    assert listed[-1] == {"name": "bedrock", "type": "bedrock", "key_state": "key", "keys": []}
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_signs_is_told_how_to_sign_in(running, bedrock):
+    client = await running.client()
+    headers = {
+        "Authorization": "AWS4-HMAC-SHA256 Credential=AKID/20260301/us-east-1/bedrock/aws4_request",
+        "X-Amz-Date": "x",
+    }
+    answered = await client.request("POST", "/api/v2/aibridge/bedrock/model/m/converse", headers, b"{}")
+    assert (answered.status, answered.header("x-amzn-ErrorType")) == (401, "UnrecognizedClientException")
+    assert json.loads(answered.body) == {
+        "__type": "UnrecognizedClientException",
+        "message": "A signature of AWS does not sign in here: send a token, as AWS_BEARER_TOKEN_BEDROCK does.",
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_signature_of_the_client_never_goes_upstream(running, bedrock):
+    running.upstream.play(*answer(CONVERSED))
+    client = await running.client()
+    headers = {
+        "X-Coder-AI-Governance-Token": running.token,
+        "Authorization": "AWS4-HMAC-SHA256 Credential=CLIENT/20260301/us-east-1/bedrock/aws4_request",
+        "X-Amz-Date": "20260301T000000Z",
+        "X-Amz-Security-Token": "client-token",
+        "X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD",
+        "Content-Type": "application/json",
+    }
+    path = "/api/v2/aibridge/bedrock/model/m:0/converse?X-Amz-Signature=client&X-Amz-Security-Token=client&a=1"
+    answered = await client.request("POST", path, headers, b'{"messages":[]}')
+    assert answered.status == 200
+    (received,) = running.upstream.requests
+    check_signature(received)
+    assert received.target == "/model/m:0/converse?a=1"
+    assert "client" not in str(received.headers).lower().replace("amz-sdk", "")
+
+
+@pytest.mark.gen_test
+async def test_anthropics_client_for_bedrock_streams(running, bedrock):
+    running.upstream.play(*event_stream(map(bedrock_chunk, CLAUDE_EVENTS)))
+    url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/bedrock"
+    client = AsyncAnthropicBedrock(api_key=running.token, aws_region="us-east-1", base_url=url, max_retries=0)
+    async with client.messages.stream(
+        model="us.anthropic.claude-sonnet-4-5-20250929-v1:0", max_tokens=9, messages=CLAUDE_REQUEST["messages"]
+    ) as streamed:
+        assert await streamed.get_final_text() == "Grüße"
+    await client.close()
+    check_signature(running.upstream.requests[0])
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["model"], recorded["streaming"]) == (
+        "completed",
+        "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        True,
+    )
+
+
+@pytest.mark.gen_test
+async def test_a_stream_with_a_wrong_checksum_is_relayed_unchanged_and_recorded_as_broken(running, bedrock):
+    messages = [event(*each) for each in CONVERSE_EVENTS]
+    messages[3] = messages[3][:-1] + bytes([messages[3][-1] ^ 1])
+    running.upstream.play(*event_stream(messages))
+    client = await running.client()
+    answered = await client.request(
+        "POST", "/api/v2/aibridge/bedrock/model/m/converse-stream", running.headers, b'{"messages":[]}'
+    )
+    assert answered.body == b"".join(messages)
+    assert answered.header("Content-Type") == "application/vnd.amazon.eventstream"
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["error"]["type"]) == ("upstream_stream_error", "broken_event_stream")
