@@ -1,0 +1,126 @@
+"""The vendors' clients for other clouds, each with a token of the bridge in the place of its key."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from anthropic import AsyncAnthropicFoundry, AsyncAnthropicVertex
+from google import genai
+from google.genai import types
+from google.oauth2.credentials import Credentials
+from openai import AsyncAzureOpenAI
+
+from settings import ProviderSettings
+from tests.intercept.dialects.test_gemini import WHOLE
+from tests.sdk.test_anthropic_messages import MESSAGE
+from tests.sdk.wiring import stream, whole
+from upstream.bearer_tokens import BearerAuthorizer, Token
+from upstream.presets import ProviderType
+
+pytestmark = [
+    pytest.mark.bridge(
+        further_providers=(
+            ProviderSettings("azure", ProviderType.AZURE, "", ("azure-key",)),
+            ProviderSettings("foundry", ProviderType.FOUNDRY, "", ("foundry-key",)),
+            ProviderSettings("vertex", ProviderType.VERTEX, "", project="mine", region="us-east5"),
+        )
+    ),
+    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession"),
+]
+NAMES = ("Authorization", "Api-Key", "X-Api-Key", "X-Goog-Api-Key")
+HELLO = [{"role": "user", "content": "Hello"}]
+USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+CHUNKS = (
+    {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []},
+    {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": "Hi"}}]},
+    {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o", "choices": [], "usage": USAGE},
+)  # fmt: skip
+
+
+@pytest.fixture
+def clouds(running):
+    """The providers at the scripted upstream; that of Google with a token."""
+    providers = running.bridge.providers
+    for name in ("azure", "foundry", "vertex"):
+        providers[name] = replace(providers[name], base_url=running.upstream.url, keyless=False)
+    authorizer = BearerAuthorizer(lambda: Token("ya29.token", 2e9), lambda: 1e9)
+    providers["vertex"] = replace(providers["vertex"], authorizer=authorizer)
+    return running
+
+
+def address(running, provider):
+    return f"http://127.0.0.1:{running.port}/api/v2/aibridge/{provider}"
+
+
+def sent(running):
+    (request,) = running.upstream.requests
+    return request.target, [(name, value) for name in NAMES for value in request.header(name)]
+
+
+@pytest.mark.gen_test
+async def test_azure_openai_calls_a_deployment(clouds):
+    events = [b"data: " + json.dumps(each).encode() + b"\n\n" for each in CHUNKS]
+    clouds.upstream.play(*stream([*events, b"data: [DONE]\n\n"]))
+    async with AsyncAzureOpenAI(
+        azure_endpoint=address(clouds, "azure"), api_version="2024-10-21", api_key=clouds.token, max_retries=0
+    ) as client:
+        answer = await client.chat.completions.create(model="my-gpt", messages=HELLO, stream=True)
+        texts = [choice.delta.content async for chunk in answer for choice in chunk.choices]
+    assert texts == ["Hi", None]
+    target = "/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21"
+    assert sent(clouds) == (target, [("Api-Key", "azure-key")])
+    (recorded,) = await clouds.ended(1)
+    assert (recorded["model"], recorded["client"], recorded["end_reason"]) == (
+        "my-gpt",
+        "Azure OpenAI SDK (Python)",
+        "completed",
+    )
+    assert clouds.tokens(recorded)["output_tokens"] == 1
+
+
+@pytest.mark.gen_test
+async def test_anthropics_client_for_foundry(clouds):
+    clouds.upstream.play(*whole(MESSAGE))
+    async with AsyncAnthropicFoundry(
+        base_url=address(clouds, "foundry"), api_key=clouds.token, max_retries=0
+    ) as client:
+        await client.messages.create(model="claude", max_tokens=10, messages=HELLO)
+    assert sent(clouds) == ("/v1/messages", [("X-Api-Key", "foundry-key")])
+    assert [one["provider"] for one in await clouds.ended(1)] == ["foundry"]
+
+
+@pytest.mark.gen_test
+async def test_anthropics_client_for_vertex(clouds):
+    clouds.upstream.play(*whole(MESSAGE))
+    async with AsyncAnthropicVertex(
+        base_url=address(clouds, "vertex"),
+        project_id="mine",
+        region="us-east5",
+        access_token=clouds.token,
+        max_retries=0,
+    ) as client:
+        await client.messages.create(model="claude-sonnet-4@20250514", max_tokens=10, messages=HELLO)
+    target = "/v1/projects/mine/locations/us-east5/publishers/anthropic/models/claude-sonnet-4@20250514:rawPredict"
+    assert sent(clouds) == (target, [("Authorization", "Bearer ya29.token")])
+    (recorded,) = await clouds.ended(1)
+    assert (recorded["model"], recorded["client"]) == ("claude-sonnet-4@20250514", "Anthropic SDK (Vertex)")
+
+
+@pytest.mark.gen_test
+async def test_googles_client_for_vertex(clouds):
+    clouds.upstream.play(*whole(WHOLE))
+    client = genai.Client(
+        vertexai=True,
+        project="mine",
+        location="us-east5",
+        credentials=Credentials(clouds.token),
+        http_options=types.HttpOptions(base_url=address(clouds, "vertex")),
+    ).aio
+    await client.models.generate_content(model="gemini-3-pro", contents="Hello")
+    await client.aclose()
+    target, credentials = sent(clouds)
+    assert target.endswith("/projects/mine/locations/us-east5/publishers/google/models/gemini-3-pro:generateContent")
+    assert credentials == [("Authorization", "Bearer ya29.token")]
+    (recorded,) = await clouds.ended(1)
+    assert (recorded["model"], recorded["end_reason"]) == ("gemini-3-pro", "completed")
