@@ -126,6 +126,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         SettingError: OpenTelemetry's environment cannot be used.
     """
     settings, database, metrics = process.settings, process.database, process.metrics
+    process.start("database", database.health.watch)
     overload, admissions = await open_admission(process)
     key_pools = {provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys}
     instances = await open_heartbeat(process, partial(report_refused_keys, providers, key_pools))

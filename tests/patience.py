@@ -13,7 +13,7 @@ import pytest
 
 from storage.accounts import audit, authentication, sign_ins, user_accounts
 from storage.aggregation import threads
-from storage.mongo import database
+from storage.mongo import connection, database
 from storage.recording import instances, writer
 
 SECONDS = 30.0
@@ -37,7 +37,7 @@ def be_patient(change: Callable[[ModuleType, str, object], None]) -> None:
     """Lengthen every bound on an answer of MongoDB."""
     for module, name in BOUNDS:
         change(module, name, SECONDS)
-    change(database, "OPTIONS", database.OPTIONS | dict.fromkeys(OPTIONS, int(1000 * SECONDS)))
+    change(connection, "OPTIONS", connection.OPTIONS | dict.fromkeys(OPTIONS, int(1000 * SECONDS)))
 
 
 @pytest.fixture(autouse=True)

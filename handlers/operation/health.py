@@ -34,7 +34,7 @@ class ReadinessHandler(BridgeHandler):
     async def get(self) -> None:
         """Say what stands in the way, if anything does."""
         draining = self.bridge.lifecycle.draining
-        database = await self.bridge.database.ping()
+        database = await self.bridge.database.health.check()
         recorder = self.bridge.recorder
         recording = recorder.healthy and (database or not recorder.needs_database)
         ready = recording and not draining

@@ -73,8 +73,8 @@ class AccessTrail(CountWriter):
         now: Callable[[], datetime],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._events: EventCounts[tuple[int, AccessEvent]] = EventCounts(database.audit, _entry)
-        super().__init__("entries of the audit trail", [self._events], pause=pause)
+        self._events: EventCounts[tuple[int, AccessEvent]] = EventCounts(database, database.audit, _entry)
+        super().__init__(database, "entries of the audit trail", [self._events], pause=pause)
         self._now = now
         self._distinct = DistinctEvents()
 

@@ -6,11 +6,9 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-import pymongo
-
 from storage.accounts.authentication import Kind
 from storage.accounts.tokens import is_secret, split_token
-from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.database import Database, DatabaseUnavailableError
 
 MAX_TOKENS = 100_000
 """How many are held of each. Of more, those that are not among them count as guesses."""
@@ -36,6 +34,7 @@ class ActiveTokens:
     """
 
     def __init__(self, database: Database, *, now: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+        self._database = database
         self._collections = {Kind.TOKEN: database.tokens, Kind.SESSION: database.sign_in_sessions}
         self._now = now
         self._monotonic = monotonic
@@ -57,21 +56,21 @@ class ActiveTokens:
             return True
         async with self._reading:
             if self._monotonic() - self._read_at >= FRESH_SECONDS:
-                await self._read()
+                self._digests = await self._read() if self._database.health.available else None
+                self._read_at = self._monotonic()
         token_id, secret = parts
         return self._digests is None or is_secret(secret, self._digests.get((kind, token_id)))
 
-    async def _read(self) -> None:
+    async def _read(self) -> dict[tuple[Kind, str], bytes] | None:
         # A session has none to be revoked at: one that is ended is not there any more.
         active = {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}]}
+        digests = {}
         try:
-            with database_errors(), pymongo.timeout(READ_SECONDS):
-                digests = {}
+            async with self._database.within(READ_SECONDS):
                 for kind, collection in self._collections.items():
                     found = collection.find(active, {"secret_sha256": True}).limit(MAX_TOKENS).batch_size(MAX_TOKENS)
                     async for document in found:
                         digests[kind, document["_id"]] = document["secret_sha256"]
-                self._digests = digests
         except DatabaseUnavailableError:
-            self._digests = None
-        self._read_at = self._monotonic()
+            return None
+        return digests

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-import pymongo
 from msgspec.structs import replace
 
 from storage.accounts.events import Reason
@@ -27,18 +26,13 @@ from storage.accounts.tokens import (
     split_token,
 )
 from storage.accounts.users import Identity, read_token, read_user
-from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.database import Database, DatabaseUnavailableError
 
 VERIFY_SECONDS = 2.0
 """How long the database may take to verify a token."""
 
-AWAY_SECONDS = 1.0
-"""How long, after the database was found away, nobody waits for it again to verify a token."""
-
 AHEAD_SECONDS = FRESH_SECONDS / 2
 """A token used this long after its verification is verified again in the background."""
-
-_NEVER = float("-inf")
 
 
 class Kind(StrEnum):
@@ -107,8 +101,6 @@ class Authentication:
         self._monotonic = monotonic
         self._verified = VerifiedTokens()
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._away_until = _NEVER
-        self._asking_again = 0
         self._refreshing: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
@@ -147,7 +139,7 @@ class Authentication:
             InvalidTokenError: There is none, it is expired or revoked, or its user was removed.
             DatabaseUnavailableError: The database is away.
         """
-        with database_errors(), pymongo.timeout(VERIFY_SECONDS):
+        async with self._database.within(VERIFY_SECONDS):
             document = await self._database.tokens.find_one({"_id": token_id})
             if document is None:
                 raise InvalidTokenError(Reason.UNKNOWN)
@@ -159,14 +151,14 @@ class Authentication:
         self._verified.forget_user(user_id)
 
     def _remembered(self, key: bytes) -> Memory | None:
-        away = self._monotonic() < self._away_until
-        remembered = self._verified_within(STALE_SECONDS if away or self._asking_again else FRESH_SECONDS, key)
-        if remembered is None and away:
+        available = self._database.health.available
+        remembered = self._verified_within(FRESH_SECONDS if available else STALE_SECONDS, key)
+        if remembered is None and not available:
             raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
         return remembered
 
     def _refresh_ahead(self, credential: _Credential) -> None:
-        if credential.key in self._turns or self._away_until > _NEVER:
+        if credential.key in self._turns or not self._database.health.available:
             return
         refreshing = asyncio.create_task(  # noqa: TID251 - kept until it ends; the next request verifies again
             self._refresh(credential, self._turns.setdefault(credential.key, asyncio.Lock()))
@@ -180,24 +172,17 @@ class Authentication:
                 await self._verified_now(credential)
 
     async def _verified_now(self, credential: _Credential) -> Identity:
-        # Whether the database is back, one request finds out; those whose tokens are remembered need not wait for that.
-        asks_again = self._away_until > _NEVER
-        self._asking_again += asks_again
         key, forgotten = credential.key, self._forgotten
         try:
             identity = await self._verify(credential)
         except InvalidTokenError:
-            self._away_until = _NEVER
             self._verified.forget(key)
             raise
         except DatabaseUnavailableError as error:
-            self._away_until = self._monotonic() + AWAY_SECONDS
+            self._database.health.lose(str(error))  # also if it was there: nobody else is to wait as long
             if memory := self._verified_within(STALE_SECONDS, key):
                 return memory.identity
             raise IdentitiesUnavailableError(str(error)) from error
-        finally:
-            self._asking_again -= asks_again
-        self._away_until = _NEVER
         if forgotten == self._forgotten:  # else it may have been revoked since the database was asked
             self._verified.add(key, identity, at=self._monotonic())
         return identity
@@ -206,7 +191,7 @@ class Authentication:
         return self._verified.get(key, now=self._now(), at=self._monotonic(), within=seconds)
 
     async def _verify(self, credential: _Credential) -> Identity:
-        with database_errors(), pymongo.timeout(VERIFY_SECONDS):
+        async with self._database.within(VERIFY_SECONDS):
             if credential.kind is Kind.SESSION:
                 return await self._verify_session(credential.id, credential.secret)
             document = await self._database.tokens.find_one({"_id": credential.id})

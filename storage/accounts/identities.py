@@ -11,11 +11,11 @@ from pymongo import DESCENDING
 
 from intercept.times import format_time
 from storage.accounts.audit import COMMAND_LINE, Author
-from storage.accounts.authentication import AWAY_SECONDS, IdentitiesUnavailableError, InvalidTokenError, Kind
+from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes
 from storage.accounts.tokens import digest, is_over, new_token
-from storage.accounts.user_accounts import UserAccounts, answered_in_time
+from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
 from storage.accounts.users import (
     Identity,
     IdentityConflictError,
@@ -28,10 +28,9 @@ from storage.accounts.users import (
     milliseconds,
     read_token,
 )
-from storage.mongo.database import Database, Session, database_errors
+from storage.mongo.database import Database, Session
 
 __all__ = [
-    "AWAY_SECONDS",
     "Identities",
     "IdentitiesUnavailableError",
     "Identity",
@@ -138,7 +137,7 @@ class Identities(UserAccounts):
         Raises:
             UnknownIdentityError: There is no such user.
         """
-        with database_errors():
+        async with self._database.query():
             user = await self._existing_user(username, None)
             cursor = self._database.tokens.find({"user_id": user.id}).sort("created_at")
             return [read_token(document) async for document in cursor]
@@ -149,7 +148,7 @@ class Identities(UserAccounts):
         Raises:
             UnknownIdentityError: There is no such user.
         """
-        with answered_in_time():
+        async with self._database.within(ANSWER_SECONDS):
             own = {"user_id": (await self._existing_user(username, None)).id}
             count = await self._database.tokens.count_documents(own)
             cursor = self._database.tokens.find(own).sort("created_at", DESCENDING).skip(offset).limit(limit)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 
-import pymongo
 from pymongo import DESCENDING
 
 from intercept.scrub import scrub_quoted
@@ -16,7 +15,7 @@ from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
 from storage.accounts.sign_in_sessions import MAX_SESSIONS, MAX_USER_AGENT, SessionTimes, SignInSession, read_session
 from storage.accounts.tokens import digest, is_over, new_token
-from storage.mongo.database import Database, Session, database_errors
+from storage.mongo.database import Database, Session
 
 ANSWER_SECONDS = 2.0
 """How long the database may take for a list or a change of sessions."""
@@ -56,7 +55,7 @@ class SignIns:
         text, now = new_token(), self._now()
         session_id, _, secret = text.partition("-")
         printable = "".join(character if character.isprintable() else " " for character in user_agent)
-        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+        async with self._database.within(ANSWER_SECONDS):
             token = await self._database.tokens.find_one({"_id": identity.token_id}, {"expires_at": True})
             ends_at = min(now + self._times.idle, now + self._times.lifetime)
             token_ends_at = (token or {}).get("expires_at")
@@ -89,7 +88,7 @@ class SignIns:
             "token_id": identity.token_id,
             "expires_at": self._now() + timedelta(seconds=CODE_SECONDS),
         }
-        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+        async with self._database.within(ANSWER_SECONDS):
             await self._database.sign_in_codes.insert_one(document)
         return code
 
@@ -99,7 +98,7 @@ class SignIns:
         Raises:
             InvalidCodeError: Nobody.
         """
-        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+        async with self._database.within(ANSWER_SECONDS):
             found = await self._database.sign_in_codes.find_one_and_delete({"_id": digest(code)})
             if found is None or is_over(found["expires_at"], self._now()):
                 raise InvalidCodeError
@@ -114,7 +113,7 @@ class SignIns:
         Raises:
             UnknownIdentityError: There is no such user.
         """
-        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+        async with self._database.within(ANSWER_SECONDS):
             user = await self._owner(username)
             own = {"user_id": user.id, "expires_at": {"$gt": self._now()}}
             count = await self._sessions.count_documents(own)
@@ -142,7 +141,7 @@ class SignIns:
                 noted = entry(author, Action.SESSION_ENDED, user, at=self._now(), **detail)
                 await self._database.audit.insert_one(noted, session=session)
 
-        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+        async with self._database.within(ANSWER_SECONDS):
             user = await self._owner(of)
             await self._database.together(end)
         self._identities.forget(user.id)
@@ -151,7 +150,7 @@ class SignIns:
         """End the session of this text, if it is one."""
         with suppress(InvalidTokenError):
             identity = await self._identities.authenticate_afresh(text, Kind.SESSION)
-            with database_errors(), pymongo.timeout(ANSWER_SECONDS):
+            async with self._database.within(ANSWER_SECONDS):
                 await self._sessions.delete_one({"_id": identity.session_id})
             self._identities.forget(identity.user.id)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
-import pymongo
 from msgspec.structs import replace
 from pymongo.errors import DuplicateKeyError
 
@@ -26,7 +24,7 @@ from storage.accounts.users import (
     milliseconds,
     read_user,
 )
-from storage.mongo.database import Session, database_errors
+from storage.mongo.database import Session
 from storage.mongo.indexes import ANY_CASE
 
 T = TypeVar("T")
@@ -36,17 +34,6 @@ ANSWER_SECONDS = 2.0
 
 LAST_OWNER = "is the only owner; assign another owner first"
 NOT_ONESELF = "you cannot remove yourself; ask another owner"
-
-
-@contextmanager
-def answered_in_time() -> Iterator[None]:
-    """Bound what the database may take.
-
-    Raises:
-        DatabaseUnavailableError: It is away.
-    """
-    with database_errors(), pymongo.timeout(ANSWER_SECONDS):
-        yield
 
 
 class UserAccounts(Authentication):
@@ -88,14 +75,14 @@ class UserAccounts(Authentication):
 
     async def list_users(self) -> list[User]:
         """List the users that were not removed, by name."""
-        with database_errors():
+        async with self._database.query():
             found = self._database.users.find({"removed_at": None}).sort("username").collation(ANY_CASE)
             return [read_user(document) async for document in found]
 
     async def users_page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[User, int]]]:
         """Return how many users there are, and some of them, by name, each with the number of their living tokens."""
         living = {"removed_at": None}
-        with answered_in_time():
+        async with self._database.within(ANSWER_SECONDS):
             count = await self._database.users.count_documents(living)
             cursor = self._database.users.find(living).sort("username").collation(ANY_CASE).skip(offset).limit(limit)
             users = [read_user(document) async for document in cursor]
@@ -109,12 +96,12 @@ class UserAccounts(Authentication):
 
     async def find_user(self, username: str) -> User | None:
         """Find a user that was not removed; case makes no difference."""
-        with database_errors():
+        async with self._database.query():
             return await self._find_user(username, None)
 
     async def users_by_id(self, ids: Iterable[UUID]) -> dict[UUID, User]:
         """Find users, removed ones too, so that history keeps its names."""
-        with database_errors():
+        async with self._database.query():
             cursor = self._database.users.find({"_id": {"$in": list(set(ids))}})
             return {document["_id"]: read_user(document) async for document in cursor}
 
@@ -189,7 +176,7 @@ class UserAccounts(Authentication):
         return {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}]}
 
     async def _change(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
-        with answered_in_time():
+        async with self._database.within(ANSWER_SECONDS):
             return await self._database.together(change)
 
     async def _note(

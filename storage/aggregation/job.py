@@ -21,10 +21,9 @@ import asyncio
 import contextlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-import pymongo
 from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
@@ -34,7 +33,6 @@ from storage.mongo.database import (
     Database,
     DatabaseUnavailableError,
     Session,
-    database_errors,
     with_plain_ids,
 )
 from storage.mongo.indexes import Keys
@@ -79,7 +77,7 @@ class ExactlyOnceJob(ABC):
         log: Where a failure is logged.
         verb: What MongoDB fails to do, for the message.
         missing: What is unavailable on a MongoDB without transactions.
-        waiting: What waits while MongoDB is unavailable.
+        waiting: What waits while MongoDB takes too long.
         job_state: The filter of the job state.
         mark: The field that marks a document as not added yet.
         kept: The field that keeps what a presumed end has added.
@@ -118,32 +116,41 @@ class ExactlyOnceJob(ABC):
         self._pause = pause
         self._busy = busy
         self._most = self.batch
+        self._is_slow = False
 
     @abstractmethod
     async def _add(self, most: int, session: Session) -> Pending:
         """Add some of what is marked, what waits for longest first; return which ones, see `Pending`."""
 
     async def run(self) -> None:
-        """Run again and again until cancelled; end at once on a MongoDB without transactions."""
-        away = slow = False
+        """Run again and again until cancelled; end at once on a MongoDB without transactions.
+
+        Raises:
+            DatabaseRefusalError: The database does not do it.
+        """
         while True:
             is_all = True
             try:
-                _, is_all = await self._run_once()
-                away = slow = False
-            except TooSlowError as error:
-                if not slow:
-                    self.log.warning("%s", error)
-                slow, is_all = True, False
+                with self._database.health.tolerate(self.waiting):
+                    is_all = await self._run_in_time()
             except NoTransactionsError as error:
                 self.log.warning("%s: %s", self.missing, error)
                 return
-            except DatabaseUnavailableError as error:
-                if not away:
-                    self.log.warning("%s for now: %s", self.waiting, error)
-                away = True
             behind = self.behind_seconds if self._busy() else 0
             await self._pause(self.seconds if is_all else behind)
+            await self._database.health.wait_until_back()
+
+    async def _run_in_time(self) -> bool:
+        """Run once; say whether nothing is left. A run that is too slow is logged, the first of several in a row."""
+        try:
+            _, is_all = await self._run_once()
+        except TooSlowError as error:
+            if not self._is_slow:
+                self.log.warning("%s", error)
+            self._is_slow = True
+            return False
+        self._is_slow = False
+        return is_all
 
     async def add_pending(self, on_added: Callable[[int], None] = lambda _: None) -> int:
         """Add what is marked; return how many interceptions this added. None, if another server is at it.
@@ -168,13 +175,18 @@ class ExactlyOnceJob(ABC):
 
         Raises:
             TooSlowError: Nothing was added, and fewer will be tried next.
-            DatabaseUnavailableError: It takes too long even for a single one, or the database is away.
+            NoTransactionsError: This MongoDB is no replica set.
+            DatabaseUnavailableError: It takes too long even for a single one, or the database is unavailable.
         """
         most = self._most
         try:
-            with self._bounded():
+            async with self._database.within(BATCH_SECONDS, self.verb):
                 number = await self._run_batch(most)
         except DatabaseUnavailableError as error:
+            if isinstance(error.__cause__, OperationFailure) and error.__cause__.code in NO_TRANSACTIONS:
+                raise NoTransactionsError(
+                    "MongoDB has transactions only as a replica set, which may have one member"
+                ) from None
             if most == self._most or not _is_slow(error.__cause__):
                 raise
             text = f"a batch of {most} took longer than {BATCH_SECONDS:g} s: the next one has {self._most}"
@@ -251,18 +263,6 @@ class ExactlyOnceJob(ABC):
             changes.append(UpdateOne({**marked, self.kept: None}, {"$set": fields}))
             changes.append(UpdateOne({**marked, **PRESUMED}, {"$unset": {self.mark: ""}}))
         return changes
-
-    @contextlib.contextmanager
-    def _bounded(self) -> Iterator[None]:
-        try:
-            with database_errors(), pymongo.timeout(BATCH_SECONDS):
-                yield
-        except PyMongoError as error:
-            if isinstance(error, OperationFailure) and error.code in NO_TRANSACTIONS:
-                raise NoTransactionsError(
-                    "MongoDB has transactions only as a replica set, which may have one member"
-                ) from None
-            raise DatabaseUnavailableError(f"MongoDB does not {self.verb}: {type(error).__name__}") from error
 
 
 def _is_slow(error: BaseException | None) -> bool:

@@ -55,9 +55,9 @@ class RefusalRecorder(CountWriter):
         now: Callable[[], datetime],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._rows: EventCounts[tuple[datetime, Refusal]] = EventCounts(database.refusals, _row)
-        self._totals: EventCounts[Total] = EventCounts(database.refusal_totals, _total)
-        super().__init__("refusals", [self._totals, self._rows], pause=pause)
+        self._rows: EventCounts[tuple[datetime, Refusal]] = EventCounts(database, database.refusals, _row)
+        self._totals: EventCounts[Total] = EventCounts(database, database.refusal_totals, _total)
+        super().__init__(database, "refusals", [self._totals, self._rows], pause=pause)
         self._now = now
         self._distinct = DistinctEvents()
 

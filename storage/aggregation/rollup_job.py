@@ -19,7 +19,7 @@ from pymongo import UpdateOne
 
 from intercept.records import Status
 from storage.aggregation.histograms import pack, unpack
-from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
+from storage.aggregation.job import AT_ONCE, BATCH_SECONDS, ExactlyOnceJob, Pending
 from storage.aggregation.rollup import (
     HISTOGRAMS,
     MINUTES_KEPT,
@@ -82,7 +82,7 @@ class RollupJob(ExactlyOnceJob):
         self._now = now
 
     async def _run_once(self) -> tuple[int, bool]:
-        with self._bounded():
+        async with self._database.within(BATCH_SECONDS, self.verb):
             marked = await self._mark_first_schema()
         number, is_all = await super()._run_once()
         return number, is_all and not marked

@@ -17,17 +17,13 @@ whose parent still looks for its own waits for it, so that a root and a session 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import pymongo
 from pymongo import DESCENDING
-from pymongo.errors import PyMongoError
 
-from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.database import Database
 from storage.mongo.indexes import BY_CONVERSATION, BY_REQUEST, BY_TOOL_CALL, UNLINKED, Keys
 
 PASS_SECONDS = 2.0
@@ -48,12 +44,11 @@ ANSWER_SECONDS = 5.0
 BATCH = 200
 """How many documents are read at a time."""
 
+_WHAT = "link threads"
 _CHILD = (
     *("initiator_id", "client", "client_session_id", "session_id", "started_at", "unlinked"),
     *("answered_tool_call_id", "previous_response_id", "continues"),
 )
-
-_log = logging.getLogger(__name__)
 
 
 class Threads:
@@ -72,22 +67,22 @@ class Threads:
         now: Callable[[], datetime],
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._database = database
         self._interceptions = database.interceptions
         self._now = now
         self._pause = pause
 
     async def run(self) -> None:
-        """Make one pass after the other, until cancelled."""
-        away = False
+        """Make one pass after the other, until cancelled.
+
+        Raises:
+            DatabaseRefusalError: The database does not link threads.
+        """
         while True:
-            try:
+            with self._database.health.tolerate("threads are not linked"):
                 await self.link_pending()
-                away = False
-            except DatabaseUnavailableError as error:
-                if not away:
-                    _log.warning("threads are not linked: %s", error)
-                away = True
             await self._pause(PASS_SECONDS)
+            await self._database.health.wait_until_back()
 
     async def link_pending(self) -> int:
         """Look once for each parent that is due to be looked for; return how many interceptions this linked.
@@ -103,7 +98,7 @@ class Threads:
 
     async def _due(self, until: datetime) -> list[dict[str, Any]]:
         """Return the next documents, parents before their children."""
-        with _bounded():
+        async with self._database.within(ANSWER_SECONDS, _WHAT):
             cursor = self._interceptions.find(
                 {"unlinked.due": {"$lte": until}},
                 dict.fromkeys(_CHILD, True),
@@ -112,7 +107,7 @@ class Threads:
 
     async def _look(self, child: Mapping[str, Any]) -> bool:
         """Look for the parent of one document. Say whether this linked it."""
-        with _bounded():
+        async with self._database.within(ANSWER_SECONDS, _WHAT):
             parent = await self._parent(child)
             if parent is None:
                 await self._change(child, self._in_vain(child))
@@ -164,12 +159,3 @@ def _place(child: Mapping[str, Any], parent: Mapping[str, Any]) -> dict[str, Any
     session = {} if "session_id" in child else {"session_id": parent.get("session_id", root_id)}
     thread = {"parent_id": parent["_id"], "root_id": root_id} if child["answered_tool_call_id"] else {}
     return session | thread
-
-
-@contextlib.contextmanager
-def _bounded() -> Iterator[None]:
-    try:
-        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
-            yield
-    except PyMongoError as error:
-        raise DatabaseUnavailableError(f"MongoDB does not link threads: {type(error).__name__}") from error

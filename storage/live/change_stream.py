@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
-from storage.mongo.database import Database, DatabaseUnavailableError, Session, database_errors
+from storage.mongo.database import Database, DatabaseUnavailableError, Session
 
 BATCH = 100
 """Most events that are read at a time; of all together MongoDB sends 16 MiB."""
@@ -78,6 +78,7 @@ class ChangeStream:
     """One change stream, made by `open` and to be closed. `position` is behind everything that was read."""
 
     def __init__(self, database: Database, session: Session, after: str | None) -> None:
+        self._database = database
         self._collection = database.interceptions
         self._session = session
         self._after = after
@@ -96,7 +97,7 @@ class ChangeStream:
         """
         if after is not None and not _POSITION.fullmatch(after):
             raise InvalidPositionError("not the hexadecimal text of a resume token")
-        with database_errors():
+        async with database.within(None):
             session = await database.interceptions.database.client.start_session()
         stream = cls(database, session, after)
         try:
@@ -145,7 +146,7 @@ class ChangeStream:
     async def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         """Send a command of cursors. The socket's own timeout bounds it; the driver's would replace `maxTimeMS`."""
         try:
-            with database_errors():
+            async with self._database.within(None):
                 reply: dict[str, Any] = await self._collection.database.command(
                     command, session=self._session, codec_options=self._collection.codec_options
                 )

@@ -29,7 +29,7 @@ HEARTBEAT_SECONDS = 15.0
 """How often each listener is told something, if only that nothing is wrong."""
 
 RETRY_SECONDS = 1.0
-"""How long after the database was found away it is asked again."""
+"""How long after a change stream could not be opened the next try is made."""
 
 MISSED_AT_ONCE = 2
 """How many listeners' missed events are read at the same time: each takes a thread of the driver's."""
@@ -82,7 +82,6 @@ class Live:
         self._users: dict[UUID, User] = {}
         self._users_since = clock()
         self._position = ""  # everything up to it has been told
-        self._away = False
 
     @contextlib.asynccontextmanager
     async def listen(
@@ -168,7 +167,7 @@ class Live:
             self._end_all(End.FAILED)
         finally:
             beating.cancel()
-            self._reading, self._away = None, False
+            self._reading = None
             self._users = {}
             await stream.close()
 
@@ -187,16 +186,11 @@ class Live:
     async def _reopened(self) -> ChangeStream | None:
         """Wait for the database, and go on behind what was told last; None when nobody listens any more."""
         while self._listeners:
+            await self._database.health.wait_until_back()
             try:
-                stream = await ChangeStream.open(self._database, self._position)
-            except DatabaseUnavailableError as error:
-                if not self._away:
-                    _log.warning("live interceptions wait for the database: %s", error)
-                self._away = True
+                return await ChangeStream.open(self._database, self._position)
+            except DatabaseUnavailableError:
                 await self._pause(RETRY_SECONDS)
-            else:
-                self._away = False
-                return stream
         return None
 
     async def _read_missed(self, listener: Listener, stream: ChangeStream) -> None:

@@ -1,103 +1,62 @@
-"""The database: how it is reached, what it is asked to keep in order, and what its absence is called."""
+"""The database: its connections, its collections, and bounds on the time it may take."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import math
-import re
-import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any, Self, TypeAlias, TypeVar
 
 import pymongo
 from bson.binary import UuidRepresentation
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
-from pymongo import IndexModel
-from pymongo.errors import (
-    ConfigurationError,
-    ConnectionFailure,
-    DuplicateKeyError,
-    ExecutionTimeout,
-    InvalidName,
-    InvalidURI,
-    OperationFailure,
-    PyMongoError,
-    WTimeoutError,
-)
+from pymongo.errors import InvalidName, OperationFailure, PyMongoError
 
-from storage.mongo.indexes import INDEXES, OBSOLETE
+from storage.mongo.connection import OPTIONS, open_client
+from storage.mongo.errors import (
+    NO_TRANSACTIONS,
+    DatabaseRefusalError,
+    DatabaseUnavailableError,
+    database_errors,
+    is_loss,
+    is_outage,
+    reason,
+    unavailable,
+)
+from storage.mongo.health import DatabaseHealth
+from storage.mongo.preparation import make_index_of_users, make_indexes
+
+__all__ = [
+    "NO_TRANSACTIONS",
+    "OPTIONS",
+    "Collection",
+    "Database",
+    "DatabaseUnavailableError",
+    "Session",
+    "database_errors",
+    "with_plain_ids",
+]
 
 Collection: TypeAlias = AsyncIOMotorCollection[dict[str, Any]]
 Session: TypeAlias = AsyncIOMotorClientSession
 T = TypeVar("T")
 
-NAMED_CONFLICTS = 10
-"""How many usernames are named at most that differ in case alone from others."""
-
 PING_SECONDS = 1.0
 """How long the database may take to say that it is there."""
 
-INDEX_SECONDS = 3_600.0
-"""How long one index may take that is made of many records."""
+SLACK_SECONDS = 0.5
+"""How much longer than its bound an answer is waited for: the driver's bound begins only when a thread is free."""
+
+QUERY_SECONDS = 8.0
+"""How long the database may take for all that one list, name or sum of the API asks."""
 
 CHANGE_TRIES = 5
 """How often a change is begun at most while others are in its way."""
 
-OPTIONS: Mapping[str, Any] = MappingProxyType(
-    {
-        "appname": "aibridge",
-        "tz_aware": True,
-        "uuidRepresentation": "standard",
-        "w": "majority",
-        "journal": True,
-        "readPreference": "primary",
-        "retryWrites": True,
-        "serverSelectionTimeoutMS": 2_000,
-        "connectTimeoutMS": 2_000,
-        "socketTimeoutMS": 10_000,
-    }
-)
-"""What every connection has, whatever its URI says: acknowledged means on disk, and an absent server is soon noticed."""
-
-_LONG_SECONDS = 5.0
 # Before the second try twice as long, and twice that before each further one. A change takes some 4 ms.
 _CHANGE_PAUSE_SECONDS = 0.004
-_RETENTION_INDEX = "retention"
-_RETAINED = {"interceptions": "started_at", "sessions": "last_active_at", "refusals": "at"}
-_LONGEST_RETENTION_SECONDS = 2**31 - 1
-
-_INDEX_MISSING = {26, 27}  # NamespaceNotFound, IndexNotFound
-_INDEX_DIFFERS = 85  # IndexOptionsConflict
-
-# Unauthorized, AuthenticationFailed, WriteConcernFailed, UnsatisfiableWriteConcern, PrimarySteppedDown, SnapshotTooOld,
-# SnapshotUnavailable (an index has just been changed), out of disk.
-_OUTAGE_CODES = {13, 18, 64, 100, 189, 239, 246, 14031}
-
-
-# IllegalOperation, OperationNotSupportedInTransaction
-NO_TRANSACTIONS = frozenset({20, 263})
-"""What a MongoDB says that is not a replica set when it is asked for a transaction."""
-
-_log = logging.getLogger(__name__)
-
-
-class DatabaseUnavailableError(Exception):
-    """The database does not answer or does not let us in. Its text is one sentence without credentials."""
-
-
-@contextlib.contextmanager
-def database_errors() -> Iterator[None]:
-    """Turn what the driver raises while the database is away into `DatabaseUnavailableError`; the rest passes."""
-    try:
-        yield
-    except PyMongoError as error:
-        if not _is_outage(error):
-            raise
-        raise DatabaseUnavailableError(f"MongoDB is unavailable: {_reason(error)}") from error
 
 
 def with_plain_ids(collection: Collection) -> Collection:
@@ -110,12 +69,17 @@ def with_plain_ids(collection: Collection) -> Collection:
 
 
 class Database:
-    """One MongoDB database and its collections. `connect` makes it."""
+    """One MongoDB database and its collections. `connect` makes it.
+
+    Attributes:
+        health: Whether it is available.
+    """
 
     def __init__(self, client: AsyncIOMotorClient[dict[str, Any]], name: str) -> None:
         self._client = client
         self._database = client[name]
         self._is_replicated: bool | None = None
+        self.health = DatabaseHealth(self._probe)
 
     @classmethod
     def connect(cls, uri: str, name: str) -> Self:
@@ -124,7 +88,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: The URI or the name is not one.
         """
-        client = _client(uri)
+        client = open_client(uri)
         try:
             return cls(client, name)
         except InvalidName as error:
@@ -250,6 +214,51 @@ class Database:
             self._is_replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
         return self._is_replicated
 
+    @contextlib.asynccontextmanager
+    async def within(self, seconds: float | None, what: str = "") -> AsyncIterator[None]:
+        """Bound the time of all that the block asks the database for, and report to `health` if it does not answer.
+
+        Args:
+            seconds: The most it may take. An answer that was not sent by then is waited for `SLACK_SECONDS` longer. None
+                leaves it to each operation.
+            what: What is asked, as in "MongoDB does not link threads". Without it, what is no outage passes.
+
+        Raises:
+            DatabaseUnavailableError: No answer, or one that asks to try later.
+            DatabaseRefusalError: What else the driver raises, if `what` is given.
+        """
+        bound = asyncio.timeout(None if seconds is None else seconds + SLACK_SECONDS)
+        try:
+            async with bound:
+                with contextlib.nullcontext() if seconds is None else pymongo.timeout(seconds):
+                    yield
+        except PyMongoError as error:
+            if is_loss(error):
+                self.health.lose(reason(error))
+            if is_outage(error):
+                raise unavailable(error) from error
+            if not what:
+                raise
+            raise DatabaseRefusalError(f"MongoDB does not {what}: {type(error).__name__}") from error
+        except TimeoutError as error:
+            if not bound.expired():
+                raise
+            self.health.lose("no answer in time")
+            raise DatabaseUnavailableError("MongoDB is unavailable: no answer in time") from error
+
+    def query(self) -> AbstractAsyncContextManager[None]:
+        """Bound all that one response of the API asks, by `QUERY_SECONDS`; see `within`."""
+        return self.within(QUERY_SECONDS)
+
+    async def _probe(self) -> None:
+        """Write nothing, with the acknowledgement of a write: only a primary that reaches a majority gives that."""
+        async with self.within(PING_SECONDS, "take writes"):
+            await self.instances.find_one_and_update({"_id": None}, {"$set": {"probed": True}})
+
+    async def ping(self) -> bool:
+        """Say whether the database takes writes, within `PING_SECONDS`."""
+        return await self.health.check()
+
     async def prepare(self, *, retention: timedelta | None) -> None:
         """Make every index that is missing; what is older than `retention` is removed from now on.
 
@@ -260,122 +269,16 @@ class Database:
                 least one; None keeps for ever.
 
         Raises:
-            DatabaseUnavailableError: The database is away.
+            DatabaseUnavailableError: The database is unavailable.
         """
         with database_errors():
-            await self._client.admin.command("ping")  # one that is away is noticed sooner than an index is made
-            with pymongo.timeout(INDEX_SECONDS), _patience():
-                await self._make_indexes(retention)
-
-    async def _make_indexes(self, retention: timedelta | None) -> None:
-        for name in INDEXES.keys() - {"users"}:
-            await self._make(name)
-        await self.prepare_users()
-        for name, field in _RETAINED.items():
-            collection = self._database[name]
-            await (
-                _drop(collection, _RETENTION_INDEX) if retention is None else _keep_for(retention, collection, field)
-            )
-
-    async def _make(self, name: str) -> None:
-        await self._database[name].create_indexes(list(INDEXES[name]))
-        for index in OBSOLETE.get(name, ()):
-            await _drop(self._database[name], index)
+            await self._client.admin.command("ping")  # one that is unavailable is noticed sooner than an index is made
+            await make_indexes(self._database, retention)
 
     async def prepare_users(self) -> None:
-        """Make the index that gives each username once, whatever its case.
-
-        Earlier versions told usernames apart by case. Where there are some that differ in nothing else, they stay as they
-        are, each found by its exact name, and a warning names them.
-        """
-        try:
-            await self._make("users")
-        except DuplicateKeyError:
-            same: list[dict[str, Any]] = [
-                {"$match": {"removed_at": None}},
-                {"$group": {"_id": {"$toLower": "$username"}, "names": {"$push": "$username"}}},
-                {"$match": {"names.1": {"$exists": True}}},
-                {"$sort": {"_id": 1}},
-                {"$limit": NAMED_CONFLICTS},
-            ]
-            async for found in self.users.aggregate(same):
-                names = " and ".join(sorted(found["names"]))
-                _log.warning(
-                    "usernames differ in case alone: %s; remove all of them but one (users remove NAME)", names
-                )
-
-    async def ping(self) -> bool:
-        """Say whether the database takes writes, within `PING_SECONDS`."""
-        try:
-            async with asyncio.timeout(PING_SECONDS):
-                return bool((await self._client.admin.command("hello"))["isWritablePrimary"])
-        except (PyMongoError, TimeoutError):
-            return False
+        """Make the index of usernames, see `storage.mongo.preparation`."""
+        await make_index_of_users(self._database)
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
-
-
-@contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """Say to who waits what it is that takes long."""
-    late = asyncio.get_running_loop().call_later(
-        _LONG_SECONDS, _log.info, "creating indexes; calls are served afterwards"
-    )
-    try:
-        yield
-    finally:
-        late.cancel()
-
-
-async def _drop(collection: Collection, index: str) -> None:
-    """Drop an index, if it is there."""
-    try:
-        await collection.drop_index(index)
-    except OperationFailure as error:
-        if error.code not in _INDEX_MISSING:
-            raise
-
-
-async def _keep_for(retention: timedelta, collection: Collection, field: str) -> None:
-    seconds = min(max(math.ceil(retention.total_seconds()), 1), _LONGEST_RETENTION_SECONDS)
-    index = IndexModel(field, name=_RETENTION_INDEX, expireAfterSeconds=seconds)
-    try:
-        await collection.create_indexes([index])
-    except OperationFailure as error:
-        if error.code != _INDEX_DIFFERS:
-            raise
-        change = {"name": _RETENTION_INDEX, "expireAfterSeconds": seconds}
-        await collection.database.command({"collMod": collection.name, "index": change})
-
-
-def _client(uri: str) -> AsyncIOMotorClient[dict[str, Any]]:
-    """Make a client, or say what is wrong with the URI. The driver's own text may quote a password."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # an option that is ignored
-            return AsyncIOMotorClient(uri, **OPTIONS)
-    except UserWarning as warning:
-        reason = f"has an option that cannot be used: {str(warning).removesuffix(' Refer to docstring.')}"
-    except (InvalidURI, ValueError):
-        reason = (
-            "is not valid: it looks like mongodb://user:password@host:27017/?option=value, with special characters in "
-            "user and password percent-encoded"
-        )
-    except (ConfigurationError, OSError) as error:
-        reason = f"cannot be used: {_reason(error)}"
-    raise DatabaseUnavailableError(f"mongodb-uri {reason}")
-
-
-def _is_outage(error: PyMongoError) -> bool:
-    if isinstance(error, OperationFailure):
-        retryable = error.has_error_label("RetryableWriteError") or error.has_error_label("TransientTransactionError")
-        return retryable or isinstance(error, (ExecutionTimeout, WTimeoutError)) or error.code in _OUTAGE_CODES
-    return isinstance(error, (ConnectionFailure, ConfigurationError))
-
-
-def _reason(error: Exception) -> str:
-    """Return the driver's text without its appendices, and without anything that could be a credential."""
-    text = re.split(r" \(configured timeouts|, Timeout:|, full error:", str(error))[0]
-    return re.sub(r"[^/\s]*@", "", text)

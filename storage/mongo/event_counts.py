@@ -16,11 +16,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
-import pymongo
 from msgspec import Struct
 from pymongo import UpdateOne
 
-from storage.mongo.database import Collection, DatabaseUnavailableError, database_errors
+from storage.mongo.database import Collection, Database, DatabaseUnavailableError
 
 WRITE_SECONDS = 2.0
 """From one write of what happened to the next, and how long one may take."""
@@ -61,11 +60,13 @@ class EventCounts(Generic[K]):
     """Counts by key that wait for the database.
 
     Args:
-        collection: Where their documents are.
+        database: Where they are written.
+        collection: Where their documents are in it.
         document: Makes of a key and its count what is written.
     """
 
-    def __init__(self, collection: Collection, document: Callable[[K, Count], Counted]) -> None:
+    def __init__(self, database: Database, collection: Collection, document: Callable[[K, Count], Counted]) -> None:
+        self.database = database
         self.collection = collection
         self._document = document
         self._process = uuid4().hex
@@ -102,7 +103,7 @@ class EventCounts(Generic[K]):
                     self._batch += 1
                     self._sending = {key: self._pending.pop(key) for key in list(islice(self._pending, MAX_BATCH))}
                 updates = [self._update(self._document(key, count), count) for key, count in self._sending.items()]
-                with database_errors(), pymongo.timeout(WRITE_SECONDS):
+                async with self.database.within(WRITE_SECONDS, "take counts"):
                     await self.collection.bulk_write(updates, ordered=False)
                 self._sending = {}
 
@@ -124,22 +125,24 @@ class CountWriter:
     """Writes counts every `WRITE_SECONDS`.
 
     Args:
-        what: What waits while the database is away, for the log.
+        database: Where they are written.
+        what: What waits while they are not, for the log.
         counts: Those to write.
         pause: Waits for seconds.
     """
 
     def __init__(
         self,
+        database: Database,
         what: str,
         counts: Sequence[EventCounts[Any]],
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._health = database.health
         self._what = what
         self._counts = counts
         self._pause = pause
-        self._away = False
 
     async def flush(self) -> None:
         """Write what waits.
@@ -151,17 +154,16 @@ class CountWriter:
             await counts.flush()
 
     async def run(self) -> None:
-        """Write what was counted every `WRITE_SECONDS`, until cancelled."""
+        """Write what was counted every `WRITE_SECONDS`, until cancelled.
+
+        Raises:
+            DatabaseRefusalError: The database does not take them.
+        """
         while True:
             await self._pause(WRITE_SECONDS)
-            try:
+            await self._health.wait_until_back()
+            with self._health.tolerate(f"{self._what} wait to be written"):
                 await self.flush()
-            except DatabaseUnavailableError as error:
-                if not self._away:
-                    _log.warning("%s wait to be written: %s", self._what, error)
-                self._away = True
-            else:
-                self._away = False
 
     async def close(self) -> None:
         """Write what is left, if the database is there."""

@@ -19,17 +19,14 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import pymongo
-from pymongo.errors import PyMongoError
-
 from intercept.records import EndReason
-from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.recording.documents import SCHEMA_VERSION
 from storage.recording.operations import IN_FLIGHT, PRESUMED
 
@@ -87,6 +84,7 @@ class Instances:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._database = database
         self._instances = database.instances
         self._interceptions = database.interceptions
         self._id = instance_id
@@ -102,20 +100,18 @@ class Instances:
         self._pause = pause
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
         self._gone: set[UUID] = set()
-        self._away = False
         self.refused_elsewhere: Sequence[dict[str, Any]] = ()
 
     async def open(self) -> None:
-        """Register, unless the database is away. `run` does the rest."""
+        """Register, unless the database is unavailable. `run` does the rest."""
         with contextlib.suppress(DatabaseUnavailableError):
             await self.register()
 
     async def close(self) -> None:
-        """Unregister, once `run` has ended, if the database was there when it was last asked."""
-        if self._away:
-            return
-        with contextlib.suppress(DatabaseUnavailableError):
-            await self.unregister()
+        """Unregister, once `run` has ended, if the database is available."""
+        if self._database.health.available:
+            with contextlib.suppress(DatabaseUnavailableError):
+                await self.unregister()
 
     async def register(self) -> None:
         """Write a heartbeat, the first or another one, in the database's time.
@@ -126,7 +122,7 @@ class Instances:
         heartbeat = {"started_at": {"$ifNull": ["$started_at", "$$NOW"]}, "heartbeat_at": "$$NOW"}
         about = self._about | {"refused_keys": self._refused_keys()}
         about = {name: {"$literal": value} for name, value in about.items()}
-        with _bounded():
+        async with self._answered():
             await self._instances.update_one({"_id": self._id}, [{"$set": {**about, **heartbeat}}], upsert=True)
 
     async def unregister(self) -> None:
@@ -135,21 +131,19 @@ class Instances:
         Raises:
             DatabaseUnavailableError: The document is still there; it will be found dead.
         """
-        with _bounded():
+        async with self._answered():
             await self._instances.delete_one({"_id": self._id})
 
     async def run(self) -> None:
-        """Write heartbeats and end what dead servers left, until cancelled."""
+        """Write heartbeats and end what dead servers left, until cancelled.
+
+        Raises:
+            DatabaseRefusalError: The database does not take heartbeats.
+        """
         while True:
-            try:
+            with self._database.health.tolerate("there are no heartbeats"):
                 await self.register()
                 await self.reap()
-                self._away = False
-            except DatabaseUnavailableError as error:
-                if not self._away:
-                    _log.warning("no heartbeat: %s", error)
-                self._away = True
-                self.refused_elsewhere = ()
             await self._pause(HEARTBEAT_SECONDS)
 
     async def reap(self) -> int:
@@ -160,19 +154,26 @@ class Instances:
         Raises:
             DatabaseUnavailableError: Not all was looked at.
         """
-        try:
-            with _bounded():
-                others = await self._others()
-                dead = {id_: instance for id_, instance in others.items() if self._is_dead(id_, instance)}
-                living = [instance for id_, instance in others.items() if id_ not in dead]
-                # An older version writes none.
-                self.refused_elsewhere = [key for one in living for key in one.get("refused_keys", ())]
-                ended = sum([await self._end_calls(instance) for instance in dead.values()])
-        except DatabaseUnavailableError:
-            self._watched.clear()
-            raise
+        async with self._answered():
+            others = await self._others()
+            dead = {id_: instance for id_, instance in others.items() if self._is_dead(id_, instance)}
+            living = [instance for id_, instance in others.items() if id_ not in dead]
+            # An older version writes none.
+            self.refused_elsewhere = [key for one in living for key in one.get("refused_keys", ())]
+            ended = sum([await self._end_calls(instance) for instance in dead.values()])
         self._watched = {id_: seen for id_, seen in self._watched.items() if id_ in others}
         return ended
+
+    @contextlib.asynccontextmanager
+    async def _answered(self) -> AsyncIterator[None]:
+        try:
+            async with self._database.within(ANSWER_SECONDS, "take heartbeats"):
+                yield
+        except DatabaseUnavailableError:
+            # The others could not write their heartbeats either.
+            self._watched.clear()
+            self.refused_elsewhere = ()
+            raise
 
     async def _others(self) -> dict[UUID, dict[str, Any]]:
         """Return each other server, those known only by what they left in flight included."""
@@ -214,15 +215,6 @@ class Instances:
         # Not if it has just come back.
         await self._instances.delete_one({"_id": instance["_id"], "heartbeat_at": instance.get("heartbeat_at")})
         return result.modified_count
-
-
-@contextlib.contextmanager
-def _bounded() -> Iterator[None]:
-    try:
-        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
-            yield
-    except PyMongoError as error:
-        raise DatabaseUnavailableError(f"MongoDB does not take heartbeats: {type(error).__name__}") from error
 
 
 def _runs(pid: int) -> bool:

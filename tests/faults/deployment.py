@@ -13,13 +13,9 @@ INFO = re.compile(r"^\S+ \S+ INFO ")
 # What a server may say of a database that is away, and of another server that has died.
 DATABASE_AWAY = (
     r"WARNING storage\.recording\.writer: the database is away: ",
-    r"WARNING storage\.recording\.instances: no heartbeat: ",
     r"WARNING storage\.aggregation\.\w+: a batch of \d+ took longer than ",
-    r"WARNING storage\.mongo\.event_counts: \w+ wait to be written: ",
+    r"WARNING storage\.mongo\.health: ",
     r"WARNING storage\.mongo\.event_counts: \w+ could not be written and are lost: ",
-    r"WARNING storage\.aggregation\.threads: threads are not linked: ",
-    r"WARNING storage\.aggregation\.rollup_job: nothing is counted for now: ",
-    r"WARNING storage\.aggregation\.session_job: nothing is added to sessions for now: ",
 )
 LEFT_IN_FLIGHT = r"WARNING storage\.recording\.instances: calls that instance \S+ left in flight: \d+$"
 

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from storage.mongo import database as database_module
+from storage.mongo import connection
 from storage.mongo.database import Database
 from storage.mongo.mongod import Mongod, arguments, find_program
 from tests.storage.conditions import until
@@ -14,7 +14,7 @@ def unreachable():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(database_module, "OPTIONS", database_module.OPTIONS | {"serverSelectionTimeoutMS": 20})
+            patch.setattr(connection, "OPTIONS", connection.OPTIONS | {"serverSelectionTimeoutMS": 20})
             database = Database.connect(f"mongodb://ada:s3cret@127.0.0.1:{bound.getsockname()[1]}/", "away")
         yield database
         database.close()

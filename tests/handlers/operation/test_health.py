@@ -86,6 +86,7 @@ class TestWithoutTheDatabase:
         yield database
         database.close()
 
+    @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.expects_log("WARNING storage.recording.writer: the database is away")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
     @pytest.mark.gen_test(timeout=20)
@@ -108,6 +109,7 @@ class TestWithoutTheDatabase:
         assert len(running.upstream.requests) == 1
         assert await running.get("/readyz", {}) == (503, not_ready)
 
+    @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.expects_log("WARNING storage.recording.writer: the database is away")
     @pytest.mark.gen_test(timeout=20)
     async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb):
@@ -117,14 +119,13 @@ class TestWithoutTheDatabase:
         assert (await call(running)).status == 200
         await until(lambda: running.bridge.recorder.reason == "the database is away")
         assert (await call(running)).status == 200
-        assert await running.get("/readyz", {}) == (
-            200,
-            {
-                "status": "ready",
-                "database": "unreachable",
-                "recording": "ok",
-                "providers": "ok",
-                "jobs": "ok",
-                "version": VERSION,
-            },
-        )
+        ready = {
+            "status": "ready",
+            "database": "unreachable",
+            "recording": "ok",
+            "providers": "ok",
+            "jobs": "ok",
+            "version": VERSION,
+        }
+        for _ in range(2):
+            assert await running.get("/readyz", {}) == (200, ready)

@@ -13,7 +13,6 @@ from storage.accounts import user_accounts as user_accounts_module
 from storage.accounts.audit import Author
 from storage.accounts.authentication import AHEAD_SECONDS
 from storage.accounts.identities import (
-    AWAY_SECONDS,
     Identities,
     IdentitiesUnavailableError,
     Identity,
@@ -306,7 +305,7 @@ async def test_without_the_database_a_known_token_works_for_an_hour(identities, 
         clock.seconds += 0.001
         with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB was unavailable a moment ago$"):
             await identities.authenticate(text)
-        clock.seconds += AWAY_SECONDS
+        unreachable.health.find()
         with pytest.raises(IdentitiesUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*refused$"):
             await identities.authenticate(text)
 
@@ -322,16 +321,15 @@ async def test_without_the_database_a_known_token_expires_all_the_same(identitie
 
 
 @pytest.mark.gen_test
-async def test_when_the_database_is_back_tokens_are_verified_again(identities, elsewhere, unreachable, clock):
+async def test_when_the_database_is_back_tokens_are_verified_again(identities, elsewhere, database, clock):
     await identities.add_user("ada", role=Role.OWNER)
     token, text = await identities.create_token("ada")
     await identities.authenticate(text)
     clock.seconds += FRESH_SECONDS
-    with away(identities, unreachable):
-        await identities.authenticate(text)
+    database.health.lose("no answer")
     await elsewhere.revoke_token(token.id)
-    await identities.authenticate(text)  # the database counts as away for a moment longer
-    clock.seconds += AWAY_SECONDS
+    await identities.authenticate(text)
+    await database.health.wait_until_back()
     await refusal(identities, text)
 
 
@@ -381,25 +379,25 @@ async def test_a_database_that_hangs_does_not_hold_up_a_known_token(identities, 
 
 
 @pytest.mark.gen_test
-async def test_one_request_probes_the_database_while_the_others_do_not_wait(identities, mongodb, clock, monkeypatch):
+async def test_once_the_database_is_lost_nobody_waits_for_it(identities, database, mongodb, clock, monkeypatch):
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
     identity = await identities.authenticate(text)
+    _, unknown = await identities.create_token("ada")
     clock.seconds += FRESH_SECONDS
     freeze(mongodb.pid)
     try:
         monkeypatch.setattr(authentication_module, "VERIFY_SECONDS", 0.1)
         await identities.authenticate(text)
         monkeypatch.setattr(authentication_module, "VERIFY_SECONDS", 30)
-        clock.seconds += AWAY_SECONDS
-        asking = asyncio.create_task(identities.authenticate(text))
-        await until(lambda: identities._asking_again)
+        assert not database.health.available
         assert await identities.authenticate(text) == identity
-        assert not asking.done()
+        with pytest.raises(IdentitiesUnavailableError):
+            await identities.authenticate(unknown)
     finally:
         os.kill(mongodb.pid, signal.SIGCONT)
-    assert await asking == identity
-    assert not identities._asking_again
+    await database.health.wait_until_back()
+    assert await identities.authenticate(unknown)
 
 
 @pytest.mark.gen_test

@@ -12,6 +12,7 @@ class Interrupted:
 
     def __init__(self, database, step, *, done, error=None):
         self._database = database
+        self.health, self.within = database.health, database.within
         self._error = error or AutoReconnect("connection closed")
         self._left = step
         self._done = done

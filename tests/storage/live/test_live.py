@@ -12,7 +12,7 @@ from storage.accounts.identities import Identities, Role
 from storage.live import live as live_module
 from storage.live.change_stream import ChangeStream, InvalidPositionError
 from storage.live.listeners import End
-from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
+from storage.live.live import HEARTBEAT_SECONDS, USERS_SECONDS, Live, TooManyListenersError
 from storage.mongo.database import DatabaseUnavailableError
 from tests.bridge import until
 from tests.storage.calls import Calls
@@ -354,9 +354,6 @@ async def test_who_takes_nothing_is_dropped_and_can_resume_without_loss(live, ca
     assert await again.heard(5) == [(number, "started") for number in range(5)]
 
 
-@pytest.mark.expects_log(
-    r"WARNING storage\.live\.live: live interceptions wait for the database: MongoDB is unavailable"
-)
 @pytest.mark.gen_test(timeout=60)
 async def test_while_the_database_is_away_listeners_wait_and_then_miss_nothing(
     private_database, private_mongodb, make_live, listen, pauses
@@ -367,16 +364,13 @@ async def test_while_the_database_is_away_listeners_wait_and_then_miss_nothing(
     assert await ear.heard(1) == [(1, "started")]
     hearing = asyncio.create_task(ear.heard(2))
     await private_mongodb.kill()
-    await until(lambda: live._away)
-    await pauses.over(RETRY_SECONDS)
+    await until(lambda: not private_database.health.available)
     with pytest.raises(DatabaseUnavailableError):
         await listen(live, after=ear.position)
     await private_mongodb.start()
     await calls.start(2)
-    await pauses.over(RETRY_SECONDS)
     await calls.end(2)
     assert await hearing == [(2, "started"), (2, "completed")]
-    assert not live._away
 
 
 @pytest.mark.gen_test

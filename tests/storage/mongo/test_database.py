@@ -22,6 +22,7 @@ from pymongo.errors import (
 )
 
 from storage.mongo import database as database_module
+from storage.mongo import preparation
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.indexes import INDEXES
 from tests.storage.outages import freeze
@@ -84,7 +85,7 @@ async def test_what_earlier_versions_made_and_nothing_uses_is_dropped(database):
 
 @pytest.mark.gen_test
 async def test_making_indexes_of_many_records_is_waited_for_and_said(database, monkeypatch, caplog):
-    monkeypatch.setattr(database_module, "_LONG_SECONDS", 0)
+    monkeypatch.setattr(preparation, "_LONG_SECONDS", 0)
     with caplog.at_level("INFO"):
         await database.prepare(retention=DAY)
     assert caplog.messages == ["creating indexes; calls are served afterwards"]

@@ -32,7 +32,7 @@ def document(key, count):
 
 @pytest.fixture
 def counts(database):
-    return EventCounts(database.refusals, document)
+    return EventCounts(database, database.refusals, document)
 
 
 async def written(database):
@@ -74,7 +74,7 @@ async def test_a_document_keeps_its_beginning_and_the_last_time(counts, database
 
 @pytest.mark.gen_test
 async def test_two_processes_add_to_one_document(counts, database):
-    for one in (counts, EventCounts(database.refusals, document), counts):
+    for one in (counts, EventCounts(database, database.refusals, document), counts):
         one.add("a", NOON)
         await one.flush()
     assert await written(database) == {"a": 3}
@@ -88,9 +88,8 @@ async def test_what_is_more_than_a_batch_is_written_in_several(counts, database)
     assert len(await written(database)) == MAX_BATCH + 1
 
 
-@pytest.mark.expects_log("WARNING storage.mongo.event_counts: numbers wait to be written: MongoDB is unavailable: ")
 @pytest.mark.gen_test
-async def test_the_writer_says_once_that_the_database_is_away_and_goes_on(counts, database, monkeypatch):
+async def test_the_writer_outlives_an_outage(counts, database, monkeypatch):
     rounds = iter(range(4))
 
     async def pause(seconds):
@@ -104,7 +103,7 @@ async def test_the_writer_says_once_that_the_database_is_away_and_goes_on(counts
     there, counts.collection = counts.collection, Unacknowledged(counts.collection, done=True)
     counts.add("a", NOON)
     with pytest.raises(asyncio.CancelledError):
-        await CountWriter("numbers", [counts], pause=pause).run()
+        await CountWriter(database, "numbers", [counts], pause=pause).run()
     assert await written(database) == {"a": 1}
 
 
@@ -115,7 +114,7 @@ async def test_the_writer_says_once_that_the_database_is_away_and_goes_on(counts
 async def test_a_stop_without_the_database_says_that_counts_are_lost(counts, unreachable):
     counts.collection = unreachable.refusals
     counts.add("a", NOON)
-    await CountWriter("numbers", [counts]).close()
+    await CountWriter(unreachable, "numbers", [counts]).close()
 
 
 def test_only_so_many_events_of_a_period_are_told_apart():

@@ -136,6 +136,7 @@ class TestWithoutTheDatabase:
     def database(self, private_database):
         return private_database
 
+    @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.gen_test
     async def test_who_sees_or_changes_something_is_told_to_wait(self, running, private_mongodb):
         assert (await running.get(f"{PATH}/me"))[0] == 200

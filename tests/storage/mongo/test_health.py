@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    WTimeoutError,
+)
+
+from storage.mongo import health as health_module
+from storage.mongo.errors import DatabaseRefusalError, DatabaseUnavailableError
+from storage.mongo.health import DatabaseHealth
+from tests.storage.conditions import until
+
+
+class Probe:
+    """Succeeds or fails as a test says; counts how often it was made."""
+
+    def __init__(self):
+        self.fails = False
+        self.made = 0
+
+    async def __call__(self):
+        self.made += 1
+        await asyncio.sleep(0)
+        if self.fails:
+            raise DatabaseUnavailableError("MongoDB is unavailable: probe")
+
+
+@pytest.fixture
+def probe(monkeypatch):
+    monkeypatch.setattr(health_module, "PROBE_PAUSE_SECONDS", 0)
+    return Probe()
+
+
+@pytest.fixture
+def clock():
+    return iter(range(100, 200)).__next__
+
+
+@pytest.fixture
+def health(probe, clock):
+    return DatabaseHealth(probe, clock=clock)
+
+
+@pytest.fixture
+def watching(io_loop, health):
+    task = io_loop.asyncio_loop.create_task(health.watch())
+    yield task
+    task.cancel()
+    io_loop.run_sync(lambda: asyncio.wait([task]))
+
+
+def state(health):
+    return health.available, health.lost_at, health.reason
+
+
+@pytest.mark.gen_test
+async def test_a_loss_counts_at_once_and_the_first_reason_stays(health):
+    assert state(health) == (True, None, "")
+    health.lose("first")
+    health.lose("second")
+    assert state(health) == (False, 100, "first")
+    health.find()
+    assert state(health) == (True, None, "")
+
+
+@pytest.mark.gen_test
+async def test_a_check_finds_out_both_ways(health, probe):
+    probe.fails = True
+    assert await health.check() is False
+    assert state(health) == (False, 100, "MongoDB is unavailable: probe")
+    probe.fails = False
+    assert await health.check() is True
+    assert state(health) == (True, None, "")
+
+
+@pytest.mark.gen_test
+async def test_who_waits_for_an_available_database_does_not_probe_it(health, probe):
+    await health.wait_until_back()
+    assert probe.made == 0
+
+
+@pytest.mark.gen_test
+async def test_those_who_wait_probe_one_at_a_time_until_it_is_back(health, probe):
+    health.lose("gone")
+    probe.fails = True
+    waiting = [asyncio.create_task(health.wait_until_back()) for _ in range(10)]
+    await until(lambda: probe.made >= 3)
+    assert not any(task.done() for task in waiting)
+    probe.fails = False
+    await asyncio.wait(waiting)
+    made = probe.made
+    assert await health.check()
+    assert probe.made == made + 1
+
+
+@pytest.mark.expects_log(r"^WARNING storage\.mongo\.health: the database is unavailable: gone$")
+@pytest.mark.usefixtures("watching")
+@pytest.mark.gen_test
+async def test_an_outage_and_its_end_are_logged_once(health, probe, caplog):
+    caplog.set_level("INFO")
+    probe.fails = True
+    health.lose("gone")
+    await until(lambda: probe.made >= 5)
+    health.lose("again")
+    probe.fails = False
+    await until(lambda: health.available and len(caplog.messages) > 1)
+    assert caplog.messages == [
+        "the database is unavailable: gone",
+        "the database is available again, after 1 s",
+    ]
+
+
+@pytest.mark.usefixtures("watching")
+@pytest.mark.gen_test
+async def test_a_hiccup_is_over_at_once_and_not_logged(health, probe, caplog):
+    caplog.set_level("INFO")
+    for losses in (1, 2):
+        health.lose("a broken connection")
+        await until(lambda: health.available)
+        assert (probe.made, caplog.messages) == (losses, [])
+
+
+@pytest.mark.gen_test
+async def test_a_job_tolerates_an_outage_silently(health):
+    with health.tolerate("nothing is done"):
+        health.lose("gone")
+        raise DatabaseUnavailableError("gone")
+
+
+@pytest.mark.expects_log(r"^WARNING storage\.mongo\.health: nothing is done for now: too slow$")
+@pytest.mark.gen_test
+async def test_an_available_database_that_is_too_slow_is_logged_once_a_row(health, log_watch):
+    for rows in (1, 2):
+        for _ in range(3):
+            with health.tolerate("nothing is done"):
+                raise DatabaseUnavailableError("too slow")
+        assert len(log_watch.lines) == rows
+        with health.tolerate("nothing is done"):
+            pass
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_is_not_tolerated(health):
+    with pytest.raises(DatabaseRefusalError), health.tolerate("nothing is done"):
+        raise DatabaseRefusalError("MongoDB does not count: OperationFailure")
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "lost"),
+    [
+        (AutoReconnect("connection closed"), "MongoDB is unavailable: connection closed", True),
+        (NetworkTimeout("timed out"), "MongoDB is unavailable: timed out", True),
+        (WTimeoutError("no majority", 64), "MongoDB is unavailable: no majority", True),
+        (OperationFailure("not allowed", 13), "MongoDB is unavailable: not allowed", True),
+        (ExecutionTimeout("too slow", 50), "MongoDB is unavailable: too slow", False),
+        (OperationFailure("bad operator", 2), "MongoDB does not count: OperationFailure", False),
+        (BulkWriteError({"writeErrors": [{"code": 11000}]}), "MongoDB does not count: BulkWriteError", False),
+        (
+            BulkWriteError({"writeErrors": [{"code": 11602}]}),
+            "MongoDB is unavailable: batch op errors occurred",
+            True,
+        ),
+        (
+            BulkWriteError({"writeConcernErrors": [{"code": 100}]}),
+            "MongoDB is unavailable: batch op errors occurred",
+            True,
+        ),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_fails_within_a_bound_is_reported_and_named(database, error, text, lost):
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        async with database.within(1, "count"):
+            raise error
+    assert (str(caught.value), caught.value.__cause__) == (text, error)
+    assert database.health.available is not lost
+
+
+@pytest.mark.gen_test
+async def test_without_a_name_our_own_mistakes_pass(database):
+    with pytest.raises(OperationFailure):
+        async with database.within(1):
+            raise OperationFailure("bad operator", 2)
+    assert database.health.available
+
+
+@pytest.mark.gen_test
+async def test_no_answer_in_time_is_a_loss_whatever_is_waited_for(database, monkeypatch):
+    monkeypatch.setattr("storage.mongo.database.SLACK_SECONDS", 0)
+    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: no answer in time$"):
+        async with database.within(0.01):
+            await asyncio.Event().wait()
+    assert not database.health.available
+
+
+@pytest.mark.gen_test
+async def test_a_timeout_of_others_passes(database):
+    with pytest.raises(TimeoutError):
+        async with database.within(60):
+            raise TimeoutError
+    assert database.health.available
