@@ -17,7 +17,7 @@ from settings.declarations import DATABASE
 from storage.accounts.identities import Identities, IdentityError
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
-from storage.queries.interceptions import UnknownCursorError
+from storage.queries.paging import UnknownCursorError
 
 T = TypeVar("T")
 Command = Callable[..., None]

@@ -11,9 +11,10 @@ from types import ModuleType
 
 import pytest
 
-from storage.accounts import audit, authentication, sign_ins, user_accounts
+from storage.accounts import authentication, sign_ins, user_accounts
 from storage.aggregation import threads
 from storage.mongo import connection, database
+from storage.queries import audit
 from storage.recording import instances, writer
 
 SECONDS = 30.0

@@ -15,7 +15,7 @@ from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
 from resources.export_formats import FORMATS, Format
 from resources.interceptions import Interception
-from storage.queries.interceptions import UnknownCursorError
+from storage.queries.paging import UnknownCursorError
 from storage.queries.recorded import TooManyExportsError
 
 PARAMETERS = ("format", "q", "after_id", "limit")

@@ -9,7 +9,7 @@ from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import Problem, ValidationProblem
 from resources.interceptions import Interception, InterceptionList
-from storage.queries.interceptions import UnknownCursorError
+from storage.queries.paging import UnknownCursorError
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
 UNKNOWN_CURSOR = "no interception with this id that you may see"

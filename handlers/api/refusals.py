@@ -6,7 +6,7 @@ from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import ValidationProblem
 from resources.refusals import Refusal, RefusalList
-from storage.queries.interceptions import UnknownCursorError
+from storage.queries.paging import UnknownCursorError
 from storage.queries.refusal_search import parse_refusal_search
 from storage.queries.search import InvalidSearchError
 

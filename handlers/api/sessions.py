@@ -13,8 +13,9 @@ from intercept.times import format_time
 from resources import sessions as resources
 from resources.interceptions import Interception
 from resources.sessions import Session, SessionDetail, SessionList, ThreadPage
+from storage.queries.paging import UnknownCursorError
 from storage.queries.search import InvalidSearchError
-from storage.queries.sessions import Thread, UnknownCursorError, session_filter
+from storage.queries.sessions import Thread, session_filter
 
 PARAMETERS = ("q", "limit", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")

@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import pymongo
 from msgspec import Struct
 
 from storage.accounts.events import Action
 from storage.accounts.users import User
-from storage.mongo.database import Database, database_errors
-from storage.mongo.indexes import AUDIT_BY_TIME
-
-ANSWER_SECONDS = 2.0
-"""How long the database may take for a page."""
 
 
 class Author(Struct, frozen=True):
@@ -35,10 +29,6 @@ class Author(Struct, frozen=True):
 
 COMMAND_LINE = Author()
 _COMMAND_LINE_NAME = "command line"  # which no user can have: it has a space
-
-
-class UnknownEntryError(LookupError):
-    """The audit trail has no entry with this id."""
 
 
 def entry(author: Author, action: Action, subject: User, *, at: datetime, **detail: object) -> dict[str, Any]:
@@ -70,32 +60,3 @@ def _actor(user: User, token_id: str | None) -> dict[str, Any]:
 
 def _named(user: User) -> dict[str, Any]:
     return {"id": user.id, "username": user.username}
-
-
-class Audit:
-    """The audit trail of a database."""
-
-    def __init__(self, database: Database) -> None:
-        self._entries = database.audit
-
-    async def page(self, *, limit: int, after_id: UUID | None = None) -> list[dict[str, Any]]:
-        """List the documents of entries, newest first.
-
-        Args:
-            limit: How many at most.
-            after_id: Begin behind this entry.
-
-        Raises:
-            UnknownEntryError: There is no entry `after_id`.
-            DatabaseUnavailableError: The database is away.
-        """
-        with database_errors(), pymongo.timeout(ANSWER_SECONDS):
-            behind = {} if after_id is None else await self._behind(after_id)
-            cursor = self._entries.find(behind).sort(AUDIT_BY_TIME).hint(AUDIT_BY_TIME).limit(limit)
-            return [document async for document in cursor]
-
-    async def _behind(self, after_id: UUID) -> dict[str, Any]:
-        last = await self._entries.find_one({"_id": after_id}, {"at": True})
-        if last is None:
-            raise UnknownEntryError(f"the audit trail has no entry {after_id}")
-        return {"at": {"$lte": last["at"]}, "$or": [{"at": {"$lt": last["at"]}}, {"_id": {"$lt": after_id}}]}

@@ -43,8 +43,8 @@ class Uncounted:
         return {"$subtract": [has, replaced]}
 
 
-async def read_uncounted(rollups: Collection, session: Session | None, milliseconds: int) -> Uncounted:
-    """Find out what is uncounted, in at most that many milliseconds. Whatever the driver raises passes."""
-    job_state = await rollups.find_one(JOB_STATE, {"note": True}, max_time_ms=milliseconds, session=session)
+async def read_uncounted(rollups: Collection, session: Session | None) -> Uncounted:
+    """Find out what is uncounted. Whatever the driver raises passes."""
+    job_state = await rollups.find_one(JOB_STATE, {"note": True}, session=session)
     note = (job_state or {}).get("note") or {"true": [], "presumed": []}
     return Uncounted(true=note["true"], presumed=[one["_id"] for one in note["presumed"]])

@@ -23,9 +23,6 @@ from storage.mongo.indexes import BY_COMBINATION, BY_TIME, FIRST_SCHEMA, ROLLUPS
 from storage.queries.selection import ENDED, Selection
 from storage.queries.time_ranges import CountedRange, PageLocation, TimeRange, TimeRanges, split
 
-QUERY_MILLISECONDS = 8_000
-"""How long the database may work on one query."""
-
 MAX_UNCOUNTED = 10_000
 """When more interceptions than this wait to be counted, the rollups are of no use."""
 
@@ -68,7 +65,7 @@ class Counts:
     async def number(self, selection: Selection) -> int:
         """Count in the index: about a second for a million."""
         return await self._interceptions.count_documents(
-            selection.filter, hint=selection.counting_index, maxTimeMS=QUERY_MILLISECONDS, session=self._session
+            selection.filter, hint=selection.counting_index, session=self._session
         )
 
     async def ranges(self, selection: Selection) -> TimeRanges | None:
@@ -103,24 +100,19 @@ class Counts:
     async def _are_behind(self) -> bool:
         """Whether there is what is neither counted nor marked, or too much is marked."""
         unmarked = {"schema_version": 1, "status": {"$in": list(ENDED)}}
-        if await self._interceptions.find_one(
-            unmarked, {"_id": True}, hint=FIRST_SCHEMA, max_time_ms=QUERY_MILLISECONDS, session=self._session
-        ):
+        if await self._interceptions.find_one(unmarked, {"_id": True}, hint=FIRST_SCHEMA, session=self._session):
             return True
         self._marked = await self._interceptions.count_documents(
             UNCOUNTED_ONES,
             hint=UNCOUNTED,
             limit=MAX_UNCOUNTED + 1,
-            maxTimeMS=QUERY_MILLISECONDS,
             session=self._session,
         )
         return self._marked > MAX_UNCOUNTED
 
     async def _oldest(self) -> datetime | None:
         asked = {"started_at": True, "_id": False}
-        oldest = await self._interceptions.find_one(
-            {}, asked, sort=_OLDEST_FIRST, hint=BY_TIME, max_time_ms=QUERY_MILLISECONDS, session=self._session
-        )
+        oldest = await self._interceptions.find_one({}, asked, sort=_OLDEST_FIRST, hint=BY_TIME, session=self._session)
         return None if oldest is None else oldest["started_at"]
 
     async def _rest(self, selection: Selection, part: TimeRange) -> CountedRange:
@@ -177,7 +169,7 @@ class Counts:
         if not self._marked:
             return []
         if self._marks is None:
-            self._marks = await read_uncounted(self._rollups, self._session, QUERY_MILLISECONDS)
+            self._marks = await read_uncounted(self._rollups, self._session)
         marked = {**self._marks.filter, **replace(selection, statuses=None).filter}
         missing = {"$sum": self._marks.missing(selection.count_field)}
         return await self._grouped(self._interceptions, marked, by, missing, UNCOUNTED)
@@ -186,7 +178,7 @@ class Counts:
         self, collection: Collection, conditions: dict[str, Any], by: Any, number: Any, index: Keys
     ) -> list[dict[str, Any]]:
         pipeline = [{"$match": conditions}, {"$group": {"_id": by, "number": number}}]
-        cursor = collection.aggregate(pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=self._session)
+        cursor = collection.aggregate(pipeline, hint=dict(index), session=self._session)
         return await cursor.to_list(None)
 
 

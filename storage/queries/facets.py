@@ -8,9 +8,8 @@ from uuid import UUID
 
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.tally import UNCOUNTED_ONES
-from storage.mongo.database import Collection, Database, Session, database_errors
+from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import BY_INITIATOR, BY_TIME, NAMES, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
-from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.selection import ENDED
 from storage.queries.time_ranges import EARLIEST
 
@@ -51,17 +50,16 @@ class Facets:
             visible_to: The user whose calls alone may be seen; None sees all.
 
         Raises:
-            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         asked: dict[str, Any] = {named.value: _beginning_with(prefix)}
         if visible_to is not None:
             asked["initiator_id"] = visible_to
-        with database_errors():
-            async with self._database.snapshot() as session:
-                if session is None:
-                    return await self._recorded(named, asked)
-                counted = await self._counted(named, asked, session)
-                uncounted = await self._uncounted(named, asked, session)
+        async with self._database.query(), self._database.snapshot() as session:
+            if session is None:
+                return await self._recorded(named, asked)
+            counted = await self._counted(named, asked, session)
+            uncounted = await self._uncounted(named, asked, session)
         return sorted({*counted, *uncounted})[:MAX_NAMES]
 
     async def _counted(self, named: Facet, asked: dict[str, Any], session: Session) -> list[str]:
@@ -99,5 +97,5 @@ async def _distinct(
     session: Session | None = None,
 ) -> list[str]:
     pipeline = [*stages, {"$group": {"_id": f"${named}"}}, {"$sort": {"_id": 1}}, {"$limit": MAX_NAMES}]
-    cursor = collection.aggregate(pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=session)
+    cursor = collection.aggregate(pipeline, hint=dict(index), session=session)
     return [row["_id"] for row in await cursor.to_list(None)]

@@ -6,10 +6,8 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from uuid import UUID
 
-from pymongo import DESCENDING
-
-from storage.mongo.database import Database, database_errors
-from storage.queries.interceptions import QUERY_MILLISECONDS, UnknownCursorError
+from storage.mongo.database import Database
+from storage.queries.paging import Paging, Position, visible
 from storage.queries.selection import Selection
 
 MAX_EXPORTS_AT_A_TIME = 4
@@ -19,7 +17,7 @@ PAGE = 200
 """Most documents of a page. Large ones make fewer: a page is one answer of MongoDB's, of at most 16 MiB."""
 
 
-_NEWEST_FIRST = (("started_at", DESCENDING), ("_id", DESCENDING))
+_INTERCEPTIONS = Paging("interception", "started_at")
 
 
 class TooManyExportsError(Exception):
@@ -30,6 +28,7 @@ class Recorded:
     """The interceptions of a database, for who wants one or all of them."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._collection = database.interceptions
         self._exports = 0
 
@@ -37,11 +36,10 @@ class Recorded:
         """Return the document of one interception; None where there is none that `visible_to`, if not None, may see.
 
         Raises:
-            DatabaseUnavailableError: The database is away.
+            DatabaseUnavailableError: The database is unavailable.
         """
-        visible = {} if visible_to is None else {"initiator_id": visible_to}
-        with database_errors():
-            return await self._collection.find_one({"_id": id_, **visible}, max_time_ms=QUERY_MILLISECONDS)
+        async with self._database.query():
+            return await self._collection.find_one({"_id": id_, **visible(visible_to)})
 
     async def pages(
         self,
@@ -65,7 +63,7 @@ class Recorded:
         Raises:
             TooManyExportsError: No more may read everything.
             UnknownCursorError: `after_id` is unknown, or not visible.
-            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a page.
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.
         """
         if self._exports >= MAX_EXPORTS_AT_A_TIME:
             raise TooManyExportsError
@@ -75,31 +73,24 @@ class Recorded:
             last = None if after_id is None else await self._cursor(after_id, visible_to)
             while selection and most != 0 and (page := await self._page(selection, last, min(most or PAGE, PAGE))):
                 yield page
-                last = page[-1]
+                last = Position(page[-1]["started_at"], page[-1]["_id"])
                 most = most and most - len(page)
         finally:
             self._exports -= 1
 
-    async def _cursor(self, after_id: UUID, visible_to: UUID | None) -> dict[str, Any]:
-        document = await self.find(after_id, visible_to=visible_to)
-        if document is None:
-            raise UnknownCursorError(f"there is no interception {after_id} that the caller may see")
-        return document
+    async def _cursor(self, after_id: UUID, visible_to: UUID | None) -> Position:
+        async with self._database.query():
+            return await _INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
 
-    async def _page(self, selection: Selection, last: Mapping[str, Any] | None, most: int) -> list[dict[str, Any]]:
+    async def _page(self, selection: Selection, last: Position | None, most: int) -> list[dict[str, Any]]:
         """Read what comes behind a document, in one answer: a negative limit asks for no cursor."""
-        conditions = [selection.filter]
-        if last is not None:
-            at = last["started_at"]
-            older = [{"started_at": {"$lt": at}}, {"_id": {"$lt": last["_id"]}}]
-            conditions.append({"started_at": {"$lte": at}, "$or": older})
-        with database_errors():
+        after = [] if last is None else [_INTERCEPTIONS.behind(last)]
+        async with self._database.query():
             cursor = self._collection.find(
-                {"$and": conditions},
-                sort=_NEWEST_FIRST,
+                {"$and": [selection.filter, *after]},
+                sort=_INTERCEPTIONS.order,
                 hint=selection.index,
                 limit=-most,
                 batch_size=most,
-                max_time_ms=QUERY_MILLISECONDS,
             )
             return await cursor.to_list(most)

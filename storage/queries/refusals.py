@@ -10,13 +10,12 @@ from uuid import UUID
 from msgspec import Struct
 
 from storage.aggregation.rollup import MAX_GROUPS
-from storage.mongo.database import Database, database_errors
+from storage.mongo.database import Database
 from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME
-from storage.queries.counts import QUERY_MILLISECONDS
-from storage.queries.interceptions import UnknownCursorError
+from storage.queries.paging import Paging, visible
 from storage.queries.statistics import StatsQuery
 
-_NEWEST_FIRST = (("at", -1), ("_id", -1))
+_ROWS = Paging("refusal", "at")
 
 
 class RefusalTotals(Struct, frozen=True):
@@ -45,6 +44,7 @@ class Refusals:
     """The refusals of a database."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._rows = database.refusals
         self._totals = database.refusal_totals
 
@@ -68,21 +68,22 @@ class Refusals:
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.
-            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
-        visible = {} if visible_to is None else {"initiator_id": visible_to}
-        matching: dict[str, Any] = {"$and": [conditions, visible]}
-        index = REFUSALS_BY_INITIATOR if visible or "initiator_id" in conditions else REFUSALS_BY_TIME
-        with database_errors():
-            behind = {} if after_id is None else await self._behind(after_id, visible)
-            count = await self._rows.count_documents(matching, hint=list(index), maxTimeMS=QUERY_MILLISECONDS)
+        own = visible(visible_to)
+        matching: list[Mapping[str, Any]] = [conditions, own]
+        index = REFUSALS_BY_INITIATOR if own or "initiator_id" in conditions else REFUSALS_BY_TIME
+        async with self._database.query():
+            after = []
+            if after_id is not None:
+                after = [_ROWS.behind(await _ROWS.locate(self._rows, after_id, own))]
+            count = await self._rows.count_documents({"$and": matching}, hint=list(index))
             found = (
-                self._rows.find({"$and": [conditions, visible, behind]})
-                .sort(_NEWEST_FIRST)
+                self._rows.find({"$and": [*matching, *after]})
+                .sort(_ROWS.order)
                 .hint(list(index))
                 .skip(offset)
                 .limit(limit)
-                .max_time_ms(QUERY_MILLISECONDS)
             )
             return count, await found.to_list(limit)
 
@@ -94,14 +95,13 @@ class Refusals:
             visible_to: The user whose refusals alone may be counted; None sees all.
 
         Raises:
-            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         asked: dict[str, Any] = {
             "bucket": query.bucket.value,
             "at": {"$gte": query.start, "$lt": query.end},
+            **visible(visible_to),
         }
-        if visible_to is not None:
-            asked["initiator_id"] = visible_to
         sums: list[dict[str, Any]] = [
             {"$group": {"_id": {"initiator_id": "$initiator_id", "rule": "$rule"}, "count": {"$sum": "$count"}}},
             {
@@ -116,17 +116,11 @@ class Refusals:
         ]
         points: dict[datetime, dict[str, int]] = {}
         index = REFUSED_BY_TIME if visible_to is None else REFUSED_BY_INITIATOR
-        options: dict[str, Any] = {"hint": dict(index), "maxTimeMS": QUERY_MILLISECONDS}
-        with database_errors():
+        options: dict[str, Any] = {"hint": dict(index)}
+        async with self._database.query():
             by_time = {"_id": {"at": "$at", "rule": "$rule"}, "count": {"$sum": "$count"}}
             async for one in self._totals.aggregate([{"$match": asked}, {"$group": by_time}], **options):
                 points.setdefault(one["_id"]["at"], {})[one["_id"]["rule"]] = int(one["count"])
             users = await self._totals.aggregate([{"$match": asked}, *sums], **options).to_list(MAX_GROUPS)
         initiators = {one["_id"]: {rule["k"]: int(rule["v"]) for rule in one["rules"]} for one in users}
         return RefusalTotals(points, initiators)
-
-    async def _behind(self, after_id: UUID, visible: Mapping[str, Any]) -> dict[str, Any]:
-        last = await self._rows.find_one({"_id": after_id, **visible}, {"at": True}, max_time_ms=QUERY_MILLISECONDS)
-        if last is None:
-            raise UnknownCursorError(f"there is no refusal {after_id} that the caller may see")
-        return {"at": {"$lte": last["at"]}, "$or": [{"at": {"$lt": last["at"]}}, {"_id": {"$lt": after_id}}]}

@@ -16,7 +16,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import AutoReconnect
 
 from intercept.records import Status
-from storage.mongo.database import Collection, Database, database_errors
+from storage.mongo.database import Database
 from storage.mongo.indexes import (
     OF_SESSION,
     OF_THREAD,
@@ -31,7 +31,7 @@ from storage.mongo.indexes import (
     Keys,
 )
 from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
-from storage.queries.interceptions import QUERY_MILLISECONDS
+from storage.queries.paging import Paging, visible
 from storage.queries.search import InvalidSearchError, Search, Validation
 
 THREAD_INTERCEPTIONS = 100
@@ -40,8 +40,8 @@ THREAD_INTERCEPTIONS = 100
 PAGE_INTERCEPTIONS = 1_000
 """A page of threads ends with the one that brings it to this many interceptions."""
 
-_NEWEST_FIRST = (("started_at", DESCENDING), ("_id", DESCENDING))
-_OLDEST_FIRST = (("started_at", ASCENDING), ("_id", ASCENDING))
+_SESSIONS = Paging("session", "started_at")
+_THREADS = Paging("thread", "started_at", ASCENDING)
 
 # True of every session, and false of what `storage.aggregation.session_job` keeps for itself. An index is bounded by it and all else that
 # is asked for, not by its first key alone.
@@ -58,10 +58,6 @@ _INDEX_OF = {
 }
 # A session has failed when a call of it has.
 _OF_STATUS: dict[Status, dict[str, Any]] = {Status.FAILED: {"failures": {"$gt": 0}}, Status.COMPLETED: {"failures": 0}}
-
-
-class UnknownCursorError(LookupError):
-    """There is no session, or thread in it, with this id, or the caller may not see it."""
 
 
 class Thread(NamedTuple):
@@ -108,6 +104,7 @@ class Sessions:
     """The sessions of a database, as `storage.aggregation.session_job` keeps them."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._sessions = database.sessions
         self._interceptions = database.interceptions
 
@@ -133,13 +130,13 @@ class Sessions:
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.
-            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS`.
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
-        with database_errors():
-            every = [dict(conditions), _visible(visible_to), _EVER]
+        async with self._database.query():
+            every = [dict(conditions), visible(visible_to), _EVER]
             after = []
             if after_id is not None:
-                after = [await _beyond(self._sessions, {"_id": after_id, **_visible(visible_to)}, _NEWEST_FIRST)]
+                after = [_SESSIONS.behind(await _SESSIONS.locate(self._sessions, after_id, visible(visible_to)))]
             index = _index(every)
             counting = asyncio.create_task(self._count(every, index))  # noqa: TID251 - waited for below
             listing = asyncio.create_task(self._list([*every, *after], index, limit=limit, offset=offset))  # noqa: TID251 - waited for below
@@ -151,10 +148,10 @@ class Sessions:
         """Return the document of one session; None where there is none that `visible_to`, if not None, may see.
 
         Raises:
-            DatabaseUnavailableError: The database is away.
+            DatabaseUnavailableError: The database is unavailable.
         """
-        with database_errors():
-            return await self._sessions.find_one({"_id": id_, **_visible(visible_to)}, max_time_ms=QUERY_MILLISECONDS)
+        async with self._database.query():
+            return await self._sessions.find_one({"_id": id_, **visible(visible_to)})
 
     async def threads(self, id_: UUID, *, limit: int, after_id: UUID | None = None) -> tuple[list[Thread], bool]:
         """Read threads of a session, oldest first, and say whether there are more behind them.
@@ -166,15 +163,14 @@ class Sessions:
 
         Raises:
             UnknownCursorError: No thread of the session begins with `after_id`.
-            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
         first_of_session = {"session_id": id_, "root_id": None, "unlinked": None}
-        with database_errors():
+        async with self._database.query():
             conditions: list[dict[str, Any]] = [first_of_session]
             if after_id is not None:
-                conditions.append(
-                    await _beyond(self._interceptions, {"_id": after_id, **first_of_session}, _OLDEST_FIRST)
-                )
+                last = await _THREADS.locate(self._interceptions, after_id, first_of_session)
+                conditions.append(_THREADS.behind(last))
             firsts = Rows(self._interceptions)
             await firsts.read(self._find({"$and": conditions}, OF_SESSION, limit + 1), limit)
             threads: list[Thread] = []
@@ -202,10 +198,8 @@ class Sessions:
     def _find(
         self, conditions: Mapping[str, Any], index: Keys, limit: int, *, direction: int = ASCENDING
     ) -> AsyncIOMotorCursor[RawBSONDocument]:
-        order = [(name, direction * way) for name, way in _OLDEST_FIRST]
-        return as_sent(self._interceptions).find(
-            conditions, sort=order, hint=index, limit=limit, max_time_ms=QUERY_MILLISECONDS
-        )
+        order = [(name, direction * way) for name, way in _THREADS.order]
+        return as_sent(self._interceptions).find(conditions, sort=order, hint=index, limit=limit)
 
     async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
         # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
@@ -215,7 +209,6 @@ class Sessions:
             self._sessions.name,
             query={"$and": list(conditions)},
             hint=dict(index),
-            maxTimeMS=QUERY_MILLISECONDS,
             codec_options=self._sessions.codec_options,
         )
         try:
@@ -228,26 +221,12 @@ class Sessions:
     async def _list(self, conditions: Sequence[Mapping[str, Any]], index: Keys, *, limit: int, offset: int) -> Rows:
         cursor = as_sent(self._sessions).find(
             {"$and": list(conditions)},
-            sort=_NEWEST_FIRST,
+            sort=_SESSIONS.order,
             hint=index,
             skip=offset,
             limit=limit,
-            max_time_ms=QUERY_MILLISECONDS,
         )
         return await Rows(self._sessions).read(cursor, limit)
-
-
-def _visible(visible_to: UUID | None) -> dict[str, Any]:
-    return {} if visible_to is None else {"initiator_id": visible_to}
-
-
-async def _beyond(collection: Collection, which: Mapping[str, Any], order: Keys) -> dict[str, Any]:
-    """Say what comes behind a document. The first condition bounds the index, the second the rest."""
-    cursor = await collection.find_one(which, {"started_at": True}, max_time_ms=QUERY_MILLISECONDS)
-    if cursor is None:
-        raise UnknownCursorError(f"there is no {which['_id']} that the caller may see")
-    at, (within, beyond) = cursor["started_at"], ("$lte", "$lt") if order == _NEWEST_FIRST else ("$gte", "$gt")
-    return {"started_at": {within: at}, "$or": [{"started_at": {beyond: at}}, {"_id": {beyond: cursor["_id"]}}]}
 
 
 def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:

@@ -22,9 +22,8 @@ from storage.aggregation.rollup import (
     totals_of,
 )
 from storage.aggregation.uncounted import read_uncounted
-from storage.mongo.database import Database, Session, database_errors
+from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BUSIEST, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED
-from storage.queries.counts import QUERY_MILLISECONDS
 from storage.queries.time_ranges import split
 
 MAX_POINTS = 1_000
@@ -98,12 +97,11 @@ class Statistics:
 
         Raises:
             TooManyRollupsError: It is too much.
-            DatabaseUnavailableError: The database is away, or took longer than `QUERY_MILLISECONDS` for a query.
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
-        with database_errors():
-            async with self._database.snapshot() as session:
-                reading = _Reading(self._database, session, query, visible_to)
-                return await reading.uncounted(), await reading.series()
+        async with self._database.query(), self._database.snapshot() as session:
+            reading = _Reading(self._database, session, query, visible_to)
+            return await reading.uncounted(), await reading.series()
 
 
 class _Reading:
@@ -118,7 +116,7 @@ class _Reading:
         self._group = query.group_by.field if query.group_by else ""
 
     async def uncounted(self) -> int:
-        marks = await read_uncounted(self._rollups, self._session, QUERY_MILLISECONDS)
+        marks = await read_uncounted(self._rollups, self._session)
         asked = {"started_at": {"$gte": self._query.start, "$lt": self._query.end}, **self._visible}
         pipeline: list[dict[str, Any]] = [
             {"$match": marks.filter},
@@ -126,9 +124,7 @@ class _Reading:
             {"$match": asked},
             {"$count": "number"},
         ]
-        cursor = self._interceptions.aggregate(
-            pipeline, hint=dict(UNCOUNTED), maxTimeMS=QUERY_MILLISECONDS, session=self._session
-        )
+        cursor = self._interceptions.aggregate(pipeline, hint=dict(UNCOUNTED), session=self._session)
         return sum([row["number"] for row in await cursor.to_list(1)])
 
     async def series(self) -> list[Series]:
@@ -176,9 +172,7 @@ class _Reading:
             {"$limit": self._query.most_groups + 1},
         ]
         index = BUSIEST if self._breakdown is Breakdown.USER else ROLLUPS
-        cursor = self._rollups.aggregate(
-            pipeline, hint=dict(index), maxTimeMS=QUERY_MILLISECONDS, session=self._session
-        )
+        cursor = self._rollups.aggregate(pipeline, hint=dict(index), session=self._session)
         return [row["_id"] for row in await cursor.to_list(None)]
 
     async def _read(self, breakdown: Breakdown, values: Mapping[str, Any]) -> Groups:
@@ -191,7 +185,6 @@ class _Reading:
             self._rollups.find(rollups, asked, batch_size=_AT_ONCE, session=self._session)
             .hint(ROLLUPS_BY_INITIATOR if "initiator_id" in values else ROLLUPS)
             .limit(MAX_ROLLUPS + 1)
-            .max_time_ms(QUERY_MILLISECONDS)
         )
         groups: Groups = {}
         number = 0

@@ -7,7 +7,8 @@ from handlers.bridge import Bridge
 from handlers.control import ControlHandler
 from handlers.problems import Problem, ValidationProblem
 from resources.audit import Entry, Trail
-from storage.accounts.audit import Audit, UnknownEntryError
+from storage.queries.audit import Audit
+from storage.queries.paging import UnknownCursorError
 
 PARAMETERS = ("limit", "after_id")
 NOT_YOURS = "Only owners and auditors may see the audit trail."
@@ -34,6 +35,6 @@ class AuditHandler(ControlHandler):
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         try:
             entries = await self._audit.page(limit=page.limit, after_id=page.after_id)
-        except UnknownEntryError as error:
+        except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         self.write_json(Trail([Entry.of(entry) for entry in entries]))

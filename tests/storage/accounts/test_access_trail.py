@@ -6,11 +6,11 @@ from uuid import UUID
 import pytest
 
 from storage.accounts.access_trail import KEPT_DAYS, MAX_ENTRIES, MAX_PENDING, AccessEvent, AccessTrail
-from storage.accounts.audit import Audit
 from storage.accounts.events import Action
 from storage.accounts.users import Role, User
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
+from storage.queries.audit import Audit
 from tests.storage.records import NOON
 
 ADA = User(id=UUID(int=1), username="ada", display_name="Ada", role=Role.OWNER, created_at=NOON)

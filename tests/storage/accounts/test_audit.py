@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from pymongo.errors import WriteError
 
-from storage.accounts.audit import Audit, Author, UnknownEntryError
+from storage.accounts.audit import Author
 from storage.accounts.identities import Identities, IdentityConflictError, Role
+from storage.queries.audit import Audit
 from tests.storage.records import NOON
 
 
@@ -85,23 +85,6 @@ async def test_a_single_server_notes_each_change_right_after_it(single_server):
     await identities.remove_user("ada")
     expected = ["token.created", "token.revoked", "user.added", "user.changed", "user.removed"]
     assert await kinds(Audit(single_server)) == expected
-
-
-@pytest.mark.gen_test
-async def test_pages_follow_one_another_also_within_a_millisecond(identities, audit, database):
-    for number in range(5):
-        await identities.add_user(f"user-{number}", role=Role.MEMBER)
-    await database.audit.update_many({"subject.username": "user-0"}, {"$set": {"at": NOON + timedelta(seconds=1)}})
-    whole = await audit.page(limit=100)
-    assert whole[0]["subject"]["username"] == "user-0"
-    for place, entry in enumerate(whole):
-        assert await audit.page(limit=2, after_id=entry["_id"]) == whole[place + 1 : place + 3]
-
-
-@pytest.mark.gen_test
-async def test_a_page_behind_an_unknown_entry_is_none(audit):
-    with pytest.raises(UnknownEntryError):
-        await audit.page(limit=1, after_id=uuid4())
 
 
 @pytest.mark.gen_test

@@ -7,7 +7,7 @@ import pytest
 
 from intercept.records import Status
 from storage.queries import recorded as recorded_module
-from storage.queries.interceptions import UnknownCursorError
+from storage.queries.paging import UnknownCursorError
 from storage.queries.recorded import MAX_EXPORTS_AT_A_TIME, PAGE, Recorded, TooManyExportsError
 from storage.queries.search import Search
 from tests.storage.calls import Calls

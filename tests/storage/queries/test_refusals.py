@@ -9,7 +9,7 @@ from intercept.refusals import Refusal, Rule
 from resources import refusals as resources
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.aggregation.rollup import MAX_GROUPS, Bucket
-from storage.queries.interceptions import UnknownCursorError
+from storage.queries.paging import UnknownCursorError
 from storage.queries.refusals import Refusals
 from storage.queries.statistics import StatsQuery
 from tests.storage.records import ADA, NOON, as_json

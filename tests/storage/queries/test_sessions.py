@@ -23,8 +23,9 @@ from storage.mongo.indexes import (
     SESSIONS_WITH_FAILURES,
 )
 from storage.queries import sessions as sessions_module
+from storage.queries.paging import UnknownCursorError
 from storage.queries.search import InvalidSearchError, Search
-from storage.queries.sessions import Sessions, UnknownCursorError, session_filter
+from storage.queries.sessions import Sessions, session_filter
 from tests.storage.groupings import Call, keep, write
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
@@ -294,7 +295,9 @@ async def test_threads_come_in_pages(grouped):
 async def test_a_thread_behind_which_to_begin_must_be_one_of_the_session(grouped):
     sessions = await grouped(Call(1, "a"), Call(2, "a", root=1), Call(3, "b"))
     for number in (2, 3, 4):
-        with pytest.raises(UnknownCursorError, match=f"^there is no {UUID(int=number)} that the caller may see$"):
+        with pytest.raises(
+            UnknownCursorError, match=f"^there is no thread {UUID(int=number)} that the caller may see$"
+        ):
             await sessions.threads(ID, limit=2, after_id=UUID(int=number))
 
 
