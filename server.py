@@ -8,18 +8,16 @@ from runtime import preflight  # noqa: F401 - before what it looks for
 # isort: split
 
 import asyncio
-import gc
 import logging
 import os
 import resource
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Self
 
 import click
 from tornado.netutil import bind_sockets
@@ -29,26 +27,22 @@ from commands.local_servers import LocalServer, announced, chosen_database
 from commands.tokens import tokens
 from commands.users import users
 from handlers.api.dashboard import DashboardFiles
-from handlers.application import BridgeApplication
-from handlers.bridge import Bridge
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
-from http1.server import BridgeServer, most_connections
 from limits.authority import LocalAuthority
 from runtime import quickstart
-from runtime.assembly import now, open_bridge, open_database, open_mongodb
+from runtime.assembly import now, open_database, open_mongodb
 from runtime.authority import ServerAuthority
 from runtime.data_folder import make_private
 from runtime.logs import set_up_logging
-from runtime.parts import known_secrets, make_providers
+from runtime.parts import known_secrets
+from runtime.serving import START_ERRORS, Server, StartError, event_loop
 from runtime.signals import renew_on_hangup, stop_signals
-from runtime.supervisor import Handover, Supervisor, Worker, WorkerError
+from runtime.supervisor import Handover, Supervisor, Worker
 from settings import Address, Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of
 from storage.accounts.identities import Identities, Role
 from storage.accounts.sign_in_sessions import DEFAULT_TIMES
 from storage.accounts.sign_ins import SignIns
-from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.mongo.embedded import EmbeddedUnavailableError
-from storage.recording.segments import SpoolOpenError
+from storage.mongo.database import Database
 from upstream.demo import DemoProvider
 from verify.command import verify
 from version import VERSION
@@ -56,20 +50,6 @@ from version import VERSION
 logger = logging.getLogger("aibridge")
 
 ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - how to reach it from here
-
-
-class StartError(Exception):
-    """The server cannot start. The text says what to do."""
-
-
-# How long a thread of the driver's may keep an event waiting once it computes; 5 ms are usual.
-SWITCH_SECONDS = 0.0005
-START_ERRORS = (StartError, WorkerError, DatabaseUnavailableError, EmbeddedUnavailableError, SpoolOpenError)
-
-
-def make_app(bridge: Bridge) -> BridgeApplication:
-    """The Tornado application of a running bridge."""
-    return BridgeApplication(bridge)
 
 
 def listen(address: Address) -> list[socket.socket]:
@@ -93,63 +73,6 @@ def url_of(sockets: list[socket.socket]) -> str:
     host, port = sockets[0].getsockname()[:2]
     host = ANY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{host}:{port}"
-
-
-class Server:
-    """A bridge that is served on sockets by this process."""
-
-    def __init__(self, bridge: Bridge, http: BridgeServer, drain_timeout: float) -> None:
-        self._bridge = bridge
-        self._http = http
-        self._drain_timeout = drain_timeout
-
-    @classmethod
-    async def open(
-        cls,
-        settings: Settings,
-        database: Database,
-        sockets: Sequence[socket.socket],
-        demo_url: str,
-        stack: AsyncExitStack,
-    ) -> Self:
-        """Put the bridge together and accept connections. The bridge is closed with the stack.
-
-        Raises:
-            SpoolOpenError: the spool in the data-dir cannot be used.
-        """
-        bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack)
-        http = BridgeServer(
-            make_app(bridge),
-            max_connections=most_connections(),
-            body_seconds=settings.body_timeout.total_seconds(),
-            on_refusal=bridge.note_unread,
-        )
-        http.add_sockets(sockets)
-        # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.
-        gc.collect()
-        gc.freeze()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        return cls(bridge, http, settings.drain_timeout.total_seconds())
-
-    def renew(self) -> None:
-        """Say that one process has none to take its place."""
-        logger.info("SIGHUP has no effect on a server of one process")
-
-    async def retire(self) -> None:
-        """Accept no connection, and wait until those that are open have had their last answer."""
-        logger.info("retiring")
-        self._bridge.lifecycle.close_streams()
-        await self._http.retire(self._drain_timeout)
-
-    async def stop(self, drain_timeout: float | None = None) -> None:
-        """Let what is under way finish, and end what does not."""
-        lifecycle = self._bridge.lifecycle
-        logger.info("draining: %d requests in progress", lifecycle.in_flight)
-        ended = await lifecycle.drain(self._drain_timeout if drain_timeout is None else drain_timeout)
-        if ended:
-            logger.warning("drain-timeout is over: %d requests were ended", ended)
-        self._http.stop()
-        await self._http.close_all_connections()
 
 
 async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
@@ -254,16 +177,6 @@ def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
             runner.run(serve(settings, flags, demo=demo))
     except START_ERRORS as error:
         raise click.ClickException(str(error)) from error
-
-
-def event_loop() -> type[asyncio.AbstractEventLoop] | None:
-    """Uvloop's loop where it is installed, else asyncio's own."""
-    try:
-        import uvloop  # noqa: PLC0415 - not there on every system
-    except ImportError:
-        return None
-    loop: type[asyncio.AbstractEventLoop] = uvloop.Loop
-    return loop
 
 
 @click.group(cls=SettingsGroup, params=[*declared()], invoke_without_command=True)

@@ -22,9 +22,9 @@ from runtime.assembly import open_database
 from runtime.authority import WorkerAuthority, WorkerLink
 from runtime.logs import set_up_logging
 from runtime.parts import known_secrets
+from runtime.serving import START_ERRORS, Server, event_loop
 from runtime.signals import stop_signals
 from runtime.supervisor import Handover
-from server import START_ERRORS, Server, event_loop
 from settings import SettingError, Settings, load
 
 SUPERVISOR = 0

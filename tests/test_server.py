@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from server import StartError, listen, url_of
+from runtime.serving import StartError
+from server import listen, url_of
 from settings import Address
 from tests.server_process import ServerProcess, command_line, remove_sockets
 from version import VERSION

@@ -1,0 +1,101 @@
+"""Serving: a bridge on sockets of this process, and the event loop that it runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Self
+
+from handlers.application import BridgeApplication
+from handlers.bridge import Bridge
+from http1.server import BridgeServer, most_connections
+from runtime.assembly import open_bridge
+from runtime.parts import make_providers
+from runtime.supervisor import WorkerError
+from settings import Settings
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.embedded import EmbeddedUnavailableError
+from storage.recording.segments import SpoolOpenError
+
+logger = logging.getLogger("aibridge")
+
+
+class StartError(Exception):
+    """The server cannot start. The text says what to do."""
+
+
+# How long a thread of the driver's may keep an event waiting once it computes; 5 ms are usual.
+SWITCH_SECONDS = 0.0005
+START_ERRORS = (StartError, WorkerError, DatabaseUnavailableError, EmbeddedUnavailableError, SpoolOpenError)
+
+
+class Server:
+    """A bridge that is served on sockets by this process."""
+
+    def __init__(self, bridge: Bridge, http: BridgeServer, drain_timeout: float) -> None:
+        self._bridge = bridge
+        self._http = http
+        self._drain_timeout = drain_timeout
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        database: Database,
+        sockets: Sequence[socket.socket],
+        demo_url: str,
+        stack: AsyncExitStack,
+    ) -> Self:
+        """Put the bridge together and accept connections. The bridge is closed with the stack.
+
+        Raises:
+            SpoolOpenError: the spool in the data-dir cannot be used.
+        """
+        bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack)
+        http = BridgeServer(
+            BridgeApplication(bridge),
+            max_connections=most_connections(),
+            body_seconds=settings.body_timeout.total_seconds(),
+            on_refusal=bridge.note_unread,
+        )
+        http.add_sockets(sockets)
+        # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.
+        gc.collect()
+        gc.freeze()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        return cls(bridge, http, settings.drain_timeout.total_seconds())
+
+    def renew(self) -> None:
+        """Say that one process has none to take its place."""
+        logger.info("SIGHUP has no effect on a server of one process")
+
+    async def retire(self) -> None:
+        """Accept no connection, and wait until those that are open have had their last answer."""
+        logger.info("retiring")
+        self._bridge.lifecycle.close_streams()
+        await self._http.retire(self._drain_timeout)
+
+    async def stop(self, drain_timeout: float | None = None) -> None:
+        """Let what is under way finish, and end what does not."""
+        lifecycle = self._bridge.lifecycle
+        logger.info("draining: %d requests in progress", lifecycle.in_flight)
+        ended = await lifecycle.drain(self._drain_timeout if drain_timeout is None else drain_timeout)
+        if ended:
+            logger.warning("drain-timeout is over: %d requests were ended", ended)
+        self._http.stop()
+        await self._http.close_all_connections()
+
+
+def event_loop() -> type[asyncio.AbstractEventLoop] | None:
+    """Uvloop's loop where it is installed, else asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - not there on every system
+    except ImportError:
+        return None
+    loop: type[asyncio.AbstractEventLoop] = uvloop.Loop
+    return loop
