@@ -24,10 +24,10 @@ import msgspec
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 
-from benchmarks.conversations import CONVERSATIONS, PROMPT, Exchange
-from benchmarks.page import machine, write_section
-from benchmarks.samples import short
-from benchmarks.tables import markdown
+from benchmarks.reports.page import machine, write_section
+from benchmarks.reports.samples import short
+from benchmarks.reports.tables import markdown
+from benchmarks.stand.conversations import CONVERSATIONS, PROMPT, Exchange
 from intercept.apis import Reader
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.formats.sse import Decoder

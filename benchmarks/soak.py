@@ -21,13 +21,13 @@ from urllib.request import Request, urlopen
 
 import click
 
-from benchmarks.gateways import Cores, upstream
-from benchmarks.processes import Process
-from benchmarks.runners.bridge import Bridge, embedded_mongodb
-from benchmarks.runners.runner import Place, Running, free_port
-from benchmarks.samples import slope
-from benchmarks.tables import markdown
-from benchmarks.traffic import Traffic
+from benchmarks.gateways.comparison import Cores, upstream
+from benchmarks.gateways.runners.bridge import Bridge, embedded_mongodb
+from benchmarks.gateways.runners.runner import Place, Running, free_port
+from benchmarks.reports.samples import slope
+from benchmarks.reports.tables import markdown
+from benchmarks.stand.processes import Process
+from benchmarks.stand.traffic import Traffic
 from handlers.operation.metrics import PREFIX
 
 MINUTES = 20.0

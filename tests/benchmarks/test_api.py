@@ -11,9 +11,9 @@ from uuid import RFC_4122, UUID
 
 import pytest
 
-from benchmarks import api_database
-from benchmarks.api_requests import shapes
-from benchmarks.population import DAYS, USUAL_CLIENTS, USUAL_MODELS, Population
+from benchmarks.api import database as api_database
+from benchmarks.api.population import DAYS, USUAL_CLIENTS, USUAL_MODELS, Population
+from benchmarks.api.requests import shapes
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.conversations import CONVERSATIONS, SENT_AT, Exchange
+from benchmarks.stand.conversations import CONVERSATIONS, SENT_AT, Exchange
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 
 APIS = {"chat": CHAT_COMPLETIONS, "responses": RESPONSES, "messages": MESSAGES}

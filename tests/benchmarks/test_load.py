@@ -7,11 +7,11 @@ from http.client import HTTPSConnection
 
 import pytest
 
-from benchmarks.certificates import make_certificates
-from benchmarks.conversations import CONVERSATIONS, Exchange
-from benchmarks.gateways import upstream
-from benchmarks.load import Load, Plan, Target
-from benchmarks.processes import Process, cpu_seconds, family
+from benchmarks.gateways.comparison import upstream
+from benchmarks.stand.certificates import make_certificates
+from benchmarks.stand.conversations import CONVERSATIONS, Exchange
+from benchmarks.stand.load import Load, Plan, Target
+from benchmarks.stand.processes import Process, cpu_seconds, family
 from tests.server_process import await_end
 
 WRONG = """

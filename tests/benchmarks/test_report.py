@@ -4,12 +4,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.chart import svg
-from benchmarks.gateways import RESULTS, SECTION, section
-from benchmarks.page import PICTURE, with_section
-from benchmarks.results import Results
-from benchmarks.tables import AS_IT_IS, LATENCY, THROUGHPUT, comparison, report, targets
-from benchmarks.targets import TARGETS
+from benchmarks.gateways.comparison import RESULTS, SECTION, section
+from benchmarks.reports.chart import svg
+from benchmarks.reports.page import PICTURE, with_section
+from benchmarks.reports.results import Results
+from benchmarks.reports.tables import AS_IT_IS, LATENCY, THROUGHPUT, comparison, report, targets
+from benchmarks.reports.targets import TARGETS
 from tests.pages import page
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.measurements import MEASUREMENTS
-from benchmarks.runners import all_runners
-from benchmarks.runners import litellm as litellm_runner
-from benchmarks.runners.bridge import BridgeWithout
-from benchmarks.runners.envoy import Envoy
-from benchmarks.runners.ferro import Ferro, FerroWithLog
-from benchmarks.runners.litellm import LiteLLM
-from benchmarks.runners.nginx import Nginx
-from benchmarks.runners.runner import Place
-from benchmarks.tables import AS_IT_IS, COST, LATENCY, THROUGHPUT
-from benchmarks.without import TRICKS
+from benchmarks.gateways.measurements import MEASUREMENTS
+from benchmarks.gateways.runners import all_runners
+from benchmarks.gateways.runners import litellm as litellm_runner
+from benchmarks.gateways.runners.bridge import BridgeWithout
+from benchmarks.gateways.runners.envoy import Envoy
+from benchmarks.gateways.runners.ferro import Ferro, FerroWithLog
+from benchmarks.gateways.runners.litellm import LiteLLM
+from benchmarks.gateways.runners.nginx import Nginx
+from benchmarks.gateways.runners.runner import Place
+from benchmarks.gateways.without import TRICKS
+from benchmarks.reports.tables import AS_IT_IS, COST, LATENCY, THROUGHPUT
 from storage.recording import recorder
 from tests.pages import page
 
@@ -97,7 +97,7 @@ def test_the_page_says_of_every_gateway_what_it_does_and_what_not():
 def test_a_bridge_without_a_trick_is_told_from_the_bridge():
     runners = [BridgeWithout(None, trick) for trick in TRICKS]
     assert [runner.name for runner in runners] == [f"AI Bridge without {trick}" for trick in TRICKS]
-    assert [runner.launcher for runner in runners] == [("-m", "benchmarks.without", trick) for trick in TRICKS]
+    assert [runner.launcher for runner in runners] == [("-m", "benchmarks.gateways.without", trick) for trick in TRICKS]
 
 
 def test_without_waiting_each_end_is_written_at_once(monkeypatch):

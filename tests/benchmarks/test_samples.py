@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.samples import Summary, percentile, short, slope, summary, with_range
+from benchmarks.reports.samples import Summary, percentile, short, slope, summary, with_range
 
 values = st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=200).map(sorted)
 

@@ -2,10 +2,10 @@ import os
 
 import pytest
 
-from benchmarks.gateways import upstream
-from benchmarks.load import Target
+from benchmarks.gateways.comparison import upstream
 from benchmarks.soak import Look, faults, gauge
-from benchmarks.traffic import CALLS, LARGE_BYTES, Traffic, request
+from benchmarks.stand.load import Target
+from benchmarks.stand.traffic import CALLS, LARGE_BYTES, Traffic, request
 from handlers.operation.metrics import PREFIX
 
 IDLE = Look(minute=0, megabytes=70, files=20, slots=0, in_flight=0, queued=0, spooled=0)

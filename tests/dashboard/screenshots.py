@@ -17,7 +17,7 @@ from typing import Any
 
 from bson import Decimal128
 
-from benchmarks.population import Population
+from benchmarks.api.population import Population
 from intercept.records import TokenUsage
 from runtime.assembly import now
 from storage.accounts.identities import Identities, Role

@@ -1,0 +1,195 @@
+"""The kinds of request that dashboards make, each with the values that vary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any, Protocol
+
+from benchmarks.api.population import CLIENTS, DAYS, FEWEST_USERS, MODELS, Zipf
+
+PAGE_MS, SUM_MS = 50, 100
+DEEP = 99_900
+_INTERCEPTIONS = "/interceptions"
+
+Parameters = dict[str, Any]
+
+
+class Asks(Protocol):
+    """Something that can ask the server."""
+
+    def get(self, caller: str, path: str, parameters: Parameters) -> tuple[float, bytes]:
+        """Ask once; the milliseconds it took and the answer."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of request: who asks for what, and the milliseconds that 99 of 100 may take at most."""
+
+    name: str
+    path: str
+    parameters: Callable[[Random], Parameters]
+    caller: str = "owner"
+    target_ms: int = PAGE_MS
+    cursor: Parameters | None = None
+
+    def prepared(self, api: Asks) -> Shape:
+        """Put in what the server alone knows: the id behind which a deep page begins, or one to look at."""
+        if self.cursor is None:
+            return self
+        *_, parameter = self.cursor.pop("as", ("after_id",))
+        _, body = api.get(self.caller, self.path, self.cursor)
+        found = json.loads(body)["results"][0]["id"]
+        if parameter == "path":
+            return replace(self, path=f"{self.path}/{found}", cursor=None)
+        asked = self.parameters
+        return replace(self, parameters=lambda random: asked(random) | {parameter: found}, cursor=None)
+
+
+def _nothing(_random: Random) -> Parameters:
+    return {}
+
+
+def _q(make: Callable[[Random], str]) -> Callable[[Random], Parameters]:
+    return lambda random: {"q": make(random)}
+
+
+def _behind(offset: int, asked: Callable[[Random], Parameters]) -> Callable[[Random], Parameters]:
+    return lambda random: asked(random) | {"offset": offset}
+
+
+def _user(random: Random) -> str:
+    return f"initiator:user-{1 + Zipf(FEWEST_USERS).draw(random):04}"
+
+
+def _model(random: Random) -> str:
+    return f"model:{random.choice(MODELS)[1]}"
+
+
+def _client(random: Random) -> str:
+    return f'client:"{random.choice(CLIENTS)}"'
+
+
+def _provider(random: Random) -> str:
+    return f"provider:{random.choice(('openai', 'anthropic'))}"
+
+
+def _status(random: Random) -> str:
+    return f"status:{random.choice(('completed', 'failed'))}"
+
+
+def _week(random: Random) -> str:
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=random.uniform(8, DAYS - 1))
+    end = start + timedelta(days=7)
+    return f'started_after:"{start:%Y-%m-%dT%H:%M:%SZ}" started_before:"{end:%Y-%m-%dT%H:%M:%SZ}"'
+
+
+def _all(*parts: Callable[[Random], str]) -> Callable[[Random], str]:
+    return lambda random: " ".join(part(random) for part in parts)
+
+
+def _fixed(text: str) -> Callable[[Random], str]:
+    return lambda _random: text
+
+
+_FILTERS: dict[str, Callable[[Random], str]] = {
+    "by user": _user,
+    "by the busiest user": _fixed("initiator:user-0001"),
+    "by model": _model,
+    "by client": _client,
+    "by provider": _provider,
+    "by status": _status,
+    "by one week": _week,
+    "by model and client": _all(_model, _client),
+    "by user and model": _all(_user, _model),
+    "by the busiest user and model": _all(_fixed("initiator:user-0001"), _model),
+    "by client, status and week": _all(_client, _status, _week),
+    "failed, of one user": _all(_user, _fixed("status:failed")),
+    "in flight": _fixed("status:in_flight"),
+    "of a model that nobody uses": _fixed("model:nobody-uses-it"),
+    "by an unknown session": _fixed("session_id:unknown"),
+    "by an unknown request id": _fixed("request_id:unknown"),
+}
+
+
+def _stats(days: float, bucket: str, group_by: str | None) -> Callable[[Random], Parameters]:
+    def parameters(random: Random) -> Parameters:
+        end = datetime.now(UTC) - timedelta(
+            days=random.uniform(0, max(0.0, (7 if bucket == "minute" else DAYS) - days))
+        )
+        start = end - timedelta(days=days)
+        grouped = {} if group_by is None else {"group_by": group_by}
+        return {"from": f"{start:%Y-%m-%dT%H:%M:%SZ}", "to": f"{end:%Y-%m-%dT%H:%M:%SZ}", "bucket": bucket, **grouped}
+
+    return parameters
+
+
+def _lists(deep: int) -> Iterator[Shape]:
+    yield Shape("first page", _INTERCEPTIONS, _nothing)
+    yield Shape("page 1,000 by offset", _INTERCEPTIONS, _behind(deep, _nothing))
+    yield Shape("page 1,000 by after_id", _INTERCEPTIONS, _nothing, cursor={"offset": deep - 1, "limit": 1})
+    for name, make in _FILTERS.items():
+        yield Shape(f"list {name}", _INTERCEPTIONS, _q(make))
+    for name in ("by model", "by status", "by provider"):
+        yield Shape(f"list {name}, deep offset", _INTERCEPTIONS, _behind(5_000, _q(_FILTERS[name])))
+    yield Shape("busiest user, page 1,000 by offset", _INTERCEPTIONS, _behind(deep, _nothing), caller="member")
+    yield Shape("busiest user, first page", _INTERCEPTIONS, _nothing, caller="member")
+    yield Shape("one interception", _INTERCEPTIONS, _nothing, cursor={"limit": 1, "as": ("path",)})
+
+
+def _sessions(deep: int) -> Iterator[Shape]:
+    # Their number is counted in the index with every page.
+    make = partial(Shape, target_ms=SUM_MS)
+    yield make("sessions, first page", "/sessions", _nothing)
+    yield make("sessions, page 500 by offset", "/sessions", _behind(deep, _nothing))
+    yield make(
+        "sessions, page 500 by after_session_id",
+        "/sessions",
+        _nothing,
+        cursor={"offset": deep - 1, "limit": 1, "as": ("after_session_id",)},
+    )
+    for name in (
+        "by user",
+        "by the busiest user",
+        "by model",
+        "by client",
+        "by provider",
+        "by one week",
+        "by model and client",
+    ):
+        yield make(f"sessions {name}", "/sessions", _q(_FILTERS[name]))
+    yield make("sessions of the busiest user", "/sessions", _nothing, caller="member")
+    yield make("one session", "/sessions", _nothing, cursor={"limit": 1, "as": ("path",)})
+
+
+def _sums() -> Iterator[Shape]:
+    make = partial(Shape, target_ms=SUM_MS)
+    for caller in ("owner", "member"):
+        for name in ("models", "clients", "providers"):
+            yield make(f"{name}, {caller}", f"/{name}", _nothing, caller=caller)
+        for group_by in (None, "model", "provider", "client", "initiator"):
+            for days, bucket in ((1 / 24, "minute"), (1, "hour"), (7, "hour"), (DAYS, "day")):
+                span = (
+                    "60 days"
+                    if days == DAYS
+                    else f"{days:.0f} days"
+                    if days > 1
+                    else "1 day"
+                    if days == 1
+                    else "1 hour"
+                )
+                yield make(
+                    f"stats of {span} per {bucket} by {group_by or 'nothing'}, {caller}",
+                    "/stats",
+                    _stats(days, bucket, group_by),
+                    caller=caller,
+                )
+
+
+def shapes(records: int) -> tuple[Shape, ...]:
+    """Every kind, for a database with so many interceptions: page 1,000 is nearer where there are fewer."""
+    return (*_lists(min(DEEP, records // 2)), *_sessions(min(DEEP // 2, records // 20)), *_sums())

@@ -1,0 +1,1 @@
+"""The comparison of gateways: what is measured, of whom, and how."""

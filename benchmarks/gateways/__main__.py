@@ -1,0 +1,5 @@
+"""Compares gateways, see `benchmarks.gateways.comparison`."""
+
+from benchmarks.gateways.comparison import main
+
+main()

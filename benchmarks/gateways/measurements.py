@@ -1,0 +1,173 @@
+"""What is measured of a running gateway. Each measurement is a plan of load, and the figures that its tally gives.
+
+Rates are per second, times in milliseconds, processor time in seconds per 1,000.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from benchmarks.gateways.runners.runner import Runner
+from benchmarks.reports.samples import percentile
+from benchmarks.stand.conversations import Exchange
+from benchmarks.stand.load import Plan, Tally
+from benchmarks.stand.processes import Use
+
+EVENTS, GAP_MS = 100, 10
+PACED_STREAMS = {1: 5, 10: 10, 64: EVENTS, 256: EVENTS}
+"""How many streams at a time, and the events of each: fewer where first bytes would be too few to have a p99."""
+
+STREAMS_FOR_3000_A_SECOND = 30
+FIRST_BYTE_MS = 300
+"""When a provider's first byte comes."""
+MANY_STREAMS, MANY_EVENTS, MANY_GAP_MS = 1000, 60, 50
+HISTORY_BYTES = 200_000
+"""The body of a request in a long conversation."""
+
+Figures = dict[str, float]
+
+
+class Observed(NamedTuple):
+    """What a gateway had used at a moment, and seconds of processor time of the database beside it."""
+
+    own: Use
+    database_seconds: float
+
+
+class Spent(NamedTuple):
+    """Seconds of processor time from rest to rest: of a gateway, and of the database beside it."""
+
+    own: float
+    database: float
+
+
+Measured = Callable[[Tally, Spent], Figures]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A plan, and what its tally says, with what was spent on all of it, the time before it was counted included.
+
+    Attributes:
+        name: What its figures are called, and notes about it.
+        tls: Whether the gateway is to have TLS to the upstream.
+        brief: Whether it is one of the few that several workers are measured by.
+    """
+
+    name: str
+    plan: Plan
+    figures: Measured
+    tls: bool = False
+    brief: bool = False
+
+    def suits(self, runner: Runner) -> bool:
+        """Whether this gateway can be measured in this way."""
+        has_api = self.plan.exchange.api in runner.apis
+        return has_api and (self.brief or runner.cores == 1) and (runner.calls_upstream or not self.tls)
+
+
+def _busy(tally: Tally) -> float:
+    used: float = tally.after.own.cpu_seconds - tally.before.own.cpu_seconds
+    return 100 * used / tally.seconds
+
+
+def _percentiles(name: str, nanoseconds: list[int]) -> Figures:
+    ordered = sorted(nanoseconds)
+    return {f"{name} p{percent}": percentile(ordered, percent) / 1e6 for percent in ((50, 99) if ordered else ())}
+
+
+def _blocking(name: str) -> Measured:
+    def figures(tally: Tally, spent: Spent) -> Figures:
+        return {
+            name: tally.answers / tally.seconds,
+            f"{name} cpu": 1000 * spent.own / max(1, tally.all_answers),
+            f"{name} database": 1000 * spent.database / max(1, tally.all_answers),
+            f"{name} busy": _busy(tally),
+        }
+
+    return figures
+
+
+def _waiting(name: str) -> Measured:
+    def figures(tally: Tally, spent: Spent) -> Figures:
+        return _blocking(name)(tally, spent) | _percentiles(f"{name} first byte", list(tally.first_bytes))
+
+    return figures
+
+
+def _burst(name: str) -> Measured:
+    def figures(tally: Tally, spent: Spent) -> Figures:
+        return {
+            name: tally.events / EVENTS / tally.seconds,
+            f"{name} events": tally.events / tally.seconds,
+            f"{name} cpu": 1000 * spent.own / max(1, tally.all_events),
+            f"{name} busy": _busy(tally),
+        }
+
+    return figures
+
+
+def _latency(streams: int, gap_ms: int = GAP_MS) -> Measured:
+    def figures(tally: Tally, spent: Spent) -> Figures:
+        return {
+            f"share {streams}": 100 * tally.events / tally.seconds / (streams * 1000 / gap_ms),
+            f"share {streams} cpu": 1000 * spent.own / max(1, tally.all_events),
+            **_percentiles(f"first byte {streams}", list(tally.first_bytes)),
+            **_percentiles(f"delay {streams}", list(tally.delays)),
+        }
+
+    return figures
+
+
+def _paced_cpu(name: str) -> Measured:
+    def figures(tally: Tally, spent: Spent) -> Figures:
+        return {f"{name} cpu": 1000 * spent.own / max(1, tally.all_events)}
+
+    return figures
+
+
+def _at_once() -> Iterator[Measurement]:
+    """What a gateway does at most, with an upstream that takes no time."""
+    for connections in (1, 32, 256):
+        name, plan = f"blocking chat {connections}", Plan(Exchange(), connections, seconds=2)
+        yield Measurement(name, plan, _blocking(name), brief=connections == 32)
+    for api in ("chat", "responses", "messages"):
+        name, plan = f"burst {api}", Plan(Exchange(api, EVENTS), 32, seconds=2)
+        yield Measurement(name, plan, _burst(name), brief=api == "chat")
+    for api in ("responses", "messages"):
+        name = f"blocking {api} 32"
+        yield Measurement(name, Plan(Exchange(api), 32, seconds=1.5), _blocking(name))
+    name = "history 32"
+    yield Measurement(name, Plan(Exchange(history_bytes=HISTORY_BYTES), 32, seconds=2), _blocking(name))
+
+
+def _paced() -> Iterator[Measurement]:
+    """What a gateway adds, with an upstream that takes its time."""
+    for streams, events in PACED_STREAMS.items():
+        exchange = Exchange("chat", events, GAP_MS)
+        many = Plan(exchange, streams, seconds=3, warm_up=1.5, ramp=1.0)
+        plan = many if events == EVENTS else Plan(exchange, streams, seconds=5)
+        yield Measurement(f"paced {streams}", plan, _latency(streams))
+    yield Measurement("paced", PLAN_FOR_3000_A_SECOND, _paced_cpu("paced"))
+    for connections in (32, 256):
+        name, wait = f"wait {connections}", FIRST_BYTE_MS / 1000
+        plan = Plan(Exchange(wait_ms=FIRST_BYTE_MS), connections, seconds=8 * wait, warm_up=2 * wait, ramp=wait)
+        yield Measurement(name, plan, _waiting(name))
+    seconds = MANY_EVENTS * MANY_GAP_MS / 1000  # so long is a stream: begun over that time, some end at any
+    plan = Plan(Exchange("chat", MANY_EVENTS, MANY_GAP_MS), MANY_STREAMS, seconds=3, warm_up=seconds + 1, ramp=seconds)
+    yield Measurement(f"paced {MANY_STREAMS}", plan, _latency(MANY_STREAMS, MANY_GAP_MS))
+
+
+def _over_tls() -> Iterator[Measurement]:
+    """What TLS to the upstream costs, on connections that are kept."""
+    yield Measurement("tls blocking", Plan(Exchange(), 32, seconds=1.5), _blocking("tls blocking"), tls=True)
+    yield Measurement("tls burst", Plan(Exchange("chat", EVENTS), 32, seconds=1.5), _burst("tls burst"), tls=True)
+    yield Measurement("tls paced", PLAN_FOR_3000_A_SECOND, _paced_cpu("tls paced"), tls=True)
+
+
+PLAN_FOR_3000_A_SECOND = Plan(
+    Exchange("chat", EVENTS, GAP_MS), STREAMS_FOR_3000_A_SECOND, seconds=3, warm_up=1.5, ramp=1.0
+)
+MEASUREMENTS = [*_at_once(), *_paced(), *_over_tls()]

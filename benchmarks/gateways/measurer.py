@@ -1,0 +1,102 @@
+"""Measures one running gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from benchmarks.gateways.measurements import Figures, Measurement, Observed, Spent
+from benchmarks.gateways.runners.runner import Running
+from benchmarks.stand.conversations import Exchange
+from benchmarks.stand.load import Load, Plan, Tally
+from benchmarks.stand.processes import Use, cpu_seconds
+
+SLOW_STREAMS = (1000, 5000)
+SLOW_STREAMS_A_SECOND = 500
+SETTLE_SECONDS = 30.0
+"""How long a gateway may take to finish what a measurement has left it."""
+
+_SAMPLE_SECONDS, _IDLE_SHARE = 0.2, 0.1
+
+
+class Measurer:
+    """Measures one running gateway. `scale` shortens everything but memory, `note` is told what went wrong."""
+
+    def __init__(self, running: Running, *, scale: float, note: Callable[[str], None]) -> None:
+        self._running = running
+        self._scale = scale
+        self._note = note
+
+    def measure_start(self) -> Figures:
+        """How long it took to start, and what it holds before its first load."""
+        if self._running.process is None:
+            return {}
+        return {"start": self._running.start_seconds, "memory idle": self._observe().own.resident_bytes / 1e6}
+
+    def measure(self, measurements: Iterable[Measurement]) -> Figures:
+        """The figures of these, one after the other."""
+        found: Figures = {}
+        rested = self._settle()
+        for measurement in measurements:
+            tally = self._run(measurement.name, _scaled(measurement.plan, self._scale))
+            again = self._settle()
+            if tally.answers or tally.events:
+                own = again.own.cpu_seconds - rested.own.cpu_seconds
+                found |= measurement.figures(tally, Spent(own, again.database_seconds - rested.database_seconds))
+            else:
+                self._say(f"{measurement.name}: nothing came")
+            rested = again
+        return found
+
+    def measure_memory(self) -> Figures:
+        """Resident memory with many streams open, one event a second each."""
+        idle, found = self._settle().own.resident_bytes, {}
+        for streams in SLOW_STREAMS:
+            ramp = streams / SLOW_STREAMS_A_SECOND
+            plan = Plan(Exchange("chat", 1000, 1000), streams, seconds=1, warm_up=ramp + 2, ramp=ramp)
+            tally = self._run(f"{streams:,} slow streams", plan)
+            if tally.open_streams < streams:
+                self._say(f"had begun {tally.open_streams:,} of {streams:,} slow streams after {ramp + 3:.0f} s")
+                break
+            resident = tally.after.own.resident_bytes
+            found[f"memory {streams}"] = resident / 1e6
+            found[f"memory per stream {streams}"] = (resident - idle) / streams / 1e3
+        return found
+
+    def _run(self, name: str, plan: Plan) -> Tally:
+        target = self._running.target(plan.exchange.api)
+        try:
+            tally = Load(target, plan).run(self._observe)
+        except OSError as error:
+            self._say(f"{name}: {error}")
+            return Tally(seconds=1)
+        for reason, times in tally.failures.items():
+            self._say(f"{name}: {reason}, {times} times")
+        return tally
+
+    def _observe(self) -> Observed:
+        process, database = self._running.process, self._running.runner.database
+        own = Use(0.0, 0) if process is None else process.use()
+        return Observed(own, 0.0 if database is None else cpu_seconds(database))
+
+    def _settle(self) -> Observed:
+        """Let it finish what the measurement before has left it, and observe it then."""
+        end = time.monotonic() + SETTLE_SECONDS
+        while True:
+            before = self._observe()
+            time.sleep(_SAMPLE_SECONDS)
+            now = self._observe()
+            idle = now.own.cpu_seconds - before.own.cpu_seconds < _IDLE_SHARE * _SAMPLE_SECONDS
+            if idle and self._running.runner.at_rest():
+                return now
+            if time.monotonic() >= end:
+                self._say(f"not at rest after {SETTLE_SECONDS:.0f} s")
+                return now
+
+    def _say(self, text: str) -> None:
+        self._note(f"{self._running.runner.name}: {text}")
+
+
+def _scaled(plan: Plan, scale: float) -> Plan:
+    return replace(plan, seconds=plan.seconds * scale, warm_up=plan.warm_up * scale, ramp=plan.ramp * scale)

@@ -1,0 +1,126 @@
+"""AI Bridge as an operator runs it: every call recorded in a MongoDB, every limit on."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+
+from benchmarks.gateways.runners.runner import Place, Program, Runner, UnavailableError
+from benchmarks.stand.load import Target
+from storage.aggregation.job import ExactlyOnceJob
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
+from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
+from version import VERSION
+
+ROOT = Path(__file__).parents[3]
+# High enough to refuse nothing: what is measured is being asked. The rate is the highest that several workers can share.
+LIMITS = {
+    "MAX_CONCURRENCY": "9000",
+    "USER_MAX_CONCURRENCY": "8000",
+    "RATE_LIMIT": "10000",
+    "RATE_WINDOW": "1s",
+    "CIRCUIT_BREAKER_ENABLED": "true",
+}
+
+
+STARTS = count(1)
+"""Of all bridges: they share a MongoDB."""
+
+TURNS: tuple[type[ExactlyOnceJob], ...] = (RollupJob, SessionJob)
+"""What is done of each call behind its answer."""
+
+
+class Bridge(Runner):
+    """This server, with one worker. The database runs beside it, and has a new name for each start."""
+
+    name = "AI Bridge"
+    workers = 1
+    launcher: Sequence[str] = ("server.py",)
+    """What the interpreter runs."""
+
+    def __init__(self, mongodb: EmbeddedMongoDB | None) -> None:
+        self._mongodb = mongodb
+
+    def prepare(self) -> str:
+        """It is here."""
+        if self._mongodb is None:
+            raise UnavailableError("there is no MongoDB: see the README")
+        self.database = self._mongodb.pid
+        return VERSION
+
+    def program(self, place: Place) -> Program:
+        """Make a user and a token."""
+        assert self._mongodb is not None
+        self._name = f"benchmark-{next(STARTS)}"
+        settings = {
+            **LIMITS,
+            "HTTP_ADDRESS": f"127.0.0.1:{place.port}",
+            "DATA_DIR": str(place.folder / "data"),
+            "MONGODB_URI": self._mongodb.uri,
+            "MONGODB_DATABASE": self._name,
+            "OPENAI_BASE_URL": f"{place.upstream_url}/v1/",
+            "OPENAI_KEY": "sk-provider",
+            "ANTHROPIC_BASE_URL": f"{place.upstream_url}/",
+            "ANTHROPIC_KEY": "sk-provider",
+            "WORKERS": str(self.workers),
+        }
+        environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()} | place.trust("SSL_CERT_FILE")
+        server = [sys.executable, *self.launcher]
+        for words in (["users", "add", "bench", "--role", "owner"], ["tokens", "create", "bench"]):
+            told = subprocess.run([*server, *words], cwd=ROOT, env=environ, check=True, capture_output=True, text=True)
+        self._token = told.stdout.split()[-1]
+        return Program(server, environ, ROOT)
+
+    def at_rest(self) -> bool:
+        """Every call has ended, is counted and has its session."""
+        assert self._mongodb is not None
+        with MongoClient[dict[str, Any]](self._mongodb.uri) as client:
+            interceptions = client[self._name].interceptions
+            waiting = [({"status": "in_flight"}, "in_flight"), *((one.marked, list(one.index)) for one in TURNS)]
+            return all(interceptions.find_one(what, hint=index) is None for what, index in waiting)
+
+    def target(self, place: Place, api: str) -> Target:
+        """Below the provider of the API."""
+        provider = "anthropic" if api == "messages" else "openai"
+        headers = {"Authorization": f"Bearer {self._token}", "anthropic-version": "2023-06-01"}
+        return Target(place.port, f"/api/v2/aibridge/{provider}/v1", headers)
+
+
+class BridgeWithout(Bridge):
+    """This server without one of its tricks."""
+
+    def __init__(self, mongodb: EmbeddedMongoDB | None, trick: str) -> None:
+        super().__init__(mongodb)
+        self.name = f"{Bridge.name} without {trick}"
+        self.launcher = ("-m", "benchmarks.gateways.without", trick)
+
+
+class TwoWorkers(Bridge):
+    """The same with two workers, which share their limits through the database."""
+
+    name = "AI Bridge, 2 workers"
+    workers = cores = 2
+
+
+@contextmanager
+def embedded_mongodb(folder: Path) -> Iterator[EmbeddedMongoDB | None]:
+    """A MongoDB on the cores of this process, for as long as it is needed; None where it cannot be started."""
+    with asyncio.Runner() as runner:
+        try:
+            mongodb = runner.run(EmbeddedMongoDB.start(folder))
+        except EmbeddedUnavailableError:
+            yield None
+            return
+        try:
+            yield mongodb
+        finally:
+            runner.run(mongodb.stop())

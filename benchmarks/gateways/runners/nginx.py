@@ -1,0 +1,64 @@
+"""nginx as a reverse proxy: what passing bytes on costs when nobody looks at them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+from benchmarks.gateways.runners.runner import Place, Program, Runner, UnavailableError
+
+CONFIGURATION = """
+daemon off;
+master_process off;
+worker_rlimit_nofile 16000;
+pid {folder}/pid;
+error_log stderr error;
+events {{ worker_connections 15000; }}
+http {{
+    access_log off;
+    client_body_buffer_size 512k;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    keepalive_requests 100000000;
+    upstream provider {{ server 127.0.0.1:{upstream}; keepalive 512; keepalive_requests 100000000; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            proxy_pass {scheme}://provider;
+            {tls}
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+            proxy_read_timeout 300s;
+        }}
+    }}
+}}
+"""
+TLS = "proxy_ssl_verify on; proxy_ssl_trusted_certificate {authority}; proxy_ssl_name localhost; proxy_ssl_server_name on;"
+
+
+class Nginx(Runner):
+    """As Debian packages it, in one process, which ends with its parent."""
+
+    name = "nginx"
+
+    def prepare(self) -> str:
+        """The version that is installed."""
+        program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+        if program is None:
+            raise UnavailableError("not installed; on Debian: apt-get install nginx-light")
+        self._program = program
+        said = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stderr
+        return said.strip().rpartition("nginx/")[2]
+
+    def program(self, place: Place) -> Program:
+        """Write its configuration."""
+        configuration = place.folder / "nginx.conf"
+        scheme, _, _ = place.upstream_url.partition(":")
+        tls = "" if place.authority is None else TLS.format(authority=place.authority)
+        where = {"folder": place.folder, "upstream": place.upstream, "port": place.port}
+        configuration.write_text(CONFIGURATION.format(scheme=scheme, tls=tls, **where))
+        return Program([self._program, "-p", place.folder, "-c", configuration])

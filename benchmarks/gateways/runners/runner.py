@@ -1,0 +1,169 @@
+"""What a gateway needs to be measured: how it is installed, how it is started, where its APIs are.
+
+To add one, write a subclass of `Runner` in a file of this folder and list it in `benchmarks/gateways/runners/__init__.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks.stand.conversations import CONVERSATIONS, Exchange
+from benchmarks.stand.load import Target
+from benchmarks.stand.processes import Process
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aibridge-benchmarks"
+"""Where gateways are installed that are not part of this project."""
+
+START_SECONDS = 90.0
+POLL_SECONDS = 0.01
+
+
+class UnavailableError(Exception):
+    """A gateway cannot be measured here. The text says why, and what would help."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a gateway is to run: the upstream's port, its own, a folder for its files, and its cores.
+
+    With an `authority`, a file of certificates in PEM format, the upstream speaks TLS and has its certificate from there.
+    """
+
+    upstream: int
+    port: int
+    folder: Path
+    cores: AbstractSet[int]
+    authority: Path | None = None
+
+    @property
+    def upstream_url(self) -> str:
+        """Scheme, host and port of the upstream."""
+        scheme = "http" if self.authority is None else "https"
+        return f"{scheme}://127.0.0.1:{self.upstream}"
+
+    def trust(self, variable: str) -> dict[str, str]:
+        """The environment variable that names the file of certificates to trust, where there is one."""
+        return {} if self.authority is None else {variable: str(self.authority)}
+
+
+@dataclass(frozen=True)
+class Program:
+    """How a gateway is started."""
+
+    command: Sequence[str | Path]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+
+
+class Runner(ABC):
+    """A kind of gateway. One that is running has a process of its own, or none where nothing stands between."""
+
+    name: str
+    apis: ClassVar[AbstractSet[str]] = frozenset(CONVERSATIONS)
+    """Those that it has."""
+    calls_upstream: ClassVar[bool] = True
+    """Whether it has connections of its own to the upstream, which TLS could be spoken on."""
+    cores: ClassVar[int] = 1
+    """How many cores it is given, where there are so many."""
+    database: int | None = None
+    """The process id of the database it writes to, which does not count as its own."""
+
+    @abstractmethod
+    def prepare(self) -> str:
+        """Install what is missing and say which version is there.
+
+        Raises:
+            UnavailableError: it cannot be had.
+        """
+
+    @abstractmethod
+    def program(self, place: Place) -> Program:
+        """Write what it reads at its start, and say how it is started."""
+
+    def target(self, place: Place, api: str) -> Target:  # noqa: ARG002 - for those whose APIs are in several places
+        """Where clients find an API of it."""
+        return Target(place.port)
+
+    def at_rest(self) -> bool:
+        """Whether what it was asked for is done, also what it does behind its answers."""
+        return True
+
+    def start(self, place: Place) -> Running:
+        """Start it and wait until it has answered a call."""
+        program = self.program(place)
+        log = place.folder / "log"
+        began = time.monotonic()
+        process = Process(
+            program.command, log=log, cores=place.cores, environ=program.environ, folder=program.folder or place.folder
+        )
+        running = Running(self, place, process)
+        try:
+            running.await_answer()
+        except BaseException:
+            running.stop()
+            raise
+        running.start_seconds = time.monotonic() - began
+        return running
+
+
+class Running:
+    """A gateway that is running."""
+
+    def __init__(self, runner: Runner, place: Place, process: Process | None) -> None:
+        self.runner = runner
+        self.process = process
+        self.start_seconds = 0.0
+        self._place = place
+
+    def target(self, api: str) -> Target:
+        """Where clients find an API of it."""
+        return self.runner.target(self._place, api)
+
+    def await_answer(self) -> None:
+        """Wait until it answers a call as it should.
+
+        Raises:
+            UnavailableError: it ended, or does not in `START_SECONDS`.
+        """
+        assert self.process is not None
+        end = time.monotonic() + START_SECONDS
+        while self.process.running and time.monotonic() < end:
+            if answers(self.target("chat")):
+                return
+            time.sleep(POLL_SECONDS)
+        raise UnavailableError(f"it does not start: {self.process.last_words()}")
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            self.process.stop()
+
+
+def answers(target: Target) -> bool:
+    """Whether a call is answered as it should be."""
+    connection = HTTPConnection("127.0.0.1", target.port, timeout=10)
+    try:
+        headers = {"Content-Type": "application/json", **target.headers}
+        connection.request("POST", target.path("chat"), Exchange().request_body(), headers)
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port

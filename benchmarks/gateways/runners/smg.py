@@ -1,0 +1,48 @@
+"""The Shepherd Model Gateway, which is written in Rust."""
+
+from __future__ import annotations
+
+from benchmarks.gateways.runners.runner import Place, Program, Runner, free_port
+from benchmarks.gateways.runners.wheels import installed
+from benchmarks.stand.load import Target
+
+VERSION = "1.13.0"
+KEY = "sk-provider"
+"""Of clients and of the provider: it has one for both."""
+
+
+class SMG(Runner):
+    """A router in front of one provider that speaks OpenAI's APIs; no history, no retries."""
+
+    name = "SMG"
+    apis = frozenset({"chat", "responses"})
+
+    def prepare(self) -> str:
+        """Install it into the cache unless it is there."""
+        self._program = installed("smg", VERSION) / "smg"
+        return VERSION
+
+    def program(self, place: Place) -> Program:
+        """It is told everything by flags."""
+        flags = {
+            "--backend": "openai",
+            "--worker-urls": place.upstream_url,
+            "--host": "127.0.0.1",
+            "--port": place.port,
+            "--prometheus-host": "127.0.0.1",
+            "--prometheus-port": free_port(),
+            # By default it indexes every prompt, to choose among servers that keep them in memory.
+            "--policy": "round_robin",
+            "--log-level": "error",
+            "--history-backend": "none",
+            "--max-concurrent-requests": 16000,
+            "--api-key": KEY,
+        }
+        words = [str(word) for flag in flags.items() for word in flag]
+        # It would ask the provider for its load, which only inference servers know.
+        switches = ["--disable-retries", "--disable-load-monitoring"]
+        return Program([self._program, "launch", *words, *switches], place.trust("SSL_CERT_FILE"))
+
+    def target(self, place: Place, api: str) -> Target:  # noqa: ARG002
+        """All APIs are below the same path."""
+        return Target(place.port, headers={"Authorization": f"Bearer {KEY}"})

@@ -1,0 +1,31 @@
+"""Gateways from the Python index, each in a virtual environment of its own."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.gateways.runners.runner import CACHE, UnavailableError
+
+
+def installed(package: str, version: str, *, extra: str = "") -> Path:
+    """The folder of its programs; it is installed unless it is there. Exactly this version, never a later one.
+
+    Raises:
+        UnavailableError: it cannot be installed here.
+    """
+    # One for each interpreter, so that a faster one serves the gateways that are written in Python, too.
+    folder = CACHE / f"{package}-{version}-python{platform.python_version()}"
+    if not (folder / "complete").exists():
+        print(f"Installing {package} {version} into {folder} ...", flush=True)
+        install = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        requirement = f"{package}{f'[{extra}]' if extra else ''}=={version}"
+        try:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+            subprocess.run([*install, requirement], check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as error:
+            raise UnavailableError(f"cannot be installed: {(error.stderr or str(error)).strip()[-300:]}") from error
+        (folder / "complete").touch()
+    return folder / "bin"

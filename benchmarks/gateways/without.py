@@ -1,0 +1,44 @@
+"""The server without one of its tricks, to measure what that earns.
+
+    .venv/bin/python -m benchmarks.gateways.without TRICK [arguments of server.py]
+
+`python -m benchmarks.gateways --without TRICK` measures one beside the server as it is. A trick that shows less than 5 %
+in the rows with a real wait (`--row wait`) and in bursts (`--row burst`) is to go.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+
+def _in_step() -> None:
+    """A request takes its steps alone, also while many are under way."""
+    from handlers.dataplane.proxy import ProxyHandler  # noqa: PLC0415 - only in the server's process
+
+    async def go_on(self: ProxyHandler) -> None:
+        """Let nobody else come first."""
+
+    ProxyHandler.in_step = go_on  # type: ignore[method-assign]
+
+
+def _waiting_ends() -> None:
+    """The end of a call is written down when it comes, not together with others."""
+    from storage.recording import recorder  # noqa: PLC0415 - only in the server's process
+
+    recorder.ENDS_TOGETHER = 1
+
+
+TRICKS: dict[str, Callable[[], None]] = {"in_step": _in_step, "waiting_ends": _waiting_ends}
+
+
+def main() -> None:
+    """Serve without it."""
+    TRICKS[sys.argv.pop(1)]()
+    from server import main as serve  # noqa: PLC0415 - after what it uses has been changed
+
+    sys.exit(serve())
+
+
+if __name__ == "__main__":
+    main()

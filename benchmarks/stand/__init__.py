@@ -1,0 +1,1 @@
+"""What a measurement is made with: an upstream, load, what they exchange, processes, certificates."""
