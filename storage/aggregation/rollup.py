@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from decimal import Context, Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -28,6 +27,7 @@ import msgspec
 from bson.decimal128 import Decimal128
 
 from storage.aggregation.histograms import pack, unpack
+from storage.mongo.codec import read_decimal
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
 """The disjoint counts of tokens."""
@@ -170,7 +170,7 @@ def totals_of(document: Mapping[str, Any]) -> Totals:
         if name in document:
             totals[name] = unpack(document[name])
     if "cost" in document:
-        totals["cost"] = _decimal(document["cost"])
+        totals["cost"] = read_decimal(document["cost"])
     return totals
 
 
@@ -190,19 +190,6 @@ def increments(totals: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the database adds to a rollup's document: no zeros and no histograms."""
     changes = {name: value for name, value in totals.items() if value and name not in HISTOGRAMS}
     return changes | {name: Decimal128(value) for name, value in changes.items() if name == "cost"}
-
-
-def _decimal(number: Decimal128) -> Decimal:
-    """Return what `to_decimal` does, in a fifth of the time, from the layout that IEEE 754-2008 (3.5.2) calls binary."""
-    bits = int.from_bytes(number.bid, "little")
-    if bits >> _PLAIN_BITS:
-        return number.to_decimal()  # negative, or no number
-    exponent, coefficient = divmod(bits, 1 << _COEFFICIENT_BITS)
-    return Decimal(coefficient).scaleb(exponent - _EXPONENT_BIAS, _EXACT)
-
-
-_COEFFICIENT_BITS, _PLAIN_BITS, _EXPONENT_BIAS = 113, 126, 6_176
-_EXACT = Context(prec=34)  # what a Decimal128 holds
 
 
 def _summed(parts: Iterable[tuple[RollupKey, Totals]]) -> RollupTotals:

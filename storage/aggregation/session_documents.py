@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Context, Decimal, localcontext
+from decimal import Decimal, localcontext
 from typing import Any
 
 from bson.binary import Binary
@@ -21,9 +21,9 @@ from bson.decimal128 import Decimal128
 from intercept.ids import format_id
 from intercept.records import Status
 from storage.aggregation.rollup import TOKENS
+from storage.mongo.codec import EXACT, binary, read_decimal
 from storage.recording.documents import session_id_of
 from storage.recording.prices import MAX_TOKENS
-from storage.recording.truncation import binary
 
 SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "no_usage")
 """The whole numbers that calls add up to; `cost` beside them is in US dollars."""
@@ -36,7 +36,6 @@ MAX_PROMPT = 1_000
 
 _NAMES = {"providers": "provider", "provider_names": "provider_name", "models": "model"}
 _NO_COST = Decimal128("0")
-_EXACT = Context(prec=34)  # what a Decimal128 holds
 
 
 def session_of(call: Mapping[str, Any]) -> Binary:
@@ -115,9 +114,9 @@ def _sums(
     if len(added) == 1 and not known and not replaced:  # as most are, where clients name no session
         return dict(added[0])
     sums = {name: known.get(name, 0) + _total(added, name) - _total(replaced, name) for name in SUMS}
-    with localcontext(_EXACT):
-        costs = [part["cost"].to_decimal() for part in (known, *added) if part]
-        cost = sum(costs, Decimal()) - sum((part["cost"].to_decimal() for part in replaced), Decimal())
+    with localcontext(EXACT):
+        costs = [read_decimal(part["cost"]) for part in (known, *added) if part]
+        cost = sum(costs, Decimal()) - sum((read_decimal(part["cost"]) for part in replaced), Decimal())
     return {**sums, "cost": Decimal128(cost)}
 
 

@@ -13,6 +13,7 @@ from bson.binary import Binary
 from intercept.records import EndReason
 from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram
 from storage.aggregation.rollup import DIMENSIONS, HISTOGRAMS, TOKENS, Breakdown, Bucket, RollupKey, Totals
+from storage.mongo.codec import read_decimal
 from storage.recording.prices import MAX_TOKENS
 
 _DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION]
@@ -92,7 +93,7 @@ def row_of(document: Mapping[str, Any]) -> Row:
     totals |= {f"ends.{reason}": number for reason, number in ends.items() if number}
     totals |= {name: document[name] for name in (*TOKENS, *_COUNTS)}
     if document["priced"]:
-        totals["cost"] = document["cost"].to_decimal()
+        totals["cost"] = read_decimal(document["cost"])
     totals |= {name: histogram(key for key in document[name] if key is not None) for name in HISTOGRAMS}
     return Row(ids, key, totals, document.get("counted"), bool(document.get("presumed")))
 

@@ -23,7 +23,6 @@ from bson.decimal128 import Decimal128
 from intercept.ids import format_id
 from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, UserPrompt
 from storage.recording.prices import Cost
-from storage.recording.truncation import binary
 
 SCHEMA_VERSION = 2
 """Of documents that have the marks of their end. Version 1 had none, see `storage.aggregation.rollup_job`."""
@@ -40,9 +39,7 @@ USAGE_BYTES = 64 << 10
 USAGE_DEPTH = 16
 
 REMEMBERED = 1_000
-"""Names of sessions that are remembered with their ids, and ids that are remembered as they are written."""
-
-_remembered = lru_cache(REMEMBERED)(binary)
+"""Names of sessions that are remembered with their ids."""
 
 
 @lru_cache(REMEMBERED)
@@ -59,10 +56,10 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     document = {
         "_id": interception.id,
         "schema_version": SCHEMA_VERSION,
-        "instance_id": _remembered(instance_id),
+        "instance_id": instance_id,
         "request_ids": [format_id(interception.id)],
         "api_key_id": interception.api_key_id,
-        "initiator_id": _remembered(interception.initiator_id),
+        "initiator_id": interception.initiator_id,
         "provider": interception.provider,
         "provider_name": interception.provider_name,
         "route": interception.route,
@@ -87,9 +84,9 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     if goes_on:
         document["unlinked"] = {"due": interception.started_at, "tries": 0}
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
-        document["session_id"] = _remembered(session_id)
+        document["session_id"] = session_id
     elif not goes_on:  # it begins a session
-        document["session_id"] = binary(interception.id)
+        document["session_id"] = interception.id
     return document
 
 
@@ -142,7 +139,7 @@ def _place(interception: Interception) -> dict[str, Any]:
 
 def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
     return {
-        "id": binary(new_id()),
+        "id": new_id(),
         "prompt": prompt.prompt,
         "metadata": {name: True for name in ("truncated", "synthetic") if getattr(prompt, name)},
         "created_at": at,
@@ -152,7 +149,7 @@ def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -
 def _token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
     text = _usage_text(usage.usage)
     return {
-        "id": binary(new_id()),
+        "id": new_id(),
         "provider_response_id": usage.provider_response_id,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
@@ -166,7 +163,7 @@ def _token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) ->
 
 def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
     return {
-        "id": binary(new_id()),
+        "id": new_id(),
         "provider_response_id": usage.provider_response_id,
         "provider_tool_call_id": usage.provider_tool_call_id,
         "server_url": usage.server_url,
@@ -181,7 +178,7 @@ def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> d
 
 def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
     return {
-        "id": binary(new_id()),
+        "id": new_id(),
         "content": thought.content,
         "metadata": {"source": thought.source, **({"truncated": True} if thought.truncated else {})},
         "created_at": at,

@@ -19,16 +19,13 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, UpdateOne
 
 from intercept.records import Status
-from storage.recording.truncation import END_BYTES, START_BYTES, binary, encoded, joined, uncut
+from storage.recording.truncation import END_BYTES, START_BYTES, encoded
 
 IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
 """Finds documents without any end."""
 
 PRESUMED: Mapping[str, Any] = {"presumed": True}
 """What an amendment sets beside the fields of an end that is presumed."""
-
-_PASSING = dict.fromkeys(("schema_version", "status", "request_ids")).keys()
-"""What each end replaces of a start. It is encoded apart, so that the rest need not be encoded again with the end."""
 
 _RAW = CodecOptions[RawBSONDocument](
     document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD, tz_aware=True
@@ -79,10 +76,10 @@ class Operation:
             BSON, with `_id` before them where they are a document.
     """
 
-    __slots__ = ("_fields", "_lasting", "action", "id", "record")
+    __slots__ = ("_fields", "action", "id", "record")
 
     def __init__(self, action: Action, id_: UUID, fields: Mapping[str, Any], record: bytes = b"") -> None:
-        self.action, self.id, self._fields, self._lasting = action, id_, fields, b""
+        self.action, self.id, self._fields = action, id_, fields
         self.record = record or action.code + id_.bytes + self._encoded()
 
     @classmethod
@@ -114,10 +111,7 @@ class Operation:
 
     def ended_by(self, end: Operation) -> Operation:
         """Put this start and its end together."""
-        if not self._lasting or self._fields.keys() & end._fields.keys() != _PASSING:
-            return Operation(Action.WHOLE, self.id, {**self._fields, **end._fields})
-        data = joined(self._lasting, end.record[_HEAD_BYTES:])
-        return Operation(Action.WHOLE, self.id, {}, Action.WHOLE.code + self.id.bytes + data)
+        return Operation(Action.WHOLE, self.id, {**self._fields, **end._fields})
 
     def write(self) -> InsertOne[Any] | UpdateOne:
         """Say it to the driver. What makes a document fails where there is one: that is for `write_again`."""
@@ -135,14 +129,5 @@ class Operation:
         return RawBSONDocument(self.record[_HEAD_BYTES:], _RAW)
 
     def _encoded(self) -> bytes:
-        if not self.makes:
-            return encoded(self._fields, self.action.most)
-        document = {"_id": binary(self.id), **self._fields}
-        if self.action is Action.START:
-            passing = {name: document.pop(name) for name in _PASSING if name in document}
-            last = uncut(passing, START_BYTES)
-            self._lasting = last and uncut(document, START_BYTES - len(last))
-            if self._lasting:
-                return joined(self._lasting, last)
-            document |= passing
-        return encoded(document, self.action.most)
+        fields = {"_id": self.id, **self._fields} if self.makes else self._fields
+        return encoded(fields, self.action.most)

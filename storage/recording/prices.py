@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -22,6 +22,7 @@ from bson.decimal128 import Decimal128
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
+from storage.mongo.codec import EXACT
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
@@ -35,9 +36,6 @@ MODELS_REMEMBERED = 1_000
 PRECISION = Decimal("1e-12")
 """What a cost is rounded to, in US dollars: as fine as the sum of all calls stays exact in the database's 34 digits."""
 
-_DIGITS = Context(prec=34)
-_PLACES = -PRECISION.adjusted()
-
 _log = logging.getLogger(__name__)
 
 
@@ -50,10 +48,7 @@ class Cost(NamedTuple):
     @property
     def stored(self) -> dict[str, Any]:
         """Both as the database keeps them."""
-        # `Decimal128` makes the same of a number in four times the time: a sign, a biased exponent and digits.
-        digits = int(_DIGITS.scaleb(self.usd, _PLACES))
-        bits = (digits < 0) << 127 | (6176 - _PLACES) << 113 | abs(digits)
-        return {"usd": Decimal128.from_bid(bits.to_bytes(16, "little")), "prices": self.prices}
+        return {"usd": Decimal128(self.usd), "prices": self.prices}
 
 
 class _Rates(NamedTuple):
@@ -128,7 +123,7 @@ class Prices:
             prices, table = [self._price(found, usage, at) for usage in usages], self._version
         else:
             return None
-        return Cost(_DIGITS.quantize(sum(prices, Decimal()), PRECISION), table) if prices else None
+        return Cost(EXACT.quantize(sum(prices, Decimal()), PRECISION), table) if prices else None
 
     def _price(self, model: ModelInfo, usage: TokenUsage, at: datetime) -> Decimal:
         count = _Count.of(usage)

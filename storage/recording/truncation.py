@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 import bson
-from bson.binary import UUID_SUBTYPE, Binary, UuidRepresentation
+from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 
 START_BYTES = 4 << 20
@@ -21,32 +21,14 @@ _NOT_STORABLE = (UnicodeEncodeError, OverflowError)
 _INT64 = range(-(2**63), 2**63)
 
 
-def binary(id_: UUID) -> Binary:
-    """Return an id as BSON holds it. The driver does the same for each UUID that it meets, in twice the time."""
-    return Binary(id_.bytes, UUID_SUBTYPE)
-
-
 def encoded(fields: Mapping[str, Any], most: int) -> bytes:
     """Return fields as BSON with at most `most` bytes of text: the largest texts go first, and say so."""
     # As they are, nearly always, and in a tenth of the time of the rest.
-    return uncut(fields, most) or bson.encode(_fitting(fields, most), codec_options=_WRITTEN)
-
-
-def uncut(fields: Mapping[str, Any], most: int) -> bytes:
-    """Return fields as BSON of at most `most` bytes; nothing, if they are not that or something has to be replaced."""
-    try:
+    with suppress(*_NOT_STORABLE):
         data = bson.encode(fields, codec_options=_WRITTEN)
-    except _NOT_STORABLE:
-        return b""
-    return data if len(data) <= most else b""
-
-
-def joined(first: bytes, second: bytes) -> bytes:
-    """Put two documents that have no key in common together, as BSON.
-
-    Source: https://bsonspec.org/spec.html: a document is its size, its elements and a zero.
-    """
-    return (len(first) + len(second) - 5).to_bytes(4, "little") + first[4:-1] + second[4:]
+        if len(data) <= most:
+            return data
+    return bson.encode(_fitting(fields, most), codec_options=_WRITTEN)
 
 
 def _fitting(fields: Mapping[str, Any], most: int) -> dict[str, Any]:

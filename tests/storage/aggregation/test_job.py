@@ -13,8 +13,8 @@ from storage.aggregation import job as job_module
 from storage.aggregation import rollup_job as rollup_job_module
 from storage.aggregation import session_job as session_job_module
 from storage.aggregation.session_job import SessionJob
+from storage.mongo.codec import binary
 from storage.mongo.database import DatabaseUnavailableError
-from storage.recording.truncation import binary
 from tests.storage.aggregation.interruptions import Interrupted
 from tests.storage.aggregation.tasks import TASKS
 from tests.storage.countings import marked, write

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from resources.sessions import Session
 from storage.aggregation.session_documents import MAX_NAMES, session_of, share, with_calls
-from storage.recording.truncation import binary
+from storage.mongo.codec import binary
 from tests.storage.records import ADA, NOON, as_json
 
 SESSION = binary(uuid5(ADA.id, "session-1"))

@@ -71,13 +71,6 @@ def test_start_and_end_together_equal_the_end_applied_to_the_start(record, endin
     assert document(began.ended_by(ended)) == document(began) | document(ended)
 
 
-def test_the_end_of_a_call_is_not_encoded_again_with_its_start():
-    fields = start_document(records.interception(), instance_id=INSTANCE, new_id=counting_ids())
-    began = Operation(Action.START, fields.pop("_id"), fields)
-    ended = Operation(Action.END, began.id, ending_fields(records.ending(), new_id=counting_ids()))
-    assert began.ended_by(ended).record.endswith(ended.record[21:])
-
-
 @given(STORED, STORED)
 def test_any_start_may_be_put_together_with_any_end(some, others):
     together = Operation(Action.START, ID, some).ended_by(Operation(Action.END, ID, others))

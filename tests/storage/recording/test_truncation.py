@@ -4,7 +4,7 @@ import bson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.recording.truncation import encoded, joined, uncut
+from storage.recording.truncation import encoded
 
 TEXTS = st.text(max_size=30)  # half surrogate pairs included
 VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | TEXTS
@@ -53,20 +53,6 @@ def test_there_is_never_too_much_text_and_where_some_went_it_says_so(fields, mos
     for before, after in holders:
         lost = [key for key, value in before.items() if isinstance(value, str) and value and after[key] == ""]
         assert lost == [] or "truncated" in {**after, **after.get("metadata", {})}
-
-
-@given(FIELDS, st.integers(0, 200))
-def test_what_is_uncut_is_as_it_was_given_and_else_there_is_nothing(fields, most):
-    data = uncut(fields, most)
-    assert data in {b"", encoded(fields, 1_000_000)}
-    assert bool(data) == (storable(fields) == fields and len(encoded(fields, 1_000_000)) <= most)
-
-
-@given(FIELDS, FIELDS)
-def test_two_documents_are_joined_to_one_with_all_that_they_have(first, second):
-    second = {f"{key}2": value for key, value in second.items()}
-    parts = encoded(first, 1_000_000), encoded(second, 1_000_000)
-    assert joined(*parts) == encoded(first | second, 1_000_000)
 
 
 def test_the_largest_texts_go_first():

@@ -1,0 +1,31 @@
+"""Values as BSON holds them, where the driver's own way is too slow. Figures: CPython 3.11 on the machine of `make bench-micro`."""
+
+from __future__ import annotations
+
+from decimal import Context, Decimal
+from uuid import UUID
+
+from bson.binary import UUID_SUBTYPE, Binary
+from bson.decimal128 import Decimal128
+
+EXACT = Context(prec=34)
+"""Arithmetic that is exact in as many digits as a `Decimal128` holds."""
+
+_COEFFICIENT_BITS, _PLAIN_BITS, _EXPONENT_BIAS = 113, 126, 6_176
+
+
+def binary(id_: UUID) -> Binary:
+    """Return an id as `with_plain_ids` has it."""
+    return Binary(id_.bytes, UUID_SUBTYPE)
+
+
+def read_decimal(number: Decimal128) -> Decimal:
+    """Return what `to_decimal` does, from the layout that IEEE 754-2008 (3.5.2) calls binary.
+
+    It takes 0.9 us instead of 4.6, and an answer of statistics reads up to 100,000: 0.4 s less of about a second.
+    """
+    bits = int.from_bytes(number.bid, "little")
+    if bits >> _PLAIN_BITS:
+        return number.to_decimal()  # negative, or no number
+    exponent, coefficient = divmod(bits, 1 << _COEFFICIENT_BITS)
+    return Decimal(coefficient).scaleb(exponent - _EXPONENT_BIAS, EXACT)

@@ -1,0 +1,35 @@
+from decimal import Decimal
+from uuid import UUID
+
+import bson
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from bson.decimal128 import Decimal128
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.mongo.codec import EXACT, binary, read_decimal
+
+FINITE = st.builds(
+    lambda digits, exponent: Decimal(digits).scaleb(exponent, EXACT),
+    st.integers(-(10**34) + 1, 10**34 - 1),
+    st.integers(-6176, 6111),
+)
+
+
+@given(FINITE | st.sampled_from([Decimal("Infinity"), Decimal("-Infinity"), Decimal("NaN")]))
+def test_a_decimal_is_read_as_the_driver_reads_it(value):
+    number = Decimal128(value)
+    assert str(read_decimal(number)) == str(number.to_decimal())
+
+
+@given(st.integers(-(10**34) + 1, 10**34 - 1))
+def test_a_cost_is_read_as_it_was_written(number):
+    cost = EXACT.scaleb(Decimal(number), -12)
+    assert read_decimal(Decimal128(cost)) == cost
+
+
+def test_an_id_is_written_as_the_driver_writes_it():
+    options = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+    id_ = UUID(int=7)
+    assert bson.encode({"a": binary(id_)}) == bson.encode({"a": id_}, codec_options=options)
