@@ -73,6 +73,19 @@ class Database:
 
     Attributes:
         health: Whether it is available.
+        interceptions: One document per interception, see `storage.recording.documents`.
+        users: One document per user, removed ones included.
+        tokens: One document per token; `_id` is its public part.
+        sign_in_sessions: One document per browser that is signed in; `_id` is the public part of its cookie.
+        sign_in_codes: One document per code that signs in once; `_id` is its SHA-256.
+        audit: One document per change of a user or token, and entries of `storage.accounts.access_trail`.
+        instances: One document per running server.
+        admissions: Ledgers of who was admitted, see `storage.admission.ledger`, and reports, see `storage.admission.reports`.
+        limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
+        rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
+        sessions: One document per session, see `storage.queries.sessions`.
+        refusals: Rows about requests that were refused, see `storage.aggregation.refusal_recorder`.
+        refusal_totals: How many requests were refused, by rule, user and time range.
     """
 
     def __init__(self, client: AsyncIOMotorClient[dict[str, Any]], name: str) -> None:
@@ -80,6 +93,19 @@ class Database:
         self._database = client[name]
         self._is_replicated: bool | None = None
         self.health = DatabaseHealth(self._probe)
+        self.interceptions: Collection = self._database["interceptions"]
+        self.users: Collection = self._database["users"]
+        self.tokens: Collection = self._database["tokens"]
+        self.sign_in_sessions: Collection = self._database["sign_in_sessions"]
+        self.sign_in_codes: Collection = self._database["sign_in_codes"]
+        self.audit: Collection = self._database["audit"]
+        self.instances: Collection = self._database["instances"]
+        self.admissions: Collection = self._database["admissions"]
+        self.limit_ledgers: Collection = self._database["limit_ledgers"]
+        self.rollups: Collection = self._database["rollups"]
+        self.sessions: Collection = self._database["sessions"]
+        self.refusals: Collection = self._database["refusals"]
+        self.refusal_totals: Collection = self._database["refusal_totals"]
 
     @classmethod
     def connect(cls, uri: str, name: str) -> Self:
@@ -96,75 +122,10 @@ class Database:
             raise DatabaseUnavailableError(f'mongodb-database "{name}" is not a valid name: {error}') from None
 
     @property
-    def interceptions(self) -> Collection:
-        """One document per interception, see `storage.recording.documents`."""
-        return self._database["interceptions"]
-
-    @property
-    def users(self) -> Collection:
-        """One document per user, removed ones included."""
-        return self._database["users"]
-
-    @property
-    def tokens(self) -> Collection:
-        """One document per token; `_id` is its public part."""
-        return self._database["tokens"]
-
-    @property
-    def sign_in_sessions(self) -> Collection:
-        """One document per browser that is signed in, see `storage.accounts.sign_in_sessions`; `_id` is the public part of its cookie."""
-        return self._database["sign_in_sessions"]
-
-    @property
-    def sign_in_codes(self) -> Collection:
-        """One document per code that signs in once; `_id` is its SHA-256."""
-        return self._database["sign_in_codes"]
-
-    @property
-    def audit(self) -> Collection:
-        """One document per change of a user or token, see `storage.accounts.audit`, and entries of `storage.accounts.access_trail`."""
-        return self._database["audit"]
-
-    @property
-    def instances(self) -> Collection:
-        """One document per running server."""
-        return self._database["instances"]
-
-    @property
-    def admissions(self) -> Collection:
-        """Ledgers of who was admitted, see `storage.admission.ledger`, and reports, see `storage.admission.reports`."""
-        return self._database["admissions"]
-
-    @property
-    def limit_ledgers(self) -> Collection:
-        """What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`."""
-        return self._database["limit_ledgers"]
-
-    @property
     def is_sharded(self) -> bool:
         """Whether it is reached through routers: then times are theirs, and each has a clock of its own."""
         topology: Any = self._client.topology_description
         return bool(topology.topology_type_name == "Sharded")
-
-    @property
-    def rollups(self) -> Collection:
-        """One document per cell, see `storage.aggregation.rollup`, and what `storage.aggregation.rollup_job` keeps for itself."""
-        return self._database["rollups"]
-
-    @property
-    def sessions(self) -> Collection:
-        """One document per session, see `storage.queries.sessions`."""
-        return self._database["sessions"]
-
-    @property
-    def refusals(self) -> Collection:
-        """Rows about requests that were refused, see `storage.aggregation.refusal_recorder`."""
-        return self._database["refusals"]
-
-    @property
-    def refusal_totals(self) -> Collection:
-        """How many requests were refused, by rule, user and time range."""
-        return self._database["refusal_totals"]
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -247,7 +208,13 @@ class Database:
             raise DatabaseUnavailableError("MongoDB is unavailable: no answer in time") from error
 
     def query(self) -> AbstractAsyncContextManager[None]:
-        """Bound all that one response of the API asks, by `QUERY_SECONDS`; see `within`."""
+        """Bound all that one response of the API asks, by `QUERY_SECONDS`; see `within`.
+
+        Raises:
+            DatabaseUnavailableError: The database is known to be unavailable.
+        """
+        if not self.health.available:
+            raise DatabaseUnavailableError(f"MongoDB is unavailable: {self.health.reason}")
         return self.within(QUERY_SECONDS)
 
     async def _probe(self) -> None:

@@ -1,4 +1,5 @@
 import socket
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,13 @@ def unreachable():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(connection, "OPTIONS", connection.OPTIONS | {"serverSelectionTimeoutMS": 20})
             database = Database.connect(f"mongodb://ada:s3cret@127.0.0.1:{bound.getsockname()[1]}/", "away")
+
+        async def probe():
+            async with database.within(0.02):
+                await database.instances.find_one()
+
+        database.query = partial(database.within, 0.02)
+        database.health._probe = probe
         yield database
         database.close()
 

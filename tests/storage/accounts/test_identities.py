@@ -326,8 +326,8 @@ async def test_when_the_database_is_back_tokens_are_verified_again(identities, e
     token, text = await identities.create_token("ada")
     await identities.authenticate(text)
     clock.seconds += FRESH_SECONDS
-    database.health.lose("no answer")
     await elsewhere.revoke_token(token.id)
+    database.health.lose("no answer")
     await identities.authenticate(text)
     await database.health.wait_until_back()
     await refusal(identities, text)
@@ -470,7 +470,7 @@ async def test_users_of_an_earlier_version_are_taken_over(database, identities):
 
 
 @pytest.mark.expects_log(
-    r"^WARNING storage\.mongo\.database: usernames differ in case alone: ADA and ada; remove all of them but one "
+    r"^WARNING storage\.mongo\.preparation: usernames differ in case alone: ADA and ada; remove all of them but one "
     r"\(users remove NAME\)$"
 )
 @pytest.mark.gen_test
