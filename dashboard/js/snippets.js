@@ -1,19 +1,38 @@
 /** What to paste where, for each client. Pure; `address` is that of a provider of this bridge, without a slash at its end. */
 
-/** `type` is that of the providers that a client can talk to; the demo provider speaks everything. */
+/** The types of providers that speak each API by the same paths, the vendor's own first. The demo speaks the first two. */
+const SPEAK = {
+  openai: ["openai", "azure", "openrouter", "ollama", "vllm", "openai-compatible", "bedrock-mantle", "demo"],
+  anthropic: ["anthropic", "foundry", "openrouter", "ollama", "vllm", "bedrock-mantle", "claude-aws", "demo"],
+  gemini: ["gemini"],
+  azure: ["azure"],
+  vertex: ["vertex"],
+  bedrock: ["bedrock"],
+};
+
+/** `type` is that of the vendor whose API a client speaks. */
 export const CLIENTS = [
   { id: "claude-code", name: "Claude Code", type: "anthropic" },
   { id: "codex", name: "Codex", type: "openai" },
   { id: "openai", name: "OpenAI SDK", type: "openai" },
   { id: "anthropic", name: "Anthropic SDK", type: "anthropic" },
+  { id: "gemini", name: "Gemini CLI and SDK", type: "gemini" },
+  { id: "azure", name: "Azure OpenAI SDK", type: "azure" },
+  { id: "vertex", name: "Vertex AI", type: "vertex" },
+  { id: "bedrock", name: "Amazon Bedrock", type: "bedrock" },
   { id: "curl", name: "curl", type: "openai" },
 ];
 
-const MODELS = { openai: "gpt-5.5", anthropic: "claude-sonnet-5-5", demo: "demo" };
+/** The clients that some configured provider can serve. */
+export function clientsFor(configured) {
+  return CLIENTS.filter((client) => providersFor(client, configured).length > 0);
+}
+
+const MODELS = { openai: "gpt-5.5", anthropic: "claude-sonnet-5-5", demo: "demo", gemini: "gemini-3-pro-preview" };
 
 /** The configured providers that a client can talk to. */
 export function providersFor({ type }, configured) {
-  return configured.filter((provider) => provider.type === type || provider.type === "demo");
+  return configured.filter((provider) => SPEAK[type].includes(provider.type));
 }
 
 /** The provider of that name, else the vendor's own if it works, else the first that does, else the first. */
@@ -25,8 +44,9 @@ export function chosenProvider({ type }, providers, name) {
 }
 
 /** A model that a provider has; MODEL where only its operator knows one. */
-export function modelOf({ name }) {
-  return Object.hasOwn(MODELS, name) ? MODELS[name] : "MODEL";
+export function modelOf({ name, type }) {
+  const known = type === "gemini" ? type : name;
+  return Object.hasOwn(MODELS, known) ? MODELS[known] : "MODEL";
 }
 
 const WRITERS = {
@@ -59,6 +79,35 @@ const WRITERS = {
     [
       "TypeScript",
       `import Anthropic from "@anthropic-ai/sdk";\n\nconst client = new Anthropic({ baseURL: "${address}", authToken: "TOKEN" });`,
+    ],
+  ],
+  gemini: (address, model) => [
+    ["Shell", `export GOOGLE_GEMINI_BASE_URL=${address}\nexport GEMINI_API_KEY=TOKEN\ngemini`],
+    [
+      "Python",
+      `from google import genai\n\nclient = genai.Client(api_key="TOKEN", http_options={"base_url": "${address}"})\nanswer = client.models.generate_content(model="${model}", contents="Hello")`,
+    ],
+  ],
+  azure: (address) => [
+    [
+      "Python",
+      `from openai import AzureOpenAI\n\nclient = AzureOpenAI(azure_endpoint="${address}", api_version="2024-10-21", api_key="TOKEN")\nanswer = client.chat.completions.create(\n    model="DEPLOYMENT",\n    messages=[{"role": "user", "content": "Hello"}],\n)`,
+    ],
+  ],
+  vertex: (address) => [
+    [
+      "Claude Code",
+      `export CLAUDE_CODE_USE_VERTEX=1 CLAUDE_CODE_SKIP_VERTEX_AUTH=1\nexport ANTHROPIC_VERTEX_BASE_URL=${address}/v1\nexport ANTHROPIC_VERTEX_PROJECT_ID=PROJECT CLOUD_ML_REGION=REGION\nexport ANTHROPIC_AUTH_TOKEN=TOKEN\nclaude`,
+    ],
+    [
+      "Python",
+      `from google import genai\nfrom google.oauth2.credentials import Credentials\n\nclient = genai.Client(\n    vertexai=True,\n    project="PROJECT",\n    location="REGION",\n    credentials=Credentials("TOKEN"),\n    http_options={"base_url": "${address}"},\n)`,
+    ],
+  ],
+  bedrock: (address) => [
+    [
+      "Claude Code",
+      `export CLAUDE_CODE_USE_BEDROCK=1\nexport AWS_REGION=REGION\nexport ANTHROPIC_BEDROCK_BASE_URL=${address}\nexport AWS_BEARER_TOKEN_BEDROCK=TOKEN\nclaude`,
     ],
   ],
   curl: (address, model) => [

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CLIENTS, chosenProvider, modelOf, providersFor, snippets } from "../../dashboard/js/snippets.js";
+import { CLIENTS, chosenProvider, clientsFor, modelOf, providersFor, snippets } from "../../dashboard/js/snippets.js";
 
 const openai = { name: "openai", type: "openai", key_state: "key" };
 const anthropic = { name: "anthropic", type: "anthropic", key_state: "no_key" };
@@ -12,6 +12,22 @@ test("a client is offered the providers that speak its dialect, and the demo", (
   const all = [openai, anthropic, own, demo];
   assert.deepEqual(providersFor(codex, all), [openai, own, demo]);
   assert.deepEqual(providersFor(claudeCode, all), [anthropic, demo]);
+});
+
+test("a client is shown where some provider speaks its API", () => {
+  const gemini = { name: "google", type: "gemini", key_state: "key" };
+  const azure = { name: "work", type: "azure", key_state: "key" };
+  assert.deepEqual(
+    clientsFor([openai, gemini]).map(({ id }) => id),
+    ["codex", "openai", "gemini", "curl"],
+  );
+  assert.deepEqual(
+    clientsFor([azure]).map(({ id }) => id),
+    ["codex", "openai", "azure", "curl"],
+  );
+  assert.equal(modelOf(gemini), "gemini-3-pro-preview");
+  assert.match(snippets("gemini", "http://x/google", modelOf(gemini))[0].text, /GOOGLE_GEMINI_BASE_URL=http:\/\/x\/google\n/);
+  assert.match(snippets("vertex", "http://x/vertex")[0].text, /ANTHROPIC_VERTEX_BASE_URL=http:\/\/x\/vertex\/v1\n/);
 });
 
 test("the vendor is chosen while it has a key, else a provider that works, else the first", () => {

@@ -6,7 +6,7 @@ import { CopyButton } from "../parts/copy.js";
 import { Segmented } from "../parts/segmented.js";
 import { Failure, Loading } from "../parts/states.js";
 import { go, href } from "../router.js";
-import { CLIENTS, chosenProvider, modelOf, providersFor, snippets } from "../snippets.js";
+import { chosenProvider, clientsFor, modelOf, providersFor, snippets } from "../snippets.js";
 
 const MARKS = { key: "has a key", keyless: "needs no key", no_key: "no key" };
 
@@ -17,7 +17,8 @@ export function Connect({ route }) {
 }
 
 function Instructions({ params, configured }) {
-  const client = CLIENTS.find(({ id }) => id === params.client) ?? CLIENTS[0];
+  const clients = clientsFor(configured);
+  const client = clients.find(({ id }) => id === params.client) ?? clients[0];
   const providers = providersFor(client, configured);
   const provider = chosenProvider(client, providers, params.provider);
   const address = new URL(`api/v2/aibridge/${encodeURIComponent(provider.name)}`, document.baseURI).href;
@@ -29,7 +30,7 @@ function Instructions({ params, configured }) {
         Wherever a client wants a key, give it <a href=${href("tokens")}>a token</a> of AI Bridge. Put it in the place of${" "}
         <code>TOKEN</code>. The bridge replaces it with the provider's key.
       </p>
-      <${Segmented} label="Client" options=${CLIENTS.map(({ id, name }) => [id, name])} value=${client.id} onChoose=${(id) => choose({ client: id, provider: "" })} />
+      <${Segmented} label="Client" options=${clients.map(({ id, name }) => [id, name])} value=${client.id} onChoose=${(id) => choose({ client: id, provider: "" })} />
       <label>
         <span aria-hidden="true">Provider</span>${" "}
         <select aria-label="Provider" value=${provider.name} onChange=${(event) => choose({ provider: event.target.value })}>
