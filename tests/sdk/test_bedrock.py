@@ -3,84 +3,40 @@
 import asyncio
 import json
 import re
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 from anthropic import AsyncAnthropicBedrock
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from tests.event_streams import chunk as bedrock_chunk
 from tests.event_streams import event, exception
-from tests.sdk.wiring import LAST_CHUNK, chunk, essence, record, tokens
+from tests.sdk.bedrock import (
+    ARN,
+    CLAUDE_EVENTS,
+    CLAUDE_REQUEST,
+    CONVERSE_EVENTS,
+    CONVERSED,
+    KEYS,
+    MESSAGES,
+    TlsFront,
+    answer,
+    check_signature,
+    event_stream,
+)
+from tests.sdk.wiring import essence, record, tokens
 from upstream.aws import AwsAuthorizer
 from upstream.aws_credentials import FoundKeys, GivenKeys, NoAwsKeysError
 from upstream.keys import KeyPool
 from upstream.presets import ProviderType
 from upstream.providers import Provider
-from upstream.sigv4 import AwsKeys, Scope
+from upstream.sigv4 import Scope
 
 INSTALL = "install what finds them (pip install -r requirements-aws.lock)"
-KEYS = AwsKeys("AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token")
-ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-MESSAGES = [{"role": "user", "content": [{"text": "Weather in Zürich?"}]}]
-USAGE = {"inputTokens": 30, "outputTokens": 9, "totalTokens": 39, "cacheReadInputTokens": 4, "cacheWriteInputTokens": 2}
 TOKENS = [tokens(30, 9, read=4, write=2)]
-CALL = {"toolUseId": "tooluse_1", "name": "weather", "input": {"city": "Zürich"}}
-CONVERSED = {
-    "output": {"message": {"role": "assistant", "content": [{"text": "I look."}, {"toolUse": CALL}]}},
-    "stopReason": "tool_use",
-    "usage": USAGE,
-    "metrics": {"latencyMs": 1},
-}
-CONVERSE_EVENTS = [
-    ("messageStart", {"role": "assistant"}),
-    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "I look."}}),
-    ("contentBlockStop", {"contentBlockIndex": 0}),
-    (
-        "contentBlockStart",
-        {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": "tooluse_1", "name": "weather"}}},
-    ),
-    ("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"toolUse": {"input": '{"city": "Zürich"}'}}}),
-    ("contentBlockStop", {"contentBlockIndex": 1}),
-    ("messageStop", {"stopReason": "tool_use"}),
-    ("metadata", {"usage": USAGE, "metrics": {"latencyMs": 1}}),
-]
-CLAUDE_EVENTS = [
-    {
-        "type": "message_start",
-        "message": {
-            "id": "msg_bdrk_1",
-            "type": "message",
-            "role": "assistant",
-            "model": "m",
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "usage": {"input_tokens": 8, "output_tokens": 1},
-        },
-    },
-    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Grüße"}},
-    {"type": "content_block_stop", "index": 0},
-    {
-        "type": "message_delta",
-        "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-        "usage": {"output_tokens": 5},
-    },
-    {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 8, "outputTokenCount": 6}},
-]
-CLAUDE_REQUEST = {
-    "anthropic_version": "bedrock-2023-05-31",
-    "max_tokens": 9,
-    "messages": [{"role": "user", "content": "Hi"}],
-}
 
 
 def record_of(**differences):
@@ -92,55 +48,6 @@ CONVERSE_RECORD = record_of(
     token_usages=TOKENS,
     tool_usages=[("tooluse_1", "weather", '{"city": "Zürich"}')],
 )
-
-
-def answer(body, status=200, **headers):
-    content = json.dumps(body, ensure_ascii=False).encode()
-    return [_head(status, "application/json", headers | {"Content-Length": str(len(content))}), content]
-
-
-def event_stream(messages):
-    head = _head(200, "application/vnd.amazon.eventstream", {"Transfer-Encoding": "chunked"})
-    return [head, *map(chunk, messages), LAST_CHUNK]
-
-
-def _head(status, content_type, headers):
-    told = {"x-amzn-RequestId": "request-1", "Content-Type": content_type} | headers
-    return "\r\n".join([f"HTTP/1.1 {status} Whatever", *(f"{n}: {v}" for n, v in told.items()), "", ""]).encode()
-
-
-class TlsFront:
-    """TLS in front of the bridge: boto3 sends its bearer over TLS alone."""
-
-    def __init__(self, port, tls):
-        self._port, self._tls = port, tls
-        self._tasks = set()
-
-    async def start(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        return f"https://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/api/v2/aibridge/bedrock"
-
-    async def stop(self):
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader, writer):
-        self._tasks.add(asyncio.current_task())
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        try:
-            with suppress(ConnectionError, asyncio.CancelledError):
-                await asyncio.gather(self._copy(reader, inner_writer), self._copy(inner_reader, writer))
-        finally:
-            inner_writer.close()
-            writer.close()
-
-    async def _copy(self, reader, writer):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
 
 
 @pytest.fixture
@@ -183,22 +90,6 @@ def runtime(running, url, authority, monkeypatch):
             client.close()
 
     return lambda method, read, **arguments: asyncio.to_thread(call, method, read, arguments)
-
-
-def check_signature(received, service="bedrock"):
-    """Check a request as AWS does: with botocore's code, over what arrived."""
-    (authorization,) = received.header("Authorization")
-    names = re.search(r"SignedHeaders=([^,]+)", authorization)[1].split(";")
-    headers = {name: received.header(name)[0] for name in names}
-    told = {name.lower() for name, _ in received.headers}
-    assert set(names) == {"host", "x-amz-date", "x-amz-security-token", *({"content-type"} & told)}
-    request = AWSRequest(received.method, f"http://{headers['host']}{received.target}", headers, received.body)
-    request.context["timestamp"] = headers["x-amz-date"]
-    auth = SigV4Auth(Credentials(KEYS.access_key_id, KEYS.secret_access_key), service, "us-east-1")
-    signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
-    assert authorization == (
-        f"AWS4-HMAC-SHA256 Credential={auth.scope(request)}, SignedHeaders={';'.join(names)}, Signature={signature}"
-    )
 
 
 def check_request(running, suffix):
@@ -442,6 +333,30 @@ async def test_anthropics_client_for_bedrock_streams(running, bedrock):
         "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "service", "target"),
+    [
+        (ProviderType.BEDROCK_MANTLE, "bedrock-mantle", "/anthropic/v1/messages?beta=true"),
+        (ProviderType.CLAUDE_AWS, "aws-external-anthropic", "/v1/messages?beta=true"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_messages_on_aws_are_signed_for_their_service(running, kind, service, target):
+    authorizer = AwsAuthorizer(GivenKeys(KEYS), Scope("us-east-1", service), lambda: datetime.now(UTC))
+    running.bridge.providers["aws"] = Provider("aws", kind, running.upstream.url, authorizer=authorizer)
+    running.upstream.play(*answer(CLAUDE_EVENTS[0]["message"]))
+    client = await running.client()
+    body = json.dumps(CLAUDE_REQUEST | {"model": "m"}).encode()
+    headers = running.headers | {"anthropic-workspace-id": "workspace-1"}
+    answered = await client.request("POST", "/api/v2/aibridge/aws/v1/messages?beta=true", headers, body)
+    (received,) = running.upstream.requests
+    check_signature(received, service)
+    assert (answered.status, received.target, received.body) == (200, target, body)
+    assert received.header("anthropic-workspace-id") == ["workspace-1"]
+    (recorded,) = await running.ended(1)
+    assert (recorded["model"], recorded["end_reason"]) == ("m", "completed")
 
 
 @pytest.mark.gen_test
