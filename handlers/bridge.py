@@ -29,7 +29,7 @@ from runtime.jobs import Jobs
 from storage.accounts.active_tokens import ActiveTokens
 from storage.accounts.identities import Identities
 from storage.accounts.sign_ins import SignIns
-from storage.admission.admissions import Admissions
+from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database
@@ -62,7 +62,7 @@ class EdgeOptions:
 
 @dataclass(frozen=True)
 class Bridge:
-    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `admissions` when this process counts alone, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
+    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `cluster` where no database counts for several servers, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
 
     options: EdgeOptions
     providers: Mapping[str, Provider]
@@ -95,7 +95,7 @@ class Bridge:
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
     new_id: Callable[[], UUID]
-    admissions: Admissions | None = None
+    cluster: ClusterAuthority | None = None
     trace: TimerFactory | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
     pieces: Pieces = field(default_factory=Pieces)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from limits.authority import Authority
 from resources.limits import PROCESS_LOCAL
-from storage.admission.admissions import Admissions
 
 
-def state_of_limits(admissions: Admissions | None) -> Literal["ok", "process-local: the database is unavailable"]:
-    """Whether the limits hold as they were set, or only in this process."""
-    return PROCESS_LOCAL if admissions is not None and admissions.away else "ok"
+def state_of_limits(cluster: Authority | None) -> Literal["ok", "process-local: the database is unavailable"]:
+    """Whether the limits hold as they were set, or this server decides alone."""
+    return PROCESS_LOCAL if cluster is not None and cluster.unavailable else "ok"

@@ -30,14 +30,14 @@ from limits.user_shares import UserShares
 from resources.interceptions import interception_as_json
 from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
-from runtime.parts import known_secrets, make_admissions, make_breakers, make_edge_options, make_overload
+from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_overload
 from settings import ChatStreamUsage, SettingError, Settings
 from storage.accounts.access_trail import AccessTrail
 from storage.accounts.active_tokens import ActiveTokens
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in_sessions import SessionTimes
 from storage.accounts.sign_ins import SignIns
-from storage.admission.admissions import Admissions
+from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
@@ -127,7 +127,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     """
     settings, database, metrics = process.settings, process.database, process.metrics
     process.start("database", database.health.watch)
-    overload, admissions = await open_admission(process)
+    overload, cluster = await open_admission(process)
     key_pools = {provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys}
     instances = await open_heartbeat(process, partial(report_refused_keys, providers, key_pools))
     recorder = await open_recorder(process, providers)
@@ -170,7 +170,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         now=now,
         monotonic=monotonic,
         new_id=process.new_id,
-        admissions=admissions,
+        cluster=cluster,
         trace=trace,
     )
 
@@ -190,15 +190,15 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("metrics", metrics.publish)
 
 
-async def open_admission(process: Process) -> tuple[OverloadProtection, Admissions | None]:
-    """Open what admits requests, and what counts for all processes where that is set."""
-    admissions = make_admissions(process.settings, process.database, process.id)
-    overload = make_overload(process.settings, process.metrics, admissions)
-    if admissions is not None:
-        await admissions.open(lambda: report(process.lifecycle, overload))
-        process.stack.push_async_callback(admissions.close)
-        process.start("limits", admissions.run)
-    return overload, admissions
+async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterAuthority | None]:
+    """Open what admits requests, and what counts for all servers where that is set."""
+    cluster = make_cluster(process.settings, process.database, process.id)
+    overload = make_overload(process.settings, process.metrics, cluster)
+    if cluster is not None:
+        await cluster.open(lambda: report(process.lifecycle, overload))
+        process.stack.push_async_callback(cluster.close)
+        process.start("limits", cluster.run)
+    return overload, cluster
 
 
 async def open_heartbeat(process: Process, refused_keys: Callable[[], Sequence[dict[str, Any]]]) -> Instances:

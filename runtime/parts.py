@@ -10,12 +10,12 @@ from uuid import UUID
 from handlers.bridge import EdgeOptions
 from handlers.operation.metrics import Metrics
 from intercept.known_secrets import KnownSecrets
+from limits.authority import Authority
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.request_limits import LimitSettings
 from settings import LimitsScope, ProviderSettings, Settings, TokenCreation
-from storage.admission.admissions import Admissions, SharedLimits
-from storage.admission.authority import SharedAuthority
+from storage.admission.cluster import ClusterAuthority
 from storage.mongo.database import Database
 from upstream.access import Authorizer, Credential
 from upstream.aws import AwsAuthorizer
@@ -124,18 +124,9 @@ def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | Non
     return breakers
 
 
-def make_admissions(settings: Settings, database: Database, process: UUID) -> Admissions | None:
-    """Who counts for all processes; None when each counts for itself."""
-    if settings.limits_scope is LimitsScope.PROCESS:
-        return None
-    limits = SharedLimits(
-        max_concurrency=settings.max_concurrency,
-        user_max_concurrency=settings.user_max_concurrency,
-        rate_limit=settings.rate_limit,
-        user_rate_limit=settings.user_rate_limit,
-        rate_window=settings.rate_window,
-    )
-    return Admissions(database, process=process, limits=limits)
+def make_cluster(settings: Settings, database: Database, process: UUID) -> ClusterAuthority | None:
+    """Who counts for all servers on the database; None when this process counts for itself."""
+    return ClusterAuthority(database, process=process) if settings.limits_scope is LimitsScope.CLUSTER else None
 
 
 def make_limit_settings(settings: Settings) -> LimitSettings:
@@ -156,10 +147,6 @@ def make_limit_settings(settings: Settings) -> LimitSettings:
     )
 
 
-def make_overload(settings: Settings, metrics: Metrics, shared: Admissions | None) -> OverloadProtection:
-    """What admits requests, or refuses them; `shared` counts for all processes."""
-    return OverloadProtection(
-        make_limit_settings(settings),
-        authority=None if shared is None else SharedAuthority(shared),
-        on_rejection=metrics.rejected,
-    )
+def make_overload(settings: Settings, metrics: Metrics, authority: Authority | None) -> OverloadProtection:
+    """What admits requests, or refuses them; `authority` decides, or this process alone if there is none."""
+    return OverloadProtection(make_limit_settings(settings), authority=authority, on_rejection=metrics.rejected)

@@ -56,7 +56,7 @@ OVERLOAD = "Overload protection (0 = off)"
 BREAKER = "Circuit breaker"
 
 # Of what is counted together each admission in the window is kept, in one document of the database.
-MAX_CLUSTER_RATE = 10_000
+MAX_CLUSTER_RATE = 1_000_000
 
 # The names of the providers that are there without being set.
 BUILT_IN = ("openai", "anthropic")

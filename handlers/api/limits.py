@@ -17,10 +17,9 @@ from handlers.limits_state import state_of_limits
 from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
-from limits.overload import OverloadProtection, Usage
+from limits.overload import OverloadProtection
 from resources import limits as resources
 from resources.limits import MAX_ACTIVE_REQUESTS, MAX_KEYS
-from storage.admission.reports import SharedUsage
 from storage.mongo.database import DatabaseUnavailableError
 
 NOT_YOURS = "Only owners and auditors may see the limits."
@@ -49,50 +48,51 @@ class LimitsHandler(ControlHandler):
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
         single_values(self.request.query_arguments, ())
-        overload, admissions = self.bridge.overload, self.bridge.admissions
-        own = await overload.usage(MAX_KEYS)
-        together: Usage | SharedUsage = own
+        overload, cluster = self.bridge.overload, self.bridge.cluster
+        usage = await overload.usage(MAX_KEYS)
         reports = [report(self.bridge.lifecycle, overload)]
-        if admissions is not None and not admissions.away:
-            together = await admissions.usage(MAX_KEYS)
-            reports += await admissions.reports()
+        if cluster is not None and not cluster.unavailable:
+            reports += await cluster.reports()
         now = self.bridge.now()
         holders = sorted((holder for one in reports for holder in one["holders"]), key=lambda holder: holder["since"])
         settings = overload.settings
-        slots_by_user = _slots_by_user(together) if settings.user_max_concurrency else _holding(self.bridge.lifecycle)
+        slots_by_user = (
+            {user: state.used for user, state in usage.users.items()}
+            if settings.user_max_concurrency
+            else _holding(self.bridge.lifecycle)
+        )
         names = await self._usernames(
-            {*slots_by_user, *together.user_rates, *own.user_tokens, *own.user_budgets},
+            {*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets},
         )
         names |= {holder["user_id"]: holder["username"] for holder in holders}
         window, slots = settings.rate_window.total_seconds(), settings.max_concurrency
         refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
-        own_or_all = (together if slots else own).slots
         limits = (
-            resources.ConcurrencyUsage.of(slots, own_or_all, now, refused["concurrency"]),
+            resources.ConcurrencyUsage.of(slots, usage.slots, now, refused["concurrency"]),
             resources.UserConcurrencyUsage.of(
                 settings.user_max_concurrency, slots_by_user, names, now, refused["user_concurrency"]
             ),
             resources.RateUsage.of(
-                settings.rate_limit, together.rates, window_seconds=window, now=now, refused=refused["rate"]
+                settings.rate_limit, usage.rates, window_seconds=window, now=now, refused=refused["rate"]
             ),
             resources.UserRateUsage.of(
-                *(settings.user_rate_limit, together.user_rates, names),
+                *(settings.user_rate_limit, usage.user_rates, names),
                 window_seconds=window,
                 now=now,
                 refused=refused["user_rate"],
             ),
             resources.UserTokensUsage.of(
-                *(settings.user_token_limit, own.user_tokens, names),
+                *(settings.user_token_limit, usage.user_tokens, names),
                 window_seconds=settings.token_window.total_seconds(),
                 now=now,
                 refused=refused["user_tokens"],
             ),
-            resources.UserBudgetUsage.of(settings, own.user_budgets, names, now, refused["user_budget"]),
+            resources.UserBudgetUsage.of(settings, usage.user_budgets, names, now, refused["user_budget"]),
         )
         self.write_json(
             resources.Limits(
-                scope="process" if admissions is None else "cluster",
-                state=state_of_limits(admissions),
+                scope="process" if cluster is None else "cluster",
+                state=state_of_limits(cluster),
                 at=format_time(now),
                 refused_since=min(one["since"] for one in reports if "since" in one),
                 limits=limits,
@@ -108,13 +108,6 @@ class LimitsHandler(ControlHandler):
         except DatabaseUnavailableError:
             return {}
         return {format_id(id_): user.username for id_, user in users.items()}
-
-
-def _slots_by_user(usage: Usage | SharedUsage) -> Mapping[str, int]:
-    """Slots by the ids of users."""
-    if isinstance(usage, SharedUsage):
-        return usage.users
-    return {user: state.used for user, state in usage.users.items()}
 
 
 def _holding(lifecycle: Lifecycle) -> Mapping[str, int]:

@@ -47,7 +47,7 @@ class ReadinessHandler(BridgeHandler):
             providers=self.bridge.key_health.describe(),
             jobs=describe_failed_jobs(self.bridge.jobs),
             version=VERSION,
-            limits=UNSET if self.bridge.admissions is None else state_of_limits(self.bridge.admissions),
+            limits=UNSET if self.bridge.cluster is None else state_of_limits(self.bridge.cluster),
         )
         self.write(msgspec.json.encode(readiness))
 

@@ -1,1 +1,1 @@
-"""Limits that all processes on one database have together: `admissions.Admissions` is what `limits` is given."""
+"""Limits that all servers on one database have together: `cluster.ClusterAuthority` decides for one of them."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from limits.calendar import bounds_of
 from limits.limit import Kind, Limit, LimitState
-from storage.admission.limit_ledger import MAX_LIFE_MS, Ledger, Member, Report, Span
+from storage.admission.ledger import MAX_LIFE_MS, Ledger, Member, Report, Span
 
 MS = 1_000_000
 """Nanoseconds in a millisecond."""
@@ -21,7 +21,10 @@ MS = 1_000_000
 SHARE = 5
 """Where less than a limit divided by this is left, every request is decided by the ledger."""
 
-LIVES = 25
+SMALL = 20
+"""Of a limit that is smaller nothing is taken ahead."""
+
+LIVES = 12
 """How many lives of a permit that is taken ahead fit into a window at least."""
 
 NEVER_READ = -(2**62)
@@ -56,6 +59,8 @@ def near(left: int, maximum: int) -> bool:
 
 def ahead_of(left: int, maximum: int, wanted: int) -> int:
     """How much of what is left may be taken ahead: what is wanted, and at most half of what others do not need to ask for."""
+    if maximum < SMALL:
+        return 0
     return max(0, min(wanted, (left - -(-maximum // SHARE)) // 2))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
 from storage.admission.account import MS, NEVER_READ, Account, Times
-from storage.admission.limit_ledger import Ledger
+from storage.admission.ledger import Ledger
 
 
 class AmountAccount(Account):

@@ -93,6 +93,7 @@ class ClusterAuthority:
         self._rounds: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._beaten_at = now_ns()
+        self._closing = False
 
     @property
     def unavailable(self) -> bool:
@@ -115,6 +116,7 @@ class ClusterAuthority:
 
     async def close(self) -> None:
         """Give all permits back and leave, once `run` has ended."""
+        self._closing = True
         if self._timer is not None:
             self._timer.cancel()
         self._permits.tick()
@@ -203,7 +205,7 @@ class ClusterAuthority:
 
     def _work(self) -> None:
         due = self._permits.expire()
-        if due is not None and self._timer is None:
+        if due is not None and self._timer is None and not self._closing:
             seconds = max(0.0, (due - self._now_ns()) / 1e9)
             self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
         if self._rounds is None and self._permits.pending and not self.unavailable:

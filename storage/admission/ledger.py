@@ -1,290 +1,196 @@
-"""A ledger: the document that says who holds slots of one thing, and when its keys were admitted; and its one update.
+"""A ledger: what all servers of a cluster use of one limit. Pure: who stores it says what time it is.
 
-There is a ledger for the whole server (slots only). Where users are limited, by slots or by a rate, there is one for each
-user (the slots, the user's own rate, and the rates of the user's tokens); else, and for clients without a valid token, one
-for each rate key. So what is decided together stands in one document, and one update of that document, which MongoDB makes
-atomic, decides it: all or nothing, however many processes ask.
+A ledger has entries, each a time and a count: admissions of a rate, tokens, or money. A member is a server: what it holds
+(slots, or amounts reserved), and which of its reports are counted.
 
-```
-{
-  _id: "server" | "user:<id>" | "key:<token or address>",
-  shares: [{process, slots, until, ruling}],   one per process, however many slots it holds, and what it was told last
-  rates: [{key, log: [date, ..], until}],      at most `limit` dates per key, oldest first, none older than the window;
-                                               the key of the user's own rate is the ledger's `_id`
-  expires_at: date                             when nothing of this matters any more; a TTL index removes it
-}
-```
+Times are milliseconds of the database's clock. An entry may count longer than what it stands for, never shorter:
 
-Time is `$$NOW`, the clock of the primary, in whole milliseconds. Updates may be applied in another order than they began
-in; the log stays sorted, as no time is written that is before the last one. A clock that was set back is believed: what
-it calls the future counts as `SKEW_MS` from now at most, which is later than it was, and so never admits too many.
-
-A process writes how many slots it holds, not by how much that changes. So an update of which nobody knows whether it was
-made does no lasting harm: the next one says it anew.
+- A permit that is taken ahead is entered at the end of its life, so it is never used after its time.
+- Where there are many entries, those of one sub-window are merged at the latest of their times.
+- `clock` names whose clock the times are of, a member of the replica set. When another one is primary, times move on by
+  as much as clocks may differ, but not beyond the end of the life of what is granted now: none was granted later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
-from uuid import UUID
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-SKEW_MS = 1000
-"""How far ahead of the clock a time in a ledger may be. Updates that overtake one another differ by less."""
+MAX_LIFE_MS = 5_000
+"""How long a permit that is taken ahead may be used at most, in milliseconds."""
 
-READ_MS = 2000
-"""How long the share of a process without slots is kept, for it to read what it was told, in milliseconds."""
+MAX_SKEW_MS = 60_000
+"""By how much the clocks of two members of a replica set may differ, in milliseconds."""
 
-SERVER = "server"
-"""The ledger of the whole server."""
+AHEAD_MS = MAX_LIFE_MS + 1_000
+"""How far ahead of the clock a time in a ledger may be. Beyond it the clock was set back: it is believed."""
 
-Document = dict[str, Any]
+MAX_ENTRIES = 1_000
+"""How many entries of a ledger are kept one by one."""
 
+SUB_WINDOWS = 500
+"""Into how many sub-windows the entries of a window fall when there are more."""
 
-def ledger_of_user(user: str) -> str:
-    """Name the ledger of a user."""
-    return f"user:{user}"
-
-
-def ledger_of_key(key: str) -> str:
-    """Name the ledger of a rate key that belongs to no user, or to one whose slots are not limited."""
-    return f"key:{key}"
+IDLE_MS = 60_000
+"""How long a member that holds nothing is remembered, in milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """At most `limit` admissions of a key in any window of `window_ms` milliseconds."""
-
-    limit: int
-    window_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A rate for which a request counts: the `limit` of a `key`."""
-
-    key: str
-    limit: RateLimit
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a process wants of a ledger, and what it has.
+class Span(NamedTuple):
+    """What counts now.
 
     Attributes:
-        process: Who asks.
-        number: Of the ask, among those of this process; its ruling has the same.
-        wanted: How many requests it would like to start.
-        held: How many slots it holds already.
-        slots: How many there are for all processes together; None where slots are not limited.
-        lease_ms: How long the slots stay its own without another word, in milliseconds.
-        rates: The rates for which the requests count, of different keys; all of them, or none.
+        now: The time.
+        begin: The first time that counts.
+        window: How long an entry counts; 0 of a calendar period.
+        end: When all entries of a calendar period leave; 0 of a window.
     """
 
-    process: UUID
+    now: int
+    begin: int
+    window: int = 0
+    end: int = 0
+
+    @classmethod
+    def of_window(cls, now: int, window: int) -> Span:
+        """What counts in the half-open window that ends now."""
+        return cls(now, now - window + 1, window)
+
+    def leaves_in(self, at: int) -> int:
+        """In how many milliseconds an entry counts no more."""
+        return (at + self.window if self.window else self.end) - self.now
+
+
+class Report(NamedTuple):
+    """Something that a server tells a ledger, which counts once however often it is told.
+
+    Attributes:
+        number: Its place among the reports of the server to this ledger, from 1.
+        amount: What is charged; negative: how many permits are given back.
+        at: Of permits: the time at which they were entered. Of a charge: how many milliseconds ago it was.
+        clock: Of permits: whose clock that was.
+        sent: Whether it was told before, and nobody knows if it counted.
+    """
+
     number: int
-    wanted: int
-    held: int
-    slots: int | None
-    lease_ms: int
-    rates: tuple[Counted, ...] = ()
+    amount: int
+    at: int
+    clock: str = ""
+    sent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """What is left of a rate: how many requests may start now; nanoseconds until one may, and until all may."""
+@dataclass(slots=True)
+class Member:
+    """A server: what it holds, its last report that counts, its last write, and when that was."""
 
-    limit: int
-    remaining: int
-    retry_after_ns: int
-    reset_ns: int
+    held: int = 0
+    report: int = 0
+    write: int = 0
+    at: int = 0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What is used; entries in the order of their times."""
+
+    clock: str = ""
+    entries: list[tuple[int, int]] = field(default_factory=list)
+    members: dict[str, Member] = field(default_factory=dict)
 
     @property
     def used(self) -> int:
-        """How many requests have started in the window."""
-        return self.limit - self.remaining
+        """The sum of all entries."""
+        return sum([count for _, count in self.entries])
 
+    def held(self, but: str = "") -> int:
+        """What all members hold, but one."""
+        return sum([member.held for name, member in self.members.items() if name != but])
 
-class Used(NamedTuple):
-    """How much of a rate is used.
-
-    Attributes:
-        used: How many admissions were in the window before.
-        next_at: The admission that has to leave the window before there is a place in it again; None if there is one.
-        last_at: The newest admission, if there is any.
-    """
-
-    used: int
-    next_at: datetime | None
-    last_at: datetime | None
-
-    def rate(self, limit: RateLimit, now: datetime, granted: int = 0) -> Rate:
-        """Say what is left when so many more are granted.
-
-        The wait is exact: a request that comes so much later, by the database's clock, finds a place.
-        """
-        remaining = max(0, limit.limit - self.used - granted)
-        return Rate(
-            limit=limit.limit,
-            remaining=remaining,
-            retry_after_ns=0 if remaining else _leaves_in(self.next_at, limit, now),
-            reset_ns=_leaves_in(self.last_at, limit, now),
-        )
-
-
-def _leaves_in(admission: datetime | None, limit: RateLimit, now: datetime) -> int:
-    if admission is None:
-        return 0
-    return (admission + timedelta(milliseconds=limit.window_ms) - now) // timedelta(microseconds=1) * 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """What an update decided. The first `granted` of those who asked may start.
-
-    Attributes:
-        number: Of the ask.
-        granted: How many.
-        free: How many slots there were for them.
-        now: The time.
-        rates: What is used of each rate of the ask.
-    """
-
-    number: int
-    granted: int
-    free: int
-    now: datetime
-    rates: tuple[Used, ...] = ()
-
-    @classmethod
-    def of(cls, document: Document) -> Ruling:
-        """Read it from where it stands in a share."""
-        return cls(
-            number=document["number"],
-            granted=document["granted"],
-            free=document["free"],
-            now=document["now"],
-            rates=tuple([Used(one["used"], one.get("next_at"), one.get("last_at")) for one in document["rates"]]),
-        )
-
-    def left(self, limits: Iterable[RateLimit], nth: int) -> tuple[Rate, ...]:
-        """Say what is left of each rate after the `nth` of those who asked, counted from 0."""
-        granted = min(nth + 1, self.granted)
-        return tuple([used.rate(limit, self.now, granted) for used, limit in zip(self.rates, limits, strict=False)])
-
-
-def update(ask: Ask) -> list[Document]:
-    """Write the update: an aggregation pipeline for the ledger, or for none yet, which makes one."""
-    logs = {f"log{number}": counted for number, counted in enumerate(ask.rates)}
-    before = {"shares": _shares_of_others(ask)} | {log: _log(counted) for log, counted in logs.items()}
-    stages: list[Document] = [before, {"ruling": _ruling(ask, logs)}]
-    if logs:
-        before["rates"] = _rates_of_others(ask)
-        used = [_used(f"${log}", counted.limit) for log, counted in logs.items()]
-        stages += [
-            {log: _with_granted(f"${log}") for log in logs},
-            {"rates": _with_own_logs(logs), "ruling.rates": used},
+    def advance(self, span: Span, clock: str, is_dead: Callable[[str], bool]) -> bool:
+        """Forget what counts no more. Whether it must be written: times of another clock may move only once."""
+        now, moved = span.now, bool(self.clock) and self.clock != clock
+        if moved and span.window:
+            latest = now + MAX_LIFE_MS
+            self.entries = [(max(at, min(at + MAX_SKEW_MS, latest)), count) for at, count in self.entries]
+        if moved:
+            for member in self.members.values():
+                member.at = now
+        self.clock = clock
+        latest = now + AHEAD_MS
+        if self.entries and self.entries[-1][0] > latest and span.window:
+            self.entries = [(min(at, latest), count) for at, count in self.entries]
+        if self.entries and self.entries[0][0] < span.begin:
+            self.entries = [entry for entry in self.entries if entry[0] >= span.begin]
+        gone = [
+            name
+            for name, member in self.members.items()
+            if (member.held and is_dead(name)) or (not member.held and member.at < now - IDLE_MS)
         ]
-    stages += [{"shares": _with_own_share(ask)}, {"expires_at": _EXPIRY}]
-    return [*({"$set": stage} for stage in stages), {"$unset": [*logs, "ruling"]}]
+        for name in gone:
+            del self.members[name]
+        return moved
 
+    def enter(self, at: int, count: int, span: Span) -> None:
+        """Enter a count at a time."""
+        entries = self.entries
+        place = bisect_left(entries, (at,))
+        if place < len(entries) and entries[place][0] == at:
+            entries[place] = (at, entries[place][1] + count)
+        else:
+            insort(entries, (at, count))
+            if len(entries) > MAX_ENTRIES:
+                self._merge(-(-span.window // SUB_WINDOWS))
 
-def _shares_of_others(ask: Ask) -> Document:
-    """Whose lease is over is left out; none lasts longer than a new one, whatever the clock said when it was written."""
-    lively = {"$and": [{"$ne": ["$$this.process", ask.process]}, {"$gt": ["$$this.until", "$$NOW"]}]}
-    until = {"$min": ["$$this.until", {"$add": ["$$NOW", ask.lease_ms + SKEW_MS]}]}
-    return {
-        "$map": {
-            "input": {"$filter": {"input": {"$ifNull": ["$shares", []]}, "as": "this", "cond": lively}},
-            "as": "this",
-            "in": {"$mergeObjects": ["$$this", {"until": until}]},
-        }
-    }
+    def report(self, process: str, reports: Iterable[Report], span: Span) -> None:
+        """Count what a server tells, each report once.
 
+        Of a server that is not known any more, nobody knows which reports counted: permits that may have been given back
+        are not given back again, and charges are counted again.
+        """
+        member = self.members.get(process)
+        for report in reports:
+            if member is None:
+                if report.sent and report.amount < 0:
+                    continue
+            elif report.number <= member.report:
+                continue
+            if report.amount >= 0:
+                self.enter(max(span.now - report.at, span.begin) if span.window else span.begin, report.amount, span)
+            elif report.clock == self.clock and report.at >= span.begin:
+                self._remove(report.at, -report.amount)
 
-def _rates_of_others(ask: Ask) -> Document:
-    own = {"$in": ["$$this.key", [{"$literal": counted.key} for counted in ask.rates]]}
-    lively = {"$and": [{"$not": own}, {"$gt": ["$$this.until", "$$NOW"]}]}
-    return {"$filter": {"input": {"$ifNull": ["$rates", []]}, "as": "this", "cond": lively}}
+    def next_at(self, free: int) -> int | None:
+        """The entry that has to leave before so much is free; None if it need not, or if all entries are not enough.
 
+        Args:
+            free: How much is missing.
+        """
+        left = free
+        for at, count in self.entries:
+            left -= count
+            if left <= 0:
+                return at if free > 0 else None
+        return None
 
-def _log(counted: Counted) -> Document:
-    """Admissions of the key that are in the window."""
-    of_key = {"$filter": {"input": "$rates", "as": "this", "cond": {"$eq": ["$$this.key", {"$literal": counted.key}]}}}
-    log = {"$ifNull": [{"$let": {"vars": {"own": {"$first": of_key}}, "in": "$$own.log"}}, []]}
-    believed = {"$map": {"input": log, "as": "this", "in": {"$min": ["$$this", {"$add": ["$$NOW", SKEW_MS]}]}}}
-    return _in_window(believed, counted.limit)
+    def _remove(self, at: int, count: int) -> None:
+        """Remove permits that were entered at a time; they may have been moved to a later one since."""
+        entries = self.entries
+        place = bisect_left(entries, (at,))
+        while count and place < len(entries):
+            time, there = entries[place]
+            taken = min(count, there)
+            count -= taken
+            if taken == there:
+                del entries[place]
+            else:
+                entries[place] = (time, there - taken)
 
-
-def _in_window(log: Any, rate: RateLimit) -> Document:
-    in_window = {"$gt": ["$$this", {"$subtract": ["$$NOW", rate.window_ms]}]}
-    return {"$filter": {"input": log, "as": "this", "cond": in_window}}
-
-
-def _ruling(ask: Ask, logs: Mapping[str, Counted]) -> Document:
-    left = [{"$subtract": [counted.limit.limit, {"$size": f"${log}"}]} for log, counted in logs.items()]
-    free: Any = ask.wanted
-    if ask.slots is not None:
-        free = {"$subtract": [ask.slots - ask.held, {"$sum": "$shares.slots"}]}
-    granted = {"$max": [0, {"$min": [ask.wanted, free, *left]}]}
-    return {"number": ask.number, "now": "$$NOW", "free": free, "granted": granted, "rates": []}
-
-
-def _with_own_share(ask: Ask) -> Document:
-    slots: Any = 0 if ask.slots is None else {"$add": [ask.held, "$ruling.granted"]}
-    until = {"$add": ["$$NOW", {"$cond": [{"$gt": [slots, 0]}, ask.lease_ms, READ_MS]}]}
-    share = {"process": ask.process, "slots": slots, "until": until, "ruling": "$ruling"}
-    return {"$concatArrays": ["$shares", [share]]}
-
-
-def _with_granted(log: str) -> Document:
-    moment = {"$max": ["$$NOW", {"$last": log}]}
-    granted = {"$map": {"input": {"$range": [0, "$ruling.granted"]}, "as": "this", "in": moment}}
-    return {"$concatArrays": [log, granted]}
-
-
-def _with_own_logs(logs: Mapping[str, Counted]) -> Document:
-    own = []
-    for log, counted in logs.items():
-        over_at = {"$add": [{"$last": f"${log}"}, counted.limit.window_ms]}
-        rate = {"key": {"$literal": counted.key}, "log": f"${log}", "until": over_at}
-        own.append({"$cond": [{"$eq": [f"${log}", []]}, [], [rate]]})
-    return {"$concatArrays": ["$rates", *own]}
-
-
-def _used(log: str, rate: RateLimit) -> Document:
-    """What was used before those were granted that the log has now."""
-    return {"used": {"$subtract": [{"$size": log}, "$ruling.granted"]}} | _edges(log, rate)
-
-
-def _edges(log: str, rate: RateLimit) -> Document:
-    over = {"$subtract": [{"$size": log}, rate.limit]}
-    next_at = {"$cond": [{"$gte": [over, 0]}, {"$arrayElemAt": [log, over]}, None]}
-    return {"next_at": next_at, "last_at": {"$last": log}}
-
-
-_EXPIRY: Document = {"$max": [{"$max": "$shares.until"}, {"$max": "$rates.until"}]}
-
-
-def usage(rate: RateLimit | None, user_rate: RateLimit | None = None) -> Document:
-    """Write the projection of a ledger to `now`, the `slots` taken, and of each of its `rates` what `Used` has.
-
-    Args:
-        rate: The limit of tokens and addresses; None where it is off.
-        user_rate: The limit of users.
-    """
-    lively = {"$filter": {"input": "$shares", "as": "this", "cond": {"$gt": ["$$this.until", "$$NOW"]}}}
-    told: Document = {"now": "$$NOW", "slots": {"$sum": {"$map": {"input": lively, "in": "$$this.slots"}}}}
-    limits = (
-        (rate, {"$ne": ["$$rate.key", "$_id"]}, "rates"),
-        (user_rate, {"$eq": ["$$rate.key", "$_id"]}, "user_rates"),
-    )
-    for limit, is_meant, name in limits:
-        if limit is not None:
-            edges = {"key": "$$rate.key", "used": {"$size": "$$log"}} | _edges("$$log", limit)
-            of_rate = {"$let": {"vars": {"log": _in_window("$$rate.log", limit)}, "in": edges}}
-            meant = {"$filter": {"input": "$rates", "as": "rate", "cond": is_meant}}
-            told[name] = {"$map": {"input": meant, "as": "rate", "in": of_rate}}
-    return told
+    def _merge(self, grain: int) -> None:
+        merged: list[tuple[int, int]] = []
+        for at, count in self.entries:
+            if merged and merged[-1][0] // grain == at // grain:
+                merged[-1] = (at, merged[-1][1] + count)
+            else:
+                merged.append((at, count))
+        self.entries = merged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
 from storage.admission.account import MS, span_of
-from storage.admission.limit_ledger import Ledger
+from storage.admission.ledger import Ledger
 
 
 def state_of(limit: Limit, ledger: Ledger, now: int) -> LimitState:

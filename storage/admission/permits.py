@@ -19,7 +19,7 @@ from typing import NamedTuple
 from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState
 from storage.admission.account import Account, Times, name_of
 from storage.admission.amount_account import AmountAccount
-from storage.admission.limit_ledger import Ledger
+from storage.admission.ledger import Ledger
 from storage.admission.rate_account import RateAccount
 from storage.admission.slot_account import SlotAccount
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from limits.limit import NEVER_NS, Limit, LimitState
 from storage.admission.account import MS, NEVER_READ, Account, Times, ahead_of, life_of, near
-from storage.admission.limit_ledger import Ledger
+from storage.admission.ledger import Ledger
 
 MEASURE_NS = 50 * MS
 """Over how much time demand is measured at least."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
 from storage.admission.account import NEVER_READ, Account, Times, ahead_of, near
-from storage.admission.limit_ledger import Ledger
+from storage.admission.ledger import Ledger
 
 
 class SlotAccount(Account):

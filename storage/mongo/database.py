@@ -80,7 +80,6 @@ class Database:
         sign_in_codes: One document per code that signs in once; `_id` is its SHA-256.
         audit: One document per change of a user or token, and entries of `storage.accounts.access_trail`.
         instances: One document per running server.
-        admissions: Ledgers of who was admitted, see `storage.admission.ledger`, and reports, see `storage.admission.reports`.
         limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
         sessions: One document per session, see `storage.queries.sessions`.
@@ -100,7 +99,6 @@ class Database:
         self.sign_in_codes: Collection = self._database["sign_in_codes"]
         self.audit: Collection = self._database["audit"]
         self.instances: Collection = self._database["instances"]
-        self.admissions: Collection = self._database["admissions"]
         self.limit_ledgers: Collection = self._database["limit_ledgers"]
         self.rollups: Collection = self._database["rollups"]
         self.sessions: Collection = self._database["sessions"]

@@ -186,7 +186,6 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
                 partialFilterExpression={"expires_at": {"$exists": True}},
             ),
         ),
-        "admissions": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
         "limit_ledgers": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
     }
 )

@@ -8,7 +8,6 @@ import re
 import signal
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -44,7 +43,7 @@ pytestmark = [
         r"ERROR handlers\.dataplane\.observation: worker \d+: a reader failed and was dropped: ",
         r"ERROR handlers\.base: worker \d+: unexpected error: ",
         # Where the machine is too busy for a decision in time.
-        r"WARNING storage\.admission\.admissions: worker \d+: limits are process-local until the database is available: TimeoutError$",
+        r"WARNING storage\.admission\.cluster: worker \d+: limits are server-local until the database is available: TimeoutError$",
         r"WARNING aibridge: worker \d+ was killed by SIGKILL: starting another$",
         r"^(Traceback|  |sitecustomize\.SabotageError|$)",
     ),
@@ -87,9 +86,8 @@ async def metric(server, name):
 
 def leased(records):
     """The slots that somebody holds, by the database."""
-    ledgers = records.interceptions.database["admissions"].find({"shares": {"$exists": True}})
-    now = datetime.now(UTC)
-    return sum(share["slots"] for ledger in ledgers for share in ledger["shares"] if share["until"] > now)
+    ledgers = records.interceptions.database["limit_ledgers"].find({"_id": {"$regex": "^concurrency:"}})
+    return sum(held for ledger in ledgers for held, *_ in ledger["members"].values())
 
 
 async def at_rest(server, token, records):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from intercept.refusals import Refusal, Rule
 from runtime.assembly import now, open_bridge, open_traces
 from settings import LimitsScope, SettingError, Settings
-from storage.admission.authority import SharedAuthority
+from storage.admission.cluster import ClusterAuthority
 
 ADA = UUID(int=1)
 
@@ -64,8 +64,8 @@ async def test_a_bridge_in_a_cluster_reports_while_it_runs_and_takes_its_leave(d
     async with AsyncExitStack() as stack:
         settings = Settings(limits_scope=LimitsScope.CLUSTER, data_dir=tmp_path)
         bridge = await open_bridge(settings, database, [], stack)
-        (said,) = await database.admissions.find().to_list(None)
+        (said,) = await database.limit_ledgers.find().to_list(None)
         assert said["report"].pop("since")
         assert said["report"] == {"holding": 0, "holders": [], "refused": {}}
-        assert isinstance(bridge.overload.authority, SharedAuthority)
-    assert await database.admissions.find().to_list(None) == []
+        assert isinstance(bridge.overload.authority, ClusterAuthority)
+    assert await database.limit_ledgers.find().to_list(None) == []

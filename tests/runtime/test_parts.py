@@ -8,10 +8,9 @@ import pytest
 from handlers.operation.metrics import Metrics
 from limits.circuit_breaker import CircuitKey
 from runtime import parts
-from runtime.parts import known_secrets, make_admissions, make_breakers, make_provider
+from runtime.parts import known_secrets, make_breakers, make_cluster, make_provider
 from settings import LimitsScope, ProviderSettings, Settings
-from storage.admission.ledger import RateLimit
-from storage.admission.shared_ledger import Terms
+from storage.admission.cluster import ClusterAuthority
 from upstream.access import Credential
 from upstream.presets import ProviderType
 from upstream.sigv4 import AwsKeys
@@ -112,18 +111,6 @@ def test_circuit_breakers_are_there_when_they_are_switched_on():
 
 @pytest.mark.gen_test
 async def test_limits_are_counted_together_where_that_is_asked_for(database):
-    assert make_admissions(Settings(max_concurrency=1), database, ADA) is None
-    settings = Settings(
-        limits_scope=LimitsScope.CLUSTER,
-        max_concurrency=1,
-        user_max_concurrency=2,
-        rate_limit=3,
-        user_rate_limit=5,
-        rate_window=timedelta(seconds=4),
-    )
-    admissions = make_admissions(settings, database, ADA)
-    assert admissions._of_server == Terms(ADA, 30_000, slots=1, slots_limit="concurrency")
-    rates = {"rate": RateLimit(3, 4000)}
-    both = rates | {"user_rate": RateLimit(5, 4000)}
-    assert admissions._of_user == Terms(ADA, 30_000, slots=2, slots_limit="user_concurrency", rates=both)
-    assert admissions._of_key == Terms(ADA, 30_000, rates=rates)
+    assert make_cluster(Settings(max_concurrency=1), database, ADA) is None
+    cluster = make_cluster(Settings(limits_scope=LimitsScope.CLUSTER), database, ADA)
+    assert isinstance(cluster, ClusterAuthority)

@@ -63,12 +63,12 @@ def test_traces_are_refused_without_the_packages_that_send_them(monkeypatch):
 
 def test_a_rate_that_is_counted_together_is_bounded():
     environ = {"CODER_AIBRIDGE_LIMITS_SCOPE": "cluster"}
-    assert load({"rate-limit": "10000"}, environ).rate_limit == 10_000
+    assert load({"rate-limit": "1000000"}, environ).rate_limit == 1_000_000
     for name in ("rate-limit", "user-rate-limit"):
-        assert refusal({name: "10001"}, environ) == (
-            f"{name} 10001 is too high for limits-scope cluster; give at most 10000, with a shorter rate-window"
+        assert refusal({name: "1000001"}, environ) == (
+            f"{name} 1000001 is too high for limits-scope cluster; give at most 1000000, with a shorter rate-window"
         )
-    assert load({"rate-limit": "10001"}, {}).rate_limit == 10_001
+    assert load({"rate-limit": "1000001"}, {}).rate_limit == 1_000_001
 
 
 def test_every_setting_refuses_nonsense_in_its_own_name():

@@ -21,12 +21,11 @@ from intercept.times import format_time
 from limits.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
 from resources.limits import MAX_ACTIVE_REQUESTS
 from storage.accounts.identities import Role
-from storage.admission.admissions import ANSWER_SECONDS, Admissions, SharedLimits
-from storage.admission.authority import SharedAuthority
+from storage.admission.cluster import ANSWER_SECONDS, ClusterAuthority
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.limits.protection import protection
-from tests.storage.admission.admission_worker import PATIENCE_SECONDS
+from tests.storage.admission.test_cluster import PATIENCE_SECONDS
 from version import VERSION
 
 pytest_plugins = ["tests.storage.outages"]
@@ -49,27 +48,25 @@ def two(io_loop, running, bridge_settings, patience):
     closing = []
 
     async def another():
-        admissions = Admissions(
-            running.bridge.database, process=uuid4(), limits=SharedLimits(**limits), patience=patience
-        )
-        overload, lifecycle = protection(**limits, authority=SharedAuthority(admissions)), Lifecycle()
-        await admissions.open(lambda: report(lifecycle, overload))
-        renewing = asyncio.create_task(admissions.run())
-        bridge = replace(running.bridge, overload=overload, lifecycle=lifecycle, admissions=admissions)
+        cluster = ClusterAuthority(running.bridge.database, process=uuid4(), patience=patience)
+        overload, lifecycle = protection(**limits, authority=cluster), Lifecycle()
+        await cluster.open(lambda: report(lifecycle, overload))
+        renewing = asyncio.create_task(cluster.run())
+        bridge = replace(running.bridge, overload=overload, lifecycle=lifecycle, cluster=cluster)
         server = BridgeServer(BridgeApplication(bridge), max_connections=100)
         bound, port = bind_unused_port()
         server.add_sockets([bound])
-        closing.append((server, admissions, renewing))
+        closing.append((server, cluster, renewing))
         return replace(running, bridge=bridge, port=port)
 
     async def close():
         for client in running.clients:
             await client.closed()
-        for server, admissions, renewing in closing:
+        for server, cluster, renewing in closing:
             renewing.cancel()
             server.stop()
             await server.close_all_connections()
-            await admissions.close()
+            await cluster.close()
 
     yield io_loop.run_sync(another), io_loop.run_sync(another)
     io_loop.run_sync(close)
@@ -106,7 +103,7 @@ async def hold(bridge, gate):
 async def free(*bridges):
     """Wait until what was given back is free for every bridge."""
     await until(lambda: not any(bridge.bridge.lifecycle.in_flight for bridge in bridges))
-    await until(lambda: not any(bridge.bridge.admissions._ledgers for bridge in bridges))
+    await until(lambda: not any(bridge.bridge.cluster._rounds for bridge in bridges))
 
 
 @pytest.mark.bridge(rate_limit=3, rate_window=timedelta(seconds=100))
@@ -209,7 +206,7 @@ class TestWithoutTheDatabase:
         return ANSWER_SECONDS
 
     @pytest.mark.expects_log(
-        r"^WARNING storage\.admission\.admissions: limits are process-local until the database is available: "
+        r"^WARNING storage\.admission\.cluster: limits are server-local until the database is available: "
     )
     @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
     @pytest.mark.gen_test(timeout=20)
@@ -406,7 +403,8 @@ async def test_each_bridge_shows_the_usage_of_all_and_the_last_report_of_each(tw
     gate = asyncio.Event()
     clients = [await hold(bridge, gate) for bridge in (one, other)]
     other.bridge.lifecycle.began = one.bridge.lifecycle.began - timedelta(days=1)
-    await other.bridge.admissions._renew()
+    await other.bridge.cluster._beat()
+    await one.bridge.cluster._beat()
     _, shown = await one.get(PATH)
     assert shown["refused_since"] == format_time(other.bridge.lifecycle.began)
     assert (shown["scope"], shown["state"], shown["holding"]) == ("cluster", "ok", 2)

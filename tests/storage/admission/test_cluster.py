@@ -201,7 +201,7 @@ async def test_while_the_database_does_not_answer_each_server_admits_its_share(p
         private_mongodb.freeze()
         began = time.monotonic()
         decisions = await burst([ada, bob], 100, [rate(100), rate(100, key="token:new")])
-        assert time.monotonic() - began < 6 * SHORT_PATIENCE_SECONDS
+        assert time.monotonic() - began < 20 * SHORT_PATIENCE_SECONDS
         assert ada.unavailable
         assert 30 <= admitted(decisions) <= 60
         private_mongodb.thaw()
