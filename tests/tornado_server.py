@@ -197,12 +197,17 @@ class TornadoServer(HTTPServerConnectionDelegate):
 
 
 ON_BOTH = (
-    "tests/handlers/dataplane/test_relay.py",
+    *(
+        f"tests/handlers/dataplane/test_{name}.py"
+        for name in ("key_failover", "passthrough", "pings", "recorded", "relay", "retries", "steps")
+    ),
     "tests/handlers/test_base.py",
     "tests/handlers/test_control.py",
+    "tests/handlers/test_echoes.py",
     "tests/limits/test_mixin.py",
 )
-"""What runs on either server whenever it runs: how responses go out, how clients leave, and early refusals."""
+"""What runs on either server whenever it runs: how requests are served and stopped, how responses go out, how clients leave, and
+early refusals. Tests of what a slow client may make the server hold do not: Tornado holds more."""
 
 OWN_REFUSALS = (
     "what is not HTTP, too large or too late, Tornado refuses with a bare 400, or closes the connection without a word"

@@ -20,5 +20,5 @@ Where a request is on this path, and what stops it, is a table: `states.py`.
 
 `ProxyHandler` is the only Tornado handler here. It knows one object that says what is done for the request (`service.py`).
 All others are plain objects and functions that are given the handler; it does not refer to them. `shared/` has what is made
-once for all requests.
+once for all requests. `sockets/` does the same for WebSockets, where each message may be a call.
 """

@@ -93,9 +93,8 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     def set_default_headers(self) -> None:
         """Let no browser take an answer for a page of the bridge: what a provider sends is not ours to vouch for."""
         super().set_default_headers()
-        headers = headers_of(self)
         for name, value in NO_PAGE_HEADERS:
-            add_checked(headers, name, value)
+            add_checked(headers_of(self), name, value)
 
     async def prepare(self) -> None:
         """Admit the request, or answer why not; the body has not been read yet."""
@@ -178,11 +177,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         return states.STOPPED.get(self.state)
 
     def move(self, event: Event) -> None:
-        """Note what happened to the request.
-
-        Raises:
-            InvalidTransitionError: It is not possible now.
-        """
+        """Note what happened to the request. What is not possible now raises `InvalidTransitionError`."""
         before, self.state = self.state, next_state(self.state, event)
         if before is states.RECEIVING:
             self.overload.arriving.leave(format_id(self.identity.user.id), self)
