@@ -252,9 +252,10 @@ class Outbox:
         return self.state is State.WRITING and not self._spool.syncing
 
     def _has_memory_for(self, write: PendingWrite) -> bool:
-        if self.state is State.CLOSED or (self.state is State.SPOOLING and write.waited_for):
+        if self.state is not State.WRITING and (self.state is State.CLOSED or write.waited_for):
             return False
-        return self._tail.has_room(write.size, urgent=write.urgent)
+        size = write.size
+        return self._tail.has_room(size) or (write.urgent and self._tail.has_room(size, urgent=True))
 
     def _note_trouble(self, reason: str) -> None:
         if not self.trouble:

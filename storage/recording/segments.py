@@ -32,7 +32,8 @@ class Position(NamedTuple):
     """Where a record is."""
 
     segment: Segment
-    place: Place
+    offset: int
+    records: int
 
 
 class Segments:
@@ -95,7 +96,7 @@ class Segments:
             self.give_up()
             self.release(segment)
             raise
-        position = Position(segment, segment.length)
+        position = Position(segment, segment.size, segment.records)
         segment.synced = False
         self.grow(segment, len(data), 1)
         return position

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from storage.recording.segment import FRAME_BYTES, frame
+from storage.recording.segment import FRAME_BYTES, Place, frame
 from storage.recording.segments import Position, Segments
 
 MAX_BYTES = 1024**3
@@ -154,7 +154,7 @@ class Spool:
 
     def let_go(self, position: Position) -> None:
         """A record that was appended is in memory no more, nor is any behind it: they are to be read again."""
-        position.segment.let_go(position.place)
+        position.segment.let_go(Place(position.offset, position.records))
         self._segments.release(position.segment)
 
     async def read(self, limit: int) -> list[bytes]:
@@ -179,7 +179,7 @@ class Spool:
                 segment.start = behind
             if records:
                 segment.held += 1
-                self._read = Position(segment, start), len(records)
+                self._read = Position(segment, *start), len(records)
                 return records
             self._segments.drop_unless_needed(segment)
         return []
