@@ -16,7 +16,7 @@ from intercept.conversations import read_conversation
 from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, Thought, ToolCall, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, read_count, tool_call_id
 from intercept.dialects.streamed_arguments import PartialArgument, StreamedArguments
 from intercept.formats.json_array import ArrayDecoder
 from intercept.formats.json_text import read_struct
@@ -29,8 +29,26 @@ from intercept.tokens import count, storable
 _SPACE: Final = b" \t\r\n"
 
 
+class _GenerationConfig(Struct):
+    """How much the model may write. Names may be written in either way."""
+
+    maxOutputTokens: Raw = Raw()  # noqa: N815 - the member's name
+    max_output_tokens: Raw = Raw()
+    candidateCount: Raw = Raw()  # noqa: N815 - the member's name
+    candidate_count: Raw = Raw()
+
+    @property
+    def most(self) -> int | None:
+        """The most tokens that it may write, in all candidates together; None where it does not say."""
+        most = read_count(self.maxOutputTokens) or read_count(self.max_output_tokens)
+        candidates = read_count(self.candidateCount) or read_count(self.candidate_count) or 1
+        return most * candidates if most else None
+
+
 class _Request(RequestBody):
     contents: list[Raw] = field(default_factory=list)
+    generationConfig: Raw = Raw()  # noqa: N815 - the member's name
+    generation_config: Raw = Raw()
 
 
 class _Content(Struct):
@@ -101,6 +119,7 @@ class _Failed(Struct):
 
 
 _REQUEST: Final = Decoder(_Request)
+_CONFIG: Final = Decoder(_GenerationConfig)
 _PLAIN_REQUEST: Final = Decoder(RequestBody)
 _CONTENT: Final = Decoder(_Content)
 _REQUEST_PART: Final = Decoder(_RequestPart)
@@ -127,8 +146,10 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     last = last_turn(contents)
     parts = _parts(last) if last else []
     answered = [answers.id for part in parts if (answers := part.answers) is not None]
+    config = read_struct(request.generationConfig or request.generation_config, _CONFIG)
     return RequestSummary(
         model=request.model,
+        max_output_tokens=config.most if config else None,
         user_prompt=read_prompt([part.text for part in parts]) if last and last.role == "user" else None,
         answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
         conversation=read_conversation(contents, _said),

@@ -60,6 +60,7 @@ _WANTED: Final = (
     *("prompt_cache_key", "previous_response_id", "conversation", "id"),
     *("toolResult", "toolUseId", "prompt", "inputText"),
     *("inferenceConfig", "maxTokens", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"),
+    *("generationConfig", "generation_config", "maxOutputTokens", "candidateCount", "candidate_count"),
     *("contents", "parts", "functionResponse", "function_response", "name"),
 )
 _AS_IT_IS: Final = "stream_options"
@@ -67,7 +68,8 @@ _AS_IT_IS: Final = "stream_options"
 _ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
 _OBJECTS: Final = frozenset(
     {
-        *((0, "metadata"), (0, "conversation"), (0, "inferenceConfig")),
+        *((0, "metadata"), (0, "conversation")),
+        *((0, "inferenceConfig"), (0, "generationConfig"), (0, "generation_config")),
         *((4, "toolResult"), (4, "functionResponse"), (4, "function_response")),
     }
 )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from intercept.dialects import bedrock_requests, chat_completions, messages, responses
+from intercept.dialects import bedrock_requests, chat_completions, gemini, messages, responses
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
 
@@ -21,6 +21,9 @@ TEXT = [{"role": "user", "content": "Hello"}]
         (responses.parse_request, {"max_output_tokens": 6}, 6),
         (bedrock_requests.parse_request, {"inferenceConfig": {"maxTokens": 5}}, 5),
         (bedrock_requests.parse_request, {"max_tokens": 4}, 4),
+        (gemini.parse_request, {"generationConfig": {"maxOutputTokens": 3, "candidateCount": 2}}, 6),
+        (gemini.parse_request, {"generation_config": {"max_output_tokens": 3}}, 3),
+        (gemini.parse_request, {"generationConfig": 3}, None),
         (chat_completions.parse_request, {}, None),
         (chat_completions.parse_request, {"n": 3}, None),
         (chat_completions.parse_request, {"max_tokens": None}, None),
