@@ -245,6 +245,7 @@ def open_upstream(process: Process) -> UpstreamClient:
     upstream = UpstreamClient(
         connect_timeout=process.settings.upstream_connect_timeout.total_seconds(),
         idle_timeout=process.settings.upstream_idle_timeout.total_seconds(),
+        keepalive=process.settings.upstream_keepalive.total_seconds(),
     )
     process.stack.push_async_callback(upstream.close)
     return upstream

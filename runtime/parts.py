@@ -14,19 +14,21 @@ from limits.authority import Authority
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.request_limits import LimitSettings
-from settings import LimitsScope, ProviderSettings, Settings, TokenCreation
+from settings import LimitsScope, ProviderSettings, SettingError, Settings, TokenCreation
+from settings.kinds import NO_PROXY
 from storage.admission.cluster import ClusterAuthority
 from storage.mongo.database import Database
 from upstream.access import Authorizer, Credential
 from upstream.aws import AwsAuthorizer
 from upstream.aws_credentials import AwsKeySource, FoundKeys, GivenKeys, botocore_finder, is_botocore_installed
 from upstream.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
+from upstream.network import DIRECT, Network, Proxy, is_direct, make_tls
 from upstream.presets import PRESETS, ProviderType
 from upstream.providers import Provider
 from upstream.sigv4 import Scope
 
 
-def make_provider(settings: ProviderSettings) -> Provider:
+def make_provider(settings: ProviderSettings, network: Network = DIRECT) -> Provider:
     """A provider as it was set. Away from the vendor's own address, one without a key is a server that needs none."""
     preset = PRESETS[ProviderType(settings.type)]
     without_key = preset.is_own_server or settings.credential is Credential.NONE
@@ -42,7 +44,29 @@ def make_provider(settings: ProviderSettings) -> Provider:
         project=settings.project,
         region=settings.region,
         authorizer=make_authorizer(settings),
+        network=network,
     )
+
+
+def make_network(settings: Settings, provider: ProviderSettings) -> Network:
+    """The way to a provider.
+
+    Raises:
+        SettingError: A file cannot be used.
+    """
+    proxy_url = provider.proxy_url
+    if not proxy_url and not is_direct(urlsplit(provider.base_url).hostname or "", settings.no_proxy):
+        proxy_url = settings.upstream_proxy
+    proxy = None if proxy_url in {"", NO_PROXY} else Proxy.of(proxy_url)
+    files = (provider.ca_file, provider.client_certificate_file, provider.client_key_file)
+    if not any(files):
+        return DIRECT if proxy is None else Network(proxy)
+    try:
+        return Network(proxy, make_tls(*files))
+    except OSError as error:
+        prefix = provider.keys_setting.removesuffix("keys")
+        names = f"{prefix}ca-file, {prefix}client-certificate-file or {prefix}client-key-file"
+        raise SettingError(f"{names} cannot be used: {error.strerror or error}") from error
 
 
 def make_authorizer(settings: ProviderSettings) -> Authorizer | None:
@@ -78,7 +102,7 @@ def make_aws_authorizer(settings: ProviderSettings, service: str) -> AwsAuthoriz
 
 def make_providers(settings: Settings, demo_url: str) -> list[Provider]:
     """All providers as they were set, and the demo provider where it has a URL."""
-    providers = [make_provider(one) for one in settings.providers]
+    providers = [make_provider(one, make_network(settings, one)) for one in settings.providers]
     if demo_url:
         providers.append(Provider("demo", ProviderType.DEMO, demo_url, keyless=True))
     return providers
@@ -91,7 +115,12 @@ def known_secrets(settings: Settings) -> KnownSecrets:
     keys += [one.google_account["private_key"] for one in settings.providers if one.google_account is not None]
     for access_key in filter(None, (one.aws_access_key for one in settings.providers)):
         keys += access_key.secret_access_key, access_key.session_token
-    return KnownSecrets((*keys, password, unquote(password)))
+    proxies = [
+        urlsplit(url).password or ""
+        for url in (settings.upstream_proxy, *[one.proxy_url for one in settings.providers])
+    ]
+    passwords = [text for one in (password, *proxies) for text in (one, unquote(one))]
+    return KnownSecrets((*keys, *passwords))
 
 
 def make_edge_options(settings: Settings) -> EdgeOptions:

@@ -17,8 +17,10 @@ from settings.kinds import (
     BASE_URL,
     DATABASE_NAME,
     DURATION,
+    FILE,
     FOLDER,
     GOOGLE_ACCOUNT,
+    HOSTS,
     KEYS,
     LIMIT,
     MONEY,
@@ -29,6 +31,7 @@ from settings.kinds import (
     PROFILE,
     PROJECT,
     PROVIDER_NAME,
+    PROXY_URL,
     REGION,
     SIZE,
     SWITCH,
@@ -107,6 +110,20 @@ class ProviderSettings:
     )  # fmt: skip
     aws_profile: str = declare(
         PROVIDERS, PROFILE, "", "Profile of AWS's configuration whose credentials sign.", environment_only=True
+    )
+
+    proxy_url: str = declare(
+        PROVIDERS, PROXY_URL, "", "Proxy for this provider, or none; by default upstream-proxy.",
+        environment_only=True, secret=True,
+    )  # fmt: skip
+    ca_file: str = declare(
+        PROVIDERS, FILE, "", "Certificates of authorities to trust beside the system's.", environment_only=True
+    )
+    client_certificate_file: str = declare(
+        PROVIDERS, FILE, "", "Certificate to show to the provider.", environment_only=True
+    )
+    client_key_file: str = declare(
+        PROVIDERS, FILE, "", "Its key, where that is in a file of its own.", environment_only=True
     )
 
     @property
@@ -192,6 +209,16 @@ class Settings:
     )
     upstream_idle_timeout: timedelta = declare(
         PROVIDERS, POSITIVE_DURATION, "300s", "How long a provider may send nothing; streams may last for hours."
+    )
+    upstream_keepalive: timedelta = declare(
+        PROVIDERS, DURATION, "60s", "How long a connection to a provider is kept for the next call; 0 is not at all."
+    )
+    upstream_proxy: str = declare(
+        PROVIDERS, PROXY_URL, "", "HTTP proxy to providers with https addresses. Falls back to HTTPS_PROXY.",
+        secret=True, fallback="HTTPS_PROXY",
+    )  # fmt: skip
+    no_proxy: str = declare(
+        PROVIDERS, HOSTS, "", "Hosts that are reached without it. Falls back to NO_PROXY.", fallback="NO_PROXY"
     )
     chat_stream_usage: ChatStreamUsage = declare(
         PROVIDERS, choice(ChatStreamUsage), "ensure", "Ask chat streams for their tokens (ensure), or not (as-asked)."

@@ -17,7 +17,11 @@ from urllib.parse import urlsplit
 import click
 
 from limits.calendar import time_zone
+from upstream.network import Proxy
 from upstream.sigv4 import AwsKeys
+
+NO_PROXY = "none"
+"""The proxy of a provider that is reached without one."""
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -180,6 +184,12 @@ def _base_url(text: str) -> str:
 
 
 # Words that stand in the same place of a path as a provider's name, and the provider that comes with the bridge.
+def _proxy_url(text: str) -> str:
+    if text not in {"", NO_PROXY}:
+        Proxy.of(text)
+    return text
+
+
 RESERVED_NAMES = (
     "audit", "clients", "demo", "interceptions", "limits", "models", "providers", "refusals", "sessions", "stats", "users",
 )  # fmt: skip
@@ -237,6 +247,9 @@ PROVIDER_NAME = Kind(
     f"lower-case letters and digits with single hyphens between, but not {', '.join(RESERVED_NAMES)}",
     _text(f"(?!({'|'.join(RESERVED_NAMES)})$)(?=.{{1,64}}$)[a-z0-9]+(-[a-z0-9]+)*"),
 )
+FILE = Kind("FILE", "the path of a file", lambda text: _match("[^\0]*", text)[0])
+HOSTS = Kind("HOSTS", "host names and domains, separated by commas, or *", _text(r"[A-Za-z0-9.:_*, /\[\]-]*"))
+PROXY_URL = Kind("URL", "http://HOST:PORT, with USER:PASSWORD@ where it is needed, or none", _proxy_url, _hidden)
 REGION = Kind("REGION", "the name of a region, such as us-east-1", _text("(?:[a-z0-9]+(?:-[a-z0-9]+)*)?"))
 PROJECT = Kind("PROJECT", "the id or the number of a project", _text("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
 GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, _hidden)

@@ -24,9 +24,10 @@ from intercept.formats.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
 from intercept.records import EndReason
 from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, SWITCHING_PROTOCOLS, Answer
 from upstream.connection import Connection, Sink
-from upstream.connections import Connections
+from upstream.connections import KEEPALIVE_SECONDS, Connections
 from upstream.failures import describe
 from upstream.headers import Headers, request_head
+from upstream.network import DIRECT, Network
 from upstream.urls import Origin, locate
 
 FIRST_FINAL_STATUS = 200
@@ -185,15 +186,23 @@ class UpstreamResponse:
 class UpstreamClient:
     """Keep-alive connections to every provider. Belongs to one event loop; timeouts are in seconds."""
 
-    def __init__(self, *, connect_timeout: float, idle_timeout: float) -> None:
-        self._connections = Connections(connect_timeout, idle_timeout)
+    def __init__(self, *, connect_timeout: float, idle_timeout: float, keepalive: float = KEEPALIVE_SECONDS) -> None:
+        self._connections = Connections(connect_timeout, idle_timeout, keepalive)
 
     async def open(
-        self, method: str, url: str, headers: Headers, body: bytes | bytearray, *, upgrades: bool = False
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes | bytearray,
+        *,
+        network: Network = DIRECT,
+        upgrades: bool = False,
     ) -> UpstreamResponse:
         """Send a request and wait for the head of its answer. Cancelling closes the connection.
 
         With `upgrades` the headers ask for another protocol, and the answer may be 101. Its body is what comes then.
+        `network` is the way there.
 
         Raises:
             UpstreamNotReachedError: nothing of it was sent.
@@ -201,6 +210,8 @@ class UpstreamClient:
             UpstreamTimeoutError: nothing came for longer than the idle timeout, or no head for twice as long.
         """
         origin, target = locate(url)
+        if network is not DIRECT:
+            origin = origin._replace(network=network)
         head = request_head(method, target, origin.authority, headers, len(body))
         connection = self._connections.kept(origin) or await self._connect(origin)
         if not connection.usable:

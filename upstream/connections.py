@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from functools import cached_property, partial
 
@@ -10,11 +11,12 @@ from aiohappyeyeballs import start_connection
 
 from upstream.addresses import Addresses
 from upstream.connection import Connection
+from upstream.network import Proxy, make_tls, open_tunnel
 from upstream.urls import Origin
 
-# How long a connection is kept for a next request, in seconds. Most servers keep theirs for longer; that one is closed
-# is noticed, so what a longer time would cost is the request that meets its closing.
-KEPT_SECONDS = 15.0
+# How long a connection is kept for a next request, in seconds, unless it is set. An agent thinks and runs tools between two
+# calls. That the server has closed the connection is noticed; a longer time risks a request that meets its closing.
+KEEPALIVE_SECONDS = 60.0
 # When the next address of a name is tried beside one that does not answer, in seconds (RFC 8305 section 8).
 NEXT_ADDRESS_SECONDS = 0.25
 
@@ -25,9 +27,11 @@ class Connections:
     Args:
         connect_timeout: For finding the address, connecting and TLS together, in seconds.
         idle_timeout: That of each connection, in seconds.
+        keepalive: How long a connection is kept for a next request, in seconds.
     """
 
-    def __init__(self, connect_timeout: float, idle_timeout: float) -> None:
+    def __init__(self, connect_timeout: float, idle_timeout: float, keepalive: float = KEEPALIVE_SECONDS) -> None:
+        self._keepalive = keepalive
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
         self._loop = asyncio.get_running_loop()
@@ -42,31 +46,38 @@ class Connections:
         kept = self._kept.get(origin)
         while kept:
             connection, since = kept.popitem()
-            if connection.usable and self._loop.time() < since + KEPT_SECONDS and not connection.has_unread_input:
+            if connection.usable and self._loop.time() < since + self._keepalive and not connection.has_unread_input:
                 return connection
             connection.abort()
         return None
 
     async def connect(self, origin: Origin) -> Connection:
-        """Make a connection. Where it is TLS, the system's certificates say who is trusted, or `SSL_CERT_FILE` does.
+        """Make a connection, by the origin's network.
+
+        Where that does not say whom TLS trusts, the system's certificates do, or `SSL_CERT_FILE`. A proxy is for TLS alone:
+        it sees where a connection leads, and nothing of what is sent.
 
         Raises:
             TimeoutError: it took too long.
             OSError: there is no such name, or nobody who answers and is trusted.
             UnicodeError: it can be no name.
         """
+        proxy = origin.network.proxy if origin.tls else None
+        host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
         try:
             async with asyncio.timeout(self._connect_timeout):
-                addresses = await self._addresses.find(origin.host, origin.port)
+                addresses = await self._addresses.find(host, port)
                 raw = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1)
+                if proxy is not None:
+                    await _tunnel_through(raw, origin, proxy)
                 _, connection = await self._loop.create_connection(
                     partial(Connection, origin, self._idle_timeout, self._open.add, self._lost),
                     sock=raw,
-                    ssl=self._tls if origin.tls else None,
+                    ssl=(origin.network.tls or self._tls) if origin.tls else None,
                     server_hostname=origin.host if origin.tls else None,
                 )
         except OSError:
-            self._addresses.forget(origin.host, origin.port)
+            self._addresses.forget(host, port)
             raise
         return connection
 
@@ -76,7 +87,7 @@ class Connections:
         if connection.usable:
             self._kept.setdefault(connection.origin, {})[connection] = self._loop.time()
             if self._sweeping is None:
-                self._sweeping = self._loop.call_later(KEPT_SECONDS, self._sweep)
+                self._sweeping = self._loop.call_later(self._keepalive, self._sweep)
 
     async def close(self) -> None:
         """Close every connection; return when they are gone."""
@@ -91,9 +102,7 @@ class Connections:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
-        context.set_alpn_protocols(["http/1.1"])
-        return context
+        return make_tls()
 
     def _lost(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -107,8 +116,16 @@ class Connections:
         left = []
         for kept in self._kept.values():
             for connection, since in kept.items():
-                if since + KEPT_SECONDS > now:
+                if since + self._keepalive > now:
                     left.append(since)
                     break
                 connection.abort()
-        self._sweeping = self._loop.call_at(min(left) + KEPT_SECONDS, self._sweep) if left else None
+        self._sweeping = self._loop.call_at(min(left) + self._keepalive, self._sweep) if left else None
+
+
+async def _tunnel_through(raw: socket.socket, origin: Origin, proxy: Proxy) -> None:
+    try:
+        await open_tunnel(raw, origin.host_and_port, proxy)
+    except BaseException:
+        raw.close()
+        raise

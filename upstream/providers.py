@@ -7,6 +7,7 @@ from urllib.parse import unquote_plus
 
 from intercept.apis import Dialect
 from upstream.access import Authorizer, Credential
+from upstream.network import DIRECT, Network
 from upstream.presets import PRESETS, Preset, ProviderType
 from upstream.routes import Route, find_routes, guess_dialect
 
@@ -44,6 +45,7 @@ class Provider:
     project: str = ""
     region: str = ""
     authorizer: Authorizer | None = field(default=None, repr=False, compare=False)
+    network: Network = DIRECT
 
     @property
     def preset(self) -> Preset:

@@ -6,17 +6,28 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from upstream.network import DIRECT, Network
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REMEMBERED = 256
 
 
 class Origin(NamedTuple):
-    """A server that is asked. `authority` is its name for the header `Host`: an IPv6 address stands in brackets there."""
+    """A server that is asked, and the way to it.
+
+    `authority` is its name for the header `Host`: an IPv6 address stands in brackets there.
+    """
 
     host: str
     port: int
     tls: bool
     authority: str
+    network: Network = DIRECT
+
+    @property
+    def host_and_port(self) -> str:
+        """Its name with the port, as a proxy is told."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def locate(url: str) -> tuple[Origin, str]:

@@ -168,7 +168,9 @@ class UpstreamRequest:
             if self._authorizer is not None:
                 headers += await self._authorizer.authorize(request.method or "GET", url, headers, handler.body)
             response = await bridge.upstream.open(
-                request.method or "GET", url, headers, handler.body, upgrades=bool(self._upgrade)
+                *(request.method or "GET", url, headers, handler.body),
+                network=provider.network,
+                upgrades=bool(self._upgrade),
             )
         finally:
             waited = handler.timer.enter(None)

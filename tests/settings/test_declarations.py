@@ -40,6 +40,9 @@ DEFAULTS = {
     "send-actor-headers": "false",
     "upstream-connect-timeout": "10s",
     "upstream-idle-timeout": "300s",
+    "upstream-keepalive": "60s",
+    "upstream-proxy": "",
+    "no-proxy": "",
     "chat-stream-usage": "ensure",
     "responses-websocket": "true",
     "keepalive-interval": "0",
@@ -53,6 +56,10 @@ DEFAULTS = {
     "provider-N-google-account": "",
     "provider-N-aws-access-key": "",
     "provider-N-aws-profile": "",
+    "provider-N-proxy-url": "",
+    "provider-N-ca-file": "",
+    "provider-N-client-certificate-file": "",
+    "provider-N-client-key-file": "",
     "max-concurrency": "0",
     "rate-limit": "0",
     "user-rate-limit": "0",
@@ -77,6 +84,7 @@ ENVIRONMENT_ONLY = {
     "openai-key", "anthropic-key", "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
     "provider-N-credential", "provider-N-region", "provider-N-project", "provider-N-google-account",
     "provider-N-aws-access-key", "provider-N-aws-profile",
+    "provider-N-proxy-url", "provider-N-ca-file", "provider-N-client-certificate-file", "provider-N-client-key-file",
 }  # fmt: skip
 
 
@@ -89,8 +97,8 @@ def test_keys_and_further_providers_are_set_by_environment_only():
 
 
 def test_what_may_hold_a_secret_may_be_read_from_a_file():
-    further = {f"provider-N-{name}" for name in ("keys", "google-account", "aws-access-key")}
-    secrets = {"mongodb-uri", "openai-key", "anthropic-key"} | further
+    further = {f"provider-N-{name}" for name in ("keys", "google-account", "aws-access-key", "proxy-url")}
+    secrets = {"mongodb-uri", "openai-key", "anthropic-key", "upstream-proxy"} | further
     assert {setting.name for setting in declared() if setting.secret} == secrets
 
 

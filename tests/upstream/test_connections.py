@@ -52,8 +52,8 @@ async def test_of_kept_connections_the_one_used_last_is_used_first(provider, cli
 
 
 @pytest.mark.gen_test
-async def test_a_connection_that_is_not_needed_again_is_closed(provider, client, monkeypatch):
-    monkeypatch.setattr(upstream.connections, "KEPT_SECONDS", 0.05)
+async def test_a_connection_that_is_not_needed_again_is_closed(provider, client):
+    client._connections._keepalive = 0.05
     provider.play(HI)
     for round_ in (1, 2):
         await ask(client, provider.url)
@@ -63,10 +63,10 @@ async def test_a_connection_that_is_not_needed_again_is_closed(provider, client,
 
 
 @pytest.mark.gen_test
-async def test_a_connection_that_was_kept_for_too_long_is_not_used(provider, client, monkeypatch):
+async def test_a_connection_that_was_kept_for_too_long_is_not_used(provider, client):
     provider.play(HI)
     await ask(client, provider.url)
-    monkeypatch.setattr(upstream.connections, "KEPT_SECONDS", 0)
+    client._connections._keepalive = 0
     await ask(client, provider.url)
     await provider.requests[0].closed.wait()
     assert len(provider.connections) == 2
