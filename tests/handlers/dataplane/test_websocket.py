@@ -166,6 +166,29 @@ async def test_a_request_beyond_a_limit_is_an_error_event_and_goes_nowhere(runni
 
 
 @pytest.mark.gen_test
+@pytest.mark.bridge(user_token_limit=20, limits_reserve=True)
+async def test_a_response_is_charged_its_tokens_and_holds_back_what_it_may_write(running, provider, opened):
+    async def state():
+        (told,) = await running.bridge.overload.authority.usage(9) or (None,)
+        return told and (told.used, told.reserved)
+
+    client, upstream = await opened()
+    await client.send(create("one", max_output_tokens=12))
+    await provider.received.get()
+    await client.send(create("two", stream_id="b", max_output_tokens=12))
+    error = json.loads(await client.recv())
+    assert error["error"]["message"].endswith("and reserved 12; the next request may start in 1s.")
+    await send_all(upstream, events("resp_1"))
+    await receive(client, 3)
+    await running.ended(1)
+    assert await state() == (22, 0)
+    await client.send(create("three", max_output_tokens=1))
+    error = json.loads(await client.recv())
+    assert (error["status"], "You have used 22 of 20 tokens" in error["error"]["message"]) == (429, True)
+    assert len(running.bridge.overload.authority.limiter) == 0
+
+
+@pytest.mark.gen_test
 @pytest.mark.parametrize("message", ['{"type":"response.create"}', '{"type":"response.create","model":""}'])
 async def test_a_request_that_cannot_be_recorded_is_an_error_event(running, provider, opened, message):
     client, _ = await opened()
