@@ -41,6 +41,9 @@ OWN_PAUSES = 10
 HEARTBEAT_SECONDS = 1.0
 """From one heartbeat to the next; also how often what is due is done."""
 
+HEARTBEAT_PATIENCE = 4
+"""A heartbeat, which nobody waits for, may take so many times as long as a round."""
+
 LEASE_SECONDS = 5.0
 """A server is dead when its heartbeat has not changed for so long; then its slots are free."""
 
@@ -248,21 +251,22 @@ class ClusterAuthority:
         await self._ask(exchange())
         round_.settle(planned[0])
 
-    async def _ask(self, ask: Coroutine[Any, Any, T]) -> T:
-        """Ask the database, which has to answer in time.
+    async def _ask(self, ask: Coroutine[Any, Any, T], times: int = 1) -> T:
+        """Ask the database, which has to answer in so many times the patience of a round.
 
         Raises:
             DatabaseUnavailableError: It did not.
             OwnPauseError: It did not, and this process was paused.
         """
+        seconds = times * self._patience
 
         async def bounded() -> T:
             # The driver goes on in a thread of its own. It has longer, so that its time is never up before ours.
-            with database_errors(), pymongo.timeout(2 * self._patience):
+            with database_errors(), pymongo.timeout(2 * seconds):
                 return await ask
 
         try:
-            return await answer_within(self._patience, bounded())
+            return await answer_within(seconds, bounded())
         except (DatabaseUnavailableError, PyMongoError, TimeoutError) as error:
             reason = str(error) if isinstance(error, DatabaseUnavailableError) else type(error).__name__
             raise DatabaseUnavailableError(reason) from error
@@ -281,7 +285,7 @@ class ClusterAuthority:
         while not servers:
             began = self._now_ns()
             try:
-                await self._ask(beat())
+                await self._ask(beat(), HEARTBEAT_PATIENCE)
             except (OwnPauseError, DatabaseUnavailableError) as error:
                 pauses += isinstance(error, OwnPauseError)
                 failures += isinstance(error, DatabaseUnavailableError) or pauses > OWN_PAUSES
