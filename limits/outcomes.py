@@ -13,7 +13,7 @@ FIRST_SERVER_ERROR = 500
 OVERLOADED = frozenset(
     {
         *("overloaded_error", "overloaded", "server_overloaded", "service_unavailable", "slow_down"),
-        "serviceUnavailableException",
+        *("serviceUnavailableException", "UNAVAILABLE"),
     }
 )
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -16,6 +17,8 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.key_health import report_change
 from handlers.problems import Problem
 from handlers.timer import UPSTREAM
+from intercept.apis import Dialect
+from intercept.dialects.gemini_refusals import MAX_REFUSAL_BYTES, read_refusal
 from intercept.ids import format_id
 from intercept.records import CredentialKind
 from intercept.refusals import Rule
@@ -23,7 +26,7 @@ from upstream.access import Authorizer, credential_header, credential_hint
 from upstream.aws_credentials import INSTALL_AWS
 from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
-from upstream.keys import REFUSALS, KeyPool, retry_after_seconds
+from upstream.keys import REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.providers import Provider, without_credentials
 from upstream.routes import Route
 
@@ -32,6 +35,8 @@ logger = logging.getLogger(__name__)
 # How often a provider that was not reached is asked altogether, and the pause in between, in seconds.
 TRIES = 2
 RETRY_PAUSE_SECONDS = 0.25
+# A wrong key of Google's is a bad request, and the wait after a limit is in the body.
+GOOGLES_REFUSALS = frozenset({400, 429})
 ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
 ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
 
@@ -42,6 +47,13 @@ class Destination(Struct, frozen=True):
     provider: Provider
     route: Route
     path: str
+
+
+class Verdict(NamedTuple):
+    """What a response says of a key: the status that counts for it, and after how many seconds to come back, if it says so."""
+
+    status: int
+    retry_after: float | None
 
 
 def check_destination(handler: ProxyHandler, to: Destination) -> None:
@@ -134,7 +146,7 @@ class UpstreamRequest:
         tried: list[str] = []
         try:
             response = await self._ask()
-            while (other := self._other_key(response, tried)) is not None:
+            while (other := self._other_key(await self._verdict(response), tried)) is not None:
                 refused, key, self._key = response, self._key, other
                 try:
                     response = await self._ask()
@@ -205,22 +217,30 @@ class UpstreamRequest:
         """What lets the request have the bridge's credential, where that is no key."""
         return None if self._own_key is not None or self._key is not None else self._to.provider.authorizer
 
-    def _other_key(self, response: UpstreamResponse, tried: list[str]) -> str | None:
+    async def _verdict(self, response: UpstreamResponse) -> Verdict:
+        """What a response says of the key that was sent. Google says some of it in the body alone."""
+        status = response.status
+        retry_after = retry_after_seconds(
+            response.header("retry-after-ms"), response.header("Retry-After"), self._handler.bridge.now().timestamp()
+        )
+        if self._key is None or self._to.route.dialect is not Dialect.GEMINI or status not in GOOGLES_REFUSALS:
+            return Verdict(status, retry_after)
+        said = read_refusal(await response.peek(MAX_REFUSAL_BYTES))
+        return Verdict(UNAUTHORIZED if said.is_invalid_key else status, said.retry_after or retry_after)
+
+    def _other_key(self, verdict: Verdict, tried: list[str]) -> str | None:
         """The key to ask with again after this answer; None when it is the answer. The key that was sent is `tried` then."""
         key, pool, provider, bridge = self._key, self._pool, self._to.provider, self._handler.bridge
         if key is None or pool is None:
             return None
-        if (change := pool.note(key, self._model, response.status)) is not None:
+        if (change := pool.note(key, self._model, verdict.status)) is not None:
             report_change(provider, key, change, bridge.metrics)
         tried.append(key)
-        if response.status not in REFUSALS or (other := pool.find_other(self._model, tried)) is None:
+        if verdict.status not in REFUSALS or (other := pool.find_other(self._model, tried)) is None:
             return None
-        retry_after = retry_after_seconds(
-            response.header("retry-after-ms"), response.header("Retry-After"), bridge.now().timestamp()
-        )
-        seconds = pool.cool_down(key, self._model, response.status, retry_after)
+        seconds = pool.cool_down(key, self._model, verdict.status, verdict.retry_after)
         logger.info(
             "key cooling down: provider=%s key=%s status=%d seconds=%.1f",
-            *(provider.name, credential_hint(key), response.status, seconds),
+            *(provider.name, credential_hint(key), verdict.status, seconds),
         )
         return other

@@ -11,7 +11,9 @@ from tests.intercept.dialects.test_gemini import ARRAY, TOKENS
 from upstream.presets import ProviderType
 
 KEY = "AIza-of-the-bridge"
-pytestmark = pytest.mark.bridge(further_providers=(ProviderSettings("gemini", ProviderType.GEMINI, "", (KEY,)),))
+pytestmark = pytest.mark.bridge(
+    further_providers=(ProviderSettings("gemini", ProviderType.GEMINI, "", (KEY, "AIza-the-second")),)
+)
 BRIDGE = "/api/v2/aibridge/gemini"
 CALL = f"{BRIDGE}/v1beta/models/gemini-3:generateContent"
 BODY = b'{"contents": [{"parts": [{"text": "Hello"}]}]}'
@@ -131,6 +133,37 @@ async def test_what_is_not_served_is_refused_in_googles_words(gemini, path, stat
     error = json.loads(answer.body)["error"]
     assert (answer.status, error["code"], error["status"]) == (status, status, word)
     assert gemini.upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "detail"),
+    [
+        pytest.param(
+            400, {"reason": "API_KEY_INVALID"}, marks=pytest.mark.expects_log("provider key refused: provider=gemini")
+        ),
+        (429, {"retryDelay": "34s"}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_key_that_google_refuses_in_its_body_is_followed_by_the_next(gemini, status, detail):
+    body = json.dumps({"error": {"code": status, "details": [detail]}}).encode()
+    refusal = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+    gemini.upstream.play(refusal + body)
+    gemini.upstream.play(OK)
+    client = await gemini.client()
+    answers = [await client.request("POST", CALL, gemini.headers, BODY) for _ in range(2)]
+    assert [answer.status for answer in answers] == [200, 200]
+    sent = [request.header("X-Goog-Api-Key")[0] for request in gemini.upstream.requests]
+    assert sent == [KEY, "AIza-the-second", "AIza-the-second"]
+
+
+@pytest.mark.gen_test
+async def test_a_bad_request_is_not_the_keys_fault_and_passes_unchanged(gemini):
+    body = b'{"error": {"code": 400, "message": "contents is empty", "status": "INVALID_ARGUMENT"}}'
+    gemini.upstream.play(b"HTTP/1.1 400 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    client = await gemini.client()
+    answer = await client.request("POST", CALL, gemini.headers, BODY)
+    assert (answer.status, bytes(answer.body), len(gemini.upstream.requests)) == (400, body, 1)
 
 
 @pytest.mark.bridge(rate_limit=1)

@@ -39,6 +39,10 @@ def prices():
             "gateway": ("anthropic", "https://gateway.example.com/claude/"),
             "groq": ("openai", "https://api.groq.com/openai/v1/"),
             "demo": ("demo", "http://127.0.0.1:4001/demo/"),
+            "gemini": ("google", "https://generativelanguage.googleapis.com/"),
+            "vertex": ("google", "https://us-east5-aiplatform.googleapis.com/"),
+            "proxied": ("google", "https://gemini.example.com/"),
+            "chatgpt": ("", "https://chatgpt.com/backend-api/codex/"),
         }
     )
 
@@ -67,6 +71,9 @@ def usage(plain=None, output=None, read=None, written=None):
         ("anthropic", "claude-sonnet-4-20250514", usage(1_000, 1_000, 1_000, 1_000), "0.02205"),
         ("anthropic", "claude-3-5-haiku-latest", usage(1_000, 100), "0.0012"),
         ("groq", "llama-3.3-70b-versatile", usage(MILLION, MILLION), "1.38"),
+        ("gemini", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
+        ("proxied", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
+        ("vertex", "claude-sonnet-4@20250514", usage(1_000, 100), "0.0045"),
     ],
 )
 def test_a_call_costs_what_the_vendor_publishes(prices, provider, model, used, usd):
@@ -110,6 +117,7 @@ def test_a_call_that_used_nothing_costs_nothing(prices):
         ("openai", "\0\ud800\N{SNOWMAN}"),
         ("openai", "(a+)+$" * 40),
         ("unheard of", "gpt-4o"),
+        ("chatgpt", "gpt-5"),
     ],
 )
 def test_what_the_table_does_not_have_has_no_price(prices, provider, model):
