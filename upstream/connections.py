@@ -11,7 +11,8 @@ from aiohappyeyeballs import start_connection
 
 from upstream.addresses import Addresses
 from upstream.connection import Connection
-from upstream.network import Proxy, make_tls, open_tunnel
+from upstream.network import Proxy, make_tls
+from upstream.tunnel import open_tunnel
 from upstream.urls import Origin
 
 # How long a connection is kept for a next request, in seconds, unless it is set. An agent thinks and runs tools between two

@@ -6,7 +6,7 @@ import errno
 import socket
 import ssl
 
-from upstream.network import ProxyError
+from upstream.tunnel import ProxyError
 
 # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH; its messages have the name in them.
 _OTHER_NAME = frozenset({62, 64})
