@@ -1,6 +1,6 @@
-"""Measure what a decision costs in the scope `cluster`, on an embedded MongoDB.
+"""Measure what a decision costs that is shared: by the supervisor of a server, and in a cluster on an embedded MongoDB.
 
-    .venv/bin/python -m benchmarks.admissions
+    .venv/bin/python -m benchmarks.admissions [--scope server]
 
 One server decides, for so many requests at a time, each of which begins again a moment after it is answered. Prints the
 table in Markdown. The last column has the commands to MongoDB for each decision, heartbeats included.
@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
+import click
+
+from benchmarks.server_scope import server_authority
 from intercept.refusals import Rule
+from limits.authority import Authority
 from limits.limit import Kind, Limit, Of
+from server import event_loop
 from storage.admission.cluster import ClusterAuthority
 from storage.admission.ledger_store import LedgerStore
 from storage.mongo.database import Database
@@ -67,6 +72,12 @@ def _token_each(number: int) -> Sequence[Limit]:
     return (rate(f"token:{number % TOKENS}", 1_000),)
 
 
+SERVER_ROWS = (
+    Row("server: a slot and a rate", 1, _far, PAUSE_SECONDS),
+    Row("server: a slot and a rate", 32, _far, PAUSE_SECONDS),
+    Row("server: a rate, 10,000 tokens", 1, _token_each, 0),
+    Row("server: a rate, 10,000 tokens", 256, _token_each, 0),
+)
 ROWS = (
     Row("far: a slot and a rate", 1, _far, PAUSE_SECONDS),
     Row("far: a slot and a rate", 32, _far, PAUSE_SECONDS),
@@ -77,7 +88,7 @@ ROWS = (
 )
 
 
-async def measure(authority: ClusterAuthority, row: Row, seconds: float = SECONDS) -> list[float]:
+async def measure(authority: Authority, row: Row, seconds: float = SECONDS) -> list[float]:
     """Seconds that each decision took, in ascending order."""
     took: list[float] = []
     end = time.perf_counter() + seconds
@@ -105,13 +116,27 @@ async def use_up(database: Database) -> None:
     await store.leave()
 
 
-async def main() -> None:
+def line(row: Row, took: Sequence[float], commands: float, note: str) -> str:
+    """A row of the table, in Markdown; `commands` to MongoDB for each decision."""
+    p50, p99 = (1000 * took[len(took) * percent // 100] for percent in (50, 99))
+    figures = f"{len(took) / SECONDS:,.0f}{note} | {p50:.2f} ms | {p99:.1f} ms | {commands:.3f}"
+    return f"| {row.name} | {row.concurrent} | {figures} |"
+
+
+async def measure_server() -> None:
+    """Measure on a supervisor that is started for it."""
+    async with server_authority() as authority:
+        for row in SERVER_ROWS:
+            took = await measure(authority, row)
+            print(line(row, took, 0, " (the supervisor was unavailable)" if authority.unavailable else ""), flush=True)
+
+
+async def measure_cluster() -> None:
     """Measure on a MongoDB that is started for it."""
     with tempfile.TemporaryDirectory() as folder:
         mongodb = await EmbeddedMongoDB.start(Path(folder))
         database = Database.connect(mongodb.uri, "benchmark")
         await database.prepare(retention=None)
-        print("| decision | concurrent | decisions/s | p50 | p99 | commands |\n|---|---|---|---|---|---|")
         for row in ROWS:
             await use_up(database)
             authority = ClusterAuthority(database, process=uuid4())
@@ -124,14 +149,22 @@ async def main() -> None:
             note = " (the database was unavailable)" if authority.unavailable else ""
             running.cancel()
             await authority.close()
-            p50, p99 = (1000 * took[len(took) * percent // 100] for percent in (50, 99))
-            print(
-                f"| {row.name} | {row.concurrent} | {len(took) / SECONDS:,.0f}{note} | {p50:.2f} ms | {p99:.1f} ms "
-                f"| {commands:.3f} |"
-            )
+            print(line(row, took, commands, note), flush=True)
         database.close()
         await mongodb.stop()
 
 
+@click.command()
+@click.option("--scope", type=click.Choice(["server", "cluster"]), help="Only this one.")
+def main(scope: str | None) -> None:
+    """Measure what decisions cost that are shared."""
+    print("| decision | concurrent | decisions/s | p50 | p99 | commands |\n|---|---|---|---|---|---|")
+    with asyncio.Runner(loop_factory=event_loop()) as runner:
+        if scope != "cluster":
+            runner.run(measure_server())
+        if scope != "server":
+            runner.run(measure_cluster())
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -32,6 +32,16 @@ class Authority(Protocol):
         """The states of the keys that have least left: for each rule the `most` first; see `Limiter.usage`."""
 
 
+class HostedAuthority(Authority, Protocol):
+    """Decides in a supervisor, for all workers of a server."""
+
+    def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
+        """Decide as `start` does, if that needs no waiting; else None, and nothing is counted."""
+
+    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
+        """Count a request that a worker admitted alone, and return its ticket; see `Limiter.count`."""
+
+
 class LocalAuthority:
     """Decides for this process alone, at once."""
 

@@ -19,7 +19,7 @@ import msgspec
 
 from limits.limiter import Limiter
 from runtime.assembly import open_database
-from runtime.authority import WorkerAuthority, WorkerLink
+from runtime.authority import WorkerLink
 from runtime.logs import set_up_logging
 from runtime.parts import known_secrets
 from runtime.serving import START_ERRORS, Server, event_loop
@@ -80,9 +80,7 @@ async def open_link(stack: AsyncExitStack) -> WorkerLink:
     """Use the socket to the supervisor. This process ends at once when that is gone. Closed with the stack."""
     loop = asyncio.get_running_loop()
     ours = socket.socket(fileno=os.dup(SUPERVISOR))  # the other one is for what is said after the loop has ended
-    _, link = await loop.create_unix_connection(
-        lambda: WorkerLink(lambda wake: WorkerAuthority(Limiter(), wake=wake), on_lost=lambda: os._exit(1)), sock=ours
-    )
+    _, link = await loop.create_unix_connection(lambda: WorkerLink(Limiter(), on_lost=lambda: os._exit(1)), sock=ours)
     stack.callback(link.close)
     return link
 

@@ -30,6 +30,8 @@ class FrameReader:
             FrameError: A frame is too large. Nothing more can be read.
         """
         received = self._received
+        if not received and len(data) == HEADER_BYTES + int.from_bytes(data[:HEADER_BYTES], "big") <= self._max_bytes:
+            return [data[HEADER_BYTES:]]  # as nearly always
         received += data
         payloads: list[bytes] = []
         start = 0

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
+from limits.limiter import Limiter
 from runtime.authority.frames import FrameError, FrameReader
 from runtime.authority.messages import decode_from_worker, decode_to_worker, encode
 from runtime.authority.server import Desk, ServerAuthority
@@ -19,6 +20,9 @@ from runtime.authority.worker import TICK_SECONDS, WorkerAuthority
 
 MAX_LINE_BYTES = 64 * 1024
 """The line in which a worker says why it cannot serve."""
+
+LATER_SECONDS = 0.001
+"""How long what is in no hurry waits for more to be sent with it."""
 
 _log = logging.getLogger(__name__)
 
@@ -123,19 +127,20 @@ class WorkerLink(asyncio.Protocol):
     """The worker's end.
 
     Args:
-        authority: Makes what asks the supervisor, given what wakes this link.
+        local: Decides while the supervisor does not answer.
         on_lost: Called when the supervisor is gone, or does not keep to what is agreed.
     """
 
     _transport: asyncio.Transport
 
-    def __init__(self, authority: Callable[[Callable[[], None]], WorkerAuthority], on_lost: Callable[[], None]) -> None:
-        self.authority = authority(self._wake)
+    def __init__(self, local: Limiter, on_lost: Callable[[], None]) -> None:
+        self.authority = WorkerAuthority(local, wake=self._wake, wake_later=self._wake_later)
         self._on_lost = on_lost
         self._reader = FrameReader()
         self._serving = False
         self._paused = False
         self._flushing = False
+        self._later: asyncio.TimerHandle | None = None
         self._ticking = False
         self._closed = False
 
@@ -182,8 +187,15 @@ class WorkerLink(asyncio.Protocol):
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
 
+    def _wake_later(self) -> None:
+        if not self._flushing and self._later is None:
+            self._later = asyncio.get_running_loop().call_later(LATER_SECONDS, self._flush)
+
     def _flush(self) -> None:
         self._flushing = False
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if not self._ticking and self.authority.waiting:
             self._ticking = True
             asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)

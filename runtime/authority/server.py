@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
-from limits.authority import Authority
-from limits.limit import NOTHING, Amounts, Decision, Limit
+from limits.authority import HostedAuthority
+from limits.limit import Decision
 from runtime.authority.frames import FrameError
 from runtime.authority.messages import (
     MAX_ITEMS,
@@ -22,16 +21,6 @@ from runtime.authority.messages import (
 from runtime.authority.rounds import Rounds
 
 
-class SharedAuthority(Authority, Protocol):
-    """What decides for several processes."""
-
-    def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
-        """Decide as `start` does, if that needs no waiting; else None, and nothing is counted."""
-
-    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
-        """Count a request that was admitted elsewhere; see `limits.limiter.Limiter.count`."""
-
-
 class ServerAuthority:
     """Decides for the workers of a server, on one event loop.
 
@@ -39,7 +28,7 @@ class ServerAuthority:
         authority: What decides.
     """
 
-    def __init__(self, authority: SharedAuthority) -> None:
+    def __init__(self, authority: HostedAuthority) -> None:
         self._authority = authority
         self._rounds: Rounds[Desk] = Rounds()
 
@@ -53,7 +42,7 @@ class ServerAuthority:
 class Desk:
     """What one worker has to do with the authority. It does no I/O; a link carries its messages."""
 
-    def __init__(self, authority: SharedAuthority, rounds: Rounds[Desk], wake: Callable[[], None]) -> None:
+    def __init__(self, authority: HostedAuthority, rounds: Rounds[Desk], wake: Callable[[], None]) -> None:
         self._authority = authority
         self._rounds = rounds
         self._wake = wake
@@ -90,12 +79,14 @@ class Desk:
 
     def take(self) -> ToWorker | None:
         """What is to be sent now; None when there is nothing more."""
-        outgoing, self._outgoing = self._outgoing, ToWorker()
+        outgoing = self._outgoing
+        if not (outgoing.answers or outgoing.usages or outgoing.wanted or outgoing.reports):
+            return None
+        self._outgoing = ToWorker()
         if len(outgoing.answers) > MAX_ITEMS:
             self._outgoing.answers = outgoing.answers[MAX_ITEMS:]
             outgoing.answers = outgoing.answers[:MAX_ITEMS]
-        something = outgoing.answers or outgoing.usages or outgoing.wanted or outgoing.reports
-        return outgoing if something else None
+        return outgoing
 
     def close(self) -> None:
         """The worker is gone: give back what it holds."""

@@ -1,13 +1,14 @@
 """The authority in a worker: asks the supervisor, and decides alone while that does not answer.
 
-What the supervisor admits is counted here as well, so that a worker that is alone knows what it has admitted. What it
-admits alone is counted by the supervisor once it answers again.
+What the supervisor admits is remembered here, so that a worker that is alone knows what it has admitted. What it admits
+alone is counted by the supervisor once it answers again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from limits.limit import NOTHING, UNLIMITED, Amounts, Decision, Limit, LimitState
+from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState
 from limits.limiter import Limiter
+from runtime.authority.alone import Alone, Request
 from runtime.authority.messages import (
     MAX_ITEMS,
     Adoption,
@@ -41,25 +43,13 @@ MAX_WAITING = 10_000
 MAX_ADMITTED_ALONE = 10_000
 """Requests admitted alone that are remembered for the supervisor; the oldest is forgotten first."""
 
+NEAR = 5
+"""A limit of which less than this part is left is near: what is given back is told at once."""
+
+HURRY_NS = 1_000_000_000
+"""After that time what a decision said about its limits is old."""
+
 _log = logging.getLogger(__name__)
-
-
-class _Ask(Struct, eq=False):
-    """A request that waits for a decision since a tick."""
-
-    limits: tuple[Limit, ...]
-    reserve: Amounts
-    future: asyncio.Future[Decision]
-    tick: int
-
-
-class _Alone(Struct, eq=False):
-    """A request that was admitted alone."""
-
-    limits: tuple[Limit, ...]
-    reserve: Amounts
-    charged: Amounts = NOTHING
-    ended: bool = False
 
 
 class _Poll(Struct, eq=False):
@@ -80,8 +70,10 @@ class WorkerAuthority:
     """The supervisor's decisions in a worker, on one event loop. It does no I/O; a link carries its messages.
 
     Args:
-        local: Counts what this process admits, and decides while it is alone.
-        wake: Told when there is something to `take`.
+        local: Decides while this process is alone.
+        wake: Told when there is something to `take` at once.
+        wake_later: Told when there is something to `take` that may wait for more.
+        now_ns: A monotonic clock, in nanoseconds.
 
     Attributes:
         report: What this process says of itself, as JSON.
@@ -93,20 +85,23 @@ class WorkerAuthority:
         local: Limiter,
         *,
         wake: Callable[[], None],
+        wake_later: Callable[[], None],
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._local = local
+        self._own = Alone(local, now_ns)
         self._wake = wake
+        self._wake_later = wake_later
+        self._now_ns = now_ns
         self.report: Callable[[], bytes] = bytes
         self.unavailable = False
         self._number = 0
         self._tick = 0
-        self._asks: dict[int, _Ask] = {}
+        self._asks: dict[int, Request] = {}
         self._polls: dict[int, _Poll] = {}
-        # Of each request that is under way, the ticket in `local`.
-        self._running: dict[int, int] = {}
+        self._running: dict[int, Request] = {}
         # What was decided alone: all that was admitted, and what the supervisor was asked and has yet to answer.
-        self._alone: dict[int, _Alone] = {}
-        self._late: dict[int, _Alone | None] = {}
+        self._alone: dict[int, Request] = {}
+        self._late: dict[int, Request | None] = {}
         # What is to be sent.
         self._starts: dict[int, Start] = {}
         self._charges: dict[int, Charge] = {}
@@ -119,39 +114,36 @@ class WorkerAuthority:
         """Decide on a request; see `limits.authority.Authority`. Waits for about a second at most."""
         self._number += 1
         number = self._number
-        if not self.unavailable and max(len(self._asks), len(self._adoptions)) >= MAX_WAITING:
+        request = Request(tuple(limits), reserve, self._tick, self._now_ns())
+        if not self.unavailable and len(self._asks) >= MAX_WAITING:
             self._stand_alone()
         if self.unavailable:
-            decision, alone = self._decide_alone(number, tuple(limits), reserve)
-            if alone is not None:
-                self._remember(number, alone)
+            decision = self._decide_alone(number, request)
+            if decision.ticket is not None:
+                self._remember(number, request)
             return decision
-        if all(limit.maximum == UNLIMITED for limit in limits):
-            return self._count(number, tuple(limits), reserve)
-        ask = _Ask(tuple(limits), reserve, asyncio.get_running_loop().create_future(), self._tick)
-        self._asks[number] = ask
-        self._starts[number] = Start(number, ask.limits, reserve)
+        request.future = asyncio.get_running_loop().create_future()
+        self._asks[number] = request
+        self._starts[number] = Start(number, request.limits, reserve)
         self._wake()
         try:
-            return await ask.future
+            return await request.future
         except asyncio.CancelledError:
             self.end(number)
             raise
 
     def charge(self, number: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge what a request has used since its start; see `limits.authority.Authority`."""
-        ticket = self._running.get(number)
-        if ticket is None:
+        request = self._running.get(number)
+        if request is None:
             return
-        self._local.charge(ticket, amounts, reserve)
-        if (alone := self._alone.get(number) or self._late.get(number)) is not None:
-            alone.charged = amounts
-            alone.reserve = alone.reserve if reserve is None else reserve
+        self._own.charge(request, amounts, reserve)
+        if number in self._alone or number in self._late:
             return
         if reserve is None and (before := self._charges.get(number)) is not None:
             reserve = before.reserve
         self._charges[number] = Charge(number, amounts, reserve)
-        self._wake()
+        self._wake_later()
 
     def end(self, number: int) -> None:
         """A request is over, decided or not. Again is harmless."""
@@ -159,19 +151,21 @@ class WorkerAuthority:
             del self._asks[number]
             return
         asked = self._asks.pop(number, None) is not None
-        ticket = self._running.pop(number, None)
-        if ticket is not None:
-            self._local.end(ticket)
-            if (alone := self._alone.get(number) or self._late.get(number)) is not None:
-                alone.ended = True
+        request = self._running.pop(number, None)
+        if request is not None:
+            self._own.end(request)
+            if number in self._alone or number in self._late:
                 return
-        if asked or ticket is not None:
+        if asked or request is not None:
             self._ends.append(number)
-            self._wake()
+            if request is None or request.near or self._now_ns() - request.at_ns > HURRY_NS:
+                self._wake()
+            else:
+                self._wake_later()
 
     async def usage(self, most: int) -> Sequence[LimitState]:
         """How much of the limits all workers use; of this one alone while the supervisor does not answer."""
-        states: Sequence[LimitState] = await self._poll(most) if not self.unavailable else self._local.usage(most)
+        states: Sequence[LimitState] = await self._poll(most) if not self.unavailable else self._own.usage(most)
         return states
 
     async def reports(self) -> list[bytes]:
@@ -187,7 +181,7 @@ class WorkerAuthority:
     def tick(self) -> None:
         """Stop waiting for a supervisor that has not answered for `ANSWER_TICKS`."""
         self._tick += 1
-        oldest: list[_Ask | _Poll] = [*islice(self._asks.values(), 1), *islice(self._polls.values(), 1)]
+        oldest: list[Request | _Poll] = [*islice(self._asks.values(), 1), *islice(self._polls.values(), 1)]
         if not self.unavailable and any(self._tick - one.tick >= ANSWER_TICKS for one in oldest):
             self._stand_alone()
 
@@ -196,22 +190,29 @@ class WorkerAuthority:
 
         Nothing is said of a request before the supervisor knows it.
         """
+        if self._starts and len(self._starts) <= MAX_ITEMS and not self._more():  # as nearly always
+            message = FromWorker(ends=self._ends, starts=list(self._starts.values()))
+            self._starts.clear()
+            self._ends = []
+            return message
+        if not self._starts and not self._ends and not self._more():
+            return None
         adoptions, self._adoptions = self._adoptions[:MAX_ITEMS], self._adoptions[MAX_ITEMS:]
         message = FromWorker(adoptions=adoptions)
         if not self._adoptions:
             message.charges = [self._charges.popitem()[1] for _ in range(min(len(self._charges), MAX_ITEMS))]
         if not self._adoptions and not self._charges:
             message.ends, self._ends = self._ends[:MAX_ITEMS], self._ends[MAX_ITEMS:]
-        if len(self._starts) <= MAX_ITEMS:
-            message.starts = list(self._starts.values())
-            self._starts.clear()
-        else:
-            message.starts = list(islice(self._starts.values(), MAX_ITEMS))
-            for start in message.starts:
-                del self._starts[start.number]
+        message.starts = list(islice(self._starts.values(), MAX_ITEMS))
+        for start in message.starts:
+            del self._starts[start.number]
         message.questions, self._questions = self._questions, []
         message.reports, self._reports = self._reports, []
-        return message if any(getattr(message, name) for name in message.__struct_fields__) else None
+        return message
+
+    def _more(self) -> bool:
+        """Whether there is more to be sent than starts and ends."""
+        return bool(self._adoptions or self._charges or self._questions or self._reports or len(self._ends) > MAX_ITEMS)
 
     def received(self, message: ToWorker) -> None:
         """Take what the supervisor tells."""
@@ -229,31 +230,33 @@ class WorkerAuthority:
             self._wake()
 
     def _answered(self, answer: Answer) -> None:
-        ask = self._asks.pop(answer.number, None)
-        if ask is None:
+        request = self._asks.pop(answer.number, None)
+        if request is None:
             self._answered_late(answer)
             return
-        decision = answer.decision(ask.limits)
+        decision = answer.decision(request.limits)
         if decision.ticket is not None:
-            self._running[answer.number] = self._local.count(ask.limits, ask.reserve)
-        if not ask.future.done():  # else its request is about to end it
-            ask.future.set_result(decision)
+            request.near = request.reserve != NOTHING or _is_near(decision)
+            self._running[answer.number] = request
+            self._own.remember(request)
+        if request.future is not None and not request.future.done():  # else its request is about to end it
+            request.future.set_result(decision)
 
     def _answered_late(self, answer: Answer) -> None:
         """Make what the supervisor counts agree with what was decided alone."""
         if answer.number not in self._late:
             return
-        alone = self._late.pop(answer.number)
+        request = self._late.pop(answer.number)
         admitted = answer.refused_by < 0
-        if alone is None:
+        if request is None:
             if admitted:
                 self._ends.append(answer.number)
         elif not admitted:
-            self._adoptions.append(_adoption(answer.number, alone))
+            self._adoptions.append(_adoption(answer.number, request))
         else:
-            if alone.charged != NOTHING:
-                self._charges[answer.number] = Charge(answer.number, alone.charged, alone.reserve)
-            if alone.ended:
+            if request.charged != NOTHING:
+                self._charges[answer.number] = Charge(answer.number, request.charged, request.reserve)
+            if request.ended:
                 self._ends.append(answer.number)
         self._wake()
 
@@ -279,23 +282,15 @@ class WorkerAuthority:
         finally:
             self._polls.pop(number, None)
 
-    def _decide_alone(self, number: int, limits: tuple[Limit, ...], reserve: Amounts) -> tuple[Decision, _Alone | None]:
-        decision = self._local.start(limits, reserve)
+    def _decide_alone(self, number: int, request: Request) -> Decision:
+        decision = self._own.decide(request)
         if decision.ticket is None:
-            return decision, None
-        self._running[number] = decision.ticket
-        return msgspec.structs.replace(decision, ticket=number), _Alone(limits, reserve)
+            return decision
+        self._running[number] = request
+        return msgspec.structs.replace(decision, ticket=number)
 
-    def _count(self, number: int, limits: tuple[Limit, ...], reserve: Amounts) -> Decision:
-        """Admit a request that nothing limits. The supervisor need not be waited for."""
-        decision, alone = self._decide_alone(number, limits, reserve)
-        if alone is not None:
-            self._adoptions.append(_adoption(number, alone))
-            self._wake()
-        return decision
-
-    def _remember(self, number: int, alone: _Alone) -> None:
-        self._alone[number] = alone
+    def _remember(self, number: int, request: Request) -> None:
+        self._alone[number] = request
         if len(self._alone) > MAX_ADMITTED_ALONE:
             del self._alone[next(iter(self._alone))]
 
@@ -303,23 +298,25 @@ class WorkerAuthority:
         """Decide alone on all that waits, and on what comes."""
         self.unavailable = True
         _log.warning("limits are process-local: the supervisor does not answer")
+        self._own.recall(self._running.values())
         asks, self._asks = self._asks, {}
         unsent, self._starts = self._starts, {}
-        for number, ask in asks.items():
+        for number, request in asks.items():
             sent = number not in unsent
-            if ask.future.done():  # cancelled
+            if request.future is None or request.future.done():  # cancelled
                 if sent:
                     self._ends.append(number)
                 continue
-            decision, alone = self._decide_alone(number, ask.limits, ask.reserve)
+            decision = self._decide_alone(number, request)
+            admitted = decision.ticket is not None
             if sent:
-                self._late[number] = alone
-            elif alone is not None:
-                self._remember(number, alone)
-            ask.future.set_result(decision)
+                self._late[number] = request if admitted else None
+            elif admitted:
+                self._remember(number, request)
+            request.future.set_result(decision)
         polls, self._polls = self._polls, {}
         for poll in polls.values():
-            poll.answer(self._local.usage(poll.most) if poll.most else [])
+            poll.answer(self._own.usage(poll.most) if poll.most else [])
         self._questions = [Question(0, 1)]  # its answer says that the supervisor is back
         self._wake()
 
@@ -327,11 +324,18 @@ class WorkerAuthority:
         """Tell the supervisor what was admitted without it."""
         self.unavailable = False
         _log.info("the supervisor answers: limits are shared again")
-        self._adoptions += [_adoption(number, alone) for number, alone in self._alone.items()]
+        self._adoptions += [_adoption(number, request) for number, request in self._alone.items()]
         self._alone.clear()
         self._wake()
 
 
-def _adoption(number: int, alone: _Alone) -> Adoption:
-    number = 0 if alone.ended else number
-    return Adoption(number, alone.limits, alone.reserve, alone.charged)
+def _adoption(number: int, request: Request) -> Adoption:
+    return Adoption(0 if request.ended else number, request.limits, request.reserve, request.charged)
+
+
+def _is_near(decision: Decision) -> bool:
+    """Whether less than a share of the slots is left."""
+    return any(
+        state.limit.kind is Kind.CONCURRENCY and NEAR * state.remaining < state.limit.maximum
+        for state in decision.states
+    )

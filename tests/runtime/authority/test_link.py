@@ -9,9 +9,9 @@ import pytest
 
 from intercept.refusals import Rule
 from limits.authority import LocalAuthority
-from limits.limit import NOTHING, UNLIMITED, Amounts, Decision, Kind, Limit, Of
+from limits.limit import NOTHING, Amounts, Kind, Limit, Of
 from limits.limiter import Limiter
-from runtime.authority import ServerAuthority, SupervisorLink, WorkerAuthority, WorkerLink
+from runtime.authority import ServerAuthority, SupervisorLink, WorkerLink
 from runtime.authority.frames import frame
 from runtime.authority.link import MAX_LINE_BYTES
 from runtime.authority.messages import FromWorker, Start, encode
@@ -53,9 +53,7 @@ class Server:
         ours, theirs = socket.socketpair()
         _, upper = await loop.create_unix_connection(lambda: SupervisorLink(self.authority), sock=ours)
         lost = asyncio.Event()
-        _, lower = await loop.create_unix_connection(
-            lambda: WorkerLink(lambda wake: WorkerAuthority(Limiter(), wake=wake), on_lost=lost.set), sock=theirs
-        )
+        _, lower = await loop.create_unix_connection(lambda: WorkerLink(Limiter(), on_lost=lost.set), sock=theirs)
         lower.serve()
         assert await upper.first_line == b""
         self.ends += [upper, lower]
@@ -156,19 +154,6 @@ async def test_tokens_that_a_worker_charged_bind_another_one(server):
     refused = await other.start((TOKENS,))
     assert (refused.ticket, refused.refused_by.used, refused.refused_by.remaining) == (None, 1000, 0)
     assert 0 < refused.retry_after_ns <= 1000 * SECOND
-
-
-@pytest.mark.gen_test
-async def test_what_nothing_limits_is_counted_without_waiting(server):
-    authority, *_ = await server.worker()
-    free = Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", UNLIMITED)
-    start = authority.start((free,))
-    with pytest.raises(StopIteration) as end:
-        start.send(None)
-    decision: Decision = end.value.value
-    assert [(state.limit, state.used) for state in await authority.usage(1)] == [(free, 1)]
-    authority.end(decision.ticket)
-    assert await authority.usage(1) == ()
 
 
 @pytest.mark.gen_test

@@ -46,7 +46,13 @@ class Worker:
     """A worker, and what is on its way from it and to it."""
 
     def __init__(self, server, clock):
-        self.authority = WorkerAuthority(Limiter(clock, clock), wake=lambda: None)
+        self.woken = []
+        self.authority = WorkerAuthority(
+            Limiter(clock, clock),
+            wake=lambda: self.woken.append("now"),
+            wake_later=lambda: self.woken.append("later"),
+            now_ns=clock,
+        )
         self.desk = server.open_desk(lambda: None)
         self.up = deque()
         self.down = deque()
@@ -278,3 +284,22 @@ async def test_a_request_that_left_before_it_was_sent_is_never_asked_for():
     worker.end(0)
     await asyncio.sleep(0)
     assert worker.authority.take() is None
+
+
+@pytest.mark.parametrize(
+    ("slots", "under_way", "seconds", "woken"),
+    [(10, 1, 0, "later"), (10, 9, 0, "now"), (1, 1, 0, "now"), (5, 4, 1, "later"), (5, 1, 2, "now")],
+    ids=["far from the limit", "near it", "at it", "at a fifth", "long ago"],
+)
+@pytest.mark.gen_test
+async def test_what_is_given_back_near_a_limit_is_told_at_once(slots, under_way, seconds, woken):
+    world = World()
+    other, worker = world.workers  # decided in this order
+    limits = (Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", slots),)
+    starts = [asyncio.create_task(one.authority.start(limits)) for one in [other] * (under_way - 1) + [worker]]
+    await world.settle()
+    decision = await starts[-1]
+    world.clock.advance(seconds * SECOND)
+    worker.woken.clear()
+    worker.authority.end(decision.ticket)
+    assert worker.woken == [woken]
