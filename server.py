@@ -28,13 +28,12 @@ from commands.tokens import tokens
 from commands.users import users
 from handlers.api.dashboard import DashboardFiles
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
-from limits.authority import LocalAuthority
 from runtime import quickstart
 from runtime.assembly import now, open_database, open_mongodb
 from runtime.authority import ServerAuthority
 from runtime.data_folder import make_private
 from runtime.logs import set_up_logging
-from runtime.parts import known_secrets
+from runtime.parts import known_secrets, make_hosted_authority
 from runtime.serving import START_ERRORS, Server, StartError, event_loop
 from runtime.signals import renew_on_hangup, stop_signals
 from runtime.supervisor import Handover, Supervisor, Worker
@@ -137,7 +136,7 @@ async def open_supervisor(settings: Settings, handover: Handover, stack: AsyncEx
     """
     metrics = MetricsFolder(Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-"))))
     environ = os.environ | {VARIABLE: str(metrics.path)}
-    authority = ServerAuthority(LocalAuthority())
+    authority = ServerAuthority(make_hosted_authority())
     supervisor = Supervisor(
         settings.workers,
         drain_timeout=settings.drain_timeout.total_seconds(),

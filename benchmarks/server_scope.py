@@ -51,7 +51,7 @@ async def supervise() -> None:
 
 
 if __name__ == "__main__":
-    from server import event_loop
+    from runtime.serving import event_loop
 
     with asyncio.Runner(loop_factory=event_loop()) as runner:
         runner.run(supervise())

@@ -16,6 +16,7 @@ from handlers.dataplane.shared.provider_log import ProviderLog
 from handlers.dataplane.shared.record_log import RecordLog
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
+from handlers.limits_state import Workers
 from handlers.operation.metrics import Metrics
 from handlers.timer import TimerFactory
 from http1.errors import InvalidRequestError
@@ -62,7 +63,7 @@ class EdgeOptions:
 
 @dataclass(frozen=True)
 class Bridge:
-    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `cluster` where no database counts for several servers, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
+    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `cluster` where no database counts for several servers, `workers` where no supervisor counts for this one, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
 
     options: EdgeOptions
     providers: Mapping[str, Provider]
@@ -96,6 +97,7 @@ class Bridge:
     monotonic: Callable[[], float]
     new_id: Callable[[], UUID]
     cluster: ClusterAuthority | None = None
+    workers: Workers | None = None
     trace: TimerFactory | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
     pieces: Pieces = field(default_factory=Pieces)

@@ -28,6 +28,11 @@ _PERIODS: Final[Mapping[Period, Literal["day", "week", "month"]]] = {
 }
 
 PROCESS_LOCAL: Final = "process-local: the database is unavailable"
+NO_SUPERVISOR: Final = "process-local: the supervisor does not answer"
+LimitsScope = Literal["process", "server", "cluster"]
+LimitsState = Literal[
+    "ok", "process-local: the database is unavailable", "process-local: the supervisor does not answer"
+]
 
 
 class Rate(Protocol):
@@ -249,10 +254,9 @@ class ActiveRequest(Struct):
 class Limits(Struct):
     """How much of the limits is used."""
 
-    scope: Annotated[Literal["process", "cluster"], Meta(description="Whose requests are counted together.")]
+    scope: Annotated[LimitsScope, Meta(description="Whose requests are counted together.")]
     state: Annotated[
-        Literal["ok", "process-local: the database is unavailable"],
-        Meta(description=f"With `{PROCESS_LOCAL}` all that follows is of this process alone."),
+        LimitsState, Meta(description="With `process-local` and a reason all that follows is of this process alone.")
     ]
     at: Time
     refused_since: Annotated[

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from resources.limits import LimitsState
+
 
 class Health(Struct):
     """The process answers."""
@@ -23,6 +25,5 @@ class Readiness(Struct):
     jobs: Annotated[str, Meta(description="`ok`, or which background jobs failed within the last minute.")]
     version: Annotated[str, Meta(description="Of AI Bridge, as `python server.py --version` says it.")]
     limits: Annotated[
-        Literal["ok", "process-local: the database is unavailable"] | UnsetType,
-        Meta(description="Only while the limits are counted for all processes together."),
+        LimitsState | UnsetType, Meta(description="Only where the limits are counted for several processes together.")
     ] = UNSET

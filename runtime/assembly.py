@@ -14,6 +14,8 @@ from time import monotonic, monotonic_ns, time_ns
 from typing import Any, Self
 from uuid import UUID
 
+import msgspec
+
 from handlers.access import AccessRecorder
 from handlers.api.limits import report
 from handlers.bridge import Bridge
@@ -28,10 +30,11 @@ from handlers.timer import TimerFactory
 from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
 from resources.interceptions import interception_as_json
+from runtime.authority import WorkerAuthority
 from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
 from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_overload
-from settings import ChatStreamUsage, SettingError, Settings
+from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
 from storage.accounts.access_trail import AccessTrail
 from storage.accounts.active_tokens import ActiveTokens
 from storage.accounts.identities import Identities
@@ -83,15 +86,20 @@ class Process:
     metrics: Metrics
     lifecycle: Lifecycle
     jobs: Jobs
+    workers: WorkerAuthority | None = None
 
     @classmethod
-    def begin(cls, settings: Settings, database: Database, stack: AsyncExitStack) -> Self:
+    def begin(
+        cls, settings: Settings, database: Database, stack: AsyncExitStack, workers: WorkerAuthority | None = None
+    ) -> Self:
         """Begin a process; nothing of it runs yet."""
+        if settings.limits_scope is not LimitsScope.SERVER:
+            workers = None
         new_id = time_ordered_ids().__next__
         metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
         jobs = Jobs(clock=monotonic, on_failure=metrics.job_failed)
         metrics.watch_jobs(jobs)
-        return cls(settings, database, stack, new_id(), new_id, metrics, Lifecycle(now()), jobs)
+        return cls(settings, database, stack, new_id(), new_id, metrics, Lifecycle(now()), jobs, workers)
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start a background job."""
@@ -104,15 +112,26 @@ class Process:
 
 
 async def open_bridge(
-    settings: Settings, database: Database, providers: list[Provider], stack: AsyncExitStack
+    settings: Settings,
+    database: Database,
+    providers: list[Provider],
+    stack: AsyncExitStack,
+    workers: WorkerAuthority | None = None,
 ) -> Bridge:
     """Put the parts together, and start all that runs beside them. Closed with the stack, what is recorded last of all.
+
+    Args:
+        settings: What the operator decided.
+        database: What it records in.
+        providers: Where calls go.
+        stack: Closes it.
+        workers: In a worker, what decides about limits for all workers of the server.
 
     Raises:
         SpoolOpenError: another server has its spool in this data-dir, or it cannot be opened.
         SettingError: OpenTelemetry's environment cannot be used.
     """
-    process = Process.begin(settings, database, stack)
+    process = Process.begin(settings, database, stack, workers)
     bridge = await assemble(process, providers)
     start_upkeep(process, bridge)
     return bridge
@@ -171,6 +190,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         monotonic=monotonic,
         new_id=process.new_id,
         cluster=cluster,
+        workers=process.workers,
         trace=trace,
     )
 
@@ -191,9 +211,11 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
 
 
 async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterAuthority | None]:
-    """Open what admits requests, and what counts for all servers where that is set."""
+    """Open what admits requests, and what counts for all workers or all servers where that is set."""
     cluster = make_cluster(process.settings, process.database, process.id)
-    overload = make_overload(process.settings, process.metrics, cluster)
+    overload = make_overload(process.settings, process.metrics, cluster or process.workers)
+    if process.workers is not None:
+        process.workers.report = lambda: msgspec.json.encode(report(process.lifecycle, overload))
     if cluster is not None:
         await cluster.open(lambda: report(process.lifecycle, overload))
         process.stack.push_async_callback(cluster.close)

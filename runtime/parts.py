@@ -10,7 +10,7 @@ from uuid import UUID
 from handlers.bridge import EdgeOptions
 from handlers.operation.metrics import Metrics
 from intercept.known_secrets import KnownSecrets
-from limits.authority import Authority
+from limits.authority import Authority, HostedAuthority, LocalAuthority
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.request_limits import LimitSettings
@@ -174,6 +174,11 @@ def make_limit_settings(settings: Settings) -> LimitSettings:
         budget_zone=settings.budget_timezone,
         reserve=settings.limits_reserve,
     )
+
+
+def make_hosted_authority() -> HostedAuthority:
+    """What decides in the supervisor, for all workers of this server."""
+    return LocalAuthority()
 
 
 def make_overload(settings: Settings, metrics: Metrics, authority: Authority | None) -> OverloadProtection:

@@ -15,6 +15,7 @@ from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
 from http1.server import BridgeServer, most_connections
 from runtime.assembly import open_bridge
+from runtime.authority import WorkerAuthority
 from runtime.parts import make_providers
 from runtime.supervisor import WorkerError
 from settings import Settings
@@ -50,13 +51,23 @@ class Server:
         sockets: Sequence[socket.socket],
         demo_url: str,
         stack: AsyncExitStack,
+        *,
+        workers: WorkerAuthority | None = None,
     ) -> Self:
         """Put the bridge together and accept connections. The bridge is closed with the stack.
+
+        Args:
+            settings: What the operator decided.
+            database: What it records in.
+            sockets: Where it listens.
+            demo_url: Where the demo provider is; empty where there is none.
+            stack: Closes it.
+            workers: In a worker, what decides about limits for all workers of the server.
 
         Raises:
             SpoolOpenError: the spool in the data-dir cannot be used.
         """
-        bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack)
+        bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack, workers)
         http = BridgeServer(
             BridgeApplication(bridge),
             max_connections=most_connections(),

@@ -68,7 +68,7 @@ async def serve(settings: Settings, handover: Handover) -> None:
         sockets = [SharedSocket(fileno=descriptor) for descriptor in handover.sockets]
         for one in sockets:
             one.setblocking(False)
-        server = await Server.open(settings, database, sockets, handover.demo_url, stack)
+        server = await Server.open(settings, database, sockets, handover.demo_url, stack, workers=link.authority)
         link.serve()
         await _first(stopping.wait(), retiring.wait())
         if not stopping.is_set():

@@ -263,7 +263,7 @@ class Settings:
         OVERLOAD,
         choice(LimitsScope),
         "process",
-        "Scope of the limits: process (each on its own) or cluster (all on one database; the default with several workers).",
+        "Scope of the limits: process (each on its own), server (its workers together; the default with several) or cluster (all servers on one database).",
     )
 
     circuit_breaker_enabled: bool = declare(

@@ -81,9 +81,10 @@ class ChatStreamUsage(StrEnum):
 
 
 class LimitsScope(StrEnum):
-    """Scope of the limits: each process on its own, or all processes on one database."""
+    """Scope of the limits: each process on its own, all processes of one server, or all on one database."""
 
     PROCESS = "process"
+    SERVER = "server"
     CLUSTER = "cluster"
 
 

@@ -32,7 +32,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     """
     declarations = dict(declared_in(Settings))
     if declarations["workers"].read(flags, environ) > 1:
-        declarations["limits_scope"].default = LimitsScope.CLUSTER.value
+        declarations["limits_scope"].default = LimitsScope.SERVER.value
     values = {name: setting.read(flags, environ) for name, setting in declarations.items()}
     settings = Settings(**values, further_providers=tuple(_further_providers(environ)))
     for name, rate in (("rate-limit", settings.rate_limit), ("user-rate-limit", settings.user_rate_limit)):

@@ -13,7 +13,7 @@ import msgspec
 from handlers.api.pagination import single_values
 from handlers.control import ControlHandler
 from handlers.lifecycle import ActiveRequest, Lifecycle
-from handlers.limits_state import state_of_limits
+from handlers.limits_state import scope_of_limits, state_of_limits
 from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
@@ -48,11 +48,13 @@ class LimitsHandler(ControlHandler):
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
         single_values(self.request.query_arguments, ())
-        overload, cluster = self.bridge.overload, self.bridge.cluster
+        overload, cluster, workers = self.bridge.overload, self.bridge.cluster, self.bridge.workers
         usage = await overload.usage(MAX_KEYS)
         reports = [report(self.bridge.lifecycle, overload)]
         if cluster is not None and not cluster.unavailable:
             reports += await cluster.reports()
+        elif workers is not None:
+            reports += [msgspec.json.decode(one) for one in await workers.reports()]
         now = self.bridge.now()
         holders = sorted((holder for one in reports for holder in one["holders"]), key=lambda holder: holder["since"])
         settings = overload.settings
@@ -91,8 +93,8 @@ class LimitsHandler(ControlHandler):
         )
         self.write_json(
             resources.Limits(
-                scope="process" if cluster is None else "cluster",
-                state=state_of_limits(cluster),
+                scope=scope_of_limits(cluster, workers),
+                state=state_of_limits(cluster, workers),
                 at=format_time(now),
                 refused_since=min(one["since"] for one in reports if "since" in one),
                 limits=limits,

@@ -36,6 +36,7 @@ class ReadinessHandler(BridgeHandler):
         draining = self.bridge.lifecycle.draining
         database = await self.bridge.database.health.check()
         recorder = self.bridge.recorder
+        cluster, workers = self.bridge.cluster, self.bridge.workers
         recording = recorder.healthy and (database or not recorder.needs_database)
         ready = recording and not draining
         self.set_status(200 if ready else 503)
@@ -47,7 +48,7 @@ class ReadinessHandler(BridgeHandler):
             providers=self.bridge.key_health.describe(),
             jobs=describe_failed_jobs(self.bridge.jobs),
             version=VERSION,
-            limits=UNSET if self.bridge.cluster is None else state_of_limits(self.bridge.cluster),
+            limits=state_of_limits(cluster, workers) if cluster or workers else UNSET,
         )
         self.write(msgspec.json.encode(readiness))
 

@@ -5,144 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
-from uuid import UUID
 
 import pytest
-from msgspec.json import decode
 
 from runtime.worker import SharedSocket
-from storage.mongo.database import Database
 from storage.mongo.embedded import running_uri
-from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
-from tests.server_process import ROOT, ServerProcess, await_end, command_line, remove_sockets
+from tests.runtime.two_workers import FIRST, TwoWorkers
+from tests.server_process import ROOT, ServerProcess, await_end
 from tests.storage.recording.test_spool_folders import leave_behind
 
-PATH = "/api/v2/aibridge/anthropic/v1/messages"
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-BLOCKING = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
-REST = MESSAGES.stream[len(FIRST) :]
-
-
-def chunk(data):
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-class Upstream(FakeUpstream):
-    """Answers blocking calls at once, and streams after their first event when `gate` is set."""
-
-    def __init__(self):
-        super().__init__()
-        self.gate = asyncio.Event()
-
-    async def received(self, request):
-        if decode(request.body)["stream"]:
-            return HEAD + chunk(FIRST), self.gate, chunk(REST) + b"0\r\n\r\n"
-        return (BLOCKING % (len(MESSAGES.body), MESSAGES.body),)
-
-
-class TwoWorkers(ServerProcess):
-    """A server of two workers on a MongoDB of its own, which has the demo user."""
-
-    def __init__(self, data_dir, upstream):
-        where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
-        super().__init__(
-            *("serve", "--demo", "--aibridge-workers", "2", *where),
-            CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url,
-            TMPDIR=str(data_dir.parent),
-        )
-        self._data_dir = data_dir
-
-    async def ready(self):
-        """Wait until its welcome is printed."""
-        await asyncio.to_thread(self.stdout.find, "interceptions")
-        self._token = (self._data_dir / "demo-token").read_text().strip()
-
-    def workers(self):
-        """The process ids of its workers."""
-        return {child for child in self.children() if command_line(child)[1:] == [str(ROOT / "runtime/worker.py"), ""]}
-
-    async def call(self, client, *, stream=False):
-        """Make a call, and read its answer as far as its head."""
-        await client.send("POST", PATH, {"X-Api-Key": self._token}, MESSAGES.request_body(stream=stream))
-        return await client.head()
-
-    async def stream(self):
-        """Begin a stream and read its first event; the client, its answer so far, and the worker's process id."""
-        client = await self.client()
-        answer = await self.call(client, stream=True)
-        assert await client.piece(answer) == FIRST
-        id_ = UUID(answer.header("X-AI-Bridge-Interception-Id"))
-        while not (records := await self.recorded(_id=id_)):  # noqa: ASYNC110 - a start waits a moment
-            await asyncio.sleep(0.01)
-        (record,) = records
-        with self.database() as database:
-            instance = await database.instances.find_one({"_id": record["instance_id"]})
-        return client, answer, instance["pid"]
-
-    async def streams(self):
-        """Begin streams until every worker has one, by worker."""
-        streams = {}
-        while len(streams) < 2:
-            client, answer, pid = await self.stream()
-            streams.setdefault(pid, []).append((client, answer))
-        return streams
-
-    @contextmanager
-    def database(self):
-        """What it records in; not to be kept: one that has gone with the server takes its time to be closed."""
-        database = Database.connect(running_uri(self._data_dir), "aibridge")
-        yield database
-        database.close()
-
-    async def recorded(self, **fields):
-        """The interceptions with these values."""
-        with self.database() as database:
-            return [document async for document in database.interceptions.find(fields)]
-
-    async def ended_as(self, reason, number):
-        """Wait until as many interceptions have ended so."""
-        with self.database() as database:
-            while await database.interceptions.count_documents({"end_reason": reason}) < number:  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.01)
-
-    async def metric(self, name):
-        """The sum of a metric over its labels."""
-        client = await self.client()
-        answer = await client.request("GET", "/metrics", {})
-        await client.closed()
-        found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", answer.body.decode(), re.MULTILINE)
-        return sum(map(float, found))
-
-
-@pytest.fixture
-def upstream(io_loop):
-    upstream = io_loop.run_sync(Upstream.start)
-    yield upstream
-    io_loop.run_sync(upstream.stop)
-
-
-@pytest.fixture
-def data_dir(tmp_path):
-    yield tmp_path / "data"
-    remove_sockets(tmp_path / "data")
-
-
-@pytest.fixture
-def server(io_loop, upstream, data_dir):
-    """A running server of two workers; what still runs after the test is ended."""
-    server = TwoWorkers(data_dir, upstream)
-    io_loop.run_sync(server.ready)
-    yield server
-    server.kill()
-    io_loop.run_sync(server.leave)
+pytest_plugins = ["tests.runtime.two_workers"]
 
 
 @pytest.mark.gen_test(timeout=60)

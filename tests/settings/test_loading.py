@@ -41,12 +41,12 @@ def test_keys_fall_back_to_the_vendors_variables():
 def test_limits_are_those_of_a_process_or_of_all():
     assert load({"limits-scope": "cluster"}, {}).limits_scope is LimitsScope.CLUSTER
     assert refusal({"limits-scope": "world"}, {}) == (
-        "--aibridge-limits-scope: 'world' is not allowed; give process or cluster"
+        "--aibridge-limits-scope: 'world' is not allowed; give process or server or cluster"
     )
 
 
 def test_several_workers_count_together_unless_told_otherwise():
-    assert load({"workers": "2"}, {}).limits_scope is LimitsScope.CLUSTER
+    assert load({"workers": "2"}, {}).limits_scope is LimitsScope.SERVER
     assert load({"workers": "2"}, {"CODER_AIBRIDGE_LIMITS_SCOPE": "process"}).limits_scope is LimitsScope.PROCESS
     assert load({"workers": "1"}, {}).limits_scope is LimitsScope.PROCESS
 

@@ -18,6 +18,12 @@ const TITLES = {
   user_budget: ["Budget, by user", "The users who have the least money left."],
 };
 
+const SCOPES = {
+  process: "The use of this process",
+  server: "The use of all workers of this server",
+  cluster: "The use of all processes on the database",
+};
+
 export function Limits({ user }) {
   const allowed = seesEverything(user);
   const { data, error, reload } = useResource(allowed ? "limits" : null, {}, { every: EVERY_MS });
@@ -26,7 +32,7 @@ export function Limits({ user }) {
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet">
-      ${data.scope === "cluster" ? "The use of all processes on the database" : "The use of this process"}, at ${time(data.at)}.
+      ${SCOPES[data.scope]}, at ${time(data.at)}.
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
     </p>
     <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} since=${data.refused_since} />`)}</div>
