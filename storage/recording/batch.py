@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import pymongo
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure
 
-from storage.mongo.database import Collection, DatabaseUnavailableError, database_errors
+from storage.mongo.database import Collection, Database, DatabaseUnavailableError
 from storage.recording.operations import Action, Operation
 
 # The command failed because of one of its documents, and does not say which: BadValue, FailedToParse, TypeMismatch,
@@ -24,13 +22,12 @@ _STATE_CODES = {
 }
 
 _DUPLICATE_KEY = 11000
-_SLACK_SECONDS = 0.5
 
 Refusal = tuple[Operation, int]
 """An operation that the database will never take, and its error code."""
 
 
-async def write_batch(collection: Collection, operations: Sequence[Operation], *, seconds: float) -> list[Refusal]:
+async def write_batch(database: Database, operations: Sequence[Operation], *, seconds: float) -> list[Refusal]:
     """Write operations and wait until they are acknowledged, but not longer than `seconds` and half a second.
 
     One that is refused does not keep the others from being written.
@@ -38,13 +35,8 @@ async def write_batch(collection: Collection, operations: Sequence[Operation], *
     Raises:
         DatabaseUnavailableError: Not acknowledged. Any of them may have been written, or may yet be.
     """
-    try:
-        # The driver's own bound ends the thread that waits. It begins only when there is a free one, hence the other.
-        async with asyncio.timeout(seconds + _SLACK_SECONDS):
-            with database_errors(), pymongo.timeout(seconds):
-                return await _write(collection, operations)
-    except (PyMongoError, TimeoutError) as error:
-        raise DatabaseUnavailableError(f"MongoDB does not take records: {type(error).__name__}") from error
+    async with database.within(seconds, "take records"):
+        return await _write(database.interceptions, operations)
 
 
 async def _write(collection: Collection, operations: Sequence[Operation]) -> list[Refusal]:

@@ -143,7 +143,7 @@ class Writer:
     async def _write(self, operations: list[Operation], seconds: float) -> list[Refusal]:
         if not operations:
             return []
-        refusals = await write_batch(self._database.interceptions, operations, seconds=seconds)
+        refusals = await write_batch(self._database, operations, seconds=seconds)
         for operation, code in refusals:
             _log.error("MongoDB refuses the %s of interception %s: error %d", operation.action, operation.id, code)
         self._find_database()

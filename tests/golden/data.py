@@ -195,7 +195,7 @@ async def seed(database):
         operations.append(start_of(record, new_id))
         if end is not None:
             operations.append(Operation(Action.END, record.id, ending_fields(end, new_id=new_id, cost=cost)))
-    await write_batch(database.interceptions, operations, seconds=5)
+    await write_batch(database, operations, seconds=5)
     await Threads(database, now=lambda: NOW).link_pending()
     await RollupJob(database, now=lambda: NOW).add_pending()
     await SessionJob(database).add_pending()

@@ -81,7 +81,7 @@ async def answer_of(running, request):
     elif answer.header("Content-Type") == "text/event-stream":
         await client.piece(answer)  # it listens from now on
         started = start_of(msgspec.structs.replace(CALLS[-1][0], id=UUID(int=7)), counting_ids())
-        await write_batch(running.bridge.database.interceptions, [started], seconds=5)
+        await write_batch(running.bridge.database, [started], seconds=5)
         while b"data:" not in answer.body:
             await client.piece(answer)
     else:

@@ -14,6 +14,7 @@ class Calls:
     """Writes into a database; the call of a number started that many seconds after noon."""
 
     def __init__(self, database):
+        self._database = database
         self._interceptions = database.interceptions
 
     async def start(self, number, **changes):
@@ -39,4 +40,4 @@ class Calls:
 
     async def _write(self, action, number, fields):
         operation = Operation(action, UUID(int=number), fields)
-        assert await write_batch(self._interceptions, [operation], seconds=10) == []
+        assert await write_batch(self._database, [operation], seconds=10) == []

@@ -82,7 +82,7 @@ class Call:
 
 async def write(database, *operations):
     if operations:
-        assert await write_batch(database.interceptions, operations, seconds=10) == []
+        assert await write_batch(database, operations, seconds=10) == []
 
 
 async def read_rollups(database):

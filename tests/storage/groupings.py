@@ -88,7 +88,7 @@ class Call:
 async def write(database, *changes):
     for change in changes:
         if isinstance(change, Operation):
-            assert await write_batch(database.interceptions, [change], seconds=10) == []
+            assert await write_batch(database, [change], seconds=10) == []
         else:
             await database.interceptions.bulk_write([change])
 

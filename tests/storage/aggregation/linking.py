@@ -78,7 +78,7 @@ class Clock:
 
 
 async def write(database, *operations):
-    assert await write_batch(database.interceptions, operations, seconds=10) == []
+    assert await write_batch(database, operations, seconds=10) == []
 
 
 async def keep(database, *calls):

@@ -40,7 +40,7 @@ READ = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDA
 
 async def applied(database, *operations):
     for operation in operations:
-        assert await write_batch(database.interceptions, [operation], seconds=5) == []
+        assert await write_batch(database, [operation], seconds=5) == []
     return await database.interceptions.find_one()
 
 
@@ -181,6 +181,6 @@ async def test_in_every_order_after_the_start_the_true_end_is_what_remains(datab
         for id_, order in zip(ids, orders, strict=True)
         for operation in (start, *order)
     ]
-    assert await write_batch(database.interceptions, operations, seconds=10) == []
+    assert await write_batch(database, operations, seconds=10) == []
     found = {document.pop("_id"): document async for document in database.interceptions.find()}
     assert found == {id_: end_state(order) for id_, order in zip(ids, orders, strict=True)}
