@@ -69,7 +69,7 @@ class TestConcurrency:
         await finish(upstream, admitted)
 
     @pytest.mark.gen_test(timeout=60)
-    async def test_slots_of_a_worker_that_is_killed_are_free_as_soon_as_its_clients_know(self, server, upstream):
+    async def test_slots_of_a_worker_that_is_killed_are_free_before_it_is_replaced(self, server, upstream):
         streams = await server.streams()
         victim, survivor = streams
         while len(streams[victim]) + len(streams[survivor]) < 12:
@@ -80,9 +80,10 @@ class TestConcurrency:
         for client, answer in streams[victim]:
             await client.rest(answer)
             assert not answer.whole
+        killed = rf"WARNING aibridge: worker {victim} was killed by SIGKILL: starting another$"
+        await asyncio.to_thread(server.stderr.find, killed)
         admitted = await burst(server, 20)
         assert len(admitted) == len(streams[victim])
-        server.stderr.find(rf"WARNING aibridge: worker {victim} was killed by SIGKILL: starting another$")
         await finish(upstream, admitted + streams[survivor])
 
     @pytest.mark.gen_test(timeout=60)
