@@ -1,9 +1,9 @@
 """A built-in provider for a first run without any key: a real HTTP server on loopback that speaks all three APIs.
 
-No model is behind it. Any model name is answered with a short text that says what the reader is looking at and quotes
+No model is behind it. Any model name gets a short text that says what the reader is looking at and quotes
 the prompt. What a request can do to see more:
 
-- name an offered tool in the prompt: the answer calls it, with arguments made up from its schema; every tool named is
+- name an offered tool in the prompt: the response calls it, with arguments made up from its schema; every tool named is
   called, in parallel. Sending the result leads to a closing text;
 - ask for thinking (messages) or for a reasoning summary (responses): a thought comes first;
 - use one of these models to see a failure:

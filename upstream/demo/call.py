@@ -1,4 +1,4 @@
-"""One HTTP request to the demo, from its route to the last byte of its answer."""
+"""One HTTP request to the demo, from its route to the last byte of its response."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tornado.web import RequestHandler, stream_request_body
 
 from intercept.apis import Dialect
 from upstream.demo import models
+from upstream.demo.api_call import ApiCall, Stamp
 from upstream.demo.chat_completions import ChatCompletion
 from upstream.demo.errors import anthropic_error, openai_error
-from upstream.demo.exchange import Exchange, Stamp
 from upstream.demo.messages import Message, token_count
 from upstream.demo.responses import Response
 
 MAX_BODY_BYTES = 2**20
-"""The largest body that is answered: it is decoded at once, in the process of the bridge."""
+"""The largest body that is accepted: it is decoded at once, in the process of the bridge."""
 
 TOO_LARGE = f"The request body is larger than the {MAX_BODY_BYTES} bytes that the demo provider reads."
 
@@ -35,51 +35,51 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 @stream_request_body
 class CallHandler(RequestHandler):
-    """One request and its answer."""
+    """One request and its response."""
 
     def initialize(self, new_stamp: Callable[[], Stamp], pause: Callable[[], Awaitable[object]]) -> None:
-        """Receive what makes the answer unique, and what is awaited before each piece of it."""
+        """Set what makes the response unique, and what is awaited before each chunk of it."""
         self._stamp = new_stamp()
         self._pause = pause
         self._body = bytearray()
-        self._answering: asyncio.Task[None] | None = None
+        self._responding: asyncio.Task[None] | None = None
         self._request_id = f"req_{self._stamp.key}"
         anthropic = self.request.path.startswith("/v1/messages") or "anthropic-version" in self.request.headers
         self._dialect = Dialect.ANTHROPIC if anthropic else Dialect.OPENAI
         self.set_header(_REQUEST_ID_HEADERS[self._dialect], self._request_id)
 
     def prepare(self) -> None:
-        """Let pieces leave at once, and bodies of any size come: who sends one that is too large is to hear why."""
+        """Send chunks at once, and accept bodies of any size: a client whose body is too large is told so."""
         self._connection.stream.set_nodelay(True)
         self._connection.set_max_body_size(sys.maxsize)
 
     def data_received(self, chunk: bytes) -> None:
-        """Collect the body, but for what is beyond the limit."""
+        """Collect the body up to the limit."""
         if len(self._body) <= MAX_BODY_BYTES:
             self._body += chunk
 
     async def respond(self) -> None:
-        """Answer, or say in the dialect of the route why not."""
-        self._answering = asyncio.current_task()
+        """Respond, or send an error in the dialect of the route."""
+        self._responding = asyncio.current_task()
         try:
             await self._route()
         except _UNREADABLE as error:
             self._refuse(400, f"Invalid request body: {error}")
         except asyncio.CancelledError:
-            if self._answering is None or not self._connection.stream.closed():
+            if self._responding is None or not self._connection.stream.closed():
                 raise
-            self._answering.uncancel()
+            self._responding.uncancel()
 
     get = head = post = put = patch = delete = options = respond
 
     def on_connection_close(self) -> None:
-        """The client left, or the demo stops: nothing of the answer is waited for any more."""
+        """The client left, or the demo stops: stop responding."""
         super().on_connection_close()
-        if self._answering is not None:
-            self._answering.cancel()
+        if self._responding is not None:
+            self._responding.cancel()
 
     def set_default_headers(self) -> None:
-        """Say nothing about the software, which would reach clients as if it were a provider's."""
+        """Send no Server header: it would reach clients as if it were a provider's."""
         self.clear_header("Server")
 
     def compute_etag(self) -> None:
@@ -95,11 +95,11 @@ class CallHandler(RequestHandler):
             return
         match self.request.method, self.request.path:
             case "POST", "/v1/chat/completions":
-                await self._exchange(ChatCompletion)
+                await self._serve_call(ChatCompletion)
             case "POST", "/v1/responses":
-                await self._exchange(Response)
+                await self._serve_call(Response)
             case "POST", "/v1/messages":
-                await self._exchange(Message)
+                await self._serve_call(Message)
             case "POST", "/v1/messages/count_tokens":
                 self._json(token_count(bytes(self._body)))
             case "GET", path if path == _MODELS or path.startswith(_MODELS + "/"):
@@ -107,22 +107,22 @@ class CallHandler(RequestHandler):
             case method, path:
                 self._refuse(404, f"Unknown request URL: {method} {path}.")
 
-    async def _exchange(self, understand: Callable[[bytes, Stamp], Exchange]) -> None:
-        exchange = understand(bytes(self._body), self._stamp)
-        fails_half_way = exchange.model == models.FAILING_STREAM
-        if exchange.model == models.FAILING or (fails_half_way and not exchange.streaming):
+    async def _serve_call(self, parse: Callable[[bytes, Stamp], ApiCall]) -> None:
+        call = parse(bytes(self._body), self._stamp)
+        fails_half_way = call.model == models.FAILING_STREAM
+        if call.model == models.FAILING or (fails_half_way and not call.streaming):
             self._refuse(_FAILURE_STATUSES[self._dialect])
             return
-        headers, chunks = _stream(exchange) if exchange.streaming else _body(exchange)
+        headers, chunks = _stream(call) if call.streaming else _body(call)
         half = len(chunks) // 2
         if fails_half_way:
-            chunks[half:] = [exchange.error_event(half)]
-        if exchange.model == models.CUT:
+            chunks[half:] = [call.error_event(half)]
+        if call.model == models.CUT:
             del chunks[half:]
         for name, value in headers.items():
             self.set_header(name, value)
         await self._send(chunks)
-        if exchange.model == models.CUT:
+        if call.model == models.CUT:
             self._connection.stream.close()
 
     async def _send(self, chunks: list[bytes]) -> None:
@@ -153,13 +153,13 @@ class CallHandler(RequestHandler):
         self.finish(msgspec.json.encode(data))
 
 
-def _stream(exchange: Exchange) -> tuple[dict[str, str], list[bytes]]:
+def _stream(call: ApiCall) -> tuple[dict[str, str], list[bytes]]:
     headers = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
-    return headers, list(exchange.events())
+    return headers, list(call.events())
 
 
-def _body(exchange: Exchange) -> tuple[dict[str, str], list[bytes]]:
-    body = msgspec.json.encode(exchange.body())
+def _body(call: ApiCall) -> tuple[dict[str, str], list[bytes]]:
+    body = msgspec.json.encode(call.body())
     middle = len(body) // 2
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     return headers, [body[:middle], body[middle:]]

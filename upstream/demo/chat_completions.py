@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from upstream.demo.answer import Answer, Question, ToolCall, answer, pieces
+from upstream.demo.api_call import Content, Stamp, data_event, last_message, last_text
 from upstream.demo.errors import openai_error
-from upstream.demo.exchange import Content, Stamp, data_event, last_text, last_turn
+from upstream.demo.generation import Generation, GenerationRequest, ToolCall, generate, pieces
 
 
 class _Function(Struct, frozen=True):
@@ -39,13 +39,13 @@ class _Request(Struct, frozen=True):
     stream_options: _StreamOptions | None = None
     tools: list[_Tool] = field(default_factory=list)
 
-    def question(self, size: int) -> Question:
-        last = last_turn(self.messages, _Message())
-        return Question(
+    def generation_request(self, size: int) -> GenerationRequest:
+        last = last_message(self.messages, _Message())
+        return GenerationRequest(
             model=self.model,
             size=size,
             prompt=last_text(last.content) if last.role == "user" else "",
-            answered_tool_call_id=last.tool_call_id if last.role == "tool" else "",
+            tool_result_id=last.tool_call_id if last.role == "tool" else "",
             tools={tool.function.name: tool.function.parameters for tool in self.tools},
         )
 
@@ -58,7 +58,7 @@ class ChatCompletion:
 
     Args:
         raw: the request body.
-        stamp: makes the answer unique.
+        stamp: makes the response unique.
 
     Raises:
         msgspec.DecodeError: the body is not a chat completion request.
@@ -70,33 +70,33 @@ class ChatCompletion:
         self.streaming = bool(request.stream)
         self._includes_usage = bool(request.stream_options and request.stream_options.include_usage)
         self._stamp = stamp
-        self._answer = answer(request.question(len(raw)))
+        self._generation = generate(request.generation_request(len(raw)))
 
     def body(self) -> dict[str, Any]:
         """The `chat.completion` object."""
         calls = [
-            self._tool_call(index, call.tool, call.arguments) for index, call in enumerate(self._answer.tool_calls)
+            self._tool_call(index, call.tool, call.arguments) for index, call in enumerate(self._generation.tool_calls)
         ]
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": self._answer.text,
+            "content": self._generation.text,
             "refusal": None,
             "annotations": [],
         }
         message |= {"tool_calls": calls} if calls else {}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish_reason}
-        return self._envelope("chat.completion", [choice]) | {"usage": _usage(self._answer)}
+        return self._envelope("chat.completion", [choice]) | {"usage": _usage(self._generation)}
 
     def events(self) -> Iterator[bytes]:
-        """The role, the text, the tool calls, the reason to stop, the usage where it was asked for, and `[DONE]`."""
+        """The role, the text, the tool calls, the reason to stop, the usage where requested, and `[DONE]`."""
         yield self._chunk({"role": "assistant", "content": "", "refusal": None})
-        for piece in pieces(self._answer.text):
+        for piece in pieces(self._generation.text):
             yield self._chunk({"content": piece})
-        for index, call in enumerate(self._answer.tool_calls):
+        for index, call in enumerate(self._generation.tool_calls):
             yield from self._tool_call_chunks(index, call)
         yield self._chunk({}, self._finish_reason)
         if self._includes_usage:
-            yield data_event(self._envelope("chat.completion.chunk", []) | {"usage": _usage(self._answer)})
+            yield data_event(self._envelope("chat.completion.chunk", []) | {"usage": _usage(self._generation)})
         yield b"data: [DONE]\n\n"
 
     def error_event(self, number: int) -> bytes:  # noqa: ARG002 - these events are not numbered
@@ -130,17 +130,17 @@ class ChatCompletion:
 
     @property
     def _finish_reason(self) -> str:
-        return "tool_calls" if self._answer.tool_calls else "stop"
+        return "tool_calls" if self._generation.tool_calls else "stop"
 
 
-def _usage(said: Answer) -> dict[str, Any]:
+def _usage(generation: Generation) -> dict[str, Any]:
     return {
-        "prompt_tokens": said.input_tokens,
-        "completion_tokens": said.output_tokens,
-        "total_tokens": said.input_tokens + said.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": said.cached_tokens, "audio_tokens": 0},
+        "prompt_tokens": generation.input_tokens,
+        "completion_tokens": generation.output_tokens,
+        "total_tokens": generation.input_tokens + generation.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": generation.cached_tokens, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": said.thought_tokens,
+            "reasoning_tokens": generation.thought_tokens,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,

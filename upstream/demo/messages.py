@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from upstream.demo.answer import Question, answer, count_tokens, pieces
+from upstream.demo.api_call import Content, Stamp, last_message, last_text, typed_event
 from upstream.demo.errors import anthropic_error
-from upstream.demo.exchange import Content, Stamp, last_text, last_turn, typed_event
+from upstream.demo.generation import GenerationRequest, count_tokens, generate, pieces
 
 
 class _Tool(Struct, frozen=True):
@@ -23,7 +23,7 @@ class _Message(Struct, frozen=True):
     content: Content
 
     @property
-    def answered_tool_call_id(self) -> str:
+    def tool_result_id(self) -> str:
         parts = self.content if isinstance(self.content, list) else []
         return next((part.tool_use_id for part in reversed(parts) if part.type == "tool_result"), "")
 
@@ -44,14 +44,14 @@ class _Request(_Counted, frozen=True, kw_only=True):
     thinking: _Thinking | None = None
     tools: list[_Tool] = field(default_factory=list)
 
-    def question(self, size: int) -> Question:
-        last = last_turn(self.messages, _Message("", ""))
+    def generation_request(self, size: int) -> GenerationRequest:
+        last = last_message(self.messages, _Message("", ""))
         thinking = self.thinking or _Thinking()
-        return Question(
+        return GenerationRequest(
             model=self.model,
             size=size,
             prompt=last_text(last.content) if last.role == "user" else "",
-            answered_tool_call_id=last.answered_tool_call_id,
+            tool_result_id=last.tool_result_id,
             # Tools that the provider runs itself come without a schema.
             tools={tool.name: tool.input_schema for tool in self.tools if tool.input_schema is not None},
             wants_thought=thinking.type != "disabled" and thinking.display != "omitted",
@@ -63,7 +63,7 @@ _COUNTED_DECODER = msgspec.json.Decoder(_Counted)
 
 
 def token_count(raw: bytes) -> dict[str, int]:
-    """What `count_tokens` says to a body.
+    """The response of `count_tokens` to a body.
 
     Raises:
         msgspec.DecodeError: the body has no model or no messages.
@@ -77,7 +77,7 @@ class Message:
 
     Args:
         raw: the request body.
-        stamp: makes the answer unique.
+        stamp: makes the response unique.
 
     Raises:
         msgspec.DecodeError: the body is not a messages request.
@@ -88,11 +88,11 @@ class Message:
         self.model = request.model
         self.streaming = bool(request.stream)
         self._stamp = stamp
-        self._answer = answer(request.question(len(raw)))
+        self._generation = generate(request.generation_request(len(raw)))
 
     def body(self) -> dict[str, Any]:
         """The `message` object."""
-        usage = self._input_usage | {"output_tokens": self._answer.output_tokens, "service_tier": "standard"}
+        usage = self._input_usage | {"output_tokens": self._generation.output_tokens, "service_tier": "standard"}
         return self._message(self._content(), self._stop_reason, usage)
 
     def events(self) -> Iterator[bytes]:
@@ -103,7 +103,7 @@ class Message:
         for index, block in enumerate(self._content()):
             yield from _block_events(index, block)
         delta = {"stop_reason": self._stop_reason, "stop_sequence": None}
-        usage = self._input_usage | {"output_tokens": self._answer.output_tokens}
+        usage = self._input_usage | {"output_tokens": self._generation.output_tokens}
         yield typed_event({"type": "message_delta", "delta": delta, "usage": usage})
         yield typed_event({"type": "message_stop"})
 
@@ -112,11 +112,11 @@ class Message:
         return typed_event(anthropic_error(529, request_id=f"req_{self._stamp.key}"))
 
     def _content(self) -> list[dict[str, Any]]:
-        said = self._answer
-        thought = {"type": "thinking", "thinking": said.thought, "signature": f"demo{self._stamp.key}"}
+        generation = self._generation
+        thought = {"type": "thinking", "thinking": generation.thought, "signature": f"demo{self._stamp.key}"}
         return [
-            *([thought] if said.thought else []),
-            {"type": "text", "text": said.text},
+            *([thought] if generation.thought else []),
+            {"type": "text", "text": generation.text},
             *(
                 {
                     "type": "tool_use",
@@ -124,7 +124,7 @@ class Message:
                     "name": call.tool,
                     "input": msgspec.Raw(call.arguments.encode()),
                 }
-                for index, call in enumerate(said.tool_calls)
+                for index, call in enumerate(generation.tool_calls)
             ),
         ]
 
@@ -142,13 +142,13 @@ class Message:
 
     @property
     def _stop_reason(self) -> str:
-        return "tool_use" if self._answer.tool_calls else "end_turn"
+        return "tool_use" if self._generation.tool_calls else "end_turn"
 
     @property
     def _input_usage(self) -> dict[str, Any]:
-        cached = self._answer.cached_tokens
+        cached = self._generation.cached_tokens
         return {
-            "input_tokens": self._answer.input_tokens - cached,
+            "input_tokens": self._generation.input_tokens - cached,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": cached,
         }

@@ -13,8 +13,8 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
+from upstream.demo.api_call import Stamp
 from upstream.demo.call import CallHandler
-from upstream.demo.exchange import Stamp
 
 PACE = 0.03
 """Seconds between two events: slow enough to see the words come, fast enough not to wait for them."""
@@ -50,7 +50,7 @@ class DemoProvider:
             pace: seconds between two events.
             sleep: waits that long.
             clock: seconds since 1970.
-            new_key: letters and digits that no other answer has, for its ids.
+            new_key: letters and digits that no other response has, for its ids.
 
         Raises:
             OSError: no port could be opened.

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from upstream.demo.answer import Question, answer, pieces
+from upstream.demo.api_call import Content, Stamp, last_message, last_text, typed_event
 from upstream.demo.errors import openai_error
-from upstream.demo.exchange import Content, Stamp, last_text, last_turn, typed_event
+from upstream.demo.generation import GenerationRequest, generate, pieces
 
 _ECHOED: dict[str, Any] = {
     "background": False,
@@ -33,7 +33,7 @@ _ECHOED: dict[str, Any] = {
     "top_p": 1.0,
     "truncation": "disabled",
 }
-"""What a response object repeats of its request, and what it says where the request is silent."""
+"""What a response object repeats of its request, and its defaults."""
 
 
 class _Tool(Struct, frozen=True):
@@ -60,14 +60,14 @@ class _Request(Struct, frozen=True):
     reasoning: _Reasoning | None = None
     tools: list[_Tool] = field(default_factory=list)
 
-    def question(self, size: int) -> Question:
+    def generation_request(self, size: int) -> GenerationRequest:
         items = [_Item(role="user", content=self.input)] if isinstance(self.input, str) else self.input
-        last = last_turn(items, _Item())
-        return Question(
+        last = last_message(items, _Item())
+        return GenerationRequest(
             model=self.model,
             size=size,
             prompt=last_text(last.content) if last.role == "user" else "",
-            answered_tool_call_id=last.call_id if last.type == "function_call_output" else "",
+            tool_result_id=last.call_id if last.type == "function_call_output" else "",
             tools={tool.name: tool.parameters for tool in self.tools if tool.type == "function"},
             wants_thought=bool(self.reasoning and self.reasoning.summary),
         )
@@ -81,7 +81,7 @@ class Response:
 
     Args:
         raw: the request body.
-        stamp: makes the answer unique.
+        stamp: makes the response unique.
 
     Raises:
         msgspec.DecodeError: the body is not a responses request.
@@ -91,9 +91,9 @@ class Response:
         request = _DECODER.decode(raw)
         self.model = request.model
         self.streaming = bool(request.stream)
-        self._said_in_request = msgspec.json.decode(raw)
+        self._request_fields = msgspec.json.decode(raw)
         self._stamp = stamp
-        self._answer = answer(request.question(len(raw)))
+        self._generation = generate(request.generation_request(len(raw)))
 
     def body(self) -> dict[str, Any]:
         """The completed `response` object."""
@@ -126,11 +126,11 @@ class Response:
         yield {"type": "response.completed", "response": self.body()}
 
     def _output(self) -> list[dict[str, Any]]:
-        said, key = self._answer, self._stamp.key
-        summary = [{"type": "summary_text", "text": said.thought}]
-        text = {"type": "output_text", "text": said.text, "annotations": [], "logprobs": []}
+        generation, key = self._generation, self._stamp.key
+        summary = [{"type": "summary_text", "text": generation.thought}]
+        text = {"type": "output_text", "text": generation.text, "annotations": [], "logprobs": []}
         return [
-            *([{"id": f"rs_{key}", "type": "reasoning", "summary": summary}] if said.thought else []),
+            *([{"id": f"rs_{key}", "type": "reasoning", "summary": summary}] if generation.thought else []),
             {"id": f"msg_{key}", "type": "message", "status": "completed", "role": "assistant", "content": [text]},
             *(
                 {
@@ -141,12 +141,12 @@ class Response:
                     "name": call.tool,
                     "arguments": call.arguments,
                 }
-                for index, call in enumerate(said.tool_calls)
+                for index, call in enumerate(generation.tool_calls)
             ),
         ]
 
     def _response(self, status: str) -> dict[str, Any]:
-        echoed = {name: self._said_in_request.get(name, default) for name, default in _ECHOED.items()}
+        echoed = {name: self._request_fields.get(name, default) for name, default in _ECHOED.items()}
         return {
             "id": f"resp_{self._stamp.key}",
             "object": "response",
@@ -162,13 +162,13 @@ class Response:
         } | echoed
 
     def _usage(self) -> dict[str, Any]:
-        said = self._answer
+        generation = self._generation
         return {
-            "input_tokens": said.input_tokens,
-            "input_tokens_details": {"cached_tokens": said.cached_tokens, "cache_write_tokens": 0},
-            "output_tokens": said.output_tokens,
-            "output_tokens_details": {"reasoning_tokens": said.thought_tokens},
-            "total_tokens": said.input_tokens + said.output_tokens,
+            "input_tokens": generation.input_tokens,
+            "input_tokens_details": {"cached_tokens": generation.cached_tokens, "cache_write_tokens": 0},
+            "output_tokens": generation.output_tokens,
+            "output_tokens_details": {"reasoning_tokens": generation.thought_tokens},
+            "total_tokens": generation.input_tokens + generation.output_tokens,
         }
 
 
@@ -188,21 +188,21 @@ def _unfold(item: dict[str, Any]) -> tuple[dict[str, Any], Iterator[dict[str, An
 
 
 def _summary_events(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    place = {"summary_index": 0}
-    yield {"type": "response.reasoning_summary_part.added", "part": part | {"text": ""}} | place
+    index_fields = {"summary_index": 0}
+    yield {"type": "response.reasoning_summary_part.added", "part": part | {"text": ""}} | index_fields
     for piece in pieces(part["text"]):
-        yield {"type": "response.reasoning_summary_text.delta", "delta": piece} | place
-    yield {"type": "response.reasoning_summary_text.done", "text": part["text"]} | place
-    yield {"type": "response.reasoning_summary_part.done", "part": part} | place
+        yield {"type": "response.reasoning_summary_text.delta", "delta": piece} | index_fields
+    yield {"type": "response.reasoning_summary_text.done", "text": part["text"]} | index_fields
+    yield {"type": "response.reasoning_summary_part.done", "part": part} | index_fields
 
 
 def _text_events(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    place = {"content_index": 0}
-    yield {"type": "response.content_part.added", "part": part | {"text": ""}} | place
+    index_fields = {"content_index": 0}
+    yield {"type": "response.content_part.added", "part": part | {"text": ""}} | index_fields
     for piece in pieces(part["text"]):
-        yield {"type": "response.output_text.delta", "delta": piece, "logprobs": []} | place
-    yield {"type": "response.output_text.done", "text": part["text"], "logprobs": []} | place
-    yield {"type": "response.content_part.done", "part": part} | place
+        yield {"type": "response.output_text.delta", "delta": piece, "logprobs": []} | index_fields
+    yield {"type": "response.output_text.done", "text": part["text"], "logprobs": []} | index_fields
+    yield {"type": "response.content_part.done", "part": part} | index_fields
 
 
 def _argument_events(arguments: str) -> Iterator[dict[str, Any]]:

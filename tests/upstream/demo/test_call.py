@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from upstream.demo.api_call import Stamp
 from upstream.demo.call import _UNREADABLE, MAX_BODY_BYTES
 from upstream.demo.chat_completions import ChatCompletion
-from upstream.demo.exchange import Stamp
 from upstream.demo.messages import Message, token_count
 from upstream.demo.responses import Response
 
@@ -115,11 +115,11 @@ async def test_a_body_beyond_the_limit_is_too_large(http):
 def test_any_body_is_answered_or_named_unreadable(body):
     for understand in (ChatCompletion, Message, Response):
         try:
-            exchange = understand(body, Stamp("k", 0))
+            call = understand(body, Stamp("k", 0))
         except _UNREADABLE:
             continue
-        assert list(exchange.events())
-        assert exchange.body()["model"] == exchange.model
+        assert list(call.events())
+        assert call.body()["model"] == call.model
     with suppress(_UNREADABLE):
         assert token_count(body) == {"input_tokens": -(-len(body) // 4)}
 

@@ -1,9 +1,9 @@
 import msgspec
 import pytest
 
-from upstream.demo.answer import Question, answer
+from upstream.demo.api_call import Stamp
 from upstream.demo.chat_completions import ChatCompletion
-from upstream.demo.exchange import Stamp
+from upstream.demo.generation import GenerationRequest, generate
 
 PROMPT = "Ask get_weather and get_time about Utrecht."
 USER = {"role": "user", "content": PROMPT}
@@ -21,7 +21,7 @@ CALLS = [("get_weather", '{"city": "demo", "days": 1}'), ("get_time", "{}")]
 
 
 def text_for(prompt="", **rest):
-    return answer(Question(model="demo", size=0, prompt=prompt, **rest)).text
+    return generate(GenerationRequest(model="demo", size=0, prompt=prompt, **rest)).text
 
 
 def valid(parsed):
@@ -123,22 +123,22 @@ async def test_a_tool_result_leads_to_a_closing_text(openai):
     result = {"role": "tool", "tool_call_id": message.tool_calls[-1].id, "content": "noon"}
     second = await openai.chat.completions.create(model="demo", messages=[USER, message, result], tools=TOOLS)
     assert second.choices[0].finish_reason == "stop"
-    assert second.choices[0].message.content == text_for(answered_tool_call_id="call_key01")
+    assert second.choices[0].message.content == text_for(tool_result_id="call_key01")
 
 
 def test_parts_null_content_and_an_empty_conversation_are_understood():
-    def said(messages):
+    def generation(messages):
         body = ChatCompletion(msgspec.json.encode({"model": "demo", "messages": messages}), Stamp("k", 0)).body()
         return body["choices"][0]["message"]["content"]
 
-    assert said([]) == text_for()
-    assert said([{"role": "assistant", "content": None}]) == text_for()
-    assert said([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]) == text_for("Hi")
+    assert generation([]) == text_for()
+    assert generation([{"role": "assistant", "content": None}]) == text_for()
+    assert generation([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]) == text_for("Hi")
 
 
 def test_an_error_event_is_an_error_in_place_of_a_chunk():
-    exchange = ChatCompletion(b'{"model":"demo","messages":[]}', Stamp("k", 0))
-    assert exchange.error_event(3) == (
+    call = ChatCompletion(b'{"model":"demo","messages":[]}', Stamp("k", 0))
+    assert call.error_event(3) == (
         b'data: {"error":{"message":"The demo provider fails for this model, as you asked.",'
         b'"type":"server_error","param":null,"code":null}}\n\n'
     )

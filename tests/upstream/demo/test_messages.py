@@ -1,8 +1,8 @@
 import msgspec
 import pytest
 
-from upstream.demo.answer import Question, answer
-from upstream.demo.exchange import Stamp
+from upstream.demo.api_call import Stamp
+from upstream.demo.generation import GenerationRequest, generate
 from upstream.demo.messages import Message
 
 PROMPT = "Ask get_weather and get_time about Utrecht."
@@ -21,8 +21,8 @@ CALLS = [
 THINKING = {"type": "enabled", "budget_tokens": 1024}
 
 
-def said(prompt="", **rest):
-    return answer(Question(model="demo", size=0, prompt=prompt, **rest))
+def generation(prompt="", **rest):
+    return generate(GenerationRequest(model="demo", size=0, prompt=prompt, **rest))
 
 
 def valid(parsed):
@@ -39,7 +39,7 @@ def ask(client, **rest):
 async def test_the_prompt_before_claude_codes_own_last_message_is_repeated(anthropic):
     behind = {"role": "system", "content": "The tools have changed."}
     message = await ask(anthropic, messages=[USER, behind])
-    assert message.content[0].text == said(PROMPT).text
+    assert message.content[0].text == generation(PROMPT).text
 
 
 @pytest.mark.gen_test
@@ -50,7 +50,7 @@ async def test_a_blocking_message_is_what_the_sdk_expects(anthropic):
         "type": "message",
         "role": "assistant",
         "model": "claude-any",
-        "content": [{"type": "text", "text": said(PROMPT).text}],
+        "content": [{"type": "text", "text": generation(PROMPT).text}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
         "usage": message.usage.to_dict(),
@@ -64,14 +64,14 @@ async def test_usage_counts_cached_input_apart(anthropic):
     assert usage.input_tokens - usage.cache_read_input_tokens in {0, 1}
     assert usage.input_tokens > 10
     assert usage.cache_creation_input_tokens == 0
-    assert usage.output_tokens == said(PROMPT).output_tokens
+    assert usage.output_tokens == generation(PROMPT).output_tokens
     assert usage.service_tier == "standard"
 
 
 @pytest.mark.gen_test
 async def test_a_stream_has_every_event_of_a_text_in_order(anthropic):
     events = [valid(event) async for event in await ask(anthropic, stream=True)]
-    words = said(PROMPT).text.count(" ") + 1
+    words = generation(PROMPT).text.count(" ") + 1
     assert [event.type for event in events] == [
         "message_start",
         "content_block_start",
@@ -85,7 +85,7 @@ async def test_a_stream_has_every_event_of_a_text_in_order(anthropic):
     assert events[0].message.usage.output_tokens == 1
     assert events[2].delta.to_dict() == {"type": "text_delta", "text": "Hello "}
     assert events[-2].delta.stop_reason == "end_turn"
-    assert events[-2].usage.output_tokens == said(PROMPT).output_tokens
+    assert events[-2].usage.output_tokens == generation(PROMPT).output_tokens
 
 
 @pytest.mark.gen_test
@@ -131,7 +131,7 @@ async def test_thinking_is_shown_where_it_is_on_and_displayed(anthropic, thinkin
     message = await ask(anthropic, thinking=thinking)
     assert [block.type for block in message.content] == ["thinking", "text"] if shown else ["text"]
     if shown:
-        assert message.content[0].thinking == said(wants_thought=True).thought
+        assert message.content[0].thinking == generation(wants_thought=True).thought
         assert message.content[0].signature == "demokey0"
 
 
@@ -139,10 +139,10 @@ async def test_thinking_is_shown_where_it_is_on_and_displayed(anthropic, thinkin
 async def test_a_tool_result_leads_to_a_closing_text(anthropic):
     first = await ask(anthropic, tools=TOOLS)
     results = [{"type": "tool_result", "tool_use_id": call_id, "content": "fine"} for call_id, _, _ in CALLS]
-    turns = [USER, {"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
-    second = await ask(anthropic, tools=TOOLS, messages=turns)
+    messages = [USER, {"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
+    second = await ask(anthropic, tools=TOOLS, messages=messages)
     assert second.stop_reason == "end_turn"
-    assert [block.text for block in second.content] == [said(answered_tool_call_id="toolu_key01").text]
+    assert [block.text for block in second.content] == [generation(tool_result_id="toolu_key01").text]
 
 
 @pytest.mark.gen_test
@@ -162,17 +162,17 @@ def test_a_tool_that_the_provider_would_run_is_not_called():
         "tools": [{"type": "web_search_20250305", "name": "web_search"}],
     }
     body = Message(msgspec.json.encode(request), Stamp("k", 0)).body()
-    assert body["content"] == [{"type": "text", "text": said("Use web_search").text}]
+    assert body["content"] == [{"type": "text", "text": generation("Use web_search").text}]
 
 
 def test_an_empty_conversation_is_greeted():
     body = Message(b'{"model":"demo","max_tokens":9,"messages":[]}', Stamp("k", 0)).body()
-    assert body["content"] == [{"type": "text", "text": said().text}]
+    assert body["content"] == [{"type": "text", "text": generation().text}]
 
 
 def test_an_error_event_says_overloaded():
-    exchange = Message(b'{"model":"demo","max_tokens":9,"messages":[]}', Stamp("k", 0))
-    assert exchange.error_event(3) == (
+    call = Message(b'{"model":"demo","max_tokens":9,"messages":[]}', Stamp("k", 0))
+    assert call.error_event(3) == (
         b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":'
         b'"Overloaded: the demo provider fails for this model, as you asked."},"request_id":"req_k"}\n\n'
     )

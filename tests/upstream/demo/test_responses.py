@@ -1,8 +1,8 @@
 import msgspec
 import pytest
 
-from upstream.demo.answer import Question, answer
-from upstream.demo.exchange import Stamp
+from upstream.demo.api_call import Stamp
+from upstream.demo.generation import GenerationRequest, generate
 from upstream.demo.responses import Response
 
 PROMPT = "Ask get_weather and get_time about Utrecht."
@@ -18,8 +18,8 @@ TOOLS = [
 REASONING = {"effort": "low", "summary": "auto"}
 
 
-def said(prompt="", **rest):
-    return answer(Question(model="demo", size=0, prompt=prompt, **rest))
+def generation(prompt="", **rest):
+    return generate(GenerationRequest(model="demo", size=0, prompt=prompt, **rest))
 
 
 def valid(parsed):
@@ -54,7 +54,7 @@ async def test_a_blocking_response_is_what_the_sdk_expects(openai):
                 "status": "completed",
                 "role": "assistant",
                 "content": [
-                    {"type": "output_text", "text": said(PROMPT).text, "annotations": [], "logprobs": []},
+                    {"type": "output_text", "text": generation(PROMPT).text, "annotations": [], "logprobs": []},
                 ],
             }
         ],
@@ -83,15 +83,15 @@ async def test_usage_adds_up_and_half_of_the_input_is_cached(openai):
     usage = (await openai.responses.create(model="demo", input=PROMPT, reasoning=REASONING)).usage
     assert usage.input_tokens > 10
     assert usage.input_tokens_details.cached_tokens == usage.input_tokens // 2
-    assert usage.output_tokens == said(PROMPT, wants_thought=True).output_tokens
-    assert usage.output_tokens_details.reasoning_tokens == said(wants_thought=True).thought_tokens
+    assert usage.output_tokens == generation(PROMPT, wants_thought=True).output_tokens
+    assert usage.output_tokens_details.reasoning_tokens == generation(wants_thought=True).thought_tokens
     assert usage.total_tokens == usage.input_tokens + usage.output_tokens
 
 
 @pytest.mark.gen_test
 async def test_a_stream_has_every_event_of_a_text_in_order(openai):
     events = [valid(event) async for event in await openai.responses.create(model="demo", input=PROMPT, stream=True)]
-    words = said(PROMPT).text.count(" ") + 1
+    words = generation(PROMPT).text.count(" ") + 1
     assert [event.type for event in events] == [
         "response.created",
         "response.in_progress",
@@ -106,8 +106,11 @@ async def test_a_stream_has_every_event_of_a_text_in_order(openai):
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert events[0].response.status == "in_progress"
     assert (events[0].response.output, events[0].response.usage) == ([], None)
-    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == said(PROMPT).text
-    assert events[-1].response.output_text == said(PROMPT).text
+    assert (
+        "".join(event.delta for event in events if event.type == "response.output_text.delta")
+        == generation(PROMPT).text
+    )
+    assert events[-1].response.output_text == generation(PROMPT).text
     assert events[-1].response.output == [events[-2].item]
 
 
@@ -135,7 +138,7 @@ async def test_a_stream_with_a_thought_and_tools_grows_item_by_item(openai):
     response = events[-1].response
     assert [item.type for item in response.output] == ["reasoning", "message", "function_call", "function_call"]
     assert [event.item for event in events if event.type == "response.output_item.done"] == response.output
-    assert response.output[0].summary[0].text == said(wants_thought=True).thought
+    assert response.output[0].summary[0].text == generation(wants_thought=True).thought
     assert [(item.call_id, item.name, item.arguments) for item in response.output[2:]] == [
         ("call_key00", "get_weather", '{"city": "demo", "days": 1}'),
         ("call_key01", "get_time", "{}"),
@@ -175,11 +178,11 @@ async def test_reasoning_without_a_summary_stays_unseen(openai):
 async def test_a_tool_result_leads_to_a_closing_text(openai):
     first = await openai.responses.create(model="demo", input=PROMPT, tools=TOOLS)
     result = {"type": "function_call_output", "call_id": first.output[-1].call_id, "output": "noon"}
-    question = {"role": "user", "content": PROMPT}
-    turns = [question, *(item.to_dict() for item in first.output), result]
-    second = await openai.responses.create(model="demo", input=turns, tools=TOOLS)
+    user_message = {"role": "user", "content": PROMPT}
+    messages = [user_message, *(item.to_dict() for item in first.output), result]
+    second = await openai.responses.create(model="demo", input=messages, tools=TOOLS)
     assert [item.type for item in second.output] == ["message"]
-    assert second.output_text == said(answered_tool_call_id="call_key01").text
+    assert second.output_text == generation(tool_result_id="call_key01").text
 
 
 def test_parts_no_input_and_no_items_are_understood():
@@ -187,9 +190,9 @@ def test_parts_no_input_and_no_items_are_understood():
         body = Response(msgspec.json.encode({"model": "demo"} | request), Stamp("k", 0)).body()
         return body["output"][0]["content"][0]["text"]
 
-    assert output() == said().text
-    assert output(input=[]) == said().text
-    assert output(input=[{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}]) == said("Hi").text
+    assert output() == generation().text
+    assert output(input=[]) == generation().text
+    assert output(input=[{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}]) == generation("Hi").text
 
 
 def test_an_error_event_is_a_failed_response_with_its_number():

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upstream.demo.answer import QUOTE_LIMIT, Answer, Question, ToolCall, answer, count_tokens, pieces, sample
+from upstream.demo.generation import (
+    QUOTE_LIMIT,
+    Generation,
+    GenerationRequest,
+    ToolCall,
+    count_tokens,
+    generate,
+    pieces,
+    sample,
+)
 
 GREETING = (
     "Hello from the demo provider of AI Bridge. No model wrote this and nothing left your machine: "
@@ -30,7 +39,7 @@ schemas = st.recursive(
 
 
 def ask(prompt="", **rest):
-    return answer(Question(model="demo", size=10, prompt=prompt, **rest))
+    return generate(GenerationRequest(model="demo", size=10, prompt=prompt, **rest))
 
 
 def test_the_prompt_is_quoted_between_a_greeting_and_what_to_do_next():
@@ -51,9 +60,9 @@ def test_braces_in_a_prompt_are_quoted_as_they_are():
 
 
 def test_every_tool_named_in_the_prompt_is_called():
-    said = ask("Use get_time, then get_weather!", tools={"get_weather": {}, "other": {}, "get_time": None})
-    assert said.tool_calls == (ToolCall("get_weather", "{}"), ToolCall("get_time", "{}"))
-    assert said.text == "You named get_weather and get_time, so here is how a model would call it."
+    generation = ask("Use get_time, then get_weather!", tools={"get_weather": {}, "other": {}, "get_time": None})
+    assert generation.tool_calls == (ToolCall("get_weather", "{}"), ToolCall("get_time", "{}"))
+    assert generation.text == "You named get_weather and get_time, so here is how a model would call it."
 
 
 @pytest.mark.parametrize("tool", ["get", "weather", "", "get_weather(", "GET_WEATHER"])
@@ -67,9 +76,11 @@ def test_arguments_are_made_up_from_the_schema():
 
 
 def test_a_tool_result_is_acknowledged():
-    said = ask(answered_tool_call_id="call_7", tools={"call_7": {}})
-    assert said.text == "Thank you, the result of tool call call_7 has arrived. A model would now put it into words."
-    assert said.tool_calls == ()
+    generation = ask(tool_result_id="call_7", tools={"call_7": {}})
+    assert (
+        generation.text == "Thank you, the result of tool call call_7 has arrived. A model would now put it into words."
+    )
+    assert generation.tool_calls == ()
 
 
 def test_a_thought_comes_only_where_it_is_wanted():
@@ -83,8 +94,10 @@ def test_tokens_are_a_quarter_of_the_characters_rounded_up():
 
 
 def test_half_of_the_input_counts_as_cached_and_a_thought_as_output():
-    said = Answer(model="demo", thought="12345", text="1234", tool_calls=(ToolCall("tool", "{}"),), input_tokens=5)
-    assert (said.cached_tokens, said.thought_tokens, said.output_tokens) == (2, 2, 2 + 1 + 2)
+    generation = Generation(
+        model="demo", thought="12345", text="1234", tool_calls=(ToolCall("tool", "{}"),), input_tokens=5
+    )
+    assert (generation.cached_tokens, generation.thought_tokens, generation.output_tokens) == (2, 2, 2 + 1 + 2)
 
 
 def test_pieces_are_words_with_the_space_after_them():
@@ -138,4 +151,4 @@ def test_a_sample_of_a_bottomless_schema_ends():
 def test_the_time_that_copilot_puts_before_a_prompt_is_not_repeated():
     clock = "<current_datetime>2026-11-26T13:07:43Z</current_datetime>"
     for prompt, quoted in ((f"{clock}\n\nHi", "Hi"), (clock, clock), ("<current_datetime>Hi", "<current_datetime>Hi")):
-        assert f"You asked: “{quoted}”." in answer(Question(model="demo", size=0, prompt=prompt)).text
+        assert f"You asked: “{quoted}”." in generate(GenerationRequest(model="demo", size=0, prompt=prompt)).text

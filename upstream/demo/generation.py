@@ -1,4 +1,4 @@
-"""What the demo understands of a request and what it says to it, before an API gives either its shape."""
+"""What the demo reads of a request and what it generates, without the shape that an API gives to either."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ _SAMPLES: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """What matters of a request. `size` is its body in bytes, `tools` the JSON schema of each offered tool by name."""
+class GenerationRequest:
+    """The request in the terms that all APIs share. `size` is its body in bytes, `tools` the JSON schema of each offered tool by name."""
 
     model: str
     size: int
     prompt: str = ""
-    answered_tool_call_id: str = ""
+    tool_result_id: str = ""
     tools: Mapping[str, Any] = field(default_factory=dict)
     wants_thought: bool = False
 
@@ -62,8 +62,8 @@ class ToolCall:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the demo says: an optional thought, a text, then any number of tool calls. Counts are tokens."""
+class Generation:
+    """The output of the demo: an optional thought, a text, then any number of tool calls. Counts are tokens."""
 
     model: str
     thought: str
@@ -83,20 +83,20 @@ class Answer:
 
     @property
     def output_tokens(self) -> int:
-        """Everything said, thoughts included."""
-        said = (self.text, *(call.tool + call.arguments for call in self.tool_calls))
-        return self.thought_tokens + sum(count_tokens(len(text)) for text in said)
+        """All of the output, thoughts included."""
+        texts = (self.text, *(call.tool + call.arguments for call in self.tool_calls))
+        return self.thought_tokens + sum(count_tokens(len(text)) for text in texts)
 
 
-def answer(question: Question) -> Answer:
-    """Say something pleasant to any question."""
-    calls = tuple(_called_tools(question))
-    return Answer(
-        model=question.model,
-        thought=_THOUGHT if question.wants_thought else "",
-        text=_text(question, calls),
+def generate(request: GenerationRequest) -> Generation:
+    """Generate something pleasant for any request."""
+    calls = tuple(_called_tools(request))
+    return Generation(
+        model=request.model,
+        thought=_THOUGHT if request.wants_thought else "",
+        text=_text(request, calls),
         tool_calls=calls,
-        input_tokens=count_tokens(question.size),
+        input_tokens=count_tokens(request.size),
     )
 
 
@@ -128,19 +128,19 @@ def sample(schema: Any, depth: int = SAMPLE_DEPTH) -> Any:
             return "demo"
 
 
-def _called_tools(question: Question) -> Iterable[ToolCall]:
-    for tool, schema in question.tools.items():
-        if tool and re.search(rf"(?<!\w){re.escape(tool)}(?!\w)", question.prompt):
+def _called_tools(request: GenerationRequest) -> Iterable[ToolCall]:
+    for tool, schema in request.tools.items():
+        if tool and re.search(rf"(?<!\w){re.escape(tool)}(?!\w)", request.prompt):
             arguments = sample(schema)
             yield ToolCall(tool, json.dumps(arguments if isinstance(arguments, dict) else {}))
 
 
-def _text(question: Question, calls: tuple[ToolCall, ...]) -> str:
-    if question.answered_tool_call_id:
-        return _AFTER_CALL.format(_quotable(question.answered_tool_call_id))
+def _text(request: GenerationRequest, calls: tuple[ToolCall, ...]) -> str:
+    if request.tool_result_id:
+        return _AFTER_CALL.format(_quotable(request.tool_result_id))
     if calls:
         return _CALLING.format(" and ".join(_quotable(call.tool) for call in calls))
-    prompt = _without_clock(question.prompt)
+    prompt = _without_clock(request.prompt)
     quote = [_QUOTE.format(_quotable(prompt))] if prompt else []
     return " ".join([_GREETING, *quote, _FAREWELL])
 

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from upstream.demo.exchange import Part, data_event, last_text, last_turn, typed_event
+from upstream.demo.api_call import Part, data_event, last_message, last_text, typed_event
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,6 @@ def test_a_typed_event_is_named_by_its_type():
 
 @pytest.mark.parametrize("role", ["system", "developer"])
 def test_what_a_program_puts_behind_the_prompt_is_looked_past(role):
-    turns = [SimpleNamespace(role="user"), SimpleNamespace(role=role), SimpleNamespace(role=role)]
-    assert last_turn(turns, None) is turns[0]
-    assert last_turn(turns[1:], None) is None
+    messages = [SimpleNamespace(role="user"), SimpleNamespace(role=role), SimpleNamespace(role=role)]
+    assert last_message(messages, None) is messages[0]
+    assert last_message(messages[1:], None) is None

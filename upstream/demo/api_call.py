@@ -1,4 +1,4 @@
-"""One request to the demo and its answer, in the terms all three APIs share."""
+"""A call of the demo in the terms that all three APIs share."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from msgspec import Struct
 
 @dataclass(frozen=True)
 class Stamp:
-    """What makes an answer unique: letters and digits for its ids, and when it began, in seconds since 1970."""
+    """What makes a response unique: letters and digits for its ids, and when it began, in seconds since 1970."""
 
     key: str
     created: int
 
 
-class Exchange(Protocol):
-    """A request that was understood, and its answer in the shape of its API."""
+class ApiCall(Protocol):
+    """A parsed request, and its response in the shape of its API."""
 
     @property
     def model(self) -> str:
-        """The model that was asked for."""
+        """The requested model."""
 
     @property
     def streaming(self) -> bool:
-        """Whether the answer is to come as events."""
+        """Whether the response is a stream of events."""
 
     def body(self) -> Mapping[str, Any]:
-        """The whole answer as one JSON object."""
+        """The whole response as one JSON object."""
 
     def events(self) -> Iterator[bytes]:
-        """The answer as server-sent events."""
+        """The response as server-sent events."""
 
     def error_event(self, number: int) -> bytes:
         """The event that ends a failed stream, where it is event `number`, counted from 0."""
@@ -48,7 +48,7 @@ class Part(Struct, frozen=True):
 
 
 Content = str | list[Part] | None
-"""What a message says, in any of the APIs."""
+"""The content of a message, in any of the APIs."""
 
 
 def last_text(content: Content) -> str:
@@ -58,20 +58,20 @@ def last_text(content: Content) -> str:
     return content or ""
 
 
-class Turn(Protocol):
-    """An item of a conversation."""
+class HasRole(Protocol):
+    """A message of a conversation."""
 
     @property
     def role(self) -> str:
-        """Whose word it is."""
+        """Who wrote it."""
 
 
-T = TypeVar("T", bound=Turn)
+T = TypeVar("T", bound=HasRole)
 
 
-def last_turn(turns: Sequence[T], otherwise: T) -> T:
-    """The last item that is not the client program's own word: Claude Code puts some behind what its user wrote."""
-    return next((turn for turn in reversed(turns) if turn.role not in {"system", "developer"}), otherwise)
+def last_message(messages: Sequence[T], otherwise: T) -> T:
+    """The last message that is not of the client program itself: Claude Code adds some after its user's."""
+    return next((message for message in reversed(messages) if message.role not in {"system", "developer"}), otherwise)
 
 
 def data_event(data: Mapping[str, Any]) -> bytes:
