@@ -28,6 +28,9 @@ class Authority(Protocol):
     def end(self, ticket: int) -> None:
         """Give back the slots and reservations of a request. Again is harmless."""
 
+    def restore(self, limit: Limit, used: int) -> None:
+        """Have at least this much of a budget used in its present period, in micro-dollars, as after a restart."""
+
     async def usage(self, most: int) -> Sequence[LimitState]:
         """The states of the keys that have least left: for each rule the `most` first; see `Limiter.usage`."""
 
@@ -69,6 +72,10 @@ class LocalAuthority:
     def end(self, ticket: int) -> None:
         """Give back the slots and reservations of a request."""
         self.limiter.end(ticket)
+
+    def restore(self, limit: Limit, used: int) -> None:
+        """Have at least this much of a budget used."""
+        self.limiter.restore(limit, used)
 
     async def usage(self, most: int) -> Sequence[LimitState]:
         """The states of the keys that have least left."""

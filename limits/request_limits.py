@@ -94,6 +94,10 @@ class RequestLimits:
             return []
         return self._of_usage(f"user:{client.user}", client)
 
+    def budgets_of(self, client: Client) -> list[Limit]:
+        """The budgets of a client."""
+        return [limit for limit in self._of_usage(f"user:{client.user}", client) if limit.kind is Kind.BUDGET]
+
     def _of_usage(self, user: str, client: Client) -> list[Limit]:
         settings, limits = self.settings, []
         if settings.user_token_limit:

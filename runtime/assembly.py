@@ -31,6 +31,7 @@ from limits.overload import OverloadProtection
 from limits.user_shares import UserShares
 from resources.interceptions import interception_as_json
 from runtime.authority import WorkerAuthority
+from runtime.budgets import restore_budgets
 from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
 from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_overload
@@ -208,6 +209,9 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
+    if process.settings.limits_scope is not LimitsScope.CLUSTER:
+        overload = bridge.overload
+        process.start("budgets", partial(restore_budgets, database, overload.limits, overload.authority, now))
 
 
 async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterAuthority | None]:

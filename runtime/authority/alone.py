@@ -96,6 +96,10 @@ class Alone:
                 self._local.end(self._local.count(rates))
         self._recent.clear()
 
+    def restore(self, limit: Limit, used: int) -> None:
+        """Have at least this much of a budget used."""
+        self._local.restore(limit, used)
+
     def usage(self, most: int) -> Sequence[LimitState]:
         """How much of the limits this process uses, as far as it is counted here."""
         return self._local.usage(most)

@@ -44,6 +44,13 @@ class Adoption(Struct, array_like=True, frozen=True):
     charged: Amounts
 
 
+class Restoration(Struct, array_like=True, frozen=True):
+    """How much of a budget is used at least, in micro-dollars."""
+
+    limit: Limit
+    used: int
+
+
 class Question(Struct, array_like=True, frozen=True):
     """Asks for the usage of limits, of at most `most` keys each; with 0 for the reports of the other workers."""
 
@@ -67,6 +74,7 @@ class FromWorker(Struct, array_like=True):
     starts: list[Start] = []
     questions: list[Question] = []
     reports: list[Report] = []
+    restorations: list[Restoration] = []
 
 
 class Use(Struct, array_like=True, frozen=True):

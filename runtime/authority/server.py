@@ -76,6 +76,8 @@ class Desk:
             self._answer(question)
         for report in message.reports:
             self._rounds.reported(self, report.number, report.said)
+        for restoration in message.restorations:
+            self._authority.restore(restoration.limit, restoration.used)
 
     def take(self) -> ToWorker | None:
         """What is to be sent now; None when there is nothing more."""

@@ -27,6 +27,7 @@ from runtime.authority.messages import (
     FromWorker,
     Question,
     Report,
+    Restoration,
     Start,
     ToWorker,
 )
@@ -109,6 +110,7 @@ class WorkerAuthority:
         self._adoptions: list[Adoption] = []
         self._questions: list[Question] = []
         self._reports: list[Report] = []
+        self._restorations: list[Restoration] = []
 
     async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request; see `limits.authority.Authority`. Waits for about a second at most."""
@@ -163,6 +165,12 @@ class WorkerAuthority:
             else:
                 self._wake_later()
 
+    def restore(self, limit: Limit, used: int) -> None:
+        """Have at least this much of a budget used; see `limits.authority.Authority`."""
+        self._own.restore(limit, used)
+        self._restorations.append(Restoration(limit, used))
+        self._wake_later()
+
     async def usage(self, most: int) -> Sequence[LimitState]:
         """How much of the limits all workers use; of this one alone while the supervisor does not answer."""
         states: Sequence[LimitState] = await self._poll(most) if not self.unavailable else self._own.usage(most)
@@ -208,11 +216,14 @@ class WorkerAuthority:
             del self._starts[start.number]
         message.questions, self._questions = self._questions, []
         message.reports, self._reports = self._reports, []
+        message.restorations = self._restorations[:MAX_ITEMS]
+        self._restorations = self._restorations[MAX_ITEMS:]
         return message
 
     def _more(self) -> bool:
         """Whether there is more to be sent than starts and ends."""
-        return bool(self._adoptions or self._charges or self._questions or self._reports or len(self._ends) > MAX_ITEMS)
+        waiting = self._adoptions or self._charges or self._questions or self._reports or self._restorations
+        return bool(waiting or len(self._ends) > MAX_ITEMS)
 
     def received(self, message: ToWorker) -> None:
         """Take what the supervisor tells."""

@@ -170,6 +170,9 @@ class ClusterAuthority:
         self._permits.end(ticket)
         self._work()
 
+    def restore(self, limit: Limit, used: int) -> None:
+        """Nothing: the ledgers keep what was spent."""
+
     async def usage(self, most: int) -> Sequence[LimitState]:
         """The states of the keys that have least left, of all servers together; of this one while it decides alone."""
         if not self.unavailable:

@@ -9,7 +9,7 @@ import pytest
 
 from intercept.refusals import Rule
 from limits.authority import LocalAuthority
-from limits.limit import NOTHING, Amounts, Kind, Limit, Of
+from limits.limit import NOTHING, Amounts, Kind, Limit, Of, Period
 from limits.limiter import Limiter
 from runtime.authority import ServerAuthority, SupervisorLink, WorkerLink
 from runtime.authority.frames import frame
@@ -295,3 +295,16 @@ async def test_a_supervisor_that_says_nonsense_is_given_up(server):
     _, upper, _, lost = await server.worker()
     upper._transport.write(frame(b"\xc1"))
     await lost.wait()
+
+
+@pytest.mark.gen_test
+async def test_what_a_worker_restores_of_a_budget_counts_for_all(server):
+    budget = Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, "user:a", 1000, period=Period.MONTH)
+    first, *_ = await server.worker()
+    second, *_ = await server.worker()
+    first.restore(budget, 400)
+    second.restore(budget, 300)
+    await second.start((SLOTS,))
+    await first.start((SLOTS,))
+    (state,) = [state for state in await second.usage(9) if state.limit.kind is Kind.BUDGET]
+    assert (state.limit, state.used) == (budget, 400)

@@ -1,0 +1,50 @@
+"""Budgets after a restart: what users have spent in the present period is read from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from intercept.ids import format_id
+from limits.authority import Authority
+from limits.calendar import bounds_of
+from limits.charges import amounts_of
+from limits.request_limits import Client, RequestLimits
+from storage.mongo.database import Database
+from storage.mongo.errors import DatabaseUnavailableError
+from storage.queries.spend import read_spend
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def restore_budgets(
+    database: Database, limits: RequestLimits, authority: Authority, now: Callable[[], datetime]
+) -> None:
+    """Have at least what was recorded counted, as soon as the database says it.
+
+    Calls that have ended and are not recorded yet are missing in that, for as long as recording is behind.
+
+    Args:
+        database: Where calls are recorded.
+        limits: Says what is limited.
+        authority: Who counts.
+        now: The wall clock, in UTC.
+
+    Raises:
+        DatabaseRefusalError: MongoDB refuses, or takes too long.
+    """
+    settings = limits.settings
+    if not settings.user_budget:
+        return
+    while True:
+        await database.health.wait_until_back()
+        moment = (now() - _EPOCH) // timedelta(microseconds=1) * 1000
+        begin = bounds_of(settings.budget_period, settings.budget_zone, moment).begin_ns
+        try:
+            spend = await read_spend(database, _EPOCH + timedelta(microseconds=begin // 1000))
+        except DatabaseUnavailableError:
+            continue
+        for user_id, usd in spend.items():
+            for limit in limits.budgets_of(Client("", format_id(user_id))):
+                authority.restore(limit, amounts_of((), usd, cache_reads=False).micro_dollars)
+        return

@@ -1,0 +1,39 @@
+"""What calls cost in a stretch of time, from their records."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from intercept.records import CredentialKind
+from storage.mongo.database import Database
+from storage.mongo.indexes import BY_TIME
+
+SPEND_SECONDS = 120.0
+"""How long the sums may take. Nobody waits for them."""
+
+
+async def read_spend(database: Database, since: datetime) -> dict[UUID, Decimal]:
+    """Sum up by user what calls cost with a key of the bridge, in US dollars; users without such calls are left out.
+
+    Args:
+        database: Where they are recorded.
+        since: When the first of them started.
+
+    Raises:
+        DatabaseUnavailableError: It cannot be known now.
+        DatabaseRefusalError: MongoDB refuses, or takes too long.
+    """
+    pipeline = [
+        {"$match": {"started_at": {"$gte": since}, "credential_kind": CredentialKind.CENTRALIZED.value}},
+        {"$group": {"_id": "$initiator_id", "usd": {"$sum": "$cost.usd"}}},
+    ]
+    async with database.within(SPEND_SECONDS, "sum up costs"):
+        sums = await database.interceptions.aggregate(pipeline, hint=dict(BY_TIME)).to_list(None)
+    return {one["_id"]: usd for one in sums if (usd := _decimal(one["usd"]))}
+
+
+def _decimal(total: object) -> Decimal:
+    """A sum of decimals; of none MongoDB makes a whole number."""
+    return total.to_decimal() if hasattr(total, "to_decimal") else Decimal(0)
