@@ -20,7 +20,7 @@ from storage.admission.cluster import ClusterAuthority
 from storage.mongo.database import Database
 from upstream.access import Authorizer, Credential
 from upstream.aws import AwsAuthorizer
-from upstream.aws_credentials import AwsKeySource, FoundKeys, GivenKeys, botocore_finder, is_botocore_installed
+from upstream.aws_credentials import AwsKeySource, FoundKeys, StaticKeys, botocore_finder, is_botocore_installed
 from upstream.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
 from upstream.network import DIRECT, Network, Proxy, is_direct, make_tls
 from upstream.presets import PRESETS, ProviderType
@@ -92,7 +92,7 @@ def make_aws_authorizer(settings: ProviderSettings, service: str) -> AwsAuthoriz
     """
     source: AwsKeySource
     if settings.aws_access_key is not None:
-        source = GivenKeys(settings.aws_access_key)
+        source = StaticKeys(settings.aws_access_key)
     elif is_botocore_installed():
         source = FoundKeys(botocore_finder(settings.aws_profile), monotonic)
     else:

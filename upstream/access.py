@@ -72,7 +72,7 @@ def credential_header(credential: Credential, key: str) -> tuple[str, str]:
 
 def credential_hint(secret: str) -> str:
     """Enough of a secret to recognise it by, for records and logs; never enough to use it."""
-    for shortest, shown in ((20, 4), (10, 2), (5, 1)):
+    for shortest, visible in ((20, 4), (10, 2), (5, 1)):
         if len(secret) >= shortest:
-            return f"{secret[:shown]}...{secret[-shown:]}"
+            return f"{secret[:visible]}...{secret[-visible:]}"
     return "..."

@@ -1,4 +1,4 @@
-"""The addresses of providers, found once for all who ask at the same time or shortly after."""
+"""The addresses of providers, looked up once for all requests at the same time or shortly after."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Addresses:
             lookup = self._loop.create_task(
                 self._loop.getaddrinfo(host, port, type=SOCK_STREAM, flags=AI_ADDRCONFIG)  # type: ignore[arg-type]
             )
-            # Whoever asked may have left by the time it fails.
+            # The request may be gone by the time it fails.
             lookup.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._lookups[host, port] = (now + ADDRESSES_SECONDS, lookup)
         return await asyncio.shield(lookup)
 
     def forget(self, host: str, port: int) -> None:
-        """Look again the next time: nobody answered there. A lookup that is under way stays, to be the only one."""
+        """Look up again the next time: nobody responded there. A lookup that is under way stays, to be the only one."""
         _, lookup = self._lookups.get((host, port), (0.0, None))
         if lookup is not None and lookup.done():
             del self._lookups[host, port]

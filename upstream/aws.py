@@ -86,7 +86,7 @@ def describe_skew(date: str, now: datetime) -> str:
     """How far a clock is from that of AWS, if that is why AWS refuses signatures; "" if it is not.
 
     Args:
-        date: The header `Date` of an answer of AWS.
+        date: The header `Date` of a response of AWS.
         now: The time here, in UTC.
     """
     try:

@@ -22,7 +22,7 @@ INSTALL_AWS = "pip install -r requirements-aws.lock"
 REFRESH_SECONDS = 60.0
 # Older ones are not used any more: a request waits for new ones.
 MAX_AGE_SECONDS = 600.0
-# Whoever asks within this time after nothing was found is told so at once, in seconds.
+# After a search that failed, none begins for this time, in seconds.
 RETRY_SECONDS = 5.0
 
 
@@ -44,7 +44,7 @@ class AwsKeySource(Protocol):
         """Take the keys for ended: AWS says so."""
 
 
-class GivenKeys:
+class StaticKeys:
     """Keys that the operator set."""
 
     def __init__(self, keys: AwsKeys) -> None:
@@ -105,10 +105,10 @@ class FoundKeys:
         """Begin a search, unless there is one."""
         if self._search is None:
             self._search = asyncio.get_running_loop().run_in_executor(None, self._find)
-            self._search.add_done_callback(self._note)
+            self._search.add_done_callback(self._search_done)
         return self._search
 
-    def _note(self, search: asyncio.Future[AwsKeys]) -> None:
+    def _search_done(self, search: asyncio.Future[AwsKeys]) -> None:
         self._search = None
         if search.cancelled():
             return
@@ -150,5 +150,5 @@ def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
 
 def _describe(error: BaseException) -> str:
     """A line that says what went wrong; what botocore says has no secret in it."""
-    said = str(error).partition("\n")[0]
-    return said if isinstance(error, NoAwsKeysError) else f"{type(error).__name__}: {said}"
+    message = str(error).partition("\n")[0]
+    return message if isinstance(error, NoAwsKeysError) else f"{type(error).__name__}: {message}"

@@ -18,10 +18,10 @@ from upstream.headers import Headers
 logger = logging.getLogger(__name__)
 
 # A token with less time left than this is renewed, in seconds; requests do not wait for that.
-AHEAD_SECONDS = 300.0
+REFRESH_AHEAD_SECONDS = 300.0
 # With less time left than this it is not used any more, in seconds: a request has to reach the provider before the end.
 LEAST_SECONDS = 10.0
-# Whoever asks within this time after nothing could be fetched is told so at once, in seconds.
+# After a fetch that failed, none begins for this time, in seconds.
 RETRY_SECONDS = 5.0
 NO_TOKEN = "the bridge has no valid credential for it; its log says why"  # noqa: S105 - a sentence
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -58,7 +58,7 @@ class BearerAuthorizer:
         Raises:
             CredentialError: there is none.
         """
-        if self._seconds_left() <= AHEAD_SECONDS and not self._has_just_failed():
+        if self._seconds_left() <= REFRESH_AHEAD_SECONDS and not self._has_just_failed():
             fetching = self._begin()
             if self._seconds_left() <= LEAST_SECONDS:
                 await asyncio.wait([fetching])
@@ -67,7 +67,7 @@ class BearerAuthorizer:
         return [("Authorization", f"Bearer {self._token.text}")]
 
     def explain(self, status: int, header: Callable[[str], str]) -> str:  # noqa: ARG002 - nothing is known
-        """Nothing: what the provider says of a token is what there is to say."""
+        """Nothing: the provider's own words about a token are enough."""
         return ""
 
     def _seconds_left(self) -> float:
@@ -80,10 +80,10 @@ class BearerAuthorizer:
         """Begin to fetch a token, unless that is under way."""
         if self._fetching is None:
             self._fetching = asyncio.get_running_loop().run_in_executor(None, self._fetch)
-            self._fetching.add_done_callback(self._note)
+            self._fetching.add_done_callback(self._fetch_done)
         return self._fetching
 
-    def _note(self, fetching: asyncio.Future[Token]) -> None:
+    def _fetch_done(self, fetching: asyncio.Future[Token]) -> None:
         self._fetching = None
         if fetching.cancelled():
             return
@@ -136,5 +136,5 @@ def azure_fetcher() -> Callable[[], Token]:
 
 
 def _describe(error: BaseException) -> str:
-    """A line that says what went wrong. What a token endpoint answers has no secret in it."""
+    """A line that says what went wrong. The response of a token endpoint has no secret in it."""
     return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:500]

@@ -1,16 +1,16 @@
-"""The one way out: opens a request to a provider and hands its answer over piece by piece.
+"""The one way out: opens a request to a provider and hands its response over piece by piece.
 
-How HTTP is spoken is behind this seam. What goes wrong there is translated here, with the cause chained:
+How HTTP is spoken is behind this seam. Its errors are translated here, with the cause chained:
 
 UpstreamError
-├── UpstreamUnreachableError    no answer: reset, not HTTP, a head without end
+├── UpstreamUnreachableError    no response: reset, not HTTP, a head without end
 │   ├── UpstreamNotReachedError   no connection: refused, no name, no TLS; nothing was sent
 │   └── CredentialError           no credential of the bridge's for it; nothing was sent
 ├── UpstreamTimeoutError        silent for longer than the idle timeout
-├── UpstreamTruncatedError      the answer began and was cut
-└── UpstreamEndlessError        an event of the answer has no end
+├── UpstreamTruncatedError      the response began and was cut
+└── UpstreamEndlessError        an event of the response has no end
 
-A request is sent once. Who gets `UpstreamNotReachedError` may send it again: the provider cannot have acted on it.
+A request is sent once. After `UpstreamNotReachedError` the caller may send it again: the provider cannot have acted on it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from httptools import HttpParserError
 from intercept.apis import EVENTS
 from intercept.formats.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
 from intercept.records import EndReason
-from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, SWITCHING_PROTOCOLS, Answer
-from upstream.connection import Connection, Sink
+from upstream.connection import Connection, OnChunk
 from upstream.connections import KEEPALIVE_SECONDS, Connections
 from upstream.failures import describe
 from upstream.headers import Headers, request_head
 from upstream.network import DIRECT, Network
+from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS, SWITCHING_PROTOCOLS, Response
 from upstream.urls import Origin, locate
 
 FIRST_FINAL_STATUS = 200
@@ -38,13 +38,13 @@ UNREADABLE_HEAD = (
 
 
 class UpstreamError(Exception):
-    """The provider did not give a whole answer. The text is fit for a client: it names no address and no secret."""
+    """The provider did not send a whole response. The text is fit for a client: it names no address and no secret."""
 
     end_reason = EndReason.UPSTREAM_UNREACHABLE
 
 
 class UpstreamUnreachableError(UpstreamError):
-    """No answer began."""
+    """No response began."""
 
 
 class UpstreamNotReachedError(UpstreamUnreachableError):
@@ -52,7 +52,7 @@ class UpstreamNotReachedError(UpstreamUnreachableError):
 
 
 class CredentialError(UpstreamUnreachableError):
-    """The bridge has no credential that the provider takes. It is no use to ask again at once."""
+    """The bridge has no credential that the provider accepts. Trying again at once is no use."""
 
 
 class UpstreamTimeoutError(UpstreamError):
@@ -68,16 +68,16 @@ class UpstreamTruncatedError(UpstreamError):
 
 
 class UpstreamEndlessError(UpstreamError):
-    """An event of the answer takes up more than `MAX_EVENT_STREAM_BYTES`."""
+    """An event of the response takes up more than `MAX_EVENT_STREAM_BYTES`."""
 
     end_reason = EndReason.UPSTREAM_STREAM_ERROR
 
 
 class UpstreamResponse:
-    """An answer whose body is still to come. It is poured into a sink; one that takes no more slows the upstream.
+    """A response whose body is still to come. A callback gets the body; one that wants no more slows the upstream.
 
     Attributes:
-        status: That of the answer.
+        status: Of the response.
         reason: The phrase that goes with it.
         headers: Those of its head.
         content_type: Of the body, in lower case and without parameters.
@@ -85,60 +85,60 @@ class UpstreamResponse:
         has_events: Whether those can be read as they come: they are not compressed.
     """
 
-    def __init__(self, connections: Connections, connection: Connection, answer: Answer) -> None:
+    def __init__(self, connections: Connections, connection: Connection, response: Response) -> None:
         self._connections = connections
         self._connection: Connection | None = connection
-        self._answer = answer
+        self._response = response
         self._event = UnfinishedEvent()
         self._peeked = b""
         self._failure: UpstreamError | None = None
-        self.status = answer.status
-        self.reason = answer.reason
-        self.headers: Headers = answer.headers
-        self._first = {name.lower(): value for name, value in reversed(answer.headers)}
+        self.status = response.status
+        self.reason = response.reason
+        self.headers: Headers = response.headers
+        self._first = {name.lower(): value for name, value in reversed(response.headers)}
         self.content_type = self.header("Content-Type").partition(";")[0].strip().lower()
         self.is_event_stream = self.content_type == EVENTS
-        # Where events end cannot be seen in what is compressed.
+        # The ends of events cannot be seen in compressed bytes.
         self.has_events = self.is_event_stream and self.header("Content-Encoding", "identity") == "identity"
 
     def header(self, name: str, default: str = "") -> str:
         """The first header of that name, whatever its case."""
         return self._first.get(name.lower(), default)
 
-    def ready(self) -> bytes:
-        """Take the bytes that are there already; b"" when there are none.
+    def buffered(self) -> bytes:
+        """Remove and return the bytes that are there already; b"" when there are none.
 
         Raises:
             UpstreamEndlessError: as `stream_to`.
         """
         peeked, self._peeked = self._peeked, b""
-        if self._connection is None or not self._answer.size:
+        if self._connection is None or not self._response.size:
             return peeked
-        return peeked + self._checked(self._connection.take(self._answer))
+        return peeked + self._checked(self._connection.read_buffered(self._response))
 
     async def peek(self, size: int) -> bytes:
         """Wait for the beginning of the body, `size` bytes or a piece more, or all of a shorter one. It stays to be taken.
 
-        How the body fails is told by `stream_to`, behind what came before.
+        If the body fails, `stream_to` raises that after the bytes that came before.
         """
         pieces: list[bytes] = []
 
-        def take(piece: bytes) -> bool:
+        def collect(piece: bytes) -> bool:
             pieces.append(piece)
             return sum(map(len, pieces)) < size
 
         try:
-            while sum(map(len, pieces)) < size and not await self.stream_to(take):
+            while sum(map(len, pieces)) < size and not await self.stream_to(collect):
                 pass
         except UpstreamError as error:
             self._failure = error
         self._peeked = b"".join(pieces)
         return self._peeked
 
-    async def stream_to(self, sink: Sink) -> bool:
-        """Hand over the bytes that come, each piece at once, until `sink` says that it takes no more for now.
+    async def stream_to(self, on_chunk: OnChunk) -> bool:
+        """Hand over the bytes that come, each piece at once, until `on_chunk` returns that it wants no more for now.
 
-        Return whether that was the clean end of the body. What `sink` raises is raised here.
+        Return whether that was the clean end of the body. Exceptions of `on_chunk` pass through.
 
         Raises:
             UpstreamTimeoutError: nothing came for longer than the idle timeout.
@@ -150,7 +150,7 @@ class UpstreamResponse:
         if self._connection is None:
             return True
         try:
-            whole = await self._connection.stream_to(self._answer, lambda piece: sink(self._checked(piece)))
+            whole = await self._connection.stream_to(self._response, lambda piece: on_chunk(self._checked(piece)))
         except (OSError, HttpParserError) as error:
             raise _translated(error, UpstreamTruncatedError) from error
         if whole:
@@ -179,7 +179,7 @@ class UpstreamResponse:
     def close(self) -> None:
         """Give the connection back when the body has come whole, else close it at once. May be called twice."""
         if self._connection is not None:
-            self._connections.give_back(self._connection)
+            self._connections.release(self._connection)
             self._connection = None
 
 
@@ -199,38 +199,38 @@ class UpstreamClient:
         network: Network = DIRECT,
         upgrades: bool = False,
     ) -> UpstreamResponse:
-        """Send a request and wait for the head of its answer. Cancelling closes the connection.
+        """Send a request and wait for the head of its response. Cancelling closes the connection.
 
-        With `upgrades` the headers ask for another protocol, and the answer may be 101. Its body is what comes then.
+        With `upgrades` the headers ask for another protocol, and the response may be 101. Its body is everything after that.
         `network` is the way there.
 
         Raises:
             UpstreamNotReachedError: nothing of it was sent.
-            UpstreamUnreachableError: no answer began.
+            UpstreamUnreachableError: no response began.
             UpstreamTimeoutError: nothing came for longer than the idle timeout, or no head for twice as long.
         """
         origin, target = locate(url)
         if network is not DIRECT:
             origin = origin._replace(network=network)
         head = request_head(method, target, origin.authority, headers, len(body))
-        connection = self._connections.kept(origin) or await self._connect(origin)
+        connection = self._connections.reuse(origin) or await self._connect(origin)
         if not connection.usable:
             raise UpstreamNotReachedError("the provider closed the connection before the request")
-        answer = connection.ask(method, head, body, upgrades=upgrades)
+        response = connection.send_request(method, head, body, upgrades=upgrades)
         try:
-            await connection.head(answer)
+            await connection.head(response)
         except BaseException as error:
             connection.abort()
             if isinstance(error, OSError | HttpParserError):
                 raise _translated(error, UpstreamUnreachableError) from error
             raise
-        if not _is_chunked_at_most(answer.headers):
+        if not _is_chunked_at_most(response.headers):
             connection.abort()
             raise UpstreamUnreachableError("the provider's response has a transfer coding that was not requested")
-        if answer.status < FIRST_FINAL_STATUS and not (upgrades and answer.status == SWITCHING_PROTOCOLS):
+        if response.status < FIRST_FINAL_STATUS and not (upgrades and response.status == SWITCHING_PROTOCOLS):
             connection.abort()
             raise UpstreamUnreachableError("the provider did not answer in HTTP")
-        return UpstreamResponse(self._connections, connection, answer)
+        return UpstreamResponse(self._connections, connection, response)
 
     async def close(self) -> None:
         """Close every connection."""

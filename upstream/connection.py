@@ -1,4 +1,4 @@
-"""One connection to a provider: a request goes out and its answer comes in, then perhaps the next."""
+"""One connection to a provider: a request goes out and its response comes in, then perhaps the next."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import TypeAlias, cast
 
 from httptools import HttpParserError
 
-from upstream.answer import Answer
 from upstream.idle_timer import IdleTimer
+from upstream.response import Response
 from upstream.urls import Origin
 
-# What is read ahead of a stream while its client takes nothing. What one read of the socket brings comes on top.
+# How much of a stream is read ahead while its client takes nothing. One read of the socket may exceed it.
 READ_BUFFER_BYTES = 64 * 1024
 # A larger body of a request is written in steps of this size, each when the one before was taken.
 STEP_BYTES = 64 * 1024
 _NOTHING = memoryview(b"")
 
-Sink: TypeAlias = Callable[[bytes], bool]
-"""Takes a piece of a body; whether it would take the next one now."""
+OnChunk: TypeAlias = Callable[[bytes], bool]
+"""Receives a chunk of a body; returns whether it wants the next one now."""
 
 
 class Connection(asyncio.Protocol):
-    """Asks and is answered, one after the other. Everything here runs on one event loop, on which it was made.
+    """Sends requests and receives their responses, one after the other. Belongs to the event loop that it was made on.
 
     A wait ends with `TimeoutError` when the provider is silent for too long, `ConnectionError` when the connection is
-    gone, and `HttpParserError` when what came is not HTTP or goes beyond the bounds of `Answer`.
+    gone, and `HttpParserError` when the bytes are not HTTP or go beyond the bounds of `Response`.
 
     Args:
         origin: Where it leads.
@@ -37,18 +37,18 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_answer",
         "_drained",
         "_failure",
-        "_held_back",
         "_idle_timeout",
         "_idle_timer",
-        "_looking",
+        "_last_write_at",
         "_loop",
         "_lost",
         "_made",
-        "_sink",
-        "_taken_at",
+        "_on_chunk",
+        "_poll",
+        "_reading_paused",
+        "_response",
         "_transport",
         "_unsent",
         "_waiter",
@@ -70,63 +70,63 @@ class Connection(asyncio.Protocol):
         self._made = made
         self._lost = lost
         self._loop = asyncio.get_running_loop()
-        self._answer: Answer | None = None
+        self._response: Response | None = None
         self._waiter: asyncio.Future[bool] | None = None
-        self._sink: Sink | None = None
+        self._on_chunk: OnChunk | None = None
         self._failure: Exception | None = None
         self._unsent = _NOTHING
-        self._taken_at = 0.0
+        self._last_write_at = 0.0
         self._writable = True
         self._drained = asyncio.Event()
-        self._held_back = False
+        self._reading_paused = False
 
     @property
     def usable(self) -> bool:
         """Whether a request may be sent: none is under way, and nobody has closed the connection."""
-        return self._answer is None and not self._transport.is_closing()
+        return self._response is None and not self._transport.is_closing()
 
     @property
     def has_unread_input(self) -> bool:
         """Whether there is something to read that the event loop has not come to yet, such as the other side's closing."""
-        return bool(self._looking.poll(0))
+        return bool(self._poll.poll(0))
 
-    def ask(self, method: str, head: bytes, body: bytes | bytearray, *, upgrades: bool = False) -> Answer:
-        """Begin to send a request; the answer that will come. To be called on a usable connection.
+    def send_request(self, method: str, head: bytes, body: bytes | bytearray, *, upgrades: bool = False) -> Response:
+        """Begin to send a request; return its response, still empty. To be called on a usable connection.
 
         With `upgrades` the request asks for another protocol.
         """
-        self._answer = answer = Answer(method, upgrades=upgrades)
-        self._taken_at = self._loop.time()
+        self._response = response = Response(method, upgrades=upgrades)
+        self._last_write_at = self._loop.time()
         if len(body) <= STEP_BYTES:
             self._transport.write(head + body)
         else:
             self._transport.write(head)
             self._unsent = memoryview(body)
             self._send_on()
-        return answer
+        return response
 
-    async def head(self, answer: Answer) -> None:
-        """Wait for the head of the answer: as long as the body is taken, and then for twice the idle timeout at most."""
+    async def head(self, response: Response) -> None:
+        """Wait for the head of the response: as long as the body is taken, and then for twice the idle timeout at most."""
         with self._idle_timer:
-            while not answer.has_head:
+            while not response.has_head:
                 await self._more()
-                if self._loop.time() < self._taken_at + self._idle_timeout:
+                if self._loop.time() < self._last_write_at + self._idle_timeout:
                     self._idle_timer.renew()
 
-    async def stream_to(self, answer: Answer, sink: Sink) -> bool:
-        """Hand over what comes of the body, each piece in the turn of the event loop in which it comes.
+    async def stream_to(self, response: Response, on_chunk: OnChunk) -> bool:
+        """Hand over the body, each chunk in the event loop iteration in which it arrives.
 
-        Return True at its end, or False once `sink` says that it takes no more for now. What `sink` raises is raised here.
+        Return True at its end, or False once `on_chunk` wants no more for now. Exceptions of `on_chunk` pass through.
         """
         with self._idle_timer:
             while True:
-                if answer.size:
-                    if not sink(self.take(answer)):
+                if response.size:
+                    if not on_chunk(self.read_buffered(response)):
                         return False
                     self._idle_timer.renew()
-                elif answer.whole:
+                elif response.whole:
                     return True
-                elif not await self._more(sink):
+                elif not await self._more(on_chunk):
                     return False
 
     async def send(self, data: bytes) -> None:
@@ -143,23 +143,23 @@ class Connection(asyncio.Protocol):
         if self._transport.is_closing():
             raise ConnectionError("closed")
 
-    def take(self, answer: Answer) -> bytes:
-        """What has come of the body and was not taken yet."""
-        body = answer.take()
-        if self._held_back:
-            self._held_back = False
+    def read_buffered(self, response: Response) -> bytes:
+        """Remove and return the buffered bytes of the body."""
+        body = response.read_buffered()
+        if self._reading_paused:
+            self._reading_paused = False
             self._transport.resume_reading()
         return body
 
     def finish(self) -> None:
-        """Be usable again where the answer is whole and leaves the connection so, else close at once."""
-        answer, sent = self._answer, self._writable and not self._unsent
-        if answer is None or not (answer.whole and answer.keeps_connection and sent):
+        """Be usable again if the response is whole and lets the connection stay open, else close at once."""
+        response, sent = self._response, self._writable and not self._unsent
+        if response is None or not (response.whole and response.keeps_connection and sent):
             self.abort()
             return
-        self._answer = None
-        if self._held_back:
-            self._held_back = False
+        self._response = None
+        if self._reading_paused:
+            self._reading_paused = False
             self._transport.resume_reading()
 
     def abort(self) -> None:
@@ -169,44 +169,44 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
-        self._looking = select.poll()
-        self._looking.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._idle_timer = IdleTimer(self._idle_timeout, lambda: self._fail(TimeoutError()))
         self._made(self)
 
     def data_received(self, data: bytes) -> None:
-        """Read on in the answer."""
-        answer = self._answer
-        if answer is None or answer.whole:
-            # Nobody asked, so it must not be taken for the answer to what is asked next.
+        """Parse more of the response."""
+        response = self._response
+        if response is None or response.whole:
+            # There was no request, so this must not be taken for the response to the next one.
             self.abort()
             return
         try:
-            answer.feed(data)
+            response.feed(data)
         except HttpParserError as error:
             self._fail(error)
             return
-        if self._sink is not None and answer.size:
-            self._stream_on(answer, self._sink)
+        if self._on_chunk is not None and response.size:
+            self._stream_on(response, self._on_chunk)
             return
-        if answer.size > READ_BUFFER_BYTES and not self._held_back:
-            self._held_back = True
+        if response.size > READ_BUFFER_BYTES and not self._reading_paused:
+            self._reading_paused = True
             self._transport.pause_reading()
         self._wake()
 
     def eof_received(self) -> None:
-        """Close: nothing more comes, and who said all that it had to say waits for no more of a request."""
-        if self._answer is not None:
-            self._answer.end()
+        """Close: a provider that has ended its side reads no more of a request either."""
+        if self._response is not None:
+            self._response.end()
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell who waits, and let go of all that refers back."""
+        """Wake the waiter, and drop everything that refers back."""
         self._unsent = _NOTHING
         self._drained.set()
         self._idle_timer.close()
-        if self._answer is not None:
-            self._answer.let_go()
+        if self._response is not None:
+            self._response.release_parser()
         if self._failure is None:
             self._failure = ConnectionError("closed")
             self._failure.__cause__ = exc
@@ -221,7 +221,7 @@ class Connection(asyncio.Protocol):
         """Send the next step, as the one before was taken."""
         self._writable = True
         self._drained.set()
-        self._taken_at = self._loop.time()
+        self._last_write_at = self._loop.time()
         self._idle_timer.renew()
         self._send_on()
 
@@ -230,32 +230,32 @@ class Connection(asyncio.Protocol):
             step, self._unsent = self._unsent[:STEP_BYTES], self._unsent[STEP_BYTES:] or _NOTHING
             self._transport.write(step)
 
-    def _stream_on(self, answer: Answer, sink: Sink) -> None:
-        """Hand a piece over without waking who waits, unless it was the last one or is one too many."""
+    def _stream_on(self, response: Response, on_chunk: OnChunk) -> None:
+        """Hand a chunk over without waking the waiter, unless it was the last one or no more are wanted."""
         try:
-            takes_more = sink(self.take(answer))
-        except Exception as error:  # noqa: BLE001 - it is for who waits
+            wants_more = on_chunk(self.read_buffered(response))
+        except Exception as error:  # noqa: BLE001 - it is for the waiter
             self._fail(error)
             return
-        if takes_more and not answer.whole:
+        if wants_more and not response.whole:
             self._idle_timer.renew()
         else:
-            self._wake(takes_more)
+            self._wake(wants_more)
 
-    async def _more(self, sink: Sink | None = None) -> bool:
-        """Wait until something has happened that is more than a piece for `sink`; whether that takes more."""
+    async def _more(self, on_chunk: OnChunk | None = None) -> bool:
+        """Wait for anything but another chunk for `on_chunk`; return whether that wants more."""
         if self._failure is not None:
             raise self._failure
-        self._waiter, self._sink = self._loop.create_future(), sink
+        self._waiter, self._on_chunk = self._loop.create_future(), on_chunk
         try:
             return await self._waiter
         finally:
-            self._waiter = self._sink = None
+            self._waiter = self._on_chunk = None
 
-    def _wake(self, takes_more: bool = True) -> None:
-        self._sink = None
+    def _wake(self, wants_more: bool = True) -> None:
+        self._on_chunk = None
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(takes_more)
+            self._waiter.set_result(wants_more)
 
     def _fail(self, error: Exception) -> None:
         self._failure = error

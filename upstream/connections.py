@@ -18,7 +18,7 @@ from upstream.urls import Origin
 # How long a connection is kept for a next request, in seconds, unless it is set. An agent thinks and runs tools between two
 # calls. That the server has closed the connection is noticed; a longer time risks a request that meets its closing.
 KEEPALIVE_SECONDS = 60.0
-# When the next address of a name is tried beside one that does not answer, in seconds (RFC 8305 section 8).
+# When the next address of a name is tried beside one that does not respond, in seconds (RFC 8305 section 8).
 NEXT_ADDRESS_SECONDS = 0.25
 
 
@@ -38,15 +38,15 @@ class Connections:
         self._loop = asyncio.get_running_loop()
         self._addresses = Addresses()
         self._open: set[Connection] = set()
-        self._kept: dict[Origin, dict[Connection, float]] = {}
+        self._idle: dict[Origin, dict[Connection, float]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._none_open = asyncio.Event()
 
-    def kept(self, origin: Origin) -> Connection | None:
+    def reuse(self, origin: Origin) -> Connection | None:
         """A usable connection that is there already, if there is one."""
-        kept = self._kept.get(origin)
-        while kept:
-            connection, since = kept.popitem()
+        idle = self._idle.get(origin)
+        while idle:
+            connection, since = idle.popitem()
             if connection.usable and self._loop.time() < since + self._keepalive and not connection.has_unread_input:
                 return connection
             connection.abort()
@@ -82,11 +82,11 @@ class Connections:
             raise
         return connection
 
-    def give_back(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Keep a connection where it can be used again, else close it at once."""
         connection.finish()
         if connection.usable:
-            self._kept.setdefault(connection.origin, {})[connection] = self._loop.time()
+            self._idle.setdefault(connection.origin, {})[connection] = self._loop.time()
             if self._sweeping is None:
                 self._sweeping = self._loop.call_later(self._keepalive, self._sweep)
 
@@ -107,16 +107,16 @@ class Connections:
 
     def _lost(self, connection: Connection) -> None:
         self._open.discard(connection)
-        self._kept.get(connection.origin, {}).pop(connection, None)
+        self._idle.get(connection.origin, {}).pop(connection, None)
         if not self._open:
             self._none_open.set()
 
     def _sweep(self) -> None:
-        """Close what was not needed again; come back when there is something to look at."""
+        """Close connections that were idle for too long; run again when the next one may be."""
         now = self._loop.time()
         left = []
-        for kept in self._kept.values():
-            for connection, since in kept.items():
+        for idle in self._idle.values():
+            for connection, since in idle.items():
                 if since + self._keepalive > now:
                     left.append(since)
                     break

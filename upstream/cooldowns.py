@@ -1,4 +1,4 @@
-"""What is left alone for a while, for a bounded number of things: the one begun first is forgotten for one more."""
+"""Cooldowns of a bounded number of things: one more replaces the one begun first."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ class Cooldowns(Generic[Key]):
     """When the cooldown of each thing ends.
 
     Args:
-        most: How many are remembered, at least 1.
+        max_keys: How many are remembered, at least 1.
         monotonic: A clock that never goes back, in seconds.
     """
 
-    def __init__(self, most: int, monotonic: Callable[[], float]) -> None:
-        self._most = most
+    def __init__(self, max_keys: int, monotonic: Callable[[], float]) -> None:
+        self._max_keys = max_keys
         self._monotonic = monotonic
         self._ends: dict[Key, float] = {}
 
@@ -28,7 +28,7 @@ class Cooldowns(Generic[Key]):
     def begin(self, key: Key, seconds: float) -> None:
         """Begin a cooldown, in the place of one that is under way."""
         self._ends.pop(key, None)
-        if len(self._ends) >= self._most:
+        if len(self._ends) >= self._max_keys:
             del self._ends[next(iter(self._ends))]
         self._ends[key] = self._monotonic() + seconds
 

@@ -90,8 +90,8 @@ def to_upstream(
         dropped: Lower-case names of further headers that stay here.
         is_secret: Whether a header with that value stays here.
     """
-    kept = _without(_NOT_TO_UPSTREAM | dropped, _FAMILIES_NOT_TO_UPSTREAM, headers)
-    return [*[header for header in kept if not is_secret(header[1])], ("Accept-Encoding", "identity"), *credentials]
+    rest = _without(_NOT_TO_UPSTREAM | dropped, _FAMILIES_NOT_TO_UPSTREAM, headers)
+    return [*[header for header in rest if not is_secret(header[1])], ("Accept-Encoding", "identity"), *credentials]
 
 
 def to_client(headers: Iterable[tuple[str, str]], dropped: Iterable[str] = ()) -> Headers:
@@ -99,10 +99,10 @@ def to_client(headers: Iterable[tuple[str, str]], dropped: Iterable[str] = ()) -
 
     `dropped` are the names of further headers that do not.
 
-    Left out as well are values with characters that no header may have, which are read as they come (`upstream.answer`).
+    Left out as well are values with characters that no header may have, which are read as they come (`upstream.response`).
     """
-    kept = _without(_NOT_TO_CLIENT.union(map(str.lower, dropped)), _FAMILIES_NOT_TO_CLIENT, headers)
-    return [header for header in kept if not _CONTROL.search(header[1])]
+    rest = _without(_NOT_TO_CLIENT.union(map(str.lower, dropped)), _FAMILIES_NOT_TO_CLIENT, headers)
+    return [header for header in rest if not _CONTROL.search(header[1])]
 
 
 def request_head(method: str, target: str, host: str, headers: Headers, length: int) -> bytes:
@@ -128,13 +128,13 @@ def _without(dropped: frozenset[str], families: tuple[str, ...], headers: Iterab
 
     Names are compared as servers do that write an underscore for a hyphen.
     """
-    kept: Headers = []
+    rest: Headers = []
     options: list[str] = []
     for header in headers:
         name = header[0].lower().replace("_", "-")
         if name == "connection":
             options += header[1].split(",")
         elif name not in dropped and not name.startswith(families):
-            kept.append(header)
+            rest.append(header)
     named = {option.strip().lower() for option in options} - dropped
-    return [header for header in kept if header[0].lower() not in named] if named else kept
+    return [header for header in rest if header[0].lower() not in named] if named else rest

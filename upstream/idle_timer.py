@@ -1,4 +1,4 @@
-"""A bound on each of many waits for the price of at most one timer: a stream waits for every piece of it, twice."""
+"""A bound on each of many waits for the price of at most one timer: a stream waits for each of its chunks, twice."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 
-def _nobody() -> None:
-    """Give nothing up."""
+def _do_nothing() -> None:
+    """Do nothing when a wait takes too long."""
 
 
 class IdleTimer:
@@ -15,12 +15,12 @@ class IdleTimer:
 
     Args:
         seconds: How long a wait may take.
-        give_up: Called once a wait takes longer; has to end it.
+        on_timeout: Called once a wait takes longer; has to end it.
     """
 
-    def __init__(self, seconds: float, give_up: Callable[[], None]) -> None:
+    def __init__(self, seconds: float, on_timeout: Callable[[], None]) -> None:
         self._seconds = seconds
-        self._give_up = give_up
+        self._on_timeout = on_timeout
         self._loop = asyncio.get_running_loop()
         self._began: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -28,8 +28,8 @@ class IdleTimer:
     def __enter__(self) -> None:
         self._began = self._loop.time()
         # Most waits are over before the timer is, which then serves the next ones; many never come to one.
-        if self._timer is None and self._give_up is not _nobody:
-            self._timer = self._loop.call_later(self._seconds, self._look)
+        if self._timer is None and self._on_timeout is not _do_nothing:
+            self._timer = self._loop.call_later(self._seconds, self._check)
 
     def __exit__(self, *_: object) -> None:
         self._began = None
@@ -40,17 +40,17 @@ class IdleTimer:
             self._began = self._loop.time()
 
     def close(self) -> None:
-        """Watch no more, and let go of who would be told. May be called twice."""
+        """Stop watching, and drop the callback. May be called twice."""
         if self._timer is not None:
             self._timer.cancel()
-        self._give_up = _nobody
+        self._on_timeout = _do_nothing
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         if self._began is None:
             return
         waited = self._loop.time() - self._began
         if waited >= self._seconds:
-            self._give_up()
+            self._on_timeout()
         else:
-            self._timer = self._loop.call_later(self._seconds - waited, self._look)
+            self._timer = self._loop.call_later(self._seconds - waited, self._check)

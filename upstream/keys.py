@@ -1,7 +1,7 @@
-"""Which of a provider's keys a call uses, and what the provider said of each of them.
+"""Which of a provider's keys a call uses, and what the provider said about each of them.
 
-A refusal never becomes an answer of the bridge's own: it only makes another key come first. With a single key, or when
-no other is left, the provider's answer is the answer and nothing cools down.
+A refusal never becomes a response of the bridge's own: it only makes another key come first. With a single key, or when
+no other is left, the provider's response is relayed and nothing cools down.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ALL_MODELS = None
 
 @dataclass(frozen=True)
 class KeyRefusal:
-    """A key that the provider does not accept: the status it answers with, since when, and to how many calls."""
+    """A key that the provider does not accept: the status of its responses, since when, and to how many calls."""
 
     status: int
     since: datetime
@@ -36,22 +36,22 @@ class KeyRefusal:
 
 
 def merge_refusals(refusals: Iterable[KeyRefusal]) -> KeyRefusal | None:
-    """What several processes say of one key, in any order: refused since the earliest, to the calls of all.
+    """Merge what several processes know of one key, in any order: refused since the earliest, to the calls of all.
 
     None where no process says that it is refused.
     """
-    said = list(refusals)
-    if not said:
+    reports = list(refusals)
+    if not reports:
         return None
     return KeyRefusal(
-        status=max(one.status for one in said),
-        since=min(one.since for one in said),
-        calls=sum(one.calls for one in said),
+        status=max(one.status for one in reports),
+        since=min(one.since for one in reports),
+        calls=sum(one.calls for one in reports),
     )
 
 
 class KeyChange(Enum):
-    """What an answer changed about a key."""
+    """What a response changed about a key."""
 
     REFUSED = "refused"
     ACCEPTED_AGAIN = "accepted again"
@@ -88,23 +88,25 @@ class KeyPool:
         A 429 lasts as long as the provider says, at most `MAX_COOLDOWN_SECONDS`; without a word, and after a 401, it is
         `COOLDOWN_SECONDS`.
         """
-        told = retry_after if status == RATE_LIMITED else None
-        seconds = COOLDOWN_SECONDS if told is None else min(max(told, 0.0), MAX_COOLDOWN_SECONDS)
+        provider_seconds = retry_after if status == RATE_LIMITED else None
+        seconds = (
+            COOLDOWN_SECONDS if provider_seconds is None else min(max(provider_seconds, 0.0), MAX_COOLDOWN_SECONDS)
+        )
         self._cooldowns.begin((key, model if status == RATE_LIMITED else _ALL_MODELS), seconds)
         return seconds
 
     def note(self, key: str, model: str, status: int) -> KeyChange | None:
-        """Note the status of an answer to a call with that key; return what it changes about the key, if anything.
+        """Note the status of a response to a call with that key; return what it changes about the key, if anything.
 
-        A success ends what is held against the key. A 429 is no fault of the key, nor is any other status.
+        A success ends the refusal of the key. A 429 is no fault of the key, nor is any other status.
         """
         if status == UNAUTHORIZED:
             known = self.refusals.get(key)
             self.refusals[key] = replace(known, calls=known.calls + 1) if known else KeyRefusal(status, self._now(), 1)
             return None if known else KeyChange.REFUSED
         if status in SUCCESSES:
-            for place in (key, model), (key, _ALL_MODELS):
-                self._cooldowns.end(place)
+            for cooldown in (key, model), (key, _ALL_MODELS):
+                self._cooldowns.end(cooldown)
             if self.refusals.pop(key, None):
                 return KeyChange.ACCEPTED_AGAIN
         return None
@@ -118,7 +120,7 @@ class KeyPool:
 
 
 def retry_after_seconds(retry_after_ms: str, retry_after: str, now: float) -> float | None:
-    """What an answer says about when to come back, in seconds; None when it says nothing that can be read.
+    """How long a response says to wait, in seconds; None when it says nothing that can be read.
 
     Reads `retry-after-ms`, else `Retry-After` as seconds or as a date (RFC 9110 section 10.2.3); `now` is the time since
     the epoch in seconds.

@@ -1,4 +1,4 @@
-"""A connection through a proxy: how it is asked to connect to a server."""
+"""A connection through a proxy: how it is requested."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 
 from upstream.network import Proxy
 
-MAX_ANSWER_BYTES: Final = 16 * 1024
-"""The largest head with which a proxy may answer."""
+MAX_RESPONSE_BYTES: Final = 16 * 1024
+"""The largest head of a proxy's response."""
 _READ_BYTES: Final = 4096
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -35,16 +35,16 @@ async def open_tunnel(raw: socket.socket, authority: str, proxy: Proxy) -> None:
     if proxy.authorization:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
     await loop.sock_sendall(raw, "\r\n".join([*lines, "", ""]).encode())
-    answer = b""
-    while _END_OF_HEAD not in answer:
+    response = b""
+    while _END_OF_HEAD not in response:
         piece = await loop.sock_recv(raw, _READ_BYTES)
-        answer += piece
-        if not piece or len(answer) > MAX_ANSWER_BYTES:
+        response += piece
+        if not piece or len(response) > MAX_RESPONSE_BYTES:
             raise ProxyError("the proxy did not answer in HTTP")
-    status = answer.split(b"\r\n", 1)[0].split(b" ")[1:2]
+    status = response.split(b"\r\n", 1)[0].split(b" ")[1:2]
     if not status or not status[0].isdigit():
         raise ProxyError("the proxy did not answer in HTTP")
     if not status[0].startswith(b"2"):
         raise ProxyError(f"the proxy refused with status {status[0].decode()}")
-    if answer.split(_END_OF_HEAD, 1)[1]:
+    if response.split(_END_OF_HEAD, 1)[1]:
         raise ProxyError("the proxy sent something of its own into the connection")

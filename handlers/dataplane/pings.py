@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Container
 
 from intercept.apis import Dialect
-from upstream.connection import Sink
+from upstream.connection import OnChunk
 
 PINGS = dict.fromkeys(Dialect, b": ping\n\n") | {Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n'}
 """The ping of each dialect, to stand between two events."""
@@ -59,7 +59,7 @@ class Pings:
         self._since = self._loop.time()
         self._timer = self._loop.call_later(seconds, self._look) if seconds else None
 
-    def before(self, sink: Sink) -> Sink:
+    def before(self, sink: OnChunk) -> OnChunk:
         """Put before a sink what notes that something has come."""
 
         def noted(piece: bytes) -> bool:

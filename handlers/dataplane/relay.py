@@ -99,7 +99,7 @@ class Relay:
         idle_timer = IdleTimer(TAKE_SECONDS, self._abandon)
         pings = Pings(handler.bridge.options.keepalive_seconds, self._ping)
         try:
-            first = response.ready()  # what has come with the head leaves with it
+            first = response.buffered()  # what has come with the head leaves with it
             shown = first if usage_filter is None else usage_filter.feed(first)
             handler.write(shown)
             self._taken = handler.flush()

@@ -13,7 +13,7 @@ from tornado.httputil import HTTPHeaders
 from http1.errors import InvalidRequestError
 from http1.headers import add_checked, http_date
 from http1.requests import Requests
-from upstream.answer import Answer
+from upstream.response import Response
 
 NAMES = st.sampled_from(["Accept", "accept", "X-Request-Id", "x-request-ID", "COOKIE"])
 VALUES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=5)
@@ -40,10 +40,10 @@ def read_by_server(line):
 
 def read_by_client(line):
     """The header that an answer is read to have; None where it is refused."""
-    answer = Answer("GET")
+    response = Response("GET")
     with suppress(HttpParserError):
-        answer.feed(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\n")
-    return answer.headers[0] if answer.has_head and answer.headers else None
+        response.feed(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\n")
+    return response.headers[0] if response.has_head and response.headers else None
 
 
 @pytest.mark.parametrize("line", [b"a%bb: c", b"%ba: c", b"a%b: c"])

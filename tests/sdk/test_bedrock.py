@@ -29,7 +29,7 @@ from tests.sdk.bedrock import (
 )
 from tests.sdk.wiring import essence, record, tokens
 from upstream.aws import AwsAuthorizer
-from upstream.aws_credentials import FoundKeys, GivenKeys, NoAwsKeysError
+from upstream.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys
 from upstream.keys import KeyPool
 from upstream.presets import ProviderType
 from upstream.providers import Provider
@@ -53,7 +53,7 @@ CONVERSE_RECORD = record_of(
 @pytest.fixture
 def bedrock(running):
     """Bedrock, as the bridge knows it: signed, in us-east-1."""
-    authorizer = AwsAuthorizer(GivenKeys(KEYS), Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC))
+    authorizer = AwsAuthorizer(StaticKeys(KEYS), Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC))
     provider = Provider(
         "bedrock", ProviderType.BEDROCK, running.upstream.url, region="us-east-1", authorizer=authorizer
     )
@@ -344,7 +344,7 @@ async def test_anthropics_client_for_bedrock_streams(running, bedrock):
 )
 @pytest.mark.gen_test
 async def test_messages_on_aws_are_signed_for_their_service(running, kind, service, target):
-    authorizer = AwsAuthorizer(GivenKeys(KEYS), Scope("us-east-1", service), lambda: datetime.now(UTC))
+    authorizer = AwsAuthorizer(StaticKeys(KEYS), Scope("us-east-1", service), lambda: datetime.now(UTC))
     running.bridge.providers["aws"] = Provider("aws", kind, running.upstream.url, authorizer=authorizer)
     running.upstream.play(*answer(CLAUDE_EVENTS[0]["message"]))
     client = await running.client()

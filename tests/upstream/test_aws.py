@@ -4,7 +4,7 @@ from hashlib import sha256
 import pytest
 
 from upstream.aws import AwsAuthorizer, describe_skew
-from upstream.aws_credentials import FoundKeys, GivenKeys, NoAwsKeysError
+from upstream.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys
 from upstream.client import CredentialError
 from upstream.sigv4 import AwsKeys, Scope, sign
 
@@ -16,7 +16,7 @@ TARGET = "/model/m%3A0/invoke?a=1"
 
 
 def authorizer(source=None):
-    return AwsAuthorizer(source or GivenKeys(KEYS), SCOPE, lambda: NOW)
+    return AwsAuthorizer(source or StaticKeys(KEYS), SCOPE, lambda: NOW)
 
 
 @pytest.mark.gen_test

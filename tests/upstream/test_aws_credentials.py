@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from upstream.aws_credentials import FoundKeys, GivenKeys, NoAwsKeysError, botocore_finder
+from upstream.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys, botocore_finder
 from upstream.sigv4 import AwsKeys
 
 FIRST, SECOND = AwsKeys("FIRST", "secret"), AwsKeys("SECOND", "secret", "token")
@@ -44,7 +44,7 @@ async def searched(source):
 
 @pytest.mark.gen_test
 async def test_given_keys_are_given(io_loop):
-    assert await GivenKeys(FIRST).keys() is FIRST
+    assert await StaticKeys(FIRST).keys() is FIRST
 
 
 @pytest.mark.gen_test
@@ -130,7 +130,7 @@ async def test_keys_that_aws_takes_for_ended_are_looked_for_anew_but_not_at_once
     clock.now += 5
     source.expire()
     assert await source.keys() is SECOND
-    given = GivenKeys(FIRST)
+    given = StaticKeys(FIRST)
     given.expire()
     assert await given.keys() is FIRST
 

@@ -14,8 +14,7 @@ from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
-from tests.upstream.test_answer import answers, damaged
-from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS
+from tests.upstream.test_response import answers, damaged
 from upstream.client import (
     UpstreamClient,
     UpstreamEndlessError,
@@ -25,6 +24,7 @@ from upstream.client import (
     UpstreamUnreachableError,
 )
 from upstream.connection import READ_BUFFER_BYTES
+from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
 pytestmark = on_both_loops
 

@@ -11,7 +11,6 @@ from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
-from upstream.answer import Answer
 from upstream.client import (
     UpstreamClient,
     UpstreamNotReachedError,
@@ -20,6 +19,7 @@ from upstream.client import (
     UpstreamUnreachableError,
 )
 from upstream.connection import READ_BUFFER_BYTES, STEP_BYTES, Connection
+from upstream.response import Response
 
 pytestmark = on_both_loops
 
@@ -35,8 +35,8 @@ LARGE = b"x" * 30_000_000
 class Scripted(asyncio.Protocol):
     """Answers as soon as the head of a request is there; reads the body if it `reads`, with pauses in seconds."""
 
-    def __init__(self, answer, *, reads, pause):
-        self.answer, self.reads, self.pause = answer, reads, pause
+    def __init__(self, response, *, reads, pause):
+        self.response, self.reads, self.pause = response, reads, pause
         self.received, self.lost = 0, asyncio.Event()
 
     def connection_made(self, transport):
@@ -44,7 +44,7 @@ class Scripted(asyncio.Protocol):
 
     def data_received(self, data):
         if not self.received:
-            self.transport.write(self.answer)
+            self.transport.write(self.response)
             if not self.reads:
                 self.transport.pause_reading()
         self.received += len(data)
@@ -61,8 +61,8 @@ def scripted(io_loop):
     """Starts a server with one such connection; returns that, and the server's URL."""
     started = []
 
-    async def start(answer, *, reads, pause=0, kind=Scripted):
-        one = kind(answer, reads=reads, pause=pause)
+    async def start(response, *, reads, pause=0, kind=Scripted):
+        one = kind(response, reads=reads, pause=pause)
         server = await asyncio.get_running_loop().create_server(lambda: one, "127.0.0.1", 0)
         started.append((one, server))
         return one, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
@@ -83,7 +83,7 @@ async def test_an_unread_answer_takes_bounded_memory_and_comes_whole(provider, c
     provider.play(OK + b"Content-Length: %d\r\n\r\n" % (len(block) * 200), *[block] * 200)
     response = await client.open("GET", provider.url, [], b"")
     await provider.stalled()
-    assert READ_BUFFER_BYTES < response._answer.size <= READ_BUFFER_BYTES + ONE_READ
+    assert READ_BUFFER_BYTES < response._response.size <= READ_BUFFER_BYTES + ONE_READ
     assert len(await read_piece(response)) <= READ_BUFFER_BYTES + ONE_READ
     assert (await read_all(response)).endswith(block)
     assert response._connection is None
@@ -96,7 +96,7 @@ async def test_what_was_held_when_a_connection_was_closed_is_read_and_then_the_e
     provider.play(OK + b"Content-Length: %d\r\n\r\n" % 10**7, b"x" * (10**7 - 1), asyncio.Event())
     response = await client.open("GET", provider.url, [], b"")
     await provider.stalled()
-    held = response._answer.size
+    held = response._response.size
     await client.close()
     assert len(await read_piece(response)) == held > READ_BUFFER_BYTES
     with pytest.raises(UpstreamTruncatedError):
@@ -104,12 +104,12 @@ async def test_what_was_held_when_a_connection_was_closed_is_read_and_then_the_e
     response.close()
 
 
-async def pouring(provider, client, sink):
+async def pouring(provider, client, on_chunk):
     """An answer whose body is waited for, and its connection."""
     provider.play(CHUNKED, asyncio.Event())
     response = await client.open("GET", provider.url, [], b"")
-    stream_to = asyncio.create_task(response.stream_to(sink))
-    await until(lambda: response._connection._sink is not None)
+    stream_to = asyncio.create_task(response.stream_to(on_chunk))
+    await until(lambda: response._connection._on_chunk is not None)
     return response, stream_to, response._connection
 
 
@@ -147,7 +147,7 @@ async def test_each_piece_begins_a_new_wait_whichever_way_it_is_handed_over(prov
         for part in parts:
             connection.data_received(part)
         number = len(taken)
-        await until(lambda: connection._sink is not None)
+        await until(lambda: connection._on_chunk is not None)
         assert connection._idle_timer._began > 0
     assert (taken, number) == ([b"abc", b"def"], 1)
     connection.data_received(b"0\r\n\r\n")
@@ -228,7 +228,7 @@ async def test_an_unwanted_large_answer_leaves_its_connection_reusable(provider,
     provider.scripts = [[whole], [whole], [HI]]
     for _ in range(2):
         response = await client.open("POST", provider.url, [], b"{}")
-        await until(lambda: response._answer.whole)  # noqa: B023 - called before the next turn
+        await until(lambda: response._response.whole)  # noqa: B023 - called before the next turn
         response.close()
     assert await read_all(await client.open("POST", provider.url, [], b"{}")) == b"hi"
     assert len(provider.connections) == 1
@@ -262,7 +262,7 @@ async def test_an_answer_before_the_end_of_the_body_stops_the_upload(client, scr
     response = await client.open("POST", url, [], LARGE)
     assert (response.status, await read_all(response)) == (413, b"no")
     response.close()
-    assert client._connections._kept == {}
+    assert client._connections._idle == {}
     await until(lambda: not client._connections._open)
     one.transport.resume_reading()
     await one.lost.wait()
@@ -354,7 +354,7 @@ class Announcing(Scripted):
 
     def data_received(self, data):
         if not self.transport.is_closing():
-            self.transport.write(self.answer)
+            self.transport.write(self.response)
             asyncio.get_running_loop().call_later(0.05, self.data_received, data)
 
 
@@ -397,7 +397,7 @@ async def test_what_was_answered_or_closed_is_let_go_without_a_search_for_garbag
         response.close()
         del response
         await until(lambda: not client._connections._open)
-        assert [one for one in gc.get_objects() if isinstance(one, Answer | Connection)] == []
+        assert [one for one in gc.get_objects() if isinstance(one, Response | Connection)] == []
     finally:
         gc.enable()
 

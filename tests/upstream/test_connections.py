@@ -119,7 +119,7 @@ async def test_a_kept_connection_on_which_something_happened_is_closed(accepting
     first = await answered(accepting, client, f"http://127.0.0.1:{accepting.getsockname()[1]}/")
     first.send(stale) if stale else first.shutdown(socket.SHUT_WR)
     await until(lambda: not client._connections._open)
-    assert not any(client._connections._kept.values())
+    assert not any(client._connections._idle.values())
     first.close()
 
 

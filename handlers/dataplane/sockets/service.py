@@ -14,9 +14,9 @@ from http1.headers import add_checked
 from intercept.formats.websocket import accept_key, is_key, new_key
 from intercept.ids import format_id
 from intercept.refusals import Rule
-from upstream.answer import SWITCHING_PROTOCOLS
 from upstream.client import UpstreamError
 from upstream.headers import to_client
+from upstream.response import SWITCHING_PROTOCOLS
 
 VERSION = "13"
 NOT_A_HANDSHAKE = "This is no WebSocket handshake: it needs Sec-WebSocket-Key, and Sec-WebSocket-Version 13."

@@ -13,7 +13,7 @@ from intercept.formats.sse import MAX_EVENT_BYTES, MAX_EVENT_STREAM_BYTES
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
-from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS
+from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
 PIECE = b"x" * 2**16
 # What the relay, two sockets and the test's own client have taken by the time the relay breaks off.

@@ -7,7 +7,7 @@ from httptools import HttpParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, MAX_INTERIM_ANSWERS, Answer
+from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES, Response
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -17,24 +17,28 @@ WHOLE = OK + LENGTH + b"\r\nhi"
 
 def read(raw, method="POST", cuts=(), *, closed=False):
     """Feed an answer in the pieces that these cuts leave, up to its end, as a connection does."""
-    answer = Answer(method)
+    response = Response(method)
     places = sorted({0, len(raw), *(cut for cut in cuts if cut < len(raw))})
     for start, end in pairwise(places):
-        if answer.whole:
+        if response.whole:
             break
-        answer.feed(raw[start:end])
+        response.feed(raw[start:end])
     if closed:
-        answer.end()
-    return answer
+        response.end()
+    return response
 
 
 def outcome(raw, cuts):
     """All that a caller may learn of an answer that may be broken."""
     try:
-        answer = read(raw, cuts=cuts, closed=True)
+        response = read(raw, cuts=cuts, closed=True)
     except HttpParserError:
         return "refused"
-    return (answer.status, answer.reason, answer.headers, answer.take(), answer.whole) if answer.has_head else "no head"
+    return (
+        (response.status, response.reason, response.headers, response.read_buffered(), response.whole)
+        if response.has_head
+        else "no head"
+    )
 
 
 def every_byte(raw):
@@ -75,9 +79,9 @@ def answers(draw):
 def test_an_answer_means_the_same_wherever_its_bytes_were_cut(made, cuts):
     raw, meant, framing = made
     for places in ((), every_byte(raw), cuts):
-        answer = read(raw, cuts=places, closed=framing == "close")
-        assert (answer.status, answer.reason, answer.headers, answer.take()) == meant
-        assert (answer.whole, answer.keeps_connection) == (True, framing != "close")
+        response = read(raw, cuts=places, closed=framing == "close")
+        assert (response.status, response.reason, response.headers, response.read_buffered()) == meant
+        assert (response.whole, response.keeps_connection) == (True, framing != "close")
 
 
 @st.composite
@@ -119,16 +123,16 @@ def test_an_answer_that_was_cut_short_is_never_whole(made, missing):
 )
 def test_a_body_ends_where_its_framing_says(raw, body, keeps):
     for cuts in ((), every_byte(raw)):
-        answer = read(raw, cuts=cuts)
-        assert (answer.take(), answer.whole, answer.keeps_connection) == (body, True, keeps)
+        response = read(raw, cuts=cuts)
+        assert (response.read_buffered(), response.whole, response.keeps_connection) == (body, True, keeps)
 
 
 @pytest.mark.parametrize("end", ["", "Transfer-Encoding: gzip\r\n", "Connection: keep-alive\r\n"])
 def test_a_body_without_framing_ends_with_the_connection(end):
-    answer = read(OK + end.encode() + b"\r\nhi")
-    assert (answer.has_head, answer.whole) == (True, False)
-    answer.end()
-    assert (answer.take(), answer.whole, answer.keeps_connection) == (b"hi", True, False)
+    response = read(OK + end.encode() + b"\r\nhi")
+    assert (response.has_head, response.whole) == (True, False)
+    response.end()
+    assert (response.read_buffered(), response.whole, response.keeps_connection) == (b"hi", True, False)
 
 
 @pytest.mark.parametrize(
@@ -146,16 +150,16 @@ def test_what_is_not_whole_does_not_become_so_by_the_end_of_the_connection(raw):
 def test_an_answer_to_head_has_no_body_whatever_its_length():
     raw = OK + b"Content-Length: 1234\r\n\r\n"
     for cuts in ((), every_byte(raw)):
-        answer = read(b"HTTP/1.1 103 Early Hints\r\n\r\n" + raw, "HEAD", cuts)
-        assert (answer.status, answer.headers, answer.take()) == (200, [("Content-Length", "1234")], b"")
-        assert (answer.whole, answer.keeps_connection) == (True, False)
+        response = read(b"HTTP/1.1 103 Early Hints\r\n\r\n" + raw, "HEAD", cuts)
+        assert (response.status, response.headers, response.read_buffered()) == (200, [("Content-Length", "1234")], b"")
+        assert (response.whole, response.keeps_connection) == (True, False)
 
 
 @pytest.mark.parametrize("behind", [WHOLE, b"garbage", b"\0", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_what_comes_behind_an_answer_costs_the_connection_and_changes_nothing(behind):
-    answer = read(WHOLE + behind)
-    assert (answer.headers, answer.take()) == ([("Content-Length", "2")], b"hi")
-    assert (answer.whole, answer.keeps_connection) == (True, False)
+    response = read(WHOLE + behind)
+    assert (response.headers, response.read_buffered()) == ([("Content-Length", "2")], b"hi")
+    assert (response.whole, response.keeps_connection) == (True, False)
 
 
 REFUSED = [
@@ -220,32 +224,32 @@ ENDLESS = {
 @pytest.mark.parametrize("name", ENDLESS)
 def test_what_has_no_end_is_refused_when_it_is_as_long_as_a_line_may_be(name, size):
     begin, more = ENDLESS[name]
-    answer = Answer("POST")
-    answer.feed(begin)
+    response = Response("POST")
+    response.feed(begin)
     for _ in range(2 + 2 * MAX_HEADER_LINE_BYTES // (size * len(more))):
         try:
-            answer.feed(more * size)
+            response.feed(more * size)
         except HttpParserError:
             return
     pytest.fail("it was not refused")
 
 
 def test_chunks_of_any_number_are_no_line_without_end():
-    answer = read(OK + CHUNKED + b"\r\n")
+    response = read(OK + CHUNKED + b"\r\n")
     for _ in range(MAX_HEADER_LINE_BYTES):
         for piece in (b"1", b"\r\n", b"x", b"\r\n"):
-            answer.feed(piece)
-    assert answer.size == MAX_HEADER_LINE_BYTES
+            response.feed(piece)
+    assert response.size == MAX_HEADER_LINE_BYTES
 
 
 def test_texts_are_those_of_the_bytes():
-    answer = read(b"HTTP/1.1 200 caf\xc3\xa9\r\nX: caf\xe9 \t\r\nEmpty:\r\nContent-Length: 0\r\n\r\n")
-    assert (answer.reason, answer.headers[:2]) == ("café", [("X", "café"), ("Empty", "")])
+    response = read(b"HTTP/1.1 200 caf\xc3\xa9\r\nX: caf\xe9 \t\r\nEmpty:\r\nContent-Length: 0\r\n\r\n")
+    assert (response.reason, response.headers[:2]) == ("café", [("X", "café"), ("Empty", "")])
     assert read(b"HTTP/1.1 200\r\n\r\n").reason == ""
 
 
 def test_an_answer_has_a_bounded_number_of_interim_ones_before_it():
     interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
-    assert read(interim * MAX_INTERIM_ANSWERS + WHOLE).take() == b"hi"
+    assert read(interim * MAX_INTERIM_RESPONSES + WHOLE).read_buffered() == b"hi"
     with pytest.raises(HttpParserError):
-        read(interim * (MAX_INTERIM_ANSWERS + 1) + WHOLE)
+        read(interim * (MAX_INTERIM_RESPONSES + 1) + WHOLE)

@@ -1,17 +1,17 @@
-"""A provider's answers, as HTTP: `upstream/answer.py`."""
+"""A provider's answers, as HTTP: `upstream/response.py`."""
 
 from __future__ import annotations
 
 from httptools import HttpParserError
 
 from tests.fuzz.targets import cut, single_bytes
-from upstream.answer import MAX_HEADER_LINE_BYTES, MAX_HEADERS, Answer
+from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS, Response
 
 _METHODS = ("POST", "HEAD")
 
 SEEDS = [
-    bytes([0]) + answer
-    for answer in (
+    bytes([0]) + response
+    for response in (
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhi\r\n0\r\nX: y\r\n\r\n",
@@ -37,20 +37,22 @@ def check(data: bytes) -> None:
 
 
 def _outcome(method: str, pieces: list[bytes]) -> object:
-    answer = Answer(method)
+    response = Response(method)
     body = b""
     try:
         for piece in pieces:
-            if answer.whole:
+            if response.whole:
                 break
-            answer.feed(piece)
-            body += answer.take()
-            assert answer.size == 0
-            assert len(answer.headers) <= MAX_HEADERS
-            assert len(answer._reason) <= MAX_HEADER_LINE_BYTES
+            response.feed(piece)
+            body += response.read_buffered()
+            assert response.size == 0
+            assert len(response.headers) <= MAX_HEADERS
+            assert len(response._reason) <= MAX_HEADER_LINE_BYTES
     except HttpParserError:
         return "refused"
     finally:
-        answer.let_go()
-    answer.end()
-    return (answer.status, answer.reason, answer.headers, body, answer.whole) if answer.has_head else "no head"
+        response.release_parser()
+    response.end()
+    return (
+        (response.status, response.reason, response.headers, body, response.whole) if response.has_head else "no head"
+    )
