@@ -98,7 +98,7 @@ class Api:
 
     The content type of a response chooses its reader: `stream_reader` for server-sent events, `event_stream_reader` for AWS's event stream, where
     the API has one, and `body_reader` for all else. `metered_body_reader` stands in its place where the head of a response
-    tells its tokens.
+    tells its tokens. `billed` is false where a call costs nothing, so that no cost is missing if it reports no tokens.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Api:
     body_reader: Callable[[], Reader]
     event_stream_reader: Callable[[], Reader] | None = None
     metered_body_reader: Callable[[Header], Reader] | None = None
+    billed: bool = True
 
     def reader_of(self, content_type: str) -> Callable[[], Reader]:
         """What makes readers of successful responses of a content type, which is in lower case and has no parameters."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from intercept.apis import Api, Dialect
-from intercept.dialects import bedrock_requests, chat_completions, converse, gemini, invoke, messages, responses
+from intercept.dialects import (
+    bedrock_requests,
+    chat_completions,
+    completions,
+    converse,
+    gemini,
+    invoke,
+    messages,
+    responses,
+    usage_only,
+)
 from intercept.formats.content_encoding import OpaqueReader
 
 CHAT_COMPLETIONS: Final = Api(
@@ -15,6 +25,14 @@ CHAT_COMPLETIONS: Final = Api(
     parse_request=chat_completions.parse_request,
     stream_reader=chat_completions.stream_reader,
     body_reader=chat_completions.body_reader,
+)
+COMPLETIONS: Final = Api(
+    name="completions",
+    path="/v1/completions",
+    dialect=Dialect.OPENAI,
+    parse_request=completions.parse_request,
+    stream_reader=completions.stream_reader,
+    body_reader=completions.body_reader,
 )
 RESPONSES: Final = Api(
     name="responses",
@@ -32,6 +50,23 @@ MESSAGES: Final = Api(
     stream_reader=messages.stream_reader,
     body_reader=messages.body_reader,
 )
+
+
+def _usage_only(name: str, path: str, dialect: Dialect = Dialect.OPENAI, *, billed: bool = True) -> Api:
+    return Api(
+        name=name,
+        path=path,
+        dialect=dialect,
+        parse_request=usage_only.parse_request,
+        stream_reader=usage_only.stream_reader,
+        body_reader=usage_only.body_reader,
+        billed=billed,
+    )
+
+
+EMBEDDINGS: Final = _usage_only("embeddings", "/v1/embeddings")
+RERANK: Final = _usage_only("rerank", "/v1/rerank")
+MODERATIONS: Final = _usage_only("moderations", "/v1/moderations", billed=False)
 GENERATE_CONTENT: Final = Api(
     name="generate_content",
     path="/{version}/models/{model}:generateContent",
@@ -47,6 +82,7 @@ COUNT_TOKENS: Final = Api(
     parse_request=gemini.parse_plain_request,
     stream_reader=gemini.stream_reader,
     body_reader=gemini.body_reader,
+    billed=False,
 )
 EMBED_CONTENT: Final = Api(
     name="embed_content",

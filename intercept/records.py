@@ -81,6 +81,12 @@ class TokenUsage(Struct, frozen=True, kw_only=True):
     price: ProviderPrice | None = None
     usage: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def has_counts(self) -> bool:
+        """Whether any tokens were reported, and not only a duration or something else that was used."""
+        counts = self.input_tokens, self.output_tokens, self.cache_read_input_tokens, self.cache_write_input_tokens
+        return any(count is not None for count in counts)
+
 
 class UserPrompt(Struct, frozen=True, kw_only=True):
     """The text of the last user message of a request. A `synthetic` one was written by the client, not by its user."""
@@ -152,6 +158,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     """The start record: everything known before the first byte goes upstream.
 
     `conversation` and `previous_response_id` are for finding the session, so they are None where the client names it.
+    `billed` is false where calls of the API cost nothing.
     """
 
     id: UUID
@@ -173,6 +180,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     answered_tool_call_id: str | None = None
     conversation: Conversation | None = None
     previous_response_id: str | None = None
+    billed: bool = True
 
 
 class Ending(Struct, frozen=True, kw_only=True):

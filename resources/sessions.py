@@ -31,7 +31,9 @@ class Session(Struct):
     token_usage: TokenCounts
     cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
     unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
-    no_usage: Annotated[Count, Meta(description="Calls that ended without a report of tokens.")]
+    no_usage: Annotated[
+        Count, Meta(description="Calls that ended without a report of tokens, but for those that cost nothing.")
+    ]
     last_prompt: Annotated[str | None, Meta(description="Of the latest call that has one, cut.")]
 
     @classmethod

@@ -44,7 +44,9 @@ class Totals(Struct, kw_only=True):
     token_usage: TokenCounts
     cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
     unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
-    no_usage: Annotated[Count, Meta(description="Calls that ended without a report of tokens.")]
+    no_usage: Annotated[
+        Count, Meta(description="Calls that ended without a report of tokens, but for those that cost nothing.")
+    ]
     duration_ms: Annotated[Quantiles | None, Meta(description="From start to end.")]
     first_byte_ms: Annotated[Quantiles | None, Meta(description="From start to the first byte of the response body.")]
 

@@ -18,6 +18,7 @@ from upstream.routes import (
     MANTLE_ROUTES,
     MESSAGES_ROUTE,
     OPENAI_ROUTES,
+    RERANK_ROUTE,
     VERTEX_ROUTES,
     Route,
 )
@@ -143,7 +144,7 @@ PRESETS = MappingProxyType(
         ),
         ProviderType.OPENROUTER: Preset(
             dialect=Dialect.OPENAI,
-            routes=(*OPENAI_ROUTES, MESSAGES_ROUTE),
+            routes=(*OPENAI_ROUTES, RERANK_ROUTE, MESSAGES_ROUTE),
             base_url="https://openrouter.ai/api/v1/",
             rewrites=_VERSION_IN_BASE,
             prices="openrouter",
@@ -171,14 +172,14 @@ PRESETS = MappingProxyType(
         ),
         ProviderType.VLLM: Preset(
             dialect=Dialect.OPENAI,
-            routes=(*OPENAI_ROUTES, MESSAGES_ROUTE),
+            routes=(*OPENAI_ROUTES, RERANK_ROUTE, MESSAGES_ROUTE),
             base_url="http://127.0.0.1:8000/v1/",
             rewrites=_VERSION_IN_BASE,
             is_own_server=True,
         ),
         ProviderType.OPENAI_COMPATIBLE: Preset(
             dialect=Dialect.OPENAI,
-            routes=OPENAI_ROUTES,
+            routes=(*OPENAI_ROUTES, RERANK_ROUTE),
             rewrites=_VERSION_IN_BASE,
             is_own_server=True,
         ),

@@ -15,12 +15,16 @@ from urllib.parse import unquote
 from intercept.apis import Api, Dialect
 from intercept.catalog import (
     CHAT_COMPLETIONS,
+    COMPLETIONS,
     CONVERSE,
     COUNT_TOKENS,
     EMBED_CONTENT,
+    EMBEDDINGS,
     GENERATE_CONTENT,
     INVOKE,
     MESSAGES,
+    MODERATIONS,
+    RERANK,
     RESPONSES,
 )
 
@@ -122,8 +126,11 @@ OPENAI_ROUTES = (
     _own("/v1/conversations/{id}/items/*", Audience.OWN_KEY, *READ, "DELETE"),
     Route("/v1/models", Dialect.OPENAI, READ),
     Route("/v1/models/*", Dialect.OPENAI, READ),
-    Route("/v1/embeddings", Dialect.OPENAI, POST),
+    _recorded(EMBEDDINGS),
+    _recorded(COMPLETIONS),
+    _recorded(MODERATIONS),
 )
+RERANK_ROUTE = _recorded(RERANK)  # not OpenAI's, but of servers that have its other APIs
 MESSAGES_ROUTE = _recorded(MESSAGES)
 ANTHROPIC_ROUTES = (
     MESSAGES_ROUTE,
@@ -137,7 +144,8 @@ ANTHROPIC_ROUTES = (
 AZURE_ROUTES = (
     *(replace(route, prefix="/openai") for route in OPENAI_ROUTES),
     Route("/openai/deployments/{deployment}/chat/completions", Dialect.OPENAI, POST, CHAT_COMPLETIONS),
-    Route("/openai/deployments/{deployment}/embeddings", Dialect.OPENAI, POST),
+    Route("/openai/deployments/{deployment}/embeddings", Dialect.OPENAI, POST, EMBEDDINGS),
+    Route("/openai/deployments/{deployment}/completions", Dialect.OPENAI, POST, COMPLETIONS),
     *(
         replace(route, pattern=route.pattern.replace("/v1/", "/openai/"))
         for route in OPENAI_ROUTES
@@ -147,7 +155,7 @@ AZURE_ROUTES = (
 COPILOT_ROUTES = (
     Route("/chat/completions", Dialect.OPENAI, POST, CHAT_COMPLETIONS, prefix="/v1"),
     Route("/responses", Dialect.OPENAI, POST, RESPONSES, prefix="/v1"),
-    Route("/embeddings", Dialect.OPENAI, POST, prefix="/v1"),
+    Route("/embeddings", Dialect.OPENAI, POST, EMBEDDINGS, prefix="/v1"),
     Route("/models", Dialect.OPENAI, READ, prefix="/v1"),
     Route("/models/*", Dialect.OPENAI, READ, prefix="/v1"),
     MESSAGES_ROUTE,

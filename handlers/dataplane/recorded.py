@@ -88,7 +88,7 @@ class RecordedCall:
         self._sent = UpstreamRequest(handler, to, model=summary.model)
         self._relay = Relay(handler)
         secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
-        self._start: Interception = secrets.hide(start_of(handler, to, summary, self._sent))
+        self._start: Interception = secrets.hide(start_of(handler, to, api, summary, self._sent))
         self._observation = Observation(self._start.id, api, now=bridge.now, secrets=secrets)
         self._usage = CallUsage(handler, handler, self._start, summary.max_output_tokens)
         self._checkpoint_due = 0.0

@@ -77,7 +77,9 @@ def _parse(body: bytes, to: Destination, api: Api) -> RequestSummary:
     return summary
 
 
-def start_of(handler: ProxyHandler, to: Destination, summary: RequestSummary, sent: UpstreamRequest) -> Interception:
+def start_of(
+    handler: ProxyHandler, to: Destination, api: Api, summary: RequestSummary, sent: UpstreamRequest
+) -> Interception:
     """Make the record of a call's start."""
     bridge, identity, headers = handler.bridge, handler.identity, handler.request.headers
     client = client_name(headers)
@@ -102,4 +104,5 @@ def start_of(handler: ProxyHandler, to: Destination, summary: RequestSummary, se
         answered_tool_call_id=summary.answered_tool_call_id,
         conversation=None if session else summary.conversation,
         previous_response_id=None if session else summary.previous_response_id,
+        billed=api.billed,
     )

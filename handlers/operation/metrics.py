@@ -100,7 +100,7 @@ class Metrics:
         self._tokens = self._counter("tokens", "Tokens recorded.", "provider model type initiator_id client")
         self._no_usage = self._counter(
             "interceptions_without_usage",
-            "Recorded calls that ended without a report of tokens.",
+            "Recorded calls that ended without a report of tokens, although their API is billed.",
             "provider model client",
         )
         self._tools = self._counter(
@@ -238,14 +238,14 @@ class Metrics:
             self._first_byte(provider).observe(waited.total_seconds())
         if interception.user_prompt is not None and not interception.user_prompt.synthetic:
             self._prompts(provider, model, initiator_id, client).inc()
+        if interception.billed and not ending.reading.token_usages:
+            self._no_usage(provider, model, client).inc()
         self._count_tokens(ending.reading.token_usages, (provider, model), (initiator_id, client))
         for tool in ending.reading.tool_usages:
             self._tool.used(tool.tool)
             self._tools(provider, model, self._tool(tool.tool)).inc()
 
     def _count_tokens(self, usages: Sequence[TokenUsage], asked: tuple[str, str], by: tuple[str, str]) -> None:
-        if not usages:
-            self._no_usage(*asked, by[1]).inc()
         for usage in usages:
             for kind, count in (
                 ("input", usage.input_tokens),

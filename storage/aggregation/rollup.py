@@ -8,7 +8,7 @@ The totals are a flat mapping from names to numbers:
 - `interceptions`, `completed`, `failed` and, by end reason, `ends.completed` ..: calls that have ended;
 - `input_tokens`, `output_tokens`, `cache_read_input_tokens`, `cache_write_input_tokens`;
 - `cost`: US dollars, a decimal, of the `priced` calls; `unpriced`: calls that used tokens and have no price;
-- `no_usage`: calls without reported tokens;
+- `no_usage`: calls without reported tokens, of APIs that are billed;
 - `durations`, `first_bytes`: how many calls took how long to their end and to the first byte, see `storage.aggregation.histograms`.
 
 A field that is absent is zero, and one that is zero may be there. Pure: no I/O, no clock.
@@ -34,6 +34,11 @@ TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_wri
 
 HISTOGRAMS = ("durations", "first_bytes")
 """The totals that the database has packed, so that it cannot add them itself."""
+
+NO_USAGE: Mapping[str, Any] = {
+    "$and": [{"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]}, {"$ne": ["$billed", False]}]
+}
+"""Has the database say whether an interception is one of `no_usage`."""
 
 PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", "no_usage", *TOKENS)
 """The totals that are a number in the database too."""

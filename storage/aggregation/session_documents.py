@@ -49,7 +49,7 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         call: The document of an interception, with the sums of its token usages in place of these, and
-            `no_usage`, whether it has none.
+            `no_usage`, whether it has none and should.
     """
     tokens = {name: min(int(call[name]), MAX_TOKENS) for name in TOKENS}
     cost = call.get("cost")

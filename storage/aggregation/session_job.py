@@ -16,7 +16,7 @@ from bson.binary import Binary
 from pymongo import InsertOne, ReplaceOne, UpdateMany, UpdateOne
 
 from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
-from storage.aggregation.rollup import TOKENS
+from storage.aggregation.rollup import NO_USAGE, TOKENS
 from storage.aggregation.session_documents import MAX_PROMPT, session_of, share, with_calls
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.indexes import UNGROUPED
@@ -55,7 +55,7 @@ _CALL = {
         True,
     ),
     **{name: {"$sum": f"$token_usages.{name}"} for name in TOKENS},
-    "no_usage": {"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]},
+    "no_usage": NO_USAGE,
     "prompt": {"$substrCP": [{"$ifNull": [{"$last": _TYPED}, ""]}, 0, MAX_PROMPT]},
 }
 

@@ -12,7 +12,7 @@ from bson.binary import Binary
 
 from intercept.records import EndReason
 from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram
-from storage.aggregation.rollup import DIMENSIONS, HISTOGRAMS, TOKENS, Breakdown, Bucket, RollupKey, Totals
+from storage.aggregation.rollup import DIMENSIONS, HISTOGRAMS, NO_USAGE, TOKENS, Breakdown, Bucket, RollupKey, Totals
 from storage.mongo.codec import read_decimal
 from storage.recording.prices import MAX_TOKENS
 
@@ -63,7 +63,7 @@ def pipeline(most: int) -> list[dict[str, Any]]:
                 "alone": {"$cond": [alone, "$_id", None]},
                 "cost": cost,
                 "priced": _number(is_priced),
-                "no_usage": _number({"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]}),
+                "no_usage": _number(NO_USAGE),
                 "durations": _place("$ended_at"),
                 "first_bytes": _place("$first_byte_at"),
             }

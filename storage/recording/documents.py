@@ -2,7 +2,8 @@
 
 A document looks like its API resource (`resources.interceptions`), with native times and UUIDs, and these differences: `initiator_id` for the
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
-no key or number of a provider's may disturb the database; `truncated` for what the top level lost; what
+no key or number of a provider's may disturb the database; `truncated` for what the top level lost;
+`billed`, false where the API costs nothing, else absent; what
 `storage.aggregation.threads` works with: `tool_call_ids`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
 `uncounted` (`storage.aggregation.rollup_job`) and `ungrouped` (`storage.aggregation.session_job`), with the time of the end.
 """
@@ -75,6 +76,8 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "started_at": interception.started_at,
         "user_prompts": [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)],
     }
+    if not interception.billed:
+        document["billed"] = False
     if agent.id or agent.parent_id or agent.hints:
         document["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
     place = _place(interception)

@@ -4,7 +4,8 @@ The table is never fetched, so a price is as new as the installed version, which
 not have has no price, which is not a price of zero.
 
 A list price is not an invoice. What token counts do not tell is not priced: discounts, batches and service tiers, tools
-that the provider runs, and how long a cache keeps what is written to it (the shorter time is assumed).
+that the provider runs, images and sound (their tokens are priced as text), and how long a cache keeps what is written to
+it (the shorter time is assumed). What is billed by time, by image or by search has no price.
 """
 
 from __future__ import annotations
@@ -117,10 +118,11 @@ class Prices:
             return None
 
     def _cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
+        counted = [usage for usage in usages if usage.has_counts]
         if provider_name in self._demos:
-            prices, table = [_price(_Count.of(usage), _DEMO_RATES) for usage in usages], DEMO_PRICES
+            prices, table = [_price(_Count.of(usage), _DEMO_RATES) for usage in counted], DEMO_PRICES
         elif found := self._models(provider_name, model):
-            prices, table = [self._price(found, usage, at) for usage in usages], self._version
+            prices, table = [self._price(found, usage, at) for usage in counted], self._version
         else:
             return None
         return Cost(EXACT.quantize(sum(prices, Decimal()), PRECISION), table) if prices else None

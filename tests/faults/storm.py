@@ -76,7 +76,7 @@ def fate(random: Random, number: int) -> Fate:
         case "a handler fails":
             drawn.script = [script[0].replace(b"\r\n", b"\r\n%s: 1\r\n" % HEADER, 1), *script[1:]]
         case "passed on":
-            drawn.path = "/api/v2/aibridge/openai/v1/embeddings"
+            drawn.path = "/api/v2/aibridge/openai/v1/responses/input_tokens"
     return drawn
 
 

@@ -75,7 +75,7 @@ def _calls():
 
 
 def _passed_on():
-    """Every route that is not recorded, with a key of one's own: whose answer is the provider's."""
+    """Every route that has no conversation, with a key of one's own: whose answer is the provider's."""
     responses, conversations = "/v1/responses", "/v1/conversations"
     paths = {
         responses + "/compact": "POST",
@@ -90,6 +90,8 @@ def _passed_on():
         "/v1/models": "GET HEAD",
         "/v1/models/gpt-5": "GET HEAD",
         "/v1/embeddings": "POST",
+        "/v1/completions": "POST",
+        "/v1/moderations": "POST",
     }
     body = RESPONSES.request_body(stream=False)
     for path, methods in paths.items():

@@ -97,7 +97,7 @@ class SocketCall:
         handler, bridge = self._handler, self._bridge
         summary: RequestSummary = await parse_body(bridge, self._to, RESPONSES, body, handler.identity.user.id)
         secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
-        self._start: Interception = secrets.hide(start_of(handler, self._to, summary, self._sent))
+        self._start: Interception = secrets.hide(start_of(handler, self._to, RESPONSES, summary, self._sent))
         self._observation = Observation(self._start.id, RESPONSES, now=bridge.now, secrets=secrets)
         self._observation.accept(ACCEPTED)
         self._usage = CallUsage(self, handler, self._start, summary.max_output_tokens)

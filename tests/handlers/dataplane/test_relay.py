@@ -351,7 +351,7 @@ async def test_a_client_that_does_not_read_slows_its_upstream(running):
 
 @pytest.mark.parametrize(
     ("method", "route", "status"),
-    [("GET", "/v1/models", 200), ("POST", "/v1/embeddings", 400), ("DELETE", "/v1/responses/resp_1", 200)],
+    [("GET", "/v1/models", 200), ("POST", "/v1/responses/input_tokens", 400), ("DELETE", "/v1/responses/resp_1", 200)],
 )
 @pytest.mark.gen_test
 async def test_a_passthrough_route_is_relayed_and_not_recorded(running, method, route, status):

@@ -75,7 +75,7 @@ def fate(random, running):
         case "refused":
             refuse(random, drawn)
         case "passthrough":
-            drawn.path = "/api/v2/aibridge/openai/v1/embeddings"
+            drawn.path = "/api/v2/aibridge/openai/v1/responses/input_tokens"
     return drawn
 
 

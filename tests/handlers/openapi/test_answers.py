@@ -323,7 +323,7 @@ async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(runni
     await ask("HEAD", f"{CONTROL}/openai/", 200, {})
     running.upstream.scripts[:] = [(HEAD % (b"application/json", 2), b"{}")]
     await ask("GET", f"{CONTROL}/openai/v1/responses/resp_1", 404)
-    for method, path in (("GET", "/v1/models"), ("POST", "/v1/embeddings")):
+    for method, path in (("GET", "/v1/models"), ("POST", "/v1/responses/input_tokens")):
         await ask(method, f"{CONTROL}/openai{path}", 200)
 
 

@@ -56,6 +56,15 @@ async def test_calls_that_are_alike_are_one_row(database):
     )
 
 
+@pytest.mark.parametrize(("marked", "missing"), [({}, 1), ({"billed": False}, 0)])
+@pytest.mark.gen_test
+async def test_no_usage_is_missing_of_an_api_that_costs_nothing(database, marked, missing):
+    await write(database, Call(1).start, Call(1).end(None, priced=False))
+    await database.interceptions.update_one({}, {"$set": {"client": "c", **marked}})
+    (row,) = await rows(database)
+    assert row.totals["no_usage"] == missing
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -1,0 +1,146 @@
+"""APIs of which the model and the usage are recorded, and nothing that was said: embeddings, moderations, reranking ..
+
+Sources: OpenAI's API reference ("Embeddings", "Moderations"); Cohere's ("Rerank", `meta.billed_units`); those of Jina,
+Voyage and vLLM, whose usage may have a total alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from intercept.apis import Reader, RequestSummary
+from intercept.dialects.drafts import Draft, read_error
+from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
+from intercept.dialects.request_bodies import RequestBody, decode_request
+from intercept.formats.json_text import as_object, read_struct
+from intercept.formats.last_members import MAX_TAIL_BYTES, read_last_members
+from intercept.formats.sse import Event
+from intercept.records import Reading, TokenUsage
+from intercept.tokens import count, openai_tokens, storable
+
+UNNAMED_MODEL: Final = "default"
+"""The model of a request that leaves the choice to the provider."""
+
+_SPACE: Final = b" \t\r\n"
+_ENDS: Final = (".completed", ".done")  # of the type of the event that ends a stream
+
+
+class _Told(Struct):
+    """A response, or an event of a stream."""
+
+    id: str | None = None
+    type: str | None = None
+    usage: Raw = Raw()
+    meta: Raw = Raw()
+    error: Raw = Raw()
+
+
+class _Meta(Struct):
+    """Cohere's: what was used, and of that what is billed."""
+
+    tokens: Raw = Raw()
+    billed_units: Raw = Raw()
+
+
+_REQUEST: Final = Decoder(RequestBody)
+_TOLD: Final = Decoder(_Told)
+_META: Final = Decoder(_Meta)
+
+
+def parse_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request; `model` is what the path names, for a body that names none.
+
+    Raises:
+        InvalidRequestError: The body cannot be relayed.
+    """
+    request = decode_request(body, _REQUEST, model or UNNAMED_MODEL)
+    return RequestSummary(model=request.model, stream=bool(request.stream))
+
+
+def tokens(usage: dict[str, Any]) -> TokenUsage | None:
+    """Read a usage object; None where it has nothing. One without counts (a duration, a number of searches) is kept as it is."""
+    for incoming, outgoing in ("prompt", "completion"), ("input", "output"):
+        if told := openai_tokens(usage, incoming, outgoing):
+            return told
+    if not usage:
+        return None
+    return TokenUsage(provider_response_id="", input_tokens=count(usage.get("total_tokens")), usage=storable(usage))
+
+
+def _take(told: _Told, draft: Draft) -> None:
+    draft.identify(told.id)
+    draft.fail(read_error(told.error))
+    usage = draft.read_usage(told.usage)
+    if not usage and (meta := read_struct(told.meta, _META)) is not None:
+        usage = _with_counts(draft.read_usage(meta.tokens)) or draft.read_usage(meta.billed_units)
+    draft.tokens = tokens(usage) or draft.tokens
+
+
+def _with_counts(usage: dict[str, Any]) -> dict[str, Any]:
+    return as_object(usage) if any(count(value) is not None for value in usage.values()) else {}
+
+
+class _Body:
+    """Reads a body of any length and kind, of which it holds the end. What is no JSON object tells nothing."""
+
+    behind = False
+
+    def __init__(self) -> None:
+        self._tail = bytearray()
+        self._length = 0
+        self._is_object: bool | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        if self._is_object is None and (begun := chunk.lstrip(_SPACE)):
+            self._is_object = begun.startswith(b"{")
+        if self._is_object:
+            self._length += len(chunk)
+            self._tail += chunk
+            if len(self._tail) > 2 * MAX_TAIL_BYTES:
+                del self._tail[:-MAX_TAIL_BYTES]
+
+    def step(self) -> bool:
+        return False
+
+    def result(self) -> Reading:
+        if not self._is_object:
+            return Reading(open_ended=self._is_object is not None)
+        draft = Draft()
+        if self._length <= MAX_UNCHECKED_BYTES:
+            whole = read_struct(bytes(self._tail), _TOLD)
+            if whole is not None:
+                _take(whole, draft)
+            draft.complete = whole is not None
+            return draft.reading()
+        tail = bytes(self._tail[-MAX_TAIL_BYTES:]).rstrip(_SPACE)
+        for name in ("usage", "meta"):
+            if not draft.complete and (told := read_last_members(tail, name, _TOLD)) is not None:
+                _take(told, draft)
+                draft.complete = draft.tokens is not None
+        # Whether the rest of it was JSON is not known.
+        draft.open_ended = tail.endswith(b"}")
+        return draft.reading()
+
+
+class _Stream(StreamReader):
+    """Reads a stream of events, of which the last one has the usage."""
+
+    def _take(self, event: Event) -> None:
+        told = read_struct(event.data, _TOLD)
+        if told is not None:
+            _take(told, self._draft)
+            self._draft.complete = self._draft.complete or (told.type or event.name).endswith(_ENDS)
+        self._draft.open_ended = True
+
+
+def stream_reader() -> Reader:
+    """Return a reader for a stream of events."""
+    return _Stream()
+
+
+def body_reader() -> Reader:
+    """Return a reader for any other response."""
+    return _Body()

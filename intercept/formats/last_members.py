@@ -1,0 +1,36 @@
+"""Reads the last members of a JSON object from the end of its text, however long the object is.
+
+What an embedding or an image amounts to stands behind megabytes of numbers or base64. They need not be held for it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from intercept.formats.json_text import read_struct
+
+MAX_TAIL_BYTES: Final = 32 * 1024
+"""How much of the end of an object is looked at."""
+MAX_CANDIDATES: Final = 4
+"""Places where a member may begin that are tried: names within the member itself may be the same."""
+
+S = TypeVar("S", bound=Struct)
+
+
+def read_last_members(tail: bytes, name: str, decoder: Decoder[S]) -> S | None:
+    """Read a member and those that follow it, from the last bytes of an object; None where it is not among its members.
+
+    A text that begins at a member, with a brace before it, is a whole object only where that member is one of the outermost
+    object: within another one, a brace would be left over.
+    """
+    key, end = f'"{name}"'.encode(), len(tail)
+    for _ in range(MAX_CANDIDATES):
+        if (start := tail.rfind(key, 0, end)) < 0:
+            break
+        if (found := read_struct(b"{" + tail[start:], decoder)) is not None:
+            return found
+        end = start
+    return None

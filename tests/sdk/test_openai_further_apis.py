@@ -1,0 +1,89 @@
+"""The `openai` package's APIs without a conversation through the bridge: all that costs tokens is recorded."""
+
+import json
+
+import pytest
+
+from tests.sdk.wiring import data_events, essence, record, stream, tokens, whole
+
+VECTORS = {
+    "object": "list",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -0.25]}],
+    "model": "text-embedding-3-small",
+    "usage": {"prompt_tokens": 8, "total_tokens": 8},
+}
+COMPLETION = {
+    "id": "cmpl-1",
+    "object": "text_completion",
+    "created": 1790000000,
+    "model": "gpt-3.5-turbo-instruct",
+    "choices": [{"text": " Grüße", "index": 0, "logprobs": None, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+}
+MODERATION = {"id": "modr-1", "model": "omni-moderation-latest", "results": []}
+
+
+def _sent(running):
+    (request,) = running.upstream.requests
+    return request.method, request.target, json.loads(request.body)
+
+
+@pytest.mark.gen_test
+async def test_embeddings_are_recorded_with_their_tokens_and_price(running, openai):
+    running.upstream.play(*whole(VECTORS))
+    vectors = await openai.embeddings.create(model="m", input=["a", "b"], encoding_format="float")
+    assert vectors.to_dict() == VECTORS
+    request = {"model": "m", "input": ["a", "b"], "encoding_format": "float"}
+    assert _sent(running) == ("POST", "/v1/embeddings", request)
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == record("openai", token_usages=[tokens(8, None, read=None)])
+
+
+@pytest.mark.gen_test
+async def test_the_usage_behind_megabytes_of_vectors_is_found(running, openai):
+    vector = {"object": "embedding", "index": 0, "embedding": [0.123456789] * 3072}
+    running.upstream.play(*whole(VECTORS | {"data": [vector] * 60, "usage": VECTORS["usage"]}))
+    vectors = await openai.embeddings.create(model="m", input=["a"] * 60, encoding_format="float")
+    assert len(vectors.data) == 60
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == record("openai", token_usages=[tokens(8, None, read=None)])
+
+
+@pytest.mark.gen_test
+async def test_a_legacy_completion_is_recorded_like_a_chat(running, openai):
+    running.upstream.play(*whole(COMPLETION))
+    completion = await openai.completions.create(model="m", prompt="Say hello", max_tokens=9)
+    assert completion.to_dict() == COMPLETION
+    (recorded,) = await running.ended(1)
+    expected = record("openai", token_usages=[tokens(5, 7, read=None)], user_prompts=["Say hello"])
+    assert essence(recorded) == expected
+    assert recorded["token_usages"][0]["provider_response_id"] == "cmpl-1"
+
+
+@pytest.mark.gen_test
+async def test_a_streamed_legacy_completion_has_its_tokens_recorded_unasked(running, openai):
+    chunks = [
+        COMPLETION | {"choices": [COMPLETION["choices"][0] | {"text": text, "finish_reason": reason}], "usage": None}
+        for text, reason in ((" Grü", None), ("ße", "stop"))
+    ]
+    running.upstream.play(*stream(data_events([*chunks, COMPLETION | {"choices": []}])))
+    received = await openai.completions.create(model="m", prompt="Say hello", stream=True)
+    assert [chunk.to_dict() async for chunk in received] == chunks
+    assert _sent(running)[2]["stream_options"] == {"include_usage": True}
+    (recorded,) = await running.ended(1)
+    expected = record("openai", token_usages=[tokens(5, 7, read=None)], user_prompts=["Say hello"], streaming=True)
+    assert essence(recorded) == expected
+
+
+@pytest.mark.gen_test
+async def test_a_moderation_is_recorded_and_no_missing_usage(running, openai):
+    running.upstream.play(*whole(MODERATION))
+    moderation = await openai.moderations.create(input="Hello")
+    assert moderation.to_dict() == MODERATION
+    assert _sent(running) == ("POST", "/v1/moderations", {"input": "Hello"})
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == record("openai", model="default")
+    (stored,) = await running.bridge.database.interceptions.find({}).to_list(None)
+    assert stored["billed"] is False
+    _, text = running.bridge.metrics.exposition()
+    assert b"interceptions_without_usage_total{" not in text
