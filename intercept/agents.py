@@ -1,4 +1,4 @@
-"""What Claude Code says of the agent that asks, in headers of its own.
+"""Which agent of Claude Code sent a request: headers of its own say so.
 
 The two ids are always there for a subagent; the hints only where `CLAUDE_CODE_GATEWAY_HINT_HEADERS=1` is set in its
 environment.
@@ -27,7 +27,7 @@ _HINTS: Final = {
 
 
 class Agent(Struct, frozen=True, kw_only=True):
-    """Which agent of a session asks; None is the session's main one, or a client that does not say.
+    """Which agent of a session sent a request; None is the session's main one, or a client that does not say.
 
     `hints` are those that were sent: `request_class` (main, subagent, workflow, compaction, auxiliary), `agent_type`,
     `compaction`, `prompt_id`, `prev_tool_durations` (in milliseconds: `Bash=742;Read=9`).

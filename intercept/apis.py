@@ -74,7 +74,7 @@ class Reader(Protocol):
         """Read on in what was taken, for a few milliseconds; whether there is more to read, so that `result` has less to do."""
 
     def result(self) -> Reading:
-        """Say what the bytes so far amount to, and read all of them for it. May be asked again after more bytes."""
+        """Return what the bytes so far amount to, and read all of them for it. May be called again after more bytes."""
 
 
 Header: TypeAlias = Callable[[str], str]

@@ -117,13 +117,13 @@ def session_id(
             `session_id` or, before that, text that ends in `_session_` and the id.
         conversation_id: The id that the body gives its conversation, whatever the client.
     """
-    said = [headers[name] for name in _SESSION_HEADERS.get(client, ()) if name in headers]
+    ids = [headers[name] for name in _SESSION_HEADERS.get(client, ()) if name in headers]
     if client == CLAUDE_CODE and hint:
-        said.append(_claude_code_session(hint))
-    said += [headers[name] for name in _COMMON_SESSION_HEADERS if name in headers]
+        ids.append(_claude_code_session(hint))
+    ids += [headers[name] for name in _COMMON_SESSION_HEADERS if name in headers]
     if conversation_id:
-        said.append(conversation_id)
-    return next((text.strip()[:MAX_SESSION_ID] for text in said if text.strip()), None)
+        ids.append(conversation_id)
+    return next((text.strip()[:MAX_SESSION_ID] for text in ids if text.strip()), None)
 
 
 @lru_cache(_NAMES_REMEMBERED)
@@ -135,5 +135,5 @@ def _recognised(user_agent: str, originator: str) -> tuple[str, bool]:
 
 
 def _claude_code_session(user_id: str) -> str:
-    _, mark, session = user_id.rpartition("_session_")
-    return as_text(read_object(user_id.encode()).get("session_id")) or (session if mark else "")
+    _, separator, session = user_id.rpartition("_session_")
+    return as_text(read_object(user_id.encode()).get("session_id")) or (session if separator else "")

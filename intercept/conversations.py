@@ -1,7 +1,7 @@
 """Which conversation a request goes on with, by what it contains: for clients that give their conversations no id.
 
 A client without an id sends the whole conversation with each request, and adds to its end. So what was sent the last time
-is found in it again: everything in front of what the model said last. Pure, and bounded whatever a client sends.
+is found in it again: everything before the model's last message. Pure, and bounded whatever a client sends.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from intercept.items import Item, Items
 from intercept.records import Conversation
 
 MAX_SCANNED: Final = 128
-"""Items that are looked at from the end of a conversation."""
-MAX_SAID: Final = 64 * 1024
-"""Characters of a message that tell it from others."""
+"""Items that are compared, from the end of a conversation."""
+MAX_COMPARED_CHARACTERS: Final = 64 * 1024
+"""Characters by which messages are compared."""
 KEY_BYTES: Final = 16
 """Size of a key."""
 
-Said: TypeAlias = Callable[[Item], Iterable[str]]
+ItemTexts: TypeAlias = Callable[[Item], Iterable[str]]
 """Returns the texts of a message or input item of a client, and the ids of the tool calls that it answers."""
 
 
@@ -37,28 +37,28 @@ class _Conversation(Struct):
 
 _CONVERSATION: Final = Decoder(_Conversation)
 _UUID_CHARACTERS: Final = 36
-_CLIENT, _MODEL, _ASIDE, _UNKNOWN = "client", "model", "aside", "unknown"
+_CLIENT, _MODEL, _PROGRAM, _UNKNOWN = "client", "model", "aside", "unknown"
 _BY_ROLE: Final = {
     **dict.fromkeys(("user", "tool", "function"), _CLIENT),
-    **dict.fromkeys(("system", "developer"), _ASIDE),
+    **dict.fromkeys(("system", "developer"), _PROGRAM),
     **dict.fromkeys(("assistant", "model"), _MODEL),
 }
 
 
-def read_conversation(items: Items | str, said: Said) -> Conversation | None:
-    """Say where in its conversation a request stands; None if that cannot be told.
+def read_conversation(items: Items | str, texts_of: ItemTexts) -> Conversation | None:
+    """Return the position of a request in its conversation; None if it cannot be found.
 
     Args:
         items: All messages, or input items; a text is the only message.
-        said: What a message says.
+        texts_of: Returns the texts of a message.
     """
     if isinstance(items, str):
-        text = items[:MAX_SAID]
+        text = items[:MAX_COMPARED_CHARACTERS]
         return Conversation(key=_key(_digest(text), text)) if text else None
     first, last, before = _first(items), *_ends(items)
     if first is None or last is None:
         return None
-    texts = {at: _text(items[at], said) for at in {first, last, before} if at is not None}
+    texts = {at: _text(items[at], texts_of) for at in {first, last, before} if at is not None}
     if not texts[first]:
         return None
     opening = _digest(texts[first])
@@ -75,13 +75,13 @@ def conversation_id(conversation: Raw, cache_key: Raw) -> str | None:
         cache_key: `prompt_cache_key`. Pi, Copilot and Codex put the conversation's id there, a UUID. Programs write one for
             all that they send there, so that nothing else counts.
     """
-    told = read_struct(conversation, _CONVERSATION)
-    id_, key = text_of(conversation if told is None else told.id), text_of(cache_key)
+    decoded = read_struct(conversation, _CONVERSATION)
+    id_, key = text_of(conversation if decoded is None else decoded.id), text_of(cache_key)
     return (id_[:MAX_NAME] if id_.strip() else None) or (key if _is_uuid(key) else None)
 
 
 def _first(items: Items) -> int | None:
-    """Where the first user message is, behind what the program says for itself."""
+    """Index of the first user message, after the messages of the client program itself."""
     for at in range(min(len(items), MAX_HEAD_ITEMS)):
         kind = _kind(items[at])
         if kind in (_CLIENT, _UNKNOWN):
@@ -90,33 +90,33 @@ def _first(items: Items) -> int | None:
 
 
 def _ends(items: Items) -> tuple[int | None, int | None]:
-    """Where the client's last item is, and the last that it had sent before the model said something."""
+    """Indexes of the client's last item, and of the last one before the model's last message."""
     last = None
-    answered = False
+    model_wrote = False
     for at in range(len(items) - 1, max(-1, len(items) - 1 - MAX_SCANNED), -1):
         match _kind(items[at]):
             case "client" if last is None:
                 last = at
-            case "client" if answered:
+            case "client" if model_wrote:
                 return last, at
-            case "model" if last is None:  # a beginning of the answer, which the model is to go on with
+            case "model" if last is None:  # a beginning of the response, which the model is to continue
                 pass
             case "model":
-                answered = True
+                model_wrote = True
             case "unknown":
                 break
     return last, None
 
 
 def _kind(item: Item) -> str:
-    """Say whose word an item is: some have a role, the others a type."""
+    """Return who wrote an item: some have a role, the others a type."""
     if item.role or not item.type:
         return _BY_ROLE.get(item.role, _UNKNOWN)
     return _CLIENT if item.type.endswith(("_output", "_response")) else _MODEL
 
 
-def _text(item: Item, said: Said) -> str:
-    return "\n".join(text[:MAX_SAID] for text in said(item) if text)[-MAX_SAID:]
+def _text(item: Item, texts_of: ItemTexts) -> str:
+    return "\n".join(text[:MAX_COMPARED_CHARACTERS] for text in texts_of(item) if text)[-MAX_COMPARED_CHARACTERS:]
 
 
 def _key(opening: bytes, last: str) -> bytes | None:

@@ -100,7 +100,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
     """Where a request stands in its conversation, as `intercept.conversations` reads it.
 
     `key` is a digest of its first and its last message, None if one of them has no text. A request that goes on from there
-    has the same bytes in `continues`; it is None where the model has said nothing yet.
+    has the same bytes in `continues`; it is None before the model's first message.
     """
 
     key: bytes | None

@@ -61,7 +61,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
         provider: The name of the provider.
         route: The route, as a pattern.
         model: The model, where the body was read.
-        retry_after_ms: How long the client was told to wait, in milliseconds; None where it was told nothing.
+        retry_after_ms: How long the client was asked to wait, in milliseconds; None for no wait.
     """
 
     rule: Rule
@@ -75,7 +75,7 @@ class Refusal(Struct, frozen=True, kw_only=True):
     retry_after_ms: int | None = None
 
     def without_wait(self) -> Refusal:
-        """What equal refusals have in common, however long each was told to wait."""
+        """The common part of equal refusals, whatever their waits."""
         return msgspec.structs.replace(self, retry_after_ms=None)
 
     def anonymous(self) -> Refusal:

@@ -70,9 +70,9 @@ def openai_tokens(usage: object, incoming: str, outgoing: str) -> TokenUsage | N
     Returns:
         The disjoint counts, or None if no count was reported.
     """
-    told = as_object(usage)
-    prompt, output, total = (count(told.get(f"{name}_tokens")) for name in (incoming, outgoing, "total"))
-    details = as_object(told.get(f"{incoming}_tokens_details"))
+    fields = as_object(usage)
+    prompt, output, total = (count(fields.get(f"{name}_tokens")) for name in (incoming, outgoing, "total"))
+    details = as_object(fields.get(f"{incoming}_tokens_details"))
     cached, written = count(details.get("cached_tokens")), count(details.get("cache_write_tokens"))
     if prompt is None and cached is None and written is None and output is None:
         return None
@@ -84,8 +84,8 @@ def openai_tokens(usage: object, incoming: str, outgoing: str) -> TokenUsage | N
         output_tokens=output,
         cache_read_input_tokens=cached,
         cache_write_input_tokens=written,
-        price=provider_price(told),
-        usage=storable(told),
+        price=provider_price(fields),
+        usage=storable(fields),
     )
 
 

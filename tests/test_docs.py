@@ -77,7 +77,7 @@ def test_constants_and_settings_are_filled_in():
         ("X_SECONDS", 3600, "", "3,600 s"),
         ("X_SECONDS", 0.25, "", "250 ms"),
         ("X_SECONDS", 2.0, "1,500 ms", "2 s"),
-        ("MAX_SAID", 65536, "1 characters", "65,536 characters"),
+        ("MAX_COMPARED_CHARACTERS", 65536, "1 characters", "65,536 characters"),
         ("X_MILLISECONDS", 8000, "", "8,000"),
     ],
 )

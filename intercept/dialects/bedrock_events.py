@@ -67,8 +67,8 @@ class BedrockEvents:
     def _event(self, message: Message) -> Event:
         match message.text(_MESSAGE_TYPE):
             case "exception":
-                told = read_struct(message.payload, _EXCEPTION)
-                return _error(message.text(_EXCEPTION_TYPE), text_of(told.message) if told else "")
+                data = read_struct(message.payload, _EXCEPTION)
+                return _error(message.text(_EXCEPTION_TYPE), text_of(data.message) if data else "")
             case "error":
                 return _error(message.text(_ERROR_CODE), message.text(_ERROR_MESSAGE))
         name = message.text(_EVENT_TYPE)

@@ -15,7 +15,7 @@ from intercept.apis import RequestSummary
 from intercept.conversations import read_conversation
 from intercept.dialects.messages import read_session_hint
 from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, read_count, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, read_count, tool_call_id
 from intercept.formats.json_text import read_struct, text_of
 from intercept.items import Item, Items, Part
 
@@ -32,7 +32,7 @@ class _InferenceConfig(Struct):
     maxTokens: Raw = Raw()  # noqa: N815 - as Converse has it
 
     @property
-    def most(self) -> int | None:
+    def token_limit(self) -> int | None:
         return read_count(self.maxTokens)
 
 
@@ -53,34 +53,34 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """
     request = decode_request(body, _REQUEST, model)
     messages = Items(request.messages)
-    last = last_turn(messages)
+    last = last_message(messages)
     message = last if last and last.role == "user" else None
     parts = message.parts if message else []
     texts = [message.text if message else "", *map(_text, parts)]
-    answered = [answer for part in parts if (answer := _answered(part))]
+    result_ids = [result_id for part in parts if (result_id := _tool_result_id(part))]
     config = read_struct(request.inferenceConfig, _CONFIG)
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        max_output_tokens=request.most or (config.most if config else None),
+        max_output_tokens=request.token_limit or (config.token_limit if config else None),
         user_prompt=read_prompt([text_of(request.prompt), text_of(request.inputText), *texts]),
-        answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
+        answered_tool_call_id=tool_call_id(result_ids[-1]) if result_ids else None,
         session_hint=read_session_hint(request.metadata),
-        conversation=read_conversation(messages, _said),
+        conversation=read_conversation(messages, _conversation_texts),
     )
 
 
-def _said(message: Item) -> list[str]:
-    return [message.text, *(part.text or _answered(part) for part in message.parts)]
+def _conversation_texts(message: Item) -> list[str]:
+    return [message.text, *(part.text or _tool_result_id(part) for part in message.parts)]
 
 
 def _text(part: Part) -> str:
-    """What a part says. Converse's have no type."""
+    """The text of a part. Converse's have no type."""
     return part.text if part.type in {"", "text"} else ""
 
 
-def _answered(part: Part) -> str:
-    """The id of the tool call that a part answers, "" if it answers none."""
+def _tool_result_id(part: Part) -> str:
+    """The id of the tool call that a part is the result of, "" if it is none."""
     if part.tool_use_id:
         return part.tool_use_id
     result = read_struct(part.tool_result, _TOOL_RESULT)

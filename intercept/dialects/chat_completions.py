@@ -15,7 +15,7 @@ from intercept.conversations import conversation_id, read_conversation
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
 from intercept.formats.json_text import read_struct
 from intercept.formats.sse import Event
 from intercept.items import Item, Items
@@ -81,21 +81,21 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """
     request = decode_request(body, _REQUEST, model)
     messages = Items(request.messages)
-    message = last_turn(messages)
+    message = last_message(messages)
     role = message.role if message else ""
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        max_output_tokens=request.most,
+        max_output_tokens=request.token_limit,
         user_prompt=read_prompt(_texts(message)) if message and role == "user" else None,
         answered_tool_call_id=tool_call_id(message.tool_call_id) if message and role == "tool" else None,
         conversation_id=conversation_id(Raw(), request.prompt_cache_key),
-        conversation=read_conversation(messages, _said),
+        conversation=read_conversation(messages, _conversation_texts),
         stream_options=bytes(request.stream_options) or None,
     )
 
 
-def _said(message: Item) -> list[str]:
+def _conversation_texts(message: Item) -> list[str]:
     return [message.tool_call_id, *_texts(message)]
 
 
@@ -110,26 +110,26 @@ class _Stream(StreamReader):
         super().__init__()
         self._open_calls: dict[int, ToolCall] = {}
 
-    def _take(self, event: Event) -> None:
+    def _add_event(self, event: Event) -> None:
         if event.data.startswith(b"[DONE]"):
             self._draft.complete = True
         elif chunk := read_struct(event.data, _COMPLETION):
-            _take_envelope(chunk, self._draft)
+            _add_envelope(chunk, self._draft)
             if choice := _first_choice(chunk):
-                self._take_choice(choice)
+                self._add_choice(choice)
 
-    def _take_choice(self, choice: _Choice) -> None:
+    def _add_choice(self, choice: _Choice) -> None:
         if choice.delta:
-            _take_thought(choice.delta, self._draft)
-            for told in choice.delta.tool_calls or ():
-                if call := self._call(told):
-                    _take_call(told, call)
+            _add_thought(choice.delta, self._draft)
+            for delta in choice.delta.tool_calls or ():
+                if call := self._call(delta):
+                    _add_call(delta, call)
         if choice.finish_reason:
             self._draft.open_ended = True  # the usage may follow, and some servers send no [DONE]
 
-    def _call(self, told: _Call) -> ToolCall | None:
+    def _call(self, delta: _Call) -> ToolCall | None:
         """Return the call that a delta adds to. A second id at the same index is a second call: some never count up."""
-        index, call_id = told.index or 0, told.id or ""
+        index, call_id = delta.index or 0, delta.id or ""
         call = self._open_calls.get(index)
         if call and (not call_id or not call.id or call_id[:MAX_NAME] == str(call.id)):
             return call
@@ -148,25 +148,25 @@ def stream_reader() -> Reader:
 
 def body_reader() -> Reader:
     """Return a reader for a blocking completion."""
-    return BodyReader(_take_body)
+    return BodyReader(_add_body)
 
 
-def _take_body(body: bytes, draft: Draft) -> bool:
+def _add_body(body: bytes, draft: Draft) -> bool:
     completion = read_struct(body, _COMPLETION)
     if completion is None:
         return False
-    _take_envelope(completion, draft)
+    _add_envelope(completion, draft)
     choice = _first_choice(completion)
     if choice and choice.message:
-        _take_thought(choice.message, draft)
-        for told in choice.message.tool_calls or ():
+        _add_thought(choice.message, draft)
+        for delta in choice.message.tool_calls or ():
             if (call := draft.begin_tool_call(key=object())) is None:
                 break
-            _take_call(told, call)
+            _add_call(delta, call)
     return True
 
 
-def _take_envelope(completion: _Completion, draft: Draft) -> None:
+def _add_envelope(completion: _Completion, draft: Draft) -> None:
     if not draft.response_id:
         draft.identify(completion.id)
     if completion.error:
@@ -176,14 +176,14 @@ def _take_envelope(completion: _Completion, draft: Draft) -> None:
 
 
 def _first_choice(completion: _Completion) -> _Choice | None:
-    """Return choice 0. The others are variants that a client asked for with `n`."""
+    """Return choice 0. The others are variants that a client requests with `n`."""
     for choice in completion.choices or ():
         if not choice.index:
             return choice
     return None
 
 
-def _take_thought(message: _Message, draft: Draft) -> None:
+def _add_thought(message: _Message, draft: Draft) -> None:
     text = message.reasoning_content or message.reasoning
     if text:
         thought = draft.part(_THOUGHT) or draft.begin_thought(_THOUGHT, "reasoning")
@@ -191,8 +191,8 @@ def _take_thought(message: _Message, draft: Draft) -> None:
             thought.text.add(text)
 
 
-def _take_call(told: _Call, call: ToolCall) -> None:
-    call.identify(told.id, None)
-    for function in filter(None, (told.function, told.custom)):
+def _add_call(delta: _Call, call: ToolCall) -> None:
+    call.identify(delta.id, None)
+    for function in filter(None, (delta.function, delta.custom)):
         call.identify(None, function.name)
         call.input.add(function.arguments or function.input)

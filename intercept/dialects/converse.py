@@ -88,8 +88,8 @@ class _Stream(StreamReader):
     def __init__(self) -> None:
         super().__init__(BedrockEvents())
 
-    def _take(self, event: Event) -> None:
-        take_event(event.name, event.data, self._draft)
+    def _add_event(self, event: Event) -> None:
+        add_event(event.name, event.data, self._draft)
 
 
 def event_stream_reader() -> Reader:
@@ -99,41 +99,41 @@ def event_stream_reader() -> Reader:
 
 def body_reader() -> Reader:
     """Return a reader for a blocking response."""
-    return BodyReader(take_body)
+    return BodyReader(add_body)
 
 
-def take_event(kind: str, data: bytes | Raw, draft: Draft) -> None:
-    """Put an event into a draft. After `messageStop` a stream is open-ended, and `metadata` completes it."""
-    told = read_struct(data, _EVENT) or _Event()
-    index = told.content_block_index or 0
+def add_event(kind: str, data: bytes | Raw, draft: Draft) -> None:
+    """Add an event to a draft. After `messageStop` a stream is open-ended, and `metadata` completes it."""
+    event = read_struct(data, _EVENT) or _Event()
+    index = event.content_block_index or 0
     match kind:
         case "contentBlockDelta":
-            _take_delta(told.delta or _Delta(), index, draft)
+            _add_delta(event.delta or _Delta(), index, draft)
         case "contentBlockStart":
-            _take_block(told.start or _Block(), index, draft)
+            _add_block(event.start or _Block(), index, draft)
         case "messageStop":
             draft.open_ended = True
         case "metadata":
-            draft.tokens = _tokens(draft.read_usage(told.usage)) or draft.tokens
+            draft.tokens = _tokens(draft.read_usage(event.usage)) or draft.tokens
             draft.complete = True
         case _ if kind == ERROR:
-            draft.fail(read_error(told.error) or name_error(message=ERROR))
+            draft.fail(read_error(event.error) or name_error(message=ERROR))
 
 
-def take_body(body: bytes, draft: Draft) -> bool:
-    """Put a blocking response into a draft; say whether it is one whole JSON object."""
+def add_body(body: bytes, draft: Draft) -> bool:
+    """Add a blocking response to a draft; return whether it is one whole JSON object."""
     response = read_struct(body, _RESPONSE)
     if response is None:
         return False
     draft.tokens = _tokens(draft.read_usage(response.usage))
     message = (response.output or _Output()).message or _Message()
     for index, block in enumerate(message.content or ()):
-        _take_block(block, index, draft)
+        _add_block(block, index, draft)
     return True
 
 
-def _take_block(block: _Block, index: int, draft: Draft) -> None:
-    """Take a content block. Those of the server's tools and redacted thoughts are not recorded."""
+def _add_block(block: _Block, index: int, draft: Draft) -> None:
+    """Add a content block. Those of the server's tools and redacted thoughts are not recorded."""
     tool, reasoning = block.tool_use, block.reasoning_content
     if tool and tool.type != _SERVER_TOOL and (call := draft.begin_tool_call(index)):
         call.identify(tool.tool_use_id, tool.name)
@@ -142,7 +142,7 @@ def _take_block(block: _Block, index: int, draft: Draft) -> None:
         _add_thought(reasoning.reasoning_text.text, index, draft)
 
 
-def _take_delta(delta: _Delta, index: int, draft: Draft) -> None:
+def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
     if delta.reasoning_content:
         _add_thought(delta.reasoning_content.text, index, draft)
     part = draft.part(index)

@@ -237,11 +237,11 @@ def read_error(error: Raw) -> ProviderError | None:
         return None
     if len(error) > MAX_ERROR_BYTES:
         return name_error()
-    told = read_struct(error, _ERROR)
-    if told is None:
+    data = read_struct(error, _ERROR)
+    if data is None:
         return name_error(message=text_of(error))
-    kind = next(filter(None, map(text_of, (told.type, told.code, told.status))), "")  # Google's code is a number
-    return name_error(kind, text_of(told.message))
+    kind = next(filter(None, map(text_of, (data.type, data.code, data.status))), "")  # Google's code is a number
+    return name_error(kind, text_of(data.message))
 
 
 def name_error(kind: str | None = None, message: str | None = None) -> ProviderError:

@@ -16,7 +16,7 @@ from intercept.conversations import read_conversation
 from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, Thought, ToolCall, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, read_count, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, read_count, tool_call_id
 from intercept.dialects.streamed_arguments import PartialArgument, StreamedArguments
 from intercept.formats.json_array import ArrayDecoder
 from intercept.formats.json_text import read_struct
@@ -38,11 +38,11 @@ class _GenerationConfig(Struct):
     candidate_count: Raw = Raw()
 
     @property
-    def most(self) -> int | None:
-        """The most tokens that it may write, in all candidates together; None where it does not say."""
-        most = read_count(self.maxOutputTokens) or read_count(self.max_output_tokens)
+    def token_limit(self) -> int | None:
+        """The most tokens that it may write, in all candidates together; None for no limit."""
+        token_limit = read_count(self.maxOutputTokens) or read_count(self.max_output_tokens)
         candidates = read_count(self.candidateCount) or read_count(self.candidate_count) or 1
-        return most * candidates if most else None
+        return token_limit * candidates if token_limit else None
 
 
 class _Request(RequestBody):
@@ -71,8 +71,8 @@ class _RequestPart(Struct):
     functionResponse: _FunctionResponse | None = None  # noqa: N815 - the member's name
 
     @property
-    def answers(self) -> _FunctionResponse | None:
-        """What it says to a function call."""
+    def result(self) -> _FunctionResponse | None:
+        """The result of a function call, if it is one."""
         return self.functionResponse or self.function_response
 
 
@@ -143,21 +143,21 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """
     request = decode_request(body, _REQUEST, model)
     contents = _Contents(request.contents)
-    last = last_turn(contents)
+    last = last_message(contents)
     parts = _parts(last) if last else []
-    answered = [answers.id for part in parts if (answers := part.answers) is not None]
+    result_keys = [result.id for part in parts if (result := part.result) is not None]
     config = read_struct(request.generationConfig or request.generation_config, _CONFIG)
     return RequestSummary(
         model=request.model,
-        max_output_tokens=config.most if config else None,
+        max_output_tokens=config.token_limit if config else None,
         user_prompt=read_prompt([part.text for part in parts]) if last and last.role == "user" else None,
-        answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
-        conversation=read_conversation(contents, _said),
+        answered_tool_call_id=tool_call_id(result_keys[-1]) if result_keys else None,
+        conversation=read_conversation(contents, _conversation_texts),
     )
 
 
 def parse_plain_request(body: bytes, model: str = "") -> RequestSummary:
-    """Read a request that nobody says anything with: to count tokens, or to embed. `model` is what the path names.
+    """Read a request without a prompt: to count tokens, or to embed. `model` is what the path names.
 
     Raises:
         InvalidRequestError: The body cannot be relayed.
@@ -171,12 +171,12 @@ def _parts(item: Item) -> list[_RequestPart]:
     return [part for raw in last if (part := read_struct(raw, _REQUEST_PART)) is not None]
 
 
-def _said(item: Item) -> list[str]:
-    return [part.text or _answered(part.answers) for part in _parts(item)]
+def _conversation_texts(item: Item) -> list[str]:
+    return [part.text or _result_key(part.result) for part in _parts(item)]
 
 
-def _answered(answers: _FunctionResponse | None) -> str:
-    return (answers.id or answers.name) if answers else ""
+def _result_key(result: _FunctionResponse | None) -> str:
+    return (result.id or result.name) if result else ""
 
 
 class _Assembly:
@@ -185,31 +185,31 @@ class _Assembly:
     def __init__(self, draft: Draft) -> None:
         self.finished = False
         self._draft = draft
-        self._begun = 0
+        self._parts_begun = 0
         self._number = 0  # of the call
         self._thought: Thought | None = None
         self._call: ToolCall | None = None
         self._arguments: StreamedArguments | None = None
 
-    def take(self, data: bytes) -> bool:
-        """Take a response; say whether it was a JSON object."""
-        told = read_struct(data, _RESPONSE)
-        if told is None:
+    def add_response(self, data: bytes) -> bool:
+        """Add a response to the draft; return whether it was a JSON object."""
+        response = read_struct(data, _RESPONSE)
+        if response is None:
             return False
-        self._draft.identify(told.response_id)
-        self._draft.fail(read_error(told.error))
+        self._draft.identify(response.response_id)
+        self._draft.fail(read_error(response.error))
         # Each usage stands for all so far, and replaces the one before as a whole.
-        self._draft.tokens = tokens(self._draft.read_usage(told.usage_metadata)) or self._draft.tokens
-        candidates = told.candidates or []
+        self._draft.tokens = tokens(self._draft.read_usage(response.usage_metadata)) or self._draft.tokens
+        candidates = response.candidates or []
         for candidate in candidates:
             if not candidate.index:
-                self._take_candidate(candidate)
-        if not candidates and told.prompt_feedback is not None and told.prompt_feedback.block_reason:
+                self._add_candidate(candidate)
+        if not candidates and response.prompt_feedback is not None and response.prompt_feedback.block_reason:
             self.finished = True
         return True
 
-    def settle(self) -> None:
-        """Put arguments that are still to be continued into the draft, as far as they came."""
+    def flush_arguments(self) -> None:
+        """Add unfinished arguments to the draft, as far as they came."""
         if self._arguments is None or self._call is None:
             return
         id_, name = str(self._call.id), str(self._call.name)
@@ -219,15 +219,15 @@ class _Assembly:
             self._call.initial.add(self._arguments.text())
         self._draft.truncated = self._draft.truncated or self._arguments.truncated
 
-    def _take_candidate(self, candidate: _Candidate) -> None:
+    def _add_candidate(self, candidate: _Candidate) -> None:
         for part in (candidate.content and candidate.content.parts) or ():
             if part.function_call is not None:
-                self._take_call(part.function_call)
+                self._add_call(part.function_call)
             elif part.text:
-                self._take_text(part.text, is_thought=bool(part.thought))
+                self._add_text(part.text, is_thought=bool(part.thought))
         self.finished = self.finished or bool(candidate.finish_reason)
 
-    def _take_text(self, text: str, *, is_thought: bool) -> None:
+    def _add_text(self, text: str, *, is_thought: bool) -> None:
         if not is_thought:
             self._thought = None
             return
@@ -236,26 +236,26 @@ class _Assembly:
         if self._thought is not None:
             self._thought.text.add(text)
 
-    def _take_call(self, told: _Call) -> None:
+    def _add_call(self, call: _Call) -> None:
         self._thought = None
-        if told.name:
-            self.settle()
-            self._arguments = StreamedArguments() if told.will_continue or told.partial_args is not None else None
+        if call.name:
+            self.flush_arguments()
+            self._arguments = StreamedArguments() if call.will_continue or call.partial_args is not None else None
             self._number = self._next()
             self._call = self._draft.begin_tool_call(self._number)
             if self._call is not None:
-                self._call.identify(told.id, told.name)
-                self._call.initial.add(bytes(told.args).decode("utf-8", "replace"))
+                self._call.identify(call.id, call.name)
+                self._call.initial.add(bytes(call.args).decode("utf-8", "replace"))
         if self._arguments is not None:
-            for piece in told.partial_args or ():
+            for piece in call.partial_args or ():
                 self._arguments.add(piece)
-            if not told.will_continue:
-                self.settle()
+            if not call.will_continue:
+                self.flush_arguments()
                 self._arguments = None
 
     def _next(self) -> int:
-        self._begun += 1
-        return self._begun - 1
+        self._parts_begun += 1
+        return self._parts_begun - 1
 
 
 class _Stream(StreamReader):
@@ -275,14 +275,14 @@ class _Stream(StreamReader):
     def result(self) -> Reading:
         while self.step():
             pass
-        self._assembly.settle()
+        self._assembly.flush_arguments()
         self._draft.fail(self._bare.error())
         if self._array is not None:
             self._draft.complete = self._array.closed and self._assembly.finished
         return super().result()
 
-    def _take(self, event: Event) -> None:
-        self._assembly.take(event.data)
+    def _add_event(self, event: Event) -> None:
+        self._assembly.add_response(event.data)
         self._draft.open_ended = self._array is None and self._assembly.finished
 
 
@@ -295,19 +295,19 @@ class _BareError:
 
     def feed(self, chunk: bytes) -> None:
         if self._body is None:
-            joined = self._before + chunk
-            self._before = joined[-1:]
-            starts = [at for at in (joined.find(b"\n{"), joined.find(b"\r{")) if at >= 0]
+            data = self._before + chunk
+            self._before = data[-1:]
+            starts = [at for at in (data.find(b"\n{"), data.find(b"\r{")) if at >= 0]
             if not starts:
                 return
-            self._body, chunk = bytearray(), joined[min(starts) + 1 :]
+            self._body, chunk = bytearray(), data[min(starts) + 1 :]
         self._body += chunk[: MAX_ERROR_BYTES - len(self._body)]
 
     def error(self) -> Any:
         if self._body is None:
             return None
-        told = read_struct(bytes(self._body).strip(_SPACE), _FAILED)
-        return read_error(told.error) if told else None
+        failed = read_struct(bytes(self._body).strip(_SPACE), _FAILED)
+        return read_error(failed.error) if failed else None
 
 
 class _Body:
@@ -325,7 +325,7 @@ class _Body:
             if not chunk.strip(_SPACE):
                 return
             is_array = chunk.lstrip(_SPACE).startswith(b"[")
-            self._inner = _Stream(ArrayDecoder()) if is_array else BodyReader(_take_body)
+            self._inner = _Stream(ArrayDecoder()) if is_array else BodyReader(_add_body)
         self._inner.feed(chunk)
 
     def step(self) -> bool:
@@ -345,8 +345,8 @@ def body_reader() -> Reader:
     return _Body()
 
 
-def _take_body(body: bytes, draft: Draft) -> bool:
-    return _Assembly(draft).take(body)
+def _add_body(body: bytes, draft: Draft) -> bool:
+    return _Assembly(draft).add_response(body)
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:

@@ -21,7 +21,7 @@ _SECONDS: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 
 
 class GeminiRefusal(NamedTuple):
-    """Whether the key is not valid, and after how many seconds to come back; None where nothing is said of it."""
+    """Whether the key is not valid, and after how many seconds to try again; None where it does not say."""
 
     is_invalid_key: bool = False
     retry_after: float | None = None
@@ -45,9 +45,9 @@ _BODY: Final = Decoder(_Body)
 
 def read_refusal(body: bytes) -> GeminiRefusal:
     """Read the body of a refusal, which is an object, or an array of one where an array was to be streamed."""
-    told = read_struct(body, _BODY)
-    if told is None:
-        told = read_struct(next(iter(read_array(body)), b""), _BODY)
-    details = (told.error.details if told and told.error else None) or []
+    decoded = read_struct(body, _BODY)
+    if decoded is None:
+        decoded = read_struct(next(iter(read_array(body)), b""), _BODY)
+    details = (decoded.error.details if decoded and decoded.error else None) or []
     delays = [float(found[1]) for one in details if (found := _SECONDS.fullmatch(one.retryDelay))]
     return GeminiRefusal(any(one.reason == _INVALID_KEY for one in details), delays[0] if delays else None)

@@ -48,7 +48,7 @@ _CLAUDES: Final = b'{"type":'
 
 
 class _Stream(messages.MessageStream):
-    """Reads a stream of chunks. The metrics of the last one count where the model told no usage of its own.
+    """Reads a stream of chunks. The metrics of the last one count where the model reported no usage of its own.
 
     With tools Claude's usage and Bedrock's metrics differ, and the usage is what is billed.
     """
@@ -56,14 +56,14 @@ class _Stream(messages.MessageStream):
     def __init__(self) -> None:
         super().__init__(BedrockEvents(unwrap_chunk))
 
-    def _take(self, event: Event) -> None:
-        super()._take(event)
+    def _add_event(self, event: Event) -> None:
+        super()._add_event(event)
         if (event.data.startswith(_CLAUDES) and _METRICS not in event.data) or not event.data:
             return
         chunk = read_struct(event.data, _CHUNK) or _Chunk()
         for kind in converse.EVENTS:
             if data := getattr(chunk, kind):
-                converse.take_event(kind, data, self._draft)
+                converse.add_event(kind, data, self._draft)
         if chunk.metrics:
             self._draft.complete = True
             metrics = self._draft.read_usage(chunk.metrics)
@@ -81,28 +81,28 @@ def body_reader() -> Reader:
 
 
 def metered_body_reader(header: Header) -> Reader:
-    """Return a reader for a blocking response, of which the head tells the tokens.
+    """Return a reader for a blocking response, whose head has the token counts.
 
     Args:
         header: Gives a header of the response.
     """
 
-    def take(body: bytes, draft: Draft) -> bool:
-        if not messages.take_body(body, draft):
+    def add(body: bytes, draft: Draft) -> bool:
+        if not messages.add_body(body, draft):
             return False
         if draft.tokens is None and b'"output"' in body:
-            converse.take_body(body, draft)
+            converse.add_body(body, draft)
         draft.tokens = draft.tokens or bedrock_tokens(_counted(header), _COUNTS)
         return True
 
-    return BodyReader(take)
+    return BodyReader(add)
 
 
 def _counted(header: Header) -> dict[str, int]:
-    """The tokens that the head of a response tells."""
-    told = {name: header(field) for name, field in _HEADERS.items()}
+    """The token counts in the head of a response."""
+    values = {name: header(field) for name, field in _HEADERS.items()}
     return {
         name: int(text)
-        for name, text in told.items()
+        for name, text in values.items()
         if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
     }

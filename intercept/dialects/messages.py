@@ -15,7 +15,7 @@ from intercept.conversations import read_conversation
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.sse import Event
 from intercept.items import Item, Items
@@ -84,30 +84,30 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """
     request = decode_request(body, _REQUEST, model)
     messages = Items(request.messages)
-    last = last_turn(messages)
+    last = last_message(messages)
     message = last if last and last.role == "user" else None
     blocks = message.parts if message else []
     texts = [message.text if message else "", *(block.text for block in blocks if block.type == "text")]
-    answered = [block.tool_use_id for block in blocks if block.type == "tool_result"]
+    result_ids = [block.tool_use_id for block in blocks if block.type == "tool_result"]
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        max_output_tokens=request.most,
+        max_output_tokens=request.token_limit,
         user_prompt=read_prompt(texts),
-        answered_tool_call_id=tool_call_id(answered[-1]) if answered else None,
+        answered_tool_call_id=tool_call_id(result_ids[-1]) if result_ids else None,
         session_hint=read_session_hint(request.metadata),
-        conversation=read_conversation(messages, _said),
+        conversation=read_conversation(messages, _conversation_texts),
     )
 
 
 def read_session_hint(metadata: Raw) -> str | None:
-    """What `metadata` says of the session, None if nothing."""
-    told = read_struct(metadata, _METADATA)
-    hint = text_of(told.user_id) if told else ""
+    """The session in `metadata`, None if there is none."""
+    fields = read_struct(metadata, _METADATA)
+    hint = text_of(fields.user_id) if fields else ""
     return hint if 0 < len(hint) <= MAX_SESSION_HINT else None
 
 
-def _said(message: Item) -> list[str]:
+def _conversation_texts(message: Item) -> list[str]:
     return [message.text, *(block.text or block.tool_use_id for block in message.parts)]
 
 
@@ -119,44 +119,44 @@ class MessageStream(StreamReader):
         self._usage: dict[str, Any] = {}
         self._open_blocks = 0
 
-    def _take(self, event: Event) -> None:
-        told = read_struct(event.data, _EVENT)
-        if told is None:
+    def _add_event(self, event: Event) -> None:
+        data = read_struct(event.data, _EVENT)
+        if data is None:
             return
-        match told.type or event.name:
+        match data.type or event.name:
             case "content_block_delta":
-                self._take_delta(told.index or 0, told.delta or _Delta())
+                self._add_delta(data.index or 0, data.delta or _Delta())
             case "message_start":
-                message = told.message or _Message()
+                message = data.message or _Message()
                 self._draft.identify(message.id)
-                self._take_usage(message.usage)
+                self._add_usage(message.usage)
             case "content_block_stop":
                 self._open_blocks = max(self._open_blocks - 1, 0)
             case "content_block_start":
                 self._open_blocks += 1
-                _take_block(told.content_block or _Block(), told.index or 0, self._draft)
+                _add_block(data.content_block or _Block(), data.index or 0, self._draft)
             case "message_delta":
-                self._take_usage(told.usage)
-                self._draft.complete = self._draft.complete or self._stops(told.delta or _Delta())
+                self._add_usage(data.usage)
+                self._draft.complete = self._draft.complete or self._stops(data.delta or _Delta())
             case "message_stop":
                 self._draft.complete = True
             case "error":
-                self._draft.fail(read_error(told.error) or name_error(message="error"))
+                self._draft.fail(read_error(data.error) or name_error(message="error"))
 
     def _stops(self, delta: _Delta) -> bool:
         """Say whether a delta ends the message: clients wait for nothing more, and some servers send no message_stop."""
         return bool(delta.stop_reason) and not self._open_blocks
 
-    def _take_delta(self, index: int, delta: _Delta) -> None:
+    def _add_delta(self, index: int, delta: _Delta) -> None:
         part = self._draft.part(index)
         if isinstance(part, ToolCall):
             part.input.add(delta.partial_json)
         elif isinstance(part, Thought):
             part.text.add(delta.thinking)
 
-    def _take_usage(self, usage: Raw) -> None:
-        told = {name: value for name, value in self._draft.read_usage(usage).items() if value is not None}
-        merged = {**self._usage, **told}
+    def _add_usage(self, usage: Raw) -> None:
+        counts = {name: value for name, value in self._draft.read_usage(usage).items() if value is not None}
+        merged = {**self._usage, **counts}
         self._usage = storable(merged) or {
             name: merged[name] for name in _COUNTS if count(merged.get(name)) is not None
         }
@@ -170,11 +170,11 @@ def stream_reader() -> Reader:
 
 def body_reader() -> Reader:
     """Return a reader for a blocking message."""
-    return BodyReader(take_body)
+    return BodyReader(add_body)
 
 
-def take_body(body: bytes, draft: Draft) -> bool:
-    """Put a blocking message into a draft; say whether it is one whole JSON object."""
+def add_body(body: bytes, draft: Draft) -> bool:
+    """Add a blocking message to a draft; return whether it is one whole JSON object."""
     message = read_struct(body, _MESSAGE)
     if message is None:
         return False
@@ -182,12 +182,12 @@ def take_body(body: bytes, draft: Draft) -> bool:
     draft.fail(read_error(message.error))
     draft.tokens = _tokens(draft.read_usage(message.usage))
     for index, block in enumerate(message.content or ()):
-        _take_block(block, index, draft)
+        _add_block(block, index, draft)
     return True
 
 
-def _take_block(block: _Block, index: int, draft: Draft) -> None:
-    """Take a content block. Those of server tools and redacted thoughts are not recorded."""
+def _add_block(block: _Block, index: int, draft: Draft) -> None:
+    """Add a content block. Those of server tools and redacted thoughts are not recorded."""
     if block.type == "tool_use" and (call := draft.begin_tool_call(index)):
         call.identify(block.id, block.name)
         call.initial.add(bytes(block.input).decode("utf-8", "replace"))

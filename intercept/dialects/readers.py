@@ -1,6 +1,6 @@
-"""What the readers of all APIs have in common: a stream is read event by event, a blocking body when it is whole.
+"""The common part of the readers of all APIs: a stream is read event by event, a blocking body when it is whole.
 
-Nothing is read for longer than some milliseconds at a time, whatever a provider sends: what takes longer is done in steps.
+Nothing is read for longer than some milliseconds at a time, whatever a provider sends: longer work is done in steps.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SteppingReader(ABC):
         self._steps: Steps | None = None
 
     def step(self) -> bool:
-        """Read on for a few milliseconds; whether there is more to read."""
+        """Read on for a few milliseconds; return whether there is more to read."""
         if self._steps is None:
             self._steps = self._read()
         try:
@@ -56,7 +56,7 @@ class EventDecoder(Protocol):
         """How many bytes of the unfinished event are held."""
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Take the next bytes; return the events they end."""
+        """Decode the next bytes; return the events they end."""
 
 
 class StreamReader(SteppingReader):
@@ -78,14 +78,14 @@ class StreamReader(SteppingReader):
         return len(self._unread) >= READ_TOGETHER_BYTES or self._steps is not None
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Add the next bytes of the stream."""
         self._unread += chunk
         if READ_TOGETHER_BYTES <= len(self._unread) <= 2 * READ_TOGETHER_BYTES and self._may_read_at_once:
             for event in self._decode(len(self._unread)):
-                self._take(event)
+                self._add_event(event)
 
     def result(self) -> Reading:
-        """Return what the stream says so far."""
+        """Return the reading of the stream so far."""
         while self.step():
             pass
         return self._draft.reading()
@@ -99,7 +99,7 @@ class StreamReader(SteppingReader):
         while self._unread:
             for event in self._decode(READ_TOGETHER_BYTES):
                 is_small = len(event.data) <= MAX_UNCHECKED_BYTES and not event.oversized
-                self._take(event if is_small else (yield from self._lightened(event)))
+                self._add_event(event if is_small else (yield from self._lightened(event)))
             if self._unread:
                 yield
 
@@ -116,29 +116,29 @@ class StreamReader(SteppingReader):
         return event if data is event.data else Event(data, event.name)
 
     @abstractmethod
-    def _take(self, event: Event) -> None:
-        """Put an event into the draft. An oversized one comes without its data, and so does a large one full of values."""
+    def _add_event(self, event: Event) -> None:
+        """Add an event to the draft. An oversized one comes without its data, and so does a large one full of values."""
 
 
 class BodyReader(SteppingReader):
     """Collects a blocking body and reads it once it is one whole JSON object.
 
     Args:
-        take: Puts a body into a draft; says whether it was one whole JSON object.
-        max_body_bytes: A larger body is let go, and its reading is opaque.
+        add: Adds a body to a draft; returns whether it was one whole JSON object.
+        max_body_bytes: A larger body is dropped, and its reading is opaque.
     """
 
     behind = False
 
-    def __init__(self, take: Callable[[bytes, Draft], bool], max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, add: Callable[[bytes, Draft], bool], max_body_bytes: int = MAX_BODY_BYTES) -> None:
         super().__init__()
-        self._take = take
+        self._add_event = add
         self._room = max_body_bytes
         self._body = bytearray()
         self._reading: Reading | None = None
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Add the next bytes of the body."""
         self._reading = self._steps = None
         self._room -= len(chunk)
         if self._room < 0:
@@ -147,7 +147,7 @@ class BodyReader(SteppingReader):
             self._body += chunk
 
     def result(self) -> Reading:
-        """Return what the body says, nothing before it is whole."""
+        """Return the reading of the body, an empty one before it is whole."""
         while self.step() or self._reading is None:
             pass
         return self._reading
@@ -167,7 +167,7 @@ class BodyReader(SteppingReader):
             self._reading = Reading(open_ended=True, truncated=True)
         else:
             draft = Draft()
-            draft.complete = self._take(body, draft)
+            draft.complete = self._add_event(body, draft)
             self._reading = draft.reading()
 
 

@@ -38,10 +38,10 @@ class RequestBody(Struct):
     n: Raw = field(default_factory=Raw)
 
     @property
-    def most(self) -> int | None:
-        """The most tokens that the model may write, in all choices together; None where the body does not say."""
-        told = [read_count(one) for one in (self.max_tokens, self.max_completion_tokens, self.max_output_tokens)]
-        return max(filter(None, told)) * (read_count(self.n) or 1) if any(told) else None
+    def token_limit(self) -> int | None:
+        """The most tokens that the model may write, in all choices together; None for no limit."""
+        counts = [read_count(one) for one in (self.max_tokens, self.max_completion_tokens, self.max_output_tokens)]
+        return max(filter(None, counts)) * (read_count(self.n) or 1) if any(counts) else None
 
 
 _COUNT: Final = re.compile(rb"[0-9]{1,9}")
@@ -142,14 +142,14 @@ def _check_once(body: bytes) -> None:
             raise InvalidRequestError(f"{once} is there more than once: parsers differ in which one counts")
 
 
-def last_turn(turns: Items) -> Item | None:
-    """Return the last item of a conversation that is not the client program's own word, None if there is none.
+def last_message(items: Items) -> Item | None:
+    """Return the last item of a conversation that the client program did not write by itself, None if there is none.
 
-    Claude Code 2.1 puts a `system` message behind what its user wrote.
+    Claude Code 2.1 puts a `system` message after its user's.
     """
-    for at in range(len(turns) - 1, max(-1, len(turns) - 2 - MAX_ASIDES), -1):
-        if turns[at].role not in ("system", "developer"):
-            return turns[at]
+    for at in range(len(items) - 1, max(-1, len(items) - 2 - MAX_ASIDES), -1):
+        if items[at].role not in ("system", "developer"):
+            return items[at]
     return None
 
 

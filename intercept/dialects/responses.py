@@ -15,13 +15,13 @@ from intercept.conversations import conversation_id, read_conversation
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, last_turn, tool_call_id
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
-_ANSWERS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
+_TOOL_RESULTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -82,22 +82,22 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         InvalidRequestError: The body cannot be relayed.
     """
     request = decode_request(body, _REQUEST, model)
-    said = request.input if isinstance(request.input, str) else Items(request.input)
-    item = None if isinstance(said, str) else last_turn(said)
-    texts = [said] if isinstance(said, str) else [_text(item)] if item and item.role == "user" else []
+    items = request.input if isinstance(request.input, str) else Items(request.input)
+    item = None if isinstance(items, str) else last_message(items)
+    texts = [items] if isinstance(items, str) else [_text(item)] if item and item.role == "user" else []
     return RequestSummary(
         model=request.model,
         stream=bool(request.stream),
-        max_output_tokens=request.most,
+        max_output_tokens=request.token_limit,
         user_prompt=read_prompt(texts),
-        answered_tool_call_id=tool_call_id(item.call_id) if item and item.type in _ANSWERS else None,
+        answered_tool_call_id=tool_call_id(item.call_id) if item and item.type in _TOOL_RESULTS else None,
         conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
-        conversation=read_conversation(said, _said),
+        conversation=read_conversation(items, _conversation_texts),
         previous_response_id=text_of(request.previous_response_id)[:MAX_NAME] or None,
     )
 
 
-def _said(item: Item) -> list[str]:
+def _conversation_texts(item: Item) -> list[str]:
     return [item.call_id, _text(item)]
 
 
@@ -112,30 +112,30 @@ class _Stream(StreamReader):
     was assembled, and the finished response, where it lists its output, replaces all items.
     """
 
-    def _take(self, event: Event) -> None:
+    def _add_event(self, event: Event) -> None:
         if event.oversized:
             self._end(event.name)
-        elif told := read_struct(event.data, _EVENT):
-            self._take_told(told.type or event.name, told)
+        elif data := read_struct(event.data, _EVENT):
+            self._add_known(data.type or event.name, data)
 
-    def _take_told(self, kind: str, told: _Event) -> None:
-        draft, index = self._draft, told.output_index or 0
+    def _add_known(self, kind: str, data: _Event) -> None:
+        draft, index = self._draft, data.output_index or 0
         match kind:
             case "response.output_text.delta":
-                _add(told.delta, draft.part((index, told.content_index or 0)))
+                _add(data.delta, draft.part((index, data.content_index or 0)))
             case "response.output_item.added" | "response.output_item.done":
-                if told.item:
-                    _take_item(told.item, index, draft)
+                if data.item:
+                    _add_item(data.item, index, draft)
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
-                _add(told.delta, draft.part((index, 0)))
+                _add(data.delta, draft.part((index, 0)))
             case "response.reasoning_summary_text.delta":
-                key = (index, told.summary_index or 0)
-                _add(told.delta, draft.part(key) or draft.begin_thought(key, "reasoning_summary"))
+                key = (index, data.summary_index or 0)
+                _add(data.delta, draft.part(key) or draft.begin_thought(key, "reasoning_summary"))
             case "error":
-                draft.fail(read_error(told.error) or name_error(told.code, told.message))
+                draft.fail(read_error(data.error) or name_error(data.code, data.message))
             case _:
-                if told.response:
-                    _take_response(told.response, draft)
+                if data.response:
+                    _add_response(data.response, draft)
                 self._end(kind)
 
     def _end(self, kind: str) -> None:
@@ -152,18 +152,18 @@ def stream_reader() -> Reader:
 
 def body_reader() -> Reader:
     """Return a reader for a blocking response."""
-    return BodyReader(_take_body)
+    return BodyReader(_add_body)
 
 
-def _take_body(body: bytes, draft: Draft) -> bool:
+def _add_body(body: bytes, draft: Draft) -> bool:
     response = read_struct(body, _RESPONSE)
     if response is None:
         return False
-    _take_response(response, draft)
+    _add_response(response, draft)
     return True
 
 
-def _take_response(response: _Response, draft: Draft) -> None:
+def _add_response(response: _Response, draft: Draft) -> None:
     draft.identify(response.id)
     draft.fail(read_error(response.error))
     if response.status == "failed":
@@ -172,25 +172,25 @@ def _take_response(response: _Response, draft: Draft) -> None:
     if response.output:
         draft.clear_parts()
         for index, item in enumerate(response.output):
-            _take_item(item, index, draft)
+            _add_item(item, index, draft)
             if draft.truncated and draft.is_full:  # nothing of the others is kept
                 break
 
 
-def _take_item(item: _Item, index: int, draft: Draft) -> None:
-    """Take an output item. Calls of server tools (web search, MCP ..) are not recorded."""
+def _add_item(item: _Item, index: int, draft: Draft) -> None:
+    """Add an output item. Calls of server tools (web search, MCP ..) are not recorded."""
     match item.type:
         case "function_call" | "custom_tool_call":
             if call := draft.begin_tool_call((index, 0)):
                 call.identify(item.call_id, item.name)
                 call.input.add(item.arguments or item.input)
         case "reasoning":
-            _take_thoughts(item.summary or [], index, "reasoning_summary", draft)
+            _add_thoughts(item.summary or [], index, "reasoning_summary", draft)
         case "message" if item.phase == "commentary":
-            _take_thoughts(item.content or [_Part()], index, "commentary", draft)
+            _add_thoughts(item.content or [_Part()], index, "commentary", draft)
 
 
-def _take_thoughts(parts: list[_Part], index: int, source: str, draft: Draft) -> None:
+def _add_thoughts(parts: list[_Part], index: int, source: str, draft: Draft) -> None:
     for part_index, part in enumerate(parts):
         _add(part.text, draft.begin_thought((index, part_index), source))
 

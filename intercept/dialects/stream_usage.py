@@ -54,12 +54,12 @@ _CHUNK: Final = Decoder(_Chunk)
 
 
 def asks_for_usage(stream_options: bytes | None) -> bool:
-    """Say whether the value of a request's `stream_options`, None for an absent one, asks for the usage."""
+    """Say whether the value of a request's `stream_options`, None for an absent one, requests the usage."""
     return _members(stream_options or b"").get(_INCLUDE_USAGE) == b"true"
 
 
 def with_usage(body: Body, stream_options: bytes | None) -> bytes | None:
-    """Return a request that asks for the usage, and differs from `body` in nothing else.
+    """Return a request that requests the usage, and differs from `body` in nothing else.
 
     A value of `stream_options` that is neither an object nor null is left for the provider to refuse, and so is one of
     `include_usage` that is neither a boolean nor null.
@@ -69,7 +69,7 @@ def with_usage(body: Body, stream_options: bytes | None) -> bytes | None:
         stream_options: The bytes of the value that it has for this key, of several the last; None if it has none.
 
     Returns:
-        The request, or None where it asks already or has to stay as it is.
+        The request, or None where it does so already or has to stay as it is.
     """
     if len(body) > MAX_SPLICED_BYTES or len(stream_options or b"") > MAX_OPTIONS_BYTES:
         return None
@@ -109,7 +109,7 @@ class UsageChunkFilter:
         self._skips_line_feed = False
 
     def feed(self, piece: bytes) -> bytes:
-        """Take the next bytes of the stream, cut anywhere; return those that go to the client."""
+        """Filter the next bytes of the stream, cut anywhere; return those that go to the client."""
         if self._skips_line_feed and piece:
             piece = piece.removeprefix(b"\n")
             self._skips_line_feed = False
@@ -132,7 +132,7 @@ class UsageChunkFilter:
 
     def _without_usage(self, events: bytes, end: int) -> bytes:
         """Take the chunk out of what follows the event that ends at `end`."""
-        kept = [events[:end]]
+        pieces = [events[:end]]
         for found in _NO_CHOICES.finditer(events, end):
             if found.start() < end:
                 continue
@@ -144,12 +144,12 @@ class UsageChunkFilter:
             past, end = end, len(events) if blank is None else blank.end()
             event = events[start:end]
             if (self._passing and start == 0) or not _is_usage_only(event):
-                kept.append(events[past:end])
+                pieces.append(events[past:end])
             else:
                 self.removed += 1
-                kept += events[past:start], event[: len(event) - len(event.lstrip(_LINE_ENDS))]
+                pieces += events[past:start], event[: len(event) - len(event.lstrip(_LINE_ENDS))]
                 self._skips_line_feed = not self._held and end == len(events) and event.endswith(b"\r")
-        return b"".join([*kept, events[end:]])
+        return b"".join([*pieces, events[end:]])
 
 
 def _last_event_end(data: bytes, start: int, stop: int) -> int:
@@ -177,14 +177,14 @@ def _is_usage_only(event: bytes) -> bool:
 def _with_member(text: Body, name: str, value: bytes) -> bytes | None:
     """Return a JSON object with another value for a member, of several of that name for the last.
 
-    Where the old value stands is guessed, and each guess is proved: everything but that member must be as it was.
+    The position of the old value is guessed, and each guess is checked: everything but that member must be as it was.
     """
     members = _members(text)
     if name not in members:
         return _with_new_member(text, name, value, first=not members)
     old, wanted = bytes(members[name]), members | {name: value}
-    places = [place.end() for place in _key(name).finditer(text) if text.startswith(old, place.end())]
-    for start in places[: -_MAX_CANDIDATES - 1 : -1]:
+    positions = [match.end() for match in _key(name).finditer(text) if text.startswith(old, match.end())]
+    for start in positions[: -_MAX_CANDIDATES - 1 : -1]:
         changed = bytes(text[:start]) + value + bytes(text[start + len(old) :])
         if _members(changed) == wanted:
             return changed

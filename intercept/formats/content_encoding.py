@@ -1,4 +1,4 @@
-"""Compressed response bodies, read although nobody asked for compression.
+"""Compressed response bodies, read although the bridge requests no compression.
 
 Source: RFC 9110, section 8.4 (Content-Encoding), RFC 1952 (gzip), RFC 1950 and 1951 (deflate).
 """

@@ -41,15 +41,15 @@ class ErrorReader:
     def result(self) -> Reading:
         """Return the error, complete if the body is a JSON object that says something."""
         # An array of errors is how Google refuses what was to be streamed as an array.
-        told = (
+        decoded = (
             read(bytes(self._body), _MEMBERS) or read(next(iter(read_array(bytes(self._body))), Raw()), _MEMBERS) or {}
         )
-        error = _error_in(told)
+        error = _error_in(decoded)
         if error.type == UNNAMED_ERROR and self._kind:
             error = structs.replace(error, type=self._kind[:MAX_ERROR_TYPE])
         if not error.message:
             error = structs.replace(error, message=self._body.decode("utf-8", "replace").strip()[:MAX_ERROR_MESSAGE])
-        return Reading(complete=bool(told), error=error)
+        return Reading(complete=bool(decoded), error=error)
 
 
 def error_reader(kind: str = "") -> ErrorReader:

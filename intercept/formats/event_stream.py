@@ -93,7 +93,7 @@ class MessageDecoder:
             while at < len(chunk) and not self.fault:
                 piece = chunk[at : at + self._missing]
                 at += len(piece)
-                self._take(piece)
+                self._add_event(piece)
                 while not self._missing:
                     if message := self._end_part():
                         messages.append(message)
@@ -102,7 +102,7 @@ class MessageDecoder:
             self._held = bytearray()
         return messages
 
-    def _take(self, piece: bytes) -> None:
+    def _add_event(self, piece: bytes) -> None:
         self._missing -= len(piece)
         if self._part is not _Part.PAYLOAD or self._payload_bytes <= self._max_kept_bytes:
             self._held += piece

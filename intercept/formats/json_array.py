@@ -45,24 +45,24 @@ class ArrayDecoder:
         """Take the next bytes; return the elements that they end."""
         elements: list[Event] = []
         start = at = 0
-        while not self.closed and (found := self._next_mark(chunk, at)) is not None:
+        while not self.closed and (found := self._next_symbol(chunk, at)) is not None:
             at = found.end()
-            mark = found[0]
-            if self._depth == 1 and mark in (b",", b"]"):
+            symbol = found[0]
+            if self._depth == 1 and symbol in (b",", b"]"):
                 self._hold(chunk[start : at - 1])
                 self._end_element(elements)
-                self.closed = mark == b"]"
+                self.closed = symbol == b"]"
                 start = at
-            elif mark in _OPENING:
+            elif symbol in _OPENING:
                 self._depth += 1
                 start = at if self._depth == 1 else start
-            elif mark != b",":
+            elif symbol != b",":
                 self._depth -= 1
         if not self.closed and self._depth > 0:
             self._hold(chunk[start:])
         return elements
 
-    def _next_mark(self, chunk: bytes, at: int) -> re.Match[bytes] | None:
+    def _next_symbol(self, chunk: bytes, at: int) -> re.Match[bytes] | None:
         """Find the next mark outside of strings, from `at` on."""
         while at < len(chunk):
             if self._escaped:

@@ -143,13 +143,13 @@ def as_text(value: object) -> str:
 
 
 def _fitted(data: bytes | Raw, wanted: type[S], room: Iterator[int]) -> S | None:
-    told = read(data, _FIELDS) if bytes(memoryview(data)[:1]) == b"{" else None
-    if told is None:
+    fields = read(data, _FIELDS) if bytes(memoryview(data)[:1]) == b"{" else None
+    if fields is None:
         return None
     fitted = {
-        each.name: _field(told[each.encode_name], each.type, room)
+        each.name: _field(fields[each.encode_name], each.type, room)
         for each in _fields(wanted)
-        if each.encode_name in told
+        if each.encode_name in fields
     }
     return wanted(**{name: value for name, value in fitted.items() if value is not None})
 

@@ -76,7 +76,7 @@ _OBJECTS: Final = frozenset(
 _TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (4, "text")})
 _OTHER_DEPTH: Final = -1
 _ONCE: Final = frozenset({"model", "stream"})
-_LONGEST_KEY: Final = 6 * max(map(len, _WANTED))  # every letter as an escape
+_MAX_KEY: Final = 6 * max(map(len, _WANTED))  # every letter as an escape
 
 _SPACE = rb"[ \t\n\r]*+"
 _PLAIN = rb'[^"\\\x00-\x1f]'
@@ -259,7 +259,7 @@ class _Scan:
     def _key(self) -> Generator[None, None, str]:
         if self._byte() != b'"':
             raise self._malformed()
-        key = yield from self._string(_LONGEST_KEY)
+        key = yield from self._string(_MAX_KEY)
         self._space()
         if self._byte() != b":":
             raise self._malformed()

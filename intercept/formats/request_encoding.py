@@ -66,8 +66,8 @@ def _gunzip(body: Body) -> Iterator[bytes]:
 
 def _rest(inflater: zlib._Decompress, data: bytes | memoryview) -> bytes | memoryview:
     unused = len(inflater.unused_data) + len(inflater.unconsumed_tail)
-    taken = min(len(data), MAX_STEP_BYTES) - unused
-    return data[taken:]
+    used = min(len(data), MAX_STEP_BYTES) - unused
+    return data[used:]
 
 
 def _unzstd(body: Body) -> Iterator[bytes]:

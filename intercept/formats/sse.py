@@ -82,24 +82,24 @@ class Decoder:
         events: list[Event] = []
         if len(chunk) <= self._max_event_bytes and b"\r" not in chunk:
             if self._unfinished:
-                chunk = self._take_rest_of_event(chunk, events)
+                chunk = self._decode_rest_of_event(chunk, events)
             if not self._unfinished:
-                chunk = self._take_usual_events(chunk, events)
+                chunk = self._decode_usual_events(chunk, events)
         if chunk:
-            self._take_lines(chunk, events)
+            self._decode_lines(chunk, events)
             self._unfinished = bool(self.held_bytes or self._name or self._oversized)
         return events
 
-    def _take_rest_of_event(self, chunk: bytes, events: list[Event]) -> bytes:
+    def _decode_rest_of_event(self, chunk: bytes, events: list[Event]) -> bytes:
         """Decode the rest of the event that began before; return what follows it, all if its end is not there."""
         end = chunk.find(b"\n\n") + 2
         if end > 1:
-            self._take_lines(chunk[:end], events)
+            self._decode_lines(chunk[:end], events)
             self._unfinished = False
             return chunk[end:]
         return chunk
 
-    def _take_usual_events(self, chunk: bytes, events: list[Event]) -> bytes:
+    def _decode_usual_events(self, chunk: bytes, events: list[Event]) -> bytes:
         """Decode events as providers send them, at once, in a quarter of the time that lines take; return the rest."""
         *blocks, rest = chunk.split(b"\n\n")
         for number, block in enumerate(blocks):
@@ -113,7 +113,7 @@ class Decoder:
             self._first_line = False
         return rest
 
-    def _take_lines(self, chunk: bytes, events: list[Event]) -> None:
+    def _decode_lines(self, chunk: bytes, events: list[Event]) -> None:
         if self._after_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
             self._after_cr = False

@@ -25,7 +25,7 @@ _KEY_BYTES: Final = 16
 class WebSocket:
     """Reads and writes after the handshake.
 
-    What it wants to send is collected; `take_output` hands it over. It answers pings and closes by itself.
+    What it wants to send is collected; `drain_output` returns it. It answers pings and closes by itself.
 
     Args:
         side: `SERVER` towards a client, `CLIENT` towards a provider.
@@ -88,7 +88,7 @@ class WebSocket:
         if self.is_open:
             self._protocol.send_close(None if code == NO_STATUS else code, "" if code == NO_STATUS else reason)
 
-    def take_output(self) -> bytes:
+    def drain_output(self) -> bytes:
         """Return what is to be sent now."""
         return b"".join(self._protocol.data_to_send())
 

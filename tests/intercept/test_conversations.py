@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
-from intercept.conversations import KEY_BYTES, MAX_SAID, MAX_SCANNED, conversation_id
+from intercept.conversations import KEY_BYTES, MAX_COMPARED_CHARACTERS, MAX_SCANNED, conversation_id
 from intercept.dialects.drafts import MAX_NAME
 from intercept.formats.large_bodies import MAX_HEAD_ITEMS, abridged
 from intercept.formats.steps import finish
@@ -167,7 +167,7 @@ def test_only_so_much_of_a_conversation_is_looked_at():
 
 
 def test_only_so_much_of_a_text_counts():
-    begins = "x" * MAX_SAID
+    begins = "x" * MAX_COMPARED_CHARACTERS
     assert read_chat(user(begins)) == read_chat(user(begins + "y"))
     assert read_chat(user(begins)) != read_chat(user(begins[:-1] + "y"))
 

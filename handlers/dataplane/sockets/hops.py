@@ -84,7 +84,7 @@ class ClientHop:
         self._arrived.set()
 
     def _write(self) -> None:
-        if output := self.socket.take_output():
+        if output := self.socket.drain_output():
             self._sent = self._cycle.write(output)
             if not self._sent.done():
                 self._sent.add_done_callback(self._was_taken)
@@ -141,7 +141,7 @@ class ProviderHop:
 
     async def flush(self) -> None:
         """Send what is to be sent, as `send` does."""
-        if output := self.socket.take_output():
+        if output := self.socket.drain_output():
             await self._response.send(output)
 
     def _receive_bytes(self, piece: bytes) -> bool:

@@ -21,7 +21,7 @@ from tests.wire.conversations import conversations
 class Names(StreamReader):
     """Takes each event's name for the response's id."""
 
-    def _take(self, event):
+    def _add_event(self, event):
         self._draft.identify(event.name)
 
 
@@ -43,7 +43,7 @@ def test_single_events_are_read_in_batches_and_the_rest_on_demand():
     taken = []
 
     class Noted(StreamReader):
-        def _take(self, event):
+        def _add_event(self, event):
             taken.append(event.data)
 
     reader = Noted()
@@ -316,7 +316,7 @@ def test_a_reader_that_is_left_in_the_middle_goes_on_there():
     taken = []
 
     class Noted(StreamReader):
-        def _take(self, event):
+        def _add_event(self, event):
             taken.append(event.data)
 
     reader = Noted()

@@ -11,7 +11,7 @@ from intercept.dialects.request_bodies import (
     MAX_MODEL,
     RequestBody,
     decode_request,
-    last_turn,
+    last_message,
     tool_call_id,
 )
 from intercept.items import Items
@@ -109,7 +109,7 @@ def test_of_a_conversation_that_is_there_twice_the_last_one_counts():
 
 
 def last(*turns):
-    item = last_turn(Items(list(map(Raw, turns))))
+    item = last_message(Items(list(map(Raw, turns))))
     return item and (item.role, item.text)
 
 

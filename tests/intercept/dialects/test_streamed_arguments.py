@@ -4,7 +4,7 @@ import pytest
 from msgspec import Raw
 
 from intercept.dialects.drafts import MAX_TOOL_INPUT
-from intercept.dialects.streamed_arguments import MAX_PLACES, PartialArgument, StreamedArguments
+from intercept.dialects.streamed_arguments import MAX_VALUES, PartialArgument, StreamedArguments
 
 
 def put_together(*pieces):
@@ -44,5 +44,5 @@ def test_a_number_stays_as_it_was_written():
 def test_no_more_is_kept_than_of_other_calls():
     arguments = put_together(("$.a", "x" * MAX_TOOL_INPUT), ("$.b", "y"))
     assert (arguments.truncated, len(arguments.text())) == (True, MAX_TOOL_INPUT + len('{"a":"","b":""}'))
-    many = put_together(*((f"$.a{number}", "") for number in range(MAX_PLACES + 1)))
-    assert (many.truncated, len(json.loads(many.text()))) == (True, MAX_PLACES)
+    many = put_together(*((f"$.a{number}", "") for number in range(MAX_VALUES + 1)))
+    assert (many.truncated, len(json.loads(many.text()))) == (True, MAX_VALUES)

@@ -21,18 +21,18 @@ def test_messages_are_what_was_sent_however_their_bytes_are_cut(texts, data):
     client, server = WebSocket(CLIENT, LIMIT), WebSocket(SERVER, LIMIT)
     for text in texts:
         client.send(text.encode())
-    sent = client.take_output()
+    sent = client.drain_output()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=5)))
     pieces = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
     assert [message.decode() for piece in pieces for message in server.feed(piece)] == texts
-    assert (server.is_open, server.close_code, server.take_output()) == (True, None, b"")
+    assert (server.is_open, server.close_code, server.drain_output()) == (True, None, b"")
 
 
 def test_fragments_are_joined_and_pings_between_them_are_answered():
     server = WebSocket(SERVER, LIMIT)
     sent = frames((Opcode.TEXT, b"one ", False), (Opcode.PING, b"hi"), (Opcode.CONT, b"two"))
     assert server.feed(sent) == [b"one two"]
-    assert server.take_output() == frames((Opcode.PONG, b"hi"), mask=False)
+    assert server.drain_output() == frames((Opcode.PONG, b"hi"), mask=False)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_breaks_the_protocol_closes_it_with_a_code(sent, code):
     assert server.feed(sent) == []
     assert (server.is_open, server.close_code) == (False, code)
     reader = Protocol(CLIENT)
-    reader.receive_data(server.take_output())
+    reader.receive_data(server.drain_output())
     assert reader.close_rcvd is not None
     assert reader.close_rcvd.code == code
     assert server.feed(frames((Opcode.TEXT, b"more"))) == []
@@ -62,28 +62,28 @@ def test_what_breaks_the_protocol_closes_it_with_a_code(sent, code):
 def test_a_close_is_answered_and_its_code_and_reason_are_kept():
     client, server = WebSocket(CLIENT, LIMIT), WebSocket(SERVER, LIMIT)
     client.close(4001, "that was all")
-    assert server.feed(client.take_output()) == []
+    assert server.feed(client.drain_output()) == []
     assert (server.is_open, server.close_code, server.close_reason) == (False, 4001, "that was all")
-    client.feed(server.take_output())
+    client.feed(server.drain_output())
     assert (client.close_code, client.close_reason) == (4001, "that was all")
     server.send(b"late")
     server.ping()
     server.close(1000)
-    assert server.take_output() == b""
+    assert server.drain_output() == b""
 
 
 def test_messages_before_a_close_are_kept_if_they_come_together():
     client, server = WebSocket(CLIENT, LIMIT), WebSocket(SERVER, LIMIT)
     client.send(b"last words")
     client.close(1000)
-    assert server.feed(client.take_output()) == [b"last words"]
+    assert server.feed(client.drain_output()) == [b"last words"]
     assert not server.is_open
 
 
 def test_a_close_without_a_code_stays_without_one():
     client, server = WebSocket(CLIENT, LIMIT), WebSocket(SERVER, LIMIT)
     client.close(1005, "not sent")
-    server.feed(client.take_output())
+    server.feed(client.drain_output())
     assert (server.close_code, server.close_reason) == (1005, "")
 
 
