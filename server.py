@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -67,11 +68,21 @@ def listen(address: Address) -> list[socket.socket]:
         ) from error
 
 
-def url_of(sockets: list[socket.socket]) -> str:
+def url_of(sockets: list[socket.socket], scheme: str = "http") -> str:
     """Where the server is reached from this machine."""
     host, port = sockets[0].getsockname()[:2]
     host = ANY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{host}:{port}"
+    return f"{scheme}://{host}:{port}"
+
+
+def warn_of_plain_http(settings: Settings, sockets: list[socket.socket]) -> None:
+    """Warn if others than this machine reach the server, and tokens and prompts cross the network unencrypted."""
+    hosts = [ip_address(one.getsockname()[0].partition("%")[0]) for one in sockets]
+    if not (settings.tls_cert_file or settings.trusted_proxies or all(host.is_loopback for host in hosts)):
+        logger.warning(
+            "clients reach %s without TLS: set tls-cert-file, or trusted-proxies if a proxy before the bridge adds TLS",
+            settings.http_address,
+        )
 
 
 async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
@@ -106,7 +117,8 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
             )
             server = await open_supervisor(settings, handover, stack)
         renew_on_hangup(server.renew, stopping)
-        url = url_of(sockets)
+        url = url_of(sockets, "https" if settings.tls_cert_file else "http")
+        warn_of_plain_http(settings, sockets)
         logger.info("AI Bridge is listening on %s", url)
         stack.enter_context(announced(LocalServer(url, chosen_database(settings))))
         identities = Identities(database, now=now, monotonic=monotonic)

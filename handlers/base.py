@@ -100,7 +100,12 @@ class BridgeHandler(RequestHandler):
     def scheme(self) -> str:
         """How the client reached the bridge, or the reverse proxy that is trusted: `http` or `https`."""
         forwarded = ",".join(self.request.headers.get_list("X-Forwarded-Proto"))
-        return client_scheme(self.request.remote_ip or "", forwarded, self.bridge.options.trusted_proxies)
+        return client_scheme(
+            self.request.remote_ip or "",
+            forwarded,
+            self.bridge.options.trusted_proxies,
+            reached_by=self.request.protocol,
+        )
 
     @property
     def is_foreign(self) -> bool:

@@ -22,11 +22,19 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network 
     return address
 
 
-def client_scheme(peer: str, forwarded_proto: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
-    """How the client reached the nearest proxy: `https` when a trusted one ends its `X-Forwarded-Proto` with that, else `http`.
+def client_scheme(
+    peer: str, forwarded_proto: str, trusted: Sequence[IPv4Network | IPv6Network], *, reached_by: str = "http"
+) -> str:
+    """How the client reached the bridge, or the nearest proxy: `https` if a trusted one ends its `X-Forwarded-Proto` with that.
 
-    The bridge itself speaks no TLS. `peer` is who is connected.
+    Args:
+        peer: Who is connected.
+        forwarded_proto: What proxies say of the scheme.
+        trusted: Proxies that are believed.
+        reached_by: How the connection itself was made.
     """
+    if reached_by == "https":
+        return reached_by
     said = forwarded_proto.rpartition(",")[2].strip().lower()
     return "https" if said == "https" and _is_trusted(peer, trusted) else "http"
 

@@ -95,6 +95,8 @@ class ClientConnection(asyncio.Protocol):
         self.opened = True
         self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
         self._transport.set_write_buffer_limits(0)
+        if transport.get_extra_info("ssl_object") is not None:
+            self.protocol = "https"
         self.writer = ResponseWriter(self._transport)
         self._restart_idle_deadline()
         self._on_open(self)

@@ -53,10 +53,17 @@ class ResponseWriter:
         return waiter
 
     def end(self) -> None:
-        """Send what is buffered, then close the writing half of the connection. Every later write fails."""
+        """Send what is buffered, then close the writing half of the connection. Every later write fails.
+
+        TLS has no such half: there the whole connection is closed.
+        """
         self.ended = True
-        if not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
             self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def wake_waiters(self) -> None:
         """Complete the futures of all writes: the client has taken everything, or has left."""

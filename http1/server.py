@@ -6,6 +6,7 @@ import asyncio
 import logging
 import resource
 import socket
+import ssl
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # The head of a request has to arrive within this time. A kept connection without a request is closed after it.
 HEAD_SECONDS = 120.0
+# How long TLS may take: its handshake, and the client's answer when the server ends it.
+TLS_BOUNDS = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 5.0}
 # The body of a request has to arrive within this time, unless its handler or the setting says otherwise.
 BODY_SECONDS = 30.0
 # If the machine of a client vanishes, this is noticed after about two minutes, even while the provider sends nothing
@@ -59,6 +62,7 @@ class BridgeServer:
         idle_seconds: How long a connection may wait for the complete head of a request.
         body_seconds: How long a body may take to arrive, unless its handler says otherwise.
         on_refusal: Called for each request that a connection refuses by itself, with the reason and the client's address.
+        tls: The certificate to show; None speaks without TLS.
 
     Attributes:
         connections: Those that are open.
@@ -73,6 +77,7 @@ class BridgeServer:
         idle_seconds: float = HEAD_SECONDS,
         body_seconds: float = BODY_SECONDS,
         on_refusal: Callable[[InvalidRequestError, str], None] = lambda _error, _remote_ip: None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.connections: set[ClientConnection] = set()
         self.options = Options(
@@ -83,6 +88,7 @@ class BridgeServer:
             body_seconds=body_seconds,
         )
         self._max_connections = max_connections
+        self._tls = tls
         self._full = False
         self._closing = False
         self._stops: list[Callable[[], None]] = []
@@ -164,7 +170,8 @@ class BridgeServer:
         try:
             for level, option, value in OPTIONS:
                 raw.setsockopt(level, option, value)
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, raw)
+            bounds = {} if self._tls is None else TLS_BOUNDS
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, raw, ssl=self._tls, **bounds)
         except OSError:  # the client has already left
             raw.close()
         finally:

@@ -140,6 +140,10 @@ class Settings:
     http_address: Address = declare(
         SERVER, ADDRESS, "127.0.0.1:4001", "Where the bridge listens; port 0 takes a free one."
     )
+    tls_cert_file: str = declare(
+        SERVER, FILE, "", "Certificate of the server, with those between it and its authority; empty is without TLS."
+    )
+    tls_key_file: str = declare(SERVER, FILE, "", "Its key, where that is in a file of its own.")
     max_body_bytes: int = declare(SERVER, SIZE, "64MiB", "Largest request body accepted.")
     body_timeout: timedelta = declare(
         SERVER, POSITIVE_DURATION, "30s", "How long a request body may take; at most 10s for sign-in, 5m for calls."

@@ -82,7 +82,9 @@ def _use(bridge: Bridge, provider: Provider | None, dialect: Dialect, request: H
     name = provider.name if provider else "PROVIDER"
     version = OPENAI_PREFIX if dialect is Dialect.OPENAI else ""
     forwarded = ",".join(request.headers.get_list("X-Forwarded-Proto"))
-    scheme = client_scheme(request.remote_ip or "", forwarded, bridge.options.trusted_proxies)
+    scheme = client_scheme(
+        request.remote_ip or "", forwarded, bridge.options.trusted_proxies, reached_by=request.protocol
+    )
     return f"set the base URL to {scheme}://{request.host}{CONTROL_PLANE}{name}{version}"
 
 

@@ -15,6 +15,8 @@ from upstream.presets import ProviderType
 
 DEFAULTS = {
     "http-address": "127.0.0.1:4001",
+    "tls-cert-file": "",
+    "tls-key-file": "",
     "max-body-bytes": "64MiB",
     "body-timeout": "30s",
     "drain-timeout": "30s",

@@ -72,7 +72,10 @@ def test_a_rate_that_is_counted_together_is_bounded():
 
 
 def test_every_setting_refuses_nonsense_in_its_own_name():
-    anything_goes = {"data-dir", "mongodb-database", "openai-key", "anthropic-key", "upstream-proxy", "no-proxy"}
+    anything_goes = {"data-dir", "mongodb-database", "openai-key", "anthropic-key", "upstream-proxy", "no-proxy"} | {
+        "tls-cert-file",
+        "tls-key-file",
+    }
     for setting in declared():
         if setting.flag and setting.name not in anything_goes:
             assert refusal({}, {setting.env: "n0nsense"}).startswith(f"{setting.env}: 'n0nsense' is not allowed; give ")

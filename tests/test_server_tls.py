@@ -1,0 +1,122 @@
+"""The server with a certificate of its own: a process, real sockets, TLS as clients speak it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import ssl
+from contextlib import suppress
+
+import pytest
+
+from tests.server_process import ServerProcess
+from tests.upstream.throwaway_ca import authority, openssl  # noqa: F401 - the first is a fixture
+
+
+@pytest.fixture
+def certificate(authority, tmp_path):  # noqa: F811 - the fixture
+    """A file with the server's certificate and key, which a test may change."""
+    return shutil.copy(authority / "server.pem", tmp_path / "server.pem")
+
+
+@pytest.fixture
+def start(tmp_path):
+    processes = []
+
+    def start(*flags):
+        data = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "data"]
+        processes.append(ServerProcess("serve", "--demo", *data, *flags))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+
+
+def port_of(server):
+    return int(server.stderr.find(r"INFO aibridge: AI Bridge is listening on https://127\.0\.0\.1:(\d+)")[1])
+
+
+@pytest.fixture
+def trusting(authority):  # noqa: F811 - the fixture
+    context = ssl.create_default_context(cafile=str(authority / "ca.pem"))
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+async def get(port, tls, path, *, method="GET", headers="", body=b""):
+    """One request on a connection of its own: the status, the body, and what TLS agreed on."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    told = writer.get_extra_info("ssl_object")
+    agreed = (told.selected_alpn_protocol(), told.version(), told.getpeercert(binary_form=True))
+    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    answer = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = int(answer.lower().partition("content-length: ")[2].split()[0])
+    rest = await reader.readexactly(length)
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return int(answer.split()[1]), rest, agreed
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_server_with_a_certificate_speaks_tls_and_nothing_else(start, certificate, trusting):
+    server = start("--aibridge-tls-cert-file", certificate)
+    port = port_of(server)
+    status, body, (protocol, version, _) = await get(port, trusting, "/healthz")
+    assert (status, json.loads(body), protocol, version) == (200, {"status": "ok"}, "http/1.1", "TLSv1.3")
+    _, large, _ = await get(port, trusting, "/openapi.json")
+    assert large.endswith(b"}")
+    assert f"https://127.0.0.1:{port}/" in server.stdout.find(r"https://127\.0\.0\.1:\d+/\S*")[0]
+    status, answer, _ = await get(port, trusting, "/v1/chat/completions", method="POST", body=b"{}")
+    assert (status, f"https://127.0.0.1:{port}/api/v2/aibridge" in answer.decode()) == (404, True)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"HTTP/1.1" not in await reader.read()
+    writer.close()
+    trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+    assert (await get(port, trusting, "/healthz"))[2][1] == "TLSv1.2"
+    trusting.set_ciphers("AES256-GCM-SHA384")  # without forward secrecy
+    with pytest.raises(OSError, match=r"^$|handshake"):
+        await get(port, trusting, "/healthz")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_certificate_that_changes_is_read_at_sighup(start, certificate, authority, trusting, tmp_path):  # noqa: F811
+    server = start("--aibridge-tls-cert-file", certificate)
+    port = port_of(server)
+    before = (await get(port, trusting, "/healthz"))[2][2]
+    new_key = ("-newkey", "rsa:2048", "-nodes", "-days", 2)
+    openssl(
+        *("req", "-x509", *new_key, "-keyout", tmp_path / "key.pem", "-out", tmp_path / "new.pem"),
+        *("-CA", authority / "ca.pem", "-CAkey", authority / "ca.key", "-subj", "/CN=server"),
+        *("-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"),
+    )
+    renewed = (tmp_path / "key.pem").read_text() + (tmp_path / "new.pem").read_text()
+    (tmp_path / "server.pem").write_text(renewed)
+    server.send(signal.SIGHUP)
+    server.stderr.find("INFO aibridge: the certificate was read again$")
+    after = (await get(port, trusting, "/healthz"))[2][2]
+    assert after == ssl.PEM_cert_to_DER_cert((tmp_path / "new.pem").read_text()) != before
+    (tmp_path / "server.pem").write_text("nothing")
+    server.send(signal.SIGHUP)
+    server.stderr.find("ERROR aibridge: tls-cert-file or tls-key-file cannot be used: .*; the one before stays$")
+    assert (await get(port, trusting, "/healthz"))[2][2] == after
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_certificate_that_cannot_be_used_is_told_at_the_start(start, tmp_path, workers):
+    server = start("--aibridge-tls-cert-file", tmp_path / "missing.pem", "--aibridge-workers", workers)
+    code, said = server.refused()
+    assert (code, "tls-cert-file or tls-key-file cannot be used: No such file or directory" in said) == (1, True)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_workers_speak_tls_too(start, certificate, trusting):
+    server = start("--aibridge-tls-cert-file", certificate, "--aibridge-workers", "2")
+    port = port_of(server)
+    for _ in range(4):
+        assert (await get(port, trusting, "/healthz"))[0] == 200
