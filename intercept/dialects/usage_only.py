@@ -70,7 +70,7 @@ def tokens(usage: dict[str, Any]) -> TokenUsage | None:
     return TokenUsage(provider_response_id="", input_tokens=count(usage.get("total_tokens")), usage=storable(usage))
 
 
-def _take(told: _Told, draft: Draft) -> None:
+def _add_event(told: _Told, draft: Draft) -> None:
     draft.identify(told.id)
     draft.fail(read_error(told.error))
     usage = draft.read_usage(told.usage)
@@ -128,7 +128,7 @@ class _Body:
 class _Stream(StreamReader):
     """Reads a stream of events, of which the last one has the usage."""
 
-    def _take(self, event: Event) -> None:
+    def _add_event(self, event: Event) -> None:
         told = read_struct(event.data, _TOLD)
         if told is not None:
             _take(told, self._draft)
