@@ -70,7 +70,7 @@ def tokens(usage: dict[str, Any]) -> TokenUsage | None:
     return TokenUsage(provider_response_id="", input_tokens=count(usage.get("total_tokens")), usage=storable(usage))
 
 
-def _add_event(told: _Told, draft: Draft) -> None:
+def _add_told(told: _Told, draft: Draft) -> None:
     draft.identify(told.id)
     draft.fail(read_error(told.error))
     usage = draft.read_usage(told.usage)
@@ -112,13 +112,13 @@ class _Body:
         if self._length <= MAX_UNCHECKED_BYTES:
             whole = read_struct(bytes(self._tail), _TOLD)
             if whole is not None:
-                _take(whole, draft)
+                _add_told(whole, draft)
             draft.complete = whole is not None
             return draft.reading()
         tail = bytes(self._tail[-MAX_TAIL_BYTES:]).rstrip(_SPACE)
         for name in ("usage", "meta"):
             if not draft.complete and (told := read_last_members(tail, name, _TOLD)) is not None:
-                _take(told, draft)
+                _add_told(told, draft)
                 draft.complete = draft.tokens is not None
         # Whether the rest of it was JSON is not known.
         draft.open_ended = tail.endswith(b"}")
@@ -131,7 +131,7 @@ class _Stream(StreamReader):
     def _add_event(self, event: Event) -> None:
         told = read_struct(event.data, _TOLD)
         if told is not None:
-            _take(told, self._draft)
+            _add_told(told, self._draft)
             self._draft.complete = self._draft.complete or (told.type or event.name).endswith(_ENDS)
         self._draft.open_ended = True
 
