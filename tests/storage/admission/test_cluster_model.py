@@ -28,7 +28,7 @@ TIMES = Times(answer=ANSWER_MS * MS)
 
 
 WHICH = [[0], [0], [0, 1], [0, 1, 2], [2], [1]]
-FATES = ["ok"] * 8 + ["lost answer", "lost", "late write", "slow", "slow", "hangs"]
+FATES = ["ok"] * 8 + ["lost answer", "lost", "late write", "late answer", "late answer", "slow", "slow", "hangs"]
 
 
 class Register:
@@ -68,6 +68,7 @@ class Server:
         self.members = Members(self.now_ns, LEASE_MS * MS)
         self.permits = Permits(self.name, self.now_ns, self.members.is_dead, TIMES)
         self.flights = []
+        self.counted = None
         self.tickets = []
 
     def now_ns(self):
@@ -95,10 +96,17 @@ class Server:
         if round_ is not None:
             self.flights.append((round_, round_.plan(self.register.read(round_.names, self.now_ns()))))
 
+    def write(self):
+        """Have the round's writes arrive; the answer is on its way until `finish`."""
+        if self.flights and self.counted is None:
+            self.counted = self.register.write(self.flights[0][1])
+
     def finish(self, *, written=True, told=True):
         if self.flights:
+            if written:
+                self.write()
             round_, changes = self.flights.pop(0)
-            counted = self.register.write(changes) if written else set()
+            counted, self.counted = self.counted or set(), None
             if told:
                 round_.settle(counted)
             else:
@@ -179,6 +187,9 @@ class Cluster(RuleBasedStateMachine):
             return
         if not one.flights:
             one.read()
+        if fate == "late answer":
+            one.write()
+            return
         if fate == "late write" and one.flights:
             self.late.append(deepcopy(one.flights[0][1]))
         if fate != "slow":
@@ -258,6 +269,32 @@ def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
     windows = 10
     used = sum(at > register.now - windows * window_ms for at in admitted)
     assert 95 * windows <= used <= 100 * (windows + 1)
+
+
+def test_slots_that_are_being_given_back_are_not_used_any_more():
+    register = Register([0, 0])
+    one, other = Server(0, register), Server(1, register)
+    for _ in range(3):  # used again and again, slots are held ahead
+        for _ in range(20):
+            one.start([slots(40)], lambda _: None)
+        one.run()
+        for ticket, _ in one.tickets:
+            one.permits.end(ticket)
+        one.tickets.clear()
+        register.now += 200
+    for _ in range(2):
+        one.permits.tick()
+        register.now += 1_001
+    one.read()
+    one.write()  # and the answer is not there yet
+    for server in (other, one):
+        for _ in range(40):
+            server.start([slots(40)], lambda _: None)
+    other.run()
+    assert (len(one.tickets), len(other.tickets)) == (0, 40)
+    one.finish()
+    one.run()
+    assert (len(one.tickets), len(other.tickets)) == (0, 40)
 
 
 def test_a_server_far_from_a_limit_makes_few_rounds():
