@@ -9,48 +9,17 @@ import signal
 import pytest
 
 from tests.handlers.conversations import MESSAGES
+from tests.runtime.bursts import begin, burst, by_name, finish, limits
 
-pytest_plugins = ["tests.runtime.two_workers"]
+pytest_plugins = ["tests.runtime.two_workers_plugin"]
 
-LIMITS = "/api/v2/aibridge/limits"
 WINDOW = ("--aibridge-rate-window", "1000s")
 PROCESS_LOCAL = "process-local: the supervisor does not answer"
-
-
-async def begin(server):
-    """Begin a stream on a connection of its own: the client, and the answer's head."""
-    client = await server.client()
-    return client, await server.call(client, stream=True)
-
-
-async def burst(server, number):
-    """Begin so many streams at the same time: those that were admitted."""
-    calls = await asyncio.gather(*(begin(server) for _ in range(number)))
-    statuses = [answer.status for _, answer in calls]
-    assert set(statuses) <= {200, 429, 503}, statuses
-    return [(client, answer) for client, answer in calls if answer.status == 200]
-
-
-async def finish(upstream, calls):
-    upstream.gate.set()
-    for client, answer in calls:
-        await client.rest(answer)
-
-
-async def limits(server):
-    """What `GET /limits` says."""
-    status, shown = await server.get(LIMITS, server.token)
-    assert status == 200
-    return shown
 
 
 def alone(server):
     """The lines that say that a worker decides alone."""
     return [line for line in server.stderr.so_far() if "limits are process-local: the supervisor" in line]
-
-
-def by_name(shown):
-    return {limit["name"]: limit for limit in shown["limits"]}
 
 
 class TestConcurrency:

@@ -19,7 +19,7 @@ from tests.runtime.two_workers import FIRST, TwoWorkers
 from tests.server_process import ROOT, ServerProcess, await_end
 from tests.storage.recording.test_spool_folders import leave_behind
 
-pytest_plugins = ["tests.runtime.two_workers"]
+pytest_plugins = ["tests.runtime.two_workers_plugin"]
 
 
 @pytest.mark.gen_test(timeout=60)

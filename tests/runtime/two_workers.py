@@ -7,14 +7,13 @@ import re
 from contextlib import contextmanager
 from uuid import UUID
 
-import pytest
 from msgspec.json import decode
 
 from storage.mongo.database import Database
 from storage.mongo.embedded import running_uri
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
-from tests.server_process import ROOT, ServerProcess, command_line, remove_sockets
+from tests.server_process import ROOT, ServerProcess, command_line
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -41,13 +40,14 @@ class Upstream(FakeUpstream):
 
 
 class TwoWorkers(ServerProcess):
-    """A server of two workers on a MongoDB of its own, which has the demo user."""
+    """A server of two workers with a demo user; on a MongoDB of its own, unless another one is given."""
 
-    def __init__(self, data_dir, upstream, *flags):
+    def __init__(self, data_dir, upstream, *flags, mongodb_uri=""):
         where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
         super().__init__(
             *("serve", "--demo", "--aibridge-workers", "2", *where, *flags),
             CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url,
+            CODER_AIBRIDGE_MONGODB_URI=mongodb_uri,
             TMPDIR=str(data_dir.parent),
         )
         self._data_dir = data_dir
@@ -112,32 +112,3 @@ class TwoWorkers(ServerProcess):
         await client.closed()
         found = re.findall(rf"^coder_aibridged_{name}(?:{{.*}})? (\S+)$", answer.body.decode(), re.MULTILINE)
         return sum(map(float, found))
-
-
-@pytest.fixture
-def upstream(io_loop):
-    upstream = io_loop.run_sync(Upstream.start)
-    yield upstream
-    io_loop.run_sync(upstream.stop)
-
-
-@pytest.fixture
-def data_dir(tmp_path):
-    yield tmp_path / "data"
-    remove_sockets(tmp_path / "data")
-
-
-@pytest.fixture
-def flags():
-    """What else stands on its command line."""
-    return ()
-
-
-@pytest.fixture
-def server(io_loop, upstream, data_dir, flags):
-    """A running server of two workers; what still runs after the test is ended."""
-    server = TwoWorkers(data_dir, upstream, *flags)
-    io_loop.run_sync(server.ready)
-    yield server
-    server.kill()
-    io_loop.run_sync(server.leave)
