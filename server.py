@@ -31,10 +31,10 @@ from handlers.api.dashboard import DashboardFiles
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from runtime import quickstart
 from runtime.assembly import now, open_database, open_mongodb
-from runtime.authority import ServerAuthority
 from runtime.data_folder import make_private
+from runtime.hosted import open_server_authority
 from runtime.logs import set_up_logging
-from runtime.parts import known_secrets, make_hosted_authority
+from runtime.parts import known_secrets
 from runtime.serving import START_ERRORS, Server, StartError, event_loop
 from runtime.signals import renew_on_hangup, stop_signals
 from runtime.supervisor import Handover, Supervisor, Worker
@@ -115,7 +115,7 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
             handover = Handover(
                 flags=dict(flags), sockets=[one.fileno() for one in sockets], mongodb_uri=private_uri, demo_url=demo_url
             )
-            server = await open_supervisor(settings, handover, stack)
+            server = await open_supervisor(settings, handover, database, stack)
         renew_on_hangup(server.renew, stopping)
         url = url_of(sockets, "https" if settings.tls_cert_file else "http")
         warn_of_plain_http(settings, sockets)
@@ -140,7 +140,9 @@ async def open_demo(stack: AsyncExitStack) -> str:
     return provider.base_url
 
 
-async def open_supervisor(settings: Settings, handover: Handover, stack: AsyncExitStack) -> Supervisor:
+async def open_supervisor(
+    settings: Settings, handover: Handover, database: Database, stack: AsyncExitStack
+) -> Supervisor:
     """Start the workers and wait until they serve. They are stopped with the stack, if they still run then.
 
     Raises:
@@ -148,7 +150,7 @@ async def open_supervisor(settings: Settings, handover: Handover, stack: AsyncEx
     """
     metrics = MetricsFolder(Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-"))))
     environ = os.environ | {VARIABLE: str(metrics.path)}
-    authority = ServerAuthority(make_hosted_authority())
+    authority = await open_server_authority(settings, database, stack)
     supervisor = Supervisor(
         settings.workers,
         drain_timeout=settings.drain_timeout.total_seconds(),

@@ -63,7 +63,7 @@ class EdgeOptions:
 
 @dataclass(frozen=True)
 class Bridge:
-    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `cluster` where no database counts for several servers, `workers` where no supervisor counts for this one, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
+    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `cluster` where this process does not ask the database about limits, `workers` where it does not ask a supervisor, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
 
     options: EdgeOptions
     providers: Mapping[str, Provider]

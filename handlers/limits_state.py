@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import Protocol
 
 from limits.authority import Authority
-from resources.limits import NO_SUPERVISOR, PROCESS_LOCAL, LimitsScope, LimitsState
+from resources.limits import NO_SUPERVISOR, PROCESS_LOCAL, SERVER_LOCAL, LimitsScope, LimitsState
 
 
 class Workers(Protocol):
-    """The other workers of this server, where limits are counted for all of them together."""
+    """The other workers of this server, where the supervisor counts limits for all of them together."""
+
+    @property
+    def scope(self) -> LimitsScope:
+        """Whether the supervisor counts for this server, or together with those of a cluster."""
 
     @property
     def unavailable(self) -> bool:
-        """Whether the supervisor, which counts, does not answer."""
+        """Whether the supervisor does not answer."""
+
+    @property
+    def database_unavailable(self) -> bool:
+        """Whether the supervisor counts for this server alone, as it cannot reach the database of the cluster."""
 
     async def reports(self) -> list[bytes]:
         """What the others say of themselves, as JSON; nothing while the supervisor does not answer."""
@@ -23,13 +31,15 @@ def scope_of_limits(cluster: Authority | None, workers: Workers | None) -> Limit
     """Whose requests are counted together."""
     if cluster is not None:
         return "cluster"
-    return "process" if workers is None else "server"
+    return "process" if workers is None else workers.scope
 
 
 def state_of_limits(cluster: Authority | None, workers: Workers | None) -> LimitsState:
-    """Whether the limits hold as they were set, or this process decides alone."""
+    """Whether the limits hold as they were set, or this process or server decides alone."""
     if cluster is not None and cluster.unavailable:
         return PROCESS_LOCAL
     if workers is not None and workers.unavailable:
         return NO_SUPERVISOR
+    if workers is not None and workers.database_unavailable:
+        return SERVER_LOCAL
     return "ok"

@@ -29,9 +29,13 @@ _PERIODS: Final[Mapping[Period, Literal["day", "week", "month"]]] = {
 
 PROCESS_LOCAL: Final = "process-local: the database is unavailable"
 NO_SUPERVISOR: Final = "process-local: the supervisor does not answer"
+SERVER_LOCAL: Final = "server-local: the database is unavailable"
 LimitsScope = Literal["process", "server", "cluster"]
 LimitsState = Literal[
-    "ok", "process-local: the database is unavailable", "process-local: the supervisor does not answer"
+    "ok",
+    "process-local: the database is unavailable",
+    "process-local: the supervisor does not answer",
+    "server-local: the database is unavailable",
 ]
 
 
@@ -256,7 +260,10 @@ class Limits(Struct):
 
     scope: Annotated[LimitsScope, Meta(description="Whose requests are counted together.")]
     state: Annotated[
-        LimitsState, Meta(description="With `process-local` and a reason all that follows is of this process alone.")
+        LimitsState,
+        Meta(
+            description="With `process-local` and a reason all that follows is of this process alone, with `server-local` of this server."
+        ),
     ]
     at: Time
     refused_since: Annotated[

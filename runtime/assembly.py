@@ -94,7 +94,7 @@ class Process:
         cls, settings: Settings, database: Database, stack: AsyncExitStack, workers: WorkerAuthority | None = None
     ) -> Self:
         """Begin a process; nothing of it runs yet."""
-        if settings.limits_scope is not LimitsScope.SERVER:
+        if settings.limits_scope is LimitsScope.PROCESS:
             workers = None
         new_id = time_ordered_ids().__next__
         metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
@@ -215,11 +215,14 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
 
 
 async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterAuthority | None]:
-    """Open what admits requests, and what counts for all workers or all servers where that is set."""
-    cluster = make_cluster(process.settings, process.database, process.id)
-    overload = make_overload(process.settings, process.metrics, cluster or process.workers)
-    if process.workers is not None:
-        process.workers.report = lambda: msgspec.json.encode(report(process.lifecycle, overload))
+    """Open what admits requests, and what counts for all servers where that is set and no supervisor does it."""
+    workers, cluster = process.workers, None
+    if workers is None:
+        cluster = make_cluster(process.settings, process.database, process.id)
+    overload = make_overload(process.settings, process.metrics, cluster or workers)
+    if workers is not None:
+        workers.scope = "cluster" if process.settings.limits_scope is LimitsScope.CLUSTER else "server"
+        workers.report = lambda: msgspec.json.encode(report(process.lifecycle, overload))
     if cluster is not None:
         await cluster.open(lambda: report(process.lifecycle, overload))
         process.stack.push_async_callback(cluster.close)

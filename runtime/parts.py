@@ -10,7 +10,7 @@ from uuid import UUID
 from handlers.bridge import EdgeOptions
 from handlers.operation.metrics import Metrics
 from intercept.known_secrets import KnownSecrets
-from limits.authority import Authority, HostedAuthority, LocalAuthority
+from limits.authority import Authority
 from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
 from limits.request_limits import LimitSettings
@@ -154,7 +154,7 @@ def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | Non
 
 
 def make_cluster(settings: Settings, database: Database, process: UUID) -> ClusterAuthority | None:
-    """Who counts for all servers on the database; None when this process counts for itself."""
+    """Who counts for all servers on the database; None where each server counts for itself."""
     return ClusterAuthority(database, process=process) if settings.limits_scope is LimitsScope.CLUSTER else None
 
 
@@ -174,11 +174,6 @@ def make_limit_settings(settings: Settings) -> LimitSettings:
         budget_zone=settings.budget_timezone,
         reserve=settings.limits_reserve,
     )
-
-
-def make_hosted_authority() -> HostedAuthority:
-    """What decides in the supervisor, for all workers of this server."""
-    return LocalAuthority()
 
 
 def make_overload(settings: Settings, metrics: Metrics, authority: Authority | None) -> OverloadProtection:

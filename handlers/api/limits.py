@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -35,6 +35,17 @@ def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]
     }
 
 
+def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the processes of a server have to say, as one report. It names those requests that began first."""
+    holders = sorted((holder for one in reports for holder in one["holders"]), key=lambda holder: holder["since"])
+    merged = {
+        "holding": sum(one["holding"] for one in reports),
+        "holders": holders[:MAX_ACTIVE_REQUESTS],
+        "refused": dict(sum((Counter(one["refused"]) for one in reports), Counter[str]())),
+    }
+    return merged | ({"since": min(one["since"] for one in reports)} if reports else {})
+
+
 class LimitsHandler(ControlHandler):
     """The limits, for owners and auditors. What is asked of the database is bounded, and so is the answer."""
 
@@ -51,8 +62,8 @@ class LimitsHandler(ControlHandler):
         overload, cluster, workers = self.bridge.overload, self.bridge.cluster, self.bridge.workers
         usage = await overload.usage(MAX_KEYS)
         reports = [report(self.bridge.lifecycle, overload)]
-        if cluster is not None and not cluster.unavailable:
-            reports += await cluster.reports()
+        if cluster is not None:
+            reports += cluster.reports()
         elif workers is not None:
             reports += [msgspec.json.decode(one) for one in await workers.reports()]
         now = self.bridge.now()

@@ -10,9 +10,13 @@ from msgspec import Struct
 
 from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState
 from limits.limiter import Limiter
+from runtime.authority.messages import Adoption
 
 MAX_RECENT = 5_000
 """Admissions that are remembered for the case that the supervisor does not answer; the oldest is forgotten first."""
+
+NEAR = 5
+"""A limit of which less than this part is left is near: what is given back is told at once."""
 
 _CHARGED = (Kind.TOKENS, Kind.BUDGET)
 _HELD = (Kind.CONCURRENCY, Kind.TOKENS, Kind.BUDGET)
@@ -103,3 +107,16 @@ class Alone:
     def usage(self, most: int) -> Sequence[LimitState]:
         """How much of the limits this process uses, as far as it is counted here."""
         return self._local.usage(most)
+
+
+def adoption_of(number: int, request: Request) -> Adoption:
+    """What the supervisor is told of a request that was admitted without it."""
+    return Adoption(0 if request.ended else number, request.limits, request.reserve, request.charged)
+
+
+def is_near(decision: Decision) -> bool:
+    """Whether less than a share of the slots is left."""
+    return any(
+        state.limit.kind is Kind.CONCURRENCY and NEAR * state.remaining < state.limit.maximum
+        for state in decision.states
+    )

@@ -52,14 +52,23 @@ class Restoration(Struct, array_like=True, frozen=True):
 
 
 class Question(Struct, array_like=True, frozen=True):
-    """Asks for the usage of limits, of at most `most` keys each; with 0 for the reports of the other workers."""
+    """Asks for the usage of limits, of at most `most` keys each; with 0 for the reports of all others.
+
+    `ALIVE` only asks whether the supervisor is there. It is answered at once, with no usage.
+    """
 
     number: int
     most: int
 
 
+ALIVE: Final = Question(0, -1)
+
+
 class Report(Struct, array_like=True, frozen=True):
-    """What a worker says of itself, as JSON: the answer to a question for reports. Empty where there are no more."""
+    """What a worker says of itself, as JSON. Empty where there are no more.
+
+    `number` is that of the question; 0 if the supervisor asked for itself.
+    """
 
     number: int
     said: bytes
@@ -145,12 +154,18 @@ class UsageAnswer(Struct, array_like=True, frozen=True):
 
 
 class ToWorker(Struct, array_like=True):
-    """Everything that the supervisor tells at once. `wanted`: questions to which a report is the answer."""
+    """Everything that the supervisor tells at once.
+
+    Attributes:
+        wanted: Questions to which a report is the answer.
+        database_unavailable: Whether the server decides alone, without the database; None is as before.
+    """
 
     answers: list[Answer] = []
     usages: list[UsageAnswer] = []
     wanted: list[int] = []
     reports: list[Report] = []
+    database_unavailable: bool | None = None
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Generic, Protocol, TypeVar
 
 ANSWER_SECONDS = 0.5
@@ -47,6 +48,11 @@ class Rounds(Generic[P]):
     def join(self, participant: P) -> None:
         """Take part from now on."""
         self._owes[participant] = 0
+
+    @property
+    def participants(self) -> Collection[P]:
+        """All who take part."""
+        return self._owes.keys()
 
     def leave(self, participant: P) -> None:
         """Take part no more."""

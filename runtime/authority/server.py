@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from limits.authority import HostedAuthority
 from limits.limit import Decision
 from runtime.authority.frames import FrameError
 from runtime.authority.messages import (
+    ALIVE,
     MAX_ITEMS,
+    Adoption,
     Answer,
     FromWorker,
     Question,
@@ -26,26 +28,55 @@ class ServerAuthority:
 
     Args:
         authority: What decides.
+        elsewhere: What other servers say of themselves, as JSON.
     """
 
-    def __init__(self, authority: HostedAuthority) -> None:
+    def __init__(self, authority: HostedAuthority, elsewhere: Callable[[], Sequence[bytes]] = tuple) -> None:
         self._authority = authority
+        self._elsewhere = elsewhere
         self._rounds: Rounds[Desk] = Rounds()
 
     def open_desk(self, wake: Callable[[], None]) -> Desk:
         """Serve one more worker; `wake` is told when there is something to `take`."""
-        desk = Desk(self._authority, self._rounds, wake)
+        desk = Desk(self._authority, self._rounds, self._elsewhere, wake)
         self._rounds.join(desk)
+        if self._authority.unavailable:
+            wake()
         return desk
+
+    def tell_state(self) -> None:
+        """Tell all workers whether the server decides alone: that has changed."""
+        for desk in self._rounds.participants:
+            desk.tell_state()
+
+    def reports(self) -> list[bytes]:
+        """What the workers said of themselves last, as JSON; they are asked again for the next time."""
+        for desk in self._rounds.participants:
+            desk.ask_report()
+        return [desk.said for desk in self._rounds.participants if desk.said]
 
 
 class Desk:
-    """What one worker has to do with the authority. It does no I/O; a link carries its messages."""
+    """What one worker has to do with the authority. It does no I/O; a link carries its messages.
 
-    def __init__(self, authority: HostedAuthority, rounds: Rounds[Desk], wake: Callable[[], None]) -> None:
+    Attributes:
+        said: What the worker said of itself last, as JSON; empty until it does.
+    """
+
+    def __init__(
+        self,
+        authority: HostedAuthority,
+        rounds: Rounds[Desk],
+        elsewhere: Callable[[], Sequence[bytes]],
+        wake: Callable[[], None],
+    ) -> None:
         self._authority = authority
         self._rounds = rounds
+        self._elsewhere = elsewhere
         self._wake = wake
+        self.said = b""
+        self._owes_report = False
+        self._knows_unavailable = False
         # By the numbers of the worker: what it holds, and what is being done for it.
         self._tickets: dict[int, int] = {}
         self._deciding: dict[int, asyncio.Task[None]] = {}
@@ -59,12 +90,7 @@ class Desk:
             FrameError: It numbers two requests alike.
         """
         for adoption in message.adoptions:
-            self._check_new(adoption.number)
-            ticket = self._authority.count(adoption.limits, adoption.reserve, adoption.charged)
-            if adoption.number:
-                self._tickets[adoption.number] = ticket
-            else:
-                self._authority.end(ticket)
+            self._adopt(adoption)
         for charge in message.charges:
             if (held := self._tickets.get(charge.number)) is not None:
                 self._authority.charge(held, charge.amounts, charge.reserve)
@@ -75,14 +101,18 @@ class Desk:
         for question in message.questions:
             self._answer(question)
         for report in message.reports:
+            self.said = report.said
+            self._owes_report = self._owes_report and report.number != 0
             self._rounds.reported(self, report.number, report.said)
         for restoration in message.restorations:
             self._authority.restore(restoration.limit, restoration.used)
 
     def take(self) -> ToWorker | None:
         """What is to be sent now; None when there is nothing more."""
-        outgoing = self._outgoing
-        if not (outgoing.answers or outgoing.usages or outgoing.wanted or outgoing.reports):
+        outgoing, unavailable = self._outgoing, self._authority.unavailable
+        if unavailable != self._knows_unavailable:
+            self._knows_unavailable = outgoing.database_unavailable = unavailable
+        elif not (outgoing.answers or outgoing.usages or outgoing.wanted or outgoing.reports):
             return None
         self._outgoing = ToWorker()
         if len(outgoing.answers) > MAX_ITEMS:
@@ -99,6 +129,16 @@ class Desk:
         for task in (*self._deciding.values(), *self._told):
             task.cancel()
 
+    def tell_state(self) -> None:
+        """Tell the worker whether the server decides alone."""
+        self._wake()
+
+    def ask_report(self) -> None:
+        """Ask the worker what it says of itself, unless it has yet to answer that."""
+        if not self._owes_report:
+            self._owes_report = True
+            self.want_report(0)
+
     def want_report(self, number: int) -> None:
         """Ask the worker what it says of itself."""
         self._outgoing.wanted.append(number)
@@ -112,6 +152,14 @@ class Desk:
     def _check_new(self, number: int) -> None:
         if number in self._tickets or number in self._deciding:
             raise FrameError(f"two requests have the number {number}")
+
+    def _adopt(self, adoption: Adoption) -> None:
+        self._check_new(adoption.number)
+        ticket = self._authority.count(adoption.limits, adoption.reserve, adoption.charged)
+        if adoption.number:
+            self._tickets[adoption.number] = ticket
+        else:
+            self._authority.end(ticket)
 
     def _start(self, start: Start) -> None:
         self._check_new(start.number)
@@ -139,7 +187,13 @@ class Desk:
             task.cancel()
 
     def _answer(self, question: Question) -> None:
+        if question == ALIVE:
+            self._outgoing.usages.append(UsageAnswer(question.number, ()))
+            self._wake()
+            return
         if not question.most:
+            for said in self._elsewhere():
+                self.tell_report(question.number, said)
             self._rounds.ask(self, question.number)
             return
         task = asyncio.create_task(self._tell_usage(question))  # noqa: TID251 - cancelled with the desk

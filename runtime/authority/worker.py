@@ -11,15 +11,15 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Struct
 
-from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState
+from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 from limits.limiter import Limiter
-from runtime.authority.alone import Alone, Request
+from runtime.authority.alone import Alone, Request, adoption_of, is_near
 from runtime.authority.messages import (
+    ALIVE,
     MAX_ITEMS,
     Adoption,
     Answer,
@@ -31,12 +31,16 @@ from runtime.authority.messages import (
     Start,
     ToWorker,
 )
+from runtime.authority.polls import Poll
 
 TICK_SECONDS = 0.25
 """From one look at what waits for an answer to the next. A pause of this process, however long, is one."""
 
 ANSWER_TICKS = 4
-"""After so many looks without an answer the supervisor counts as unavailable."""
+"""After so many looks without a word of the supervisor it counts as unavailable."""
+
+DECISION_TICKS = 40
+"""So many looks a decision may take of a supervisor that is there, and waits for the database itself."""
 
 MAX_WAITING = 10_000
 """Requests that wait for the supervisor; one more, and it counts as unavailable."""
@@ -44,27 +48,10 @@ MAX_WAITING = 10_000
 MAX_ADMITTED_ALONE = 10_000
 """Requests admitted alone that are remembered for the supervisor; the oldest is forgotten first."""
 
-NEAR = 5
-"""A limit of which less than this part is left is near: what is given back is told at once."""
-
 HURRY_NS = 1_000_000_000
 """After that time what a decision said about its limits is old."""
 
 _log = logging.getLogger(__name__)
-
-
-class _Poll(Struct, eq=False):
-    """A question that waits for its answer: the usage, or what other workers say of themselves."""
-
-    most: int
-    future: asyncio.Future[Any]
-    tick: int
-    said: list[bytes] = []
-
-    def answer(self, answer: Sequence[LimitState] | list[bytes]) -> None:
-        """Answer whoever waits, if somebody still does."""
-        if not self.future.done():
-            self.future.set_result(answer)
 
 
 class WorkerAuthority:
@@ -79,6 +66,8 @@ class WorkerAuthority:
     Attributes:
         report: What this process says of itself, as JSON.
         unavailable: Whether the supervisor does not answer, so that this process decides alone.
+        database_unavailable: Whether the supervisor decides alone, without the database of a cluster.
+        scope: Whose requests the supervisor counts together: those of this `server`, or of a `cluster`.
     """
 
     def __init__(
@@ -95,10 +84,13 @@ class WorkerAuthority:
         self._now_ns = now_ns
         self.report: Callable[[], bytes] = bytes
         self.unavailable = False
+        self.database_unavailable = False
+        self.scope: Literal["server", "cluster"] = "server"
         self._number = 0
         self._tick = 0
+        self._heard = 0
         self._asks: dict[int, Request] = {}
-        self._polls: dict[int, _Poll] = {}
+        self._polls: dict[int, Poll] = {}
         self._running: dict[int, Request] = {}
         # What was decided alone: all that was admitted, and what the supervisor was asked and has yet to answer.
         self._alone: dict[int, Request] = {}
@@ -113,7 +105,7 @@ class WorkerAuthority:
         self._restorations: list[Restoration] = []
 
     async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
-        """Decide on a request; see `limits.authority.Authority`. Waits for about a second at most."""
+        """Decide on a request; see `limits.authority.Authority`. Waits for `DECISION_TICKS` at most."""
         self._number += 1
         number = self._number
         request = Request(tuple(limits), reserve, self._tick, self._now_ns())
@@ -177,7 +169,7 @@ class WorkerAuthority:
         return states
 
     async def reports(self) -> list[bytes]:
-        """What the other workers say of themselves, as JSON; nothing while the supervisor does not answer."""
+        """What the other workers and servers say of themselves, as JSON; nothing while the supervisor does not answer."""
         said: list[bytes] = await self._poll(0) if not self.unavailable else []
         return said
 
@@ -187,11 +179,16 @@ class WorkerAuthority:
         return not self.unavailable and bool(self._asks or self._polls)
 
     def tick(self) -> None:
-        """Stop waiting for a supervisor that has not answered for `ANSWER_TICKS`."""
+        """Stop waiting for a supervisor that has said nothing for `ANSWER_TICKS`, and ask it whether it is there."""
         self._tick += 1
-        oldest: list[Request | _Poll] = [*islice(self._asks.values(), 1), *islice(self._polls.values(), 1)]
-        if not self.unavailable and any(self._tick - one.tick >= ANSWER_TICKS for one in oldest):
+        if not self.waiting:
+            return
+        oldest: list[Request | Poll] = [*islice(self._asks.values(), 1), *islice(self._polls.values(), 1)]
+        waited = self._tick - min(one.tick for one in oldest)
+        if min(waited, self._tick - self._heard) >= ANSWER_TICKS or waited >= DECISION_TICKS:
             self._stand_alone()
+        elif ALIVE not in self._questions:
+            self._questions.append(ALIVE)
 
     def take(self) -> FromWorker | None:
         """What is to be sent now; None when there is nothing more.
@@ -227,8 +224,11 @@ class WorkerAuthority:
 
     def received(self, message: ToWorker) -> None:
         """Take what the supervisor tells."""
+        self._heard = self._tick
         if self.unavailable:
             self._return()
+        if message.database_unavailable is not None:
+            self.database_unavailable = message.database_unavailable
         for answer in message.answers:
             self._answered(answer)
         for usage in message.usages:
@@ -247,7 +247,7 @@ class WorkerAuthority:
             return
         decision = answer.decision(request.limits)
         if decision.ticket is not None:
-            request.near = request.reserve != NOTHING or _is_near(decision)
+            request.near = request.reserve != NOTHING or is_near(decision)
             self._running[answer.number] = request
             self._own.remember(request)
         if request.future is not None and not request.future.done():  # else its request is about to end it
@@ -263,7 +263,7 @@ class WorkerAuthority:
             if admitted:
                 self._ends.append(answer.number)
         elif not admitted:
-            self._adoptions.append(_adoption(answer.number, request))
+            self._adoptions.append(adoption_of(answer.number, request))
         else:
             if request.charged != NOTHING:
                 self._charges[answer.number] = Charge(answer.number, request.charged, request.reserve)
@@ -284,7 +284,7 @@ class WorkerAuthority:
     async def _poll(self, most: int) -> Any:
         self._number += 1
         number = self._number
-        poll = _Poll(most, asyncio.get_running_loop().create_future(), self._tick)
+        poll = Poll(most, asyncio.get_running_loop().create_future(), self._tick)
         self._polls[number] = poll
         self._questions.append(Question(number, most))
         self._wake()
@@ -328,25 +328,13 @@ class WorkerAuthority:
         polls, self._polls = self._polls, {}
         for poll in polls.values():
             poll.answer(self._own.usage(poll.most) if poll.most else [])
-        self._questions = [Question(0, 1)]  # its answer says that the supervisor is back
+        self._questions = [ALIVE]  # its answer says that the supervisor is back
         self._wake()
 
     def _return(self) -> None:
         """Tell the supervisor what was admitted without it."""
         self.unavailable = False
         _log.info("the supervisor answers: limits are shared again")
-        self._adoptions += [_adoption(number, request) for number, request in self._alone.items()]
+        self._adoptions += [adoption_of(number, request) for number, request in self._alone.items()]
         self._alone.clear()
         self._wake()
-
-
-def _adoption(number: int, request: Request) -> Adoption:
-    return Adoption(0 if request.ended else number, request.limits, request.reserve, request.charged)
-
-
-def _is_near(decision: Decision) -> bool:
-    """Whether less than a share of the slots is left."""
-    return any(
-        state.limit.kind is Kind.CONCURRENCY and NEAR * state.remaining < state.limit.maximum
-        for state in decision.states
-    )

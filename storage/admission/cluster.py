@@ -88,6 +88,7 @@ class ClusterAuthority:
         self._lease_ns = round(lease * 1000) * MS
         self._permits = Permits(str(process), now_ns, self._members.is_dead, Times(answer=answer, fresh=2 * answer))
         self._report: Callable[[], Document] = dict
+        self._on_change: Callable[[], None] = lambda: None
         self._reports: dict[str, Document] = {}
         self._process = str(process)
         self._patience = patience
@@ -108,13 +109,14 @@ class ClusterAuthority:
         """How many commands were sent to MongoDB."""
         return self._store.commands
 
-    async def open(self, report: Callable[[], Document] = dict) -> None:
+    async def open(self, report: Callable[[], Document] = dict, on_change: Callable[[], None] = lambda: None) -> None:
         """Send a first heartbeat, unless the database is unavailable. `run` does the rest.
 
         Args:
             report: What this server has to say of itself, as BSON can hold it; told with every heartbeat.
+            on_change: Called when `unavailable` has changed.
         """
-        self._report = report
+        self._report, self._on_change = report, on_change
         await self._beat()
 
     async def close(self) -> None:
@@ -183,12 +185,14 @@ class ClusterAuthority:
                 return _busiest([state_of(*one) for one in ledgers], most)
         return _busiest(self._permits.states(), most)
 
-    async def reports(self) -> list[Document]:
-        """What the other servers said of themselves with their last heartbeats."""
+    def reports(self) -> list[Document]:
+        """What the other servers said of themselves with their last heartbeats; nothing while this one decides alone."""
+        if self.unavailable:
+            return []
         return [
             report
             for name, report in self._reports.items()
-            if name != self._process and not self._members.is_dead(name)
+            if report and name != self._process and not self._members.is_dead(name)
         ]
 
     async def _decided(self, waiting: Waiting) -> Decision:
@@ -303,11 +307,14 @@ class ClusterAuthority:
         if self.unavailable:
             self._permits.end_alone()
             _log.info("the database is available: limits are shared again")
+            self._on_change()
 
     def _begin_alone(self, error: Exception) -> None:
-        if not self.unavailable:
-            _log.warning("limits are server-local until the database is available: %s", str(error) or "no answer")
+        changed = not self.unavailable
         self._permits.begin_alone(self._members.alive)
+        if changed:
+            _log.warning("limits are server-local until the database is available: %s", str(error) or "no answer")
+            self._on_change()
 
 
 def _busiest(states: Sequence[LimitState], most: int) -> list[LimitState]:

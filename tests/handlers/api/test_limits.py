@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from tornado.testing import bind_unused_port
 
-from handlers.api.limits import NOT_YOURS, report
+from handlers.api.limits import NOT_YOURS, merge_reports, report
 from handlers.application import BridgeApplication
 from handlers.lifecycle import ActiveRequest, Lifecycle
 from http1.server import BridgeServer
@@ -454,4 +454,19 @@ def test_a_report_names_a_bounded_number_of_requests():
         "request_id": "r",
         "since": "2026-01-31T12:00:00.005Z",
         **dict.fromkeys(("user_id", "username", "provider", "route", "model", "interception_id")),
+    }
+
+
+def test_reports_of_several_processes_are_one_that_names_the_oldest_requests():
+    def said(since, number, refused):
+        holders = [{"since": f"{since}:{nth:03}"} for nth in range(number)]
+        return {"holding": number, "holders": holders, "refused": refused, "since": since}
+
+    assert merge_reports([]) == {"holding": 0, "holders": [], "refused": {}}
+    merged = merge_reports([said("2", 3, {"rate": 1}), said("1", MAX_ACTIVE_REQUESTS, {"rate": 2, "user_rate": 4})])
+    assert merged == {
+        "holding": MAX_ACTIVE_REQUESTS + 3,
+        "holders": said("1", MAX_ACTIVE_REQUESTS, {})["holders"],
+        "refused": {"rate": 3, "user_rate": 4},
+        "since": "1",
     }

@@ -308,3 +308,47 @@ async def test_what_a_worker_restores_of_a_budget_counts_for_all(server):
     await first.start((SLOTS,))
     (state,) = [state for state in await second.usage(9) if state.limit.kind is Kind.BUDGET]
     assert (state.limit, state.used) == (budget, 400)
+
+
+@pytest.mark.gen_test
+async def test_workers_learn_when_the_server_decides_alone_and_when_it_does_no_more(server):
+    (one, *_), (other, *_) = await server.worker(), await server.worker()
+    server.local.unavailable = True
+    server.authority.tell_state()
+    late, *_ = await server.worker()
+    for authority in (one, other, late):
+        await authority.usage(1)
+        assert (authority.database_unavailable, authority.unavailable) == (True, False)
+    server.local.unavailable = False
+    server.authority.tell_state()
+    for authority in (one, other, late):
+        await authority.usage(1)
+        assert not authority.database_unavailable
+
+
+@pytest.mark.gen_test
+async def test_a_worker_hears_of_other_servers_too_and_these_of_all_workers(server):
+    server.authority = ServerAuthority(server.local, lambda: [b"elsewhere"])
+    (one, *_), (other, *_) = await server.worker(), await server.worker()
+    one.report, other.report = lambda: b"one", lambda: b"other"
+    assert sorted(await one.reports()) == [b"elsewhere", b"other"]
+    assert server.authority.reports() == [b"other"]  # and all are asked for the next time
+    for authority in (one, other):
+        await authority.usage(1)
+        await authority.usage(1)
+    assert sorted(server.authority.reports()) == [b"one", b"other"]
+
+
+@pytest.mark.gen_test
+async def test_a_worker_that_has_yet_to_say_something_of_itself_is_not_asked_again(server):
+    authority, _, lower, _ = await server.worker()
+    lower._transport.pause_reading()
+    for _ in range(3):
+        assert server.authority.reports() == []
+        await asyncio.sleep(0)
+    asked = []
+    authority.report = lambda: asked.append(1) or b"here"
+    lower._transport.resume_reading()
+    await authority.usage(1)
+    await authority.usage(1)
+    assert (server.authority.reports(), len(asked)) == ([b"here"], 1)

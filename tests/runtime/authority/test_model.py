@@ -17,7 +17,7 @@ from limits.limiter import Limiter
 from runtime.authority import ServerAuthority, WorkerAuthority
 from runtime.authority.frames import FrameReader
 from runtime.authority.messages import decode_from_worker, decode_to_worker, encode
-from runtime.authority.worker import ANSWER_TICKS
+from runtime.authority.worker import ANSWER_TICKS, DECISION_TICKS
 from tests.limits.clock import SECOND, Clock
 
 SLOTS = 3
@@ -244,6 +244,34 @@ async def test_a_worker_without_an_answer_decides_alone_from_what_it_has_admitte
     await world.settle()
     assert not worker.authority.unavailable
     assert (len(world.limiter), world.used(Rule.CONCURRENCY), world.used(Rule.RATE)) == (4, 4, 4)
+
+
+@pytest.mark.gen_test
+async def test_a_supervisor_that_is_there_may_take_longer_to_decide():
+    world = World()
+    worker, _ = world.workers
+    worker.desk._start = lambda _start: None  # it waits for a database
+    worker.start()
+    for _ in range(DECISION_TICKS - 1):
+        await world.settle()
+        worker.authority.tick()
+    assert (worker.authority.unavailable, worker.running) == (False, [])
+
+
+@pytest.mark.expects_log(UNAVAILABLE)
+@pytest.mark.gen_test
+async def test_a_supervisor_that_is_there_and_never_decides_is_not_waited_for_for_ever():
+    world = World()
+    worker, _ = world.workers
+    worker.desk._start = lambda _start: None
+    worker.start()
+    for _ in range(DECISION_TICKS):
+        await world.settle()
+        worker.authority.tick()
+    await asyncio.sleep(0)
+    assert (worker.authority.unavailable, len(worker.running)) == (True, 1)
+    await world.settle()
+    assert not worker.authority.unavailable
 
 
 @pytest.mark.gen_test
