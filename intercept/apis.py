@@ -92,6 +92,17 @@ class RequestParser(Protocol):
         """
 
 
+class FormParser(Protocol):
+    """Reads a request body that is a form (`multipart/form-data`), of a content type with its boundary."""
+
+    def __call__(self, body: bytes | bytearray, content_type: str, model: str = "", /) -> RequestSummary:
+        """Read it; `model` is what the path names.
+
+        Raises:
+            InvalidRequestError: The body cannot be relayed.
+        """
+
+
 @dataclass(frozen=True)
 class Api:
     """One recorded API: `name` as in its module, `path` below the provider, and how to read both directions.
@@ -99,6 +110,7 @@ class Api:
     The content type of a response chooses its reader: `stream_reader` for server-sent events, `event_stream_reader` for AWS's event stream, where
     the API has one, and `body_reader` for all else. `metered_body_reader` stands in its place where the head of a response
     tells its tokens. `billed` is false where a call costs nothing, so that no cost is missing if it reports no tokens.
+    `parse_form` reads a request that is a form with files, where the API takes one.
     """
 
     name: str
@@ -110,6 +122,7 @@ class Api:
     event_stream_reader: Callable[[], Reader] | None = None
     metered_body_reader: Callable[[Header], Reader] | None = None
     billed: bool = True
+    parse_form: FormParser | None = None
 
     def reader_of(self, content_type: str) -> Callable[[], Reader]:
         """What makes readers of successful responses of a content type, which is in lower case and has no parameters."""

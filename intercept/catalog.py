@@ -52,7 +52,9 @@ MESSAGES: Final = Api(
 )
 
 
-def _usage_only(name: str, path: str, dialect: Dialect = Dialect.OPENAI, *, billed: bool = True) -> Api:
+def _usage_only(
+    name: str, path: str, dialect: Dialect = Dialect.OPENAI, *, billed: bool = True, has_files: bool = False
+) -> Api:
     return Api(
         name=name,
         path=path,
@@ -61,12 +63,23 @@ def _usage_only(name: str, path: str, dialect: Dialect = Dialect.OPENAI, *, bill
         stream_reader=usage_only.stream_reader,
         body_reader=usage_only.body_reader,
         billed=billed,
+        parse_form=usage_only.parse_form if has_files else None,
     )
 
 
 EMBEDDINGS: Final = _usage_only("embeddings", "/v1/embeddings")
 RERANK: Final = _usage_only("rerank", "/v1/rerank")
 MODERATIONS: Final = _usage_only("moderations", "/v1/moderations", billed=False)
+IMAGES: Final = _usage_only("images", "/v1/images/generations")
+IMAGE_EDITS: Final = _usage_only("image_edits", "/v1/images/edits", has_files=True)
+IMAGE_VARIATIONS: Final = _usage_only("image_variations", "/v1/images/variations", has_files=True)
+TRANSCRIPTIONS: Final = _usage_only("transcriptions", "/v1/audio/transcriptions", has_files=True)
+TRANSLATIONS: Final = _usage_only("translations", "/v1/audio/translations", has_files=True)
+SPEECH: Final = _usage_only("speech", "/v1/audio/speech")
+MESSAGES_COUNT_TOKENS: Final = _usage_only(
+    "messages_count_tokens", "/v1/messages/count_tokens", Dialect.ANTHROPIC, billed=False
+)
+MESSAGE_BATCHES: Final = _usage_only("message_batches", "/v1/messages/batches", Dialect.ANTHROPIC, billed=False)
 GENERATE_CONTENT: Final = Api(
     name="generate_content",
     path="/{version}/models/{model}:generateContent",
@@ -113,4 +126,4 @@ CONVERSE: Final = Api(
     event_stream_reader=converse.event_stream_reader,
 )
 BY_PATH: Final[dict[str, Api]] = {api.path: api for api in (CHAT_COMPLETIONS, RESPONSES, MESSAGES)}
-"""Those whose bodies name the model, by the path they have below a provider."""
+"""Those whose bodies name the model, by the path they have below a provider. They are conversations."""

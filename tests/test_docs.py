@@ -122,7 +122,7 @@ def test_every_flag_and_variable_that_is_mentioned_is_a_setting(name):
 
 PASSED_ON = {
     Audience.EVERYBODY: "passed on",
-    Audience.OWN_RESPONSE: "passed on: the user's own responses",
+    Audience.OWN_RESPONSE: "passed on: the user's own",
     Audience.OWN_KEY: "passed on with an own key only",
 }
 

@@ -21,11 +21,19 @@ from intercept.catalog import (
     EMBED_CONTENT,
     EMBEDDINGS,
     GENERATE_CONTENT,
+    IMAGE_EDITS,
+    IMAGE_VARIATIONS,
+    IMAGES,
     INVOKE,
+    MESSAGE_BATCHES,
     MESSAGES,
+    MESSAGES_COUNT_TOKENS,
     MODERATIONS,
     RERANK,
     RESPONSES,
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
 )
 
 # What is Google's and nobody else's: these versions, methods behind a colon, and projects.
@@ -108,8 +116,16 @@ def _recorded(api: Api) -> Route:
     return Route(api.path, api.dialect, POST, api)
 
 
-def _own(pattern: str, audience: Audience, *methods: str) -> Route:
-    return Route(pattern, Dialect.OPENAI, methods, audience=audience)
+def _own(pattern: str, audience: Audience, *methods: str, dialect: Dialect = Dialect.OPENAI) -> Route:
+    return Route(pattern, dialect, methods, audience=audience)
+
+
+def _own_batch(rest: str, *methods: str) -> Route:
+    return _own(f"/v1/messages/batches/{{id}}{rest}", Audience.OWN_RESPONSE, *methods, dialect=Dialect.ANTHROPIC)
+
+
+# What takes no conversation, and works on files: of OpenAI, and below a deployment of Azure.
+_MEDIA = (IMAGES, IMAGE_EDITS, IMAGE_VARIATIONS, TRANSCRIPTIONS, TRANSLATIONS, SPEECH)
 
 
 OPENAI_ROUTES = (
@@ -129,12 +145,18 @@ OPENAI_ROUTES = (
     _recorded(EMBEDDINGS),
     _recorded(COMPLETIONS),
     _recorded(MODERATIONS),
+    *map(_recorded, _MEDIA),
 )
 RERANK_ROUTE = _recorded(RERANK)  # not OpenAI's, but of servers that have its other APIs
 MESSAGES_ROUTE = _recorded(MESSAGES)
 ANTHROPIC_ROUTES = (
     MESSAGES_ROUTE,
-    Route("/v1/messages/count_tokens", Dialect.ANTHROPIC, POST),
+    _recorded(MESSAGES_COUNT_TOKENS),
+    _recorded(MESSAGE_BATCHES),
+    _own(MESSAGE_BATCHES.path, Audience.OWN_KEY, *READ, dialect=Dialect.ANTHROPIC),
+    _own_batch("", *READ, "DELETE"),
+    _own_batch("/cancel", *POST),
+    _own_batch("/results", *READ),
     Route("/v1/models", Dialect.ANTHROPIC, READ),
     Route("/v1/models/*", Dialect.ANTHROPIC, READ),
     Route("/api/event_logging/*", Dialect.ANTHROPIC, POST),
@@ -146,6 +168,11 @@ AZURE_ROUTES = (
     Route("/openai/deployments/{deployment}/chat/completions", Dialect.OPENAI, POST, CHAT_COMPLETIONS),
     Route("/openai/deployments/{deployment}/embeddings", Dialect.OPENAI, POST, EMBEDDINGS),
     Route("/openai/deployments/{deployment}/completions", Dialect.OPENAI, POST, COMPLETIONS),
+    *(
+        replace(_recorded(api), pattern=api.path.replace("/v1/", "/openai/deployments/{deployment}/"))
+        for api in _MEDIA
+        if api is not IMAGE_VARIATIONS
+    ),
     *(
         replace(route, pattern=route.pattern.replace("/v1/", "/openai/"))
         for route in OPENAI_ROUTES
@@ -159,7 +186,7 @@ COPILOT_ROUTES = (
     Route("/models", Dialect.OPENAI, READ, prefix="/v1"),
     Route("/models/*", Dialect.OPENAI, READ, prefix="/v1"),
     MESSAGES_ROUTE,
-    Route("/v1/messages/count_tokens", Dialect.ANTHROPIC, POST),
+    _recorded(MESSAGES_COUNT_TOKENS),
 )
 CHATGPT_ROUTES = tuple(
     route for route in OPENAI_ROUTES if route.pattern in ("/v1/responses", "/v1/responses/compact", "/v1/models")
@@ -186,7 +213,7 @@ VERTEX_ROUTES = (
     _on_vertex("google", "{model}:streamGenerateContent", Dialect.GEMINI, GENERATE_CONTENT, streams=True),
     _on_vertex("google", "{model}:countTokens", Dialect.GEMINI, COUNT_TOKENS),
     _on_vertex("google", "{model}:embedContent", Dialect.GEMINI, EMBED_CONTENT),
-    _on_vertex("anthropic", "count-tokens:rawPredict", Dialect.ANTHROPIC, None),
+    _on_vertex("anthropic", "count-tokens:rawPredict", Dialect.ANTHROPIC, MESSAGES_COUNT_TOKENS),
     _on_vertex("anthropic", "{model}:rawPredict", Dialect.ANTHROPIC, MESSAGES),
     _on_vertex("anthropic", "{model}:streamRawPredict", Dialect.ANTHROPIC, MESSAGES, streams=True),
 )
@@ -196,7 +223,7 @@ BEDROCK_ROUTES = (
     Route("/model/{model}/invoke-with-response-stream", Dialect.BEDROCK, POST, INVOKE, streams=True),
     _recorded(CONVERSE),
     Route("/model/{model}/converse-stream", Dialect.BEDROCK, POST, CONVERSE, streams=True),
-    Route("/model/{model}/count-tokens", Dialect.BEDROCK, POST),
+    Route("/model/{model}/count-tokens", Dialect.BEDROCK, POST, MESSAGES_COUNT_TOKENS),
 )
 # Mantle has the APIs of both vendors, each below its name; a client may leave that segment to the bridge.
 MANTLE_ROUTES = (

@@ -15,8 +15,8 @@ from intercept.refusals import Rule
 from upstream.client import UpstreamError
 from upstream.routes import Audience
 
-OWN_KEY_ONLY = "Conversations need your own key: with a key of the bridge every user could read every conversation."
-NOT_YOURS = "No recorded response of yours has this id. With your own key you can use any response."
+OWN_KEY_ONLY = "This needs your own key: with a key of the bridge every user could read what others store."
+NOT_YOURS = "No recorded response or batch of yours has this id. With your own key you can use any."
 # A response is recorded when it has ended, which another process may not have written down yet.
 WRITTEN_SECONDS = 1.0
 

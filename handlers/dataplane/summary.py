@@ -11,9 +11,10 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.problems import Problem
 from intercept.agents import Agent, read_agent
-from intercept.apis import Api, InvalidRequestError, RequestSummary
+from intercept.apis import Api, FormParser, InvalidRequestError, RequestSummary
 from intercept.clients import CLAUDE_CODE, client_name, session_id
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
+from intercept.formats.form_data import is_form
 from intercept.formats.large_bodies import Body, abridged
 from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
 from intercept.formats.weight import is_light
@@ -48,7 +49,21 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
             raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+    content_type = handler.request.headers.get("Content-Type", "")
+    if api.parse_form is not None and is_form(content_type):
+        try:
+            return _parse_form(body, content_type, to, api.parse_form)
+        except InvalidRequestError as error:
+            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
     return await parse_body(bridge, to, api, body, user_id)
+
+
+def _parse_form(body: Body, content_type: str, to: Destination, parse: FormParser) -> RequestSummary:
+    """Read a form. A path names the model by a deployment alone, for a form that names none."""
+    deployment = to.route.names_in(to.path).get("deployment", "")
+    if len(deployment) > MAX_PATH_MODEL:
+        raise InvalidRequestError(f"the path names more than {MAX_PATH_MODEL} characters")
+    return parse(body, content_type, deployment)
 
 
 async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user_id: UUID) -> RequestSummary:

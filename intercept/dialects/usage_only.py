@@ -1,6 +1,7 @@
-"""APIs of which the model and the usage are recorded, and nothing that was said: embeddings, moderations, reranking ..
+"""APIs of which the model and the usage are recorded, and nothing that was said: embeddings, moderations, reranking, images, sound ..
 
-Sources: OpenAI's API reference ("Embeddings", "Moderations"); Cohere's ("Rerank", `meta.billed_units`); those of Jina,
+Sources: OpenAI's API reference ("Embeddings", "Moderations", "Images", "Audio"); Anthropic's ("Count tokens", "Message
+batches"); Cohere's ("Rerank", `meta.billed_units`); those of Jina,
 Voyage and vLLM, whose usage may have a total alone.
 """
 
@@ -11,10 +12,11 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.apis import Reader, RequestSummary
+from intercept.apis import InvalidRequestError, Reader, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request
+from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
+from intercept.formats.form_data import read_fields
 from intercept.formats.json_text import as_object, read_struct
 from intercept.formats.last_members import MAX_TAIL_BYTES, read_last_members
 from intercept.formats.sse import Event
@@ -58,6 +60,20 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """
     request = decode_request(body, _REQUEST, model or UNNAMED_MODEL)
     return RequestSummary(model=request.model, stream=bool(request.stream))
+
+
+def parse_form(body: bytes | bytearray, content_type: str, model: str = "") -> RequestSummary:
+    """Read a request that is a form with files; `model` is what the path names, for a form that names none.
+
+    Raises:
+        InvalidRequestError: The body cannot be relayed.
+    """
+    fields = read_fields(body, content_type, ("model", "stream"))
+    named = fields.get("model", "")
+    if len(named) > MAX_MODEL:
+        raise InvalidRequestError(f"model is too long: at most {MAX_MODEL} characters")
+    is_stream = fields.get("stream", "").strip().lower() in ("true", "1")
+    return RequestSummary(model=named if named.strip() else model or UNNAMED_MODEL, stream=is_stream)
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:

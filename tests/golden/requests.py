@@ -92,6 +92,12 @@ def _passed_on():
         "/v1/embeddings": "POST",
         "/v1/completions": "POST",
         "/v1/moderations": "POST",
+        "/v1/images/generations": "POST",
+        "/v1/images/edits": "POST",
+        "/v1/images/variations": "POST",
+        "/v1/audio/transcriptions": "POST",
+        "/v1/audio/translations": "POST",
+        "/v1/audio/speech": "POST",
     }
     body = RESPONSES.request_body(stream=False)
     for path, methods in paths.items():
@@ -100,6 +106,17 @@ def _passed_on():
             yield Request(method, f"{API}/openai{path}", None, sent, OWN_KEY, (OBJECT,))
     for path in ("/v1/messages/count_tokens", "/api/event_logging/batch"):
         yield Request("POST", f"{API}/anthropic{path}", body=b"{}", upstream=(OBJECT,))
+    batches = "/v1/messages/batches"
+    paths = {
+        batches: "POST GET HEAD",
+        batches + "/msgbatch_1": "GET HEAD DELETE",
+        batches + "/msgbatch_1/cancel": "POST",
+        batches + "/msgbatch_1/results": "GET HEAD",
+    }
+    for path, methods in paths.items():
+        for method in methods.split():
+            sent = b"{}" if method == "POST" else b""
+            yield Request(method, f"{API}/anthropic{path}", None, sent, OWN_KEY, (OBJECT,))
     for path in ("/", "/api/hello"):
         yield Request("HEAD", f"{API}/openai{path}", None)
 

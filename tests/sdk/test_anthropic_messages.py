@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from anthropic import NotFoundError, PermissionDeniedError
 
 from tests.sdk.wiring import essence, record, stream, tokens, typed_events, whole
 
@@ -159,12 +160,46 @@ async def test_the_beta_route_is_recorded_with_its_query(running, anthropic):
 
 
 @pytest.mark.gen_test
-async def test_counting_tokens_is_relayed_and_not_recorded(running, anthropic):
+async def test_counting_tokens_is_recorded_without_a_cost(running, anthropic):
     running.upstream.play(*whole({"input_tokens": 95}))
     count = await anthropic.messages.count_tokens(model="m", messages=REQUEST["messages"])
     assert count.to_dict() == {"input_tokens": 95}
     assert running.upstream.requests[0].target == "/v1/messages/count_tokens"
-    await running.ended(0)
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == record("anthropic")
+    assert recorded["cost"] is None
+
+
+BATCH = {
+    "id": "msgbatch_1",
+    "type": "message_batch",
+    "processing_status": "in_progress",
+    "request_counts": {"canceled": 0, "errored": 0, "expired": 0, "processing": 1, "succeeded": 0},
+    "created_at": "2026-11-26T10:00:00Z",
+    "expires_at": "2026-11-27T10:00:00Z",
+}
+
+
+@pytest.mark.gen_test
+async def test_a_batch_is_recorded_when_it_is_created_and_is_its_users_own(running, wiring, anthropic):
+    one = {"custom_id": "a", "params": {"model": "m", "max_tokens": 9, "messages": REQUEST["messages"]}}
+    running.upstream.play(*whole(BATCH))
+    created = await anthropic.messages.batches.create(requests=[one])
+    assert created.to_dict(mode="json") == BATCH
+    assert json.loads(running.upstream.requests[0].body) == {"requests": [one]}
+    (recorded,) = await running.ended(1)
+    assert essence(recorded) == record("anthropic", model="default")
+    running.upstream.play(*whole(BATCH))
+    assert (await anthropic.messages.batches.retrieve("msgbatch_1")).id == "msgbatch_1"
+    others = (await running.user("grace"))["Authorization"].removeprefix("Bearer ")
+    with pytest.raises(NotFoundError):
+        await wiring.anthropic(api_key=others).messages.batches.retrieve("msgbatch_1")
+    with pytest.raises(PermissionDeniedError):
+        await anthropic.messages.batches.list()
+    assert [one.target for one in running.upstream.requests] == [
+        "/v1/messages/batches",
+        "/v1/messages/batches/msgbatch_1",
+    ]
 
 
 @pytest.mark.parametrize("credential", ["api_key", "auth_token"])

@@ -15,8 +15,9 @@ from handlers.openapi.refusals import KIND_OF, RATE
 from handlers.openapi.refusals import named as headers_named
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import EVENT_STREAM, Dialect
-from intercept.catalog import RESPONSES
+from intercept.catalog import BY_PATH, RESPONSES
 from intercept.dialects.request_bodies import MAX_MODEL
+from intercept.formats.form_data import FORM_DATA
 from upstream.presets import ALL_ROUTES
 from upstream.routes import Audience, Route
 
@@ -28,7 +29,7 @@ SECURITY: list[Described] = [{name: []} for name in ("GovernanceToken", "Session
 ]
 _FOR_WHOM = {
     Audience.EVERYBODY: "For everybody with a token.",
-    Audience.OWN_RESPONSE: "For who brings a key of their own, and for a response that a recorded call of the user's got.",
+    Audience.OWN_RESPONSE: "For who brings a key of their own, and for a response or a batch that a recorded call of the user's got.",
     Audience.OWN_KEY: "For who brings a key of their own.",
 }
 
@@ -51,7 +52,7 @@ PARAMETERS = {
         "The name of a provider: `openai`, `anthropic`, `demo`, or one of your own.",
     ),
     "Id": in_path(
-        "id", Annotated[str, Meta(min_length=1)], "Of a response or a conversation, as the provider gave it."
+        "id", Annotated[str, Meta(min_length=1)], "Of a response, a batch or a conversation, as the provider gave it."
     ),
     "Deployment": in_path("deployment", Annotated[str, Meta(min_length=1)], "Of a model, by the name it has there."),
     "Version": in_path(
@@ -75,24 +76,28 @@ def _call_body(route: Route, example: dict[str, Any]) -> Described:
         return body(dict[str, Any], call={"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]})
     if route.dialect is Dialect.BEDROCK:
         return body(dict[str, Any], call={"messages": [{"role": "user", "content": [{"text": "Hello"}]}]})
-    return body(dict[str, Any] if "{" in route.pattern else Call, call=example)
+    names_model = "{" not in route.pattern and route.api in BY_PATH.values()
+    return body(Call if names_model else dict[str, Any], call=example)
 
 
 def _recorded(route: Route, kind: str) -> Described:
     example = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
     if route.api is RESPONSES:
         example = {"model": "demo", "input": "Hello", "stream": True}
+    elif route.api not in BY_PATH.values():
+        example = {"model": "demo", "input": "Hello"}
     recorded = headers_named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
     responses["408"] = shared("LateBody")
     streams = _EVENT_STREAM if route.dialect is Dialect.BEDROCK else _STREAMS
     responses["200"] = answer("The provider's answer, each piece as soon as it is there.", streams, recorded)
+    files: Described = {FORM_DATA: {}} if route.api and route.api.parse_form else {}
     operation: Described = {
         "tags": [TAG],
         "summary": "A recorded call",
         "description": "Nothing goes to the provider before the record is acknowledged.",
         "security": SECURITY,
-        "requestBody": {"required": True, "content": {JSON: _call_body(route, example)}},
+        "requestBody": {"required": True, "content": {JSON: _call_body(route, example)} | files},
         "responses": responses | {"default": _OWN | {"headers": recorded}},
     }
     return {"post": operation}
@@ -115,7 +120,9 @@ def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
     """A path template and what is served there; the rest that `*` stands for is a parameter."""
     (dialect, *others) = {route.dialect for route in routes}
     kind = "Either" if others else KIND_OF[dialect]
-    item = _recorded(routes[0], kind) if routes[0].api else _passed_on(kind, routes[0])
+    item: Described = {}
+    for route in reversed(routes):
+        item |= _recorded(route, kind) if route.api else _passed_on(kind, route)
     if pattern == "/v1/responses":
         item["get"] = {
             "tags": [TAG],

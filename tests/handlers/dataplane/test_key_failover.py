@@ -63,7 +63,7 @@ async def test_with_one_key_errors_pass_through_and_the_next_call_goes_out(runni
     play(running, refusal(status, body='{"x":1}', retry_after="3600"), OK)
     answer = await ask(running)
     assert (answer.status, answer.body, answer.header("Retry-After")) == (status, b'{"x":1}', "3600")
-    for path, method in ((PATH + "models", "GET"), (PATH + "messages/count_tokens", "POST")):
+    for path, method in ((PATH + "models", "GET"), (PATH + "models/m", "GET")):
         client = await running.client()
         assert (await client.request(method, path, running.headers)).status == 200
     assert (await ask(running)).status == 200
