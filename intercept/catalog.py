@@ -127,3 +127,11 @@ CONVERSE: Final = Api(
 )
 BY_PATH: Final[dict[str, Api]] = {api.path: api for api in (CHAT_COMPLETIONS, RESPONSES, MESSAGES)}
 """Those whose bodies name the model, by the path they have below a provider. They are conversations."""
+BY_NAME: Final[dict[str, Api]] = {
+    api.name.replace("_", "-"): api
+    for api in (
+        *BY_PATH.values(),
+        *(COMPLETIONS, EMBEDDINGS, RERANK, MODERATIONS, IMAGES, IMAGE_EDITS, TRANSCRIPTIONS, SPEECH),
+    )
+}
+"""Those that a route of an operator's own may be recorded by, by the names that settings have for them."""

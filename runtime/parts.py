@@ -45,6 +45,7 @@ def make_provider(settings: ProviderSettings, network: Network = DIRECT) -> Prov
         region=settings.region,
         authorizer=make_authorizer(settings),
         network=network,
+        extra_routes=tuple(route.of(preset.dialect) for route in settings.routes),
     )
 
 

@@ -33,6 +33,7 @@ from settings.kinds import (
     PROVIDER_NAME,
     PROXY_URL,
     REGION,
+    ROUTES,
     SIZE,
     SWITCH,
     TIME_ZONE,
@@ -48,6 +49,7 @@ from settings.kinds import (
 )
 from settings.setting import Setting, declare
 from upstream.access import AUTHORIZED, Credential
+from upstream.extra_routes import ExtraRoute
 from upstream.presets import PRESETS, ProviderType
 from upstream.sigv4 import AwsKeys
 
@@ -125,6 +127,9 @@ class ProviderSettings:
     client_key_file: str = declare(
         PROVIDERS, FILE, "", "Its key, where that is in a file of its own.", environment_only=True
     )
+    routes: tuple[ExtraRoute, ...] = declare(
+        PROVIDERS, ROUTES, "", "Routes to serve beside those of its type, such as GET /v1/files.", environment_only=True
+    )
 
     @property
     def has_credential(self) -> bool:
@@ -192,6 +197,10 @@ class Settings:
         PROVIDERS, KEYS, "", "Key of `openai`; several are separated by commas. Falls back to OPENAI_API_KEY.",
         environment_only=True, secret=True, fallback="OPENAI_API_KEY",
     )  # fmt: skip
+    openai_routes: tuple[ExtraRoute, ...] = declare(
+        PROVIDERS, ROUTES, "", "Routes of `openai` to serve beside those there are, such as GET /v1/files.",
+        environment_only=True,
+    )  # fmt: skip
     anthropic_base_url: str = declare(
         PROVIDERS, BASE_URL, PRESETS[ProviderType.ANTHROPIC].base_url, "Address of the provider `anthropic`."
     )
@@ -199,6 +208,9 @@ class Settings:
         PROVIDERS, KEYS, "", "Key of `anthropic`; several are separated by commas. Falls back to ANTHROPIC_API_KEY.",
         environment_only=True, secret=True, fallback="ANTHROPIC_API_KEY",
     )  # fmt: skip
+    anthropic_routes: tuple[ExtraRoute, ...] = declare(
+        PROVIDERS, ROUTES, "", "Routes of `anthropic` to serve beside those there are.", environment_only=True
+    )
     further_providers: tuple[ProviderSettings, ...] = ()
     allow_byok: bool = declare(PROVIDERS, SWITCH, "true", "Let users bring their own provider keys.")
     allow_billing_headers: bool = declare(
@@ -286,9 +298,21 @@ class Settings:
     def providers(self) -> tuple[ProviderSettings, ...]:
         """All providers: the two built-in ones, then the further ones in their order."""
         return (
-            ProviderSettings("openai", ProviderType.OPENAI, self.openai_base_url, self.openai_key, "openai-key"),
             ProviderSettings(
-                "anthropic", ProviderType.ANTHROPIC, self.anthropic_base_url, self.anthropic_key, "anthropic-key"
+                "openai",
+                ProviderType.OPENAI,
+                self.openai_base_url,
+                self.openai_key,
+                "openai-key",
+                routes=self.openai_routes,
+            ),
+            ProviderSettings(
+                "anthropic",
+                ProviderType.ANTHROPIC,
+                self.anthropic_base_url,
+                self.anthropic_key,
+                "anthropic-key",
+                routes=self.anthropic_routes,
             ),
             *self.further_providers,
         )

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import click
 
 from limits.calendar import time_zone
+from upstream.extra_routes import ALLOWED, parse_routes
 from upstream.network import Proxy
 from upstream.sigv4 import AwsKeys
 
@@ -254,6 +255,7 @@ PROXY_URL = Kind("URL", "http://HOST:PORT, with USER:PASSWORD@ where it is neede
 REGION = Kind("REGION", "the name of a region, such as us-east-1", _text("(?:[a-z0-9]+(?:-[a-z0-9]+)*)?"))
 PROJECT = Kind("PROJECT", "the id or the number of a project", _text("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
 GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, _hidden)
+ROUTES = Kind("ROUTES", ALLOWED, parse_routes)
 KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, _hidden)
 AWS_ACCESS_KEY = Kind(
     "KEY", "ID:SECRET of an access key of AWS, or ID:SECRET:SESSION-TOKEN of a temporary one", _aws_access_key, _hidden

@@ -94,7 +94,7 @@ def test_every_setting_says_what_it_means(setting):
 @each_setting
 def test_the_example_of_a_setting_is_allowed(setting):
     example = re.search(r"^Example: `(.+)`$", section(CONFIGURATION, setting.name), re.MULTILINE)[1]
-    name, value = re.fullmatch(r"(\S+?)[= ](\S+)", example).groups()
+    name, value = re.fullmatch(r"(\S+?)[= ](\S.*)", example).groups()
     variables = {setting.env: False, setting.env_file: True} if setting.secret else {setting.env: False}
     variables = {variable.replace("_N_", "_0_"): is_file for variable, is_file in variables.items()}
     assert name in {setting.flag, *variables}

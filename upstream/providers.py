@@ -31,7 +31,8 @@ class Provider:
     `base_url` ends in a slash. Which part of a path it stands for is in the type's preset: of the type `openai` it is the
     prefix `/v1` (`https://api.openai.com/v1/`), of others the root. `keys_setting` names the setting that its keys come
     from. `keyless` providers are called without a credential when they have no key (a model server of one's own); any other
-    provider without a key or an `authorizer` serves only clients that bring theirs. `credential` is what it expects, None
+    provider without a key or an `authorizer` serves only clients that bring theirs. `extra_routes` are served
+    beside those of the type, where none of these has the path and the method. `credential` is what it expects, None
     for what its type does. `project` and `region` are the only ones that its paths may name; empty allows any.
     """
 
@@ -46,6 +47,7 @@ class Provider:
     region: str = ""
     authorizer: Authorizer | None = field(default=None, repr=False, compare=False)
     network: Network = DIRECT
+    extra_routes: tuple[Route, ...] = ()
 
     @property
     def preset(self) -> Preset:
@@ -64,7 +66,8 @@ class Provider:
 
     def find_routes(self, path: str) -> list[Route]:
         """The routes of the percent-encoded `path` below the provider, whatever their methods."""
-        return _ROUTES_BY_PATH[self.type].get(path) or find_routes(self.preset.routes, path)
+        found = _ROUTES_BY_PATH[self.type].get(path) or find_routes(self.preset.routes, path)
+        return [*found, *find_routes(self.extra_routes, path)] if self.extra_routes else found
 
     def find_fault(self, route: Route, path: str) -> str:
         """Why a path of a route leads to what is not this provider's, as the credential may reach more; "" if it does not."""

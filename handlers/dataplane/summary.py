@@ -59,11 +59,12 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
 
 
 def _parse_form(body: Body, content_type: str, to: Destination, parse: FormParser) -> RequestSummary:
-    """Read a form. A path names the model by a deployment alone, for a form that names none."""
-    deployment = to.route.names_in(to.path).get("deployment", "")
-    if len(deployment) > MAX_PATH_MODEL:
+    """Read a form, and what the path says of the model."""
+    named = to.route.names_in(to.path)
+    if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
         raise InvalidRequestError(f"the path names more than {MAX_PATH_MODEL} characters")
-    return parse(body, content_type, deployment)
+    summary = parse(body, content_type, named.get("deployment", ""))
+    return replace(summary, model=named.get("model") or summary.model)
 
 
 async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user_id: UUID) -> RequestSummary:

@@ -35,8 +35,10 @@ DEFAULTS = {
     "record-policy": "spool",
     "openai-base-url": "https://api.openai.com/v1/",
     "openai-key": "",
+    "openai-routes": "",
     "anthropic-base-url": "https://api.anthropic.com/",
     "anthropic-key": "",
+    "anthropic-routes": "",
     "allow-byok": "true",
     "allow-billing-headers": "false",
     "send-actor-headers": "false",
@@ -62,6 +64,7 @@ DEFAULTS = {
     "provider-N-ca-file": "",
     "provider-N-client-certificate-file": "",
     "provider-N-client-key-file": "",
+    "provider-N-routes": "",
     "max-concurrency": "0",
     "rate-limit": "0",
     "user-rate-limit": "0",
@@ -83,7 +86,8 @@ DEFAULTS = {
     "circuit-breaker-max-requests": "3",
 }
 ENVIRONMENT_ONLY = {
-    "openai-key", "anthropic-key", "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
+    "openai-key", "openai-routes", "anthropic-key", "anthropic-routes", "provider-N-routes",
+    "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
     "provider-N-credential", "provider-N-region", "provider-N-project", "provider-N-google-account",
     "provider-N-aws-access-key", "provider-N-aws-profile",
     "provider-N-proxy-url", "provider-N-ca-file", "provider-N-client-certificate-file", "provider-N-client-key-file",

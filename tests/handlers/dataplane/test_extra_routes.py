@@ -1,0 +1,54 @@
+"""Routes that an operator adds, through the whole bridge."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from intercept.apis import Dialect
+from upstream.extra_routes import parse_routes
+
+OBJECT = b'{"results":[],"usage":{"total_tokens":5}}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(OBJECT), OBJECT)
+OPENAI = "/api/v2/aibridge/openai"
+
+
+@pytest.fixture
+def routes(running):
+    added = parse_routes("GET /v1/files, POST /v1/score=rerank, POST /v1/run/{model}=embeddings")
+    providers = running.bridge.providers
+    providers["openai"] = replace(providers["openai"], extra_routes=tuple(route.of(Dialect.OPENAI) for route in added))
+
+
+@pytest.mark.usefixtures("routes")
+@pytest.mark.gen_test
+async def test_an_added_route_is_passed_on_and_others_are_not(running):
+    running.upstream.play(ANSWER)
+    client = await running.client()
+    answer = await client.request("GET", f"{OPENAI}/v1/files?limit=2", running.headers)
+    assert (answer.status, bytes(answer.body)) == (200, OBJECT)
+    assert answer.header("X-AI-Bridge-Interception-Id") is None
+    answer = await client.request("POST", f"{OPENAI}/v1/files", running.headers, b"{}")
+    assert (answer.status, answer.header("Allow")) == (405, "GET")
+    assert (await client.request("GET", f"{OPENAI}/v1/files/1", running.headers)).status == 404
+    assert [one.target for one in running.upstream.requests] == ["/v1/files?limit=2"]
+    await running.ended(0)
+
+
+@pytest.mark.usefixtures("routes")
+@pytest.mark.parametrize(
+    ("path", "body", "model"),
+    [("/v1/score", {"model": "m", "query": "q"}, "m"), ("/v1/run/org%2Fm", {"text": "q"}, "org/m")],
+)
+@pytest.mark.gen_test
+async def test_an_added_route_is_recorded_like_the_api_that_it_names(running, path, body, model):
+    running.upstream.play(ANSWER)
+    client = await running.client()
+    sent = json.dumps(body).encode()
+    answer = await client.request("POST", OPENAI + path, running.headers, sent)
+    assert (answer.status, bytes(answer.body)) == (200, OBJECT)
+    (request,) = running.upstream.requests
+    assert (request.target, request.body) == (path, sent)
+    (recorded,) = await running.ended(1)
+    assert (recorded["model"], recorded["end_reason"]) == (model, "completed")
+    assert [one["input_tokens"] for one in recorded["token_usages"]] == [5]
