@@ -30,7 +30,7 @@ _SPACE: Final = b" \t\r\n"
 _ENDS: Final = (".completed", ".done")  # of the type of the event that ends a stream
 
 
-class _Told(Struct):
+class _Reported(Struct):
     """A response, or an event of a stream."""
 
     id: str | None = None
@@ -48,7 +48,7 @@ class _Meta(Struct):
 
 
 _REQUEST: Final = Decoder(RequestBody)
-_TOLD: Final = Decoder(_Told)
+_REPORTED: Final = Decoder(_Reported)
 _META: Final = Decoder(_Meta)
 
 
@@ -79,18 +79,18 @@ def parse_form(body: bytes | bytearray, content_type: str, model: str = "") -> R
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:
     """Read a usage object; None where it has nothing. One without counts (a duration, a number of searches) is kept as it is."""
     for incoming, outgoing in ("prompt", "completion"), ("input", "output"):
-        if told := openai_tokens(usage, incoming, outgoing):
-            return told
+        if tokens := openai_tokens(usage, incoming, outgoing):
+            return tokens
     if not usage:
         return None
     return TokenUsage(provider_response_id="", input_tokens=count(usage.get("total_tokens")), usage=storable(usage))
 
 
-def _add_told(told: _Told, draft: Draft) -> None:
-    draft.identify(told.id)
-    draft.fail(read_error(told.error))
-    usage = draft.read_usage(told.usage)
-    if not usage and (meta := read_struct(told.meta, _META)) is not None:
+def _add_reported(data: _Reported, draft: Draft) -> None:
+    draft.identify(data.id)
+    draft.fail(read_error(data.error))
+    usage = draft.read_usage(data.usage)
+    if not usage and (meta := read_struct(data.meta, _META)) is not None:
         usage = _with_counts(draft.read_usage(meta.tokens)) or draft.read_usage(meta.billed_units)
     draft.tokens = tokens(usage) or draft.tokens
 
@@ -126,15 +126,15 @@ class _Body:
             return Reading(open_ended=self._is_object is not None)
         draft = Draft()
         if self._length <= MAX_UNCHECKED_BYTES:
-            whole = read_struct(bytes(self._tail), _TOLD)
+            whole = read_struct(bytes(self._tail), _REPORTED)
             if whole is not None:
-                _add_told(whole, draft)
+                _add_reported(whole, draft)
             draft.complete = whole is not None
             return draft.reading()
         tail = bytes(self._tail[-MAX_TAIL_BYTES:]).rstrip(_SPACE)
         for name in ("usage", "meta"):
-            if not draft.complete and (told := read_last_members(tail, name, _TOLD)) is not None:
-                _add_told(told, draft)
+            if not draft.complete and (data := read_last_members(tail, name, _REPORTED)) is not None:
+                _add_reported(data, draft)
                 draft.complete = draft.tokens is not None
         # Whether the rest of it was JSON is not known.
         draft.open_ended = tail.endswith(b"}")
@@ -145,10 +145,10 @@ class _Stream(StreamReader):
     """Reads a stream of events, of which the last one has the usage."""
 
     def _add_event(self, event: Event) -> None:
-        told = read_struct(event.data, _TOLD)
-        if told is not None:
-            _add_told(told, self._draft)
-            self._draft.complete = self._draft.complete or (told.type or event.name).endswith(_ENDS)
+        data = read_struct(event.data, _REPORTED)
+        if data is not None:
+            _add_reported(data, self._draft)
+            self._draft.complete = self._draft.complete or (data.type or event.name).endswith(_ENDS)
         self._draft.open_ended = True
 
 

@@ -23,11 +23,11 @@ _STATE_CODES = {
 
 _DUPLICATE_KEY = 11000
 
-Refusal = tuple[Operation, int]
+RejectedWrite = tuple[Operation, int]
 """An operation that the database will never take, and its error code."""
 
 
-async def write_batch(database: Database, operations: Sequence[Operation], *, seconds: float) -> list[Refusal]:
+async def write_batch(database: Database, operations: Sequence[Operation], *, seconds: float) -> list[RejectedWrite]:
     """Write operations and wait until they are acknowledged, but not longer than `seconds` and half a second.
 
     One that is refused does not keep the others from being written.
@@ -39,13 +39,13 @@ async def write_batch(database: Database, operations: Sequence[Operation], *, se
         return await _write(database.interceptions, operations)
 
 
-async def _write(collection: Collection, operations: Sequence[Operation]) -> list[Refusal]:
-    refusals, known = await _make(collection, [operation for operation in operations if operation.makes])
-    ended = [operation for operation in known if operation.action is Action.WHOLE]
-    return refusals + await _change(collection, ended + [operation for operation in operations if not operation.makes])
+async def _write(collection: Collection, operations: Sequence[Operation]) -> list[RejectedWrite]:
+    rejected, existing = await _make(collection, [operation for operation in operations if operation.makes])
+    ended = [operation for operation in existing if operation.action is Action.WHOLE]
+    return rejected + await _change(collection, ended + [operation for operation in operations if not operation.makes])
 
 
-async def _make(collection: Collection, operations: Sequence[Operation]) -> tuple[list[Refusal], list[Operation]]:
+async def _make(collection: Collection, operations: Sequence[Operation]) -> tuple[list[RejectedWrite], list[Operation]]:
     """Make documents; return what was refused, and the operations whose document is there already."""
     if not operations:
         return [], []
@@ -53,40 +53,40 @@ async def _make(collection: Collection, operations: Sequence[Operation]) -> tupl
         await collection.bulk_write([operation.write() for operation in operations], ordered=False)
     except BulkWriteError as error:
         failures = [(operations[index], code) for index, code in _failures(error.details)]
-        refusals = [failure for failure in failures if failure[1] != _DUPLICATE_KEY]
-        return refusals, [operation for operation, code in failures if code == _DUPLICATE_KEY]
+        rejected = [failure for failure in failures if failure[1] != _DUPLICATE_KEY]
+        return rejected, [operation for operation, code in failures if code == _DUPLICATE_KEY]
     except OperationFailure as error:
         if error.code not in _DOCUMENT_CODES:
             raise
         if len(operations) == 1:
             return [(operations[0], error.code)], []
         half = len(operations) // 2
-        halves = [await _make(collection, part) for part in (operations[:half], operations[half:])]
+        halves = [await _make(collection, chunk) for chunk in (operations[:half], operations[half:])]
         return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
     return [], []
 
 
-async def _change(collection: Collection, operations: Sequence[Operation]) -> list[Refusal]:
+async def _change(collection: Collection, operations: Sequence[Operation]) -> list[RejectedWrite]:
     """Change documents, one after the other; return what was refused."""
-    refusals: list[Refusal] = []
+    rejected: list[RejectedWrite] = []
     while operations:
         try:
             await collection.bulk_write([operation.write_again() for operation in operations], ordered=True)
         except BulkWriteError as error:
             index, code = next(_failures(error.details))
-            refusals.append((operations[index], code))
+            rejected.append((operations[index], code))
             operations = operations[index + 1 :]
         except OperationFailure as error:
             if error.code not in _DOCUMENT_CODES:
                 raise
             if len(operations) == 1:
-                return [*refusals, (operations[0], error.code)]
+                return [*rejected, (operations[0], error.code)]
             half = len(operations) // 2
-            refusals += await _change(collection, operations[:half])
+            rejected += await _change(collection, operations[:half])
             operations = operations[half:]
         else:
             break
-    return refusals
+    return rejected
 
 
 def _failures(details: Mapping[str, Any]) -> Iterator[tuple[int, int]]:

@@ -80,15 +80,15 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         document["billed"] = False
     if agent.id or agent.parent_id or agent.hints:
         document["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
-    place = _place(interception)
-    document |= place
-    answers = bool(_distinct_ids(interception.answered_tool_call_id))
-    goes_on = answers or not place.keys().isdisjoint(("continues", "previous_response_id"))
-    if goes_on:
+    conversation = _conversation_fields(interception)
+    document |= conversation
+    is_tool_result = bool(_distinct_ids(interception.answered_tool_call_id))
+    continues = is_tool_result or not conversation.keys().isdisjoint(("continues", "previous_response_id"))
+    if continues:
         document["unlinked"] = {"due": interception.started_at, "tries": 0}
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
         document["session_id"] = session_id
-    elif not goes_on:  # it begins a session
+    elif not continues:  # it begins a session
         document["session_id"] = interception.id
     return document
 
@@ -127,17 +127,17 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
     return fields
 
 
-def _place(interception: Interception) -> dict[str, Any]:
-    """Return what tells where in its conversation a call stands; nothing where its client names the session."""
+def _conversation_fields(interception: Interception) -> dict[str, Any]:
+    """Return the fields with the position of a call in its conversation; none where its client names the session."""
     if interception.client_session_id:
         return {}
-    told = interception.conversation
-    place = {
-        "conversation": told and told.key,
-        "continues": told and told.continues,
+    position = interception.conversation
+    conversation = {
+        "conversation": position and position.key,
+        "continues": position and position.continues,
         "previous_response_id": next(iter(_distinct_ids(interception.previous_response_id)), None),
     }
-    return {name: value for name, value in place.items() if value}
+    return {name: value for name, value in conversation.items() if value}
 
 
 def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:

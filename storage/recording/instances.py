@@ -99,7 +99,7 @@ class Instances:
         self._clock = clock
         self._pause = pause
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
-        self._gone: set[UUID] = set()
+        self._exited: set[UUID] = set()
         self.refused_elsewhere: Sequence[dict[str, Any]] = ()
 
     async def open(self) -> None:
@@ -122,7 +122,7 @@ class Instances:
         heartbeat = {"started_at": {"$ifNull": ["$started_at", "$$NOW"]}, "heartbeat_at": "$$NOW"}
         about = self._about | {"refused_keys": self._refused_keys()}
         about = {name: {"$literal": value} for name, value in about.items()}
-        async with self._answered():
+        async with self._within_timeout():
             await self._instances.update_one({"_id": self._id}, [{"$set": {**about, **heartbeat}}], upsert=True)
 
     async def unregister(self) -> None:
@@ -131,7 +131,7 @@ class Instances:
         Raises:
             DatabaseUnavailableError: The document is still there; it will be found dead.
         """
-        async with self._answered():
+        async with self._within_timeout():
             await self._instances.delete_one({"_id": self._id})
 
     async def run(self) -> None:
@@ -154,18 +154,18 @@ class Instances:
         Raises:
             DatabaseUnavailableError: Not all was looked at.
         """
-        async with self._answered():
+        async with self._within_timeout():
             others = await self._others()
             dead = {id_: instance for id_, instance in others.items() if self._is_dead(id_, instance)}
-            living = [instance for id_, instance in others.items() if id_ not in dead]
+            alive = [instance for id_, instance in others.items() if id_ not in dead]
             # An older version writes none.
-            self.refused_elsewhere = [key for one in living for key in one.get("refused_keys", ())]
+            self.refused_elsewhere = [key for one in alive for key in one.get("refused_keys", ())]
             ended = sum([await self._end_calls(instance) for instance in dead.values()])
         self._watched = {id_: seen for id_, seen in self._watched.items() if id_ in others}
         return ended
 
     @contextlib.asynccontextmanager
-    async def _answered(self) -> AsyncIterator[None]:
+    async def _within_timeout(self) -> AsyncIterator[None]:
         try:
             async with self._database.within(ANSWER_SECONDS, "take heartbeats"):
                 yield
@@ -176,13 +176,13 @@ class Instances:
             raise
 
     async def _others(self) -> dict[UUID, dict[str, Any]]:
-        """Return each other server, those known only by what they left in flight included."""
+        """Return each other server, including those of which only calls in flight are known."""
         registered = {document["_id"]: document async for document in self._instances.find({"_id": {"$ne": self._id}})}
-        busy = self._interceptions.aggregate(
+        with_calls = self._interceptions.aggregate(
             [{"$match": {**IN_FLIGHT, "instance_id": {"$ne": self._id}}}, {"$group": {"_id": "$instance_id"}}],
             hint=_BY_INSTANCE,
         )
-        return {document["_id"]: document async for document in busy} | registered
+        return {document["_id"]: document async for document in with_calls} | registered
 
     def _is_dead(self, id_: UUID, instance: dict[str, Any]) -> bool:
         heartbeat, now = instance.get("heartbeat_at"), self._clock()
@@ -190,13 +190,13 @@ class Instances:
         if heartbeat != last:
             since = now
         self._watched[id_] = heartbeat, since
-        return now - since >= DEAD_SECONDS or self._is_gone(id_, instance)
+        return now - since >= DEAD_SECONDS or self._has_exited(id_, instance)
 
-    def _is_gone(self, id_: UUID, instance: dict[str, Any]) -> bool:
+    def _has_exited(self, id_: UUID, instance: dict[str, Any]) -> bool:
         if self._space is not None and instance.get("process_space") == self._space and not _runs(instance["pid"]):
             # Calls that its spool still had come to light later, when nothing else is known of it any more.
-            self._gone.add(id_)
-        return id_ in self._gone
+            self._exited.add(id_)
+        return id_ in self._exited
 
     async def _end_calls(self, instance: dict[str, Any]) -> int:
         reason = EndReason.SERVER_CRASHED
@@ -218,9 +218,9 @@ class Instances:
 
 
 def _runs(pid: int) -> bool:
-    """Whether the process is there and not a zombie, which nobody has buried yet (proc_pid_stat(5)).
+    """Whether the process exists and is not a zombie, which has exited and was not reaped (proc_pid_stat(5)).
 
-    Asked only where `process_space` is known, so there is a /proc.
+    Called only where `process_space` is known, so there is a /proc.
     """
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -38,12 +38,12 @@ class Action(StrEnum):
 
     Attributes:
         code: Stands for it in a record.
-        most: Text that such an operation holds at most, in bytes.
+        max_bytes: Text that such an operation holds at most, in bytes.
         makes: Whether it makes the document.
     """
 
     code: bytes
-    most: int
+    max_bytes: int
     makes: bool
 
     START = "start", b"s", START_BYTES, True
@@ -51,11 +51,11 @@ class Action(StrEnum):
     END = "end", b"e", END_BYTES, False
     WHOLE = "whole", b"w", START_BYTES + END_BYTES, True
 
-    def __new__(cls, name: str, code: bytes, most: int, makes: bool) -> Self:
+    def __new__(cls, name: str, code: bytes, max_bytes: int, makes: bool) -> Self:
         """Make one of the above."""
         action = str.__new__(cls, name)
         action._value_ = name
-        action.code, action.most, action.makes = code, most, makes
+        action.code, action.max_bytes, action.makes = code, max_bytes, makes
         return action
 
 
@@ -130,4 +130,4 @@ class Operation:
 
     def _encoded(self) -> bytes:
         fields = {"_id": self.id, **self._fields} if self.makes else self._fields
-        return encoded(fields, self.action.most)
+        return encoded(fields, self.action.max_bytes)

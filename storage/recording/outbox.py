@@ -1,7 +1,7 @@
 """The operations of one server on their way to the database: a log on disk, and the tail of it in memory.
 
-Every operation is appended to the log, the spool. The tail, what is written next, is in memory too. The spool is told
-what the database has acknowledged.
+Every operation is appended to the log, the spool. The tail, which is written next, is in memory too. What the
+database has acknowledged is marked in the spool.
 
 When the database becomes unavailable or memory is full, memory is emptied: its operations are now in the spool alone, and
 are read from there. So they are written in the order of the file. As long as the spool alone has any, only operations
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class State(Enum):
-    """Where operations go: to the database by way of memory, or into the spool alone, or nowhere."""
+    """Where operations go: through memory to the database, into the spool alone, or nowhere."""
 
     WRITING = auto()
     SPOOLING = auto()
@@ -43,7 +43,7 @@ _WHY_NOT = {
 
 
 class Outbox:
-    """Takes operations by `put`; gives them out by `take` and `read` in the order in which they may be written.
+    """`add` takes operations; `next_batch` and `read` return them in the order in which they may be written.
 
     Args:
         spool: Closed with the outbox. What an earlier process left there comes first.
@@ -80,17 +80,17 @@ class Outbox:
             return not self._strict and not self.trouble and self._spool.has_room()
         return self.state is State.WRITING
 
-    def put(self, write: PendingWrite) -> None:
-        """Take an operation. If there is no room left, refuse it or log that it is lost."""
+    def add(self, write: PendingWrite) -> None:
+        """Add an operation. If there is no room left, refuse it or log that it is lost."""
         if self.state is State.CLOSED:
             self._drop(write)
         elif self._appends or self._needs_database(write):
-            self._spool_and_hold(write)
+            self._add_to_both(write)
         else:
-            self._spool_alone(write)
+            self._add_to_spool(write)
 
-    async def ready(self) -> None:
-        """Wait until something may have to be written, and then for more, unless someone waits for it."""
+    async def wait_for_writes(self) -> None:
+        """Wait until there are operations to write, and then for more, unless a caller waits for one of them."""
         if not self.queued and not self.spooled:
             self._empty.set()
             self._filled.clear()
@@ -98,14 +98,14 @@ class Outbox:
         if self.state is State.WRITING and not self.spooled:
             await self._tail.gather()
 
-    def take(self) -> list[Operation]:
-        """Take the next batch from memory: the same operations again, unless they are acknowledged in between."""
-        self._tail.put_back()
-        return [write.operation for write in self._tail.take(only_makers=self.spooled > 0)]
+    def next_batch(self) -> list[Operation]:
+        """Return the next batch from memory: the same operations again, unless they are acknowledged in between."""
+        self._tail.restore_batch()
+        return [write.operation for write in self._tail.next_batch(only_makers=self.spooled > 0)]
 
     def acknowledge(self, refused: Collection[Operation] = ()) -> None:
-        """Take note that the batch from memory is in the database, except for operations that it refused."""
-        for write in self._tail.finish():
+        """Note that the batch from memory is in the database, except for operations that it refused."""
+        for write in self._tail.finish_batch():
             if refused and write.operation in refused:
                 write.refuse("the database refuses the record")
             self._finish(write)
@@ -119,25 +119,25 @@ class Outbox:
         return await self._spool.read(BATCH_RECORDS) if self.spooled else []
 
     def acknowledge_read(self) -> None:
-        """Take note that the batch from the spool is in the database."""
+        """Note that the batch from the spool is in the database."""
         self._spool.acknowledge_read()
 
-    def lose_database(self) -> None:
-        """Leave everything to the spool, synced, from now on. What was taken or read may be in the database or not."""
+    def mark_unavailable(self) -> None:
+        """From now on, append everything to the spool, synced. The last batches may be in the database or not."""
         self.state = State.SPOOLING
-        self._spool.let_go_read()
-        self._tail.put_back()
-        self._let_go()
+        self._spool.revert_read()
+        self._tail.restore_batch()
+        self._move_to_spool()
         self._spool.sync()
 
-    def find_database(self) -> None:
-        """Hold operations in memory too, from now on."""
+    def mark_available(self) -> None:
+        """From now on, keep operations in memory too."""
         if self.state is State.SPOOLING:
             self.state = State.WRITING
             self.trouble = ""
 
     async def flush(self, seconds: float) -> bool:
-        """Wait until everything is in the database, at most some seconds, and say whether it is."""
+        """Wait until everything is in the database, at most some seconds; return whether it is."""
         self.hurry()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -145,37 +145,37 @@ class Outbox:
         return self._empty.is_set()
 
     def hurry(self) -> None:
-        """Let nothing wait for more any longer, nor a start for its end."""
+        """End all waits, for more operations and of starts for their ends."""
         self._tail.hurry()
 
     async def close(self) -> None:
-        """Leave everything to the spool and close it. Nothing is taken any more."""
+        """Leave everything to the spool and close it. Further operations are dropped."""
         self.state = State.CLOSED
-        self._tail.put_back()
-        self._let_go()
+        self._tail.restore_batch()
+        self._move_to_spool()
         await self._spool.close()
 
-    # What may become of an operation: memory and spool have it, or the spool alone, or memory alone, or nobody.
+    # An operation is in memory and spool, in the spool alone, in memory alone, or dropped.
 
-    def _spool_and_hold(self, write: PendingWrite) -> None:
+    def _add_to_both(self, write: PendingWrite) -> None:
         if not self.trouble and not self._tail.has_room(write.size):
-            self._let_go()
-        self._hold_or_drop(write, append=True)
+            self._move_to_spool()
+        self._add_to_memory(write, append=True)
 
-    def _let_go(self) -> None:
-        """Leave memory to the spool. Only what it does not take stays, where it may."""
+    def _move_to_spool(self) -> None:
+        """Move operations from memory to the spool. Those that it does not take stay in memory, where they may."""
         for write in self._tail.clear():
             if self._appends and not write.spooled:
                 self._append(write)
             if write.spooled:
                 self._leave_to_spool(write)
             elif self._appends or self._needs_database(write):
-                self._hold_or_drop(write)
+                self._add_to_memory(write)
             else:
-                self._spool_alone(write)
+                self._add_to_spool(write)
 
-    def _spool_alone(self, write: PendingWrite) -> None:
-        """Append an operation and have it synced. Who waits for it waits for that."""
+    def _add_to_spool(self, write: PendingWrite) -> None:
+        """Append an operation and sync it. A caller that waits for the operation waits for that."""
         try:
             synced = self._spool.append_synced(write.operation.record, urgent=write.urgent)
         except SpoolError as error:
@@ -192,11 +192,11 @@ class Outbox:
         self._finish(write)
 
     def _not_spooled(self, write: PendingWrite, reason: str) -> None:
-        self._note_trouble(reason)
+        self._set_trouble(reason)
         if write.waited_for and self.state is not State.WRITING:
             write.refuse(reason)
         else:
-            self._hold_or_drop(write)
+            self._add_to_memory(write)
 
     def _append(self, write: PendingWrite) -> None:
         if self._needs_database(write):
@@ -204,14 +204,14 @@ class Outbox:
         try:
             position = self._spool.append(write.operation.record, urgent=write.urgent)
         except SpoolError as error:
-            self._note_trouble(str(error))
+            self._set_trouble(str(error))
             return
         write.positions = (*write.positions, position)
         write.spooled = True
         if self.trouble:
             self._clear_trouble()
 
-    def _hold_or_drop(self, write: PendingWrite, *, append: bool = False) -> None:
+    def _add_to_memory(self, write: PendingWrite, *, append: bool = False) -> None:
         if not self._has_memory_for(write):
             self._drop(write)
             return
@@ -219,9 +219,9 @@ class Outbox:
             self._append(write)
         if write.spooled and write.waited_for:
             write.accept()
-            self._tail.hold_start(write)
+            self._tail.add_start(write)
         else:
-            self._tail.hold(write)
+            self._tail.add(write)
         self._wake()
 
     def _drop(self, write: PendingWrite) -> None:
@@ -229,12 +229,12 @@ class Outbox:
             write.refuse(_WHY_NOT[self.state])
         elif write.urgent:
             _log.error("the %s of interception %s is lost", write.operation.action, write.operation.id)
-        self._leave_to_spool(write)  # of what is lost, a start may be there
+        self._leave_to_spool(write)  # the start of a lost end may be there
 
     def _leave_to_spool(self, write: PendingWrite) -> None:
         write.accept()
         for position in write.positions:
-            self._spool.let_go(position)
+            self._spool.mark_unread(position)
 
     def _finish(self, write: PendingWrite) -> None:
         """The operation is in the database, or synced in the spool."""
@@ -243,7 +243,7 @@ class Outbox:
             self._spool.acknowledge(position)
 
     def _needs_database(self, write: PendingWrite) -> bool:
-        """Whether the spool may not have it."""
+        """Whether it must not be in the spool."""
         return self._strict and write.waited_for
 
     @property
@@ -257,7 +257,7 @@ class Outbox:
         size = write.size
         return self._tail.has_room(size) or (write.urgent and self._tail.has_room(size, urgent=True))
 
-    def _note_trouble(self, reason: str) -> None:
+    def _set_trouble(self, reason: str) -> None:
         if not self.trouble:
             _log.error("%s", reason)
         self.trouble = reason

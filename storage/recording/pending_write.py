@@ -1,4 +1,4 @@
-"""An operation that waits to be written, and what the one who waits for it is told."""
+"""An operation that waits to be written, and the result for the caller that waits for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RecordPolicy(StrEnum):
 class RecordingUnavailableError(Exception):
     """A start is not durable, so its call must not be made. The text may be shown to the client.
 
-    `maybe_written` says that the database was asked to write it and did not answer: it may be there all the same.
+    `maybe_written` says that it was sent to the database, which did not respond: it may be there all the same.
     """
 
     def __init__(self, reason: str, *, maybe_written: bool = False) -> None:
@@ -33,7 +33,7 @@ class PendingWrite:
     """An operation that is in memory, from `put` until the database has it or the spool alone.
 
     Attributes:
-        answer: Set to None when it is durable, or to why it is not; None where nobody waits.
+        result: Set to None when it is durable, or to why it is not; None where nobody waits.
         optional: It may be left out.
         tried: It was sent to the database before.
         spooled: The spool has all of it.
@@ -42,7 +42,7 @@ class PendingWrite:
     """
 
     operation: Operation
-    answer: asyncio.Future[RecordingUnavailableError | None] | None = None
+    result: asyncio.Future[RecordingUnavailableError | None] | None = None
     optional: bool = False
     tried: bool = False
     spooled: bool = False
@@ -56,12 +56,12 @@ class PendingWrite:
 
     @property
     def waited_for(self) -> bool:
-        """Whether someone still waits."""
-        return self.answer is not None and not self.answer.done()
+        """Whether a caller still waits."""
+        return self.result is not None and not self.result.done()
 
     @property
     def urgent(self) -> bool:
-        """Whether it must be kept, as nobody would hear that it was not."""
+        """Whether it must be kept, as no caller would learn of its loss."""
         return not self.optional and not self.waited_for
 
     def end_with(self, end: PendingWrite) -> None:
@@ -71,11 +71,11 @@ class PendingWrite:
         self.spooled = end.spooled
 
     def accept(self) -> None:
-        """Say that it is durable."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result(None)
+        """Set the result: it is durable."""
+        if self.result is not None and not self.result.done():
+            self.result.set_result(None)
 
     def refuse(self, reason: str) -> None:
-        """Say that it is not."""
-        if self.answer is not None and not self.answer.done():
-            self.answer.set_result(RecordingUnavailableError(reason, maybe_written=self.tried))
+        """Set the result: it is not durable."""
+        if self.result is not None and not self.result.done():
+            self.result.set_result(RecordingUnavailableError(reason, maybe_written=self.tried))

@@ -106,9 +106,9 @@ class Recorder:
         seen = Reading(response_id=reading.response_id, token_usages=usages)
         cost = self.cost(interception, seen)
         fields = self._end_now(interception.id, EndReason.SERVER_CRASHED, cost, reading=seen)
-        kept = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
-        kept["checkpointed_at"] = fields["ended_at"]
-        self._writer.put(Operation(Action.AMEND, interception.id, kept), optional=True)
+        checkpoint = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
+        checkpoint["checkpointed_at"] = fields["ended_at"]
+        self._writer.enqueue(Operation(Action.AMEND, interception.id, checkpoint), optional=True)
 
     def cost(self, interception: Interception, reading: Reading) -> Cost | None:
         """What a call costs at list prices; None where that is not known."""
@@ -163,16 +163,16 @@ class Recorder:
         fields = ending_fields(ending, new_id=self._new_id, cost=self.cost(interception, ending.reading))
         if fields.get("credential_hint") == interception.credential_hint:
             del fields["credential_hint"]  # the start has it
-        self._writer.put(Operation(Action.END, ending.interception_id, fields))
+        self._writer.enqueue(Operation(Action.END, ending.interception_id, fields))
 
-    def _presume_end(self, start: Operation, end_reason: EndReason, **known: Any) -> None:
+    def _presume_end(self, start: Operation, end_reason: EndReason, **details: Any) -> None:
         # The start goes with it, so that it is there to be ended, and one that arrives late finds it there.
-        fields = self._end_now(start.id, end_reason, **known)
-        self._writer.put(start)
-        self._writer.put(Operation(Action.AMEND, start.id, {**fields, **PRESUMED}))
+        fields = self._end_now(start.id, end_reason, **details)
+        self._writer.enqueue(start)
+        self._writer.enqueue(Operation(Action.AMEND, start.id, {**fields, **PRESUMED}))
 
     def _end_now(
-        self, interception_id: UUID, end_reason: EndReason, cost: Cost | None = None, **known: Any
+        self, interception_id: UUID, end_reason: EndReason, cost: Cost | None = None, **details: Any
     ) -> dict[str, Any]:
-        ending = Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **known)
+        ending = Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **details)
         return ending_fields(ending, new_id=self._new_id, cost=cost)

@@ -1,7 +1,7 @@
 """One file of the spool: records in a row, each checked when it is read.
 
 A record stands in the file as its length (4 bytes), the CRC-32 of length and record (4 bytes, both little-endian), and
-the record itself. Reading stops at the first record that is cut or damaged. Nothing is searched behind it: a record may
+the record itself. Reading stops at the first record that is cut or damaged. Nothing is searched after it: a record may
 hold bytes that a client chose, and those could be made to look like records.
 """
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 def frame(record: bytes) -> bytes:
-    """Put a record into the form it has in a file, `FRAME_BYTES` longer."""
+    """Return a record in the form it has in a file, `FRAME_BYTES` longer."""
     return _HEADER.pack(len(record), _checksum(record)) + record
 
 
@@ -51,31 +51,31 @@ def _checksum(record: bytes) -> int:
     return crc32(record, crc32(_LENGTH.pack(len(record))))
 
 
-class Place(NamedTuple):
-    """Between two records of a file: how many bytes and how many records are before it."""
+class Boundary(NamedTuple):
+    """A point between two records of a file: how many bytes and how many records are before it."""
 
     offset: int
     records: int
 
-    def after(self, records: list[bytes]) -> Place:
-        """Return the place behind these records, which begin here."""
+    def after(self, records: list[bytes]) -> Boundary:
+        """Return the boundary after these records, which begin here."""
         size = sum(FRAME_BYTES + len(record) for record in records)
-        return Place(self.offset + size, self.records + len(records))
+        return Boundary(self.offset + size, self.records + len(records))
 
 
-BEGINNING = Place(0, 0)
+BEGINNING = Boundary(0, 0)
 
 
 @dataclass(eq=False, slots=True)
 class Segment:
-    """A file, and what is still needed of it.
+    """A file, and how much of it is still needed.
 
     Attributes:
         descriptor: Where it is written; `SEALED` once it is not any more.
         size: Its bytes, all of them whole records.
         records: How many records these are.
-        held: How many reasons there are to keep it, beside records that have to be read: each record that is in memory too,
-            the batch that was read last, a write that is under way.
+        references: How many users keep it, besides records that have to be read: each record that is in memory too, the
+            batch that was read last, a write that is under way.
         start, end: The records between these two are in the file alone, and have to be read.
         synced: Whether all of it is known to be on the disk.
     """
@@ -84,14 +84,14 @@ class Segment:
     descriptor: int = SEALED
     size: int = 0
     records: int = 0
-    held: int = 0
-    start: Place = BEGINNING
-    end: Place = BEGINNING
+    references: int = 0
+    start: Boundary = BEGINNING
+    end: Boundary = BEGINNING
     synced: bool = True
 
     @classmethod
     def found(cls, path: Path) -> Segment:
-        """Take stock of a file that an earlier process left. All of its records have to be read."""
+        """Scan a file that an earlier process left. All of its records have to be read."""
         segment = cls(path)
         with path.open("rb") as file:
             for record in read_frames(file, path.stat().st_size):
@@ -101,9 +101,9 @@ class Segment:
         return segment
 
     @property
-    def length(self) -> Place:
+    def length(self) -> Boundary:
         """Its end."""
-        return Place(self.size, self.records)
+        return Boundary(self.size, self.records)
 
     @property
     def unread(self) -> int:
@@ -113,24 +113,24 @@ class Segment:
     @property
     def needed(self) -> bool:
         """Whether the database has not got all of it."""
-        return self.held > 0 or self.unread > 0
+        return self.references > 0 or self.unread > 0
 
-    def let_go(self, since: Place) -> None:
-        """Take note that what is there since that place is in the file alone."""
-        since = min(since, self.length)  # what was behind it may have been found damaged
+    def mark_unread(self, since: Boundary) -> None:
+        """Note that the records after `since` are in the file alone."""
+        since = min(since, self.length)  # records after it may have been found damaged
         self.start = min(self.start, since) if self.unread else since
         self.end = self.length
 
-    def cut(self, place: Place) -> None:
-        """Take note that nothing can be read from that place on."""
-        self.size, self.records = self.end = place
-        self.start = min(self.start, place)
+    def cut(self, boundary: Boundary) -> None:
+        """Note that nothing after that boundary can be read."""
+        self.size, self.records = self.end = boundary
+        self.start = min(self.start, boundary)
 
     def write(self, data: bytes) -> None:
         """Write at its end; for any thread.
 
         Raises:
-            OSError: What is at its end now is anyone's guess.
+            OSError: The content of its end is unknown now.
         """
         while (written := os.write(self.descriptor, data)) < len(data):
             data = data[written:]
@@ -145,19 +145,19 @@ class Segment:
         self.size = self.records = 0
         self.start = self.end = BEGINNING
 
-    def give_up(self) -> None:
-        """Write to it no more, and cut off what is not known to be whole."""
+    def abandon(self) -> None:
+        """Stop writing to it, and cut off the bytes that are not known to be whole."""
         with suppress(OSError):
             os.ftruncate(self.descriptor, self.size)
         self.seal()
 
     def seal(self) -> None:
-        """Write to it no more."""
+        """Stop writing to it."""
         if self.descriptor != SEALED:
             os.close(self.descriptor)
             self.descriptor = SEALED
 
-    def read(self, start: Place, limit: int) -> tuple[list[bytes], bool]:
+    def read(self, start: Boundary, limit: int) -> tuple[list[bytes], bool]:
         """Read the next records up to `end`, at most `limit` and few bytes more than `READ_BYTES`; for any thread.
 
         Returns:
@@ -182,5 +182,5 @@ class Segment:
             if unreadable == 0:
                 self.path.unlink()
                 return
-            aside = self.path.rename(self.path.with_suffix(".damaged"))
-            _log.error("unreadable bytes of the spool: %d, kept in %s from byte %d on", unreadable, aside, self.size)
+            damaged = self.path.rename(self.path.with_suffix(".damaged"))
+            _log.error("unreadable bytes of the spool: %d, kept in %s from byte %d on", unreadable, damaged, self.size)

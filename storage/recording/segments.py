@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from storage.recording.segment import SUFFIX, Place, Segment
+from storage.recording.segment import SUFFIX, Boundary, Segment
 
 _NUMBER = "[0-9]" * 16
-_WRITE_AHEAD = f"ahead-{_NUMBER}{SUFFIX}"
-"""Files of version 0.1: there, a second log had what was written and not synced. What is in both stands in the first."""
+_LEGACY_LOGS = f"ahead-{_NUMBER}{SUFFIX}"
+"""Files of version 0.1, which wrote unsynced records to a second log. A record in both is found in the first."""
 
 
 class SpoolOpenError(Exception):
@@ -57,7 +57,7 @@ class Segments:
         self._lock = _locked(folder)
         numbered = sorted(folder.glob(f"{_NUMBER}.*"))
         self._next_number = 1 + max((int(path.stem) for path in numbered), default=0)
-        paths = [path for path in numbered if path.suffix == SUFFIX] + sorted(folder.glob(_WRITE_AHEAD))
+        paths = [path for path in numbered if path.suffix == SUFFIX] + sorted(folder.glob(_LEGACY_LOGS))
         self._segments = [Segment.found(path) for path in paths]
         self._current: Segment | None = None
         self._folder_synced = True
@@ -79,21 +79,21 @@ class Segments:
         """Whether all that was written is on the disk, or was given up."""
         return all(segment.synced for segment in self._segments)
 
-    def find_unread(self) -> Segment | None:
+    def first_unread(self) -> Segment | None:
         """Return the oldest segment with records that have to be read."""
         return next((segment for segment in self._segments if segment.unread), None)
 
     def append(self, data: bytes) -> Position:
-        """Write a record, in its frame, and do not sync it. It is held: the caller has it in memory.
+        """Write a record, in its frame, and do not sync it. The segment is kept until the caller releases it.
 
         Raises:
             OSError: The disk does not take it.
         """
-        segment = self.hold_current()
+        segment = self.acquire_current()
         try:
             segment.write(data)
         except OSError:
-            self.give_up()
+            self.abandon()
             self.release(segment)
             raise
         position = Position(segment, segment.size, segment.records)
@@ -101,8 +101,8 @@ class Segments:
         self.grow(segment, len(data), 1)
         return position
 
-    def hold_current(self) -> Segment:
-        """Return the segment that is written to. It stays as it is until it is released.
+    def acquire_current(self) -> Segment:
+        """Return the segment that is written to, referenced once more. It is kept until it is released.
 
         Raises:
             OSError: None can be made.
@@ -114,27 +114,27 @@ class Segments:
             self._folder_synced = False
             self._current = Segment(path, descriptor)
             self._segments.append(self._current)
-        self._current.held += 1
+        self._current.references += 1
         return self._current
 
     def grow(self, segment: Segment, size: int, records: int) -> None:
-        """Take note that the current segment has so much more."""
+        """Note how much was added to the current segment."""
         segment.size += size
         segment.records += records
         if segment.size >= self._segment_bytes:
             self.seal()
 
     def release(self, segment: Segment) -> None:
-        """A record of that segment is not held any more."""
-        segment.held -= 1
-        if not segment.held:
+        """Remove a reference to a segment."""
+        segment.references -= 1
+        if not segment.references:
             self.drop_unless_needed(segment)
 
-    def cut(self, segment: Segment, place: Place) -> None:
-        """Take note that nothing can be read from that place on, and nothing written."""
+    def cut(self, segment: Segment, boundary: Boundary) -> None:
+        """Note that nothing after that boundary can be read, and write no more to the segment."""
         if segment is self._current:
             self.seal()
-        segment.cut(place)
+        segment.cut(boundary)
 
     def seal(self) -> None:
         """Write the next record to another file."""
@@ -142,16 +142,16 @@ class Segments:
             self._current.seal()
             self._current = None
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """After a failed write or sync, write to the current segment no more."""
-        # What is on disk now is anyone's guess: what is not known to be whole is cut off.
+        # The content of the disk is unknown now: bytes that are not known to be whole are cut off.
         segment, self._current = self._current, None
         if segment is not None:
-            segment.give_up()
+            segment.abandon()
             self.drop_unless_needed(segment)
 
     def drop_unless_needed(self, segment: Segment) -> None:
-        """Delete a file that nobody needs; of the current one the content."""
+        """Delete a file that is not needed; clear it if it is the current one."""
         if segment.needed:
             return
         if segment is self._current:
@@ -162,8 +162,8 @@ class Segments:
             self._segments.remove(segment)
             segment.remove()
 
-    def take_unsynced(self) -> list[Path]:
-        """Return what has to be synced, for `sync_paths`. From now on it counts as synced."""
+    def pop_unsynced(self) -> list[Path]:
+        """Return the paths that have to be synced, for `sync_paths`. From now on they count as synced."""
         paths = [] if self._folder_synced else [self._folder]
         paths += [segment.path for segment in self._segments if not segment.synced]
         for segment in self._segments:
@@ -175,7 +175,7 @@ class Segments:
         """Sync folder and files, but for files that were deleted; for any thread.
 
         Raises:
-            OSError: What is on the disk now is anyone's guess.
+            OSError: The content of the disk is unknown now.
         """
         for path in paths:
             try:
@@ -193,13 +193,13 @@ class Segments:
         """Write records, in their frames, and sync them; for any thread. `grow` takes note of them.
 
         Raises:
-            OSError: What is at the end of the segment now is anyone's guess.
+            OSError: The content of the end of the segment is unknown now.
         """
         segment.write(data)
         self._sync(segment.descriptor)
 
     def close(self) -> None:
-        """Let go of files and lock. What is needed stays."""
+        """Close files and lock. Files that are needed stay."""
         segment = self._current
         self.seal()
         if segment is not None:

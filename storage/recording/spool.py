@@ -4,10 +4,10 @@ A record is opaque bytes. It is appended in one of two ways.
 
 - `append` writes it, and does not sync. From then on the record is the operating system's, which keeps it when the
   process dies, however it does, and loses the last seconds when the machine loses its power. Whoever appended it has it
-  in memory too, and says with `acknowledge` that the database has it, or with `let_go` that it has to be read again.
+  in memory too, and says with `acknowledge` that the database has it, or with `mark_unread` that it has to be read again.
 - `append_synced` has it on the disk before its future is done. It is read again, oldest first.
 
-Whoever takes the records must be idempotent: after a crash some are read that the database has.
+The reader of the records must be idempotent: after a crash it reads some that the database has.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from storage.recording.segment import FRAME_BYTES, Place, frame
+from storage.recording.segment import FRAME_BYTES, Boundary, frame
 from storage.recording.segments import Position, Segments
 
 MAX_BYTES = 1024**3
@@ -51,7 +51,7 @@ class SpoolWriteError(SpoolError):
 class Spool:
     """An open log, for one event loop and one reader.
 
-    What may take long, a sync or a read, is done by a thread of its own; what is appended meanwhile is synced together.
+    Syncs and reads, which may take long, are done by a thread. Records that are appended meanwhile are synced together.
 
     Args:
         folder: Where the files are; made if missing. Locked, so that no two processes share it.
@@ -108,7 +108,7 @@ class Spool:
     def append(self, record: bytes, *, urgent: bool = False) -> Position:
         """Write a record at the end, now and without a sync. To be called while nothing is `syncing`.
 
-        An urgent one may use all of the room. Returned is where it is, for `acknowledge` or `let_go`.
+        An urgent one may use all of the room. Returned is where it is, for `acknowledge` or `mark_unread`.
 
         Raises:
             SpoolFullError: It does not fit.
@@ -139,7 +139,7 @@ class Spool:
         return written
 
     def sync(self) -> None:
-        """Have all that was appended on the disk soon."""
+        """Begin to sync everything that was appended."""
         if self._syncing is None and (self._to_sync or not self._segments.synced):
             self._syncing = asyncio.create_task(self._sync_all())  # noqa: TID251 - whoever appends waits for what it writes
 
@@ -149,12 +149,12 @@ class Spool:
             await asyncio.wait([self._syncing])
 
     def acknowledge(self, position: Position) -> None:
-        """A record that was appended is in the database."""
+        """Note that a record that was appended is in the database."""
         self._segments.release(position.segment)
 
-    def let_go(self, position: Position) -> None:
-        """A record that was appended is in memory no more, nor is any behind it: they are to be read again."""
-        position.segment.let_go(Place(position.offset, position.records))
+    def mark_unread(self, position: Position) -> None:
+        """Note that a record that was appended, and all after it, are no longer in memory: they have to be read."""
+        position.segment.mark_unread(Boundary(position.offset, position.records))
         self._segments.release(position.segment)
 
     async def read(self, limit: int) -> list[bytes]:
@@ -163,41 +163,41 @@ class Spool:
         Raises:
             OSError: They cannot be read; they stay.
         """
-        self.let_go_read()
+        self.revert_read()
         while self.records:
-            segment = self._segments.find_unread()
+            segment = self._segments.first_unread()
             if segment is None:
                 await self.synced()
                 continue
             start = segment.start
             records, damaged = await self._in_thread(segment.read, start, limit)
-            behind = start.after(records)
+            end = start.after(records)
             if damaged:
                 await self.synced()
-                self._segments.cut(segment, behind)
-            if segment.start == start:  # else more was let go meanwhile, and is read with these once more
-                segment.start = behind
+                self._segments.cut(segment, end)
+            if segment.start == start:  # else more was marked unread meanwhile, and is read with these once more
+                segment.start = end
             if records:
-                segment.held += 1
+                segment.references += 1
                 self._read = Position(segment, *start), len(records)
                 return records
             self._segments.drop_unless_needed(segment)
         return []
 
     def acknowledge_read(self) -> None:
-        """What was read last is in the database."""
+        """Note that the last batch that was read is in the database."""
         if self._read is not None:
             (position, _), self._read = self._read, None
             self.acknowledge(position)
 
-    def let_go_read(self) -> None:
-        """What was read last is not in the database: it is to be read again, with all behind it."""
+    def revert_read(self) -> None:
+        """Note that the last batch that was read is not in the database: it and all after it have to be read again."""
         if self._read is not None:
             (position, _), self._read = self._read, None
-            self.let_go(position)
+            self.mark_unread(position)
 
     async def close(self) -> None:
-        """Sync what was appended, then let go of files and lock. What the database has not got stays."""
+        """Sync what was appended, then close files and lock. Records that the database does not have stay."""
         self._closed = True
         self.sync()
         await self.synced()
@@ -236,19 +236,19 @@ class Spool:
         segment = None
         try:
             if records:
-                segment = self._segments.hold_current()
+                segment = self._segments.acquire_current()
                 segment.synced = True
-            await self._in_thread(self._segments.sync_paths, self._segments.take_unsynced())
+            await self._in_thread(self._segments.sync_paths, self._segments.pop_unsynced())
             if segment is not None:
                 await self._in_thread(self._segments.write_and_sync, segment, data)
         except OSError as error:
-            self._segments.give_up()
+            self._segments.abandon()
             return _write_error(error)
         else:
             if segment is not None:
                 since = segment.length
                 self._segments.grow(segment, len(data), records)
-                segment.let_go(since)
+                segment.mark_unread(since)
             return None
         finally:
             if segment is not None:

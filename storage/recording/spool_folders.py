@@ -21,8 +21,8 @@ from storage.recording.segments import SpoolLockedError
 from storage.recording.spool import Spool
 from storage.recording.writer import Writer
 
-LOOK_SECONDS = 30.0
-"""From one look for what others left to the next."""
+SCAN_SECONDS = 30.0
+"""From one scan for records that other processes left to the next."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,14 +56,14 @@ class SpoolFolders:
         raise AssertionError  # numbers do not end
 
     async def adopt(self, database: Database, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """Bring what processes that are gone left behind to the database, now and again, until cancelled.
+        """Write the records that exited processes left to the database, every `SCAN_SECONDS`, until cancelled.
 
         Any number of processes may do this at the same time.
         """
         while True:
             for folder in list(self._with_records()):
-                await _bring(folder, database)
-            await pause(LOOK_SECONDS)
+                await _write_to_database(folder, database)
+            await pause(SCAN_SECONDS)
 
     def _with_records(self) -> Iterator[Path]:
         for folder in [self._folder, *self._folder.glob("[0-9]*/")]:
@@ -71,7 +71,7 @@ class SpoolFolders:
                 yield folder
 
 
-async def _bring(folder: Path, database: Database) -> None:
+async def _write_to_database(folder: Path, database: Database) -> None:
     """Write a spool to the database and wait for that, unless a process has it."""
     try:
         spool = await asyncio.to_thread(Spool, folder)  # it reads every segment
@@ -84,7 +84,7 @@ async def _bring(folder: Path, database: Database) -> None:
     writer = Writer(database, spool=spool, policy=RecordPolicy.SPOOL)
     writer.open()
     try:
-        while not await writer.flush(LOOK_SECONDS):
+        while not await writer.flush(SCAN_SECONDS):
             pass
     finally:
         await writer.close(0)

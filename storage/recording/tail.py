@@ -1,7 +1,7 @@
-"""The operations in memory: what may be written to the database next.
+"""The operations in memory, which are written to the database next.
 
-A start waits a moment for its end: a call that is soon over is written at once. Everything else is due. A batch stays
-here while it is written.
+A start waits a moment for its end, so that a short call is one write. Everything else is due. A batch stays here while
+it is written.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MEMORY_BYTES = 2 * TAIL_BYTES
 
 BATCH_RECORDS = 500
 BATCH_BYTES = 8 * 1024**2
-"""What is written at once, not counting the last operation."""
+"""The bounds of a batch, not counting its last operation."""
 
 START_SECONDS = 0.25
-"""How long a start waits for its end. So long it takes until a call can be seen to be under way."""
+"""How long a start waits for its end. A call is visible as in flight after this time."""
 
 GATHER_SECONDS = 0.25
 ENOUGH_RECORDS = 100
-"""How long what nobody waits for waits for more, to be written together, and how much more is not waited for."""
+"""How long operations that nobody waits for are gathered into a batch, and the number from which they are not."""
 
 
 class Tail:
@@ -37,7 +37,7 @@ class Tail:
 
     Attributes:
         size: The bytes of all of them, but for the batch that is being written.
-        batch: What is being written.
+        batch: The writes that are being written.
     """
 
     def __init__(self) -> None:
@@ -55,14 +55,14 @@ class Tail:
         """Whether there is room for so many bytes more."""
         return self.size + size <= (MEMORY_BYTES if urgent else TAIL_BYTES)
 
-    def hold_start(self, write: PendingWrite) -> None:
-        """Let a start wait `START_SECONDS` for its end."""
+    def add_start(self, write: PendingWrite) -> None:
+        """Add a start, which waits `START_SECONDS` for its end."""
         write.due_at = asyncio.get_running_loop().time() + START_SECONDS
         self._starts[write.operation.id] = write
         self.size += write.size
 
-    def hold(self, write: PendingWrite) -> None:
-        """Let an operation be written next, and its start with it or before it, if that still waits."""
+    def add(self, write: PendingWrite) -> None:
+        """Add an operation that is due, and its start with it or before it, if that still waits."""
         start = self._starts.pop(write.operation.id, None)
         if start is not None:
             self.size -= start.size
@@ -74,12 +74,12 @@ class Tail:
         self._make_due(write)
 
     async def gather(self) -> None:
-        """Wait a moment for more, unless someone waits for what is due."""
+        """Wait a moment for more, unless a caller waits for an operation that is due."""
         with suppress(TimeoutError):
             async with asyncio.timeout(GATHER_SECONDS):
                 await self._pressing.wait()
 
-    def take(self, *, only_makers: bool) -> list[PendingWrite]:
+    def next_batch(self, *, only_makers: bool) -> list[PendingWrite]:
         """Move the next operations to `batch`: all kinds, or only those that make a document."""
         now = asyncio.get_running_loop().time()
         while self._starts and next(iter(self._starts.values())).due_at <= now:
@@ -100,19 +100,19 @@ class Tail:
         self._due.extendleft(reversed(passed))
         return self.batch
 
-    def finish(self) -> list[PendingWrite]:
-        """Let go of the batch, which is in the database."""
+    def finish_batch(self) -> list[PendingWrite]:
+        """Remove and return the batch, which is in the database."""
         batch, self.batch = self.batch, []
         return batch
 
-    def put_back(self) -> None:
-        """Let the batch be written again, before all else."""
+    def restore_batch(self) -> None:
+        """Put the batch back, to be written again before all else."""
         self._due.extendleft(reversed(self.batch))
         self.size += sum(write.size for write in self.batch)
         self.batch = []
 
     def clear(self) -> list[PendingWrite]:
-        """Let go of everything but the batch, and return it in its order."""
+        """Remove everything but the batch, and return it in its order."""
         writes = [*self._due, *self._starts.values()]
         self._due.clear()
         self._starts.clear()
@@ -120,7 +120,7 @@ class Tail:
         return writes
 
     def hurry(self) -> None:
-        """Let nothing wait for more any longer, nor a start for its end."""
+        """End all waits, for more operations and of starts for their ends."""
         self._pressing.set()
         self._due.extend(self._starts.values())
         self._starts.clear()

@@ -21,20 +21,20 @@ _NOT_STORABLE = (UnicodeEncodeError, OverflowError)
 _INT64 = range(-(2**63), 2**63)
 
 
-def encoded(fields: Mapping[str, Any], most: int) -> bytes:
-    """Return fields as BSON with at most `most` bytes of text: the largest texts go first, and say so."""
+def encoded(fields: Mapping[str, Any], max_bytes: int) -> bytes:
+    """Return fields as BSON with at most `max_bytes` bytes of text: the largest texts go first, and say so."""
     # As they are, nearly always, and in a tenth of the time of the rest.
     with suppress(*_NOT_STORABLE):
         data = bson.encode(fields, codec_options=_WRITTEN)
-        if len(data) <= most:
+        if len(data) <= max_bytes:
             return data
-    return bson.encode(_fitting(fields, most), codec_options=_WRITTEN)
+    return bson.encode(_truncated(fields, max_bytes), codec_options=_WRITTEN)
 
 
-def _fitting(fields: Mapping[str, Any], most: int) -> dict[str, Any]:
+def _truncated(fields: Mapping[str, Any], max_bytes: int) -> dict[str, Any]:
     storable: dict[str, Any] = _storable(dict(fields))
     texts = sorted(_texts(storable, storable), key=lambda text: text[0], reverse=True)
-    excess = sum(size for size, *_ in texts) - most
+    excess = sum(size for size, *_ in texts) - max_bytes
     for size, owner, key, marked in texts:
         if excess <= 0:
             break

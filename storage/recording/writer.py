@@ -1,9 +1,9 @@
-"""Writes the outbox to the database, whether that is quick, slow or unavailable.
+"""Writes the outbox to the database, which may be quick, slow or unavailable.
 
-One task alone writes. Operations that come while it writes a batch are the next batch: whoever waits, waits for about one
+One task alone writes. Operations that arrive while it writes a batch are the next batch: each waits for about one
 round trip, however many there are. A database that does not answer in time counts as unavailable: from then on
 everything goes to the spool, and the task keeps trying. When the database is back, the task writes a batch from memory
-and one from the spool by turns.
+and one from the spool alternately.
 
 Any operation may be written twice, which does no harm (see `storage.recording.operations`).
 """
@@ -17,17 +17,17 @@ from collections.abc import Iterable, Iterator
 from bson.errors import BSONError
 
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.recording.batch import Refusal, write_batch
+from storage.recording.batch import RejectedWrite, write_batch
 from storage.recording.operations import Operation
 from storage.recording.outbox import Outbox, State
 from storage.recording.pending_write import PendingWrite, RecordPolicy
 from storage.recording.spool import Spool
 
 COMMIT_SECONDS = 2.0
-"""How long the database may take for what is waited for; half a second later it counts as unavailable."""
+"""How long the database may take for operations that callers wait for; half a second later it counts as unavailable."""
 
 REPLAY_SECONDS = 10.0
-"""The same for what nobody waits for."""
+"""The same for operations that nobody waits for."""
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 2.0
 """The first and the longest pause between tries to reach a database; each is twice the one before."""
@@ -41,7 +41,7 @@ class Writer:
     Args:
         database: Where they belong.
         spool: Where they wait while the database is unavailable; closed with the writer.
-        policy: Whether the spool may have what is waited for.
+        policy: Whether the spool may have operations that callers wait for.
     """
 
     def __init__(self, database: Database, *, spool: Spool, policy: RecordPolicy) -> None:
@@ -54,22 +54,22 @@ class Writer:
         self._task = asyncio.create_task(self._run())  # noqa: TID251 - outlives whatever it meets, and says so
 
     async def write(self, operation: Operation) -> None:
-        """Take an operation and return when it is durable.
+        """Add an operation and return when it is durable.
 
         Raises:
             RecordingUnavailableError: It is not.
         """
-        answer = asyncio.get_running_loop().create_future()
-        self._outbox.put(PendingWrite(operation, answer))
-        if refusal := await answer:
-            raise refusal
+        result = asyncio.get_running_loop().create_future()
+        self._outbox.add(PendingWrite(operation, result))
+        if error := await result:
+            raise error
 
-    def put(self, operation: Operation, *, optional: bool = False) -> None:
-        """Take an operation. An optional one is left out when there is too much else to write."""
-        self._outbox.put(PendingWrite(operation, optional=optional))
+    def enqueue(self, operation: Operation, *, optional: bool = False) -> None:
+        """Add an operation. An optional one is left out when there is too much else to write."""
+        self._outbox.add(PendingWrite(operation, optional=optional))
 
     async def flush(self, seconds: float) -> bool:
-        """Wait until everything is in the database, at most some seconds, and say whether it is."""
+        """Wait until everything is in the database, at most some seconds; return whether it is."""
         return await self._outbox.flush(seconds)
 
     async def close(self, seconds: float) -> None:
@@ -93,7 +93,7 @@ class Writer:
 
     @property
     def healthy(self) -> bool:
-        """Whether what is waited for would be taken now, as far as is known."""
+        """Whether an operation that a caller waits for would be accepted now, as far as is known."""
         return self._outbox.accepts
 
     @property
@@ -108,10 +108,10 @@ class Writer:
             try:
                 await self._step()
             except DatabaseUnavailableError as error:
-                self._lose_database(str(error))
+                self._mark_unavailable(str(error))
             except Exception as error:  # noqa: BLE001 - this task must outlive whatever it meets
                 _log.exception("records cannot be written")
-                self._lose_database(type(error).__name__)
+                self._mark_unavailable(type(error).__name__)
             if self._outbox.state is State.WRITING:
                 pause = FIRST_RETRY_SECONDS
                 continue
@@ -120,15 +120,15 @@ class Writer:
 
     async def _step(self) -> None:
         if self._outbox.state is State.WRITING:
-            await self._outbox.ready()
+            await self._outbox.wait_for_writes()
         await self._write_tail()
         await self._write_spooled()
         if self._outbox.state is State.SPOOLING:
             await self._probe()
 
     async def _write_tail(self) -> None:
-        refusals = await self._write(self._outbox.take(), COMMIT_SECONDS)
-        self._outbox.acknowledge({operation for operation, _ in refusals})
+        rejected = await self._write(self._outbox.next_batch(), COMMIT_SECONDS)
+        self._outbox.acknowledge({operation for operation, _ in rejected})
 
     async def _write_spooled(self) -> None:
         operations = list(_decoded(await self._outbox.read()))
@@ -138,26 +138,26 @@ class Writer:
     async def _probe(self) -> None:
         if not await self._database.ping():
             raise DatabaseUnavailableError("MongoDB does not answer")
-        self._find_database()
+        self._mark_available()
 
-    async def _write(self, operations: list[Operation], seconds: float) -> list[Refusal]:
+    async def _write(self, operations: list[Operation], seconds: float) -> list[RejectedWrite]:
         if not operations:
             return []
-        refusals = await write_batch(self._database, operations, seconds=seconds)
-        for operation, code in refusals:
+        rejected = await write_batch(self._database, operations, seconds=seconds)
+        for operation, code in rejected:
             _log.error("MongoDB refuses the %s of interception %s: error %d", operation.action, operation.id, code)
-        self._find_database()
-        return refusals
+        self._mark_available()
+        return rejected
 
-    def _lose_database(self, reason: str) -> None:
+    def _mark_unavailable(self, reason: str) -> None:
         if self._outbox.state is State.WRITING:
             _log.warning("the database is away: %s", reason)
-        self._outbox.lose_database()
+        self._outbox.mark_unavailable()
 
-    def _find_database(self) -> None:
+    def _mark_available(self) -> None:
         if self._outbox.state is State.SPOOLING:
             _log.info("the database is back; records in the spool: %d", self.spooled)
-        self._outbox.find_database()
+        self._outbox.mark_available()
 
 
 def _decoded(records: Iterable[bytes]) -> Iterator[Operation]:

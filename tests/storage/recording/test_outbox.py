@@ -53,27 +53,27 @@ def waiting(number):
     return PendingWrite(start(number), asyncio.get_running_loop().create_future())
 
 
-def put(outbox, *operations):
+def add(outbox, *operations):
     for one in operations:
-        outbox.put(PendingWrite(one))
+        outbox.add(PendingWrite(one))
 
 
-def put_start(outbox, number):
+def add_start(outbox, number):
     """Put a start that is waited for."""
     write = waiting(number)
-    outbox.put(write)
+    outbox.add(write)
     return write
 
 
 def refusal(write):
-    return str(write.answer.result())
+    return str(write.result.result())
 
 
 def tail(outbox):
     """What would go to the database from memory, now that it would."""
     outbox.hurry()
-    batch = outbox.take()
-    outbox._tail.put_back()
+    batch = outbox.next_batch()
+    outbox._tail.restore_batch()
     return batch
 
 
@@ -109,12 +109,12 @@ async def read(outbox):
 @pytest.mark.gen_test
 async def test_a_database_that_answers_gets_everything_from_memory(tmp_path):
     async with opened(tmp_path) as outbox:
-        put(outbox, end(0))
-        outbox.put(PendingWrite(amend(2), optional=True))
-        put_start(outbox, 1)
+        add(outbox, end(0))
+        outbox.add(PendingWrite(amend(2), optional=True))
+        add_start(outbox, 1)
         assert (outbox.queued, outbox.spooled) == (3, 0)
         outbox.hurry()
-        assert outbox.take() == [end(0), amend(2), start(1)]
+        assert outbox.next_batch() == [end(0), amend(2), start(1)]
         assert outbox.queued == 3
         outbox.acknowledge()
         assert outbox.queued == 0
@@ -123,11 +123,11 @@ async def test_a_database_that_answers_gets_everything_from_memory(tmp_path):
 @pytest.mark.gen_test
 async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_database_has_it(tmp_path):
     async with opened(tmp_path) as outbox:
-        write = put_start(outbox, 1)
-        put(outbox, amend(1), end(1))
-        assert write.answer.result() is None
+        write = add_start(outbox, 1)
+        add(outbox, amend(1), end(1))
+        assert write.result.result() is None
         assert on_disk(tmp_path) == [start(1), amend(1), end(1)]
-        outbox.take()
+        outbox.next_batch()
         outbox.acknowledge()
         assert (outbox.queued, on_disk(tmp_path), outbox._tail.size) == (0, [], 0)
 
@@ -135,9 +135,9 @@ async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_databas
 @pytest.mark.gen_test
 async def test_what_the_database_refuses_leaves_the_disk_as_well(tmp_path):
     async with opened(tmp_path) as outbox:
-        put_start(outbox, 1)
+        add_start(outbox, 1)
         outbox.hurry()
-        outbox.acknowledge(refused=set(outbox.take()))
+        outbox.acknowledge(refused=set(outbox.next_batch()))
         assert (outbox.queued, on_disk(tmp_path)) == (0, [])
 
 
@@ -145,19 +145,19 @@ async def test_what_the_database_refuses_leaves_the_disk_as_well(tmp_path):
 async def test_a_start_waits_a_while_for_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr(tail_module, "START_SECONDS", 0.02)
     async with opened(tmp_path) as outbox:
-        put_start(outbox, 1)
-        assert (outbox.take(), outbox.queued) == ([], 1)
+        add_start(outbox, 1)
+        assert (outbox.next_batch(), outbox.queued) == ([], 1)
         await asyncio.sleep(0.03)
-        put_start(outbox, 2)
-        assert (outbox.take(), outbox.queued) == ([start(1)], 2)
+        add_start(outbox, 2)
+        assert (outbox.next_batch(), outbox.queued) == ([start(1)], 2)
 
 
 @pytest.mark.gen_test
 async def test_a_start_and_its_end_make_one_operation(tmp_path):
     async with opened(tmp_path) as outbox:
-        put_start(outbox, 1)
-        put(outbox, end(1))
-        assert outbox.take() == [whole(1)]
+        add_start(outbox, 1)
+        add(outbox, end(1))
+        assert outbox.next_batch() == [whole(1)]
         assert on_disk(tmp_path) == [start(1), end(1)]
         outbox.acknowledge()
         assert (on_disk(tmp_path), outbox._tail.size) == ([], 0)
@@ -166,38 +166,38 @@ async def test_a_start_and_its_end_make_one_operation(tmp_path):
 @pytest.mark.gen_test
 async def test_a_start_goes_before_what_amends_it(tmp_path):
     async with opened(tmp_path) as outbox:
-        put_start(outbox, 1)
-        put(outbox, amend(1))
-        assert outbox.take() == [start(1), amend(1)]
+        add_start(outbox, 1)
+        add(outbox, amend(1))
+        assert outbox.next_batch() == [start(1), amend(1)]
 
 
 @pytest.mark.gen_test
 async def test_a_start_that_was_tried_is_not_changed_any_more(tmp_path):
     async with opened(tmp_path) as outbox:
-        put_start(outbox, 1)
+        add_start(outbox, 1)
         outbox.hurry()
-        outbox.take()
-        put(outbox, end(1))
+        outbox.next_batch()
+        add(outbox, end(1))
         assert tail(outbox) == [start(1), end(1)]
 
 
 @pytest.mark.gen_test
 async def test_a_batch_that_is_put_back_stands_before_what_came_since(tmp_path):
     async with opened(tmp_path) as outbox:
-        put(outbox, end(1), end(2))
-        outbox.take()
-        put(outbox, end(3))
+        add(outbox, end(1), end(2))
+        outbox.next_batch()
+        add(outbox, end(3))
         assert tail(outbox) == [end(1), end(2), end(3)]
 
 
 @pytest.mark.gen_test
 async def test_while_the_database_is_unavailable_only_the_spool_has_it(tmp_path):
     async with opened(tmp_path) as outbox:
-        outbox.lose_database()
-        write = put_start(outbox, 1)
+        outbox.mark_unavailable()
+        write = add_start(outbox, 1)
         assert write.waited_for
-        put(outbox, end(1))
-        assert await write.answer is None
+        add(outbox, end(1))
+        assert await write.result is None
         assert (outbox.queued, outbox.spooled, outbox.accepts) == (0, 2, True)
         assert await read(outbox) == [start(1), end(1)]
         assert on_disk(tmp_path) == []
@@ -206,12 +206,12 @@ async def test_while_the_database_is_unavailable_only_the_spool_has_it(tmp_path)
 @pytest.mark.gen_test
 async def test_an_outage_leaves_what_is_in_memory_to_the_spool_and_writes_none_of_it_again(tmp_path):
     async with opened(tmp_path) as outbox:
-        put_start(outbox, 1)
-        put(outbox, end(2))
-        outbox.take()
-        put(outbox, end(1), amend(3))
+        add_start(outbox, 1)
+        add(outbox, end(2))
+        outbox.next_batch()
+        add(outbox, end(1), amend(3))
         before = on_disk(tmp_path)
-        outbox.lose_database()
+        outbox.mark_unavailable()
         assert (outbox.queued, outbox.spooled) == (0, 4)
         assert before == on_disk(tmp_path) == await read(outbox) == [start(1), end(2), end(1), amend(3)]
 
@@ -219,43 +219,43 @@ async def test_an_outage_leaves_what_is_in_memory_to_the_spool_and_writes_none_o
 @pytest.mark.gen_test
 async def test_an_outage_does_not_repeat_what_the_database_had_before(tmp_path):
     async with opened(tmp_path) as outbox:
-        put(outbox, end(1), end(2))
-        outbox.take()
+        add(outbox, end(1), end(2))
+        outbox.next_batch()
         outbox.acknowledge()
-        put(outbox, end(3))
-        outbox.take()
-        put(outbox, end(4))
+        add(outbox, end(3))
+        outbox.next_batch()
+        add(outbox, end(4))
         outbox.acknowledge()
-        outbox.lose_database()
+        outbox.mark_unavailable()
         assert await read(outbox) == [end(4)]
 
 
 @pytest.mark.gen_test
 async def test_a_batch_from_the_spool_that_may_not_be_written_is_read_again(tmp_path):
     async with opened(tmp_path) as outbox:
-        outbox.lose_database()
-        put(outbox, end(1))
+        outbox.mark_unavailable()
+        add(outbox, end(1))
         assert len(await outbox.read()) == 1
-        put(outbox, end(2))
-        outbox.lose_database()
+        add(outbox, end(2))
+        outbox.mark_unavailable()
         assert await read(outbox) == [end(1), end(2)]
 
 
 @pytest.mark.gen_test
 async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tmp_path):
     async with opened(tmp_path) as outbox:
-        outbox.lose_database()
-        await put_start(outbox, 1).answer
+        outbox.mark_unavailable()
+        await add_start(outbox, 1).result
         await outbox._spool.synced()
-        outbox.find_database()
-        put(outbox, amend(1), end(1))
-        put_start(outbox, 2)
-        put_start(outbox, 3)
-        put(outbox, end(3))
+        outbox.mark_available()
+        add(outbox, amend(1), end(1))
+        add_start(outbox, 2)
+        add_start(outbox, 3)
+        add(outbox, end(3))
         assert tail(outbox) == [whole(3), start(2)]
         assert await read(outbox) == [start(1)]
         assert tail(outbox) == [whole(3), start(2), amend(1), end(1)]
-        outbox.take()
+        outbox.next_batch()
         outbox.acknowledge()
         assert (outbox.queued, on_disk(tmp_path)) == (0, [])
 
@@ -263,26 +263,26 @@ async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tm
 @pytest.mark.gen_test
 async def test_what_comes_while_the_spool_is_being_synced_does_not_overtake(tmp_path):
     async with opened(tmp_path) as outbox:
-        outbox.lose_database()
-        put(outbox, start(1))
-        outbox.find_database()
-        put(outbox, amend(1))
-        write = put_start(outbox, 2)
+        outbox.mark_unavailable()
+        add(outbox, start(1))
+        outbox.mark_available()
+        add(outbox, amend(1))
+        write = add_start(outbox, 2)
         assert (outbox.queued, outbox.spooled, write.waited_for) == (0, 3, True)
         assert await read(outbox) == [start(1), amend(1), start(2)]
-        assert await write.answer is None
+        assert await write.result is None
 
 
 @pytest.mark.expects_log(FULL)
 @pytest.mark.gen_test
 async def test_an_end_that_does_not_fit_waits_in_memory_until_its_start_is_written(tmp_path):
     async with opened(tmp_path, room=2) as outbox:
-        outbox.lose_database()
-        await put_start(outbox, 1).answer
-        put(outbox, end(2), end(1))
+        outbox.mark_unavailable()
+        await add_start(outbox, 1).result
+        add(outbox, end(2), end(1))
         await outbox._spool.synced()
         assert outbox.trouble == "the spool is full: 216 of 216 bytes are taken"
-        outbox.find_database()
+        outbox.mark_available()
         assert (tail(outbox), outbox.queued, outbox.spooled) == ([], 1, 2)
         assert await read(outbox) == [start(1), end(2)]
         assert (tail(outbox), outbox.trouble) == ([end(1)], "")
@@ -293,12 +293,12 @@ async def test_an_end_that_does_not_fit_waits_in_memory_until_its_start_is_writt
 async def test_an_end_outlives_the_process_where_the_spool_is_full(tmp_path, outage):
     spool = spool_with(tmp_path, room=2, reserve=1)
     outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
-    put_start(outbox, 1)
-    put(outbox, end(9))
+    add_start(outbox, 1)
+    add(outbox, end(9))
     if outage:
-        outbox.lose_database()
+        outbox.mark_unavailable()
         await spool.synced()
-    put(outbox, end(1))
+    add(outbox, end(1))
     assert (outbox.queued, outbox.spooled) == ((0, 3) if outage else (2, 0))
     await die(spool)
     assert on_disk(tmp_path) == [start(1), end(9), end(1)]
@@ -308,18 +308,18 @@ async def test_an_end_outlives_the_process_where_the_spool_is_full(tmp_path, out
 @pytest.mark.gen_test
 async def test_a_spool_that_takes_nothing_is_in_trouble_until_the_database_is_back(tmp_path):
     async with opened(tmp_path) as outbox:
-        outbox.lose_database()
+        outbox.mark_unavailable()
         with largest_file(0):
-            put(outbox, end(1))
+            add(outbox, end(1))
             await until(lambda: outbox.trouble)
         assert (tail(outbox), outbox.accepts, outbox.trouble) == (
             [end(1)],
             False,
             "the spool cannot be written: File too large",
         )
-        outbox.find_database()
+        outbox.mark_available()
         assert (outbox.accepts, outbox.trouble) == (True, "")
-        outbox.take()
+        outbox.next_batch()
         outbox.acknowledge()
 
 
@@ -327,31 +327,31 @@ async def test_a_spool_that_takes_nothing_is_in_trouble_until_the_database_is_ba
 @pytest.mark.gen_test
 async def test_a_full_spool_refuses_starts_and_lets_ends_wait_in_memory(tmp_path):
     async with opened(tmp_path, room=1) as outbox:
-        outbox.lose_database()
-        write = put_start(outbox, 1)
+        outbox.mark_unavailable()
+        write = add_start(outbox, 1)
         assert refusal(write) == "Recording is unavailable: the spool is full: 0 of 108 bytes are taken."
-        put(outbox, end(2), end(3))
+        add(outbox, end(2), end(3))
         assert (outbox.spooled, tail(outbox), outbox.accepts) == (1, [], False)
         assert await read(outbox) == [end(2)]
         assert tail(outbox) == [end(3)]
-        outbox.lose_database()
+        outbox.mark_unavailable()
         assert (outbox.queued, outbox.spooled) == (0, 1)
 
 
 @pytest.mark.gen_test
 async def test_under_strict_starts_are_refused_while_the_database_is_unavailable(tmp_path):
     async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
-        tried = put_start(outbox, 1)
-        outbox.take()
-        untried = put_start(outbox, 2)
+        tried = add_start(outbox, 1)
+        outbox.next_batch()
+        untried = add_start(outbox, 2)
         assert on_disk(tmp_path) == []
-        outbox.lose_database()
-        refused = put_start(outbox, 3)
+        outbox.mark_unavailable()
+        refused = add_start(outbox, 3)
         assert {refusal(write) for write in (tried, untried, refused)} == {
             "Recording is unavailable: the database is away."
         }
-        assert [write.answer.result().maybe_written for write in (tried, untried, refused)] == [True, False, False]
-        put(outbox, end(4))
+        assert [write.result.result().maybe_written for write in (tried, untried, refused)] == [True, False, False]
+        add(outbox, end(4))
         assert (outbox.queued, outbox.spooled, outbox.accepts) == (0, 1, False)
         assert await read(outbox) == [end(4)]
 
@@ -359,22 +359,22 @@ async def test_under_strict_starts_are_refused_while_the_database_is_unavailable
 @pytest.mark.gen_test
 async def test_under_strict_a_start_overtakes_what_is_in_the_spool_alone(tmp_path):
     async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
-        outbox.lose_database()
-        put(outbox, end(1))
-        outbox.find_database()
-        write = put_start(outbox, 2)
-        assert (outbox.take(), write.waited_for, outbox.spooled) == ([start(2)], True, 1)
+        outbox.mark_unavailable()
+        add(outbox, end(1))
+        outbox.mark_available()
+        write = add_start(outbox, 2)
+        assert (outbox.next_batch(), write.waited_for, outbox.spooled) == ([start(2)], True, 1)
         outbox.acknowledge()
-        assert write.answer.result() is None
+        assert write.result.result() is None
 
 
 @pytest.mark.gen_test
 async def test_memory_that_is_full_is_left_to_the_spool(tmp_path, monkeypatch):
     monkeypatch.setattr(tail_module, "TAIL_BYTES", 3 * SIZE)
     async with opened(tmp_path) as outbox:
-        write = put_start(outbox, 1)
-        put(outbox, end(2), end(3), end(4), end(1))
-        assert write.answer.result() is None
+        write = add_start(outbox, 1)
+        add(outbox, end(2), end(3), end(4), end(1))
+        assert write.result.result() is None
         assert (outbox.queued, outbox.spooled, outbox._tail.size) == (2, 3, 2 * SIZE)
         assert await read(outbox) == [start(1), end(2), end(3)]
         assert tail(outbox) == [end(4), end(1)]
@@ -384,11 +384,11 @@ async def test_memory_that_is_full_is_left_to_the_spool(tmp_path, monkeypatch):
 async def test_a_batch_that_is_under_way_when_memory_fills_comes_first_if_it_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
     async with opened(tmp_path) as outbox:
-        put(outbox, start(1))
-        outbox.take()
-        put(outbox, end(1), end(2), end(3))
+        add(outbox, start(1))
+        outbox.next_batch()
+        add(outbox, end(1), end(2), end(3))
         assert (outbox.queued, outbox.spooled) == (2, 2)
-        outbox.lose_database()
+        outbox.mark_unavailable()
         assert await read(outbox) == [start(1), end(1), end(2), end(3)]
 
 
@@ -399,37 +399,37 @@ async def test_without_a_spool_starts_are_refused_first_and_ends_lost_last(tmp_p
     monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
     monkeypatch.setattr(tail_module, "MEMORY_BYTES", 3 * SIZE)
     async with opened(tmp_path, room=0) as outbox:
-        put(outbox, end(1), end(2))
-        write = put_start(outbox, 3)
+        add(outbox, end(1), end(2))
+        write = add_start(outbox, 3)
         assert refusal(write) == "Recording is unavailable: too much waits to be recorded."
-        outbox.put(PendingWrite(amend(1), optional=True))
-        put(outbox, end(4), end(5))
-        assert outbox.take() == [end(1), end(2), end(4)]
+        outbox.add(PendingWrite(amend(1), optional=True))
+        add(outbox, end(4), end(5))
+        assert outbox.next_batch() == [end(1), end(2), end(4)]
         outbox.acknowledge()
 
 
 @pytest.mark.gen_test
 async def test_a_start_that_nobody_waits_for_any_more_is_kept(tmp_path):
     async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
-        write = put_start(outbox, 1)
-        write.answer.cancel()
-        outbox.lose_database()
+        write = add_start(outbox, 1)
+        write.result.cancel()
+        outbox.mark_unavailable()
         assert await read(outbox) == [start(1)]
 
 
 @pytest.mark.gen_test
 async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(tmp_path):
     async with opened(tmp_path) as outbox:
-        put(outbox, end(1))
-        await outbox.ready()
-        outbox.take()
+        add(outbox, end(1))
+        await outbox.wait_for_writes()
+        outbox.next_batch()
         flush = asyncio.create_task(outbox.flush(60))
         await asyncio.sleep(0)
         assert not flush.done()
         outbox.acknowledge()
-        ready = asyncio.create_task(outbox.ready())
+        ready = asyncio.create_task(outbox.wait_for_writes())
         assert await flush
-        put(outbox, end(2))
+        add(outbox, end(2))
         await ready
         assert not await outbox.flush(0)
 
@@ -438,12 +438,12 @@ async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(t
 @pytest.mark.gen_test
 async def test_closing_leaves_everything_to_the_spool(tmp_path):
     async with opened(tmp_path) as outbox:
-        write = put_start(outbox, 1)
-        put(outbox, end(2))
-    assert write.answer.result() is None
+        write = add_start(outbox, 1)
+        add(outbox, end(2))
+    assert write.result.result() is None
     assert (outbox.accepts, outbox.queued, outbox.spooled) == (False, 0, 2)
-    put(outbox, end(3))
-    late = put_start(outbox, 4)
+    add(outbox, end(3))
+    late = add_start(outbox, 4)
     assert refusal(late) == "Recording is unavailable: the server is stopping."
     async with opened(tmp_path) as outbox:
         assert await read(outbox) == [start(1), end(2)]
@@ -454,18 +454,18 @@ async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
     monkeypatch.setattr(tail_module, "GATHER_SECONDS", 0.05)
     loop = asyncio.get_running_loop()
     async with opened(tmp_path) as outbox:
-        put(outbox, end(1))
+        add(outbox, end(1))
         began = loop.time()
-        await outbox.ready()
+        await outbox.wait_for_writes()
         assert loop.time() - began >= 0.05
 
 
 @pytest.mark.parametrize(
     "press",
     [
-        lambda outbox: put_start(outbox, 2),
+        lambda outbox: add_start(outbox, 2),
         lambda outbox: outbox.hurry(),
-        lambda outbox: put(outbox, *[end(number) for number in range(1, tail_module.ENOUGH_RECORDS)]),
+        lambda outbox: add(outbox, *[end(number) for number in range(1, tail_module.ENOUGH_RECORDS)]),
     ],
     ids=["someone waits", "it is to hurry", "enough is there"],
 )
@@ -473,16 +473,16 @@ async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
 async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
     monkeypatch.setattr(tail_module, "GATHER_SECONDS", 60)
     async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
-        put(outbox, end(1))
-        gathering = asyncio.create_task(outbox.ready())
+        add(outbox, end(1))
+        gathering = asyncio.create_task(outbox.wait_for_writes())
         await asyncio.sleep(0)
         assert not gathering.done()
         press(outbox)
         await gathering
-        outbox.take()
+        outbox.next_batch()
         outbox.acknowledge()
-        put(outbox, end(3))
-        gathering = asyncio.create_task(outbox.ready())
+        add(outbox, end(3))
+        gathering = asyncio.create_task(outbox.wait_for_writes())
         await asyncio.sleep(0)
         assert not gathering.done()
         gathering.cancel()
@@ -494,20 +494,20 @@ async def test_who_waits_behind_a_full_batch_waits_for_nothing_more(tmp_path, mo
     monkeypatch.setattr(tail_module, "BATCH_RECORDS", 1)
     async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
         for number in 1, 2:
-            put_start(outbox, number)
+            add_start(outbox, number)
         for number in 1, 2:
-            await outbox.ready()
-            assert outbox.take() == [start(number)]
+            await outbox.wait_for_writes()
+            assert outbox.next_batch() == [start(number)]
             outbox.acknowledge()
 
 
 @pytest.mark.gen_test
 async def test_under_strict_a_start_waits_for_the_database(tmp_path):
     async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
-        write = put_start(outbox, 1)
-        assert (write.waited_for, outbox.take(), on_disk(tmp_path)) == (True, [start(1)], [])
+        write = add_start(outbox, 1)
+        assert (write.waited_for, outbox.next_batch(), on_disk(tmp_path)) == (True, [start(1)], [])
         outbox.acknowledge()
-        assert write.answer.result() is None
+        assert write.result.result() is None
 
 
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox: the spool cannot be written: No such file or directory$")
@@ -515,12 +515,12 @@ async def test_under_strict_a_start_waits_for_the_database(tmp_path):
 async def test_where_the_spool_cannot_be_written_starts_wait_for_the_database(tmp_path):
     async with opened(tmp_path / "spool") as outbox:
         (tmp_path / "spool").rename(tmp_path / "elsewhere")
-        first, second = put_start(outbox, 1), put_start(outbox, 2)
+        first, second = add_start(outbox, 1), add_start(outbox, 2)
         assert [write.waited_for for write in (first, second)] == [True, True]
-        assert outbox.take() == [start(1), start(2)]
+        assert outbox.next_batch() == [start(1), start(2)]
         outbox.acknowledge()
         (tmp_path / "elsewhere").rename(tmp_path / "spool")
-        third = put_start(outbox, 3)
+        third = add_start(outbox, 3)
         assert (third.waited_for, on_disk(tmp_path / "spool"), outbox.trouble) == (False, [start(3)], "")
 
 
@@ -530,12 +530,12 @@ async def test_a_start_that_waits_for_the_database_is_accepted_once_the_spool_ha
     monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
     async with opened(tmp_path / "spool") as outbox:
         (tmp_path / "spool").rename(tmp_path / "elsewhere")
-        write = put_start(outbox, 1)
+        write = add_start(outbox, 1)
         (tmp_path / "elsewhere").rename(tmp_path / "spool")
-        put(outbox, end(2))
+        add(outbox, end(2))
         assert write.waited_for
-        put(outbox, end(3))
-        assert write.answer.result() is None
+        add(outbox, end(3))
+        assert write.result.result() is None
         assert await read(outbox) == [end(2), start(1)]
 
 
@@ -543,16 +543,16 @@ async def test_a_start_that_waits_for_the_database_is_accepted_once_the_spool_ha
 @pytest.mark.gen_test
 async def test_an_end_the_spool_has_not_got_is_not_let_go_with_its_start(tmp_path):
     async with opened(tmp_path, room=2) as outbox:
-        put_start(outbox, 1)
-        put(outbox, end(9), end(1))
+        add_start(outbox, 1)
+        add(outbox, end(9), end(1))
         assert (outbox.trouble, on_disk(tmp_path)) == (
             "the spool is full: 216 of 216 bytes are taken",
             [start(1), end(9)],
         )
-        outbox.lose_database()
+        outbox.mark_unavailable()
         assert (outbox.queued, outbox.spooled) == (1, 1)
         assert await read(outbox) == [end(9)]
-        assert outbox.take() == [whole(1)]
+        assert outbox.next_batch() == [whole(1)]
         outbox.acknowledge()
         await outbox._spool.synced()
         assert on_disk(tmp_path) == []
@@ -568,50 +568,50 @@ class Calls:
         self.ended = set()
 
     async def start(self):
-        self.starts.append(put_start(self.outbox, len(self.starts)))
+        self.starts.append(add_start(self.outbox, len(self.starts)))
 
     async def end(self):
         running = [number for number, write in enumerate(self.starts) if number not in self.ended and accepted(write)]
         if running:
             self.ended.add(running[-1])
-            put(self.outbox, end(running[-1]))
+            add(self.outbox, end(running[-1]))
 
     async def amend(self):
         running = [number for number, write in enumerate(self.starts) if number not in self.ended and accepted(write)]
         if running:
-            self.outbox.put(PendingWrite(amend(running[0]), optional=True))
+            self.outbox.add(PendingWrite(amend(running[0]), optional=True))
 
     async def commit(self):
-        self._write(self.outbox.take())
-        self.outbox.find_database()
+        self._write(self.outbox.next_batch())
+        self.outbox.mark_available()
         self.outbox.acknowledge()
 
     async def unacknowledged_commit(self):
-        self._write(self.outbox.take())
+        self._write(self.outbox.next_batch())
         await self.outage()
 
     async def lost_commit(self):
-        self.outbox.take()
+        self.outbox.next_batch()
         await self.outage()
 
     async def slow_commit(self):
-        batch = self.outbox.take()
+        batch = self.outbox.next_batch()
         await self.start()
         await self.end()
         await self.start()
         self._write(batch)
-        self.outbox.find_database()
+        self.outbox.mark_available()
         self.outbox.acknowledge()
 
     async def slow_unacknowledged_commit(self):
-        self._write(self.outbox.take())
+        self._write(self.outbox.next_batch())
         await self.end()
         await self.start()
         await self.outage()
 
     async def replay(self):
         self._write([Operation.decode(record) for record in await self.outbox.read()])
-        self.outbox.find_database()
+        self.outbox.mark_available()
         self.outbox.acknowledge_read()
 
     async def slow_replay(self):
@@ -622,7 +622,7 @@ class Calls:
         await self.start()
         self._write([Operation.decode(record) for record in await reading])
         await self.end()
-        self.outbox.find_database()
+        self.outbox.mark_available()
         self.outbox.acknowledge_read()
 
     async def unacknowledged_replay(self):
@@ -630,10 +630,10 @@ class Calls:
         await self.outage()
 
     async def outage(self):
-        self.outbox.lose_database()
+        self.outbox.mark_unavailable()
 
     async def back(self):
-        self.outbox.find_database()
+        self.outbox.mark_available()
 
     async def time_passes(self):
         await self.outbox._spool.synced()
@@ -642,7 +642,7 @@ class Calls:
     async def moments_pass(self):
         self.outbox.hurry()
 
-    async def finish(self):
+    async def finish_batch(self):
         while self.outbox.queued or self.outbox.spooled:
             self.outbox.hurry()
             await self.commit()
@@ -660,10 +660,10 @@ class Calls:
 
     def check(self):
         for number, write in enumerate(self.starts):
-            if write.answer.result() is None:
+            if write.result.result() is None:
                 assert self.database[number] == ("ended" if number in self.ended else "in flight")
             else:
-                assert write.answer.result().maybe_written or number not in self.database
+                assert write.result.result().maybe_written or number not in self.database
 
 
 # The more often a step stands here, the more often it is taken: calls come and go more often than databases.
@@ -692,7 +692,7 @@ def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
             calls = Calls(outbox)
             for step in steps:
                 await step(calls)
-            await calls.finish()
+            await calls.finish_batch()
             calls.check()
             await outbox._spool.synced()
             assert (on_disk(folder), outbox._tail.size, outbox._spool.size) == ([], 0, 0)
@@ -724,7 +724,7 @@ def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
         await die(spool)
         async with opened(folder) as survivor:
             calls.outbox = survivor
-            await calls.finish()
+            await calls.finish_batch()
         assert calls.database.keys() >= acknowledged
         assert {number: calls.database[number] for number in acknowledged} == {
             number: "ended" if number in calls.ended else "in flight" for number in acknowledged
@@ -736,7 +736,7 @@ def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
 
 
 def accepted(write):
-    return write.answer.done() and write.answer.result() is None
+    return write.result.done() and write.result.result() is None
 
 
 async def die(spool):

@@ -33,7 +33,7 @@ async def test_accepting_answers_who_waits():
     write = waiting()
     assert write.waited_for
     write.accept()
-    assert (write.waited_for, write.answer.result()) == (False, None)
+    assert (write.waited_for, write.result.result()) == (False, None)
 
 
 @pytest.mark.parametrize("tried", [False, True])
@@ -41,7 +41,7 @@ async def test_accepting_answers_who_waits():
 async def test_refusing_says_why_and_whether_it_may_have_been_written(tried):
     write = waiting(tried=tried)
     write.refuse("the spool is full")
-    refusal = write.answer.result()
+    refusal = write.result.result()
     assert isinstance(refusal, RecordingUnavailableError)
     assert (str(refusal), refusal.maybe_written) == ("Recording is unavailable: the spool is full.", tried)
 
@@ -51,16 +51,16 @@ async def test_the_first_answer_stays():
     write = waiting()
     write.accept()
     write.refuse("late")
-    assert write.answer.result() is None
+    assert write.result.result() is None
 
 
 @pytest.mark.gen_test
 async def test_who_left_is_not_answered_and_what_they_wanted_must_now_be_kept():
     write = waiting()
-    write.answer.cancel()
+    write.result.cancel()
     write.accept()
     write.refuse("late")
-    assert (write.answer.cancelled(), write.waited_for, write.urgent) == (True, False, True)
+    assert (write.result.cancelled(), write.waited_for, write.urgent) == (True, False, True)
 
 
 def test_nobody_waits_where_nobody_waits():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.recording import segment as segments
-from storage.recording.segment import BEGINNING, FRAME_BYTES, Place, Segment, frame, read_frames
+from storage.recording.segment import BEGINNING, FRAME_BYTES, Boundary, Segment, frame, read_frames
 
 RECORDS = st.lists(st.binary(max_size=40), max_size=8)
 
@@ -96,15 +96,15 @@ def needs(segment):
 
 def test_stock_is_taken_of_a_file_that_was_left(tmp_path):
     segment = segment_of(tmp_path / "1.journal", b"one", b"two", torn=frame(b"three")[:-1])
-    assert needs(segment) == (22, 2, BEGINNING, Place(22, 2), True)
+    assert needs(segment) == (22, 2, BEGINNING, Boundary(22, 2), True)
 
 
 def test_reading_goes_on_from_any_place(tmp_path):
     segment = segment_of(tmp_path / "1.journal", b"a", b"b", b"c")
     assert segment.read(BEGINNING, 2) == ([b"a", b"b"], False)
-    behind = BEGINNING.after([b"a", b"b"])
-    assert behind == Place(18, 2)
-    assert segment.read(behind, 2) == ([b"c"], False)
+    end = BEGINNING.after([b"a", b"b"])
+    assert end == Boundary(18, 2)
+    assert segment.read(end, 2) == ([b"c"], False)
 
 
 def test_a_read_ends_soon_after_its_limit_of_bytes(tmp_path, monkeypatch):
@@ -115,7 +115,7 @@ def test_a_read_ends_soon_after_its_limit_of_bytes(tmp_path, monkeypatch):
 
 def test_a_read_ends_before_what_is_in_memory_too(tmp_path):
     segment = segment_of(tmp_path / "1.journal", b"a", b"b")
-    segment.end = Place(9, 1)
+    segment.end = Boundary(9, 1)
     assert segment.read(BEGINNING, 5) == ([b"a"], False)
 
 
@@ -124,21 +124,21 @@ def test_a_record_damaged_since_then_is_given_up_with_all_behind_it(tmp_path):
     segment = segment_of(path, b"a", b"b", b"c")
     path.write_bytes(frame(b"a") + b"\xff" * 18)
     assert segment.read(BEGINNING, 3) == ([b"a"], True)
-    segment.cut(Place(9, 1))
-    assert needs(segment) == (9, 1, BEGINNING, Place(9, 1), True)
-    segment.let_go(Place(18, 2))  # which was in memory
-    assert (segment.unread, segment.read(Place(9, 1), 3)) == (1, ([], False))
+    segment.cut(Boundary(9, 1))
+    assert needs(segment) == (9, 1, BEGINNING, Boundary(9, 1), True)
+    segment.mark_unread(Boundary(18, 2))  # which was in memory
+    assert (segment.unread, segment.read(Boundary(9, 1), 3)) == (1, ([], False))
 
 
 def test_what_memory_lets_go_of_is_to_be_read_with_all_behind_it(tmp_path):
     segment = Segment(tmp_path / "1.journal")
     segment.size, segment.records = 30, 3
     assert not segment.needed
-    segment.let_go(Place(20, 2))
-    assert needs(segment) == (30, 3, Place(20, 2), Place(30, 3), True)
-    segment.let_go(Place(10, 1))
-    segment.let_go(Place(20, 2))
-    assert (segment.start, segment.unread) == (Place(10, 1), 2)
+    segment.mark_unread(Boundary(20, 2))
+    assert needs(segment) == (30, 3, Boundary(20, 2), Boundary(30, 3), True)
+    segment.mark_unread(Boundary(10, 1))
+    segment.mark_unread(Boundary(20, 2))
+    assert (segment.start, segment.unread) == (Boundary(10, 1), 2)
 
 
 def test_a_file_that_was_read_whole_is_deleted(tmp_path):

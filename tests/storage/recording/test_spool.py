@@ -471,7 +471,7 @@ async def test_what_memory_lets_go_of_is_read_with_all_behind_it(tmp_path):
     positions = [spool.append(record) for record in (b"a", b"b", b"c", b"d")]
     spool.acknowledge(positions[0])
     for position in reversed(positions[1:]):
-        spool.let_go(position)
+        spool.mark_unread(position)
     later = spool.append(b"e")
     assert spool.records == 3
     assert await drain(spool) == [b"b", b"c", b"d"]
@@ -484,10 +484,10 @@ async def test_what_memory_lets_go_of_is_read_with_all_behind_it(tmp_path):
 async def test_what_memory_lets_go_of_during_a_read_is_not_passed_over(tmp_path):
     spool = Spool(tmp_path)
     first, second = spool.append(b"a"), spool.append(b"b")
-    spool.let_go(second)
+    spool.mark_unread(second)
     reading = asyncio.create_task(spool.read(5))
     await asyncio.sleep(0)
-    spool.let_go(first)
+    spool.mark_unread(first)
     assert await reading == [b"b"]
     spool.acknowledge_read()
     assert await drain(spool) == [b"a", b"b"]
@@ -501,7 +501,7 @@ async def test_what_was_read_and_may_not_be_written_is_read_again(tmp_path):
     await append(spool, b"a", b"b", b"c")
     assert await spool.read(2) == [b"a", b"b"]
     assert spool.records == 3
-    spool.let_go_read()
+    spool.revert_read()
     assert await drain(spool, 2) == [b"a", b"b", b"c"]
     await spool.close()
 

@@ -8,7 +8,7 @@ import pytest
 from storage.recording.operations import Action, Operation
 from storage.recording.segments import SpoolLockedError
 from storage.recording.spool import Spool
-from storage.recording.spool_folders import LOOK_SECONDS, SpoolFolders
+from storage.recording.spool_folders import SCAN_SECONDS, SpoolFolders
 
 
 async def leave_behind(folder, number):
@@ -109,7 +109,7 @@ async def test_what_processes_that_are_gone_left_is_brought_to_the_database(fold
     await looks.next()
     assert await found(database) == {1: "completed", 2: "completed", 3: "completed"}
     assert list(folder.rglob("*.journal")) == []
-    assert looks.seconds == [LOOK_SECONDS, LOOK_SECONDS]
+    assert looks.seconds == [SCAN_SECONDS, SCAN_SECONDS]
 
 
 @pytest.mark.gen_test

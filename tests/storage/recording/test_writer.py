@@ -79,8 +79,8 @@ async def test_what_is_waited_for_is_in_the_database_afterwards(database, tmp_pa
 async def test_what_is_put_is_in_the_database_soon(database, tmp_path):
     async with opened(database, tmp_path) as writer:
         await writer.write(start(1))
-        writer.put(amend(1, tokens=3))
-        writer.put(end(1, tokens=5))
+        writer.enqueue(amend(1, tokens=3))
+        writer.enqueue(end(1, tokens=5))
         assert await writer.flush(5)
         assert await found(database) == {1: {"status": "completed", "tokens": 5}}
 
@@ -109,10 +109,10 @@ async def test_a_batch_ends_at_its_bounds(private_database, private_mongodb, com
     monkeypatch.setattr(tail, "BATCH_BYTES", 500)
     async with opened(private_database, tmp_path / "spool") as writer:
         private_mongodb.freeze()
-        writer.put(start(0))
+        writer.enqueue(start(0))
         await committing(writer, commands)
         for number, size in enumerate([1, 1, 1, 1, 1, 300, 300, 1, 1], 1):
-            writer.put(start(number, text="x" * size))
+            writer.enqueue(start(number, text="x" * size))
         private_mongodb.thaw()
         assert await writer.flush(10)
         assert commands.batches == [1, 4, 3, 2]
@@ -170,7 +170,7 @@ async def test_the_spool_takes_over_when_the_database_freezes(private_database, 
         began = loop.time()
         for number in range(2, 52):
             await writer.write(start(number))
-            writer.put(end(number))
+            writer.enqueue(end(number))
         assert loop.time() - began < 2
         assert not await writer.flush(0)
 
@@ -201,7 +201,7 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
             number = next(numbers)
             await writer.write(start(number, made_by=number))
             acknowledged.append(number)
-            writer.put(end(number, tokens=number))
+            writer.enqueue(end(number, tokens=number))
 
     def begin(count):
         nonlocal made
@@ -257,7 +257,7 @@ async def test_a_strict_writer_refuses_while_the_database_is_away(private_databa
         assert (str(result), result.maybe_written) == (IS_AWAY, False)
         assert loop.time() - began < 0.2
 
-        writer.put(end(1))
+        writer.enqueue(end(1))
         assert (writer.queued, writer.spooled) == (0, 1)
         private_mongodb.thaw()
         assert await writer.flush(10)
@@ -313,7 +313,7 @@ async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, priv
         assert not writer.healthy
         assert writer.trouble.startswith("the database is away; the spool is full: ")
         for number in taken:
-            writer.put(end(number))
+            writer.enqueue(end(number))
         private_mongodb.thaw()
         assert await writer.flush(10)
         assert (writer.healthy, writer.trouble) == (True, "")
@@ -332,7 +332,7 @@ async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_
         with largest_file(0):
             (refusal,) = await asyncio.gather(writer.write(start(2)), return_exceptions=True)
             assert str(refusal) == "Recording is unavailable: the spool cannot be written: File too large."
-            writer.put(end(1))
+            writer.enqueue(end(1))
             await until(lambda: writer.queued == 1)
             assert (writer.spooled, writer.healthy) == (0, False)
         await writer.write(start(3))
@@ -351,11 +351,11 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
     monkeypatch.setattr(tail, "TAIL_BYTES", 10_000)
     async with opened(private_database, tmp_path / "spool") as writer:
         private_mongodb.freeze()
-        writer.put(start(0))
+        writer.enqueue(start(0))
         await committing(writer, commands)
         for number in range(1000):
-            writer.put(start(number))
-            writer.put(end(number, tokens=number))
+            writer.enqueue(start(number))
+            writer.enqueue(end(number, tokens=number))
             assert writer._outbox._tail.size <= 10_000
         assert (writer.queued + writer.spooled, writer.healthy, writer.trouble) == (2001, True, "")
         private_mongodb.thaw()
@@ -375,20 +375,20 @@ async def test_without_a_spool_memory_is_bounded_too(
     async with opened(private_database, tmp_path / "spool", STRICT, max_bytes=0, reserve_bytes=0) as writer:
         await asyncio.gather(*[writer.write(start(number)) for number in range(1, 4)])
         private_mongodb.freeze()
-        writer.put(start(0))
+        writer.enqueue(start(0))
         commands.sent.clear()
         await committing(writer, commands)
         note, ending = amend(1, note="fits"), end(1)
         monkeypatch.setattr(tail, "TAIL_BYTES", len(note.record) + len(ending.record))
         monkeypatch.setattr(tail, "MEMORY_BYTES", len(note.record) + 2 * len(ending.record))
-        writer.put(note, optional=True)
-        writer.put(ending)
-        writer.put(amend(1, note="left out"), optional=True)
+        writer.enqueue(note, optional=True)
+        writer.enqueue(ending)
+        writer.enqueue(amend(1, note="left out"), optional=True)
         (refusal,) = await asyncio.gather(writer.write(start(9)), return_exceptions=True)
         assert str(refusal) == "Recording is unavailable: too much waits to be recorded."
         assert not refusal.maybe_written
-        writer.put(end(2))
-        writer.put(end(3))
+        writer.enqueue(end(2))
+        writer.enqueue(end(3))
         private_mongodb.thaw()
         await until(lambda: writer.queued == 0)
         assert await found(private_database) == {
@@ -447,7 +447,7 @@ async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private
     await writer.write(start(1))
     private_mongodb.freeze()
     waiting = asyncio.create_task(writer.write(start(2)))
-    writer.put(end(1))
+    writer.enqueue(end(1))
     await until(lambda: writer.trouble)
     await writer.close(5)
     assert await waiting is None
@@ -467,7 +467,7 @@ async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
     private_mongodb.freeze()
     waiting = asyncio.create_task(writer.write(start(1)))
     await committing(writer, commands)
-    writer.put(start(2))
+    writer.enqueue(start(2))
     await writer.close(0)
     assert await waiting is None
     private_mongodb.thaw()
@@ -487,7 +487,7 @@ async def test_closing_says_what_the_spool_does_not_take(private_database, priva
     await writer.write(start(1))
     commands.sent.clear()
     private_mongodb.freeze()
-    writer.put(end(1))
+    writer.enqueue(end(1))
     await committing(writer, commands)
     waiting = asyncio.create_task(writer.write(start(2)))
     await until(lambda: writer.queued == 2)
@@ -503,7 +503,7 @@ async def test_a_closed_writer_takes_nothing(database, tmp_path):
     writer.open()
     await writer.close(5)
     assert not writer.healthy
-    writer.put(end(1))
+    writer.enqueue(end(1))
     (refusal,) = await asyncio.gather(writer.write(start(2)), return_exceptions=True)
     assert str(refusal) == "Recording is unavailable: the server is stopping."
 
@@ -512,7 +512,7 @@ async def test_a_closed_writer_takes_nothing(database, tmp_path):
 async def test_closing_writes_what_was_put(database, tmp_path):
     writer = Writer(database, spool=Spool(tmp_path), policy=SPOOL)
     writer.open()
-    writer.put(start(1))
+    writer.enqueue(start(1))
     await writer.close(5)
     assert await found(database) == {1: {"status": "in_flight"}}
 
