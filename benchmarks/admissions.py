@@ -78,6 +78,13 @@ SERVER_ROWS = (
     Row("server: a rate, 10,000 tokens", 1, _token_each, 0),
     Row("server: a rate, 10,000 tokens", 256, _token_each, 0),
 )
+SUPERVISOR_ROWS = (
+    Row("far, by the supervisor: a slot and a rate", 1, _far, PAUSE_SECONDS),
+    Row("far, by the supervisor: a slot and a rate", 32, _far, PAUSE_SECONDS),
+    Row("near, by the supervisor: a rate", 1, _near, 0),
+    Row("near, by the supervisor: a rate", 256, _near, 0),
+    Row("far, by the supervisor: a rate, 10,000 tokens", 256, _token_each, 0, 10.0),
+)
 ROWS = (
     Row("far: a slot and a rate", 1, _far, PAUSE_SECONDS),
     Row("far: a slot and a rate", 32, _far, PAUSE_SECONDS),
@@ -116,10 +123,11 @@ async def use_up(database: Database) -> None:
     await store.leave()
 
 
-def line(row: Row, took: Sequence[float], commands: float, note: str) -> str:
-    """A row of the table, in Markdown; `commands` to MongoDB for each decision."""
+def line(row: Row, took: Sequence[float], commands: float | None, note: str) -> str:
+    """A row of the table, in Markdown; `commands` to MongoDB for each decision, None where they are not counted."""
+    counted = "-" if commands is None else f"{commands:.3f}"
     p50, p99 = (1000 * took[len(took) * percent // 100] for percent in (50, 99))
-    figures = f"{len(took) / SECONDS:,.0f}{note} | {p50:.2f} ms | {p99:.1f} ms | {commands:.3f}"
+    figures = f"{len(took) / SECONDS:,.0f}{note} | {p50:.2f} ms | {p99:.1f} ms | {counted}"
     return f"| {row.name} | {row.concurrent} | {figures} |"
 
 
@@ -150,6 +158,13 @@ async def measure_cluster() -> None:
             running.cancel()
             await authority.close()
             print(line(row, took, commands, note), flush=True)
+        for row in SUPERVISOR_ROWS:
+            await use_up(database)
+            async with server_authority(mongodb.uri) as worker:
+                await measure(worker, row, row.warm_up)
+                took = await measure(worker, row)
+                alone = worker.unavailable or worker.database_unavailable
+            print(line(row, took, None, " (decided alone)" if alone else ""), flush=True)
         database.close()
         await mongodb.stop()
 

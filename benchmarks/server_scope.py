@@ -1,4 +1,4 @@
-"""Decisions of a supervisor for a worker, as two processes: what `benchmarks.admissions` measures of `limits-scope` `server`."""
+"""Decisions of a supervisor for a worker, as two processes: what `benchmarks.admissions` measures where there are workers."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from limits.authority import LocalAuthority
 from limits.limiter import Limiter
-from runtime.authority import ServerAuthority, SupervisorLink, WorkerAuthority, WorkerLink
+from runtime.authority import SupervisorLink, WorkerAuthority, WorkerLink
+from runtime.hosted import open_server_authority
+from settings import LimitsScope, Settings
+from storage.mongo.database import Database
 
 
 @asynccontextmanager
-async def server_authority() -> AsyncIterator[WorkerAuthority]:
-    """What a worker asks, while another process decides."""
+async def server_authority(mongodb_uri: str = "") -> AsyncIterator[WorkerAuthority]:
+    """What a worker asks, while another process decides: for this server, or as one of a cluster on a database."""
     ours, theirs = socket.socketpair()
     with theirs:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.server_scope"), stdin=theirs.fileno(), stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-m", "benchmarks.server_scope", mongodb_uri),
+            stdin=theirs.fileno(),
+            stdout=asyncio.subprocess.PIPE,
         )
     assert process.stdout is not None
     await process.stdout.readline()  # it has started
@@ -34,24 +38,27 @@ async def server_authority() -> AsyncIterator[WorkerAuthority]:
         await process.wait()
 
 
-async def supervise() -> None:
+async def supervise(mongodb_uri: str) -> None:
     """Decide for whoever is at the other end of standard input, until that ends."""
     ended = asyncio.Event()
+    scope = LimitsScope.CLUSTER if mongodb_uri else LimitsScope.SERVER
 
     class Link(SupervisorLink):
         def close(self) -> None:
             super().close()
             ended.set()
 
-    await asyncio.get_running_loop().create_unix_connection(
-        lambda: Link(ServerAuthority(LocalAuthority())), sock=socket.socket(fileno=0)
-    )
-    print("started", flush=True)
-    await ended.wait()
+    async with AsyncExitStack() as stack:
+        database = Database.connect(mongodb_uri or "mongodb://localhost", "benchmark")
+        stack.callback(database.close)
+        authority = await open_server_authority(Settings(limits_scope=scope), database, stack)
+        await asyncio.get_running_loop().create_unix_connection(lambda: Link(authority), sock=socket.socket(fileno=0))
+        print("started", flush=True)
+        await ended.wait()
 
 
 if __name__ == "__main__":
     from runtime.serving import event_loop
 
     with asyncio.Runner(loop_factory=event_loop()) as runner:
-        runner.run(supervise())
+        runner.run(supervise(sys.argv[1]))
