@@ -82,8 +82,8 @@ class AccessTrail(CountWriter):
         """Count an event. Returns at once."""
         now = self._now()
         hour = int(now.timestamp()) // _HOUR_SECONDS
-        most = MAX_SIGN_INS if event.action is Action.SIGNED_IN else MAX_ENTRIES
-        key = hour, event if self._distinct.admit(hour, event.action, event, most) else event.counted()
+        limit = MAX_SIGN_INS if event.action is Action.SIGNED_IN else MAX_ENTRIES
+        key = hour, event if self._distinct.admit(hour, event.action, event, limit) else event.counted()
         if key in self._events or len(self._events) < MAX_PENDING:
             self._events.add(key, now)
 

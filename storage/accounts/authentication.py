@@ -21,7 +21,7 @@ from storage.accounts.tokens import (
     Memory,
     VerifiedTokens,
     digest,
-    is_over,
+    has_ended,
     is_secret,
     split_token,
 )
@@ -31,7 +31,7 @@ from storage.mongo.database import Database, DatabaseUnavailableError
 VERIFY_SECONDS = 2.0
 """How long the database may take to verify a token."""
 
-AHEAD_SECONDS = FRESH_SECONDS / 2
+REFRESH_AHEAD_SECONDS = FRESH_SECONDS / 2
 """A token used this long after its verification is verified again in the background."""
 
 
@@ -100,7 +100,7 @@ class Authentication:
         self._now = now
         self._monotonic = monotonic
         self._verified = VerifiedTokens()
-        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._refreshing: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
@@ -113,10 +113,10 @@ class Authentication:
         credential = _Credential.read(text, kind)
         if (memory := self._remembered(credential.key)) is None:
             # Of those that come together, one asks the database.
-            async with self._turns.setdefault(credential.key, asyncio.Lock()):
+            async with self._locks.setdefault(credential.key, asyncio.Lock()):
                 if (memory := self._remembered(credential.key)) is None:
                     return await self._verified_now(credential)
-        elif self._monotonic() >= memory.verified_at + AHEAD_SECONDS:
+        elif self._monotonic() >= memory.verified_at + REFRESH_AHEAD_SECONDS:
             self._refresh_ahead(credential)
         return memory.identity
 
@@ -158,17 +158,17 @@ class Authentication:
         return remembered
 
     def _refresh_ahead(self, credential: _Credential) -> None:
-        if credential.key in self._turns or not self._database.health.available:
+        if credential.key in self._locks or not self._database.health.available:
             return
         refreshing = asyncio.create_task(  # noqa: TID251 - kept until it ends; the next request verifies again
-            self._refresh(credential, self._turns.setdefault(credential.key, asyncio.Lock()))
+            self._refresh(credential, self._locks.setdefault(credential.key, asyncio.Lock()))
         )
         self._refreshing.add(refreshing)
         refreshing.add_done_callback(self._refreshing.discard)
 
-    async def _refresh(self, credential: _Credential, turn: asyncio.Lock) -> None:
+    async def _refresh(self, credential: _Credential, lock: asyncio.Lock) -> None:
         with suppress(InvalidTokenError, IdentitiesUnavailableError):  # who comes next is told
-            async with turn:
+            async with lock:
                 await self._verified_now(credential)
 
     async def _verified_now(self, credential: _Credential) -> Identity:
@@ -209,7 +209,7 @@ class Authentication:
         if document is None or not genuine:
             raise InvalidTokenError(Reason.SESSION_ENDED)
         session = read_session(document)
-        if is_over(times.end_of(session), now):
+        if has_ended(times.end_of(session), now):
             raise InvalidTokenError(Reason.SESSION_ENDED, session.token_id)
         identity = await self.identify(session.token_id)
         used = times.used(session, now) if times.is_use_due(session, now) else session
@@ -224,7 +224,7 @@ class Authentication:
         token = read_token(document)
         if token.revoked_at is not None:
             raise InvalidTokenError(Reason.REVOKED, token.id)
-        if is_over(token.expires_at, self._now()):
+        if has_ended(token.expires_at, self._now()):
             raise InvalidTokenError(Reason.EXPIRED, token.id)
         user = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
         if user is None:

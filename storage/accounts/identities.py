@@ -14,7 +14,7 @@ from storage.accounts.audit import COMMAND_LINE, Author
 from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes
-from storage.accounts.tokens import digest, is_over, new_token
+from storage.accounts.tokens import digest, has_ended, new_token
 from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
 from storage.accounts.users import (
     Identity,
@@ -103,7 +103,7 @@ class Identities(UserAccounts):
 
         async def create(session: Session | None) -> Token:
             user = await self._existing_user(username, session)
-            if is_over(expires_at, self._now()):
+            if has_ended(expires_at, self._now()):
                 raise IdentityError("a token cannot expire in the past")
             kept = document | {"user_id": user.id}
             await self._database.tokens.insert_one(kept, session=session)
@@ -111,7 +111,7 @@ class Identities(UserAccounts):
                 await self._keep_to_the_limit(user, token_id, session)
             token = read_token(kept)
             detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
-            await self._note(session, author, Action.TOKEN_CREATED, user, **detail)
+            await self._audit(session, author, Action.TOKEN_CREATED, user, **detail)
             return token
 
         async with self._making.setdefault(username.lower(), asyncio.Lock()):
@@ -172,13 +172,13 @@ class Identities(UserAccounts):
             if document is None:
                 raise UnknownIdentityError(f'no token with the id "{token_id}" (the part before the hyphen)')
             token = read_token(document)
-            living, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
-            if (await self._database.tokens.update_one(living, revoked, session=session)).modified_count:
+            active, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
+            if (await self._database.tokens.update_one(active, revoked, session=session)).modified_count:
                 made_with_it = {"user_id": token.user_id, "token_id": token.id}
                 await self._database.sign_in_sessions.delete_many(made_with_it, session=session)
                 users = await self.users_by_id([token.user_id])
                 detail = {"token_id": token.id, "name": token.name}
-                await self._note(session, author, Action.TOKEN_REVOKED, users[token.user_id], **detail)
+                await self._audit(session, author, Action.TOKEN_REVOKED, users[token.user_id], **detail)
             return token
 
         self.forget((await self._change(revoke)).user_id)

@@ -14,7 +14,7 @@ from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
 from storage.accounts.sign_in_sessions import MAX_SESSIONS, MAX_USER_AGENT, SessionTimes, SignInSession, read_session
-from storage.accounts.tokens import digest, is_over, new_token
+from storage.accounts.tokens import digest, has_ended, new_token
 from storage.mongo.database import Database, Session
 
 ANSWER_SECONDS = 2.0
@@ -100,7 +100,7 @@ class SignIns:
         """
         async with self._database.within(ANSWER_SECONDS):
             found = await self._database.sign_in_codes.find_one_and_delete({"_id": digest(code)})
-            if found is None or is_over(found["expires_at"], self._now()):
+            if found is None or has_ended(found["expires_at"], self._now()):
                 raise InvalidCodeError
             try:
                 return await self._identities.identify(found["token_id"])

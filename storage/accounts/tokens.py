@@ -62,9 +62,9 @@ class Memory(Struct, frozen=True):
     identity: Identity
     verified_at: float
 
-    def is_over(self, now: datetime) -> bool:
+    def has_ended(self, now: datetime) -> bool:
         """Say whether the token has expired, or the session that was made with it."""
-        return is_over(self.identity.expires_at, now) or is_over(self.identity.session_expires_at, now)
+        return has_ended(self.identity.expires_at, now) or has_ended(self.identity.session_expires_at, now)
 
 
 class VerifiedTokens:
@@ -83,7 +83,7 @@ class VerifiedTokens:
     def get(self, token: bytes, *, now: datetime, at: float, within: float) -> Memory | None:
         """Return what is known of a token that was verified less than `within` seconds ago and has not expired."""
         memory = self._memories.get(token)
-        if memory is None or at - memory.verified_at >= within or memory.is_over(now):
+        if memory is None or at - memory.verified_at >= within or memory.has_ended(now):
             return None
         self._memories.move_to_end(token)
         return memory
@@ -98,6 +98,6 @@ class VerifiedTokens:
             del self._memories[token]
 
 
-def is_over(expires_at: datetime | None, now: datetime) -> bool:
+def has_ended(expires_at: datetime | None, now: datetime) -> bool:
     """Say whether a moment, None for never, has come."""
     return expires_at is not None and expires_at <= now

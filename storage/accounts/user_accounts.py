@@ -65,7 +65,7 @@ class UserAccounts(Authentication):
             if same := await self._users_named(username, session):
                 raise IdentityConflictError(f'a user named "{same[0].username}" exists already')
             await self._database.users.insert_one(document, session=session)
-            await self._note(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name)
+            await self._audit(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name)
 
         try:
             await self._change(add)
@@ -81,17 +81,17 @@ class UserAccounts(Authentication):
 
     async def users_page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[User, int]]]:
         """Return how many users there are, and some of them, by name, each with the number of their living tokens."""
-        living = {"removed_at": None}
+        active = {"removed_at": None}
         async with self._database.within(ANSWER_SECONDS):
-            count = await self._database.users.count_documents(living)
-            cursor = self._database.users.find(living).sort("username").collation(ANY_CASE).skip(offset).limit(limit)
+            count = await self._database.users.count_documents(active)
+            cursor = self._database.users.find(active).sort("username").collation(ANY_CASE).skip(offset).limit(limit)
             users = [read_user(document) async for document in cursor]
             tokens = await self._active_tokens([user.id for user in users])
         return count, [(user, tokens.get(user.id, 0)) for user in users]
 
     async def _active_tokens(self, user_ids: list[UUID]) -> dict[UUID, int]:
-        living = {"user_id": {"$in": user_ids}, **self._active()}
-        pipeline: list[dict[str, Any]] = [{"$match": living}, {"$group": {"_id": "$user_id", "tokens": {"$sum": 1}}}]
+        active = {"user_id": {"$in": user_ids}, **self._active()}
+        pipeline: list[dict[str, Any]] = [{"$match": active}, {"$group": {"_id": "$user_id", "tokens": {"$sum": 1}}}]
         return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}
 
     async def find_user(self, username: str) -> User | None:
@@ -119,8 +119,8 @@ class UserAccounts(Authentication):
 
         async def change(session: Session | None) -> User:
             user = await self._existing_user(username, session)
-            shown = user.display_name if name is None else name or user.username
-            changed = replace(user, role=role or user.role, display_name=shown)
+            display_name = user.display_name if name is None else name or user.username
+            changed = replace(user, role=role or user.role, display_name=display_name)
             if user.role is Role.OWNER and changed.role is not Role.OWNER:
                 await self._leave_an_owner(user, author, session)
             detail: dict[str, str] = {}
@@ -131,7 +131,7 @@ class UserAccounts(Authentication):
             if detail:
                 fields = {"role": changed.role.value, "display_name": changed.display_name}
                 await self._database.users.update_one({"_id": user.id}, {"$set": fields}, session=session)
-                await self._note(session, author, Action.USER_CHANGED, user, **detail)
+                await self._audit(session, author, Action.USER_CHANGED, user, **detail)
             return changed
 
         user = await self._change(change)
@@ -158,7 +158,7 @@ class UserAccounts(Authentication):
                 {"user_id": user.id, "revoked_at": None}, {"$set": {"revoked_at": at}}, session=session
             )
             await self._database.sign_in_sessions.delete_many({"user_id": user.id}, session=session)
-            await self._note(session, author, Action.USER_REMOVED, user, revoked_tokens=revoked.modified_count)
+            await self._audit(session, author, Action.USER_REMOVED, user, revoked_tokens=revoked.modified_count)
             return user
 
         self.forget((await self._change(remove)).id)
@@ -179,7 +179,7 @@ class UserAccounts(Authentication):
         async with self._database.within(ANSWER_SECONDS):
             return await self._database.together(change)
 
-    async def _note(
+    async def _audit(
         self, session: Session | None, author: Author, action: Action, subject: User, **detail: Any
     ) -> None:
         document = entry(author, action, subject, at=self._moment(), **detail)
@@ -192,8 +192,8 @@ class UserAccounts(Authentication):
         return next(iter(exact or (users if len(users) == 1 else ())), None)
 
     async def _users_named(self, username: str, session: Session | None) -> list[User]:
-        living = {"username": username, "removed_at": None}
-        found = self._database.users.find(living, session=session).collation(ANY_CASE)
+        active = {"username": username, "removed_at": None}
+        found = self._database.users.find(active, session=session).collation(ANY_CASE)
         # The collation makes no difference between more than case.
         users = [read_user(document) async for document in found]
         return [user for user in users if is_same_name(user.username, username)]

@@ -109,18 +109,18 @@ def _is_id(text: str) -> bool:
     return True
 
 
-def checked_name(what: str, name: str) -> str:
+def checked_name(subject: str, name: str) -> str:
     """Return the name of something if it is allowed, else raise `IdentityError`."""
-    _refuse_secret(what, name)
+    _refuse_secret(subject, name)
     if len(name) > MAX_NAME or not name.isprintable():
-        raise IdentityError(f"the {what} is not allowed: it has up to {MAX_NAME} printable characters")
+        raise IdentityError(f"the {subject} is not allowed: it has up to {MAX_NAME} printable characters")
     return name
 
 
-def _refuse_secret(what: str, name: str) -> None:
+def _refuse_secret(subject: str, name: str) -> None:
     """Raise `IdentityError` for a name that holds a credential: it would be shown to everybody, and kept."""
     if scrub_quoted(name) != name:
-        raise IdentityError(f"the {what} is not allowed: it looks like a token or a key")
+        raise IdentityError(f"the {subject} is not allowed: it looks like a token or a key")
 
 
 def milliseconds(time: datetime) -> datetime:

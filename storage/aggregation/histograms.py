@@ -1,8 +1,8 @@
-"""Histograms: how many calls took how long. Pure: no I/O, no clock.
+"""Histograms of how long calls took. Pure: no I/O, no clock.
 
-A histogram is one number: digit by digit, of 32 bits each, it says how many calls have this place (`place_of`). So
-histograms are added and taken away like other numbers, and a whole one costs no more than one addition. It is right
-while no place has 4,294,967,296 calls or more.
+A histogram is one number: digit by digit, of 32 bits each, it has the number of calls in each bucket (`bucket_index`). So
+histograms are added and subtracted like other numbers, and a whole one costs no more than one addition. It is right
+while no bucket has 4,294,967,296 calls or more.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 GROWTH = 1.1
-"""How much wider each place of a histogram is than the one before."""
+"""How much wider each bucket of a histogram is than the one before."""
 
-LAST_PLACE = 200
-"""The last place of a histogram, for everything that took longer than 48 hours."""
+LAST_BUCKET = 200
+"""The last bucket of a histogram, for everything that took longer than 48 hours."""
 
 _DIGIT_BITS = 32
 
 
-def place_of(milliseconds: float) -> int:
-    """Return the place of a time in a histogram: the least power of `GROWTH` that is not less, at most `LAST_PLACE`."""
+def bucket_index(milliseconds: float) -> int:
+    """Return the bucket of a time in a histogram: the least power of `GROWTH` that is not less, at most `LAST_BUCKET`."""
     if milliseconds <= 1:
         return 0
-    return min(math.ceil(math.log(milliseconds) / math.log(GROWTH)), LAST_PLACE)
+    return min(math.ceil(math.log(milliseconds) / math.log(GROWTH)), LAST_BUCKET)
 
 
-def histogram(places: Iterable[int]) -> int:
-    """Return the histogram of calls that have these places."""
-    return sum(1 << _DIGIT_BITS * place for place in places)
+def histogram(buckets: Iterable[int]) -> int:
+    """Return the histogram of calls in these buckets."""
+    return sum(1 << _DIGIT_BITS * bucket for bucket in buckets)
 
 
 def pack(histogram: int) -> bytes:
-    """Return a histogram as the database has it: in a byte its first place, then the digits from there, lowest first.
+    """Return a histogram as the database has it: in a byte its first bucket, then the digits from there, lowest first.
 
     Args:
         histogram: Not negative.
     """
-    first = _first_place(histogram)
+    first = _first_bucket(histogram)
     digits = histogram >> _DIGIT_BITS * first
     return bytes([first]) + digits.to_bytes((digits.bit_length() + 7) // 8, "little")
 
@@ -53,7 +53,7 @@ def unpack(packed: bytes) -> int:
 def quantiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
     """Return how many milliseconds each of these shares of the calls took at most, None of no calls.
 
-    The error is at most 5 % of it: a place of the histogram stands for the middle of the times that fall into it, to a
+    The error is at most 5 % of it: a bucket of the histogram stands for the middle of the times that fall into it, to a
     tenth of a millisecond.
 
     Args:
@@ -62,16 +62,16 @@ def quantiles(histogram: int, shares: Iterable[float]) -> list[float] | None:
     """
     if histogram <= 0:
         return None
-    first = _first_place(histogram)
+    first = _first_bucket(histogram)
     digits = histogram >> _DIGIT_BITS * first
     number = -(-digits.bit_length() // _DIGIT_BITS)
     passed = list(accumulate(struct.unpack(f"<{number}I", digits.to_bytes(4 * number, "little"))))
     return [_MIDDLES[first + bisect_left(passed, share * passed[-1])] for share in shares]
 
 
-_MIDDLES = (1.0, *(round(GROWTH**place * 2 / (GROWTH + 1), 1) for place in range(1, LAST_PLACE + 1)))
+_MIDDLES = (1.0, *(round(GROWTH**bucket * 2 / (GROWTH + 1), 1) for bucket in range(1, LAST_BUCKET + 1)))
 
 
-def _first_place(histogram: int) -> int:
-    """Return the lowest place that has calls, 0 if none has."""
+def _first_bucket(histogram: int) -> int:
+    """Return the lowest bucket that has calls, 0 if none has."""
     return max((histogram & -histogram).bit_length() - 1, 0) // _DIGIT_BITS

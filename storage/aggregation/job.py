@@ -115,11 +115,11 @@ class ExactlyOnceJob(ABC):
         self._job_states = with_plain_ids(job_states)
         self._pause = pause
         self._busy = busy
-        self._most = self.batch
+        self._batch_limit = self.batch
         self._is_slow = False
 
     @abstractmethod
-    async def _add(self, most: int, session: Session) -> Pending:
+    async def _add(self, limit: int, session: Session) -> Pending:
         """Add some of what is marked, what waits for longest first; return which ones, see `Pending`."""
 
     async def run(self) -> None:
@@ -178,33 +178,33 @@ class ExactlyOnceJob(ABC):
             NoTransactionsError: This MongoDB is no replica set.
             DatabaseUnavailableError: It takes too long even for a single one, or the database is unavailable.
         """
-        most = self._most
+        limit = self._batch_limit
         try:
             async with self._database.within(BATCH_SECONDS, self.verb):
-                number = await self._run_batch(most)
+                number = await self._run_batch(limit)
         except DatabaseUnavailableError as error:
             if isinstance(error.__cause__, OperationFailure) and error.__cause__.code in NO_TRANSACTIONS:
                 raise NoTransactionsError(
                     "MongoDB has transactions only as a replica set, which may have one member"
                 ) from None
-            if most == self._most or not _is_slow(error.__cause__):
+            if limit == self._batch_limit or not _is_slow(error.__cause__):
                 raise
-            text = f"a batch of {most} took longer than {BATCH_SECONDS:g} s: the next one has {self._most}"
+            text = f"a batch of {limit} took longer than {BATCH_SECONDS:g} s: the next one has {self._batch_limit}"
             raise TooSlowError(text) from error
-        return number, number < most
+        return number, number < limit
 
-    async def _run_batch(self, most: int) -> int:
+    async def _run_batch(self, limit: int) -> int:
         if await self._interceptions.find_one(self.marked, {"_id": True}, hint=self.index) is None:
             return 0
         # Fewer next time, should this not succeed.
-        self._most = max(most // 2, 1)
+        self._batch_limit = max(limit // 2, 1)
         run = await self._next_run()
-        note = await self._try_to_transact(run, most)
-        self._most = min(most + max(self.batch // GROWTH_STEPS, 1), self.batch)
-        if note is None:
+        pending = await self._try_to_transact(run, limit)
+        self._batch_limit = min(limit + max(self.batch // GROWTH_STEPS, 1), self.batch)
+        if pending is None:
             return 0
-        await self._unmark(run, note)
-        return sum(map(len, note.values()))
+        await self._unmark(run, pending)
+        return sum(map(len, pending.values()))
 
     async def _next_run(self) -> int:
         """Finish the run before, if it left work; return the number of the next one."""
@@ -218,11 +218,11 @@ class ExactlyOnceJob(ABC):
             await self._unmark(run, job_state["note"])
         return run + 1
 
-    async def _try_to_transact(self, run: int, most: int) -> Pending | None:
+    async def _try_to_transact(self, run: int, limit: int) -> Pending | None:
         """Repeat where MongoDB asks for it, as it may just after an index was made; not where another server has the run."""
         for _ in range(TRIES):
             try:
-                return await self._transact(run, most)
+                return await self._transact(run, limit)
             except OperationFailure as error:
                 if not error.has_error_label("TransientTransactionError"):
                     raise
@@ -230,20 +230,20 @@ class ExactlyOnceJob(ABC):
                     break
         return None
 
-    async def _transact(self, run: int, most: int) -> Pending | None:
+    async def _transact(self, run: int, limit: int) -> Pending | None:
         """Add in one transaction; return what was added, None if another server has this run."""
         async with self._database.transaction() as session:
             before = {**self.job_state, "turn": run - 1}
             changed = await self._job_states.update_one(before, {"$set": {"turn": run}}, session=session)
             if not changed.modified_count:
                 return None
-            note = await self._add(most, session)
-            await self._job_states.update_one(self.job_state, {"$set": {"note": note}}, session=session)
-        return note
+            pending = await self._add(limit, session)
+            await self._job_states.update_one(self.job_state, {"$set": {"note": pending}}, session=session)
+        return pending
 
-    async def _unmark(self, run: int, note: Pending) -> None:
+    async def _unmark(self, run: int, pending: Pending) -> None:
         """Remove the marks of what a run has added, and its note. Again is harmless."""
-        changes = await asyncio.to_thread(self._unmarking, note)
+        changes = await asyncio.to_thread(self._unmarking, pending)
         await self._write(self._interceptions, changes, ordered=True)
         await self._job_states.update_one({**self.job_state, "turn": run}, {"$unset": {"note": ""}})
 
@@ -253,10 +253,10 @@ class ExactlyOnceJob(ABC):
         for begin in range(0, len(changes), AT_ONCE):
             await collection.bulk_write(changes[begin : begin + AT_ONCE], ordered=ordered, session=session)
 
-    def _unmarking(self, note: Pending) -> list[UpdateMany | UpdateOne]:
+    def _unmarking(self, pending: Pending) -> list[UpdateMany | UpdateOne]:
         unmark = {"$unset": {self.mark: "", self.kept: ""}}
-        changes: list[UpdateMany | UpdateOne] = [UpdateMany({"_id": {"$in": note["true"]}}, unmark)]
-        for one in note["presumed"]:
+        changes: list[UpdateMany | UpdateOne] = [UpdateMany({"_id": {"$in": pending["true"]}}, unmark)]
+        for one in pending["presumed"]:
             # The true end may have come in between. Then its mark stays.
             marked = {"_id": one["_id"], **self.marked}
             fields = {name: value for name, value in one.items() if name != "_id"}

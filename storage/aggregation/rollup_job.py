@@ -32,7 +32,7 @@ from storage.aggregation.rollup import (
     rollups_of,
     totals_of,
 )
-from storage.aggregation.tally import UNCOUNTED_ONES, Row, pipeline, row_of
+from storage.aggregation.totals import UNCOUNTED_ONES, Row, pipeline, row_of
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import FIRST_SCHEMA, UNCOUNTED
 from storage.recording.documents import SCHEMA_VERSION
@@ -89,20 +89,24 @@ class RollupJob(ExactlyOnceJob):
 
     async def _mark_first_schema(self) -> int:
         """Mark some of what has ended without marks; return how many were found."""
-        cursor = self._interceptions.find(_FIRST_SCHEMA_ENDED, {"_id": True}).hint(FIRST_SCHEMA).limit(self._most)
-        ids = [document["_id"] for document in await cursor.to_list(self._most)]
+        cursor = (
+            self._interceptions.find(_FIRST_SCHEMA_ENDED, {"_id": True}).hint(FIRST_SCHEMA).limit(self._batch_limit)
+        )
+        ids = [document["_id"] for document in await cursor.to_list(self._batch_limit)]
         if ids:
             marks = {"schema_version": SCHEMA_VERSION, "uncounted": "$ended_at", "ungrouped": "$ended_at"}
             await self._interceptions.update_many({"_id": {"$in": ids}, **_FIRST_SCHEMA_ENDED}, [{"$set": marks}])
         return len(ids)
 
-    async def _add(self, most: int, session: Session) -> Pending:
-        cursor = self._interceptions.aggregate(pipeline(most), hint=dict(UNCOUNTED), batchSize=AT_ONCE, session=session)
+    async def _add(self, limit: int, session: Session) -> Pending:
+        cursor = self._interceptions.aggregate(
+            pipeline(limit), hint=dict(UNCOUNTED), batchSize=AT_ONCE, session=session
+        )
         # In a thread, as it takes some 100 ms.
-        rollups, note = await asyncio.to_thread(_worked_out, await cursor.to_list(None), self._now())
+        rollups, pending = await asyncio.to_thread(_worked_out, await cursor.to_list(None), self._now())
         for begin in range(0, len(rollups), AT_ONCE):
             await self._change(dict(rollups[begin : begin + AT_ONCE]), session)
-        return note
+        return pending
 
     async def _change(self, rollups: Mapping[bytes, Rollup], session: Session) -> None:
         """Add to the rollups with these ids."""
@@ -119,7 +123,7 @@ def _worked_out(documents: Iterable[Mapping[str, Any]], now: datetime) -> tuple[
     added = [
         (key.id, (key, totals)) for key, totals in rollups.items() if any(totals.values()) and not _expired(key, now)
     ]
-    return added, _note(rows)
+    return added, _pending(rows)
 
 
 def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, Any]]) -> list[UpdateOne]:
@@ -136,7 +140,7 @@ def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any]) -> UpdateOne:
     return UpdateOne({"_id": id_}, {name: change for name, change in changes.items() if change}, upsert=True)
 
 
-def _note(rows: Sequence[Row]) -> Pending:
+def _pending(rows: Sequence[Row]) -> Pending:
     """Return which interceptions these are, and of those with a presumed end what they add up to."""
     return {
         "true": [id_ for row in rows if not row.presumed for id_ in row.ids],

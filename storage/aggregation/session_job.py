@@ -87,22 +87,23 @@ class SessionJob(ExactlyOnceJob):
         super().__init__(database, database.sessions, pause=pause, busy=busy)
         self._sessions = with_plain_ids(database.sessions)
 
-    async def _add(self, most: int, session: Session) -> Pending:
+    async def _add(self, limit: int, session: Session) -> Pending:
         cursor = self._interceptions.find(_MARKED, _CALL, batch_size=AT_ONCE, session=session)
-        calls = await cursor.sort(UNGROUPED).hint(UNGROUPED).limit(most).to_list(most)
+        calls = await cursor.sort(UNGROUPED).hint(UNGROUPED).limit(limit).to_list(limit)
         # In a thread, as all of it takes some 20 ms.
-        parts, note = await asyncio.to_thread(_parted, calls)
+        parts, pending = await asyncio.to_thread(_parted, calls)
         known = self._sessions.find({"_id": {"$in": list(parts)}}, batch_size=AT_ONCE, session=session)
         changes = await asyncio.to_thread(_changes, await known.to_list(len(parts)), parts)
         await self._write(self._sessions, changes, session, ordered=False)
-        return note
+        return pending
 
-    def _unmarking(self, note: Pending) -> list[UpdateMany | UpdateOne]:
+    def _unmarking(self, pending: Pending) -> list[UpdateMany | UpdateOne]:
         unmark = {"$unset": {"ungrouped": "", "grouped": ""}}
         new = (
-            UpdateOne({"_id": one["_id"]}, {"$set": {"session_id": one["session_id"]}, **unmark}) for one in note["new"]
+            UpdateOne({"_id": one["_id"]}, {"$set": {"session_id": one["session_id"]}, **unmark})
+            for one in pending["new"]
         )
-        return [*new, *super()._unmarking(note)]
+        return [*new, *super()._unmarking(pending)]
 
 
 def _parted(calls: Sequence[Mapping[str, Any]]) -> tuple[Parts, Pending]:
@@ -110,7 +111,7 @@ def _parted(calls: Sequence[Mapping[str, Any]]) -> tuple[Parts, Pending]:
     parts: Parts = defaultdict(list)
     for call in calls:
         parts[session_of(call)].append(call)
-    return parts, _note(calls)
+    return parts, _pending(calls)
 
 
 def _changes(
@@ -125,14 +126,14 @@ def _changes(
     ]
 
 
-def _note(calls: Sequence[Mapping[str, Any]]) -> Pending:
+def _pending(calls: Sequence[Mapping[str, Any]]) -> Pending:
     """Return which calls these are: those whose end is presumed with what they added, others with a session new to them."""
-    note: Pending = {"true": [], "new": [], "presumed": []}
+    pending: Pending = {"true": [], "new": [], "presumed": []}
     for call in calls:
         if call.get("presumed"):
-            note["presumed"].append({"_id": call["_id"], "session_id": session_of(call), "grouped": share(call)})
+            pending["presumed"].append({"_id": call["_id"], "session_id": session_of(call), "grouped": share(call)})
         elif "session_id" in call:
-            note["true"].append(call["_id"])
+            pending["true"].append(call["_id"])
         else:
-            note["new"].append({"_id": call["_id"], "session_id": session_of(call)})
-    return note
+            pending["new"].append({"_id": call["_id"], "session_id": session_of(call)})
+    return pending

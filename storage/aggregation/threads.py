@@ -44,7 +44,7 @@ ANSWER_SECONDS = 5.0
 BATCH = 200
 """How many documents are read at a time."""
 
-_WHAT = "link threads"
+_OPERATION = "link threads"
 _CHILD = (
     *("initiator_id", "client", "client_session_id", "session_id", "started_at", "unlinked"),
     *("answered_tool_call_id", "previous_response_id", "continues"),
@@ -93,21 +93,21 @@ class Threads:
         until, linked = self._now(), 0
         while children := await self._due(until):
             for child in children:
-                linked += await self._look(child)
+                linked += await self._find_parent(child)
         return linked
 
     async def _due(self, until: datetime) -> list[dict[str, Any]]:
         """Return the next documents, parents before their children."""
-        async with self._database.within(ANSWER_SECONDS, _WHAT):
+        async with self._database.within(ANSWER_SECONDS, _OPERATION):
             cursor = self._interceptions.find(
                 {"unlinked.due": {"$lte": until}},
                 dict.fromkeys(_CHILD, True),
             )
             return await cursor.sort(UNLINKED).hint(UNLINKED).limit(BATCH).to_list(BATCH)
 
-    async def _look(self, child: Mapping[str, Any]) -> bool:
-        """Look for the parent of one document. Say whether this linked it."""
-        async with self._database.within(ANSWER_SECONDS, _WHAT):
+    async def _find_parent(self, child: Mapping[str, Any]) -> bool:
+        """Find the parent of a document; return whether this linked it."""
+        async with self._database.within(ANSWER_SECONDS, _OPERATION):
             parent = await self._parent(child)
             if parent is None:
                 await self._change(child, self._in_vain(child))
@@ -115,7 +115,7 @@ class Threads:
             if "unlinked" in parent:
                 await self._change(child, {"$set": {"unlinked.due": parent["unlinked"]["due"]}})
                 return False
-            return await self._change(child, {"$set": _place(child, parent), "$unset": {"unlinked": ""}})
+            return await self._change(child, {"$set": _position_fields(child, parent), "$unset": {"unlinked": ""}})
 
     async def _parent(self, child: Mapping[str, Any]) -> dict[str, Any] | None:
         wanted, index = _wanted(child)
@@ -140,8 +140,8 @@ def _wanted(child: Mapping[str, Any]) -> tuple[dict[str, Any], Keys]:
     """Return what the parent of a document has, and the index that finds it."""
     same = {"initiator_id": child["initiator_id"], "client_session_id": child["client_session_id"]}
     earlier = {"$lt": child["started_at"]}
-    if answered := child["answered_tool_call_id"]:
-        return {**same, "tool_call_ids": answered, "started_at": earlier}, BY_TOOL_CALL
+    if tool_call_id := child["answered_tool_call_id"]:
+        return {**same, "tool_call_ids": tool_call_id, "started_at": earlier}, BY_TOOL_CALL
     same["client"] = child["client"]
     if response_id := child.get("previous_response_id"):
         return {**same, "request_ids": response_id, "started_at": earlier}, BY_REQUEST
@@ -153,7 +153,7 @@ def _is_known_by_content(child: Mapping[str, Any]) -> bool:
     return not (child["answered_tool_call_id"] or child.get("previous_response_id"))
 
 
-def _place(child: Mapping[str, Any], parent: Mapping[str, Any]) -> dict[str, Any]:
+def _position_fields(child: Mapping[str, Any], parent: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields that put a document into the thread, or at least the session, of its parent."""
     root_id = parent.get("root_id", parent["_id"])
     session = {} if "session_id" in child else {"session_id": parent.get("session_id", root_id)}

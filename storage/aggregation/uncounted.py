@@ -13,7 +13,7 @@ from uuid import UUID
 
 from intercept.records import Status
 from storage.aggregation.rollup_job import JOB_STATE
-from storage.aggregation.tally import UNCOUNTED_ONES
+from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Session
 
 

@@ -93,7 +93,7 @@ class ChangeStream:
             ChangeStreamsUnsupportedError: There are none.
             InvalidPositionError: `after` is not a position.
             ForgottenPositionError: What came after it is not known any more.
-            DatabaseUnavailableError: The database is away.
+            DatabaseUnavailableError: The database is unavailable.
         """
         if after is not None and not _POSITION.fullmatch(after):
             raise InvalidPositionError("not the hexadecimal text of a resume token")
@@ -113,7 +113,7 @@ class ChangeStream:
         Raises:
             InvalidPositionError: What the stream was to begin behind is not a position.
             ForgottenPositionError: The database does not know any more what comes next.
-            DatabaseUnavailableError: The database is away; another stream may go on at `position`.
+            DatabaseUnavailableError: The database is unavailable; another stream may go on at `position`.
         """
         more = {
             "getMore": self._cursor_id,
@@ -121,7 +121,7 @@ class ChangeStream:
             "batchSize": BATCH,
             "maxTimeMS": wait_ms,
         }
-        cursor = await self._ask(more)
+        cursor = await self._run_command(more)
         if not cursor["id"]:
             raise ForgottenPositionError("the collection was dropped")
         self.position = cursor["postBatchResumeToken"]["_data"]
@@ -139,11 +139,13 @@ class ChangeStream:
     async def _begin(self) -> None:
         after = {} if self._after is None else {"resumeAfter": {"_data": self._after}}
         pipeline = [{"$changeStream": {"fullDocument": "updateLookup", **after}}, *_PIPELINE]
-        cursor = await self._ask({"aggregate": self._collection.name, "pipeline": pipeline, "cursor": {"batchSize": 0}})
+        cursor = await self._run_command(
+            {"aggregate": self._collection.name, "pipeline": pipeline, "cursor": {"batchSize": 0}}
+        )
         self._cursor_id = cursor["id"]
         self.position = cursor["postBatchResumeToken"]["_data"]
 
-    async def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
+    async def _run_command(self, command: dict[str, Any]) -> dict[str, Any]:
         """Send a command of cursors. The socket's own timeout bounds it; the driver's would replace `maxTimeMS`."""
         try:
             async with self._database.within(None):
@@ -157,7 +159,7 @@ class ChangeStream:
 
 
 def _meaning(error: OperationFailure, *, resumed: bool) -> Exception | None:
-    """Say what a refusal means; None when nobody foresaw it. For what is no position MongoDB has a dozen codes."""
+    """Translate an error of the database; None for an unexpected one. For an invalid position MongoDB has a dozen codes."""
     if error.code == _NOT_A_REPLICA_SET:
         return ChangeStreamsUnsupportedError("MongoDB has change streams on replica sets only")
     if error.code in _FORGOTTEN:

@@ -14,7 +14,7 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 def matches(document: Mapping[str, Any], conditions: Mapping[str, Any]) -> bool:
-    """Say whether MongoDB would find the document by these conditions.
+    """Return whether MongoDB would find the document by these conditions.
 
     Args:
         document: As the driver reads it.
@@ -24,12 +24,12 @@ def matches(document: Mapping[str, Any], conditions: Mapping[str, Any]) -> bool:
     Raises:
         KeyError: A condition has another operator.
     """
-    return all(_is_as_asked(document.get(field), asked) for field, asked in conditions.items())
+    return all(_satisfies(document.get(field), condition) for field, condition in conditions.items())
 
 
-def _is_as_asked(value: Any, asked: Any) -> bool:
+def _satisfies(value: Any, condition: Any) -> bool:
     if isinstance(value, list):
-        return any(_is_as_asked(element, asked) for element in value)
-    if not isinstance(asked, Mapping):
-        return bool(value == asked)
-    return value is not None and all(_COMPARISONS[name](value, bound) for name, bound in asked.items())
+        return any(_satisfies(element, condition) for element in value)
+    if not isinstance(condition, Mapping):
+        return bool(value == condition)
+    return value is not None and all(_COMPARISONS[name](value, bound) for name, bound in condition.items())

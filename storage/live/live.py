@@ -2,9 +2,9 @@
 
 All listeners of a process share one change stream, opened for the first and closed after the last: each stream that waits
 takes a thread of the driver's. Who resumes behind a position is first told what it missed from a short stream of its own,
-up to where the shared one stands, and joins that in the same turn of the event loop: nothing is lost or told twice.
+up to where the shared one stands, and joins that in the same event loop iteration: nothing is lost or sent twice.
 
-While the database is away listeners wait with it; the shared stream goes on where it was.
+While the database is unavailable listeners wait with it; the shared stream goes on where it was.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ class Live:
         self._listeners: set[Listener] = set()
         self._reading: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
-        self._missed_turns = asyncio.Semaphore(MISSED_AT_ONCE)
+        self._catch_up_slots = asyncio.Semaphore(MISSED_AT_ONCE)
         self._clock = clock
         self._users: dict[UUID, User] = {}
         self._users_since = clock()
-        self._position = ""  # everything up to it has been told
+        self._position = ""  # everything up to it has been sent
 
     @contextlib.asynccontextmanager
     async def listen(
@@ -92,14 +92,14 @@ class Live:
         Args:
             conditions: Filters of `storage.queries.search`, all of which an interception has to match.
             after: The position of the last event that was heard; None listens from now on.
-            on_slow: Called when the listener is dropped because it does not take what it is told.
+            on_slow: Called when the listener is dropped because it does not read its events.
 
         Raises:
             TooManyListenersError: No more may listen.
             ChangeStreamsUnsupportedError: The database is not a replica set.
             InvalidPositionError: `after` is not a position.
-            ForgottenPositionError: What came after it is not known any more.
-            DatabaseUnavailableError: The database is away.
+            ForgottenPositionError: The events after it are no longer available.
+            DatabaseUnavailableError: The database is unavailable.
         """
         if len(self._listeners) >= MAX_LISTENERS:
             raise TooManyListenersError
@@ -122,10 +122,10 @@ class Live:
         """Wait for the next event of a listener; None when it has ended.
 
         Raises:
-            DatabaseUnavailableError: The database is away, and the listener has not been told all that it missed.
+            DatabaseUnavailableError: The database is unavailable, and the listener has not received all that it missed.
         """
         while True:
-            event = await listener.take()
+            event = await listener.next_event()
             if event is not None or listener.ended or listener.behind is None:
                 return event
             try:
@@ -134,7 +134,7 @@ class Live:
                 listener.end(End.FORGOTTEN)
 
     async def close(self) -> None:
-        """Let every listener go, and end the shared stream."""
+        """End every listener and the shared stream."""
         self._end_all(End.LEFT)
         if self._reading is not None:
             self._reading.cancel()
@@ -149,13 +149,13 @@ class Live:
                 self._reading = asyncio.create_task(self._read(stream))  # noqa: TID251 - tells those who wait for it that it failed
 
     async def _read(self, stream: ChangeStream) -> None:
-        """Tell the listeners what comes, while there are any."""
+        """Send new events to the listeners, while there are any."""
         beating = asyncio.create_task(self._beat())  # noqa: TID251 - lives as long as this; what fails in it ends this
         beating.add_done_callback(self._end_without_heartbeat)
         try:
             while self._listeners:
                 try:
-                    await self._tell(await stream.read(), stream)
+                    await self._publish(await stream.read(), stream)
                 except DatabaseUnavailableError:
                     await stream.close()
                     stream = await self._reopened() or stream
@@ -171,20 +171,20 @@ class Live:
             self._users = {}
             await stream.close()
 
-    async def _tell(self, changes: Sequence[Change], stream: ChangeStream) -> None:
+    async def _publish(self, changes: Sequence[Change], stream: ChangeStream) -> None:
         users = await self._users_of(changes)
         for position, document in changes:
             if listeners := [one for one in self._listeners if one.wants(position, document)]:
                 event = Event(position, self._to_json(document, users))
                 for listener in listeners:
-                    listener.tell(event)
+                    listener.send(event)
         if stream.position != self._position:
             self._position = stream.position
             for listener in self._listeners:
                 listener.missed(more=True)
 
     async def _reopened(self) -> ChangeStream | None:
-        """Wait for the database, and go on behind what was told last; None when nobody listens any more."""
+        """Wait for the database, and continue after the last event that was sent; None when there are no listeners."""
         while self._listeners:
             await self._database.health.wait_until_back()
             try:
@@ -194,9 +194,9 @@ class Live:
         return None
 
     async def _read_missed(self, listener: Listener, stream: ChangeStream) -> None:
-        """Read a batch of what a listener missed; let it join the others when that is as far as they have heard."""
+        """Read a batch of the events that a listener missed; let it join the others when it has caught up with them."""
         before = stream.position, self._position
-        async with self._missed_turns:
+        async with self._catch_up_slots:
             changes = await stream.read(MISSED_WAIT_MILLISECONDS)
         # A stream that has just begun stands ahead of everything there is. In a quiet database nothing brings another one
         # there but the next thing that happens, so that is waited for.
@@ -204,7 +204,7 @@ class Live:
         changes = [change for change in changes if listener.may_see(change.document)]
         users = await self._users_of(changes)
         for position, document in changes:
-            listener.tell(Event(position, self._to_json(document, users)))
+            listener.send(Event(position, self._to_json(document, users)))
         if stream.position >= self._position:
             listener.join(stream.position)
             listener.behind = None
@@ -225,7 +225,7 @@ class Live:
                 listener.heartbeat(self._position)
 
     def _end_without_heartbeat(self, beating: asyncio.Task[None]) -> None:
-        """Let nobody listen whose token is not looked at any more."""
+        """End all listeners: their tokens are no longer checked."""
         if not beating.cancelled() and (error := beating.exception()):
             _log.error("heartbeats of live interceptions failed", exc_info=error)
             self._end_all(End.FAILED)

@@ -16,7 +16,7 @@ from typing import Any, Self
 from pymongo import ASCENDING
 
 from storage.aggregation.rollup import Breakdown, Bucket
-from storage.aggregation.tally import UNCOUNTED_ONES
+from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.aggregation.uncounted import Uncounted, read_uncounted
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import BY_COMBINATION, BY_TIME, FIRST_SCHEMA, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
@@ -75,15 +75,15 @@ class Counts:
         oldest = await self._oldest()
         if oldest is None:
             return TimeRanges(())
-        parts = list(split(max(selection.start, oldest + _INSTANT), selection.end, selection.buckets))
+        ranges = list(split(max(selection.start, oldest + _INSTANT), selection.end, selection.buckets))
         if selection.start <= oldest < selection.end:
             # Others of the same moment may be gone, which matters where a bucket begins with it.
-            parts.append(TimeRange(None, oldest, oldest + _INSTANT))
-        rests = [await self._rest(selection, part) for part in parts if part.bucket is None]
-        return TimeRanges([*rests, *(await self._whole(selection, parts))])
+            ranges.append(TimeRange(None, oldest, oldest + _INSTANT))
+        rests = [await self._rest(selection, range_) for range_ in ranges if range_.bucket is None]
+        return TimeRanges([*rests, *(await self._whole(selection, ranges))])
 
-    async def places(self, selection: Selection, window: PageLocation, limit: int) -> IndexRanges:
-        """Say where to look for a page of `limit` in a window.
+    async def index_ranges(self, selection: Selection, window: PageLocation, limit: int) -> IndexRanges:
+        """Return the ranges of an index in which a page of `limit` is found.
 
         That is the index of the list, unless others beside them are so many that it takes too long. Then it is the
         combinations that occur, each a place of its own in the index `BY_COMBINATION`, or of one initiator the hours.
@@ -92,10 +92,10 @@ class Counts:
         if not selection.narrows or await self._scanned(selection, window, limit) <= SCANNED_KEYS:
             return IndexRanges.one(selection)
         if "initiator_id" in selection.values:
-            places = IndexRanges(selection.index, await self._hours(selection))
+            found = IndexRanges(selection.index, await self._hours(selection))
         else:
-            places = IndexRanges(BY_COMBINATION, await self._combinations(selection))
-        return places if 0 < len(places.selections) <= MAX_INDEX_RANGES else IndexRanges.one(selection)
+            found = IndexRanges(BY_COMBINATION, await self._combinations(selection))
+        return found if 0 < len(found.selections) <= MAX_INDEX_RANGES else IndexRanges.one(selection)
 
     async def _are_behind(self) -> bool:
         """Whether there is what is neither counted nor marked, or too much is marked."""
@@ -111,23 +111,23 @@ class Counts:
         return self._marked > MAX_UNCOUNTED
 
     async def _oldest(self) -> datetime | None:
-        asked = {"started_at": True, "_id": False}
-        oldest = await self._interceptions.find_one({}, asked, sort=_OLDEST_FIRST, hint=BY_TIME, session=self._session)
+        only = {"started_at": True, "_id": False}
+        oldest = await self._interceptions.find_one({}, only, sort=_OLDEST_FIRST, hint=BY_TIME, session=self._session)
         return None if oldest is None else oldest["started_at"]
 
-    async def _rest(self, selection: Selection, part: TimeRange) -> CountedRange:
-        return CountedRange(part.start, part.end, await self.number(selection.within(part.start, part.end)))
+    async def _rest(self, selection: Selection, range_: TimeRange) -> CountedRange:
+        return CountedRange(range_.start, range_.end, await self.number(selection.within(range_.start, range_.end)))
 
-    async def _whole(self, selection: Selection, parts: list[TimeRange]) -> list[CountedRange]:
+    async def _whole(self, selection: Selection, ranges: list[TimeRange]) -> list[CountedRange]:
         """Count in the buckets of some parts, which lie side by side."""
-        parts = [part for part in parts if part.bucket]
-        if not parts:
+        ranges = [range_ for range_ in ranges if range_.bucket]
+        if not ranges:
             return []
         numbers: dict[tuple[Bucket, datetime], int] = {}
-        for row in await self._counted(selection, parts, _BUCKET):
+        for row in await self._counted(selection, ranges, _BUCKET):
             numbers[Bucket(row["_id"]["bucket"]), row["_id"]["at"]] = row["number"]
-        for row in await self._uncounted(selection.within(parts[0].start, parts[-1].end), _HOUR):
-            bucket = next(part.bucket for part in parts if part.bucket and row["_id"] < part.end)
+        for row in await self._uncounted(selection.within(ranges[0].start, ranges[-1].end), _HOUR):
+            bucket = next(range_.bucket for range_ in ranges if range_.bucket and row["_id"] < range_.end)
             key = bucket, bucket.floor(row["_id"])
             numbers[key] = numbers.get(key, 0) + row["number"]
         return [CountedRange(at, at + bucket.length, number) for (bucket, at), number in numbers.items()]
@@ -135,8 +135,8 @@ class Counts:
     async def _scanned(self, selection: Selection, window: PageLocation, limit: int) -> float:
         """Estimate how many keys of the index it takes to find a page: as if what matches were spread evenly."""
         days = await self._whole(selection.widened, [_around(Bucket.DAY, selection)])
-        share = min((window.skip + limit) / window.matching, 1)
-        return share * sum(day.matching for day in days)
+        fraction = min((window.skip + limit) / window.matching, 1)
+        return fraction * sum(day.matching for day in days)
 
     async def _hours(self, selection: Selection) -> list[Selection]:
         hours = await self._whole(selection, [_around(Bucket.HOUR, selection)])
@@ -149,17 +149,20 @@ class Counts:
             days = [_around(Bucket.DAY, selection)]
             rows = await self._counted(one, days, _COMBINATION, Breakdown.COMBINATION)
             rows += await self._uncounted(one, _COMBINATION)
-            names = {tuple(row["_id"].items()) for row in rows if row["number"] > 0}
-            found += [replace(one, values={**one.values, **dict(each)}) for each in names]
+            combinations = {tuple(row["_id"].items()) for row in rows if row["number"] > 0}
+            found += [replace(one, values={**one.values, **dict(each)}) for each in combinations]
         return found
 
     async def _counted(
-        self, selection: Selection, parts: list[TimeRange], by: Any, breakdown: Breakdown | None = None
+        self, selection: Selection, ranges: list[TimeRange], by: Any, breakdown: Breakdown | None = None
     ) -> list[dict[str, Any]]:
         """Sum the rollups of some parts by what they have in common."""
         # All of it in each part: what stands beside an `$or` does not bound the index.
-        asked = {"level": breakdown or selection.breakdown, **selection.values}
-        rollups = [{**asked, "bucket": part.bucket, "at": {"$gte": part.start, "$lt": part.end}} for part in parts]
+        conditions = {"level": breakdown or selection.breakdown, **selection.values}
+        rollups = [
+            {**conditions, "bucket": range_.bucket, "at": {"$gte": range_.start, "$lt": range_.end}}
+            for range_ in ranges
+        ]
         number = {"$sum": f"${selection.count_field}"}
         index = ROLLUPS_BY_INITIATOR if "initiator_id" in selection.values else ROLLUPS
         return await self._grouped(self._rollups, {"$or": rollups}, by, number, index)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from storage.aggregation.rollup import Breakdown, Bucket
-from storage.aggregation.tally import UNCOUNTED_ONES
+from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import BY_INITIATOR, BY_TIME, NAMES, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
 from storage.queries.selection import ENDED
@@ -41,44 +41,44 @@ class Facets:
         self._rollups = database.rollups
         self._interceptions = database.interceptions
 
-    async def find(self, named: Facet, prefix: str, *, visible_to: UUID | None) -> list[str]:
+    async def find(self, facet: Facet, prefix: str, *, visible_to: UUID | None) -> list[str]:
         """Return the names that begin like that of calls that have ended, each once, sorted, at most `MAX_NAMES`.
 
         Args:
-            named: Whose names.
+            facet: Whose names.
             prefix: Taken as it is written; empty for all.
             visible_to: The user whose calls alone may be seen; None sees all.
 
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
-        asked: dict[str, Any] = {named.value: _beginning_with(prefix)}
+        conditions: dict[str, Any] = {facet.value: _beginning_with(prefix)}
         if visible_to is not None:
-            asked["initiator_id"] = visible_to
+            conditions["initiator_id"] = visible_to
         async with self._database.query(), self._database.snapshot() as session:
             if session is None:
-                return await self._recorded(named, asked)
-            counted = await self._counted(named, asked, session)
-            uncounted = await self._uncounted(named, asked, session)
+                return await self._recorded(facet, conditions)
+            counted = await self._counted(facet, conditions, session)
+            uncounted = await self._uncounted(facet, conditions, session)
         return sorted({*counted, *uncounted})[:MAX_NAMES]
 
-    async def _counted(self, named: Facet, asked: dict[str, Any], session: Session) -> list[str]:
-        if "initiator_id" in asked:
+    async def _counted(self, facet: Facet, conditions: dict[str, Any], session: Session) -> list[str]:
+        if "initiator_id" in conditions:
             breakdown, index = Breakdown.USER_COMBINATION, ROLLUPS_BY_INITIATOR
         else:
-            breakdown, index = named.breakdown, NAMES[named.breakdown]
-        rollups = {"level": breakdown, "bucket": Bucket.DAY, **asked}
-        return await _distinct(self._rollups, [{"$match": rollups}], named, index, session)
+            breakdown, index = facet.breakdown, NAMES[facet.breakdown]
+        rollups = {"level": breakdown, "bucket": Bucket.DAY, **conditions}
+        return await _distinct(self._rollups, [{"$match": rollups}], facet, index, session)
 
-    async def _uncounted(self, named: Facet, asked: dict[str, Any], session: Session) -> list[str]:
-        waiting: list[dict[str, Any]] = [{"$match": UNCOUNTED_ONES}, {"$limit": MAX_UNCOUNTED}, {"$match": asked}]
-        return await _distinct(self._interceptions, waiting, named, UNCOUNTED, session)
+    async def _uncounted(self, facet: Facet, conditions: dict[str, Any], session: Session) -> list[str]:
+        waiting: list[dict[str, Any]] = [{"$match": UNCOUNTED_ONES}, {"$limit": MAX_UNCOUNTED}, {"$match": conditions}]
+        return await _distinct(self._interceptions, waiting, facet, UNCOUNTED, session)
 
-    async def _recorded(self, named: Facet, asked: dict[str, Any]) -> list[str]:
+    async def _recorded(self, facet: Facet, conditions: dict[str, Any]) -> list[str]:
         """Look at every interception, where there are no rollups."""
-        ended = {**asked, "status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
-        index = BY_INITIATOR if "initiator_id" in asked else BY_TIME
-        return await _distinct(self._interceptions, [{"$match": ended}], named, index)
+        ended = {**conditions, "status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
+        index = BY_INITIATOR if "initiator_id" in conditions else BY_TIME
+        return await _distinct(self._interceptions, [{"$match": ended}], facet, index)
 
 
 def _beginning_with(prefix: str) -> dict[str, Any]:
@@ -92,10 +92,10 @@ _LAST = "\U0010ffff"
 async def _distinct(
     collection: Collection,
     stages: list[dict[str, Any]],
-    named: Facet,
+    facet: Facet,
     index: Keys,
     session: Session | None = None,
 ) -> list[str]:
-    pipeline = [*stages, {"$group": {"_id": f"${named}"}}, {"$sort": {"_id": 1}}, {"$limit": MAX_NAMES}]
+    pipeline = [*stages, {"$group": {"_id": f"${facet}"}}, {"$sort": {"_id": 1}}, {"$limit": MAX_NAMES}]
     cursor = collection.aggregate(pipeline, hint=dict(index), session=session)
     return [row["_id"] for row in await cursor.to_list(None)]

@@ -60,7 +60,7 @@ class Interceptions:
                 return 0, Rows(self._collection)
             if selection.breakdown is not None:
                 async with self._database.snapshot() as session:
-                    if session and (page := await self._tallied(selection, session, limit, cursor, offset)):
+                    if session and (page := await self._counted_by_rollups(selection, session, limit, cursor, offset)):
                         return page
             return await self._plain(selection, limit, cursor, offset)
 
@@ -75,7 +75,7 @@ class Interceptions:
             document = await self._collection.find_one(found, {"_id": True})
         return document is not None
 
-    async def _tallied(
+    async def _counted_by_rollups(
         self, selection: Selection, session: Session, limit: int, cursor: Position | None, offset: int
     ) -> tuple[int, Rows] | None:
         """Count by the rollups, and read where they say that the page is; None if they cannot tell."""
@@ -86,8 +86,8 @@ class Interceptions:
         location = ranges.at_offset(offset, limit) if cursor is None else ranges.behind(cursor.at, limit)
         if location is None:
             return ranges.total, Rows(self._collection)
-        places = await counts.places(selection, location, limit)
-        return ranges.total, await self._documents(places, limit, cursor, location.skip, session)
+        index_ranges = await counts.index_ranges(selection, location, limit)
+        return ranges.total, await self._documents(index_ranges, limit, cursor, location.skip, session)
 
     async def _plain(self, selection: Selection, limit: int, cursor: Position | None, offset: int) -> tuple[int, Rows]:
         """Count and skip in the index, one by one."""
@@ -98,13 +98,18 @@ class Interceptions:
         return counting.result(), listing.result()
 
     async def _documents(
-        self, places: IndexRanges, limit: int, cursor: Position | None, skip: int, session: Session | None = None
+        self,
+        ranges: IndexRanges,
+        limit: int,
+        cursor: Position | None,
+        skip: int,
+        session: Session | None = None,
     ) -> Rows:
-        conditions = [_behind(place, cursor) for place in places.selections]
+        conditions = [_behind(selection, cursor) for selection in ranges.selections]
         found = (
             self._raw.find(conditions[0] if len(conditions) == 1 else {"$or": conditions}, session=session)
             .sort(_INTERCEPTIONS.order)
-            .hint(places.index)
+            .hint(ranges.index)
             .skip(skip)
             .limit(limit)
         )

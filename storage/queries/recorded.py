@@ -47,7 +47,7 @@ class Recorded:
         *,
         visible_to: UUID | None,
         after_id: UUID | None = None,
-        most: int | None = None,
+        limit: int | None = None,
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Read all interceptions that match, newest first, a page whenever the caller is ready for one.
 
@@ -58,7 +58,7 @@ class Recorded:
             search_filter: See `storage.queries.search.Search.filter`.
             visible_to: The user whose interceptions alone may be seen; None sees all.
             after_id: Start behind this interception.
-            most: Most documents in all; None is all there are.
+            limit: Most documents in all; None is all there are.
 
         Raises:
             TooManyExportsError: No more may read everything.
@@ -71,10 +71,10 @@ class Recorded:
         try:
             selection = Selection.of(search_filter, visible_to)
             last = None if after_id is None else await self._cursor(after_id, visible_to)
-            while selection and most != 0 and (page := await self._page(selection, last, min(most or PAGE, PAGE))):
+            while selection and limit != 0 and (page := await self._page(selection, last, min(limit or PAGE, PAGE))):
                 yield page
                 last = Position(page[-1]["started_at"], page[-1]["_id"])
-                most = most and most - len(page)
+                limit = limit and limit - len(page)
         finally:
             self._exports -= 1
 
@@ -82,7 +82,7 @@ class Recorded:
         async with self._database.query():
             return await _INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
 
-    async def _page(self, selection: Selection, last: Position | None, most: int) -> list[dict[str, Any]]:
+    async def _page(self, selection: Selection, last: Position | None, limit: int) -> list[dict[str, Any]]:
         """Read what comes behind a document, in one answer: a negative limit asks for no cursor."""
         after = [] if last is None else [_INTERCEPTIONS.behind(last)]
         async with self._database.query():
@@ -90,7 +90,7 @@ class Recorded:
                 {"$and": [selection.filter, *after]},
                 sort=_INTERCEPTIONS.order,
                 hint=selection.index,
-                limit=-most,
-                batch_size=most,
+                limit=-limit,
+                batch_size=limit,
             )
-            return await cursor.to_list(most)
+            return await cursor.to_list(limit)

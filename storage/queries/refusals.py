@@ -97,12 +97,12 @@ class Refusals:
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
-        asked: dict[str, Any] = {
+        conditions: dict[str, Any] = {
             "bucket": query.bucket.value,
             "at": {"$gte": query.start, "$lt": query.end},
             **visible(visible_to),
         }
-        sums: list[dict[str, Any]] = [
+        by_user: list[dict[str, Any]] = [
             {"$group": {"_id": {"initiator_id": "$initiator_id", "rule": "$rule"}, "count": {"$sum": "$count"}}},
             {
                 "$group": {
@@ -119,8 +119,8 @@ class Refusals:
         options: dict[str, Any] = {"hint": dict(index)}
         async with self._database.query():
             by_time = {"_id": {"at": "$at", "rule": "$rule"}, "count": {"$sum": "$count"}}
-            async for one in self._totals.aggregate([{"$match": asked}, {"$group": by_time}], **options):
+            async for one in self._totals.aggregate([{"$match": conditions}, {"$group": by_time}], **options):
                 points.setdefault(one["_id"]["at"], {})[one["_id"]["rule"]] = int(one["count"])
-            users = await self._totals.aggregate([{"$match": asked}, *sums], **options).to_list(MAX_GROUPS)
+            users = await self._totals.aggregate([{"$match": conditions}, *by_user], **options).to_list(MAX_GROUPS)
         initiators = {one["_id"]: {rule["k"]: int(rule["v"]) for rule in one["rules"]} for one in users}
         return RefusalTotals(points, initiators)

@@ -124,8 +124,8 @@ def read_values(q: str, kinds: Mapping[str, Kind], *, id_key: str | None = None)
         InvalidSearchError: It is not one; everything that is wrong is named.
     """
     problems: list[Validation] = []
-    terms = _terms(q, problems, id_key)
-    values = {key: _value(key, texts, kinds, problems) for key, texts in terms.items()}
+    words_by_key = _words_by_key(q, problems, id_key)
+    values = {key: _value(key, texts, kinds, problems) for key, texts in words_by_key.items()}
     after, before = values.get("started_after"), values.get("started_before")
     if after and before and not after < before:
         problems.append(Validation("started_before", 'Query param "started_before" must be after "started_after"'))
@@ -134,39 +134,39 @@ def read_values(q: str, kinds: Mapping[str, Kind], *, id_key: str | None = None)
     return values
 
 
-def _terms(q: str, problems: list[Validation], id_key: str | None) -> dict[str, list[str]]:
+def _words_by_key(q: str, problems: list[Validation], id_key: str | None) -> dict[str, list[str]]:
     """Sort the words of a search by the key they belong to."""
     if q.count('"') % 2:
         problems.append(Validation("q", "A double quote is not closed"))
         return {}
-    terms: dict[str, list[str]] = {}
+    words_by_key: dict[str, list[str]] = {}
     bare: list[str] = []
     for word in _WORD.findall(q):
-        match _parts(word):
+        match _split(word):
             case [text] if id_key and _ID.fullmatch(text):
-                terms.setdefault(id_key, []).append(text)
+                words_by_key.setdefault(id_key, []).append(text)
             case [text]:
                 bare.append(text)
             case [key, text] if key and text:
-                terms.setdefault(key.lower(), []).append(text)
+                words_by_key.setdefault(key.lower(), []).append(text)
             case ["", *_] | [*_, ""]:
                 problems.append(Validation("q", f"Query element {word} cannot start or end with ':'"))
             case _:
                 problems.append(Validation("q", f"Query element {word} can only contain 1 ':'; quote its value"))
     if bare:
-        terms.setdefault("initiator", []).append(" ".join(bare))
-    return terms
+        words_by_key.setdefault("initiator", []).append(" ".join(bare))
+    return words_by_key
 
 
-def _parts(word: str) -> list[str]:
+def _split(word: str) -> list[str]:
     """Split a word at the colons outside its quotes, which are dropped."""
-    parts = [""]
+    pieces = [""]
     for quoted, plain, colon in _PIECE.findall(word):
         if colon:
-            parts.append("")
+            pieces.append("")
         else:
-            parts[-1] += quoted or plain
-    return parts
+            pieces[-1] += quoted or plain
+    return pieces
 
 
 def _value(key: str, texts: Sequence[str], kinds: Mapping[str, Kind], problems: list[Validation]) -> Any:

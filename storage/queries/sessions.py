@@ -174,13 +174,13 @@ class Sessions:
             firsts = Rows(self._interceptions)
             await firsts.read(self._find({"$and": conditions}, OF_SESSION, limit + 1), limit)
             threads: list[Thread] = []
-            shown = size = 0
+            listed = size = 0
             for raw, first in zip(firsts.raw, firsts, strict=True):
                 thread = await self._thread(first["_id"], raw, PAGE_BYTES - size)
                 threads.append(thread)
-                shown += len(thread.interceptions)
+                listed += len(thread.interceptions)
                 size += thread.interceptions.size
-                if shown >= PAGE_INTERCEPTIONS or size >= PAGE_BYTES:
+                if listed >= PAGE_INTERCEPTIONS or size >= PAGE_BYTES:
                     break
         return threads, firsts.is_cut or len(threads) < len(firsts)
 
@@ -203,7 +203,7 @@ class Sessions:
 
     async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
         # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
-        ask = partial(
+        send = partial(
             self._sessions.database.command,
             "count",
             self._sessions.name,
@@ -212,9 +212,9 @@ class Sessions:
             codec_options=self._sessions.codec_options,
         )
         try:
-            found = await ask()
+            found = await send()
         except AutoReconnect:  # the driver asks again by itself, but for a command
-            found = await ask()
+            found = await send()
         counted: int = found["n"]
         return counted
 
@@ -231,10 +231,12 @@ class Sessions:
 
 def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
     """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
-    asked = {field for condition in conditions for field in condition}
-    otherwise = SESSIONS_WITH_FAILURES if _OF_STATUS[Status.FAILED] in _parts(conditions) else SESSIONS_BY_TIME
-    return next((index for field, index in _INDEX_OF.items() if field in asked), otherwise)
+    fields = {field for condition in conditions for field in condition}
+    otherwise = (
+        SESSIONS_WITH_FAILURES if _OF_STATUS[Status.FAILED] in _single_conditions(conditions) else SESSIONS_BY_TIME
+    )
+    return next((index for field, index in _INDEX_OF.items() if field in fields), otherwise)
 
 
-def _parts(conditions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _single_conditions(conditions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{field: value} for condition in conditions for field, value in condition.items()]

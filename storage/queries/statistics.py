@@ -56,7 +56,7 @@ class StatsQuery:
     group_by: GroupBy | None = None
 
     @property
-    def most_groups(self) -> int:
+    def max_groups(self) -> int:
         """How many groups have a series of their own."""
         buckets = (self.end - self.start) // self.bucket.length
         return min(MAX_GROUPS, max(FEWEST_GROUPS, MAX_POINTS // buckets))
@@ -117,11 +117,11 @@ class _Reading:
 
     async def uncounted(self) -> int:
         marks = await read_uncounted(self._rollups, self._session)
-        asked = {"started_at": {"$gte": self._query.start, "$lt": self._query.end}, **self._visible}
+        projection = {"started_at": {"$gte": self._query.start, "$lt": self._query.end}, **self._visible}
         pipeline: list[dict[str, Any]] = [
             {"$match": marks.filter},
             {"$limit": MAX_UNCOUNTED},
-            {"$match": asked},
+            {"$match": projection},
             {"$count": "number"},
         ]
         cursor = self._interceptions.aggregate(pipeline, hint=dict(UNCOUNTED), session=self._session)
@@ -133,7 +133,7 @@ class _Reading:
             return [Series(None, groups.get(None, {}))]
         # Of one person there are not many more groups than are shown.
         groups = await (self._read(self._breakdown, self._visible) if self._visible else self._largest())
-        return _ranked(groups, self._query.most_groups)
+        return _ranked(groups, self._query.max_groups)
 
     @property
     def _breakdown(self) -> Breakdown:
@@ -146,9 +146,9 @@ class _Reading:
 
     async def _largest(self) -> Groups:
         """Read the largest groups of all calls; the others are what the rollups of everyone have beside these."""
-        names, most = await self._names(), self._query.most_groups
-        groups = await self._read(self._breakdown, {self._group: {"$in": names[:most]}})
-        if len(names) > most:
+        names, max_groups = await self._largest_groups(), self._query.max_groups
+        groups = await self._read(self._breakdown, {self._group: {"$in": names[:max_groups]}})
+        if len(names) > max_groups:
             others = (await self._read(Breakdown.ALL, {})).get(None, {})
             for points in groups.values():
                 for at, totals in points.items():
@@ -157,7 +157,7 @@ class _Reading:
             groups[None] = {at: totals for at, totals in others.items() if totals.get("interceptions")}
         return groups
 
-    async def _names(self) -> list[Any]:
+    async def _largest_groups(self) -> list[Any]:
         """Return the groups with the most calls, one more than have a series, by the longest buckets there are."""
         query = self._query
         buckets = [one for one in (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE) if one.length >= query.bucket.length]
@@ -169,7 +169,7 @@ class _Reading:
             {"$match": {"$or": rollups}},
             {"$group": {"_id": f"${self._group}", "number": {"$sum": "$interceptions"}}},
             {"$sort": {"number": -1, "_id": 1}},
-            {"$limit": self._query.most_groups + 1},
+            {"$limit": self._query.max_groups + 1},
         ]
         index = BUSIEST if self._breakdown is Breakdown.USER else ROLLUPS
         cursor = self._rollups.aggregate(pipeline, hint=dict(index), session=self._session)
@@ -180,9 +180,9 @@ class _Reading:
         times = {"$gte": self._query.start, "$lt": self._query.end}
         rollups = {"level": breakdown, "bucket": self._query.bucket, "at": times, **values}
         names = ("at", *filter(None, [self._group]), *FIELDS)
-        asked = {"_id": False, **dict.fromkeys(names, True)}
+        projection = {"_id": False, **dict.fromkeys(names, True)}
         cursor = (
-            self._rollups.find(rollups, asked, batch_size=_AT_ONCE, session=self._session)
+            self._rollups.find(rollups, projection, batch_size=_AT_ONCE, session=self._session)
             .hint(ROLLUPS_BY_INITIATOR if "initiator_id" in values else ROLLUPS)
             .limit(MAX_ROLLUPS + 1)
         )
@@ -200,14 +200,14 @@ class _Reading:
         return groups
 
 
-def _ranked(groups: Groups, most: int) -> list[Series]:
+def _ranked(groups: Groups, max_groups: int) -> list[Series]:
     """Return the largest groups, largest first, and the others as one."""
     others = groups.pop(None, {})
     ranked = sorted(groups, key=lambda group: (-_number(groups[group]), str(group)))
-    for group in ranked[most:]:
+    for group in ranked[max_groups:]:
         for at, totals in groups[group].items():
             add(others.setdefault(at, {}), totals)
-    series = [Series(group, groups[group]) for group in ranked[:most]]
+    series = [Series(group, groups[group]) for group in ranked[:max_groups]]
     return series + ([Series(None, others, other=True)] if others else [])
 
 

@@ -13,7 +13,7 @@ from limits.limiter import Limiter
 from limits.request_limits import Client, LimitSettings, RequestLimits
 from runtime.budgets import restore_budgets
 from tests.storage.conftest import unreachable  # noqa: F401 - a fixture
-from tests.storage.countings import MIDNIGHT, Call, write
+from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 NOON = MIDNIGHT + timedelta(hours=12)

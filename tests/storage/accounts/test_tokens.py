@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from storage.accounts import tokens
 from storage.accounts.identities import Identity
-from storage.accounts.tokens import Memory, VerifiedTokens, digest, is_over, is_secret, new_token, split_token
+from storage.accounts.tokens import Memory, VerifiedTokens, digest, has_ended, is_secret, new_token, split_token
 from tests.storage.records import ADA, NOON
 
 IDENTITY = Identity(user=ADA, token_id="abcdefghij")
@@ -73,7 +73,7 @@ def test_a_secret_is_compared_whole_and_in_constant_time_whatever_is_known(monke
 
 
 def test_a_moment_is_over_when_it_comes():
-    assert [is_over(at, NOON) for at in (None, NOON + SECOND, NOON, NOON - SECOND)] == [False, False, True, True]
+    assert [has_ended(at, NOON) for at in (None, NOON + SECOND, NOON, NOON - SECOND)] == [False, False, True, True]
 
 
 def recall(memory, *, now=NOON, at=100.0, within=5.0):

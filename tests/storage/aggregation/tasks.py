@@ -12,7 +12,7 @@ from storage.aggregation.job import ExactlyOnceJob
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
 from storage.mongo.database import Database
-from tests.storage import countings, groupings
+from tests.storage import rollup_checks, session_checks
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,18 @@ class Task:
 
 
 def _counted(number):
-    return countings.Call(number, second=2.5 * number, initiator=UUID(int=number % 50))
+    return rollup_checks.Call(number, second=2.5 * number, initiator=UUID(int=number % 50))
 
 
 def _grouped(number):
-    return groupings.Call(number, (None, "a", None, "a", *"bcdefg")[number % 10])
+    return session_checks.Call(number, (None, "a", None, "a", *"bcdefg")[number % 10])
 
 
 def _rollups(database, **options):
-    return RollupJob(database, now=lambda: countings.MIDNIGHT + timedelta(hours=12), **options)
+    return RollupJob(database, now=lambda: rollup_checks.MIDNIGHT + timedelta(hours=12), **options)
 
 
 TASKS = {
-    "counting": Task(RollupJob, _rollups, _counted, countings.has_counted_all),
-    "grouping": Task(SessionJob, SessionJob, _grouped, groupings.has_grouped_all),
+    "counting": Task(RollupJob, _rollups, _counted, rollup_checks.has_counted_all),
+    "grouping": Task(SessionJob, SessionJob, _grouped, session_checks.has_grouped_all),
 }

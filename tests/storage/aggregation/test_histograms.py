@@ -6,21 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram, pack, place_of, quantiles, unpack
+from storage.aggregation.histograms import GROWTH, LAST_BUCKET, bucket_index, histogram, pack, quantiles, unpack
 
-histograms = st.lists(st.integers(0, LAST_PLACE), max_size=50).map(histogram)
+histograms = st.lists(st.integers(0, LAST_BUCKET), max_size=50).map(histogram)
 
 
 @pytest.mark.parametrize(
     ("milliseconds", "place"),
     [(-5, 0), (0, 0), (1, 0), (1.1, 1), (1.11, 2), (2, 8), (1_000, 73), (60_000, 116), (10**8, 194), (10**12, 200)],
 )
-def test_a_time_has_its_place_in_a_histogram(milliseconds, place):
-    assert place_of(milliseconds) == place
+def test_a_time_has_its_place_in_a_histogram(milliseconds, bucket):
+    assert bucket_index(milliseconds) == bucket
 
 
 def test_a_histogram_goes_on_for_two_days():
-    assert math.floor(GROWTH**LAST_PLACE / 3_600_000) == 52
+    assert math.floor(GROWTH**LAST_BUCKET / 3_600_000) == 52
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,9 @@ def test_a_histogram_goes_on_for_two_days():
         ([200], b"\xc8\x01"),
     ],
 )
-def test_the_database_has_a_histogram_like_this(places, packed):
-    assert pack(histogram(places)) == packed
-    assert unpack(packed) == histogram(places)
+def test_the_database_has_a_histogram_like_this(buckets, packed):
+    assert pack(histogram(buckets)) == packed
+    assert unpack(packed) == histogram(buckets)
 
 
 @given(histograms)
@@ -65,4 +65,4 @@ def test_there_is_no_quantile_of_nothing():
 def test_a_quantile_is_right_within_five_percent(times):
     shares = [0, 0.01, 0.5, 0.5, 0.95, 0.99, 1]
     true = [sorted(times)[max(math.ceil(share * len(times)), 1) - 1] for share in shares]
-    assert quantiles(histogram(map(place_of, times)), shares) == pytest.approx(true, rel=0.05)
+    assert quantiles(histogram(map(bucket_index, times)), shares) == pytest.approx(true, rel=0.05)

@@ -17,7 +17,7 @@ from storage.mongo.codec import binary
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.aggregation.interruptions import Interrupted
 from tests.storage.aggregation.tasks import TASKS
-from tests.storage.countings import marked, write
+from tests.storage.rollup_checks import marked, write
 
 
 @pytest.fixture(params=TASKS)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from intercept.records import EndReason
 from storage.aggregation.histograms import histogram, pack
 from storage.aggregation.rollup_job import RollupJob
-from tests.storage.countings import MIDNIGHT, Call, expected, has_counted_all, marked, read_rollups, write
+from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, marked, read_rollups, write
 
 NOON = MIDNIGHT + timedelta(hours=12)
 DIVERSE = [

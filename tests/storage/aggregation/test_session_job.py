@@ -13,9 +13,9 @@ from intercept.records import EndReason
 from storage.aggregation import session_job as session_job_module
 from storage.aggregation.session_documents import MAX_PROMPT
 from storage.aggregation.session_job import SessionJob
-from tests.storage.countings import marked
-from tests.storage.groupings import Call, has_grouped_all, keep, read_sessions, write
 from tests.storage.records import ADA, NOON
+from tests.storage.rollup_checks import marked
+from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, write
 
 GRACE = UUID("00009ace-0000-4000-8000-000000000000")
 # Two sessions of a client's, one of another user with the same name, a thread without a session, and one call by itself.

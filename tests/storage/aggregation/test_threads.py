@@ -254,7 +254,7 @@ async def test_a_server_that_looks_too_late_changes_nothing(database, threads, c
         await threads.link_pending()
         clock.pass_(seconds)
     await database.interceptions.delete_one({"_id": UUID(int=1)})  # retention is over
-    assert [await slow._look(child) for child in seen] == [False, False]
+    assert [await slow._find_parent(child) for child in seen] == [False, False]
     assert await places(database) == {2: (1, 1), 4: NO_THREAD}
 
 

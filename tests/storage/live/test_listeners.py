@@ -17,16 +17,16 @@ def dropped():
 @pytest.fixture
 def listener(dropped):
     """One who wants the model m, and has joined at position 10."""
-    joined = Listener([{"model": "m"}], lambda: dropped.append(joined.ended))
-    joined.join("10")
-    return joined
+    has_joined = Listener([{"model": "m"}], lambda: dropped.append(has_joined.ended))
+    has_joined.join("10")
+    return has_joined
 
 
 async def taken(listener):
     """Everything that waits."""
     events = []
     while listener._waiting:
-        events.append(await listener.take())
+        events.append(await listener.next_event())
     return events
 
 
@@ -50,47 +50,47 @@ def test_it_wants_nothing_before_it_joined_or_after_its_end(listener):
 @pytest.mark.gen_test
 async def test_it_takes_what_it_was_told_in_order_and_first_where_it_joined(listener):
     for number in (11, 12, 13):
-        listener.tell(told(number))
+        listener.send(told(number))
     assert await taken(listener) == [Event("10"), told(11), told(12), told(13)]
 
 
 @pytest.mark.gen_test
 async def test_it_waits_for_what_is_not_there_yet(listener):
     await taken(listener)
-    taking = asyncio.create_task(listener.take())
+    taking = asyncio.create_task(listener.next_event())
     await asyncio.sleep(0)
     assert not taking.done()
-    listener.tell(told(11))
+    listener.send(told(11))
     assert await taking == told(11)
 
 
 @pytest.mark.gen_test
 async def test_its_end_is_told_at_once_whatever_waits_and_the_first_reason_counts(listener, dropped):
-    listener.tell(told(11))
+    listener.send(told(11))
     listener.end(End.LEFT)
     listener.end(End.FAILED)
-    listener.tell(told(12))
+    listener.send(told(12))
     listener.heartbeat("13")
-    assert await listener.take() is None
+    assert await listener.next_event() is None
     assert (listener.ended, dropped) == (End.LEFT, [])
 
 
 @pytest.mark.gen_test
 async def test_one_that_takes_nothing_is_dropped_when_as_many_wait_as_may(listener, dropped):
     for number in range(11, 10 + QUEUED_EVENTS):
-        listener.tell(told(number))
+        listener.send(told(number))
     assert dropped == []
-    listener.tell(told(999))
-    assert (listener.ended, dropped, await listener.take()) == (End.SLOW, [End.SLOW], None)
+    listener.send(told(999))
+    assert (listener.ended, dropped, await listener.next_event()) == (End.SLOW, [End.SLOW], None)
 
 
 @pytest.mark.gen_test
 async def test_one_that_takes_nothing_is_dropped_when_as_many_bytes_wait_as_may(listener, dropped):
     await taken(listener)
-    listener.tell(told(11, QUEUED_BYTES - 1))
-    listener.tell(told(12, 1))
+    listener.send(told(11, QUEUED_BYTES - 1))
+    listener.send(told(12, 1))
     assert dropped == []
-    listener.tell(told(13, 1))
+    listener.send(told(13, 1))
     assert dropped == [End.SLOW]
 
 
@@ -98,8 +98,8 @@ async def test_one_that_takes_nothing_is_dropped_when_as_many_bytes_wait_as_may(
 async def test_a_single_event_may_be_as_large_as_it_is(listener, dropped):
     for number in (11, 12):
         await taken(listener)
-        listener.tell(told(number, QUEUED_BYTES + 1))
-        assert await listener.take() == told(number, QUEUED_BYTES + 1)
+        listener.send(told(number, QUEUED_BYTES + 1))
+        assert await listener.next_event() == told(number, QUEUED_BYTES + 1)
     assert dropped == []
 
 
@@ -107,9 +107,9 @@ async def test_a_single_event_may_be_as_large_as_it_is(listener, dropped):
 async def test_a_heartbeat_has_a_position_and_a_stuck_listener_is_dropped_next(listener, dropped):
     await taken(listener)
     listener.heartbeat("12")
-    assert await listener.take() == Event("12")
+    assert await listener.next_event() == Event("12")
     listener.heartbeat("13")
-    listener.tell(told(14))
+    listener.send(told(14))
     assert dropped == []
     listener.heartbeat("15")
     assert dropped == [End.SLOW]
@@ -119,19 +119,19 @@ async def test_a_heartbeat_has_a_position_and_a_stuck_listener_is_dropped_next(l
 async def test_while_it_is_behind_a_heartbeat_says_nothing_of_where(dropped):
     listener = Listener([], lambda: dropped.append(True))
     listener.heartbeat("12")
-    assert await listener.take() == Event(None)
+    assert await listener.next_event() == Event(None)
 
 
 @pytest.mark.gen_test
 async def test_while_it_is_behind_it_asks_for_more_until_there_is_none(dropped):
     listener = Listener([], lambda: dropped.append(True))
     listener.behind = object()
-    assert await listener.take() is None
+    assert await listener.next_event() is None
     for number in range(2 * QUEUED_EVENTS):
-        listener.tell(told(number))
+        listener.send(told(number))
     listener.missed(more=False)
     assert len(await taken(listener)) == 2 * QUEUED_EVENTS
-    taking = asyncio.create_task(listener.take())
+    taking = asyncio.create_task(listener.next_event())
     await asyncio.sleep(0)
     assert not taking.done()
     listener.missed(more=True)
@@ -150,10 +150,10 @@ def test_no_more_waits_than_may_and_what_is_taken_is_what_was_told(steps):
         for number, size in enumerate(steps):
             if size is None:
                 if listener._waiting:
-                    got.append(loop.run_until_complete(listener.take()))
+                    got.append(loop.run_until_complete(listener.next_event()))
             elif not listener.ended:
                 sent.append(told(number, size))
-                listener.tell(sent[-1])
+                listener.send(sent[-1])
             waiting = [len(event.interception) for event in listener._waiting]
             assert len(waiting) <= 4
             assert sum(waiting) <= 9

@@ -16,8 +16,8 @@ from storage.live.filter_eval import matches
 from storage.queries import counts as counts_module
 from storage.queries.interceptions import Interceptions
 from storage.queries.search import Search
-from tests.storage.countings import MIDNIGHT, Call, write
 from tests.storage.queries.decoded import Decoded
+from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 DAY, HOUR = 86_400, 3_600

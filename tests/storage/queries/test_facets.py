@@ -10,10 +10,10 @@ from storage.queries import facets as names_module
 from storage.queries.facets import Facet, Facets
 from storage.queries.interceptions import Interceptions
 from storage.queries.statistics import Statistics
-from tests.storage.countings import MIDNIGHT, Call, write
 from tests.storage.queries.decoded import Decoded
 from tests.storage.queries.test_counts import EVERYTHING
 from tests.storage.queries.test_statistics import DAYS
+from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 CALLS = [

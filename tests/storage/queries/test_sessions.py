@@ -26,9 +26,9 @@ from storage.queries import sessions as sessions_module
 from storage.queries.paging import UnknownCursorError
 from storage.queries.search import InvalidSearchError, Search
 from storage.queries.sessions import Sessions, session_filter
-from tests.storage.groupings import Call, keep, write
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
+from tests.storage.session_checks import Call, keep, write
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
 

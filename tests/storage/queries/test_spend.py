@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from storage.queries.spend import read_spend
-from tests.storage.countings import MIDNIGHT, Call, write
+from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from bson.binary import Binary
 
 from intercept.records import EndReason
-from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram
+from storage.aggregation.histograms import GROWTH, LAST_BUCKET, histogram
 from storage.aggregation.rollup import DIMENSIONS, HISTOGRAMS, NO_USAGE, TOKENS, Breakdown, Bucket, RollupKey, Totals
 from storage.mongo.codec import read_decimal
 from storage.recording.prices import MAX_TOKENS
@@ -42,19 +42,19 @@ class Row(NamedTuple):
     presumed: bool
 
 
-def pipeline(most: int) -> list[dict[str, Any]]:
+def pipeline(limit: int) -> list[dict[str, Any]]:
     """Say to the database: what waits for longest, at most that many interceptions, in documents for `row_of`."""
     dimensions = {name: f"${name}" for name in _DIMENSIONS}
     minute = {"$dateTrunc": {"date": "$started_at", "unit": Bucket.MINUTE.value}}
     cost = {"$ifNull": ["$cost.usd", None]}
     is_priced = {"$ne": [cost, None]}
     alone = {"$or": ["$presumed", {"$ne": [{"$ifNull": ["$counted", None]}, None]}]}
-    tokens = {name: _at_most(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
+    tokens = {name: _bounded(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
     used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
     return [
         {"$match": UNCOUNTED_ONES},
         {"$sort": {"uncounted": 1, "_id": 1}},
-        {"$limit": most},
+        {"$limit": limit},
         {
             "$project": {
                 **dict.fromkeys((*_DIMENSIONS, "end_reason", "counted", "presumed"), True),
@@ -64,8 +64,8 @@ def pipeline(most: int) -> list[dict[str, Any]]:
                 "cost": cost,
                 "priced": _number(is_priced),
                 "no_usage": _number(NO_USAGE),
-                "durations": _place("$ended_at"),
-                "first_bytes": _place("$first_byte_at"),
+                "durations": _bucket_index("$ended_at"),
+                "first_bytes": _bucket_index("$first_byte_at"),
             }
         },
         {"$set": {"unpriced": _number({"$and": [used, {"$eq": ["$priced", 0]}]})}},
@@ -102,14 +102,14 @@ def _number(condition: Any) -> dict[str, Any]:
     return {"$cond": [condition, 1, 0]}
 
 
-def _at_most(most: int, value: Any) -> dict[str, Any]:
-    return {"$max": [0, {"$min": [most, value]}]}
+def _bounded(limit: int, value: Any) -> dict[str, Any]:
+    return {"$max": [0, {"$min": [limit, value]}]}
 
 
-def _place(until: str) -> dict[str, Any]:
-    """Say what `histograms.place_of` does, of the time from the start until then; None if there was no then."""
+def _bucket_index(until: str) -> dict[str, Any]:
+    """Return `histograms.bucket_index` as an expression, for the time from the start until `until`; None without one."""
     took = {"$subtract": [until, "$started_at"]}
     power = {"$ceil": {"$divide": [{"$ln": "$$took"}, math.log(GROWTH)]}}
-    key = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, LAST_PLACE]}}]}
+    key = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, LAST_BUCKET]}}]}
     known = {"$cond": [{"$eq": ["$$took", None]}, None, key]}
     return {"$let": {"vars": {"took": took}, "in": known}}

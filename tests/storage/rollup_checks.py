@@ -8,7 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from intercept.records import EndReason, Reading, TokenUsage
-from storage.aggregation.histograms import histogram, place_of
+from storage.aggregation.histograms import bucket_index, histogram
 from storage.aggregation.rollup import BUCKETS, DIMENSIONS, TOKENS, Breakdown, add, totals_of
 from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
@@ -117,7 +117,7 @@ def totals_of_call(document):
     completed = document["status"] == "completed"
     took = {"durations": document["ended_at"], "first_bytes": document.get("first_byte_at")}
     histograms = {
-        name: histogram([place_of((until - document["started_at"]) / timedelta(milliseconds=1))])
+        name: histogram([bucket_index((until - document["started_at"]) / timedelta(milliseconds=1))])
         for name, until in took.items()
         if until is not None
     }

@@ -6,13 +6,13 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason
-from storage.aggregation.histograms import GROWTH, LAST_PLACE, histogram, place_of
+from storage.aggregation.histograms import GROWTH, LAST_BUCKET, bucket_index, histogram
 from storage.aggregation.rollup import Breakdown, Bucket, RollupKey
-from storage.aggregation.tally import Row, pipeline, row_of
+from storage.aggregation.totals import Row, pipeline, row_of
 from storage.mongo.database import with_plain_ids
 from storage.recording.prices import MAX_TOKENS
-from tests.storage.countings import MIDNIGHT, Call, marked, write
 from tests.storage.records import ADA
+from tests.storage.rollup_checks import MIDNIGHT, Call, marked, write
 
 EVERYTHING = 1_000
 PLACE = RollupKey(Breakdown.USER_COMBINATION, Bucket.MINUTE, MIDNIGHT, (ADA.id, "openai", "openai", "gpt-5", "Codex"))
@@ -48,8 +48,8 @@ async def test_calls_that_are_alike_are_one_row(database):
             "unpriced": 0,
             "no_usage": 1,
             "cost": Decimal("0.000011"),
-            "durations": histogram([place_of(2_000), place_of(2_000), 0]),
-            "first_bytes": histogram([place_of(1_000), place_of(1_000)]),
+            "durations": histogram([bucket_index(2_000), bucket_index(2_000), 0]),
+            "first_bytes": histogram([bucket_index(1_000), bucket_index(1_000)]),
         },
         counted=None,
         presumed=False,
@@ -131,7 +131,7 @@ async def test_no_count_is_too_large_to_be_added_up(database):
 
 @pytest.mark.gen_test
 async def test_the_database_finds_the_same_place_in_a_histogram(database):
-    powers = [math.floor(GROWTH**index) for index in range(LAST_PLACE + 2)]
+    powers = [math.floor(GROWTH**index) for index in range(LAST_BUCKET + 2)]
     times = sorted({time + near for time in powers for near in (-1, 0, 1)} | {-5_000, 10**12})
     documents = [
         {"_id": UUID(int=number), "uncounted": MIDNIGHT, "started_at": MIDNIGHT, "end_reason": "completed"}
@@ -140,5 +140,5 @@ async def test_the_database_finds_the_same_place_in_a_histogram(database):
     ]
     await database.interceptions.insert_many(documents)
     found = {row.ids[0].int: row.totals["durations"] for row in await rows(database)}
-    assert found == {number: histogram([place_of(time)]) for number, time in enumerate(times)}
+    assert found == {number: histogram([bucket_index(time)]) for number, time in enumerate(times)}
     assert await marked(database) == sorted(found)
