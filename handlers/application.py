@@ -14,7 +14,7 @@ from handlers.api.accounts.tokens import TokenHandler, TokensHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.dashboard import DashboardFiles, DashboardHandler
 from handlers.api.export import ExportHandler
-from handlers.api.facets import NamesHandler
+from handlers.api.facets import FacetHandler
 from handlers.api.interceptions import InterceptionHandler, InterceptionsHandler
 from handlers.api.limits import LimitsHandler
 from handlers.api.live import LiveHandler
@@ -67,9 +67,9 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "interceptions/([^/]+)", InterceptionHandler, context),
                 (CONTROL_PLANE + "sessions", SessionsHandler, context),
                 (CONTROL_PLANE + "sessions/([^/]+)", SessionHandler, context),
-                (CONTROL_PLANE + "models", NamesHandler, context | {"named": Facet.MODEL}),
-                (CONTROL_PLANE + "clients", NamesHandler, context | {"named": Facet.CLIENT}),
-                (CONTROL_PLANE + "providers", NamesHandler, context | {"named": Facet.PROVIDER}),
+                (CONTROL_PLANE + "models", FacetHandler, context | {"facet": Facet.MODEL}),
+                (CONTROL_PLANE + "clients", FacetHandler, context | {"facet": Facet.CLIENT}),
+                (CONTROL_PLANE + "providers", FacetHandler, context | {"facet": Facet.PROVIDER}),
                 (CONTROL_PLANE + "providers/configured", ConfiguredProvidersHandler, context),
                 (CONTROL_PLANE + "refusals", RefusalsHandler, context),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),

@@ -29,7 +29,7 @@ DATABASE_AWAY = "The database cannot be reached at the moment. Please try again 
 
 @contextmanager
 def database_problems() -> Iterator[None]:
-    """Say that the database is away.
+    """Say that the database is unavailable.
 
     Raises:
         Problem: 503.
@@ -138,29 +138,29 @@ class ControlHandler(IdentifiedHandler):
     """A resource that is read and never changed by request."""
 
     async def prepare(self) -> None:
-        """Find out who is asking."""
+        """Identify the user."""
         await self.identify()
 
     @abstractmethod
-    async def answer(self) -> None:
-        """Answer a GET.
+    async def respond(self) -> None:
+        """Respond to a GET.
 
         Raises:
             Problem: it cannot be answered as asked.
         """
 
     async def get(self, *_path: str) -> None:
-        """Answer, or say that the database is away.
+        """Respond, or say that the database is unavailable.
 
         Raises:
             Problem: it cannot be answered as asked, or not now.
         """
         with database_problems(), suppress(StreamClosedError):
-            await self.answer()
+            await self.respond()
             await self._finish_large()
 
     async def _finish_large(self) -> None:
-        """Wait until the client has taken a large answer: the request holds its share until then."""
+        """Wait until the client has read a large response: the request holds its share until then."""
         if self._unsent >= PIECE_BYTES:
             if not self.cycle.started:
                 self.set_header("Content-Length", str(self._unsent))

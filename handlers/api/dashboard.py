@@ -51,7 +51,7 @@ class File:
 
 
 class DashboardFiles:
-    """The files that a browser may have, by their path below the folder. Each is read when it is asked for and has changed."""
+    """The files that a browser may have, by their path below the folder. Each is read when it is requested and has changed."""
 
     def __init__(self, root: Path = ROOT) -> None:
         own = (path for kind in ("*.js", "*.css", "*.svg") for path in root.rglob(kind))

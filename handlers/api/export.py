@@ -29,7 +29,7 @@ CHUNK = 25
 class ExportHandler(WatchedHandler):
     """A download, newest first. A page is read when the client has taken the one before, and is all that is held."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer with a line for each interception. When something goes wrong half way, the connection is broken off.
 
         Raises:
@@ -42,7 +42,7 @@ class ExportHandler(WatchedHandler):
             raise ValidationProblem(INVALID, validations=[("format", f"must be one of {', '.join(FORMATS)}")])
         limit, after_id = values.get("limit"), values.get("after_id")
         allowed = f"Pagination limit must be in range (0, {MAX_ROWS}]"
-        asked = {
+        search = {
             "search_filter": await self.search_filter(values.get("q", "")),
             "visible_to": self.visible_to,
             "after_id": uuid_of(after_id) if after_id else None,
@@ -58,18 +58,18 @@ class ExportHandler(WatchedHandler):
         self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
         self.bridge.lifecycle.enter(self)
         with suppress(StreamClosedError):
-            await self._export(FORMATS[name], asked)
+            await self._export(FORMATS[name], search)
 
-    async def _export(self, written: Format, asked: Mapping[str, Any]) -> None:
+    async def _export(self, written: Format, search: Mapping[str, Any]) -> None:
         self.write(written.head)
         try:
-            async with aclosing(self.bridge.recorded.pages(**asked)) as pages, self.watched():
+            async with aclosing(self.bridge.recorded.pages(**search)) as pages, self.watched():
                 async for page in pages:
                     users = await self.bridge.identities.users_by_id({document["initiator_id"] for document in page})
                     for start in range(0, len(page), CHUNK):
                         chunk = page[start : start + CHUNK]
-                        shown = [Interception.of(document, users) for document in chunk]
-                        self.write(written.rows(self.bridge.secrets.hide(shown)))
+                        interceptions = [Interception.of(document, users) for document in chunk]
+                        self.write(written.rows(self.bridge.secrets.hide(interceptions)))
                         await self.send()
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error

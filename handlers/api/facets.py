@@ -10,21 +10,21 @@ from storage.queries.facets import Facet
 PARAMETERS = ("q", "limit", "offset")
 
 
-class NamesHandler(VisibilityHandler):
-    """The names of something, in the calls that the caller may see."""
+class FacetHandler(VisibilityHandler):
+    """The distinct values of a field, in the calls that the user may see."""
 
-    def initialize(self, bridge: Bridge, named: Facet) -> None:  # type: ignore[override]
-        """Receive the running bridge, and whose names."""
+    def initialize(self, bridge: Bridge, facet: Facet) -> None:  # type: ignore[override]
+        """Receive the running bridge and the field."""
         super().initialize(bridge)
-        self._named = named
+        self._facet = facet
 
-    async def answer(self) -> None:
-        """Answer a sorted list of those that begin with `q`.
+    async def respond(self) -> None:
+        """Respond with a sorted list of the values that begin with `q`.
 
         Raises:
             ValidationProblem: a parameter cannot be used.
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values)
-        names = await self.bridge.names.find(self._named, values.get("q", ""), visible_to=self.visible_to)
+        names = await self.bridge.names.find(self._facet, values.get("q", ""), visible_to=self.visible_to)
         self.write_json(names[page.offset : page.offset + page.limit])

@@ -19,7 +19,7 @@ UNKNOWN_INTERCEPTION = "There is no interception with this id that you may see."
 class InterceptionsHandler(PageHandler):
     """The list of interceptions."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that match and the caller may see.
 
         Raises:
@@ -44,7 +44,7 @@ class InterceptionsHandler(PageHandler):
 class InterceptionHandler(VisibilityHandler):
     """One interception, in flight or ended."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer the interception.
 
         Raises:

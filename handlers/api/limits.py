@@ -26,18 +26,18 @@ NOT_YOURS = "Only owners and auditors may see the limits."
 
 
 def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]:
-    """What one process has to say: which of its requests hold slots, and how many it refused since when."""
+    """The report of one process: its requests that hold slots, and how many it refused since when."""
     return {
         "holding": overload.holding,
-        "holders": [_shown(holder) for holder in islice(lifecycle.holders(), MAX_ACTIVE_REQUESTS)],
+        "holders": [_to_report(request) for request in islice(lifecycle.holders(), MAX_ACTIVE_REQUESTS)],
         "refused": dict(overload.refusals.total),
         "since": format_time(lifecycle.began),
     }
 
 
 def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the processes of a server have to say, as one report. It names those requests that began first."""
-    holders = sorted((holder for one in reports for holder in one["holders"]), key=lambda holder: holder["since"])
+    """Merge the reports of the processes of a server. The merged report names the requests that began first."""
+    holders = sorted((request for one in reports for request in one["holders"]), key=lambda request: request["since"])
     merged = {
         "holding": sum(one["holding"] for one in reports),
         "holders": holders[:MAX_ACTIVE_REQUESTS],
@@ -47,9 +47,9 @@ def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 class LimitsHandler(ControlHandler):
-    """The limits, for owners and auditors. What is asked of the database is bounded, and so is the answer."""
+    """The limits, for owners and auditors. Queries and the response are bounded."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`.
 
         Raises:
@@ -67,17 +67,19 @@ class LimitsHandler(ControlHandler):
         elif workers is not None:
             reports += [msgspec.json.decode(one) for one in await workers.reports()]
         now = self.bridge.now()
-        holders = sorted((holder for one in reports for holder in one["holders"]), key=lambda holder: holder["since"])
+        holders = sorted(
+            (request for one in reports for request in one["holders"]), key=lambda request: request["since"]
+        )
         settings = overload.settings
         slots_by_user = (
             {user: state.used for user, state in usage.users.items()}
             if settings.user_max_concurrency
-            else _holding(self.bridge.lifecycle)
+            else _slots_by_user(self.bridge.lifecycle)
         )
         names = await self._usernames(
             {*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets},
         )
-        names |= {holder["user_id"]: holder["username"] for holder in holders}
+        names |= {request["user_id"]: request["username"] for request in holders}
         window, slots = settings.rate_window.total_seconds(), settings.max_concurrency
         refused = sum((Counter(one["refused"]) for one in reports), Counter[str]())
         limits = (
@@ -110,12 +112,12 @@ class LimitsHandler(ControlHandler):
                 refused_since=min(one["since"] for one in reports if "since" in one),
                 limits=limits,
                 holding=sum(one["holding"] for one in reports),
-                holders=[resources.ActiveRequest.of(holder) for holder in holders],
+                holders=[resources.ActiveRequest.of(request) for request in holders],
             )
         )
 
     async def _usernames(self, ids: Iterable[str]) -> dict[str, str]:
-        """Names of users by their ids; none while the database is away."""
+        """Names of users by their ids; none while the database is unavailable."""
         try:
             users = await self.bridge.identities.users_by_id(map(UUID, ids))
         except DatabaseUnavailableError:
@@ -123,12 +125,12 @@ class LimitsHandler(ControlHandler):
         return {format_id(id_): user.username for id_, user in users.items()}
 
 
-def _holding(lifecycle: Lifecycle) -> Mapping[str, int]:
+def _slots_by_user(lifecycle: Lifecycle) -> Mapping[str, int]:
     """How many requests of this process users have, where nobody counts them; those with the most first."""
-    users = Counter(format_id(holder.user_id) for holder in lifecycle.holders() if holder.user_id is not None)
+    users = Counter(format_id(request.user_id) for request in lifecycle.holders() if request.user_id is not None)
     return dict(users.most_common(MAX_KEYS))
 
 
-def _shown(holder: ActiveRequest) -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.to_builtins(holder)
-    return shown | {"since": format_time(holder.since)}
+def _to_report(request: ActiveRequest) -> dict[str, Any]:
+    fields: dict[str, Any] = msgspec.to_builtins(request)
+    return fields | {"since": format_time(request.since)}

@@ -41,7 +41,7 @@ class LiveHandler(WatchedHandler):
     _listener: Listener | None = None
     _sending = False
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Tell what happens from now on, or since the event that `Last-Event-ID` names.
 
         Raises:
@@ -71,7 +71,7 @@ class LiveHandler(WatchedHandler):
         try:
             async with self.bridge.live.listen(conditions, after=after, on_slow=self.cut) as listener, self.watched():
                 self._listener = listener
-                await self._tell(listener)
+                await self._send_events(listener)
         except InvalidPositionError as error:
             raise Problem(400, INVALID_EVENT_ID) from error
         except ForgottenPositionError as error:
@@ -81,7 +81,7 @@ class LiveHandler(WatchedHandler):
         except TooManyListenersError as error:
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
 
-    async def _tell(self, listener: Listener) -> None:
+    async def _send_events(self, listener: Listener) -> None:
         await self._send(b"retry: %d\n\n" % RETRY_MILLISECONDS)
         while event := await self.bridge.live.next(listener):
             await self._send(written(event))

@@ -17,7 +17,7 @@ INVALID = "Query parameters have invalid values."
 
 @dataclass(frozen=True)
 class Page:
-    """Which rows of a list are asked for."""
+    """The requested rows of a list."""
 
     limit: int = DEFAULT_LIMIT
     after_id: UUID | None = None
@@ -48,7 +48,7 @@ def single_values(arguments: Mapping[str, list[bytes]], allowed: Collection[str]
 
 
 def parse_page(values: Mapping[str, str], after: str = "after_id") -> Page:
-    """Read the page that is asked for; an empty value counts as not given. `after` names the parameter of the id.
+    """Read the requested page; an empty value counts as not given. `after` names the parameter of the id.
 
     Raises:
         ValidationProblem: both cursors at once, or a value out of range.

@@ -16,7 +16,7 @@ from upstream.providers import Provider
 class ConfiguredProvidersHandler(ControlHandler):
     """All providers, for everybody who has a token: each of them may call every provider."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer an array in the order of the settings, the demo provider last.
 
         Raises:

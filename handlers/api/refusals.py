@@ -18,7 +18,7 @@ UNKNOWN_CURSOR = "no refusal with this id that you may see"
 class RefusalsHandler(VisibilityHandler):
     """The list of refusals."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see.
 
         Raises:

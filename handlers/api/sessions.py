@@ -29,7 +29,7 @@ UNKNOWN_SESSION = "There is no session with this id that you may see."
 class SessionsHandler(PageHandler):
     """The list of sessions."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that match and may be seen.
 
         Raises:
@@ -54,7 +54,7 @@ class SessionsHandler(PageHandler):
 class SessionHandler(PageHandler):
     """One session, with a page of its threads."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer the session.
 
         Raises:

@@ -25,7 +25,7 @@ PARAMETERS = ("from", "to", "bucket", "group_by")
 MAX_BUCKETS = 1_500
 USUAL_SPAN = timedelta(hours=24)
 OLDEST_MINUTE = timedelta(days=7)
-"""How old minutes may be that are asked for. They are kept for a little longer."""
+"""How old requested minutes may be. They are kept for a little longer."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -33,7 +33,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 class StatisticsHandler(VisibilityHandler):
     """The statistics: of owners and auditors over all calls, of members over their own."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer a series, or one for each group.
 
         Raises:
@@ -57,13 +57,13 @@ class StatisticsHandler(VisibilityHandler):
                 group_by=query.group_by,
                 uncounted=uncounted,
                 refusals=RefusedCalls.by_rule(refused.rules, refused.initiators, refused.points, users),
-                series=[await _shown(one, users) for one in series],
+                series=[await _to_json(one, users) for one in series],
             )
         )
 
 
 def parse_query(values: Mapping[str, str], now: datetime) -> StatsQuery:
-    """Read what is asked, at the time `now`; an empty value counts as not given.
+    """Read the query, at the time `now`; an empty value counts as not given.
 
     Raises:
         ValidationProblem: it cannot be answered; every parameter that is wrong is named.
@@ -111,7 +111,7 @@ def _time(name: str, values: Mapping[str, str], problems: list[tuple[str, str]])
         return None
 
 
-async def _shown(series: Series, users: Mapping[UUID, User]) -> resources.Series:
-    """Show a series; between two of them others have their turn."""
+async def _to_json(series: Series, users: Mapping[UUID, User]) -> resources.Series:
+    """Return a series as the API shows it. Yields to other requests first."""
     await asyncio.sleep(0)
     return resources.Series.of(series.group, series.total, series.points, users, other=series.other)

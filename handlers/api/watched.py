@@ -1,4 +1,4 @@
-"""Answers that last: they end when who asked for them may not have them any more."""
+"""Long responses: they end when their user may no longer have them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class WatchedHandler(VisibilityHandler):
             pass
         except Exception:
             logger.exception("unexpected error: request_id=%s", self.request_id)
-        self.end()  # unless it was cancelled: then the answer has ended by itself
+        self.end()  # unless it was cancelled: then the response has ended by itself
 
     def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - to the client it is the same whatever it was
         """End, as the client left or the server stops."""
@@ -59,6 +59,6 @@ class WatchedHandler(VisibilityHandler):
         return None
 
     def on_finish(self) -> None:
-        """It is over."""
+        """The response has ended."""
         super().on_finish()
         self.bridge.lifecycle.leave(self)

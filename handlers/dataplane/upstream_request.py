@@ -165,7 +165,7 @@ class UpstreamRequest:
         for _ in range(TRIES - 1):
             with suppress(UpstreamNotReachedError):
                 return await self._ask_once()
-            self._handler.bridge.metrics.asked_again(self._to.provider.name)
+            self._handler.bridge.metrics.retried(self._to.provider.name)
             await asyncio.sleep(RETRY_PAUSE_SECONDS)
         return await self._ask_once()
 

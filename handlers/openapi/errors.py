@@ -10,7 +10,7 @@ from handlers.api.accounts.changes import INVALID_BODY, NOT_JSON, TOO_LARGE
 from handlers.api.pagination import INVALID
 from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.control import DATABASE_AWAY, TOO_MANY_REQUESTS
-from handlers.openapi.operations import JSON, Described, answer, body, header, shared
+from handlers.openapi.operations import JSON, Described, body, header, response, shared
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
 from limits.user_shares import DEFAULT_REQUESTS
@@ -23,18 +23,18 @@ CHALLENGE = header(str, "How to identify oneself.", "Bearer")
 def problem(description: str, *messages: str, headers: dict[str, Described] | None = None) -> Described:
     """An error of the control plane, with the messages it may have."""
     examples = {f"message{number}": Error(message) for number, message in enumerate(messages, start=1)}
-    return answer(description, {JSON: body(Error, **examples)}, headers)
+    return response(description, {JSON: body(Error, **examples)}, headers)
 
 
 UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_name")
 UNKNOWN_PARAMETER = Validation("sort", "unknown query parameter; allowed are after_id, limit, offset, q")
 
 RESPONSES = {
-    "InvalidQuery": answer(
+    "InvalidQuery": response(
         "A parameter cannot be used, is unknown, or was given twice; every one that is wrong is named.",
         {JSON: body(Error, unknown=Error(INVALID, validations=[UNKNOWN_PARAMETER]))},
     ),
-    "InvalidBody": answer(
+    "InvalidBody": response(
         "The body is no JSON object, or a field of it cannot be used, is unknown or missing; every one that is wrong is "
         "named.",
         {JSON: body(Error, unknown=Error(INVALID_BODY, validations=[UNKNOWN_FIELD]))},

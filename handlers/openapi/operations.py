@@ -36,21 +36,21 @@ def header(type_: Any, description: str, example: object) -> Described:
     return {"description": description, "schema": type_, "example": example}
 
 
-def answer(
+def response(
     description: str, content: Mapping[str, Described], headers: Mapping[str, Described] | None = None
 ) -> Described:
-    """An answer with a body, by media type."""
+    """A response with a body, by media type."""
     described: Described = {"description": description, "content": dict(content)}
     return described | {"headers": dict(headers)} if headers else described
 
 
 def body(type_: Any, **examples: object) -> Described:
-    """What a body is, with examples by name."""
+    """A body, with examples by name."""
     return {"schema": type_, "examples": {name: {"value": value} for name, value in examples.items()}}
 
 
 def shared(name: str) -> Described:
-    """An answer that many operations have, described once."""
+    """A response that many operations have, described once."""
     return {"$ref": f"#/components/responses/{name}"}
 
 
@@ -60,7 +60,7 @@ def change(
     description: str,
     *,
     tag: str,
-    answers: Mapping[str, Described],
+    responses: Mapping[str, Described],
     parameters: tuple[Described, ...] = (),
     request: Described | None = None,
 ) -> Described:
@@ -71,7 +71,7 @@ def change(
         "summary": summary,
         "description": description,
         "parameters": list(parameters),
-        "responses": dict(sorted(answers.items())),
+        "responses": dict(sorted(responses.items())),
     }
     return described | {"requestBody": {"required": True, "content": {JSON: request}}} if request else described
 
@@ -82,7 +82,7 @@ def get(
     description: str,
     *,
     tag: str,
-    answers: Mapping[str, Described],
+    responses: Mapping[str, Described],
     parameters: tuple[Described, ...] = (),
     public: bool = False,
 ) -> Described:
@@ -91,7 +91,7 @@ def get(
         "tags": [tag],
         "summary": summary,
         "parameters": list(parameters),
-        "responses": dict(sorted(answers.items())),
+        "responses": dict(sorted(responses.items())),
     }
     if public:
         common["security"] = []

@@ -24,7 +24,7 @@ from handlers.dataplane.passthrough import NOT_YOURS, OWN_KEY_ONLY
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
 from handlers.dataplane.recorded import NOT_RECORDABLE
 from handlers.lifecycle import SHUTTING_DOWN
-from handlers.openapi.operations import JSON, Described, answer, body, header
+from handlers.openapi.operations import JSON, Described, body, header, response
 from handlers.problems import problem_body
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import Dialect
@@ -197,8 +197,8 @@ def _refusal(kind: str, status: int) -> Described:
         [name for dialect in dialects for name in _FAMILIES.get(dialect, ())] if status == TOO_MANY_REQUESTS else []
     )
     amazons = ["x-amzn-ErrorType"] if kind == "Bedrock" else []
-    told = (request_id, INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *headers, *amazons, *RATE, *family)
-    return answer(why, content, named(*told))
+    described_as = (request_id, INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *headers, *amazons, *RATE, *family)
+    return response(why, content, named(*described_as))
 
 
 def named(*names: str) -> dict[str, Described]:

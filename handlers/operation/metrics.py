@@ -135,7 +135,7 @@ class Metrics:
             "circuit_breaker_state", "State of a circuit: 0 closed, 1 half-open, 2 open.", circuit, across="livemax"
         )
         self._breakers: Callable[[], Mapping[CircuitKey, State]] = dict
-        self._circuits_shown: set[tuple[str, str, str]] = set()
+        self._circuit_labels: set[tuple[str, str, str]] = set()
         self._breaker_trips = self._counter("circuit_breaker_trips", "Times a circuit opened.", circuit)
         self._breaker_rejects = self._counter("circuit_breaker_rejects", "Calls refused by an open circuit.", circuit)
 
@@ -192,8 +192,8 @@ class Metrics:
         """A request was relayed without a record."""
         self._passthrough(provider, route, method).inc()
 
-    def asked_again(self, provider: str) -> None:
-        """A provider was not reached, and is asked once more."""
+    def retried(self, provider: str) -> None:
+        """A provider was not reached, and the request is sent once more."""
         self._retries(provider).inc()
 
     def provider_key(self, provider: str, hint: str, *, refused: bool) -> None:
@@ -205,7 +205,7 @@ class Metrics:
         self._overhead(phase).observe(seconds)
 
     def answered(self, provider: str, seconds: float) -> None:
-        """A provider began to answer so long after it was asked."""
+        """A provider began to respond so long after the request."""
         self._head(provider).observe(seconds)
 
     def breaker_changed(self, key: CircuitKey, state: State) -> None:
@@ -245,7 +245,7 @@ class Metrics:
             self._tool.used(tool.tool)
             self._tools(provider, model, self._tool(tool.tool)).inc()
 
-    def _count_tokens(self, usages: Sequence[TokenUsage], asked: tuple[str, str], by: tuple[str, str]) -> None:
+    def _count_tokens(self, usages: Sequence[TokenUsage], labels: tuple[str, str], by: tuple[str, str]) -> None:
         for usage in usages:
             for kind, count in (
                 ("input", usage.input_tokens),
@@ -254,7 +254,7 @@ class Metrics:
                 ("cache_write_input", usage.cache_write_input_tokens),
             ):
                 if count is not None:
-                    self._tokens(*asked, kind, *by).inc(count)
+                    self._tokens(*labels, kind, *by).inc(count)
 
     def _circuit(self, key: CircuitKey) -> tuple[str, str, str]:
         return key.provider, key.endpoint, self._model(key.model)
@@ -274,18 +274,18 @@ class Metrics:
 
     def _read_breakers(self) -> None:
         """Show the worst state of the circuits that share a label, and of those that are forgotten nothing."""
-        shown: dict[tuple[str, str, str], int] = {}
+        circuits: dict[tuple[str, str, str], int] = {}
         for key, state in self._breakers().items():
             labels = self._circuit(key)
-            shown[labels] = max(shown.get(labels, 0), BREAKER_STATES.index(state))
-        for labels in self._circuits_shown - shown.keys():
+            circuits[labels] = max(circuits.get(labels, 0), BREAKER_STATES.index(state))
+        for labels in self._circuit_labels - circuits.keys():
             if self._folder is None:
                 self._breaker_state.remove(*labels)
             else:
                 self._breaker_state.labels(*labels).set(0)  # a file of the folder only ever grows
-        for labels, value in shown.items():
+        for labels, value in circuits.items():
             self._breaker_state.labels(*labels).set(value)
-        self._circuits_shown = set(shown)
+        self._circuit_labels = set(circuits)
 
     def _gauge(self, name: str, description: str, labels: str, *, across: str = "livesum") -> Gauge:
         return Gauge(

@@ -42,12 +42,12 @@ logger = logging.getLogger(__name__)
 
 
 class _Trouble:
-    """Says what is wrong, once in a while."""
+    """Logs problems, at most one in `TROUBLE_SECONDS`."""
 
     def __init__(self) -> None:
         self._silent_until = 0.0
 
-    def tell(self, message: str, error: Exception | None = None) -> None:
+    def log(self, message: str, error: Exception | None = None) -> None:
         if time.monotonic() >= self._silent_until:
             self._silent_until = time.monotonic() + TROUBLE_SECONDS
             logger.warning(message, exc_info=error)
@@ -65,7 +65,7 @@ class _Exporter(SpanExporter):
         """Send spans; on a thread of the processor's."""
         result = self._exporter.export(spans)
         if result is not SpanExportResult.SUCCESS:
-            self._trouble.tell("traces: the collector took no spans, which are lost; calls go on")
+            self._trouble.log("traces: the collector took no spans, which are lost; calls go on")
         return result
 
     def shutdown(self) -> None:
@@ -97,7 +97,7 @@ class Tracing:
 
     def follow(self, request: HTTPServerRequest) -> RequestTimer:
         """Begin the span of a request, inside the one that it says it belongs to."""
-        return _TracedPhases(self._clock, self._tracer, self._trouble, request)
+        return _TracedRequest(self._clock, self._tracer, self._trouble, request)
 
     async def close(self) -> None:
         """Send what is left, for at most `FLUSH_SECONDS`."""
@@ -117,24 +117,24 @@ class Tracing:
 
 
 def _harmless(
-    step: Callable[Concatenate[_TracedPhases, _Parameters], _Result],
-) -> Callable[Concatenate[_TracedPhases, _Parameters], _Result | None]:
+    step: Callable[Concatenate[_TracedRequest, _Parameters], _Result],
+) -> Callable[Concatenate[_TracedRequest, _Parameters], _Result | None]:
     """Keep what goes wrong with a trace from the call."""
 
-    def harmless(self: _TracedPhases, /, *args: _Parameters.args, **more: _Parameters.kwargs) -> _Result | None:
+    def harmless(self: _TracedRequest, /, *args: _Parameters.args, **more: _Parameters.kwargs) -> _Result | None:
         try:
             return step(self, *args, **more)
         except Exception as error:  # noqa: BLE001 - samplers and id generators may be the operator's own
-            self.trouble.tell("traces: a request cannot be traced", error)
+            self.trouble.log("traces: a request cannot be traced", error)
             return None
 
     return harmless
 
 
-class _TracedPhases(RequestTimer):
-    """The span of one request, and of the phase it is in."""
+class _TracedRequest(RequestTimer):
+    """The span of one request, and of its present phase."""
 
-    __slots__ = ("_call", "_inside", "_method", "_part", "_part_name", "_span", "_tracer", "trouble")
+    __slots__ = ("_call", "_inside", "_method", "_phase_name", "_phase_span", "_span", "_tracer", "trouble")
 
     def __init__(
         self, clock: Callable[[], float], tracer: Tracer, trouble: _Trouble, request: HTTPServerRequest
@@ -145,20 +145,20 @@ class _TracedPhases(RequestTimer):
         self._method = request.method or ""
         self._span: Span | None = None
         self._inside = Context()
-        self._part: Span | None = None
-        self._part_name: str | None = None
+        self._phase_span: Span | None = None
+        self._phase_name: str | None = None
         self._call: Attributes = {}
         self._begin(request)
 
     def enter(self, phase: str | None) -> float:
         """Begin a phase, and its span."""
-        took = super().enter(phase)
-        self._begin_part(ADMISSION if phase == AUTHENTICATION else phase)
-        return took
+        seconds = super().enter(phase)
+        self._begin_phase(ADMISSION if phase == AUTHENTICATION else phase)
+        return seconds
 
     def outgoing(self, headers: Headers) -> Headers:
-        """Put the span of the phase in the place of the client's."""
-        context = self._told_upstream()
+        """Replace the client's trace headers with those of the phase's span."""
+        context = self._trace_headers()
         if not context:
             return headers
         return [header for header in headers if header[0].lower() not in _context.fields] + context
@@ -174,7 +174,7 @@ class _TracedPhases(RequestTimer):
         span, self._span = self._span, None
         if span is None:
             return
-        self._begin_part(None)
+        self._begin_phase(None)
         attributes = of_request(status, holder) | self._call
         model = self._call.get("gen_ai.request.model")
         span.update_name(f"{self._method} {holder.route or ''}".strip() if model is None else f"{OPERATION} {model}")
@@ -194,19 +194,19 @@ class _TracedPhases(RequestTimer):
         self._inside = set_span_in_context(self._span, Context())
 
     @_harmless
-    def _begin_part(self, name: str | None) -> None:
-        if name == self._part_name:
+    def _begin_phase(self, name: str | None) -> None:
+        if name == self._phase_name:
             return
-        part, self._part, self._part_name = self._part, None, name
-        if part is not None:
-            part.end()
+        span, self._phase_span, self._phase_name = self._phase_span, None, name
+        if span is not None:
+            span.end()
         if name is not None and self._span is not None:
             kind = SpanKind.CLIENT if name == UPSTREAM else SpanKind.INTERNAL
-            self._part = self._tracer.start_span(name, context=self._inside, kind=kind)
+            self._phase_span = self._tracer.start_span(name, context=self._inside, kind=kind)
 
     @_harmless
-    def _told_upstream(self) -> Headers:
+    def _trace_headers(self) -> Headers:
         carried: dict[str, str] = {}
-        if self._part is not None:
-            _context.inject(carried, set_span_in_context(self._part, Context()))
+        if self._phase_span is not None:
+            _context.inject(carried, set_span_in_context(self._phase_span, Context()))
         return list(carried.items())

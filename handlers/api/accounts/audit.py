@@ -23,7 +23,7 @@ class AuditHandler(ControlHandler):
         super().initialize(bridge)
         self._audit = Audit(bridge.database)
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer `{"results": [..]}`, newest first.
 
         Raises:

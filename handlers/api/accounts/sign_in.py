@@ -59,12 +59,12 @@ class SignInHandler(BridgeHandler):
 
         Raises:
             Problem: 400 or 415, it is not what was expected; 401, the token is not valid; 403, another site asks; 429, too
-                many tokens from the address were not valid; 503, the database is away.
+                many tokens from the address were not valid; 503, the database is unavailable.
         """
         self._refuse_foreign()
-        asked = self._asked()
+        sign_in = self._decode_request()
         identity = await (
-            self._redeem(asked.code) if asked.code else self.authenticate(_credentials(asked), fresh=True)
+            self._redeem(sign_in.code) if sign_in.code else self.authenticate(_credentials(sign_in), fresh=True)
         )
         browser = self.request.headers.get("User-Agent", "")
         with database_problems():
@@ -82,7 +82,7 @@ class SignInHandler(BridgeHandler):
         """Sign out: 204, the session is ended and the cookie gone.
 
         Raises:
-            Problem: 403, another site asks; 503, the database is away, and the session goes on.
+            Problem: 403, another site asks; 503, the database is unavailable, and the session goes on.
         """
         self._refuse_foreign()
         await self._end_session()
@@ -112,18 +112,18 @@ class SignInHandler(BridgeHandler):
             self.bridge.access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
             raise Problem(401, CODE_OVER, {"WWW-Authenticate": "Bearer"}) from error
 
-    def _asked(self) -> SignIn:
+    def _decode_request(self) -> SignIn:
         if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(415, NOT_JSON)
         try:
-            asked = msgspec.json.decode(bytes(self._body), type=SignIn)
+            sign_in = msgspec.json.decode(bytes(self._body), type=SignIn)
         except (msgspec.DecodeError, RecursionError) as error:
             raise Problem(400, NOT_JSON) from error
-        if (asked.token is UNSET) == (asked.code is UNSET):
+        if (sign_in.token is UNSET) == (sign_in.code is UNSET):
             raise Problem(400, NOT_JSON)
-        return asked
+        return sign_in
 
 
-def _credentials(asked: SignIn) -> Credentials:
-    """The token, as if it stood in a header."""
-    return Credentials(asked.token.strip() if asked.token else "")
+def _credentials(sign_in: SignIn) -> Credentials:
+    """The token, as if it were in a header."""
+    return Credentials(sign_in.token.strip() if sign_in.token else "")

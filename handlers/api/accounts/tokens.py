@@ -72,11 +72,11 @@ class TokensHandler(OwnHandler):
         owner = await self.to_change(username)
         if not self.bridge.options.members_create_tokens and self.identity.user.role is not Role.OWNER:
             raise Problem(403, OWNERS_CREATE)
-        asked = self.read_body(NewToken)
-        expires_at = None if asked.lifetime is None else self.bridge.now() + asked.lifetime
+        body = self.read_body(NewToken)
+        expires_at = None if body.lifetime is None else self.bridge.now() + body.lifetime
         with change_problems():
             token, text = await self.bridge.identities.create_token(
-                owner, name=asked.name or "", expires_at=expires_at, author=self.author
+                owner, name=body.name or "", expires_at=expires_at, author=self.author
             )
         self.set_status(201)
         self.write_json(CreatedToken.of(token, token=text))

@@ -21,7 +21,7 @@ NOT_YOURS_TO_CHANGE = "Only owners may change users."
 class MeHandler(ControlHandler):
     """The user whose token it is."""
 
-    async def answer(self) -> None:
+    async def respond(self) -> None:
         """Answer the user, and which tokens they may create.
 
         Raises:
@@ -68,10 +68,10 @@ class UsersHandler(ChangeHandler):
         """
         await self.identify(fresh=True)
         _require_owner(self.identity.user)
-        asked = self.read_body(NewUser)
+        body = self.read_body(NewUser)
         with change_problems():
             user = await self.bridge.identities.add_user(
-                asked.username, role=asked.role, display_name=asked.display_name or None, author=self.author
+                body.username, role=body.role, display_name=body.display_name or None, author=self.author
             )
         self.set_status(201)
         self.write_json(User.of(user))
@@ -89,8 +89,8 @@ class UserHandler(ChangeHandler):
         """
         await self.identify(fresh=True)
         _require_owner(self.identity.user)
-        asked = structs.asdict(self.read_body(UserChange))
-        changed = {name: value for name, value in asked.items() if value is not UNSET}
+        body = structs.asdict(self.read_body(UserChange))
+        changed = {name: value for name, value in body.items() if value is not UNSET}
         with change_problems():
             user = await self.bridge.identities.change_user(username, **changed, author=self.author)
         self.write_json(User.of(user))

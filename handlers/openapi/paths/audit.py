@@ -6,7 +6,7 @@ from uuid import UUID
 
 from handlers.api.accounts.audit import NOT_YOURS
 from handlers.openapi.errors import ALWAYS, problem
-from handlers.openapi.operations import JSON, Described, answer, body, get, query
+from handlers.openapi.operations import JSON, Described, body, get, query, response
 from handlers.openapi.paths.interceptions import LIMIT
 from resources.audit import Actor, Detail, Entry, Subject, Trail
 from storage.accounts.events import Action
@@ -29,8 +29,8 @@ PATHS: dict[str, Described] = {
         "Newest first. For owners and auditors.",
         tag="audit",
         parameters=(LIMIT, query("after_id", UUID, "Begin behind this one, the last of the page before.")),
-        answers={
-            "200": answer("The page.", {JSON: body(Trail, page=Trail([_EXAMPLE]))}),
+        responses={
+            "200": response("The page.", {JSON: body(Trail, page=Trail([_EXAMPLE]))}),
             "403": problem("A member asks.", NOT_YOURS),
         }
         | ALWAYS,

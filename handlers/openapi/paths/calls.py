@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.credentials import KEY_HEADERS
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
-from handlers.openapi.operations import JSON, Described, answer, body, in_path, shared
+from handlers.openapi.operations import JSON, Described, body, in_path, response, shared
 from handlers.openapi.refusals import KIND_OF, RATE
 from handlers.openapi.refusals import named as headers_named
 from handlers.timer import SERVER_TIMING_HEADER
@@ -90,7 +90,7 @@ def _recorded(route: Route, kind: str) -> Described:
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
     responses["408"] = shared("LateBody")
     streams = _EVENT_STREAM if route.dialect is Dialect.BEDROCK else _STREAMS
-    responses["200"] = answer("The provider's answer, each piece as soon as it is there.", streams, recorded)
+    responses["200"] = response("The provider's answer, each piece as soon as it is there.", streams, recorded)
     files: Described = {FORM_DATA: {}} if route.api and route.api.parse_form else {}
     operation: Described = {
         "tags": [TAG],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers.openapi.errors import problem
-from handlers.openapi.operations import Described, answer, get, header, in_path
+from handlers.openapi.operations import Described, get, header, in_path, response
 from handlers.openapi.paths.probes import IF_NONE_MATCH
 
 TAG = "dashboard"
@@ -19,9 +19,9 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         public=True,
         parameters=(IF_NONE_MATCH,),
-        answers={
-            "200": answer("The page.", _HTML, _TAG),
-            "503": answer("What it needs of other packages is not installed.", _HTML, _TAG),
+        responses={
+            "200": response("The page.", _HTML, _TAG),
+            "503": response("What it needs of other packages is not installed.", _HTML, _TAG),
         }
         | _UNCHANGED,
     ),
@@ -32,8 +32,8 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         public=True,
         parameters=(in_path("file", str, "Its path; it may have slashes."), IF_NONE_MATCH),
-        answers={
-            "200": answer("The file.", {"*/*": {}}, _TAG),
+        responses={
+            "200": response("The file.", {"*/*": {}}, _TAG),
             "404": problem("There is no such file.", "not found: GET /dashboard/nothing.js"),
         }
         | _UNCHANGED,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers.openapi.errors import ALWAYS
-from handlers.openapi.operations import JSON, Described, answer, body, get, query
+from handlers.openapi.operations import JSON, Described, body, get, query, response
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 
 TAG = "names"
@@ -17,7 +17,7 @@ def _names(operation_id: str, what: str, *examples: str) -> Described:
         "Each once, sorted; those of calls that the caller may see.",
         tag=TAG,
         parameters=(PREFIX, LIMIT, OFFSET),
-        answers={"200": answer("The names.", {JSON: body(list[str], names=list(examples))})} | ALWAYS,
+        responses={"200": response("The names.", {JSON: body(list[str], names=list(examples))})} | ALWAYS,
     )
 
 

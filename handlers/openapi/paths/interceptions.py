@@ -21,13 +21,13 @@ from handlers.openapi.example import EXAMPLE
 from handlers.openapi.operations import (
     JSON,
     Described,
-    answer,
     body,
     get,
     header,
     header_parameter,
     in_path,
     query,
+    response,
 )
 from limits.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
 from resources.interceptions import Interception, InterceptionList
@@ -64,7 +64,9 @@ PATHS: dict[str, Described] = {
         "Newest first. Without a `status` in the search, what is still in flight is left out.",
         tag=TAG,
         parameters=(SEARCH, LIMIT, AFTER, OFFSET),
-        answers={"200": answer("A page of them.", {JSON: body(InterceptionList, page=InterceptionList(1, [EXAMPLE]))})}
+        responses={
+            "200": response("A page of them.", {JSON: body(InterceptionList, page=InterceptionList(1, [EXAMPLE]))})
+        }
         | ALWAYS,
     ),
     "/api/v2/aibridge/interceptions/{id}": get(
@@ -73,8 +75,8 @@ PATHS: dict[str, Described] = {
         "Also while it is in flight.",
         tag=TAG,
         parameters=(in_path("id", UUID, "The id of the interception."),),
-        answers={
-            "200": answer("The interception.", {JSON: body(Interception, interception=EXAMPLE)}),
+        responses={
+            "200": response("The interception.", {JSON: body(Interception, interception=EXAMPLE)}),
             "404": problem("No such interception, or none that the caller may see.", UNKNOWN_INTERCEPTION),
         }
         | ALWAYS,
@@ -85,9 +87,9 @@ PATHS: dict[str, Described] = {
         "Newest first. To go on with one that was broken off, pass the last id that came as `after_id`.",
         tag=TAG,
         parameters=(FORMAT, SEARCH, AFTER, ROWS),
-        answers=ALWAYS
+        responses=ALWAYS
         | {
-            "200": answer(
+            "200": response(
                 "A download. When something goes wrong half way, the connection is broken off.",
                 {"application/x-ndjson": {"schema": str}, "text/csv": {"schema": str}},
                 {"Content-Disposition": header(str, "A name for it.", 'attachment; filename="interceptions.csv"')},
@@ -105,9 +107,9 @@ PATHS: dict[str, Described] = {
         "since `Last-Event-ID` are not known any more.",
         tag=TAG,
         parameters=(SEARCH, LAST_EVENT_ID),
-        answers=ALWAYS
+        responses=ALWAYS
         | {
-            "200": answer("Events, until the client leaves.", {"text/event-stream": body(str, interception=_EVENT)}),
+            "200": response("Events, until the client leaves.", {"text/event-stream": body(str, interception=_EVENT)}),
             "429": problem(
                 "The user has many live tails open.", TOO_MANY_LIVE_TAILS_OF_USER.format(MAX_LIVE_TAILS), headers=_BUSY
             ),

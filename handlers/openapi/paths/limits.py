@@ -6,7 +6,7 @@ from uuid import UUID
 
 from handlers.api.limits import NOT_YOURS
 from handlers.openapi.errors import ALWAYS, problem
-from handlers.openapi.operations import JSON, Described, answer, body, get
+from handlers.openapi.operations import JSON, Described, body, get, response
 from resources import limits as resources
 
 _AT = "2026-11-25T00:31:05.112Z"
@@ -73,8 +73,8 @@ PATHS: dict[str, Described] = {
         "How much of each limit is used",
         "By whom, and when there will be more. For owners and auditors.",
         tag="limits",
-        answers={
-            "200": answer("The limits.", {JSON: body(resources.Limits, limits=EXAMPLE)}),
+        responses={
+            "200": response("The limits.", {JSON: body(resources.Limits, limits=EXAMPLE)}),
             "403": problem("A member asks.", NOT_YOURS),
         }
         | ALWAYS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from handlers.openapi.operations import JSON, Described, answer, body, get, header, header_parameter
+from handlers.openapi.operations import JSON, Described, body, get, header, header_parameter, response
 from resources.probes import Health, Readiness
 
 TAG = "operation"
@@ -22,7 +22,7 @@ PATHS: dict[str, Described] = {
         "For liveness probes.",
         tag=TAG,
         public=True,
-        answers={"200": answer("It is.", {JSON: body(Health, alive=Health("ok"))})},
+        responses={"200": response("It is.", {JSON: body(Health, alive=Health("ok"))})},
     ),
     "/readyz": get(
         "getReadiness",
@@ -30,9 +30,9 @@ PATHS: dict[str, Described] = {
         "For readiness probes and load balancers.",
         tag=TAG,
         public=True,
-        answers={
-            "200": answer("They are.", {JSON: body(Readiness, ready=_READY)}),
-            "503": answer(
+        responses={
+            "200": response("They are.", {JSON: body(Readiness, ready=_READY)}),
+            "503": response(
                 "The server is stopping, or calls cannot be recorded.", {JSON: body(Readiness, away=_NOT_READY)}
             ),
         },
@@ -43,7 +43,7 @@ PATHS: dict[str, Described] = {
         "For Prometheus, in its text format. Names users' ids, models and tools.",
         tag=TAG,
         public=True,
-        answers={"200": answer("All of them.", {"text/plain": body(str, metric=_METRIC)})},
+        responses={"200": response("All of them.", {"text/plain": body(str, metric=_METRIC)})},
     ),
     "/openapi.json": get(
         "getDescription",
@@ -52,8 +52,8 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         public=True,
         parameters=(IF_NONE_MATCH,),
-        answers={
-            "200": answer(
+        responses={
+            "200": response(
                 "OpenAPI 3.1.",
                 {JSON: {"schema": dict[str, Any]}},
                 {"Etag": header(str, "Changes with the description.", '"5e0d1f2b3c4a5968"')},

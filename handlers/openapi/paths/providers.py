@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers.openapi.errors import ALWAYS
-from handlers.openapi.operations import JSON, Described, answer, body, get
+from handlers.openapi.operations import JSON, Described, body, get, response
 from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
 from upstream.presets import ProviderType
 
@@ -25,6 +25,7 @@ PATHS: dict[str, Described] = {
         "`keyless` where the provider is called without one, `no_key` where only clients with a key of their own are served. "
         "`refused` covers all server processes on the database, `cooldowns` only the one that answers.",
         tag="names",
-        answers={"200": answer("The providers.", {JSON: body(list[ConfiguredProvider], providers=_EXAMPLE)})} | ALWAYS,
+        responses={"200": response("The providers.", {JSON: body(list[ConfiguredProvider], providers=_EXAMPLE)})}
+        | ALWAYS,
     ),
 }

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import JSON, Described, answer, body, get, query
+from handlers.openapi.operations import JSON, Described, body, get, query, response
 from handlers.openapi.paths.interceptions import AFTER, LIMIT, OFFSET
 from intercept.refusals import Rule
 from resources.refusals import Refusal, RefusalList
@@ -41,6 +41,7 @@ PATHS: dict[str, Described] = {
         "Newest first. Equal refusals of a minute are one row; the statistics count all of them.",
         tag="refusals",
         parameters=(_SEARCH, LIMIT, AFTER, OFFSET),
-        answers={"200": answer("A page of them.", {JSON: body(RefusalList, page=RefusalList(1, [_EXAMPLE]))})} | ALWAYS,
+        responses={"200": response("A page of them.", {JSON: body(RefusalList, page=RefusalList(1, [_EXAMPLE]))})}
+        | ALWAYS,
     ),
 }

@@ -10,7 +10,7 @@ from msgspec import Meta
 from handlers.api.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
 from handlers.openapi.errors import ALWAYS, problem
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import JSON, Described, answer, body, get, in_path, query
+from handlers.openapi.operations import JSON, Described, body, get, in_path, query, response
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from resources.fields import TokenCounts
 from resources.sessions import Session, SessionDetail, SessionList, Thread, ThreadPage
@@ -66,7 +66,8 @@ PATHS: dict[str, Described] = {
         "Newest first.",
         tag=TAG,
         parameters=(SEARCH, LIMIT, AFTER, OFFSET),
-        answers={"200": answer("A page of them.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})} | ALWAYS,
+        responses={"200": response("A page of them.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})}
+        | ALWAYS,
     ),
     "/api/v2/aibridge/sessions/{id}": get(
         "getSession",
@@ -74,7 +75,7 @@ PATHS: dict[str, Described] = {
         "A session is there once a call of it has ended.",
         tag=TAG,
         parameters=(in_path("id", UUID, "The id of the session."), THREADS, AFTER_THREAD),
-        answers={"200": answer("The session.", {JSON: body(SessionDetail, session=_DETAIL)})}
+        responses={"200": response("The session.", {JSON: body(SessionDetail, session=_DETAIL)})}
         | ALWAYS
         | {"404": problem("No such session, or none that the caller may see.", UNKNOWN_SESSION)},
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers.api.accounts.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, problem
-from handlers.openapi.operations import JSON, Described, answer, body, change, get, in_path
+from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from handlers.openapi.paths.users import NAME, NOBODY, TAG
 from resources.sign_ins import SignInSession, SignInSessionList
@@ -28,8 +28,8 @@ PATHS: dict[str, Described] = {
         "The session that was used last first. Everybody sees their own; owners and auditors those of all.",
         tag=TAG,
         parameters=(_WHOSE, LIMIT, OFFSET),
-        answers={
-            "200": answer("The page.", {JSON: body(SignInSessionList, page=SignInSessionList(1, [_EXAMPLE]))}),
+        responses={
+            "200": response("The page.", {JSON: body(SignInSessionList, page=SignInSessionList(1, [_EXAMPLE]))}),
             "403": problem("A member asks for the sessions of somebody else.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         }
@@ -42,7 +42,7 @@ PATHS: dict[str, Described] = {
             "Everybody their own; owners those of all. Its cookie is not valid any more, within seconds everywhere.",
             tag=TAG,
             parameters=(_WHOSE, in_path("id", str, "The id of the session.")),
-            answers={
+            responses={
                 "204": {"description": "The session is ended."},
                 "403": problem("The session of somebody else is meant.", NOT_YOURS_TO_END),
                 "404": problem("There is no such session.", "There is no such session; it may have ended."),

@@ -10,7 +10,7 @@ from msgspec import Meta, structs
 from handlers.api.stats import MAX_BUCKETS
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.example import EXAMPLE as INTERCEPTION
-from handlers.openapi.operations import JSON, Described, answer, body, get, query
+from handlers.openapi.operations import JSON, Described, body, get, query, response
 from intercept.refusals import Rule
 from resources.fields import TokenCounts
 from resources.stats import Point, Quantiles, RefusedCalls, RefusedInitiator, RefusedPoint, Series, Statistics, Totals
@@ -70,6 +70,6 @@ PATHS: dict[str, Described] = {
                 f"A series for each of these, at most the {MAX_GROUPS} with most calls; without it one for all.",
             ),
         ),
-        answers={"200": answer("The statistics.", {JSON: body(Statistics, statistics=_EXAMPLE)})} | ALWAYS,
+        responses={"200": response("The statistics.", {JSON: body(Statistics, statistics=_EXAMPLE)})} | ALWAYS,
     ),
 }

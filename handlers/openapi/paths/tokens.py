@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
-from handlers.openapi.operations import JSON, Described, answer, body, change, get, in_path
+from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from handlers.openapi.paths.users import NAME, NOBODY, TAG
 from resources.tokens import CreatedToken, NewToken, Token, TokenList
@@ -25,8 +25,8 @@ PATHS: dict[str, Described] = {
         "Newest first, expired and revoked ones too. Everybody sees their own; owners and auditors those of all.",
         tag=TAG,
         parameters=(_WHOSE, LIMIT, OFFSET),
-        answers={
-            "200": answer("The page.", {JSON: body(TokenList, page=TokenList(1, [_LAPTOP]))}),
+        responses={
+            "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [_LAPTOP]))}),
             "403": problem("A member asks for the tokens of somebody else.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         }
@@ -40,8 +40,8 @@ PATHS: dict[str, Described] = {
             tag=TAG,
             parameters=(_WHOSE,),
             request=body(NewToken, laptop=NewToken("laptop", "90d")),
-            answers={
-                "201": answer("The token.", {JSON: body(CreatedToken, created=_CREATED)}),
+            responses={
+                "201": response("The token.", {JSON: body(CreatedToken, created=_CREATED)}),
                 "409": problem(
                     "The user has as many active tokens as are allowed.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
                 ),
@@ -57,7 +57,7 @@ PATHS: dict[str, Described] = {
             "Members revoke their own tokens, owners any token. It stops working within seconds.",
             tag=TAG,
             parameters=(_WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
-            answers={"204": {"description": "The token is revoked, now or before."}} | _OWN | CHANGE,
+            responses={"204": {"description": "The token is revoked, now or before."}} | _OWN | CHANGE,
         )
     },
 }

@@ -9,7 +9,7 @@ from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.credentials import SESSION_COOKIE
 from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
-from handlers.openapi.operations import JSON, Described, answer, body, change, get, header, in_path, shared
+from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, response, shared
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.sign_ins import SignIn
@@ -21,7 +21,7 @@ TAG = "users"
 
 
 _ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z")
-_ASKING = Me(_ME.id, _ME.username, _ME.name, _ME.role, _ME.created_at, TokenRules(True, None, None))
+_REQUESTING = Me(_ME.id, _ME.username, _ME.name, _ME.role, _ME.created_at, TokenRules(True, None, None))
 _GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at)
 _LISTED = ListedUser(_GRACE.id, _GRACE.username, _GRACE.name, _GRACE.role, _GRACE.created_at, 2, 2)
 NAME = in_path("name", str, "The username, in any case.")
@@ -38,8 +38,8 @@ PATHS: dict[str, Described] = {
         "By username. For owners and auditors.",
         tag=TAG,
         parameters=(LIMIT, OFFSET),
-        answers={
-            "200": answer("The page.", {JSON: body(UserList, page=UserList(1, [_LISTED]))}),
+        responses={
+            "200": response("The page.", {JSON: body(UserList, page=UserList(1, [_LISTED]))}),
             "403": problem("A member asks.", NOT_YOURS_TO_SEE),
         }
         | ALWAYS,
@@ -51,8 +51,8 @@ PATHS: dict[str, Described] = {
             "For owners. They get in with a token.",
             tag=TAG,
             request=body(NewUser, auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
-            answers={
-                "201": answer("The user.", {JSON: body(User, added=_GRACE)}),
+            responses={
+                "201": response("The user.", {JSON: body(User, added=_GRACE)}),
                 "409": problem("The username is taken.", 'A user named "grace" exists already.'),
             }
             | _ONLY_OWNERS
@@ -67,8 +67,8 @@ PATHS: dict[str, Described] = {
             tag=TAG,
             parameters=(NAME,),
             request=body(UserChange, role=UserChange(Role.AUDITOR)),
-            answers={
-                "200": answer("What became of the user.", {JSON: body(User, changed=_GRACE)}),
+            responses={
+                "200": response("What became of the user.", {JSON: body(User, changed=_GRACE)}),
                 "404": NOBODY,
                 "409": problem("There would be no owner any more.", _LAST),
             }
@@ -81,7 +81,7 @@ PATHS: dict[str, Described] = {
             "For owners. What the user did stays recorded.",
             tag=TAG,
             parameters=(NAME,),
-            answers={
+            responses={
                 "204": {"description": "The user is gone."},
                 "404": NOBODY,
                 "409": problem("It is who asks.", f"{NOT_ONESELF[:1].upper()}{NOT_ONESELF[1:]}."),
@@ -95,7 +95,7 @@ PATHS: dict[str, Described] = {
         "Who is asking",
         "The user whose token it is, and which tokens they may create.",
         tag=TAG,
-        answers={"200": answer("The user.", {JSON: body(Me, me=_ASKING)})} | ALWAYS,
+        responses={"200": response("The user.", {JSON: body(Me, me=_REQUESTING)})} | ALWAYS,
     ),
     "/api/v2/aibridge/users/me/session": {
         "post": {
