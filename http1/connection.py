@@ -19,7 +19,7 @@ from http1.options import Options
 from http1.request_cycle import RequestCycle
 from http1.requests import Request, Requests
 from http1.response_writer import ResponseWriter
-from http1.states import CONNECTION_LOST, RESPONSE_TAKEN, SERVER_REFUSES
+from http1.states import CONNECTION_LOST, RESPONSE_READ, SERVER_REFUSES
 from intercept.refusals import Rule
 
 READ_AHEAD_BYTES = 64 * 1024
@@ -266,7 +266,7 @@ class ClientConnection(asyncio.Protocol):
         """Pass on what has arrived of the body, or discard it if the handler does not want it."""
         request = cycle.request
         if request.size:
-            piece = request.take()
+            piece = request.read_buffered()
             cycle.received_bytes += len(piece)
             if cycle.received_bytes > cycle.max_body_size:
                 self._refuse_large_body(cycle)
@@ -308,7 +308,7 @@ class ClientConnection(asyncio.Protocol):
         cycle, self._cycle = self._cycle, None
         if cycle is None:
             return
-        cycle.end(CONNECTION_LOST if self.closed else RESPONSE_TAKEN)
+        cycle.end(CONNECTION_LOST if self.closed else RESPONSE_READ)
         if self.closed:
             return
         if not cycle.request.whole:

@@ -201,7 +201,7 @@ class RequestCycle(HTTPConnection):
         """End the request. The handler is told that the client has left, unless it has finished the response.
 
         Args:
-            event: `RESPONSE_TAKEN`, `SERVER_REFUSES` or `CONNECTION_LOST`.
+            event: `RESPONSE_READ`, `SERVER_REFUSES` or `CONNECTION_LOST`.
         """
         stopped, in_body = not self.finished, self.awaits_body
         self._move(event)

@@ -57,7 +57,7 @@ class Request:
         """The `Content-Length`; 0 if there is none."""
         return int(self.headers.get("Content-Length", "0"))
 
-    def take(self) -> bytes:
+    def read_buffered(self) -> bytes:
         """Return what has arrived of the body since the last call."""
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -42,7 +42,7 @@ LAST_REQUEST_SECONDS = 5.0
 RESERVED_FILES = 256
 
 
-def most_connections() -> int:
+def default_max_connections() -> int:
     """Raise the limit of open files as far as the system allows, and return for how many clients that is enough.
 
     A relayed stream takes two: the connection of the client and the one to the provider.

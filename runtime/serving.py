@@ -14,7 +14,7 @@ from typing import Self
 
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
-from http1.server import BridgeServer, most_connections
+from http1.server import BridgeServer, default_max_connections
 from runtime.assembly import open_bridge
 from runtime.authority import WorkerAuthority
 from runtime.parts import make_providers
@@ -77,7 +77,7 @@ class Server:
         bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack, workers)
         http = BridgeServer(
             BridgeApplication(bridge),
-            max_connections=most_connections(),
+            max_connections=default_max_connections(),
             body_seconds=settings.body_timeout.total_seconds(),
             on_refusal=bridge.note_unread,
             tls=tls,

@@ -32,7 +32,7 @@ SUPERVISOR = 0
 
 
 class SharedSocket(socket.socket):
-    """A listening socket that other processes accept on as well; it yields one connection per turn of the event loop.
+    """A listening socket that other processes accept on as well; it yields one connection per event loop iteration.
 
     Tornado accepts until nobody waits any more: the first process to wake would take every connection of a burst.
     """

@@ -1,1 +1,1 @@
-"""`python server.py verify`: does a running bridge keep what is promised? It is asked as clients ask it, over sockets."""
+"""`python server.py verify`: check a running bridge. Requests are sent over sockets, as clients send them."""

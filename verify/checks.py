@@ -52,35 +52,37 @@ def expect(holds: bool, expected: str, seen: object) -> None:
 @check("the server says that it lives and is ready")
 async def _health(target: Target) -> None:
     for path in ("/healthz", "/readyz"):
-        async with target.asked("GET", path, {}) as answer:
+        async with target.request("GET", path, {}) as response:
             expect(
-                answer.status == HTTPStatus.OK, f"200 from {path}", f"{answer.status} {(await answer.body())[:300]!r}"
+                response.status == HTTPStatus.OK,
+                f"200 from {path}",
+                f"{response.status} {(await response.body())[:300]!r}",
             )
 
 
 @check("a call without a token is refused in its vendor's words")
 async def _no_token(target: Target) -> None:
     for dialect in (ANTHROPIC, OPENAI) if target.provider == DEMO else (target.dialect,):
-        await _expect_refusal(target, dialect, {}, "")
+        await _expect_rejection(target, dialect, {}, "")
 
 
 @check("a call with an unknown token is refused")
 async def _unknown_token(target: Target) -> None:
-    await _expect_refusal(target, target.dialect, {"Authorization": f"Bearer {_UNKNOWN_TOKEN}"}, "")
+    await _expect_rejection(target, target.dialect, {"Authorization": f"Bearer {_UNKNOWN_TOKEN}"}, "")
 
 
 @check("a token in the address opens nothing")
 async def _token_in_query(target: Target) -> None:
-    await _expect_refusal(target, target.dialect, {}, f"?token={target.token}&api_key={target.token}")
+    await _expect_rejection(target, target.dialect, {}, f"?token={target.token}&api_key={target.token}")
 
 
 @check("an address that leads nowhere is named")
 async def _unknown_route(target: Target) -> None:
-    async with target.asked("GET", f"{PREFIX}/{target.provider}/v1/nothing-here") as answer:
-        body = await answer.json()
+    async with target.request("GET", f"{PREFIX}/{target.provider}/v1/nothing-here") as response:
+        body = await response.json()
         seen = body.get("message") if isinstance(body, dict) else body
         wanted = "route not supported: GET /v1/nothing-here"
-        expect((answer.status, seen) == (404, wanted), f"404 {wanted}", f"{answer.status} {seen}")
+        expect((response.status, seen) == (404, wanted), f"404 {wanted}", f"{response.status} {seen}")
 
 
 @check("a list refuses what it cannot read, and says what")
@@ -92,29 +94,29 @@ async def _bad_query(target: Target) -> None:
         "q=nonsense:1": lambda body: body["validations"][0]["detail"] == '"nonsense" is not a valid query param',
     }
     for query, explains in wanted.items():
-        async with target.asked("GET", f"{PREFIX}/interceptions?{query}") as answer:
-            body = await answer.json()
-            explained = answer.status == HTTPStatus.BAD_REQUEST and isinstance(body, dict) and _holds(explains, body)
-            expect(explained, f"400 and why, for ?{query}", f"{answer.status} {body}")
+        async with target.request("GET", f"{PREFIX}/interceptions?{query}") as response:
+            body = await response.json()
+            explained = response.status == HTTPStatus.BAD_REQUEST and isinstance(body, dict) and _holds(explains, body)
+            expect(explained, f"400 and why, for ?{query}", f"{response.status} {body}")
 
 
 @check("a list is paged without a gap")
 async def _pages(target: Target) -> None:
-    async with target.asked("GET", f"{PREFIX}/interceptions?limit=3") as answer:
-        first = (await answer.json())["results"]
+    async with target.request("GET", f"{PREFIX}/interceptions?limit=3") as response:
+        first = (await response.json())["results"]
     if len(first) < _LEAST_EVENTS:
         raise SkippedError("fewer than two calls are recorded")
-    async with target.asked("GET", f"{PREFIX}/interceptions?limit=1&after_id={first[0]['id']}") as answer:
-        ids = [one["id"] for one in (await answer.json())["results"]]
+    async with target.request("GET", f"{PREFIX}/interceptions?limit=1&after_id={first[0]['id']}") as response:
+        ids = [one["id"] for one in (await response.json())["results"]]
     expect(ids == [first[1]["id"]], f"the one behind {first[0]['id']}, which is {first[1]['id']}", ids)
 
 
 @check("a call is answered, and recorded with its prompt and tokens")
 async def _recorded(target: Target) -> None:
     prompt = f"Say hello. ({uuid4()})"
-    async with target.call(prompt) as answer:
-        await answer.body()
-        record = await target.record(answer.header(INTERCEPTION_HEADER))
+    async with target.call(prompt) as response:
+        await response.body()
+        record = await target.record(response.header(INTERCEPTION_HEADER))
     expect(record["status"] == "completed", "status completed", record["status"])
     expect([one["prompt"] for one in record["user_prompts"]] == [prompt], "the prompt", record["user_prompts"])
     expect(bool(record["token_usages"]), "token usage", "none")
@@ -122,19 +124,19 @@ async def _recorded(target: Target) -> None:
 
 @check("a stream arrives event by event")
 async def _streamed(target: Target) -> None:
-    async with target.call("Count from one to ten, in words.", stream=True) as answer:
-        kind, cache = answer.header("Content-Type"), answer.header("Cache-Control")
+    async with target.call("Count from one to ten, in words.", stream=True) as response:
+        kind, cache = response.header("Content-Type"), response.header("Cache-Control")
         expect(kind.startswith("text/event-stream"), "text/event-stream", kind)
         expect("no-transform" in cache, "Cache-Control with no-transform", cache)
-        pieces = [chunk async for chunk in answer.chunks()]
+        pieces = [chunk async for chunk in response.chunks()]
     expect(len(pieces) >= _LEAST_EVENTS, "more than one piece", f"{len(pieces)}, of {sum(map(len, pieces))} bytes")
 
 
 @check("a client that leaves is recorded as such")
 async def _left(target: Target) -> None:
-    async with target.call("Tell a long story.", stream=True) as answer:
-        await anext(answer.chunks())
-        interception_id = answer.header(INTERCEPTION_HEADER)
+    async with target.call("Tell a long story.", stream=True) as response:
+        await anext(response.chunks())
+        interception_id = response.header(INTERCEPTION_HEADER)
     record = await target.record(interception_id)
     if record["end_reason"] == "completed":
         raise SkippedError("the answer was over before the client could leave")
@@ -143,30 +145,30 @@ async def _left(target: Target) -> None:
 
 @check("limits are told with every answer")
 async def _limits(target: Target) -> None:
-    async with target.asked("GET", f"{PREFIX}/{target.provider}/v1/nothing-here") as answer:
-        told = {name: answer.header(name) for name in _LIMITS}
-    if not any(told.values()):
+    async with target.request("GET", f"{PREFIX}/{target.provider}/v1/nothing-here") as response:
+        limits = {name: response.header(name) for name in _LIMITS}
+    if not any(limits.values()):
         raise SkippedError("no rate limit is set")
-    expect(all(value.isdecimal() for value in told.values()), "three numbers", told)
+    expect(all(value.isdecimal() for value in limits.values()), "three numbers", limits)
 
 
-async def _expect_refusal(target: Target, dialect: Dialect, headers: dict[str, str], query: str) -> None:
+async def _expect_rejection(target: Target, dialect: Dialect, headers: dict[str, str], query: str) -> None:
     sent = {**headers, "Content-Type": "application/json"}
     body = dialect.request(target.model, prompt="Nobody hears this.", stream=False)
-    async with target.asked("POST", target.path(dialect) + query, sent, body) as answer:
-        seen = await answer.json()
+    async with target.request("POST", target.path(dialect) + query, sent, body) as response:
+        seen = await response.json()
         refused = (
-            answer.status == HTTPStatus.UNAUTHORIZED
+            response.status == HTTPStatus.UNAUTHORIZED
             and isinstance(seen, dict)
             and _holds(lambda it: bool(it["message"]), seen)
         )
-        expect(refused, "401 and a message", f"{answer.status} {seen}")
+        expect(refused, "401 and a message", f"{response.status} {seen}")
         right = _holds(lambda it: it["error"]["type"] == dialect.error_type, seen)
         expect(right, f"an error of the type {dialect.error_type}", seen)
 
 
-def _holds(question: Callable[[dict[str, Any]], bool], body: dict[str, Any]) -> bool:
+def _holds(predicate: Callable[[dict[str, Any]], bool], body: dict[str, Any]) -> bool:
     try:
-        return question(body)
+        return predicate(body)
     except (LookupError, TypeError):
         return False

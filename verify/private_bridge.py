@@ -62,16 +62,16 @@ async def _start(environment: dict[str, str], *arguments: str) -> asyncio.subpro
 
 
 async def _listening(server: asyncio.subprocess.Process) -> str:
-    said = b""
+    output = b""
     try:
         async with asyncio.timeout(START_SECONDS):
             while line := await server.stderr.readline():  # type: ignore[union-attr]
-                said = line
+                output = line
                 if found := _LISTENING.search(line):
                     return found[1].decode()
     except TimeoutError:
         pass
-    raise UnreachableError(f"a private bridge does not start: {said.decode(errors='replace').strip()}")
+    raise UnreachableError(f"a private bridge does not start: {output.decode(errors='replace').strip()}")
 
 
 async def _command(environment: dict[str, str], *arguments: str) -> str:

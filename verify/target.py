@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
-from verify.wire import Address, Answer, asked
+from verify.wire import Address, Response, request
 
 PREFIX = "/api/v2/aibridge"
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
 RECORD_SECONDS = 10.0
 """How long a record may take to have its end."""
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 DEMO = "demo"
 
 
@@ -65,11 +65,11 @@ class Target:
         """What says who asks."""
         return {"Authorization": f"Bearer {self.token}"}
 
-    def asked(
+    def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> AbstractAsyncContextManager[Answer]:
+    ) -> AbstractAsyncContextManager[Response]:
         """Ask on a connection of its own, with the token unless headers are given."""
-        return asked(self.address, method, path, self.credentials if headers is None else headers, body)
+        return request(self.address, method, path, self.credentials if headers is None else headers, body)
 
     def path(self, dialect: Dialect | None = None) -> str:
         """Where calls go."""
@@ -78,21 +78,21 @@ class Target:
     @asynccontextmanager
     async def call(
         self, prompt: str, *, stream: bool = False, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncIterator[Response]:
         """Call the model.
 
         Raises:
             SkippedError: No model may be called.
-            FailedError: It does not answer with 200.
+            FailedError: Its status is not 200.
         """
         if self.model is None:
             raise SkippedError("a call would cost money: name a --model, and its --provider, to allow it")
         sent = {**self.credentials, "Content-Type": "application/json", **(headers or {})}
         body = self.dialect.request(self.model, prompt=prompt, stream=stream)
-        async with self.asked("POST", self.path(), sent, body) as answer:
-            if answer.status != HTTPStatus.OK:
-                raise FailedError("status 200", f"{answer.status} {(await answer.body())[:300]!r}")
-            yield answer
+        async with self.request("POST", self.path(), sent, body) as response:
+            if response.status != HTTPStatus.OK:
+                raise FailedError("status 200", f"{response.status} {(await response.body())[:300]!r}")
+            yield response
 
     async def record(self, interception_id: str) -> dict[str, Any]:
         """The record of a call, when it has ended.
@@ -106,11 +106,11 @@ class Target:
             async with asyncio.timeout(RECORD_SECONDS):
                 while True:
                     path = f"{PREFIX}/interceptions?q=request_id:{interception_id}"
-                    async with self.asked("GET", path) as answer:
-                        found = (await answer.json() or {}).get("results") or [{"status": "in_flight"}]
+                    async with self.request("GET", path) as response:
+                        found = (await response.json() or {}).get("results") or [{"status": "in_flight"}]
                     if found[0]["status"] != "in_flight":
                         return dict(found[0])
-                    await asyncio.sleep(_LOOK_SECONDS)
+                    await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
             raise FailedError("a record with an end", f"none within {RECORD_SECONDS:.0f} s") from None
 
@@ -122,18 +122,18 @@ async def find_target(address: Address, token: str, provider: str | None, model:
         UnreachableError: No bridge answers at the address.
         FailedError: There is no provider, or the token is not valid.
     """
-    async with asked(address, "GET", f"{PREFIX}/-/", {"Authorization": f"Bearer {token}"}) as answer:
-        body = await answer.json()
+    async with request(address, "GET", f"{PREFIX}/-/", {"Authorization": f"Bearer {token}"}) as response:
+        body = await response.json()
     message = body.get("message", "") if isinstance(body, dict) else ""
-    if answer.status == HTTPStatus.UNAUTHORIZED:
+    if response.status == HTTPStatus.UNAUTHORIZED:
         raise FailedError("a valid token", message)
     known = message.partition("configured providers: ")[2].split(", ")
     if known in ([""], ["none"]):
-        raise FailedError("an AI Bridge with a provider", f"{answer.status} {message or body}")
+        raise FailedError("an AI Bridge with a provider", f"{response.status} {message or body}")
     if provider is not None and provider not in known:
         raise FailedError(f"one of the providers {', '.join(known)}", provider)
     chosen = provider or (DEMO if DEMO in known else known[0])
     target = Target(address, token, chosen, model or (DEMO if chosen == DEMO else None))
-    async with target.asked("POST", target.path(), body=b"") as answer:
-        await answer.body()
-    return replace(target, dialect=OPENAI) if answer.status == HTTPStatus.NOT_FOUND else target
+    async with target.request("POST", target.path(), body=b"") as response:
+        await response.body()
+    return replace(target, dialect=OPENAI) if response.status == HTTPStatus.NOT_FOUND else target

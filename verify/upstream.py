@@ -1,4 +1,4 @@
-"""A provider of our own: it keeps what it is sent and answers with the bytes it is told to, when it is told to."""
+"""A scripted provider: it keeps the requests it gets, and sends given bytes at given times."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Self
 
 
 @dataclass
-class Exchange:
+class ReceivedRequest:
     """One request that came, and what becomes of it.
 
-    `proceed` is set by who watches: the next piece of the answer goes out. `left` is set when the other side closed.
+    The check sets `proceed`: the next piece of the response goes out. `left` is set when the other side closed.
     """
 
     head: str
@@ -33,7 +33,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Script:
-    """An answer: its head, and pieces of its body. Each piece after the first waits for `proceed`.
+    """A scripted response: its head, and pieces of its body. Each piece after the first waits for `proceed`.
 
     A `cut` one ends without its own end.
     """
@@ -50,7 +50,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.script = Script()
-        self.exchanges: asyncio.Queue[Exchange] = asyncio.Queue()
+        self.received_requests: asyncio.Queue[ReceivedRequest] = asyncio.Queue()
         self._server: asyncio.Server | None = None
 
     @property
@@ -74,30 +74,30 @@ class Upstream:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")[:-4]
-            exchange = Exchange(head, b"")
-            exchange.body = await reader.readexactly(int(exchange.header("Content-Length") or 0))
-            self.exchanges.put_nowait(exchange)
-            answering = asyncio.create_task(self._answer(exchange, self.script, writer))  # noqa: TID251 - waited for below
+            received = ReceivedRequest(head, b"")
+            received.body = await reader.readexactly(int(received.header("Content-Length") or 0))
+            self.received_requests.put_nowait(received)
+            answering = asyncio.create_task(self._respond(received, self.script, writer))  # noqa: TID251 - waited for below
             leaving = asyncio.create_task(reader.read())  # noqa: TID251 - waited for below
             # Nobody may be left to say `proceed`, and a task that waits for nothing but that is lost.
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
             if leaving.done():
-                exchange.left.set()
+                received.left.set()
             answering.cancel()
             leaving.cancel()
             await asyncio.gather(answering, leaving, return_exceptions=True)
 
-    async def _answer(self, exchange: Exchange, script: Script, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, received: ReceivedRequest, script: Script, writer: asyncio.StreamWriter) -> None:
         head = [f"HTTP/1.1 {script.status}", *script.headers, "Transfer-Encoding: chunked", "Connection: close", "", ""]
         writer.write("\r\n".join(head).encode("latin-1"))
         for number, piece in enumerate(script.pieces):
             if number:
-                await exchange.proceed.wait()
-                exchange.proceed.clear()
+                await received.proceed.wait()
+                received.proceed.clear()
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             await writer.drain()
         if script.silent:
-            await exchange.left.wait()
+            await received.left.wait()
         elif not script.cut:
             writer.write(b"0\r\n\r\n")
             await writer.drain()

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 CONNECT_SECONDS = 5.0
 """How long a connection may take."""
 
-ANSWER_SECONDS = 30.0
-"""How long the next bytes of an answer may take. A model may think for longer; then this is no place to wait for it."""
+RESPONSE_SECONDS = 30.0
+"""How long the next bytes of a response may take. Some models think for longer; the checks do not wait for that."""
 
-_LARGEST_HEAD = 64 * 1024
+_MAX_HEAD = 64 * 1024
 
 
 class UnreachableError(Exception):
@@ -26,7 +26,7 @@ class UnreachableError(Exception):
 
 
 class BrokenOffError(Exception):
-    """The connection ended before the answer did."""
+    """The connection ended before the response did."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Address:
         return cls(parts.hostname, parts.port or (443 if tls else 80), tls, parts.path.rstrip("/"))
 
 
-class Answer:
-    """The head of an answer; its body is still to come."""
+class Response:
+    """The head of a response; its body is still to come."""
 
     def __init__(self, status: int, headers: list[tuple[str, str]], reader: asyncio.StreamReader) -> None:
         self.status = status
@@ -80,7 +80,7 @@ class Answer:
                 if length := int(self.header("Content-Length")):
                     yield await self._exactly(length)
             elif self.status not in {204, 304}:
-                while data := await asyncio.wait_for(self._reader.read(65536), ANSWER_SECONDS):
+                while data := await asyncio.wait_for(self._reader.read(65536), RESPONSE_SECONDS):
                     yield data
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise BrokenOffError("the connection ended before the body did") from error
@@ -101,11 +101,11 @@ class Answer:
             return None
 
     async def _line(self) -> bytes:
-        line = await asyncio.wait_for(self._reader.readuntil(b"\r\n"), ANSWER_SECONDS)
+        line = await asyncio.wait_for(self._reader.readuntil(b"\r\n"), RESPONSE_SECONDS)
         return line[:-2]
 
     async def _exactly(self, size: int) -> bytes:
-        return await asyncio.wait_for(self._reader.readexactly(size), ANSWER_SECONDS)
+        return await asyncio.wait_for(self._reader.readexactly(size), RESPONSE_SECONDS)
 
 
 class Connection:
@@ -124,15 +124,17 @@ class Connection:
             UnreachableError: Nobody is there.
         """
         context = ssl.create_default_context() if address.tls else None
-        opening = asyncio.open_connection(address.host, address.port, ssl=context, limit=_LARGEST_HEAD)
+        opening = asyncio.open_connection(address.host, address.port, ssl=context, limit=_MAX_HEAD)
         try:
             return cls(address, *await asyncio.wait_for(opening, CONNECT_SECONDS))
         except (OSError, TimeoutError) as error:
             reason = getattr(error, "strerror", None) or str(error) or "no answer"
             raise UnreachableError(f"{address.host}:{address.port} cannot be reached: {reason}") from error
 
-    async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
-        """Send a request and return when the head of its answer is there.
+    async def send_request(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> Response:
+        """Send a request and return when the head of its response is there.
 
         Raises:
             BrokenOffError: The connection ended instead.
@@ -145,12 +147,12 @@ class Connection:
         try:
             self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
             await self._writer.drain()
-            head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), ANSWER_SECONDS)
+            head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), RESPONSE_SECONDS)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
             raise BrokenOffError("the connection ended before an answer came") from error
         first, *rest = head.decode("latin-1").split("\r\n")[:-2]
         fields = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in rest)]
-        return Answer(int(first.split()[1]), fields, self._reader)
+        return Response(int(first.split()[1]), fields, self._reader)
 
     def close(self) -> None:
         """Close at once, whatever is still to come."""
@@ -167,13 +169,13 @@ class Connection:
 
 
 @asynccontextmanager
-async def asked(
+async def request(
     address: Address, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
-) -> AsyncIterator[Answer]:
-    """Ask on a connection of its own.
+) -> AsyncIterator[Response]:
+    """Send a request on a connection of its own.
 
     Raises:
         UnreachableError, BrokenOffError: See `Connection`.
     """
     async with await Connection.open(address) as connection:
-        yield await connection.ask(method, path, headers, body)
+        yield await connection.send_request(method, path, headers, body)

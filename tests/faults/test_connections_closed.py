@@ -10,7 +10,7 @@ import pytest
 from tests.bridge import until
 
 REQUEST = b"POST /api/v2/aibridge/openai/v1/responses HTTP/1.1\r\nHost: bridge\r\nContent-Length: 2\r\n\r\n{}"
-# A refusal takes about four turns of the event loop.
+# A refusal takes about four event loop iterations.
 TURNS = 12
 
 

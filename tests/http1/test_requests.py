@@ -43,7 +43,7 @@ def read_all(reader, parts):
         while (request := reader.request) is not None:
             if not found or found[-1][0] is not request:
                 found.append((request, bytearray()))
-            found[-1][1].extend(request.take())
+            found[-1][1].extend(request.read_buffered())
             if not request.whole or not request.keeps_connection:
                 return
             reader.next()

@@ -18,7 +18,7 @@ import http1.server
 from handlers.application import BridgeApplication
 from http1.heads import UnfinishedHeads
 from http1.requests import MAX_HEAD_BYTES
-from http1.server import BridgeServer, most_connections
+from http1.server import BridgeServer, default_max_connections
 from intercept.refusals import Rule
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
@@ -161,7 +161,7 @@ async def test_a_client_whose_machine_vanished_is_noticed_by_the_system(running,
 
 def test_the_number_of_clients_follows_from_the_open_files_allowed():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert most_connections() == (hard - 256) // 2
+    assert default_max_connections() == (hard - 256) // 2
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
 
 

@@ -19,7 +19,7 @@ class Fault:
     """How requests and answers are changed; whether answers are held to their end, given an end, or outlive the client."""
 
     request: Callable[[bytes], bytes] = unchanged
-    answer: Callable[[bytes], bytes] = unchanged
+    response: Callable[[bytes], bytes] = unchanged
     holds: bool = False
     ends_what_was_cut: bool = False
     stays: bool = False
@@ -54,7 +54,7 @@ async def tampering(address: Address, fault: Fault):
                 writer.write(await there.readuntil(b"\r\n\r\n"))
                 writer.write(await there.readuntil(b"\r\n0\r\n\r\n"))
             while data := await there.read(65536):
-                writer.write(fault.answer(data))
+                writer.write(fault.response(data))
         if fault.ends_what_was_cut:
             writer.write(b"0\r\n\r\n")
         writer.close()

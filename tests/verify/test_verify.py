@@ -16,17 +16,17 @@ from verify.private_bridge import private_bridge
 from verify.report import Outcome, Result, _line, run_check
 from verify.target import OPENAI, find_target
 from verify.upstream import Script, Upstream
-from verify.wire import Address, asked
+from verify.wire import Address, request
 
 FAULTS = {
     "a request reaches the provider byte for byte": Fault(request=replacing(b'"x":1.10', b'"x":1.1 ')),
     "the provider sees its own key and no token of the client": Fault(
         request=replacing(b"X-Mine: kept", b"X-Mind: kept")
     ),
-    "an answer reaches the client byte for byte": Fault(answer=replacing(b"1e0", b"1.0")),
+    "an answer reaches the client byte for byte": Fault(response=replacing(b"1e0", b"1.0")),
     "a stream reaches the client byte for byte, each event before the next is sent": Fault(holds=True),
     "an error of the provider reaches the client as it is": Fault(
-        answer=replacing(b"Retry-After: 17", b"Retry-After: 18")
+        response=replacing(b"Retry-After: 17", b"Retry-After: 18")
     ),
     "a stream that is cut never looks complete": Fault(ends_what_was_cut=True),
     "the provider is let go when the client leaves a silent stream": Fault(stays=True),
@@ -52,7 +52,7 @@ EXPECTED = {
 def outcomes():
     """What each check says of a bridge as it is, and of one behind its fault."""
 
-    async def ask():
+    async def send_request():
         async with private_bridge() as loopback:
             checks = relay_checks.relay_checks(loopback)
             sound = {name: await run_check(name, check, loopback.target) for name, check in checks.items()}
@@ -67,7 +67,7 @@ def outcomes():
 
     seconds = relay_checks.SECONDS
     try:
-        return asyncio.run(ask())
+        return asyncio.run(send_request())
     finally:
         relay_checks.SECONDS = seconds
 
@@ -90,9 +90,9 @@ def test_the_provider_notices_who_leaves_while_it_waits_to_go_on():
     async def leave():
         async with Upstream() as upstream:
             upstream.script = Script(pieces=(b"first", b"second"))
-            async with asked(Address.parse(upstream.url), "POST", "/", {}, b"") as answer:
-                assert await anext(answer.chunks()) == b"first"
-            await asyncio.wait_for((await upstream.exchanges.get()).left.wait(), 20)
+            async with request(Address.parse(upstream.url), "POST", "/", {}, b"") as response:
+                assert await anext(response.chunks()) == b"first"
+            await asyncio.wait_for((await upstream.received_requests.get()).left.wait(), 20)
 
     asyncio.run(leave())
 
@@ -142,17 +142,17 @@ def test_people_get_a_line_for_each_check_and_their_number(demo, tmp_path):
 
 def test_a_terminal_shows_progress_and_the_next_check_in_colour(demo):
     url, token = demo
-    code, said = on_terminal("verify", url, "--provider", "openai", whole=True, AIBRIDGE_TOKEN=token)
+    code, output = on_terminal("verify", url, "--provider", "openai", whole=True, AIBRIDGE_TOKEN=token)
     first, second = list(CHECKS)[:2]
-    assert said.startswith(f"\r\x1b[K1/{len(CHECKS)}  {first}\r\x1b[K\x1b[32mpassed  \x1b[0m ")
-    assert f" ms  {first}\r\n\r\x1b[K2/{len(CHECKS)}  {second}\r\x1b[K" in said
+    assert output.startswith(f"\r\x1b[K1/{len(CHECKS)}  {first}\r\x1b[K\x1b[32mpassed  \x1b[0m ")
+    assert f" ms  {first}\r\n\r\x1b[K2/{len(CHECKS)}  {second}\r\x1b[K" in output
     assert code == 0
 
 
 def test_a_terminal_shows_what_is_asked_also_when_the_results_are_for_a_program(demo):
     url, token = demo
-    code, said = on_terminal("verify", url, "--provider", "openai", "--json", AIBRIDGE_TOKEN=token)
-    assert re.findall(rf"\r\x1b\[K(\d+)/{len(CHECKS)}  ", said) == [str(one + 1) for one in range(len(CHECKS))]
+    code, output = on_terminal("verify", url, "--provider", "openai", "--json", AIBRIDGE_TOKEN=token)
+    assert re.findall(rf"\r\x1b\[K(\d+)/{len(CHECKS)}  ", output) == [str(one + 1) for one in range(len(CHECKS))]
     assert code == 0
 
 
@@ -195,10 +195,10 @@ def test_what_the_other_side_sent_does_not_reach_the_terminal_as_control_charact
 @pytest.mark.parametrize(
     "answer", [b"", b"HTTP/1.1 nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz"]
 )
-def test_a_server_that_speaks_something_else_fails_the_check(answer):
-    async def ask():
+def test_a_server_that_speaks_something_else_fails_the_check(response):
+    async def send_request():
         async def serve(_reader, writer):
-            writer.write(answer)
+            writer.write(response)
             writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -211,4 +211,4 @@ def test_a_server_that_speaks_something_else_fails_the_check(answer):
     from verify.target import Target
 
     found = Target(Address("127.0.0.1", 1, tls=False, prefix=""), "token", "demo", "demo")
-    assert asyncio.run(ask()).outcome is Outcome.FAILED
+    assert asyncio.run(send_request()).outcome is Outcome.FAILED

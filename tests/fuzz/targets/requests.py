@@ -51,9 +51,9 @@ def read(parts: Iterable[bytes]) -> tuple[list[Read], int | None]:
     reader, found = Requests(), []
     body = bytearray()
 
-    def take() -> None:
+    def read_buffered() -> None:
         while (request := reader.request) is not None:
-            body.extend(request.take())
+            body.extend(request.read_buffered())
             if not request.whole or not request.keeps_connection:
                 return
             found.append((request.start_line.method, request.start_line.path, bytes(body), True))
@@ -66,13 +66,13 @@ def read(parts: Iterable[bytes]) -> tuple[list[Read], int | None]:
             try:
                 reader.feed(part)
             finally:
-                take()
+                read_buffered()
             assert reader.head_bytes <= MAX_HEAD_BYTES
             assert reader.request is None or len(reader.request.headers) <= MAX_HEADERS
     except InvalidRequestError as error:
         status = error.status
     if (request := reader.request) is not None:
-        body.extend(request.take())
+        body.extend(request.read_buffered())
         found.append((request.start_line.method, request.start_line.path, bytes(body), request.whole))
     return found, status
 
