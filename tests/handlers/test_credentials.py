@@ -99,7 +99,7 @@ def test_the_first_key_of_a_query_is_read_decoded(query, key):
     assert read_query_key(query) == key
 
 
-def test_a_key_in_the_query_comes_last_and_goes_on_as_a_header_where_it_is_the_clients_own():
+def test_a_key_in_the_query_comes_last_and_a_clients_own_goes_on_as_a_header():
     token = f"{'a' * 10}-{'b' * 22}"
     assert read_credentials({"X-Api-Key": "first"}, query_key=token).token == "first"
     credentials = read_credentials({}, query_key=token)

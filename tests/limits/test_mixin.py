@@ -168,7 +168,7 @@ async def test_a_request_holds_its_slots_for_as_long_as_it_runs(get, overload, s
 
 
 @pytest.mark.gen_test
-async def test_the_request_above_the_concurrency_limit_is_refused_before_its_rate_is_counted(get, overload):
+async def test_a_request_above_the_concurrency_limit_is_refused_before_its_rate_counts(get, overload):
     slots = [await overload.take_slot() for _ in range(2)]
     response = await get("/")
     assert (response.code, response.body.decode()) == (503, AT_CAPACITY)

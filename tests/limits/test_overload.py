@@ -101,7 +101,7 @@ def test_a_client_is_told_not_to_retry_when_the_wait_exceeds_a_minute(clock, wai
     assert refused(overload).headers.get("x-should-retry") == expected
 
 
-def test_the_users_request_above_their_concurrency_is_refused_and_their_rate_is_untouched(clock, rejections):
+def test_a_request_above_the_users_concurrency_does_not_consume_their_rate(clock, rejections):
     overload = protection(rate_limit=2, user_max_concurrency=1, now_ns=clock, on_rejection=rejections)
     count(overload)
     error = refused(overload)
@@ -125,7 +125,7 @@ def test_a_refusal_by_the_users_concurrency_says_nothing_of_a_rate_that_is_off()
     assert refused(overload).headers == {"Retry-After": "1", "retry-after-ms": "1000"}
 
 
-def test_a_refusal_by_the_users_concurrency_names_the_longer_wait_when_the_rate_is_used_up_too(clock):
+def test_a_refusal_by_concurrency_names_the_longer_wait_when_the_rate_is_used_up(clock):
     overload = protection(rate_limit=1, rate_window=timedelta(seconds=30), user_max_concurrency=1, now_ns=clock)
     count(overload)
     error = refused(overload)
@@ -167,7 +167,7 @@ def test_an_address_without_a_token_has_a_rate_and_no_other_limit():
     assert used(overload) == {("rate", "address:203.0.113.9"): 1}
 
 
-def test_a_user_whose_tokens_are_used_up_is_refused_until_enough_have_left_the_window(clock, rejections):
+def test_a_user_without_tokens_is_refused_until_enough_have_left_the_window(clock, rejections):
     overload = protection(user_token_limit=1000, now_ns=clock, on_rejection=rejections)
     held = count(overload)
     clock.advance(15 * SECOND)

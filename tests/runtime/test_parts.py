@@ -47,7 +47,7 @@ def test_a_provider_needs_no_key_away_from_the_vendor(base_url, keys, keyless):
         ("openai-compatible", "https://llm.example.com/v1/", True),
     ],
 )
-def test_what_is_a_vendors_wherever_it_is_needs_a_key_and_a_server_of_ones_own_does_not(type_, base_url, keyless):
+def test_a_vendors_provider_needs_a_key_and_an_own_server_does_not(type_, base_url, keyless):
     assert make_provider(ProviderSettings("p", ProviderType(type_), base_url)).keyless is keyless
 
 

@@ -160,7 +160,7 @@ def test_tokens_are_disjoint_and_none_is_made_up(counts, read_as):
     assert (told and (told.input_tokens, told.output_tokens, told.cache_read_input_tokens)) == read_as
 
 
-def test_each_usage_replaces_the_one_before_as_a_whole_and_one_without_a_count_does_not():
+def test_each_usage_replaces_the_one_before_unless_it_has_no_count():
     last = {"promptTokenCount": 7, "totalTokenCount": 7}
     stream = events(chunk(usage=USAGE), chunk(usage=last), chunk(usage={"trafficType": "ON_DEMAND"}))
     (told,) = read(stream_reader, stream).token_usages

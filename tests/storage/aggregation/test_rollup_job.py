@@ -149,7 +149,7 @@ def operation(kind, call):
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(kinds, st.sampled_from(DIVERSE)), max_size=25))
-def test_in_every_order_of_everything_each_rollup_is_what_the_interceptions_add_up_to(io_loop, database, steps):
+def test_rollups_are_the_sums_of_the_interceptions_in_any_order_of_events(io_loop, database, steps):
     async def happen():
         for collection in (database.interceptions, database.rollups):
             await collection.delete_many({})
