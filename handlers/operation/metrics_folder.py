@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
@@ -22,6 +22,15 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 COUNTED = ("counter", "histogram")
 # The process id in the names of the files for all that have ended; no process has it.
 ENDED = 0
+
+
+class _Collector(MultiProcessCollector):
+    """Leaves out files without content: a process that begins makes one before it gives it a size."""
+
+    def collect(self) -> Iterable[Metric]:
+        files = [str(file) for file in Path(self._path).glob("*.db") if file.stat().st_size]
+        metrics: Iterable[Metric] = self.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
+        return metrics
 
 
 class MetricsFolder:
@@ -33,7 +42,7 @@ class MetricsFolder:
     def exposition(self) -> bytes:
         """Every metric of every process, in Prometheus' text format."""
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, str(self.path))  # type: ignore[no-untyped-call]
+        _Collector(registry, str(self.path))  # type: ignore[no-untyped-call]
         with self._locked(fcntl.LOCK_SH):
             return generate_latest(registry)
 

@@ -53,7 +53,11 @@ class Process:
     def scrape(self):
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        text = "".join(iter(self._process.stdout.readline, "end\n"))
+        lines = []
+        while (line := self._process.stdout.readline()) != "end\n":
+            assert line, "the process has ended"
+            lines.append(line)
+        text = "".join(lines)
         return {name: float(value) for name, value in re.findall(r"^coder_aibridged_(\S+) (\S+)$", text, re.MULTILINE)}
 
     def kill(self):
@@ -113,6 +117,13 @@ def test_counters_of_ended_processes_stay_and_their_gauges_go(start, folder):
             *(("gauge_livemax", third.pid), ("gauge_livesum", third.pid)),
         ]
     )
+
+
+def test_a_file_that_a_process_has_just_made_is_left_out(start, folder):
+    process = start(refusals=2)
+    (folder.path / "counter_1.db").touch()
+    shown = process.scrape()
+    assert [shown[name] for name in COUNTED] == [2, 2, 0, 2]
 
 
 def test_a_process_that_counted_nothing_is_buried_too(folder):
