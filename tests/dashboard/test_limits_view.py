@@ -29,6 +29,8 @@ def test_the_gauges_say_how_much_is_left(page, site):
         "Requests at a time, by user",
         "Requests started, by token",
         "Requests started, by user",
+        "Tokens used, by user",
+        "Budget, by user",
     ]
 
 

@@ -29,7 +29,7 @@ def endless(head, piece):
 
 def held(handler, response):
     """The bytes of an answer that are in the bridge and not yet in a socket."""
-    return handler.cycle.context._transport.get_write_buffer_size() + response._answer.size
+    return handler.cycle.context._transport.get_write_buffer_size() + response._response.size
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def responses(running, monkeypatch):
     """The answers of the upstream, by their order."""
     responses, ask = [], running.bridge.upstream.open
 
-    async def asked(*request):
-        responses.append(await ask(*request))
+    async def asked(*request, **options):
+        responses.append(await ask(*request, **options))
         return responses[-1]
 
     monkeypatch.setattr(running.bridge.upstream, "open", asked)

@@ -277,6 +277,7 @@ class TestWithoutTheDatabase:
     def database(self, private_database):
         return private_database
 
+    @pytest.mark.expects_log(r"^WARNING storage\.mongo\.health: the database is unavailable: ")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)  # so that it is not ready
     @pytest.mark.gen_test
     async def test_the_answers_of_an_outage_are_described(self, running, ask, private_mongodb, contract):
@@ -331,7 +332,7 @@ async def test_the_errors_of_the_data_plane_are_described_in_both_dialects(runni
 @pytest.mark.gen_test
 async def test_a_refusal_by_the_rate_is_described_with_its_headers(running, ask):
     target, body = running.path(MESSAGES), MESSAGES.request_body(stream=False)
-    await ask("GET", f"{CONTROL}/openai/v1/responses", 426, running.headers | {"Upgrade": "websocket"})
+    await ask("POST", target, 400, body=b"{}")
     refusal = await ask("POST", target, 429, body=body)
     for name in ("X-RateLimit-Limit", "Retry-After", "retry-after-ms", "x-should-retry", "Request-Id"):
         assert refusal.header(name), name

@@ -76,7 +76,7 @@ async def test_a_session_looks_like_this(database, sessions):
         "priced": 2,
         "unpriced": 0,
         "no_usage": 0,
-        "cost": Decimal128("0.000014000000"),
+        "cost": Decimal128("0.000014"),
         "last_prompt_at": NOON + timedelta(seconds=1),
         "last_prompt": "Hello",
     }
