@@ -46,7 +46,7 @@ class ExportHandler(WatchedHandler):
             "search_filter": await self.search_filter(values.get("q", "")),
             "visible_to": self.visible_to,
             "after_id": uuid_of(after_id) if after_id else None,
-            "most": whole_number(limit, 1, MAX_ROWS, "limit", allowed) if limit else None,
+            "limit": whole_number(limit, 1, MAX_ROWS, "limit", allowed) if limit else None,
         }
         self.set_header("Content-Type", FORMATS[name].content_type)
         self.set_header("Content-Disposition", f'attachment; filename="interceptions.{name}"')

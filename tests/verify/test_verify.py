@@ -193,7 +193,7 @@ def test_what_the_other_side_sent_does_not_reach_the_terminal_as_control_charact
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"HTTP/1.1 nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz"]
+    "response", [b"", b"HTTP/1.1 nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz"]
 )
 def test_a_server_that_speaks_something_else_fails_the_check(response):
     async def send_request():

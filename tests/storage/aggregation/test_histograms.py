@@ -12,7 +12,7 @@ histograms = st.lists(st.integers(0, LAST_BUCKET), max_size=50).map(histogram)
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "place"),
+    ("milliseconds", "bucket"),
     [(-5, 0), (0, 0), (1, 0), (1.1, 1), (1.11, 2), (2, 8), (1_000, 73), (60_000, 116), (10**8, 194), (10**12, 200)],
 )
 def test_a_time_has_its_place_in_a_histogram(milliseconds, bucket):
