@@ -31,6 +31,7 @@ from handlers.dataplane.addresses import (
     find_misdirection,
     find_problem,
 )
+from handlers.dataplane.batch_results import BatchResults
 from handlers.dataplane.not_served import Misdirected, NotServed, ProviderRoot
 from handlers.dataplane.passthrough import Passthrough
 from handlers.dataplane.proxy import ProxyHandler
@@ -43,7 +44,7 @@ from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHa
 from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
 from storage.queries.facets import Facet
-from upstream.routes import guess_dialect
+from upstream.routes import BATCH_RESULTS, guess_dialect
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
@@ -123,7 +124,8 @@ class BridgeApplication(Application):
         route = next(route for route in provider.find_routes(path) if request.method in route.methods)
         to = Destination(provider, route, path)
         if route.api is None:
-            return self._serve(request, route.dialect, Passthrough(to))
+            service = BatchResults if route.pattern == BATCH_RESULTS else Passthrough
+            return self._serve(request, route.dialect, service(to))
         return self._serve(request, route.dialect, Recorded(to, route.api))
 
     def _serve(

@@ -120,6 +120,10 @@ def _own(pattern: str, audience: Audience, *methods: str, dialect: Dialect = Dia
     return Route(pattern, dialect, methods, audience=audience)
 
 
+BATCH_RESULTS = "/v1/messages/batches/{id}/results"
+"""The route whose answer tells what the requests of a batch used."""
+
+
 def _own_batch(rest: str, *methods: str) -> Route:
     return _own(f"/v1/messages/batches/{{id}}{rest}", Audience.OWN_RESPONSE, *methods, dialect=Dialect.ANTHROPIC)
 

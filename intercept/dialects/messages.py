@@ -160,7 +160,7 @@ class MessageStream(StreamReader):
         self._usage = storable(merged) or {
             name: merged[name] for name in _COUNTS if count(merged.get(name)) is not None
         }
-        self._draft.tokens = _tokens(self._usage)
+        self._draft.tokens = tokens(self._usage)
 
 
 def stream_reader() -> Reader:
@@ -180,7 +180,7 @@ def add_body(body: bytes, draft: Draft) -> bool:
         return False
     draft.identify(message.id)
     draft.fail(read_error(message.error))
-    draft.tokens = _tokens(draft.read_usage(message.usage))
+    draft.tokens = tokens(draft.read_usage(message.usage))
     for index, block in enumerate(message.content or ()):
         _add_block(block, index, draft)
     return True
@@ -195,7 +195,8 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
         thought.text.add(block.thinking)
 
 
-def _tokens(usage: dict[str, Any]) -> TokenUsage | None:
+def tokens(usage: dict[str, Any]) -> TokenUsage | None:
+    """Read the usage of a message; None where it has no count."""
     counts = [count(usage.get(name)) for name in _COUNTS]
     if counts == [None] * len(_COUNTS):
         return None

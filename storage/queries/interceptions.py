@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -74,6 +74,17 @@ class Interceptions:
         async with self._database.query():
             document = await self._collection.find_one(found, {"_id": True})
         return document is not None
+
+    async def ended_ones(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Which of some interceptions have ended, other than presumably, as far as it is written.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
+        found = {"_id": {"$in": list(ids)}, "ended_at": {"$exists": True}, "presumed": {"$exists": False}}
+        async with self._database.query():
+            documents = await self._collection.find(found, {"_id": True}).to_list(None)
+        return {document["_id"] for document in documents}
 
     async def _counted_by_rollups(
         self, selection: Selection, session: Session, limit: int, cursor: Position | None, offset: int

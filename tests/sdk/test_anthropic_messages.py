@@ -202,6 +202,54 @@ async def test_a_batch_is_recorded_when_it_is_created_and_is_its_users_own(runni
     ]
 
 
+def _results(*named):
+    lines = [
+        {"custom_id": name, "result": {"type": "succeeded", "message": MESSAGE | {"id": f"msg_{name}", "model": model}}}
+        for name, model in named
+    ]
+    lines.append({"custom_id": "bad", "result": {"type": "expired"}})
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-jsonl\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return head, body
+
+
+@pytest.mark.gen_test
+async def test_the_results_of_a_batch_are_recorded_once_each(running, anthropic):
+    ended = BATCH | {"processing_status": "ended"}
+    url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/anthropic/v1/messages/batches/msgbatch_1/results"
+    running.upstream.play(*whole(BATCH))
+    one = {"custom_id": "a", "params": {"model": "m", "max_tokens": 9, "messages": REQUEST["messages"]}}
+    await anthropic.messages.batches.create(requests=[one])
+    await running.ended(1)
+    for names in ([("a", "m")], [("a", "m"), ("b", "n")], [("b", "n"), ("a", "m")]):
+        running.upstream.scripts.clear()
+        running.upstream.play(*whole(ended | {"results_url": url}))
+        running.upstream.play(*_results(*names))
+        results = await anthropic.messages.batches.results("msgbatch_1")
+        assert [one.custom_id async for one in results] == [*(name for name, _ in names), "bad"]
+        await running.bridge.recorder.flush(5)
+    *recorded, created = await running.ended(3)
+    assert (created["model"], created["token_usages"]) == ("default", [])
+    assert sorted(
+        (one["model"], one["status"], one["client_session_id"], one["token_usages"][0]["provider_response_id"])
+        for one in recorded
+    ) == [("m", "completed", "msgbatch_1", "msg_a"), ("n", "completed", "msgbatch_1", "msg_b")]
+    assert all(essence(one)["token_usages"] == RECORD["token_usages"] for one in recorded)
+
+
+@pytest.mark.gen_test
+async def test_many_results_are_recorded_though_their_client_leaves_at_once(running):
+    client = await running.client()
+    names = [(f"r{number}", "m") for number in range(250)]
+    head, body = _results(*names)
+    running.upstream.play(head, body)
+    path = "/api/v2/aibridge/anthropic/v1/messages/batches/msgbatch_2/results"
+    answer = await client.request("GET", path, running.own_key)
+    client.close()
+    assert answer.body == body
+    assert len(await running.ended(250)) == 250
+
+
 @pytest.mark.parametrize("credential", ["api_key", "auth_token"])
 @pytest.mark.gen_test
 async def test_the_upstream_gets_the_sdks_request_with_the_providers_key(running, wiring, credential):
