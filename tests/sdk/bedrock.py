@@ -106,8 +106,10 @@ class TlsFront:
             with suppress(ConnectionError, asyncio.CancelledError):
                 await asyncio.gather(self._copy(reader, inner_writer), self._copy(inner_reader, writer))
         finally:
-            inner_writer.close()
-            writer.close()
+            for one in (inner_writer, writer):
+                one.close()
+                with suppress(OSError, TimeoutError):
+                    await asyncio.wait_for(one.wait_closed(), 1)
 
     async def _copy(self, reader, writer):
         while data := await reader.read(65536):

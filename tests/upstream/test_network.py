@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,6 +21,7 @@ class TunnelingProxy:
 
     answer: bytes = b""
     heads: list[bytes] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
     port: int = 0
 
     async def start(self) -> None:
@@ -27,6 +29,7 @@ class TunnelingProxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _serve(self, reader, writer):
+        self.writers.append(writer)
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
         if self.answer:
@@ -35,11 +38,16 @@ class TunnelingProxy:
             return
         host, _, port = head.split(b" ")[1].decode().rpartition(":")
         there_reader, there_writer = await asyncio.open_connection(host, int(port))
+        self.writers.append(there_writer)
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: here\r\n\r\n")
         await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
 
     async def stop(self) -> None:
         self._server.close()
+        for writer in self.writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
         await self._server.wait_closed()
 
 
