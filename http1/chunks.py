@@ -61,13 +61,13 @@ class Chunks:
         for end in self._possible_ends(data, position):
             if end <= position:
                 continue
-            data = bytes(data[position:end])
-            self._feed(data)
+            part = bytes(data[position:end])
+            self._feed(part)
             position = end
             if self.complete:
                 self._parser = None  # it refers back
                 break
-            self._tail = (self._tail + data)[1 - len(_END) :]
+            self._tail = (self._tail + part)[1 - len(_END) :]
         return position
 
     def _possible_ends(self, data: bytes | bytearray, start: int) -> Iterator[int]:
@@ -82,14 +82,14 @@ class Chunks:
             yield last.end()
         yield len(data)
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, part: bytes) -> None:
         assert self._parser is not None  # noqa: S101 - the body is not complete
         self._progressed = False
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(part)
         except HttpParserError as error:
             raise InvalidRequestError.of(error) from error
-        self._bytes_without_progress = 0 if self._progressed else self._bytes_without_progress + len(data)
+        self._bytes_without_progress = 0 if self._progressed else self._bytes_without_progress + len(part)
         if self._bytes_without_progress > MAX_CHUNK_LINE_BYTES:
             raise InvalidRequestError(LINE_TOO_LARGE, Rule.HEAD_TOO_LARGE)
 
@@ -115,7 +115,7 @@ class Chunks:
         """Note the end."""
         self.complete = True
 
-    def on_url(self, data: bytes) -> None:
+    def on_url(self, part: bytes) -> None:
         """Refuse data after the end of the body; none should be fed."""
         if self.complete:
-            raise InvalidRequestError(f"{data!r} comes behind its body")
+            raise InvalidRequestError(f"{part!r} comes behind its body")

@@ -82,7 +82,7 @@ async def test_after_the_first_byte_the_connection_is_broken_off(running, monkey
         fail()
 
     stream_to = UpstreamResponse.stream_to
-    monkeypatch.setattr(UpstreamResponse, "ready", lambda _: b"")
+    monkeypatch.setattr(UpstreamResponse, "buffered", lambda _: b"")
     monkeypatch.setattr(UpstreamResponse, "stream_to", first_then_fail)
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     running.upstream.play(STREAM, b"%x\r\n%s\r\n" % (len(first), first), asyncio.Event())

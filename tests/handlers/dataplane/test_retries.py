@@ -58,7 +58,7 @@ async def test_a_provider_that_is_back_at_the_second_try_answers_normally(runnin
         asked_again(provider)
         closed.listen()
 
-    monkeypatch.setattr(running.bridge.metrics, "asked_again", listen)
+    monkeypatch.setattr(running.bridge.metrics, "retried", listen)
     asking = asyncio.create_task(ask(running))
     await until(lambda: retries(running))
     upstream._server = await asyncio.get_running_loop().create_server(lambda: Connection(upstream), sock=closed)
