@@ -51,7 +51,7 @@ def closed(running, monkeypatch):
 
 @pytest.mark.gen_test
 async def test_a_provider_that_is_back_at_the_second_try_answers_normally(running, closed, monkeypatch):
-    upstream, asked_again = FakeUpstream(), running.bridge.metrics.asked_again
+    upstream, asked_again = FakeUpstream(), running.bridge.metrics.retried
     upstream.play(ANSWER)
 
     def listen(provider):
