@@ -24,7 +24,7 @@ def test_a_histogram_goes_on_for_two_days():
 
 
 @pytest.mark.parametrize(
-    ("places", "packed"),
+    ("buckets", "packed"),
     [
         ([], b"\x00"),
         ([0], b"\x00\x01"),
