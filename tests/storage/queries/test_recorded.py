@@ -66,7 +66,7 @@ async def test_everything_comes_newest_first_page_by_page(recorded, calls, small
 async def test_no_more_comes_than_is_wanted(recorded, calls, small_pages):
     await ended(calls, 1, 2, 3, 4, 5, 6, 7)
     for most in range(1, 9):
-        pages = await numbers(recorded.pages(EVERYTHING, visible_to=None, most=most))
+        pages = await numbers(recorded.pages(EVERYTHING, visible_to=None, limit=most))
         assert [number for page in pages for number in page] == [7, 6, 5, 4, 3, 2, 1][:most]
         assert max(len(page) for page in pages) <= 3
 
