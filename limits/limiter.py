@@ -14,6 +14,9 @@ from limits.rate_window import RateWindow
 from limits.slots import Slots
 from limits.token_window import TokenWindow
 
+# Names of their own: in Python 3.11 to read `Kind.RATE` takes 130 ns, and such a name 10.
+CONCURRENCY, RATE, TOKENS, BUDGET = Kind
+
 KEYS_LOOKED_AT = 1000
 """Among how many keys of a kind and window the busiest are looked for, so that looking makes nobody wait."""
 
@@ -142,7 +145,7 @@ class Limiter:
             held.reserved = reserve
         now = self._now()
         for limit in held.limits:
-            if limit.kind is Kind.TOKENS or limit.kind is Kind.BUDGET:
+            if limit.kind is TOKENS or limit.kind is BUDGET:
                 counter = self._counter_of(limit)
                 if more := _amount(limit, held.charged) - _amount(limit, before):
                     counter.charge(limit, more, now)
@@ -204,13 +207,13 @@ class Limiter:
     def _counter_of(self, limit: Limit) -> _Counter:
         kind = limit.kind
         counter: _Counter | None
-        if kind is Kind.CONCURRENCY:
+        if kind is CONCURRENCY:
             return self._slots
-        if kind is Kind.RATE:
+        if kind is RATE:
             counter = self._rates.get(limit.window_ns)
             if counter is None:
                 counter = self._rates[limit.window_ns] = RateWindow(limit.window_ns)
-        elif kind is Kind.TOKENS:
+        elif kind is TOKENS:
             counter = self._tokens.get(limit.window_ns)
             if counter is None:
                 counter = self._tokens[limit.window_ns] = TokenWindow(limit.window_ns)
@@ -223,21 +226,27 @@ class Limiter:
 
     def _count(self, admitted: Sequence[tuple[_Counter, Limit]], reserve: Amounts, now: int) -> int:
         """Count a request once in each counter, and reserve there if one of its limits reserves."""
-        once: dict[tuple[int, str], tuple[_Counter, Limit]] = {}
-        for counter, limit in admitted:
-            name = (id(counter), limit.key)
-            if name not in once or limit.reserve:
-                once[name] = (counter, limit)
-        for counter, limit in once.values():
+        counted = admitted if len(admitted) < 2 else _once(admitted)  # noqa: PLR2004 - nothing twice in it
+        for counter, limit in counted:
             counter.start(limit, _amount(limit, reserve) if limit.reserve else 0, now)
         self._last_ticket += 1
-        self._tickets[self._last_ticket] = _Ticket([limit for _, limit in once.values()], reserve)
+        self._tickets[self._last_ticket] = _Ticket([limit for _, limit in counted], reserve)
         return self._last_ticket
+
+
+def _once(admitted: Sequence[tuple[_Counter, Limit]]) -> Sequence[tuple[_Counter, Limit]]:
+    """Limits that count together, once; of those one that reserves, if there is one."""
+    once: dict[tuple[int, str], tuple[_Counter, Limit]] = {}
+    for counter, limit in admitted:
+        name = (id(counter), limit.key)
+        if name not in once or limit.reserve:
+            once[name] = (counter, limit)
+    return list(once.values())
 
 
 def _amount(limit: Limit, amounts: Amounts) -> int:
     """Of amounts what a limit counts."""
-    return amounts.tokens if limit.kind is Kind.TOKENS else amounts.micro_dollars
+    return amounts.tokens if limit.kind is TOKENS else amounts.micro_dollars
 
 
 def _drop_idle(counters: dict[K, C], now: int) -> None:
@@ -248,4 +257,4 @@ def _drop_idle(counters: dict[K, C], now: int) -> None:
 
 
 def _weight(state: LimitState) -> tuple[bool, int]:
-    return state.limit.kind is Kind.CONCURRENCY, state.retry_after_ns
+    return state.limit.kind is CONCURRENCY, state.retry_after_ns

@@ -81,7 +81,7 @@ class OverloadProtectionMixin(RequestHandler):
         Raises:
             OverloadedError: 429, or 403 where the budget is used up. The request holds nothing any more.
         """
-        if self._client is None:
+        if self._client is None or not self.overload.limits.of_call(self._client, model):
             return
         try:
             held = await self.overload.count_call(self._client, model, reserve)
@@ -131,8 +131,9 @@ class OverloadProtectionMixin(RequestHandler):
             self.release_slots()
 
     def _set_limit_headers(self) -> None:
-        for name, value in limit_headers(self._states).items():
-            self.set_header(name, value)
+        if self._states:
+            for name, value in limit_headers(self._states).items():
+                self.set_header(name, value)
 
 
 def client_key(ip: str) -> str:
