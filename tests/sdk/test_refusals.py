@@ -49,12 +49,12 @@ async def test_a_bad_token_is_an_authentication_error(running, wiring):
 @pytest.mark.gen_test
 async def test_a_route_that_is_not_served_is_not_found(running, openai, anthropic):
     with pytest.raises(openai_sdk.NotFoundError) as openai_error:
-        await openai.completions.create(model="m", prompt="Hello")
-    message = "route not supported: POST /v1/completions"
+        await openai.fine_tuning.jobs.list()
+    message = "route not supported: GET /v1/fine_tuning/jobs"
     assert openai_error.value.body == openai_body(message, "invalid_request_error", "not_found")
     with pytest.raises(anthropic_sdk.NotFoundError) as anthropic_error:
-        await anthropic.messages.batches.list()
-    message = "route not supported: GET /v1/messages/batches"
+        await anthropic.beta.files.list()
+    message = "route not supported: GET /v1/files"
     assert anthropic_error.value.body == anthropic_body(anthropic_error.value, message, "not_found_error")
     assert running.upstream.requests == []
     await running.ended(0)
