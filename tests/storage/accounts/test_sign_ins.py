@@ -4,8 +4,9 @@ from datetime import timedelta
 import pytest
 
 from runtime.assembly import now
+from storage.accounts.audit import Author
 from storage.accounts.authentication import IdentitiesUnavailableError
-from storage.accounts.identities import Identities, InvalidTokenError, Kind, Role
+from storage.accounts.identities import Identities, InvalidTokenError, Kind, Role, UnknownIdentityError
 from storage.accounts.sign_in_sessions import MAX_SESSIONS, SessionTimes
 from storage.accounts.sign_ins import CODE_SECONDS, InvalidCodeError, SignIns
 from storage.accounts.tokens import FRESH_SECONDS
@@ -216,3 +217,33 @@ async def test_without_the_database_nobody_signs_in_or_out(server, unreachable, 
         await sign_ins.page("ada", limit=1, offset=0)
     with pytest.raises(IdentitiesUnavailableError):
         await identities.authenticate(session, Kind.SESSION)
+
+
+@pytest.mark.gen_test
+async def test_sessions_are_listed_and_ended_one_by_one(server, clock):
+    identities, sign_ins = server
+    texts = [await sign_in(server) for _ in range(2)]
+    for text in texts:
+        clock.passed += timedelta(seconds=1)
+        await identities.authenticate(text, Kind.SESSION)
+    count, listed = await sign_ins.page("Ada", limit=1, offset=1)
+    assert (count, [one.user_agent for one in listed]) == (2, ["Firefox"])
+    _, both = await sign_ins.page("ada", limit=9, offset=0)
+    await sign_ins.end(both[0].id, of="ada", author=Author())
+    assert [one.id for one in (await sign_ins.page("ada", limit=9, offset=0))[1]] == [both[1].id]
+    for session_id, username in ((both[0].id, "ada"), (both[1].id, "nobody")):
+        with pytest.raises(UnknownIdentityError):
+            await sign_ins.end(session_id, of=username, author=Author())
+    with pytest.raises(UnknownIdentityError):
+        await sign_ins.page("nobody", limit=9, offset=0)
+
+
+@pytest.mark.gen_test
+async def test_users_are_listed_by_name_with_the_number_of_their_active_tokens(server):
+    identities, _ = server
+    for username in ("grace", "ada"):
+        await identities.add_user(username, role=Role.MEMBER)
+    await identities.create_token("grace")
+    count, listed = await identities.users_page(limit=9, offset=0)
+    assert (count, [(user.username, tokens) for user, tokens in listed]) == (2, [("ada", 0), ("grace", 1)])
+    assert [user.username for user, _ in (await identities.users_page(limit=1, offset=1))[1]] == ["grace"]
