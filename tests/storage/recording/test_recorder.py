@@ -322,9 +322,6 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
         ]
 
 
-@pytest.mark.skipif(
-    "PYTEST_XDIST_WORKER" in os.environ, reason="beside other test processes its set is not back in time"
-)
 @pytest.mark.usefixtures("brief_outages")
 @pytest.mark.expects_log(AWAY)
 @pytest.mark.gen_test(timeout=120)
