@@ -38,5 +38,4 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
         user_prompt=read_prompt([text_of(request.prompt)]),
-        stream_options=bytes(request.stream_options) or None,
     )

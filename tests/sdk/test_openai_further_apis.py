@@ -61,17 +61,21 @@ async def test_a_legacy_completion_is_recorded_like_a_chat(running, openai):
 
 
 @pytest.mark.gen_test
-async def test_a_streamed_legacy_completion_has_its_tokens_recorded_unasked(running, openai):
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_streamed_legacy_completion_is_as_asked_and_has_the_tokens_told(running, openai, asks):
     chunks = [
         COMPLETION | {"choices": [COMPLETION["choices"][0] | {"text": text, "finish_reason": reason}], "usage": None}
         for text, reason in ((" Grü", None), ("ße", "stop"))
     ]
-    running.upstream.play(*stream(data_events([*chunks, COMPLETION | {"choices": []}])))
-    received = await openai.completions.create(model="m", prompt="Say hello", stream=True)
-    assert [chunk.to_dict() async for chunk in received] == chunks
-    assert _sent(running)[2]["stream_options"] == {"include_usage": True}
+    told = [*chunks, COMPLETION | {"choices": []}] if asks else chunks
+    running.upstream.play(*stream(data_events(told)))
+    options = {"stream_options": {"include_usage": True}} if asks else {}
+    received = await openai.completions.create(model="m", prompt="Say hello", stream=True, **options)
+    assert [chunk.to_dict() async for chunk in received] == told
+    assert _sent(running)[2] == {"model": "m", "prompt": "Say hello", "stream": True, **options}
     (recorded,) = await running.ended(1)
-    expected = record("openai", token_usages=[tokens(5, 7, read=None)], user_prompts=["Say hello"], streaming=True)
+    usages = [tokens(5, 7, read=None)] if asks else []
+    expected = record("openai", token_usages=usages, user_prompts=["Say hello"], streaming=True)
     assert essence(recorded) == expected
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from intercept.apis import Api, RequestSummary
-from intercept.catalog import CHAT_COMPLETIONS, COMPLETIONS
+from intercept.catalog import CHAT_COMPLETIONS
 from intercept.dialects.stream_usage import with_usage
 from intercept.formats.large_bodies import Body
 from upstream.cooldowns import Cooldowns
@@ -30,7 +30,7 @@ class ChatUsage:
 
     def asking(self, provider: str, api: Api, summary: RequestSummary, body: Body) -> bytes | None:
         """Return the body that asks for the usage; None where the client's own body is to be sent."""
-        if not self._ensure or api not in (CHAT_COMPLETIONS, COMPLETIONS) or not summary.stream:
+        if not self._ensure or api is not CHAT_COMPLETIONS or not summary.stream:
             return None
         if self._refused.left((provider, summary.model)):
             return None

@@ -6,9 +6,9 @@ from intercept.records import UserPrompt
 
 
 def test_a_prompt_that_is_one_string_is_recorded():
-    body = b'{"model": "m", "prompt": "Hi", "n": 2, "max_tokens": 5, "stream": true, "stream_options": {}}'
+    body = b'{"model": "m", "prompt": "Hi", "n": 2, "max_tokens": 5, "stream": true}'
     assert parse_request(body) == RequestSummary(
-        model="m", stream=True, user_prompt=UserPrompt(prompt="Hi"), max_output_tokens=10, stream_options=b"{}"
+        model="m", stream=True, user_prompt=UserPrompt(prompt="Hi"), max_output_tokens=10
     )
 
 
