@@ -7,7 +7,7 @@ from limits.concurrency import ConcurrencyLimit
 MAX_LIVE_TAILS = 5
 """Live tails of one user at the same time."""
 
-MAX_SOCKETS = 64
+MAX_SOCKETS = 16
 """WebSockets of one user at the same time."""
 
 MAX_EXPORTS = 1

@@ -70,6 +70,7 @@ class SocketSession:
         self._provider = provider
         self._lanes: Lanes[SocketCall] = Lanes()
         self._error: UpstreamError | None = None
+        self._is_beginning = False
         self._is_draining = False
         self._drained = asyncio.Event()
 
@@ -87,6 +88,7 @@ class SocketSession:
             self._bridge.provider_log.failed(self._to.provider.name, str(error))
         except TimeoutError:
             self._handler.stop(EndReason.CLIENT_DISCONNECTED)
+            self._handler.break_off()
         finally:
             self._bridge.lifecycle.leave(self)
             for task in tasks:
@@ -109,9 +111,9 @@ class SocketSession:
     async def _relay_requests(self) -> None:
         while (message := await self._client.receive()) is not None:
             event = read_client_event(message)
-            if event is not None and event.is_request and not await self._begin(event, message):
-                continue
-            await self._provider.send(message)
+            if event is None or not event.is_request or await self._begin(event, message):
+                await self._provider.send(message)
+            self._check_drained()
 
     async def _relay_events(self) -> None:
         pieces, user_id = self._bridge.pieces, self._handler.identity.user.id
@@ -139,6 +141,7 @@ class SocketSession:
         """Admit and record what a client asks for; say whether it may go to the provider. If not, the client is told why."""
         lane = event.stream_id[:MAX_LANE_CHARACTERS]
         call = SocketCall(self._handler, self._to, self._sent)
+        self._is_beginning = True
         try:
             self._check_room()
             await call.admit()
@@ -150,6 +153,8 @@ class SocketSession:
         except BaseException:
             call.release()
             raise
+        finally:
+            self._is_beginning = False
         call.asked_at = self._bridge.now()
         self._lanes.begin(lane, call)
         return True
@@ -190,7 +195,7 @@ class SocketSession:
         await self._client.send(msgspec.json.encode({"type": ERROR, "status": problem.status, **lane, **body}))
 
     def _check_drained(self) -> None:
-        if self._is_draining and not self._lanes:
+        if self._is_draining and not self._lanes and not self._is_beginning:
             self._drained.set()
 
     def _end_calls(self) -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from http import HTTPStatus
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from handlers.dataplane.sockets import hops
 from handlers.dataplane.sockets.session import MAX_CALLS
 from intercept.records import EndReason
 from limits.user_shares import MAX_SOCKETS
@@ -339,6 +341,48 @@ async def test_when_the_server_stops_responses_end_whole_and_then_the_socket_goe
     assert (client.close_code, await draining) == (1001, 0)
     (call,) = await running.ended(1)
     assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_is_being_recorded_when_the_server_stops_is_still_answered(
+    running, provider, opened, monkeypatch
+):
+    client, upstream = await opened()
+    recording, gate, start = asyncio.Event(), asyncio.Event(), running.bridge.recorder.start
+
+    async def start_late(record):
+        recording.set()
+        await gate.wait()
+        await start(record)
+
+    monkeypatch.setattr(running.bridge.recorder, "start", start_late)
+    await client.send(create("one"))
+    await recording.wait()
+    draining = asyncio.create_task(running.bridge.lifecycle.drain(10))
+    await asyncio.sleep(0)
+    gate.set()
+    await provider.received.get()
+    await send_all(upstream, events("resp_1"))
+    assert await receive(client, 3) == events("resp_1")
+    assert await draining == 0
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_takes_nothing_is_given_up(running, provider, opened, monkeypatch):
+    monkeypatch.setattr(hops, "TAKE_SECONDS", 0.05)
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    client.transport.pause_reading()
+    with suppress(ConnectionClosed):
+        for number in range(64):
+            await upstream.send(event("response.output_text.delta", delta=str(number) * 500_000))
+    await provider.closed.get()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "client_disconnected"
+    assert lets_go(running)
 
 
 @pytest.mark.gen_test
