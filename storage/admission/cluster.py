@@ -26,7 +26,9 @@ from storage.admission.ledger_store import Document, LedgerStore
 from storage.admission.ledger_usage import state_of
 from storage.admission.members import Members
 from storage.admission.own_pauses import OwnPauseError, answer_within
-from storage.admission.permits import Permits, Round, Waiting
+from storage.admission.permits import Permits
+from storage.admission.round import Round
+from storage.admission.waiting import Waiting
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 
 ANSWER_SECONDS = 0.4
@@ -228,7 +230,7 @@ class ClusterAuthority:
     async def _make_rounds(self) -> None:
         failures = pauses = 0
         try:
-            while not self.unavailable and (round_ := self._permits.begin_round()) is not None:
+            while not self.unavailable and (round_ := Round.begin(self._permits)) is not None:
                 try:
                     await self._make(round_)
                 except (OwnPauseError, DatabaseUnavailableError) as error:

@@ -30,7 +30,7 @@ from pymongo.errors import BulkWriteError
 from limits.limit import Limit
 from storage.admission.account import span_of
 from storage.admission.ledger import Ledger, Member
-from storage.admission.permits import Change, Snapshot
+from storage.admission.round import Change, Snapshot
 from storage.mongo.database import Database
 
 HELD_MS = 86_400_000

@@ -1,11 +1,6 @@
-"""What one server of a cluster may admit: decisions by itself while it can, and rounds with the ledgers when it cannot.
+"""What one server of a cluster may admit: it decides by itself while it can, and has requests wait for a round if not.
 
-A round asks for all that waits: it reads the ledgers (`Round.names`), plans which requests start (`Round.plan`), has the
-ledgers written that change, each only if nobody changed it meanwhile, and settles by which writes counted
-(`Round.settle`). A request that lacks something because a write did not count waits for the next round. One that is
-refused has changed nothing.
-
-Pure: the clock is injected, and whoever makes the rounds does the reading and writing.
+A round (`storage.admission.round`) asks the ledgers for all that waits. Pure: the clock is injected.
 """
 
 from __future__ import annotations
@@ -14,14 +9,13 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import NamedTuple
 
 from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState
 from storage.admission.account import Account, Times, name_of
 from storage.admission.amount_account import AmountAccount
-from storage.admission.ledger import Ledger
 from storage.admission.rate_account import RateAccount
 from storage.admission.slot_account import SlotAccount
+from storage.admission.waiting import Need, Waiting
 
 ROUND_LEDGERS = 250
 """How many ledgers take part in one round, more only if a single request needs more."""
@@ -35,63 +29,6 @@ _KINDS: Mapping[Kind, type[Account]] = {
     Kind.TOKENS: AmountAccount,
     Kind.BUDGET: AmountAccount,
 }
-
-
-class Need(NamedTuple):
-    """What a request needs of one account."""
-
-    account: Account
-    limit: Limit
-    amount: int
-
-
-class Waiting:
-    """A request that waits for a round.
-
-    Attributes:
-        decision: What was decided, as soon as it is.
-        gone: Set when nobody waits any more.
-        done: Called with the decision.
-    """
-
-    def __init__(self, needs: Sequence[Need], reserve: Amounts) -> None:
-        self.needs = needs
-        self.reserve = reserve
-        self.decision: Decision | None = None
-        self.gone = False
-        self.done: Callable[[Decision], None] = lambda _decision: None
-        self.blocked: list[Need] = []
-
-    def answer(self, decision: Decision) -> None:
-        """Tell the decision."""
-        self.decision = decision
-        self.done(decision)
-
-
-class Snapshot(NamedTuple):
-    """Ledgers as they were read.
-
-    Attributes:
-        ledgers: The ledgers that there are, by name, with their versions.
-        now: The database's time, in milliseconds.
-        clock: Whose clock that is.
-        read_at: When the reading began, by this server's clock.
-    """
-
-    ledgers: Mapping[str, tuple[Ledger, str]]
-    now: int
-    clock: str
-    read_at: int
-
-
-class Change(NamedTuple):
-    """A ledger to be written: if its version is still `before`, or, where that is None, if there is none yet."""
-
-    name: str
-    before: str | None
-    after: str
-    ledger: Ledger
-    limit: Limit
 
 
 class _Ticket:
@@ -121,8 +58,8 @@ class Permits:
     ) -> None:
         self.process = process
         self.alone_among: int | None = None
+        self.is_dead = is_dead
         self._now_ns = now_ns
-        self._is_dead = is_dead
         self._times = times or Times()
         self._accounts: OrderedDict[str, Account] = OrderedDict()  # in the order of their last use
         self._lively: dict[str, Account] = {}
@@ -169,7 +106,7 @@ class Permits:
             account.take_alone(amount)
             if self.alone_among is None:
                 account.tell_alone()
-            self._note(account)
+            self.note(account)
         ticket = self._numbers()
         self._tickets[ticket] = _Ticket(list(needs.values()), reserve)
         self.charge(ticket, charged)
@@ -199,7 +136,7 @@ class Permits:
             return
         for account, limit, _ in held.needs:
             account.end(_amount(limit, held.reserved) if limit.reserve else 0)
-            self._note(account)
+            self.note(account)
 
     def states(self) -> list[LimitState]:
         """The states of all limits, as far as this server knows."""
@@ -256,8 +193,10 @@ class Permits:
             account.tell_alone()
             self._due[name] = account
 
-    def begin_round(self) -> Round | None:
-        """Begin a round, if something waits for one."""
+    # -- for rounds
+
+    def next_for_round(self) -> tuple[dict[str, Account], list[Waiting]]:
+        """Take what the next round is for: its accounts by name, and the requests that wait for it."""
         accounts: dict[str, Account] = {}
         waiting: list[Waiting] = []
         while self._queue and len(accounts) < ROUND_LEDGERS:
@@ -268,14 +207,7 @@ class Permits:
         for name in list(self._due):
             if name in accounts or len(accounts) < ROUND_LEDGERS:
                 accounts[name] = self._due.pop(name)
-        return Round(self, accounts, waiting) if accounts else None
-
-    # -- for rounds
-
-    def open(self, account: Account, snapshot: Snapshot) -> None:
-        """Begin a round with an account."""
-        ledger, _ = snapshot.ledgers.get(account.name, (None, None))
-        account.open(ledger or Ledger(), snapshot.now, snapshot.clock, snapshot.read_at, self._is_dead)
+        return accounts, waiting
 
     def next_number(self) -> int:
         """A number that this server has not used yet."""
@@ -289,8 +221,7 @@ class Permits:
         """Answer a request at the end of a round; False if it has to wait for another one."""
         if waiting.gone:
             return True
-        refusing = [need for need in waiting.blocked if not need.limit.shadow]
-        if refusing:
+        if refusing := waiting.refusing:
             if any(need.account.name in failed for need in waiting.blocked):
                 return False
             if not all(need.account.state(need.limit, need.amount).retry_after_ns for need in refusing):
@@ -305,7 +236,12 @@ class Permits:
 
     def note(self, account: Account) -> None:
         """Look after an account until it is idle."""
-        self._note(account)
+        self._lively[account.name] = account
+        if account.expires_at > self._now_ns():
+            heappush(self._expiring, (account.expires_at, account.name))
+            account.expires_at = 0
+        if account.urgent and self.alone_among is None:
+            self._due[account.name] = account
 
     def again(self, account: Account) -> None:
         """Have an account take part in the next round."""
@@ -325,25 +261,22 @@ class Permits:
         return Need(account, limit, _amount(limit, reserve) if limit.reserve else 0)
 
     def _admit(self, waiting: Waiting) -> None:
-        blocked = {need.account.name for need in waiting.blocked}
-        once = {need.account.name: need for need in waiting.needs if need.account.name not in blocked}
-        for account, _, amount in once.values():
+        taking = waiting.taking
+        for account, _, amount in taking:
             account.take(amount)
-            self._note(account)
-        self._answer(waiting, list(once.values()))
+            self.note(account)
+        self._answer(waiting, taking)
 
     def _decide_alone(self, waiting: Waiting, servers: int) -> None:
         waiting.blocked = [n for n in waiting.needs if not n.account.fits_alone(n.limit, n.amount, servers)]
-        refusing = [need for need in waiting.blocked if not need.limit.shadow]
-        if refusing:
+        if refusing := waiting.refusing:
             self._refuse(waiting, refusing)
             return
-        blocked = {need.account.name for need in waiting.blocked}
-        once = {need.account.name: need for need in waiting.needs if need.account.name not in blocked}
-        for account, _, amount in once.values():
+        taking = waiting.taking
+        for account, _, amount in taking:
             account.take_alone(amount)
             self._lively[account.name] = account
-        self._answer(waiting, list(once.values()))
+        self._answer(waiting, taking)
 
     def _answer(self, waiting: Waiting, needs: Sequence[Need]) -> None:
         ticket = self._numbers()
@@ -364,78 +297,6 @@ class Permits:
         longest = max(state.retry_after_ns for state in against)
         shadow = tuple([state for state, name in told if name in shadow_names])
         waiting.answer(Decision(None, states, refused_by, longest, shadow))
-
-    def _note(self, account: Account) -> None:
-        self._lively[account.name] = account
-        if account.expires_at > self._now_ns():
-            heappush(self._expiring, (account.expires_at, account.name))
-            account.expires_at = 0
-        if account.urgent and self.alone_among is None:
-            self._due[account.name] = account
-
-
-class Round:
-    """One round of a server; see `Permits`.
-
-    Attributes:
-        names: The ledgers to be read.
-    """
-
-    def __init__(self, permits: Permits, accounts: Mapping[str, Account], waiting: Sequence[Waiting]) -> None:
-        self.names = list(accounts)
-        self._permits = permits
-        self._accounts = accounts
-        self._waiting = waiting
-        self._changes: dict[str, Change] = {}
-        self._opened = False
-
-    def plan(self, snapshot: Snapshot) -> list[Change]:
-        """Plan which requests start, and say what has to be written for that."""
-        number = self._permits.next_number()
-        self._opened = True
-        for account in self._accounts.values():
-            self._permits.open(account, snapshot)
-        for waiting in self._waiting:
-            waiting.blocked = [need for need in waiting.needs if not need.account.fits(need.limit, need.amount)]
-            if all(need.limit.shadow for need in waiting.blocked):
-                blocked = {need.account.name for need in waiting.blocked}
-                once = {n.account.name: n for n in waiting.needs if n.account.name not in blocked}
-                for account, _, amount in once.values():
-                    account.plan(amount)
-        after = f"{self._permits.process}.{number}"
-        for name, account in self._accounts.items():
-            ledger = account.close(number)
-            if ledger is not None:
-                before = snapshot.ledgers[name][1] if name in snapshot.ledgers else None
-                self._changes[name] = Change(name, before, after, ledger, account.limit)
-        return list(self._changes.values())
-
-    def settle(self, counted: Collection[str]) -> None:
-        """Answer those that waited.
-
-        Args:
-            counted: The names of the ledgers whose writes count.
-        """
-        failed = self._changes.keys() - set(counted)
-        for name, account in self._accounts.items():
-            account.settle(counts=name not in failed)
-        again = [waiting for waiting in self._waiting if not self._permits.conclude(waiting, failed)]
-        needed = {need.account.name for waiting in again for need in waiting.needs}
-        for name, account in self._accounts.items():
-            if name not in needed:
-                account.put_back()
-            self._permits.note(account)
-            if name in failed:
-                self._permits.again(account)
-        self._permits.wait_again(again)
-
-    def fail(self) -> None:
-        """End it where nobody knows what was written. Those that waited wait for the next one."""
-        for account in self._accounts.values():
-            if self._opened:
-                account.settle(counts=False)
-            self._permits.again(account)
-        self._permits.wait_again([waiting for waiting in self._waiting if not waiting.gone])
 
 
 def _amount(limit: Limit, amounts: Amounts) -> int:

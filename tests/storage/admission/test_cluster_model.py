@@ -20,7 +20,8 @@ from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
 from storage.admission.account import MS, Times
 from storage.admission.members import Members
-from storage.admission.permits import Permits, Snapshot
+from storage.admission.permits import Permits
+from storage.admission.round import Round, Snapshot
 
 ANSWER_MS = 500
 LEASE_MS = 5_000
@@ -92,7 +93,7 @@ class Server:
 
     def read(self):
         """Begin a round, and plan it by what the database says now."""
-        round_ = self.permits.begin_round()
+        round_ = Round.begin(self.permits)
         if round_ is not None:
             self.flights.append((round_, round_.plan(self.register.read(round_.names, self.now_ns()))))
 

@@ -1,0 +1,52 @@
+"""A request that waits for a decision, and what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from limits.limit import Amounts, Decision, Limit
+from storage.admission.account import Account
+
+
+class Need(NamedTuple):
+    """What a request needs of one account."""
+
+    account: Account
+    limit: Limit
+    amount: int
+
+
+class Waiting:
+    """A request that waits for a round.
+
+    Attributes:
+        decision: What was decided, as soon as it is.
+        gone: Set when nobody waits any more.
+        done: Called with the decision.
+        blocked: The needs that the limits have no room for.
+    """
+
+    def __init__(self, needs: Sequence[Need], reserve: Amounts) -> None:
+        self.needs = needs
+        self.reserve = reserve
+        self.decision: Decision | None = None
+        self.gone = False
+        self.done: Callable[[Decision], None] = lambda _decision: None
+        self.blocked: list[Need] = []
+
+    @property
+    def refusing(self) -> list[Need]:
+        """What it is refused for: what blocks it, and does not only note that it would."""
+        return [need for need in self.blocked if not need.limit.shadow]
+
+    @property
+    def taking(self) -> list[Need]:
+        """What it takes as it starts: of each account that does not block it, once."""
+        blocked = {need.account.name for need in self.blocked}
+        return list({need.account.name: need for need in self.needs if need.account.name not in blocked}.values())
+
+    def answer(self, decision: Decision) -> None:
+        """Tell the decision."""
+        self.decision = decision
+        self.done(decision)
