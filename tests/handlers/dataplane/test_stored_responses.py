@@ -47,21 +47,21 @@ OF_THE_RESPONSE = [
 @pytest.mark.gen_test
 async def test_a_stored_response_is_for_the_user_who_got_it(running):
     await respond(running, running.headers)
+    await running.ended(1)
     other = await running.user("grace")
     assert await statuses(running, other, *OF_THE_RESPONSE) == [404] * 4
     assert await statuses(running, running.headers, *OF_THE_RESPONSE) == [200] * 4
     assert [(one.method, one.target) for one in running.upstream.requests[1:]] == [
         (method, "/v1" + path) for method, path in OF_THE_RESPONSE
     ]
-    await running.ended(1)
 
 
 @pytest.mark.gen_test
 async def test_a_response_that_is_still_to_come_can_be_waited_for(running):
     queued = json.dumps({"id": ID, "object": "response", "status": "queued", "background": True, "output": []})
     await respond(running, running.headers, queued.encode())
-    assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [200]
     await running.ended(1)
+    assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [200]
 
 
 @pytest.mark.gen_test
