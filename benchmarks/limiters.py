@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 from intercept.refusals import Rule
+from limits.kinds.rate_window import RateWindow
 from limits.limit import Kind, Limit, Of
-from limits.rate_window import RateWindow
 
 LIMIT = 100
 # Ticks of a clock that counts in integers, so that no limiter suffers from rounding.

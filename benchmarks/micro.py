@@ -35,17 +35,17 @@ from intercept.known_secrets import KnownSecrets
 from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
 from intercept.refusals import Rule
 from limits.authority import LocalAuthority
-from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
 from limits.limit import Kind, Limit, Of, Period
 from limits.limiter import Limiter
 from limits.overload import OverloadProtection
+from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
 from limits.request_limits import Client, LimitSettings
 from resources import interceptions as resources
 from storage.accounts.users import Role, User
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import Action, Operation
 from storage.recording.prices import Prices
-from upstream.sigv4 import AwsKeys, Scope, sign
+from upstream.credentials.sigv4 import AwsKeys, Scope, sign
 
 SECTION = "figures of make bench-micro"
 REPEATS, SECONDS = 5, 0.2

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Callable
 
 from handlers.operation.metrics import Metrics
-from limits.failures import Failures
 from limits.mixin import client_key
-from limits.throttle import Throttle
+from limits.protection.failures import Failures
+from limits.protection.throttle import Throttle
 from storage.accounts.access_trail import AccessEvent, AccessTrail
 from storage.accounts.events import Action, Plane, Reason
 from storage.accounts.identities import Identity

@@ -31,13 +31,13 @@ from handlers.dataplane.addresses import (
     find_misdirection,
     find_problem,
 )
-from handlers.dataplane.batch_results import BatchResults
-from handlers.dataplane.not_served import Misdirected, NotServed, ProviderRoot
-from handlers.dataplane.passthrough import Passthrough
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.recorded import Recorded
 from handlers.dataplane.service import Service
-from handlers.dataplane.sockets.service import ResponsesSocket
+from handlers.dataplane.services.batch_results import BatchResults
+from handlers.dataplane.services.not_served import Misdirected, NotServed, ProviderRoot
+from handlers.dataplane.services.passthrough import Passthrough
+from handlers.dataplane.services.recorded import Recorded
+from handlers.dataplane.services.sockets.service import ResponsesSocket
 from handlers.dataplane.upstream_request import Destination
 from handlers.openapi.handler import OpenAPIHandler, description
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler

@@ -32,7 +32,7 @@ from limits.headers import retry_headers
 from resources.errors import Error
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
-from upstream.sigv4 import ALGORITHM
+from upstream.credentials.sigv4 import ALGORITHM
 
 logger = logging.getLogger(__name__)
 

@@ -22,10 +22,10 @@ from handlers.timer import TimerFactory
 from http1.errors import InvalidRequestError
 from intercept.known_secrets import KnownSecrets
 from intercept.refusals import Refusal
-from limits.circuit_breaker import CircuitBreakers
 from limits.mixin import client_key
 from limits.overload import OverloadProtection
-from limits.user_shares import UserShares
+from limits.protection.circuit_breaker import CircuitBreakers
+from limits.protection.user_shares import UserShares
 from runtime.jobs import Jobs
 from storage.accounts.active_tokens import ActiveTokens
 from storage.accounts.identities import Identities
@@ -42,7 +42,7 @@ from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
 from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient
-from upstream.keys import KeyPool
+from upstream.credentials.keys import KeyPool
 from upstream.providers import Provider
 
 

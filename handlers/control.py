@@ -15,9 +15,9 @@ from handlers.base import TAKE_SECONDS, BridgeHandler
 from handlers.problems import Problem, ValidationProblem
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
-from limits.concurrency import ConcurrencyLimit, Slot
 from limits.headers import retry_headers
 from limits.limit import SLOT_RETRY_NS
+from limits.protection.concurrency import ConcurrencyLimit, Slot
 from resources.errors import Error, Validation
 from storage.mongo.database import DatabaseUnavailableError
 

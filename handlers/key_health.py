@@ -13,8 +13,8 @@ from typing import Any
 
 from handlers.operation.metrics import Metrics
 from intercept.times import format_time
-from upstream.access import credential_hint
-from upstream.keys import KeyChange, KeyPool, KeyRefusal, merge_refusals
+from upstream.credentials.access import credential_hint
+from upstream.credentials.keys import KeyChange, KeyPool, KeyRefusal, merge_refusals
 from upstream.providers import Provider
 
 MAX_REPORTED_KEYS = 100

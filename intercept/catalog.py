@@ -5,17 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from intercept.apis import Api, Dialect
-from intercept.dialects import (
-    bedrock_requests,
-    chat_completions,
-    completions,
-    converse,
-    gemini,
-    invoke,
-    messages,
-    responses,
-    usage_only,
-)
+from intercept.dialects.anthropic import messages
+from intercept.dialects.bedrock import converse, invoke
+from intercept.dialects.bedrock import requests as bedrock_requests
+from intercept.dialects.gemini import generate_content as gemini
+from intercept.dialects.openai import chat_completions, completions, responses, usage_only
 from intercept.formats.content_encoding import OpaqueReader
 
 CHAT_COMPLETIONS: Final = Api(

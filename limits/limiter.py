@@ -8,11 +8,11 @@ from heapq import nsmallest
 from itertools import chain, islice
 from typing import Protocol, TypeVar
 
-from limits.budget import Budgets
+from limits.kinds.budget import Budgets
+from limits.kinds.rate_window import RateWindow
+from limits.kinds.slots import Slots
+from limits.kinds.token_window import TokenWindow
 from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState, Period
-from limits.rate_window import RateWindow
-from limits.slots import Slots
-from limits.token_window import TokenWindow
 
 # Names of their own: in Python 3.11 to read `Kind.RATE` takes 130 ns, and such a name 10.
 CONCURRENCY, RATE, TOKENS, BUDGET = Kind

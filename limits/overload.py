@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from intercept.refusals import Rule
-from limits.arriving import ArrivingBodies
 from limits.authority import Authority, LocalAuthority
 from limits.headers import dollars, explain, limit_headers, retry_headers
 from limits.held import Held
 from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Kind, Limit, LimitState
 from limits.limiter import Limiter
+from limits.protection.arriving import ArrivingBodies
 from limits.refusals import Refusals
 from limits.request_limits import Client, LimitSettings, RequestLimits
 

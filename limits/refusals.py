@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-from limits.throttle import Throttle
+from limits.protection.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from handlers.operation.metrics import Metrics
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from handlers.timer import TimerFactory
 from limits.overload import OverloadProtection
-from limits.user_shares import UserShares
+from limits.protection.user_shares import UserShares
 from resources.interceptions import interception_as_json
 from runtime.authority import WorkerAuthority
 from runtime.budgets import restore_budgets
@@ -56,13 +56,13 @@ from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
 from storage.recording.instances import Instances
+from storage.recording.outbox.segments import SpoolOpenError
+from storage.recording.outbox.spool import Spool
+from storage.recording.outbox.spool_folders import SpoolFolders
 from storage.recording.prices import Prices
 from storage.recording.recorder import Recorder, RecordPolicy
-from storage.recording.segments import SpoolOpenError
-from storage.recording.spool import Spool
-from storage.recording.spool_folders import SpoolFolders
 from upstream.client import UpstreamClient
-from upstream.keys import KeyPool
+from upstream.credentials.keys import KeyPool
 from upstream.providers import Provider
 from version import VERSION
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from intercept.ids import format_id
 from limits.authority import Authority
-from limits.calendar import bounds_of
 from limits.charges import amounts_of
+from limits.kinds.calendar import bounds_of
 from limits.request_limits import Client, RequestLimits
 from storage.mongo.database import Database
 from storage.mongo.errors import DatabaseUnavailableError

@@ -11,21 +11,27 @@ from handlers.bridge import EdgeOptions
 from handlers.operation.metrics import Metrics
 from intercept.known_secrets import KnownSecrets
 from limits.authority import Authority
-from limits.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.overload import OverloadProtection
+from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers
 from limits.request_limits import LimitSettings
 from settings import LimitsScope, ProviderSettings, SettingError, Settings, TokenCreation
 from settings.kinds import NO_PROXY
 from storage.admission.cluster import ClusterAuthority
 from storage.mongo.database import Database
-from upstream.access import Authorizer, Credential
-from upstream.aws import AwsAuthorizer
-from upstream.aws_credentials import AwsKeySource, FoundKeys, StaticKeys, botocore_finder, is_botocore_installed
-from upstream.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
-from upstream.network import DIRECT, Network, Proxy, is_direct, make_tls
+from upstream.connections.network import DIRECT, Network, Proxy, is_direct, make_tls
+from upstream.credentials.access import Authorizer, Credential
+from upstream.credentials.aws import AwsAuthorizer
+from upstream.credentials.aws_credentials import (
+    AwsKeySource,
+    FoundKeys,
+    StaticKeys,
+    botocore_finder,
+    is_botocore_installed,
+)
+from upstream.credentials.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
+from upstream.credentials.sigv4 import Scope
 from upstream.presets import PRESETS, ProviderType
 from upstream.providers import Provider
-from upstream.sigv4 import Scope
 
 
 def make_provider(settings: ProviderSettings, network: Network = DIRECT) -> Provider:

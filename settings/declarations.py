@@ -48,10 +48,10 @@ from settings.kinds import (
     optional,
 )
 from settings.setting import Setting, declare
-from upstream.access import AUTHORIZED, Credential
+from upstream.credentials.access import AUTHORIZED, Credential
+from upstream.credentials.sigv4 import AwsKeys
 from upstream.extra_routes import ExtraRoute
 from upstream.presets import PRESETS, ProviderType
-from upstream.sigv4 import AwsKeys
 
 SERVER = "Server"
 DATABASE = "Database"

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from limits.calendar import time_zone
+from limits.kinds.calendar import time_zone
+from upstream.connections.network import Proxy
+from upstream.credentials.sigv4 import AwsKeys
 from upstream.extra_routes import ALLOWED, parse_routes
-from upstream.network import Proxy
-from upstream.sigv4 import AwsKeys
 
 NO_PROXY = "none"
 """The proxy of a provider that is reached without one."""

@@ -17,8 +17,8 @@ from settings.declarations import (
 )
 from settings.kinds import LimitsScope
 from settings.setting import PREFIX, SHORT_PREFIX, Setting, SettingError
-from upstream.access import INSTALL_AZURE, INSTALL_GOOGLE, Credential
-from upstream.aws_credentials import INSTALL_AWS
+from upstream.credentials.access import INSTALL_AZURE, INSTALL_GOOGLE, Credential
+from upstream.credentials.aws_credentials import INSTALL_AWS
 from upstream.presets import PRESETS, ProviderType
 
 INSTALL_OTEL = "pip install -r requirements-otel.lock"

@@ -15,7 +15,8 @@ from storage.accounts import authentication, sign_ins, user_accounts
 from storage.aggregation import threads
 from storage.mongo import connection, database
 from storage.queries import audit
-from storage.recording import instances, writer
+from storage.recording import instances
+from storage.recording.outbox import writer
 
 SECONDS = 30.0
 BOUNDS: list[tuple[ModuleType, str]] = [

@@ -11,7 +11,8 @@ from docs import tables
 from handlers import base, lifecycle, timer
 from handlers.api import export, facets, interceptions, live, pagination, refusals, sessions, stats, visibility
 from handlers.application import DATA_PLANES, BridgeApplication
-from handlers.dataplane import addresses, admission, passthrough, proxy, recorded
+from handlers.dataplane import addresses, admission, proxy
+from handlers.dataplane.services import passthrough, recorded
 from handlers.operation.metrics import PREFIX
 from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
 from intercept.refusals import Rule

@@ -22,13 +22,13 @@ from httptools import HttpParserError
 from intercept.apis import EVENTS
 from intercept.formats.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
 from intercept.records import EndReason
-from upstream.connection import Connection, OnChunk
-from upstream.connections import KEEPALIVE_SECONDS, Connections
-from upstream.failures import describe
+from upstream.connections.connection import Connection, OnChunk
+from upstream.connections.failures import describe
+from upstream.connections.network import DIRECT, Network
+from upstream.connections.pool import KEEPALIVE_SECONDS, Connections
+from upstream.connections.urls import Origin, locate
 from upstream.headers import Headers, request_head
-from upstream.network import DIRECT, Network
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS, SWITCHING_PROTOCOLS, Response
-from upstream.urls import Origin, locate
 
 FIRST_FINAL_STATUS = 200
 UNREADABLE_HEAD = (

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from intercept.apis import Dialect
-from upstream.access import Credential
+from upstream.credentials.access import Credential
 from upstream.routes import (
     ANTHROPIC_ROUTES,
     AZURE_ROUTES,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from intercept.apis import Dialect
-from upstream.access import Authorizer, Credential
-from upstream.network import DIRECT, Network
+from upstream.connections.network import DIRECT, Network
+from upstream.credentials.access import Authorizer, Credential
 from upstream.presets import PRESETS, Preset, ProviderType
 from upstream.routes import Route, find_routes, guess_dialect
 

@@ -8,8 +8,8 @@ from handlers.api.pagination import single_values
 from handlers.control import ControlHandler
 from intercept.times import format_time
 from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
-from upstream.access import credential_hint
-from upstream.keys import KeyPool, KeyRefusal
+from upstream.credentials.access import credential_hint
+from upstream.credentials.keys import KeyPool, KeyRefusal
 from upstream.providers import Provider
 
 

@@ -2,24 +2,24 @@
 
 The path of a request, in the order in which it takes it:
 
-1.  Find       `handlers/application.py` finds the provider, the route and what serves it: a recorded call (`recorded.py`),
-               one that is only passed on (`passthrough.py`; `batch_results.py`
-               records what it tells of earlier calls), or a refusal (`not_served.py`, `addresses.py`).
+1.  Find       `handlers/application.py` finds the provider, the route and what serves it: one of `services/`: a
+               recorded call (`recorded.py`), one that is only passed on (`passthrough.py`; `batch_results.py` records
+               what it tells of earlier calls), or a refusal (`not_served.py`, with the words of `addresses.py`).
 2.  Admit      The head is there, the body is not read yet. `ProxyHandler.prepare` in `proxy.py` begins; `admission.py` has the
                order of the questions: is a slot free, whose token is it, is the rate kept, can the request be served at all?
 3.  Receive    `ProxyHandler.data_received` collects the body. A request whose body is slow may have to give its slot away.
 4.  Read       `ProxyHandler.get`, `post` and so on call the service's `serve`. That of a recorded call reads the body
                (`summary.py`) and makes the record of its start.
 5.  Choose     `upstream_request.py` chooses a key.
-6.  Record     The start is recorded, and the circuit breaker asked: `recorded.py`.
+6.  Record     The start is recorded, and the circuit breaker asked: `services/recorded.py`.
 7.  Connect    `upstream_request.py` sends the request. It tries again where nothing was sent, or with another key.
 8.  Relay      `relay.py` passes each piece on to the client. `observation.py` reads a copy; `pings.py` fills silence.
-9.  End        `recorded.py` works out how the call ended, and hands that to the recorder.
+9.  End        `services/recorded.py` works out how the call ended, and hands that to the recorder.
 10. Finish     `ProxyHandler.on_finish` gives back what the request held.
 
 Where a request is on this path, and what stops it, is a table: `states.py`.
 
 `ProxyHandler` is the only Tornado handler here. It knows one object that says what is done for the request (`service.py`).
 All others are plain objects and functions that are given the handler; it does not refer to them. `shared/` has what is made
-once for all requests. `sockets/` does the same for WebSockets, where each message may be a call.
+once for all requests. `services/sockets/` serves WebSockets, where each message may be a call.
 """

@@ -14,7 +14,7 @@ from intercept.formats.error_body import error_reader
 from intercept.known_secrets import KnownSecrets
 from intercept.records import Ending, EndReason, ProviderError, Reading
 from intercept.scrub import scrub
-from limits.circuit_breaker import CircuitOpenError
+from limits.protection.circuit_breaker import CircuitOpenError
 from upstream.client import UpstreamError, UpstreamResponse
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Container
 
 from intercept.apis import Dialect
-from upstream.connection import OnChunk
+from upstream.connections.connection import OnChunk
 
 PINGS = dict.fromkeys(Dialect, b": ping\n\n") | {Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n'}
 """The ping of each dialect, to stand between two events."""

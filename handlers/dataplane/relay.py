@@ -15,12 +15,12 @@ from handlers.timer import RELAY
 from handlers.tornado_private import headers_of
 from http1.headers import add_checked
 from intercept.apis import EVENT_STREAM
-from intercept.dialects.stream_usage import UsageChunkFilter
+from intercept.dialects.openai.stream_usage import UsageChunkFilter
 from intercept.records import EndReason
 from upstream.client import UpstreamResponse
+from upstream.connections.idle_timer import IdleTimer
+from upstream.credentials.keys import UNAUTHORIZED
 from upstream.headers import to_client
-from upstream.idle_timer import IdleTimer
-from upstream.keys import UNAUTHORIZED
 
 NO_CONTENT = 204
 # A client has to take each piece of an answer within this time; one that reads nothing would hold its slot for ever.

@@ -18,15 +18,15 @@ from handlers.key_health import report_change
 from handlers.problems import Problem
 from handlers.timer import UPSTREAM
 from intercept.apis import Dialect
-from intercept.dialects.gemini_refusals import MAX_REFUSAL_BYTES, read_refusal
+from intercept.dialects.gemini.refusals import MAX_REFUSAL_BYTES, read_refusal
 from intercept.ids import format_id
 from intercept.records import CredentialKind
 from intercept.refusals import Rule
-from upstream.access import Authorizer, credential_header, credential_hint
-from upstream.aws_credentials import INSTALL_AWS
 from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
+from upstream.credentials.access import Authorizer, credential_header, credential_hint
+from upstream.credentials.aws_credentials import INSTALL_AWS
+from upstream.credentials.keys import REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
-from upstream.keys import REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.providers import Provider, without_credentials
 from upstream.routes import Route
 

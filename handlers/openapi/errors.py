@@ -13,7 +13,7 @@ from handlers.control import DATABASE_AWAY, TOO_MANY_REQUESTS
 from handlers.openapi.operations import JSON, Described, body, header, response, shared
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
-from limits.user_shares import DEFAULT_REQUESTS
+from limits.protection.user_shares import DEFAULT_REQUESTS
 from resources.errors import Error, Validation
 
 RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)

@@ -22,7 +22,7 @@ from handlers.operation.metric_names import BoundedNames
 from handlers.operation.metrics_folder import MetricsFolder
 from intercept.ids import format_id
 from intercept.records import Ending, EndReason, Interception, TokenUsage
-from limits.circuit_breaker import CircuitKey, State
+from limits.protection.circuit_breaker import CircuitKey, State
 from runtime.jobs import Job
 
 PREFIX = "coder_aibridged_"

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from limits.calendar import bounds_of
+from limits.kinds.calendar import bounds_of
 from limits.limit import Kind, Limit, LimitState
 from storage.admission.ledger import MAX_LIFE_MS, Ledger, Member, Report, Span
 

@@ -15,10 +15,10 @@ from intercept.records import Ending, EndReason, Interception, ProviderError, Re
 from storage.mongo.database import Database
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
-from storage.recording.pending_write import RecordingUnavailableError, RecordPolicy
+from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
+from storage.recording.outbox.spool import Spool
+from storage.recording.outbox.writer import Writer
 from storage.recording.prices import Cost, Prices
-from storage.recording.spool import Spool
-from storage.recording.writer import Writer
 
 __all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
 

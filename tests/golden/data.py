@@ -25,9 +25,9 @@ from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
-from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import Action, Operation
+from storage.recording.outbox.batch import write_batch
 from storage.recording.prices import Cost
 from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
 

@@ -27,7 +27,7 @@ import msgspec
 import pytest
 
 from runtime import assembly
-from storage.recording.batch import write_batch
+from storage.recording.outbox.batch import write_batch
 from tests.golden.data import ADA, BROWSER, CALLS, EXPIRED, GRACE, NOW, REVOKED, TOKENS, seed, start_of, token_of
 from tests.golden.requests import SCENARIOS
 from tests.handlers.contract import Contract

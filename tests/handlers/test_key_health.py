@@ -21,8 +21,8 @@ from storage.recording import instances
 from tests.bridge import assemble_bridge
 from tests.handlers.dataplane.test_key_failover import KEYS, OK, UNAUTHORIZED, ask, play
 from tests.handlers.operation.test_metrics import samples
-from upstream.access import credential_hint
-from upstream.keys import KeyPool, KeyRefusal
+from upstream.credentials.access import credential_hint
+from upstream.credentials.keys import KeyPool, KeyRefusal
 
 REFUSED = r"provider key refused: provider=anthropic key=sk-f\.\.\.6789 status=401; look at the setting anthropic-key"
 CONFIGURED = "/api/v2/aibridge/providers/configured"

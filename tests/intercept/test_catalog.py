@@ -2,7 +2,8 @@ import pytest
 
 from intercept.apis import Api, Dialect
 from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
-from intercept.dialects import chat_completions, messages, responses
+from intercept.dialects.anthropic import messages
+from intercept.dialects.openai import chat_completions, responses
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tornado.web import Application, RequestHandler
 from limits.limit import Amounts
 from limits.mixin import OverloadProtectionMixin
 from limits.overload import OverloadedError
-from tests.limits.protection import protection
+from tests.limits.overload_protection import protection
 
 
 class CallHandler(OverloadProtectionMixin, RequestHandler):

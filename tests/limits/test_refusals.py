@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limits.protection.throttle import LINE_NS
 from limits.refusals import Refusals
-from limits.throttle import LINE_NS
 from tests.limits.clock import SECOND, Clock
 
 

@@ -6,14 +6,14 @@ from uuid import UUID
 import pytest
 
 from handlers.operation.metrics import Metrics
-from limits.circuit_breaker import CircuitKey
+from limits.protection.circuit_breaker import CircuitKey
 from runtime import parts
 from runtime.parts import known_secrets, make_breakers, make_cluster, make_provider
 from settings import LimitsScope, ProviderSettings, Settings
 from storage.admission.cluster import ClusterAuthority
-from upstream.access import Credential
+from upstream.credentials.access import Credential
+from upstream.credentials.sigv4 import AwsKeys
 from upstream.presets import ProviderType
-from upstream.sigv4 import AwsKeys
 
 ADA = UUID(int=1)
 

@@ -17,7 +17,7 @@ from storage.mongo.embedded import running_uri
 from tests.handlers.conversations import MESSAGES
 from tests.runtime.two_workers import FIRST, TwoWorkers
 from tests.server_process import ROOT, ServerProcess, await_end
-from tests.storage.recording.test_spool_folders import leave_behind
+from tests.storage.recording.outbox.test_spool_folders import leave_behind
 
 pytest_plugins = ["tests.runtime.two_workers_plugin"]
 

@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tests.sdk.wiring import LAST_CHUNK, chunk
-from upstream.sigv4 import AwsKeys
+from upstream.credentials.sigv4 import AwsKeys
 
 KEYS = AwsKeys("AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token")
 ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0"

@@ -11,10 +11,10 @@ from google.oauth2.credentials import Credentials
 from openai import AsyncAzureOpenAI
 
 from settings import ProviderSettings
-from tests.intercept.dialects.test_gemini import WHOLE
+from tests.intercept.dialects.gemini.test_generate_content import WHOLE
 from tests.sdk.test_anthropic_messages import MESSAGE
 from tests.sdk.wiring import stream, whole
-from upstream.bearer_tokens import BearerAuthorizer, Token
+from upstream.credentials.bearer_tokens import BearerAuthorizer, Token
 from upstream.presets import ProviderType
 
 pytestmark = [

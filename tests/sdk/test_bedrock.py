@@ -28,12 +28,12 @@ from tests.sdk.bedrock import (
     event_stream,
 )
 from tests.sdk.wiring import essence, record, tokens
-from upstream.aws import AwsAuthorizer
-from upstream.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys
-from upstream.keys import KeyPool
+from upstream.credentials.aws import AwsAuthorizer
+from upstream.credentials.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys
+from upstream.credentials.keys import KeyPool
+from upstream.credentials.sigv4 import Scope
 from upstream.presets import ProviderType
 from upstream.providers import Provider
-from upstream.sigv4 import Scope
 
 INSTALL = "install what finds them (pip install -r requirements-aws.lock)"
 TOKENS = [tokens(30, 9, read=4, write=2)]

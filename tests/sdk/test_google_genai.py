@@ -8,7 +8,7 @@ from google import genai
 from google.genai import errors, types
 
 from settings import ProviderSettings
-from tests.intercept.dialects.test_gemini import CHUNKS, ERROR, WHOLE
+from tests.intercept.dialects.gemini.test_generate_content import CHUNKS, ERROR, WHOLE
 from tests.sdk.wiring import stream, whole
 from upstream.presets import ProviderType
 

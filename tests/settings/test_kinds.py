@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from intercept.apis import Dialect
 from settings import kinds
 from settings.kinds import Address, RecordPolicy, choice, scrub_uri
-from upstream.sigv4 import AwsKeys
+from upstream.credentials.sigv4 import AwsKeys
 
 UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 

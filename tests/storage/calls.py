@@ -4,9 +4,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from intercept.records import EndReason
-from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.outbox.batch import write_batch
 from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
 
 

@@ -16,7 +16,7 @@ from pymongo.monitoring import CommandListener
 from storage.mongo.database import OPTIONS, Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.mongo.mongod import Mongod, find_program
-from storage.recording import writer
+from storage.recording.outbox import writer
 from tests.patience import AWAY
 
 

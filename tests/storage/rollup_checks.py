@@ -10,9 +10,9 @@ from uuid import UUID
 from intercept.records import EndReason, Reading, TokenUsage
 from storage.aggregation.histograms import bucket_index, histogram
 from storage.aggregation.rollup import BUCKETS, DIMENSIONS, TOKENS, Breakdown, add, totals_of
-from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.outbox.batch import write_batch
 from storage.recording.prices import MAX_TOKENS, PRECISION, Cost
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from intercept.apis import Dialect
-from upstream.access import Credential, credential_header, credential_hint
+from upstream.credentials.access import Credential, credential_header, credential_hint
 from upstream.presets import ProviderType
 from upstream.providers import Provider, without_credentials
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS
-from intercept.dialects.stream_usage import with_usage
+from intercept.dialects.openai.stream_usage import with_usage
 from intercept.formats.large_bodies import Body
-from upstream.cooldowns import Cooldowns
+from upstream.credentials.cooldowns import Cooldowns
 
 # A provider that refused the option for a model is not asked for it again for so long.
 REMEMBERED_SECONDS = 3600.0

@@ -29,7 +29,7 @@ from handlers.openapi.operations import (
     query,
     response,
 )
-from limits.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
+from limits.protection.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
 from resources.interceptions import Interception, InterceptionList
 from storage.queries.search import Search
 

@@ -1,11 +1,11 @@
-"""Requests to Bedrock: `intercept/dialects/bedrock_requests.py`, whole and abridged."""
+"""Requests to Bedrock: `intercept/dialects/bedrock/requests.py`, whole and abridged."""
 
 from __future__ import annotations
 
 from msgspec import to_builtins
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.dialects.bedrock_requests import parse_request
+from intercept.dialects.bedrock.requests import parse_request
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
 from tests.intercept.responses_of_strangers import is_storable

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.catalog import BY_PATH
+from intercept.dialects.anthropic.messages import MAX_SESSION_HINT
 from intercept.dialects.drafts import MAX_NAME
-from intercept.dialects.messages import MAX_SESSION_HINT
 from intercept.dialects.prompts import MAX_PROMPT
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.formats.large_bodies import abridged

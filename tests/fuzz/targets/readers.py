@@ -7,7 +7,7 @@ import zlib
 
 from intercept.apis import Reader
 from intercept.catalog import BY_PATH
-from intercept.dialects import converse, invoke
+from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.drafts import MAX_PARTS, MAX_TEXT
 from intercept.formats.content_encoding import InflatingReader, decoded
 from intercept.formats.error_body import error_reader

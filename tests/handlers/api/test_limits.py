@@ -24,7 +24,7 @@ from storage.accounts.identities import Role
 from storage.admission.cluster import ANSWER_SECONDS, ClusterAuthority
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.limits.protection import protection
+from tests.limits.overload_protection import protection
 from tests.storage.admission.test_cluster import PATIENCE_SECONDS
 from version import VERSION
 

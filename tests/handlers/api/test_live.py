@@ -14,7 +14,7 @@ from storage.accounts.users import Role
 from storage.live import live as live_module
 from storage.live.listeners import QUEUED_BYTES
 from storage.live.live import HEARTBEAT_SECONDS
-from storage.recording import tail
+from storage.recording.outbox import tail
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.storage.calls import Calls

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from limits.user_shares import DEFAULT_REQUESTS, MAX_LIVE_TAILS, MIN_REQUESTS
+from limits.protection.user_shares import DEFAULT_REQUESTS, MAX_LIVE_TAILS, MIN_REQUESTS
 from tests.bridge import until
 from tests.storage.calls import Calls
 

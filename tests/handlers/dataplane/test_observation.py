@@ -11,10 +11,10 @@ import pytest
 from handlers.dataplane.observation import Observation
 from intercept.apis import Api, Dialect
 from intercept.catalog import MESSAGES as API
-from intercept.dialects.messages import parse_request
+from intercept.dialects.anthropic.messages import parse_request
 from intercept.known_secrets import KnownSecrets
 from intercept.records import Ending, EndReason, ProviderError, Reading, TokenUsage, UsageSource
-from limits.circuit_breaker import CircuitOpenError
+from limits.protection.circuit_breaker import CircuitOpenError
 from tests.handlers.conversations import MESSAGES
 from upstream.client import UpstreamTimeoutError, UpstreamTruncatedError, UpstreamUnreachableError
 

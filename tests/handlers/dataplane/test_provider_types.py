@@ -9,7 +9,7 @@ import pytest
 
 from settings import ProviderSettings
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
-from upstream.access import Credential
+from upstream.credentials.access import Credential
 from upstream.presets import PRESETS, ProviderType
 
 KEY = "sk-of-the-bridge"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-import limits.arriving
+import limits.protection.arriving
 from limits.overload import AT_CAPACITY
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
@@ -25,7 +25,7 @@ async def begin(running, headers):
 @pytest.mark.bridge(max_concurrency=3)
 @pytest.mark.gen_test
 async def test_three_slow_bodies_of_one_user_in_three_slots_give_way_to_another_user(running, monkeypatch):
-    monkeypatch.setattr(limits.arriving, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(limits.protection.arriving, "SLOW_SECONDS", 0)
     running.upstream.play(OK)
     grace = await running.user("grace")
     slow = [await begin(running, running.headers) for _ in range(3)]
@@ -46,7 +46,7 @@ async def test_three_slow_bodies_of_one_user_in_three_slots_give_way_to_another_
 @pytest.mark.bridge(max_concurrency=1)
 @pytest.mark.gen_test
 async def test_a_slow_body_gives_way_to_no_stranger_and_to_nobody_who_has_as_many(running, monkeypatch):
-    monkeypatch.setattr(limits.arriving, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(limits.protection.arriving, "SLOW_SECONDS", 0)
     slow = await begin(running, running.headers)
     for headers, status in (({"X-Api-Key": "nobody"}, 401), (running.headers, 503)):
         client = await running.client()

@@ -11,7 +11,7 @@ import handlers.dataplane.relay
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, chunk
-from upstream.connection import READ_BUFFER_BYTES
+from upstream.connections.connection import READ_BUFFER_BYTES
 
 EVENT = b'data: {"x": "' + b"x" * 65_000 + b'"}\n\n'
 RECEIVE_BUFFER = 4096

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from handlers.dataplane import passthrough
+from handlers.dataplane.services import passthrough
 from tests.handlers.conversations import RESPONSES
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"

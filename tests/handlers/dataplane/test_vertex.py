@@ -7,7 +7,7 @@ import pytest
 
 from settings import ProviderSettings
 from tests.handlers.conversations import MESSAGES
-from upstream.bearer_tokens import NO_TOKEN, BearerAuthorizer, Token
+from upstream.credentials.bearer_tokens import NO_TOKEN, BearerAuthorizer, Token
 from upstream.presets import ProviderType
 
 pytestmark = pytest.mark.bridge(

@@ -9,10 +9,10 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from handlers.dataplane.sockets import hops
-from handlers.dataplane.sockets.session import MAX_CALLS
+from handlers.dataplane.services.sockets import hops
+from handlers.dataplane.services.sockets.session import MAX_CALLS
 from intercept.records import EndReason
-from limits.user_shares import MAX_SOCKETS
+from limits.protection.user_shares import MAX_SOCKETS
 from tests.handlers.dataplane.socket_provider import SocketProvider, create, event, events
 
 PATH = "/api/v2/aibridge/openai/v1/responses"

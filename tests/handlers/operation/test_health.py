@@ -7,7 +7,7 @@ import signal
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 
-from handlers.dataplane.recorded import NOT_RECORDABLE
+from handlers.dataplane.services.recorded import NOT_RECORDABLE
 from settings import RecordPolicy
 from storage.mongo.database import OPTIONS, Database
 from storage.mongo.embedded import EmbeddedMongoDB
@@ -87,7 +87,7 @@ class TestWithoutTheDatabase:
         database.close()
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
-    @pytest.mark.expects_log("WARNING storage.recording.writer: the database is away")
+    @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: the database is away")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
     @pytest.mark.gen_test(timeout=20)
     async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, mongodb):
@@ -110,7 +110,7 @@ class TestWithoutTheDatabase:
         assert await running.get("/readyz", {}) == (503, not_ready)
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
-    @pytest.mark.expects_log("WARNING storage.recording.writer: the database is away")
+    @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: the database is away")
     @pytest.mark.gen_test(timeout=20)
     async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb):
         running.upstream.play(OK)

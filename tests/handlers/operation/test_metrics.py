@@ -10,7 +10,7 @@ import pytest
 from handlers.operation.metric_names import OTHER
 from handlers.operation.metrics import NAMES_KEPT, Metrics
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
-from limits.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome, State
+from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome, State
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.limits.clock import SECOND, Clock

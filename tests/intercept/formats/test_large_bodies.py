@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
 from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
-from intercept.dialects import bedrock_requests
+from intercept.dialects.bedrock import requests as bedrock_requests
+from intercept.dialects.openai.stream_usage import with_usage
 from intercept.dialects.prompts import MAX_PROMPT
-from intercept.dialects.stream_usage import with_usage
 from intercept.formats.large_bodies import MAX_DEPTH, MAX_SPACE, MAX_TEXT, WINDOW_BYTES, abridged
 from intercept.formats.steps import finish
 from intercept.formats.weight import (

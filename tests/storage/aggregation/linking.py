@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from intercept.records import Conversation, Reading, ToolUsage
-from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import Action, Operation
+from storage.recording.outbox.batch import write_batch
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 
 

@@ -16,8 +16,8 @@ from intercept.records import EndReason, Reading, TokenUsage
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.recording import instances as instances_module
 from storage.recording.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
+from storage.recording.outbox.spool import Spool
 from storage.recording.recorder import Recorder, RecordPolicy
-from storage.recording.spool import Spool
 from tests.storage.conditions import until
 from tests.storage.records import NOON, ending, interception
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.recording import truncation as fitting
-from storage.recording.batch import write_batch
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.outbox.batch import write_batch
 from tests.storage import records
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, kept
 

@@ -14,9 +14,9 @@ import pytest
 from intercept.records import EndReason, Reading, TokenUsage, ToolUsage
 from storage.mongo.database import Database
 from storage.recording.documents import ending_fields, start_document
+from storage.recording.outbox.spool import Spool
 from storage.recording.prices import Prices
 from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError, RecordPolicy
-from storage.recording.spool import Spool
 from tests.storage.conditions import until
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception, kept
 
@@ -90,7 +90,7 @@ async def test_ends_are_written_down_together_when_they_are_many(database, monke
 
 @pytest.mark.gen_test
 async def test_an_end_that_is_alone_is_written_down_soon(database, monkeypatch, tmp_path):
-    monkeypatch.setattr("storage.recording.tail.GATHER_SECONDS", 60)
+    monkeypatch.setattr("storage.recording.outbox.tail.GATHER_SECONDS", 60)
     async with opened(database, tmp_path / "spool") as recorder:
         for number in 1, 2:
             end_some(recorder, [number])
@@ -119,7 +119,7 @@ async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monke
 
 
 @pytest.mark.expects_log(
-    "ERROR storage.recording.outbox: the end of interception 00000000-0000-0000-0000-000000000001 is lost"
+    "ERROR storage.recording.outbox.outbox: the end of interception 00000000-0000-0000-0000-000000000001 is lost"
 )
 @pytest.mark.gen_test
 async def test_an_end_that_comes_when_the_recorder_has_closed_is_not_lost_in_silence(database, monkeypatch, tmp_path):
@@ -353,10 +353,10 @@ CRASHING = """
 import asyncio, sys
 from pathlib import Path
 from uuid import UUID, uuid4
-from storage.recording import writer
+from storage.recording.outbox import writer
 from storage.mongo.database import Database
 from storage.recording.recorder import Recorder, RecordPolicy
-from storage.recording.spool import Spool
+from storage.recording.outbox.spool import Spool
 from tests.storage.records import INSTANCE, NOON, ending, interception
 
 writer.COMMIT_SECONDS = 0.3

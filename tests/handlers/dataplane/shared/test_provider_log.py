@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from handlers.dataplane.shared.provider_log import ProviderLog
-from limits.throttle import LINE_NS
+from limits.protection.throttle import LINE_NS
 from tests.limits.clock import Clock
 
 

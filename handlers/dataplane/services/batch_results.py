@@ -1,0 +1,149 @@
+"""The results of message batches: passed on, and each request of the batch recorded as a call, once.
+
+A batch costs what its messages cost, which its results alone tell. They may be fetched again, by any process: the id of each
+record follows from what names the request, so that a second fetch finds the records there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from uuid import UUID, uuid5
+
+from msgspec.structs import replace
+
+from handlers.credentials import secrets_of
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.relay import Relay
+from handlers.dataplane.services.passthrough import Passthrough
+from handlers.dataplane.summary import start_of
+from handlers.dataplane.upstream_request import Destination, UpstreamRequest, upstream_problem
+from intercept.apis import RequestSummary
+from intercept.catalog import MESSAGES
+from intercept.dialects.anthropic.message_batches import BatchResult, BatchResultLines
+from intercept.formats.request_encoding import IDENTITY
+from intercept.records import Ending, EndReason, Interception, Reading
+from storage.mongo.database import DatabaseUnavailableError
+from upstream.client import UpstreamError, UpstreamResponse
+
+logger = logging.getLogger(__name__)
+
+OK = 200
+# So many are recorded together. Meanwhile nothing more is read of the results.
+RECORDED_TOGETHER = 100
+# Of ids that are made of a batch, a request and its message.
+NAMESPACE = UUID("5a6d9c34-6f4e-4f0b-9a51-0a6a6bb0f9d7")
+
+
+class BatchResults(Passthrough):
+    """The service of the route that has the results of a batch."""
+
+    def __init__(self, to: Destination) -> None:
+        super().__init__(to)
+        self._destination = to
+
+    async def serve(self, handler: ProxyHandler) -> None:
+        """Relay, and record what the results tell.
+
+        Raises:
+            Problem: the upstream gave no answer, or no whole one.
+        """
+        to = self._destination
+        handler.bridge.metrics.passthrough(to.provider.name, to.route.pattern, handler.request.method or "")
+        sent = UpstreamRequest(handler, to, model=to.route.pattern)
+        try:
+            response = await sent.open()
+            try:
+                await self._relay(handler, response, sent)
+            finally:
+                response.close()
+        except UpstreamError as error:
+            raise upstream_problem(handler, to.provider, error) from error
+
+    async def _relay(self, handler: ProxyHandler, response: UpstreamResponse, sent: UpstreamRequest) -> None:
+        encoding = response.header("Content-Encoding").strip().lower() or IDENTITY
+        if response.status != OK or handler.request.method != "GET" or encoding != IDENTITY:
+            await Relay(handler).run(response)
+            return
+        results = _Results(handler, self._destination, sent)
+        await Relay(handler).run(response, results)
+        await results.finish()
+
+
+class _Results:
+    """Watches results, and records them."""
+
+    def __init__(self, handler: ProxyHandler, to: Destination, sent: UpstreamRequest) -> None:
+        self._bridge = bridge = handler.bridge
+        self._batch_id = to.route.id_in(to.path)
+        secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
+        start = start_of(handler, to, MESSAGES, RequestSummary(model=MESSAGES.name), sent)
+        # All of a batch are one session.
+        self._template: Interception = replace(secrets.hide(start), client_session_id=self._batch_id)
+        self._secrets = secrets
+        self._lines = BatchResultLines()
+        self._unrecorded: list[BatchResult] = []
+
+    def watch(self, piece: bytes) -> bool:
+        """Read a piece; what is enough to be recorded is for `catch_up`."""
+        self._unrecorded += self._lines.feed(piece)
+        return len(self._unrecorded) < RECORDED_TOGETHER
+
+    async def catch_up(self) -> None:
+        """Record what has been read, if it is enough."""
+        if len(self._unrecorded) >= RECORDED_TOGETHER:
+            await asyncio.shield(self._record())
+
+    async def finish(self) -> None:
+        """Record what is left, after the end of the body."""
+        self._unrecorded += self._lines.end()
+        if self._lines.skipped:
+            logger.warning("%d results of a batch are too long to be read", self._lines.skipped)
+        # A client that has all of them may leave now.
+        await asyncio.shield(self._record())
+
+    async def _record(self) -> None:
+        results, self._unrecorded = self._unrecorded, []
+        named = {self._id_of(result): result for result in results}
+        for id_ in await self._recorded(list(named)):
+            named.pop(id_, None)
+        pairs = [
+            (self._secrets.hide(replace(self._template, id=id_, model=one.model)), one) for id_, one in named.items()
+        ]
+        starts = [self._bridge.recorder.start(start) for start, _ in pairs]
+        failures = await asyncio.gather(*starts, return_exceptions=True)
+        for (start, result), failure in zip(pairs, failures, strict=True):
+            if failure is None:
+                self._end(start, result)
+        if failed := list(filter(None, failures)):
+            logger.warning(
+                "results of a batch cannot be recorded now, but when they are fetched again: %d", len(failed),
+                exc_info=failed[0],
+            )  # fmt: skip
+
+    def _id_of(self, result: BatchResult) -> UUID:
+        named = self._template.provider_name, self._batch_id, result.custom_id, result.usage.provider_response_id
+        return uuid5(NAMESPACE, "\0".join(named).encode(errors="replace").decode())
+
+    async def _recorded(self, ids: list[UUID]) -> set[UUID]:
+        """Which of them have been recorded; none where that is not known, for a record that is there stays as it is."""
+        try:
+            return await self._bridge.interceptions.ended_ones(ids)
+        except DatabaseUnavailableError:
+            return set()
+
+    def _end(self, start: Interception, result: BatchResult) -> None:
+        bridge = self._bridge
+        reading = Reading(response_id=result.usage.provider_response_id, complete=True, token_usages=(result.usage,))
+        ending = Ending(
+            interception_id=start.id,
+            end_reason=EndReason.COMPLETED,
+            ended_at=bridge.now(),
+            upstream_status=OK,
+            reading=self._secrets.hide(reading),
+        )
+        bridge.metrics.started(start)
+        bridge.record_log.started(start)
+        bridge.recorder.end(start, ending)
+        bridge.metrics.ended(start, ending)
+        bridge.record_log.ended(ending)

@@ -1,0 +1,208 @@
+"""One response that a client asks for over a WebSocket, from its start record to its end record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from datetime import datetime
+
+from handlers.credentials import secrets_of
+from handlers.dataplane.call_usage import CallUsage
+from handlers.dataplane.observation import Observation
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.services.recorded import CHECKPOINT_SECONDS, NOT_RECORDABLE
+from handlers.dataplane.summary import parse_body, start_of
+from handlers.dataplane.upstream_request import Destination, UpstreamRequest
+from handlers.lifecycle import ActiveRequest
+from handlers.problems import Problem
+from intercept.apis import RequestSummary
+from intercept.catalog import RESPONSES
+from intercept.dialects.openai.responses_socket import ServerEvent
+from intercept.formats.large_bodies import Body
+from intercept.ids import format_id
+from intercept.records import EndReason, Interception
+from intercept.refusals import Rule
+from limits.held import Held
+from limits.limit import Amounts
+from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Permit
+from limits.protection.outcomes import outcome_of
+from limits.request_limits import Client
+from storage.recording.recorder import RecordingUnavailableError
+from upstream.client import UpstreamError
+
+ACCEPTED = 200
+"""The status that a response over a WebSocket is recorded with, unless an error names another one."""
+
+
+class SocketCall:
+    """Takes a slot and counts like a call over HTTP, for as long as the response lasts.
+
+    Args:
+        handler: Of the WebSocket's handshake.
+        to: Where the handshake went.
+        sent: The handshake, which has the credential.
+
+    Attributes:
+        asked_at: When the request went to the provider; None while it did not.
+    """
+
+    def __init__(self, handler: ProxyHandler, to: Destination, sent: UpstreamRequest) -> None:
+        self._handler = handler
+        self._bridge = handler.bridge
+        self._to = to
+        self._sent = sent
+        self.asked_at: datetime | None = None
+        identity = handler.identity
+        pays = handler.credentials.own_key is not None
+        self._client = Client(identity.token_id, format_id(identity.user.id), pays)
+        self._held: tuple[Held, ...] = ()
+        self._permit: Permit | None = None
+        self._checkpoint_due = 0.0
+        self._ended = False
+
+    async def admit(self) -> None:
+        """Take a slot, and count for the limits of the client.
+
+        Raises:
+            OverloadedError: Concurrency or rate.
+        """
+        overload = self._bridge.overload
+        self._held += (await overload.take_slot(),)
+        self._held += (await overload.count_request(self._client),)
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether a limit counts what the call uses."""
+        return any(held.charged for held in self._held)
+
+    async def count_call(self, model: str, reserve: Callable[[], Amounts]) -> None:
+        """Count for the limits that need the body.
+
+        Raises:
+            OverloadedError: Tokens or budget.
+        """
+        self._held += (await self._bridge.overload.count_call(self._client, model, reserve),)
+
+    def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:
+        """Charge all that the call has used since its start."""
+        for held in self._held:
+            held.charge(amounts, reserve)
+
+    async def start(self, body: Body) -> None:
+        """Read the request and record the start.
+
+        Raises:
+            Problem: The body cannot be used, a limit refuses the call, it cannot be recorded, or its circuit is open.
+        """
+        handler, bridge = self._handler, self._bridge
+        summary: RequestSummary = await parse_body(bridge, self._to, RESPONSES, body, handler.identity.user.id)
+        secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
+        self._start: Interception = secrets.hide(start_of(handler, self._to, RESPONSES, summary, self._sent))
+        self._observation = Observation(self._start.id, RESPONSES, now=bridge.now, secrets=secrets)
+        self._observation.accept(ACCEPTED)
+        self._usage = CallUsage(self, handler, self._start, summary.max_output_tokens)
+        await self._usage.count()
+        try:
+            await bridge.recorder.start(self._start)
+        except RecordingUnavailableError as error:
+            raise Problem(503, NOT_RECORDABLE, {"Retry-After": "1"}, rule=Rule.NOT_RECORDABLE) from error
+        except asyncio.CancelledError:
+            # It may be recorded all the same, so it gets its end.
+            self._end(handler.stopped, is_delivered=True)
+            raise
+        bridge.metrics.started(self._start)
+        bridge.record_log.started(self._start)
+        bridge.lifecycle.enter(self)
+        self._checkpoint_due = bridge.monotonic() + CHECKPOINT_SECONDS
+        self._ask_breaker()
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return self._start.model
+
+    def observe(self, message: bytes, event: ServerEvent) -> Generator[None, None, None]:
+        """Read an event of the response, in steps of a few milliseconds."""
+        if event.status is not None:
+            self._observation.status = event.status
+        self._observation.chunk(b"data: %b\n\n" % message.translate(_ONE_LINE))
+        if self._observation.behind:
+            yield from self._observation.steps()
+        if self._bridge.monotonic() >= self._checkpoint_due:
+            self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
+            reading = self._observation.reading()
+            self._bridge.recorder.checkpoint(self._start, reading)
+            self._usage.charge(reading)
+
+    def end(self, stopped: EndReason | None = None, error: UpstreamError | None = None, *, is_delivered: bool) -> None:
+        """Record the end, and give back what the call holds. Again is harmless.
+
+        Args:
+            stopped: Why the bridge broke it off; None if it did not.
+            error: How the connection to the provider broke; None if it did not.
+            is_delivered: Whether the client has taken all that came of the response.
+        """
+        if self._ended:
+            return
+        if error is not None:
+            self._observation.failed(error)
+        try:
+            self._end(stopped, is_delivered=is_delivered)
+            self._bridge.lifecycle.leave(self)
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Give back slots and reservations."""
+        held, self._held = self._held, ()
+        for one in held:
+            one.release()
+
+    def stop(self, reason: EndReason) -> None:
+        """Nothing: the WebSocket is stopped, and that ends its calls."""
+
+    def holding(self) -> ActiveRequest | None:
+        """What is to be said of the call while it holds slots."""
+        user = self._handler.identity.user
+        return ActiveRequest(
+            request_id=self._handler.request_id,
+            since=self._start.started_at,
+            user_id=user.id,
+            username=user.username,
+            provider=self._to.provider.name,
+            route=self._to.route.pattern,
+            model=self._start.model,
+            interception_id=self._start.id,
+        )
+
+    def _ask_breaker(self) -> None:
+        if self._bridge.breakers is None:
+            return
+        try:
+            self._permit = self._bridge.breakers.admit(
+                CircuitKey(self._to.provider.name, self._to.route.pattern, self._start.model)
+            )
+        except CircuitOpenError as error:
+            self._observation.rejected(error)
+            self.end(is_delivered=True)
+            raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
+
+    def _end(self, stopped: EndReason | None, *, is_delivered: bool) -> None:
+        self._ended = True
+        bridge = self._bridge
+        ending = self._observation.ending(
+            stopped,
+            undelivered=not is_delivered,
+            credential_hint=self._sent.credential_hint,
+            upstream_asked_at=self.asked_at,
+        )
+        if self._permit is not None:
+            self._permit.settle(outcome_of(ending))
+        self._usage.charge(ending.reading)
+        bridge.recorder.end(self._start, ending)
+        bridge.metrics.ended(self._start, ending)
+        bridge.record_log.ended(ending)
+
+
+# Between the tokens of JSON a line end is white space, and nowhere else may one stand.
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")

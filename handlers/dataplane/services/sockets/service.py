@@ -1,0 +1,110 @@
+"""The handshake of a WebSocket for OpenAI's responses."""
+
+from __future__ import annotations
+
+from handlers.dataplane.admission import admit_without_slot
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.relay import Relay
+from handlers.dataplane.services.sockets.hops import ClientHop, ProviderHop
+from handlers.dataplane.services.sockets.session import SocketSession
+from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
+from handlers.problems import Problem, stopping
+from handlers.tornado_private import headers_of
+from http1.headers import add_checked
+from intercept.formats.websocket import accept_key, is_key, new_key
+from intercept.ids import format_id
+from intercept.refusals import Rule
+from upstream.client import UpstreamError
+from upstream.headers import to_client
+from upstream.response import SWITCHING_PROTOCOLS
+
+VERSION = "13"
+NOT_A_HANDSHAKE = "This is no WebSocket handshake: it needs Sec-WebSocket-Key, and Sec-WebSocket-Version 13."
+FOREIGN_ORIGIN = "A page of another origin may not open a WebSocket here."
+TOO_MANY_SOCKETS = "You have {} WebSockets open, the maximum for one user in this process."
+WRONG_ACCEPT = "the provider's answer to the WebSocket handshake is wrong"
+# What belongs to one hop of a WebSocket: the handshake, and compression, which the bridge does not offer.
+_OF_A_HOP = ("Sec-WebSocket-Key", "Sec-WebSocket-Accept", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions")
+
+
+class ResponsesSocket:
+    """The service of a WebSocket. It holds no slot: each response that is asked for over it takes one."""
+
+    takes_body = False
+
+    def __init__(self, to: Destination) -> None:
+        self.provider_name = to.provider.name
+        self.route_pattern = to.route.pattern
+        self._to = to
+
+    async def admit(self, handler: ProxyHandler) -> None:
+        """Admit a user whose request can be sent.
+
+        Raises:
+            Problem: 403, 426, or as `admission.admit`.
+            OverloadedError: The address made too many requests without a valid token.
+        """
+        await admit_without_slot(handler)
+        check_destination(handler, self._to)
+        if handler.bridge.lifecycle.streams_closed:
+            raise stopping()
+        if handler.is_foreign:
+            raise Problem(403, FOREIGN_ORIGIN, rule=Rule.WEBSOCKET)
+        headers = handler.request.headers
+        if headers.get("Sec-WebSocket-Version") != VERSION or not is_key(headers.get("Sec-WebSocket-Key", "")):
+            raise Problem(426, NOT_A_HANDSHAKE, {"Sec-WebSocket-Version": VERSION}, rule=Rule.WEBSOCKET)
+
+    async def serve(self, handler: ProxyHandler) -> None:
+        """Shake hands with the provider, then with the client, and relay. A refusal of the provider is relayed as it is.
+
+        Raises:
+            Problem: The provider gave no answer; or the user has too many WebSockets.
+        """
+        sockets, user_key = handler.bridge.shares.sockets, format_id(handler.identity.user.id)
+        place = sockets.acquire(user_key)
+        if place is None:
+            raise Problem(429, TOO_MANY_SOCKETS.format(sockets.limit), rule=Rule.WEBSOCKET)
+        try:
+            await self._relay(handler)
+        finally:
+            place.release()
+
+    async def _relay(self, handler: ProxyHandler) -> None:
+        key = new_key()
+        sent = UpstreamRequest(handler, self._to, model=self._to.route.pattern, upgrade=_handshake(key))
+        try:
+            response = await sent.open()
+            try:
+                if response.status != SWITCHING_PROTOCOLS:
+                    await Relay(handler).run(response)
+                    return
+                if response.header("Sec-WebSocket-Accept") != accept_key(key):
+                    raise Problem(502, f"{self.provider_name}: {WRONG_ACCEPT}.")
+                client = ClientHop(handler.cycle, handler.bridge.options.max_body_bytes)
+                provider = ProviderHop(response)
+                await self._accept(handler, to_client(response.headers, _OF_A_HOP))
+                await SocketSession(handler, self._to, sent, client, provider).run()
+            finally:
+                response.close()
+        except UpstreamError as error:
+            raise upstream_problem(handler, self._to.provider, error) from error
+
+    async def _accept(self, handler: ProxyHandler, received: list[tuple[str, str]]) -> None:
+        handler.set_status(SWITCHING_PROTOCOLS)
+        headers = headers_of(handler)
+        for name, value in received:
+            add_checked(headers, name, value)
+        handler.set_header("Upgrade", "websocket")
+        handler.set_header("Connection", "Upgrade")
+        handler.set_header("Sec-WebSocket-Accept", accept_key(handler.request.headers["Sec-WebSocket-Key"]))
+        handler.tell_timing()
+        await handler.flush()
+
+
+def _handshake(key: str) -> list[tuple[str, str]]:
+    return [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", VERSION),
+        ("Sec-WebSocket-Key", key),
+    ]

@@ -1,0 +1,228 @@
+"""Relays one WebSocket, from the handshake to its close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.refused import problem_of, refusal_of
+from handlers.dataplane.services.sockets.call import SocketCall
+from handlers.dataplane.services.sockets.hops import CUT, ClientHop, ProviderHop
+from handlers.dataplane.upstream_request import Destination, UpstreamRequest
+from handlers.lifecycle import ActiveRequest
+from handlers.problems import Problem, stopping
+from intercept.dialects.openai.responses_socket import (
+    CREATE,
+    ERROR,
+    MAX_LANE_CHARACTERS,
+    ClientEvent,
+    Lanes,
+    read_client_event,
+    read_server_event,
+)
+from intercept.formats.websocket import GOING_AWAY, NO_STATUS
+from intercept.records import EndReason
+from intercept.refusals import Rule
+from limits.overload import OverloadedError
+from resources.errors import OpenAIError
+from upstream.client import UpstreamError, UpstreamTruncatedError
+
+logger = logging.getLogger(__name__)
+
+PING_SECONDS = 20.0
+"""How often both sides are asked for a sign of life, which also keeps the provider's idle timeout away."""
+CLOSE_SECONDS = 2.0
+"""How long a side that was told to close may take to answer."""
+INTERNAL_ERROR = 1011
+MAX_CALLS = 32
+"""How many responses of one WebSocket may be under way."""
+TOO_MANY_CALLS = f"A WebSocket may have at most {MAX_CALLS} responses in progress."
+SHUTTING_DOWN = "the server is shutting down"
+
+
+class SocketSession:
+    """Moves messages both ways, each as soon as it is there, and records what they ask for.
+
+    Args:
+        handler: Of the handshake.
+        to: Where it went.
+        sent: The handshake.
+        client: The client's end.
+        provider: The provider's end.
+    """
+
+    def __init__(
+        self,
+        handler: ProxyHandler,
+        to: Destination,
+        sent: UpstreamRequest,
+        client: ClientHop,
+        provider: ProviderHop,
+    ) -> None:
+        self._handler = handler
+        self._bridge = handler.bridge
+        self._to = to
+        self._sent = sent
+        self._client = client
+        self._provider = provider
+        self._lanes: Lanes[SocketCall] = Lanes()
+        self._error: UpstreamError | None = None
+        self._is_beginning = False
+        self._is_draining = False
+        self._drained = asyncio.Event()
+
+    async def run(self) -> None:
+        """Relay until either side closes, or the server stops and no response is under way."""
+        self._bridge.lifecycle.enter(self, endless=True)
+        work = (self._relay_requests(), self._relay_events(), self._ping(), self._drained.wait())
+        tasks = [asyncio.create_task(one) for one in work]  # noqa: TID251 - waited for below
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        except UpstreamError as error:
+            self._error = error
+            self._bridge.provider_log.failed(self._to.provider.name, str(error))
+        except TimeoutError:
+            self._handler.stop(EndReason.CLIENT_DISCONNECTED)
+            self._handler.break_off()
+        finally:
+            self._bridge.lifecycle.leave(self)
+            for task in tasks:
+                task.cancel()
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:
+                self._end_calls()
+        await self._close()
+
+    def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - there is one reason
+        """Take no more requests, and close when none is under way: the server stops, or this process retires."""
+        self._is_draining = True
+        self._check_drained()
+
+    def holding(self) -> ActiveRequest | None:
+        """None: its calls hold slots, not the WebSocket."""
+        return None
+
+    async def _relay_requests(self) -> None:
+        while (message := await self._client.receive()) is not None:
+            event = read_client_event(message)
+            if event is None or not event.is_request or await self._begin(event, message):
+                await self._provider.send(message)
+            self._check_drained()
+
+    async def _relay_events(self) -> None:
+        pieces, user_id = self._bridge.pieces, self._handler.identity.user.id
+        while (message := await self._provider.receive()) is not None:
+            event = read_server_event(message)
+            call, is_end = self._lanes.receive(event)
+            await self._client.send(message)
+            if call is None:
+                continue
+            await pieces.finish(call.observe(message, event), user_id)
+            if is_end:
+                self._lanes.forget(call)
+                call.end(is_delivered=self._client.is_drained)
+                self._check_drained()
+
+    async def _ping(self) -> None:
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            self._client.socket.ping()
+            self._provider.socket.ping()
+            await self._client.flush()
+            await self._provider.flush()
+
+    async def _begin(self, event: ClientEvent, message: bytes) -> bool:
+        """Admit and record what a client asks for; say whether it may go to the provider. If not, the client is told why."""
+        lane = event.stream_id[:MAX_LANE_CHARACTERS]
+        call = SocketCall(self._handler, self._to, self._sent)
+        self._is_beginning = True
+        try:
+            self._check_room()
+            await call.admit()
+            await call.start(self._body(event, lane, message))
+        except (Problem, OverloadedError) as error:
+            call.release()
+            await self._refuse(self._problem_of(error), event)
+            return False
+        except BaseException:
+            call.release()
+            raise
+        finally:
+            self._is_beginning = False
+        call.asked_at = self._bridge.now()
+        self._lanes.begin(lane, call)
+        return True
+
+    def _problem_of(self, error: Problem | OverloadedError) -> Problem:
+        if isinstance(error, Problem):
+            return error
+        return problem_of(error, self._handler.dialect, self._bridge.now())
+
+    def _check_room(self) -> None:
+        if self._is_draining:
+            raise stopping()
+        if len(self._lanes) >= MAX_CALLS:
+            raise Problem(429, TOO_MANY_CALLS, rule=Rule.USER_CONCURRENCY)
+
+    def _body(self, event: ClientEvent, lane: str, message: bytes) -> bytes:
+        """The body of a request over HTTP that asks for the same."""
+        current = self._lanes.current(lane)
+        if event.type == CREATE or current is None:
+            return message
+        return b'{"model":%b,%b' % (msgspec.json.encode(current.model), message.lstrip()[1:])
+
+    async def _refuse(self, problem: Problem, event: ClientEvent) -> None:
+        if problem.rule is not None:
+            known = ActiveRequest(
+                request_id=self._handler.request_id,
+                since=self._bridge.now(),
+                user_id=self._handler.identity.user.id,
+                provider=self._to.provider.name,
+                route=self._to.route.pattern,
+            )
+            self._bridge.note_refusal(
+                refusal_of(self._handler, known, problem.rule, problem.status, problem.retry_after_ms)
+            )
+        problem = problem.scrubbed()
+        body = msgspec.to_builtins(OpenAIError.of(problem.status, problem.message))
+        lane = {"stream_id": event.stream_id} if event.stream_id else {}
+        await self._client.send(msgspec.json.encode({"type": ERROR, "status": problem.status, **lane, **body}))
+
+    def _check_drained(self) -> None:
+        if self._is_draining and not self._lanes and not self._is_beginning:
+            self._drained.set()
+
+    def _end_calls(self) -> None:
+        """End what is under way when the WebSocket ends."""
+        client_left = self._client.socket.close_code is not None and self._error is None
+        stopped = self._handler.stopped or (EndReason.CLIENT_DISCONNECTED if client_left else None)
+        error = self._error or (None if stopped else UpstreamTruncatedError(CUT))
+        for call in self._lanes.calls:
+            call.end(stopped, error, is_delivered=self._client.is_drained)
+
+    async def _close(self) -> None:
+        """Close both ends; a code and a reason of one side go to the other."""
+        client, provider = self._client.socket, self._provider.socket
+        if self._error is not None:
+            code, reason = INTERNAL_ERROR, f"{self._to.provider.name}: {self._error}"[:120]
+        elif self._drained.is_set():
+            code, reason = GOING_AWAY, SHUTTING_DOWN
+        else:
+            closed = next((one for one in (client, provider) if one.close_code is not None), None)
+            code, reason = (closed.close_code or NO_STATUS, closed.close_reason) if closed else (NO_STATUS, "")
+        client.close(code, reason)
+        provider.close(code, reason)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._client.flush()
+                await self._provider.flush()
+                while await self._client.receive() is not None:
+                    pass
+        except (UpstreamError, TimeoutError):
+            logger.debug("a side of a WebSocket did not answer its close")

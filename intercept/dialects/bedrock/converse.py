@@ -1,0 +1,183 @@
+"""Amazon Bedrock's Converse: `POST /model/{model}/converse` and `/model/{model}/converse-stream`.
+
+Source: the Amazon Bedrock API reference, "Converse", "ConverseStream" and "TokenUsage".
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from intercept.apis import Reader
+from intercept.dialects.bedrock.events import ERROR, BedrockEvents
+from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
+from intercept.dialects.readers import BodyReader, StreamReader
+from intercept.formats.json_text import read_struct
+from intercept.formats.sse import Event
+from intercept.records import TokenUsage
+from intercept.tokens import count, storable
+
+EVENTS: Final = ("contentBlockStart", "contentBlockDelta", "messageStop", "metadata")
+"""The events of a stream that are read."""
+
+_COUNTS: Final = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
+_SERVER_TOOL: Final = "server_tool_use"
+
+
+class _ToolUse(Struct, rename="camel"):
+    """A tool call, or a delta of one, whose `input` is a piece of JSON text in a string."""
+
+    tool_use_id: str | None = None
+    name: str | None = None
+    type: str | None = None
+    input: Raw = Raw()
+
+
+class _ToolInput(Struct):
+    input: str | None = None
+
+
+class _ReasoningText(Struct):
+    text: str | None = None
+
+
+class _Reasoning(Struct, rename="camel"):
+    reasoning_text: _ReasoningText | None = None
+
+
+class _Block(Struct, rename="camel"):
+    tool_use: _ToolUse | None = None
+    reasoning_content: _Reasoning | None = None
+
+
+class _Delta(Struct, rename="camel"):
+    tool_use: _ToolInput | None = None
+    reasoning_content: _ReasoningText | None = None
+
+
+class _Event(Struct, rename="camel"):
+    content_block_index: int | None = None
+    start: _Block | None = None
+    delta: _Delta | None = None
+    usage: Raw = Raw()
+    error: Raw = Raw()
+
+
+class _Message(Struct):
+    content: list[_Block] | None = None
+
+
+class _Output(Struct):
+    message: _Message | None = None
+
+
+class _Response(Struct):
+    output: _Output | None = None
+    usage: Raw = Raw()
+
+
+_EVENT: Final = Decoder(_Event)
+_RESPONSE: Final = Decoder(_Response)
+
+
+class _Stream(StreamReader):
+    """Reads a stream of events."""
+
+    def __init__(self) -> None:
+        super().__init__(BedrockEvents())
+
+    def _add_event(self, event: Event) -> None:
+        add_event(event.name, event.data, self._draft)
+
+
+def event_stream_reader() -> Reader:
+    """Return a reader for a streamed response."""
+    return _Stream()
+
+
+def body_reader() -> Reader:
+    """Return a reader for a blocking response."""
+    return BodyReader(add_body)
+
+
+def add_event(kind: str, data: bytes | Raw, draft: Draft) -> None:
+    """Add an event to a draft. After `messageStop` a stream is open-ended, and `metadata` completes it."""
+    event = read_struct(data, _EVENT) or _Event()
+    index = event.content_block_index or 0
+    match kind:
+        case "contentBlockDelta":
+            _add_delta(event.delta or _Delta(), index, draft)
+        case "contentBlockStart":
+            _add_block(event.start or _Block(), index, draft)
+        case "messageStop":
+            draft.open_ended = True
+        case "metadata":
+            draft.tokens = _tokens(draft.read_usage(event.usage)) or draft.tokens
+            draft.complete = True
+        case _ if kind == ERROR:
+            draft.fail(read_error(event.error) or name_error(message=ERROR))
+
+
+def add_body(body: bytes, draft: Draft) -> bool:
+    """Add a blocking response to a draft; return whether it is one whole JSON object."""
+    response = read_struct(body, _RESPONSE)
+    if response is None:
+        return False
+    draft.tokens = _tokens(draft.read_usage(response.usage))
+    message = (response.output or _Output()).message or _Message()
+    for index, block in enumerate(message.content or ()):
+        _add_block(block, index, draft)
+    return True
+
+
+def _add_block(block: _Block, index: int, draft: Draft) -> None:
+    """Add a content block. Those of the server's tools and redacted thoughts are not recorded."""
+    tool, reasoning = block.tool_use, block.reasoning_content
+    if tool and tool.type != _SERVER_TOOL and (call := draft.begin_tool_call(index)):
+        call.identify(tool.tool_use_id, tool.name)
+        call.initial.add(bytes(tool.input).decode("utf-8", "replace"))
+    if reasoning and reasoning.reasoning_text:
+        _add_thought(reasoning.reasoning_text.text, index, draft)
+
+
+def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
+    if delta.reasoning_content:
+        _add_thought(delta.reasoning_content.text, index, draft)
+    part = draft.part(index)
+    if delta.tool_use and isinstance(part, ToolCall):
+        part.input.add(delta.tool_use.input)
+
+
+def _add_thought(text: str | None, index: int, draft: Draft) -> None:
+    """Add to a thought. No event begins it."""
+    if text:
+        thought = draft.part(index) or draft.begin_thought(index, "reasoning")
+        if isinstance(thought, Thought):
+            thought.text.add(text)
+
+
+def _tokens(usage: dict[str, Any]) -> TokenUsage | None:
+    return bedrock_tokens(usage, _COUNTS)
+
+
+def bedrock_tokens(usage: dict[str, Any], names: tuple[str, str, str, str]) -> TokenUsage | None:
+    """Read the counts of a usage object, which are disjoint as they come; None if none was reported.
+
+    Args:
+        usage: The usage object.
+        names: What the counts are called: input, output, read from the cache, written to it.
+    """
+    counts = [count(usage.get(name)) for name in names]
+    if counts == [None] * len(names):
+        return None
+    incoming, outgoing, cache_read, cache_write = counts
+    return TokenUsage(
+        provider_response_id="",
+        input_tokens=incoming,
+        output_tokens=outgoing,
+        cache_read_input_tokens=cache_read,
+        cache_write_input_tokens=cache_write,
+        usage=storable(usage),
+    )

@@ -1,0 +1,87 @@
+"""Requests to Amazon Bedrock, of Converse and of InvokeModel. Their path names the model.
+
+The bodies of InvokeModel are those of the models' own APIs: of Claude messages, of Amazon Nova the same as Converse's, of
+others a text under `prompt` or `inputText`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
+
+from intercept.apis import RequestSummary
+from intercept.conversations import read_conversation
+from intercept.dialects.anthropic.messages import read_session_hint
+from intercept.dialects.prompts import read_prompt
+from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, read_count, tool_call_id
+from intercept.formats.json_text import read_struct, text_of
+from intercept.items import Item, Items, Part
+
+
+class _Request(RequestBody):
+    messages: list[Raw] = field(default_factory=list)
+    metadata: Raw = Raw()
+    prompt: Raw = Raw()
+    inputText: Raw = Raw()  # noqa: N815 - as Amazon Titan has it
+    inferenceConfig: Raw = Raw()  # noqa: N815 - as Converse has it
+
+
+class _InferenceConfig(Struct):
+    maxTokens: Raw = Raw()  # noqa: N815 - as Converse has it
+
+    @property
+    def token_limit(self) -> int | None:
+        return read_count(self.maxTokens)
+
+
+class _ToolResult(Struct, rename="camel"):
+    tool_use_id: str = ""
+
+
+_REQUEST: Final = Decoder(_Request)
+_TOOL_RESULT: Final = Decoder(_ToolResult)
+_CONFIG: Final = Decoder(_InferenceConfig)
+
+
+def parse_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request; `model` is what the path names.
+
+    Raises:
+        InvalidRequestError: The body cannot be relayed.
+    """
+    request = decode_request(body, _REQUEST, model)
+    messages = Items(request.messages)
+    last = last_message(messages)
+    message = last if last and last.role == "user" else None
+    parts = message.parts if message else []
+    texts = [message.text if message else "", *map(_text, parts)]
+    result_ids = [result_id for part in parts if (result_id := _tool_result_id(part))]
+    config = read_struct(request.inferenceConfig, _CONFIG)
+    return RequestSummary(
+        model=request.model,
+        stream=bool(request.stream),
+        max_output_tokens=request.token_limit or (config.token_limit if config else None),
+        user_prompt=read_prompt([text_of(request.prompt), text_of(request.inputText), *texts]),
+        answered_tool_call_id=tool_call_id(result_ids[-1]) if result_ids else None,
+        session_hint=read_session_hint(request.metadata),
+        conversation=read_conversation(messages, _conversation_texts),
+    )
+
+
+def _conversation_texts(message: Item) -> list[str]:
+    return [message.text, *(part.text or _tool_result_id(part) for part in message.parts)]
+
+
+def _text(part: Part) -> str:
+    """The text of a part. Converse's have no type."""
+    return part.text if part.type in {"", "text"} else ""
+
+
+def _tool_result_id(part: Part) -> str:
+    """The id of the tool call that a part is the result of, "" if it is none."""
+    if part.tool_use_id:
+        return part.tool_use_id
+    result = read_struct(part.tool_result, _TOOL_RESULT)
+    return result.tool_use_id if result else ""

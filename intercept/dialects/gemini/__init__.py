@@ -1,0 +1,1 @@
+"""What Google's Gemini API and Vertex speak."""

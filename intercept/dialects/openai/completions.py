@@ -1,0 +1,41 @@
+"""OpenAI's legacy completions, blocking and streamed. Responses have the envelope of chat completions, and no messages.
+
+Source: OpenAI API reference, "Completions".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Raw
+from msgspec.json import Decoder
+
+from intercept.apis import RequestSummary
+from intercept.dialects.openai.chat_completions import body_reader, stream_reader
+from intercept.dialects.prompts import read_prompt
+from intercept.dialects.request_bodies import RequestBody, decode_request
+from intercept.formats.json_text import text_of
+
+__all__ = ["body_reader", "parse_request", "stream_reader"]
+
+
+class _Request(RequestBody):
+    prompt: Raw = Raw()
+
+
+_REQUEST: Final = Decoder(_Request)
+
+
+def parse_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request; `model` is what the path names, for a body that names none. Of several prompts none is recorded.
+
+    Raises:
+        InvalidRequestError: The body cannot be relayed.
+    """
+    request = decode_request(body, _REQUEST, model)
+    return RequestSummary(
+        model=request.model,
+        stream=bool(request.stream),
+        max_output_tokens=request.token_limit,
+        user_prompt=read_prompt([text_of(request.prompt)]),
+    )

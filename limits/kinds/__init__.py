@@ -1,0 +1,1 @@
+"""The four kinds of limits, each counted by itself: concurrency, rate, tokens, budget."""

@@ -1,0 +1,124 @@
+"""Budgets: how much money a key was charged in a calendar period, and how much is reserved.
+
+The wall clock says which period it is. A clock may be wrong for a while: the two periods that were used last are kept, so
+one that jumps into another period and back finds its counts again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+
+from limits.kinds.calendar import Bounds, bounds_of
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState, Period
+
+PERIODS_KEPT = 2
+"""How many periods are kept: the present one, and the one before it."""
+
+
+class _Spent:
+    """What one key was charged in one period."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.used = 0
+
+
+class Budgets:
+    """The charges of all keys in periods of one kind and time zone. Constant time.
+
+    Args:
+        period: Which periods.
+        zone: The time zone in which they begin.
+        wall_ns: Nanoseconds since 1970.
+    """
+
+    def __init__(self, period: Period, zone: str, wall_ns: Callable[[], int]) -> None:
+        self._period = period
+        self._zone = zone
+        self._wall_ns = wall_ns
+        self._bounds = bounds_of(period, zone, wall_ns())
+        self._keys: OrderedDict[str, _Spent] = OrderedDict()  # in the order of their newest charges
+        self._periods: OrderedDict[Bounds, OrderedDict[str, _Spent]] = OrderedDict({self._bounds: self._keys})
+        self._reserved: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """How many keys are kept, in the present period and the one before it."""
+        return len(set(self._reserved).union(*self._periods.values()))
+
+    def state(self, limit: Limit, need: int, _now: int) -> LimitState:
+        """The state of a limit for a request that is to reserve `need`; a request needs at least one micro-dollar."""
+        need = need or 1
+        wall = self._turn()
+        spent = self._keys.get(limit.key)
+        reserved = self._reserved.get(limit.key, 0)
+        used = 0 if spent is None else spent.used
+        left = self._bounds.end_ns - wall
+        free = limit.maximum - used - reserved
+        if need <= free:
+            wait = 0
+        elif need > limit.maximum:
+            wait = NEVER_NS
+        else:
+            wait = SLOT_RETRY_NS if need + reserved > limit.maximum else left
+        return LimitState(limit, used, max(0, free), wait, left if used else 0, reserved)
+
+    def start(self, limit: Limit, reserve: int, _now: int) -> None:
+        """Reserve money."""
+        self.reserve(limit, reserve)
+
+    def end(self, limit: Limit, reserved: int) -> None:
+        """Give a reservation back. What was charged stays in its period."""
+        self.reserve(limit, -reserved)
+
+    def charge(self, limit: Limit, amount: int, _now: int) -> None:
+        """Charge money to the period in which it becomes known."""
+        self._turn()
+        self._spent(limit).used += amount
+
+    def at_least(self, limit: Limit, used: int) -> None:
+        """Correct what is used in the present period, if it is less than this."""
+        self._turn()
+        spent = self._spent(limit)
+        spent.used = max(spent.used, used)
+
+    def reserve(self, limit: Limit, change: int) -> None:
+        """Reserve more money, or less."""
+        if change:
+            reserved = self._reserved.get(limit.key, 0) + change
+            if reserved:
+                self._reserved[limit.key] = reserved
+            else:
+                del self._reserved[limit.key]
+
+    def forget(self, _now: int) -> None:
+        """Forget the periods before the last two."""
+        self._turn()
+
+    def states(self, now: int) -> Iterator[LimitState]:
+        """The state of each key with charges, the one charged last first."""
+        self._turn()
+        for spent in reversed(self._keys.values()):
+            yield self.state(spent.limit, 0, now)
+
+    def _spent(self, limit: Limit) -> _Spent:
+        spent = self._keys.get(limit.key)
+        if spent is None:
+            spent = self._keys[limit.key] = _Spent(limit)
+        spent.limit = limit
+        self._keys.move_to_end(limit.key)
+        return spent
+
+    def _turn(self) -> int:
+        """Turn to the present period; what time it is."""
+        wall = self._wall_ns()
+        begin, end = self._bounds
+        if not begin <= wall < end:
+            self._bounds = bounds = bounds_of(self._period, self._zone, wall)
+            self._keys = self._periods.setdefault(bounds, OrderedDict())
+            self._periods.move_to_end(bounds)
+            while len(self._periods) > PERIODS_KEPT:
+                self._periods.popitem(last=False)
+        return wall

@@ -1,0 +1,158 @@
+"""Tokens: how many a key was charged in any window of time, and how many are reserved.
+
+Every charge is kept for one window, as in `limits.kinds.rate_window`, with the sum of all charges up to it. So the time when
+enough of them have left is found by bisection.
+
+A key with more than `MAX_CHARGES` charges in a window has them grouped: those within one 8,192nd of the window count as
+made together at the latest of their times. So they count a little longer, never shorter; the wait remains exact.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
+
+GROUPS = 8_192
+"""Into how many groups the charges of a window fall when there are too many."""
+
+MAX_CHARGES = 16_384
+"""How many charges of a key are kept one by one."""
+
+MIN_GONE = 64
+"""How many charges that left the window are kept at least before the arrays are shortened."""
+
+
+class _Charges:
+    """The charges of one key; those before `first` have left the window. Never without one in it.
+
+    `sums[i]` is the sum of all charges up to `i`, `gone` of those that have left.
+    """
+
+    __slots__ = ("first", "gone", "grain", "limit", "sums", "times")
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.times = array("q")
+        self.sums = array("q")
+        self.first = self.gone = self.grain = 0
+
+    def add(self, amount: int, now: int, window_ns: int) -> None:
+        times, sums = self.times, self.sums
+        sum_ = (sums[-1] if sums else 0) + amount
+        if times and (now == times[-1] or (self.grain and now // self.grain == times[-1] // self.grain)):
+            times[-1], sums[-1] = now, sum_
+            return
+        times.append(now)
+        sums.append(sum_)
+        if not self.grain and len(times) - self.first > MAX_CHARGES:
+            self.grain = -(-window_ns // GROUPS)
+            self._group()
+
+    def _group(self) -> None:
+        times, sums, grain = self.times, self.sums, self.grain
+        kept = [i for i in range(self.first, len(times) - 1) if times[i] // grain != times[i + 1] // grain]
+        kept.append(len(times) - 1)
+        self.times, self.sums = array("q", [times[i] for i in kept]), array("q", [sums[i] for i in kept])
+        self.first = 0
+
+    def leave(self, gone: int) -> None:
+        """Let those leave that were made at `gone` or before; not all of them."""
+        self.first = first = bisect_right(self.times, gone, self.first)
+        self.gone = self.sums[first - 1]
+        if first >= MIN_GONE and 2 * first >= len(self.times):
+            del self.times[:first], self.sums[:first]
+            self.first = 0
+
+
+class TokenWindow:
+    """The charges of all keys in half-open windows of `window_ns` nanoseconds. Amortised constant time.
+
+    Times are those of a clock that never goes back.
+    """
+
+    def __init__(self, window_ns: int) -> None:
+        self._window_ns = window_ns
+        self._keys: OrderedDict[str, _Charges] = OrderedDict()  # in the order of their newest charges
+        self._reserved: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """How many keys are kept."""
+        return len(self._keys.keys() | self._reserved)
+
+    def state(self, limit: Limit, need: int, now: int) -> LimitState:
+        """The state of a limit for a request that is to reserve `need` tokens; a request needs at least one."""
+        need = need or 1
+        charges = self._in_window(limit.key, now)
+        reserved = self._reserved.get(limit.key, 0)
+        used = reset = 0
+        if charges is not None:
+            used = charges.sums[-1] - charges.gone
+            reset = charges.times[-1] + self._window_ns - now
+        free = limit.maximum - used - reserved
+        if need <= free:
+            return LimitState(limit, used, free, 0, reset, reserved)
+        if need > limit.maximum:
+            wait = NEVER_NS
+        elif need + reserved > limit.maximum or charges is None:
+            wait = SLOT_RETRY_NS
+        else:
+            last = bisect_left(charges.sums, charges.gone + need - free, charges.first)
+            wait = charges.times[last] + self._window_ns - now
+        return LimitState(limit, used, max(0, free), wait, reset, reserved)
+
+    def start(self, limit: Limit, reserve: int, _now: int) -> None:
+        """Reserve tokens."""
+        self.reserve(limit, reserve)
+
+    def end(self, limit: Limit, reserved: int) -> None:
+        """Give a reservation back. What was charged stays in its window."""
+        self.reserve(limit, -reserved)
+
+    def charge(self, limit: Limit, amount: int, now: int) -> None:
+        """Charge tokens, at least one."""
+        charges = self._in_window(limit.key, now)
+        if charges is None:
+            charges = self._keys[limit.key] = _Charges(limit)
+        charges.limit = limit
+        charges.add(amount, now, self._window_ns)
+        self._keys.move_to_end(limit.key)
+        self.forget(now)
+
+    def reserve(self, limit: Limit, change: int) -> None:
+        """Reserve more tokens, or fewer."""
+        if change:
+            reserved = self._reserved.get(limit.key, 0) + change
+            if reserved:
+                self._reserved[limit.key] = reserved
+            else:
+                del self._reserved[limit.key]
+
+    def forget(self, now: int) -> None:
+        """Forget the keys that were charged nothing for a window."""
+        gone = now - self._window_ns
+        while self._keys and next(iter(self._keys.values())).times[-1] <= gone:
+            self._keys.popitem(last=False)
+
+    def states(self, now: int) -> Iterator[LimitState]:
+        """The state of each key with charges, the one charged last first."""
+        self.forget(now)
+        for charges in reversed(self._keys.values()):
+            yield self.state(charges.limit, 0, now)
+
+    def _in_window(self, key: str, now: int) -> _Charges | None:
+        """The charges of a key, if there are any in the window."""
+        charges = self._keys.get(key)
+        if charges is None:
+            return None
+        gone = now - self._window_ns
+        if charges.times[charges.first] > gone:
+            return charges
+        if charges.times[-1] <= gone:
+            del self._keys[key]
+            return None
+        charges.leave(gone)
+        return charges

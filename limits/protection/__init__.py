@@ -1,0 +1,1 @@
+"""What protects the process and the providers beside the limits of a request."""

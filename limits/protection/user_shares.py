@@ -1,0 +1,42 @@
+"""How much of the control plane one user may have under way, in one process, so that nobody shuts the others out."""
+
+from __future__ import annotations
+
+from limits.protection.concurrency import ConcurrencyLimit
+
+MAX_LIVE_TAILS = 5
+"""Live tails of one user at the same time."""
+
+MAX_SOCKETS = 16
+"""WebSockets of one user at the same time."""
+
+MAX_EXPORTS = 1
+"""Exports of one user at the same time."""
+
+DEFAULT_REQUESTS = 16
+"""Other requests of one user at the same time, where `user-max-concurrency` is off."""
+
+MIN_REQUESTS = 8
+"""The same at least, where it is on. A dashboard asks for six things at once, which is what browsers open to a server."""
+
+
+class UserShares:
+    """The shares of all users. A key of each limit is a user.
+
+    Each is counted apart: a live tail takes nothing from the requests of the dashboard beside it.
+
+    Args:
+        user_max_concurrency: Calls of one user that may run at the same time; 0 is any number.
+
+    Attributes:
+        live_tails: Live tails that are open.
+        exports: Exports that are under way.
+        sockets: WebSockets that are open.
+        requests: All other requests, until the client has taken the answer.
+    """
+
+    def __init__(self, user_max_concurrency: int = 0) -> None:
+        self.live_tails = ConcurrencyLimit(MAX_LIVE_TAILS)
+        self.exports = ConcurrencyLimit(MAX_EXPORTS)
+        self.sockets = ConcurrencyLimit(MAX_SOCKETS)
+        self.requests = ConcurrencyLimit(max(user_max_concurrency or DEFAULT_REQUESTS, MIN_REQUESTS))

@@ -1,0 +1,90 @@
+"""Which process has which spool, and what becomes of those that no process has any more.
+
+A server of one process keeps its spool in the folder itself. Of several processes each takes the numbered folder below
+it with the lowest number that is free. What a process that is gone left behind is brought to the database by the next
+one that takes the same folder, or by any that looks around. Folders stay when they are empty: to remove one that another
+process is just about to lock would give it a spool that is nowhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from storage.mongo.database import Database
+from storage.recording.outbox.pending_write import RecordPolicy
+from storage.recording.outbox.segment import SUFFIX
+from storage.recording.outbox.segments import SpoolLockedError
+from storage.recording.outbox.spool import Spool
+from storage.recording.outbox.writer import Writer
+
+SCAN_SECONDS = 30.0
+"""From one scan for records that other processes left to the next."""
+
+_log = logging.getLogger(__name__)
+
+
+class SpoolFolders:
+    """The spools of the processes that share a data-dir."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def claim(self) -> Spool:
+        """Open the spool of the only process.
+
+        Raises:
+            SpoolLockedError: Another process has it.
+            OSError: The folder is unusable.
+        """
+        return Spool(self._folder)
+
+    def claim_numbered(self) -> Spool:
+        """Open the first spool that no other process has.
+
+        Raises:
+            OSError: The folder is unusable.
+        """
+        for number in itertools.count(1):
+            try:
+                return Spool(self._folder / str(number))
+            except SpoolLockedError:
+                continue
+        raise AssertionError  # numbers do not end
+
+    async def adopt(self, database: Database, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Write the records that exited processes left to the database, every `SCAN_SECONDS`, until cancelled.
+
+        Any number of processes may do this at the same time.
+        """
+        while True:
+            for folder in list(self._with_records()):
+                await _write_to_database(folder, database)
+            await pause(SCAN_SECONDS)
+
+    def _with_records(self) -> Iterator[Path]:
+        for folder in [self._folder, *self._folder.glob("[0-9]*/")]:
+            if any(folder.glob("*" + SUFFIX)):
+                yield folder
+
+
+async def _write_to_database(folder: Path, database: Database) -> None:
+    """Write a spool to the database and wait for that, unless a process has it."""
+    try:
+        spool = await asyncio.to_thread(Spool, folder)  # it reads every segment
+    except SpoolLockedError:
+        return
+    except OSError as error:
+        _log.warning("records in %s cannot be read: %s", folder, error.strerror)
+        return
+    _log.info("records that a process left behind: %d, in %s", spool.records, folder)
+    writer = Writer(database, spool=spool, policy=RecordPolicy.SPOOL)
+    writer.open()
+    try:
+        while not await writer.flush(SCAN_SECONDS):
+            pass
+    finally:
+        await writer.close(0)

@@ -1,0 +1,127 @@
+"""No call leaves unrecorded, and every start gets exactly one end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import handlers.dataplane.services.recorded
+from settings import RecordPolicy
+from storage.recording.operations import Action, Operation
+from storage.recording.outbox import tail
+from storage.recording.outbox.segment import read_frames
+from tests.bridge import until
+from tests.handlers.conversations import MESSAGES
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+async def documents(running):
+    return await running.bridge.database.interceptions.find().to_list(None)
+
+
+async def begin(running, gate):
+    """Make a call, and wait until the upstream has its request."""
+    running.upstream.play(gate, OK)
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    await running.upstream.request()
+    return client
+
+
+@pytest.mark.gen_test
+async def test_the_start_is_on_disk_before_the_upstream_is_asked(running, tmp_path, monkeypatch):
+    monkeypatch.setattr(tail, "START_SECONDS", 60)  # so long it stays there
+    gate = asyncio.Event()
+    client = await begin(running, gate)
+    (log,) = (tmp_path / "data" / "spool").glob("*.journal")
+    with log.open("rb") as file:
+        (record,) = read_frames(file, log.stat().st_size)
+    operation = Operation.decode(record)
+    assert (operation.action, operation._fields["status"], operation._fields["model"]) == (
+        Action.START,
+        "in_flight",
+        "m",
+    )
+    gate.set()
+    answer = await client.rest(await client.head())
+    (recorded,) = await running.ended(1)
+    assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id") == str(operation.id)
+    assert log.read_bytes() == b""
+
+
+@pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
+@pytest.mark.gen_test
+async def test_under_strict_the_start_is_in_the_database_before_the_upstream_is_asked(running):
+    gate = asyncio.Event()
+    client = await begin(running, gate)
+    (document,) = await documents(running)
+    assert (document["status"], document["model"], "ended_at" in document) == ("in_flight", "m", False)
+    gate.set()
+    answer = await client.rest(await client.head())
+    (recorded,) = await running.ended(1)
+    assert recorded["id"] == answer.header("X-AI-Bridge-Interception-Id") == str(document["_id"])
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_while_its_start_is_written_leaves_one_ended_record(running, monkeypatch):
+    real, begun = running.bridge.recorder.start, asyncio.Event()
+
+    async def start(interception):
+        begun.set()
+        await real(interception)
+
+    monkeypatch.setattr(running.bridge.recorder, "start", start)
+    running.upstream.play(OK)
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    await begun.wait()
+    client.reset()
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    (recorded,) = await running.ended(1)
+    assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
+    assert await running.bridge.database.interceptions.count_documents({}) == 1
+
+
+@pytest.mark.gen_test
+async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(running, monkeypatch):
+    monkeypatch.setattr(handlers.dataplane.services.recorded, "CHECKPOINT_SECONDS", 0)
+    first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
+    gate = asyncio.Event()
+    running.upstream.play(STREAM, chunk(first), gate, chunk(MESSAGES.stream[len(first) :]) + LAST)
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    answer = await client.head()
+    assert await client.piece(answer) == first
+    assert await running.bridge.recorder.flush(5)
+    (document,) = await documents(running)
+    (usage,) = document["token_usages"]
+    assert (document["status"], usage["source"], usage["input_tokens"], usage["output_tokens"]) == (
+        "in_flight",
+        "partial",
+        5,
+        1,
+    )
+    gate.set()
+    assert (await client.rest(answer)).body == MESSAGES.stream
+    (recorded,) = await running.ended(1)
+    assert (recorded["token_usages"][0]["source"], running.tokens(recorded)) == ("provider", MESSAGES.tokens)
+
+
+@pytest.mark.gen_test
+async def test_an_endless_user_agent_is_relayed_whole_and_recorded_cut(running):
+    running.upstream.play(OK)
+    agent = "claude-cli/2.1 " + "x" * 10_000
+    client = await running.client()
+    headers = running.headers | {"User-Agent": agent}
+    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    assert running.upstream.requests[0].header("User-Agent") == [agent]
+    (recorded,) = await running.ended(1)
+    assert (recorded["user_agent"], recorded["client"]) == (agent[:512], "Claude Code")

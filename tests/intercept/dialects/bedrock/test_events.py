@@ -1,0 +1,88 @@
+import json
+
+import msgspec
+import pytest
+
+from intercept.dialects.bedrock import converse, invoke
+from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES, BedrockEvents, unwrap_chunk
+from intercept.formats.event_stream import MAX_PAYLOAD_BYTES as LARGEST
+from intercept.formats.sse import Event
+from tests import event_streams
+from tests.intercept.dialects.test_readers import PIECE_BYTES, holds_up
+
+
+def error_event(kind, message):
+    return Event(msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}}), "error")
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (event_streams.event("messageStop", {}), Event(b"{}", "messageStop")),
+        (event_streams.exception("throttlingException", "wait"), error_event("throttlingException", "wait")),
+        (event_streams.error("InternalError", "an é"), error_event("InternalError", "an é")),
+        (event_streams.message(b"", b"x"), Event(b"x", "")),
+        (event_streams.message(b"", bytes(MAX_PAYLOAD_BYTES + 1)), Event(b"", "", oversized=True)),
+    ],
+    ids=["event", "exception", "error", "no headers", "oversized"],
+)
+def test_a_message_is_an_event(stream, expected):
+    events = BedrockEvents()
+    assert events.feed(stream[:-1]) == []
+    assert 0 < events.held_bytes < len(stream)
+    assert events.feed(stream[-1:]) == [expected]
+    assert events.held_bytes == 0
+
+
+def test_an_exception_without_words_is_an_error_all_the_same():
+    headers = b"\x0d:message-type\x07\x00\x09exception"
+    assert BedrockEvents().feed(event_streams.message(headers, b"<html>")) == [error_event("", "")]
+
+
+def test_a_broken_stream_is_an_error_and_the_last_event():
+    events = BedrockEvents()
+    good = event_streams.event("a", {})
+    broken = bytearray(good)
+    broken[-1] ^= 1
+    first, last = events.feed(good + bytes(broken) + good)
+    assert first == Event(b"{}", "a")
+    told = json.loads(last.data)
+    assert told["error"]["type"] == "broken_event_stream"
+    assert told["error"]["message"].startswith("the checksum of a message is ")
+    assert events.feed(good) == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "data"),
+    [
+        (b'{"bytes":"e30=","p":"abc"}', b"{}"),
+        (b'{"bytes":"*"}', b""),
+        (b'{"bytes":7}', b""),
+        (b"{}", b""),
+        (b"x", b""),
+        (b"", b""),
+    ],
+)
+def test_a_chunk_is_unwrapped(payload, data):
+    assert unwrap_chunk(payload) == data
+
+
+LARGE = {
+    "payload": event_streams.message(b"", b"x" * LARGEST),
+    "chunk": event_streams.chunk(b'{"type":"message_stop","x":"' + b"x" * (MAX_PAYLOAD_BYTES // 4 * 3 - 200) + b'"}'),
+    "numbers": event_streams.event("metadata", {"usage": [1.5] * 200_000}),
+    "tiny messages": event_streams.message() * 20_000,
+    "headers": event_streams.message(b"".join(event_streams.header(str(number), b"", 0) for number in range(256)))
+    * 200,
+    "base64 of nothing": event_streams.event("chunk", {"bytes": "", "p": "x" * (MAX_PAYLOAD_BYTES - 100)}) * 4,
+}
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize(
+    "reader", [converse.event_stream_reader, invoke.event_stream_reader], ids=["converse", "invoke"]
+)
+def test_nothing_is_read_for_long(reader, name):
+    pieces = [LARGE[name][start : start + PIECE_BYTES] for start in range(0, len(LARGE[name]), PIECE_BYTES)]
+    assert not holds_up(reader, pieces, 0.02)

@@ -1,0 +1,211 @@
+import json
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import to_builtins
+
+from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES
+from intercept.dialects.bedrock.invoke import body_reader, event_stream_reader, metered_body_reader
+from intercept.formats.sse import Decoder
+from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
+from tests.event_streams import chunk, exception
+from tests.intercept import responses_of_strangers as strangers
+from tests.wire.conversations import conversations
+
+NAMES = (
+    "type id index message usage input_tokens output_tokens content_block content name input delta partial_json error"
+    " amazon-bedrock-invocationMetrics inputTokenCount outputTokenCount contentBlockDelta contentBlockStart metadata"
+    " inputTokens toolUse output"
+)
+TEXTS = "message_start content_block_start content_block_delta message_delta message_stop error tool_use thinking"
+METRICS = {
+    "inputTokenCount": 392,
+    "outputTokenCount": 90,
+    "invocationLatency": 2141,
+    "firstByteLatency": 563,
+    "cacheReadInputTokenCount": 3,
+    "cacheWriteInputTokenCount": 0,
+}
+METERED = TokenUsage(
+    provider_response_id="",
+    input_tokens=392,
+    output_tokens=90,
+    cache_read_input_tokens=3,
+    cache_write_input_tokens=0,
+    usage=METRICS,
+)
+CLAUDES = [
+    pytest.param(each, id=each.name)
+    for each in conversations()
+    if each.api.name == "messages" and each.stream is not None and len(each.stream) < 64 * 1024
+]
+CLAUDE = [
+    {"type": "message_start", "message": {"id": "msg_bdrk_1", "usage": {"input_tokens": 9, "output_tokens": 1}}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "é"}},
+    {"type": "content_block_stop", "index": 0},
+    {
+        "type": "content_block_start",
+        "index": 1,
+        "content_block": {"type": "tool_use", "id": "t1", "name": "f", "input": {}},
+    },
+    {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"a":1}'}},
+    {"type": "content_block_stop", "index": 1},
+    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 134}},
+    {"type": "message_stop", "amazon-bedrock-invocationMetrics": METRICS},
+]
+CLAUDE_STREAM = b"".join(map(chunk, CLAUDE))
+CLAUDE_READING = Reading(
+    response_id="msg_bdrk_1",
+    complete=True,
+    token_usages=(
+        TokenUsage(
+            provider_response_id="msg_bdrk_1",
+            input_tokens=9,
+            output_tokens=134,
+            usage={"input_tokens": 9, "output_tokens": 134},
+        ),
+    ),
+    tool_usages=(ToolUsage(provider_response_id="msg_bdrk_1", provider_tool_call_id="t1", tool="f", input='{"a":1}'),),
+    model_thoughts=(ModelThought(content="é", source="thinking"),),
+)
+LLAMA = [
+    {"generation": "Hi", "prompt_token_count": 5, "generation_token_count": 1, "stop_reason": None},
+    {"generation": "", "stop_reason": "stop", "amazon-bedrock-invocationMetrics": METRICS},
+]
+NOVA = [
+    {"messageStart": {"role": "assistant"}},
+    {"contentBlockStart": {"start": {"toolUse": {"toolUseId": "t1", "name": "f"}}, "contentBlockIndex": 0}},
+    {"contentBlockDelta": {"delta": {"toolUse": {"input": "{}"}}, "contentBlockIndex": 0}},
+    {"contentBlockStop": {"contentBlockIndex": 0}},
+    {"messageStop": {"stopReason": "tool_use"}},
+    {"metadata": {"usage": {"inputTokens": 4, "outputTokens": 2}}, "amazon-bedrock-invocationMetrics": METRICS},
+]
+NOVAS_CALL = ToolUsage(provider_response_id="", provider_tool_call_id="t1", tool="f", input="{}")
+NOVAS_TOKENS = TokenUsage(
+    provider_response_id="", input_tokens=4, output_tokens=2, usage={"inputTokens": 4, "outputTokens": 2}
+)
+
+
+def with_type(event):
+    """The data of an event with its name as the type, as Bedrock's chunks have no names."""
+    try:
+        told = json.loads(event.data)
+    except ValueError:
+        return event.data
+    return {"type": event.name} | told if isinstance(told, dict) else event.data
+
+
+@pytest.mark.parametrize("conversation", CLAUDES)
+def test_a_stream_of_claude_reads_as_that_of_anthropics_own_api(conversation):
+    chunks = [chunk(with_type(event)) for event in Decoder().feed(conversation.stream)]
+    assert strangers.read(event_stream_reader(), b"".join(chunks)) == conversation.record.reading
+
+
+@pytest.mark.parametrize("conversation", [case for case in CLAUDES if case.values[0].body is not None])
+def test_a_body_of_claude_reads_as_that_of_anthropics_own_api(conversation):
+    counted = {"x-amzn-bedrock-input-token-count": "1"}
+    reading = strangers.read(metered_body_reader(lambda name: counted.get(name, "")), conversation.body)
+    if conversation.record.reading.token_usages:
+        assert reading == conversation.record.reading
+
+
+@pytest.mark.parametrize(
+    ("stream", "reading"),
+    [
+        (CLAUDE_STREAM, CLAUDE_READING),
+        (b"".join(map(chunk, LLAMA)), Reading(complete=True, token_usages=(METERED,))),
+        (
+            b"".join(map(chunk, NOVA)),
+            Reading(complete=True, token_usages=(NOVAS_TOKENS,), tool_usages=(NOVAS_CALL,)),
+        ),
+    ],
+    ids=["claude", "llama", "nova"],
+)
+def test_a_stream_is_read_the_same_wherever_it_is_cut(stream, reading):
+    for at in range(len(stream) + 1):
+        assert strangers.read(event_stream_reader(), stream, at) == reading
+    reader = event_stream_reader()
+    for at in range(len(stream)):
+        reader.feed(stream[at : at + 1])
+    assert reader.result() == reading
+
+
+def test_what_only_looks_like_metrics_is_none():
+    said = {"type": "content_block_delta", "delta": {"text": json.dumps({"amazon-bedrock-invocationMetrics": METRICS})}}
+    assert strangers.read(event_stream_reader(), chunk(said)) == Reading()
+
+
+def test_an_exception_in_the_stream_is_recorded_with_what_came():
+    stream = chunk(CLAUDE[0]) + exception("modelStreamErrorException", "The model stopped.")
+    reading = strangers.read(event_stream_reader(), stream)
+    assert reading.error == ProviderError(type="modelStreamErrorException", message="The model stopped.")
+    assert [usage.input_tokens for usage in reading.token_usages] == [9]
+
+
+def test_a_chunk_that_is_too_large_is_left_out_and_the_rest_is_read():
+    large = chunk({"type": "content_block_delta", "delta": {"text": "x" * MAX_PAYLOAD_BYTES}})
+    reading = strangers.read(event_stream_reader(), large + CLAUDE_STREAM)
+    assert reading == partial(Reading, truncated=True)(
+        **{name: getattr(CLAUDE_READING, name) for name in CLAUDE_READING.__struct_fields__ if name != "truncated"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "reading"),
+    [
+        (
+            {"generation": "Hi", "prompt_token_count": 5, "generation_token_count": 1},
+            Reading(
+                complete=True,
+                token_usages=(
+                    TokenUsage(
+                        provider_response_id="",
+                        input_tokens=5,
+                        output_tokens=1,
+                        usage={"inputTokenCount": 5, "outputTokenCount": 1},
+                    ),
+                ),
+            ),
+        ),
+        (
+            {
+                "output": {"message": {"content": [{"toolUse": {"toolUseId": "t1", "name": "f", "input": {}}}]}},
+                "usage": {"inputTokens": 4, "outputTokens": 2},
+            },
+            Reading(complete=True, token_usages=(NOVAS_TOKENS,), tool_usages=(NOVAS_CALL,)),
+        ),
+    ],
+    ids=["llama", "nova"],
+)
+def test_a_body_is_read_with_the_tokens_of_its_head_where_it_tells_none(body, reading):
+    counted = {
+        "x-amzn-bedrock-input-token-count": "5",
+        "x-amzn-bedrock-output-token-count": "1",
+        "x-amzn-bedrock-cache-read-input-token-count": "many",
+    }
+    data = json.dumps(body).encode()
+    for at in range(len(data) + 1):
+        assert strangers.read(metered_body_reader(lambda name: counted.get(name, "")), data, at) == reading
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"\xff"])
+def test_a_body_that_is_not_one_whole_object_says_nothing(body):
+    assert strangers.read(body_reader(), body) == Reading()
+
+
+@given(chunks=st.lists(strangers.json_values(NAMES, TEXTS), max_size=5), cut=st.integers(0, 500))
+def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(chunks, cut):
+    body = b"".join(map(chunk, chunks))
+    reading = strangers.read(event_stream_reader(), body)
+    assert strangers.read(event_stream_reader(), body, cut) == reading
+    assert strangers.is_storable(to_builtins(reading))
+
+
+@given(body=strangers.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
+def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
+    reading = strangers.read(body_reader(), body)
+    assert strangers.read(body_reader(), body, cut) == reading
+    assert strangers.is_storable(to_builtins(reading))

@@ -1,0 +1,34 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.dialects.gemini.refusals import GeminiRefusal, read_refusal
+
+INFO, RETRY = "type.googleapis.com/google.rpc.ErrorInfo", "type.googleapis.com/google.rpc.RetryInfo"
+INVALID = {
+    "error": {"code": 400, "details": [{"@type": INFO, "reason": "API_KEY_INVALID", "domain": "googleapis.com"}]}
+}
+LIMITED = {"error": {"code": 429, "details": [{"@type": "other"}, {"@type": RETRY, "retryDelay": "34.5s"}]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (INVALID, GeminiRefusal(is_invalid_key=True)),
+        ([INVALID], GeminiRefusal(is_invalid_key=True)),
+        (LIMITED, GeminiRefusal(retry_after=34.5)),
+        ({"error": {"code": 400, "details": [{"reason": "OTHER", "retryDelay": "soon"}]}}, GeminiRefusal()),
+        ({"error": {"code": 400, "message": "API_KEY_INVALID"}}, GeminiRefusal()),
+        ({"error": "no"}, GeminiRefusal()),
+        ([], GeminiRefusal()),
+    ],
+)
+def test_a_refusal_says_whether_the_key_is_wrong_and_when_to_come_back(body, said):
+    assert read_refusal(json.dumps(body).encode()) == said
+
+
+@given(st.binary(max_size=200))
+def test_any_other_body_says_nothing(body):
+    assert read_refusal(body) == GeminiRefusal()

@@ -1,0 +1,178 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import to_builtins
+
+from intercept.apis import InvalidRequestError, RequestSummary
+from intercept.dialects.drafts import MAX_PARTS
+from intercept.dialects.openai.responses import body_reader, parse_request, stream_reader
+from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
+from tests.intercept import responses_of_strangers as strangers
+from tests.intercept.summaries import plain
+
+NAMES = (
+    "type id response item output output_index summary summary_index content content_index delta arguments input call_id"
+    " name phase text error code message status usage input_tokens output_tokens input_tokens_details cached_tokens role"
+)
+TEXTS = (
+    "response.created response.output_item.added response.output_item.done response.function_call_arguments.delta"
+    " response.reasoning_summary_text.delta response.output_text.delta response.completed response.failed error"
+    " function_call custom_tool_call reasoning message commentary failed user input_text function_call_output"
+)
+
+
+def request(**fields):
+    return json.dumps({"model": "m", **fields}).encode()
+
+
+def stream(*events):
+    return b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events)
+
+
+def call(number, **fields):
+    return {"type": "function_call", "call_id": f"call_{number}", "name": "f", "arguments": "{}", **fields}
+
+
+@pytest.mark.parametrize(
+    ("told", "prompt"),
+    [
+        ("Hi", "Hi"),
+        ("", None),
+        ([{"role": "user", "content": "Hi"}], "Hi"),
+        ([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}], None),
+        ([{"role": "developer", "content": "Hi"}], None),
+        (
+            [{"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b"}]}],
+            "a\nb",
+        ),
+        ([{"role": "user", "content": [{"type": "input_image"}, {"type": "input_text", "text": "b"}]}], "b"),
+        ([{"role": "user", "content": [{"type": "output_text", "text": "a"}]}], None),
+        ([{"role": "user", "content": [{"type": "input_text", "text": None}]}], None),
+        ([{"role": "user", "content": []}], None),
+        ([{"type": "item_reference", "id": "x"}], None),
+        (["Hi"], None),
+        ({"role": "user", "content": "Hi"}, None),
+        ([], None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(told, prompt):
+    assert plain(parse_request(request(input=told))) == RequestSummary(
+        model="m", user_prompt=prompt and UserPrompt(prompt=prompt)
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "answered"),
+    [
+        ({"type": "function_call_output", "call_id": "call_1", "output": "x"}, "call_1"),
+        ({"type": "custom_tool_call_output", "call_id": "call_1"}, "call_1"),
+        ({"type": "function_call_output", "call_id": []}, None),
+        ({"type": "function_call", "call_id": "call_1"}, None),
+        ({"type": ["function_call_output"], "call_id": "call_1"}, None),
+    ],
+)
+def test_an_output_at_the_end_answers_a_tool_call(item, answered):
+    told = [{"type": "function_call_output", "call_id": "earlier"}, item]
+    assert plain(parse_request(request(input=told))) == RequestSummary(model="m", answered_tool_call_id=answered)
+
+
+@given(
+    body=strangers.bodies(NAMES, TEXTS) | strangers.json_values(NAMES, TEXTS).map(lambda value: request(input=value))
+)
+def test_any_request_is_summed_up_or_refused(body):
+    try:
+        summary = parse_request(body)
+    except InvalidRequestError:
+        return
+    assert strangers.is_storable(to_builtins(summary))
+
+
+def test_a_finished_item_replaces_what_was_assembled():
+    body = stream(
+        {"type": "response.output_item.added", "output_index": 0, "item": call(1, arguments='{"whole"')},
+        {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": '{"whole"'},
+        {"type": "response.output_item.done", "output_index": 0, "item": call(1, arguments='{"whole":1}')},
+    )
+    assert strangers.read(stream_reader(), body) == Reading(
+        tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input='{"whole":1}'),)
+    )
+
+
+def test_a_finished_response_replaces_all_items():
+    body = stream(
+        {"type": "response.output_item.done", "output_index": 0, "item": call(1)},
+        {"type": "response.completed", "response": {"output": [{"type": "message"}, call(2)]}},
+    )
+    assert strangers.read(stream_reader(), body) == Reading(
+        complete=True,
+        tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="call_2", tool="f", input="{}"),),
+    )
+
+
+def test_items_beyond_the_most_are_left_out():
+    reading = strangers.read(body_reader(), json.dumps({"output": [call(n) for n in range(MAX_PARTS + 1)]}).encode())
+    assert reading == Reading(
+        complete=True,
+        truncated=True,
+        tool_usages=tuple(
+            ToolUsage(provider_response_id="", provider_tool_call_id=f"call_{n}", tool="f", input="{}")
+            for n in range(MAX_PARTS)
+        ),
+    )
+
+
+def test_every_part_of_a_commentary_is_a_thought():
+    parts = [{"type": "output_text", "text": "a"}, {"type": "refusal"}, {"type": "output_text", "text": "b"}]
+    output = [{"type": "message", "phase": "commentary", "content": parts}]
+    assert strangers.read(body_reader(), json.dumps({"output": output}).encode()) == Reading(
+        complete=True,
+        model_thoughts=(ModelThought(content="a", source="commentary"), ModelThought(content="b", source="commentary")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("response.completed", None),
+        ("response.incomplete", None),
+        ("response.failed", ProviderError(type="unnamed_error", message="response.failed")),
+    ],
+)
+def test_a_last_event_too_large_to_read_ends_the_response_by_its_name(name, error):
+    reader = stream_reader()
+    reader.feed(stream({"type": "response.output_item.done", "output_index": 0, "item": call(1)}))
+    reader.feed(f"event: {name}\ndata: ".encode())
+    for _ in range(17):
+        reader.feed(b"x" * 2**20)
+    reader.feed(b"\n\n")
+    assert reader.result() == Reading(
+        complete=True,
+        truncated=True,
+        error=error,
+        tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input="{}"),),
+    )
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: response.completed\ndata: {}\n\n", b"\xff"]
+)
+def test_a_body_that_is_not_one_whole_object_says_nothing(body):
+    assert strangers.read(body_reader(), body) == Reading()
+
+
+@given(body=strangers.streams(NAMES, TEXTS), cut=st.integers(0, 500))
+def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
+    reading = strangers.read(stream_reader(), body)
+    assert strangers.read(stream_reader(), body, cut) == reading
+    assert strangers.is_storable(to_builtins(reading))
+
+
+@given(body=strangers.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
+def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
+    reading = strangers.read(body_reader(), body)
+    assert strangers.read(body_reader(), body, cut) == reading
+    assert strangers.is_storable(to_builtins(reading))

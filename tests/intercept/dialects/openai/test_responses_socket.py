@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.dialects.openai.responses_socket import (
+    ClientEvent,
+    Lanes,
+    ServerEvent,
+    read_client_event,
+    read_server_event,
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "event", "is_request"),
+    [
+        (b'{"type":"response.create","model":"m"}', ClientEvent("response.create"), True),
+        (b'{"type":"response.create","generate":false}', ClientEvent("response.create", generate=False), True),
+        (b'{"type":"response.steer","stream_id":"a"}', ClientEvent("response.steer", "a"), True),
+        (b'{"type":"response.processed"}', ClientEvent("response.processed"), False),
+        (b'{"type":7}', ClientEvent(), False),
+        (b"{}", ClientEvent(), False),
+    ],
+)
+def test_what_a_client_sends_is_told_apart(message, event, is_request):
+    assert (read_client_event(message), event.is_request) == (event, is_request)
+
+
+@pytest.mark.parametrize("message", [b"", b"[]", b"nothing", b'"text"'])
+def test_what_is_no_event_is_none(message):
+    assert read_client_event(message) is None
+    assert read_server_event(message) == ServerEvent()
+
+
+def test_the_response_of_an_event_is_found_in_either_place():
+    assert read_server_event(b'{"type":"x","response":{"id":"r1"}}').responds_to == "r1"
+    assert read_server_event(b'{"type":"x","response_id":"r2"}').responds_to == "r2"
+    assert read_server_event(b'{"type":"error","status":400}').responds_to is None
+
+
+def event(kind, response=None, lane=None, status=None):
+    fields = {"type": kind, "stream_id": lane, "status": status} | ({"response": {"id": response}} if response else {})
+    return read_server_event(json.dumps(fields).encode())
+
+
+def receive(lanes, event):
+    """As a session does: what has ended is forgotten."""
+    call, is_end = lanes.receive(event)
+    if is_end and call is not None:
+        lanes.forget(call)
+    return call, is_end
+
+
+def test_events_belong_to_the_response_of_their_lane():
+    lanes = Lanes()
+    lanes.begin("a", "first")
+    lanes.begin("b", "other")
+    assert receive(lanes, event("response.created", "r1", "a")) == ("first", False)
+    assert receive(lanes, event("response.created", "r2", "b")) == ("other", False)
+    assert receive(lanes, event("response.output_text.delta", lane="b")) == ("other", False)
+    assert receive(lanes, event("response.output_text.delta", lane="a")) == ("first", False)
+    assert receive(lanes, event("response.completed", "r2", "b")) == ("other", True)
+    assert receive(lanes, event("response.failed", "r1", "a")) == ("first", True)
+    assert (len(lanes), lanes.calls) == (0, [])
+
+
+def test_a_steered_response_ends_and_its_successor_begins_in_its_lane():
+    lanes = Lanes()
+    lanes.begin("", "first")
+    receive(lanes, event("response.created", "r1"))
+    assert lanes.current("") == "first"
+    lanes.begin("", "successor")
+    assert receive(lanes, event("response.incomplete", "r1")) == ("first", True)
+    assert receive(lanes, event("response.created", "r2")) == ("successor", False)
+    assert receive(lanes, event("response.completed", "r2")) == ("successor", True)
+
+
+def test_an_error_ends_the_request_that_has_no_response_yet():
+    lanes = Lanes()
+    lanes.begin("", "running")
+    receive(lanes, event("response.created", "r1"))
+    lanes.begin("", "refused")
+    assert receive(lanes, event("error", status=400)) == ("refused", True)
+    assert receive(lanes, event("error", status=500)) == ("running", True)
+    assert receive(lanes, event("error", status=500)) == (None, True)
+
+
+def test_events_of_nobody_belong_to_no_call():
+    lanes = Lanes()
+    assert receive(lanes, event("codex.rate_limits")) == (None, False)
+    assert receive(lanes, event("response.created", "r9")) == (None, False)
+    assert receive(lanes, event("response.completed", "r9")) == (None, True)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=30))
+def test_each_call_gets_its_own_events_and_one_end(steps):
+    """Each step asks for a response in a lane, or lets the oldest of that lane be made and end."""
+    lanes, asked, ended = Lanes(), defaultdict(list), []
+    for number, (lane, asks) in enumerate(steps):
+        if asks or not asked[lane]:
+            lanes.begin(lane, number)
+            asked[lane].append(number)
+        else:
+            oldest = asked[lane].pop(0)
+            assert receive(lanes, event("response.created", f"r{oldest}", lane)) == (oldest, False)
+            assert receive(lanes, event("response.output_text.delta", lane=lane)) == (oldest, False)
+            assert receive(lanes, event("response.completed", f"r{oldest}", lane)) == (oldest, True)
+            ended.append(oldest)
+    assert sorted(lanes.calls) == sorted(number for lane in asked.values() for number in lane)
+    assert len(ended) == len(set(ended))

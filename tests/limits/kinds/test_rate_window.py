@@ -1,0 +1,35 @@
+from limits.kinds.rate_window import RateWindow
+from limits.limit import Limit, LimitState
+from tests.limits.clock import SECOND
+from tests.limits.test_limiter import rate
+
+
+def test_a_large_rate_takes_sixteen_bytes_a_start_at_most_and_leaves_at_once():
+    window, limit = RateWindow(SECOND), rate(1_000_000, window_ns=SECOND)
+    for now in range(1_000_000):
+        window.start(limit, 0, now)
+    starts = window._keys[limit.key]
+    assert window.state(limit, 0, 1_000_000) == LimitState(limit, 1_000_000, 0, SECOND - 1_000_000, SECOND - 1)
+    assert starts.times.itemsize * len(starts.times) == 8_000_000
+    assert window.state(limit, 0, SECOND + 499_999).used == 500_000
+    assert len(starts.times) == 500_000
+    assert window.state(limit, 0, 2 * SECOND) == LimitState(limit, 0, 1_000_000, 0, 0)
+    assert len(window) == 0
+
+
+def test_times_that_left_are_dropped_while_their_key_goes_on():
+    window, limit = RateWindow(10), rate(100, window_ns=10)
+    for now in range(10_000):
+        window.start(limit, 0, now)
+    assert len(window._keys[limit.key].times) < 200
+
+
+def test_keys_that_are_idle_for_a_window_are_forgotten_by_others():
+    window = RateWindow(10)
+    for now in range(100):
+        window.start(limit_of(now), 0, now)
+    assert len(window) == 10
+
+
+def limit_of(number: int) -> Limit:
+    return rate(9, f"token:{number}", 10)

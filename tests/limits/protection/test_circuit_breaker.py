@@ -1,0 +1,248 @@
+from datetime import timedelta
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from limits.protection.circuit_breaker import (
+    BreakerPolicy,
+    CircuitBreakers,
+    CircuitKey,
+    CircuitOpenError,
+    Outcome,
+    State,
+)
+from tests.limits.clock import SECOND, Clock
+
+KEY = CircuitKey("openai", "/v1/chat/completions", "gpt-5")
+POLICY = BreakerPolicy(
+    failure_threshold=3, interval=timedelta(seconds=10), timeout=timedelta(seconds=30), max_requests=2
+)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def changes():
+    return []
+
+
+@pytest.fixture
+def breakers(clock, changes):
+    return CircuitBreakers(POLICY, clock, lambda key, state: changes.append((key, state)))
+
+
+def settle(breakers, *outcomes, key=KEY):
+    for outcome in outcomes:
+        breakers.admit(key).settle(outcome)
+
+
+def refusal(breakers, key=KEY):
+    with pytest.raises(CircuitOpenError) as caught:
+        breakers.admit(key)
+    return str(caught.value), caught.value.retry_after_s
+
+
+def trip(breakers, key=KEY):
+    settle(breakers, *[Outcome.FAILURE] * 3, key=key)
+
+
+def half_open(breakers, clock):
+    trip(breakers)
+    clock.advance(30 * SECOND)
+
+
+def test_a_new_circuit_is_closed(breakers):
+    assert breakers.state(KEY) is State.CLOSED
+    assert len(breakers) == 0
+
+
+def test_failures_in_a_row_open_it_and_it_says_how_long_to_wait(breakers, clock, changes):
+    trip(breakers)
+    assert breakers.state(KEY) is State.OPEN
+    assert refusal(breakers) == ("circuit breaker is open", 30)
+    clock.advance(29 * SECOND + 1)
+    assert refusal(breakers) == ("circuit breaker is open", 1)
+    assert changes == [(KEY, State.OPEN)]
+
+
+def test_a_success_in_between_starts_the_count_over(breakers):
+    settle(breakers, Outcome.FAILURE, Outcome.FAILURE, Outcome.SUCCESS, Outcome.FAILURE, Outcome.FAILURE)
+    assert breakers.state(KEY) is State.CLOSED
+    settle(breakers, Outcome.FAILURE)
+    assert breakers.state(KEY) is State.OPEN
+
+
+def test_an_unknown_outcome_in_between_changes_nothing(breakers):
+    settle(breakers, Outcome.FAILURE, Outcome.UNKNOWN, Outcome.FAILURE, Outcome.UNKNOWN, Outcome.FAILURE)
+    assert breakers.state(KEY) is State.OPEN
+
+
+def test_the_count_starts_over_every_interval(breakers, clock):
+    settle(breakers, Outcome.FAILURE, Outcome.FAILURE)
+    clock.advance(10 * SECOND)
+    settle(breakers, Outcome.FAILURE, Outcome.FAILURE)
+    assert breakers.state(KEY) is State.CLOSED
+    clock.advance(10 * SECOND - 1)
+    settle(breakers, Outcome.FAILURE)
+    assert breakers.state(KEY) is State.OPEN
+
+
+def test_a_failure_that_took_longer_than_the_interval_counts(breakers, clock):
+    slow = [breakers.admit(KEY) for _ in range(3)]
+    clock.advance(300 * SECOND)
+    for permit in slow:
+        permit.settle(Outcome.FAILURE)
+    assert breakers.state(KEY) is State.OPEN
+
+
+def test_after_the_timeout_it_lets_only_so_many_probes_through(breakers, clock, changes):
+    half_open(breakers, clock)
+    breakers.admit(KEY)
+    breakers.admit(KEY)
+    assert breakers.state(KEY) is State.HALF_OPEN
+    assert refusal(breakers) == ("circuit breaker is open", 1)
+    assert changes == [(KEY, State.OPEN), (KEY, State.HALF_OPEN)]
+
+
+def test_as_many_successes_as_probes_close_it(breakers, clock, changes):
+    half_open(breakers, clock)
+    settle(breakers, Outcome.SUCCESS)
+    assert breakers.state(KEY) is State.HALF_OPEN
+    settle(breakers, Outcome.SUCCESS)
+    assert changes == [(KEY, State.OPEN), (KEY, State.HALF_OPEN), (KEY, State.CLOSED)]
+    settle(breakers, Outcome.FAILURE, Outcome.FAILURE)
+    assert breakers.state(KEY) is State.CLOSED
+
+
+def test_one_failed_probe_opens_it_for_another_timeout(breakers, clock):
+    half_open(breakers, clock)
+    settle(breakers, Outcome.SUCCESS, Outcome.FAILURE)
+    assert refusal(breakers) == ("circuit breaker is open", 30)
+
+
+def test_a_probe_of_unknown_outcome_makes_room_for_another(breakers, clock):
+    half_open(breakers, clock)
+    settle(breakers, *[Outcome.UNKNOWN] * 10)
+    settle(breakers, Outcome.SUCCESS, Outcome.SUCCESS)
+    assert breakers.state(KEY) is State.CLOSED
+
+
+def test_outcomes_of_calls_from_an_earlier_state_are_ignored(breakers, clock):
+    early = [breakers.admit(KEY) for _ in range(4)]
+    half_open(breakers, clock)
+    for permit, outcome in zip(early, [*Outcome, Outcome.SUCCESS], strict=True):
+        permit.settle(outcome)
+    assert breakers.state(KEY) is State.HALF_OPEN
+    settle(breakers, Outcome.SUCCESS)
+    assert breakers.state(KEY) is State.HALF_OPEN
+
+
+def test_a_permit_is_settled_once(breakers):
+    permit = breakers.admit(KEY)
+    for _ in range(10):
+        permit.settle(Outcome.FAILURE)
+    assert breakers.state(KEY) is State.CLOSED
+
+
+def test_provider_endpoint_and_model_each_have_circuits_of_their_own(breakers):
+    trip(breakers)
+    for other in [KEY._replace(provider="x"), KEY._replace(endpoint="x"), KEY._replace(model="x")]:
+        breakers.admit(other).settle(Outcome.SUCCESS)
+    assert refusal(breakers) == ("circuit breaker is open", 30)
+
+
+def test_only_so_many_circuits_are_kept_and_those_asked_for_longest_ago_go_first(clock):
+    breakers = CircuitBreakers(POLICY, clock, most_circuits=2)
+    first, second, third = (KEY._replace(model=model) for model in ["first", "second", "third"])
+    trip(breakers, first)
+    trip(breakers, second)
+    refusal(breakers, first)
+    breakers.admit(third)
+    assert len(breakers) == 2
+    assert [breakers.state(key) for key in [first, second, third]] == [State.OPEN, State.CLOSED, State.CLOSED]
+
+
+class AgainstAModel(RuleBasedStateMachine):
+    """The breaker against a list of everything that happened since the last change of state."""
+
+    permits = Bundle("permits")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.changes: list[State] = []
+        self.breakers = CircuitBreakers(POLICY, self.clock, lambda _, state: self.changes.append(state))
+        self.state = State.CLOSED
+        self.epoch = 0
+        self.since = self.clock.now_ns
+        self.in_a_row = 0
+        self.under_way = 0
+        self.successes = 0
+
+    def become(self, state):
+        self.state, self.since = state, self.clock.now_ns
+        self.epoch += 1
+        self.in_a_row = self.under_way = self.successes = 0
+
+    @rule(seconds=st.sampled_from([1, 5, 10, 29, 30, 100]))
+    def time_passes(self, seconds):
+        self.clock.advance(seconds * SECOND)
+        elapsed = self.clock.now_ns - self.since
+        if self.state is State.OPEN and elapsed >= 30 * SECOND:
+            self.become(State.HALF_OPEN)
+        elif self.state is State.CLOSED and elapsed >= 10 * SECOND:
+            self.since, self.in_a_row = self.clock.now_ns, 0
+        self.breakers.state(KEY)
+
+    @rule(target=permits)
+    def a_request_comes(self):
+        free = self.under_way + self.successes < 2
+        expected = self.state is State.CLOSED or (self.state is State.HALF_OPEN and free)
+        if not len(self.breakers):
+            self.since = self.clock.now_ns
+        try:
+            permit = self.breakers.admit(KEY)
+        except CircuitOpenError:
+            assert not expected
+            return multiple()
+        assert expected
+        self.under_way += 1
+        return [permit, self.epoch]
+
+    @rule(permit=permits, outcome=st.sampled_from(Outcome))
+    def a_request_ends(self, permit, outcome):
+        permit[0].settle(outcome)
+        epoch, permit[1] = permit[1], None
+        if epoch != self.epoch:
+            return
+        self.under_way -= 1
+        if outcome is Outcome.FAILURE:
+            self.in_a_row += 1
+            if self.state is State.HALF_OPEN or self.in_a_row == 3:
+                self.become(State.OPEN)
+        elif outcome is Outcome.SUCCESS:
+            self.in_a_row = 0
+            self.successes += 1
+            if self.state is State.HALF_OPEN and self.successes == 2:
+                self.become(State.CLOSED)
+
+    @invariant()
+    def both_are_in_the_same_state(self):
+        assert self.breakers.state(KEY) is self.state
+
+    @invariant()
+    def only_the_transitions_of_the_table_happen(self):
+        table = {
+            State.CLOSED: {State.OPEN},
+            State.OPEN: {State.HALF_OPEN},
+            State.HALF_OPEN: {State.OPEN, State.CLOSED},
+        }
+        for before, after in zip([State.CLOSED, *self.changes], self.changes, strict=False):
+            assert after in table[before]
+
+
+TestAgainstAModel = AgainstAModel.TestCase

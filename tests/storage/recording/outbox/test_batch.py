@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from pymongo import WriteConcern
+
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.recording.outbox.batch import write_batch
+from tests.storage.recording.writes import amend, end, nested, start
+
+TOO_DEEP = 15
+EMPTY_NAME = 56
+NOT_VALID = 121
+
+
+async def ids(database, matching=None):
+    return {document["_id"].int async for document in database.interceptions.find(matching, ["_id"])}
+
+
+def amended(number, **fields):
+    return amend(number, tokens=5, **fields)
+
+
+async def validated(database):
+    """Let the database refuse some documents by themselves."""
+    rule = {"status": {"$ne": "unheard of"}}
+    collection = database.interceptions
+    await collection.database.command({"collMod": collection.name, "validator": rule})
+
+
+@pytest.mark.gen_test
+async def test_what_makes_documents_goes_in_one_command_and_what_changes_them_in_another(private_database, commands):
+    operations = [start(1), end(1), start(2), amend(1, tokens=5), amend(2, tokens=5)]
+    assert await write_batch(private_database, operations, seconds=5) == []
+    assert commands.sent == [("insert", 2), ("update", 3)]
+    assert await private_database.interceptions.find().to_list(None) == [
+        {"_id": UUID(int=1), "status": "completed"},
+        {"_id": UUID(int=2), "status": "in_flight", "tokens": 5},
+    ]
+
+
+@pytest.mark.gen_test
+async def test_what_was_made_before_is_no_refusal(private_database, commands):
+    again = [start(1), start(2).ended_by(end(2)), start(3)]
+    await write_batch(private_database, [start(1), start(2)], seconds=5)
+    commands.sent.clear()
+    assert await write_batch(private_database, again, seconds=5) == []
+    assert commands.sent == [("insert", 3), ("update", 1)]
+    assert await private_database.interceptions.find().to_list(None) == [
+        {"_id": UUID(int=1), "status": "in_flight"},
+        {"_id": UUID(int=2), "status": "completed"},
+        {"_id": UUID(int=3), "status": "in_flight"},
+    ]
+
+
+@pytest.mark.gen_test
+async def test_an_acknowledgement_means_a_majority_has_it_on_disk(private_database, commands):
+    seen = []
+    commands.started = lambda event: seen.append(event.command.get("writeConcern"))
+    await write_batch(private_database, [start(1)], seconds=5)
+    assert seen == [{"w": "majority", "j": True}]
+
+
+@pytest.mark.gen_test
+async def test_nothing_to_write_asks_nothing(private_database, commands):
+    assert await write_batch(private_database, [], seconds=5) == []
+    assert commands.sent == []
+
+
+BAD = {
+    "a name it does not allow": (amended, {"": 1}, EMPTY_NAME),
+    "what the collection does not allow": (start, {"status": "unheard of"}, NOT_VALID),
+    "so deep that the whole command fails": (start, {"deep": nested(300)}, TOO_DEEP),
+    "a change so deep": (amended, {"deep": nested(300)}, TOO_DEEP),
+}
+
+
+@pytest.mark.parametrize(("make", "fields", "code"), BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("position", [0, 3, 6])
+@pytest.mark.gen_test
+async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(database, make, fields, code, position):
+    await validated(database)
+    made = [start(number) for number in range(10, 17)]
+    assert await write_batch(database, made, seconds=10) == []
+    operations = [make(number + (10 if make is amended else 0)) for number in range(7)]
+    operations[position] = bad = make(operations[position].id.int, **fields)
+    assert await write_batch(database, operations, seconds=10) == [(bad, code)]
+    written = {operation.id.int for operation in operations if operation is not bad}
+    assert await ids(database, {} if make is start else {"tokens": 5}) == written | (
+        {operation.id.int for operation in made} if make is start else set()
+    )
+
+
+@pytest.mark.gen_test
+async def test_many_may_be_refused(database):
+    await validated(database)
+    bad = [start(number, status="unheard of") for number in range(0, 200, 2)]
+    good = [start(number) for number in range(1, 200, 2)]
+    mixed = [operation for pair in zip(bad, good, strict=True) for operation in pair]
+    assert await write_batch(database, mixed, seconds=10) == [(one, NOT_VALID) for one in bad]
+    assert await ids(database) == set(range(1, 200, 2))
+
+
+@pytest.mark.gen_test
+async def test_a_frozen_database_is_unavailable_after_the_time_that_was_given(private_database, private_mongodb):
+    private_mongodb.freeze()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*: timed out$"):
+        await write_batch(private_database, [start(1)], seconds=0.2)
+    assert 0.2 <= loop.time() - began < 2
+
+
+@pytest.mark.gen_test
+async def test_waiting_for_a_free_thread_counts_as_waiting(private_database, private_mongodb):
+    await private_database.ping()
+    private_mongodb.freeze()
+    stuck = [asyncio.ensure_future(private_database.users.find_one()) for _ in range(200)]
+    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB (is unavailable|does not take records): "):
+        await write_batch(private_database, [start(1)], seconds=0.2)
+    private_mongodb.thaw()
+    assert await asyncio.gather(*stuck) == [None] * 200
+
+
+@pytest.mark.gen_test
+async def test_a_write_that_no_majority_can_acknowledge_is_not_acknowledged(private_database):
+    private_database.interceptions = private_database.interceptions.with_options(write_concern=WriteConcern(w=7))
+    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB (is unavailable|does not take records): "):
+        await write_batch(private_database, [start(1)], seconds=1)
+
+
+@pytest.mark.gen_test
+async def test_a_dead_database_is_unavailable(tmp_path):
+    database = Database.connect(f"mongodb://{str(tmp_path / 'none.sock').replace('/', '%2F')}", "test")
+    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*none\.sock"):
+        await write_batch(database, [start(1)], seconds=0.2)
+    database.close()

@@ -1,0 +1,747 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.recording.operations import Action, Operation
+from storage.recording.outbox import outbox as outbox_module
+from storage.recording.outbox import tail as tail_module
+from storage.recording.outbox.outbox import Outbox
+from storage.recording.outbox.pending_write import PendingWrite, RecordPolicy
+from storage.recording.outbox.segment import FRAME_BYTES, Segment
+from storage.recording.outbox.spool import Spool
+from tests.storage.conditions import until
+from tests.storage.recording.disks import largest_file
+
+SIZE = 100
+PLENTY = 1000
+FULL = r"^ERROR storage\.recording\.outbox: the spool is full: \d+ of \d+ bytes are taken$"
+FAILED = r"^ERROR storage\.recording\.outbox: the spool cannot be written: File too large$"
+
+
+def operation(action, number):
+    encoded = Operation(action, UUID(int=number), {"padding": ""})
+    padding = "x" * (SIZE - len(encoded.record))
+    return Operation(action, UUID(int=number), {"padding": padding})
+
+
+def start(number):
+    return operation(Action.START, number)
+
+
+def amend(number):
+    return operation(Action.AMEND, number)
+
+
+def end(number):
+    return operation(Action.END, number)
+
+
+def whole(number):
+    return start(number).ended_by(end(number))
+
+
+def waiting(number):
+    return PendingWrite(start(number), asyncio.get_running_loop().create_future())
+
+
+def add(outbox, *operations):
+    for one in operations:
+        outbox.add(PendingWrite(one))
+
+
+def add_start(outbox, number):
+    """Put a start that is waited for."""
+    write = waiting(number)
+    outbox.add(write)
+    return write
+
+
+def refusal(write):
+    return str(write.result.result())
+
+
+def tail(outbox):
+    """What would go to the database from memory, now that it would."""
+    outbox.hurry()
+    batch = outbox.next_batch()
+    outbox._tail.restore_batch()
+    return batch
+
+
+def on_disk(folder):
+    """What the files have."""
+    segments = [Segment.found(path) for path in sorted(folder.glob("*.journal"))]
+    records = [segment.read(segment.start, 1000)[0] for segment in segments]
+    return [Operation.decode(record) for some in records for record in some]
+
+
+def spool_with(folder, room, reserve, **options):
+    size = SIZE + FRAME_BYTES
+    return Spool(folder, max_bytes=room * size, reserve_bytes=reserve * size, **options)
+
+
+@asynccontextmanager
+async def opened(folder, policy=RecordPolicy.SPOOL, room=PLENTY, reserve=0):
+    """An outbox whose spool has room for that many operations, of which an eighth is for urgent ones, and for more of those."""
+    outbox = Outbox(spool_with(folder, room, reserve), policy=policy)
+    yield outbox
+    await outbox.close()
+
+
+async def read(outbox):
+    """What is in the spool alone, now that it is on disk, which the database has from now on."""
+    operations = []
+    while records := await outbox.read():
+        operations += [Operation.decode(record) for record in records]
+        outbox.acknowledge_read()
+    return operations
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_answers_gets_everything_from_memory(tmp_path):
+    async with opened(tmp_path) as outbox:
+        add(outbox, end(0))
+        outbox.add(PendingWrite(amend(2), optional=True))
+        add_start(outbox, 1)
+        assert (outbox.queued, outbox.spooled) == (3, 0)
+        outbox.hurry()
+        assert outbox.next_batch() == [end(0), amend(2), start(1)]
+        assert outbox.queued == 3
+        outbox.acknowledge()
+        assert outbox.queued == 0
+
+
+@pytest.mark.gen_test
+async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_database_has_it(tmp_path):
+    async with opened(tmp_path) as outbox:
+        write = add_start(outbox, 1)
+        add(outbox, amend(1), end(1))
+        assert write.result.result() is None
+        assert on_disk(tmp_path) == [start(1), amend(1), end(1)]
+        outbox.next_batch()
+        outbox.acknowledge()
+        assert (outbox.queued, on_disk(tmp_path), outbox._tail.size) == (0, [], 0)
+
+
+@pytest.mark.gen_test
+async def test_what_the_database_refuses_leaves_the_disk_as_well(tmp_path):
+    async with opened(tmp_path) as outbox:
+        add_start(outbox, 1)
+        outbox.hurry()
+        outbox.acknowledge(refused=set(outbox.next_batch()))
+        assert (outbox.queued, on_disk(tmp_path)) == (0, [])
+
+
+@pytest.mark.gen_test
+async def test_a_start_waits_a_while_for_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(tail_module, "START_SECONDS", 0.02)
+    async with opened(tmp_path) as outbox:
+        add_start(outbox, 1)
+        assert (outbox.next_batch(), outbox.queued) == ([], 1)
+        await asyncio.sleep(0.03)
+        add_start(outbox, 2)
+        assert (outbox.next_batch(), outbox.queued) == ([start(1)], 2)
+
+
+@pytest.mark.gen_test
+async def test_a_start_and_its_end_make_one_operation(tmp_path):
+    async with opened(tmp_path) as outbox:
+        add_start(outbox, 1)
+        add(outbox, end(1))
+        assert outbox.next_batch() == [whole(1)]
+        assert on_disk(tmp_path) == [start(1), end(1)]
+        outbox.acknowledge()
+        assert (on_disk(tmp_path), outbox._tail.size) == ([], 0)
+
+
+@pytest.mark.gen_test
+async def test_a_start_goes_before_what_amends_it(tmp_path):
+    async with opened(tmp_path) as outbox:
+        add_start(outbox, 1)
+        add(outbox, amend(1))
+        assert outbox.next_batch() == [start(1), amend(1)]
+
+
+@pytest.mark.gen_test
+async def test_a_start_that_was_tried_is_not_changed_any_more(tmp_path):
+    async with opened(tmp_path) as outbox:
+        add_start(outbox, 1)
+        outbox.hurry()
+        outbox.next_batch()
+        add(outbox, end(1))
+        assert tail(outbox) == [start(1), end(1)]
+
+
+@pytest.mark.gen_test
+async def test_a_batch_that_is_put_back_stands_before_what_came_since(tmp_path):
+    async with opened(tmp_path) as outbox:
+        add(outbox, end(1), end(2))
+        outbox.next_batch()
+        add(outbox, end(3))
+        assert tail(outbox) == [end(1), end(2), end(3)]
+
+
+@pytest.mark.gen_test
+async def test_while_the_database_is_unavailable_only_the_spool_has_it(tmp_path):
+    async with opened(tmp_path) as outbox:
+        outbox.mark_unavailable()
+        write = add_start(outbox, 1)
+        assert write.waited_for
+        add(outbox, end(1))
+        assert await write.result is None
+        assert (outbox.queued, outbox.spooled, outbox.accepts) == (0, 2, True)
+        assert await read(outbox) == [start(1), end(1)]
+        assert on_disk(tmp_path) == []
+
+
+@pytest.mark.gen_test
+async def test_an_outage_leaves_what_is_in_memory_to_the_spool_and_writes_none_of_it_again(tmp_path):
+    async with opened(tmp_path) as outbox:
+        add_start(outbox, 1)
+        add(outbox, end(2))
+        outbox.next_batch()
+        add(outbox, end(1), amend(3))
+        before = on_disk(tmp_path)
+        outbox.mark_unavailable()
+        assert (outbox.queued, outbox.spooled) == (0, 4)
+        assert before == on_disk(tmp_path) == await read(outbox) == [start(1), end(2), end(1), amend(3)]
+
+
+@pytest.mark.gen_test
+async def test_an_outage_does_not_repeat_what_the_database_had_before(tmp_path):
+    async with opened(tmp_path) as outbox:
+        add(outbox, end(1), end(2))
+        outbox.next_batch()
+        outbox.acknowledge()
+        add(outbox, end(3))
+        outbox.next_batch()
+        add(outbox, end(4))
+        outbox.acknowledge()
+        outbox.mark_unavailable()
+        assert await read(outbox) == [end(4)]
+
+
+@pytest.mark.gen_test
+async def test_a_batch_from_the_spool_that_may_not_be_written_is_read_again(tmp_path):
+    async with opened(tmp_path) as outbox:
+        outbox.mark_unavailable()
+        add(outbox, end(1))
+        assert len(await outbox.read()) == 1
+        add(outbox, end(2))
+        outbox.mark_unavailable()
+        assert await read(outbox) == [end(1), end(2)]
+
+
+@pytest.mark.gen_test
+async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tmp_path):
+    async with opened(tmp_path) as outbox:
+        outbox.mark_unavailable()
+        await add_start(outbox, 1).result
+        await outbox._spool.synced()
+        outbox.mark_available()
+        add(outbox, amend(1), end(1))
+        add_start(outbox, 2)
+        add_start(outbox, 3)
+        add(outbox, end(3))
+        assert tail(outbox) == [whole(3), start(2)]
+        assert await read(outbox) == [start(1)]
+        assert tail(outbox) == [whole(3), start(2), amend(1), end(1)]
+        outbox.next_batch()
+        outbox.acknowledge()
+        assert (outbox.queued, on_disk(tmp_path)) == (0, [])
+
+
+@pytest.mark.gen_test
+async def test_what_comes_while_the_spool_is_being_synced_does_not_overtake(tmp_path):
+    async with opened(tmp_path) as outbox:
+        outbox.mark_unavailable()
+        add(outbox, start(1))
+        outbox.mark_available()
+        add(outbox, amend(1))
+        write = add_start(outbox, 2)
+        assert (outbox.queued, outbox.spooled, write.waited_for) == (0, 3, True)
+        assert await read(outbox) == [start(1), amend(1), start(2)]
+        assert await write.result is None
+
+
+@pytest.mark.expects_log(FULL)
+@pytest.mark.gen_test
+async def test_an_end_that_does_not_fit_waits_in_memory_until_its_start_is_written(tmp_path):
+    async with opened(tmp_path, room=2) as outbox:
+        outbox.mark_unavailable()
+        await add_start(outbox, 1).result
+        add(outbox, end(2), end(1))
+        await outbox._spool.synced()
+        assert outbox.trouble == "the spool is full: 216 of 216 bytes are taken"
+        outbox.mark_available()
+        assert (tail(outbox), outbox.queued, outbox.spooled) == ([], 1, 2)
+        assert await read(outbox) == [start(1), end(2)]
+        assert (tail(outbox), outbox.trouble) == ([end(1)], "")
+
+
+@pytest.mark.parametrize("outage", [False, True])
+@pytest.mark.gen_test
+async def test_an_end_outlives_the_process_where_the_spool_is_full(tmp_path, outage):
+    spool = spool_with(tmp_path, room=2, reserve=1)
+    outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
+    add_start(outbox, 1)
+    add(outbox, end(9))
+    if outage:
+        outbox.mark_unavailable()
+        await spool.synced()
+    add(outbox, end(1))
+    assert (outbox.queued, outbox.spooled) == ((0, 3) if outage else (2, 0))
+    await die(spool)
+    assert on_disk(tmp_path) == [start(1), end(9), end(1)]
+
+
+@pytest.mark.expects_log(FAILED)
+@pytest.mark.gen_test
+async def test_a_spool_that_takes_nothing_is_in_trouble_until_the_database_is_back(tmp_path):
+    async with opened(tmp_path) as outbox:
+        outbox.mark_unavailable()
+        with largest_file(0):
+            add(outbox, end(1))
+            await until(lambda: outbox.trouble)
+        assert (tail(outbox), outbox.accepts, outbox.trouble) == (
+            [end(1)],
+            False,
+            "the spool cannot be written: File too large",
+        )
+        outbox.mark_available()
+        assert (outbox.accepts, outbox.trouble) == (True, "")
+        outbox.next_batch()
+        outbox.acknowledge()
+
+
+@pytest.mark.expects_log(FULL)
+@pytest.mark.gen_test
+async def test_a_full_spool_refuses_starts_and_lets_ends_wait_in_memory(tmp_path):
+    async with opened(tmp_path, room=1) as outbox:
+        outbox.mark_unavailable()
+        write = add_start(outbox, 1)
+        assert refusal(write) == "Recording is unavailable: the spool is full: 0 of 108 bytes are taken."
+        add(outbox, end(2), end(3))
+        assert (outbox.spooled, tail(outbox), outbox.accepts) == (1, [], False)
+        assert await read(outbox) == [end(2)]
+        assert tail(outbox) == [end(3)]
+        outbox.mark_unavailable()
+        assert (outbox.queued, outbox.spooled) == (0, 1)
+
+
+@pytest.mark.gen_test
+async def test_under_strict_starts_are_refused_while_the_database_is_unavailable(tmp_path):
+    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
+        tried = add_start(outbox, 1)
+        outbox.next_batch()
+        untried = add_start(outbox, 2)
+        assert on_disk(tmp_path) == []
+        outbox.mark_unavailable()
+        refused = add_start(outbox, 3)
+        assert {refusal(write) for write in (tried, untried, refused)} == {
+            "Recording is unavailable: the database is away."
+        }
+        assert [write.result.result().maybe_written for write in (tried, untried, refused)] == [True, False, False]
+        add(outbox, end(4))
+        assert (outbox.queued, outbox.spooled, outbox.accepts) == (0, 1, False)
+        assert await read(outbox) == [end(4)]
+
+
+@pytest.mark.gen_test
+async def test_under_strict_a_start_overtakes_what_is_in_the_spool_alone(tmp_path):
+    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
+        outbox.mark_unavailable()
+        add(outbox, end(1))
+        outbox.mark_available()
+        write = add_start(outbox, 2)
+        assert (outbox.next_batch(), write.waited_for, outbox.spooled) == ([start(2)], True, 1)
+        outbox.acknowledge()
+        assert write.result.result() is None
+
+
+@pytest.mark.gen_test
+async def test_memory_that_is_full_is_left_to_the_spool(tmp_path, monkeypatch):
+    monkeypatch.setattr(tail_module, "TAIL_BYTES", 3 * SIZE)
+    async with opened(tmp_path) as outbox:
+        write = add_start(outbox, 1)
+        add(outbox, end(2), end(3), end(4), end(1))
+        assert write.result.result() is None
+        assert (outbox.queued, outbox.spooled, outbox._tail.size) == (2, 3, 2 * SIZE)
+        assert await read(outbox) == [start(1), end(2), end(3)]
+        assert tail(outbox) == [end(4), end(1)]
+
+
+@pytest.mark.gen_test
+async def test_a_batch_that_is_under_way_when_memory_fills_comes_first_if_it_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
+    async with opened(tmp_path) as outbox:
+        add(outbox, start(1))
+        outbox.next_batch()
+        add(outbox, end(1), end(2), end(3))
+        assert (outbox.queued, outbox.spooled) == (2, 2)
+        outbox.mark_unavailable()
+        assert await read(outbox) == [start(1), end(1), end(2), end(3)]
+
+
+@pytest.mark.expects_log(FULL)
+@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox: the end of interception {UUID(int=5)} is lost$")
+@pytest.mark.gen_test
+async def test_without_a_spool_starts_are_refused_first_and_ends_lost_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
+    monkeypatch.setattr(tail_module, "MEMORY_BYTES", 3 * SIZE)
+    async with opened(tmp_path, room=0) as outbox:
+        add(outbox, end(1), end(2))
+        write = add_start(outbox, 3)
+        assert refusal(write) == "Recording is unavailable: too much waits to be recorded."
+        outbox.add(PendingWrite(amend(1), optional=True))
+        add(outbox, end(4), end(5))
+        assert outbox.next_batch() == [end(1), end(2), end(4)]
+        outbox.acknowledge()
+
+
+@pytest.mark.gen_test
+async def test_a_start_that_nobody_waits_for_any_more_is_kept(tmp_path):
+    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
+        write = add_start(outbox, 1)
+        write.result.cancel()
+        outbox.mark_unavailable()
+        assert await read(outbox) == [start(1)]
+
+
+@pytest.mark.gen_test
+async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(tmp_path):
+    async with opened(tmp_path) as outbox:
+        add(outbox, end(1))
+        await outbox.wait_for_writes()
+        outbox.next_batch()
+        flush = asyncio.create_task(outbox.flush(60))
+        await asyncio.sleep(0)
+        assert not flush.done()
+        outbox.acknowledge()
+        ready = asyncio.create_task(outbox.wait_for_writes())
+        assert await flush
+        add(outbox, end(2))
+        await ready
+        assert not await outbox.flush(0)
+
+
+@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox: the end of interception {UUID(int=3)} is lost$")
+@pytest.mark.gen_test
+async def test_closing_leaves_everything_to_the_spool(tmp_path):
+    async with opened(tmp_path) as outbox:
+        write = add_start(outbox, 1)
+        add(outbox, end(2))
+    assert write.result.result() is None
+    assert (outbox.accepts, outbox.queued, outbox.spooled) == (False, 0, 2)
+    add(outbox, end(3))
+    late = add_start(outbox, 4)
+    assert refusal(late) == "Recording is unavailable: the server is stopping."
+    async with opened(tmp_path) as outbox:
+        assert await read(outbox) == [start(1), end(2)]
+
+
+@pytest.mark.gen_test
+async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(tail_module, "GATHER_SECONDS", 0.05)
+    loop = asyncio.get_running_loop()
+    async with opened(tmp_path) as outbox:
+        add(outbox, end(1))
+        began = loop.time()
+        await outbox.wait_for_writes()
+        assert loop.time() - began >= 0.05
+
+
+@pytest.mark.parametrize(
+    "press",
+    [
+        lambda outbox: add_start(outbox, 2),
+        lambda outbox: outbox.hurry(),
+        lambda outbox: add(outbox, *[end(number) for number in range(1, tail_module.ENOUGH_RECORDS)]),
+    ],
+    ids=["someone waits", "it is to hurry", "enough is there"],
+)
+@pytest.mark.gen_test
+async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
+    monkeypatch.setattr(tail_module, "GATHER_SECONDS", 60)
+    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
+        add(outbox, end(1))
+        gathering = asyncio.create_task(outbox.wait_for_writes())
+        await asyncio.sleep(0)
+        assert not gathering.done()
+        press(outbox)
+        await gathering
+        outbox.next_batch()
+        outbox.acknowledge()
+        add(outbox, end(3))
+        gathering = asyncio.create_task(outbox.wait_for_writes())
+        await asyncio.sleep(0)
+        assert not gathering.done()
+        gathering.cancel()
+
+
+@pytest.mark.gen_test
+async def test_who_waits_behind_a_full_batch_waits_for_nothing_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(tail_module, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(tail_module, "BATCH_RECORDS", 1)
+    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
+        for number in 1, 2:
+            add_start(outbox, number)
+        for number in 1, 2:
+            await outbox.wait_for_writes()
+            assert outbox.next_batch() == [start(number)]
+            outbox.acknowledge()
+
+
+@pytest.mark.gen_test
+async def test_under_strict_a_start_waits_for_the_database(tmp_path):
+    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
+        write = add_start(outbox, 1)
+        assert (write.waited_for, outbox.next_batch(), on_disk(tmp_path)) == (True, [start(1)], [])
+        outbox.acknowledge()
+        assert write.result.result() is None
+
+
+@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox: the spool cannot be written: No such file or directory$")
+@pytest.mark.gen_test
+async def test_where_the_spool_cannot_be_written_starts_wait_for_the_database(tmp_path):
+    async with opened(tmp_path / "spool") as outbox:
+        (tmp_path / "spool").rename(tmp_path / "elsewhere")
+        first, second = add_start(outbox, 1), add_start(outbox, 2)
+        assert [write.waited_for for write in (first, second)] == [True, True]
+        assert outbox.next_batch() == [start(1), start(2)]
+        outbox.acknowledge()
+        (tmp_path / "elsewhere").rename(tmp_path / "spool")
+        third = add_start(outbox, 3)
+        assert (third.waited_for, on_disk(tmp_path / "spool"), outbox.trouble) == (False, [start(3)], "")
+
+
+@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox: the spool cannot be written: No such file or directory$")
+@pytest.mark.gen_test
+async def test_a_start_that_waits_for_the_database_is_accepted_once_the_spool_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
+    async with opened(tmp_path / "spool") as outbox:
+        (tmp_path / "spool").rename(tmp_path / "elsewhere")
+        write = add_start(outbox, 1)
+        (tmp_path / "elsewhere").rename(tmp_path / "spool")
+        add(outbox, end(2))
+        assert write.waited_for
+        add(outbox, end(3))
+        assert write.result.result() is None
+        assert await read(outbox) == [end(2), start(1)]
+
+
+@pytest.mark.expects_log(FULL)
+@pytest.mark.gen_test
+async def test_an_end_the_spool_has_not_got_is_not_let_go_with_its_start(tmp_path):
+    async with opened(tmp_path, room=2) as outbox:
+        add_start(outbox, 1)
+        add(outbox, end(9), end(1))
+        assert (outbox.trouble, on_disk(tmp_path)) == (
+            "the spool is full: 216 of 216 bytes are taken",
+            [start(1), end(9)],
+        )
+        outbox.mark_unavailable()
+        assert (outbox.queued, outbox.spooled) == (1, 1)
+        assert await read(outbox) == [end(9)]
+        assert outbox.next_batch() == [whole(1)]
+        outbox.acknowledge()
+        await outbox._spool.synced()
+        assert on_disk(tmp_path) == []
+
+
+class Calls:
+    """Calls that start and end in front of a database that comes and goes. Each step is one thing that may happen."""
+
+    def __init__(self, outbox):
+        self.outbox = outbox
+        self.database = {}
+        self.starts = []
+        self.ended = set()
+
+    async def start(self):
+        self.starts.append(add_start(self.outbox, len(self.starts)))
+
+    async def end(self):
+        running = [number for number, write in enumerate(self.starts) if number not in self.ended and accepted(write)]
+        if running:
+            self.ended.add(running[-1])
+            add(self.outbox, end(running[-1]))
+
+    async def amend(self):
+        running = [number for number, write in enumerate(self.starts) if number not in self.ended and accepted(write)]
+        if running:
+            self.outbox.add(PendingWrite(amend(running[0]), optional=True))
+
+    async def commit(self):
+        self._write(self.outbox.next_batch())
+        self.outbox.mark_available()
+        self.outbox.acknowledge()
+
+    async def unacknowledged_commit(self):
+        self._write(self.outbox.next_batch())
+        await self.outage()
+
+    async def lost_commit(self):
+        self.outbox.next_batch()
+        await self.outage()
+
+    async def slow_commit(self):
+        batch = self.outbox.next_batch()
+        await self.start()
+        await self.end()
+        await self.start()
+        self._write(batch)
+        self.outbox.mark_available()
+        self.outbox.acknowledge()
+
+    async def slow_unacknowledged_commit(self):
+        self._write(self.outbox.next_batch())
+        await self.end()
+        await self.start()
+        await self.outage()
+
+    async def replay(self):
+        self._write([Operation.decode(record) for record in await self.outbox.read()])
+        self.outbox.mark_available()
+        self.outbox.acknowledge_read()
+
+    async def slow_replay(self):
+        reading = asyncio.create_task(self.outbox.read())
+        await asyncio.sleep(0)
+        await self.end()
+        await self.start()
+        await self.start()
+        self._write([Operation.decode(record) for record in await reading])
+        await self.end()
+        self.outbox.mark_available()
+        self.outbox.acknowledge_read()
+
+    async def unacknowledged_replay(self):
+        self._write([Operation.decode(record) for record in await self.outbox.read()])
+        await self.outage()
+
+    async def outage(self):
+        self.outbox.mark_unavailable()
+
+    async def back(self):
+        self.outbox.mark_available()
+
+    async def time_passes(self):
+        await self.outbox._spool.synced()
+        await asyncio.sleep(0)
+
+    async def moments_pass(self):
+        self.outbox.hurry()
+
+    async def finish_batch(self):
+        while self.outbox.queued or self.outbox.spooled:
+            self.outbox.hurry()
+            await self.commit()
+            await self.replay()
+            await asyncio.sleep(0)
+
+    def _write(self, operations):
+        for operation in operations:
+            if operation.action is Action.START:
+                self.database.setdefault(operation.id.int, "in flight")
+            elif operation.action is Action.WHOLE or (
+                operation.action is Action.END and operation.id.int in self.database
+            ):
+                self.database[operation.id.int] = "ended"
+
+    def check(self):
+        for number, write in enumerate(self.starts):
+            if write.result.result() is None:
+                assert self.database[number] == ("ended" if number in self.ended else "in flight")
+            else:
+                assert write.result.result().maybe_written or number not in self.database
+
+
+# The more often a step stands here, the more often it is taken: calls come and go more often than databases.
+STEPS = [
+    *(Calls.start, Calls.start, Calls.time_passes, Calls.end, Calls.end, Calls.end, Calls.amend),
+    *(Calls.commit, Calls.commit, Calls.replay, Calls.outage, Calls.back, Calls.moments_pass, Calls.moments_pass),
+    *(Calls.lost_commit, Calls.unacknowledged_commit, Calls.unacknowledged_replay),
+    *(Calls.slow_commit, Calls.slow_unacknowledged_commit, Calls.slow_replay),
+]
+
+
+@pytest.mark.expects_log(FULL)
+@given(
+    steps=st.lists(st.sampled_from(STEPS), min_size=20, max_size=60),
+    policy=st.sampled_from(RecordPolicy),
+    room=st.sampled_from([0, 2, 4, 8, PLENTY]),
+    tail_records=st.integers(1, 5),
+    batch=st.integers(1, 2),
+)
+@settings(max_examples=300)
+def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
+    run_apart, *, steps, policy, room, tail_records, batch
+):
+    async def live(folder):
+        async with opened(folder, policy, room) as outbox:
+            calls = Calls(outbox)
+            for step in steps:
+                await step(calls)
+            await calls.finish_batch()
+            calls.check()
+            await outbox._spool.synced()
+            assert (on_disk(folder), outbox._tail.size, outbox._spool.size) == ([], 0, 0)
+
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tail_module, "TAIL_BYTES", tail_records * SIZE)
+        patch.setattr(tail_module, "BATCH_RECORDS", batch)
+        patch.setattr(outbox_module, "BATCH_RECORDS", batch)
+        run_apart(live(Path(name)))
+
+
+@pytest.mark.expects_log(FULL)
+@given(
+    steps=st.lists(st.sampled_from(STEPS), min_size=10, max_size=60),
+    room=st.sampled_from([2, 4, PLENTY]),
+    tail_records=st.integers(1, 5),
+)
+@settings(max_examples=200)
+def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
+    run_apart, *, steps, room, tail_records
+):
+    async def live(folder):
+        spool = spool_with(folder, room, PLENTY, segment_bytes=3 * SIZE)
+        outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
+        calls = Calls(outbox)
+        for step in steps:
+            await step(calls)
+        acknowledged = {number for number, write in enumerate(calls.starts) if accepted(write)}
+        await die(spool)
+        async with opened(folder) as survivor:
+            calls.outbox = survivor
+            await calls.finish_batch()
+        assert calls.database.keys() >= acknowledged
+        assert {number: calls.database[number] for number in acknowledged} == {
+            number: "ended" if number in calls.ended else "in flight" for number in acknowledged
+        }
+
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tail_module, "TAIL_BYTES", tail_records * SIZE)
+        run_apart(live(Path(name)))
+
+
+def accepted(write):
+    return write.result.done() and write.result.result() is None
+
+
+async def die(spool):
+    """Let go of the lock, as the system does for a process that has died, and write nothing more."""
+    await spool.synced()  # what the disk is about to have when the process dies
+    await asyncio.sleep(0)  # who waited for that hears of it
+    spool._thread.shutdown()
+    os.close(spool._segments._lock)

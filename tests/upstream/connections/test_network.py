@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.fake_upstream import FakeUpstream
+from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
+from upstream.client import UpstreamNotReachedError
+from upstream.connections.network import DIRECT, Network, Proxy, is_direct, make_tls
+
+HI = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+@dataclass
+class TunnelingProxy:
+    """A proxy on a real socket. `answer` stands in the place of a connection where it is set."""
+
+    answer: bytes = b""
+    heads: list[bytes] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    port: int = 0
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader, writer):
+        self.writers.append(writer)
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
+        if self.answer:
+            writer.write(self.answer)
+            writer.close()
+            return
+        host, _, port = head.split(b" ")[1].decode().rpartition(":")
+        there_reader, there_writer = await asyncio.open_connection(host, int(port))
+        self.writers.append(there_writer)
+        writer.write(b"HTTP/1.1 200 Connection established\r\nVia: here\r\n\r\n")
+        await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
+
+    async def stop(self) -> None:
+        self._server.close()
+        for writer in self.writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+        await self._server.wait_closed()
+
+
+async def _pump(reader, writer):
+    while piece := await reader.read(65536):
+        writer.write(piece)
+    writer.close()
+
+
+@pytest.fixture
+def proxy(io_loop):
+    proxy = TunnelingProxy()
+    io_loop.run_sync(proxy.start)
+    yield proxy
+    io_loop.run_sync(proxy.stop)
+
+
+@pytest.fixture
+def tls_provider(io_loop, server_tls):  # noqa: F811 - the fixture
+    provider = io_loop.run_sync(lambda: FakeUpstream.start(server_tls))
+    yield provider
+    io_loop.run_sync(provider.stop)
+
+
+async def ask(client, url, network=DIRECT):
+    response = await client.open("POST", f"{url}v1/x", [], b"{}", network=network)
+    try:
+        pieces = []
+        while not await response.stream_to(lambda piece: bool(pieces.append(piece)) or True):
+            pass
+        return response.status, b"".join(pieces)
+    finally:
+        response.close()
+
+
+@pytest.mark.gen_test
+async def test_a_tls_provider_is_reached_through_a_proxy(client, proxy, tls_provider, trusted):  # noqa: F811
+    tls_provider.play(HI)
+    network = Network(Proxy("127.0.0.1", proxy.port, "Basic dTpw"))
+    for _ in range(2):
+        assert await ask(client, tls_provider.url, network) == (200, b"hi")
+    (head,) = proxy.heads
+    authority = tls_provider.url.removeprefix("https://").rstrip("/")  # noqa: F811 - a name like the fixture's
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", "Proxy-Authorization: Basic dTpw"]
+    assert head.decode() == "\r\n".join([*lines, "", ""])
+    assert tls_provider.requests[0].header("Proxy-Authorization") == []
+
+
+@pytest.mark.gen_test
+async def test_connections_through_a_proxy_and_without_are_kept_apart(client, proxy, tls_provider, trusted):  # noqa: F811
+    tls_provider.play(HI)
+    network = Network(Proxy("127.0.0.1", proxy.port))
+    for one in (network, DIRECT, network, DIRECT):
+        await ask(client, tls_provider.url, one)
+    assert (len(proxy.heads), len(tls_provider.connections)) == (1, 2)
+
+
+@pytest.mark.gen_test
+async def test_a_provider_without_tls_is_reached_directly(client, proxy, provider):
+    provider.play(HI)
+    assert await ask(client, provider.url, Network(Proxy("127.0.0.1", proxy.port))) == (200, b"hi")
+    assert proxy.heads == []
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "the proxy refused with status 407"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\nlong", "the proxy refused with status 502"),
+        (b"SSH-2.0-x\r\n\r\n", "the proxy did not answer in HTTP"),
+        (b"nothing", "the proxy did not answer in HTTP"),
+        (b"x" * 20_000, "the proxy did not answer in HTTP"),
+        (b"HTTP/1.1 200 OK\r\n\r\nmore", "the proxy sent something of its own into the connection"),
+    ],
+)
+async def test_a_proxy_that_does_not_connect_is_told_as_such(client, proxy, answer, reason):
+    proxy.answer = answer
+    with pytest.raises(UpstreamNotReachedError) as error:
+        await ask(client, "https://provider.example/", Network(Proxy("127.0.0.1", proxy.port)))
+    assert str(error.value) == f"no connection to the provider: {reason}"
+
+
+@pytest.mark.gen_test
+async def test_a_file_says_which_authority_is_trusted(client, tls_provider, authority, tmp_path):  # noqa: F811
+    tls_provider.play(HI)
+    with pytest.raises(UpstreamNotReachedError):
+        await ask(client, tls_provider.url)
+    assert await ask(client, tls_provider.url, Network(tls=make_tls(str(authority / "ca.pem")))) == (200, b"hi")
+
+
+def test_a_file_without_certificates_is_refused(tmp_path):
+    (tmp_path / "ca.pem").write_text("nothing")
+    with pytest.raises(ssl.SSLError):
+        make_tls(str(tmp_path / "ca.pem"))
+    with pytest.raises(FileNotFoundError):
+        make_tls(str(tmp_path / "missing.pem"))
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://proxy.example:3128", Proxy("proxy.example", 3128)),
+        ("proxy.example:3128", Proxy("proxy.example", 3128)),
+        ("http://proxy.example/", Proxy("proxy.example", 80)),
+        ("http://ada:p%40ss@proxy.example:3128", Proxy("proxy.example", 3128, "Basic YWRhOnBAc3M=")),
+        ("http://[::1]:3128", Proxy("::1", 3128)),
+    ],
+)
+def test_the_address_of_a_proxy_is_read(url, proxy):
+    assert Proxy.of(url) == proxy
+    assert "Basic" not in repr(proxy)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://proxy.example:3128", "socks5://x:1", "http://", "http://x:y", "http://x/path", "http://x?q"]
+)
+def test_what_is_no_http_proxy_is_refused(url):
+    with pytest.raises(ValueError, match=r".*"):
+        Proxy.of(url)
+
+
+@pytest.mark.parametrize(
+    ("host", "no_proxy", "direct"),
+    [
+        ("api.openai.com", "", False),
+        ("api.openai.com", "*", True),
+        ("api.openai.com", "localhost, openai.com", True),
+        ("api.openai.com", ".openai.com", True),
+        ("API.OpenAI.com", "api.openai.com", True),
+        ("notopenai.com", "openai.com", False),
+        ("::1", "[::1]", True),
+        ("127.0.0.1", "localhost,127.0.0.1", True),
+    ],
+)
+def test_hosts_are_reached_directly_by_name_or_domain(host, no_proxy, direct):
+    assert is_direct(host, no_proxy) is direct

@@ -1,0 +1,269 @@
+"""Connections that are made, kept and closed, over real sockets and TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+import upstream.connections.pool
+from tests.bridge import until
+from tests.fake_upstream import CLOSE, FakeUpstream
+from tests.upstream.loops import on_both_loops
+from tests.upstream.reading import read_all, read_piece
+from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
+from upstream.client import UpstreamClient, UpstreamNotReachedError, UpstreamTimeoutError, UpstreamTruncatedError
+from upstream.connections.pool import Connections
+from upstream.connections.urls import locate
+
+pytestmark = on_both_loops
+
+OK = b"HTTP/1.1 200 OK\r\n"
+HI = OK + b"Content-Length: 2\r\n\r\nhi"
+
+
+@pytest.fixture
+def tls_provider(io_loop, server_tls):  # noqa: F811 - the fixture
+    provider = io_loop.run_sync(lambda: FakeUpstream.start(server_tls))
+    yield provider
+    io_loop.run_sync(provider.stop)
+
+
+async def ask(client, url, body=b"{}"):
+    """The body of an answer."""
+    return await read_all(await client.open("POST", url, [], body))
+
+
+@pytest.mark.gen_test
+async def test_of_kept_connections_the_one_used_last_is_used_first(provider, client):
+    gates = [asyncio.Event(), asyncio.Event()]
+    provider.scripts = [[gates[0], HI], [gates[1], HI], [HI]]
+    asking = []
+    for number in range(2):
+        asking.append(asyncio.create_task(ask(client, provider.url)))
+        await provider.request(number)
+    for number in (1, 0):
+        gates[number].set()
+        await asking[number]
+    for _ in range(3):
+        await ask(client, provider.url, b"again")
+    assert [connection._current.body for connection in provider.connections] == [b"again", b"{}"]
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_is_not_needed_again_is_closed(provider, client):
+    client._connections._keepalive = 0.05
+    provider.play(HI)
+    for round_ in (1, 2):
+        await ask(client, provider.url)
+        await provider.requests[-1].closed.wait()
+        await until(lambda: not client._connections._open)
+        assert (len(provider.connections), client._connections._sweeping) == (round_, None)
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_was_kept_for_too_long_is_not_used(provider, client):
+    provider.play(HI)
+    await ask(client, provider.url)
+    client._connections._keepalive = 0
+    await ask(client, provider.url)
+    await provider.requests[0].closed.wait()
+    assert len(provider.connections) == 2
+
+
+@pytest.mark.gen_test
+async def test_connections_are_kept_apart_by_where_they_lead(provider, client):
+    provider.play(HI)
+    for name in ("127.0.0.1", "localhost", "127.0.0.1", "localhost"):
+        await ask(client, provider.url.replace("127.0.0.1", name))
+    assert [request.header("Host")[0].partition(":")[0] for request in provider.requests] == [
+        *("127.0.0.1", "localhost", "127.0.0.1", "localhost")
+    ]
+    assert len(provider.connections) == 2
+
+
+@pytest.fixture
+def accepting(io_loop):
+    """A socket that accepts, and what reads a request of it and answers without the event loop between."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        yield listening
+
+
+async def answered(listening, client, url):
+    """Ask, answer by hand; the provider's side of the connection that is kept now."""
+    asking = asyncio.create_task(ask(client, url))
+    accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
+    await asyncio.get_running_loop().sock_recv(accepted, 2**16)
+    accepted.send(HI)
+    assert await asking == b"hi"
+    return accepted
+
+
+@pytest.mark.parametrize("stale", [None, HI], ids=["closed", "answered unasked"])
+@pytest.mark.gen_test
+async def test_a_kept_connection_with_unread_input_is_not_used(accepting, client, stale):
+    url = f"http://127.0.0.1:{accepting.getsockname()[1]}/"
+    first = await answered(accepting, client, url)
+    first.send(stale) if stale else first.close()
+    second = await answered(accepting, client, url)
+    assert second.send(b"") == 0
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("stale", [None, HI], ids=["closed", "answered unasked"])
+@pytest.mark.gen_test
+async def test_a_kept_connection_on_which_something_happened_is_closed(accepting, client, stale):
+    first = await answered(accepting, client, f"http://127.0.0.1:{accepting.getsockname()[1]}/")
+    first.send(stale) if stale else first.shutdown(socket.SHUT_WR)
+    await until(lambda: not client._connections._open)
+    assert not any(client._connections._idle.values())
+    first.close()
+
+
+@pytest.mark.gen_test
+async def test_closing_ends_what_is_kept_and_what_is_under_way(provider):
+    client = UpstreamClient(connect_timeout=5, idle_timeout=5)
+    provider.scripts = [[HI], [OK + b"Content-Length: 10\r\n\r\nabc", asyncio.Event()]]
+    under_way = [await client.open("POST", provider.url, [], b"{}") for _ in range(2)][1]
+    assert await read_piece(under_way) == b"abc"
+    await client.close()
+    with pytest.raises(UpstreamTruncatedError):
+        await read_piece(under_way)
+    for request in provider.requests:
+        await request.closed.wait()
+    await client.close()
+
+
+@pytest.mark.gen_test
+async def test_where_the_first_address_does_not_answer_the_next_one_is_tried_soon(provider, client, monkeypatch):
+    monkeypatch.setattr(upstream.connections.pool, "NEXT_ADDRESS_SECONDS", 0.05)
+    provider.play(HI)
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as full,
+        socket.create_connection(full.getsockname()),
+    ):
+        origin, _ = locate(provider.url)
+        silent = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", full.getsockname())
+        good = await client._connections._addresses.find(origin.host, origin.port)
+
+        async def find(host, port):
+            return [silent, *good]
+
+        monkeypatch.setattr(client._connections._addresses, "find", find)
+        assert await ask(client, provider.url) == b"hi"
+
+
+@pytest.mark.gen_test
+async def test_tls_is_http_as_any_other(tls_provider, trusted):  # noqa: F811 - the fixture
+    client = UpstreamClient(connect_timeout=5, idle_timeout=5)
+    tls_provider.play(HI)
+    body = bytes(range(256)) * 4_000
+    for _ in range(3):
+        assert await ask(client, tls_provider.url, body) == b"hi"
+    assert [request.body == body for request in tls_provider.requests] == [True] * 3
+    assert len(tls_provider.connections) == 1
+    await client.close()
+    await tls_provider.requests[-1].closed.wait()
+
+
+@pytest.mark.gen_test
+async def test_http_1_1_is_asked_for_in_tls(tls_provider, trusted, server_tls):  # noqa: F811 - the fixtures
+    server_tls.set_alpn_protocols(["h2", "http/1.1"])
+    client = UpstreamClient(connect_timeout=5, idle_timeout=5)
+    tls_provider.play(HI)
+    await ask(client, tls_provider.url)
+    negotiated = tls_provider.connections[0].transport.get_extra_info("ssl_object").selected_alpn_protocol()
+    assert negotiated == "http/1.1"
+    await client.close()
+
+
+@pytest.mark.gen_test
+async def test_a_large_answer_over_tls_waits_for_who_reads_it_and_may_be_cut(tls_provider, trusted):  # noqa: F811 - the fixture
+    client = UpstreamClient(connect_timeout=5, idle_timeout=5)
+    block, number = b"x" * 65536, 256
+    tls_provider.play(OK + b"Content-Length: %d\r\n\r\n" % (len(block) * (number + 1)), *[block] * number, CLOSE)
+    response = await client.open("GET", tls_provider.url, [], b"")
+    assert await tls_provider.stalled() < len(block) * number
+    length = 0
+    while length < len(block) * number:
+        length += len(await read_piece(response))
+    with pytest.raises(UpstreamTruncatedError):
+        await read_piece(response)
+    response.close()
+    await client.close()
+
+
+@pytest.mark.gen_test
+async def test_who_is_not_trusted_is_not_asked(tls_provider, client):
+    with pytest.raises(
+        UpstreamNotReachedError,
+        match=r"^no connection to the provider: its certificate is not trusted \(.*(issuer|chain).*\)$",
+    ) as caught:
+        await client.open("POST", tls_provider.url, [], b"{}")
+    assert "CERTIFICATE_VERIFY_FAILED" in str(caught.value.__cause__)
+    assert tls_provider.requests == []
+
+
+@pytest.mark.gen_test
+async def test_who_has_another_name_is_not_asked(tls_provider, client, trusted):  # noqa: F811 - the fixture
+    with pytest.raises(
+        UpstreamNotReachedError, match=r"^no connection to the provider: its certificate is for another name$"
+    ) as caught:
+        await client.open("POST", tls_provider.url.replace("127.0.0.1", "localhost"), [], b"{}")
+    assert "mismatch" in str(caught.value.__cause__)
+    assert tls_provider.requests == []
+
+
+@pytest.mark.gen_test
+async def test_who_speaks_no_tls_is_not_asked(client):
+    async def refuse(reader, writer):
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(UpstreamNotReachedError, match=r"^no connection to the provider: it does not speak TLS$"):
+        await client.open("POST", f"https://127.0.0.1:{port}/", [], b"{}")
+    server.close()
+
+
+@pytest.mark.gen_test
+async def test_tls_that_does_not_come_about_in_time_is_not_asked(accepting):
+    client = UpstreamClient(connect_timeout=0.1, idle_timeout=5)
+    with pytest.raises(UpstreamNotReachedError, match=r"^the provider did not accept a connection in time$"):
+        await client.open("POST", f"https://127.0.0.1:{accepting.getsockname()[1]}/", [], b"{}")
+    await client.close()
+
+
+@pytest.mark.gen_test
+async def test_silence_behind_tls_is_a_timeout(tls_provider, trusted):  # noqa: F811 - the fixture
+    client = UpstreamClient(connect_timeout=5, idle_timeout=0.1)
+    tls_provider.play(asyncio.Event())
+    with pytest.raises(UpstreamTimeoutError):
+        await client.open("POST", tls_provider.url, [], b"{}")
+    await tls_provider.requests[0].closed.wait()
+    await client.close()
+
+
+@pytest.mark.gen_test
+async def test_a_name_that_can_be_none_is_not_asked(client):
+    with pytest.raises(
+        UpstreamNotReachedError, match=r"^no connection to the provider: its name is (not a valid host name|not found)$"
+    ):
+        await client.open("POST", f"http://{'x' * 64}.example/", [], b"{}")
+
+
+@pytest.mark.gen_test
+async def test_where_nobody_answers_the_address_is_looked_up_again_the_next_time(client):
+    with pytest.raises(UpstreamNotReachedError):
+        await client.open("POST", "http://127.0.0.1:1/", [], b"{}")
+    assert client._connections._addresses._lookups == {}
+
+
+@pytest.mark.gen_test
+async def test_connections_that_were_never_made_need_no_closing(io_loop):
+    await Connections(1, 1).close()

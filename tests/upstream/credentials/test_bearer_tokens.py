@@ -1,0 +1,155 @@
+import asyncio
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from upstream.client import CredentialError
+from upstream.credentials.bearer_tokens import NO_TOKEN, BearerAuthorizer, Token, google_fetcher
+
+START = 1_000_000.0
+
+
+class Clock:
+    now = START
+
+    def __call__(self):
+        return self.now
+
+
+class Endpoint:
+    """Gives what it is told to, in a thread, once `gate` is open."""
+
+    def __init__(self, *tokens):
+        self.tokens = list(tokens)
+        self.calls = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self):
+        self.calls += 1
+        self.gate.wait(10)
+        token = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
+        if isinstance(token, Exception):
+            raise token
+        return token
+
+
+FIRST, SECOND = Token("first", START + 3600), Token("second", START + 7200)
+
+
+async def token_of(authorizer):
+    ((name, value),) = await authorizer.authorize("POST", "https://h/", [], b"")
+    assert name == "Authorization"
+    return value.removeprefix("Bearer ")
+
+
+async def fetched(authorizer):
+    while authorizer._fetching is not None:
+        await asyncio.wait([authorizer._fetching])
+
+
+@pytest.mark.gen_test
+async def test_requests_that_come_at_once_wait_for_one_token(io_loop):
+    endpoint, clock = Endpoint(FIRST), Clock()
+    authorizer = BearerAuthorizer(endpoint, clock)
+    assert await asyncio.gather(*[token_of(authorizer) for _ in range(5)]) == ["first"] * 5
+    clock.now += 3299
+    assert (await token_of(authorizer), endpoint.calls) == ("first", 1)
+
+
+@pytest.mark.gen_test
+async def test_a_token_is_renewed_ahead_and_nobody_waits(io_loop):
+    endpoint, clock = Endpoint(FIRST, SECOND), Clock()
+    authorizer = BearerAuthorizer(endpoint, clock)
+    await token_of(authorizer)
+    endpoint.gate.clear()
+    clock.now += 3300
+    assert [await token_of(authorizer), await token_of(authorizer)] == ["first", "first"]
+    endpoint.gate.set()
+    await fetched(authorizer)
+    assert (await token_of(authorizer), endpoint.calls) == ("second", 2)
+
+
+@pytest.mark.gen_test
+@pytest.mark.expects_log(r"no credential: OSError: away$")
+async def test_a_token_is_used_to_its_end_and_not_beyond_while_it_cannot_be_renewed(io_loop):
+    endpoint, clock = Endpoint(FIRST, OSError("away\nmore")), Clock()
+    authorizer = BearerAuthorizer(endpoint, clock)
+    await token_of(authorizer)
+    clock.now += 3400
+    assert await token_of(authorizer) == "first"
+    await fetched(authorizer)
+    clock.now += 191
+    for calls, passed in ((3, 0), (3, 4), (4, 1)):
+        clock.now += passed
+        with pytest.raises(CredentialError, match=NO_TOKEN):
+            await token_of(authorizer)
+        assert endpoint.calls == calls
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_is_given_up_does_not_stop_the_others(io_loop):
+    endpoint = Endpoint(FIRST)
+    endpoint.gate.clear()
+    authorizer = BearerAuthorizer(endpoint, Clock())
+    waiting = [asyncio.create_task(token_of(authorizer)) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    endpoint.gate.set()
+    assert (await waiting[1], endpoint.calls) == ("first", 1)
+
+
+class TokenServer(BaseHTTPRequestHandler):
+    """Google's token endpoint."""
+
+    def do_POST(self):
+        sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        granted = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer" in sent
+        body = json.dumps({"access_token": "ya29.token", "expires_in": 3600} if granted else {"error": "no"}).encode()
+        self.send_response(200 if granted else 400)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def token_server():
+    server = HTTPServer(("127.0.0.1", 0), TokenServer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/token"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_service_account_gets_a_token_by_its_key(token_server):
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    account = {
+        "type": "service_account",
+        "client_email": "bridge@project.iam.gserviceaccount.com",
+        "private_key_id": "1",
+        "private_key": pem,
+        "token_uri": token_server,
+    }
+    token = google_fetcher(account)()
+    assert token.text == "ya29.token"
+    assert token.expires_at > 1_700_000_000
+
+
+def test_where_nothing_is_found_the_reason_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
+    with pytest.raises(Exception, match=r"nothing\.json"):
+        google_fetcher(None)()

@@ -1,0 +1,1 @@
+"""How a provider is reached: addresses, proxies, TLS, and connections that are kept."""

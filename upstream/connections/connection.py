@@ -1,0 +1,263 @@
+"""One connection to a provider: a request goes out and its response comes in, then perhaps the next."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+from httptools import HttpParserError
+
+from upstream.connections.idle_timer import IdleTimer
+from upstream.connections.urls import Origin
+from upstream.response import Response
+
+# How much of a stream is read ahead while its client takes nothing. One read of the socket may exceed it.
+READ_BUFFER_BYTES = 64 * 1024
+# A larger body of a request is written in steps of this size, each when the one before was taken.
+STEP_BYTES = 64 * 1024
+_NOTHING = memoryview(b"")
+
+OnChunk: TypeAlias = Callable[[bytes], bool]
+"""Receives a chunk of a body; returns whether it wants the next one now."""
+
+
+class Connection(asyncio.Protocol):
+    """Sends requests and receives their responses, one after the other. Belongs to the event loop that it was made on.
+
+    A wait ends with `TimeoutError` when the provider is silent for too long, `ConnectionError` when the connection is
+    gone, and `HttpParserError` when the bytes are not HTTP or go beyond the bounds of `Response`.
+
+    Args:
+        origin: Where it leads.
+        idle_timeout: How long the provider may be silent, in seconds.
+        made: Called when the connection is there.
+        lost: Called when it is gone, whoever ended it.
+    """
+
+    __slots__ = (
+        "_drained",
+        "_failure",
+        "_idle_timeout",
+        "_idle_timer",
+        "_last_write_at",
+        "_loop",
+        "_lost",
+        "_made",
+        "_on_chunk",
+        "_poll",
+        "_reading_paused",
+        "_response",
+        "_transport",
+        "_unsent",
+        "_waiter",
+        "_writable",
+        "origin",
+    )
+    _idle_timer: IdleTimer
+    _transport: asyncio.Transport
+
+    def __init__(
+        self,
+        origin: Origin,
+        idle_timeout: float,
+        made: Callable[[Connection], None],
+        lost: Callable[[Connection], None],
+    ) -> None:
+        self.origin = origin
+        self._idle_timeout = idle_timeout
+        self._made = made
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._response: Response | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._on_chunk: OnChunk | None = None
+        self._failure: Exception | None = None
+        self._unsent = _NOTHING
+        self._last_write_at = 0.0
+        self._writable = True
+        self._drained = asyncio.Event()
+        self._reading_paused = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request may be sent: none is under way, and nobody has closed the connection."""
+        return self._response is None and not self._transport.is_closing()
+
+    @property
+    def has_unread_input(self) -> bool:
+        """Whether there is something to read that the event loop has not come to yet, such as the other side's closing."""
+        return bool(self._poll.poll(0))
+
+    def send_request(self, method: str, head: bytes, body: bytes | bytearray, *, upgrades: bool = False) -> Response:
+        """Begin to send a request; return its response, still empty. To be called on a usable connection.
+
+        With `upgrades` the request asks for another protocol.
+        """
+        self._response = response = Response(method, upgrades=upgrades)
+        self._last_write_at = self._loop.time()
+        if len(body) <= STEP_BYTES:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._unsent = memoryview(body)
+            self._send_on()
+        return response
+
+    async def head(self, response: Response) -> None:
+        """Wait for the head of the response: as long as the body is taken, and then for twice the idle timeout at most."""
+        with self._idle_timer:
+            while not response.has_head:
+                await self._more()
+                if self._loop.time() < self._last_write_at + self._idle_timeout:
+                    self._idle_timer.renew()
+
+    async def stream_to(self, response: Response, on_chunk: OnChunk) -> bool:
+        """Hand over the body, each chunk in the event loop iteration in which it arrives.
+
+        Return True at its end, or False once `on_chunk` wants no more for now. Exceptions of `on_chunk` pass through.
+        """
+        with self._idle_timer:
+            while True:
+                if response.size:
+                    if not on_chunk(self.read_buffered(response)):
+                        return False
+                    self._idle_timer.renew()
+                elif response.whole:
+                    return True
+                elif not await self._more(on_chunk):
+                    return False
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes of another protocol, after a 101; return when they are taken.
+
+        Raises:
+            ConnectionError: The connection is closed.
+        """
+        if not self._transport.is_closing():
+            self._transport.write(data)
+        while not self._writable and not self._transport.is_closing():
+            self._drained.clear()
+            await self._drained.wait()
+        if self._transport.is_closing():
+            raise ConnectionError("closed")
+
+    def read_buffered(self, response: Response) -> bytes:
+        """Remove and return the buffered bytes of the body."""
+        body = response.read_buffered()
+        if self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return body
+
+    def finish(self) -> None:
+        """Be usable again if the response is whole and lets the connection stay open, else close at once."""
+        response, sent = self._response, self._writable and not self._unsent
+        if response is None or not (response.whole and response.keeps_connection and sent):
+            self.abort()
+            return
+        self._response = None
+        if self._reading_paused:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way. May be called more than once."""
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._idle_timer = IdleTimer(self._idle_timeout, lambda: self._fail(TimeoutError()))
+        self._made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse more of the response."""
+        response = self._response
+        if response is None or response.whole:
+            # There was no request, so this must not be taken for the response to the next one.
+            self.abort()
+            return
+        try:
+            response.feed(data)
+        except HttpParserError as error:
+            self._fail(error)
+            return
+        if self._on_chunk is not None and response.size:
+            self._stream_on(response, self._on_chunk)
+            return
+        if response.size > READ_BUFFER_BYTES and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Close: a provider that has ended its side reads no more of a request either."""
+        if self._response is not None:
+            self._response.end()
+        self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake the waiter, and drop everything that refers back."""
+        self._unsent = _NOTHING
+        self._drained.set()
+        self._idle_timer.close()
+        if self._response is not None:
+            self._response.release_parser()
+        if self._failure is None:
+            self._failure = ConnectionError("closed")
+            self._failure.__cause__ = exc
+        self._wake()
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        """Send no further step."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Send the next step, as the one before was taken."""
+        self._writable = True
+        self._drained.set()
+        self._last_write_at = self._loop.time()
+        self._idle_timer.renew()
+        self._send_on()
+
+    def _send_on(self) -> None:
+        while self._unsent and self._writable and not self._transport.is_closing():
+            step, self._unsent = self._unsent[:STEP_BYTES], self._unsent[STEP_BYTES:] or _NOTHING
+            self._transport.write(step)
+
+    def _stream_on(self, response: Response, on_chunk: OnChunk) -> None:
+        """Hand a chunk over without waking the waiter, unless it was the last one or no more are wanted."""
+        try:
+            wants_more = on_chunk(self.read_buffered(response))
+        except Exception as error:  # noqa: BLE001 - it is for the waiter
+            self._fail(error)
+            return
+        if wants_more and not response.whole:
+            self._idle_timer.renew()
+        else:
+            self._wake(wants_more)
+
+    async def _more(self, on_chunk: OnChunk | None = None) -> bool:
+        """Wait for anything but another chunk for `on_chunk`; return whether that wants more."""
+        if self._failure is not None:
+            raise self._failure
+        self._waiter, self._on_chunk = self._loop.create_future(), on_chunk
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = self._on_chunk = None
+
+    def _wake(self, wants_more: bool = True) -> None:
+        self._on_chunk = None
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(wants_more)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        self._wake()
+        self.abort()

@@ -1,0 +1,132 @@
+"""Connections to providers: made, kept while they may be needed again, and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from functools import cached_property, partial
+
+from aiohappyeyeballs import start_connection
+
+from upstream.connections.addresses import Addresses
+from upstream.connections.connection import Connection
+from upstream.connections.network import Proxy, make_tls
+from upstream.connections.tunnel import open_tunnel
+from upstream.connections.urls import Origin
+
+# How long a connection is kept for a next request, in seconds, unless it is set. An agent thinks and runs tools between two
+# calls. That the server has closed the connection is noticed; a longer time risks a request that meets its closing.
+KEEPALIVE_SECONDS = 60.0
+# When the next address of a name is tried beside one that does not respond, in seconds (RFC 8305 section 8).
+NEXT_ADDRESS_SECONDS = 0.25
+
+
+class Connections:
+    """All connections of a client, on one event loop. Of those that are kept, the one used last is used first.
+
+    Args:
+        connect_timeout: For finding the address, connecting and TLS together, in seconds.
+        idle_timeout: That of each connection, in seconds.
+        keepalive: How long a connection is kept for a next request, in seconds.
+    """
+
+    def __init__(self, connect_timeout: float, idle_timeout: float, keepalive: float = KEEPALIVE_SECONDS) -> None:
+        self._keepalive = keepalive
+        self._connect_timeout = connect_timeout
+        self._idle_timeout = idle_timeout
+        self._loop = asyncio.get_running_loop()
+        self._addresses = Addresses()
+        self._open: set[Connection] = set()
+        self._idle: dict[Origin, dict[Connection, float]] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._none_open = asyncio.Event()
+
+    def reuse(self, origin: Origin) -> Connection | None:
+        """A usable connection that is there already, if there is one."""
+        idle = self._idle.get(origin)
+        while idle:
+            connection, since = idle.popitem()
+            if connection.usable and self._loop.time() < since + self._keepalive and not connection.has_unread_input:
+                return connection
+            connection.abort()
+        return None
+
+    async def connect(self, origin: Origin) -> Connection:
+        """Make a connection, by the origin's network.
+
+        Where that does not say whom TLS trusts, the system's certificates do, or `SSL_CERT_FILE`. A proxy is for TLS alone:
+        it sees where a connection leads, and nothing of what is sent.
+
+        Raises:
+            TimeoutError: it took too long.
+            OSError: there is no such name, or nobody who answers and is trusted.
+            UnicodeError: it can be no name.
+        """
+        proxy = origin.network.proxy if origin.tls else None
+        host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                addresses = await self._addresses.find(host, port)
+                raw = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1)
+                if proxy is not None:
+                    await _tunnel_through(raw, origin, proxy)
+                _, connection = await self._loop.create_connection(
+                    partial(Connection, origin, self._idle_timeout, self._open.add, self._lost),
+                    sock=raw,
+                    ssl=(origin.network.tls or self._tls) if origin.tls else None,
+                    server_hostname=origin.host if origin.tls else None,
+                )
+        except OSError:
+            self._addresses.forget(host, port)
+            raise
+        return connection
+
+    def release(self, connection: Connection) -> None:
+        """Keep a connection where it can be used again, else close it at once."""
+        connection.finish()
+        if connection.usable:
+            self._idle.setdefault(connection.origin, {})[connection] = self._loop.time()
+            if self._sweeping is None:
+                self._sweeping = self._loop.call_later(self._keepalive, self._sweep)
+
+    async def close(self) -> None:
+        """Close every connection; return when they are gone."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._addresses.close()
+        for connection in self._open:
+            connection.abort()
+        if self._open:
+            self._none_open.clear()
+            await self._none_open.wait()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return make_tls()
+
+    def _lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._idle.get(connection.origin, {}).pop(connection, None)
+        if not self._open:
+            self._none_open.set()
+
+    def _sweep(self) -> None:
+        """Close connections that were idle for too long; run again when the next one may be."""
+        now = self._loop.time()
+        left = []
+        for idle in self._idle.values():
+            for connection, since in idle.items():
+                if since + self._keepalive > now:
+                    left.append(since)
+                    break
+                connection.abort()
+        self._sweeping = self._loop.call_at(min(left) + self._keepalive, self._sweep) if left else None
+
+
+async def _tunnel_through(raw: socket.socket, origin: Origin, proxy: Proxy) -> None:
+    try:
+        await open_tunnel(raw, origin.host_and_port, proxy)
+    except BaseException:
+        raw.close()
+        raise

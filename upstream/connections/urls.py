@@ -1,0 +1,52 @@
+"""Where a URL leads."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from upstream.connections.network import DIRECT, Network
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_REMEMBERED = 256
+
+
+class Origin(NamedTuple):
+    """A server that is asked, and the way to it.
+
+    `authority` is its name for the header `Host`: an IPv6 address stands in brackets there.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    authority: str
+    network: Network = DIRECT
+
+    @property
+    def host_and_port(self) -> str:
+        """Its name with the port, as a proxy is told."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def locate(url: str) -> tuple[Origin, str]:
+    """The server of an absolute http or https URL with a path, and the target that it is asked for, as it stands there.
+
+    Raises:
+        ValueError: the URL has another form.
+    """
+    scheme, _, rest = url.partition("://")
+    server, slash, path = rest.partition("/")
+    return _origin(f"{scheme}://{server}"), slash + path
+
+
+@lru_cache(_REMEMBERED)
+def _origin(server: str) -> Origin:
+    parts = urlsplit(server)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("neither http nor https")
+    host, default = parts.hostname, _DEFAULT_PORTS[parts.scheme]
+    port = parts.port or default
+    name = f"[{host}]" if ":" in host else host
+    return Origin(host, port, parts.scheme == "https", name if port == default else f"{name}:{port}")

@@ -1,0 +1,109 @@
+"""Amazon's credential: a signature of each request, made by access keys that the bridge holds or finds.
+
+The body is signed by its SHA-256. Bedrock takes no body without one: `UNSIGNED-PAYLOAD` is for S3 alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+
+from upstream.client import CredentialError
+from upstream.connections.urls import locate
+from upstream.credentials.access import credential_hint
+from upstream.credentials.aws_credentials import AwsKeySource, NoAwsKeysError
+from upstream.credentials.sigv4 import Scope, sign
+from upstream.headers import Headers
+
+logger = logging.getLogger(__name__)
+
+NO_KEYS = "the bridge has no AWS credentials; its log says why"
+FORBIDDEN = 403
+# AWS refuses signatures that are further away from its own time, in seconds.
+MAX_SKEW_SECONDS = 300
+# A larger body is hashed in a thread, in bytes: up to this size it takes a millisecond or two.
+MAX_HASHED_AT_ONCE = 1024 * 1024
+_EXPIRED = "ExpiredToken"
+# Proxies change it, and Amazon's own clients do not sign it.
+_UNSIGNED = "x-amzn-trace-id"
+
+
+class AwsAuthorizer:
+    """Signs requests for a service of AWS.
+
+    Args:
+        source: Gives the access keys.
+        scope: The region and the service.
+        now: The wall clock in UTC.
+
+    Attributes:
+        hint: Enough of the id of the access key that signed last to recognise it by; "" before that.
+    """
+
+    def __init__(self, source: AwsKeySource, scope: Scope, now: Callable[[], datetime]) -> None:
+        self.hint = ""
+        self._source = source
+        self._scope = scope
+        self._now = now
+
+    async def authorize(self, method: str, url: str, headers: Headers, body: bytes | bytearray) -> Headers:
+        """The headers to add to a request, which signs its method, its address, its content type and its body.
+
+        Raises:
+            CredentialError: there are no access keys.
+        """
+        try:
+            keys = await self._source.keys()
+        except NoAwsKeysError as error:
+            raise CredentialError(NO_KEYS) from error
+        self.hint = credential_hint(keys.access_key_id)
+        payload_hash = await _hash(body)
+        origin, target = locate(url)
+        signed = [("Host", origin.authority), *[header for header in headers if _is_signed(header[0].lower())]]
+        return sign(method, target, signed, payload_hash, keys=keys, scope=self._scope, at=self._now())
+
+    def explain(self, status: int, header: Callable[[str], str]) -> str:
+        """What is behind a refusal of AWS and is not in its words; "" where nothing is known.
+
+        After a refusal of keys that have ended, the next request waits for others.
+
+        Args:
+            status: Of the response.
+            header: Gives a header of the response, "" where there is none.
+        """
+        if status != FORBIDDEN:
+            return ""
+        if header("x-amzn-errortype").startswith(_EXPIRED):
+            self._source.expire()
+        return describe_skew(header("date"), self._now())
+
+
+def describe_skew(date: str, now: datetime) -> str:
+    """How far a clock is from that of AWS, if that is why AWS refuses signatures; "" if it is not.
+
+    Args:
+        date: The header `Date` of a response of AWS.
+        now: The time here, in UTC.
+    """
+    try:
+        skew = (now - parsedate_to_datetime(date)).total_seconds()
+    except (TypeError, ValueError, OverflowError):
+        return ""
+    if abs(skew) <= MAX_SKEW_SECONDS:
+        return ""
+    minutes = f"{abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'}"
+    return f"the clock of the bridge's server is {minutes} that of AWS, which allows 5 minutes"
+
+
+def _is_signed(name: str) -> bool:
+    return name == "content-type" or (name.startswith("x-amz") and name != _UNSIGNED)
+
+
+async def _hash(body: bytes | bytearray) -> str:
+    if len(body) <= MAX_HASHED_AT_ONCE:
+        return sha256(body).hexdigest()
+    return await asyncio.to_thread(lambda: sha256(body).hexdigest())

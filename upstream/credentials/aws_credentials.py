@@ -1,0 +1,154 @@
+"""Where the access keys of AWS come from: a setting, or wherever AWS's own tools find them.
+
+The latter is botocore's chain: environment, profile, SSO, assumed roles, web identity, container, instance. It reads files
+and asks other servers, so it runs in a thread. botocore is optional, and imported there when it is first needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+from upstream.credentials.sigv4 import AwsKeys
+
+logger = logging.getLogger(__name__)
+
+INSTALL_AWS = "pip install -r requirements-aws.lock"
+# Keys are looked for again after this time, in seconds; requests do not wait for that. botocore renews what ends within
+# 15 minutes, so that what it gave is good for longer than `MAX_AGE_SECONDS`.
+REFRESH_SECONDS = 60.0
+# Older ones are not used any more: a request waits for new ones.
+MAX_AGE_SECONDS = 600.0
+# After a search that failed, none begins for this time, in seconds.
+RETRY_SECONDS = 5.0
+
+
+class NoAwsKeysError(Exception):
+    """There are no access keys. The text says why, and has no secret in it."""
+
+
+class AwsKeySource(Protocol):
+    """Gives the access keys to sign with."""
+
+    async def keys(self) -> AwsKeys:
+        """The access keys as they are now.
+
+        Raises:
+            NoAwsKeysError: there are none.
+        """
+
+    def expire(self) -> None:
+        """Take the keys for ended: AWS says so."""
+
+
+class StaticKeys:
+    """Keys that the operator set."""
+
+    def __init__(self, keys: AwsKeys) -> None:
+        self._keys = keys
+
+    async def keys(self) -> AwsKeys:
+        """The keys, which never change."""
+        return self._keys
+
+    def expire(self) -> None:
+        """Do nothing: there are no others."""
+
+
+class FoundKeys:
+    """Keys that are looked for in a thread, and again before they end. Belongs to one event loop.
+
+    Args:
+        find: Looks for them; may block, and raise anything.
+        monotonic: A clock that never goes back, in seconds.
+    """
+
+    def __init__(self, find: Callable[[], AwsKeys], monotonic: Callable[[], float]) -> None:
+        self._find = find
+        self._monotonic = monotonic
+        self._keys: AwsKeys | None = None
+        self._found_at = 0.0
+        self._search: asyncio.Future[AwsKeys] | None = None
+        self._failure = ""
+        self._failed_at = 0.0
+
+    async def keys(self) -> AwsKeys:
+        """The keys that were found last; where they are old or missing, what a search finds.
+
+        Raises:
+            NoAwsKeysError: there are none.
+        """
+        now = self._monotonic()
+        if self._keys is not None and now < self._found_at + MAX_AGE_SECONDS:
+            if now >= self._found_at + REFRESH_SECONDS and not self._has_just_failed(now):
+                self._begin()
+            return self._keys
+        if self._has_just_failed(now):
+            raise NoAwsKeysError(self._failure)
+        await asyncio.wait([self._begin()])
+        if self._failure or self._keys is None:
+            raise NoAwsKeysError(self._failure)
+        return self._keys
+
+    def expire(self) -> None:
+        """Take the keys for ended: the next request waits for a search, unless one has just ended."""
+        if self._monotonic() >= self._found_at + RETRY_SECONDS:
+            self._found_at = self._monotonic() - MAX_AGE_SECONDS
+
+    def _has_just_failed(self, now: float) -> bool:
+        return bool(self._failure) and now < self._failed_at + RETRY_SECONDS
+
+    def _begin(self) -> asyncio.Future[AwsKeys]:
+        """Begin a search, unless there is one."""
+        if self._search is None:
+            self._search = asyncio.get_running_loop().run_in_executor(None, self._find)
+            self._search.add_done_callback(self._search_done)
+        return self._search
+
+    def _search_done(self, search: asyncio.Future[AwsKeys]) -> None:
+        self._search = None
+        if search.cancelled():
+            return
+        error = search.exception()
+        if error is None:
+            self._keys, self._failure = search.result(), ""
+            self._found_at = self._monotonic()
+        else:
+            self._failure, self._failed_at = _describe(error), self._monotonic()
+            logger.warning("no AWS credentials: %s", self._failure)
+
+
+def is_botocore_installed() -> bool:
+    """Whether credentials can be looked for where AWS's tools find them."""
+    return find_spec("botocore") is not None
+
+
+def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
+    """What looks for credentials as botocore does; it blocks, and keeps what it found for the next time.
+
+    Args:
+        profile: Of AWS's configuration files; empty is what `AWS_PROFILE` says, or the default.
+    """
+    sessions: list[Any] = []  # of botocore, whose types are not known here
+
+    def find() -> AwsKeys:
+        from botocore.session import Session  # noqa: PLC0415 - optional, and takes a tenth of a second
+
+        if not sessions:
+            sessions.append(Session(profile=profile or None))
+        credentials = sessions[0].get_credentials()
+        if credentials is None:
+            raise NoAwsKeysError("none were found: not in the environment, a profile, a container or an instance")
+        frozen = credentials.get_frozen_credentials()
+        return AwsKeys(frozen.access_key, frozen.secret_key, frozen.token or "")
+
+    return find
+
+
+def _describe(error: BaseException) -> str:
+    """A line that says what went wrong; what botocore says has no secret in it."""
+    message = str(error).partition("\n")[0]
+    return message if isinstance(error, NoAwsKeysError) else f"{type(error).__name__}: {message}"
