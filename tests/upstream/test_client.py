@@ -67,7 +67,7 @@ async def test_a_connection_is_used_again(upstream, client):
         response = await client.open("GET", upstream.url, [], b"")
         assert await read_all(response) == b"hi"
         response.close()
-    assert len(upstream.connections.pool) == 1
+    assert len(upstream.connections) == 1
 
 
 @pytest.mark.gen_test
@@ -138,7 +138,7 @@ async def test_what_reached_an_upstream_that_hung_up_is_not_sent_again(upstream,
     with pytest.raises(UpstreamUnreachableError) as caught:
         await client.open(method, upstream.url, [], b"{}" if method == "POST" else b"")
     assert not isinstance(caught.value, UpstreamNotReachedError)
-    assert (len(upstream.requests), len(upstream.connections.pool)) == (2, 1)
+    assert (len(upstream.requests), len(upstream.connections)) == (2, 1)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"x" * 200_000, b""], ids=["small", "large", "none"])
@@ -150,7 +150,7 @@ async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(upst
         client = UpstreamClient(connect_timeout=30, idle_timeout=30)
         await read_all(await client.open("POST", upstream.url, [], body))
         before = len(upstream.requests)
-        upstream.connections.pool[-1].transport.close()
+        upstream.connections[-1].transport.close()
         for _ in range(turns):
             await asyncio.sleep(0)
         try:

@@ -21,7 +21,7 @@ from tests.storage.conditions import until
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception, kept
 
 LATER = NOON + timedelta(seconds=5)
-AWAY = r"^WARNING storage\.recording\.writer: the database is away: MongoDB (is unavailable|does not take records): "
+AWAY = r"^WARNING storage\.recording\.outbox\.writer: the database is away: MongoDB (is unavailable|does not take records): "
 USAGE = TokenUsage(provider_response_id="resp_1", input_tokens=7, output_tokens=0, usage={"total": 7})
 
 

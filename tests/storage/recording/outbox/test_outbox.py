@@ -23,8 +23,8 @@ from tests.storage.recording.disks import largest_file
 
 SIZE = 100
 PLENTY = 1000
-FULL = r"^ERROR storage\.recording\.outbox: the spool is full: \d+ of \d+ bytes are taken$"
-FAILED = r"^ERROR storage\.recording\.outbox: the spool cannot be written: File too large$"
+FULL = r"^ERROR storage\.recording\.outbox\.outbox: the spool is full: \d+ of \d+ bytes are taken$"
+FAILED = r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: File too large$"
 
 
 def operation(action, number):
@@ -393,7 +393,7 @@ async def test_a_batch_that_is_under_way_when_memory_fills_comes_first_if_it_fai
 
 
 @pytest.mark.expects_log(FULL)
-@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox: the end of interception {UUID(int=5)} is lost$")
+@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=5)} is lost$")
 @pytest.mark.gen_test
 async def test_without_a_spool_starts_are_refused_first_and_ends_lost_last(tmp_path, monkeypatch):
     monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
@@ -434,7 +434,7 @@ async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(t
         assert not await outbox.flush(0)
 
 
-@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox: the end of interception {UUID(int=3)} is lost$")
+@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=3)} is lost$")
 @pytest.mark.gen_test
 async def test_closing_leaves_everything_to_the_spool(tmp_path):
     async with opened(tmp_path) as outbox:
@@ -510,7 +510,9 @@ async def test_under_strict_a_start_waits_for_the_database(tmp_path):
         assert write.result.result() is None
 
 
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox: the spool cannot be written: No such file or directory$")
+@pytest.mark.expects_log(
+    r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: No such file or directory$"
+)
 @pytest.mark.gen_test
 async def test_where_the_spool_cannot_be_written_starts_wait_for_the_database(tmp_path):
     async with opened(tmp_path / "spool") as outbox:
@@ -524,7 +526,9 @@ async def test_where_the_spool_cannot_be_written_starts_wait_for_the_database(tm
         assert (third.waited_for, on_disk(tmp_path / "spool"), outbox.trouble) == (False, [start(3)], "")
 
 
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox: the spool cannot be written: No such file or directory$")
+@pytest.mark.expects_log(
+    r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: No such file or directory$"
+)
 @pytest.mark.gen_test
 async def test_a_start_that_waits_for_the_database_is_accepted_once_the_spool_has_it(tmp_path, monkeypatch):
     monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)

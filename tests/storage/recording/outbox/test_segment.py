@@ -152,7 +152,7 @@ def test_a_file_with_an_unreadable_part_is_set_aside(tmp_path, expected_logs):
     path = tmp_path / "1.journal"
     path.write_bytes(frame(b"a") + b"torn")
     expected_logs.append(
-        r"^ERROR storage\.recording\.segment: unreadable bytes of the spool: 4, kept in .*/1\.damaged from byte 9 on$"
+        r"^ERROR storage\.recording\.outbox\.segment: unreadable bytes of the spool: 4, kept in .*/1\.damaged from byte 9 on$"
     )
     Segment.found(path).remove()
     assert [file.name for file in tmp_path.iterdir()] == ["1.damaged"]

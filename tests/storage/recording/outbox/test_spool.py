@@ -150,7 +150,7 @@ def test_any_records_in_any_segments_come_back_over_any_restarts(run_apart, runs
         assert segments(Path(name)) == []
 
 
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.segment: unreadable bytes of the spool: ")
+@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.segment: unreadable bytes of the spool: ")
 @given(RECORDS.filter(bool), st.data())
 @settings(max_examples=60)
 def test_whatever_became_of_the_tail_all_records_before_it_come_back(run_apart, records, data):
@@ -183,7 +183,7 @@ def test_whatever_became_of_the_tail_all_records_before_it_come_back(run_apart, 
 
 
 @pytest.mark.expects_log(
-    r"^ERROR storage\.recording\.segment: unreadable bytes of the spool: 3, kept in .*/0000000000000001\.damaged from byte 9 on$"
+    r"^ERROR storage\.recording\.outbox\.segment: unreadable bytes of the spool: 3, kept in .*/0000000000000001\.damaged from byte 9 on$"
 )
 @pytest.mark.gen_test
 async def test_a_torn_tail_is_kept_for_a_look_and_its_name_not_used_again(tmp_path):
@@ -198,7 +198,7 @@ async def test_a_torn_tail_is_kept_for_a_look_and_its_name_not_used_again(tmp_pa
     await spool.close()
 
 
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.segment: unreadable bytes of the spool: 18, kept in ")
+@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.segment: unreadable bytes of the spool: 18, kept in ")
 @pytest.mark.gen_test
 async def test_damage_found_while_reading_loses_what_is_behind_it_in_its_segment_only(tmp_path):
     spool = Spool(tmp_path, segment_bytes=3 * (FRAME_BYTES + 1), max_bytes=1000)

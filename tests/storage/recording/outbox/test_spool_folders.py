@@ -137,7 +137,7 @@ async def test_a_folder_of_which_nothing_is_left_may_be_taken_again(folder, look
 
 
 @pytest.mark.expects_log(
-    r"^WARNING storage\.recording\.spool_folders: records in .*/spool/1 cannot be read: Too many levels of symbolic links$"
+    r"^WARNING storage\.recording\.outbox\.spool_folders: records in .*/spool/1 cannot be read: Too many levels of symbolic links$"
 )
 @pytest.mark.gen_test
 async def test_a_folder_that_cannot_be_used_is_logged_and_the_others_are_read(folder, looks, database):

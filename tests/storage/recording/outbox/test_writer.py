@@ -21,8 +21,8 @@ from tests.storage.recording.disks import largest_file
 from tests.storage.recording.writes import amend, end, nested, start
 
 STRICT, SPOOL = RecordPolicy.STRICT, RecordPolicy.SPOOL
-AWAY = r"^WARNING storage\.recording\.writer: the database is away: MongoDB (is unavailable|does not take records): "
-FULL = r"^ERROR storage\.recording\.outbox: the spool is full: \d+ of \d+ bytes are taken$"
+AWAY = r"^WARNING storage\.recording\.outbox\.writer: the database is away: MongoDB (is unavailable|does not take records): "
+FULL = r"^ERROR storage\.recording\.outbox\.outbox: the spool is full: \d+ of \d+ bytes are taken$"
 IS_AWAY = "Recording is unavailable: the database is away."
 
 pytestmark = pytest.mark.usefixtures("brief_outages")
@@ -138,7 +138,7 @@ async def test_who_is_cancelled_disturbs_no_other(private_database, private_mong
 
 
 @pytest.mark.expects_log(
-    rf"^ERROR storage\.recording\.writer: MongoDB refuses the start of interception {UUID(int=1)}: error 15$"
+    rf"^ERROR storage\.recording\.outbox\.writer: MongoDB refuses the start of interception {UUID(int=1)}: error 15$"
 )
 @pytest.mark.gen_test
 async def test_a_refused_document_fails_alone(database, tmp_path):
@@ -322,7 +322,7 @@ async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, priv
 
 
 @pytest.mark.expects_log(AWAY)
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox: the spool cannot be written: File too large$")
+@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: File too large$")
 @pytest.mark.gen_test(timeout=30)
 async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_database, private_mongodb, tmp_path):
     async with opened(private_database, tmp_path / "spool") as writer:
@@ -366,7 +366,7 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
 
 
 @pytest.mark.expects_log(FULL)
-@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox: the end of interception {UUID(int=3)} is lost$")
+@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=3)} is lost$")
 @pytest.mark.usefixtures("patient")
 @pytest.mark.gen_test(timeout=30)
 async def test_without_a_spool_memory_is_bounded_too(
@@ -411,7 +411,7 @@ async def test_what_an_earlier_process_left_comes_first(database, tmp_path):
 
 
 @pytest.mark.expects_log(
-    r"^ERROR storage\.recording\.writer: a record of the spool is not one of this version; it is left out$"
+    r"^ERROR storage\.recording\.outbox\.writer: a record of the spool is not one of this version; it is left out$"
 )
 @pytest.mark.gen_test
 async def test_what_cannot_be_understood_does_not_hold_up_the_rest(database, tmp_path):
@@ -421,8 +421,8 @@ async def test_what_cannot_be_understood_does_not_hold_up_the_rest(database, tmp
         assert await found(database) == {1: {"status": "in_flight"}}
 
 
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.writer: records cannot be written$")
-@pytest.mark.expects_log(r"^WARNING storage\.recording\.writer: the database is away: FileNotFoundError$")
+@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.writer: records cannot be written$")
+@pytest.mark.expects_log(r"^WARNING storage\.recording\.outbox\.writer: the database is away: FileNotFoundError$")
 @pytest.mark.gen_test
 async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
     await left_behind(tmp_path / "spool", start(1).record)
@@ -478,7 +478,7 @@ async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
 
 
 @pytest.mark.expects_log(FULL)
-@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox: the end of interception {UUID(int=1)} is lost$")
+@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=1)} is lost$")
 @pytest.mark.usefixtures("patient")
 @pytest.mark.gen_test(timeout=30)
 async def test_closing_says_what_the_spool_does_not_take(private_database, private_mongodb, commands, tmp_path):
@@ -496,7 +496,7 @@ async def test_closing_says_what_the_spool_does_not_take(private_database, priva
     assert str(refusal) == "Recording is unavailable: the server is stopping."
 
 
-@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox: the end of interception {UUID(int=1)} is lost$")
+@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=1)} is lost$")
 @pytest.mark.gen_test
 async def test_a_closed_writer_takes_nothing(database, tmp_path):
     writer = Writer(database, spool=Spool(tmp_path), policy=SPOOL)
@@ -517,7 +517,7 @@ async def test_closing_writes_what_was_put(database, tmp_path):
     assert await found(database) == {1: {"status": "in_flight"}}
 
 
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.segment: unreadable bytes of the spool: 3, kept in ")
+@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.segment: unreadable bytes of the spool: 3, kept in ")
 @pytest.mark.gen_test
 async def test_files_that_version_0_1_left_are_written_and_gone(database, tmp_path):
     """Made by its own code: two logs, of which the one whose names begin with `ahead` was not synced."""
