@@ -87,7 +87,13 @@ def _patience() -> Iterator[None]:
 
 
 async def _drop(collection: AsyncIOMotorCollection[dict[str, Any]], index: str) -> None:
-    """Drop an index, if it is there."""
+    """Drop an index, if it is there.
+
+    MongoDB locks the whole collection for any drop, and waits for that lock behind each open transaction, also one of a
+    process that was killed, for up to a minute. So nothing is dropped that is not there.
+    """
+    if index not in await collection.index_information():
+        return
     try:
         await collection.drop_index(index)
     except OperationFailure as error:

@@ -4,6 +4,7 @@ from functools import partial
 import pytest
 
 from storage.mongo import connection
+from storage.mongo import database as database_module
 from storage.mongo.database import Database
 from storage.mongo.mongod import Mongod, arguments, find_program
 from tests.storage.conditions import until
@@ -15,17 +16,19 @@ def unreachable():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(connection, "OPTIONS", connection.OPTIONS | {"serverSelectionTimeoutMS": 20})
+            patch.setattr(connection, "OPTIONS", connection.OPTIONS | {"serverSelectionTimeoutMS": 100})
+            # The driver says why, however late its thread gets a processor.
+            patch.setattr(database_module, "SLACK_SECONDS", 20)
             database = Database.connect(f"mongodb://ada:s3cret@127.0.0.1:{bound.getsockname()[1]}/", "away")
 
-        async def probe():
-            async with database.within(0.02):
-                await database.instances.find_one()
+            async def probe():
+                async with database.within(0.1):
+                    await database.instances.find_one()
 
-        database.query = partial(database.within, 0.02)
-        database.health._probe = probe
-        yield database
-        database.close()
+            database.query = partial(database.within, 0.1)
+            database.health._probe = probe
+            yield database
+            database.close()
 
 
 @pytest.fixture

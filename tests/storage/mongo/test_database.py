@@ -84,6 +84,16 @@ async def test_what_earlier_versions_made_and_nothing_uses_is_dropped(database):
 
 
 @pytest.mark.gen_test
+async def test_a_start_does_not_wait_for_the_transaction_of_a_killed_process(database):
+    await database.prepare(retention=DAY)
+    async with await database._client.start_session() as session, session.start_transaction():
+        for name in INDEXES:
+            await database._database[name].update_one({"_id": "open"}, {"$set": {"open": True}}, session=session)
+        await database.prepare(retention=DAY)
+        await session.abort_transaction()
+
+
+@pytest.mark.gen_test
 async def test_making_indexes_of_many_records_is_waited_for_and_said(database, monkeypatch, caplog):
     monkeypatch.setattr(preparation, "_LONG_SECONDS", 0)
     with caplog.at_level("INFO"):
