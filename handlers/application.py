@@ -33,6 +33,7 @@ from handlers.dataplane.addresses import (
 )
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.service import Service
+from handlers.dataplane.services.batch_files import BatchState, FileContent
 from handlers.dataplane.services.batch_results import BatchResults
 from handlers.dataplane.services.not_served import Misdirected, NotServed, ProviderRoot
 from handlers.dataplane.services.passthrough import Passthrough
@@ -44,13 +45,19 @@ from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHa
 from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
 from storage.queries.facets import Facet
-from upstream.routes import BATCH_RESULTS, guess_dialect
+from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, guess_dialect
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(
     {"interceptions", "sessions", "models", "clients", "providers", "refusals", "stats", "limits", "users", "audit"},
 )
+# What passes on the answers of some routes, and records what they tell.
+_PASSING: dict[str, type[Passthrough]] = {
+    BATCH_RESULTS: BatchResults,
+    **dict.fromkeys(BATCH_STATES, BatchState),
+    **dict.fromkeys(FILE_CONTENTS, FileContent),
+}
 
 
 class BridgeApplication(Application):
@@ -124,7 +131,7 @@ class BridgeApplication(Application):
         route = next(route for route in provider.find_routes(path) if request.method in route.methods)
         to = Destination(provider, route, path)
         if route.api is None:
-            service = BatchResults if route.pattern == BATCH_RESULTS else Passthrough
+            service = _PASSING.get(route.pattern, Passthrough)
             return self._serve(request, route.dialect, service(to))
         return self._serve(request, route.dialect, Recorded(to, route.api))
 

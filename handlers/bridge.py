@@ -40,6 +40,7 @@ from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
+from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient
 from upstream.credentials.keys import KeyPool
@@ -76,6 +77,7 @@ class Bridge:
     recorder: Recorder
     interceptions: Interceptions
     recorded: Recorded
+    batch_files: BatchFiles
     refusal_recorder: RefusalRecorder
     refusals: Refusals
     sessions: Sessions

@@ -9,7 +9,7 @@ from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock import requests as bedrock_requests
 from intercept.dialects.gemini import generate_content as gemini
-from intercept.dialects.openai import chat_completions, completions, responses, usage_only
+from intercept.dialects.openai import batches, chat_completions, completions, responses, usage_only
 from intercept.formats.content_encoding import OpaqueReader
 
 CHAT_COMPLETIONS: Final = Api(
@@ -74,6 +74,25 @@ MESSAGES_COUNT_TOKENS: Final = _usage_only(
     "messages_count_tokens", "/v1/messages/count_tokens", Dialect.ANTHROPIC, billed=False
 )
 MESSAGE_BATCHES: Final = _usage_only("message_batches", "/v1/messages/batches", Dialect.ANTHROPIC, billed=False)
+FILES: Final = Api(
+    name="files",
+    path="/v1/files",
+    dialect=Dialect.OPENAI,
+    parse_request=usage_only.parse_request,
+    stream_reader=usage_only.stream_reader,
+    body_reader=batches.body_reader,
+    billed=False,
+    parse_form=usage_only.parse_form,
+)
+BATCHES: Final = Api(
+    name="batches",
+    path="/v1/batches",
+    dialect=Dialect.OPENAI,
+    parse_request=batches.parse_request,
+    stream_reader=usage_only.stream_reader,
+    body_reader=batches.body_reader,
+    billed=False,
+)
 GENERATE_CONTENT: Final = Api(
     name="generate_content",
     path="/{version}/models/{model}:generateContent",

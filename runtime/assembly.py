@@ -55,6 +55,7 @@ from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
+from storage.recording.batch_files import BatchFiles
 from storage.recording.instances import Instances
 from storage.recording.outbox.segments import SpoolOpenError
 from storage.recording.outbox.spool import Spool
@@ -170,6 +171,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         recorder=recorder,
         interceptions=Interceptions(database),
         recorded=Recorded(database),
+        batch_files=BatchFiles(database),
         refusal_recorder=refusal_recorder,
         refusals=Refusals(database),
         sessions=Sessions(database),

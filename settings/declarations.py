@@ -128,7 +128,11 @@ class ProviderSettings:
         PROVIDERS, FILE, "", "Its key, where that is in a file of its own.", environment_only=True
     )
     routes: tuple[ExtraRoute, ...] = declare(
-        PROVIDERS, ROUTES, "", "Routes to serve beside those of its type, such as GET /v1/files.", environment_only=True
+        PROVIDERS,
+        ROUTES,
+        "",
+        "Routes to serve beside those of its type, such as GET /v1/vector_stores.",
+        environment_only=True,
     )
 
     @property
@@ -198,7 +202,7 @@ class Settings:
         environment_only=True, secret=True, fallback="OPENAI_API_KEY",
     )  # fmt: skip
     openai_routes: tuple[ExtraRoute, ...] = declare(
-        PROVIDERS, ROUTES, "", "Routes of `openai` to serve beside those there are, such as GET /v1/files.",
+        PROVIDERS, ROUTES, "", "Routes of `openai` to serve beside those there are, such as GET /v1/vector_stores.",
         environment_only=True,
     )  # fmt: skip
     anthropic_base_url: str = declare(

@@ -12,7 +12,7 @@ from handlers import base, lifecycle, timer
 from handlers.api import export, facets, interceptions, live, pagination, refusals, sessions, stats, visibility
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dataplane import addresses, admission, proxy
-from handlers.dataplane.services import passthrough, recorded
+from handlers.dataplane.services import ownership, passthrough, recorded
 from handlers.operation.metrics import PREFIX
 from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
 from intercept.refusals import Rule
@@ -240,7 +240,7 @@ def test_the_example_of_an_interception_has_its_keys(shown):
     "message",
     [
         *(overload.AT_CAPACITY, overload.RATE_LIMITED, overload.USER_AT_CAPACITY, overload.USER_RATE_LIMITED),
-        *(passthrough.OWN_KEY_ONLY, passthrough.NOT_YOURS, addresses.IN_ADDRESS, addresses.NO_WEBSOCKET),
+        *(passthrough.OWN_KEY_ONLY, ownership.NOT_YOURS, addresses.IN_ADDRESS, addresses.NO_WEBSOCKET),
         *(base.UNIDENTIFIED, base.UNRECOGNISED, base.PROVIDER_KEY, base.TOO_MANY_FAILURES, base.IDENTITIES_AWAY),
         *(lifecycle.SHUTTING_DOWN, admission.BYOK_DISABLED, recorded.NOT_RECORDABLE),
         *(pagination.INVALID, visibility.INVALID_SEARCH, interceptions.UNKNOWN_INTERCEPTION),

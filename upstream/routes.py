@@ -14,12 +14,14 @@ from urllib.parse import unquote
 
 from intercept.apis import Api, Dialect
 from intercept.catalog import (
+    BATCHES,
     CHAT_COMPLETIONS,
     COMPLETIONS,
     CONVERSE,
     COUNT_TOKENS,
     EMBED_CONTENT,
     EMBEDDINGS,
+    FILES,
     GENERATE_CONTENT,
     IMAGE_EDITS,
     IMAGE_VARIATIONS,
@@ -121,7 +123,13 @@ def _own(pattern: str, audience: Audience, *methods: str, dialect: Dialect = Dia
 
 
 BATCH_RESULTS = "/v1/messages/batches/{id}/results"
-"""The route whose answer tells what the requests of a batch used."""
+"""The route whose answer tells what the requests of a batch of Anthropic's used."""
+_OF_AZURE = "/openai"
+_AS_OPENAI = ("/v1", _OF_AZURE)
+BATCH_STATES = frozenset(f"{begins}/batches/{{id}}{rest}" for begins in _AS_OPENAI for rest in ("", "/cancel"))
+"""The routes whose answers name the files that a batch of OpenAI's has put out."""
+FILE_CONTENTS = frozenset(f"{begins}/files/{{id}}/content" for begins in _AS_OPENAI)
+"""The routes whose answers may be the output of such a batch."""
 
 
 def _own_batch(rest: str, *methods: str) -> Route:
@@ -150,6 +158,14 @@ OPENAI_ROUTES = (
     _recorded(COMPLETIONS),
     _recorded(MODERATIONS),
     *map(_recorded, _MEDIA),
+    _recorded(FILES),
+    _own(FILES.path, Audience.OWN_KEY, *READ),
+    _own("/v1/files/{id}", Audience.OWN_RESPONSE, *READ, "DELETE"),
+    _own("/v1/files/{id}/content", Audience.OWN_RESPONSE, *READ),
+    _recorded(BATCHES),
+    _own(BATCHES.path, Audience.OWN_KEY, *READ),
+    _own("/v1/batches/{id}", Audience.OWN_RESPONSE, *READ),
+    _own("/v1/batches/{id}/cancel", Audience.OWN_RESPONSE, *POST),
 )
 RERANK_ROUTE = _recorded(RERANK)  # not OpenAI's, but of servers that have its other APIs
 MESSAGES_ROUTE = _recorded(MESSAGES)
@@ -178,9 +194,9 @@ AZURE_ROUTES = (
         if api is not IMAGE_VARIATIONS
     ),
     *(
-        replace(route, pattern=route.pattern.replace("/v1/", "/openai/"))
+        replace(route, pattern=route.pattern.replace("/v1", _OF_AZURE, 1))
         for route in OPENAI_ROUTES
-        if route.pattern.startswith(("/v1/responses", "/v1/models"))
+        if route.pattern.startswith(("/v1/responses", "/v1/models", "/v1/files", "/v1/batches"))
     ),
 )
 COPILOT_ROUTES = (

@@ -67,7 +67,8 @@ class _Name:
 
 _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
-_ONCE: Final = {"model": b'"model"', "stream": b'"stream"'}  # policies and records depend on them
+# Policies, records and who may use a file depend on them.
+_ONCE: Final = {"model": b'"model"', "stream": b'"stream"', "input_file_id": b'"input_file_id"'}
 _SHORT_BYTES: Final = 4 * 1024  # in a larger body it takes longer to look for names than to decode its members
 _MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=lambda _, name: _Name(name))
 

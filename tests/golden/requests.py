@@ -98,6 +98,12 @@ def _passed_on():
         "/v1/audio/transcriptions": "POST",
         "/v1/audio/translations": "POST",
         "/v1/audio/speech": "POST",
+        "/v1/files": "POST GET HEAD",
+        "/v1/files/file-1": "GET HEAD DELETE",
+        "/v1/files/file-1/content": "GET HEAD",
+        "/v1/batches": "POST GET HEAD",
+        "/v1/batches/batch_1": "GET HEAD",
+        "/v1/batches/batch_1/cancel": "POST",
     }
     body = RESPONSES.request_body(stream=False)
     for path, methods in paths.items():

@@ -11,9 +11,9 @@ from upstream.routes import Audience
 
 
 def test_routes_are_read_one_after_the_other():
-    text = "GET /v1/files/*,  POST /v1/score=rerank , POST /v1/{model}/chat=chat-completions"
+    text = "GET /v1/vector_stores/*,  POST /v1/score=rerank , POST /v1/{model}/chat=chat-completions"
     assert parse_routes(text) == (
-        ExtraRoute("GET", "/v1/files/*", None),
+        ExtraRoute("GET", "/v1/vector_stores/*", None),
         ExtraRoute("POST", "/v1/score", RERANK),
         ExtraRoute("POST", "/v1/{model}/chat", CHAT_COMPLETIONS),
     )
@@ -23,8 +23,17 @@ def test_routes_are_read_one_after_the_other():
 @pytest.mark.parametrize(
     "text",
     [
-        *("/v1/files", "GET v1/files", "GET /", "GET /*", "GET /{id}", "GET /v1//files", "GET /v1/../x", "GET /v1/*/x"),
-        *("GET /v1/files=rerank", "POST /v1/x=nothing", "POST /v1/x=", "POST /{id}/x", "GET /v1/{other}"),
+        *(
+            "/v1/vector_stores",
+            "GET v1/files",
+            "GET /",
+            "GET /*",
+            "GET /{id}",
+            "GET /v1//files",
+            "GET /v1/../x",
+            "GET /v1/*/x",
+        ),
+        *("GET /v1/vector_stores=rerank", "POST /v1/x=nothing", "POST /v1/x=", "POST /{id}/x", "GET /v1/{other}"),
         *(
             "GET /v1/{id}/{id}",
             "TRACE /v1/x",
@@ -53,8 +62,8 @@ def test_a_route_that_is_allowed_begins_with_a_segment_of_its_own(text):
 
 
 def test_they_are_served_beside_those_of_the_type_which_stay_as_they_are():
-    added = tuple(one.of(Dialect.OPENAI) for one in parse_routes("GET /v1/files, GET /v1/conversations/{id}"))
+    added = tuple(one.of(Dialect.OPENAI) for one in parse_routes("GET /v1/vector_stores, GET /v1/conversations/{id}"))
     provider = Provider("p", ProviderType.OPENAI, "http://p/v1/", extra_routes=added)
-    assert provider.find_routes("/v1/files") == [added[0]]
+    assert provider.find_routes("/v1/vector_stores") == [added[0]]
     assert provider.find_routes("/v1/conversations/c")[0].audience is Audience.OWN_KEY
     assert provider.find_routes("/v1/other") == []

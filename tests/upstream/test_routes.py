@@ -50,6 +50,13 @@ def serving(routes, method, path):
         (ANTHROPIC_ROUTES, "POST", "/v1/messages/batches", "/v1/messages/batches", "message_batches"),
         (ANTHROPIC_ROUTES, "GET", "/v1/messages/batches", "/v1/messages/batches", None),
         (ANTHROPIC_ROUTES, "GET", "/v1/messages/batches/b/results", "/v1/messages/batches/{id}/results", None),
+        (OPENAI_ROUTES, "POST", "/v1/files", "/v1/files", "files"),
+        (OPENAI_ROUTES, "GET", "/v1/files/file-1/content", "/v1/files/{id}/content", None),
+        (OPENAI_ROUTES, "POST", "/v1/batches", "/v1/batches", "batches"),
+        (AZURE_ROUTES, "POST", "/openai/files", "/openai/files", "files"),
+        (AZURE_ROUTES, "GET", "/openai/files/file-1/content", "/openai/files/{id}/content", None),
+        (AZURE_ROUTES, "GET", "/openai/v1/batches/b", "/v1/batches/{id}", None),
+        (AZURE_ROUTES, "GET", "/openai/batches/b", "/openai/batches/{id}", None),
         (OPENAI_ROUTES, "POST", "/v1/images/edits", "/v1/images/edits", "image_edits"),
         (AZURE_ROUTES, "POST", f"{DEPLOYMENT}/audio/speech", "/openai/deployments/{deployment}/audio/speech", "speech"),
         (COPILOT_ROUTES, "POST", "/chat/completions", "/chat/completions", "chat_completions"),
@@ -107,7 +114,8 @@ def test_anything_else_is_not_served(routes, method, path):
 
 def test_what_one_key_stores_for_all_is_not_for_everybody():
     stored = {route.pattern: route.audience for route in OPENAI_ROUTES if "{id}" in route.pattern}
-    assert {stored.pop(path) for path in list(stored) if path.startswith("/v1/responses/")} == {Audience.OWN_RESPONSE}
+    owned = ("/v1/responses/", "/v1/files/", "/v1/batches/")
+    assert {stored.pop(path) for path in list(stored) if path.startswith(owned)} == {Audience.OWN_RESPONSE}
     assert set(stored.values()) == {Audience.OWN_KEY}
     (route,) = find_routes(OPENAI_ROUTES, "/v1/responses/resp%2D1/input_items")
     assert route.id_in("/v1/responses/resp%2D1/input_items") == "resp%2D1"

@@ -1,4 +1,4 @@
-"""The results of message batches: passed on, and each request of the batch recorded as a call, once.
+"""The results of batches: passed on, and each request of the batch recorded as a call, once.
 
 A batch costs what its messages cost, which its results alone tell. They may be fetched again, by any process: the id of each
 record follows from what names the request, so that a second fetch finds the records there.
@@ -18,9 +18,10 @@ from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, upstream_problem
-from intercept.apis import RequestSummary
+from intercept.apis import Api, RequestSummary
 from intercept.catalog import MESSAGES
-from intercept.dialects.anthropic.message_batches import BatchResult, BatchResultLines
+from intercept.dialects.anthropic import message_batches
+from intercept.dialects.batch_lines import BatchResult, BatchResultLines, ReadLine
 from intercept.formats.request_encoding import IDENTITY
 from intercept.records import Ending, EndReason, Interception, Reading
 from storage.mongo.database import DatabaseUnavailableError
@@ -36,11 +37,23 @@ NAMESPACE = UUID("5a6d9c34-6f4e-4f0b-9a51-0a6a6bb0f9d7")
 
 
 class BatchResults(Passthrough):
-    """The service of the route that has the results of a batch."""
+    """The service of the route that has the results of a batch of Anthropic's.
+
+    Attributes:
+        api: By which the requests of a batch are recorded.
+        read_line: Reads a line of the results.
+    """
+
+    api: Api = MESSAGES
+    read_line: ReadLine = staticmethod(message_batches.read_line)
 
     def __init__(self, to: Destination) -> None:
         super().__init__(to)
         self._destination = to
+
+    async def find_batch(self, handler: ProxyHandler) -> str | None:  # noqa: ARG002 - not all need it
+        """The id of the batch whose results these are; None where they are none."""
+        return self._destination.route.id_in(self._destination.path)
 
     async def serve(self, handler: ProxyHandler) -> None:
         """Relay, and record what the results tell.
@@ -62,10 +75,15 @@ class BatchResults(Passthrough):
 
     async def _relay(self, handler: ProxyHandler, response: UpstreamResponse, sent: UpstreamRequest) -> None:
         encoding = response.header("Content-Encoding").strip().lower() or IDENTITY
-        if response.status != OK or handler.request.method != "GET" or encoding != IDENTITY:
+        batch_id = None
+        if response.status == OK and handler.request.method == "GET" and encoding == IDENTITY:
+            batch_id = await self.find_batch(handler)
+        if batch_id is None:
             await Relay(handler).run(response)
             return
-        results = _Results(handler, self._destination, sent)
+        template = start_of(handler, self._destination, self.api, RequestSummary(model=self.api.name), sent)
+        # All of a batch are one session.
+        results = _Results(handler, replace(template, client_session_id=batch_id), self.read_line)
         await Relay(handler).run(response, results)
         await results.finish()
 
@@ -73,15 +91,12 @@ class BatchResults(Passthrough):
 class _Results:
     """Watches results, and records them."""
 
-    def __init__(self, handler: ProxyHandler, to: Destination, sent: UpstreamRequest) -> None:
+    def __init__(self, handler: ProxyHandler, template: Interception, read_line: ReadLine) -> None:
         self._bridge = bridge = handler.bridge
-        self._batch_id = to.route.id_in(to.path)
-        secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
-        start = start_of(handler, to, MESSAGES, RequestSummary(model=MESSAGES.name), sent)
-        # All of a batch are one session.
-        self._template: Interception = replace(secrets.hide(start), client_session_id=self._batch_id)
-        self._secrets = secrets
-        self._lines = BatchResultLines()
+        self._batch_id = template.client_session_id or ""
+        self._secrets = secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
+        self._template: Interception = secrets.hide(template)
+        self._lines = BatchResultLines(read_line)
         self._unrecorded: list[BatchResult] = []
 
     def watch(self, piece: bytes) -> bool:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from urllib.parse import unquote
 
-from handlers.control import database_problems
 from handlers.dataplane.admission import admit
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
+from handlers.dataplane.services.ownership import check_own
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.problems import Problem
 from intercept.refusals import Rule
-from upstream.client import UpstreamError
+from upstream.client import UpstreamError, UpstreamResponse
 from upstream.routes import Audience
 
 OWN_KEY_ONLY = "This needs your own key: with a key of the bridge every user could read what others store."
-NOT_YOURS = "No recorded response or batch of yours has this id. With your own key you can use any."
-# A response is recorded when it has ended, which another process may not have written down yet.
-WRITTEN_SECONDS = 1.0
 
 
 class Passthrough:
@@ -46,9 +42,7 @@ class Passthrough:
             return
         if audience is Audience.OWN_KEY:
             raise Problem(403, OWN_KEY_ONLY, rule=Rule.OWN_KEY_NEEDED)
-        with database_problems():
-            if not await self._is_own(handler, unquote(self._to.route.id_in(self._to.path))):
-                raise Problem(404, NOT_YOURS, rule=Rule.NOT_YOUR_RESPONSE)
+        await check_own(handler, self.provider_name, unquote(self._to.route.id_in(self._to.path)))
 
     async def serve(self, handler: ProxyHandler) -> None:
         """Relay.
@@ -61,20 +55,16 @@ class Passthrough:
         try:
             response = await UpstreamRequest(handler, self._to, model=route.pattern).open()
             try:
-                await Relay(handler).run(response)
+                await self.relay(handler, response)
             finally:
                 response.close()
         except UpstreamError as error:
             raise upstream_problem(handler, provider, error) from error
 
-    async def _is_own(self, handler: ProxyHandler, response_id: str) -> bool:
-        """Whether a recorded call of the user's got this response; what is still to be written is waited for."""
-        bridge = handler.bridge
-        asked = (handler.identity.user.id, self._to.provider.name, response_id)
-        if await bridge.interceptions.has_response(*asked):
-            return True
-        await bridge.recorder.flush(WRITTEN_SECONDS)
-        if await bridge.interceptions.has_response(*asked):
-            return True
-        await asyncio.sleep(WRITTEN_SECONDS)
-        return await bridge.interceptions.has_response(*asked)
+    async def relay(self, handler: ProxyHandler, response: UpstreamResponse) -> None:
+        """Relay the provider's answer.
+
+        Raises:
+            UpstreamError: it broke off.
+        """
+        await Relay(handler).run(response)

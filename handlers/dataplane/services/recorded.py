@@ -11,6 +11,7 @@ from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import INTERCEPTION_HEADER, ProxyHandler
 from handlers.dataplane.relay import Relay
+from handlers.dataplane.services.ownership import check_own
 from handlers.dataplane.summary import encoding_of, read_summary, start_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.problems import Problem
@@ -62,10 +63,12 @@ class Recorded:
         """Relay one recorded call.
 
         Raises:
-            Problem: the body cannot be relayed, the call cannot be recorded, its circuit is open, or the upstream gave no
+            Problem: the body cannot be relayed or names the file of somebody else, the call cannot be recorded, its circuit is open, or the upstream gave no
                 whole answer.
         """
         summary = await read_summary(handler, self._to, self._api)
+        if summary.used_file_id is not None:
+            await check_own(handler, self.provider_name, summary.used_file_id)
         await RecordedCall(handler, self._to, self._api, summary).run()
 
 

@@ -29,7 +29,7 @@ SECURITY: list[Described] = [{name: []} for name in ("GovernanceToken", "Session
 ]
 _FOR_WHOM = {
     Audience.EVERYBODY: "For everybody with a token.",
-    Audience.OWN_RESPONSE: "For who brings a key of their own, and for a response or a batch that a recorded call of the user's got.",
+    Audience.OWN_RESPONSE: "For who brings a key of their own, and for a response, a batch or a file that a recorded call of the user's got.",
     Audience.OWN_KEY: "For who brings a key of their own.",
 }
 
@@ -52,7 +52,9 @@ PARAMETERS = {
         "The name of a provider: `openai`, `anthropic`, `demo`, or one of your own.",
     ),
     "Id": in_path(
-        "id", Annotated[str, Meta(min_length=1)], "Of a response, a batch or a conversation, as the provider gave it."
+        "id",
+        Annotated[str, Meta(min_length=1)],
+        "Of a response, a batch, a file or a conversation, as the provider gave it.",
     ),
     "Deployment": in_path("deployment", Annotated[str, Meta(min_length=1)], "Of a model, by the name it has there."),
     "Version": in_path(

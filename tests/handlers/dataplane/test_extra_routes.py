@@ -15,7 +15,7 @@ OPENAI = "/api/v2/aibridge/openai"
 
 @pytest.fixture
 def routes(running):
-    added = parse_routes("GET /v1/files, POST /v1/score=rerank, POST /v1/run/{model}=embeddings")
+    added = parse_routes("GET /v1/vector_stores, POST /v1/score=rerank, POST /v1/run/{model}=embeddings")
     providers = running.bridge.providers
     providers["openai"] = replace(providers["openai"], extra_routes=tuple(route.of(Dialect.OPENAI) for route in added))
 
@@ -25,13 +25,13 @@ def routes(running):
 async def test_an_added_route_is_passed_on_and_others_are_not(running):
     running.upstream.play(ANSWER)
     client = await running.client()
-    answer = await client.request("GET", f"{OPENAI}/v1/files?limit=2", running.headers)
+    answer = await client.request("GET", f"{OPENAI}/v1/vector_stores?limit=2", running.headers)
     assert (answer.status, bytes(answer.body)) == (200, OBJECT)
     assert answer.header("X-AI-Bridge-Interception-Id") is None
-    answer = await client.request("POST", f"{OPENAI}/v1/files", running.headers, b"{}")
+    answer = await client.request("POST", f"{OPENAI}/v1/vector_stores", running.headers, b"{}")
     assert (answer.status, answer.header("Allow")) == (405, "GET")
-    assert (await client.request("GET", f"{OPENAI}/v1/files/1", running.headers)).status == 404
-    assert [one.target for one in running.upstream.requests] == ["/v1/files?limit=2"]
+    assert (await client.request("GET", f"{OPENAI}/v1/vector_stores/1", running.headers)).status == 404
+    assert [one.target for one in running.upstream.requests] == ["/v1/vector_stores?limit=2"]
     await running.ended(0)
 
 

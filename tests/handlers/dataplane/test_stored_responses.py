@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from handlers.dataplane.services import passthrough
+from handlers.dataplane.services import ownership
 from tests.handlers.conversations import RESPONSES
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
@@ -16,7 +16,7 @@ ID = json.loads(RESPONSES.body)["id"]
 
 @pytest.fixture(autouse=True)
 def no_wait(monkeypatch):
-    monkeypatch.setattr(passthrough, "WRITTEN_SECONDS", 0)
+    monkeypatch.setattr(ownership, "WRITTEN_SECONDS", 0)
 
 
 def play(running, body=b"{}"):
@@ -70,7 +70,7 @@ async def test_an_id_of_another_provider_or_of_none_gives_access_to_nothing(runn
     await running.ended(1)
     client = await running.client()
     answer = await client.request("GET", f"/api/v2/aibridge/keyless/v1/responses/{ID}", running.headers)
-    assert (answer.status, json.loads(answer.body)["message"]) == (404, passthrough.NOT_YOURS)
+    assert (answer.status, json.loads(answer.body)["message"]) == (404, ownership.NOT_YOURS)
     paths = [("GET", "/responses/resp_unknown"), ("GET", "/responses/$ne"), ("GET", f"/responses/{ID}%20")]
     assert await statuses(running, running.headers, *paths) == [404] * 3
     assert len(running.upstream.requests) == 1

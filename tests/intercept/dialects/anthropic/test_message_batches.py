@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.dialects.anthropic.message_batches import MAX_LINE_BYTES, BatchResult, BatchResultLines
+from intercept.dialects.anthropic.message_batches import read_line
+from intercept.dialects.batch_lines import MAX_LINE_BYTES, BatchResult, BatchResultLines
 from intercept.records import TokenUsage
 
 
@@ -21,7 +22,7 @@ def result(custom_id="a"):
 
 
 def read(*chunks):
-    lines = BatchResultLines()
+    lines = BatchResultLines(read_line)
     return [one for chunk in chunks for one in lines.feed(chunk)] + lines.end(), lines.skipped
 
 
@@ -37,7 +38,7 @@ def test_without_a_model_or_tokens_there_is_nothing_to_record(message):
 
 
 def test_a_line_that_is_too_long_is_skipped_and_not_held():
-    lines = BatchResultLines()
+    lines = BatchResultLines(read_line)
     for _ in range(MAX_LINE_BYTES // 2**16 + 2):
         assert lines.feed(b"x" * 2**16) == []
     assert lines.feed(b"\n" + line() + b"\n") == [result()]

@@ -1,0 +1,79 @@
+"""OpenAI's batches: their output is a file, whose id the batch tells when it is asked for.
+
+The record of the call that made a batch is given the ids of its files. So they are the user's own, and when one is fetched,
+what it tells is known to be the output of a batch, not what a user has written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from urllib.parse import unquote
+
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.relay import Relay
+from handlers.dataplane.services.batch_results import OK, BatchResults
+from handlers.dataplane.services.passthrough import Passthrough
+from handlers.dataplane.upstream_request import Destination
+from intercept.catalog import CHAT_COMPLETIONS
+from intercept.dialects.openai import batches
+from intercept.dialects.openai.batches import MAX_BATCH_BYTES
+from storage.mongo.database import DatabaseUnavailableError
+from upstream.client import UpstreamResponse
+
+logger = logging.getLogger(__name__)
+
+
+class BatchState(Passthrough):
+    """The service of a route that tells the state of a batch."""
+
+    def __init__(self, to: Destination) -> None:
+        super().__init__(to)
+        self._destination = to
+
+    async def relay(self, handler: ProxyHandler, response: UpstreamResponse) -> None:
+        """Relay, and note the files that the batch has put out."""
+        told = _Beginning()
+        await Relay(handler).run(response, told)
+        if response.status != OK:
+            return
+        batch_id, files = batches.read_files(bytes(told.body))
+        if files and batch_id == unquote(self._destination.route.id_in(self._destination.path)):
+            # A client that has the whole answer may leave now.
+            await asyncio.shield(self._note(handler, batch_id, files))
+
+    async def _note(self, handler: ProxyHandler, batch_id: str, files: list[str]) -> None:
+        try:
+            await handler.bridge.batch_files.note(handler.identity.user.id, self.provider_name, batch_id, files)
+        except DatabaseUnavailableError as error:
+            logger.warning("the files of a batch are noted when it is next asked for: %s", error)
+
+
+class FileContent(BatchResults):
+    """The service of the route that has the content of a file, which may be the output of a batch."""
+
+    api = CHAT_COMPLETIONS
+    read_line = staticmethod(batches.read_line)
+
+    async def find_batch(self, handler: ProxyHandler) -> str | None:
+        """The batch whose output the file is, as far as that is known."""
+        file_id = unquote(self._destination.route.id_in(self._destination.path))
+        try:
+            return await handler.bridge.batch_files.find_batch(handler.identity.user.id, self.provider_name, file_id)
+        except DatabaseUnavailableError as error:
+            logger.warning("what a file tells of a batch is recorded when it is fetched again: %s", error)
+            return None
+
+
+class _Beginning:
+    """Watches an answer, and holds the beginning of it."""
+
+    def __init__(self) -> None:
+        self.body = bytearray()
+
+    def watch(self, piece: bytes) -> bool:
+        self.body += piece[: MAX_BATCH_BYTES - len(self.body)]
+        return True
+
+    async def catch_up(self) -> None:
+        """Nothing is behind."""

@@ -1,0 +1,40 @@
+"""What a provider stores for a key of the bridge belongs to the user whose recorded call got it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from handlers.control import database_problems
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.problems import Problem
+from intercept.refusals import Rule
+
+NOT_YOURS = "No recorded response, batch or file of yours has this id. With your own key you can use any."
+# A response is recorded when it has ended, which another process may not have written down yet.
+WRITTEN_SECONDS = 1.0
+
+
+async def check_own(handler: ProxyHandler, provider_name: str, id_: str) -> None:
+    """Check that a user may use what has this id: with a key of one's own everything is.
+
+    Raises:
+        Problem: 404, no recorded call of the user's got it; 503, that cannot be known now.
+    """
+    if handler.credentials.own_key is not None:
+        return
+    with database_problems():
+        if not await _is_own(handler, provider_name, id_):
+            raise Problem(404, NOT_YOURS, rule=Rule.NOT_YOUR_RESPONSE)
+
+
+async def _is_own(handler: ProxyHandler, provider_name: str, id_: str) -> bool:
+    """Whether a recorded call of the user's got this; what is still to be written is waited for."""
+    bridge = handler.bridge
+    asked = (handler.identity.user.id, provider_name, id_)
+    if await bridge.interceptions.has_response(*asked):
+        return True
+    await bridge.recorder.flush(WRITTEN_SECONDS)
+    if await bridge.interceptions.has_response(*asked):
+        return True
+    await asyncio.sleep(WRITTEN_SECONDS)
+    return await bridge.interceptions.has_response(*asked)

@@ -1,0 +1,69 @@
+"""The results of a batch: a line of JSON for each request of it, in any order, as Anthropic and OpenAI both have them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, TypeAlias
+
+from intercept.records import TokenUsage
+
+MAX_LINE_BYTES: Final = 4 * 1024 * 1024
+"""The longest line that is read. Of a longer one nothing is known."""
+
+
+class BatchResult(NamedTuple):
+    """A request of a batch that got a response, which `custom_id` and the response's id name."""
+
+    custom_id: str
+    model: str
+    usage: TokenUsage
+
+
+ReadLine: TypeAlias = Callable[[bytes], BatchResult | None]
+"""Reads a line; None where it tells of no tokens."""
+
+
+class BatchResultLines:
+    """Turns the bytes of the results into results. Holds one unfinished line, and no more of it than is read.
+
+    Args:
+        read: Reads a line.
+
+    Attributes:
+        skipped: How many lines were longer than `MAX_LINE_BYTES`.
+    """
+
+    def __init__(self, read: ReadLine) -> None:
+        self.skipped = 0
+        self._read = read
+        self._line = bytearray()
+        self._is_too_long = False
+
+    def feed(self, chunk: bytes) -> list[BatchResult]:
+        """Take the next bytes, cut anywhere; return the results whose lines they end."""
+        *ended, rest = chunk.split(b"\n")
+        results = []
+        for piece in ended:
+            self._add(piece)
+            if (result := self._end()) is not None:
+                results.append(result)
+        self._add(rest)
+        return results
+
+    def end(self) -> list[BatchResult]:
+        """The body is over; return what its last line was, if nothing ended it."""
+        result = self._end()
+        return [] if result is None else [result]
+
+    def _add(self, piece: bytes) -> None:
+        if len(self._line) + len(piece) > MAX_LINE_BYTES:
+            self._is_too_long = True
+            self._line.clear()
+        if not self._is_too_long:
+            self._line += piece
+
+    def _end(self) -> BatchResult | None:
+        line, self._line = bytes(self._line), bytearray()
+        self.skipped += self._is_too_long
+        self._is_too_long = False
+        return self._read(line)

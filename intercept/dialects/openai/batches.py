@@ -1,0 +1,108 @@
+"""OpenAI's batches and files: who may use a file follows from the ids in them, and the output of a batch tells what it used.
+
+Source: OpenAI API reference, "Batch" and "Files".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
+from msgspec.structs import replace
+
+from intercept.apis import InvalidRequestError, Reader, RequestSummary
+from intercept.dialects.batch_lines import BatchResult
+from intercept.dialects.drafts import MAX_NAME, MAX_USAGE_BYTES
+from intercept.dialects.openai import usage_only
+from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
+from intercept.formats.json_text import read_object, read_struct
+from intercept.formats.large_bodies import Abridged
+from intercept.records import Reading
+
+MAX_BATCH_BYTES: Final = 64 * 1024
+"""The part of a batch's description in which its files are looked for."""
+
+
+class _BatchRequest(RequestBody):
+    input_file_id: str = ""
+
+
+class _Batch(Struct):
+    id: str = ""
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+
+
+class _Body(Struct):
+    id: str = ""
+    model: str = ""
+    usage: Raw = Raw()
+
+
+class _Response(Struct):
+    request_id: str = ""
+    body: _Body = field(default_factory=_Body)
+
+
+class _Line(Struct):
+    id: str = ""
+    custom_id: str = ""
+    response: _Response = field(default_factory=_Response)
+
+
+_BATCH_REQUEST: Final = Decoder(_BatchRequest)
+_BATCH: Final = Decoder(_Batch)
+_LINE: Final = Decoder(_Line)
+
+
+def parse_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read the request for a batch, which names a file and no model.
+
+    Raises:
+        InvalidRequestError: The body cannot be relayed.
+    """
+    if isinstance(body, Abridged):
+        raise InvalidRequestError("the request for a batch is too large: its requests are in the file that it names")
+    request = decode_request(body, _BATCH_REQUEST, model or usage_only.UNNAMED_MODEL)
+    return RequestSummary(model=request.model, used_file_id=request.input_file_id or None)
+
+
+class _WithoutTokens:
+    """Reads a batch as it is created. What its requests use is told by its output, and counted there."""
+
+    def __init__(self) -> None:
+        self._reader = usage_only.body_reader()
+        self.feed = self._reader.feed
+        self.step = self._reader.step
+
+    @property
+    def behind(self) -> bool:
+        return self._reader.behind
+
+    def result(self) -> Reading:
+        return replace(self._reader.result(), token_usages=())
+
+
+def body_reader() -> Reader:
+    """Return a reader for a batch or a file that was created."""
+    return _WithoutTokens()
+
+
+def read_files(batch: bytes) -> tuple[str, list[str]]:
+    """The id of a batch, and those of the files that it has put out."""
+    told = read_struct(batch, _BATCH) or _Batch()
+    return told.id, [id_ for id_ in (told.output_file_id, told.error_file_id) if id_ and len(id_) <= MAX_NAME]
+
+
+def read_line(line: bytes) -> BatchResult | None:
+    """Read a line of a batch's output; None for a request that got no response, or one without tokens."""
+    told = read_struct(line, _LINE)
+    if told is None:
+        return None
+    body = told.response.body
+    usage = usage_only.tokens(read_object(body.usage)) if 0 < len(body.usage) <= MAX_USAGE_BYTES else None
+    if usage is None or not body.model or len(body.model) > MAX_MODEL:
+        return None
+    named = (body.id or told.response.request_id or told.id)[:MAX_NAME]
+    return BatchResult(told.custom_id, body.model, replace(usage, provider_response_id=named))

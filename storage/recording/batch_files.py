@@ -1,0 +1,55 @@
+"""The files that batches of OpenAI's have put out, noted in the records of the calls that made the batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from storage.mongo.database import Database
+
+ANSWER_SECONDS = 2.0
+"""How long the database may take."""
+ROUTES = ("/v1/batches", "/openai/batches")
+"""Those of the calls that make a batch."""
+
+
+class BatchFiles:
+    """The files of the batches of a database.
+
+    Args:
+        database: Has the records.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._interceptions = database.interceptions
+
+    async def note(self, initiator_id: UUID, provider_name: str, batch_id: str, files: Sequence[str]) -> None:
+        """Note the files of a batch that a call of this user to this provider has made. Again is harmless.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        made = _made(initiator_id, provider_name, batch_id)
+        async with self._database.within(ANSWER_SECONDS):
+            await self._interceptions.update_many(made, {"$addToSet": {"request_ids": {"$each": list(files)}}})
+
+    async def find_batch(self, initiator_id: UUID, provider_name: str, file_id: str) -> str | None:
+        """The batch of this user whose output a file is; None where none is noted.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        made = _made(initiator_id, provider_name, file_id)
+        async with self._database.within(ANSWER_SECONDS):
+            document = await self._interceptions.find_one(made, {"response_id": True})
+        return None if document is None else document.get("response_id")
+
+
+def _made(initiator_id: UUID, provider_name: str, id_: str) -> dict[str, object]:
+    return {
+        "request_ids": id_,
+        "initiator_id": initiator_id,
+        "provider_name": provider_name,
+        "route": {"$in": list(ROUTES)},
+    }

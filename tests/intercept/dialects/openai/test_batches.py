@@ -1,0 +1,81 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.apis import InvalidRequestError
+from intercept.dialects.batch_lines import BatchResult, BatchResultLines
+from intercept.dialects.openai.batches import MAX_BATCH_BYTES, body_reader, parse_request, read_files, read_line
+from intercept.dialects.openai.usage_only import UNNAMED_MODEL
+from intercept.formats.large_bodies import abridged
+from intercept.formats.steps import finish
+from intercept.records import Reading, TokenUsage
+
+CHAT_USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 3}}
+
+
+def line(custom_id="a", status=200, **body):
+    told = {"id": "chatcmpl-1", "object": "chat.completion", "model": "m", "usage": CHAT_USAGE} | body
+    response = {"status_code": status, "request_id": "req_1", "body": told}
+    return json.dumps({"id": "batch_req_1", "custom_id": custom_id, "response": response, "error": None}).encode()
+
+
+def result(custom_id="a", name="chatcmpl-1"):
+    counts = {"input_tokens": 7, "output_tokens": 4, "cache_read_input_tokens": 3}
+    return BatchResult(custom_id, "m", TokenUsage(provider_response_id=name, usage=CHAT_USAGE, **counts))
+
+
+@given(st.integers(1, 300), st.booleans())
+def test_the_output_is_the_same_however_it_is_cut(size, ends):
+    failed = json.dumps({"id": "batch_req_2", "custom_id": "x", "response": None, "error": {"code": "batch_expired"}})
+    body = b"\n".join([line("a"), b"", failed.encode(), b"no JSON", b"[]", line("b")]) + b"\n" * ends
+    lines = BatchResultLines(read_line)
+    read = [one for at in range(0, len(body), size) for one in lines.feed(body[at : at + size])] + lines.end()
+    assert read == [result("a"), result("b")]
+
+
+def test_a_response_without_an_id_is_named_by_its_request():
+    usage = {"prompt_tokens": 8, "total_tokens": 8}
+    told = read_line(line(id="", usage=usage))
+    assert told == BatchResult("a", "m", TokenUsage(provider_response_id="req_1", input_tokens=8, usage=usage))
+
+
+@pytest.mark.parametrize("body", [{"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257}, {"model": 7}])
+def test_without_a_model_or_tokens_there_is_nothing_to_record(body):
+    assert read_line(line(**body)) is None
+
+
+def test_the_request_for_a_batch_names_its_file():
+    summary = parse_request(b'{"input_file_id": "file-1", "endpoint": "/v1/responses", "completion_window": "24h"}')
+    assert (summary.model, summary.used_file_id, summary.stream) == (UNNAMED_MODEL, "file-1", False)
+    assert parse_request(b'{"endpoint": "/v1/responses"}').used_file_id is None
+
+
+@pytest.mark.parametrize("again", [b'"input_file_id"', b'"input_file_\\u0069d"'])
+def test_a_file_that_is_named_twice_is_refused(again):
+    with pytest.raises(InvalidRequestError, match="input_file_id is there more than once"):
+        parse_request(b'{"input_file_id": "file-1", %b: "file-2"}' % again)
+
+
+def test_a_request_for_a_batch_that_is_large_is_refused():
+    body = json.dumps({"input_file_id": "file-1", "metadata": ["x" * 10] * 50_000}).encode()
+    with pytest.raises(InvalidRequestError, match="too large"):
+        parse_request(finish(abridged(body)))
+
+
+def test_what_a_batch_has_used_is_not_the_use_of_its_creation():
+    reader = body_reader()
+    reader.feed(b'{"id": "batch_1", "object": "batch", "usage": {"input_tokens": 0, "output_tokens": 0}}')
+    assert reader.result() == Reading(response_id="batch_1", complete=True)
+
+
+def test_the_files_of_a_batch_are_those_that_it_has_put_out():
+    batch = {"id": "batch_1", "input_file_id": "file-1", "output_file_id": "file-2", "error_file_id": None}
+    assert read_files(json.dumps(batch).encode()) == ("batch_1", ["file-2"])
+    assert read_files(json.dumps(batch | {"error_file_id": "file-3"}).encode()) == ("batch_1", ["file-2", "file-3"])
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_batch_has_no_files(body):
+    assert read_files(body[:MAX_BATCH_BYTES]) == ("", [])
