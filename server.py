@@ -23,6 +23,7 @@ from time import monotonic
 import click
 from tornado.netutil import bind_sockets
 
+from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
 from commands.tokens import tokens
@@ -213,6 +214,7 @@ def serve_command(context: click.Context, /, demo: bool) -> None:
 
 
 main.add_command(users)
+main.add_command(groups)
 main.add_command(tokens)
 main.add_command(interceptions)
 main.add_command(verify)

@@ -14,6 +14,7 @@ import click
 from commands.local_servers import warning
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
+from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, IdentityError
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
@@ -63,6 +64,11 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
 def identities_of(database: Database) -> Identities:
     """The users and tokens of a database."""
     return Identities(database, now=now, monotonic=monotonic)
+
+
+def groups_of(database: Database) -> Groups:
+    """The groups of a database."""
+    return Groups(database, identities_of(database), now=now)
 
 
 def now() -> datetime:

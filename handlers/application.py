@@ -8,6 +8,7 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import Application
 
 from handlers.api.accounts.audit import AuditHandler
+from handlers.api.accounts.groups import GroupHandler, GroupsHandler, MemberHandler, MembersHandler
 from handlers.api.accounts.sign_in import SignInHandler
 from handlers.api.accounts.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.api.accounts.tokens import TokenHandler, TokensHandler
@@ -50,7 +51,10 @@ from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, guess_di
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(
-    {"interceptions", "sessions", "models", "clients", "providers", "refusals", "stats", "limits", "users", "audit"},
+    {
+        *("interceptions", "sessions", "models", "clients", "providers", "refusals", "stats", "limits"),
+        *("users", "groups", "audit"),
+    }
 )
 # What passes on the answers of some routes, and records what they tell.
 _PASSING: dict[str, type[Passthrough]] = {
@@ -90,6 +94,10 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "users/([^/]+)/tokens/([^/]+)", TokenHandler, context),
                 (CONTROL_PLANE + "users/([^/]+)/sessions", SignInsHandler, context),
                 (CONTROL_PLANE + "users/([^/]+)/sessions/([^/]+)", SignInEndHandler, context),
+                (CONTROL_PLANE + "groups", GroupsHandler, context),
+                (CONTROL_PLANE + "groups/([^/]+)", GroupHandler, context),
+                (CONTROL_PLANE + "groups/([^/]+)/members", MembersHandler, context),
+                (CONTROL_PLANE + "groups/([^/]+)/members/([^/]+)", MemberHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),

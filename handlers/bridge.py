@@ -28,6 +28,7 @@ from limits.protection.circuit_breaker import CircuitBreakers
 from limits.protection.user_shares import UserShares
 from runtime.jobs import Jobs
 from storage.accounts.active_tokens import ActiveTokens
+from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_ins import SignIns
 from storage.admission.cluster import ClusterAuthority
@@ -73,6 +74,7 @@ class Bridge:
     key_health: KeyHealth
     database: Database
     identities: Identities
+    groups: Groups
     sign_ins: SignIns
     recorder: Recorder
     interceptions: Interceptions

@@ -1,4 +1,4 @@
-"""The audit trail: who changed what of users and tokens, who signed in, and who was refused."""
+"""The audit trail: who changed what of users, groups and tokens, who signed in, and who was refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Actor(Struct):
 
 
 class Subject(Struct):
-    """Whom a change concerned: the user, or whose token it was."""
+    """Whom a change concerned: the user, whose token it was, or who came into a group or left it."""
 
     id: UUID
     username: str
@@ -40,9 +40,15 @@ class Detail(Struct):
 
     session_id: Annotated[str | UnsetType, Meta(description="The session that was ended.")] = UNSET
     token_id: str | UnsetType = UNSET
+    group_id: UUID | UnsetType = UNSET
+    group: Annotated[str | UnsetType, Meta(description="The name of the group.")] = UNSET
+    group_before: str | UnsetType = UNSET
+    members: Annotated[Count | UnsetType, Meta(description="How many a removed group had.")] = UNSET
     role: Role | UnsetType = UNSET
     role_before: Role | UnsetType = UNSET
-    name: Annotated[str | UnsetType, Meta(description="Of the user, or of the token.")] = UNSET
+    name: Annotated[
+        str | UnsetType, Meta(description="Of the user or of the token; the display name of the group.")
+    ] = UNSET
     name_before: str | UnsetType = UNSET
     expires_at: Annotated[Time | UnsetType | None, Meta(description="Of the token; null is never.")] = UNSET
     revoked_tokens: Annotated[Count | UnsetType, Meta(description="How many a removed user had.")] = UNSET
@@ -60,7 +66,7 @@ class Entry(Struct):
     at: Time
     actor: Actor
     action: Action
-    subject: Annotated[Subject | None, Meta(description="Null where nothing was changed.")]
+    subject: Annotated[Subject | None, Meta(description="Null where nothing was changed, and of a group.")]
     detail: Detail
     client_ip: Annotated[
         str | None,

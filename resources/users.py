@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
@@ -51,13 +52,27 @@ class Me(User):
     tokens: TokenRules
 
 
-class ListedUser(User):
-    """A user in the list of all."""
+class UserGroup(Struct):
+    """A group that a user is in."""
 
+    id: UUID
+    name: str
+
+
+class ListedUser(User):
+    """A user, with what there is of them."""
+
+    groups: Annotated[list[UserGroup], Meta(description="By name. `everyone`, which has all users, is not among them.")]
     active_tokens: Annotated[Count, Meta(description="Tokens that are neither expired nor revoked.")]
     living_tokens: Annotated[
         Count, Meta(description="The former name of `active_tokens`. The next version has it no more.")
     ]
+
+    @classmethod
+    def listed(cls, user: users.User, groups: Mapping[UUID, users.Group], active_tokens: int) -> Self:
+        """Show a user whose groups are among these."""
+        own = [UserGroup(group.id, group.name) for id_ in user.group_ids if (group := groups.get(id_)) is not None]
+        return cls.of(user, sorted(own, key=lambda group: group.name.lower()), active_tokens, active_tokens)
 
 
 class UserList(Struct):

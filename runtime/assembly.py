@@ -38,6 +38,7 @@ from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
 from storage.accounts.access_trail import AccessTrail
 from storage.accounts.active_tokens import ActiveTokens
+from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in_sessions import SessionTimes
 from storage.accounts.sign_ins import SignIns
@@ -167,6 +168,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         key_health=KeyHealth(providers, key_pools, lambda: instances.refused_elsewhere),
         database=database,
         identities=identities,
+        groups=Groups(database, identities, now=now),
         sign_ins=SignIns(database, identities, now=now, times=session_times),
         recorder=recorder,
         interceptions=Interceptions(database),

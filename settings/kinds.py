@@ -193,7 +193,8 @@ def _proxy_url(text: str) -> str:
 
 
 RESERVED_NAMES = (
-    "audit", "clients", "demo", "interceptions", "limits", "models", "providers", "refusals", "sessions", "stats", "users",
+    "audit", "clients", "demo", "groups", "interceptions", "limits", "models", "providers", "refusals", "sessions", "stats",
+    "tokens", "users",
 )  # fmt: skip
 
 

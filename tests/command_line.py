@@ -3,6 +3,7 @@
 import click
 from click.testing import CliRunner
 
+from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.tokens import tokens
 from commands.users import users
@@ -14,7 +15,7 @@ def main():
     pass
 
 
-for group in (users, tokens, interceptions):
+for group in (users, groups, tokens, interceptions):
     main.add_command(group)
 
 

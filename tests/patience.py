@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from storage.accounts import authentication, sign_ins, user_accounts
+from storage.accounts import authentication, groups, sign_ins, user_accounts
 from storage.aggregation import threads
 from storage.mongo import connection, database
 from storage.queries import audit
@@ -24,6 +24,7 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (authentication, "VERIFY_SECONDS"),
     (database, "PING_SECONDS"),
     (user_accounts, "ANSWER_SECONDS"),
+    (groups, "ANSWER_SECONDS"),
     (instances, "ANSWER_SECONDS"),
     (sign_ins, "ANSWER_SECONDS"),
     (threads, "ANSWER_SECONDS"),

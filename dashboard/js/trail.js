@@ -6,6 +6,11 @@ const SAID = {
   "user.added": ({ subject, detail }) => `added ${subject.username} as ${detail.role}${detail.name === subject.username ? "" : `, named “${detail.name}”`}`,
   "user.changed": ({ subject, detail }) => `changed ${subject.username}: ${changes(detail)}`,
   "user.removed": ({ subject, detail }) => `removed ${subject.username} and revoked ${plural(detail.revoked_tokens, "token")}`,
+  "group.added": ({ detail }) => `added the group ${detail.group}${detail.name === detail.group ? "" : `, named “${detail.name}”`}`,
+  "group.changed": ({ detail }) => `changed the group ${detail.group}: ${groupChanges(detail)}`,
+  "group.removed": ({ detail }) => `removed the group ${detail.group}, which had ${plural(detail.members, "member")}`,
+  "group.member_added": ({ subject, detail }) => `added ${subject.username} to the group ${detail.group}`,
+  "group.member_removed": ({ subject, detail }) => `removed ${subject.username} from the group ${detail.group}`,
   "token.created": (entry) => `created ${token(entry)}, which ${entry.detail.expires_at ? `expires ${time(entry.detail.expires_at)}` : "never expires"}`,
   "token.revoked": (entry) => `revoked ${token(entry)}`,
   "user.signed_in": ({ detail }) => `signed in${times(detail)}`,
@@ -27,6 +32,10 @@ function times({ count, last_at: last }) {
 
 function changes({ role, role_before: roleBefore, name, name_before: nameBefore }) {
   return [role && `from ${roleBefore} to ${role}`, name && `named “${name}” instead of “${nameBefore}”`].filter(Boolean).join(", ");
+}
+
+function groupChanges({ group_before: before, name, name_before: nameBefore }) {
+  return [before && `it was ${before}`, name && `named “${name}” instead of “${nameBefore}”`].filter(Boolean).join(", ");
 }
 
 function token({ actor, subject, detail }) {

@@ -31,6 +31,14 @@ def header_parameter(name: str, type_: Any, description: str) -> Described:
     return {"name": name, "in": "header", "description": description, "schema": type_}
 
 
+IF_MATCH = header_parameter(
+    "If-Match",
+    str,
+    "Change it only if it still has this `ETag`: else somebody has changed it meanwhile, and the answer is 412.",
+)
+ETAG = "The version: another one after each change."
+
+
 def header(type_: Any, description: str, example: object) -> Described:
     """A header of an answer."""
     return {"description": description, "schema": type_, "example": example}

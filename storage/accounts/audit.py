@@ -1,4 +1,4 @@
-"""The audit trail: who changed what of users and tokens. One document a change, never with a secret, kept for ever.
+"""The audit trail: who changed what of users, groups and tokens. One document a change, never with a secret, kept for ever.
 
 Who signed in, and who was refused, is there too for a while, see `storage.accounts.access_trail`.
 """
@@ -31,13 +31,13 @@ COMMAND_LINE = Author()
 _COMMAND_LINE_NAME = "command line"  # which no user can have: it has a space
 
 
-def entry(author: Author, action: Action, subject: User, *, at: datetime, **detail: object) -> dict[str, Any]:
+def entry(author: Author, action: Action, subject: User | None, *, at: datetime, **detail: object) -> dict[str, Any]:
     """Make the document of a change. Names are kept as they were then.
 
     Args:
         author: Who made it.
         action: What was done.
-        subject: To which user, or to whose token.
+        subject: To which user, or to whose token; None where it concerns no user.
         at: When, in whole milliseconds.
         detail: What else is to be known of it.
     """
@@ -48,7 +48,7 @@ def entry(author: Author, action: Action, subject: User, *, at: datetime, **deta
         "at": at,
         "actor": {"id": None, "username": _COMMAND_LINE_NAME} if by is None else _actor(by, author.token_id),
         "action": action.value,
-        "subject": _named(subject),
+        "subject": subject and _named(subject),
         "detail": detail,
         "client_ip": author.client_ip,
     }

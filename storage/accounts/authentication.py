@@ -150,6 +150,11 @@ class Authentication:
         self._forgotten += 1
         self._verified.forget_user(user_id)
 
+    def forget_group(self, group_id: UUID) -> None:
+        """The same for all that were in a group."""
+        self._forgotten += 1
+        self._verified.forget_group(group_id)
+
     def _remembered(self, key: bytes) -> Memory | None:
         available = self._database.health.available
         remembered = self._verified_within(FRESH_SECONDS if available else STALE_SECONDS, key)

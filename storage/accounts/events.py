@@ -1,4 +1,4 @@
-"""What may happen to users, tokens and sessions, in the words of the audit trail and of metrics. Pure."""
+"""What may happen to users, groups, tokens and sessions, in the words of the audit trail and of metrics. Pure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ class Action(StrEnum):
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"
     USER_REMOVED = "user.removed"
+    GROUP_ADDED = "group.added"
+    GROUP_CHANGED = "group.changed"
+    GROUP_REMOVED = "group.removed"
+    MEMBER_ADDED = "group.member_added"
+    MEMBER_REMOVED = "group.member_removed"
     TOKEN_CREATED = "token.created"  # noqa: S105 - a word
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - a word
     AUTHENTICATION_FAILED = "authentication.failed"

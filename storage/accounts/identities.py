@@ -102,7 +102,7 @@ class Identities(UserAccounts):
         }
 
         async def create(session: Session | None) -> Token:
-            user = await self._existing_user(username, session)
+            user = await self.existing_user(username, session)
             if has_ended(expires_at, self._now()):
                 raise IdentityError("a token cannot expire in the past")
             kept = document | {"user_id": user.id}
@@ -138,7 +138,7 @@ class Identities(UserAccounts):
             UnknownIdentityError: There is no such user.
         """
         async with self._database.query():
-            user = await self._existing_user(username, None)
+            user = await self.existing_user(username, None)
             cursor = self._database.tokens.find({"user_id": user.id}).sort("created_at")
             return [read_token(document) async for document in cursor]
 
@@ -149,7 +149,7 @@ class Identities(UserAccounts):
             UnknownIdentityError: There is no such user.
         """
         async with self._database.within(ANSWER_SECONDS):
-            own = {"user_id": (await self._existing_user(username, None)).id}
+            own = {"user_id": (await self.existing_user(username, None)).id}
             count = await self._database.tokens.count_documents(own)
             cursor = self._database.tokens.find(own).sort("created_at", DESCENDING).skip(offset).limit(limit)
             return count, [read_token(document) async for document in cursor]
@@ -167,7 +167,7 @@ class Identities(UserAccounts):
         """
 
         async def revoke(session: Session | None) -> Token:
-            own = {} if of is None else {"user_id": (await self._existing_user(of, session)).id}
+            own = {} if of is None else {"user_id": (await self.existing_user(of, session)).id}
             document = await self._database.tokens.find_one({"_id": token_id, **own}, session=session)
             if document is None:
                 raise UnknownIdentityError(f'no token with the id "{token_id}" (the part before the hyphen)')

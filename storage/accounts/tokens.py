@@ -12,12 +12,13 @@ import re
 import secrets
 import string
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
 
-from storage.accounts.users import Identity
+from storage.accounts.users import Identity, User
 
 FRESH_SECONDS = 5.0
 """How long a verified token is believed without asking the database: the longest a revoked one still works."""
@@ -94,7 +95,14 @@ class VerifiedTokens:
 
     def forget_user(self, user_id: UUID) -> None:
         """Forget all tokens of a user."""
-        for token in [token for token, memory in self._memories.items() if memory.identity.user.id == user_id]:
+        self._forget(lambda user: user.id == user_id)
+
+    def forget_group(self, group_id: UUID) -> None:
+        """Forget all tokens of the users in a group."""
+        self._forget(lambda user: group_id in user.group_ids)
+
+    def _forget(self, meant: Callable[[User], bool]) -> None:
+        for token in [token for token, memory in self._memories.items() if meant(memory.identity.user)]:
             del self._memories[token]
 
 

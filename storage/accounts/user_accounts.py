@@ -22,6 +22,7 @@ from storage.accounts.users import (
     checked_username,
     is_same_name,
     milliseconds,
+    read_id,
     read_user,
 )
 from storage.mongo.database import Session
@@ -80,7 +81,7 @@ class UserAccounts(Authentication):
             return [read_user(document) async for document in found]
 
     async def users_page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[User, int]]]:
-        """Return how many users there are, and some of them, by name, each with the number of their living tokens."""
+        """Return how many users there are, and some of them, by name, each with the number of their active tokens."""
         active = {"removed_at": None}
         async with self._database.within(ANSWER_SECONDS):
             count = await self._database.users.count_documents(active)
@@ -89,13 +90,23 @@ class UserAccounts(Authentication):
             tokens = await self._active_tokens([user.id for user in users])
         return count, [(user, tokens.get(user.id, 0)) for user in users]
 
+    async def existing(self, username: str) -> tuple[User, int]:
+        """Find a user by name or id, with the number of their active tokens.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+        """
+        async with self._database.within(ANSWER_SECONDS):
+            user = await self.existing_user(username, None)
+            return user, (await self._active_tokens([user.id])).get(user.id, 0)
+
     async def _active_tokens(self, user_ids: list[UUID]) -> dict[UUID, int]:
         active = {"user_id": {"$in": user_ids}, **self._active()}
         pipeline: list[dict[str, Any]] = [{"$match": active}, {"$group": {"_id": "$user_id", "tokens": {"$sum": 1}}}]
         return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}
 
     async def find_user(self, username: str) -> User | None:
-        """Find a user that was not removed; case makes no difference."""
+        """Find a user that was not removed, by name, whose case makes no difference, or by id."""
         async with self._database.query():
             return await self._find_user(username, None)
 
@@ -118,7 +129,7 @@ class UserAccounts(Authentication):
         name = None if display_name is None else checked_name("display name", display_name)
 
         async def change(session: Session | None) -> User:
-            user = await self._existing_user(username, session)
+            user = await self.existing_user(username, session)
             display_name = user.display_name if name is None else name or user.username
             changed = replace(user, role=role or user.role, display_name=display_name)
             if user.role is Role.OWNER and changed.role is not Role.OWNER:
@@ -148,7 +159,7 @@ class UserAccounts(Authentication):
         at = self._moment()
 
         async def remove(session: Session | None) -> User:
-            user = await self._existing_user(username, session)
+            user = await self.existing_user(username, session)
             if author.user is not None and author.user.id == user.id:
                 raise IdentityConflictError(NOT_ONESELF)
             if user.role is Role.OWNER:
@@ -186,6 +197,9 @@ class UserAccounts(Authentication):
         await self._database.audit.insert_one(document, session=session)
 
     async def _find_user(self, username: str, session: Session | None) -> User | None:
+        if (user_id := read_id(username)) is not None:
+            found = await self._database.users.find_one({"_id": user_id, "removed_at": None}, session=session)
+            return None if found is None else read_user(found)
         users = await self._users_named(username, session)
         # Only names that an earlier version gave can differ in case alone: then the exact one is meant.
         exact = [user for user in users if user.username == username]
@@ -198,7 +212,12 @@ class UserAccounts(Authentication):
         users = [read_user(document) async for document in found]
         return [user for user in users if is_same_name(user.username, username)]
 
-    async def _existing_user(self, username: str, session: Session | None) -> User:
+    async def existing_user(self, username: str, session: Session | None) -> User:
+        """Find a user by name or id, within a change.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+        """
         user = await self._find_user(username, session)
         if user is None:
             raise UnknownIdentityError(f'there is no user named "{username}"')

@@ -1,7 +1,8 @@
-"""What a user and a token are, as records and as documents. Pure: no I/O, no clock."""
+"""What a user, a group and a token are, as records and as documents. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from intercept.scrub import scrub_quoted
@@ -17,15 +19,19 @@ MAX_USERNAME = 128
 MAX_NAME = 128
 """Longest display name of a user and name of a token, in characters."""
 
-_USERNAME = re.compile(r"[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*")
+EVERYONE = "everyone"
+"""The name of the group that is built in: it has all users, and nothing of it is stored."""
+
+PLAIN_NAME = f"it has 1 to {MAX_USERNAME} characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit"
+_PLAIN_NAME = re.compile(r"[._+@-]*[a-zA-Z0-9][a-zA-Z0-9._+@-]*")
 
 
 class IdentityError(ValueError):
-    """What was asked of users or tokens cannot be done. Its text is one sentence for the operator."""
+    """What was asked of users, groups or tokens cannot be done. Its text is one sentence for the operator."""
 
 
 class UnknownIdentityError(IdentityError):
-    """There is no such user or token."""
+    """There is no such user, group or token."""
 
 
 class IdentityConflictError(IdentityError):
@@ -45,14 +51,33 @@ class Role(StrEnum):
         return self is not Role.MEMBER
 
 
+class ChangedMeanwhileError(IdentityError):
+    """It is not any more what it was when who changes it saw it."""
+
+
 class User(Struct, frozen=True, kw_only=True):
-    """A person or program that calls."""
+    """A person or program that calls. `group_ids` are the groups they are in, but for `everyone`, which has no id."""
 
     id: UUID
     username: str
     display_name: str
     role: Role
     created_at: datetime
+    group_ids: tuple[UUID, ...] = ()
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """A group of users."""
+
+    id: UUID
+    name: str
+    display_name: str
+    created_at: datetime
+
+    @property
+    def version(self) -> str:
+        """A text that is another one after each change of the group; its members are not part of it."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
 
 
 class Token(Struct, frozen=True, kw_only=True):
@@ -83,17 +108,33 @@ class Identity(Struct, frozen=True, kw_only=True):
 
 def checked_username(username: str) -> str:
     """Return the username if it is allowed, else raise `IdentityError`. It may be a mail address."""
-    _refuse_secret("username", username)
+    refuse_secret("username", username)
     refusal = f'the username "{username}" is not allowed: '
-    if len(username) > MAX_USERNAME or not _USERNAME.fullmatch(username):
-        raise IdentityError(
-            f"{refusal}it has 1 to {MAX_USERNAME} characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit"
-        )
+    if not is_plain_name(username):
+        raise IdentityError(refusal + PLAIN_NAME)
     if is_same_name(username, "me"):
         raise IdentityError(f"{refusal}in a search it means the current user")
-    if _is_id(username):
+    if read_id(username) is not None:
         raise IdentityError(f"{refusal}in a search it means the user with that id")
     return username
+
+
+def checked_group_name(name: str) -> str:
+    """Return the name of a group if it is allowed, else raise `IdentityError`. It has the form of usernames."""
+    refuse_secret("group's name", name)
+    refusal = f'the name "{name}" of a group is not allowed: '
+    if not is_plain_name(name):
+        raise IdentityError(refusal + PLAIN_NAME)
+    if is_same_name(name, EVERYONE):
+        raise IdentityError(f"{refusal}that group is built in, and has all users")
+    if read_id(name) is not None:
+        raise IdentityError(f"{refusal}it means the group with that id")
+    return name
+
+
+def is_plain_name(name: str) -> bool:
+    """Say whether a text has the form of the name of a user or a group."""
+    return len(name) <= MAX_USERNAME and _PLAIN_NAME.fullmatch(name) is not None
 
 
 def is_same_name(one: str, another: str) -> bool:
@@ -101,23 +142,28 @@ def is_same_name(one: str, another: str) -> bool:
     return one.lower() == another.lower()
 
 
-def _is_id(text: str) -> bool:
+def is_meant(reference: str, user: User) -> bool:
+    """Say whether a text, a name or an id, means this user."""
+    return is_same_name(reference, user.username) or read_id(reference) == user.id
+
+
+def read_id(text: str) -> UUID | None:
+    """Read the id of a user or a group, if it is one: no name can look like it."""
     try:
-        UUID(text)
+        return UUID(text)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def checked_name(subject: str, name: str) -> str:
     """Return the name of something if it is allowed, else raise `IdentityError`."""
-    _refuse_secret(subject, name)
+    refuse_secret(subject, name)
     if len(name) > MAX_NAME or not name.isprintable():
         raise IdentityError(f"the {subject} is not allowed: it has up to {MAX_NAME} printable characters")
     return name
 
 
-def _refuse_secret(subject: str, name: str) -> None:
+def refuse_secret(subject: str, name: str) -> None:
     """Raise `IdentityError` for a name that holds a credential: it would be shown to everybody, and kept."""
     if scrub_quoted(name) != name:
         raise IdentityError(f"the {subject} is not allowed: it looks like a token or a key")
@@ -135,6 +181,17 @@ def read_user(document: Mapping[str, Any]) -> User:
         username=document["username"],
         display_name=document["display_name"],
         role=Role(document["role"]),
+        created_at=document["created_at"],
+        group_ids=tuple(document.get("group_ids", ())),
+    )
+
+
+def read_group(document: Mapping[str, Any]) -> Group:
+    """Read the document of a group."""
+    return Group(
+        id=document["_id"],
+        name=document["name"],
+        display_name=document["display_name"],
         created_at=document["created_at"],
     )
 

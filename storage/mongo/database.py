@@ -26,7 +26,7 @@ from storage.mongo.errors import (
     unavailable,
 )
 from storage.mongo.health import DatabaseHealth
-from storage.mongo.preparation import make_index_of_users, make_indexes
+from storage.mongo.preparation import make_index_of_groups, make_index_of_users, make_indexes
 
 __all__ = [
     "NO_TRANSACTIONS",
@@ -75,10 +75,11 @@ class Database:
         health: Whether it is available.
         interceptions: One document per interception, see `storage.recording.documents`.
         users: One document per user, removed ones included.
+        groups: One document per group, removed ones included. Users say which they are in.
         tokens: One document per token; `_id` is its public part.
         sign_in_sessions: One document per browser that is signed in; `_id` is the public part of its cookie.
         sign_in_codes: One document per code that signs in once; `_id` is its SHA-256.
-        audit: One document per change of a user or token, and entries of `storage.accounts.access_trail`.
+        audit: One document per change of a user, group or token, and entries of `storage.accounts.access_trail`.
         instances: One document per running server.
         limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
@@ -94,6 +95,7 @@ class Database:
         self.health = DatabaseHealth(self._probe)
         self.interceptions: Collection = self._database["interceptions"]
         self.users: Collection = self._database["users"]
+        self.groups: Collection = self._database["groups"]
         self.tokens: Collection = self._database["tokens"]
         self.sign_in_sessions: Collection = self._database["sign_in_sessions"]
         self.sign_in_codes: Collection = self._database["sign_in_codes"]
@@ -241,8 +243,9 @@ class Database:
             await make_indexes(self._database, retention)
 
     async def prepare_users(self) -> None:
-        """Make the index of usernames, see `storage.mongo.preparation`."""
+        """Make the indexes of the names of users and groups, see `storage.mongo.preparation`."""
         await make_index_of_users(self._database)
+        await make_index_of_groups(self._database)
 
     def close(self) -> None:
         """Close all connections."""

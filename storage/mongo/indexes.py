@@ -10,7 +10,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.collation import Collation, CollationStrength
 
 ANY_CASE = Collation("en", strength=CollationStrength.SECONDARY)
-"""How usernames are compared and sorted: case makes no difference."""
+"""How names of users and groups are compared and sorted: case makes no difference."""
 
 Keys: TypeAlias = tuple[tuple[str, int], ...]
 
@@ -152,6 +152,21 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(
                 "username",
                 name="active_username",
+                unique=True,
+                partialFilterExpression={"removed_at": None},
+                collation=ANY_CASE,
+            ),
+            IndexModel(
+                (("group_ids", ASCENDING), ("username", ASCENDING)),
+                name="by_group",
+                partialFilterExpression={"group_ids": {"$exists": True}},
+                collation=ANY_CASE,
+            ),
+        ),
+        "groups": (
+            IndexModel(
+                "name",
+                name="active_name",
                 unique=True,
                 partialFilterExpression={"removed_at": None},
                 collation=ANY_CASE,

@@ -68,6 +68,11 @@ async def make_index_of_users(database: AsyncIOMotorDatabase[dict[str, Any]]) ->
             _log.warning("usernames differ in case alone: %s; remove all of them but one (users remove NAME)", names)
 
 
+async def make_index_of_groups(database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
+    """Make the index that gives the name of each group once, whatever its case."""
+    await _make(database, "groups")
+
+
 async def _make(database: AsyncIOMotorDatabase[dict[str, Any]], name: str) -> None:
     await database[name].create_indexes(list(INDEXES[name]))
     for index in OBSOLETE.get(name, ()):

@@ -49,7 +49,7 @@ def test_users_are_listed_for_programs_as_json(output):
     (user,) = json.loads(output("users", "list", "--json"))
     assert UUID(user.pop("id")).version == 4
     assert datetime.fromisoformat(user.pop("created_at")).utcoffset() == timedelta(0)
-    assert user == {"username": "ada", "display_name": "Ada", "role": "owner"}
+    assert user == {"username": "ada", "display_name": "Ada", "role": "owner", "group_ids": []}
 
 
 def test_a_name_is_taken_once_even_before_the_first_server_prepared_the_database(

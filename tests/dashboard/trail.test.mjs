@@ -28,6 +28,17 @@ test("a user who is removed loses their tokens", () => {
   assert.equal(said("user.removed", { revoked_tokens: 0 }), "removed grace and revoked 0 tokens");
 });
 
+test("a group is added, changed and removed, and users come into it and leave it", () => {
+  const of = (action, detail) => said(action, { group_id: "3", group: "research", ...detail }, null);
+  assert.equal(of("group.added", { name: "research" }), "added the group research");
+  assert.equal(of("group.added", { name: "R & D" }), "added the group research, named “R & D”");
+  const both = { group_before: "lab", name: "R & D", name_before: "lab" };
+  assert.equal(of("group.changed", both), "changed the group research: it was lab, named “R & D” instead of “lab”");
+  assert.equal(of("group.removed", { members: 2 }), "removed the group research, which had 2 members");
+  assert.equal(said("group.member_added", { group: "research" }), "added grace to the group research");
+  assert.equal(said("group.member_removed", { group: "research" }), "removed grace from the group research");
+});
+
 test("a token is somebody's, and expires or does not", () => {
   const expires = "2027-02-22T23:50:42.113Z";
   const laptop = { token_id: "d3W24SnZZB", name: "laptop", expires_at: expires };

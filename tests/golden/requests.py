@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from tests.fake_upstream import CLOSE
-from tests.golden.data import BROWSER, SECRET, TOKENS, token_of
+from tests.golden.data import AUDREY, BROWSER, SECRET, TOKENS, token_of
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 
 
@@ -43,6 +43,7 @@ def _changes(method, path, good, *bad):
 
 API = "/api/v2/aibridge"
 LIST, SESSIONS, USER_LIST, STATS = (f"{API}/{name}" for name in ("interceptions", "sessions", "users", "stats"))
+GROUPS = f"{API}/groups"
 SIGN_IN = f"{USER_LIST}/me/session"
 UNKNOWN = UUID(int=99)
 SESSION = UUID(int=1)
@@ -214,6 +215,31 @@ SCENARIOS = {
         *(Request("DELETE", f"{USER_LIST}/{name}", by) for name, by in
         (("bob", None), ("bob", "grace"), ("bob", "ada"), ("bob", "ada"), ("ada", "ada"))),
         Request("GET", f"{API}/audit?limit=3"),
+    ],
+    "groups": [
+        *_changes("POST", GROUPS, b'{"name": "research", "display_name": "R & D"}', b'{"name": 1, "x": ""}'),
+        _json("POST", GROUPS, b'{"name": "RESEARCH"}'),
+        _json("POST", GROUPS, b'{"name": "everyone"}'),
+        *(Request("PUT", f"{GROUPS}/{path}", by) for path, by in
+        (("research/members/grace", None), ("research/members/grace", "grace"), ("research/members/grace", "ada"),
+        (f"Research/members/{AUDREY}", "ada"), ("research/members/nobody", "ada"), ("nobody/members/ada", "ada"))),
+        *_read(GROUPS),
+        *_read(f"{GROUPS}/research"),
+        *_read(f"{GROUPS}/research/members"),
+        *_read(f"{USER_LIST}/grace"),
+        Request("GET", f"{USER_LIST}/grace", "grace"),
+        Request("GET", f"{USER_LIST}/ada", "grace"),
+        Request("GET", f"{USER_LIST}/nobody"),
+        Request("GET", f"{GROUPS}?limit=0"),
+        Request("GET", f"{GROUPS}/research/members?limit=1&offset=1"),
+        *(Request("GET", f"{GROUPS}{path}", by) for path, by in
+        (("", "grace"), ("/research", "grace"), ("/research/members", "grace"), ("/nobody", "ada"), ("/everyone", "ada"))),
+        *_changes("PATCH", f"{GROUPS}/research", b'{"name": "lab"}', b'{"name": "everyone"}'),
+        Request("DELETE", f"{GROUPS}/lab", headers=(("If-Match", '"0"'),)),
+        *(Request("DELETE", f"{GROUPS}/{path}", by) for path, by in
+        (("lab/members/grace", "grace"), ("lab/members/grace", "ada"), ("lab/members/nobody", "ada"),
+        ("lab", None), ("lab", "grace"), ("lab", "ada"), ("lab", "ada"))),
+        Request("GET", f"{API}/audit?limit=7"),
     ],
     "tokens": [
         *_read(f"{USER_LIST}/grace/tokens"),

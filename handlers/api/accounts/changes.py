@@ -6,6 +6,7 @@ declared as JSON, which no form can do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -16,6 +17,7 @@ from handlers.problems import Problem, ValidationProblem
 from resources.bodies import Body, InvalidBodyError
 from storage.accounts.audit import Author
 from storage.accounts.identities import IdentityConflictError, IdentityError, UnknownIdentityError
+from storage.accounts.users import ChangedMeanwhileError, Role
 
 MAX_BODY_BYTES = 4096
 # What more is read and thrown away, so that a client gets to see the answer.
@@ -25,6 +27,8 @@ TOO_LARGE = f"The request body is larger than the allowed {MAX_BODY_BYTES} bytes
 INVALID_BODY = "The request body has invalid values."
 NO_OBJECT = "It must be a JSON object."
 
+_ENTITY_TAG = re.compile(r'(?<!W/)"([^"]*)"')  # a weak one never matches
+
 B = TypeVar("B", bound=Body)
 
 
@@ -33,7 +37,7 @@ def change_problems() -> Iterator[None]:
     """Answer what cannot be done.
 
     Raises:
-        Problem: 404, 409, 503.
+        Problem: 404, 409, 412, 503.
         ValidationProblem: 400.
     """
     try:
@@ -41,6 +45,8 @@ def change_problems() -> Iterator[None]:
             yield
     except UnknownIdentityError as error:
         raise Problem(404, _sentence(error)) from error
+    except ChangedMeanwhileError as error:
+        raise Problem(412, _sentence(error)) from error
     except IdentityConflictError as error:
         raise Problem(409, _sentence(error)) from error
     except IdentityError as error:
@@ -77,6 +83,24 @@ class ChangeHandler(IdentifiedHandler):
         """Who makes the change."""
         identity = self.identity
         return Author(identity.user, self.client_ip, identity.token_id, identity.expires_at)
+
+    async def identify_owner(self, refusal: str) -> None:
+        """Find out who is asking, and whether they are still an owner.
+
+        Raises:
+            Problem: 403 with the refusal, they are not.
+        """
+        await self.identify(fresh=True)
+        if self.identity.user.role is not Role.OWNER:
+            raise Problem(403, refusal)
+
+    @property
+    def versions(self) -> frozenset[str] | None:
+        """The versions of which one is to be changed, by `If-Match` (RFC 9110, section 13.1.1); None is any."""
+        given = ",".join(self.request.headers.get_list("If-Match")).strip()
+        if given in {"", "*"}:
+            return None
+        return frozenset(_ENTITY_TAG.findall(given))
 
     def read_body(self, kind: type[B]) -> B:
         """Read the body.

@@ -8,7 +8,7 @@ from handlers.api.pagination import parse_page, single_values
 from handlers.api.visibility import ME
 from handlers.problems import Problem
 from resources.tokens import CreatedToken, NewToken, Token, TokenList
-from storage.accounts.users import Role, is_same_name
+from storage.accounts.users import Role, is_meant
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."
 OWNERS_CREATE = "Only owners may create tokens here (token-creation). Please ask an owner for one."
@@ -36,9 +36,9 @@ class OwnHandler(ChangeHandler):
         return self._name(username, self.not_yours_to_change, may=self.identity.user.role is Role.OWNER)
 
     def _name(self, username: str, refusal: str, *, may: bool) -> str:
-        own = self.identity.user.username
-        if username == ME or is_same_name(username, own):
-            return own
+        me = self.identity.user
+        if username == ME or is_meant(username, me):
+            return me.username
         if not may:
             raise Problem(403, refusal)
         return username

@@ -10,8 +10,7 @@ from handlers.control import ControlHandler
 from handlers.problems import Problem
 from intercept.times import format_time
 from resources.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserList
-from storage.accounts import users
-from storage.accounts.users import Role
+from storage.accounts.users import Role, is_meant
 
 PARAMETERS = ("limit", "offset")
 NOT_YOURS_TO_SEE = "Only owners and auditors may see users."
@@ -55,7 +54,8 @@ class UsersHandler(ChangeHandler):
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         with change_problems():
             count, users = await self.bridge.identities.users_page(limit=page.limit, offset=page.offset)
-        self.write_json(UserList(count, [ListedUser.of(user, tokens, tokens) for user, tokens in users]))
+            groups = await self.bridge.groups.by_id(id_ for user, _ in users for id_ in user.group_ids)
+        self.write_json(UserList(count, [ListedUser.listed(user, groups, tokens) for user, tokens in users]))
 
     head = get
 
@@ -66,8 +66,7 @@ class UsersHandler(ChangeHandler):
             Problem: 403, it is no owner who asks; 409, the name is taken.
             ValidationProblem: the body is not what was expected.
         """
-        await self.identify(fresh=True)
-        _require_owner(self.identity.user)
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewUser)
         with change_problems():
             user = await self.bridge.identities.add_user(
@@ -80,6 +79,25 @@ class UsersHandler(ChangeHandler):
 class UserHandler(ChangeHandler):
     """A user."""
 
+    async def get(self, username: str) -> None:
+        """Answer a user.
+
+        Raises:
+            Problem: 403, a member asks for somebody else; 404, there is no such user.
+            ValidationProblem: there is a parameter.
+        """
+        await self.identify()
+        me = self.identity.user
+        if not (me.role.sees_everything or is_meant(username, me)):
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        single_values(self.request.query_arguments, ())
+        with change_problems():
+            user, tokens = await self.bridge.identities.existing(username)
+            groups = await self.bridge.groups.by_id(user.group_ids)
+        self.write_json(ListedUser.listed(user, groups, tokens))
+
+    head = get
+
     async def patch(self, username: str) -> None:
         """Change a user, and answer what became of them.
 
@@ -87,8 +105,7 @@ class UserHandler(ChangeHandler):
             Problem: 403, it is no owner who asks; 404, there is no such user; 409, there would be no owner any more.
             ValidationProblem: the body is not what was expected.
         """
-        await self.identify(fresh=True)
-        _require_owner(self.identity.user)
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = structs.asdict(self.read_body(UserChange))
         changed = {name: value for name, value in body.items() if value is not UNSET}
         with change_problems():
@@ -101,13 +118,7 @@ class UserHandler(ChangeHandler):
         Raises:
             Problem: 403, it is no owner who asks; 404, there is no such user; 409, it is who asks, or the last owner.
         """
-        await self.identify(fresh=True)
-        _require_owner(self.identity.user)
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
         with change_problems():
             await self.bridge.identities.remove_user(username, author=self.author)
         self.set_status(204)
-
-
-def _require_owner(user: users.User) -> None:
-    if user.role is not Role.OWNER:
-        raise Problem(403, NOT_YOURS_TO_CHANGE)

@@ -19,7 +19,7 @@ _EXAMPLE = SignInSession(
     user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     current=True,
 )
-_WHOSE = NAME | {"description": "The username; `me` is who asks."}
+_WHOSE = NAME | {"description": "The username or the id of the user; `me` is who asks."}
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/users/{name}/sessions": get(

@@ -15,7 +15,7 @@ _CREATED = CreatedToken(
     *(_LAPTOP.id, _LAPTOP.name, _LAPTOP.created_at, _LAPTOP.expires_at, _LAPTOP.revoked_at),
     "d3W24SnZZB-0123456789abcdefghijkl",
 )
-_WHOSE = NAME | {"description": "The username; `me` is who asks."}
+_WHOSE = NAME | {"description": "The username or the id of the user; `me` is who asks."}
 _OWN = {"403": problem("The tokens of somebody else are meant.", NOT_YOURS_TO_CHANGE), "404": NOBODY}
 
 PATHS: dict[str, Described] = {

@@ -13,7 +13,7 @@ from handlers.openapi.operations import JSON, Described, body, change, get, head
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.sign_ins import SignIn
-from resources.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserList
+from resources.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserGroup, UserList
 from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
 from storage.accounts.users import Role
 
@@ -22,9 +22,10 @@ TAG = "users"
 
 _ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z")
 _REQUESTING = Me(_ME.id, _ME.username, _ME.name, _ME.role, _ME.created_at, TokenRules(True, None, None))
-_GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at)
-_LISTED = ListedUser(_GRACE.id, _GRACE.username, _GRACE.name, _GRACE.role, _GRACE.created_at, 2, 2)
-NAME = in_path("name", str, "The username, in any case.")
+GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at)
+RESEARCH = UserGroup(UUID("7b1c6d52-41d6-4c3c-8b0e-0f1d9a3d8f11"), "research")
+_LISTED = ListedUser(GRACE.id, GRACE.username, GRACE.name, GRACE.role, GRACE.created_at, [RESEARCH], 2, 2)
+NAME = in_path("name", str, "The username, in any case, or the id of the user.")
 NOBODY = problem("There is no such user.", 'There is no user named "grace".')
 _LAST = f'"demo" {LAST_OWNER}.'
 _ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
@@ -52,14 +53,27 @@ PATHS: dict[str, Described] = {
             tag=TAG,
             request=body(NewUser, auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
             responses={
-                "201": response("The user.", {JSON: body(User, added=_GRACE)}),
+                "201": response("The user.", {JSON: body(User, added=GRACE)}),
                 "409": problem("The username is taken.", 'A user named "grace" exists already.'),
             }
             | _ONLY_OWNERS
             | CHANGE_WITH_BODY,
         )
     },
-    "/api/v2/aibridge/users/{name}": {
+    "/api/v2/aibridge/users/{name}": get(
+        "getUser",
+        "A user",
+        "Everybody themselves; owners and auditors all.",
+        tag=TAG,
+        parameters=(NAME,),
+        responses={
+            "200": response("The user.", {JSON: body(ListedUser, user=_LISTED)}),
+            "403": problem("A member asks for somebody else.", NOT_YOURS_TO_SEE),
+            "404": NOBODY,
+        }
+        | ALWAYS,
+    )
+    | {
         "patch": change(
             "changeUser",
             "Change a user",
@@ -68,7 +82,7 @@ PATHS: dict[str, Described] = {
             parameters=(NAME,),
             request=body(UserChange, role=UserChange(Role.AUDITOR)),
             responses={
-                "200": response("What became of the user.", {JSON: body(User, changed=_GRACE)}),
+                "200": response("What became of the user.", {JSON: body(User, changed=GRACE)}),
                 "404": NOBODY,
                 "409": problem("There would be no owner any more.", _LAST),
             }

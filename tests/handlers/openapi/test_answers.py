@@ -15,6 +15,7 @@ from handlers.api.accounts.changes import MAX_BODY_BYTES
 from runtime.assembly import now
 from settings import RecordPolicy
 from storage.accounts.events import Action
+from storage.accounts.groups import MAX_GROUPS_OF_USER
 from storage.aggregation.rollup import GroupBy
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
@@ -42,6 +43,10 @@ WRONG = {
     LIMITS: "q=x",
     f"{CONTROL}/providers/configured": "q=x",
     **dict.fromkeys((f"{CONTROL}/users", f"{CONTROL}/users/ada/tokens", f"{CONTROL}/audit"), "limit=0"),
+    f"{CONTROL}/users/ada": "q=x",
+    f"{CONTROL}/groups": "limit=0",
+    f"{CONTROL}/groups/lab": "q=x",
+    f"{CONTROL}/groups/lab/members": "limit=0",
     f"{CONTROL}/users/me": "id=1",
 }
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
@@ -154,6 +159,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     """But for a fault of the bridge, what takes an outage, and a page without its libraries."""
     http_server.options.body_seconds = 0.2
     member = await running.user("grace")
+    await running.bridge.groups.add("lab")
     await record()
     (interception,) = json.loads((await ask("GET", f"{LIST}?limit=1", 200)).body)["results"]
     one = f"{LIST}/{interception['id']}"
@@ -179,6 +185,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
         await ask("GET", path, 304, {"If-None-Match": answer.header("Etag")})
     await ask("GET", "/dashboard/nothing.js", 404, {})
     await change_users_and_tokens(running, ask, member | {"Content-Type": "application/json"})
+    await change_groups(running, ask, member | {"Content-Type": "application/json"})
     await sign_in_and_out(running, ask)
     await running.bridge.access.flush()
     trail = json.loads((await ask("GET", f"{CONTROL}/audit?limit=1000", 200)).body)["results"]
@@ -227,6 +234,39 @@ async def change_users_and_tokens(running, ask, member):
     await ask("DELETE", f"{users}/ada", 409)
     await ask("GET", f"{CONTROL}/audit", 403, member)
     await ask("GET", users, 403, member)
+
+
+async def change_groups(running, ask, member):
+    groups, headers = f"{CONTROL}/groups", running.headers
+    one, members, new = f"{groups}/research", f"{groups}/research/members", b'{"name": "research"}'
+    await ask("POST", groups, 201, headers, new)
+    await ask("POST", groups, 409, headers, new)
+    await ask("PATCH", one, 409, headers, b'{"name": "lab"}')
+    await ask("PATCH", one, 200, headers, b'{"display_name": "Research"}')
+    for method in ("PATCH", "DELETE"):
+        await ask(method, one, 412, headers | {"If-Match": '"0"'}, b"{}")
+    for method, path in (("POST", groups), ("PATCH", one)):
+        await ask(method, path, 400, headers, b"{")
+        await ask(method, path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask(method, path, 408, headers, late=True)
+        await ask(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    changes = (("PUT", f"{members}/grace"), ("DELETE", f"{members}/grace"), ("DELETE", one))
+    for method, path in (("POST", groups), ("PATCH", one), *changes):
+        await ask(method, path, 401, {}, b"{}")
+        await ask(method, path, 403, member, b"{}")
+    for path in (groups, one, members, f"{CONTROL}/users/ada"):
+        await ask("GET", path, 403, member)
+    await ask("PUT", f"{members}/nobody", 404)
+    many = [uuid4() for _ in range(MAX_GROUPS_OF_USER)]
+    grace, users = {"username": "grace"}, running.bridge.database.users
+    await users.update_one(grace, {"$set": {"group_ids": many}})
+    await ask("PUT", f"{members}/grace", 409)
+    await users.update_one(grace, {"$set": {"group_ids": []}})
+    for method, path in changes:
+        await ask(method, path, 204)
+    for method, path in (("GET", one), ("GET", members), ("PATCH", one), *changes):
+        await ask(method, path, 404, headers, b"{}")
+    await ask("GET", f"{CONTROL}/users/nobody", 404)
 
 
 async def sign_in_and_out(running, ask):
@@ -285,7 +325,7 @@ class TestWithoutTheDatabase:
         private_mongodb.freeze()
         try:
             asked = {
-                (method, path.replace("{id}", str(uuid4())).replace("{name}", "ada"))
+                (method, re.sub("{(name|group|user)}", "ada", path.replace("{id}", str(uuid4()))))
                 for method, path, operation, _ in contract.operations()
                 if "503" in operation["responses"] and "{provider}" not in path and path not in {"/", SESSION}
             }

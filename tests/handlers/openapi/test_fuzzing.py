@@ -16,10 +16,11 @@ from tests.handlers.conversations import ALL
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 # A search has a grammar of its own, and two cursors at once are refused: what the schema allows may still be a 400. A
 # username may be taken. Who asks is an owner and may make another one, and then a member of itself: from then on it is
-# refused with 403.
+# refused with 403. A group may be changed meanwhile. What is invalid may be too large as well.
 CONFIG = """
 [checks]
-positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409"]
+positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "412"]
+negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "429", "431"]
 """
 OPTIONS = (
     *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "6"),
@@ -64,6 +65,6 @@ async def test_whatever_the_control_plane_is_asked_it_answers_as_described(runni
         assert (await client.request("POST", running.path(conversation), running.headers, body)).status == 200
     await running.ended(3)
     status, output = await fuzz(
-        "interceptions", "sessions", "names", "statistics", "limits", "users", "audit", "operation"
+        "interceptions", "sessions", "names", "statistics", "limits", "users", "groups", "audit", "operation"
     )
     assert status == 0, output

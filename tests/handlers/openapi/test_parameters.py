@@ -46,6 +46,9 @@ def here(running):
 
     async def here(path):
         path = path.replace("{name}", "ada")
+        if "{group}" in path:
+            await running.bridge.groups.add("research")
+            return path.replace("{group}", "research")
         if "{id}" not in path:
             return path
         running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)

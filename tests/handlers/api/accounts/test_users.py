@@ -64,7 +64,8 @@ async def test_owners_and_auditors_see_the_users_by_name_with_their_active_token
     await identities.add_user("Zoe", role=Role.MEMBER)
     users = [shown(user) for user in await identities.list_users()]
     everybody = [
-        user | {"active_tokens": tokens, "living_tokens": tokens} for user, tokens in zip(users, (2, 1, 0), strict=True)
+        user | {"groups": [], "active_tokens": tokens, "living_tokens": tokens}
+        for user, tokens in zip(users, (2, 1, 0), strict=True)
     ]
     assert [user["username"] for user in everybody] == ["ada", "bob", "Zoe"]
     for headers in (running.headers, auditor):
@@ -177,7 +178,7 @@ async def test_a_role_that_was_taken_elsewhere_changes_nothing_any_more(running,
     [
         ("", {"GET", "HEAD", "POST"}),
         ("/me", {"GET", "HEAD"}),
-        ("/ada", {"PATCH", "DELETE"}),
+        ("/ada", {"GET", "HEAD", "PATCH", "DELETE"}),
         ("/ada/tokens", {"GET", "HEAD", "POST"}),
         ("/ada/tokens/x", {"DELETE"}),
     ],

@@ -1,0 +1,162 @@
+"""`/api/v2/aibridge/groups`: groups of users, and who is in them."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, structs
+
+from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.users import PARAMETERS
+from handlers.api.pagination import Page, parse_page, single_values
+from handlers.problems import Problem
+from resources.groups import Group, GroupChange, GroupList, MemberList, NewGroup
+from resources.users import User
+from storage.accounts import users
+
+NOT_YOURS_TO_SEE = "Only owners and auditors may see groups."
+NOT_YOURS_TO_CHANGE = "Only owners may change groups."
+
+
+class _GroupsHandler(ChangeHandler):
+    async def identify_reader(self) -> Page:
+        """Find out who is asking, and return the page that they want.
+
+        Raises:
+            Problem: 403, a member asks.
+            ValidationProblem: a parameter cannot be used.
+        """
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        return parse_page(single_values(self.request.query_arguments, PARAMETERS))
+
+    async def identify_changer(self) -> None:
+        """Find out who wants to change something.
+
+        Raises:
+            Problem: 403, it is no owner.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+
+    def show(self, group: users.Group, members: int) -> None:
+        """Answer a group, with what tells whether it was changed since."""
+        self.set_header("ETag", f'"{group.version}"')
+        self.write_json(Group.of(group, members))
+
+
+class GroupsHandler(_GroupsHandler):
+    """All groups."""
+
+    async def get(self) -> None:
+        """Answer `{"count": n, "results": [..]}`, by name.
+
+        Raises:
+            Problem: 403, a member asks.
+            ValidationProblem: a parameter cannot be used.
+        """
+        page = await self.identify_reader()
+        with change_problems():
+            count, groups = await self.bridge.groups.page(limit=page.limit, offset=page.offset)
+        self.write_json(GroupList(count, [Group.of(group, members) for group, members in groups]))
+
+    head = get
+
+    async def post(self) -> None:
+        """Add a group: 201.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 409, the name is taken.
+            ValidationProblem: the body is not what was expected.
+        """
+        await self.identify_changer()
+        body = self.read_body(NewGroup)
+        with change_problems():
+            group = await self.bridge.groups.add(body.name, display_name=body.display_name or "", author=self.author)
+        self.set_status(201)
+        self.show(group, 0)
+
+
+class GroupHandler(_GroupsHandler):
+    """A group."""
+
+    async def get(self, group: str) -> None:
+        """Answer a group.
+
+        Raises:
+            Problem: 403, a member asks; 404, there is no such group.
+        """
+        await self.identify_reader()
+        with change_problems():
+            found, members = await self.bridge.groups.existing(group)
+        self.show(found, members)
+
+    head = get
+
+    async def patch(self, group: str) -> None:
+        """Change a group, and answer what became of it.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is no such group; 409, the name is taken; 412, it was changed.
+            ValidationProblem: the body is not what was expected.
+        """
+        await self.identify_changer()
+        body = structs.asdict(self.read_body(GroupChange))
+        changed = {name: value for name, value in body.items() if value is not UNSET}
+        with change_problems():
+            after = await self.bridge.groups.change(group, **changed, versions=self.versions, author=self.author)
+            _, members = await self.bridge.groups.existing(str(after.id))
+        self.show(after, members)
+
+    async def delete(self, group: str) -> None:
+        """Remove a group; its members stay users: 204.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is no such group; 412, it was changed.
+        """
+        await self.identify_changer()
+        with change_problems():
+            await self.bridge.groups.remove(group, versions=self.versions, author=self.author)
+        self.set_status(204)
+
+
+class MembersHandler(_GroupsHandler):
+    """Who is in a group."""
+
+    async def get(self, group: str) -> None:
+        """Answer `{"count": n, "results": [..]}`, by username.
+
+        Raises:
+            Problem: 403, a member asks; 404, there is no such group.
+            ValidationProblem: a parameter cannot be used.
+        """
+        page = await self.identify_reader()
+        with change_problems():
+            count, members = await self.bridge.groups.members_page(group, limit=page.limit, offset=page.offset)
+        self.write_json(MemberList(count, [User.of(user) for user in members]))
+
+    head = get
+
+
+class MemberHandler(_GroupsHandler):
+    """A user in a group."""
+
+    async def put(self, group: str, user: str) -> None:
+        """Let a user be in a group: 204, also when they are.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is no such group or user; 409, the user is in too many groups.
+        """
+        await self.identify_changer()
+        with change_problems():
+            await self.bridge.groups.add_members(group, [user], author=self.author)
+        self.set_status(204)
+
+    async def delete(self, group: str, user: str) -> None:
+        """Let a user be in a group no more: 204, also when they are not.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is no such group or user.
+        """
+        await self.identify_changer()
+        with change_problems():
+            await self.bridge.groups.remove_members(group, [user], author=self.author)
+        self.set_status(204)

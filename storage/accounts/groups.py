@@ -1,0 +1,319 @@
+"""Groups of users: what they are, and changes of them. Each change leaves an entry in the audit trail.
+
+A user's document says which groups they are in, so who calls is known with their groups. The group `everyone` is
+built in: it has all users, and nothing of it is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+from msgspec.structs import replace
+from pymongo.errors import DuplicateKeyError
+
+from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.events import Action
+from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
+from storage.accounts.users import (
+    EVERYONE,
+    ChangedMeanwhileError,
+    Group,
+    IdentityConflictError,
+    UnknownIdentityError,
+    User,
+    checked_group_name,
+    checked_name,
+    is_same_name,
+    milliseconds,
+    read_group,
+    read_id,
+    read_user,
+)
+from storage.mongo.database import Database, Session
+from storage.mongo.indexes import ANY_CASE
+
+MAX_GROUPS_OF_USER = 100
+"""How many groups a user may be in: each of their calls is recorded with them."""
+
+BUILT_IN = f'"{EVERYONE}" is built in and has all users: it is no group to be listed or changed'
+CHANGED = 'the group "{}" was changed meanwhile; read it again'
+TOO_MANY = '"{}" is in {} groups, the maximum'
+
+T = TypeVar("T")
+
+
+class Groups:
+    """The groups of a database. A group is meant by its name, in any case, or its id; so is a user.
+
+    Every method raises `DatabaseUnavailableError`. One that changes something takes its `author`.
+
+    Args:
+        database: Where they are kept.
+        accounts: The users that are in them.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(self, database: Database, accounts: UserAccounts, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._now = now
+
+    async def add(self, name: str, *, display_name: str = "", author: Author = COMMAND_LINE) -> Group:
+        """Add a group; `display_name` is the name unless given.
+
+        Raises:
+            IdentityError: The name or display name is not allowed.
+            IdentityConflictError: The name is taken.
+        """
+        group = Group(
+            id=uuid4(),
+            name=checked_group_name(name),
+            display_name=checked_name("display name", display_name or name),
+            created_at=milliseconds(self._now()),
+        )
+        fields = {"name": name, "display_name": group.display_name, "created_at": group.created_at}
+        document = {"_id": group.id, "schema_version": 1, **fields, "removed_at": None}
+
+        async def add(session: Session | None) -> None:
+            await self._refuse_taken(name, None, session)
+            await self._database.groups.insert_one(document, session=session)
+            await self._audit(session, author, Action.GROUP_ADDED, group, name=group.display_name)
+
+        await self._change(add, name)
+        return group
+
+    async def find(self, group: str) -> Group | None:
+        """Find a group that was not removed."""
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._find(group, None)
+
+    async def existing(self, group: str) -> tuple[Group, int]:
+        """Find a group that was not removed, with the number of its members.
+
+        Raises:
+            UnknownIdentityError: There is no such group, or it is `everyone`.
+        """
+        async with self._database.within(ANSWER_SECONDS):
+            found = await self._existing(group, None)
+            return found, await self._database.users.count_documents(_members_of(found))
+
+    async def by_id(self, ids: Iterable[UUID]) -> dict[UUID, Group]:
+        """Find groups, removed ones too, so that history keeps its names."""
+        if not (wanted := list(set(ids))):
+            return {}
+        async with self._database.within(ANSWER_SECONDS):
+            found = self._database.groups.find({"_id": {"$in": wanted}})
+            return {document["_id"]: read_group(document) async for document in found}
+
+    async def page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[Group, int]]]:
+        """Return how many groups there are, and some of them, by name, each with the number of its members. 0 is no limit."""
+        active = {"removed_at": None}
+        async with self._database.within(ANSWER_SECONDS):
+            count = await self._database.groups.count_documents(active)
+            cursor = self._database.groups.find(active).sort("name").collation(ANY_CASE).skip(offset).limit(limit)
+            groups = [read_group(document) async for document in cursor]
+            ids = [group.id for group in groups]
+            pipeline: list[dict[str, Any]] = [
+                {"$match": {"group_ids": {"$in": ids}, "removed_at": None}},
+                {"$project": {"_id": False, "group_ids": True}},
+                {"$unwind": "$group_ids"},
+                {"$group": {"_id": "$group_ids", "members": {"$sum": 1}}},
+            ]
+            members = {one["_id"]: one["members"] async for one in self._database.users.aggregate(pipeline)}
+        return count, [(group, members.get(group.id, 0)) for group in groups]
+
+    async def members_page(self, group: str, *, limit: int, offset: int) -> tuple[int, list[User]]:
+        """Return how many members a group has, and some of them, by name. A limit of 0 is none.
+
+        Raises:
+            UnknownIdentityError: There is no such group.
+        """
+        async with self._database.within(ANSWER_SECONDS):
+            members = _members_of(await self._existing(group, None))
+            count = await self._database.users.count_documents(members)
+            cursor = self._database.users.find(members).sort("username").collation(ANY_CASE)
+            return count, [read_user(document) async for document in cursor.skip(offset).limit(limit)]
+
+    async def change(
+        self,
+        group: str,
+        *,
+        name: str | None = None,
+        display_name: str | None = None,
+        versions: Collection[str] | None = None,
+        author: Author = COMMAND_LINE,
+    ) -> Group:
+        """Change what is given; an empty display name stands for the name.
+
+        Args:
+            group: Which one.
+            name: Its new name.
+            display_name: Its new display name.
+            versions: What its version may be before, if not any.
+            author: Who changes it.
+
+        Raises:
+            UnknownIdentityError: There is no such group.
+            ChangedMeanwhileError: It has none of the versions.
+            IdentityConflictError: The name is taken.
+            IdentityError: A name is not allowed.
+        """
+        new_name = None if name is None else checked_group_name(name)
+        shown = None if display_name is None else checked_name("display name", display_name)
+
+        async def change(session: Session | None) -> Group:
+            before = await self._existing(group, session, versions)
+            after = replace(before, name=new_name or before.name)
+            after = replace(after, display_name=before.display_name if shown is None else shown or after.name)
+            if after == before:
+                return before
+            if after.name != before.name:
+                await self._refuse_taken(after.name, before, session)
+            fields = {"name": after.name, "display_name": after.display_name}
+            unchanged = {"_id": before.id, "name": before.name, "display_name": before.display_name}
+            found = await self._database.groups.update_one(unchanged, {"$set": fields}, session=session)
+            if not found.matched_count:
+                raise ChangedMeanwhileError(CHANGED.format(before.name))
+            detail: dict[str, Any] = {}
+            if after.name != before.name:
+                detail["group_before"] = before.name
+            if after.display_name != before.display_name:
+                detail |= {"name": after.display_name, "name_before": before.display_name}
+            await self._audit(session, author, Action.GROUP_CHANGED, after, **detail)
+            return after
+
+        return await self._change(change, name or "")
+
+    async def remove(
+        self, group: str, *, versions: Collection[str] | None = None, author: Author = COMMAND_LINE
+    ) -> Group:
+        """Remove a group: its members stay users, its name becomes free, history keeps it.
+
+        Raises:
+            UnknownIdentityError: There is no such group.
+            ChangedMeanwhileError: It has none of the `versions`.
+        """
+        at = milliseconds(self._now())
+
+        async def remove(session: Session | None) -> Group:
+            found = await self._existing(group, session, versions)
+            await self._database.groups.update_one({"_id": found.id}, {"$set": {"removed_at": at}}, session=session)
+            left = {"$pull": {"group_ids": found.id}}
+            members = await self._database.users.update_many({"group_ids": found.id}, left, session=session)
+            await self._audit(session, author, Action.GROUP_REMOVED, found, members=members.modified_count)
+            return found
+
+        removed = await self._change(remove)
+        self._accounts.forget_group(removed.id)
+        return removed
+
+    async def add_members(self, group: str, users: Sequence[str], *, author: Author = COMMAND_LINE) -> Group:
+        """Let users be in a group: all of them, or none. Who is in it stays.
+
+        Raises:
+            UnknownIdentityError: There is no such group or user.
+            IdentityConflictError: A user is in `MAX_GROUPS_OF_USER` groups already.
+        """
+
+        async def add(session: Session | None, group: Group, user: User) -> bool:
+            if group.id in user.group_ids:
+                return False
+            if len(user.group_ids) >= MAX_GROUPS_OF_USER:
+                raise IdentityConflictError(TOO_MANY.format(user.username, MAX_GROUPS_OF_USER))
+            more = {"$addToSet": {"group_ids": group.id}}
+            await self._database.users.update_one({"_id": user.id}, more, session=session)
+            await self._audit(session, author, Action.MEMBER_ADDED, group, user)
+            return True
+
+        return await self._change_members(group, users, add)
+
+    async def remove_members(self, group: str, users: Sequence[str], *, author: Author = COMMAND_LINE) -> Group:
+        """Let users be in a group no more: all of them, or none. Who is not in it stays out.
+
+        Raises:
+            UnknownIdentityError: There is no such group or user.
+        """
+
+        async def remove(session: Session | None, group: Group, user: User) -> bool:
+            if group.id not in user.group_ids:
+                return False
+            less = {"$pull": {"group_ids": group.id}}
+            await self._database.users.update_one({"_id": user.id}, less, session=session)
+            await self._audit(session, author, Action.MEMBER_REMOVED, group, user)
+            return True
+
+        return await self._change_members(group, users, remove)
+
+    async def _change_members(
+        self,
+        group: str,
+        users: Sequence[str],
+        change_one: Callable[[Session | None, Group, User], Awaitable[bool]],
+    ) -> Group:
+        async def change(session: Session | None) -> tuple[Group, list[User]]:
+            found = await self._existing(group, session)
+            members = [await self._accounts.existing_user(user, session) for user in users]
+            # The group is written to: so it cannot be removed at the same moment and leave a member.
+            await self._database.groups.update_one({"_id": found.id}, {"$inc": {"witnessed": 1}}, session=session)
+            return found, [user for user in dict.fromkeys(members) if await change_one(session, found, user)]
+
+        found, changed = await self._change(change)
+        for user in changed:
+            self._accounts.forget(user.id)
+        return found
+
+    async def _change(self, change: Callable[[Session | None], Awaitable[T]], name: str = "") -> T:
+        try:
+            async with self._database.within(ANSWER_SECONDS):
+                return await self._database.together(change)
+        except DuplicateKeyError:  # given at the same moment
+            raise IdentityConflictError(f'a group named "{name}" exists already') from None
+
+    async def _refuse_taken(self, name: str, own: Group | None, session: Session | None) -> None:
+        same = await self._named(name, session)
+        if same is not None and (own is None or same.id != own.id):
+            raise IdentityConflictError(f'a group named "{same.name}" exists already')
+
+    async def _existing(self, group: str, session: Session | None, versions: Collection[str] | None = None) -> Group:
+        if is_same_name(group, EVERYONE):
+            raise UnknownIdentityError(BUILT_IN)
+        found = await self._find(group, session)
+        if found is None:
+            raise UnknownIdentityError(f'there is no group named "{group}"')
+        if versions is not None and found.version not in versions:
+            raise ChangedMeanwhileError(CHANGED.format(found.name))
+        return found
+
+    async def _find(self, group: str, session: Session | None) -> Group | None:
+        if (group_id := read_id(group)) is not None:
+            found = await self._database.groups.find_one({"_id": group_id, "removed_at": None}, session=session)
+            return None if found is None else read_group(found)
+        return await self._named(group, session)
+
+    async def _named(self, name: str, session: Session | None) -> Group | None:
+        active = {"name": name, "removed_at": None}
+        async for document in self._database.groups.find(active, session=session).collation(ANY_CASE):
+            # The collation makes no difference between more than case.
+            if is_same_name(document["name"], name):
+                return read_group(document)
+        return None
+
+    async def _audit(
+        self,
+        session: Session | None,
+        author: Author,
+        action: Action,
+        group: Group,
+        user: User | None = None,
+        **detail: Any,
+    ) -> None:
+        detail = {"group_id": group.id, "group": group.name, **detail}
+        document = entry(author, action, user, at=milliseconds(self._now()), **detail)
+        await self._database.audit.insert_one(document, session=session)
+
+
+def _members_of(group: Group) -> dict[str, Any]:
+    return {"group_ids": group.id, "removed_at": None}

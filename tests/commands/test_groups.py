@@ -1,0 +1,62 @@
+import json
+import re
+
+import pytest
+
+from tests.command_line import refused
+
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+def test_groups_are_added_filled_listed_and_removed(output):
+    for name in ("ada", "bob"):
+        output("users", "add", name)
+    assert output("groups", "add", "research", "--display-name", "R & D") == "Added the group research.\n"
+    output("groups", "add", "ops")
+    assert output("groups", "add-member", "Research", "ada", "bob") == "In the group research: ada, bob.\n"
+    heading, ops, research = output("groups", "list").splitlines()
+    assert heading.split() == ["NAME", "DISPLAY", "NAME", "MEMBERS", "CREATED", "ID"]
+    assert re.fullmatch(rf"ops       ops           0        {MOMENT}  [0-9a-f-]{{36}}", ops)
+    assert re.fullmatch(rf"research  R & D         2        {MOMENT}  [0-9a-f-]{{36}}", research)
+    members = [line.split()[0] for line in output("groups", "members", "research").splitlines()]
+    assert members == ["NAME", "ada", "bob"]
+    assert output("groups", "remove-member", "research", "ada") == "Not in the group research: ada.\n"
+    (member,) = json.loads(output("groups", "members", "research", "--json"))
+    (_, group) = json.loads(output("groups", "list", "--json"))
+    assert (member["username"], member["group_ids"]) == ("bob", [group["id"]])
+    assert {**group, "id": "", "created_at": ""} == {
+        "id": "",
+        "name": "research",
+        "display_name": "R & D",
+        "created_at": "",
+        "members": 1,
+    }
+    assert output("groups", "remove", "research") == "Removed the group research.\n"
+    assert [one["name"] for one in json.loads(output("groups", "list", "--json"))] == ["ops"]
+
+
+def test_a_name_is_taken_once_even_before_the_first_server_prepared_the_database(
+    run, output, database, database_name, io_loop
+):
+    io_loop.run_sync(lambda: database._client.drop_database(database_name))
+    output("groups", "add", "research")
+    assert refused(run("groups", "add", "RESEARCH")) == (1, 'Error: a group named "research" exists already\n')
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["remove", "nobody"], 'Error: there is no group named "nobody"\n'),
+        (["members", "nobody"], 'Error: there is no group named "nobody"\n'),
+        (["add-member", "ops", "ada", "nobody"], 'Error: there is no user named "nobody"\n'),
+        (
+            ["add", "everyone"],
+            'Error: the name "everyone" of a group is not allowed: that group is built in, and has all users\n',
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(run, output, arguments, message):
+    output("users", "add", "ada")
+    output("groups", "add", "ops")
+    assert refused(run("groups", *arguments)) == (1, message)
+    assert json.loads(output("groups", "members", "ops", "--json")) == []

@@ -1,0 +1,205 @@
+"""Groups of users, and who is in them."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.api.accounts.users import NOT_YOURS_TO_SEE as USERS_NOT_YOURS
+from intercept.times import format_time
+from storage.accounts.groups import BUILT_IN
+from storage.accounts.users import Role
+from tests.handlers.api.accounts.test_users import shown
+
+GROUPS = "/api/v2/aibridge/groups"
+USERS = "/api/v2/aibridge/users"
+INVALID_BODY = "The request body has invalid values."
+NO_GROUP = {"message": 'There is no group named "research".'}
+
+
+def shown_group(group, members=0):
+    return {
+        "id": str(group.id),
+        "name": group.name,
+        "display_name": group.display_name,
+        "created_at": format_time(group.created_at),
+        "members": members,
+    }
+
+
+@pytest.fixture
+def ask(running):
+    """Ask for a change, with what else is in the head; returns the whole answer."""
+
+    async def ask(method, path, body=None, **headers):
+        client = await running.client()
+        data = b"" if body is None else json.dumps(body).encode()
+        sent = running.headers | {"Content-Type": "application/json"} | headers
+        answer = await client.request(method, path, sent, data)
+        client.close()
+        return answer
+
+    return ask
+
+
+@pytest.mark.gen_test
+async def test_an_owner_adds_groups_and_puts_users_into_them(running, change):
+    bob = quote("bob+1@example.com", safe="")
+    await running.user("bob+1@example.com")
+    status, added = await change("POST", "/groups", {"name": "research", "display_name": "R & D"})
+    research = await running.bridge.groups.find("research")
+    assert (status, added) == (201, shown_group(research))
+    assert await change("POST", "/groups", {"name": "Ops"}) == (
+        201,
+        shown_group(await running.bridge.groups.find("ops")),
+    )
+    for group, user in (("RESEARCH", bob), ("research", bob.upper()), (research.id, running.identity.user.id)):
+        assert await change("PUT", f"/groups/{group}/members/{user}") == (204, None)
+    assert await running.get(f"{GROUPS}/Research") == (200, shown_group(research, 2))
+    users = [shown(user) for user in await running.bridge.identities.list_users()]
+    assert await running.get(f"{GROUPS}/research/members") == (200, {"count": 2, "results": users})
+    assert await running.get(f"{GROUPS}/research/members?limit=1&offset=1") == (200, {"count": 2, "results": users[1:]})
+    status, page = await running.get(GROUPS)
+    assert (status, page["count"], [one["name"] for one in page["results"]]) == (200, 2, ["Ops", "research"])
+    assert page["results"][1] == shown_group(research, 2)
+    assert (await running.get(f"{GROUPS}?limit=1&offset=1"))[1] == {"count": 2, "results": page["results"][1:]}
+    assert await change("DELETE", f"/groups/research/members/{bob}") == (204, None)
+    assert await change("DELETE", f"/groups/research/members/{bob}") == (204, None)
+    assert (await running.get(f"{GROUPS}/{research.id}/members"))[1]["results"] == users[:1]
+
+
+@pytest.mark.gen_test
+async def test_a_user_is_shown_with_their_groups(running, change):
+    ada, bob = running.identity.user, await running.user("bob")
+    for name in ("Zoo", "alpha"):
+        await change("POST", "/groups", {"name": name})
+        await change("PUT", f"/groups/{name}/members/bob")
+    found = await running.bridge.identities.find_user("bob")
+    groups = [await running.bridge.groups.find(name) for name in ("alpha", "Zoo")]
+    own = {"groups": [{"id": str(group.id), "name": group.name} for group in groups]}
+    expected = shown(found) | own | {"active_tokens": 1, "living_tokens": 1}
+    for name, headers in (("bob", None), ("BOB", bob), (found.id, bob), (found.id, None)):
+        assert await running.get(f"{USERS}/{name}", headers) == (200, expected)
+    _, listed = await running.get(USERS)
+    assert listed["results"] == [shown(ada) | {"groups": [], "active_tokens": 1, "living_tokens": 1}, expected]
+    assert await running.get(f"{USERS}/{ada.id}", bob) == (403, {"message": USERS_NOT_YOURS})
+    assert await running.get(f"{USERS}/nobody") == (404, {"message": 'There is no user named "nobody".'})
+    assert (await running.get(f"{USERS}/bob?x=1"))[0] == 400
+
+
+@pytest.mark.gen_test
+async def test_a_user_is_meant_by_their_id_wherever_their_name_may_stand(running, change):
+    headers = await running.user("bob")
+    bob = await running.bridge.identities.find_user("bob")
+    status, made = await change("POST", f"/users/{bob.id}/tokens", {}, headers)
+    assert status == 201
+    assert (await running.get(f"{USERS}/{bob.id}/tokens", headers))[1]["count"] == 2
+    assert await change("DELETE", f"/users/{bob.id}/tokens/{made['id']}", None, headers) == (204, None)
+    assert (await running.get(f"{USERS}/{bob.id}/sessions", headers)) == (200, {"count": 0, "results": []})
+    assert (await change("PATCH", f"/users/{bob.id}", {"role": "auditor"}))[1]["role"] == "auditor"
+    assert await change("DELETE", f"/users/{bob.id}") == (204, None)
+    assert await change("DELETE", f"/users/{bob.id}") == (404, {"message": f'There is no user named "{bob.id}".'})
+
+
+@pytest.mark.gen_test
+async def test_everything_that_is_wrong_with_a_group_is_named(running, change):
+    wrong = {"message": INVALID_BODY}
+    wrong["validations"] = [
+        {"field": "admin", "detail": "unknown field; allowed are name, display_name"},
+        {
+            "field": "name",
+            "detail": 'the name "everyone" of a group is not allowed: that group is built in, and has all users',
+        },
+        {"field": "display_name", "detail": "must be text"},
+    ]
+    assert await change("POST", "/groups", {"admin": "x", "name": "everyone", "display_name": 1}) == (400, wrong)
+    await change("POST", "/groups", {"name": "research"})
+    assert await change("PATCH", "/groups/research", {"admin": "x", "name": "everyone", "display_name": 1}) == (
+        400,
+        wrong,
+    )
+    taken = {"message": 'A group named "research" exists already.'}
+    assert await change("POST", "/groups", {"name": "RESEARCH"}) == (409, taken)
+    assert (await running.get(f"{GROUPS}?limit=0"))[0] == 400
+    assert (await running.get(f"{GROUPS}/research/members?q=x"))[0] == 400
+    assert (await running.get(GROUPS))[1]["count"] == 1
+
+
+@pytest.mark.gen_test
+async def test_an_owner_changes_and_removes_a_group(running, change):
+    await change("POST", "/groups", {"name": "lab"})
+    await change("PUT", "/groups/lab/members/ada")
+    status, changed = await change("PATCH", "/groups/lab", {"name": "research"})
+    research = await running.bridge.groups.find("research")
+    assert (status, changed, research.display_name) == (200, shown_group(research, 1), "lab")
+    assert (await change("PATCH", "/groups/research", {"display_name": ""}))[1]["display_name"] == "research"
+    assert await change("DELETE", f"/groups/{research.id}") == (204, None)
+    for method, path, body in (
+        ("DELETE", "/groups/research", None),
+        ("PATCH", "/groups/research", {"name": "x"}),
+        ("PUT", "/groups/research/members/ada", None),
+        ("DELETE", "/groups/research/members/ada", None),
+    ):
+        assert await change(method, path, body) == (404, NO_GROUP)
+    for path in ("research", "research/members"):
+        assert await running.get(f"{GROUPS}/{path}") == (404, NO_GROUP)
+    assert await change("DELETE", "/groups/everyone") == (404, {"message": f"{BUILT_IN}."})
+    assert (await running.get(f"{USERS}/ada"))[1]["groups"] == []
+
+
+@pytest.mark.gen_test
+async def test_a_change_of_a_version_that_is_over_is_refused(running, ask):
+    first = (await ask("POST", GROUPS, {"name": "research"})).header("ETag")
+    path = f"{GROUPS}/research"
+    assert (await ask("GET", path)).header("ETag") == first
+    second = await ask("PATCH", path, {"display_name": "R"}, **{"If-Match": first})
+    assert (second.status, second.header("ETag") != first) == (200, True)
+    changed = {"message": 'The group "research" was changed meanwhile; read it again.'}
+    for method, body in (("PATCH", {"display_name": "x"}), ("DELETE", None)):
+        for tag in (first, f"W/{second.header('ETag')}", "x"):
+            answer = await ask(method, path, body, **{"If-Match": tag})
+            assert (answer.status, json.loads(answer.body)) == (412, changed)
+    for tag in ("*", f'"x", {second.header("ETag")}'):
+        assert (await ask("PATCH", path, {"display_name": "R"}, **{"If-Match": tag})).status == 200
+    assert (await ask("DELETE", path, **{"If-Match": second.header("ETag")})).status == 204
+
+
+@pytest.mark.parametrize("role", [Role.AUDITOR, Role.MEMBER])
+@pytest.mark.gen_test
+async def test_who_is_no_owner_changes_no_group(running, change, role):
+    await change("POST", "/groups", {"name": "research"})
+    headers = await running.user("grace", role)
+    for method, path, body in (
+        ("POST", "/groups", {"name": "other"}),
+        ("PATCH", "/groups/research", {"name": "other"}),
+        ("DELETE", "/groups/research", None),
+        ("PUT", "/groups/research/members/grace", None),
+        ("DELETE", "/groups/nobody/members/grace", None),
+    ):
+        assert await change(method, path, body, headers) == (403, {"message": NOT_YOURS_TO_CHANGE})
+        assert (await change(method, path, body, {}))[0] == 401
+    for path in ("", "/research", "/research/members"):
+        seen = await running.get(GROUPS + path, headers)
+        assert seen[0] == 200 if role.sees_everything else seen == (403, {"message": NOT_YOURS_TO_SEE})
+        assert (await running.get(GROUPS + path, {}))[0] == 401
+    assert (await running.get(f"{GROUPS}/research"))[1]["members"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("", {"GET", "HEAD", "POST"}),
+        ("/research", {"GET", "HEAD", "PATCH", "DELETE"}),
+        ("/research/members", {"GET", "HEAD"}),
+        ("/research/members/ada", {"PUT", "DELETE"}),
+    ],
+)
+@pytest.mark.gen_test
+async def test_other_methods_are_refused_and_those_that_are_served_are_named(running, path, methods):
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
+        client = await running.client()
+        answer = await client.request(method, GROUPS + path, running.headers)
+        assert (answer.status, set(answer.header("Allow").split(", "))) == (405, methods)
