@@ -98,7 +98,7 @@ class AccessRecorder:
         """Write to the audit trail what waits for that.
 
         Raises:
-            DatabaseUnavailableError: The database is away.
+            DatabaseUnavailableError: The database is unavailable.
         """
         await self._trail.flush()
 

@@ -45,7 +45,7 @@ PROVIDER_KEY = (
 UNRECOGNISED = "The token is not valid: it is unknown, expired or revoked."
 TOO_MANY_FAILURES = "Too many tokens from this address were not valid. Please try again later."
 SESSION_ENDED = "The session has ended. Please sign in again."
-IDENTITIES_AWAY = "Tokens cannot be verified at the moment. Please try again later."
+IDENTITIES_UNAVAILABLE = "Tokens cannot be verified at the moment. Please try again later."
 FORBIDDEN = 403
 TOO_MANY_REQUESTS = 429
 METHOD_NOT_ALLOWED = 405
@@ -157,7 +157,7 @@ class BridgeHandler(RequestHandler):
             message = UNRECOGNISED if kind is Kind.TOKEN else SESSION_ENDED
             raise Problem(401, message, challenge, rule=Rule.INVALID_TOKEN) from error
         except IdentitiesUnavailableError as error:
-            raise Problem(503, IDENTITIES_AWAY, {"Retry-After": "1"}, rule=Rule.TOKENS_UNVERIFIABLE) from error
+            raise Problem(503, IDENTITIES_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.TOKENS_UNVERIFIABLE) from error
 
     def error_body(self, problem: Problem) -> bytes:
         """The JSON body of an error."""

@@ -24,7 +24,7 @@ from storage.mongo.database import DatabaseUnavailableError
 # What is written of an answer before the client has to take it.
 PIECE_BYTES = 256 * 1024
 TOO_MANY_REQUESTS = "You have {} requests in progress, the maximum for one user. Please try again when one has ended."
-DATABASE_AWAY = "The database cannot be reached at the moment. Please try again later."
+DATABASE_UNAVAILABLE = "The database cannot be reached at the moment. Please try again later."
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def database_problems() -> Iterator[None]:
     try:
         yield
     except DatabaseUnavailableError as error:
-        raise Problem(503, DATABASE_AWAY, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE) from error
+        raise Problem(503, DATABASE_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE) from error
 
 
 class IdentifiedHandler(BridgeHandler):

@@ -58,7 +58,7 @@ class Rate(Protocol):
 NextFree = Annotated[Time | None, Meta(description="When the next one may start; null while that is not known.")]
 Remaining = Annotated[Count | None, Meta(description="How many more may start now; null where the limit is off.")]
 Limit = Annotated[Count, Meta(description="As it was set; 0 is off.")]
-Username = Annotated[str | None, Meta(description="Null where it is not known, as while the database is away.")]
+Username = Annotated[str | None, Meta(description="Null where it is not known, as while the database is unavailable.")]
 Refused = Annotated[Count, Meta(description="Requests refused since the process started.")]
 
 

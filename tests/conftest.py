@@ -2,7 +2,7 @@
 
 A test that logs a warning or an error it did not declare fails, and so does one that declares what is not logged:
 
-    @pytest.mark.expects_log(r"WARNING storage\\.recording\\.recorder: the database is away")
+    @pytest.mark.expects_log(r"WARNING storage\\.recording\\.recorder: the database is unavailable")
 
 The pattern is searched in `LEVEL logger: message`. Where a pattern is known only later, ask for the `expected_logs`
 fixture and append it.

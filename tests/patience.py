@@ -1,7 +1,7 @@
 """How long tests wait for a MongoDB that is there.
 
 The machine of a test stands still for seconds now and then, and that says nothing of what is tested. So only who takes
-the database away is as impatient as users find us.
+the database unavailable is as impatient as users find us.
 """
 
 from __future__ import annotations

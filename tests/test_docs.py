@@ -241,7 +241,7 @@ def test_the_example_of_an_interception_has_its_keys(shown):
     [
         *(overload.AT_CAPACITY, overload.RATE_LIMITED, overload.USER_AT_CAPACITY, overload.USER_RATE_LIMITED),
         *(passthrough.OWN_KEY_ONLY, ownership.NOT_YOURS, addresses.IN_ADDRESS, addresses.NO_WEBSOCKET),
-        *(base.UNIDENTIFIED, base.UNRECOGNISED, base.PROVIDER_KEY, base.TOO_MANY_FAILURES, base.IDENTITIES_AWAY),
+        *(base.UNIDENTIFIED, base.UNRECOGNISED, base.PROVIDER_KEY, base.TOO_MANY_FAILURES, base.IDENTITIES_UNAVAILABLE),
         *(lifecycle.SHUTTING_DOWN, admission.BYOK_DISABLED, recorded.NOT_RECORDABLE),
         *(pagination.INVALID, visibility.INVALID_SEARCH, interceptions.UNKNOWN_INTERCEPTION),
         *(live.INVALID_EVENT_ID, live.FORGOTTEN_EVENT_ID, live.UNSUPPORTED, live.TOO_MANY),

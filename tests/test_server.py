@@ -177,7 +177,7 @@ def test_a_bad_setting_is_said_in_one_line(start, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_database_that_is_away_is_said_in_one_line_without_its_password(start, tmp_path):
+def test_a_database_that_is_unavailable_is_said_in_one_line_without_its_password(start, tmp_path):
     process = start(
         *("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "new"),
         CODER_AIBRIDGE_MONGODB_URI="mongodb://ada:s3cret@127.0.0.1:1/",

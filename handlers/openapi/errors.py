@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from handlers.api.accounts.changes import INVALID_BODY, NOT_JSON, TOO_LARGE
 from handlers.api.pagination import INVALID
-from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
-from handlers.control import DATABASE_AWAY, TOO_MANY_REQUESTS
+from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
+from handlers.control import DATABASE_UNAVAILABLE, TOO_MANY_REQUESTS
 from handlers.openapi.operations import JSON, Described, body, header, response, shared
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
@@ -60,7 +60,10 @@ RESPONSES = {
     ),
     "InternalError": problem("A fault of the bridge; its log has more.", "Internal Server Error"),
     "Unavailable": problem(
-        "The database is away.", DATABASE_AWAY, IDENTITIES_AWAY, headers={"Retry-After": RETRY_AFTER}
+        "The database is unavailable.",
+        DATABASE_UNAVAILABLE,
+        IDENTITIES_UNAVAILABLE,
+        headers={"Retry-After": RETRY_AFTER},
     ),
 }
 

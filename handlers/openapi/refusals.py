@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from handlers.base import (
-    IDENTITIES_AWAY,
+    IDENTITIES_UNAVAILABLE,
     PROVIDER_KEY,
     SIGNED,
     TOO_MANY_FAILURES,
@@ -171,8 +171,8 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
         (),
     ),
     503: (
-        "Not now: stopping, full, the database away, or an open circuit.",
-        (SHUTTING_DOWN, AT_CAPACITY, IDENTITIES_AWAY, NOT_RECORDABLE, "circuit breaker is open"),
+        "Not now: stopping, full, the database unavailable, or an open circuit.",
+        (SHUTTING_DOWN, AT_CAPACITY, IDENTITIES_UNAVAILABLE, NOT_RECORDABLE, "circuit breaker is open"),
         _WAIT,
     ),
     504: (

@@ -44,7 +44,7 @@ class ReadinessHandler(BridgeHandler):
         readiness = Readiness(
             status="draining" if draining else "ready" if ready else "not ready",
             database="ok" if database else "unreachable",
-            recording="ok" if recording else recorder.reason or "the database is away",
+            recording="ok" if recording else recorder.reason or "the database is unavailable",
             providers=self.bridge.key_health.describe(),
             jobs=describe_failed_jobs(self.bridge.jobs),
             version=VERSION,

@@ -47,7 +47,7 @@ class ActiveTokens:
         self._read_at = _NEVER
 
     async def may_have(self, token: str, kind: Kind = Kind.TOKEN) -> bool:
-        """Say whether a token, or a session, has to be looked up: it is one of them, or the database is away and nobody can know.
+        """Say whether a token, or a session, has to be looked up: it is one of them, or the database is unavailable and nobody can know.
 
         True also for a text that cannot be a token, which nobody looks up.
         """

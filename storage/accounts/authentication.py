@@ -73,7 +73,7 @@ class InvalidTokenError(Exception):
 
 
 class IdentitiesUnavailableError(Exception):
-    """The database is away and the token was not verified lately."""
+    """The database is unavailable and the token was not verified lately."""
 
 
 class Authentication:
@@ -104,11 +104,11 @@ class Authentication:
         self._refreshing: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
-        """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is away.
+        """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is unavailable.
 
         Raises:
             InvalidTokenError: It is malformed, unknown, expired or revoked, or its user was removed.
-            IdentitiesUnavailableError: The database is away, and the token not remembered.
+            IdentitiesUnavailableError: The database is unavailable, and the token not remembered.
         """
         credential = _Credential.read(text, kind)
         if (memory := self._remembered(credential.key)) is None:
@@ -125,7 +125,7 @@ class Authentication:
 
         Raises:
             InvalidTokenError: As above.
-            IdentitiesUnavailableError: The database is away.
+            IdentitiesUnavailableError: The database is unavailable.
         """
         try:
             return await self._verify(_Credential.read(text, kind))
@@ -137,7 +137,7 @@ class Authentication:
 
         Raises:
             InvalidTokenError: There is none, it is expired or revoked, or its user was removed.
-            DatabaseUnavailableError: The database is away.
+            DatabaseUnavailableError: The database is unavailable.
         """
         async with self._database.within(VERIFY_SECONDS):
             document = await self._database.tokens.find_one({"_id": token_id})

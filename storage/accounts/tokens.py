@@ -24,7 +24,7 @@ FRESH_SECONDS = 5.0
 """How long a verified token is believed without asking the database: the longest a revoked one still works."""
 
 STALE_SECONDS = 3600.0
-"""How long a verified token is believed while the database is away."""
+"""How long a verified token is believed while the database is unavailable."""
 
 REMEMBERED_TOKENS = 10_000
 """How many verified tokens are remembered; the least recently used are forgotten first."""

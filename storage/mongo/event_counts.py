@@ -95,7 +95,7 @@ class EventCounts(Generic[K]):
         """Write what waits.
 
         Raises:
-            DatabaseUnavailableError: The database is away; what was not acknowledged waits.
+            DatabaseUnavailableError: The database is unavailable; what was not acknowledged waits.
         """
         async with self._writing:
             while self._sending or self._pending:
@@ -148,7 +148,7 @@ class CountWriter:
         """Write what waits.
 
         Raises:
-            DatabaseUnavailableError: The database is away; what was not acknowledged waits.
+            DatabaseUnavailableError: The database is unavailable; what was not acknowledged waits.
         """
         for counts in self._counts:
             await counts.flush()

@@ -44,7 +44,7 @@ def test_a_data_dir_that_cannot_be_used_is_said_in_one_line(tmp_path):
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_database_that_is_away_is_said_in_one_line_without_its_password():
+def test_a_database_that_is_unavailable_is_said_in_one_line_without_its_password():
     uri = "mongodb://ada:s3cret@127.0.0.1:1/?serverSelectionTimeoutMS=100"
     code, message = refused(invoke("users", "list", "--aibridge-mongodb-uri", uri))
     assert code == 1

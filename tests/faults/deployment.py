@@ -11,8 +11,8 @@ from tests.server_process import ServerProcess
 
 INFO = re.compile(r"^\S+ \S+ INFO ")
 # What a server may say of a database that is away, and of another server that has died.
-DATABASE_AWAY = (
-    r"WARNING storage\.recording\.outbox\.writer: the database is away: ",
+DATABASE_UNAVAILABLE = (
+    r"WARNING storage\.recording\.outbox\.writer: records wait: ",
     r"WARNING storage\.aggregation\.\w+: a batch of \d+ took longer than ",
     r"WARNING storage\.mongo\.health: ",
     r"WARNING storage\.mongo\.event_counts: \w+ could not be written and are lost: ",

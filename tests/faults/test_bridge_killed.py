@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.audit import COMPLETED, Audit, usage
 from tests.faults.calls import STREAM_HEAD, Call, chunk
-from tests.faults.deployment import DATABASE_AWAY, LEFT_IN_FLIGHT, Deployment, all_written, metric, spooled
+from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT, Deployment, all_written, metric, spooled
 from tests.faults.load import CLIENTS, PACE_SECONDS
 from tests.faults.outages import frozen, killed
 from tests.faults.waiting import until
@@ -73,7 +73,7 @@ async def test_no_call_was_made_whose_start_was_still_waiting_when_the_bridge_wa
 
 
 @pytest.mark.faults
-@pytest.mark.server_says(LEFT_IN_FLIGHT, *DATABASE_AWAY)
+@pytest.mark.server_says(LEFT_IN_FLIGHT, *DATABASE_UNAVAILABLE)
 @pytest.mark.gen_test(timeout=180)
 async def test_what_was_spooled_before_the_kill_is_recorded_by_the_next_start(scene, mongod):
     server = await scene.deployment.start()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.audit import Audit
-from tests.faults.deployment import DATABASE_AWAY, all_written, database_is
+from tests.faults.deployment import DATABASE_UNAVAILABLE, all_written, database_is
 from tests.faults.replica_set import ReplicaSet
 
 RECOVERY_SECONDS = 60
 MAX_WAIT_SECONDS = 6
 CALLS = 100
 
-pytestmark = [pytest.mark.faults, pytest.mark.server_says(*DATABASE_AWAY)]
+pytestmark = [pytest.mark.faults, pytest.mark.server_says(*DATABASE_UNAVAILABLE)]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The bridge is told to stop while the database is away."""
+"""The bridge is told to stop while the database is unavailable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.faults.audit import COMPLETED, Audit
-from tests.faults.deployment import DATABASE_AWAY, LEFT_IN_FLIGHT, all_written, spooled
+from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT, all_written, spooled
 from tests.faults.outages import frozen
 
 DRAIN_SECONDS = 1
@@ -22,7 +22,7 @@ CALLS = 100
 @pytest.mark.faults
 @pytest.mark.server(CODER_AIBRIDGE_DRAIN_TIMEOUT=f"{DRAIN_SECONDS}s")
 @pytest.mark.server_says(
-    *DATABASE_AWAY,
+    *DATABASE_UNAVAILABLE,
     LEFT_IN_FLIGHT,
     r"WARNING aibridge: drain-timeout is over: \d+ requests were ended$",
 )

@@ -56,7 +56,7 @@ async def test_overload_protection_does_not_concern_it(running):
 
 
 @pytest.mark.gen_test
-async def test_while_the_database_is_away_it_says_when_to_ask_again(running, monkeypatch):
+async def test_while_the_database_is_unavailable_it_says_when_to_ask_again(running, monkeypatch):
     async def away(*_, **__):
         raise DatabaseUnavailableError("MongoDB is unavailable: mongodb.internal:27017: connection refused")
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from handlers.base import IDENTITIES_AWAY, TOO_MANY_FAILURES, BridgeHandler
+from handlers.base import IDENTITIES_UNAVAILABLE, TOO_MANY_FAILURES, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.control import database_problems
 from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
@@ -96,7 +96,7 @@ class SignInHandler(BridgeHandler):
                 with database_problems():
                     await self.bridge.sign_ins.sign_out(session)
             except IdentitiesUnavailableError as error:
-                raise Problem(503, IDENTITIES_AWAY, {"Retry-After": "1"}) from error
+                raise Problem(503, IDENTITIES_UNAVAILABLE, {"Retry-After": "1"}) from error
 
     def _refuse_foreign(self) -> None:
         if self.is_foreign:

@@ -97,7 +97,9 @@ PATHS: dict[str, Described] = {
             "429": problem(
                 "An export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS), headers=_BUSY
             ),
-            "503": problem("The database is away, or many exports are under way.", TOO_MANY_EXPORTS, headers=_BUSY),
+            "503": problem(
+                "The database is unavailable, or many exports are under way.", TOO_MANY_EXPORTS, headers=_BUSY
+            ),
         },
     ),
     "/api/v2/aibridge/interceptions/live": get(
@@ -115,7 +117,7 @@ PATHS: dict[str, Described] = {
             ),
             "410": problem("The events since `Last-Event-ID` are not known any more.", FORGOTTEN_EVENT_ID),
             "501": problem("The MongoDB is a single server that cannot tell.", UNSUPPORTED),
-            "503": problem("The database is away, or too many listen.", TOO_MANY_LISTENERS, headers=_BUSY),
+            "503": problem("The database is unavailable, or too many listen.", TOO_MANY_LISTENERS, headers=_BUSY),
         },
     ),
 }

@@ -12,7 +12,7 @@ IF_NONE_MATCH = header_parameter("If-None-Match", str, "The `Etag` of an answer 
 
 
 _READY = Readiness("ready", "ok", "ok", "ok", "ok", "0.1.0")
-_NOT_READY = Readiness("not ready", "unreachable", "the database is away", "ok", "ok", "0.1.0")
+_NOT_READY = Readiness("not ready", "unreachable", "the database is unavailable", "ok", "ok", "0.1.0")
 _METRIC = 'coder_aibridged_interceptions_inflight{model="gpt-5",provider="openai",route="/v1/responses"} 1.0\n'
 
 PATHS: dict[str, Described] = {

@@ -37,7 +37,7 @@ class State(Enum):
 
 _WHY_NOT = {
     State.WRITING: "too much waits to be recorded",
-    State.SPOOLING: "the database is away",
+    State.SPOOLING: "the database is unavailable",
     State.CLOSED: "the server is stopping",
 }
 

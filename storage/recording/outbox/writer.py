@@ -99,7 +99,7 @@ class Writer:
     @property
     def trouble(self) -> str:
         """What is wrong, in a phrase for the operator; empty when nothing is."""
-        unavailable = "the database is away" if self._outbox.state is State.SPOOLING else ""
+        unavailable = "the database is unavailable" if self._outbox.state is State.SPOOLING else ""
         return "; ".join(filter(None, [unavailable, self._outbox.trouble]))
 
     async def _run(self) -> None:
@@ -151,7 +151,7 @@ class Writer:
 
     def _mark_unavailable(self, reason: str) -> None:
         if self._outbox.state is State.WRITING:
-            _log.warning("the database is away: %s", reason)
+            _log.warning("records wait: %s", reason)
         self._outbox.mark_unavailable()
 
     def _mark_available(self) -> None:

@@ -242,7 +242,7 @@ async def test_when_the_database_goes_away_half_way_it_never_looks_complete(runn
 
 
 @pytest.mark.gen_test
-async def test_while_the_database_is_away_it_says_when_to_ask_again(running, monkeypatch):
+async def test_while_the_database_is_unavailable_it_says_when_to_ask_again(running, monkeypatch):
     async def away(*_):
         raise DatabaseUnavailableError("MongoDB is unavailable")
 

@@ -225,7 +225,7 @@ async def test_a_call_while_the_server_stops_is_refused_and_an_own_key_too(runni
 @pytest.mark.gen_test
 async def test_a_call_that_cannot_be_recorded_is_refused_with_its_model(running, monkeypatch):
     async def start(_recorder, _interception):
-        raise RecordingUnavailableError("the database is away")
+        raise RecordingUnavailableError("the database is unavailable")
 
     monkeypatch.setattr(Recorder, "start", start)
     assert await call(running) == 503

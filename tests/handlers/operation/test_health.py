@@ -87,7 +87,7 @@ class TestWithoutTheDatabase:
         database.close()
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
-    @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: the database is away")
+    @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
     @pytest.mark.gen_test(timeout=20)
     async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, mongodb):
@@ -97,7 +97,7 @@ class TestWithoutTheDatabase:
         not_ready = {
             "status": "not ready",
             "database": "unreachable",
-            "recording": "the database is away",
+            "recording": "the database is unavailable",
             "providers": "ok",
             "jobs": "ok",
             "version": VERSION,
@@ -110,14 +110,14 @@ class TestWithoutTheDatabase:
         assert await running.get("/readyz", {}) == (503, not_ready)
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
-    @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: the database is away")
+    @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
     @pytest.mark.gen_test(timeout=20)
     async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb):
         running.upstream.play(OK)
         assert (await call(running)).status == 200
         os.kill(mongodb.pid, signal.SIGKILL)
         assert (await call(running)).status == 200
-        await until(lambda: running.bridge.recorder.reason == "the database is away")
+        await until(lambda: running.bridge.recorder.reason == "the database is unavailable")
         assert (await call(running)).status == 200
         ready = {
             "status": "ready",

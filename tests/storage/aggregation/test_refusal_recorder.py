@@ -119,7 +119,7 @@ async def test_a_user_with_many_models_makes_a_bounded_number_of_rows(recorder, 
 
 
 @pytest.mark.gen_test
-async def test_while_the_database_is_away_memory_is_bounded_and_no_count_lost(
+async def test_while_the_database_is_unavailable_memory_is_bounded_and_no_count_lost(
     recorder, clock, database, unreachable, monkeypatch
 ):
     await database.refusal_totals.drop_index("expiry")  # the minutes of this test are long over

@@ -240,7 +240,7 @@ async def test_a_cursor_that_the_database_lost_can_be_gone_on_behind(opened, cal
 
 
 @pytest.mark.gen_test
-async def test_a_database_that_is_away_is_said_to_be_so(unreachable):
+async def test_a_database_that_is_unavailable_is_said_to_be_so(unreachable):
     with pytest.raises(DatabaseUnavailableError):
         await ChangeStream.open(unreachable)
 

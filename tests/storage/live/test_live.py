@@ -355,7 +355,7 @@ async def test_who_takes_nothing_is_dropped_and_can_resume_without_loss(live, ca
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_while_the_database_is_away_listeners_wait_and_then_miss_nothing(
+async def test_while_the_database_is_unavailable_listeners_wait_and_then_miss_nothing(
     private_database, private_mongodb, make_live, listen, pauses
 ):
     live, calls = make_live(private_database), Calls(private_database)

@@ -148,7 +148,7 @@ async def test_a_database_that_answers_is_there(database):
 
 
 @pytest.mark.gen_test
-async def test_a_database_that_is_away_is_not_there(unreachable):
+async def test_a_database_that_is_unavailable_is_not_there(unreachable):
     assert await unreachable.ping() is False
 
 
@@ -249,7 +249,7 @@ def test_what_is_no_name_of_a_database_is_named():
         (OperationFailure("again", 1, {"errorLabels": ["RetryableWriteError"]}), "again"),
     ],
 )
-def test_what_the_driver_raises_while_the_database_is_away_is_unavailable(error, text):
+def test_what_the_driver_raises_while_the_database_is_unavailable_is_unavailable(error, text):
     with pytest.raises(DatabaseUnavailableError) as caught, database_errors():
         raise error
     assert str(caught.value) == f"MongoDB is unavailable: {text}"

@@ -21,7 +21,9 @@ from tests.storage.conditions import until
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception, kept
 
 LATER = NOON + timedelta(seconds=5)
-AWAY = r"^WARNING storage\.recording\.outbox\.writer: the database is away: MongoDB (is unavailable|does not take records): "
+UNAVAILABLE = (
+    r"^WARNING storage\.recording\.outbox\.writer: records wait: MongoDB (is unavailable|does not take records): "
+)
 USAGE = TokenUsage(provider_response_id="resp_1", input_tokens=7, output_tokens=0, usage={"total": 7})
 
 
@@ -240,7 +242,7 @@ async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database
 
 
 @pytest.mark.usefixtures("brief_outages")
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=20)
 async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(private_database, private_mongodb, tmp_path):
     async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
@@ -255,7 +257,7 @@ async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(privat
 
 
 @pytest.mark.usefixtures("brief_outages")
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=20)
 async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
     private_database, private_mongodb, tmp_path
@@ -264,8 +266,8 @@ async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
         private_mongodb.freeze()
         with pytest.raises(RecordingUnavailableError) as refused:
             await recorder.start(interception())
-        assert str(refused.value) == "Recording is unavailable: the database is away."
-        assert (recorder.healthy, recorder.reason) == (False, "the database is away")
+        assert str(refused.value) == "Recording is unavailable: the database is unavailable."
+        assert (recorder.healthy, recorder.reason) == (False, "the database is unavailable")
         private_mongodb.thaw()
         document = await settled(private_database, recorder)
         assert (document["end_reason"], document["error"], document["presumed"]) == (
@@ -277,7 +279,7 @@ async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
 
 
 @pytest.mark.usefixtures("brief_outages")
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=20)
 async def test_a_start_that_was_never_sent_leaves_no_trace(private_database, private_mongodb, tmp_path):
     async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
@@ -291,7 +293,7 @@ async def test_a_start_that_was_never_sent_leaves_no_trace(private_database, pri
 
 
 @pytest.mark.usefixtures("brief_outages")
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=30)
 async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
     private_database, private_mongodb, tmp_path
@@ -323,7 +325,7 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
 
 
 @pytest.mark.usefixtures("brief_outages")
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=120)
 async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(replica_set, tmp_path):
     database = Database.connect(replica_set.uri, "test")
@@ -380,7 +382,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("away", [False, True], ids=["the database is there", "the database is away"])
+@pytest.mark.parametrize("away", [False, True], ids=["the database is there", "the database is unavailable"])
 @pytest.mark.gen_test(timeout=60)
 async def test_every_start_that_a_killed_process_acknowledged_is_found(
     private_database, private_mongodb, tmp_path, away

@@ -18,8 +18,8 @@ from handlers.api.accounts.changes import (
     SWALLOWED_BYTES,
     TOO_LARGE,
 )
-from handlers.base import IDENTITIES_AWAY, UNIDENTIFIED
-from handlers.control import DATABASE_AWAY
+from handlers.base import IDENTITIES_UNAVAILABLE, UNIDENTIFIED
+from handlers.control import DATABASE_UNAVAILABLE
 from resources.bodies import Body, InvalidBodyError, Readers
 
 PATH = "/api/v2/aibridge/users"
@@ -142,7 +142,7 @@ class TestWithoutTheDatabase:
         assert (await running.get(f"{PATH}/me"))[0] == 200
         private_mongodb.freeze()
         try:
-            for method, body, message in (("GET", b"", DATABASE_AWAY), ("POST", GRACE, IDENTITIES_AWAY)):
+            for method, body, message in (("GET", b"", DATABASE_UNAVAILABLE), ("POST", GRACE, IDENTITIES_UNAVAILABLE)):
                 client = await running.client()
                 answer = await client.request(method, PATH, running.headers, body)
                 assert (answer.status, json.loads(answer.body)) == (503, {"message": message})

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
-from handlers.base import IDENTITIES_AWAY, SESSION_ENDED, UNRECOGNISED
+from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNRECOGNISED
 from runtime.assembly import now
 from storage.accounts.tokens import digest, split_token
 
@@ -204,7 +204,7 @@ class TestWithoutTheDatabase:
         private_mongodb.freeze()
         try:
             answer = await sign_in(running, running.token)
-            assert message(answer) == (503, IDENTITIES_AWAY)
+            assert message(answer) == (503, IDENTITIES_UNAVAILABLE)
             assert answer.header("Retry-After") == "1"
         finally:
             private_mongodb.thaw()
@@ -215,7 +215,7 @@ class TestWithoutTheDatabase:
         private_mongodb.freeze()
         try:
             answer = await sign_out(running, cookie)
-            assert (*message(answer), answer.header("Set-Cookie")) == (503, IDENTITIES_AWAY, None)
+            assert (*message(answer), answer.header("Set-Cookie")) == (503, IDENTITIES_UNAVAILABLE, None)
         finally:
             private_mongodb.thaw()
 

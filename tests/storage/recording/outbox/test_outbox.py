@@ -348,7 +348,7 @@ async def test_under_strict_starts_are_refused_while_the_database_is_unavailable
         outbox.mark_unavailable()
         refused = add_start(outbox, 3)
         assert {refusal(write) for write in (tried, untried, refused)} == {
-            "Recording is unavailable: the database is away."
+            "Recording is unavailable: the database is unavailable."
         }
         assert [write.result.result().maybe_written for write in (tried, untried, refused)] == [True, False, False]
         add(outbox, end(4))

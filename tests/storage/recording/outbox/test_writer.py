@@ -21,9 +21,11 @@ from tests.storage.recording.disks import largest_file
 from tests.storage.recording.writes import amend, end, nested, start
 
 STRICT, SPOOL = RecordPolicy.STRICT, RecordPolicy.SPOOL
-AWAY = r"^WARNING storage\.recording\.outbox\.writer: the database is away: MongoDB (is unavailable|does not take records): "
+UNAVAILABLE = (
+    r"^WARNING storage\.recording\.outbox\.writer: records wait: MongoDB (is unavailable|does not take records): "
+)
 FULL = r"^ERROR storage\.recording\.outbox\.outbox: the spool is full: \d+ of \d+ bytes are taken$"
-IS_AWAY = "Recording is unavailable: the database is away."
+IS_UNAVAILABLE = "Recording is unavailable: the database is unavailable."
 
 pytestmark = pytest.mark.usefixtures("brief_outages")
 
@@ -154,7 +156,7 @@ async def test_a_refused_document_fails_alone(database, tmp_path):
         assert (writer.healthy, writer.trouble) == (True, "")
 
 
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=30)
 async def test_the_spool_takes_over_when_the_database_freezes(private_database, private_mongodb, tmp_path, caplog):
     caplog.set_level(logging.INFO, "storage.recording.outbox.writer")
@@ -165,7 +167,7 @@ async def test_the_spool_takes_over_when_the_database_freezes(private_database, 
         await writer.write(start(1))
         await until(lambda: writer.spooled)
         assert loop.time() - began < 2
-        assert (writer.spooled, writer.healthy, writer.trouble) == (1, True, "the database is away")
+        assert (writer.spooled, writer.healthy, writer.trouble) == (1, True, "the database is unavailable")
 
         began = loop.time()
         for number in range(2, 52):
@@ -185,7 +187,7 @@ async def test_the_spool_takes_over_when_the_database_freezes(private_database, 
         }
 
 
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.parametrize("outage", ["frozen", "killed"])
 @pytest.mark.gen_test(timeout=60)
 async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
@@ -241,20 +243,20 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
     }
 
 
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=30)
-async def test_a_strict_writer_refuses_while_the_database_is_away(private_database, private_mongodb, tmp_path):
+async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private_database, private_mongodb, tmp_path):
     loop = asyncio.get_running_loop()
     async with opened(private_database, tmp_path / "spool", STRICT) as writer:
         await writer.write(start(1))
         private_mongodb.freeze()
         results = await asyncio.gather(*[writer.write(start(number)) for number in (2, 3)], return_exceptions=True)
-        assert [(str(result), result.maybe_written) for result in results] == [(IS_AWAY, True)] * 2
-        assert (writer.healthy, writer.trouble) == (False, "the database is away")
+        assert [(str(result), result.maybe_written) for result in results] == [(IS_UNAVAILABLE, True)] * 2
+        assert (writer.healthy, writer.trouble) == (False, "the database is unavailable")
 
         began = loop.time()
         (result,) = await asyncio.gather(writer.write(start(4)), return_exceptions=True)
-        assert (str(result), result.maybe_written) == (IS_AWAY, False)
+        assert (str(result), result.maybe_written) == (IS_UNAVAILABLE, False)
         assert loop.time() - began < 0.2
 
         writer.enqueue(end(1))
@@ -269,7 +271,7 @@ async def test_a_strict_writer_refuses_while_the_database_is_away(private_databa
         assert 4 not in documents
 
 
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=30)
 async def test_a_strict_writer_with_nothing_to_write_notices_that_the_database_is_back(
     private_database, private_mongodb, tmp_path
@@ -294,7 +296,7 @@ async def test_a_strict_start_does_not_wait_for_what_is_left_in_the_spool(databa
         assert set(await found(database)) == {*range(3000), 9999}
 
 
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.expects_log(FULL)
 @pytest.mark.gen_test(timeout=30)
 async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, private_mongodb, tmp_path):
@@ -311,7 +313,7 @@ async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, priv
         taken.pop()
         assert str(refusal).startswith("Recording is unavailable: the spool is full: ")
         assert not writer.healthy
-        assert writer.trouble.startswith("the database is away; the spool is full: ")
+        assert writer.trouble.startswith("the database is unavailable; the spool is full: ")
         for number in taken:
             writer.enqueue(end(number))
         private_mongodb.thaw()
@@ -321,7 +323,7 @@ async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, priv
         assert 15 <= len(taken) <= 18
 
 
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: File too large$")
 @pytest.mark.gen_test(timeout=30)
 async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_database, private_mongodb, tmp_path):
@@ -422,7 +424,7 @@ async def test_what_cannot_be_understood_does_not_hold_up_the_rest(database, tmp
 
 
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.writer: records cannot be written$")
-@pytest.mark.expects_log(r"^WARNING storage\.recording\.outbox\.writer: the database is away: FileNotFoundError$")
+@pytest.mark.expects_log(r"^WARNING storage\.recording\.outbox\.writer: records wait: FileNotFoundError$")
 @pytest.mark.gen_test
 async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
     await left_behind(tmp_path / "spool", start(1).record)
@@ -439,7 +441,7 @@ async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
         await writer.close(0)
 
 
-@pytest.mark.expects_log(AWAY)
+@pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test(timeout=30)
 async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private_database, private_mongodb, tmp_path):
     writer = Writer(private_database, spool=Spool(tmp_path / "spool"), policy=SPOOL)

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests.faults.audit import Audit
-from tests.faults.deployment import DATABASE_AWAY, all_written, database_is, ready, spooled
+from tests.faults.deployment import DATABASE_UNAVAILABLE, all_written, database_is, ready, spooled
 from tests.faults.outages import frozen, killed
 from version import VERSION
 
@@ -21,7 +21,7 @@ RECOVERY_SECONDS = 60
 MAX_WAIT_SECONDS = 6
 CALLS = 100
 
-pytestmark = pytest.mark.server_says(*DATABASE_AWAY)
+pytestmark = pytest.mark.server_says(*DATABASE_UNAVAILABLE)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,9 @@ pytestmark = pytest.mark.server_says(*DATABASE_AWAY)
     ],
 )
 @pytest.mark.gen_test(timeout=180)
-async def test_no_call_fails_and_each_is_recorded_once_while_the_database_is_away(outage, seconds, scene, mongod):
+async def test_no_call_fails_and_each_is_recorded_once_while_the_database_is_unavailable(
+    outage, seconds, scene, mongod
+):
     server = await scene.deployment.start()
     load = scene.load
     async with load.running():
@@ -72,7 +74,7 @@ async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, s
             away = {
                 "status": "not ready",
                 "database": "unreachable",
-                "recording": "the database is away",
+                "recording": "the database is unavailable",
                 "providers": "ok",
                 "jobs": "ok",
                 "version": VERSION,
