@@ -10,6 +10,7 @@ import pytest
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from storage.aggregation import job as job_module
+from storage.aggregation import rollup_job
 from storage.aggregation import rollup_job as rollup_job_module
 from storage.aggregation import session_job as session_job_module
 from storage.aggregation.session_job import SessionJob
@@ -141,7 +142,7 @@ class Pause:
 
 
 @pytest.mark.gen_test
-async def test_it_takes_turns_until_it_is_canrolluped(database, task):
+async def test_it_runs_again_and_again_until_it_is_cancelled(database, task):
     await end(database, task.call(1))
     pause = Pause(2)
     with pytest.raises(asyncio.CancelledError):
@@ -177,7 +178,8 @@ WITHOUT = {"counting": r"rollup_job: nothing is counted", "grouping": r"session_
 
 @pytest.mark.gen_test
 async def test_a_database_that_is_unavailable_is_waited_for(unreachable, name, monkeypatch):
-    monkeypatch.setattr(job_module, "BATCH_SECONDS", 0.1)
+    for module in (job_module, rollup_job):
+        monkeypatch.setattr(module, "BATCH_SECONDS", 0.1)
     waiting = asyncio.Event()
 
     async def wait_until_back():
