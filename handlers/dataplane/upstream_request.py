@@ -25,7 +25,7 @@ from intercept.refusals import Rule
 from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.credentials.access import Authorizer, credential_header, credential_hint
 from upstream.credentials.aws_credentials import INSTALL_AWS
-from upstream.credentials.keys import REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
+from upstream.credentials.keys import RATE_LIMITED, REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
 from upstream.providers import Provider, without_credentials
 from upstream.routes import Route
@@ -54,6 +54,14 @@ class Verdict(NamedTuple):
 
     status: int
     retry_after: float | None
+
+
+class Answer(NamedTuple):
+    """A response, the key that it answers, and the status that counts for that key."""
+
+    response: UpstreamResponse
+    key: str | None
+    status: int
 
 
 def check_destination(handler: ProxyHandler, to: Destination) -> None:
@@ -137,28 +145,39 @@ class UpstreamRequest:
         """Send the request with its body unchanged and wait for the head of the answer; then the body is let go.
 
         While the provider refuses the key that was sent, the next one is tried, each once. The answer is the last one
-        that the provider gave: also where it could not be asked again with another key.
+        that the provider gave: also where it could not be asked again with another key. Only a 401 to another key leaves a
+        429 in its place: waiting mends that, and a client told of a wrong key would not wait.
 
         Raises:
             UpstreamError: none came.
         """
-        refused: UpstreamResponse | None = None
+        answer: Answer | None = None
         tried: list[str] = []
         try:
-            response = await self._ask()
-            while (other := self._other_key(await self._verdict(response), tried)) is not None:
-                refused, key, self._key = response, self._key, other
+            while True:
                 try:
                     response = await self._ask()
+                    verdict = await self._verdict(response)
                 except UpstreamError:
-                    response, refused, self._key = refused, None, key
+                    if answer is None:
+                        raise
                     break
-                refused.close()
+                if answer is not None and (answer.status, verdict.status) == (RATE_LIMITED, UNAUTHORIZED):
+                    response.close()
+                else:
+                    if answer is not None:
+                        answer.response.close()
+                    answer = Answer(response, self._key, verdict.status)
+                if (other := self._other_key(verdict, tried)) is None:
+                    break
+                self._key = other
+            self._key = answer.key
+            response, answer = answer.response, None
             return response
         finally:
             self._handler.body = b""
-            if refused is not None:
-                refused.close()
+            if answer is not None:
+                answer.response.close()
 
     async def _ask(self) -> UpstreamResponse:
         """Ask, and once more where nothing of the request was sent: what a provider got is never sent again."""
@@ -225,7 +244,11 @@ class UpstreamRequest:
         )
         if self._key is None or self._to.route.dialect is not Dialect.GEMINI or status not in GOOGLES_REFUSALS:
             return Verdict(status, retry_after)
-        said = read_refusal(await response.peek(MAX_REFUSAL_BYTES))
+        try:
+            said = read_refusal(await response.peek(MAX_REFUSAL_BYTES))
+        except BaseException:
+            response.close()
+            raise
         return Verdict(UNAUTHORIZED if said.is_invalid_key else status, said.retry_after or retry_after)
 
     def _other_key(self, verdict: Verdict, tried: list[str]) -> str | None:
@@ -236,7 +259,7 @@ class UpstreamRequest:
         if (change := pool.note(key, self._model, verdict.status)) is not None:
             report_change(provider, key, change, bridge.metrics)
         tried.append(key)
-        if verdict.status not in REFUSALS or (other := pool.find_other(self._model, tried)) is None:
+        if verdict.status not in REFUSALS or (other := pool.find_other(self._model, tried, verdict.status)) is None:
             return None
         seconds = pool.cool_down(key, self._model, verdict.status, verdict.retry_after)
         logger.info(

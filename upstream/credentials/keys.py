@@ -1,7 +1,7 @@
 """Which of a provider's keys a call uses, and what the provider said about each of them.
 
 A refusal never becomes a response of the bridge's own: it only makes another key come first. With a single key, or when
-no other is left, the provider's response is relayed and nothing cools down.
+no other is left, a response of the provider is relayed and nothing cools down.
 """
 
 from __future__ import annotations
@@ -78,9 +78,19 @@ class KeyPool:
             return self.keys[0]
         return min(self.keys, key=lambda key: self._seconds_left(key, model))
 
-    def find_other(self, model: str, tried: Collection[str]) -> str | None:
-        """The first key that a call for a model has not tried and that is not cooling down; None when there is none."""
-        return next((key for key in self.keys if key not in tried and not self._seconds_left(key, model)), None)
+    def find_other(self, model: str, tried: Collection[str], status: int) -> str | None:
+        """The key to try for a model after a key was refused with a status; None when there is none.
+
+        It is the first one that the call has not tried and that is not cooling down. A 401 says nothing about the limits of
+        other keys: after one, a key that cools down because of a 429 is tried as well, the one that comes back first.
+        """
+        untried = [key for key in self.keys if key not in tried]
+        if (other := next((key for key in untried if not self._seconds_left(key, model)), None)) is not None:
+            return other
+        limited = [key for key in untried if not self._cooldowns.left((key, _ALL_MODELS))]
+        if status != UNAUTHORIZED or not limited:
+            return None
+        return min(limited, key=lambda key: self._seconds_left(key, model))
 
     def cool_down(self, key: str, model: str, status: int, retry_after: float | None) -> float:
         """Let other keys come first: after 429 for that model, after 401 for every model. Return for how many seconds.

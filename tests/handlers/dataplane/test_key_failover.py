@@ -126,6 +126,19 @@ async def test_with_every_key_refused_each_call_gets_the_providers_own_answer(ru
 
 
 @pytest.mark.bridge(anthropic_key=KEYS)
+@told
+@pytest.mark.gen_test
+async def test_a_wrong_key_does_not_hide_that_another_one_waits_for_its_limit(running):
+    play(running, LIMITED, UNAUTHORIZED, UNAUTHORIZED, LIMITED)
+    for _ in range(3):
+        answer = await ask(running)
+        assert (answer.status, answer.header("Retry-After"), answer.header("x-should-retry")) == (429, "7", None)
+    assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[1], KEYS[0], KEYS[0]]
+    for recorded in await running.ended(3):
+        assert (recorded["upstream_status"], recorded["credential_hint"]) == (429, "sk-f...6789")
+
+
+@pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.gen_test
 async def test_keys_that_cool_down_for_no_time_at_all_are_tried_once_each(running):
     play(running, refusal(429, retry_after="0"))

@@ -56,20 +56,29 @@ def test_a_429_cools_a_key_down_for_one_model_and_a_401_for_all(pool):
     pool.cool_down("a", "m", 429, 7.0)
     assert (pool.pick("m"), pool.pick("n")) == ("b", "a")
     pool.cool_down("b", "m", 401, None)
-    assert (pool.pick("m"), pool.pick("n"), pool.find_other("n", ["a"])) == ("c", "a", "c")
+    assert (pool.pick("m"), pool.pick("n"), pool.find_other("n", ["a"], 429)) == ("c", "a", "c")
     assert [pool.count_cooldowns(key) for key in "abc"] == [1, 1, 0]
 
 
 def test_with_every_key_cooling_down_the_one_that_comes_back_first_is_used(pool):
     for key, wait in (("a", 9.0), ("b", 3.0), ("c", 5.0)):
         pool.cool_down(key, "m", 429, wait)
-    assert (pool.pick("m"), pool.find_other("m", [])) == ("b", None)
+    assert (pool.pick("m"), pool.find_other("m", [], 429)) == ("b", None)
 
 
 def test_a_call_tries_no_key_twice_and_none_that_cools_down(pool):
     pool.cool_down("b", "m", 429, 5.0)
-    assert pool.find_other("m", ["a"]) == "c"
-    assert pool.find_other("m", ["a", "c"]) is None
+    assert pool.find_other("m", ["a"], 429) == "c"
+    assert pool.find_other("m", ["a", "c"], 429) is None
+
+
+def test_after_a_401_a_key_that_waits_for_its_limit_is_tried_and_none_that_is_wrong(pool):
+    pool.cool_down("b", "m", 429, 9.0)
+    pool.cool_down("c", "m", 429, 5.0)
+    assert (pool.find_other("m", ["a"], 401), pool.find_other("m", ["a"], 429)) == ("c", None)
+    assert (pool.find_other("m", ["a", "c"], 401), pool.find_other("m", ["a", "b", "c"], 401)) == ("b", None)
+    pool.cool_down("c", "m", 401, None)
+    assert (pool.find_other("m", ["a"], 401), pool.find_other("m", ["a", "b"], 401)) == ("b", None)
 
 
 def test_a_key_is_refused_from_its_first_401_until_a_call_succeeds(pool, clock):
@@ -111,7 +120,7 @@ def test_there_is_always_a_key_and_no_key_is_tried_twice(answers):
             assert key not in tried
             tried.append(key)
             pool.note(key, model, status)
-            other = pool.find_other(model, tried) if status in {401, 429} else None
+            other = pool.find_other(model, tried, status) if status in {401, 429} else None
             if other is not None:
                 pool.cool_down(key, model, status, float(seconds))
             key = other
