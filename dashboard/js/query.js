@@ -4,7 +4,12 @@
 export const GROUP_KEYS = { model: "model", provider: "provider_name", client: "client", initiator: "initiator" };
 
 /** Ids of interceptions, and of requests and responses as providers form them. */
-const ID = /^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|(?:req|resp|msg|chatcmpl|cmpl|gen)[_-][\w-]{8,256})$/i;
+const ID = new RegExp(
+  "^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}" +
+    "|(?:req|resp|msg|chatcmpl|cmpl|gen|modr|msgbatch)[_-][\\w-]{8,256}|(?:resp|msg|chatcmpl|cmpl)[_-][0-9]{1,8})$",
+  "i",
+);
+const GEMINIS_ID = /^(?=[\w-]*[a-z])(?=(?:[\w-]*?[A-Z]){4})[\w-]{22,28}$/;
 
 const WORD = /(?:"[^"]*"|[^" ])+/g;
 
@@ -61,7 +66,8 @@ export function isSearchable(value) {
 
 /** A word without a key is an id where it has the form of one, and names the initiator otherwise. */
 function means(term, key) {
-  return (term.key || (ID.test(term.value) ? "request_id" : "initiator")) === key;
+  const isId = ID.test(term.value) || GEMINIS_ID.test(term.value);
+  return (term.key || (isId ? "request_id" : "initiator")) === key;
 }
 
 function quoted(value) {

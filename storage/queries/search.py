@@ -24,11 +24,14 @@ _ENDED = [Status.COMPLETED.value, Status.FAILED.value]
 _WORD = re.compile(r'(?:"[^"]*"|[^" ])+')
 _PIECE = re.compile(r'"([^"]*)"|([^":]+)|(:)')
 
-# Ids of interceptions and what providers call requests and responses: a UUID, 32 digits, or a prefix as in `msg_01X..`.
+# Ids of interceptions and what providers call requests and responses: a UUID, 32 digits, a prefix as in `msg_01X..`, with
+# Ollama a prefix and a number, and with Gemini 16 bytes or a few more in base64, whose many capitals hardly anybody's name has.
 # `dashboard/js/query.js` reads them alike.
 _ID = re.compile(
-    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}|(?:req|resp|msg|chatcmpl|cmpl|gen)[_-][\w-]{8,256}",
-    re.ASCII | re.IGNORECASE,
+    r"(?i:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}"
+    r"|(?:req|resp|msg|chatcmpl|cmpl|gen|modr|msgbatch)[_-][\w-]{8,256}|(?:resp|msg|chatcmpl|cmpl)[_-][0-9]{1,8})"
+    r"|(?=[\w-]*[a-z])(?=(?:[\w-]*?[A-Z]){4})[\w-]{22,28}",
+    re.ASCII,
 )
 
 # RFC 3339, section 5.6. What `datetime.fromisoformat` takes besides is not a timestamp here.

@@ -21,10 +21,11 @@ test("a word without a key is the initiator", () => {
 });
 
 test("a word without a key that has the form of an id is one", () => {
-  for (const id of ["6F0E3D2C-1b4a-4c59-8e7f-001122334455", "msg_0123456789", "chatcmpl-0123456789", "0".repeat(32)]) {
+  const ids = ["6F0E3D2C-1b4a-4c59-8e7f-001122334455", "msg_0123456789", "chatcmpl-0123456789", "0".repeat(32)];
+  for (const id of [...ids, "msg_7", "QHiLaa6LBrb8vdIPoNztsAg"]) {
     assert.deepEqual([valueOf(id, "request_id"), valueOf(id, "initiator")], [id, ""]);
   }
-  assert.equal(valueOf("msg_ada", "initiator"), "msg_ada");
+  for (const name of ["msg_ada", "Maximilian-Mustermann1"]) assert.equal(valueOf(name, "initiator"), name);
 });
 
 test("keys are read in any case", () => {

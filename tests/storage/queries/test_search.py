@@ -122,6 +122,11 @@ def test_a_key_that_is_given_in_two_cases_is_given_twice():
         "msg_01XFDUDYJgAACzvnptvVoYEL",
         "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
         "gen-1718000000-AbCdEfGh",
+        "modr-970d409ef3bef3b70c73d8232df86e7d",
+        "msgbatch_013Zva2CMHLNnXjNJJKqJ2EF",
+        "chatcmpl-853",
+        "msg_7",
+        "QHiLaa6LBrb8vdIPoNztsAg",
     ],
 )
 def test_a_bare_id_finds_its_call(text):
@@ -129,7 +134,13 @@ def test_a_bare_id_finds_its_call(text):
     assert parse_search(f"ada {text} model:m") == Search(initiator="ada", request_id=text, model="m")
 
 
-@pytest.mark.parametrize("name", ["req_ada", "message", "msg", "gen-x", "reqs_0123456789"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("req_ada", "message", "msg", "msg_7a", "gen-7", "reqs_0123456789", "Maximilian-Mustermann1"),
+        *("ada-lovelace-1815-12-10", "ADA-LOVELACE-1815-12-10"),
+    ],
+)
 def test_a_name_that_only_begins_like_an_id_is_one_of_an_initiator(name):
     assert parse_search(name) == Search(initiator=name)
 
