@@ -1,9 +1,11 @@
+import anthropic
+import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from intercept.clients import MAX_SESSION_ID, client_name, session_id
+from intercept.clients import MAX_SESSION_ID, UNKNOWN, client_name, session_id
 
 CLIENTS = {
     "Mux": {"User-Agent": "mux/0.9.1"},
@@ -40,6 +42,11 @@ CLIENTS = {
     "Anthropic SDK (Java)": {"User-Agent": "Anthropic/Java 2.11"},
     "Anthropic SDK (Foundry)": {"User-Agent": "AnthropicFoundry/Python 0.75"},
     "Anthropic SDK (Vertex)": {"User-Agent": "AsyncAnthropicVertex/Python 0.75"},
+    "Anthropic SDK (Google Cloud)": {"User-Agent": "AnthropicGoogleCloud/Python 1.2"},
+    "Anthropic SDK (AWS)": {"User-Agent": "AsyncAnthropicAWS/Python 1.2"},
+    "Anthropic SDK (Bedrock)": {"User-Agent": "AnthropicBedrockMantle/Python 1.2"},
+    "AWS SDK (Python)": {"User-Agent": "Boto3/1.44.8 md/Botocore#1.44.8 ua/2.1"},
+    "OpenAI SDK (Bedrock)": {"User-Agent": "BedrockOpenAI/Python 3.57.0"},
     "Azure OpenAI SDK (Python)": {"User-Agent": "AzureOpenAI/Python 3.57.0"},
     "Google Gen AI SDK": {"User-Agent": "google-genai-sdk/3.6.1 gl-python/3.11.2"},
     "httpx (Python)": {"User-Agent": "python-httpx/0.28.1"},
@@ -77,6 +84,15 @@ SESSION_HEADERS = {
 @pytest.mark.parametrize(("name", "headers"), CLIENTS.items(), ids=CLIENTS)
 def test_a_client_is_known_by_what_it_sends(name, headers):
     assert client_name(HTTPHeaders(headers)) == name
+
+
+@pytest.mark.parametrize("package", [anthropic, openai])
+def test_every_client_of_the_official_sdks_is_known(package):
+    named = [name for name in dir(package) if name.lower().endswith(("client", "openai")) or "Anthropic" in name]
+    exported = [getattr(package, name) for name in named]
+    clients = {one.__name__ for one in exported if isinstance(one, type) and hasattr(one, "user_agent")}
+    assert len(clients) >= 4
+    assert [name for name in clients if client_name(HTTPHeaders({"User-Agent": f"{name}/Python 1"})) == UNKNOWN] == []
 
 
 @pytest.mark.parametrize(
