@@ -16,9 +16,11 @@ from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, IdentityError
+from storage.accounts.token_uses import TokenUses
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
 from storage.queries.paging import UnknownCursorError
+from storage.queries.people import People
 
 T = TypeVar("T")
 Command = Callable[..., None]
@@ -69,6 +71,12 @@ def identities_of(database: Database) -> Identities:
 def groups_of(database: Database) -> Groups:
     """The groups of a database."""
     return Groups(database, identities_of(database), now=now)
+
+
+def people_of(database: Database) -> People:
+    """The users of a database, with what there is of them."""
+    uses = TokenUses(database, now=now, monotonic=monotonic)
+    return People(database, identities_of(database), groups_of(database), uses, now=now)
 
 
 def now() -> datetime:

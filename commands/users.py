@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-import click
+from datetime import datetime
+from typing import Self
+from uuid import UUID
 
-from commands.command import command, identities_of, run
+import click
+from msgspec import Struct
+
+from commands.command import command, identities_of, people_of, run
 from commands.output import format_time, json_option, show
-from storage.accounts.identities import Role
+from storage.accounts.users import Person, Role
+
+HEADINGS = ("NAME", "ROLE", "DISPLAY NAME", "GROUPS", "COST CENTRE", "LAST SEEN", "SPEND", "CREATED", "ID")
+
+
+class ListedUser(Struct):
+    """A user as the list has them; groups by name."""
+
+    id: UUID
+    username: str
+    display_name: str
+    role: Role
+    created_at: datetime
+    cost_centre: str
+    groups: list[str]
+    last_seen_at: datetime | None
+    spend_usd: float
+
+    @classmethod
+    def of(cls, person: Person) -> Self:
+        """Show a user with what there is of them."""
+        user, groups = person.user, [group.name for group in person.groups]
+        names = (user.id, user.username, user.display_name, user.role, user.created_at, user.cost_centre)
+        return cls(*names, groups, person.last_seen_at, float(person.spend_usd))
 
 
 @click.group()
 def users() -> None:
-    """Add, list and remove users."""
+    """Add, change, list and remove users."""
 
 
 @command(users, "add")
@@ -24,21 +52,47 @@ def users() -> None:
     help="What they may see.",
 )
 @click.option("--display-name", metavar="TEXT", help="Name to show; default: NAME.")
-def add_user(name: str, role: str, display_name: str | None) -> None:
+@click.option("--cost-centre", metavar="TEXT", default="", help="Who pays.")
+def add_user(name: str, role: str, display_name: str | None, cost_centre: str) -> None:
     """Add the user NAME. Owners and auditors see every interception, members their own."""
-    user = run(lambda database: identities_of(database).add_user(name, role=Role(role), display_name=display_name))
+    user = run(
+        lambda database: identities_of(database).add_user(
+            name, role=Role(role), display_name=display_name, cost_centre=cost_centre
+        )
+    )
     click.echo(f"Added {user.username} ({user.role}).")
+
+
+@command(users, "change")
+@click.argument("name")
+@click.option("--role", type=click.Choice([role.value for role in Role]), help="What they may see.")
+@click.option("--display-name", metavar="TEXT", help="Name to show; an empty one is NAME.")
+@click.option("--cost-centre", metavar="TEXT", help="Who pays; an empty one is none.")
+def change_user(name: str, role: str | None, display_name: str | None, cost_centre: str | None) -> None:
+    """Change what is given of the user NAME."""
+    user = run(
+        lambda database: identities_of(database).change_user(
+            name, role=Role(role) if role else None, display_name=display_name, cost_centre=cost_centre
+        )
+    )
+    click.echo(f"Changed {user.username} ({user.role}).")
 
 
 @command(users, "list")
 @json_option
 def list_users(as_json: bool) -> None:
-    """List the users, by name."""
-    found = run(lambda database: identities_of(database).list_users())
+    """List the users, by name. SPEND is what their calls of this month cost in US dollars, in UTC and at list prices."""
+    _, people = run(lambda database: people_of(database).page(limit=0, offset=0))
+    found = [ListedUser.of(person) for person in people]
     rows = [
-        (user.username, user.role, user.display_name, format_time(user.created_at, ""), str(user.id)) for user in found
+        (
+            *(user.username, user.role, user.display_name, ", ".join(user.groups), user.cost_centre),
+            *(format_time(user.last_seen_at, "never"), f"{user.spend_usd:.2f}"),
+            *(format_time(user.created_at, ""), str(user.id)),
+        )
+        for user in found
     ]
-    show(found, ("NAME", "ROLE", "DISPLAY NAME", "CREATED", "ID"), rows, as_json)
+    show(found, HEADINGS, rows, as_json)
 
 
 @command(users, "remove")

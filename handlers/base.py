@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from functools import partial
 from http.client import responses
 from types import TracebackType
 from typing import Any, ClassVar, cast
@@ -25,6 +26,7 @@ from handlers.problems import Problem
 from handlers.same_origin import is_foreign
 from handlers.tornado_private import discard_response, head_is_written
 from http1.request_cycle import RequestCycle
+from intercept.clients import client_name
 from intercept.ids import format_id
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
@@ -46,6 +48,7 @@ UNRECOGNISED = "The token is not valid: it is unknown, expired or revoked."
 TOO_MANY_FAILURES = "Too many tokens from this address were not valid. Please try again later."
 SESSION_ENDED = "The session has ended. Please sign in again."
 IDENTITIES_UNAVAILABLE = "Tokens cannot be verified at the moment. Please try again later."
+DASHBOARD = "Dashboard"
 FORBIDDEN = 403
 TOO_MANY_REQUESTS = 429
 METHOD_NOT_ALLOWED = 405
@@ -148,7 +151,7 @@ class BridgeHandler(RequestHandler):
             access.failed(Reason.BLOCKED, self.plane, self.client_ip)
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns), rule=Rule.TOO_MANY_FAILURES)
         try:
-            return await (identities.authenticate_afresh if fresh else identities.authenticate)(text, kind)
+            identity = await (identities.authenticate_afresh if fresh else identities.authenticate)(text, kind)
         except InvalidTokenError as error:
             access.failed(error.reason, self.plane, self.client_ip, error.token_id)
             self.refused_token_id = error.token_id
@@ -158,6 +161,12 @@ class BridgeHandler(RequestHandler):
             raise Problem(401, message, challenge, rule=Rule.INVALID_TOKEN) from error
         except IdentitiesUnavailableError as error:
             raise Problem(503, IDENTITIES_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.TOKENS_UNVERIFIABLE) from error
+        self.bridge.token_uses.note(identity, partial(self._client_of, kind))
+        return identity
+
+    def _client_of(self, kind: Kind) -> tuple[str, str]:
+        """What uses the token, and from where."""
+        return (DASHBOARD if kind is Kind.SESSION else client_name(self.request.headers)), self.client_ip
 
     def error_body(self, problem: Problem) -> bytes:
         """The JSON body of an error."""

@@ -31,12 +31,14 @@ from storage.accounts.active_tokens import ActiveTokens
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_ins import SignIns
+from storage.accounts.token_uses import TokenUses
 from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database
 from storage.queries.facets import Facets
 from storage.queries.interceptions import Interceptions
+from storage.queries.people import People
 from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
@@ -75,6 +77,8 @@ class Bridge:
     database: Database
     identities: Identities
     groups: Groups
+    token_uses: TokenUses
+    people: People
     sign_ins: SignIns
     recorder: Recorder
     interceptions: Interceptions

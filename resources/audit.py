@@ -50,6 +50,8 @@ class Detail(Struct):
         str | UnsetType, Meta(description="Of the user or of the token; the display name of the group.")
     ] = UNSET
     name_before: str | UnsetType = UNSET
+    cost_centre: str | UnsetType = UNSET
+    cost_centre_before: str | UnsetType = UNSET
     expires_at: Annotated[Time | UnsetType | None, Meta(description="Of the token; null is never.")] = UNSET
     revoked_tokens: Annotated[Count | UnsetType, Meta(description="How many a removed user had.")] = UNSET
     reason: Annotated[Reason | UnsetType, Meta(description="Why authentication failed.")] = UNSET

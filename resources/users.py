@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
@@ -13,7 +12,7 @@ from intercept.times import format_time
 from resources.bodies import Body, Readers
 from resources.fields import Count, Time
 from storage.accounts import users
-from storage.accounts.users import MAX_NAME, MAX_USERNAME, Role, checked_name, checked_username
+from storage.accounts.users import MAX_NAME, MAX_USERNAME, Person, Role, checked_name, checked_username
 
 
 class User(Struct):
@@ -24,11 +23,15 @@ class User(Struct):
     name: str
     role: Annotated[Role, Meta(description="An owner and an auditor see every call, a member their own.")]
     created_at: Time
+    cost_centre: Annotated[
+        str, Meta(description="Who pays, in the words of the owners; empty where they said nothing.")
+    ]
 
     @classmethod
     def of(cls, user: users.User, *further: Any) -> Self:
         """Show a user, with what is further said of them."""
-        return cls(user.id, user.username, user.display_name, user.role, format_time(user.created_at), *further)
+        created_at = format_time(user.created_at)
+        return cls(user.id, user.username, user.display_name, user.role, created_at, user.cost_centre, *further)
 
 
 class TokenRules(Struct):
@@ -68,11 +71,20 @@ class ListedUser(User):
         Count, Meta(description="The former name of `active_tokens`. The next version has it no more.")
     ]
 
+    last_seen_at: Annotated[
+        Time | None, Meta(description="When a token of theirs was used last, to about 20 seconds; null is never.")
+    ]
+    spend_usd: Annotated[
+        float,
+        Meta(ge=0, description="What their calls cost since the month began in UTC, at list prices, in US dollars."),
+    ]
+
     @classmethod
-    def listed(cls, user: users.User, groups: Mapping[UUID, users.Group], active_tokens: int) -> Self:
-        """Show a user whose groups are among these."""
-        own = [UserGroup(group.id, group.name) for id_ in user.group_ids if (group := groups.get(id_)) is not None]
-        return cls.of(user, sorted(own, key=lambda group: group.name.lower()), active_tokens, active_tokens)
+    def listed(cls, person: Person) -> Self:
+        """Show a user with what there is of them."""
+        groups = [UserGroup(group.id, group.name) for group in person.groups]
+        seen, tokens = person.last_seen_at, person.active_tokens
+        return cls.of(person.user, groups, tokens, tokens, seen and format_time(seen), float(person.spend_usd))
 
 
 class UserList(Struct):
@@ -95,6 +107,9 @@ DisplayName = Annotated[
     str,
     Meta(max_length=MAX_NAME, description="The `name`, of printable characters; an empty one is the username."),
 ]
+CostCentre = Annotated[
+    str, Meta(max_length=MAX_NAME, description="Who pays, in printable characters; an empty one is none.")
+]
 
 
 def _role(text: str) -> Role:
@@ -110,11 +125,13 @@ class NewUser(Body):
     username: Username
     role: Role
     display_name: DisplayName | UnsetType = UNSET
+    cost_centre: CostCentre | UnsetType = UNSET
 
     readers: ClassVar[Readers] = {
         "username": checked_username,
         "role": _role,
         "display_name": partial(checked_name, "display name"),
+        "cost_centre": partial(checked_name, "cost centre"),
     }
 
 
@@ -123,5 +140,6 @@ class UserChange(Body):
 
     role: Role | UnsetType = UNSET
     display_name: DisplayName | UnsetType = UNSET
+    cost_centre: CostCentre | UnsetType = UNSET
 
     readers: ClassVar[Readers] = NewUser.readers

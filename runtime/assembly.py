@@ -42,6 +42,7 @@ from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in_sessions import SessionTimes
 from storage.accounts.sign_ins import SignIns
+from storage.accounts.token_uses import TokenUses
 from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.aggregation.rollup_job import RollupJob
@@ -52,6 +53,7 @@ from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.queries.facets import Facets
 from storage.queries.interceptions import Interceptions
+from storage.queries.people import People
 from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
@@ -157,6 +159,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     trace = open_traces(settings, process.id, process.stack)
     session_times = SessionTimes(settings.session_idle_timeout, settings.session_lifetime)
     identities = make_identities(process, session_times)
+    groups, token_uses = Groups(database, identities, now=now), open_token_uses(process)
     access = open_access(process)
     refusal_recorder = open_refusal_recorder(process)
     live = open_live(process, identities)
@@ -168,7 +171,9 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         key_health=KeyHealth(providers, key_pools, lambda: instances.refused_elsewhere),
         database=database,
         identities=identities,
-        groups=Groups(database, identities, now=now),
+        groups=groups,
+        token_uses=token_uses,
+        people=People(database, identities, groups, token_uses, now=now),
         sign_ins=SignIns(database, identities, now=now, times=session_times),
         recorder=recorder,
         interceptions=Interceptions(database),
@@ -207,6 +212,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     metrics.watch("event_loop_lag_seconds", "Delay of the event loop.", lambda: lag.seconds, across="livemax")
     process.start("event_loop_lag", lag.watch)
     process.start("access_trail", bridge.access.run)
+    process.start("token_uses", bridge.token_uses.run)
     process.start("refusals", bridge.refusal_recorder.run)
     process.start("threads", Threads(database, now=now).run)
     process.start("counting", RollupJob(database, now=now).run)
@@ -290,6 +296,13 @@ def open_access(process: Process) -> AccessRecorder:
     process.stack.push_async_callback(trail.close)
     failure_limit = process.settings.authentication_failure_limit
     return AccessRecorder(process.metrics, trail, monotonic_ns, failure_limit=failure_limit)
+
+
+def open_token_uses(process: Process) -> TokenUses:
+    """Open what writes down when tokens were used last."""
+    uses = TokenUses(process.database, now=now, monotonic=monotonic)
+    process.stack.push_async_callback(uses.close)
+    return uses
 
 
 def open_refusal_recorder(process: Process) -> RefusalRecorder:

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from storage.accounts import authentication, groups, sign_ins, user_accounts
+from storage.accounts import authentication, groups, sign_ins, token_uses, user_accounts
 from storage.aggregation import threads
 from storage.mongo import connection, database
 from storage.queries import audit
@@ -27,6 +27,8 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (groups, "ANSWER_SECONDS"),
     (instances, "ANSWER_SECONDS"),
     (sign_ins, "ANSWER_SECONDS"),
+    (token_uses, "ANSWER_SECONDS"),
+    (token_uses, "WRITE_SECONDS"),
     (threads, "ANSWER_SECONDS"),
     (writer, "COMMIT_SECONDS"),
     (writer, "REPLAY_SECONDS"),

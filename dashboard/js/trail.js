@@ -30,8 +30,9 @@ function times({ count, last_at: last }) {
   return count > 1 ? ` ${count} times, last at ${time(last)}` : "";
 }
 
-function changes({ role, role_before: roleBefore, name, name_before: nameBefore }) {
-  return [role && `from ${roleBefore} to ${role}`, name && `named “${name}” instead of “${nameBefore}”`].filter(Boolean).join(", ");
+function changes({ role, role_before: roleBefore, name, name_before: nameBefore, cost_centre: centre, cost_centre_before: centreBefore }) {
+  const paid = centre === undefined ? "" : `cost centre “${centre}” instead of “${centreBefore}”`;
+  return [role && `from ${roleBefore} to ${role}`, name && `named “${name}” instead of “${nameBefore}”`, paid].filter(Boolean).join(", ");
 }
 
 function groupChanges({ group_before: before, name, name_before: nameBefore }) {

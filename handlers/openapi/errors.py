@@ -26,7 +26,7 @@ def problem(description: str, *messages: str, headers: dict[str, Described] | No
     return response(description, {JSON: body(Error, **examples)}, headers)
 
 
-UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_name")
+UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_name, cost_centre")
 UNKNOWN_PARAMETER = Validation("sort", "unknown query parameter; allowed are after_id, limit, offset, q")
 
 RESPONSES = {

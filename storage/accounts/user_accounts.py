@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -14,6 +14,7 @@ from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.authentication import Authentication
 from storage.accounts.events import Action
 from storage.accounts.users import (
+    ChangedMeanwhileError,
     IdentityConflictError,
     Role,
     UnknownIdentityError,
@@ -33,6 +34,7 @@ T = TypeVar("T")
 ANSWER_SECONDS = 2.0
 """How long the database may take for a list or a change of users or tokens."""
 
+CHANGED = 'the user "{}" was changed meanwhile; read it again'
 LAST_OWNER = "is the only owner; assign another owner first"
 NOT_ONESELF = "you cannot remove yourself; ask another owner"
 
@@ -44,12 +46,18 @@ class UserAccounts(Authentication):
     """
 
     async def add_user(
-        self, username: str, *, role: Role, display_name: str | None = None, author: Author = COMMAND_LINE
+        self,
+        username: str,
+        *,
+        role: Role,
+        display_name: str | None = None,
+        cost_centre: str = "",
+        author: Author = COMMAND_LINE,
     ) -> User:
         """Add a user; `display_name` is the username unless given.
 
         Raises:
-            IdentityError: The username or display name is not allowed.
+            IdentityError: The username, display name or cost centre is not allowed.
             IdentityConflictError: The username is taken.
         """
         user = User(
@@ -58,15 +66,17 @@ class UserAccounts(Authentication):
             display_name=checked_name("display name", display_name or username),
             role=role,
             created_at=self._moment(),
+            cost_centre=checked_name("cost centre", cost_centre),
         )
-        kept = {"username": username, "display_name": user.display_name, "role": role.value}
+        kept = {"username": username, "display_name": user.display_name, "role": role.value, "cost_centre": cost_centre}
         document = {"_id": user.id, "schema_version": 1, **kept, "created_at": user.created_at, "removed_at": None}
 
         async def add(session: Session | None) -> None:
             if same := await self._users_named(username, session):
                 raise IdentityConflictError(f'a user named "{same[0].username}" exists already')
             await self._database.users.insert_one(document, session=session)
-            await self._audit(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name)
+            said = {"cost_centre": cost_centre} if cost_centre else {}
+            await self._audit(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name, **said)
 
         try:
             await self._change(add)
@@ -117,21 +127,45 @@ class UserAccounts(Authentication):
             return {document["_id"]: read_user(document) async for document in cursor}
 
     async def change_user(
-        self, username: str, *, role: Role | None = None, display_name: str | None = None, author: Author = COMMAND_LINE
+        self,
+        username: str,
+        *,
+        role: Role | None = None,
+        display_name: str | None = None,
+        cost_centre: str | None = None,
+        versions: Collection[str] | None = None,
+        author: Author = COMMAND_LINE,
     ) -> User:
         """Change what is given; an empty display name stands for the username.
 
+        Args:
+            username: Whose name or id it is.
+            role: Their new role.
+            display_name: Their new display name.
+            cost_centre: Their new cost centre; an empty one is none.
+            versions: What their version may be before, if not any.
+            author: Who changes it.
+
         Raises:
             UnknownIdentityError: There is no such user.
+            ChangedMeanwhileError: They have none of the versions.
             IdentityConflictError: There would be no owner any more.
-            IdentityError: The display name is not allowed.
+            IdentityError: The display name or the cost centre is not allowed.
         """
+        centre = None if cost_centre is None else checked_name("cost centre", cost_centre)
         name = None if display_name is None else checked_name("display name", display_name)
 
         async def change(session: Session | None) -> User:
             user = await self.existing_user(username, session)
+            if versions is not None and user.version not in versions:
+                raise ChangedMeanwhileError(CHANGED.format(user.username))
             display_name = user.display_name if name is None else name or user.username
-            changed = replace(user, role=role or user.role, display_name=display_name)
+            changed = replace(
+                user,
+                role=role or user.role,
+                display_name=display_name,
+                cost_centre=user.cost_centre if centre is None else centre,
+            )
             if user.role is Role.OWNER and changed.role is not Role.OWNER:
                 await self._leave_an_owner(user, author, session)
             detail: dict[str, str] = {}
@@ -139,8 +173,14 @@ class UserAccounts(Authentication):
                 detail |= {"role": changed.role.value, "role_before": user.role.value}
             if changed.display_name != user.display_name:
                 detail |= {"name": changed.display_name, "name_before": user.display_name}
+            if changed.cost_centre != user.cost_centre:
+                detail |= {"cost_centre": changed.cost_centre, "cost_centre_before": user.cost_centre}
             if detail:
-                fields = {"role": changed.role.value, "display_name": changed.display_name}
+                fields = {
+                    "role": changed.role.value,
+                    "display_name": changed.display_name,
+                    "cost_centre": changed.cost_centre,
+                }
                 await self._database.users.update_one({"_id": user.id}, {"$set": fields}, session=session)
                 await self._audit(session, author, Action.USER_CHANGED, user, **detail)
             return changed

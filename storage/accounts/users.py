@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -56,7 +57,12 @@ class ChangedMeanwhileError(IdentityError):
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """A person or program that calls. `group_ids` are the groups they are in, but for `everyone`, which has no id."""
+    """A person or program that calls.
+
+    Attributes:
+        group_ids: The groups they are in, but for `everyone`, which has no id.
+        cost_centre: Who pays, in the operator's words; empty if that was not said.
+    """
 
     id: UUID
     username: str
@@ -64,6 +70,12 @@ class User(Struct, frozen=True, kw_only=True):
     role: Role
     created_at: datetime
     group_ids: tuple[UUID, ...] = ()
+    cost_centre: str = ""
+
+    @property
+    def version(self) -> str:
+        """A text that is another one after each change of the user."""
+        return _version(self)
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -77,7 +89,24 @@ class Group(Struct, frozen=True, kw_only=True):
     @property
     def version(self) -> str:
         """A text that is another one after each change of the group; its members are not part of it."""
-        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+        return _version(self)
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """A user, with what there is of them.
+
+    Attributes:
+        groups: Those that they are in, by name, without `everyone`.
+        active_tokens: How many of their tokens are neither revoked nor expired.
+        last_seen_at: When a token of theirs was used last; None is never, or before that was noted.
+        spend_usd: What their calls of this month, in UTC, cost in US dollars.
+    """
+
+    user: User
+    groups: tuple[Group, ...]
+    active_tokens: int
+    last_seen_at: datetime | None
+    spend_usd: Decimal
 
 
 class Token(Struct, frozen=True, kw_only=True):
@@ -104,6 +133,10 @@ class Identity(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     session_id: str | None = None
     session_expires_at: datetime | None = None
+
+
+def _version(record: Struct) -> str:
+    return hashlib.sha256(msgspec.json.encode(record)).hexdigest()[:16]
 
 
 def checked_username(username: str) -> str:
@@ -183,6 +216,7 @@ def read_user(document: Mapping[str, Any]) -> User:
         role=Role(document["role"]),
         created_at=document["created_at"],
         group_ids=tuple(document.get("group_ids", ())),
+        cost_centre=document.get("cost_centre", ""),
     )
 
 

@@ -77,6 +77,7 @@ class Database:
         users: One document per user, removed ones included.
         groups: One document per group, removed ones included. Users say which they are in.
         tokens: One document per token; `_id` is its public part.
+        token_uses: One document per token that was used: when last, and from which client.
         sign_in_sessions: One document per browser that is signed in; `_id` is the public part of its cookie.
         sign_in_codes: One document per code that signs in once; `_id` is its SHA-256.
         audit: One document per change of a user, group or token, and entries of `storage.accounts.access_trail`.
@@ -97,6 +98,7 @@ class Database:
         self.users: Collection = self._database["users"]
         self.groups: Collection = self._database["groups"]
         self.tokens: Collection = self._database["tokens"]
+        self.token_uses: Collection = self._database["token_uses"]
         self.sign_in_sessions: Collection = self._database["sign_in_sessions"]
         self.sign_in_codes: Collection = self._database["sign_in_codes"]
         self.audit: Collection = self._database["audit"]

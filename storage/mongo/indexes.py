@@ -173,6 +173,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             ),
         ),
         "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
+        "token_uses": (IndexModel((("user_id", ASCENDING), ("at", DESCENDING)), name="by_user"),),
         "sign_in_sessions": (
             IndexModel((("user_id", ASCENDING), ("last_used_at", DESCENDING)), name="by_user"),
             IndexModel("expires_at", name="expiry", expireAfterSeconds=0),

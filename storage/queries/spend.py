@@ -1,12 +1,14 @@
-"""What calls cost in a stretch of time, from their records."""
+"""What calls cost in a time range, from their records or from the rollups."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from intercept.records import CredentialKind
+from storage.aggregation.rollup import Breakdown, Bucket
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
 
@@ -31,6 +33,25 @@ async def read_spend(database: Database, since: datetime) -> dict[UUID, Decimal]
     ]
     async with database.within(SPEND_SECONDS, "sum up costs"):
         sums = await database.interceptions.aggregate(pipeline, hint=dict(BY_TIME)).to_list(None)
+    return {one["_id"]: usd for one in sums if (usd := _decimal(one["usd"]))}
+
+
+async def spend_by_user(database: Database, user_ids: Sequence[UUID], since: datetime) -> dict[UUID, Decimal]:
+    """Sum up by user what calls cost that started since the beginning of a day in UTC, in US dollars, from the rollups.
+
+    A call counts a few seconds after its end, and with a user's own key too. Users without calls that have a price are
+    left out.
+
+    Raises:
+        DatabaseUnavailableError: The database is unavailable.
+    """
+    days = {"level": Breakdown.USER.value, "bucket": Bucket.DAY.value}
+    pipeline = [
+        {"$match": {**days, "initiator_id": {"$in": list(user_ids)}, "at": {"$gte": since}}},
+        {"$group": {"_id": "$initiator_id", "usd": {"$sum": "$cost"}}},
+    ]
+    async with database.query():
+        sums = await database.rollups.aggregate(pipeline).to_list(None)
     return {one["_id"]: usd for one in sums if (usd := _decimal(one["usd"]))}
 
 

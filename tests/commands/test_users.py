@@ -16,10 +16,30 @@ def test_a_user_is_added_listed_and_removed(output):
     assert (
         output("users", "add", "grace", "--role", "auditor", "--display-name", "Grace H.") == "Added grace (auditor).\n"
     )
+    output("groups", "add", "lab")
+    output("groups", "add-member", "lab", "grace")
+    assert output("users", "change", "grace", "--cost-centre", "4711") == "Changed grace (auditor).\n"
     heading, ada, grace = output("users", "list").splitlines()
-    assert heading.split() == ["NAME", "ROLE", "DISPLAY", "NAME", "CREATED", "ID"]
-    assert re.fullmatch(rf"ada    member   ada           {MOMENT}  [0-9a-f-]{{36}}", ada)
-    assert re.fullmatch(rf"grace  auditor  Grace H\.      {MOMENT}  [0-9a-f-]{{36}}", grace)
+    assert heading.split() == [
+        "NAME",
+        "ROLE",
+        "DISPLAY",
+        "NAME",
+        "GROUPS",
+        "COST",
+        "CENTRE",
+        "LAST",
+        "SEEN",
+        "SPEND",
+        "CREATED",
+        "ID",
+    ]
+    assert re.fullmatch(
+        rf"ada    member   ada                                never      0.00   {MOMENT}  [0-9a-f-]{{36}}", ada
+    )
+    assert re.fullmatch(
+        rf"grace  auditor  Grace H\.      lab     4711         never      0.00   {MOMENT}  [0-9a-f-]{{36}}", grace
+    )
     assert output("users", "remove", "ada") == "Removed ada and revoked their tokens.\n"
     assert [user["username"] for user in json.loads(output("users", "list", "--json"))] == ["grace"]
 
@@ -40,7 +60,7 @@ def test_each_change_is_in_the_audit_trail(run, output, database, io_loop):
 
 
 def test_without_users_the_table_is_its_heading(output):
-    assert output("users", "list") == "NAME  ROLE  DISPLAY NAME  CREATED  ID\n"
+    assert output("users", "list") == "NAME  ROLE  DISPLAY NAME  GROUPS  COST CENTRE  LAST SEEN  SPEND  CREATED  ID\n"
     assert output("users", "list", "--json") == "[]\n"
 
 
@@ -49,7 +69,15 @@ def test_users_are_listed_for_programs_as_json(output):
     (user,) = json.loads(output("users", "list", "--json"))
     assert UUID(user.pop("id")).version == 4
     assert datetime.fromisoformat(user.pop("created_at")).utcoffset() == timedelta(0)
-    assert user == {"username": "ada", "display_name": "Ada", "role": "owner", "group_ids": []}
+    assert user == {
+        "username": "ada",
+        "display_name": "Ada",
+        "role": "owner",
+        "cost_centre": "",
+        "groups": [],
+        "last_seen_at": None,
+        "spend_usd": 0.0,
+    }
 
 
 def test_a_name_is_taken_once_even_before_the_first_server_prepared_the_database(

@@ -102,6 +102,10 @@ class ChangeHandler(IdentifiedHandler):
             return None
         return frozenset(_ENTITY_TAG.findall(given))
 
+    def set_version(self, version: str) -> None:
+        """Say which version the response has."""
+        self.set_header("ETag", f'"{version}"')
+
     def read_body(self, kind: type[B]) -> B:
         """Read the body.
 

@@ -39,7 +39,7 @@ class _GroupsHandler(ChangeHandler):
 
     def show(self, group: users.Group, members: int) -> None:
         """Answer a group, with what tells whether it was changed since."""
-        self.set_header("ETag", f'"{group.version}"')
+        self.set_version(group.version)
         self.write_json(Group.of(group, members))
 
 

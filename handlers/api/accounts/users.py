@@ -53,9 +53,8 @@ class UsersHandler(ChangeHandler):
             raise Problem(403, NOT_YOURS_TO_SEE)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         with change_problems():
-            count, users = await self.bridge.identities.users_page(limit=page.limit, offset=page.offset)
-            groups = await self.bridge.groups.by_id(id_ for user, _ in users for id_ in user.group_ids)
-        self.write_json(UserList(count, [ListedUser.listed(user, groups, tokens) for user, tokens in users]))
+            count, people = await self.bridge.people.page(limit=page.limit, offset=page.offset)
+        self.write_json(UserList(count, [ListedUser.listed(person) for person in people]))
 
     head = get
 
@@ -70,9 +69,14 @@ class UsersHandler(ChangeHandler):
         body = self.read_body(NewUser)
         with change_problems():
             user = await self.bridge.identities.add_user(
-                body.username, role=body.role, display_name=body.display_name or None, author=self.author
+                body.username,
+                role=body.role,
+                display_name=body.display_name or None,
+                cost_centre=body.cost_centre or "",
+                author=self.author,
             )
         self.set_status(201)
+        self.set_version(user.version)
         self.write_json(User.of(user))
 
 
@@ -92,9 +96,9 @@ class UserHandler(ChangeHandler):
             raise Problem(403, NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         with change_problems():
-            user, tokens = await self.bridge.identities.existing(username)
-            groups = await self.bridge.groups.by_id(user.group_ids)
-        self.write_json(ListedUser.listed(user, groups, tokens))
+            person = await self.bridge.people.find(username)
+        self.set_version(person.user.version)
+        self.write_json(ListedUser.listed(person))
 
     head = get
 
@@ -102,14 +106,17 @@ class UserHandler(ChangeHandler):
         """Change a user, and answer what became of them.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is no such user; 409, there would be no owner any more.
+            Problem: 403, it is no owner who asks; 404, there is no such user; 409, there would be no owner any more;
+                412, they were changed.
             ValidationProblem: the body is not what was expected.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = structs.asdict(self.read_body(UserChange))
         changed = {name: value for name, value in body.items() if value is not UNSET}
         with change_problems():
-            user = await self.bridge.identities.change_user(username, **changed, author=self.author)
+            identities = self.bridge.identities
+            user = await identities.change_user(username, **changed, versions=self.versions, author=self.author)
+        self.set_version(user.version)
         self.write_json(User.of(user))
 
     async def delete(self, username: str) -> None:

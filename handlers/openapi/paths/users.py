@@ -4,27 +4,49 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from msgspec import structs
+
 from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.credentials import SESSION_COOKIE
 from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
-from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, response, shared
+from handlers.openapi.operations import (
+    ETAG,
+    IF_MATCH,
+    JSON,
+    Described,
+    body,
+    change,
+    get,
+    header,
+    in_path,
+    response,
+    shared,
+)
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.sign_ins import SignIn
 from resources.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserGroup, UserList
-from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
+from storage.accounts.user_accounts import CHANGED, LAST_OWNER, NOT_ONESELF
 from storage.accounts.users import Role
 
 TAG = "users"
 
 
-_ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z")
-_REQUESTING = Me(_ME.id, _ME.username, _ME.name, _ME.role, _ME.created_at, TokenRules(True, None, None))
-GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at)
+_ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z", "")
+_REQUESTING = Me(**structs.asdict(_ME), tokens=TokenRules(True, None, None))
+GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at, "4711")
 RESEARCH = UserGroup(UUID("7b1c6d52-41d6-4c3c-8b0e-0f1d9a3d8f11"), "research")
-_LISTED = ListedUser(GRACE.id, GRACE.username, GRACE.name, GRACE.role, GRACE.created_at, [RESEARCH], 2, 2)
+_LISTED = ListedUser(
+    **structs.asdict(GRACE),
+    groups=[RESEARCH],
+    active_tokens=2,
+    living_tokens=2,
+    last_seen_at="2026-11-25T09:40:00.113Z",
+    spend_usd=12.5,
+)
+_VERSION = {"ETag": header(str, ETAG, '"9f2c5d1e07ab43c8"')}
 NAME = in_path("name", str, "The username, in any case, or the id of the user.")
 NOBODY = problem("There is no such user.", 'There is no user named "grace".')
 _LAST = f'"demo" {LAST_OWNER}.'
@@ -53,7 +75,7 @@ PATHS: dict[str, Described] = {
             tag=TAG,
             request=body(NewUser, auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
             responses={
-                "201": response("The user.", {JSON: body(User, added=GRACE)}),
+                "201": response("The user.", {JSON: body(User, added=GRACE)}, _VERSION),
                 "409": problem("The username is taken.", 'A user named "grace" exists already.'),
             }
             | _ONLY_OWNERS
@@ -67,7 +89,7 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         parameters=(NAME,),
         responses={
-            "200": response("The user.", {JSON: body(ListedUser, user=_LISTED)}),
+            "200": response("The user.", {JSON: body(ListedUser, user=_LISTED)}, _VERSION),
             "403": problem("A member asks for somebody else.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         }
@@ -79,12 +101,13 @@ PATHS: dict[str, Described] = {
             "Change a user",
             "For owners. What is not given stays as it is.",
             tag=TAG,
-            parameters=(NAME,),
+            parameters=(NAME, IF_MATCH),
             request=body(UserChange, role=UserChange(Role.AUDITOR)),
             responses={
-                "200": response("What became of the user.", {JSON: body(User, changed=GRACE)}),
+                "200": response("What became of the user.", {JSON: body(User, changed=GRACE)}, _VERSION),
                 "404": NOBODY,
                 "409": problem("There would be no owner any more.", _LAST),
+                "412": problem("They were changed meanwhile.", f"T{CHANGED.format('grace')[1:]}."),
             }
             | _ONLY_OWNERS
             | CHANGE_WITH_BODY,

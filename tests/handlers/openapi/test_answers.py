@@ -217,6 +217,7 @@ async def change_users_and_tokens(running, ask, member):
     await ask("GET", tokens, 403, member)
     await ask("GET", f"{unknown}/tokens", 404)
     await ask("PATCH", f"{users}/ada", 409, headers, b'{"role": "member"}')
+    await ask("PATCH", f"{users}/ada", 412, headers | {"If-Match": '"0"'}, b"{}")
     changes = (("POST", users), ("PATCH", f"{users}/bob"), ("POST", tokens))
     for method, path in changes:
         await ask(method, path, 400, headers, b"{")

@@ -12,6 +12,7 @@ from handlers.api.accounts.users import NOT_YOURS_TO_SEE as USERS_NOT_YOURS
 from intercept.times import format_time
 from storage.accounts.groups import BUILT_IN
 from storage.accounts.users import Role
+from tests.handlers.api.accounts.test_users import listed as listed_user
 from tests.handlers.api.accounts.test_users import shown
 
 GROUPS = "/api/v2/aibridge/groups"
@@ -79,12 +80,11 @@ async def test_a_user_is_shown_with_their_groups(running, change):
         await change("PUT", f"/groups/{name}/members/bob")
     found = await running.bridge.identities.find_user("bob")
     groups = [await running.bridge.groups.find(name) for name in ("alpha", "Zoo")]
-    own = {"groups": [{"id": str(group.id), "name": group.name} for group in groups]}
-    expected = shown(found) | own | {"active_tokens": 1, "living_tokens": 1}
+    expected = listed_user(found, groups=groups)
     for name, headers in (("bob", None), ("BOB", bob), (found.id, bob), (found.id, None)):
         assert await running.get(f"{USERS}/{name}", headers) == (200, expected)
     _, listed = await running.get(USERS)
-    assert listed["results"] == [shown(ada) | {"groups": [], "active_tokens": 1, "living_tokens": 1}, expected]
+    assert listed["results"] == [listed_user(ada), expected]
     assert await running.get(f"{USERS}/{ada.id}", bob) == (403, {"message": USERS_NOT_YOURS})
     assert await running.get(f"{USERS}/nobody") == (404, {"message": 'There is no user named "nobody".'})
     assert (await running.get(f"{USERS}/bob?x=1"))[0] == 400

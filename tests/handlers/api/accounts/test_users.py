@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import quote, unquote
 
 import pytest
@@ -14,6 +15,7 @@ from tests.handlers.conversations import CHAT
 LIST = "/api/v2/aibridge/interceptions"
 USERS = "/api/v2/aibridge/users"
 PATH = f"{USERS}/me"
+JSON = {"Content-Type": "application/json"}
 INVALID_BODY = "The request body has invalid values."
 LAST_OWNER = '"ada" is the only owner; assign another owner first.'
 
@@ -25,6 +27,18 @@ def shown(user):
         "name": user.display_name,
         "role": user.role.value,
         "created_at": format_time(user.created_at),
+        "cost_centre": user.cost_centre,
+    }
+
+
+def listed(user, tokens=1, groups=(), seen=None, spend=0.0):
+    """A user as the list has them, to whom nothing has happened yet unless it is said."""
+    return shown(user) | {
+        "groups": [{"id": str(group.id), "name": group.name} for group in groups],
+        "active_tokens": tokens,
+        "living_tokens": tokens,
+        "last_seen_at": seen,
+        "spend_usd": spend,
     }
 
 
@@ -33,6 +47,7 @@ async def test_everybody_is_told_who_they_are(running):
     ada = running.identity.user
     created_at = ada.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     expected = {"id": str(ada.id), "username": "ada", "name": "ada", "role": "owner", "created_at": created_at}
+    expected["cost_centre"] = ""
     expected["tokens"] = {"may_create": True, "limit": None, "expire_by": None}
     assert await running.get(PATH) == (200, expected)
     for role in (Role.MEMBER, Role.AUDITOR):
@@ -62,11 +77,8 @@ async def test_owners_and_auditors_see_the_users_by_name_with_their_active_token
     await running.user("gone")
     await identities.remove_user("gone")
     await identities.add_user("Zoe", role=Role.MEMBER)
-    users = [shown(user) for user in await identities.list_users()]
-    everybody = [
-        user | {"groups": [], "active_tokens": tokens, "living_tokens": tokens}
-        for user, tokens in zip(users, (2, 1, 0), strict=True)
-    ]
+    users = await identities.list_users()
+    everybody = [listed(user, tokens) for user, tokens in zip(users, (2, 1, 0), strict=True)]
     assert [user["username"] for user in everybody] == ["ada", "bob", "Zoe"]
     for headers in (running.headers, auditor):
         assert await running.get(USERS, headers) == (200, {"count": 3, "results": everybody})
@@ -118,6 +130,63 @@ async def test_an_owner_changes_what_is_given_of_a_user(running, change):
         status, changed = await change("PATCH", "/users/grace", {"display_name": given})
         assert (status, changed["name"], changed["role"]) == (200, name, "auditor")
     assert await change("PATCH", "/users/grace", {}) == (200, changed)
+
+
+@pytest.mark.gen_test
+async def test_who_pays_for_a_user_is_said_changed_and_audited(running, change):
+    body = {"username": "grace", "role": "member", "cost_centre": "4711"}
+    assert (await change("POST", "/users", body))[1]["cost_centre"] == "4711"
+    assert (await change("PATCH", "/users/grace", {"cost_centre": "0815"}))[1]["cost_centre"] == "0815"
+    assert (await change("PATCH", "/users/grace", {"role": "auditor"}))[1]["cost_centre"] == "0815"
+    assert (await change("PATCH", "/users/grace", {"cost_centre": ""}))[1]["cost_centre"] == ""
+    detail = "the cost centre is not allowed: it has up to 128 printable characters"
+    wrong = {"message": INVALID_BODY, "validations": [{"field": "cost_centre", "detail": detail}]}
+    assert await change("PATCH", "/users/grace", {"cost_centre": "x" * 129}) == (400, wrong)
+    entries = (await running.get("/api/v2/aibridge/audit"))[1]["results"]
+    changes = [entry["detail"] for entry in entries if entry["action"] in {"user.added", "user.changed"}]
+    assert changes[:4] == [
+        {"cost_centre": "", "cost_centre_before": "0815"},
+        {"role": "auditor", "role_before": "member"},
+        {"cost_centre": "0815", "cost_centre_before": "4711"},
+        {"role": "member", "name": "grace", "cost_centre": "4711"},
+    ]
+
+
+@pytest.mark.gen_test
+async def test_a_change_of_a_version_of_a_user_that_is_over_is_refused(running, change):
+    client = await running.client()
+    first = (
+        await client.request("POST", USERS, running.headers | JSON, b'{"username": "grace", "role": "member"}')
+    ).header("ETag")
+    assert (await client.request("GET", f"{USERS}/grace", running.headers)).header("ETag") == first
+    await change("PATCH", "/users/grace", {"display_name": "G"})
+    client = await running.client()
+    answer = await client.request(
+        "PATCH", f"{USERS}/grace", running.headers | JSON | {"If-Match": first}, b'{"role": "owner"}'
+    )
+    changed = {"message": 'The user "grace" was changed meanwhile; read it again.'}
+    assert (answer.status, json.loads(answer.body)) == (412, changed)
+    assert (await running.bridge.identities.find_user("grace")).role is Role.MEMBER
+
+
+@pytest.mark.gen_test
+async def test_when_a_user_was_seen_last_and_from_where_is_noted_of_each_plane(running, call):
+    headers = await running.user("grace")
+    grace = await running.bridge.identities.find_user("grace")
+    uses, token_id = running.bridge.token_uses, headers["Authorization"].removeprefix("Bearer ")[:10]
+    assert (await running.get(f"{USERS}/grace", headers | {"User-Agent": "curl/8"}))[1]["last_seen_at"] is None
+    await uses.flush()
+    (use,) = (await uses.of_tokens([token_id])).values()
+    assert (use.user_id, use.client, use.client_ip) == (grace.id, "curl", "127.0.0.1")
+    assert (await running.get(f"{USERS}/grace"))[1]["last_seen_at"] == format_time(use.at)
+    bob = await running.user("bob")
+    await call(CHAT, bob | {"Content-Type": "application/json", "User-Agent": "codex_cli_rs/1"})
+    assert (await running.get(f"{USERS}/me", await running.signed_in(bob["Authorization"].removeprefix("Bearer "))))[
+        0
+    ] == 200
+    await uses.flush()
+    (use,) = (await uses.of_tokens([bob["Authorization"].removeprefix("Bearer ")[:10]])).values()
+    assert (use.client, use.client_ip) == ("Codex", "127.0.0.1")
 
 
 @pytest.mark.gen_test

@@ -1,0 +1,155 @@
+"""When each token was used last, and by which client, written in the background.
+
+Nobody waits for a write. A use is noted at most every `NOTE_SECONDS` for each token and process, so what is known of the
+last one is about that old. What a process that is killed has not written is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+from pymongo import UpdateOne
+
+from storage.accounts.users import Identity
+from storage.mongo.database import Database, DatabaseUnavailableError
+
+NOTE_SECONDS = 15.0
+"""From one use of a token to the next that is noted."""
+
+WRITE_SECONDS = 5.0
+"""From one write to the next, and how long one may take."""
+
+MAX_NOTED = 10_000
+"""Tokens whose last uses a process remembers; of more, uses are noted more often or not at all."""
+
+ANSWER_SECONDS = 2.0
+"""How long the database may take to tell of uses."""
+
+_BATCH = 500
+
+
+class TokenUse(Struct, frozen=True, kw_only=True):
+    """The last use of a token.
+
+    Attributes:
+        user_id: Whose token it is.
+        at: When.
+        client: The name of the client, as in records.
+        client_ip: Its address.
+    """
+
+    user_id: UUID
+    at: datetime
+    client: str
+    client_ip: str
+
+
+class TokenUses:
+    """The last uses of the tokens of a database.
+
+    Args:
+        database: Where they are kept.
+        now: The wall clock, in UTC, in whole milliseconds.
+        monotonic: A clock that never jumps, in seconds.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._monotonic = monotonic
+        self._pause = pause
+        self._due: dict[str, float] = {}
+        self._pending: dict[str, TokenUse] = {}
+
+    def note(self, identity: Identity, client: Callable[[], tuple[str, str]]) -> None:
+        """Note that a token was used. Returns at once.
+
+        Args:
+            identity: Whose, and which.
+            client: Tells the name of the client and its address, if that is to be known.
+        """
+        now = self._monotonic()
+        if now < self._due.get(identity.token_id, now):
+            return
+        if len(self._due) >= MAX_NOTED:
+            self._due.clear()
+        if len(self._pending) >= MAX_NOTED:
+            return
+        self._due[identity.token_id] = now + NOTE_SECONDS
+        name, address = client()
+        use = TokenUse(user_id=identity.user.id, at=self._now(), client=name, client_ip=address)
+        self._pending[identity.token_id] = use
+
+    async def flush(self) -> None:
+        """Write what was noted.
+
+        Raises:
+            DatabaseUnavailableError: The database is away; what was not written waits.
+        """
+        while self._pending:
+            batch = dict(list(self._pending.items())[:_BATCH])
+            async with self._database.within(WRITE_SECONDS, "take uses of tokens"):
+                updates = [_update(token_id, use) for token_id, use in batch.items()]
+                await self._database.token_uses.bulk_write(updates, ordered=False)
+            for token_id, use in batch.items():
+                if self._pending.get(token_id) is use:
+                    del self._pending[token_id]
+
+    async def run(self) -> None:
+        """Write what was noted every `WRITE_SECONDS`, until cancelled.
+
+        Raises:
+            DatabaseRefusalError: The database does not take it.
+        """
+        health = self._database.health
+        while True:
+            await self._pause(WRITE_SECONDS)
+            await health.wait_until_back()
+            with health.tolerate("uses of tokens wait to be written"):
+                await self.flush()
+
+    async def close(self) -> None:
+        """Write what is left, if the database is there."""
+        with suppress(DatabaseUnavailableError):
+            await self.flush()
+
+    async def of_tokens(self, token_ids: Iterable[str]) -> dict[str, TokenUse]:
+        """Return the last uses of tokens; one that was never used is left out."""
+        wanted = {"_id": {"$in": list(token_ids)}}
+        async with self._database.within(ANSWER_SECONDS):
+            found = [document async for document in self._database.token_uses.find(wanted)]
+        return {
+            one["_id"]: TokenUse(user_id=one["user_id"], at=one["at"], client=one["client"], client_ip=one["client_ip"])
+            for one in found
+        }
+
+    async def last_seen(self, user_ids: Iterable[UUID]) -> dict[UUID, datetime]:
+        """Return when users were seen last; one who never was is left out."""
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"user_id": {"$in": list(user_ids)}}},
+            {"$group": {"_id": "$user_id", "at": {"$max": "$at"}}},
+        ]
+        async with self._database.within(ANSWER_SECONDS):
+            return {one["_id"]: one["at"] async for one in self._database.token_uses.aggregate(pipeline)}
+
+
+def _update(token_id: str, use: TokenUse) -> UpdateOne:
+    """Make the document what was noted, unless another process has noted a later use."""
+    fields = {"user_id": use.user_id, "at": use.at, "client": use.client, "client_ip": use.client_ip}
+    noted = {"$literal": {"_id": token_id, "schema_version": 1, **fields}}
+    latest = {"$cond": [{"$gt": [use.at, "$at"]}, noted, "$$ROOT"]}
+    return UpdateOne({"_id": token_id}, [{"$replaceWith": latest}], upsert=True)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.accounts import token_uses
+from storage.accounts.token_uses import NOTE_SECONDS, TokenUse, TokenUses
+from storage.accounts.users import Identity, Role, User
+from storage.mongo.database import DatabaseUnavailableError
+from tests.storage.records import NOON
+
+ADA, BOB = (
+    User(id=UUID(int=number), username=name, display_name=name, role=Role.MEMBER, created_at=NOON)
+    for number, name in ((1, "ada"), (2, "bob"))
+)
+CODEX = ("Codex", "203.0.113.9")
+
+
+def identity(token_id="tokenOfAda", user=ADA):
+    return Identity(user=user, token_id=token_id)
+
+
+def use(seconds=0, client="Codex", client_ip="203.0.113.9", user=ADA):
+    return TokenUse(user_id=user.id, at=NOON + timedelta(seconds=seconds), client=client, client_ip=client_ip)
+
+
+class Clock:
+    seconds = 0.0
+
+    def now(self):
+        return NOON + timedelta(seconds=self.seconds)
+
+    def monotonic(self):
+        return self.seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def uses(database, clock):
+    return TokenUses(database, now=clock.now, monotonic=clock.monotonic)
+
+
+@pytest.mark.gen_test
+async def test_the_last_use_of_a_token_is_known_with_its_client(uses, clock):
+    assert await uses.of_tokens(["tokenOfAda"]) == {}
+    uses.note(identity(), lambda: CODEX)
+    await uses.flush()
+    assert await uses.of_tokens(["tokenOfAda", "another"]) == {"tokenOfAda": use()}
+    clock.seconds = NOTE_SECONDS
+    uses.note(identity(), lambda: ("$curl", "192.0.2.1"))
+    assert await uses.of_tokens(["tokenOfAda"]) == {"tokenOfAda": use()}
+    await uses.flush()
+    assert await uses.of_tokens(["tokenOfAda"]) == {"tokenOfAda": use(NOTE_SECONDS, "$curl", "192.0.2.1")}
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_is_used_all_the_time_is_noted_now_and_then(uses, clock):
+    asked = []
+    for _ in range(4 * int(NOTE_SECONDS)):
+        uses.note(identity(), lambda: asked.append(clock.seconds) or CODEX)
+        clock.seconds += 0.5
+    assert asked == [0.0, NOTE_SECONDS]
+
+
+@pytest.mark.gen_test
+async def test_an_earlier_use_that_is_written_late_changes_nothing(uses, clock, database):
+    elsewhere = TokenUses(database, now=clock.now, monotonic=clock.monotonic)
+    uses.note(identity(), lambda: ("early", ""))
+    clock.seconds = 1
+    elsewhere.note(identity(), lambda: ("late", ""))
+    await elsewhere.flush()
+    await uses.close()
+    assert await uses.of_tokens(["tokenOfAda"]) == {"tokenOfAda": use(1, "late", "")}
+
+
+@pytest.mark.gen_test
+async def test_a_user_was_seen_when_any_of_their_tokens_was_used_last(uses, clock):
+    for seconds, token_id, user in ((1, "one", ADA), (3, "two", ADA), (2, "three", BOB)):
+        clock.seconds = seconds
+        uses.note(identity(token_id, user), lambda: CODEX)
+    await uses.flush()
+    expected = {ADA.id: NOON + timedelta(seconds=3), BOB.id: NOON + timedelta(seconds=2)}
+    assert await uses.last_seen([ADA.id, BOB.id, UUID(int=3)]) == expected
+    assert await uses.last_seen([]) == {}
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 20))))
+def test_what_waits_is_bounded_however_many_tokens_are_used(noted):
+    clock = Clock()
+    uses = TokenUses(None, now=clock.now, monotonic=clock.monotonic)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_uses, "MAX_NOTED", 10)
+        for number, seconds in noted:
+            clock.seconds += seconds
+            uses.note(identity(str(number)), lambda: CODEX)
+            assert len(uses._pending) <= 10
+            assert len(uses._due) <= 10
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.gen_test
+async def test_what_the_database_did_not_take_waits_for_it(uses, unreachable, monkeypatch):
+    monkeypatch.setattr(token_uses, "WRITE_SECONDS", 0.02)
+    uses.note(identity(), lambda: CODEX)
+    there, uses._database = uses._database, unreachable
+    with pytest.raises(DatabaseUnavailableError):
+        await uses.flush()
+    await uses.close()
+    uses._database = there
+    monkeypatch.undo()
+    await uses.flush()
+    assert await uses.of_tokens(["tokenOfAda"]) == {"tokenOfAda": use()}
