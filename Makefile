@@ -27,7 +27,7 @@ coverage: .venv/dev ## which lines and branches of the five packages their own t
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-faults: .venv/dev ## kill and freeze servers and databases under load, and check the books: about five minutes
+faults: .venv/dev ## kill, pause and cut off servers and databases under load, and check records and limits: about ten minutes
 	@$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
 fuzz: .venv/dev ## fuzz what reads strangers' bytes, each target for ten minutes: MINUTES=60 for longer

@@ -8,15 +8,25 @@ All are asked the same questions on a clock that this script moves, so the table
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from random import Random
 
 from intercept.refusals import Rule
 from limits.kinds.rate_window import RateWindow
 from limits.limit import Kind, Limit, Of
+from storage.admission.account import Times
+from storage.admission.ledger import Ledger
+from storage.admission.permits import Permits
+from storage.admission.round import Round, Snapshot
 
 LIMIT = 100
 # Ticks of a clock that counts in integers, so that no limiter suffers from rounding.
 WINDOW = 1_000_000
+# For those that need a real length: a window is ten seconds then.
+TICK_NS = 10_000
+MS = 1_000_000
+SERVERS = 3
+HEARTBEAT_NS = 1_000 * MS
 
 Limiter = Callable[[int], bool]
 """Decides on one request of the only key, at a time that never goes back."""
@@ -76,8 +86,56 @@ def gcra(burst: int) -> Limiter:
     return admit
 
 
+def each_server_alone() -> Limiter:
+    """Three servers with the whole limit each, behind a load balancer that takes turns."""
+    servers, turn = [exact_window() for _ in range(SERVERS)], count()
+
+    def admit(now: int) -> bool:
+        return servers[next(turn) % SERVERS](now)
+
+    return admit
+
+
+def cluster(*, unavailable: bool = False) -> Limiter:
+    """What the bridge does with three servers in scope `cluster`; or while they cannot reach the database."""
+    limit = Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "key", LIMIT, WINDOW * TICK_NS)
+    ledgers: dict[str, tuple[Ledger, str]] = {}
+    clock, turn = [0], count()
+    servers = [
+        Permits(f"server {number}", lambda: clock[0], lambda _: False, Times(answer=500 * MS))
+        for number in range(SERVERS)
+    ]
+
+    def make_rounds(server: Permits) -> None:
+        while server.pending and (round_ := Round.begin(server)) is not None:
+            found = {name: ledgers[name] for name in round_.names if name in ledgers}
+            changes = round_.plan(Snapshot(found, clock[0] // MS, "", clock[0]))
+            ledgers.update({change.name: (change.ledger, change.after) for change in changes})
+            round_.settle({change.name for change in changes})
+
+    def admit(now: int) -> bool:
+        if now * TICK_NS // HEARTBEAT_NS > clock[0] // HEARTBEAT_NS:
+            for server in servers:
+                server.tick()
+                make_rounds(server)
+        clock[0] = now * TICK_NS
+        server = servers[next(turn) % SERVERS]
+        waiting = server.start([limit])
+        if not unavailable:
+            make_rounds(server)
+        assert waiting.decision is not None
+        return waiting.decision.ticket is not None
+
+    for server in servers if unavailable else ():
+        server.begin_alone(SERVERS)
+    return admit
+
+
 LIMITERS: dict[str, tuple[Callable[[], Limiter], str]] = {
     "exact window (the bridge)": (exact_window, "a time per admission"),
+    "the same, three servers, `cluster`": (cluster, "a ledger in MongoDB"),
+    "the same, database unavailable": (lambda: cluster(unavailable=True), "its share, on each server"),
+    "the same, each server for itself": (each_server_alone, "a time per admission"),
     "fixed window": (fixed_window, "one counter"),
     "two counters, weighted": (two_counters, "two counters"),
     "GCRA, burst of the limit": (lambda: gcra(LIMIT), "one time"),

@@ -51,17 +51,17 @@ class FakeUpstream:
         self._scheme: str
 
     @classmethod
-    async def start(cls, tls: ssl.SSLContext | None = None) -> FakeUpstream:
+    async def start(cls, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> FakeUpstream:
         upstream = cls()
         loop = asyncio.get_running_loop()
-        upstream._server = await loop.create_server(lambda: Connection(upstream), "127.0.0.1", 0, ssl=tls)
+        upstream._server = await loop.create_server(lambda: Connection(upstream), host, 0, ssl=tls)
         upstream._scheme = "http" if tls is None else "https"
         return upstream
 
     @property
     def url(self) -> str:
-        port = self._server.sockets[0].getsockname()[1]
-        return f"{self._scheme}://127.0.0.1:{port}/"
+        host, port = self._server.sockets[0].getsockname()
+        return f"{self._scheme}://{host}:{port}/"
 
     def play(self, *steps: Step) -> None:
         """Answer the next request with these steps."""

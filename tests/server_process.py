@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -67,13 +68,16 @@ class Lines:
 
 
 class ServerProcess:
-    """One run of `python server.py` with these arguments; `environ` is all it finds in its environment beside PATH."""
+    """One run of `python server.py` with these arguments; `environ` is all it finds in its environment beside PATH.
+
+    `through` is a command that runs another one in its own process, such as nsenter(1).
+    """
 
     program: tuple[str, ...] = ("server.py",)
 
-    def __init__(self, *arguments: str | Path, **environ: str) -> None:
+    def __init__(self, *arguments: str | Path, through: Sequence[str] = (), **environ: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, *self.program, *arguments],
+            [*through, sys.executable, *self.program, *arguments],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], **environ},
             stdout=subprocess.PIPE,
@@ -89,7 +93,12 @@ class ServerProcess:
     @property
     def port(self) -> int:
         """Where it listens, as soon as it does."""
-        return int(self.stderr.find(r"INFO aibridge: AI Bridge is listening on http://127\.0\.0\.1:(\d+)")[1])
+        return self._address[1]
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        found = self.stderr.find(r"INFO aibridge: AI Bridge is listening on http://([\d.]+):(\d+)")
+        return found[1], int(found[2])
 
     @property
     def pid(self) -> int:
@@ -131,7 +140,7 @@ class ServerProcess:
 
     async def client(self) -> RawClient:
         """A connection to it; closed by `leave` if not before."""
-        client = RawClient(*await asyncio.open_connection("127.0.0.1", self.port))
+        client = RawClient(*await asyncio.open_connection(*self._address))
         self._clients.append(client)
         return client
 

@@ -3,7 +3,8 @@
 Requests that a server cannot admit by itself wait for a round; what one event loop iteration brings, and what came during
 the last round, goes into the next one. A round that fails is made again. Only when another one fails, begun after the
 first, and this process was not paused meanwhile, the database counts as unavailable: the server then decides alone,
-within its share of what was left, until a heartbeat succeeds.
+within its share of what was left, until heartbeats have succeeded for a lease. By then the other servers too have told
+the ledgers what they admitted alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from heapq import nsmallest
+from enum import Enum, auto
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,7 +24,7 @@ from pymongo.errors import PyMongoError
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 from storage.admission.account import MS, Times
 from storage.admission.ledger_store import Document, LedgerStore
-from storage.admission.ledger_usage import state_of
+from storage.admission.ledger_usage import busiest, state_of
 from storage.admission.members import Members
 from storage.admission.own_pauses import OwnPauseError, answer_within
 from storage.admission.permits import Permits
@@ -60,6 +61,19 @@ _log = logging.getLogger(__name__)
 def uptime_ns() -> int:
     """Nanoseconds that never go back, and also pass while the machine sleeps."""
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class _State(Enum):
+    """How this server decides."""
+
+    SHARED = auto()
+    """By the ledgers."""
+
+    ALONE = auto()
+    """Within its share: the database is unavailable."""
+
+    RETURNING = auto()
+    """Still within its share, and the ledgers are told of it: they do not know yet what other servers admitted alone."""
 
 
 class ClusterAuthority:
@@ -99,12 +113,14 @@ class ClusterAuthority:
         self._rounds: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._beaten_at = now_ns()
+        self._state = _State.SHARED
+        self._back_at = 0
         self._closing = False
 
     @property
     def unavailable(self) -> bool:
-        """Whether the database cannot be reached, so that this server decides alone."""
-        return self._permits.alone_among is not None
+        """Whether this server decides alone, as the database cannot be reached, or could not until a moment ago."""
+        return self._state is not _State.SHARED
 
     @property
     def commands(self) -> int:
@@ -128,7 +144,8 @@ class ClusterAuthority:
             self._timer.cancel()
         self._permits.tick()
         self._permits.tick()  # what was used since the last one is not any more
-        if not self.unavailable:
+        if self._state is not _State.ALONE:
+            self._permits.tell_alone()
             self._work()
             if self._rounds is not None:
                 await asyncio.wait({self._rounds})
@@ -184,8 +201,8 @@ class ClusterAuthority:
                 async with asyncio.timeout(REPORT_SECONDS):
                     with database_errors(), pymongo.timeout(REPORT_SECONDS):
                         ledgers = await self._store.usage(self._members.is_dead)
-                return _busiest([state_of(*one) for one in ledgers], most)
-        return _busiest(self._permits.states(), most)
+                return busiest([state_of(*one) for one in ledgers], most)
+        return busiest(self._permits.states(), most)
 
     def reports(self) -> list[Document]:
         """What the other servers said of themselves with their last heartbeats; nothing while this one decides alone."""
@@ -220,7 +237,7 @@ class ClusterAuthority:
         if due is not None and self._timer is None and not self._closing:
             seconds = max(0.0, (due - self._now_ns()) / 1e9)
             self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
-        if self._rounds is None and self._permits.pending and not self.unavailable:
+        if self._rounds is None and self._permits.pending and self._state is not _State.ALONE:
             self._rounds = asyncio.create_task(self._make_rounds())  # noqa: TID251 - requests wait for what it decides
 
     def _expired(self) -> None:
@@ -230,7 +247,7 @@ class ClusterAuthority:
     async def _make_rounds(self) -> None:
         failures = pauses = 0
         try:
-            while not self.unavailable and (round_ := Round.begin(self._permits)) is not None:
+            while self._state is not _State.ALONE and (round_ := Round.begin(self._permits)) is not None:
                 try:
                     await self._make(round_)
                 except (OwnPauseError, DatabaseUnavailableError) as error:
@@ -241,8 +258,9 @@ class ClusterAuthority:
                         self._begin_alone(error)
                 except BaseException:
                     round_.fail()
-                    self._permits.begin_alone(self._members.alive)  # nobody is left waiting
-                    self._permits.end_alone()
+                    if self._state is _State.SHARED:
+                        self._permits.begin_alone(self._members.alive)  # nobody is left waiting
+                        self._permits.end_alone()
                     raise
                 else:
                     failures = pauses = 0
@@ -306,22 +324,25 @@ class ClusterAuthority:
         late, self._beaten_at = began - self._beaten_at > self._lease_ns // 2, began
         if late:
             self._permits.look_again()
-        if self.unavailable:
-            self._permits.end_alone()
-            _log.info("the database is available: limits are shared again")
-            self._on_change()
+        if self._state is _State.ALONE:
+            self._state, self._back_at = _State.RETURNING, self._now_ns()
+        if self._state is _State.RETURNING:
+            self._return()
+
+    def _return(self) -> None:
+        """Tell the ledgers what was admitted alone; decide by them once every server had the time for that."""
+        if self._now_ns() - self._back_at < self._lease_ns:
+            self._permits.tell_alone()
+            return
+        self._state = _State.SHARED
+        self._permits.end_alone()
+        _log.info("the database is available: limits are shared again")
+        self._on_change()
 
     def _begin_alone(self, error: Exception) -> None:
-        changed = not self.unavailable
+        changed = self._state is _State.SHARED
+        self._state = _State.ALONE
         self._permits.begin_alone(self._members.alive)
         if changed:
             _log.warning("limits are server-local until the database is available: %s", str(error) or "no answer")
             self._on_change()
-
-
-def _busiest(states: Sequence[LimitState], most: int) -> list[LimitState]:
-    by_rule: dict[str, list[LimitState]] = {}
-    for state in states:
-        if state.used or state.reserved:
-            by_rule.setdefault(state.limit.rule, []).append(state)
-    return [state for of_rule in by_rule.values() for state in nsmallest(most, of_rule, key=lambda one: one.remaining)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from heapq import nsmallest
+
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
 from storage.admission.account import MS, span_of
 from storage.admission.ledger import Ledger
@@ -23,3 +26,12 @@ def state_of(limit: Limit, ledger: Ledger, now: int) -> LimitState:
         wait = NEVER_NS if limit.maximum < 1 else wait
     reset = span.leaves_in(ledger.entries[-1][0]) * MS if ledger.entries else 0
     return LimitState(limit, used, remaining, wait, reset, held)
+
+
+def busiest(states: Sequence[LimitState], most: int) -> list[LimitState]:
+    """Of each rule, the states that have least left, so many at most."""
+    by_rule: dict[str, list[LimitState]] = {}
+    for state in states:
+        if state.used or state.reserved:
+            by_rule.setdefault(state.limit.rule, []).append(state)
+    return [state for of_rule in by_rule.values() for state in nsmallest(most, of_rule, key=lambda one: one.remaining)]

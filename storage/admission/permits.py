@@ -189,6 +189,10 @@ class Permits:
     def end_alone(self) -> None:
         """Ask the ledgers again, and tell them what was admitted meanwhile."""
         self.alone_among = None
+        self.tell_alone()
+
+    def tell_alone(self) -> None:
+        """Have the next round tell the ledgers what was admitted alone."""
         for name, account in self._lively.items():
             account.tell_alone()
             self._due[name] = account

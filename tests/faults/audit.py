@@ -7,18 +7,28 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pymongo import MongoClient
 
 from tests.faults.calls import Call
-from tests.faults.load import Load, Provider, Seen
+from tests.faults.load import Provider, Seen
 from tests.faults.waiting import until
 
 Document = dict[str, Any]
 COMPLETED = frozenset({"completed"})
 # An end is written a moment after its client saw it; after a crash a survivor has to notice first.
 SETTLE_SECONDS = 60
+
+
+class Seers(Protocol):
+    """Clients, and what they saw: see `tests.faults.load.Load`."""
+
+    @property
+    def seen(self) -> list[Seen]: ...
+
+    @property
+    def begun(self) -> list[Seen]: ...
 
 
 @dataclass
@@ -57,7 +67,7 @@ class Records:
         (document,) = self.of(call)
         return document
 
-    async def audit(self, load: Load, provider: Provider, *, may_end_as: frozenset[str] = COMPLETED) -> Audit:
+    async def audit(self, load: Seers, provider: Provider, *, may_end_as: frozenset[str] = COMPLETED) -> Audit:
         """Wait until every call that has to be recorded is, and has ended; then look at all of them.
 
         Args:

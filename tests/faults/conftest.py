@@ -96,13 +96,19 @@ def deployment(io_loop, request, tmp_path, mongod, provider):
 
 
 @pytest.fixture
-def scene(request, provider, deployment, token, records):
-    """The parts of a test, put together. What it tells is shown at the end of the run."""
+def tell(request):
+    """Takes what a test measured; it is shown at the end of the run."""
     told = request.config.stash[FIGURES]
+    return lambda text: told.append(f"{request.node.name}: {text}")
+
+
+@pytest.fixture
+def scene(provider, deployment, token, records, tell):
+    """The parts of a test, put together."""
     return Scene(
         provider=provider,
         deployment=deployment,
         load=Load(deployment, token),
         records=records,
-        tell=lambda text: told.append(f"{request.node.name}: {text}"),
+        tell=tell,
     )

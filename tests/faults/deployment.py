@@ -12,12 +12,12 @@ from tests.server_process import ServerProcess
 INFO = re.compile(r"^\S+ \S+ INFO ")
 # What a server may say of a database that is away, and of another server that has died.
 DATABASE_UNAVAILABLE = (
-    r"WARNING storage\.recording\.outbox\.writer: records wait: ",
-    r"WARNING storage\.aggregation\.\w+: a batch of \d+ took longer than ",
+    r"WARNING storage\.recording\.outbox\.writer: (worker \d+: )?records wait: ",
+    r"WARNING storage\.aggregation\.\w+: (worker \d+: )?a batch of \d+ took longer than ",
     r"WARNING storage\.mongo\.health: ",
-    r"WARNING storage\.mongo\.event_counts: \w+ could not be written and are lost: ",
+    r"WARNING storage\.mongo\.event_counts: (worker \d+: )?\w+ could not be written and are lost: ",
 )
-LEFT_IN_FLIGHT = r"WARNING storage\.recording\.instances: calls that instance \S+ left in flight: \d+$"
+LEFT_IN_FLIGHT = r"WARNING storage\.recording\.instances: (worker \d+: )?calls that instance \S+ left in flight: \d+$"
 
 
 class Deployment:

@@ -5,22 +5,32 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 import aiohttp
 
 from tests.fake_upstream import FakeUpstream, Received, Step
 from tests.faults.calls import Call
-from tests.faults.deployment import Deployment
 
 CLIENTS = 16
 # From one piece of an answer to the next: long enough that at any moment some calls are in each of their stages.
 PACE_SECONDS = 0.02
 # Nothing that is tested here may keep a client waiting longer.
 CLIENT_SECONDS = 30
+
+
+Rest = Callable[[], Awaitable[None]]
+
+
+class Place(Protocol):
+    """Where a bridge is."""
+
+    @property
+    def url(self) -> str: ...
 
 
 class Provider(FakeUpstream):
@@ -51,6 +61,7 @@ class Seen:
 
     call: Call
     began_at: float
+    ended_at: float = 0.0
     waited: float = 0.0
     status: int | None = None
     interception_id: UUID | None = None
@@ -63,13 +74,17 @@ class Seen:
 
 
 class Load:
-    """Clients of a deployment that call one after another. `waited` is how long each waited for the head of its answer, in seconds."""
+    """Clients of a deployment that call one after another. `waited` is how long each waited for the head of its answer, in seconds.
 
-    def __init__(self, deployment: Deployment, token: str) -> None:
+    The calls are numbered from `first`. After each call its client waits for `rest`.
+    """
+
+    def __init__(self, deployment: Place, token: str, first: int = 1_000, rest: Rest | None = None) -> None:
         self.seen: list[Seen] = []
         self._deployment = deployment
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._numbers = itertools.count(1_000)
+        self._numbers = itertools.count(first)
+        self._rest = rest
         self._may_call = asyncio.Event()
         self._may_call.set()
         self._ended = asyncio.Condition()
@@ -114,6 +129,8 @@ class Load:
         while not stopping.is_set():
             await self._may_call.wait()
             await self._call(session, Call.numbered(next(self._numbers)))
+            if self._rest is not None:
+                await self._rest()
 
     async def _call(self, session: aiohttp.ClientSession, call: Call) -> None:
         loop = asyncio.get_running_loop()
@@ -124,8 +141,9 @@ class Load:
                 if interception_id := response.headers.get("X-AI-Bridge-Interception-Id"):
                     seen.interception_id = UUID(interception_id)
                 seen.body = await response.read()
-        except (aiohttp.ClientError, ConnectionError):
+        except (aiohttp.ClientError, ConnectionError, TimeoutError):
             pass  # the bridge died, or broke off
+        seen.ended_at = loop.time()
         async with self._ended:
             self.seen.append(seen)
             self._ended.notify_all()

@@ -6,8 +6,10 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -19,100 +21,125 @@ MEMBERS = 3
 START_SECONDS = 60
 
 
-class ReplicaSet:
-    """Three mongods on this machine. A member is known by its port."""
+class Member(NamedTuple):
+    """Where a member listens, `host:port`, and a command that runs it there, such as nsenter(1)."""
 
-    def __init__(self, folder: Path) -> None:
+    address: str
+    through: tuple[str, ...] = ()
+
+
+class ReplicaSet:
+    """Three mongods. Each is known by its address.
+
+    Args:
+        folder: For their data.
+        members: Where they are; by default at free ports of this machine.
+        election_ms: After how long without a primary the others elect one.
+    """
+
+    def __init__(self, folder: Path, members: Sequence[Member] = (), election_ms: int = 10_000) -> None:
         self._folder = folder
-        self._ports = _free_ports(MEMBERS)
-        self._mongods: dict[int, Mongod] = {}
+        self._members = {one.address: one for one in members or map(Member, free_addresses(MEMBERS))}
+        self._election_ms = election_ms
+        self._mongods: dict[str, Mongod] = {}
+
+    @property
+    def addresses(self) -> list[str]:
+        return list(self._members)
 
     @property
     def uri(self) -> str:
-        return f"mongodb://{','.join(self._hosts)}/?replicaSet=rs0"
+        return f"mongodb://{','.join(self._members)}/?replicaSet=rs0"
 
     async def start(self) -> None:
         """Start it and wait until every member has its part."""
-        for port in self._ports:
-            self.start_member(port)
-        members = [{"_id": number, "host": host} for number, host in enumerate(self._hosts)]
+        for address in self._members:
+            self.start_member(address)
+        members = [{"_id": number, "host": address} for number, address in enumerate(self._members)]
+        settings = {"electionTimeoutMillis": self._election_ms}
+        command = {"replSetInitiate": {"_id": "rs0", "members": members, "settings": settings}}
 
         async def initiated() -> bool:
-            return await asyncio.to_thread(
-                _admits, self._ports[0], {"replSetInitiate": {"_id": "rs0", "members": members}}
-            )
+            return await asyncio.to_thread(_admits, self.addresses[0], command)
 
         await until(initiated, START_SECONDS)
         await self.complete()
 
-    def start_member(self, port: int) -> None:
-        folder = self._folder / str(port)
+    def start_member(self, address: str) -> None:
+        folder = self._folder / address.replace(":", "-")
         folder.mkdir(parents=True, exist_ok=True)
         program = find_program()
         assert program is not None
-        command = arguments(database_dir=folder, socket=Path("127.0.0.1"))
-        self._mongods[port] = Mongod(program, [*command, "--port", str(port)], folder / "mongod.log")
+        host, port = address.split(":")
+        command = [*arguments(database_dir=folder, socket=Path(host)), "--port", port]
+        first, *others = *self._members[address].through, program
+        self._mongods[address] = Mongod(Path(first), [*map(str, others), *command], folder / "mongod.log")
 
-    async def kill_member(self, port: int) -> None:
-        mongod = self._mongods[port]
-        os.kill(mongod.pid, signal.SIGKILL)
-        await mongod.stop()
+    async def kill_member(self, address: str) -> None:
+        self.signal_member(address, signal.SIGKILL)
+        await self.end_member(address)
+
+    async def end_member(self, address: str) -> None:
+        """Have it stop in an orderly way, if it still runs."""
+        await self._mongods[address].stop()
+
+    def signal_member(self, address: str, number: signal.Signals) -> None:
+        os.kill(self._mongods[address].pid, number)
 
     async def complete(self) -> None:
         """Wait until there is a primary and all the others follow it."""
 
         async def all_there() -> bool:
-            roles = [await asyncio.to_thread(_role, port) for port in self._ports]
+            roles = [await asyncio.to_thread(_role, address) for address in self._members]
             return sorted(roles) == ["primary", "secondary", "secondary"]
 
         await until(all_there, START_SECONDS)
 
-    async def primary(self) -> int:
-        """The port of the primary, as soon as there is one that is alive."""
-        found: list[int] = []
+    async def primary(self) -> str:
+        """The address of the primary, as soon as there is one that is alive."""
+        found: list[str] = []
 
         async def elected() -> bool:
-            alive = [port for port in self._ports if self._mongods[port].running]
-            found[:] = [port for port in alive if await asyncio.to_thread(_role, port) == "primary"]
+            alive = [address for address in self._members if self._mongods[address].running]
+            found[:] = [address for address in alive if await asyncio.to_thread(_role, address) == "primary"]
             return bool(found)
 
         await until(elected, START_SECONDS)
         return found[0]
 
     async def kill(self) -> None:
-        for port, mongod in self._mongods.items():
+        for address, mongod in self._mongods.items():
             if mongod.running:
-                await self.kill_member(port)
-
-    @property
-    def _hosts(self) -> list[str]:
-        return [f"127.0.0.1:{port}" for port in self._ports]
+                await self.kill_member(address)
 
 
-def _free_ports(number: int) -> list[int]:
+def free_addresses(number: int) -> list[str]:
+    """Addresses on this machine at which nobody listens."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
 
 
-def _member(port: int) -> MongoClient[dict[str, object]]:
-    return MongoClient("127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=1_000)
+def _member(address: str, seconds: int) -> MongoClient[dict[str, object]]:
+    milliseconds = 1_000 * seconds
+    uri = f"mongodb://{address}/?directConnection=true"
+    return MongoClient(uri, serverSelectionTimeoutMS=1_000, connectTimeoutMS=1_000, socketTimeoutMS=milliseconds)
 
 
-def _admits(port: int, command: dict[str, object]) -> bool:
+def _admits(address: str, command: dict[str, object]) -> bool:
     try:
-        with _member(port) as client:
+        with _member(address, START_SECONDS) as client:
             return client.admin.command(command)["ok"] == 1
     except PyMongoError:
         return False
 
 
-def _role(port: int) -> str:
+def _role(address: str) -> str:
     try:
-        with _member(port) as client:
+        with _member(address, 1) as client:
             answer = client.admin.command("hello")
     except PyMongoError:
-        return "away"
+        return "unavailable"
     return "primary" if answer["isWritablePrimary"] else "secondary" if answer["secondary"] else "starting"

@@ -15,7 +15,7 @@ import pytest
 from intercept.refusals import Rule
 from limits.limit import SLOT_RETRY_NS, Amounts, Kind, Limit, Of, Period
 from storage.admission.account import MS
-from storage.admission.cluster import ClusterAuthority
+from storage.admission.cluster import LEASE_SECONDS, ClusterAuthority, uptime_ns
 from storage.admission.own_pauses import OwnPauseError, answer_within
 from tests.storage.conditions import until
 
@@ -69,6 +69,10 @@ async def burst(authorities, number, limits):
 
 def admitted(decisions):
     return sum(decision.ticket is not None for decision in decisions)
+
+
+async def ledgers(database):
+    return await database.limit_ledgers.count_documents({"log": {"$ne": [], "$exists": True}})
 
 
 async def commands(database):
@@ -210,6 +214,28 @@ async def test_while_the_database_does_not_answer_each_server_admits_its_share(p
         used = {state.limit.key: state.used for state in await ada.usage(9)}
         assert used["token:a"] >= 40 + admitted(decisions)
         assert admitted(await burst([ada, bob], 100, [rate(100)])) <= 60 - admitted(decisions)
+
+
+@pytest.mark.expects_log(ALONE)
+@pytest.mark.gen_test(timeout=60)
+async def test_servers_that_return_one_after_the_other_do_not_exceed_a_limit(private_database, private_mongodb):
+    later = [0]
+    options = {"patience": SHORT_PATIENCE_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
+    async with servers(2, private_database, **options) as (ada, bob):
+        await beat(ada, bob, ada)
+        private_mongodb.freeze()
+        assert admitted(await burst([ada, bob], 100, [rate(100)])) == 100
+        private_mongodb.thaw()
+        while not await ledgers(private_database):  # ada is back, bob does not know it yet
+            await beat(ada)
+        assert ada.unavailable
+        assert admitted(await burst([ada], 100, [rate(100)])) == 0
+        await beat(bob)
+        later[0] = round(LEASE_SECONDS * 1000) * MS
+        while ada.unavailable or bob.unavailable:
+            await beat(ada, bob)
+        assert [state.used for state in await ada.usage(9)] == [100]
+        assert admitted(await burst([ada, bob], 100, [rate(100)])) == 0
 
 
 @pytest.mark.gen_test

@@ -1,0 +1,148 @@
+"""Measure what the scope of the limits costs: processor time of a blocking request with two workers, all limits on.
+
+    .venv/bin/python -m benchmarks.scopes [--rounds N]
+
+Each round starts a bridge for each scope, one after the other, on one MongoDB. Prints the table in Markdown: medians of
+the rounds, and the fastest and slowest of them. Ratios are made within a round, so that a busy machine tells on both sides.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from pymongo import MongoClient
+
+from benchmarks.gateways.comparison import upstream
+from benchmarks.gateways.measurements import MEASUREMENTS
+from benchmarks.gateways.measurer import Measurer
+from benchmarks.gateways.runners.bridge import TwoWorkers, embedded_mongodb
+from benchmarks.gateways.runners.runner import Place, Program, free_port
+from benchmarks.reports.samples import short, summary, with_range
+from benchmarks.reports.tables import markdown
+from storage.mongo.embedded import EmbeddedMongoDB
+
+ROUNDS = 3
+SECONDS = 4.0
+SCOPES = ("process", "server", "cluster")
+MEASURED = "blocking chat 32"
+# All far from used up.
+LIMITS = {
+    "RATE_LIMIT": "1000000",
+    "USER_RATE_LIMIT": "1000000",
+    "RATE_WINDOW": "1m",
+    "USER_TOKEN_LIMIT": "1000000000",
+    "TOKEN_WINDOW": "1h",
+    "USER_BUDGET_USD": "1000000",
+}
+
+
+class Figures(NamedTuple):
+    """What a request costs: milliseconds of processor time of the bridge and of the database, and commands about limits."""
+
+    own: float
+    database: float
+    commands: float
+    a_second: float
+
+
+class Scoped(TwoWorkers):
+    """Two workers with limits of a scope."""
+
+    def __init__(self, mongodb: EmbeddedMongoDB | None, scope: str) -> None:
+        super().__init__(mongodb)
+        self.name = scope
+
+    def program(self, place: Place) -> Program:
+        """The same with further limits."""
+        program = super().program(place)
+        more = {f"CODER_AIBRIDGE_{name}": value for name, value in {**LIMITS, "LIMITS_SCOPE": self.name}.items()}
+        return Program(program.command, {**program.environ, **more}, program.folder)
+
+    def commands(self) -> int:
+        """How many commands about limits MongoDB had; see its command `top`."""
+        assert self._mongodb is not None
+        with MongoClient[dict[str, Any]](self._mongodb.uri) as client:
+            totals = client.admin.command("top")["totals"]
+            return int(totals.get(f"{self._name}.limit_ledgers", {}).get("total", {}).get("count", 0))
+
+
+def measure(bridge: Scoped, port: int, folder: Path) -> Figures:
+    """Have it answer for a while."""
+    folder.mkdir()
+    everywhere = os.sched_getaffinity(0)
+    running = bridge.start(Place(port, free_port(), folder, everywhere))
+    try:
+        measurer = Measurer(running, scale=1, note=lambda text: click.echo(text, err=True))
+        (measurement,) = (one for one in MEASUREMENTS if one.name == MEASURED)
+        measurement = replace(measurement, plan=replace(measurement.plan, seconds=SECONDS))
+        measurer.measure([measurement])  # the permits are there, the code is warm
+        before = bridge.commands()
+        found = measurer.measure([measurement])
+        answers = found[MEASURED] * (measurement.plan.seconds + measurement.plan.warm_up)
+        return Figures(
+            found[f"{MEASURED} cpu"],
+            found[f"{MEASURED} database"],
+            (bridge.commands() - before) / answers,
+            found[MEASURED],
+        )
+    finally:
+        running.stop()
+
+
+def table(rounds: Sequence[Mapping[str, Figures]]) -> str:
+    """The figures of each scope, in Markdown."""
+
+    def shown(values: Sequence[float]) -> str:
+        return with_range(summary(values))
+
+    rows = [
+        (
+            f"`{scope}`",
+            shown([one[scope].own for one in rounds]),
+            shown([one[scope].own / one[SCOPES[0]].own for one in rounds]),
+            shown([one[scope].database for one in rounds]),
+            short(max(one[scope].commands for one in rounds)),
+            shown([one[scope].a_second for one in rounds]),
+        )
+        for scope in SCOPES
+    ]
+    head = [
+        "scope",
+        "processor, ms a request",
+        "of `process`",
+        "database, ms a request",
+        "commands a request",
+        "requests/s",
+    ]
+    return markdown(head, rows)
+
+
+@click.command()
+@click.option("--rounds", default=ROUNDS, show_default=True, help="How often each scope is measured.")
+def main(rounds: int) -> None:
+    """Measure what the scope of the limits costs."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory(prefix="aibridge-scopes-") as name:
+        folder = Path(name)
+        with embedded_mongodb(folder / "mongodb") as mongodb, upstream(folder, os.sched_getaffinity(0)) as port:
+            found: list[dict[str, Figures]] = []
+            for number in range(rounds):
+                found.append({})
+                for scope in SCOPES:
+                    bridge = Scoped(mongodb, scope)
+                    bridge.prepare()
+                    found[-1][scope] = measure(bridge, port, folder / f"{scope}-{number}")
+                    click.echo(f"{scope}: {found[-1][scope]}", err=True)
+    click.echo(table(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Servers of a cluster, each on a machine of its own, which can be paused, killed, cut off and restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from tests.faults.cluster.network import Host
+from tests.faults.cluster.windows import Span
+from tests.faults.deployment import INFO
+from tests.server_process import ServerProcess
+
+MAX_CONCURRENCY = 60
+USER_MAX_CONCURRENCY = 30
+RATE = 100
+WINDOW_SECONDS = 10
+SETTINGS = {
+    "CODER_AIBRIDGE_WORKERS": "2",
+    "CODER_AIBRIDGE_LIMITS_SCOPE": "cluster",
+    "CODER_AIBRIDGE_MAX_CONCURRENCY": str(MAX_CONCURRENCY),
+    "CODER_AIBRIDGE_USER_MAX_CONCURRENCY": str(USER_MAX_CONCURRENCY),
+    "CODER_AIBRIDGE_RATE_LIMIT": str(RATE),
+    "CODER_AIBRIDGE_RATE_WINDOW": f"{WINDOW_SECONDS}s",
+}
+
+
+class Server:
+    """One server; `url` is where clients reach it, also when it was restarted. `environ` is added to its settings."""
+
+    def __init__(self, host: Host, data_dir: Path, **environ: str) -> None:
+        self.host = host
+        self.down: list[Span] = []
+        self._data_dir = data_dir
+        self._environ = {**SETTINGS, **environ}
+        self._port = 0
+        self._process: ServerProcess
+        self._runs: list[ServerProcess] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host.front}:{self._port}"
+
+    @property
+    def process(self) -> ServerProcess:
+        return self._process
+
+    async def start(self) -> None:
+        """Start it and wait until it listens."""
+        where = ("--aibridge-http-address", f"{self.host.front}:{self._port}", "--aibridge-data-dir", self._data_dir)
+        self._process = ServerProcess("serve", *where, through=self.host.through, **self._environ)
+        self._runs.append(self._process)
+        self._port = await asyncio.to_thread(lambda: self._process.port)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the supervisor and its workers."""
+        for pid in (self._process.pid, *self._process.children()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    async def pause(self, seconds: float) -> None:
+        """Have all its processes stand still."""
+        self.send(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        self.send(signal.SIGCONT)
+
+    async def kill(self, seconds: float) -> None:
+        """Kill it, and start it again after a while."""
+        await self._down(signal.SIGKILL, seconds)
+
+    async def restart(self, seconds: float) -> None:
+        """Have it stop, and start it again after a while."""
+        await self._down(signal.SIGTERM, seconds)
+
+    async def reload(self, seconds: float) -> None:
+        """Have it replace its workers."""
+        self._process.send(signal.SIGHUP)
+        await asyncio.sleep(seconds)
+
+    async def cut(self, seconds: float) -> None:
+        """Have it lose its database."""
+        self.host.cut()
+        await asyncio.sleep(seconds)
+        self.host.join()
+
+    async def stop(self) -> None:
+        """End it in an orderly way."""
+        self._process.send(signal.SIGTERM)
+        await self._process.ended()
+
+    async def close(self) -> None:
+        for process in self._runs:
+            process.kill()
+            await process.leave()
+
+    def lines(self) -> list[str]:
+        """What it said beyond information."""
+        said = [line for process in self._runs for line in process.stderr.so_far()]
+        return [line.rstrip() for line in said if not INFO.match(line)]
+
+    def complaints(self, expected: list[str]) -> list[str]:
+        """The same without the lines that were expected."""
+        return [line for line in self.lines() if not any(re.search(one, line) for one in expected)]
+
+    async def _down(self, number: signal.Signals, seconds: float) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        if number == signal.SIGKILL:
+            self.send(number)
+        else:
+            self._process.send(number)
+        await self._process.ended()
+        await asyncio.sleep(seconds)
+        await self.start()
+        self.down.append(Span(began, clock()))

@@ -1,0 +1,46 @@
+"""What is counted of a limit from outside."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+from hypothesis import given
+
+from tests.faults.cluster.windows import Count, Span, admitted, at_once, exceeding, received
+
+WINDOW = 10
+spans = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda one: Span(one[0], one[0] + one[1])))
+
+
+@given(spans)
+def test_a_request_counts_in_a_window_in_which_it_was_sent_and_received(requests):
+    expected = [
+        sum(end - WINDOW < one.begin and one.end <= end for one in requests)
+        for end in sorted(one.end for one in requests)
+    ]
+    found = admitted(requests, WINDOW)
+    assert [count.end for count in found] == sorted(one.end for one in requests)
+    # Of those that were received at the same time, the last one has counted them all.
+    last = {count.end: count.number for count in found}
+    assert last == dict(zip([count.end for count in found], expected, strict=True))
+
+
+@given(spans)
+def test_no_more_are_admitted_in_a_window_than_were_received_in_it(requests):
+    for count in admitted(requests, WINDOW):
+        assert count.number <= received(requests, WINDOW, [count.end])[0]
+
+
+@given(spans)
+def test_what_runs_at_once_is_counted_at_each_begin(requests):
+    requests = [one for one in requests if one.end > one.begin]
+    found = {}
+    for number, time in at_once(requests):
+        found[time] = max(found.get(time, 0), number)
+    assert found == {one.begin: sum(other.begin <= one.begin < other.end for other in requests) for one in requests}
+
+
+def test_a_server_that_is_cut_off_may_admit_its_share_beyond_the_limit():
+    counts = [Count(100, 50.0), Count(133, 50.0), Count(134, 50.0), Count(101, 71.0)]
+    alone = [Span(30.0, 60.0)]
+    assert exceeding(counts, 100, 33, alone, 10.0) == [Count(134, 50.0), Count(101, 71.0)]
+    assert exceeding(counts, 100, 33, [*alone, Span(45.0, 46.0)], 10.0) == [Count(101, 71.0)]

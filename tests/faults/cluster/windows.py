@@ -1,0 +1,77 @@
+"""What a limit admitted, as clients and the provider saw it, on one clock. Pure.
+
+When a request was admitted nobody outside knows: after its client sent it, and before the provider received it. A request
+that did both within a window was admitted within it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """From one time to another, in seconds."""
+
+    begin: float
+    end: float
+
+    def touches(self, other: Span) -> bool:
+        return self.begin <= other.end and other.begin <= self.end
+
+
+class Count(NamedTuple):
+    """So many in a window that ends then."""
+
+    number: int
+    end: float
+
+
+def admitted(requests: Iterable[Span], window: float) -> list[Count]:
+    """For each request, from sent to received: how many were certainly admitted in the window that ends when it was received.
+
+    The window is half-open: without its beginning.
+    """
+    by_end = sorted(requests, key=lambda one: one.end)
+    counts, first = [], 0
+    for last, one in enumerate(by_end):
+        while by_end[first].end <= one.end - window:
+            first += 1
+        number = sum(other.begin > one.end - window for other in by_end[first : last + 1])
+        counts.append(Count(number, one.end))
+    return counts
+
+
+def received(requests: Iterable[Span], window: float, ends: Sequence[float]) -> list[int]:
+    """How many were received in each of the windows that end then."""
+    times = sorted(one.end for one in requests)
+    return [bisect_right(times, end) - bisect_right(times, end - window) for end in ends]
+
+
+def at_once(requests: Iterable[Span]) -> list[Count]:
+    """How many ran at the same time, at each begin. What ends when another begins does not run any more."""
+    changes = sorted((time, change) for one in requests for time, change in ((one.begin, 1), (one.end, -1)))
+    counts, running = [], 0
+    for time, change in changes:
+        running += change
+        if change > 0:
+            counts.append(Count(running, time))
+    return counts
+
+
+def exceeding(counts: Iterable[Count], limit: int, share: int, alone: Sequence[Span], window: float) -> list[Count]:
+    """The counts beyond the limit.
+
+    Args:
+        counts: Of windows of this length; 0 for what runs at the same time.
+        limit: How much all servers together may admit.
+        share: How much one that is cut off may admit beyond that, as nobody knows of it.
+        alone: When one was.
+        window: In seconds.
+    """
+    return [
+        count
+        for count in counts
+        if count.number > limit + share * sum(one.touches(Span(count.end - window, count.end)) for one in alone)
+    ]
