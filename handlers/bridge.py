@@ -55,6 +55,7 @@ class EdgeOptions:
     """The settings that the HTTP edge itself obeys. Sizes are bytes; `keepalive_seconds` of 0 is off."""
 
     max_body_bytes: int = 64 * 1024 * 1024
+    max_form_bytes: int = 512 * 1024 * 1024
     allow_byok: bool = True
     allow_billing_headers: bool = False
     responses_websocket: bool = True

@@ -5,6 +5,10 @@ A test searches `handlers/` for others. Written for Tornado 6.5 and 6.6.
 
 from __future__ import annotations
 
+from asyncio import Future
+from collections.abc import Callable
+
+from tornado.concurrent import future_set_result_unless_cancelled
 from tornado.httputil import HTTPHeaders
 from tornado.web import RequestHandler
 
@@ -32,3 +36,15 @@ def discard_response(handler: RequestHandler) -> None:
     """
     handler._headers = HTTPHeaders()  # noqa: SLF001
     handler._write_buffer = []  # noqa: SLF001
+
+
+def serve_before_the_body(handler: RequestHandler, on_end: Callable[[Future[None]], None]) -> None:
+    """Let Tornado call the handler's method now, though the body has not arrived; `on_end` is called when it has, or will not.
+
+    Tornado waits for a future before it calls the method. Whoever ends the body sets the one that it finds then.
+    """
+    request = handler.request
+    waited_for: Future[None] = request._body_future  # noqa: SLF001
+    request._body_future = Future()  # noqa: SLF001
+    request._body_future.add_done_callback(on_end)  # noqa: SLF001
+    future_set_result_unless_cancelled(waited_for, None)

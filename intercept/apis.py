@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
@@ -93,10 +93,14 @@ class RequestParser(Protocol):
         """
 
 
-class FormParser(Protocol):
-    """Reads a request body that is a form (`multipart/form-data`), of a content type with its boundary."""
+FORM_FIELDS = ("model", "stream")
+"""What is read of a form."""
 
-    def __call__(self, body: bytes | bytearray, content_type: str, model: str = "", /) -> RequestSummary:
+
+class FormParser(Protocol):
+    """Reads `FORM_FIELDS` of a request body that is a form (`multipart/form-data`)."""
+
+    def __call__(self, fields: Mapping[str, str], model: str = "", /) -> RequestSummary:
         """Read it; `model` is what the path names.
 
         Raises:
@@ -111,7 +115,8 @@ class Api:
     The content type of a response chooses its reader: `stream_reader` for server-sent events, `event_stream_reader` for AWS's event stream, where
     the API has one, and `body_reader` for all else. `metered_body_reader` stands in its place where the head of a response
     tells its tokens. `billed` is false where a call costs nothing, so that no cost is missing if it reports no tokens.
-    `parse_form` reads a request that is a form with files, where the API takes one.
+    `parse_form` reads a request that is a form with files, where the API takes one; `form_names_model` says that the form
+    names the model.
     """
 
     name: str
@@ -124,6 +129,7 @@ class Api:
     metered_body_reader: Callable[[Header], Reader] | None = None
     billed: bool = True
     parse_form: FormParser | None = None
+    form_names_model: bool = True
 
     def reader_of(self, content_type: str) -> Callable[[], Reader]:
         """What makes readers of successful responses of a content type, which is in lower case and has no parameters."""

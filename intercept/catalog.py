@@ -83,6 +83,7 @@ FILES: Final = Api(
     body_reader=batches.body_reader,
     billed=False,
     parse_form=usage_only.parse_form,
+    form_names_model=False,
 )
 BATCHES: Final = Api(
     name="batches",

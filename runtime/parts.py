@@ -134,6 +134,7 @@ def make_edge_options(settings: Settings) -> EdgeOptions:
     """What the HTTP edge obeys."""
     return EdgeOptions(
         max_body_bytes=settings.max_body_bytes,
+        max_form_bytes=settings.max_form_bytes,
         allow_byok=settings.allow_byok,
         allow_billing_headers=settings.allow_billing_headers,
         responses_websocket=settings.responses_websocket,

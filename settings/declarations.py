@@ -154,6 +154,9 @@ class Settings:
     )
     tls_key_file: str = declare(SERVER, FILE, "", "Its key, where that is in a file of its own.")
     max_body_bytes: int = declare(SERVER, SIZE, "64MiB", "Largest request body accepted.")
+    max_form_bytes: int = declare(
+        SERVER, SIZE, "512MiB", "Largest form with files accepted; it is passed on while it arrives, and not held."
+    )
     body_timeout: timedelta = declare(
         SERVER, POSITIVE_DURATION, "30s", "How long a request body may take; at most 10s for sign-in, 5m for calls."
     )

@@ -22,6 +22,7 @@ from httptools import HttpParserError
 from intercept.apis import EVENTS
 from intercept.formats.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
 from intercept.records import EndReason
+from upstream.body_stream import BodyStream
 from upstream.connections.connection import Connection, OnChunk
 from upstream.connections.failures import describe
 from upstream.connections.network import DIRECT, Network
@@ -194,7 +195,7 @@ class UpstreamClient:
         method: str,
         url: str,
         headers: Headers,
-        body: bytes | bytearray,
+        body: bytes | bytearray | BodyStream,
         *,
         network: Network = DIRECT,
         upgrades: bool = False,
@@ -202,7 +203,7 @@ class UpstreamClient:
         """Send a request and wait for the head of its response. Cancelling closes the connection.
 
         With `upgrades` the headers ask for another protocol, and the response may be 101. Its body is everything after that.
-        `network` is the way there.
+        `network` is the way there. A `BodyStream` is sent as it comes; how it fails is raised as it is.
 
         Raises:
             UpstreamNotReachedError: nothing of it was sent.
@@ -212,11 +213,18 @@ class UpstreamClient:
         origin, target = locate(url)
         if network is not DIRECT:
             origin = origin._replace(network=network)
-        head = request_head(method, target, origin.authority, headers, len(body))
+        length = body.length if isinstance(body, BodyStream) else len(body)
+        head = request_head(method, target, origin.authority, headers, length)
         connection = self._connections.reuse(origin) or await self._connect(origin)
         if not connection.usable:
             raise UpstreamNotReachedError("the provider closed the connection before the request")
-        response = connection.send_request(method, head, body, upgrades=upgrades)
+        if isinstance(body, BodyStream):
+            if body.failure is not None:
+                connection.abort()
+                raise body.failure
+            response = connection.send_streamed(method, head, body)
+        else:
+            response = connection.send_request(method, head, body, upgrades=upgrades)
         try:
             await connection.head(response)
         except BaseException as error:

@@ -105,8 +105,10 @@ def to_client(headers: Iterable[tuple[str, str]], dropped: Iterable[str] = ()) -
     return [header for header in rest if not _CONTROL.search(header[1])]
 
 
-def request_head(method: str, target: str, host: str, headers: Headers, length: int) -> bytes:
+def request_head(method: str, target: str, host: str, headers: Headers, length: int | None) -> bytes:
     """The head of a request with a body of `length` bytes, as it is sent: what is given, in its order and its bytes.
+
+    With no `length` the body is sent in chunks (RFC 9112 section 7.1).
 
     Texts stand for bytes as Latin-1 (RFC 9112 section 2.2). A length of 0 is told of methods that expect a body alone
     (RFC 9110 section 8.6).
@@ -115,7 +117,9 @@ def request_head(method: str, target: str, host: str, headers: Headers, length: 
         ValueError: there is a line end or NUL in it, or what is no Latin-1.
     """
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *[f"{name}: {value}" for name, value in headers]]
-    if length or method not in _WITHOUT_BODY:
+    if length is None:
+        lines.append("Transfer-Encoding: chunked")
+    elif length or method not in _WITHOUT_BODY:
         lines.append(f"Content-Length: {length}")
     head = "\r\n".join([*lines, "", ""])
     if not head.count("\r") == head.count("\n") == len(lines) + 1 or "\0" in head:

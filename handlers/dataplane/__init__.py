@@ -7,7 +7,8 @@ The path of a request, in the order in which it takes it:
                `batch_files.py` record what it tells of earlier calls), or a refusal (`not_served.py`, with the words of `addresses.py`).
 2.  Admit      The head is there, the body is not read yet. `ProxyHandler.prepare` in `proxy.py` begins; `admission.py` has the
                order of the questions: is a slot free, whose token is it, is the rate kept, can the request be served at all?
-3.  Receive    `ProxyHandler.data_received` collects the body. A request whose body is slow may have to give its slot away.
+3.  Receive    `ProxyHandler.data_received` collects the body. A request whose body is slow may have to give its slot away. A
+               form with files is not collected: it is served while it arrives (`incoming_form.py`).
 4.  Read       `ProxyHandler.get`, `post` and so on call the service's `serve`. That of a recorded call reads the body
                (`summary.py`) and makes the record of its start.
 5.  Choose     `upstream_request.py` chooses a key.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handlers.base import TOO_MANY_REQUESTS
+from handlers.dataplane.incoming_form import IncomingForm
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem, body_too_large, stopping
 from handlers.timer import ADMISSION, AUTHENTICATION
@@ -25,7 +26,6 @@ async def admit(handler: ProxyHandler) -> None:
         Problem: The server stops, no valid token, an own key is not allowed, or the body is too large.
         OverloadedError: Concurrency or rate.
     """
-    options = handler.bridge.options
     if handler.bridge.lifecycle.draining:
         raise stopping()
     no_slot = await _take_free_slot(handler)
@@ -37,8 +37,8 @@ async def admit(handler: ProxyHandler) -> None:
     if no_slot is not None:
         await _take_slow_slot(handler, user_key)
     _check_own_key(handler)
-    if _declared_length(handler.request.headers.get("Content-Length", "")) > options.max_body_bytes:
-        raise body_too_large(options.max_body_bytes)
+    if declared_length(handler) > handler.max_body_bytes:
+        raise body_too_large(handler.max_body_bytes)
 
 
 async def admit_without_slot(handler: ProxyHandler) -> None:
@@ -108,6 +108,26 @@ async def _take_slow_slot(handler: ProxyHandler, user_key: str) -> None:
         handler.take_over_slot(slow.give_way())
 
 
-def _declared_length(content_length: str) -> int:
+def declared_length(handler: ProxyHandler) -> int:
     """The length that a request declares; 0 when it declares none. The server refuses what is no number by itself."""
+    content_length = handler.request.headers.get("Content-Length", "")
     return int(content_length[:18]) if content_length.isdecimal() else 0
+
+
+def expect_form(handler: ProxyHandler, *, reads_fields: bool, names_model: bool) -> None:
+    """Note that the body of a request is a form, which is to go to the provider while it arrives.
+
+    Args:
+        handler: Of the request, before it is admitted.
+        reads_fields: Whether fields of it are recorded.
+        names_model: Whether it names the model, which has to be known before it goes.
+    """
+    headers, options = handler.request.headers, handler.bridge.options
+    handler.form = IncomingForm(
+        headers.get("Content-Type", ""),
+        None if "Transfer-Encoding" in headers else declared_length(handler),
+        reads_fields=reads_fields,
+        needs_model=names_model,
+        max_bytes=options.max_form_bytes,
+        max_held_bytes=options.max_body_bytes,
+    )

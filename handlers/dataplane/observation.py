@@ -23,6 +23,9 @@ REQUEST_ID_CHARACTERS = 256
 # By which providers name a request: Anthropic, OpenAI and most others, Azure, Amazon.
 REQUEST_ID_HEADERS = ("request-id", "x-request-id", "apim-request-id", "x-amzn-requestid")
 
+# The type of the error of a request that turned out to be none.
+INVALID_REQUEST = "invalid_request"
+
 # Where Amazon says what kind of error it is; an address may follow behind a colon.
 ERROR_TYPE_HEADER = "x-amzn-errortype"
 
@@ -124,6 +127,11 @@ class Observation:
     def failed(self, error: UpstreamError) -> None:
         """The upstream broke the exchange off, or never began it."""
         self._interrupted(error.end_reason, error)
+
+    def given_up(self, message: str) -> None:
+        """The request turned out to be one that cannot be sent, when a part of it was on its way."""
+        self._interruption = EndReason.CLIENT_DISCONNECTED
+        self._error = ProviderError(type=INVALID_REQUEST, message=message)
 
     def rejected(self, error: CircuitOpenError) -> None:
         """The upstream was not asked."""

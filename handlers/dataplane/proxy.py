@@ -13,6 +13,7 @@ from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.credentials import Credentials, read_credentials, read_query_key
 from handlers.dataplane import states
+from handlers.dataplane.incoming_form import PIECE_SECONDS, WHOLE_SECONDS, IncomingForm, Stage
 from handlers.dataplane.pings import EventGaps
 from handlers.dataplane.refused import problem_headers, problem_of, refusal_of
 from handlers.dataplane.service import Service
@@ -20,7 +21,7 @@ from handlers.dataplane.states import BEING_CANCELLED, NOT_SERVED, SERVE_RUNS, S
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem, body_too_large, problem_body, problem_event, stopping
 from handlers.timer import ADMISSION, SERVER_TIMING_HEADER, RequestTimer
-from handlers.tornado_private import headers_of
+from handlers.tornado_private import headers_of, serve_before_the_body
 from http1.headers import add_checked
 from intercept.apis import Dialect
 from intercept.formats.large_bodies import Body
@@ -54,6 +55,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         timer: Where the time goes.
         gaps: Where the response stands, and whether there is room for an event of the bridge's own.
         body: The whole body of the request. Who needs it last empties it, for a stream may go on for hours.
+        form: The body, if it goes to the provider while it arrives; else None.
         state: How far the request is.
         interception_id: Of the record, once the start is recorded. Then its end says how the call ended.
     """
@@ -62,6 +64,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     plane = Plane.DATA
     credentials: Credentials
     _work: asyncio.Task[None]
+    _form_due: float
 
     def initialize(self, bridge: Bridge, dialect: Dialect, service: Service[ProxyHandler]) -> None:  # type: ignore[override]
         """Receive the running bridge, the dialect in which errors are to be told, and what serves the request."""
@@ -73,6 +76,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.timer = RequestTimer(bridge.monotonic) if bridge.trace is None else bridge.trace(self.request)
         self.gaps = EventGaps()
         self.body: Body = b""
+        self.form: IncomingForm | None = None
         self.state: State = states.ADMITTING
         self.interception_id: UUID | None = None
         self._service = service
@@ -123,12 +127,52 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         """What is to be said of the request while it holds slots."""
         return self._active_request if self.holds_slots else None
 
-    def data_received(self, chunk: bytes) -> None:
-        """Collect the body up to its limit."""
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest body that the request may have."""
+        return self.bridge.options.max_body_bytes if self.form is None else self.form.max_bytes
+
+    def data_received(self, chunk: bytes) -> asyncio.Future[None] | None:
+        """Collect the body up to its limit, or let it go on; return what to wait for before the next piece."""
+        if self.form is not None:
+            return self._receive(self.form, chunk)
         if len(self._arriving) + len(chunk) > self.bridge.options.max_body_bytes:
             self._refuse(body_too_large(self.bridge.options.max_body_bytes))
         else:
             self._arriving += chunk
+        return None
+
+    def _receive(self, form: IncomingForm, chunk: bytes) -> asyncio.Future[None] | None:
+        try:
+            room = form.feed(chunk)
+        except Problem as problem:
+            if self.state in NOT_SERVED:
+                self._refuse(problem)
+            else:
+                form.stream.fail(problem)
+            return None
+        if form.stage is Stage.READY:
+            form.stage = Stage.GOING
+            self._form_due = self.bridge.monotonic() + WHOLE_SECONDS
+            serve_before_the_body(self, self._form_arrived)
+        if form.stage is Stage.GOING:
+            self._bound_form(self._form_due - self.bridge.monotonic() if room else PIECE_SECONDS)
+            if room is not None:
+                room.add_done_callback(lambda _: self._bound_form(PIECE_SECONDS))
+        return room
+
+    def _bound_form(self, seconds: float) -> None:
+        """Bound the time until the next piece; while the provider takes nothing, it is not the client that is slow."""
+        left = self._form_due - self.bridge.monotonic()
+        self.cycle.set_body_timeout(max(min(seconds, left), 0.0))
+
+    def _form_arrived(self, arrived: asyncio.Future[None]) -> None:
+        if self.form is None or self.state not in SERVE_RUNS or arrived.cancelled() or arrived.exception() is not None:
+            return  # it did not arrive, or nobody waits for it
+        try:
+            self.form.end()
+        except Problem as problem:
+            self.form.stream.fail(problem)
 
     def give_way(self) -> Held | None:
         """Be refused, as somebody else needs the slot while the body is on its way."""
@@ -139,6 +183,8 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     async def _run(self) -> None:
         if self.state is states.OVER or self.cycle.closed:
             return  # refused or stopped while the body arrived; Tornado finishes what is not finished
+        if self.form is not None and self.form.stage is not Stage.GOING:
+            self.form.end()
         # A large body is not copied: a copy takes time that all requests wait for, and as much memory again.
         self.body = bytes(self._arriving) if is_light(self._arriving) else self._arriving
         self._arriving = bytearray()
@@ -155,6 +201,8 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
                 raise stopping() from None
         finally:
             del self._work  # it refers back
+            if self.form is not None:
+                self.form.stream.close()
             self.move(states.SERVE_ENDS)
 
     get = head = post = put = patch = delete = options = _run
@@ -210,6 +258,8 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     def _refuse(self, refusal: Problem | OverloadedError) -> None:
         """Answer now, and give back what the request holds; of its body nothing more is wanted."""
         self._arriving.clear()
+        if self.form is not None:
+            self.form.stream.close()
         self.write_problem(
             problem_of(refusal, self.dialect, self.bridge.now()) if isinstance(refusal, OverloadedError) else refusal
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -11,10 +12,10 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.problems import Problem
 from intercept.agents import Agent, read_agent
-from intercept.apis import Api, FormParser, InvalidRequestError, RequestSummary
+from intercept.apis import FORM_FIELDS, Api, InvalidRequestError, RequestSummary
 from intercept.clients import CLAUDE_CODE, client_name, session_id
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
-from intercept.formats.form_data import is_form
+from intercept.formats.form_data import is_form, read_fields
 from intercept.formats.large_bodies import Body, abridged
 from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
 from intercept.formats.weight import is_light
@@ -24,11 +25,21 @@ from intercept.refusals import Rule
 # User agents are recorded for people to look at; a hostile one is cut.
 USER_AGENT_CHARACTERS = 512
 NO_AGENT = Agent()
+LONG_PATH = f"the path names more than {MAX_PATH_MODEL} characters"
 
 
 def encoding_of(handler: ProxyHandler) -> str:
     """How the body of a request is encoded, `IDENTITY` where it is not."""
     return handler.request.headers.get("Content-Encoding", "").strip().lower() or IDENTITY
+
+
+def streams_form(handler: ProxyHandler, to: Destination) -> bool:
+    """Whether the body of a request is a form that goes to the provider while it arrives.
+
+    A compressed one has to be inflated first, and where the request is signed, the signature is about the whole body.
+    """
+    is_plain = encoding_of(handler) == IDENTITY and not to.provider.preset.aws_service
+    return is_plain and is_form(handler.request.headers.get("Content-Type", ""))
 
 
 async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> RequestSummary:
@@ -37,6 +48,8 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
     Raises:
         Problem: 400, 413 or 415, it cannot be read.
     """
+    if handler.form is not None:
+        return _parse_form(handler.form.found, to, api)
     encoding, body, bridge = encoding_of(handler), handler.body, handler.bridge
     if encoding not in (IDENTITY, *ENCODINGS):
         message = f"Content-Encoding {encoding!r} is not supported in requests: allowed are {', '.join(ENCODINGS)}."
@@ -52,18 +65,27 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
     content_type = handler.request.headers.get("Content-Type", "")
     if api.parse_form is not None and is_form(content_type):
         try:
-            return _parse_form(body, content_type, to, api.parse_form)
+            fields = read_fields(body, content_type, FORM_FIELDS)
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+        return _parse_form(fields, to, api)
     return await parse_body(bridge, to, api, body, user_id)
 
 
-def _parse_form(body: Body, content_type: str, to: Destination, parse: FormParser) -> RequestSummary:
-    """Read a form, and what the path says of the model."""
+def _parse_form(fields: Mapping[str, str], to: Destination, api: Api) -> RequestSummary:
+    """Read the fields of a form, and what the path says of the model.
+
+    Raises:
+        Problem: 400, they cannot be used.
+    """
     named = to.route.names_in(to.path)
     if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
-        raise InvalidRequestError(f"the path names more than {MAX_PATH_MODEL} characters")
-    summary = parse(body, content_type, named.get("deployment", ""))
+        raise Problem(400, LONG_PATH, rule=Rule.UNUSABLE_BODY)
+    assert api.parse_form is not None  # noqa: S101 - only such a body is read as a form
+    try:
+        summary = api.parse_form(fields, named.get("deployment", ""))
+    except InvalidRequestError as error:
+        raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
     return replace(summary, model=named.get("model") or summary.model)
 
 
@@ -86,7 +108,7 @@ def _parse(body: bytes, to: Destination, api: Api) -> RequestSummary:
     named = to.route.names_in(to.path)
     model = named.get("model", "")
     if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
-        raise InvalidRequestError(f"the path names more than {MAX_PATH_MODEL} characters")
+        raise InvalidRequestError(LONG_PATH)
     summary = api.parse_request(body, model or named.get("deployment", ""))
     if model or to.route.streams:
         return replace(summary, model=model or summary.model, stream=summary.stream or to.route.streams)

@@ -146,7 +146,8 @@ class UpstreamRequest:
 
         While the provider refuses the key that was sent, the next one is tried, each once. The answer is the last one
         that the provider gave: also where it could not be asked again with another key. Only a 401 to another key leaves a
-        429 in its place: waiting mends that, and a client told of a wrong key would not wait.
+        429 in its place: waiting mends that, and a client told of a wrong key would not wait. A form that is sent while it
+        arrives is sent once, so its answer is the first one.
 
         Raises:
             UpstreamError: none came.
@@ -168,7 +169,7 @@ class UpstreamRequest:
                     if answer is not None:
                         answer.response.close()
                     answer = Answer(response, self._key, verdict.status)
-                if (other := self._other_key(verdict, tried)) is None:
+                if (other := self._other_key(verdict, tried)) is None or self._is_form_sent:
                     break
                 self._key = other
             self._key = answer.key
@@ -178,6 +179,11 @@ class UpstreamRequest:
             self._handler.body = b""
             if answer is not None:
                 answer.response.close()
+
+    @property
+    def _is_form_sent(self) -> bool:
+        """Whether a part of a form has been sent: nothing is sent twice. The next call has another key."""
+        return self._handler.form is not None and self._handler.form.stream.has_begun
 
     async def _ask(self) -> UpstreamResponse:
         """Ask, and once more where nothing of the request was sent: what a provider got is never sent again."""
@@ -199,7 +205,7 @@ class UpstreamRequest:
             if self._authorizer is not None:
                 headers += await self._authorizer.authorize(request.method or "GET", url, headers, handler.body)
             response = await bridge.upstream.open(
-                *(request.method or "GET", url, headers, handler.body),
+                *(request.method or "GET", url, headers, handler.body if handler.form is None else handler.form.stream),
                 network=provider.network,
                 upgrades=bool(self._upgrade),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from email.message import Message
 from typing import Final
 
@@ -21,6 +21,8 @@ MAX_FIELD: Final = 1024
 MAX_BOUNDARY: Final = 70
 """Characters of a boundary (RFC 2046, section 5.1.1)."""
 
+NO_END: Final = "the form has a part without an end"
+_STEP_BYTES: Final = 64 * 1024
 _DISPOSITION: Final = re.compile(rb"^content-disposition[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -29,34 +31,120 @@ def is_form(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() == FORM_DATA
 
 
-def read_fields(body: Body, content_type: str, names: Collection[str]) -> dict[str, str]:
-    """Read those fields of a form that have one of some names.
+class FormFields:
+    """Reads those fields of a form that have one of some names, from bytes that are cut anywhere. Files are not held.
+
+    Args:
+        content_type: Has the boundary.
+        names: Of the fields.
+
+    Attributes:
+        found: The fields so far.
+        in_file: Whether a part with a file has begun, or all parts have ended.
 
     Raises:
-        InvalidRequestError: It is no form as `content_type` says, or has one of these fields more than once: some providers
-            would read the first one, others the last.
+        InvalidRequestError: There is no usable boundary.
     """
-    delimiter = b"--" + _boundary(content_type)
-    if not body.startswith(delimiter):
+
+    def __init__(self, content_type: str, names: Collection[str]) -> None:
+        self.found: dict[str, str] = {}
+        self.in_file = False
+        self._names = names
+        self._delimiter = b"\r\n--" + _boundary(content_type)
+        self._buffer = bytearray(b"\r\n")
+        self._next: Callable[[], bool] = self._read_begin
+        self._parts = 0
+        self._field: str | None = None
+        self._value = bytearray()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all parts have ended."""
+        return self._next == self._skip
+
+    def feed(self, piece: Body) -> None:
+        """Take the next bytes.
+
+        Raises:
+            InvalidRequestError: It is no form, or has one of the fields more than once: some providers would read the first
+                one, others the last.
+        """
+        self._buffer += piece
+        while self._next():
+            pass
+
+    def _read_begin(self) -> bool:
+        if len(self._buffer) < len(self._delimiter):
+            if self._delimiter.startswith(self._buffer):
+                return False
+        elif self._buffer.startswith(self._delimiter):
+            return self._pass(len(self._delimiter), self._read_line_end)
         raise InvalidRequestError("the form does not begin with its boundary")
-    fields: dict[str, str] = {}
-    at = len(delimiter)
-    for _ in range(MAX_PARTS):
-        if body.startswith(b"--", at):
-            return fields
-        if not body.startswith(b"\r\n", at):
+
+    def _read_line_end(self) -> bool:
+        end = bytes(self._buffer[:2])
+        if end == b"--":
+            self.in_file = True
+            return self._pass(2, self._skip)
+        if end == b"\r\n":
+            self._parts += 1
+            if self._parts > MAX_PARTS:
+                raise InvalidRequestError(f"the form has more than {MAX_PARTS} parts")
+            return self._pass(0, self._read_head)
+        if len(end) == len(b"\r\n") or end not in (b"", b"\r", b"-"):
             raise InvalidRequestError("the form has a line that is not ended by its boundary")
-        head_end = body.find(b"\r\n\r\n", at, at + MAX_PART_HEAD)
-        end = body.find(b"\r\n" + delimiter, max(head_end, at))
-        if head_end < 0 or end < 0:
-            raise InvalidRequestError("the form has a part without an end")
-        name = _name(bytes(body[at:head_end]))
-        if name in names:
-            if name in fields:
-                raise InvalidRequestError(f"{name!r} is there more than once: parsers differ in which one counts")
-            fields[name] = _text(bytes(body[head_end + 4 : min(end, head_end + 5 + MAX_FIELD)]), name)
-        at = end + 2 + len(delimiter)
-    raise InvalidRequestError(f"the form has more than {MAX_PARTS} parts")
+        return False
+
+    def _read_head(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n", 0, MAX_PART_HEAD)
+        if end < 0:
+            if len(self._buffer) >= MAX_PART_HEAD:
+                raise InvalidRequestError("the form has a part without an end")
+            return False
+        name, is_file = _disposition(bytes(self._buffer[:end]))
+        self.in_file = self.in_file or is_file
+        self._field = name if name in self._names else None
+        if name in self.found:
+            raise InvalidRequestError(f"{name!r} is there more than once: parsers differ in which one counts")
+        # The line end before the content may be that of the next delimiter too, where there is no content.
+        return self._pass(end + 2, self._read_content)
+
+    def _read_content(self) -> bool:
+        end = self._buffer.find(self._delimiter)
+        size = end if end >= 0 else max(len(self._buffer) - len(self._delimiter) + 1, 0)
+        if self._field is not None and len(self._value) <= MAX_FIELD + 2:
+            self._value += self._buffer[:size]
+        if end < 0:
+            del self._buffer[:size]
+            return False
+        if self._field is not None:
+            self.found[self._field] = _text(bytes(self._value[2 : MAX_FIELD + 3]), self._field)
+        self._field, self._value = None, bytearray()
+        return self._pass(end + len(self._delimiter), self._read_line_end)
+
+    def _skip(self) -> bool:
+        self._buffer.clear()
+        return False
+
+    def _pass(self, size: int, then: Callable[[], bool]) -> bool:
+        del self._buffer[:size]
+        self._next = then
+        return True
+
+
+def read_fields(body: Body, content_type: str, names: Collection[str]) -> dict[str, str]:
+    """Read those fields of a whole form that have one of some names.
+
+    Raises:
+        InvalidRequestError: As of `FormFields`, or the form has no end.
+    """
+    fields = FormFields(content_type, names)
+    view = memoryview(body)
+    for at in range(0, len(body), _STEP_BYTES):
+        fields.feed(bytes(view[at : at + _STEP_BYTES]))
+    if not fields.has_ended:
+        raise InvalidRequestError(NO_END)
+    return fields.found
 
 
 def _parameter(header: str, name: str) -> str:
@@ -73,9 +161,13 @@ def _boundary(content_type: str) -> bytes:
     return boundary.encode()
 
 
-def _name(head: bytes) -> str:
+def _disposition(head: bytes) -> tuple[str, bool]:
+    """The name of a part, and whether it is a file."""
     found = _DISPOSITION.search(head.replace(b"\r\n", b"\n"))
-    return _parameter(found[1].decode("utf-8", "replace").strip(), "name") if found else ""
+    if found is None:
+        return "", False
+    text = found[1].decode("utf-8", "replace").strip()
+    return _parameter(text, "name"), "filename" in text
 
 
 def _text(value: bytes, name: str) -> str:

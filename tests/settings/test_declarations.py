@@ -18,6 +18,7 @@ DEFAULTS = {
     "tls-cert-file": "",
     "tls-key-file": "",
     "max-body-bytes": "64MiB",
+    "max-form-bytes": "512MiB",
     "body-timeout": "30s",
     "drain-timeout": "30s",
     "token-creation": "members",

@@ -9,6 +9,7 @@ from typing import TypeAlias, cast
 
 from httptools import HttpParserError
 
+from upstream.body_stream import BodyStream
 from upstream.connections.idle_timer import IdleTimer
 from upstream.connections.urls import Origin
 from upstream.response import Response
@@ -49,6 +50,7 @@ class Connection(asyncio.Protocol):
         "_poll",
         "_reading_paused",
         "_response",
+        "_stream",
         "_transport",
         "_unsent",
         "_waiter",
@@ -75,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._on_chunk: OnChunk | None = None
         self._failure: Exception | None = None
         self._unsent = _NOTHING
+        self._stream: BodyStream | None = None
         self._last_write_at = 0.0
         self._writable = True
         self._drained = asyncio.Event()
@@ -104,6 +107,37 @@ class Connection(asyncio.Protocol):
             self._unsent = memoryview(body)
             self._send_on()
         return response
+
+    def send_streamed(self, method: str, head: bytes, body: BodyStream) -> Response:
+        """Begin to send a request whose body comes piece by piece, as `send_request`. Its head says how it is framed."""
+        response = self.send_request(method, head, b"")
+        self._stream = body
+        body.send_to(self)
+        return response
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the next piece of the body may be sent."""
+        return self._writable
+
+    def send_piece(self, piece: bytes) -> None:
+        """Send a piece of the body."""
+        if self._stream is None or not piece or self._transport.is_closing():
+            return
+        self._transport.write(piece if self._stream.length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
+        self._last_write_at = self._loop.time()
+        self._idle_timer.renew()
+
+    def end_pieces(self) -> None:
+        """End the body."""
+        if self._stream is not None and self._stream.length is None and not self._transport.is_closing():
+            self._transport.write(b"0\r\n\r\n")
+        self._last_write_at = self._loop.time()
+        self._idle_timer.renew()
+
+    def give_up(self, error: Exception) -> None:
+        """End the request with an error; it is raised to whoever waits for the response."""
+        self._fail(error)
 
     async def head(self, response: Response) -> None:
         """Wait for the head of the response: as long as the body is taken, and then for twice the idle timeout at most."""
@@ -154,10 +188,11 @@ class Connection(asyncio.Protocol):
     def finish(self) -> None:
         """Be usable again if the response is whole and lets the connection stay open, else close at once."""
         response, sent = self._response, self._writable and not self._unsent
+        sent = sent and (self._stream is None or self._stream.is_sent)
         if response is None or not (response.whole and response.keeps_connection and sent):
             self.abort()
             return
-        self._response = None
+        self._response = self._stream = None
         if self._reading_paused:
             self._reading_paused = False
             self._transport.resume_reading()
@@ -171,7 +206,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        self._idle_timer = IdleTimer(self._idle_timeout, lambda: self._fail(TimeoutError()))
+        self._idle_timer = IdleTimer(self._idle_timeout, self._check_idle)
         self._made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -204,6 +239,8 @@ class Connection(asyncio.Protocol):
         """Wake the waiter, and drop everything that refers back."""
         self._unsent = _NOTHING
         self._drained.set()
+        if self._stream is not None:
+            self._stream.resume()
         self._idle_timer.close()
         if self._response is not None:
             self._response.release_parser()
@@ -223,7 +260,16 @@ class Connection(asyncio.Protocol):
         self._drained.set()
         self._last_write_at = self._loop.time()
         self._idle_timer.renew()
+        if self._stream is not None:
+            self._stream.resume()
         self._send_on()
+
+    def _check_idle(self) -> None:
+        """Fail, unless it is the client that is waited for, to send more of the body."""
+        if self._stream is not None and not self._stream.is_sent and self._writable:
+            self._idle_timer.renew()
+        else:
+            self._fail(TimeoutError())
 
     def _send_on(self) -> None:
         while self._unsent and self._writable and not self._transport.is_closing():

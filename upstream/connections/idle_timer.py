@@ -15,7 +15,7 @@ class IdleTimer:
 
     Args:
         seconds: How long a wait may take.
-        on_timeout: Called once a wait takes longer; has to end it.
+        on_timeout: Called once a wait takes longer; has to end it, or to `renew` it.
     """
 
     def __init__(self, seconds: float, on_timeout: Callable[[], None]) -> None:
@@ -52,5 +52,6 @@ class IdleTimer:
         waited = self._loop.time() - self._began
         if waited >= self._seconds:
             self._on_timeout()
-        else:
+            waited = self._seconds if self._began is None else self._loop.time() - self._began
+        if waited < self._seconds:
             self._timer = self._loop.call_later(self._seconds - waited, self._check)

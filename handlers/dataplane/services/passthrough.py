@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-from handlers.dataplane.admission import admit
+from handlers.dataplane.admission import admit, expect_form
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.ownership import check_own
+from handlers.dataplane.summary import streams_form
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.problems import Problem
 from intercept.refusals import Rule
@@ -35,6 +36,8 @@ class Passthrough:
                 be known now, and as everywhere.
             OverloadedError: concurrency or rate.
         """
+        if streams_form(handler, self._to):
+            expect_form(handler, reads_fields=False, names_model=False)
         await admit(handler)
         check_destination(handler, self._to)
         audience = self._to.route.audience

@@ -6,13 +6,13 @@ import asyncio
 import logging
 
 from handlers.credentials import secrets_of
-from handlers.dataplane.admission import admit
+from handlers.dataplane.admission import admit, expect_form
 from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import INTERCEPTION_HEADER, ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.ownership import check_own
-from handlers.dataplane.summary import encoding_of, read_summary, start_of
+from handlers.dataplane.summary import encoding_of, read_summary, start_of, streams_form
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.problems import Problem
 from handlers.timer import RECORDING
@@ -56,6 +56,10 @@ class Recorded:
             Problem: as `admission.admit` and `check_destination`.
             OverloadedError: concurrency or rate.
         """
+        if self._api.parse_form is not None and streams_form(handler, self._to):
+            path = self._to.route.names_in(self._to.path)
+            reads = self._api.form_names_model
+            expect_form(handler, reads_fields=reads, names_model=reads and not path.keys() & {"model", "deployment"})
         await admit(handler)
         check_destination(handler, self._to)
 
@@ -119,6 +123,9 @@ class RecordedCall:
         except UpstreamError as error:
             observation.failed(error)
             raise upstream_problem(handler, self._to.provider, error) from error
+        except Problem as problem:
+            observation.given_up(problem.message)
+            raise
         finally:
             try:
                 await self._read_rest()

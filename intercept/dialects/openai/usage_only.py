@@ -7,6 +7,7 @@ Voyage and vLLM, whose usage may have a total alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -16,7 +17,6 @@ from intercept.apis import InvalidRequestError, Reader, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
-from intercept.formats.form_data import read_fields
 from intercept.formats.json_text import as_object, read_struct
 from intercept.formats.last_members import MAX_TAIL_BYTES, read_last_members
 from intercept.formats.sse import Event
@@ -62,13 +62,12 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     return RequestSummary(model=request.model, stream=bool(request.stream))
 
 
-def parse_form(body: bytes | bytearray, content_type: str, model: str = "") -> RequestSummary:
-    """Read a request that is a form with files; `model` is what the path names, for a form that names none.
+def parse_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:
+    """Read the fields of a request that is a form with files; `model` is what the path names, for a form that names none.
 
     Raises:
         InvalidRequestError: The body cannot be relayed.
     """
-    fields = read_fields(body, content_type, ("model", "stream"))
     named = fields.get("model", "")
     if len(named) > MAX_MODEL:
         raise InvalidRequestError(f"model is too long: at most {MAX_MODEL} characters")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
-from intercept.formats.form_data import MAX_PARTS, is_form, read_fields
+from intercept.formats.form_data import MAX_FIELD, MAX_PARTS, FormFields, is_form, read_fields
 
 TYPE = 'multipart/form-data; boundary="b"'
 
@@ -62,3 +62,45 @@ def test_whatever_comes_it_is_read_or_refused(data):
 def test_the_content_type_of_a_form_is_known_with_its_parameters():
     assert is_form("Multipart/Form-Data ; boundary=x")
     assert not is_form("application/json")
+
+
+def read_in_pieces(body, size):
+    fields, files = FormFields(TYPE, ("model", "stream")), []
+    for at in range(0, len(body), size):
+        fields.feed(body[at : at + size])
+        files.append(fields.in_file)
+    return fields.found, fields.has_ended, files[-1]
+
+
+@given(st.integers(1, 40), st.lists(st.binary(max_size=60), max_size=3), st.integers(0, 3), st.binary(max_size=9))
+def test_the_fields_are_the_same_however_the_form_is_cut(size, files, at, epilogue):
+    parts = [part(b"file", data.replace(b"--b", b""), b'; filename="x"') for data in files]
+    parts.insert(at, part(b"model", "Gr\u00fc\u00dfe".encode()))
+    assert read_in_pieces(form(*parts) + epilogue, size) == ({"model": "Gr\u00fc\u00dfe"}, True, True)
+
+
+@given(st.binary(max_size=200), st.integers(1, 20))
+def test_what_is_refused_whole_is_refused_in_pieces(data, size):
+    body = b"--b\r\n" + data
+    outcomes = []
+    for pieces in (len(body), size):
+        try:
+            outcomes.append(read_in_pieces(body, pieces))
+        except InvalidRequestError as error:
+            outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_a_file_is_not_held_and_a_field_is_held_as_far_as_it_counts():
+    fields = FormFields(TYPE, ("model",))
+    fields.feed(b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n')
+    assert (fields.in_file, fields.has_ended) == (True, False)
+    for _ in range(100):
+        fields.feed(b"x" * 2**16)
+        assert len(fields._buffer) < 16
+    fields.feed(b'\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n')
+    for _ in range(100):
+        fields.feed(b"x" * 2**10)
+        assert len(fields._value) < 2 * MAX_FIELD + 16
+    with pytest.raises(InvalidRequestError, match="too long"):
+        fields.feed(b"\r\n--b--")

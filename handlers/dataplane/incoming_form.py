@@ -1,0 +1,111 @@
+"""Forms with files, which go to the provider while they arrive: what is read of one, and when it may go."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from enum import Enum, auto
+
+from handlers.problems import Problem, body_too_large
+from intercept.apis import FORM_FIELDS, InvalidRequestError
+from intercept.formats.form_data import NO_END, FormFields
+from intercept.refusals import Rule
+from upstream.body_stream import BodyStream
+
+MODEL_BEHIND_FILE = "The form has its model behind a file, and is larger than {} bytes. Put the field model first."
+# A form may take so long to arrive, and the next piece of it so long.
+WHOLE_SECONDS = 3600.0
+PIECE_SECONDS = 60.0
+
+
+class Stage(Enum):
+    """Where a form is."""
+
+    HELD = auto()
+    """Its model is waited for."""
+    READY = auto()
+    """It may go to the provider."""
+    GOING = auto()
+    """Its request is being served, while it arrives."""
+
+
+class IncomingForm:
+    """A form that arrives.
+
+    Args:
+        content_type: Of the request.
+        length: Of the body; None where the client does not say.
+        reads_fields: Whether fields are read of it.
+        needs_model: Whether it may go only once it has named its model.
+        max_bytes: See there.
+        max_held_bytes: The most that is held of it, while its model is waited for.
+
+    Attributes:
+        max_bytes: The largest form.
+        stream: Its bytes, on their way to the provider.
+        stage: Where it is.
+    """
+
+    def __init__(
+        self,
+        content_type: str,
+        length: int | None,
+        *,
+        reads_fields: bool,
+        needs_model: bool,
+        max_bytes: int,
+        max_held_bytes: int,
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.stream = BodyStream(length)
+        self.stage = Stage.HELD if reads_fields else Stage.READY
+        self._content_type = content_type
+        self._needs_model = needs_model
+        self._reads_fields = reads_fields
+        self._fields: FormFields | None = None
+        self._max_held_bytes = max_held_bytes
+        self._bytes = 0
+
+    @property
+    def found(self) -> dict[str, str]:
+        """The fields that it has so far."""
+        return {} if self._fields is None else self._fields.found
+
+    def feed(self, piece: bytes) -> Future[None] | None:
+        """Take a piece; return what to wait for before the next one, None if it may come.
+
+        Raises:
+            Problem: 400 or 413, it cannot be sent.
+        """
+        self._bytes += len(piece)
+        if self._bytes > self.max_bytes:
+            raise body_too_large(self.max_bytes)
+        if self._reads_fields:
+            self._read(piece)
+        self.stream.feed(piece)
+        if self.stage is not Stage.HELD:
+            return self.stream.wait_for_room()
+        if self.stream.held_bytes > self._max_held_bytes:
+            message = MODEL_BEHIND_FILE.format(self._max_held_bytes)
+            raise Problem(413, message, rule=Rule.BODY_TOO_LARGE)
+        return None
+
+    def end(self) -> None:
+        """Note that all of it has arrived.
+
+        Raises:
+            Problem: 400, it is no whole form.
+        """
+        if self._reads_fields and (self._fields is None or not self._fields.has_ended):
+            raise Problem(400, NO_END, rule=Rule.UNUSABLE_BODY)
+        self.stream.end()
+
+    def _read(self, piece: bytes) -> None:
+        try:
+            if self._fields is None:
+                self._fields = FormFields(self._content_type, FORM_FIELDS)
+            self._fields.feed(piece)
+        except InvalidRequestError as error:
+            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+        has_model = not self._needs_model or "model" in self._fields.found
+        if self.stage is Stage.HELD and has_model and self._fields.in_file:
+            self.stage = Stage.READY

@@ -1,0 +1,110 @@
+"""A request body that goes to the provider while it arrives from the client. It is sent once, and held within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import Future
+from typing import Protocol
+
+
+class Sink(Protocol):
+    """Takes the pieces of a body."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the next piece may come now. If not, it calls `BodyStream.resume` once it may."""
+
+    def send_piece(self, piece: bytes) -> None:
+        """Take a piece."""
+
+    def end_pieces(self) -> None:
+        """Note that there are no more."""
+
+    def give_up(self, error: Exception) -> None:
+        """End the request with an error: the rest of its body does not come."""
+
+
+class BodyStream:
+    """Pieces of a body between the client, which `feed` them, and one connection, which sends them.
+
+    Args:
+        length: Of the body in bytes; None where it is not known beforehand.
+
+    Attributes:
+        is_sent: Whether all of it has been handed to the connection.
+        failure: Why the rest does not come; None while it may.
+    """
+
+    def __init__(self, length: int | None) -> None:
+        self.length = length
+        self.is_sent = False
+        self.failure: Exception | None = None
+        self._pieces: list[bytes] = []
+        self._held_bytes = 0
+        self._sink: Sink | None = None
+        self._has_begun = False
+        self._has_ended = False
+        self._is_closed = False
+        self._room: Future[None] | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a connection got any of it, so that it cannot be sent again."""
+        return self._has_begun
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that no connection has yet."""
+        return self._held_bytes
+
+    def feed(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        if self._sink is not None:
+            self._sink.send_piece(piece)
+        elif not self._is_closed:
+            self._pieces.append(piece)
+            self._held_bytes += len(piece)
+
+    def wait_for_room(self) -> Future[None] | None:
+        """What to wait for before the next piece is fed; None if there is room."""
+        if self._is_closed or (self._sink is not None and self._sink.is_writable):
+            return None
+        if self._room is None or self._room.done():
+            self._room = asyncio.get_running_loop().create_future()
+        return self._room
+
+    def end(self) -> None:
+        """Note that the body is whole."""
+        self._has_ended = True
+        if self._sink is not None and not self.is_sent:
+            self.is_sent = True
+            self._sink.end_pieces()
+
+    def fail(self, error: Exception) -> None:
+        """Note that the rest does not come: the request ends with this error, and the provider never has it whole."""
+        self.failure = self.failure or error
+        if self._sink is not None:
+            self._sink.give_up(self.failure)
+
+    def send_to(self, sink: Sink) -> None:
+        """Send what is there, and what comes, to a connection. It cannot be sent to another one."""
+        self._sink, self._has_begun = sink, True
+        pieces, self._pieces, self._held_bytes = self._pieces, [], 0
+        for piece in pieces:
+            sink.send_piece(piece)
+        if self._has_ended:
+            self.end()
+        if sink.is_writable:
+            self.resume()
+
+    def resume(self) -> None:
+        """Note that there is room again."""
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def close(self) -> None:
+        """Drop what comes from now on: the response has been dealt with."""
+        self._is_closed, self._sink = True, None
+        self._pieces.clear()
+        self._held_bytes = 0
+        self.resume()
