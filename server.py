@@ -26,6 +26,7 @@ from tornado.netutil import bind_sockets
 from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
+from commands.providers import add_check, providers
 from commands.tokens import tokens
 from commands.users import users
 from handlers.api.dashboard import DashboardFiles
@@ -35,6 +36,7 @@ from runtime.assembly import now, open_database, open_mongodb
 from runtime.data_folder import make_private
 from runtime.hosted import open_server_authority
 from runtime.logs import set_up_logging
+from runtime.managed import make_managed
 from runtime.parts import known_secrets
 from runtime.serving import START_ERRORS, Server, StartError, event_loop
 from runtime.signals import renew_on_hangup, stop_signals
@@ -216,6 +218,8 @@ def serve_command(context: click.Context, /, demo: bool) -> None:
 main.add_command(users)
 main.add_command(groups)
 main.add_command(tokens)
+add_check(providers, make_managed)
+main.add_command(providers)
 main.add_command(interceptions)
 main.add_command(verify)
 

@@ -19,7 +19,9 @@ from handlers.api.facets import FacetHandler
 from handlers.api.interceptions import InterceptionHandler, InterceptionsHandler
 from handlers.api.limits import LimitsHandler
 from handlers.api.live import LiveHandler
-from handlers.api.providers import ConfiguredProvidersHandler
+from handlers.api.providers.checked import ProviderCheckHandler
+from handlers.api.providers.configured import ConfiguredProvidersHandler
+from handlers.api.providers.managed import ProviderHandler, ProvidersHandler
 from handlers.api.refusals import RefusalsHandler
 from handlers.api.sessions import SessionHandler, SessionsHandler
 from handlers.api.stats import StatisticsHandler
@@ -81,8 +83,10 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "sessions/([^/]+)", SessionHandler, context),
                 (CONTROL_PLANE + "models", FacetHandler, context | {"facet": Facet.MODEL}),
                 (CONTROL_PLANE + "clients", FacetHandler, context | {"facet": Facet.CLIENT}),
-                (CONTROL_PLANE + "providers", FacetHandler, context | {"facet": Facet.PROVIDER}),
+                (CONTROL_PLANE + "providers", ProvidersHandler, context),
                 (CONTROL_PLANE + "providers/configured", ConfiguredProvidersHandler, context),
+                (CONTROL_PLANE + "providers/([^/]+)", ProviderHandler, context),
+                (CONTROL_PLANE + "providers/([^/]+)/check", ProviderCheckHandler, context),
                 (CONTROL_PLANE + "refusals", RefusalsHandler, context),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),
                 (CONTROL_PLANE + "limits", LimitsHandler, context),
@@ -126,18 +130,19 @@ class BridgeApplication(Application):
         return super().find_handler(request, **kwargs)
 
     def _data_plane(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate:
-        provider = self._bridge.providers.get(name)
+        table = self._bridge.routing.table
+        provider = table.providers.get(name)
         dialect = provider.dialect_of(path) if provider else guess_dialect(path)
         if provider and request.method == "HEAD" and path in ROOTS:
             return self._serve(request, dialect, ProviderRoot())
         if (problem := find_problem(self._bridge, name, request, path)) is not None:
             return self._serve(request, dialect, NotServed(problem, provider.name if provider else None))
-        provider = self._bridge.providers[name]
+        provider, pool = table.providers[name], table.key_pools.get(name)
         if asks_for_websocket(request, path):
             route = next(route for route in provider.find_routes(path) if route.api is RESPONSES)
-            return self._serve(request, dialect, ResponsesSocket(Destination(provider, route, path)))
+            return self._serve(request, dialect, ResponsesSocket(Destination(provider, route, path, pool)))
         route = next(route for route in provider.find_routes(path) if request.method in route.methods)
-        to = Destination(provider, route, path)
+        to = Destination(provider, route, path, pool)
         if route.api is None:
             service = _PASSING.get(route.pattern, Passthrough)
             return self._serve(request, route.dialect, service(to))

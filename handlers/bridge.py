@@ -36,6 +36,8 @@ from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database
+from storage.providers.follower import ProviderFollower
+from storage.providers.managed import ManagedProviders
 from storage.queries.facets import Facets
 from storage.queries.interceptions import Interceptions
 from storage.queries.people import People
@@ -48,6 +50,7 @@ from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient
 from upstream.credentials.keys import KeyPool
 from upstream.providers import Provider
+from upstream.table import Routing
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,13 @@ class EdgeOptions:
 
 @dataclass(frozen=True)
 class Bridge:
-    """The parts of a running bridge, providers and the pools of their keys by name. `breakers` is None when they are off, `cluster` where this process does not ask the database about limits, `workers` where it does not ask a supervisor, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
+    """The parts of a running bridge. `breakers` is None when they are off, `cluster` where this process does not ask the database about limits, `workers` where it does not ask a supervisor, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
 
     options: EdgeOptions
-    providers: Mapping[str, Provider]
+    routing: Routing
+    managed: ManagedProviders
+    followed: ProviderFollower
     secrets: KnownSecrets
-    key_pools: Mapping[str, KeyPool]
     key_health: KeyHealth
     database: Database
     identities: Identities
@@ -110,6 +114,16 @@ class Bridge:
     trace: TimerFactory | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
     pieces: Pieces = field(default_factory=Pieces)
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """Those that there are now, by name."""
+        return self.routing.table.providers
+
+    @property
+    def key_pools(self) -> Mapping[str, KeyPool]:
+        """Their keys, by name of the provider."""
+        return self.routing.table.key_pools
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Record and count a request that was refused. Returns at once."""

@@ -7,7 +7,7 @@ heartbeats, see `storage.recording.instances`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,7 +15,8 @@ from handlers.operation.metrics import Metrics
 from intercept.times import format_time
 from upstream.credentials.access import credential_hint
 from upstream.credentials.keys import KeyChange, KeyPool, KeyRefusal, merge_refusals
-from upstream.providers import Provider
+from upstream.providers import Provider, Source
+from upstream.table import Routing
 
 MAX_REPORTED_KEYS = 100
 """Refused keys that a process reports to the others."""
@@ -29,18 +30,19 @@ def report_change(provider: Provider, key: str, change: KeyChange, metrics: Metr
     metrics.provider_key(provider.name, hint, refused=refused)
     if refused:
         _log.warning(
-            "provider key refused: provider=%s key=%s status=401; look at the setting %s",
-            *(provider.name, hint, provider.keys_setting),
+            "provider key refused: provider=%s key=%s status=401; look at %s",
+            *(provider.name, hint, provider.keys_place),
         )
     else:
         _log.info("provider key accepted again: provider=%s key=%s", provider.name, hint)
 
 
-def report_refused_keys(providers: Iterable[Provider], pools: Mapping[str, KeyPool]) -> list[dict[str, Any]]:
+def report_refused_keys(routing: Routing) -> list[dict[str, Any]]:
     """What this process reports to the others: `[{"provider", "key", "status", "since", "calls"}, ..]`.
 
     `key` is a hint, the rest is that of a `KeyRefusal`. At most `MAX_REPORTED_KEYS`, in the order of the settings.
     """
+    table = routing.table
     refused = (
         {
             "provider": provider.name,
@@ -49,8 +51,8 @@ def report_refused_keys(providers: Iterable[Provider], pools: Mapping[str, KeyPo
             "since": refusal.since,
             "calls": refusal.calls,
         }
-        for provider in providers
-        if (pool := pools.get(provider.name)) is not None and pool.refusals
+        for provider in table.providers.values()
+        if (pool := table.key_pools.get(provider.name)) is not None and pool.refusals
         for key in pool.keys
         if (refusal := pool.refusals.get(key)) is not None
     )
@@ -64,24 +66,21 @@ class KeyHealth:
     that this bridge does not hold is left out.
 
     Args:
-        providers: All of them, in the order of the settings.
-        pools: Their keys, and what this process was answered, by the provider's name.
+        routing: The providers, their keys, and what this process was answered.
         elsewhere: What the other processes reported last, each as `report_refused_keys` has it.
     """
 
     def __init__(
         self,
-        providers: Iterable[Provider],
-        pools: Mapping[str, KeyPool],
+        routing: Routing,
         elsewhere: Callable[[], Sequence[Mapping[str, Any]]],
     ) -> None:
-        self._providers = tuple(providers)
-        self._pools = pools
+        self._routing = routing
         self._elsewhere = elsewhere
 
     def find_refusals(self, provider: Provider) -> dict[str, KeyRefusal]:
         """The refused keys of a provider, in the order in which they are used."""
-        pool = self._pools.get(provider.name)
+        pool = self._routing.table.key_pools.get(provider.name)
         if pool is None:
             return {}
         reports = [report for report in self._elsewhere() if report["provider"] == provider.name]
@@ -91,8 +90,8 @@ class KeyHealth:
     def describe(self) -> str:
         """Name each key that its provider refuses, by its setting and without a hint, as anybody may read it; or `ok`."""
         refused = [
-            _describe(provider, self._pools[provider.name].keys.index(key) + 1, refusal)
-            for provider in self._providers
+            _describe(provider, self._routing.table.key_pools[provider.name].keys.index(key) + 1, refusal)
+            for provider in self._routing.table.providers.values()
             for key, refusal in self.find_refusals(provider).items()
         ]
         return "; ".join(refused) or "ok"
@@ -108,4 +107,5 @@ def _refusals_of(key: str, pool: KeyPool, reports: Sequence[Mapping[str, Any]]) 
 def _describe(provider: Provider, number: int, refusal: KeyRefusal) -> str:
     calls = f"{refusal.calls} call{'' if refusal.calls == 1 else 's'}"
     since = format_time(refusal.since)
-    return f"{provider.name}: key {number} of {provider.keys_setting} refused ({refusal.status}) since {since}; {calls}"
+    where = provider.keys_setting if provider.source is Source.ENVIRONMENT else "the database"
+    return f"{provider.name}: key {number} of {where} refused ({refusal.status}) since {since}; {calls}"

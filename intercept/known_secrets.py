@@ -50,6 +50,12 @@ class KnownSecrets:
     def __repr__(self) -> str:
         return f"KnownSecrets({len(self._spellings)})"
 
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Look for these as well from now on. What was known stays: a key that is no more in use is still a secret."""
+        learned = KnownSecrets(secrets)
+        self._spellings = self._spellings | learned._spellings
+        self._beginnings = self._beginnings | learned._beginnings
+
     def together_with(self, secrets: Iterable[str]) -> KnownSecrets:
         """Return these and further ones, such as what one request carries."""
         return KnownSecrets(secrets, self)

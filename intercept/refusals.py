@@ -29,6 +29,7 @@ class Rule(StrEnum):
     OWN_KEY_NEEDED = auto()
     NO_PROVIDER_KEY = auto()
     UNKNOWN_PROVIDER = auto()
+    PROVIDER_UNAVAILABLE = auto()
     UNKNOWN_ROUTE = auto()
     WRONG_BASE_URL = auto()
     ODD_PATH = auto()

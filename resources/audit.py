@@ -1,4 +1,4 @@
-"""The audit trail: who changed what of users, groups and tokens, who signed in, and who was refused."""
+"""The audit trail: who changed what of users, groups, tokens and providers, who signed in, and who was refused."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ class Detail(Struct):
     group: Annotated[str | UnsetType, Meta(description="The name of the group.")] = UNSET
     group_before: str | UnsetType = UNSET
     members: Annotated[Count | UnsetType, Meta(description="How many a removed group had.")] = UNSET
+    provider: Annotated[str | UnsetType, Meta(description="The provider that was added, changed or removed.")] = UNSET
+    changes: Annotated[list[str] | UnsetType, Meta(description="The names of its fields that were changed.")] = UNSET
     role: Role | UnsetType = UNSET
     role_before: Role | UnsetType = UNSET
     name: Annotated[
@@ -68,7 +70,7 @@ class Entry(Struct):
     at: Time
     actor: Actor
     action: Action
-    subject: Annotated[Subject | None, Meta(description="Null where nothing was changed, and of a group.")]
+    subject: Annotated[Subject | None, Meta(description="Null where nothing was changed, and of a group or provider.")]
     detail: Detail
     client_ip: Annotated[
         str | None,

@@ -23,9 +23,13 @@ class InvalidBodyError(ValueError):
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
-    """A JSON object of texts. `readers` make a value of each, or raise ValueError with what is wrong."""
+    """A JSON object of texts. `readers` make a value of each, or raise ValueError with what is wrong.
+
+    `other_readers` are those of fields that are no texts.
+    """
 
     readers: ClassVar[Readers]
+    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     @classmethod
     def read(cls, data: bytes) -> Self:
@@ -45,7 +49,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
         values = {}
         for name in (name for name in fields if name in given):
             try:
-                values[name] = cls.readers[name](_text(given[name]))
+                other = cls.other_readers.get(name)
+                values[name] = cls.readers[name](_text(given[name])) if other is None else other(given[name])
             except ValueError as error:
                 problems.append((name, str(error)))
         if problems:

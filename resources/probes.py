@@ -21,7 +21,12 @@ class Readiness(Struct):
     status: Literal["ready", "not ready", "draining"]
     database: Literal["ok", "unreachable"]
     recording: Annotated[str, Meta(description="`ok`, or what is wrong.")]
-    providers: Annotated[str, Meta(description="`ok`, or which keys of the bridge a provider refuses, and since when.")]
+    providers: Annotated[
+        str,
+        Meta(
+            description="`ok`, or which keys of the bridge a provider refuses, and since when, or that changes of providers are not followed."
+        ),
+    ]
     jobs: Annotated[str, Meta(description="`ok`, or which background jobs failed within the last minute.")]
     version: Annotated[str, Meta(description="Of AI Bridge, as `python server.py --version` says it.")]
     limits: Annotated[

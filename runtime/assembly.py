@@ -34,6 +34,7 @@ from runtime.authority import WorkerAuthority
 from runtime.budgets import restore_budgets
 from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
+from runtime.managed import follow_providers, make_managed_providers
 from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_overload
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
 from storage.accounts.access_trail import AccessTrail
@@ -66,8 +67,8 @@ from storage.recording.outbox.spool_folders import SpoolFolders
 from storage.recording.prices import Prices
 from storage.recording.recorder import Recorder, RecordPolicy
 from upstream.client import UpstreamClient
-from upstream.credentials.keys import KeyPool
 from upstream.providers import Provider
+from upstream.table import Routing
 from version import VERSION
 
 # What a stopping server gives its recorder to write down what it still holds.
@@ -152,9 +153,12 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     settings, database, metrics = process.settings, process.database, process.metrics
     process.start("database", database.health.watch)
     overload, cluster = await open_admission(process)
-    key_pools = {provider.name: KeyPool(provider.keys, monotonic, now) for provider in providers if provider.keys}
-    instances = await open_heartbeat(process, partial(report_refused_keys, providers, key_pools))
+    routing = Routing(providers, monotonic, now, is_complete=False)
+    instances = await open_heartbeat(process, partial(report_refused_keys, routing))
     recorder = await open_recorder(process, providers)
+    secrets = known_secrets(settings)
+    managed = make_managed_providers(settings, database, now)
+    followed = await follow_providers(settings, managed, routing, secrets, recorder.set_providers)
     upstream = open_upstream(process)
     trace = open_traces(settings, process.id, process.stack)
     session_times = SessionTimes(settings.session_idle_timeout, settings.session_lifetime)
@@ -165,10 +169,11 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     live = open_live(process, identities)
     return Bridge(
         options=make_edge_options(settings),
-        providers={provider.name: provider for provider in providers},
-        secrets=known_secrets(settings),
-        key_pools=key_pools,
-        key_health=KeyHealth(providers, key_pools, lambda: instances.refused_elsewhere),
+        routing=routing,
+        managed=managed,
+        followed=followed,
+        secrets=secrets,
+        key_health=KeyHealth(routing, lambda: instances.refused_elsewhere),
         database=database,
         identities=identities,
         groups=groups,
@@ -211,6 +216,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     lag = LoopLag()
     metrics.watch("event_loop_lag_seconds", "Delay of the event loop.", lambda: lag.seconds, across="livemax")
     process.start("event_loop_lag", lag.watch)
+    process.start("providers", bridge.followed.run)
     process.start("access_trail", bridge.access.run)
     process.start("token_uses", bridge.token_uses.run)
     process.start("refusals", bridge.refusal_recorder.run)

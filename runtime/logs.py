@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TextIO
 
@@ -21,11 +22,11 @@ class ScrubbingFormatter(logging.Formatter):
 
     def __init__(self, line: str, secrets: KnownSecrets) -> None:
         super().__init__(line)
-        self._secrets = secrets
+        self.secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line as it may be shown."""
-        return scrub(self._secrets.hide(super().format(record)))
+        return scrub(self.secrets.hide(super().format(record)))
 
 
 class SharedStreamHandler(logging.StreamHandler[TextIO]):
@@ -43,6 +44,13 @@ class SharedStreamHandler(logging.StreamHandler[TextIO]):
         finally:
             with suppress(OSError, ValueError):
                 fcntl.lockf(self.stream, fcntl.LOCK_UN)
+
+
+def hide_in_logs(secrets: Iterable[str]) -> None:
+    """Take these out of log lines too from now on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, ScrubbingFormatter):
+            handler.formatter.secrets.learn(secrets)
 
 
 def set_up_logging(secrets: KnownSecrets, *, worker: bool = False) -> None:

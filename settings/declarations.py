@@ -17,6 +17,7 @@ from settings.kinds import (
     BASE_URL,
     DATABASE_NAME,
     DURATION,
+    ENCRYPTION_KEYS,
     FILE,
     FOLDER,
     GOOGLE_ACCOUNT,
@@ -188,6 +189,10 @@ class Settings:
     )
     mongodb_database: str = declare(DATABASE, DATABASE_NAME, "aibridge", "Database to record in.")
     data_dir: Path = declare(DATABASE, FOLDER, "data", "Folder of the embedded MongoDB and the spool.")
+    encryption_keys: tuple[bytes, ...] = declare(
+        DATABASE, ENCRYPTION_KEYS, "", "Seals keys of providers in the database; the first of several encrypts.",
+        environment_only=True, secret=True,
+    )  # fmt: skip
 
     retention: timedelta = declare(RECORDING, DURATION, "60d", "How long interceptions are kept; 0 is for ever.")
     record_policy: RecordPolicy = declare(

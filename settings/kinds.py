@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -202,6 +203,15 @@ def _keys(text: str) -> tuple[str, ...]:
     return tuple(_match("[!-~]+", part.strip())[0] for part in text.split(",")) if text else ()
 
 
+def _encryption_key(text: str) -> bytes:
+    key = b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+    return _require(key, lambda it: len(it) == 32)  # noqa: PLR2004 - AES-256
+
+
+def _encryption_keys(text: str) -> tuple[bytes, ...]:
+    return tuple(_encryption_key(part.strip()) for part in text.split(",")) if text else ()
+
+
 def _google_account(text: str) -> dict[str, str]:
     account = json.loads(text)
     wanted = ("client_email", "private_key", "token_uri")
@@ -258,6 +268,12 @@ PROJECT = Kind("PROJECT", "the id or the number of a project", _text("(?:[a-z0-9
 GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, _hidden)
 ROUTES = Kind("ROUTES", ALLOWED, parse_routes)
 KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, _hidden)
+ENCRYPTION_KEYS = Kind(
+    "KEYS",
+    "32 bytes in base64, as `openssl rand -base64 32` prints them; several with commas",
+    _encryption_keys,
+    _hidden,
+)
 AWS_ACCESS_KEY = Kind(
     "KEY", "ID:SECRET of an access key of AWS, or ID:SECRET:SESSION-TOKEN of a temporary one", _aws_access_key, _hidden
 )

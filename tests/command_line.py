@@ -5,8 +5,10 @@ from click.testing import CliRunner
 
 from commands.groups import groups
 from commands.interceptions import interceptions
+from commands.providers import add_check, providers
 from commands.tokens import tokens
 from commands.users import users
+from runtime.managed import make_managed
 from settings import SettingsGroup, declared
 
 
@@ -15,7 +17,8 @@ def main():
     pass
 
 
-for group in (users, groups, tokens, interceptions):
+add_check(providers, make_managed)
+for group in (users, groups, tokens, providers, interceptions):
     main.add_command(group)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from urllib.parse import unquote_plus
 
 from intercept.apis import Dialect
@@ -22,6 +23,21 @@ _ROUTES_BY_PATH = {
     kind: {route.pattern: find_routes(preset.routes, route.pattern) for route in preset.routes}
     for kind, preset in PRESETS.items()
 }
+
+
+class Source(StrEnum):
+    """Where a provider is kept."""
+
+    ENVIRONMENT = "environment"
+    DATABASE = "database"
+
+
+class Availability(StrEnum):
+    """Whether calls pass. `SEALED`: none of its keys can be opened here."""
+
+    READY = "ready"
+    DISABLED = "disabled"
+    SEALED = "sealed"
 
 
 @dataclass(frozen=True)
@@ -48,6 +64,13 @@ class Provider:
     authorizer: Authorizer | None = field(default=None, repr=False, compare=False)
     network: Network = DIRECT
     extra_routes: tuple[Route, ...] = ()
+    source: Source = Source.ENVIRONMENT
+    availability: Availability = Availability.READY
+
+    @property
+    def keys_place(self) -> str:
+        """Where its keys are looked after, for people."""
+        return f"the setting {self.keys_setting}" if self.source is Source.ENVIRONMENT else "its keys in the database"
 
     @property
     def preset(self) -> Preset:

@@ -18,6 +18,7 @@ const RULES = {
   own_key_needed: ["Own key needed", "The route is only for clients that send their own key."],
   no_provider_key: ["No provider key", "The bridge has no key for the provider."],
   unknown_provider: ["Unknown provider", "There is no provider with this name."],
+  provider_unavailable: ["Provider unavailable", "The provider is disabled, or its keys cannot be opened."],
   unknown_route: ["Unknown route", "The provider has no such route."],
   wrong_base_url: ["Wrong base URL", "The base URL of the client is wrong; the response named the right one."],
   odd_path: ["Odd path", "The path could mean another one to the provider."],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from handlers.api.pagination import parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.bridge import Bridge
+from handlers.control import IdentifiedHandler
 from storage.queries.facets import Facet
 
 PARAMETERS = ("q", "limit", "offset")
@@ -24,7 +27,17 @@ class FacetHandler(VisibilityHandler):
         Raises:
             ValidationProblem: a parameter cannot be used.
         """
-        values = single_values(self.request.query_arguments, PARAMETERS)
-        page = parse_page(values)
-        names = await self.bridge.names.find(self._facet, values.get("q", ""), visible_to=self.visible_to)
-        self.write_json(names[page.offset : page.offset + page.limit])
+        self.write_json(await find_names(self, self._facet, visible_to=self.visible_to))
+
+
+async def find_names(handler: IdentifiedHandler, facet: Facet, *, visible_to: UUID | None) -> list[str]:
+    """Return the values of a field that a request asks for.
+
+    Raises:
+        ValidationProblem: a parameter cannot be used.
+        DatabaseUnavailableError: the database is unavailable.
+    """
+    values = single_values(handler.request.query_arguments, PARAMETERS)
+    page = parse_page(values)
+    names = await handler.bridge.names.find(facet, values.get("q", ""), visible_to=visible_to)
+    return names[page.offset : page.offset + page.limit]

@@ -15,13 +15,20 @@ from intercept.catalog import RESPONSES
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from upstream.paths import find_fault
-from upstream.providers import OPENAI_PREFIX, Provider
+from upstream.providers import OPENAI_PREFIX, Availability, Provider
 from upstream.routes import guess_dialect
 
 CONTROL_PLANE = "/api/v2/aibridge/"
 # `HEAD` on these answers whether anybody is there: the second is what Claude Code asks.
 ROOTS = frozenset({"/", "/api/hello"})
 IN_ADDRESS = "The URL has a token of AI Bridge in it. Send it in a header, and revoke it if others may have seen it."
+NOT_KNOWN_YET = (
+    "provider not found: {}. The providers in the database are not known yet, as it cannot be reached at the moment."
+)
+UNAVAILABLE = {
+    Availability.DISABLED: "The provider {} is disabled. Please ask an owner of AI Bridge.",
+    Availability.SEALED: "The provider {} cannot be used: this server has no encryption key that opens its keys.",
+}
 NO_WEBSOCKET = "WebSocket is not supported here: use HTTP streaming."
 # First words of paths of the server that are no provider's, whatever providers are called.
 _OF_THE_SERVER = frozenset({"", "api", "dashboard", "healthz", "metrics", "openapi.json", "readyz"})
@@ -29,14 +36,19 @@ _OF_THE_SERVER = frozenset({"", "api", "dashboard", "healthz", "metrics", "opena
 
 def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: str) -> Problem | None:
     """Why a request for `path` below the provider `name` is not served; None when it is."""
-    providers = bridge.providers
+    table = bridge.routing.table
+    providers = table.providers
     provider = providers.get(name)
+    if provider is None and not table.is_complete:
+        return Problem(503, NOT_KNOWN_YET.format(name), {"Retry-After": "1"}, rule=Rule.PROVIDER_UNAVAILABLE)
     if provider is None:
         known = ", ".join(sorted(providers)) or "none"
         hint = f"; {_use(bridge, _pick(providers, Dialect.OPENAI), Dialect.OPENAI, request)}" if name == "v1" else ""
         return Problem(404, f"provider not found; configured providers: {known}{hint}", rule=Rule.UNKNOWN_PROVIDER)
     if hides_token(path):
         return Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
+    if provider.availability is not Availability.READY:
+        return Problem(503, UNAVAILABLE[provider.availability].format(name), rule=Rule.PROVIDER_UNAVAILABLE)
     if asks_for_websocket(request, path):
         serves = bridge.options.responses_websocket and provider.preset.has_websocket
         return None if serves else Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)

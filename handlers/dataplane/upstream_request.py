@@ -27,7 +27,7 @@ from upstream.credentials.access import Authorizer, credential_header, credentia
 from upstream.credentials.aws_credentials import INSTALL_AWS
 from upstream.credentials.keys import RATE_LIMITED, REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
-from upstream.providers import Provider, without_credentials
+from upstream.providers import Provider, Source, without_credentials
 from upstream.routes import Route
 
 logger = logging.getLogger(__name__)
@@ -42,11 +42,12 @@ ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
 
 
 class Destination(Struct, frozen=True):
-    """Where a request is to go: `path` is what follows the provider, percent-encoded."""
+    """Where a request is to go: `path` is what follows the provider, percent-encoded; `keys` are those of the provider."""
 
     provider: Provider
     route: Route
     path: str
+    keys: KeyPool | None = None
 
 
 class Verdict(NamedTuple):
@@ -73,7 +74,7 @@ def check_destination(handler: ProxyHandler, to: Destination) -> None:
     query = handler.request.query
     if hides_token(without_credentials(query) if handler.query_key else query):
         raise Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
-    has_key = handler.credentials.own_key is not None or to.provider.name in handler.bridge.key_pools
+    has_key = handler.credentials.own_key is not None or to.keys is not None
     if not has_key and to.provider.needs_key:
         message = no_key_message(to.provider, allow_byok=handler.bridge.options.allow_byok)
         raise Problem(400, message, rule=Rule.NO_PROVIDER_KEY)
@@ -87,10 +88,14 @@ def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
     if provider.preset.is_own_key_only:
         return f"The provider {provider.name} takes your own credential: send it, and the token in {GOVERNANCE_HEADER}."
     if provider.preset.aws_service:
-        message = f"The provider {provider.name} has no AWS credentials: set {provider.keys_setting} on the server"
+        keys = provider.keys_setting if provider.source is Source.ENVIRONMENT else "a key for it"
+        message = f"The provider {provider.name} has no AWS credentials: set {keys} on the server"
         return f"{message}, or install what finds them ({INSTALL_AWS})."
+    if provider.source is Source.DATABASE:
+        message = f"The provider {provider.name} has no API key: an owner of AI Bridge can give it one"
+    else:
+        message = f"The provider {provider.name} has no API key: set {provider.keys_setting} on the server"
     own = f", or send your own key, and the token in {GOVERNANCE_HEADER}"
-    message = f"The provider {provider.name} has no API key: set {provider.keys_setting} on the server"
     return message + (own if allow_byok else "") + "."
 
 
@@ -125,7 +130,7 @@ class UpstreamRequest:
         self._model = model
         self._upgrade = upgrade
         self._own_key = handler.credentials.own_key
-        self._pool: KeyPool | None = handler.bridge.key_pools.get(to.provider.name)
+        self._pool = to.keys
         self._key = self._pool.pick(model) if self._pool is not None and self._own_key is None else None
 
     @property

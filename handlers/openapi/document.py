@@ -58,6 +58,7 @@ TAGS = {
     "interceptions": "What was recorded.",
     "sessions": "Calls that belong together.",
     "names": "Which models, clients and providers there are.",
+    "providers": "Where calls go.",
     "refusals": "Calls that the bridge refused.",
     "statistics": "What calls add up to.",
     "limits": "How much of the limits is used.",

@@ -18,7 +18,7 @@ from handlers.base import (
     UNIDENTIFIED,
     UNRECOGNISED,
 )
-from handlers.dataplane.addresses import IN_ADDRESS
+from handlers.dataplane.addresses import IN_ADDRESS, UNAVAILABLE
 from handlers.dataplane.admission import BYOK_DISABLED
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
 from handlers.dataplane.services.ownership import NOT_YOURS
@@ -39,6 +39,7 @@ from limits.overload import (
     USER_RATE_LIMITED,
 )
 from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
+from upstream.providers import Availability
 
 _REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
 
@@ -171,8 +172,15 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
         (),
     ),
     503: (
-        "Not now: stopping, full, the database unavailable, or an open circuit.",
-        (SHUTTING_DOWN, AT_CAPACITY, IDENTITIES_UNAVAILABLE, NOT_RECORDABLE, "circuit breaker is open"),
+        "Not now: stopping, full, the database unavailable, an open circuit, or a disabled provider.",
+        (
+            UNAVAILABLE[Availability.DISABLED].format("openai"),
+            SHUTTING_DOWN,
+            AT_CAPACITY,
+            IDENTITIES_UNAVAILABLE,
+            NOT_RECORDABLE,
+            "circuit breaker is open",
+        ),
         _WAIT,
     ),
     504: (

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from handlers.base import BridgeHandler
+from handlers.bridge import Bridge
 from handlers.limits_state import state_of_limits
 from resources.probes import Health, Readiness
 from runtime.jobs import Jobs
@@ -15,6 +16,12 @@ from version import VERSION
 def describe_failed_jobs(jobs: Jobs) -> str:
     """Which background jobs have failed of late, in words."""
     return f"failed and restarted: {', '.join(jobs.failed)}" if jobs.failed else "ok"
+
+
+def describe_providers(bridge: Bridge) -> str:
+    """Which keys are refused, and whether changes of providers are followed, in words."""
+    said = [bridge.key_health.describe(), bridge.followed.describe()]
+    return "; ".join(one for one in said if one not in {"", "ok"}) or "ok"
 
 
 class HealthHandler(BridgeHandler):
@@ -45,7 +52,7 @@ class ReadinessHandler(BridgeHandler):
             status="draining" if draining else "ready" if ready else "not ready",
             database="ok" if database else "unreachable",
             recording="ok" if recording else recorder.reason or "the database is unavailable",
-            providers=self.bridge.key_health.describe(),
+            providers=describe_providers(self.bridge),
             jobs=describe_failed_jobs(self.bridge.jobs),
             version=VERSION,
             limits=state_of_limits(cluster, workers) if cluster or workers else UNSET,

@@ -22,6 +22,9 @@ class Action(StrEnum):
     ACCESS_DENIED = "access.denied"
     SIGNED_IN = "user.signed_in"
     SESSION_ENDED = "session.ended"
+    PROVIDER_ADDED = "provider.added"
+    PROVIDER_CHANGED = "provider.changed"
+    PROVIDER_REMOVED = "provider.removed"
 
 
 class Reason(StrEnum):

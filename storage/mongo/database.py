@@ -101,6 +101,7 @@ class Database:
         self.token_uses: Collection = self._database["token_uses"]
         self.sign_in_sessions: Collection = self._database["sign_in_sessions"]
         self.sign_in_codes: Collection = self._database["sign_in_codes"]
+        self.providers: Collection = self._database["providers"]
         self.audit: Collection = self._database["audit"]
         self.instances: Collection = self._database["instances"]
         self.limit_ledgers: Collection = self._database["limit_ledgers"]

@@ -172,6 +172,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
                 collation=ANY_CASE,
             ),
         ),
+        "providers": (IndexModel("name", name="name", unique=True),),
         "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
         "token_uses": (IndexModel((("user_id", ASCENDING), ("at", DESCENDING)), name="by_user"),),
         "sign_in_sessions": (

@@ -92,11 +92,18 @@ class Prices:
 
         self._version = f"genai-prices {__version__}"
         self._table = data_snapshot.get_snapshot()
-        self._providers = {name: self._provider(*about) for name, about in providers.items()}
-        self._demos = {name for name, (vendor, _) in providers.items() if vendor == _DEMO}
         self._models = lru_cache(MODELS_REMEMBERED)(self._model)
+        self._providers: dict[str, Provider | None] = {}
+        self._demos: set[str] = set()
+        self.set_providers(providers)
         self._tariffs: dict[int, _Tariff] = {}
         self._failed = False
+
+    def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:
+        """Price the calls of these from now on; as in the constructor. A call of one that is gone may still end."""
+        self._providers |= {name: self._provider(*about) for name, about in providers.items()}
+        self._demos |= {name for name, (vendor, _) in providers.items() if vendor == _DEMO}
+        self._models.cache_clear()
 
     def cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
         """Return what a call costs; None when it reported no tokens, or its provider or model has no price.

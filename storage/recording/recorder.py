@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -109,6 +109,11 @@ class Recorder:
         checkpoint = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
         checkpoint["checkpointed_at"] = fields["ended_at"]
         self._writer.enqueue(Operation(Action.AMEND, interception.id, checkpoint), optional=True)
+
+    def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:
+        """Price the calls of these from now on, see `Prices`."""
+        if self._prices is not None:
+            self._prices.set_providers(providers)
 
     def cost(self, interception: Interception, reading: Reading) -> Cost | None:
         """What a call costs at list prices; None where that is not known."""

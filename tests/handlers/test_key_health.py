@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 from bson import BSON
@@ -22,7 +21,10 @@ from tests.bridge import assemble_bridge
 from tests.handlers.dataplane.test_key_failover import KEYS, OK, UNAUTHORIZED, ask, play
 from tests.handlers.operation.test_metrics import samples
 from upstream.credentials.access import credential_hint
-from upstream.credentials.keys import KeyPool, KeyRefusal
+from upstream.credentials.keys import KeyRefusal
+from upstream.presets import ProviderType
+from upstream.providers import Provider
+from upstream.table import Routing
 
 REFUSED = r"provider key refused: provider=anthropic key=sk-f\.\.\.6789 status=401; look at the setting anthropic-key"
 CONFIGURED = "/api/v2/aibridge/providers/configured"
@@ -143,12 +145,13 @@ async def test_bridges_on_one_database_show_the_same_refused_keys(running, secon
 
 
 def provider(*keys):
-    return SimpleNamespace(name="openai", keys=keys, keys_setting="openai-key")
+    return Provider("openai", ProviderType.OPENAI, "https://api.openai.com/v1/", keys, "openai-key")
 
 
-def refused_in(pool, refusals):
-    pool.refusals.update(refusals)
-    return pool
+def routing_of(openai, refusals):
+    routing = Routing([openai], float, lambda: None)
+    routing.table.key_pools["openai"].refusals.update(refusals)
+    return routing
 
 
 MOMENTS = st.integers(0, 10**6).map(lambda ms: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms))
@@ -160,8 +163,8 @@ REFUSALS = st.dictionaries(
 @given(st.lists(REFUSALS, min_size=1, max_size=5), st.randoms())
 def test_processes_that_know_each_others_reports_show_the_same(said, random):
     openai = provider(*KEYS)
-    pools = [{"openai": refused_in(KeyPool(KEYS, float, lambda: None), one)} for one in said]
-    reports = [report_refused_keys([openai], pool) for pool in pools]
+    tables = [routing_of(openai, one) for one in said]
+    reports = [report_refused_keys(table) for table in tables]
     foreign = [
         one | change
         for report in reports
@@ -172,7 +175,7 @@ def test_processes_that_know_each_others_reports_show_the_same(said, random):
     def shown(number):
         others = foreign + [one for other, report in enumerate(reports) if other != number for one in report]
         random.shuffle(others)
-        return KeyHealth([openai], pools[number], lambda: others).find_refusals(openai)
+        return KeyHealth(tables[number], lambda: others).find_refusals(openai)
 
     expected = {}
     for key in KEYS:
@@ -184,10 +187,7 @@ def test_processes_that_know_each_others_reports_show_the_same(said, random):
 def test_what_a_process_reports_is_bounded_and_has_no_key():
     keys = [f"sk-{number:06}-secret-{number:06}" for number in range(3 * MAX_REPORTED_KEYS)]
     since = datetime(2026, 1, 1, tzinfo=UTC)
-    pools = {
-        "openai": refused_in(KeyPool(tuple(keys), float, lambda: None), dict.fromkeys(keys, KeyRefusal(401, since, 1)))
-    }
-    reported = report_refused_keys([provider(*keys)], pools)
+    reported = report_refused_keys(routing_of(provider(*keys), dict.fromkeys(keys, KeyRefusal(401, since, 1))))
     assert reported == [
         {"provider": "openai", "key": credential_hint(key), "status": 401, "since": since, "calls": 1}
         for key in keys[:MAX_REPORTED_KEYS]

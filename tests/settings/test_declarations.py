@@ -32,6 +32,7 @@ DEFAULTS = {
     "mongodb-uri": "",
     "mongodb-database": "aibridge",
     "data-dir": "data",
+    "encryption-keys": "",
     "retention": "60d",
     "record-policy": "spool",
     "openai-base-url": "https://api.openai.com/v1/",
@@ -87,6 +88,7 @@ DEFAULTS = {
     "circuit-breaker-max-requests": "3",
 }
 ENVIRONMENT_ONLY = {
+    "encryption-keys",
     "openai-key", "openai-routes", "anthropic-key", "anthropic-routes", "provider-N-routes",
     "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
     "provider-N-credential", "provider-N-region", "provider-N-project", "provider-N-google-account",
@@ -105,7 +107,7 @@ def test_keys_and_further_providers_are_set_by_environment_only():
 
 def test_what_may_hold_a_secret_may_be_read_from_a_file():
     further = {f"provider-N-{name}" for name in ("keys", "google-account", "aws-access-key", "proxy-url")}
-    secrets = {"mongodb-uri", "openai-key", "anthropic-key", "upstream-proxy"} | further
+    secrets = {"mongodb-uri", "encryption-keys", "openai-key", "anthropic-key", "upstream-proxy"} | further
     assert {setting.name for setting in declared() if setting.secret} == secrets
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from handlers.bridge import Bridge
 from handlers.control import IdentifiedHandler, database_problems
@@ -61,7 +61,7 @@ def _sentence(error: IdentityError) -> str:
 class ChangeHandler(IdentifiedHandler):
     """A resource that can be changed. A method of it begins by finding out who is asking."""
 
-    BODY_METHODS = ("POST", "PUT", "PATCH")
+    BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST", "PUT", "PATCH")
 
     def initialize(self, bridge: Bridge) -> None:
         """Receive the running bridge."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from handlers.openapi.errors import ALWAYS
 from handlers.openapi.operations import JSON, Described, body, get, query, response
 from handlers.openapi.paths.interceptions import LIMIT, OFFSET
+from handlers.openapi.paths.providers import ADD
 
 TAG = "names"
 PREFIX = query("q", str, "Only those that begin with it, in upper and lower case as written.", example="gpt")
@@ -24,5 +25,5 @@ def _names(operation_id: str, what: str, *examples: str) -> Described:
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/models": _names("listModels", "models", "claude-sonnet-4-5", "gpt-5"),
     "/api/v2/aibridge/clients": _names("listClients", "clients", "Claude Code", "Codex"),
-    "/api/v2/aibridge/providers": _names("listProviders", "names of providers", "anthropic", "openai"),
+    "/api/v2/aibridge/providers": _names("listProviders", "names of providers", "anthropic", "openai") | ADD,
 }

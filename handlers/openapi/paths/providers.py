@@ -1,31 +1,142 @@
-"""The providers that are configured."""
+"""The providers that are configured, changes of those in the database, and checks."""
 
 from __future__ import annotations
 
-from handlers.openapi.errors import ALWAYS
-from handlers.openapi.operations import JSON, Described, body, get, response
-from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
+from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, READ_ONLY
+from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
+from resources.provider_bodies import NewProvider, ProviderChange
+from resources.providers import (
+    ConfiguredProvider,
+    DetailedKey,
+    DetailedProvider,
+    KeyCheck,
+    KeyCondition,
+    KeyState,
+    ProviderCheck,
+    ProviderKey,
+    RefusedKey,
+)
 from upstream.presets import ProviderType
+from upstream.providers import Availability, Source
 
-_EXAMPLE = [
+TAG = "providers"
+
+_CONFIGURED = [
     ConfiguredProvider(
         "openai",
         ProviderType.OPENAI,
         KeyState.KEY,
         [ProviderKey("sk-p...wxyz", "openai-key", 0, RefusedKey(401, "2026-11-03T09:43:00.000Z", 31))],
+        Source.ENVIRONMENT,
+        Availability.READY,
     ),
-    ConfiguredProvider("anthropic", ProviderType.ANTHROPIC, KeyState.NO_KEY, []),
+    ConfiguredProvider(
+        "anthropic", ProviderType.ANTHROPIC, KeyState.NO_KEY, [], Source.ENVIRONMENT, Availability.READY
+    ),
 ]
+_AT = "2026-11-24T23:50:42.113Z"
+_EAST = DetailedProvider(
+    *("openai-east", ProviderType.OPENAI, Source.DATABASE, Availability.READY, KeyState.KEY),
+    *("https://api.openai.com/v1/", "bearer", "", ""),
+    disabled=False,
+    keys=[DetailedKey("sk-p...wxyz", "", 0, None, "5f2c91d0a3be", KeyCondition.READY, _AT)],
+    created_at=_AT,
+    changed_at=_AT,
+)
+_CHECK = ProviderCheck(True, [KeyCheck("sk-p...wxyz", True, 200, "reached; it lists 91 models", 91)])
+NAME = in_path("name", str, "The name of the provider.")
+NONE = problem("There is no such provider.", "There is no provider named openai-east in the database.")
+_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
+_READ_ONLY = problem(
+    "It is a provider of the environment, or it was changed at the same moment.", READ_ONLY.format("openai")
+)
+
+ADD: Described = {
+    "post": change(
+        "addProvider",
+        "Add a provider",
+        "For owners. All servers on the database serve it within 2 s. Keys need `encryption-keys`.",
+        tag=TAG,
+        request=body(
+            NewProvider, east=NewProvider("openai-east", ProviderType.OPENAI, keys=["sk-proj-abcdefghijklmnop"])
+        ),
+        responses={
+            "201": response("The provider.", {JSON: body(DetailedProvider, added=_EAST)}),
+            "409": problem("The name is taken.", "A provider named openai-east exists already."),
+        }
+        | _ONLY_OWNERS
+        | CHANGE_WITH_BODY,
+    )
+}
+"""Beside the names of providers, which `facets` has."""
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/providers/configured": get(
         "listConfiguredProviders",
         "The providers that may be called",
-        "In the order of the settings, whether they were called or not. `key_state` is `key` where the bridge holds a key, "
-        "`keyless` where the provider is called without one, `no_key` where only clients with a key of their own are served. "
-        "`refused` covers all server processes on the database, `cooldowns` only the one that answers.",
-        tag="names",
-        responses={"200": response("The providers.", {JSON: body(list[ConfiguredProvider], providers=_EXAMPLE)})}
+        "Those of the settings in their order, then those of the database, whether they were called or not. `key_state` is "
+        "`key` where the bridge holds a key, `keyless` where the provider is called without one, `no_key` where only clients "
+        "with a key of their own are served. `refused` covers all server processes on the database, `cooldowns` only the "
+        "one that answers.",
+        tag=TAG,
+        responses={"200": response("The providers.", {JSON: body(list[ConfiguredProvider], providers=_CONFIGURED)})}
         | ALWAYS,
     ),
+    "/api/v2/aibridge/providers/{name}": get(
+        "getProvider",
+        "How a provider is reached",
+        "For owners and auditors. Of its keys there is a hint.",
+        tag=TAG,
+        parameters=(NAME,),
+        responses={
+            "200": response("The provider.", {JSON: body(DetailedProvider, provider=_EAST)}),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "404": NONE,
+        }
+        | ALWAYS,
+    )
+    | {
+        "patch": change(
+            "changeProvider",
+            "Change a provider of the database",
+            "For owners. What is not given stays as it is, calls that are under way too. With another address, type, "
+            "credential or region the keys have to be given again.",
+            tag=TAG,
+            parameters=(NAME,),
+            request=body(ProviderChange, disabled=ProviderChange(disabled=True)),
+            responses={
+                "200": response("What became of it.", {JSON: body(DetailedProvider, changed=_EAST)}),
+                "404": NONE,
+                "409": _READ_ONLY,
+            }
+            | _ONLY_OWNERS
+            | CHANGE_WITH_BODY,
+        ),
+        "delete": change(
+            "removeProvider",
+            "Remove a provider of the database, and its keys",
+            "For owners. Calls that are under way go on; what was recorded stays.",
+            tag=TAG,
+            parameters=(NAME,),
+            responses={"204": {"description": "The provider is gone."}, "404": NONE, "409": _READ_ONLY}
+            | _ONLY_OWNERS
+            | CHANGE,
+        ),
+    },
+    "/api/v2/aibridge/providers/{name}/check": {
+        "post": change(
+            "checkProvider",
+            "Check a provider",
+            "For owners. It is asked for its models with each of its keys, which costs nothing.",
+            tag=TAG,
+            parameters=(NAME,),
+            responses={
+                "200": response("What it said.", {JSON: body(ProviderCheck, well=_CHECK)}),
+                "404": problem("There is no such provider.", "There is no provider named openai-east."),
+            }
+            | _ONLY_OWNERS
+            | CHANGE,
+        )
+    },
 }

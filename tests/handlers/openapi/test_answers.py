@@ -186,6 +186,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await ask("GET", "/dashboard/nothing.js", 404, {})
     await change_users_and_tokens(running, ask, member | {"Content-Type": "application/json"})
     await change_groups(running, ask, member | {"Content-Type": "application/json"})
+    await change_providers(running, ask, member | {"Content-Type": "application/json"})
     await sign_in_and_out(running, ask)
     await running.bridge.access.flush()
     trail = json.loads((await ask("GET", f"{CONTROL}/audit?limit=1000", 200)).body)["results"]
@@ -268,6 +269,35 @@ async def change_groups(running, ask, member):
     for method, path in (("GET", one), ("GET", members), ("PATCH", one), *changes):
         await ask(method, path, 404, headers, b"{}")
     await ask("GET", f"{CONTROL}/users/nobody", 404)
+
+
+async def change_providers(running, ask, member):
+    providers, headers = f"{CONTROL}/providers", running.headers
+    east, fixed, unknown = f"{providers}/east", f"{providers}/openai", f"{providers}/west"
+    await ask("POST", providers, 201, headers, b'{"name": "east", "type": "openai"}')
+    await ask("POST", providers, 409, headers, b'{"name": "east", "type": "openai"}')
+    await ask("GET", east, 200)
+    await ask("GET", east, 401, {})
+    await ask("GET", east, 403, member)
+    await ask("GET", unknown, 404)
+    await ask("GET", f"{east}?q=x", 400)
+    await ask("PATCH", east, 200, headers, b'{"disabled": true}')
+    changes = (("POST", providers), ("PATCH", east))
+    for method, path in changes:
+        await ask(method, path, 400, headers, b"{")
+        await ask(method, path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask(method, path, 408, headers, late=True)
+        await ask(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    for method, path in (*changes, ("DELETE", east), ("POST", f"{east}/check")):
+        await ask(method, path, 401, {}, b"{}")
+        await ask(method, path, 403, member, b"{}")
+    for method, path in (("PATCH", unknown), ("DELETE", unknown), ("POST", f"{unknown}/check")):
+        await ask(method, path, 404, headers, b"{}")
+    for method in ("PATCH", "DELETE"):
+        await ask(method, fixed, 409, headers, b"{}")
+    running.upstream.scripts[:] = [(HEAD % (b"application/json", 2), b"{}")]
+    await ask("POST", f"{fixed}/check", 200)
+    await ask("DELETE", east, 204)
 
 
 async def sign_in_and_out(running, ask):

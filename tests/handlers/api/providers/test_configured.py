@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlers.api.providers import configured
+from handlers.api.providers.configured import configured
 from runtime.parts import make_providers
 from settings import Settings
 
@@ -17,12 +17,16 @@ def key(hint, setting):
 
 @pytest.mark.gen_test
 async def test_providers_are_listed_with_where_their_credential_comes_from(running):
+    of_environment = {"source": "environment", "state": "ready"}
     expected = [
-        {"name": "openai", "type": "openai", "key_state": "key", "keys": [key("sk-o...-key", "openai-key")]},
-        {"name": "anthropic", "type": "anthropic", "key_state": "key", "keys": [key("sk-a...-key", "anthropic-key")]},
-        {"name": "keyless", "type": "openai", "key_state": "keyless", "keys": []},
-        {"name": "own-server", "type": "openai", "key_state": "key", "keys": [key("sk...er", "provider-1-keys")]},
-        {"name": "no-key", "type": "anthropic", "key_state": "no_key", "keys": []},
+        {"name": "openai", "type": "openai", "key_state": "key", "keys": [key("sk-o...-key", "openai-key")]}
+        | of_environment,
+        {"name": "anthropic", "type": "anthropic", "key_state": "key", "keys": [key("sk-a...-key", "anthropic-key")]}
+        | of_environment,
+        {"name": "keyless", "type": "openai", "key_state": "keyless", "keys": []} | of_environment,
+        {"name": "own-server", "type": "openai", "key_state": "key", "keys": [key("sk...er", "provider-1-keys")]}
+        | of_environment,
+        {"name": "no-key", "type": "anthropic", "key_state": "no_key", "keys": []} | of_environment,
     ]
     assert await running.get(CONFIGURED) == (200, expected)
     assert await running.get(CONFIGURED, await running.user("grace")) == (200, expected)

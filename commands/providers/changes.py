@@ -1,0 +1,172 @@
+"""`providers list`, `add`, `set`, `remove`, `apply` and `reseal`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from msgspec import structs
+
+from commands.command import Command, command
+from commands.output import json_option, show, show_json
+from commands.providers.plan import PlannedFile, Step, plan, read_file
+from commands.providers.work import condition, describe, in_words, read_keys, work
+from resources.bodies import Body, InvalidBodyError
+from resources.provider_bodies import TYPES, NewProvider, ProviderChange
+from resources.providers import KeyCondition
+from storage.providers.documents import StoredProvider
+from storage.providers.managed import ManagedProviders
+from storage.providers.sealing import Sealer
+from upstream.credentials.access import Credential
+from upstream.presets import PRESETS, ProviderType
+
+FILES = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+
+
+@click.group()
+def providers() -> None:
+    """List, add, change and check the providers in the database."""
+
+
+def _options(*, new: bool) -> Callable[[Command], Command]:
+    def decorate(function: Command) -> Command:
+        for name, text in (
+            ("project", "Project of Google Cloud."),
+            ("region", "Region of its cloud."),
+        ):
+            function = click.option(f"--{name}", metavar="TEXT", help=text)(function)
+        function = click.option(
+            "--key-file", "key_files", type=FILES, multiple=True,
+            help="File with keys, one a line; - is standard input. They replace those that are there.",
+        )(function)  # fmt: skip
+        credentials = click.Choice([one.value for one in Credential])
+        function = click.option("--credential", type=credentials, help="How its key is sent.")(function)
+        function = click.option("--base-url", metavar="URL", help="Address; default: that of the type's vendor.")(
+            function
+        )
+        types = click.Choice([one.value for one in TYPES])
+        return click.option("--type", "type", type=types, required=new, help="What it speaks and how it is reached.")(
+            function
+        )
+
+    return decorate
+
+
+def _read(kind: type[Body], given: dict[str, Any]) -> Any:
+    """Read options as the API would read a body.
+
+    Raises:
+        click.ClickException: they cannot be used.
+    """
+    try:
+        return kind.read(msgspec.json.encode({name: value for name, value in given.items() if value is not None}))
+    except InvalidBodyError as error:
+        raise click.ClickException(in_words(error)) from error
+
+
+@command(providers, "list")
+@json_option
+def list_providers(as_json: bool) -> None:
+    """List the providers in the database. Those of the environment are not among them."""
+
+    async def find(managed: ManagedProviders) -> tuple[list[StoredProvider], Sealer]:
+        return await managed.list_all(), managed.sealer
+
+    found, sealer = work(find)
+    if as_json:
+        show_json([describe(one, sealer) for one in found])
+        return
+    rows = [
+        (
+            one.spec.name,
+            one.spec.type,
+            "disabled" if one.spec.disabled else "enabled",
+            ", ".join(_shown_key(one, key.hint, key.sealed, sealer) for key in one.keys) or "-",
+            one.spec.base_url or PRESETS[ProviderType(one.spec.type)].url_in(one.spec.region),
+        )
+        for one in found
+    ]
+    show([], ("NAME", "TYPE", "STATE", "KEYS", "BASE URL"), rows, as_json=False)
+
+
+def _shown_key(provider: StoredProvider, hint: str, sealed: bytes, sealer: Sealer) -> str:
+    return hint if condition(provider, sealed, sealer) is KeyCondition.READY else f"{hint} (sealed)"
+
+
+@command(providers, "add")
+@click.argument("name")
+@_options(new=True)
+@click.option("--disabled", is_flag=True, help="Refuse its calls with 503.")
+def add_provider(name: str, key_files: tuple[Path, ...], disabled: bool, **given: str | None) -> None:
+    """Add the provider NAME. Every server on the database calls it within 2 seconds."""
+    keys = read_keys(key_files)
+    body: NewProvider = _read(NewProvider, {"name": name, "keys": keys, "disabled": disabled, **given})
+    added = work(lambda managed: managed.add(body.spec, body.new_keys))
+    click.echo(f"Added {name} ({added.spec.type}, {_counted(len(added.keys))}).")
+
+
+@command(providers, "set")
+@click.argument("name")
+@_options(new=False)
+@click.option("--disabled/--enabled", default=None, help="Refuse its calls with 503, or take them again.")
+def set_provider(name: str, key_files: tuple[Path, ...], disabled: bool | None, **given: str | None) -> None:
+    """Change what is given of the provider NAME. Calls that are under way go on as they began."""
+    keys = read_keys(key_files) if key_files else None
+    body: ProviderChange = _read(ProviderChange, {"keys": keys, "disabled": disabled, **given})
+    changed = work(lambda managed: managed.change(name, body.changes, body.given_keys))
+    state = "disabled" if changed.spec.disabled else "enabled"
+    click.echo(f"{name} is a provider of the type {changed.spec.type}, {state}, {_counted(len(changed.keys))}.")
+
+
+@command(providers, "remove")
+@click.argument("name")
+def remove_provider(name: str) -> None:
+    """Remove the provider NAME and its keys. What was recorded stays."""
+    work(lambda managed: managed.remove(name))
+    click.echo(f"Removed {name}.")
+
+
+@command(providers, "reseal")
+def reseal() -> None:
+    """Seal every key with the first of the encryption-keys."""
+    count = work(lambda managed: managed.reseal())
+    click.echo(f"Keys sealed again: {count}.")
+
+
+@command(providers, "apply")
+@click.argument("file", type=FILES)
+@click.option("--dry-run", is_flag=True, help="Only print the difference.")
+def apply_file(file: Path, dry_run: bool) -> None:
+    """Make the providers in the database as FILE says, in JSON. What is not in it is removed."""
+    wanted = read_file(file)
+
+    async def apply(managed: ManagedProviders) -> list[Step]:
+        steps = plan(wanted, await managed.list_all(), managed.sealer)
+        if not dry_run:
+            for step in steps:
+                await _do(step, managed)
+        return steps
+
+    steps = work(apply)
+    for step in steps:
+        click.echo(step.text)
+    if not steps:
+        click.echo("Nothing is different.")
+
+
+async def _do(step: Step, managed: ManagedProviders) -> None:
+    wanted: PlannedFile | None = step.wanted
+    if wanted is None:
+        await managed.remove(step.name)
+    elif step.is_new:
+        await managed.add(wanted.spec, wanted.keys)
+    else:
+        changes = {name: value for name, value in structs.asdict(wanted.spec).items() if name in step.changes}
+        await managed.change(step.name, changes, step.keys)
+
+
+def _counted(keys: int) -> str:
+    return f"{keys} key{'' if keys == 1 else 's'}"

@@ -1,0 +1,47 @@
+"""`providers check`: whether a provider in the database can be reached, from where the command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from commands.command import command
+from commands.providers.work import work
+from settings import Settings, settings_of
+from storage.providers.documents import StoredProvider
+from storage.providers.managed import ManagedProviders
+from upstream.client import UpstreamClient
+from upstream.provider_check import CheckResult, check_provider
+from upstream.providers import Provider
+
+Make = Callable[[Settings, StoredProvider, tuple[str, ...]], Provider]
+
+
+def add_check(group: click.Group, make: Make) -> None:
+    """Add the command to a group; `make` makes a provider of what is stored and its keys."""
+
+    @command(group, "check")
+    @click.argument("name")
+    def check(name: str) -> None:
+        """Ask the provider NAME for its models with each of its keys, and say what is wrong."""
+        settings = settings_of(click.get_current_context())
+
+        async def ask(managed: ManagedProviders) -> list[CheckResult]:
+            stored = await managed.find(name)
+            keys = tuple(managed.sealer.open(key.sealed, stored.id) for key in stored.keys)
+            seconds = settings.upstream_connect_timeout.total_seconds()
+            client = UpstreamClient(
+                connect_timeout=seconds, idle_timeout=settings.upstream_idle_timeout.total_seconds()
+            )
+            try:
+                return await check_provider(make(settings, stored, keys), client)
+            finally:
+                await client.close()
+
+        results = work(ask)
+        for result in results:
+            key = f"key {result.hint}" if result.hint else "without a key"
+            click.echo(f"{'ok' if result.is_well else 'FAILED'}  {key}: {result.message}")
+        if not all(result.is_well for result in results):
+            raise click.exceptions.Exit(1)

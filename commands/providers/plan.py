@@ -1,0 +1,124 @@
+"""What `providers apply` has to do: the difference between a file and the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from msgspec import Struct, structs
+
+from commands.providers.work import MAX_FILE_BYTES, in_words, read_keys
+from resources.bodies import InvalidBodyError
+from resources.provider_bodies import NewProvider
+from storage.providers.documents import GivenKey, KeptKey, NewKey, ProviderSpec, StoredProvider
+from storage.providers.sealing import Sealer, SealError
+
+
+class PlannedFile(Struct, frozen=True):
+    """A provider as a file has it, with its keys as text."""
+
+    spec: ProviderSpec
+    keys: tuple[NewKey, ...]
+
+
+class Step(Struct, frozen=True):
+    """A change: `wanted` is what it leads to, None for a removal. `keys` is None where those stay as they are."""
+
+    name: str
+    text: str
+    wanted: PlannedFile | None
+    is_new: bool = False
+    changes: tuple[str, ...] = ()
+    keys: list[GivenKey] | None = None
+
+
+class _File(Struct, forbid_unknown_fields=True):
+    providers: list[dict[str, Any]]
+
+
+def read_file(path: Path) -> list[PlannedFile]:
+    """Read a file of providers, and the files of their keys.
+
+    Raises:
+        click.ClickException: it cannot be read, or used; it is said which provider and field is wrong.
+    """
+    try:
+        with click.open_file(str(path), "rb") as file:
+            content: bytes = file.read(16 * MAX_FILE_BYTES)
+        decoded = msgspec.json.decode(content, type=_File)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise click.ClickException(f"{path}: {error}") from error
+    planned = [_read(path, number, one) for number, one in enumerate(decoded.providers)]
+    names = [one.spec.name for one in planned]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise click.ClickException(f"{path}: the provider {twice} is there twice")
+    return planned
+
+
+def _read(path: Path, number: int, given: dict[str, Any]) -> PlannedFile:
+    where = f"{path}: providers[{number}]"
+    if "keys" in given:
+        raise click.ClickException(
+            f"{where}: keys do not belong into this file; name the files they are in as key_files"
+        )
+    files = given.pop("key_files", [])
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        raise click.ClickException(f"{where}: key_files: must be an array of texts")
+    keys = read_keys([path.parent / file for file in files])
+    try:
+        body = NewProvider.read(msgspec.json.encode({**given, "keys": keys}))
+    except InvalidBodyError as error:
+        raise click.ClickException(f"{where}: {in_words(error)}") from error
+    return PlannedFile(body.spec, tuple(body.new_keys))
+
+
+def plan(wanted: Sequence[PlannedFile], stored: Sequence[StoredProvider], sealer: Sealer) -> list[Step]:
+    """Return what has to be done, removals first. Nothing where the database is as the file says."""
+    there = {one.spec.name: one for one in stored}
+    named = {one.spec.name for one in wanted}
+    steps = [Step(name, f"- {name}", None) for name in there if name not in named]
+    for one in wanted:
+        old = there.get(one.spec.name)
+        step = _added(one) if old is None else _changed(one, old, sealer)
+        if step is not None:
+            steps.append(step)
+    return steps
+
+
+def _added(wanted: PlannedFile) -> Step:
+    keys = f", keys: {len(wanted.keys)}" if wanted.keys else ""
+    return Step(wanted.spec.name, f"+ {wanted.spec.name} (type: {wanted.spec.type}{keys})", wanted, is_new=True)
+
+
+def _changed(wanted: PlannedFile, old: StoredProvider, sealer: Sealer) -> Step | None:
+    before, after = structs.asdict(old.spec), structs.asdict(wanted.spec)
+    changes = tuple(name for name in after if after[name] != before[name])
+    keys = _keys(wanted, old, sealer)
+    texts = [f"{name}: {before[name]!r} -> {after[name]!r}" for name in changes]
+    if keys is not None:
+        texts.append(f"keys: {len(old.keys)} -> {len(keys)}")
+    if not texts:
+        return None
+    if keys is None and wanted.keys and {"base_url", "type", "credential", "region"} & set(changes):
+        keys = list(wanted.keys)
+    name = wanted.spec.name
+    return Step(name, f"~ {name} ({', '.join(texts)})", wanted, changes=changes, keys=keys)
+
+
+def _keys(wanted: PlannedFile, old: StoredProvider, sealer: Sealer) -> list[GivenKey] | None:
+    """The keys that a provider is to have, those that are there by their ids; None where they are as they should be."""
+    there: dict[str, str] = {}
+    for key in old.keys:
+        try:
+            there.setdefault(sealer.open(key.sealed, old.id), key.id)
+        except SealError:
+            continue
+    given: list[GivenKey] = [KeptKey(there[key.text]) if key.text in there else key for key in wanted.keys]
+    kept = [one.id for one in given if isinstance(one, KeptKey)]
+    is_same = len(kept) == len(given) and kept == [key.id for key in old.keys]
+    return None if is_same else given

@@ -1,0 +1,103 @@
+"""What commands about providers have in common: their work on the database, their keys, and what they print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from commands.command import now, run
+from intercept.times import format_time
+from resources.bodies import InvalidBodyError
+from resources.provider_bodies import check_provider
+from resources.providers import KeyCondition
+from settings import settings_of
+from storage.providers.documents import (
+    ProviderConflictError,
+    ProviderError,
+    StoredProvider,
+    UnknownProviderError,
+)
+from storage.providers.managed import ManagedProviders
+from storage.providers.sealing import Sealer, SealError
+from upstream.credentials.access import credential_hint
+
+T = TypeVar("T")
+
+STANDARD_INPUT = Path("-")
+MAX_FILE_BYTES = 64 * 1024
+
+
+def work(do: Callable[[ManagedProviders], Awaitable[T]]) -> T:
+    """Work on the providers of the database.
+
+    Raises:
+        click.ClickException: it cannot be done; shown as one line, with exit code 1.
+    """
+    sealer = Sealer(settings_of(click.get_current_context()).encryption_keys)
+    try:
+        return run(
+            lambda database: do(ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now))
+        )
+    except (ProviderError, ProviderConflictError, UnknownProviderError, SealError) as error:
+        raise click.ClickException(str(error.args[0])) from error
+
+
+def read_keys(files: Sequence[Path]) -> list[str]:
+    """Read keys, one a line, from files; `-` is standard input.
+
+    Raises:
+        click.ClickException: a file cannot be read, or is far too large.
+    """
+    keys: list[str] = []
+    for file in files:
+        try:
+            if file == STANDARD_INPUT:
+                text = sys.stdin.read(MAX_FILE_BYTES + 1)
+            else:
+                with file.open(encoding="utf-8") as opened:
+                    text = opened.read(MAX_FILE_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise click.ClickException(f"{file} cannot be read: {reason}") from error
+        if len(text) > MAX_FILE_BYTES:
+            raise click.ClickException(f"{file} is too large for keys")
+        keys += [line.strip() for line in text.splitlines() if line.strip()]
+    return keys
+
+
+def in_words(error: InvalidBodyError) -> str:
+    """What is wrong with a provider, in one line."""
+    return "; ".join(f"{field}: {problem}" for field, problem in error.problems) or "it must be a JSON object"
+
+
+def describe(provider: StoredProvider, sealer: Sealer) -> dict[str, object]:
+    """A provider for programs."""
+    spec = provider.spec
+    return {
+        "name": spec.name,
+        "type": spec.type,
+        "base_url": spec.base_url,
+        "credential": spec.credential,
+        "region": spec.region,
+        "project": spec.project,
+        "disabled": spec.disabled,
+        "keys": [
+            {"id": key.id, "hint": key.hint, "state": condition(provider, key.sealed, sealer).value}
+            for key in provider.keys
+        ],
+        "created_at": format_time(provider.created_at),
+        "changed_at": format_time(provider.changed_at),
+    }
+
+
+def condition(provider: StoredProvider, sealed: bytes, sealer: Sealer) -> KeyCondition:
+    """Whether a key can be opened with the encryption keys of this command."""
+    try:
+        sealer.open(sealed, provider.id)
+    except SealError:
+        return KeyCondition.SEALED
+    return KeyCondition.READY

@@ -1,0 +1,34 @@
+"""`POST /api/v2/aibridge/providers/{name}/check`: whether a provider can be reached, and what it says to each key."""
+
+from __future__ import annotations
+
+from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, ProviderChangeHandler
+from handlers.problems import Problem
+from resources.providers import KeyCheck, ProviderCheck
+from upstream.provider_check import CheckResult, check_provider
+
+UNKNOWN = "There is no provider named {}."
+
+
+class ProviderCheckHandler(ProviderChangeHandler):
+    """The check of a provider, of the environment or of the database."""
+
+    BODY_METHODS = ()
+
+    async def post(self, name: str) -> None:
+        """Ask the provider for its models with each of its keys, and answer what it says. A disabled one too is asked.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is no such provider.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        await self.bridge.followed.refresh()
+        provider = self.bridge.providers.get(name)
+        if provider is None:
+            raise Problem(404, UNKNOWN.format(name))
+        results = await check_provider(provider, self.bridge.upstream)
+        self.write_json(ProviderCheck(all(one.is_well for one in results), [_described(one) for one in results]))
+
+
+def _described(result: CheckResult) -> KeyCheck:
+    return KeyCheck(result.hint, result.is_well, result.status, result.message, result.models)

@@ -1,0 +1,58 @@
+"""`GET /api/v2/aibridge/providers/configured`: the providers that clients may call, and how the bridge's keys fare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from handlers.api.pagination import single_values
+from handlers.control import ControlHandler
+from intercept.times import format_time
+from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
+from upstream.credentials.access import credential_hint
+from upstream.credentials.keys import KeyPool, KeyRefusal
+from upstream.providers import Provider
+
+
+class ConfiguredProvidersHandler(ControlHandler):
+    """All providers, for everybody who has a token: each of them may call every provider."""
+
+    async def respond(self) -> None:
+        """Answer an array: those of the settings in their order, the demo provider, those of the database.
+
+        Raises:
+            ValidationProblem: there is a parameter.
+        """
+        single_values(self.request.query_arguments, ())
+        table, health = self.bridge.routing.table, self.bridge.key_health
+        self.write_json(
+            [
+                configured(provider, table.key_pools.get(provider.name), health.find_refusals(provider))
+                for provider in table.providers.values()
+            ]
+        )
+
+
+def configured(provider: Provider, pool: KeyPool | None, refusals: Mapping[str, KeyRefusal]) -> ConfiguredProvider:
+    """What the API says of a provider. Its address is the operator's, and of its keys there is a hint."""
+    keys = [] if pool is None else [describe_key(provider, pool, key, refusals.get(key)) for key in pool.keys]
+    state = key_state(provider)
+    return ConfiguredProvider(provider.name, provider.type, state, keys, provider.source, provider.availability)
+
+
+def key_state(provider: Provider) -> KeyState:
+    """Where the credential for a provider comes from."""
+    if provider.keys or provider.authorizer is not None:
+        return KeyState.KEY
+    return KeyState.KEYLESS if provider.keyless else KeyState.NO_KEY
+
+
+def describe_key(provider: Provider, pool: KeyPool, key: str, refusal: KeyRefusal | None) -> ProviderKey:
+    """What is said of a key."""
+    return ProviderKey(
+        credential_hint(key), provider.keys_setting, pool.count_cooldowns(key), describe_refusal(refusal)
+    )
+
+
+def describe_refusal(refusal: KeyRefusal | None) -> RefusedKey | None:
+    """That a key is refused, if it is."""
+    return None if refusal is None else RefusedKey(refusal.status, format_time(refusal.since), refusal.calls)

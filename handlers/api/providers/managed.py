@@ -1,0 +1,156 @@
+"""`/api/v2/aibridge/providers`: the names that occur in calls, and for owners changes of the providers of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler
+from handlers.api.facets import find_names
+from handlers.api.pagination import single_values
+from handlers.api.providers.details import of_environment, of_stored
+from handlers.control import database_problems
+from handlers.problems import Problem, ValidationProblem
+from resources.provider_bodies import NewProvider, ProviderChange
+from resources.providers import DetailedProvider
+from storage.providers.documents import (
+    ProviderConflictError,
+    ProviderError,
+    StoredProvider,
+    UnknownProviderError,
+)
+from storage.queries.facets import Facet
+from upstream.providers import Source
+
+NOT_YOURS_TO_SEE = "Only owners and auditors may see how providers are reached."
+NOT_YOURS_TO_CHANGE = "Only owners may change and check providers."
+READ_ONLY = "The provider {} is one of the server's environment: it is changed there."
+NAME_TAKEN = "The name {} is that of a provider of the server's environment."
+
+
+@contextmanager
+def provider_problems() -> Iterator[None]:
+    """Answer what cannot be done.
+
+    Raises:
+        Problem: 404, 409, 503.
+        ValidationProblem: 400.
+    """
+    try:
+        with database_problems():
+            yield
+    except UnknownProviderError as error:
+        raise Problem(404, _sentence(error)) from error
+    except ProviderConflictError as error:
+        raise Problem(409, _sentence(error)) from error
+    except ProviderError as error:
+        raise ValidationProblem(INVALID_BODY, validations=error.problems) from error
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error.args[0])
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+class ProviderChangeHandler(ChangeHandler):
+    """What owners may do with providers."""
+
+    def refuse_fixed(self, name: str, message: str = READ_ONLY) -> None:
+        """Refuse to touch a provider of the environment.
+
+        Raises:
+            Problem: 409, it is one.
+        """
+        if name in self.bridge.routing.fixed_names:
+            raise Problem(409, message.format(name))
+
+    async def detail(self, stored: StoredProvider) -> DetailedProvider:
+        """What is to be said of a provider that was just changed, once this process calls it so."""
+        await self.bridge.followed.refresh()
+        return of_stored(self.bridge, stored)
+
+
+class ProvidersHandler(ProviderChangeHandler):
+    """All providers: their names in calls, and a new one."""
+
+    async def get(self) -> None:
+        """Answer a sorted list of the names that begin with `q`, of calls that the user may see.
+
+        Raises:
+            ValidationProblem: a parameter cannot be used.
+        """
+        await self.identify()
+        user = self.identity.user
+        with database_problems():
+            names = await find_names(self, Facet.PROVIDER, visible_to=None if user.role.sees_everything else user.id)
+        self.write_json(names)
+
+    head = get
+
+    async def post(self) -> None:
+        """Add a provider: 201.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 409, the name is taken.
+            ValidationProblem: the body is not what was expected.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        body = self.read_body(NewProvider)
+        self.refuse_fixed(body.name, NAME_TAKEN)
+        with provider_problems():
+            stored = await self.bridge.managed.add(body.spec, body.new_keys, author=self.author)
+        self.set_status(201)
+        self.write_json(await self.detail(stored))
+
+
+class ProviderHandler(ProviderChangeHandler):
+    """A provider."""
+
+    async def get(self, name: str) -> None:
+        """Answer how it is reached, and how its keys fare.
+
+        Raises:
+            Problem: 403, a member asks; 404, there is no such provider.
+            ValidationProblem: there is a parameter.
+        """
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        single_values(self.request.query_arguments, ())
+        provider = self.bridge.providers.get(name)
+        if provider is not None and provider.source is Source.ENVIRONMENT:
+            self.write_json(of_environment(self.bridge, provider))
+            return
+        with provider_problems():
+            stored = await self.bridge.managed.find(name)
+        self.write_json(of_stored(self.bridge, stored))
+
+    head = get
+
+    async def patch(self, name: str) -> None:
+        """Change a provider, and answer what became of it.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is no such provider; 409, it is one of the environment, or was
+                changed at the same moment.
+            ValidationProblem: the body is not what was expected.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        self.refuse_fixed(name)
+        body = self.read_body(ProviderChange)
+        with provider_problems():
+            stored = await self.bridge.managed.change(name, body.changes, body.given_keys, author=self.author)
+        self.write_json(await self.detail(stored))
+
+    async def delete(self, name: str) -> None:
+        """Remove a provider and its keys: 204. Calls that are under way go on.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is no such provider; 409, it is one of the environment.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        self.refuse_fixed(name)
+        with provider_problems():
+            await self.bridge.managed.remove(name, author=self.author)
+        await self.bridge.followed.refresh()
+        self.set_status(204)

@@ -1,0 +1,198 @@
+"""What is asked of a provider of the database: a new one, a change, and what cannot be. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, ClassVar
+
+from msgspec import UNSET, Meta, UnsetType, structs
+
+from resources.bodies import Body, Readers
+from settings.kinds import BASE_URL, PROJECT, PROVIDER_NAME, REGION, Kind
+from storage.providers.documents import MAX_KEYS, GivenKey, KeptKey, NewKey, ProviderSpec
+from upstream.credentials.access import Credential
+from upstream.presets import PRESETS, ProviderType
+
+MAX_KEY = 600
+"""Characters of a key."""
+
+MAX_URL = 500
+"""Characters of a base URL."""
+
+TYPES = tuple(one for one in ProviderType if one is not ProviderType.DEMO)
+NOT_FREE = ("configured",)
+"""A name that stands in the same place of a path."""
+
+
+def _of_kind(kind: Kind[Any], most: int = 200) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        allowed = f"must be {kind.allowed}, of at most {most} characters"
+        if len(text) > most:
+            raise ValueError(allowed)
+        try:
+            value: str = kind.parse(text)
+        except (ValueError, OverflowError):
+            raise ValueError(allowed) from None
+        return value
+
+    return read
+
+
+def _name(text: str) -> str:
+    name = _of_kind(PROVIDER_NAME, 64)(text)
+    if name in NOT_FREE:
+        raise ValueError(f"must not be {name}")
+    return name
+
+
+def _type(text: str) -> str:
+    if text not in TYPES:
+        raise ValueError(f"must be one of {', '.join(TYPES)}")
+    return text
+
+
+def _credential(text: str) -> str:
+    if text and text not in tuple(Credential):
+        raise ValueError(f"must be one of {', '.join(Credential)}, or empty for what the type has")
+    return text
+
+
+def _url(text: str) -> str:
+    return _of_kind(BASE_URL, MAX_URL)(text) if text else ""
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - what is wrong with a value, whatever it is
+    return value
+
+
+def _key(value: Any) -> GivenKey:
+    match value:
+        case str() if value and len(value) <= MAX_KEY and all("!" <= character <= "~" for character in value):
+            return NewKey(value)
+        case {"id": str(id_)} if len(value) == 1:
+            return KeptKey(id_)
+        case _:
+            raise ValueError(
+                f'each must be a key of at most {MAX_KEY} printable ASCII characters without spaces, or {{"id": ID}} of '
+                "one that is there"
+            )
+
+
+def _new_keys(value: Any) -> list[GivenKey]:
+    if not isinstance(value, list):
+        raise ValueError("must be an array")  # noqa: TRY004 - what is wrong with a value, whatever it is
+    if len(value) > MAX_KEYS:
+        raise ValueError(f"at most {MAX_KEYS} are allowed")
+    return [_key(one) for one in value]
+
+
+Name = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9]+(-[a-z0-9]+)*$", description="In the path of its calls.")]
+BaseURL = Annotated[str, Meta(max_length=MAX_URL, description="Its address; empty for that of the type's vendor.")]
+Region = Annotated[str, Meta(description="Of its cloud.")]
+Project = Annotated[str, Meta(description="Of Google Cloud, the only one that clients may name.")]
+Keys = Annotated[
+    list[str | dict[str, str]],
+    Meta(
+        max_length=MAX_KEYS,
+        description='All that it has from now on; the first is tried first. Each is a key, or `{"id": ID}` of one that is '
+        "there. They are never shown again.",
+    ),
+]
+HowSent = Annotated[
+    str,
+    Meta(
+        description="How its key is sent; empty for what the type has.",
+        extra_json_schema={"enum": ["", *Credential]},
+    ),
+]
+
+
+class ProviderChange(Body):
+    """What is to be changed of a provider. What is not given stays."""
+
+    type: ProviderType | UnsetType = UNSET
+    base_url: BaseURL | UnsetType = UNSET
+    credential: HowSent | UnsetType = UNSET
+    region: Region | UnsetType = UNSET
+    project: Project | UnsetType = UNSET
+    disabled: bool | UnsetType = UNSET
+    keys: Keys | UnsetType = UNSET
+
+    readers: ClassVar[Readers] = {
+        "type": _type,
+        "base_url": _url,
+        "credential": _credential,
+        "region": _of_kind(REGION),
+        "project": _of_kind(PROJECT),
+    }
+    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"disabled": _switch, "keys": _new_keys}
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What is given of a `ProviderSpec`."""
+        return {name: value for name, value in structs.asdict(self).items() if value is not UNSET and name != "keys"}
+
+    @property
+    def given_keys(self) -> list[GivenKey] | None:
+        """Its keys; None where nothing is said of them."""
+        keys: Any = self.keys
+        return None if keys is UNSET else keys
+
+
+def _only_new(value: Any) -> list[GivenKey]:
+    keys = _new_keys(value)
+    if any(isinstance(key, KeptKey) for key in keys):
+        raise ValueError("a new provider has no keys to keep: give each as text")
+    return keys
+
+
+class NewProvider(Body):
+    """A provider to be."""
+
+    name: Name
+    type: ProviderType
+    base_url: BaseURL = ""
+    credential: HowSent = ""
+    region: Region = ""
+    project: Project = ""
+    disabled: bool = False
+    keys: Keys | UnsetType = UNSET
+
+    readers: ClassVar[Readers] = {"name": _name, **ProviderChange.readers}
+    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"disabled": _switch, "keys": _only_new}
+
+    @property
+    def spec(self) -> ProviderSpec:
+        """What decides about the way to it."""
+        return ProviderSpec(**{name: getattr(self, name) for name in ProviderSpec.__struct_fields__})
+
+    @property
+    def new_keys(self) -> list[NewKey]:
+        """Its keys."""
+        keys: Any = self.keys
+        return [] if keys is UNSET else list(keys)
+
+
+def check_provider(spec: ProviderSpec, keys: int) -> list[tuple[str, str]]:
+    """Say what is wrong with a provider that has so many keys, by field."""
+    type_ = ProviderType(spec.type)
+    preset, problems = PRESETS[type_], []
+    if preset.aws_service and not spec.region:
+        problems.append(("region", "is required: the region of AWS, such as us-east-1"))
+    if type_ is ProviderType.VERTEX:
+        problems += [
+            (name, f"is required: the {name} of Google Cloud")
+            for name, given in (("project", spec.project), ("region", spec.region))
+            if not given
+        ]
+    if not problems and not spec.base_url and not preset.url_in(spec.region):
+        problems.append(("base_url", f"is required: a provider of the type {type_} has no address of its own"))
+    if keys and preset.is_own_key_only:
+        problems.append(
+            ("keys", f"a provider of the type {type_} takes no keys: each user brings their own credential")
+        )
+    if keys and spec.credential == Credential.NONE:
+        problems.append(("keys", "none may be given with the credential none"))
+    return problems

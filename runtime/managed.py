@@ -1,0 +1,120 @@
+"""From the providers of the database to the table that calls are routed by, again and again while the bridge runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from intercept.known_secrets import KnownSecrets
+from resources.provider_bodies import check_provider
+from runtime.logs import hide_in_logs
+from runtime.parts import make_network, make_provider
+from settings import ProviderSettings, Settings
+from storage.mongo.database import Database
+from storage.providers.documents import StoredProvider
+from storage.providers.follower import ProviderFollower
+from storage.providers.managed import ManagedProviders
+from storage.providers.sealing import Sealer, SealError
+from upstream.credentials.access import Credential, credential_hint
+from upstream.presets import PRESETS, ProviderType
+from upstream.providers import Availability, Provider, Source
+from upstream.table import Routing
+
+_log = logging.getLogger(__name__)
+
+
+class ManagedRouting:
+    """Puts providers of the database into the table.
+
+    Args:
+        settings: For the ways to providers.
+        sealer: Opens their keys.
+        routing: Has the table.
+        secrets: Learns their keys, which are never to be recorded or exported.
+        on_table: Told whose prices count from now on, by name, see `storage.recording.prices`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sealer: Sealer,
+        routing: Routing,
+        secrets: KnownSecrets,
+        on_table: Callable[[Mapping[str, tuple[str, str]]], None],
+    ) -> None:
+        self._settings = settings
+        self._sealer = sealer
+        self._routing = routing
+        self._secrets = secrets
+        self._on_table = on_table
+        self._made: dict[str, tuple[StoredProvider, Provider]] = {}
+
+    def load(self, stored: Sequence[StoredProvider]) -> None:
+        """Replace the table. A provider that is as it was stays the same object, with the tokens that it fetched."""
+        made = {one.spec.name: (one, self._provider(one)) for one in stored}
+        self._made = made
+        table = self._routing.replace(provider for _, provider in made.values())
+        self._on_table({name: (one.preset.prices, one.base_url) for name, one in table.providers.items()})
+        for name in made.keys() & self._routing.fixed_names:
+            _log.warning("the provider %s of the environment stands in the place of the one in the database", name)
+
+    def _provider(self, stored: StoredProvider) -> Provider:
+        before, provider = self._made.get(stored.spec.name, (None, None))
+        if provider is not None and before == stored:
+            return provider
+        keys = self._open_keys(stored)
+        self._secrets.learn(keys)
+        hide_in_logs(keys)
+        return make_managed(self._settings, stored, keys)
+
+    def _open_keys(self, stored: StoredProvider) -> tuple[str, ...]:
+        keys = []
+        for number, key in enumerate(stored.keys, start=1):
+            try:
+                keys.append(self._sealer.open(key.sealed, stored.id))
+            except SealError as error:
+                _log.warning("key %d of the provider %s cannot be opened: %s", number, stored.spec.name, error)
+        return tuple(keys)
+
+
+def make_managed_providers(settings: Settings, database: Database, now: Callable[[], datetime]) -> ManagedProviders:
+    """The providers of a database, as they are changed."""
+    sealer = Sealer(settings.encryption_keys)
+    return ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now)
+
+
+async def follow_providers(
+    settings: Settings,
+    managed: ManagedProviders,
+    routing: Routing,
+    secrets: KnownSecrets,
+    on_table: Callable[[Mapping[str, tuple[str, str]]], None],
+) -> ProviderFollower:
+    """Read the providers of the database, if it is available, and make what follows them; see `ManagedRouting`."""
+    loader = ManagedRouting(settings, managed.sealer, routing, secrets, on_table)
+    followed = ProviderFollower(managed.list_all, loader.load)
+    await followed.refresh()
+    return followed
+
+
+def make_managed(settings: Settings, stored: StoredProvider, keys: tuple[str, ...]) -> Provider:
+    """Make a provider of what the database has of it, with those of its keys that could be opened."""
+    spec = stored.spec
+    type_ = ProviderType(spec.type)
+    declared = ProviderSettings(
+        name=spec.name,
+        type=type_,
+        base_url=spec.base_url or PRESETS[type_].url_in(spec.region),
+        keys=keys,
+        credential=Credential(spec.credential) if spec.credential else None,
+        region=spec.region,
+        project=spec.project,
+    )
+    if spec.disabled:
+        availability = Availability.DISABLED
+    else:
+        availability = Availability.SEALED if stored.keys and not keys else Availability.READY
+    provider = make_provider(declared, make_network(settings, declared))
+    return replace(provider, source=Source.DATABASE, availability=availability)

@@ -1,0 +1,160 @@
+"""What is known of a provider of the database, and what of it changes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Self, TypeAlias
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from msgspec import Struct, structs
+
+MAX_KEYS = 5
+"""Keys of a provider."""
+
+MAX_PROVIDERS = 100
+"""Providers of a database."""
+
+GIVEN_AGAIN = (
+    "must be given again, as the provider has another address or credential now: keys that are kept never go elsewhere"
+)
+
+
+class ProviderError(ValueError):
+    """A provider cannot be as it was asked for. `problems` says what is wrong, by field."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{field}: {text}" for field, text in problems))
+        self.problems = list(problems)
+
+
+class UnknownProviderError(LookupError):
+    """There is no such provider in the database."""
+
+
+class ProviderConflictError(Exception):
+    """What is there already is in the way."""
+
+
+class StoredKey(Struct, frozen=True):
+    """A key: what is said of it, and the key itself, sealed for its provider."""
+
+    id: str
+    hint: str
+    sealed: bytes
+    added_at: datetime
+
+
+class KeptKey(Struct, frozen=True):
+    """A key that is there already, by its id."""
+
+    id: str
+
+
+class NewKey(Struct, frozen=True):
+    """A key that comes, as text."""
+
+    text: str
+
+
+GivenKey: TypeAlias = KeptKey | NewKey
+
+
+class ProviderSpec(Struct, frozen=True):
+    """What decides about the way to a provider. "" stands for what its type has.
+
+    Attributes:
+        name: In the path of calls.
+        type: See `upstream.presets`.
+        base_url: Ends in a slash.
+        credential: How its key is sent.
+        region: Of its cloud.
+        project: Of Google Cloud.
+        disabled: Calls are refused.
+    """
+
+    name: str
+    type: str
+    base_url: str = ""
+    credential: str = ""
+    region: str = ""
+    project: str = ""
+    disabled: bool = False
+
+
+class StoredProvider(Struct, frozen=True):
+    """A provider of the database. Its keys are in the order in which they are used."""
+
+    id: UUID
+    spec: ProviderSpec
+    keys: tuple[StoredKey, ...]
+    created_at: datetime
+    changed_at: datetime
+    revision: int
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Read a document. What a later version added to it is left out."""
+        spec = {name: document[name] for name in ProviderSpec.__struct_fields__ if name in document}
+        keys = [StoredKey(**{name: key[name] for name in StoredKey.__struct_fields__}) for key in document["keys"]]
+        times = document["created_at"], document["changed_at"]
+        return cls(document["_id"], ProviderSpec(**spec), tuple(keys), *times, document["revision"])
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As the database keeps it."""
+        return {
+            "_id": self.id,
+            "schema_version": 1,
+            **structs.asdict(self.spec),
+            "keys": [structs.asdict(key) for key in self.keys],
+            "created_at": self.created_at,
+            "changed_at": self.changed_at,
+            "revision": self.revision,
+        }
+
+
+Check: TypeAlias = Callable[[ProviderSpec, int], Sequence[tuple[str, str]]]
+"""Says what is wrong with a provider that has so many keys, by field."""
+
+
+def merge_keys(
+    old: StoredProvider | None, spec: ProviderSpec, given: Sequence[GivenKey] | None, seal: Callable[[str], StoredKey]
+) -> tuple[StoredKey, ...]:
+    """Return the keys that a provider has from now on. What is kept never goes to another address than it was given for.
+
+    Args:
+        old: The provider before; None for one that is added.
+        spec: What it is from now on.
+        given: Its keys in their order; None keeps those it has.
+        seal: Makes a stored key of a text.
+
+    Raises:
+        ProviderError: there are too many, one that is to be kept is not there, or one is given twice.
+    """
+    kept = {key.id: key for key in old.keys} if old is not None else {}
+    wanted: Sequence[GivenKey] = [KeptKey(key) for key in kept] if given is None else given
+    if len(wanted) > MAX_KEYS:
+        raise ProviderError([("keys", f"at most {MAX_KEYS} are allowed")])
+    if len(set(wanted)) < len(wanted):
+        raise ProviderError([("keys", "a key is given twice")])
+    if unknown := [one.id for one in wanted if isinstance(one, KeptKey) and one.id not in kept]:
+        raise ProviderError([("keys", f"there is no key with the id {unknown[0]}")])
+    if old is not None and _leads_elsewhere(old.spec, spec) and any(isinstance(one, KeptKey) for one in wanted):
+        raise ProviderError([("keys", GIVEN_AGAIN)])
+    return tuple(kept[one.id] if isinstance(one, KeptKey) else seal(one.text) for one in wanted)
+
+
+def changed_fields(old: StoredProvider, new: StoredProvider) -> list[str]:
+    """The names of what is different."""
+    before, after = structs.asdict(old.spec), structs.asdict(new.spec)
+    names = [name for name in after if after[name] != before[name]]
+    return [*names, "keys"] if new.keys != old.keys else names
+
+
+def _leads_elsewhere(old: ProviderSpec, new: ProviderSpec) -> bool:
+    """Whether a key would be sent to another server, or in another header, which an address may tell on."""
+    origins = [urlsplit(spec.base_url)[:2] for spec in (old, new)]
+    ways = [(spec.type, spec.credential, spec.region) for spec in (old, new)]
+    return origins[0] != origins[1] or ways[0] != ways[1]

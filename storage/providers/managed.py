@@ -1,0 +1,229 @@
+"""The providers of the database: who adds, changes and removes them. Each change is audited."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+from msgspec import structs
+from pymongo.errors import DuplicateKeyError
+
+from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.events import Action
+from storage.accounts.users import milliseconds
+from storage.mongo.database import Database, DatabaseUnavailableError, Session
+from storage.providers.documents import (
+    MAX_PROVIDERS,
+    Check,
+    GivenKey,
+    NewKey,
+    ProviderConflictError,
+    ProviderError,
+    ProviderSpec,
+    StoredKey,
+    StoredProvider,
+    UnknownProviderError,
+    changed_fields,
+    merge_keys,
+)
+from storage.providers.sealing import NoEncryptionKeyError, Sealer
+
+ANSWER_SECONDS = 2.0
+"""How long a list or a change may take."""
+
+KEY_ID_BYTES = 6
+
+T = TypeVar("T")
+
+
+class ManagedProviders:
+    """The providers of a database.
+
+    Args:
+        database: Where they are.
+        sealer: Seals their keys.
+        check: Says what is wrong with a provider.
+        hint: Makes of a key what may be shown of it.
+        now: The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        *,
+        check: Check,
+        hint: Callable[[str], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._check = check
+        self._hint = hint
+        self._now = now
+        self.sealer = sealer
+
+    async def list_all(self) -> list[StoredProvider]:
+        """List all of them, in the order in which they were added.
+
+        Raises:
+            DatabaseUnavailableError: the database is unavailable.
+        """
+        health = self._database.health
+        if not health.available:
+            raise DatabaseUnavailableError(f"MongoDB is unavailable: {health.reason}")
+        async with self._database.within(ANSWER_SECONDS):
+            found = self._database.providers.find().sort([("created_at", 1), ("_id", 1)]).limit(MAX_PROVIDERS)
+            return [StoredProvider.of(document) async for document in found]
+
+    async def find(self, name: str) -> StoredProvider:
+        """Find one.
+
+        Raises:
+            UnknownProviderError: there is none.
+            DatabaseUnavailableError: the database is unavailable.
+        """
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._existing(name, None)
+
+    async def add(
+        self, spec: ProviderSpec, keys: Sequence[NewKey] = (), *, author: Author = COMMAND_LINE
+    ) -> StoredProvider:
+        """Add a provider.
+
+        Raises:
+            ProviderError: it cannot be as it is.
+            ProviderConflictError: its name is taken, or there are `MAX_PROVIDERS`.
+            DatabaseUnavailableError: the database is unavailable.
+        """
+        at, id_ = milliseconds(self._now()), uuid4()
+        provider = StoredProvider(id_, spec, self._keys(None, id_, spec, keys), at, at, 1)
+
+        async def add(session: Session | None) -> None:
+            if await self._database.providers.count_documents({}, session=session) >= MAX_PROVIDERS:
+                raise ProviderConflictError(f"there are {MAX_PROVIDERS} providers already, the most that are allowed")
+            if await self._database.providers.find_one({"name": spec.name}, session=session) is not None:
+                raise ProviderConflictError(f"a provider named {spec.name} exists already")
+            await self._database.providers.insert_one(provider.document, session=session)
+            await self._audit(session, author, Action.PROVIDER_ADDED, spec.name)
+
+        try:
+            await self._together(add)
+        except DuplicateKeyError:
+            raise ProviderConflictError(f"a provider named {spec.name} exists already") from None
+        return provider
+
+    async def change(
+        self,
+        name: str,
+        changes: dict[str, Any],
+        keys: Sequence[GivenKey] | None = None,
+        *,
+        author: Author = COMMAND_LINE,
+    ) -> StoredProvider:
+        """Change what is given of a provider. `keys` are all that it has from now on, in their order.
+
+        Raises:
+            UnknownProviderError: there is none.
+            ProviderError: it cannot be as it would be.
+            ProviderConflictError: somebody else changed it at the same time.
+            DatabaseUnavailableError: the database is unavailable.
+        """
+
+        async def change(session: Session | None) -> StoredProvider:
+            old = await self._existing(name, session)
+            spec = structs.replace(old.spec, **changes)
+            new = structs.replace(old, spec=spec, keys=self._keys(old, old.id, spec, keys))
+            if not (changed := changed_fields(old, new)):
+                return old
+            new = structs.replace(new, changed_at=milliseconds(self._now()), revision=old.revision + 1)
+            await self._replace(old, new, session)
+            await self._audit(session, author, Action.PROVIDER_CHANGED, name, changes=changed)
+            return new
+
+        return await self._together(change)
+
+    async def reseal(self, *, author: Author = COMMAND_LINE) -> int:
+        """Seal every key with the first encryption key, and return how many were not. What cannot be opened raises.
+
+        Raises:
+            SealError: there is no encryption key, or a key cannot be opened.
+            ProviderConflictError: somebody else changed a provider at the same time.
+            DatabaseUnavailableError: the database is unavailable.
+        """
+        self.sealer.require()
+        resealed = 0
+        for provider in await self.list_all():
+            old = [key for key in provider.keys if not self.sealer.is_current(key.sealed)]
+            if old:
+                await self._reseal(provider, author)
+                resealed += len(old)
+        return resealed
+
+    async def _reseal(self, provider: StoredProvider, author: Author) -> None:
+        keys = [
+            structs.replace(key, sealed=self.sealer.seal(self.sealer.open(key.sealed, provider.id), provider.id))
+            for key in provider.keys
+        ]
+        new = structs.replace(provider, keys=tuple(keys), revision=provider.revision + 1)
+
+        async def replace(session: Session | None) -> None:
+            await self._replace(provider, new, session)
+            await self._audit(session, author, Action.PROVIDER_CHANGED, provider.spec.name, changes=["seals"])
+
+        await self._together(replace)
+
+    async def _replace(self, old: StoredProvider, new: StoredProvider, session: Session | None) -> None:
+        as_it_was = {"_id": old.id, "revision": old.revision}
+        replaced = await self._database.providers.replace_one(as_it_was, new.document, session=session)
+        if not replaced.matched_count:
+            name = old.spec.name
+            raise ProviderConflictError(f"the provider {name} was changed at the same moment; please try again")
+
+    async def remove(self, name: str, *, author: Author = COMMAND_LINE) -> None:
+        """Remove a provider and its keys. What was recorded of it stays.
+
+        Raises:
+            UnknownProviderError: there is none.
+            DatabaseUnavailableError: the database is unavailable.
+        """
+
+        async def remove(session: Session | None) -> None:
+            removed = await self._database.providers.delete_one({"name": name}, session=session)
+            if not removed.deleted_count:
+                raise UnknownProviderError(f"there is no provider named {name} in the database")
+            await self._audit(session, author, Action.PROVIDER_REMOVED, name)
+
+        await self._together(remove)
+
+    def _keys(
+        self, old: StoredProvider | None, owner: UUID, spec: ProviderSpec, keys: Sequence[GivenKey] | None
+    ) -> tuple[StoredKey, ...]:
+        at = milliseconds(self._now())
+
+        def seal(text: str) -> StoredKey:
+            return StoredKey(secrets.token_hex(KEY_ID_BYTES), self._hint(text), self.sealer.seal(text, owner), at)
+
+        try:
+            merged = merge_keys(old, spec, keys, seal)
+        except NoEncryptionKeyError as error:
+            raise ProviderError([("keys", str(error))]) from error
+        if problems := self._check(spec, len(merged)):
+            raise ProviderError(problems)
+        return merged
+
+    async def _existing(self, name: str, session: Session | None) -> StoredProvider:
+        found = await self._database.providers.find_one({"name": name}, session=session)
+        if found is None:
+            raise UnknownProviderError(f"there is no provider named {name} in the database")
+        return StoredProvider.of(found)
+
+    async def _audit(self, session: Session | None, author: Author, action: Action, name: str, **detail: Any) -> None:
+        document = entry(author, action, None, at=milliseconds(self._now()), provider=name, **detail)
+        await self._database.audit.insert_one(document, session=session)
+
+    async def _together(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._database.together(change)

@@ -1,0 +1,99 @@
+"""Keys of providers as the database has them: sealed with AES-256-GCM, and bound to the provider that they belong to. Pure.
+
+What is sealed: a byte for the version, the id of the encryption key (4 bytes), the nonce (12 bytes, NIST SP 800-38D
+section 8.2.2), the text in UTF-8 with its tag. The version, the id and the provider are authenticated with it: a sealed key
+that was moved to another provider does not open there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+"""Of an encryption key."""
+
+VERSION = b"\x01"
+ID_BYTES = 4
+NONCE_BYTES = 12
+
+HOW_TO_SET = (
+    "set CODER_AIBRIDGE_ENCRYPTION_KEYS to what `openssl rand -base64 32` prints, on every server and for this command"
+)
+
+
+class SealError(ValueError):
+    """A key can be neither sealed nor opened. The text says what to do, and has nothing of the key."""
+
+
+class NoEncryptionKeyError(SealError):
+    """There is nothing to seal with."""
+
+    def __init__(self) -> None:
+        super().__init__(f"keys cannot be stored without encryption-keys: {HOW_TO_SET}")
+
+
+class Sealer:
+    """Seals with the first of some encryption keys, and opens what any of them sealed.
+
+    Args:
+        keys: Each of `KEY_BYTES` bytes; without any, nothing can be sealed or opened.
+        random: Makes that many bytes that nobody can guess.
+    """
+
+    def __init__(self, keys: Sequence[bytes] = (), random: Callable[[int], bytes] = os.urandom) -> None:
+        self._ciphers = {_id_of(key): AESGCM(key) for key in reversed(keys)}
+        self._first = _id_of(keys[0]) if keys else None
+        self._random = random
+
+    def __repr__(self) -> str:
+        return f"Sealer({len(self._ciphers)})"
+
+    def require(self) -> None:
+        """Check that there is something to seal with.
+
+        Raises:
+            NoEncryptionKeyError: there is not.
+        """
+        if self._first is None:
+            raise NoEncryptionKeyError
+
+    def seal(self, text: str, owner: UUID) -> bytes:
+        """Seal a key of the provider with that id.
+
+        Raises:
+            NoEncryptionKeyError: there is nothing to seal with.
+        """
+        if self._first is None:
+            raise NoEncryptionKeyError
+        nonce, head = self._random(NONCE_BYTES), VERSION + self._first
+        return head + nonce + self._ciphers[self._first].encrypt(nonce, text.encode(), head + owner.bytes)
+
+    def open(self, sealed: bytes, owner: UUID) -> str:
+        """Return what was sealed for the provider with that id.
+
+        Raises:
+            SealError: none of the encryption keys sealed it, or it was sealed for another provider, or changed.
+        """
+        end = len(VERSION) + ID_BYTES
+        head, nonce, rest = sealed[:end], sealed[end : end + NONCE_BYTES], sealed[end + NONCE_BYTES :]
+        cipher = self._ciphers.get(head[len(VERSION) :])
+        if head[: len(VERSION)] != VERSION or cipher is None or len(nonce) < NONCE_BYTES:
+            raise SealError("sealed with an encryption key that this server does not have: add it to encryption-keys")
+        try:
+            return cipher.decrypt(nonce, rest, head + owner.bytes).decode()
+        except (InvalidTag, ValueError) as error:
+            raise SealError("the sealed key was changed, or moved from another provider: give the key again") from error
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it was sealed with the first encryption key."""
+        return self._first is not None and sealed.startswith(VERSION + self._first)
+
+
+def _id_of(key: bytes) -> bytes:
+    return sha256(b"aibridge encryption key" + key).digest()[:ID_BYTES]

@@ -1,0 +1,183 @@
+import base64
+import json
+
+import pytest
+
+from tests.command_line import invoke, refused
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+OTHER = base64.b64encode(bytes(32)).decode()
+KEYS = ("sk-east-key-number-one-1111", "sk-east-key-number-two-2222")
+
+
+@pytest.fixture
+def run(run):
+    """Run a command with an encryption key."""
+    return lambda *arguments, key=KEY: run(*arguments, CODER_AIBRIDGE_ENCRYPTION_KEYS=key)
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    path = tmp_path / "keys"
+    path.write_text("\n".join(KEYS) + "\n\n")
+    return str(path)
+
+
+def listed(output):
+    found = json.loads(output("providers", "list", "--json"))
+    for one in found:
+        assert one.pop("created_at") <= one.pop("changed_at")
+    return found
+
+
+def test_a_provider_is_added_with_keys_from_a_file_and_listed_without_them(output, key_file):
+    added = output("providers", "add", "east", "--type", "openai", "--key-file", key_file)
+    assert added == "Added east (openai, 2 keys).\n"
+    (east,) = listed(output)
+    ids = [key.pop("id") for key in east["keys"]]
+    assert len(set(ids)) == 2
+    assert east == {
+        "name": "east",
+        "type": "openai",
+        "base_url": "",
+        "credential": "",
+        "region": "",
+        "project": "",
+        "disabled": False,
+        "keys": [{"hint": "sk-e...1111", "state": "ready"}, {"hint": "sk-e...2222", "state": "ready"}],
+    }
+    assert output("providers", "list").splitlines() == [
+        "NAME  TYPE    STATE    KEYS                      BASE URL",
+        "east  openai  enabled  sk-e...1111, sk-e...2222  https://api.openai.com/v1/",
+    ]
+
+
+def test_what_is_given_is_changed_and_the_rest_stays(output, key_file):
+    output("providers", "add", "east", "--type", "openai", "--key-file", key_file)
+    disabled = output("providers", "set", "east", "--disabled")
+    assert disabled == "east is a provider of the type openai, disabled, 2 keys.\n"
+    enabled = output("providers", "set", "east", "--enabled", "--project", "p-1")
+    assert enabled == "east is a provider of the type openai, enabled, 2 keys.\n"
+    assert [(one["disabled"], one["project"]) for one in listed(output)] == [(False, "p-1")]
+    assert output("providers", "remove", "east") == "Removed east.\n"
+    assert listed(output) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["add", "East", "--type", "openai"], "Error: name: must be lower-case letters and digits with single hyphens"),
+        (
+            ["add", "x", "--type", "azure"],
+            "Error: base_url: is required: a provider of the type azure has no address of",
+        ),
+        (["add", "x", "--type", "openai", "--base-url", "y"], "Error: base_url: must be an http or https URL"),
+        (["add", "x", "--type", "openai", "--key-file", "nothing"], "Error: nothing cannot be read: No such file"),
+        (["set", "x", "--disabled"], "Error: there is no provider named x in the database"),
+        (["remove", "x"], "Error: there is no provider named x in the database"),
+        (["check", "x"], "Error: there is no provider named x in the database"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
+    code, said = refused(run("providers", *arguments))
+    assert (code, said[: len(message)], said.count("\n")) == (1, message, 1)
+
+
+def test_a_name_is_given_once(run, output):
+    output("providers", "add", "east", "--type", "openai")
+    again = run("providers", "add", "east", "--type", "openai")
+    assert refused(again) == (1, "Error: a provider named east exists already\n")
+
+
+def test_without_an_encryption_key_no_key_is_stored(run, key_file):
+    code, said = refused(run("providers", "add", "east", "--type", "openai", "--key-file", key_file, key=""))
+    how = "set CODER_AIBRIDGE_ENCRYPTION_KEYS to what `openssl rand -base64 32` prints, on every server and for this command"
+    assert (code, said) == (1, f"Error: keys: keys cannot be stored without encryption-keys: {how}\n")
+
+
+def test_keys_are_sealed_again_for_a_new_encryption_key(run, output, key_file):
+    output("providers", "add", "east", "--type", "openai", "--key-file", key_file)
+    rotated = f"{OTHER},{KEY}"
+    assert run("providers", "reseal", key=rotated).stdout == "Keys sealed again: 2.\n"
+    assert run("providers", "reseal", key=rotated).stdout == "Keys sealed again: 0.\n"
+    shown = json.loads(run("providers", "list", "--json", key=OTHER).stdout)
+    assert [key["state"] for key in shown[0]["keys"]] == ["ready", "ready"]
+    assert [key["state"] for key in listed(output)[0]["keys"]] == ["sealed", "sealed"]
+    assert refused(run("providers", "reseal"))[0] == 1
+
+
+@pytest.fixture
+def apply(tmp_path, run):
+    path = tmp_path / "providers.json"
+
+    def apply(providers, *arguments):
+        path.write_text(json.dumps({"providers": providers}))
+        return run("providers", "apply", str(path), *arguments)
+
+    return apply
+
+
+EAST = {"name": "east", "type": "openai", "key_files": ["keys"]}
+LOCAL = {"name": "local", "type": "vllm", "base_url": "http://10.0.0.7:8000/v1/"}
+
+
+def test_a_file_is_applied_again_and_again_with_the_same_result(apply, output, key_file):
+    assert apply([EAST, LOCAL]).stdout == "+ east (type: openai, keys: 2)\n+ local (type: vllm)\n"
+    before = listed(output)
+    assert apply([EAST, LOCAL]).stdout == "Nothing is different.\n"
+    assert listed(output) == before
+    changed = [LOCAL | {"disabled": True, "base_url": "http://10.0.0.8:8000/v1"}]
+    text = "- east\n~ local (base_url: 'http://10.0.0.7:8000/v1/' -> 'http://10.0.0.8:8000/v1/', disabled: False -> True)\n"
+    assert apply(changed, "--dry-run").stdout == text
+    assert listed(output) == before
+    assert apply(changed).stdout == text
+    assert [(one["name"], one["disabled"]) for one in listed(output)] == [("local", True)]
+    assert apply(changed).stdout == "Nothing is different.\n"
+
+
+def test_keys_that_are_there_stay_and_those_that_are_not_in_the_file_go(apply, output, tmp_path, key_file):
+    apply([EAST])
+    first, second = (key["id"] for key in listed(output)[0]["keys"])
+    (tmp_path / "keys").write_text(f"sk-third-key-number-3333\n{KEYS[1]}\n")
+    assert apply([EAST]).stdout == "~ east (keys: 2 -> 2)\n"
+    third, kept = listed(output)[0]["keys"]
+    assert (third["hint"], kept["id"]) == ("sk-t...3333", second)
+    assert first not in {third["id"], kept["id"]}
+
+
+def test_a_provider_that_moves_takes_its_keys_from_the_file(apply, output, key_file):
+    apply([EAST])
+    moved = EAST | {"base_url": "https://west.example/v1/"}
+    assert apply([moved]).stdout == "~ east (base_url: '' -> 'https://west.example/v1/')\n"
+    assert [len(one["keys"]) for one in listed(output)] == [2]
+    assert apply([moved]).stdout == "Nothing is different.\n"
+
+
+@pytest.mark.parametrize(
+    ("providers", "message"),
+    [
+        ([{"type": "openai"}], "providers[0]: name: is required"),
+        ([LOCAL, {"name": "x", "type": "openai", "keys": ["sk-1"]}], "providers[1]: keys do not belong into this file"),
+        ([LOCAL, LOCAL], "the provider local is there twice"),
+        ([LOCAL | {"port": 1}], "providers[0]: port: unknown field"),
+        ([LOCAL | {"key_files": "keys"}], "providers[0]: key_files: must be an array of texts"),
+        ([1], "Expected `object`, got `int`"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_before_anything_is_changed(apply, output, providers, message):
+    code, said = refused(apply(providers))
+    assert (code, message in said, said.count("\n")) == (1, True, 1)
+    assert listed(output) == []
+
+
+def test_a_check_says_what_the_provider_says(run, output):
+    output("providers", "add", "nobody", "--type", "vllm", "--base-url", "http://127.0.0.1:1/v1")
+    result = run("providers", "check", "nobody")
+    assert (result.exit_code, result.stdout) == (
+        1,
+        "FAILED  without a key: no connection to the provider: it refused the connection\n",
+    )
+
+
+def test_the_commands_are_listed():
+    assert "providers" in invoke("--help").output

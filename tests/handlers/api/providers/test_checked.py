@@ -1,0 +1,133 @@
+"""The check of a provider says in words what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.handlers.api.providers.test_managed import ENCRYPTION_KEY, KEYS, east, send
+from upstream import provider_check
+
+sealed = pytest.mark.bridge(encryption_keys=(ENCRYPTION_KEY,))
+
+
+def response(status, body=b"{}", kind="application/json"):
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+MODELS = response(200, json.dumps({"object": "list", "data": [{"id": "a"}, {"id": "b"}]}).encode())
+
+
+async def check(running, name="east"):
+    return await send(running, "POST", f"/{name}/check")
+
+
+def result(hint, message, status, *, ok, models=None):
+    return {"hint": hint, "ok": ok, "status": status, "message": message, "models": models}
+
+
+@sealed
+@pytest.mark.gen_test
+async def test_each_key_is_asked_with_and_has_what_the_provider_said(running):
+    await send(running, "POST", "", east(running, keys=KEYS))
+    running.upstream.play(MODELS)
+    running.upstream.play(response(401))
+    assert await check(running) == (
+        200,
+        {
+            "ok": False,
+            "results": [
+                result("sk-e...1111", "reached; it lists 2 models", 200, ok=True, models=2),
+                result("sk-e...2222", "the provider refuses the key (401)", 401, ok=False),
+            ],
+        },
+    )
+    sent = [(one.method, one.target, one.header("Authorization")) for one in running.upstream.requests]
+    assert sent == [("GET", "/v1/models", [f"Bearer {key}"]) for key in KEYS]
+
+
+@pytest.mark.parametrize(
+    ("answer", "ok", "message"),
+    [
+        (MODELS, True, "reached; it lists 2 models"),
+        (response(200, b"[]"), True, "reached; it lists 0 models"),
+        (response(200, b'{"a":1}'), True, "reached"),
+        (
+            response(200, b"<html>", "text/html"),
+            False,
+            "what is there answers 200, but not with a list of models: check the base URL",
+        ),
+        (response(301), False, "the provider redirects (301): give the base URL that it leads to"),
+        (response(401), False, "reached, but it wants a key (401): give it one"),
+        (response(403), False, "reached; the key may not list the models (403)"),
+        (
+            response(404),
+            False,
+            "nothing is found there (404): check the base URL, such as https://api.openai.com/v1/",
+        ),
+        (response(429), True, "reached; a rate limit of the provider holds the key back (429)"),
+        (response(500), False, "the provider answers 500 to the question for its models"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_a_provider_answers_is_said_in_words(running, answer, ok, message):
+    await send(running, "POST", "", east(running))
+    running.upstream.play(answer)
+    status, checked = await check(running)
+    assert (status, checked["ok"], [one["message"] for one in checked["results"]]) == (200, ok, [message])
+
+
+@pytest.mark.parametrize(
+    ("base_url", "message"),
+    [
+        ("http://nobody.invalid/v1", "no connection to the provider: its name is not found"),
+        ("http://127.0.0.1:1/v1", "no connection to the provider: it refused the connection"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_why_a_provider_is_not_reached_is_said_in_words(running, base_url, message):
+    await send(running, "POST", "", {"name": "east", "type": "openai", "base_url": base_url})
+    _, checked = await check(running)
+    assert checked == {"ok": False, "results": [result("", message, None, ok=False)]}
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_speaks_no_tls_is_named_for_it(running):
+    async def refuse(reader, writer):
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        await send(running, "POST", "", {"name": "east", "type": "openai", "base_url": f"https://127.0.0.1:{port}/v1"})
+        _, checked = await check(running)
+    message = "no connection to the provider: it does not speak TLS"
+    assert checked == {"ok": False, "results": [result("", message, None, ok=False)]}
+
+
+@pytest.mark.gen_test
+async def test_a_silent_provider_is_given_up_on(running, monkeypatch):
+    monkeypatch.setattr(provider_check, "CHECK_SECONDS", 0.05)
+    await send(running, "POST", "", east(running))
+    _, checked = await check(running)
+    assert checked == {"ok": False, "results": [result("", "the provider did not answer within 10 s", None, ok=False)]}
+
+
+@pytest.mark.gen_test
+async def test_a_vendor_whose_users_bring_their_keys_is_well_when_it_wants_one(running):
+    running.upstream.play(response(401))
+    _, checked = await check(running, "no-key")
+    message = "reached; it wants a credential, which each user brings"
+    assert checked == {"ok": True, "results": [result("", message, 401, ok=True)]}
+    assert running.upstream.requests[-1].header("anthropic-version") == ["2023-06-01"]
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_is_not_there_cannot_be_checked(running):
+    assert await check(running, "west") == (404, {"message": "There is no provider named west."})
+    assert await send(running, "GET", "/east/check") == (405, {"message": "Method Not Allowed"})

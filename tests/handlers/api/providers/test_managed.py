@@ -1,0 +1,368 @@
+"""Providers of the database: added, changed, disabled and removed by owners while the bridge runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+
+import pytest
+
+from storage.accounts.identities import Role
+from storage.mongo.database import DatabaseUnavailableError
+from storage.providers.follower import Following
+from tests.bridge import assemble_bridge
+
+PROVIDERS = "/api/v2/aibridge/providers"
+ENCRYPTION_KEY = bytes(range(32))
+KEYS = ("sk-east-key-number-one-1111", "sk-east-key-number-two-2222")
+CHAT = b'{"model": "gpt-5", "messages": [{"role": "user", "content": "hi"}]}'
+ANSWER = (
+    b'{"id":"c1","object":"chat.completion","model":"gpt-5","choices":[{"index":0,"finish_reason":"stop","message":'
+    b'{"role":"assistant","content":"hello"}}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}'
+)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+OK = HEAD % len(ANSWER) + ANSWER
+
+sealed = pytest.mark.bridge(encryption_keys=(ENCRYPTION_KEY,))
+
+
+@pytest.fixture
+def second_settings(bridge_settings, second_keys):
+    """The settings of the other process."""
+    return bridge_settings | {"encryption_keys": second_keys}
+
+
+@pytest.fixture
+def second_keys():
+    """The encryption keys of the other process."""
+    return (ENCRYPTION_KEY,)
+
+
+@pytest.fixture
+def second(io_loop, running, database, second_settings, tmp_path):
+    """The bridge of another process on the same database."""
+    stack = AsyncExitStack()
+    made = assemble_bridge(stack, database, running.upstream.url, tmp_path / "second", second_settings)
+    yield io_loop.run_sync(lambda: made)
+    io_loop.run_sync(stack.aclose)
+
+
+async def send(running, method, path, body=None, headers=None):
+    client = await running.client()
+    content = b"" if body is None else json.dumps(body).encode()
+    answer = await client.request(
+        method, PROVIDERS + path, {**(headers or running.headers), "Content-Type": "application/json"}, content
+    )
+    client.close()
+    return answer.status, json.loads(answer.body) if answer.body else None
+
+
+def east(running, **more):
+    return {"name": "east", "type": "openai", "base_url": running.upstream.url + "v1", **more}
+
+
+async def call(running, name="east"):
+    client = await running.client()
+    path = f"/api/v2/aibridge/{name}/v1/chat/completions"
+    answer = await client.request("POST", path, running.headers, CHAT)
+    client.close()
+    return answer.status, json.loads(answer.body)
+
+
+def without_times(shown):
+    return {name: value for name, value in shown.items() if name not in {"created_at", "changed_at", "keys"}}
+
+
+@sealed
+@pytest.mark.gen_test
+async def test_a_provider_that_an_owner_adds_is_called_at_once_with_its_first_key(running):
+    status, added = await send(running, "POST", "", east(running, keys=KEYS))
+    assert status == 201
+    assert without_times(added) == {
+        "name": "east",
+        "type": "openai",
+        "source": "database",
+        "state": "ready",
+        "key_state": "key",
+        "base_url": running.upstream.url + "v1/",
+        "credential": "bearer",
+        "region": "",
+        "project": "",
+        "disabled": False,
+    }
+    assert [(key["hint"], key["state"], key["setting"], key["refused"]) for key in added["keys"]] == [
+        ("sk-e...1111", "ready", "", None),
+        ("sk-e...2222", "ready", "", None),
+    ]
+    assert await running.get(f"{PROVIDERS}/east") == (200, added)
+    running.upstream.play(OK)
+    assert (await call(running))[0] == 200
+    sent = dict(running.upstream.requests[-1].headers)
+    assert (sent["Authorization"], running.upstream.requests[-1].target) == (
+        f"Bearer {KEYS[0]}",
+        "/v1/chat/completions",
+    )
+    (record,) = await running.ended(1)
+    assert (record["provider_name"], record["credential_hint"]) == ("east", "sk-e...1111")
+
+
+@sealed
+@pytest.mark.gen_test
+async def test_no_key_leaves_through_the_api_the_record_or_the_database(running, database):
+    await send(running, "POST", "", east(running, keys=KEYS))
+    running.upstream.play(OK)
+    await call(running)
+    await running.ended(1)
+    shown = [await running.get(f"{PROVIDERS}{path}") for path in ("/east", "/configured")]
+    shown += [await running.get(f"/api/v2/aibridge/{path}") for path in ("audit", "interceptions")]
+    stored = [document async for document in database.providers.find()]
+    for key in KEYS:
+        assert key not in json.dumps(shown)
+        assert key.encode() not in repr(stored).encode()
+        assert running.bridge.secrets.hide(f"a {key} b") == "a [scrubbed] b"
+
+
+@sealed
+@pytest.mark.gen_test
+async def test_keys_are_kept_put_in_another_order_and_taken_away_by_their_ids(running):
+    _, added = await send(running, "POST", "", east(running, keys=KEYS))
+    first, second = added["keys"]
+    _, turned = await send(
+        running, "PATCH", "/east", {"keys": [{"id": second["id"]}, "sk-third-key-3333", {"id": first["id"]}]}
+    )
+    assert [key["hint"] for key in turned["keys"]] == ["sk-e...2222", "sk...33", "sk-e...1111"]
+    assert [turned["keys"][0], turned["keys"][2]] == [second, first]
+    running.upstream.play(OK)
+    await call(running)
+    assert dict(running.upstream.requests[-1].headers)["Authorization"] == f"Bearer {KEYS[1]}"
+    _, fewer = await send(running, "PATCH", "/east", {"keys": [{"id": first["id"]}]})
+    assert fewer["keys"] == [first]
+    await running.ended(1)
+
+
+@sealed
+@pytest.mark.gen_test
+async def test_kept_keys_never_go_to_another_address(running):
+    _, added = await send(running, "POST", "", east(running, keys=KEYS))
+    kept = [{"id": key["id"]} for key in added["keys"]]
+    elsewhere = {"base_url": "http://elsewhere.example/v1/"}
+    detail = "must be given again, as the provider has another address or credential now: keys that are kept never go elsewhere"
+    refused = {
+        "message": "The request body has invalid values.",
+        "validations": [{"field": "keys", "detail": detail}],
+    }
+    for change in (elsewhere, elsewhere | {"keys": kept}, {"credential": "x-api-key"}, {"type": "anthropic"}):
+        assert await send(running, "PATCH", "/east", change) == (400, refused)
+    assert (await running.get(f"{PROVIDERS}/east"))[1] == added
+    status, moved = await send(running, "PATCH", "/east", elsewhere | {"keys": ["sk-another-key-4444"]})
+    assert (status, moved["base_url"], len(moved["keys"])) == (200, "http://elsewhere.example/v1/", 1)
+    same_origin = {"base_url": "http://elsewhere.example/v2"}
+    assert (await send(running, "PATCH", "/east", same_origin))[0] == 200
+
+
+@sealed
+@pytest.mark.gen_test
+async def test_calls_of_a_disabled_provider_get_503_that_names_it(running):
+    await send(running, "POST", "", east(running, keys=KEYS))
+    _, disabled = await send(running, "PATCH", "/east", {"disabled": True})
+    assert (disabled["state"], disabled["disabled"]) == ("disabled", True)
+    message = "The provider east is disabled. Please ask an owner of AI Bridge."
+    error = {"message": message, "type": "server_error", "param": None, "code": "service_unavailable"}
+    assert await call(running) == (503, {"error": error, "message": message})
+    assert running.upstream.requests == []
+    _, listed = await running.get(f"{PROVIDERS}/configured")
+    assert [one["state"] for one in listed if one["name"] == "east"] == ["disabled"]
+    await send(running, "PATCH", "/east", {"disabled": False})
+    running.upstream.play(OK)
+    assert (await call(running))[0] == 200
+    await running.ended(1)
+
+
+@sealed
+@pytest.mark.gen_test
+async def test_a_stream_under_way_goes_on_when_its_provider_is_removed(running):
+    await send(running, "POST", "", east(running, keys=KEYS))
+    gate = asyncio.Event()
+    running.upstream.play(HEAD % len(ANSWER) + ANSWER[:50], gate, ANSWER[50:])
+    client = await running.client()
+    calling = asyncio.create_task(
+        client.request("POST", "/api/v2/aibridge/east/v1/chat/completions", running.headers, CHAT)
+    )
+    await running.upstream.request()
+    assert await send(running, "DELETE", "/east") == (204, None)
+    status, refused = await call(running)
+    assert (status, refused["message"][:40]) == (404, "provider not found; configured providers")
+    assert (await send(running, "GET", "/east"))[0] == 404
+    gate.set()
+    answer = await calling
+    assert (answer.status, answer.body) == (200, ANSWER)
+    (record,) = await running.ended(1)
+    assert (record["provider_name"], record["end_reason"]) == ("east", "completed")
+
+
+@pytest.mark.gen_test
+async def test_without_encryption_keys_no_key_is_stored_and_the_error_says_how(running):
+    status, refused = await send(running, "POST", "", east(running, keys=KEYS))
+    detail = (
+        "keys cannot be stored without encryption-keys: set CODER_AIBRIDGE_ENCRYPTION_KEYS to what "
+        "`openssl rand -base64 32` prints, on every server and for this command"
+    )
+    assert (status, refused["validations"]) == (400, [{"field": "keys", "detail": detail}])
+    assert (await send(running, "GET", "/east"))[0] == 404
+    status, added = await send(running, "POST", "", east(running))
+    assert (status, added["keys"], added["key_state"]) == (201, [], "keyless")
+
+
+@pytest.mark.gen_test
+async def test_a_provider_without_key_says_who_can_give_it_one(running):
+    await send(running, "POST", "", {"name": "vendor", "type": "anthropic"})
+    client = await running.client()
+    answer = await client.request("POST", "/api/v2/aibridge/vendor/v1/messages", running.headers, b"{}")
+    assert answer.status == 400
+    assert json.loads(answer.body)["message"] == (
+        "The provider vendor has no API key: an owner of AI Bridge can give it one, or send your own key, and the token in "
+        "X-Coder-AI-Governance-Token."
+    )
+
+
+@pytest.mark.gen_test
+async def test_providers_of_the_environment_are_read_only_and_win_by_name(running):
+    taken = "The name openai is that of a provider of the server's environment."
+    assert await send(running, "POST", "", {"name": "openai", "type": "openai"}) == (409, {"message": taken})
+    fixed = "The provider openai is one of the server's environment: it is changed there."
+    assert await send(running, "PATCH", "/openai", {"disabled": True}) == (409, {"message": fixed})
+    assert await send(running, "DELETE", "/openai") == (409, {"message": fixed})
+    status, shown = await running.get(f"{PROVIDERS}/openai")
+    assert (status, shown["source"], shown["base_url"]) == (200, "environment", running.upstream.url + "v1/")
+    assert shown["keys"] == [
+        {
+            "hint": "sk-o...-key",
+            "setting": "openai-key",
+            "cooldowns": 0,
+            "refused": None,
+            "id": None,
+            "state": "ready",
+            "added_at": None,
+        }
+    ]
+
+
+@pytest.mark.gen_test
+async def test_a_name_is_given_once_and_what_is_not_there_is_not_changed(running):
+    assert (await send(running, "POST", "", east(running)))[0] == 201
+    exists = "A provider named east exists already."
+    assert await send(running, "POST", "", east(running)) == (409, {"message": exists})
+    unknown = {"message": "There is no provider named west in the database."}
+    assert await send(running, "PATCH", "/west", {"disabled": True}) == (404, unknown)
+    assert await send(running, "DELETE", "/west") == (404, unknown)
+    assert await send(running, "GET", "/west") == (404, unknown)
+
+
+@pytest.mark.gen_test
+async def test_owners_alone_change_providers_and_members_see_no_address(running):
+    member, auditor = await running.user("grace"), await running.user("eve", Role.AUDITOR)
+    await send(running, "POST", "", east(running))
+    forbidden = (403, {"message": "Only owners may change and check providers."})
+    for headers in (member, auditor):
+        assert await send(running, "POST", "", {"name": "west", "type": "openai"}, headers) == forbidden
+        assert await send(running, "PATCH", "/east", {"disabled": True}, headers) == forbidden
+        assert await send(running, "DELETE", "/east", None, headers) == forbidden
+        assert await send(running, "POST", "/east/check", None, headers) == forbidden
+    unseen = {"message": "Only owners and auditors may see how providers are reached."}
+    assert await running.get(f"{PROVIDERS}/east", member) == (403, unseen)
+    assert (await running.get(f"{PROVIDERS}/east", auditor))[0] == 200
+    assert (await running.get(f"{PROVIDERS}/configured", member))[0] == 200
+
+
+@sealed
+@pytest.mark.gen_test
+async def test_each_change_is_audited_by_the_names_of_its_fields(running):
+    await send(running, "POST", "", east(running, keys=KEYS))
+    await send(running, "PATCH", "/east", {"disabled": True, "keys": []})
+    await send(running, "PATCH", "/east", {"disabled": True})
+    await send(running, "DELETE", "/east")
+    _, trail = await running.get("/api/v2/aibridge/audit")
+    entries = [one for one in trail["results"] if one["action"].startswith("provider.")]
+    assert [(one["action"], one["subject"], one["detail"]) for one in entries] == [
+        ("provider.removed", None, {"provider": "east"}),
+        ("provider.changed", None, {"provider": "east", "changes": ["disabled", "keys"]}),
+        ("provider.added", None, {"provider": "east"}),
+    ]
+    assert {one["actor"]["username"] for one in entries} == {"ada"}
+
+
+@pytest.mark.parametrize(
+    ("body", "problems"),
+    [
+        ({"name": "East", "type": "openai"}, ["name"]),
+        ({"name": "configured", "type": "openai"}, ["name"]),
+        ({"name": "east", "type": "demo"}, ["type"]),
+        ({"type": "openai", "keys": "sk-1", "port": 1}, ["port", "name", "keys"]),
+        ({"name": "east", "type": "openai", "base_url": "ftp://x"}, ["base_url"]),
+        ({"name": "east", "type": "openai", "base_url": "http://x/" + "y" * 500}, ["base_url"]),
+        ({"name": "east", "type": "openai", "disabled": "no"}, ["disabled"]),
+        ({"name": "east", "type": "openai", "credential": "basic"}, ["credential"]),
+        ({"name": "east", "type": "openai", "keys": ["a b"]}, ["keys"]),
+        ({"name": "east", "type": "openai", "keys": [{"id": "x"}]}, ["keys"]),
+        ({"name": "east", "type": "openai", "keys": ["k"] * 6}, ["keys"]),
+        ({"name": "east", "type": "openai", "keys": ["k", "k"]}, ["keys"]),
+        ({"name": "east", "type": "azure"}, ["base_url"]),
+        ({"name": "east", "type": "bedrock"}, ["region"]),
+        ({"name": "east", "type": "vertex"}, ["project", "region"]),
+        ({"name": "east", "type": "copilot", "keys": ["ghu_1234567890"]}, ["keys"]),
+        ({"name": "east", "type": "openai", "credential": "none", "keys": ["sk-1"]}, ["keys"]),
+    ],
+)
+@sealed
+@pytest.mark.gen_test
+async def test_what_cannot_be_a_provider_is_refused_with_the_field_that_is_wrong(running, body, problems):
+    status, refused = await send(running, "POST", "", body)
+    assert (status, [one["field"] for one in refused["validations"]]) == (400, problems)
+
+
+@sealed
+@pytest.mark.gen_test
+async def test_another_process_follows_what_this_one_changed(running, second):
+    await send(running, "POST", "", east(running, keys=KEYS))
+    assert "east" not in second.providers
+    await second.followed.refresh()
+    assert second.providers["east"].keys == KEYS
+    await send(running, "PATCH", "/east", {"disabled": True})
+    await second.followed.refresh()
+    assert second.providers["east"].availability == "disabled"
+    await send(running, "DELETE", "/east")
+    await second.followed.refresh()
+    assert "east" not in second.providers
+
+
+@sealed
+@pytest.mark.parametrize("second_keys", [(bytes(32),)])
+@pytest.mark.expects_log(r"key 1 of the provider east cannot be opened: sealed with an encryption key that this server")
+@pytest.mark.gen_test
+async def test_a_server_without_the_encryption_key_calls_nobody_without_a_key(running, second):
+    await send(running, "POST", "", east(running, keys=KEYS[:1]))
+    await second.followed.refresh()
+    provider = second.providers["east"]
+    assert (provider.keys, provider.availability) == ((), "sealed")
+
+
+@pytest.mark.gen_test
+async def test_a_process_that_cannot_follow_says_so_and_keeps_what_it_knew(running, monkeypatch):
+    await send(running, "POST", "", east(running))
+    followed = running.bridge.followed
+
+    async def fail():
+        raise DatabaseUnavailableError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(followed, "_read", fail)
+        await followed.refresh()
+    assert followed.state is Following.BEHIND
+    _, ready = await running.get("/readyz", {})
+    assert ready["providers"] == "those in the database are not followed at the moment; what is known of them stays"
+    running.upstream.play(OK)
+    assert (await call(running))[0] == 200
+    await followed.refresh()
+    assert (await running.get("/readyz", {}))[1]["providers"] == "ok"
+    await running.ended(1)
