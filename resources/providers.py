@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from limits.protection.circuit_breaker import State as CircuitState
 from resources.fields import Count, Time
 from upstream.presets import ProviderType
 from upstream.providers import Availability, Source
@@ -84,6 +85,10 @@ class DetailedProvider(Struct):
     project: str
     disabled: bool
     keys: list[DetailedKey]
+    circuit: Annotated[
+        CircuitState | None,
+        Meta(description="The worst of its circuits in this process; null where there are no circuit breakers."),
+    ]
     created_at: Annotated[Time | None, Meta(description="Null for a provider of the environment.")]
     changed_at: Time | None
 

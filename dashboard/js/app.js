@@ -11,6 +11,7 @@ import { Connect } from "./views/connect.js";
 import { Interceptions } from "./views/interceptions.js";
 import { Limits } from "./views/limits.js";
 import { Overview } from "./views/overview.js";
+import { Providers } from "./views/providers.js";
 import { Refusals } from "./views/refusals.js";
 import { Sessions } from "./views/sessions.js";
 import { Session } from "./views/session.js";
@@ -25,6 +26,7 @@ const VIEWS = {
   refusals: Refusals,
   sessions: ({ route, user }) => (route.id ? html`<${Session} key=${route.id} id=${route.id} />` : html`<${Sessions} route=${route} user=${user} />`),
   limits: Limits,
+  providers: Providers,
   users: Users,
   audit: Audit,
   tokens: OwnTokens,

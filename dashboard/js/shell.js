@@ -12,6 +12,7 @@ const TABS = [
   ["interceptions", "Interceptions"],
   ["sessions", "Sessions"],
   ["limits", "Limits"],
+  ["providers", "Providers"],
   ["users", "Users"],
   ["connect", "Connect"],
 ];
@@ -24,7 +25,7 @@ const MORE = [
 const VERSION = document.querySelector("meta[name=version]").content;
 // The tab that a view without one belongs to.
 const BELONGS_TO = { refusals: "interceptions" };
-const NOT_FOR_MEMBERS = ["limits", "users"];
+const NOT_FOR_MEMBERS = ["limits", "providers", "users"];
 
 /** Roles that see what everybody did. */
 export function seesEverything({ role }) {

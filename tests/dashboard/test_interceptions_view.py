@@ -315,7 +315,15 @@ def test_a_member_sees_their_own_and_an_owner_everybodys(page, site):
     assert page.texts(".top nav a") == ["Overview", "Interceptions", "Sessions", "Connect"]
     page.open("interceptions?q=model%3Aours", owner)
     page.shows("a.row .user", [theirs, mine])
-    assert page.texts(".top nav a") == ["Overview", "Interceptions", "Sessions", "Limits", "Users", "Connect"]
+    assert page.texts(".top nav a") == [
+        "Overview",
+        "Interceptions",
+        "Sessions",
+        "Limits",
+        "Providers",
+        "Users",
+        "Connect",
+    ]
 
 
 MARKUP = [

@@ -18,6 +18,8 @@ VIEWS = {
     "sessions": "a.session",
     "sessions/{session}": ".thread",
     "limits": ".limit",
+    "providers": ".provider-row",
+    "providers/openai": ".detail .facts",
     "users": ".user-row",
     "users/{name}": ".token",
     "audit": ".entry",

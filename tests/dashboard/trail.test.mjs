@@ -66,3 +66,10 @@ test("what a newer server does is said in its words", () => {
     assert.equal(said(action, {}), `${action.replaceAll("_", " ")} grace`);
   }
 });
+
+test("a provider is added, changed and removed, and of a change the fields are named", () => {
+  const of = (action, detail) => said(action, { provider: "east", ...detail }, null);
+  assert.equal(of("provider.added", {}), "added the provider east");
+  assert.equal(of("provider.changed", { changes: ["base_url", "keys"] }), "changed the provider east: base url, keys");
+  assert.equal(of("provider.removed", {}), "removed the provider east");
+});

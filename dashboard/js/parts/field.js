@@ -13,6 +13,17 @@ export function TextField({ label, hint, onText, ...input }) {
   `;
 }
 
+/** Several lines; other properties are those of the area. */
+export function AreaField({ label, hint, onText, ...area }) {
+  return html`
+    <label class="field">
+      <span>${label}</span>
+      <textarea autocomplete="off" spellcheck=${false} onInput=${(event) => onText(event.target.value)} ...${area}></textarea>
+      ${hint && html`<small class="quiet">${hint}</small>`}
+    </label>
+  `;
+}
+
 /** One of several; `options` are pairs of value and text. */
 export function ChoiceField({ label, hint, value, options, onChoose }) {
   return html`

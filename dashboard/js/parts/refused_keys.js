@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { plural, time } from "../format.js";
 import { useResource } from "../resource.js";
+import { href } from "../router.js";
 
 const EVERY_MS = 15_000;
 
@@ -13,7 +14,7 @@ export function RefusedKeys() {
     ({ name, hint, setting, refused: { status, since, calls } }) => html`
       <p class="refused-key" role="alert" key=${name + hint}>
         <strong>${name}</strong>: key <code>${hint.replace("...", "…")}</code> refused (${status}) since ${time(since)}; ${plural(calls, "call")}.
-        ${" "}<span class="quiet">Setting: <code>${setting}</code></span>
+        ${" "}<span class="quiet">${setting ? html`Setting: <code>${setting}</code>` : html`<a href=${href("providers", name)}>Look at its keys</a>`}</span>
       </p>
     `,
   );

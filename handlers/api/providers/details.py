@@ -5,6 +5,7 @@ from __future__ import annotations
 from handlers.api.providers.configured import describe_refusal, key_state
 from handlers.bridge import Bridge
 from intercept.times import format_time
+from limits.protection.circuit_breaker import State
 from resources.providers import DetailedKey, DetailedProvider, KeyCondition, KeyState, RefusedKey
 from storage.providers.documents import StoredKey, StoredProvider
 from storage.providers.sealing import SealError
@@ -30,6 +31,7 @@ def of_environment(bridge: Bridge, provider: Provider) -> DetailedProvider:
         provider.project,
         disabled=False,
         keys=keys,
+        circuit=_circuit(bridge, provider.name),
         created_at=None,
         changed_at=None,
     )
@@ -56,9 +58,18 @@ def of_stored(bridge: Bridge, stored: StoredProvider) -> DetailedProvider:
         spec.project,
         disabled=spec.disabled,
         keys=keys,
+        circuit=_circuit(bridge, spec.name),
         created_at=format_time(stored.created_at),
         changed_at=format_time(stored.changed_at),
     )
+
+
+def _circuit(bridge: Bridge, name: str) -> State | None:
+    """The worst state of a provider's circuits; closed where it has none yet."""
+    if bridge.breakers is None:
+        return None
+    states = {state for key, state in bridge.breakers.states().items() if key.provider == name}
+    return next((state for state in (State.OPEN, State.HALF_OPEN) if state in states), State.CLOSED)
 
 
 def _availability(disabled: bool, keys: list[DetailedKey]) -> Availability:

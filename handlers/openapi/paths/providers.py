@@ -41,6 +41,7 @@ _EAST = DetailedProvider(
     *("https://api.openai.com/v1/", "bearer", "", ""),
     disabled=False,
     keys=[DetailedKey("sk-p...wxyz", "", 0, None, "5f2c91d0a3be", KeyCondition.READY, _AT)],
+    circuit=None,
     created_at=_AT,
     changed_at=_AT,
 )

@@ -90,6 +90,7 @@ async def test_a_provider_that_an_owner_adds_is_called_at_once_with_its_first_ke
         "region": "",
         "project": "",
         "disabled": False,
+        "circuit": None,
     }
     assert [(key["hint"], key["state"], key["setting"], key["refused"]) for key in added["keys"]] == [
         ("sk-e...1111", "ready", "", None),

@@ -1,0 +1,127 @@
+/** One provider: how it is reached, its keys, whether it answers, and what may be changed of it. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { send } from "../api.js";
+import { plural, time, words } from "../format.js";
+import { Confirm } from "../parts/dialog.js";
+import { AreaField, TextField } from "../parts/field.js";
+import { Pane } from "../parts/pane.js";
+import { Failure, Loading } from "../parts/states.js";
+import { searchFor } from "../query.js";
+import { useChange, useResource } from "../resource.js";
+import { href } from "../router.js";
+import { keysIn } from "./add_provider.js";
+
+const EVERY_MS = 15_000;
+
+export function ProviderPane({ listed, me, onClose, onChanged, onRemoved }) {
+  const { name } = listed;
+  const path = `providers/${encodeURIComponent(name)}`;
+  const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
+  const changed = () => {
+    reload();
+    onChanged();
+  };
+  const isOwner = me.role === "owner";
+  const isManaged = data?.source === "database";
+  return html`
+    <${Pane} label="Provider" title=${name} mark=${html`<span class="role">${data?.state ?? listed.state}</span>`} onClose=${onClose}>
+      ${error && html`<${Failure} error=${error} retry=${reload} />`}
+      ${!data && !error && html`<${Loading} />`}
+      ${data && html`<${Facts} provider=${data} />`}
+      ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
+      ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
+      ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
+      ${data && isOwner && !isManaged && html`<p class="quiet">It is one of the server's environment, and is changed there.</p>`}
+      ${data && isOwner && isManaged && html`<${Removal} name=${name} path=${path} onRemoved=${onRemoved} />`}
+    <//>
+  `;
+}
+
+function Facts({ provider: { name, type, base_url: url, credential, region, project, circuit, changed_at: changed } }) {
+  const facts = [
+    ["Type", type],
+    ["Base URL", url],
+    ["Key is sent as", credential],
+    ["Region", region],
+    ["Project", project],
+    ["Circuit", circuit && words(circuit)],
+    ["Changed", changed && time(changed)],
+  ].filter(([, value]) => value);
+  return html`
+    <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
+    <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ "provider-name": name }) })}>Calls</a></p>
+  `;
+}
+
+function Keys({ provider: { keys, key_state: state } }) {
+  if (!keys.length) {
+    const why = { key: "Requests are signed with credentials of the server.", keyless: "It is called without a key.", no_key: "Only users with a key of their own are served." };
+    return html`<p class="quiet">${why[state]}</p>`;
+  }
+  return html`
+    <ol class="key-list">
+      ${keys.map(
+        ({ id, hint, state: condition, refused, setting, added_at: added }) => html`
+          <li key=${id ?? hint}>
+            <code>${hint.replace("...", "…")}</code> <span class="role">${words(condition)}</span>
+            ${" "}<span class="quiet">${added ? `since ${time(added)}` : setting}${refused ? `; ${refused.status} to ${plural(refused.calls, "call")}` : ""}</span>
+          </li>
+        `,
+      )}
+    </ol>
+  `;
+}
+
+function Check({ path }) {
+  const [results, setResults] = useState(null);
+  const { busy, error, run } = useChange();
+  const check = () => run(async () => setResults((await send("POST", `${path}/check`)).results));
+  return html`
+    <div class="check" role="status">
+      ${results?.map(
+        ({ hint, ok, message }, number) => html`<p key=${number} class=${ok ? "" : "bad"}>${hint && html`<code>${hint.replace("...", "…")}</code>: `}${message}</p>`,
+      )}
+    </div>
+    ${error && html`<${Failure} error=${error} />`}
+    <button type="button" disabled=${busy} onClick=${check}>${busy ? "Checking …" : "Check now"}</button>
+  `;
+}
+
+function Change({ provider, path, onChanged }) {
+  const [url, setUrl] = useState(provider.base_url);
+  const [keys, setKeys] = useState("");
+  const { busy, error, run } = useChange();
+  const fields = { ...(url !== provider.base_url && { base_url: url }), ...(keys.trim() && { keys: keysIn(keys) }) };
+  const patch = (change) => run(() => send("PATCH", path, change).then(onChanged));
+  const submit = (event) => {
+    event.preventDefault();
+    patch(fields);
+  };
+  return html`
+    <form class="form" onSubmit=${submit}>
+      <${TextField} label="Base URL" hint="On another server the keys have to be given again." value=${url} onText=${setUrl} inputmode="url" />
+      <${AreaField} label="New keys" hint="One a line, at most 5. They replace those that are there; empty keeps them." value=${keys} onText=${setKeys} rows="2" />
+      ${error && html`<${Failure} error=${error} />`}
+      <div class="buttons">
+        <button type="button" disabled=${busy} onClick=${() => patch({ disabled: !provider.disabled })}>${provider.disabled ? "Enable" : "Disable"}</button>
+        <button type="submit" class="primary" disabled=${busy || !Object.keys(fields).length}>Save</button>
+      </div>
+    </form>
+  `;
+}
+
+function Removal({ name, path, onRemoved }) {
+  const [asking, setAsking] = useState(false);
+  const remove = () => send("DELETE", path).then(onRemoved);
+  return html`
+    <section><button type="button" class="danger" onClick=${() => setAsking(true)}>Remove this provider</button></section>
+    ${asking &&
+    html`
+      <${Confirm} title=${`Remove ${name}?`} verb="Remove" act=${remove} onClose=${() => setAsking(false)}>
+        <p>New calls get 404, and its keys are gone. Calls under way go on, and records stay. This cannot be undone.</p>
+      <//>
+    `}
+  `;
+}

@@ -1,0 +1,94 @@
+/** Where calls go: a list with how each provider fares, and the chosen one beside it. For owners and auditors. */
+
+import { html } from "htm/preact";
+import { useState } from "preact/hooks";
+import { duration, percent, plural } from "../format.js";
+import { listKeys, useKeys } from "../keys.js";
+import { Empty, Failure, Loading, NotForMembers } from "../parts/states.js";
+import { Pane } from "../parts/pane.js";
+import { useResource } from "../resource.js";
+import { go, href } from "../router.js";
+import { spanOf } from "../series.js";
+import { seesEverything } from "../shell.js";
+import { AddProvider } from "./add_provider.js";
+import { ProviderPane } from "./provider.js";
+
+const EVERY_MS = 15_000;
+const LINKS = ".rows a.provider-row";
+
+export function Providers({ route, user }) {
+  if (!seesEverything(user)) return html`<${NotForMembers} what="how providers are reached" />`;
+  return html`<${List} chosen=${route.id} me=${user} />`;
+}
+
+function List({ chosen, me }) {
+  const [adding, setAdding] = useState(false);
+  const listed = useResource("providers/configured", {}, { every: EVERY_MS });
+  const stats = useResource("stats", { ...spanOf({ range: "24h" }, Date.now() / 1000), group_by: "provider" }, { every: EVERY_MS });
+  const rows = listed.data ?? [];
+  const found = rows.find(({ name }) => name === chosen);
+  const close = () => {
+    go(href("providers"));
+    requestAnimationFrame(() => document.querySelector(`${LINKS}[data-name="${CSS.escape(chosen)}"]`)?.focus());
+  };
+  const added = ({ name }) => {
+    setAdding(false);
+    listed.reload();
+    go(href("providers", name));
+  };
+  const removed = () => {
+    go(href("providers"));
+    listed.reload();
+  };
+  const totals = Object.fromEntries((stats.data?.series ?? []).filter(({ other }) => !other).map(({ group, total }) => [group, total]));
+  useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
+  return html`
+    <div class="toolbar">
+      <p role="status" class="quiet">${listed.data ? plural(rows.length, "provider") : ""}; calls of the last 24 hours</p>
+      <a href=${href("audit")}>Audit trail</a>
+      ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a provider</button>`}
+    </div>
+    ${adding && html`<${AddProvider} onAdded=${added} onClose=${() => setAdding(false)} />`}
+    ${listed.error && html`<${Failure} error=${listed.error} retry=${listed.reload} />`}
+    ${!listed.data && !listed.error && html`<${Loading} />`}
+    <div class="split" data-open=${chosen ? "" : undefined}>
+      <section class="list" aria-label="Providers">
+        <ol class="rows">
+          ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} chosen=${one === found} />`)}
+        </ol>
+      </section>
+      ${found && html`<${ProviderPane} key=${found.name} listed=${found} me=${me} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
+      ${chosen &&
+      !found &&
+      listed.data &&
+      html`<${Pane} label="Provider" title=${chosen} onClose=${close}>
+        <${Empty} title="There is no such provider"><p>It may have been removed; see the <a href=${href("audit")}>audit trail</a>.</p><//>
+      <//>`}
+    </div>
+  `;
+}
+
+/** What is said of the credential in a word or two. */
+function keysOf({ key_state: state, keys }) {
+  if (keys.length) {
+    const refused = keys.filter((key) => key.refused).length;
+    return plural(keys.length, "key") + (refused ? `, ${refused} refused` : "");
+  }
+  return { key: "signed", keyless: "needs no key", no_key: "users' keys" }[state];
+}
+
+function Row({ provider, total, chosen }) {
+  const { name, type, state, source } = provider;
+  const failed = total ? total.interceptions - total.completed : 0;
+  return html`
+    <li>
+      <a class="provider-row" href=${href("providers", name)} data-name=${name} aria-current=${chosen ? "true" : undefined}>
+        <span class="name"><b>${name}</b> <span class="quiet">${type}${source === "environment" ? ", environment" : ""}</span></span>
+        <span class="role">${state}</span>
+        <span class="quiet">${keysOf(provider)}</span>
+        <span class="quiet">${total ? plural(total.interceptions, "call") : "no calls"}${failed ? `, ${percent(failed, total.interceptions)} failed` : ""}</span>
+        <span class="quiet">${total?.first_byte_ms ? `first byte ${duration(total.first_byte_ms.p50)}, p95 ${duration(total.first_byte_ms.p95)}` : ""}</span>
+      </a>
+    </li>
+  `;
+}

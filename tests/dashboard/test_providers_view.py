@@ -1,0 +1,100 @@
+from uuid import uuid4
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from storage.accounts.identities import Role
+
+
+def new_name():
+    return f"new-{uuid4().hex[:10]}"
+
+
+def row_of(page, name):
+    return page.texts(f".provider-row[data-name='{name}'] > *")
+
+
+@pytest.fixture
+def owner(site):
+    return site.user(role=Role.OWNER)[1]
+
+
+@pytest.fixture
+def provider(site, owner):
+    """A provider of the database where nobody listens; its name."""
+    name = new_name()
+    site.send(owner, "POST", "providers", name=name, type="vllm", base_url="http://127.0.0.1:1/v1")
+    yield name
+    if any(one["name"] == name for one in site.get(owner, "providers/configured")):
+        site.send(owner, "DELETE", f"providers/{name}")
+
+
+def test_an_owner_adds_a_provider_and_sees_how_it_is_reached(page, site, owner):
+    name = new_name()
+    page.open("providers", owner)
+    page.click("button", "Add a provider")
+    page.find("dialog")
+    page.type(name)
+    page.choose("Type", "vLLM", "dialog")
+    page.click("dialog button", "Add")
+    page.gone("dialog")
+    page.until(lambda: page.address == f"providers/{name}", "the new provider was to be shown")
+    page.until(lambda: row_of(page, name)[:2] == [f"{name} vllm", "ready"], "it was to be in the list")
+    page.find(".detail dd", "http://127.0.0.1:8000/v1/")
+    assert site.get(owner, f"providers/{name}")["type"] == "vllm"
+    site.send(owner, "DELETE", f"providers/{name}")
+
+
+def test_what_is_wrong_is_said_in_the_servers_words(page, owner):
+    page.refused.append("400")
+    page.open("providers", owner)
+    page.click("button", "Add a provider")
+    page.find("dialog input").send_keys("No Spaces", Keys.ENTER)
+    said = page.find("dialog [role=alert] li").text
+    assert said.startswith("name: must be lower-case letters and digits with single hyphens between")
+
+
+def test_a_provider_is_disabled_and_enabled_again(page, site, owner, provider):
+    page.open(f"providers/{provider}", owner)
+    page.click(".detail button", "Disable")
+    page.find(".detail button", "Enable")
+    page.until(lambda: row_of(page, provider)[1] == "disabled", "the list was to know of it")
+    assert site.get(owner, f"providers/{provider}")["disabled"] is True
+    page.click(".detail button", "Enable")
+    page.find(".detail button", "Disable")
+    assert site.get(owner, f"providers/{provider}")["disabled"] is False
+
+
+def test_a_check_says_what_is_wrong(page, owner, provider):
+    page.open(f"providers/{provider}", owner)
+    page.click(".detail button", "Check now")
+    assert page.find(".check .bad").text == "no connection to the provider: it refused the connection"
+
+
+def test_a_provider_is_removed_after_a_question(page, site, owner, provider):
+    page.open(f"providers/{provider}", owner)
+    page.click("button", "Remove this provider")
+    assert page.find("dialog h2").text == f"Remove {provider}?"
+    page.click("dialog button", "Remove")
+    page.gone("dialog")
+    page.until(lambda: not row_of(page, provider), "it was to go")
+    assert page.address == "providers"
+
+
+def test_a_provider_of_the_environment_is_shown_and_not_changed(page, owner):
+    page.open("providers/demo", owner)
+    page.find(".detail p", "It is one of the server's environment, and is changed there.")
+    assert page.texts(".detail form") == []
+
+
+def test_an_auditor_sees_providers_and_changes_none(page, site, provider):
+    page.open(f"providers/{provider}", site.user(role=Role.AUDITOR)[1])
+    page.find(".detail dd", "http://127.0.0.1:1/v1/")
+    assert page.texts(".toolbar button") == []
+    assert page.texts(".detail section h3") == ["Keys"]
+
+
+def test_a_member_has_no_view_of_providers(page, site):
+    page.open("providers", site.user()[1])
+    assert page.find(".empty h2").text == "Not for members"
+    assert "Providers" not in page.texts("nav a")
