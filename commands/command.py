@@ -21,6 +21,7 @@ from storage.mongo.database import Database, DatabaseUnavailableError, database_
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
 from storage.queries.paging import UnknownCursorError
 from storage.queries.people import People
+from storage.queries.tokens import Tokens
 
 T = TypeVar("T")
 Command = Callable[..., None]
@@ -77,6 +78,11 @@ def people_of(database: Database) -> People:
     """The users of a database, with what there is of them."""
     uses = TokenUses(database, now=now, monotonic=monotonic)
     return People(database, identities_of(database), groups_of(database), uses, now=now)
+
+
+def tokens_of(database: Database) -> Tokens:
+    """The tokens of a database, with what there is of them."""
+    return Tokens(database, identities_of(database), TokenUses(database, now=now, monotonic=monotonic))
 
 
 def now() -> datetime:

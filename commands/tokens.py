@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import sys
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Self
+from uuid import UUID
 
 import click
+from msgspec import Struct
 
-from commands.command import command, identities_of, now, run
+from commands.command import command, identities_of, now, run, tokens_of
 from commands.output import format_time, json_option, show
-from settings.kinds import POSITIVE_DURATION
+from settings.kinds import DURATION, POSITIVE_DURATION
 from storage.accounts.identities import Token
+from storage.accounts.tokens import split_token
+from storage.queries.tokens import TokenDetails
 
 
 @click.group()
 def tokens() -> None:
-    """Create, list and revoke users' tokens."""
+    """Create, find, replace and revoke tokens."""
 
 
 @command(tokens, "create")
@@ -22,7 +29,10 @@ def tokens() -> None:
 @click.option("--name", metavar="TEXT", default="", help="What it is for.")
 @click.option("--expires", type=POSITIVE_DURATION, help="How long it is valid, such as 90d; default: for ever.")
 def create_token(user: str, name: str, expires: timedelta | None) -> None:
-    """Create a token for USER and print it. It is shown only once: the database has only its hash."""
+    """Create a token for USER and print it. It is shown only once: the database has only its hash.
+
+    groups/GROUP instead of USER makes a service token, which belongs to that group.
+    """
     expires_at = None if expires is None else now() + expires
     token, secret = run(lambda database: identities_of(database).create_token(user, name=name, expires_at=expires_at))
     click.echo(f"Token {token.id} of {user}, {_lifetime(token)}. It will not be shown again:", err=True)
@@ -33,23 +43,96 @@ def _lifetime(token: Token) -> str:
     return "valid until revoked" if token.expires_at is None else f"valid until {format_time(token.expires_at, '')}"
 
 
+HEADINGS = ("ID", "USER", "NAME", "CREATED", "EXPIRES", "REVOKED", "LAST USED", "CLIENT")
+
+
+class FoundToken(Struct):
+    """A token as lists have it."""
+
+    id: str
+    user_id: UUID
+    username: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    last_client: str | None
+    last_client_ip: str | None
+
+    @classmethod
+    def of(cls, details: TokenDetails) -> Self:
+        """Show a token with what there is of it."""
+        token, use = details.token, details.last_use
+        return cls(
+            id=token.id,
+            user_id=token.user_id,
+            username=details.user.username,
+            name=token.name,
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+            revoked_at=token.revoked_at,
+            last_used_at=use.at if use else None,
+            last_client=use.client if use else None,
+            last_client_ip=use.client_ip if use else None,
+        )
+
+
+def _show(found: Iterable[TokenDetails], as_json: bool) -> None:
+    tokens = [FoundToken.of(details) for details in found]
+    rows = [
+        (
+            *(token.id, token.username, token.name, format_time(token.created_at, "")),
+            *(format_time(token.expires_at, "never"), format_time(token.revoked_at, "")),
+            *(format_time(token.last_used_at, "never"), token.last_client or ""),
+        )
+        for token in tokens
+    ]
+    show(tokens, HEADINGS, rows, as_json)
+
+
 @command(tokens, "list")
 @click.argument("user")
 @json_option
 def list_tokens(user: str, as_json: bool) -> None:
-    """List the tokens of USER, oldest first."""
-    found = run(lambda database: identities_of(database).list_tokens(user))
-    rows = [
-        (
-            token.id,
-            token.name,
-            format_time(token.created_at, ""),
-            format_time(token.expires_at, "never"),
-            format_time(token.revoked_at, ""),
-        )
-        for token in found
-    ]
-    show(found, ("ID", "NAME", "CREATED", "EXPIRES", "REVOKED"), rows, as_json)
+    """List the tokens of USER, oldest first. The service tokens of a group are those of groups/GROUP."""
+    _, found = run(lambda database: tokens_of(database).of_user(user, limit=0, offset=0))
+    _show(reversed(found), as_json)
+
+
+@command(tokens, "find")
+@click.argument("text", default="")
+@json_option
+def find_tokens(text: str, as_json: bool) -> None:
+    """List the tokens of all users that have the id TEXT, or TEXT in their name or in that of their user."""
+    if split_token(text):
+        raise click.ClickException("give a token to `tokens lookup`, which reads it, and never on the command line")
+    _, found = run(lambda database: tokens_of(database).search(text, limit=0, offset=0))
+    _show(found, as_json)
+
+
+@command(tokens, "lookup")
+@json_option
+def look_up_token(as_json: bool) -> None:
+    """Read a token from the standard input and say whose it is. It does not belong on a command line."""
+    text = sys.stdin.readline().strip()
+    _show([run(lambda database: tokens_of(database).lookup(text))], as_json)
+
+
+@command(tokens, "replace")
+@click.argument("token_id", metavar="ID")
+@click.option("--overlap", type=DURATION, default="24h", show_default=True, help="How long the old one works on.")
+@click.option(
+    "--expires", type=POSITIVE_DURATION, help="How long the new one is valid; default: as long as the old one."
+)
+def replace_token(token_id: str, overlap: timedelta, expires: timedelta | None) -> None:
+    """Create a token for the user and with the name of the token ID, and print it. The old one works on for a while."""
+    expires_at = None if expires is None else now() + expires
+    token, secret = run(
+        lambda database: identities_of(database).replace_token(token_id, overlap=overlap, expires_at=expires_at)
+    )
+    click.echo(f"Token {token.id} instead of {token_id}, {_lifetime(token)}. It will not be shown again:", err=True)
+    click.echo(secret)
 
 
 @command(tokens, "revoke")

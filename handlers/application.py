@@ -7,6 +7,13 @@ from typing import Any
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import Application
 
+from handlers.api.accounts.all_tokens import (
+    AllTokensHandler,
+    AnyTokenHandler,
+    ServiceTokensHandler,
+    TokenLookupHandler,
+    TokenReplacementHandler,
+)
 from handlers.api.accounts.audit import AuditHandler
 from handlers.api.accounts.groups import GroupHandler, GroupsHandler, MemberHandler, MembersHandler
 from handlers.api.accounts.sign_in import SignInHandler
@@ -55,7 +62,7 @@ DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 CONTROL_RESOURCES = frozenset(
     {
         *("interceptions", "sessions", "models", "clients", "providers", "refusals", "stats", "limits"),
-        *("users", "groups", "audit"),
+        *("users", "groups", "tokens", "audit"),
     }
 )
 # What passes on the answers of some routes, and records what they tell.
@@ -102,6 +109,11 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "groups/([^/]+)", GroupHandler, context),
                 (CONTROL_PLANE + "groups/([^/]+)/members", MembersHandler, context),
                 (CONTROL_PLANE + "groups/([^/]+)/members/([^/]+)", MemberHandler, context),
+                (CONTROL_PLANE + "groups/([^/]+)/tokens", ServiceTokensHandler, context),
+                (CONTROL_PLANE + "tokens", AllTokensHandler, context),
+                (CONTROL_PLANE + "tokens/lookup", TokenLookupHandler, context),
+                (CONTROL_PLANE + "tokens/([^/]+)", AnyTokenHandler, context),
+                (CONTROL_PLANE + "tokens/([^/]+)/replace", TokenReplacementHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),

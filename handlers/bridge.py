@@ -45,6 +45,7 @@ from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
+from storage.queries.tokens import Tokens
 from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient
@@ -84,6 +85,7 @@ class Bridge:
     groups: Groups
     token_uses: TokenUses
     people: People
+    tokens: Tokens
     sign_ins: SignIns
     recorder: Recorder
     interceptions: Interceptions

@@ -40,6 +40,7 @@ class Detail(Struct):
 
     session_id: Annotated[str | UnsetType, Meta(description="The session that was ended.")] = UNSET
     token_id: str | UnsetType = UNSET
+    replaced_by: Annotated[str | UnsetType, Meta(description="The token that is to be used instead.")] = UNSET
     group_id: UUID | UnsetType = UNSET
     group: Annotated[str | UnsetType, Meta(description="The name of the group.")] = UNSET
     group_before: str | UnsetType = UNSET

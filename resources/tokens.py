@@ -8,11 +8,17 @@ from typing import Annotated, Any, ClassVar, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from intercept.times import format_time
 from resources.bodies import Body, Readers
-from resources.fields import Count, Time, of_fields
-from settings.kinds import POSITIVE_DURATION
+from resources.fields import Count, Initiator, Time, of_fields
+from settings.kinds import DURATION, POSITIVE_DURATION
 from storage.accounts import users
-from storage.accounts.users import MAX_NAME, checked_name
+from storage.accounts.users import MAX_NAME, TokenUse, checked_name
+
+MAX_OVERLAP = timedelta(days=30)
+"""How long a token that is replaced may work on."""
+
+DEFAULT_OVERLAP = timedelta(hours=24)
 
 
 class Token(Struct):
@@ -23,17 +29,43 @@ class Token(Struct):
     created_at: Time
     expires_at: Annotated[Time | None, Meta(description="Null is never.")]
     revoked_at: Annotated[Time | None, Meta(description="Null is not yet.")]
+    last_used_at: Annotated[Time | None, Meta(description="To about 20 seconds; null is never, as far as is known.")]
+    last_client: Annotated[str | None, Meta(description="The client that used it last; `Dashboard` for a session.")]
+    last_client_ip: Annotated[str | None, Meta(description="The address of that client.")]
 
     @classmethod
-    def of(cls, token: users.Token, /, **further: Any) -> Self:
+    def of(cls, token: users.Token, use: TokenUse | None = None, /, **further: Any) -> Self:
         """Show a token, with what is further said of it."""
-        return of_fields(cls, structs.asdict(token), **further)
+        last = {
+            "last_used_at": use and format_time(use.at),
+            "last_client": use and use.client,
+            "last_client_ip": use and use.client_ip,
+        }
+        return of_fields(cls, structs.asdict(token), **last, **further)
 
 
 class CreatedToken(Token):
     """A token that has just been created."""
 
     token: Annotated[str, Meta(description="The token itself, this once: only a hash of it is kept.")]
+
+
+class FoundToken(Token):
+    """A token, and whose it is."""
+
+    user: Annotated[Initiator, Meta(description="Of a service token `groups/`, the name of its group, and its id.")]
+
+    @classmethod
+    def found(cls, token: users.Token, use: TokenUse | None, user: users.User) -> Self:
+        """Show a token with its user."""
+        return cls.of(token, use, user=Initiator(user.id, user.username, user.display_name))
+
+
+class FoundTokenList(Struct):
+    """A page of tokens of all users, newest first."""
+
+    count: Annotated[Count, Meta(description="How many tokens match, whatever the page.")]
+    results: list[FoundToken]
 
 
 class TokenList(Struct):
@@ -60,6 +92,49 @@ def _duration(text: str) -> str:
     except (ValueError, OverflowError):
         raise ValueError(f"must be {POSITIVE_DURATION.allowed}") from None
     return text
+
+
+def _overlap(text: str) -> str:
+    try:
+        overlap = DURATION.parse(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"must be {DURATION.allowed}") from None
+    if overlap > MAX_OVERLAP:
+        raise ValueError(f"must be {MAX_OVERLAP.days} days at most")
+    return text
+
+
+class TokenText(Body):
+    """A token to look up."""
+
+    token: Annotated[str, Meta(description="The whole token.")]
+
+    readers: ClassVar[Readers] = {"token": str.strip}
+
+
+class Replacement(Body):
+    """How a token is to be replaced."""
+
+    overlap: (
+        Annotated[
+            str,
+            Meta(description=f"How long the old one works on: {DURATION.allowed}, {MAX_OVERLAP.days} days at most."),
+        ]
+        | UnsetType
+    ) = UNSET
+    expires: Duration | UnsetType = UNSET
+
+    readers: ClassVar[Readers] = {"overlap": _overlap, "expires": _duration}
+
+    @property
+    def overlap_time(self) -> timedelta:
+        """How long the old one works on."""
+        return DURATION.parse(self.overlap) if self.overlap else DEFAULT_OVERLAP
+
+    @property
+    def lifetime(self) -> timedelta | None:
+        """After which time the new one expires; None where that is not said."""
+        return POSITIVE_DURATION.parse(self.expires) if self.expires else None
 
 
 class NewToken(Body):

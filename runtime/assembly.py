@@ -59,6 +59,7 @@ from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
+from storage.queries.tokens import Tokens
 from storage.recording.batch_files import BatchFiles
 from storage.recording.instances import Instances
 from storage.recording.outbox.segments import SpoolOpenError
@@ -178,6 +179,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         identities=identities,
         groups=groups,
         token_uses=token_uses,
+        tokens=Tokens(database, identities, token_uses),
         people=People(database, identities, groups, token_uses, now=now),
         sign_ins=SignIns(database, identities, now=now, times=session_times),
         recorder=recorder,

@@ -22,9 +22,9 @@ for group in (users, groups, tokens, providers, interceptions):
     main.add_command(group)
 
 
-def invoke(*arguments, **environ):
-    """Run a command; `environ` is added to the environment."""
-    return CliRunner().invoke(main, arguments, env=environ, prog_name="server.py")
+def invoke(*arguments, typed="", **environ):
+    """Run a command that may read what is `typed`; `environ` is added to the environment."""
+    return CliRunner().invoke(main, arguments, input=typed, env=environ, prog_name="server.py")
 
 
 def succeeded(result):

@@ -17,6 +17,7 @@ from handlers.credentials import (
 from handlers.openapi import errors, refusals
 from handlers.openapi.operations import Described
 from handlers.openapi.paths import (
+    all_tokens,
     audit,
     calls,
     dashboard,
@@ -88,6 +89,7 @@ PARTS = (
     tokens,
     sign_ins,
     groups,
+    all_tokens,
     audit,
     calls,
     probes,

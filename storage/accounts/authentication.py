@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 from msgspec.structs import replace
 
 from storage.accounts.events import Reason
+from storage.accounts.group_lookup import service_of
 from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes, read_session
 from storage.accounts.tokens import (
     FRESH_SECONDS,
@@ -25,7 +26,7 @@ from storage.accounts.tokens import (
     is_secret,
     split_token,
 )
-from storage.accounts.users import Identity, read_token, read_user
+from storage.accounts.users import Identity, read_group, read_token, read_user
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 VERIFY_SECONDS = 2.0
@@ -232,6 +233,9 @@ class Authentication:
         if has_ended(token.expires_at, self._now()):
             raise InvalidTokenError(Reason.EXPIRED, token.id)
         user = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
-        if user is None:
+        if user is not None:
+            return Identity(user=read_user(user), token_id=token.id, expires_at=token.expires_at)
+        group = await self._database.groups.find_one({"_id": token.user_id, "removed_at": None})
+        if group is None:
             raise InvalidTokenError(Reason.USER_REMOVED, token.id)
-        return Identity(user=read_user(user), token_id=token.id, expires_at=token.expires_at)
+        return Identity(user=service_of(read_group(group)), token_id=token.id, expires_at=token.expires_at)

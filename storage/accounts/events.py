@@ -17,6 +17,7 @@ class Action(StrEnum):
     MEMBER_ADDED = "group.member_added"
     MEMBER_REMOVED = "group.member_removed"
     TOKEN_CREATED = "token.created"  # noqa: S105 - a word
+    TOKEN_REPLACED = "token.replaced"  # noqa: S105 - a word
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - a word
     AUTHENTICATION_FAILED = "authentication.failed"
     ACCESS_DENIED = "access.denied"

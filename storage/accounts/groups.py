@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
+from storage.accounts.group_lookup import find_group
 from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
 from storage.accounts.users import (
     EVERYONE,
@@ -29,7 +30,6 @@ from storage.accounts.users import (
     is_same_name,
     milliseconds,
     read_group,
-    read_id,
     read_user,
 )
 from storage.mongo.database import Database, Session
@@ -88,7 +88,7 @@ class Groups:
     async def find(self, group: str) -> Group | None:
         """Find a group that was not removed."""
         async with self._database.within(ANSWER_SECONDS):
-            return await self._find(group, None)
+            return await find_group(self._database.groups, group)
 
     async def existing(self, group: str) -> tuple[Group, int]:
         """Find a group that was not removed, with the number of its members.
@@ -190,7 +190,7 @@ class Groups:
     async def remove(
         self, group: str, *, versions: Collection[str] | None = None, author: Author = COMMAND_LINE
     ) -> Group:
-        """Remove a group: its members stay users, its name becomes free, history keeps it.
+        """Remove a group: its members stay users, its tokens die, its name becomes free, history keeps it.
 
         Raises:
             UnknownIdentityError: There is no such group.
@@ -203,7 +203,12 @@ class Groups:
             await self._database.groups.update_one({"_id": found.id}, {"$set": {"removed_at": at}}, session=session)
             left = {"$pull": {"group_ids": found.id}}
             members = await self._database.users.update_many({"group_ids": found.id}, left, session=session)
-            await self._audit(session, author, Action.GROUP_REMOVED, found, members=members.modified_count)
+            revoked = await self._database.tokens.update_many(
+                {"user_id": found.id, "revoked_at": None}, {"$set": {"revoked_at": at}}, session=session
+            )
+            await self._database.sign_in_sessions.delete_many({"user_id": found.id}, session=session)
+            numbers: dict[str, Any] = {"members": members.modified_count, "revoked_tokens": revoked.modified_count}
+            await self._audit(session, author, Action.GROUP_REMOVED, found, **numbers)
             return found
 
         removed = await self._change(remove)
@@ -273,33 +278,19 @@ class Groups:
             raise IdentityConflictError(f'a group named "{name}" exists already') from None
 
     async def _refuse_taken(self, name: str, own: Group | None, session: Session | None) -> None:
-        same = await self._named(name, session)
+        same = await find_group(self._database.groups, name, session)
         if same is not None and (own is None or same.id != own.id):
             raise IdentityConflictError(f'a group named "{same.name}" exists already')
 
     async def _existing(self, group: str, session: Session | None, versions: Collection[str] | None = None) -> Group:
         if is_same_name(group, EVERYONE):
             raise UnknownIdentityError(BUILT_IN)
-        found = await self._find(group, session)
+        found = await find_group(self._database.groups, group, session)
         if found is None:
             raise UnknownIdentityError(f'there is no group named "{group}"')
         if versions is not None and found.version not in versions:
             raise ChangedMeanwhileError(CHANGED.format(found.name))
         return found
-
-    async def _find(self, group: str, session: Session | None) -> Group | None:
-        if (group_id := read_id(group)) is not None:
-            found = await self._database.groups.find_one({"_id": group_id, "removed_at": None}, session=session)
-            return None if found is None else read_group(found)
-        return await self._named(group, session)
-
-    async def _named(self, name: str, session: Session | None) -> Group | None:
-        active = {"name": name, "removed_at": None}
-        async for document in self._database.groups.find(active, session=session).collation(ANY_CASE):
-            # The collation makes no difference between more than case.
-            if is_same_name(document["name"], name):
-                return read_group(document)
-        return None
 
     async def _audit(
         self,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Self
+from uuid import UUID
 from weakref import WeakValueDictionary
 
 from pymongo import DESCENDING
@@ -52,6 +54,20 @@ TOO_MANY_TODAY = '"{}" created {} tokens within a day, the maximum: try again to
 OUTLIVES = "the token cannot expire later than the token that creates it, at {}: set a shorter `expires`, or none"
 
 
+class _NewToken(NamedTuple):
+    """A token to be, as text and as its document without its user."""
+
+    text: str
+    document: dict[str, Any]
+
+    @classmethod
+    def make(cls, name: str, expires_at: datetime | None, now: datetime) -> Self:
+        text = new_token()
+        token_id, _, secret = text.partition("-")
+        kept = {"_id": token_id, "schema_version": 1, "name": name, "secret_sha256": digest(secret), "created_at": now}
+        return cls(text, {**kept, "expires_at": expires_at and milliseconds(expires_at), "revoked_at": None})
+
+
 class Identities(UserAccounts):
     """The users and tokens of a database. Every method that asks it raises `DatabaseUnavailableError`, but `authenticate`.
 
@@ -89,44 +105,91 @@ class Identities(UserAccounts):
             IdentityError: The name is not allowed, or `expires_at` is past or too late.
         """
         expires_at = _capped(expires_at, author.expires_at)
-        text = new_token()
-        token_id, _, secret = text.partition("-")
-        document = {
-            "_id": token_id,
-            "schema_version": 1,
-            "name": checked_name("token's name", name),
-            "secret_sha256": digest(secret),
-            "created_at": self._moment(),
-            "expires_at": expires_at and milliseconds(expires_at),
-            "revoked_at": None,
-        }
+        new = _NewToken.make(checked_name("token's name", name), expires_at, self._moment())
 
         async def create(session: Session | None) -> Token:
-            user = await self.existing_user(username, session)
-            if has_ended(expires_at, self._now()):
-                raise IdentityError("a token cannot expire in the past")
-            kept = document | {"user_id": user.id}
-            await self._database.tokens.insert_one(kept, session=session)
-            if author.user is not None and author.user.role is not Role.OWNER:
-                await self._keep_to_the_limit(user, token_id, session)
-            token = read_token(kept)
-            detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
-            await self._audit(session, author, Action.TOKEN_CREATED, user, **detail)
-            return token
+            return await self._add_token(new, await self.existing_holder(username, session), author, session)
 
         async with self._making.setdefault(username.lower(), asyncio.Lock()):
-            return await self._change(create), text
+            return await self._change(create), new.text
 
-    async def _keep_to_the_limit(self, user: User, token_id: str, session: Session | None) -> None:
+    async def replace_token(
+        self,
+        token_id: str,
+        *,
+        overlap: timedelta,
+        expires_at: datetime | None = None,
+        of: UUID | None = None,
+        author: Author = COMMAND_LINE,
+    ) -> tuple[Token, str]:
+        """Make a token for the same user, with the same name. The one that is replaced works for as long as `overlap`.
+
+        Args:
+            token_id: The public part of the token that is replaced.
+            overlap: How long both work, at most.
+            expires_at: When the new one expires. None is after as long a time as the other one had.
+            of: The id of the user whose it must be, if any.
+            author: Who replaces it. As with `create_token`, a token does not outlive the one it is made with.
+
+        Raises:
+            UnknownIdentityError: There is no such token.
+            IdentityConflictError: It is not valid any more, or the user has too many.
+            IdentityError: `expires_at` is past or too late.
+        """
+        expires_at = expires_at and _capped(expires_at, author.expires_at)
+
+        async def replace(session: Session | None) -> tuple[Token, str]:
+            old, now = await self._existing_token(token_id, of, session), self._moment()
+            if old.revoked_at is not None or has_ended(old.expires_at, now):
+                raise IdentityConflictError(f'the token "{old.id}" is not valid any more: create another one')
+            usual = None if old.expires_at is None else now + (old.expires_at - old.created_at)
+            latest = [at for at in (expires_at or usual, author.expires_at) if at is not None]
+            new = _NewToken.make(old.name, min(latest, default=None), now)
+            user = (await self.users_by_id([old.user_id]))[old.user_id]
+            token = await self._add_token(new, user, author, session, spare=1)
+            ends_at = milliseconds(min(now + overlap, old.expires_at or now + overlap))
+            await self._database.tokens.update_one({"_id": old.id}, {"$set": {"expires_at": ends_at}}, session=session)
+            detail = {"token_id": old.id, "name": old.name, "expires_at": ends_at, "replaced_by": token.id}
+            await self._audit(session, author, Action.TOKEN_REPLACED, user, **detail)
+            return token, new.text
+
+        async with self._making.setdefault(token_id, asyncio.Lock()):
+            token, text = await self._change(replace)
+        self.forget(token.user_id)
+        return token, text
+
+    async def _add_token(
+        self, new: _NewToken, user: User, author: Author, session: Session | None, *, spare: int = 0
+    ) -> Token:
+        """Write a new token of a user, who may have `spare` more of them than usual."""
+        if has_ended(new.document["expires_at"], self._now()):
+            raise IdentityError("a token cannot expire in the past")
+        kept = new.document | {"user_id": user.id}
+        await self._database.tokens.insert_one(kept, session=session)
+        if author.user is not None and author.user.role is not Role.OWNER:
+            await self._keep_to_the_limit(user, kept["_id"], session, spare)
+        token = read_token(kept)
+        detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
+        await self._audit(session, author, Action.TOKEN_CREATED, user, **detail)
+        return token
+
+    async def _existing_token(self, token_id: str, of: UUID | None, session: Session | None) -> Token:
+        own = {} if of is None else {"user_id": of}
+        document = await self._database.tokens.find_one({"_id": token_id, **own}, session=session)
+        if document is None:
+            raise UnknownIdentityError(f'no token with the id "{token_id}" (the part before the hyphen)')
+        return read_token(document)
+
+    async def _keep_to_the_limit(self, user: User, token_id: str, session: Session | None, spare: int) -> None:
         """Raise if the new token is one too many. The user is written to: so two of them cannot both be the last."""
         await self._database.users.update_one({"_id": user.id}, {"$inc": {"witnessed": 1}}, session=session)
         own = {"user_id": user.id}
         today = own | {"created_at": {"$gt": self._now() - timedelta(days=1)}}
-        for meant, limit, refusal in (
-            (own | self._active(), self._tokens_per_user, TOO_MANY_TOKENS),
-            (today, MAX_TOKENS_A_DAY, TOO_MANY_TODAY),
+        for meant, limit, refusal, more in (
+            (own | self._active(), self._tokens_per_user, TOO_MANY_TOKENS, spare),
+            (today, MAX_TOKENS_A_DAY, TOO_MANY_TODAY, 0),
         ):
-            if limit and await self._database.tokens.count_documents(meant, session=session) > limit:
+            if limit and await self._database.tokens.count_documents(meant, session=session) > limit + more:
                 if session is None:  # nothing undoes what was written
                     await self._database.tokens.delete_one({"_id": token_id})
                 raise IdentityConflictError(refusal.format(user.username, limit))
@@ -138,7 +201,7 @@ class Identities(UserAccounts):
             UnknownIdentityError: There is no such user.
         """
         async with self._database.query():
-            user = await self.existing_user(username, None)
+            user = await self.existing_holder(username, None)
             cursor = self._database.tokens.find({"user_id": user.id}).sort("created_at")
             return [read_token(document) async for document in cursor]
 
@@ -149,7 +212,7 @@ class Identities(UserAccounts):
             UnknownIdentityError: There is no such user.
         """
         async with self._database.within(ANSWER_SECONDS):
-            own = {"user_id": (await self.existing_user(username, None)).id}
+            own = {"user_id": (await self.existing_holder(username, None)).id}
             count = await self._database.tokens.count_documents(own)
             cursor = self._database.tokens.find(own).sort("created_at", DESCENDING).skip(offset).limit(limit)
             return count, [read_token(document) async for document in cursor]
@@ -167,11 +230,8 @@ class Identities(UserAccounts):
         """
 
         async def revoke(session: Session | None) -> Token:
-            own = {} if of is None else {"user_id": (await self.existing_user(of, session)).id}
-            document = await self._database.tokens.find_one({"_id": token_id, **own}, session=session)
-            if document is None:
-                raise UnknownIdentityError(f'no token with the id "{token_id}" (the part before the hyphen)')
-            token = read_token(document)
+            owner = None if of is None else (await self.existing_holder(of, session)).id
+            token = await self._existing_token(token_id, owner, session)
             active, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._moment()}}
             if (await self._database.tokens.update_one(active, revoked, session=session)).modified_count:
                 made_with_it = {"user_id": token.user_id, "token_id": token.id}

@@ -13,10 +13,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
 from pymongo import UpdateOne
 
-from storage.accounts.users import Identity
+from storage.accounts.users import Identity, TokenUse
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 NOTE_SECONDS = 15.0
@@ -32,22 +31,6 @@ ANSWER_SECONDS = 2.0
 """How long the database may take to tell of uses."""
 
 _BATCH = 500
-
-
-class TokenUse(Struct, frozen=True, kw_only=True):
-    """The last use of a token.
-
-    Attributes:
-        user_id: Whose token it is.
-        at: When.
-        client: The name of the client, as in records.
-        client_ip: Its address.
-    """
-
-    user_id: UUID
-    at: datetime
-    client: str
-    client_ip: str
 
 
 class TokenUses:
@@ -98,7 +81,7 @@ class TokenUses:
         """Write what was noted.
 
         Raises:
-            DatabaseUnavailableError: The database is away; what was not written waits.
+            DatabaseUnavailableError: The database is unavailable; what was not written waits.
         """
         while self._pending:
             batch = dict(list(self._pending.items())[:_BATCH])

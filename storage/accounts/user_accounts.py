@@ -13,7 +13,9 @@ from pymongo.errors import DuplicateKeyError
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.authentication import Authentication
 from storage.accounts.events import Action
+from storage.accounts.group_lookup import find_group, service_of
 from storage.accounts.users import (
+    SERVICE_PREFIX,
     ChangedMeanwhileError,
     IdentityConflictError,
     Role,
@@ -23,6 +25,7 @@ from storage.accounts.users import (
     checked_username,
     is_same_name,
     milliseconds,
+    read_group,
     read_id,
     read_user,
 )
@@ -116,15 +119,22 @@ class UserAccounts(Authentication):
         return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}
 
     async def find_user(self, username: str) -> User | None:
-        """Find a user that was not removed, by name, whose case makes no difference, or by id."""
+        """Find a user that was not removed, by name in any case or by id; `groups/` and a name is who calls with tokens of a group."""
         async with self._database.query():
+            if username.startswith(SERVICE_PREFIX):
+                return await self._find_service(username, None)
             return await self._find_user(username, None)
 
     async def users_by_id(self, ids: Iterable[UUID]) -> dict[UUID, User]:
-        """Find users, removed ones too, so that history keeps its names."""
+        """Find users, and who calls with tokens of groups, removed ones too, so that history keeps its names."""
+        wanted = set(ids)
         async with self._database.query():
-            cursor = self._database.users.find({"_id": {"$in": list(set(ids))}})
-            return {document["_id"]: read_user(document) async for document in cursor}
+            cursor = self._database.users.find({"_id": {"$in": list(wanted)}})
+            users = {document["_id"]: read_user(document) async for document in cursor}
+            if rest := list(wanted - users.keys()):
+                groups = self._database.groups.find({"_id": {"$in": rest}})
+                users |= {document["_id"]: service_of(read_group(document)) async for document in groups}
+            return users
 
     async def change_user(
         self,
@@ -235,6 +245,23 @@ class UserAccounts(Authentication):
     ) -> None:
         document = entry(author, action, subject, at=self._moment(), **detail)
         await self._database.audit.insert_one(document, session=session)
+
+    async def existing_holder(self, name: str, session: Session | None) -> User:
+        """Find whose tokens are meant, within a change: a user, or by `groups/` and its name a group.
+
+        Raises:
+            UnknownIdentityError: There is no such user or group.
+        """
+        if not name.startswith(SERVICE_PREFIX):
+            return await self.existing_user(name, session)
+        service = await self._find_service(name, session)
+        if service is None:
+            raise UnknownIdentityError(f'there is no group named "{name.removeprefix(SERVICE_PREFIX)}"')
+        return service
+
+    async def _find_service(self, name: str, session: Session | None) -> User | None:
+        group = await find_group(self._database.groups, name.removeprefix(SERVICE_PREFIX), session)
+        return None if group is None else service_of(group)
 
     async def _find_user(self, username: str, session: Session | None) -> User | None:
         if (user_id := read_id(username)) is not None:

@@ -20,6 +20,9 @@ MAX_USERNAME = 128
 MAX_NAME = 128
 """Longest display name of a user and name of a token, in characters."""
 
+SERVICE_PREFIX = "groups/"
+"""What the name of a group begins with where a user is meant who calls with a token of that group."""
+
 EVERYONE = "everyone"
 """The name of the group that is built in: it has all users, and nothing of it is stored."""
 
@@ -73,6 +76,11 @@ class User(Struct, frozen=True, kw_only=True):
     cost_centre: str = ""
 
     @property
+    def is_service(self) -> bool:
+        """Whether it is nobody, but who calls with a token of a group."""
+        return self.username.startswith(SERVICE_PREFIX)
+
+    @property
     def version(self) -> str:
         """A text that is another one after each change of the user."""
         return _version(self)
@@ -118,6 +126,22 @@ class Token(Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+
+
+class TokenUse(Struct, frozen=True, kw_only=True):
+    """The last use of a token.
+
+    Attributes:
+        user_id: Whose token it is.
+        at: When.
+        client: The name of the client, as in records.
+        client_ip: Its address.
+    """
+
+    user_id: UUID
+    at: datetime
+    client: str
+    client_ip: str
 
 
 class Identity(Struct, frozen=True, kw_only=True):

@@ -173,7 +173,10 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             ),
         ),
         "providers": (IndexModel("name", name="name", unique=True),),
-        "tokens": (IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),),
+        "tokens": (
+            IndexModel((("user_id", ASCENDING), ("created_at", ASCENDING)), name="by_user"),
+            IndexModel((("created_at", DESCENDING), ("_id", DESCENDING)), name="by_time"),
+        ),
         "token_uses": (IndexModel((("user_id", ASCENDING), ("at", DESCENDING)), name="by_user"),),
         "sign_in_sessions": (
             IndexModel((("user_id", ASCENDING), ("last_used_at", DESCENDING)), name="by_user"),

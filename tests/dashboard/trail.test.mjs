@@ -36,7 +36,7 @@ test("a group is added, changed and removed, and users come into it and leave it
   assert.equal(of("group.added", { name: "R & D" }), "added the group research, named “R & D”");
   const both = { group_before: "lab", name: "R & D", name_before: "lab" };
   assert.equal(of("group.changed", both), "changed the group research: it was lab, named “R & D” instead of “lab”");
-  assert.equal(of("group.removed", { members: 2 }), "removed the group research, which had 2 members");
+  assert.equal(of("group.removed", { members: 2, revoked_tokens: 1 }), "removed the group research, which had 2 members, and revoked 1 token");
   assert.equal(said("group.member_added", { group: "research" }), "added grace to the group research");
   assert.equal(said("group.member_removed", { group: "research" }), "removed grace from the group research");
 });
@@ -46,6 +46,8 @@ test("a token is somebody's, and expires or does not", () => {
   const laptop = { token_id: "d3W24SnZZB", name: "laptop", expires_at: expires };
   assert.equal(said("token.created", laptop), `created grace's token “laptop” (d3W24SnZZB), which expires ${time(expires)}`);
   assert.equal(said("token.created", { ...laptop, name: "", expires_at: null }, ADA), "created their token (d3W24SnZZB), which never expires");
+  const replaced = `replaced grace's token “laptop” (d3W24SnZZB) by 4u0R3H9BXF; it expires ${time(expires)}`;
+  assert.equal(said("token.replaced", { ...laptop, replaced_by: "4u0R3H9BXF" }), replaced);
   assert.equal(said("token.revoked", laptop, ADA), "revoked their token “laptop” (d3W24SnZZB)");
 });
 

@@ -12,6 +12,7 @@ from storage.accounts.users import Role, is_meant
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."
 OWNERS_CREATE = "Only owners may create tokens here (token-creation). Please ask an owner for one."
+SERVICE = "A service token, which belongs to a group, changes nothing."
 NOT_YOURS_TO_CHANGE = "Only owners may change the tokens of others."
 
 
@@ -33,6 +34,8 @@ class OwnHandler(ChangeHandler):
     async def to_change(self, username: str) -> str:
         """The same of who wants to change it."""
         await self.identify(fresh=True)
+        if self.identity.user.is_service:
+            raise Problem(403, SERVICE)
         return self._name(username, self.not_yours_to_change, may=self.identity.user.role is Role.OWNER)
 
     def _name(self, username: str, refusal: str, *, may: bool) -> str:
@@ -57,8 +60,8 @@ class TokensHandler(OwnHandler):
         owner = await self.to_see(username)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         with change_problems():
-            count, tokens = await self.bridge.identities.tokens_page(owner, limit=page.limit, offset=page.offset)
-        self.write_json(TokenList(count, [Token.of(token) for token in tokens]))
+            count, found = await self.bridge.tokens.of_user(owner, limit=page.limit, offset=page.offset)
+        self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
 
     head = get
 

@@ -32,7 +32,7 @@ class MeHandler(ControlHandler):
     def _tokens(self) -> TokenRules:
         options, is_owner = self.bridge.options, self.identity.user.role is Role.OWNER
         return TokenRules(
-            may_create=is_owner or options.members_create_tokens,
+            may_create=(is_owner or options.members_create_tokens) and not self.identity.user.is_service,
             limit=None if is_owner else options.tokens_per_user or None,
             expire_by=format_time(self.identity.expires_at),
         )

@@ -14,9 +14,9 @@ TAG = "groups"
 
 _GROUP = Group(RESEARCH.id, RESEARCH.name, "Research", "2026-11-25T08:00:00.000Z", 1)
 _VERSION = {"ETag": header(str, ETAG, '"5b0e6c2f9a1d4e37"')}
-_NAME = in_path("group", str, "The name of the group, in any case, or its id.")
+NAME = in_path("group", str, "The name of the group, in any case, or its id.")
 _USER = in_path("user", str, "The username, in any case, or the id of the user.")
-_NO_GROUP = problem("There is no such group.", 'There is no group named "research".', f"{BUILT_IN}.")
+NO_GROUP = problem("There is no such group.", 'There is no group named "research".', f"{BUILT_IN}.")
 _NOBODY = problem("There is no such group or user.", 'There is no user named "grace".')
 _TAKEN = problem("The name is taken.", 'A group named "research" exists already.')
 _CHANGED = problem("It was changed meanwhile.", f"T{CHANGED.format('research')[1:]}.")
@@ -51,8 +51,8 @@ PATHS: dict[str, Described] = {
         "A group",
         "For owners and auditors.",
         tag=TAG,
-        parameters=(_NAME,),
-        responses={"200": response("The group.", {JSON: body(Group, group=_GROUP)}, _VERSION), "404": _NO_GROUP}
+        parameters=(NAME,),
+        responses={"200": response("The group.", {JSON: body(Group, group=_GROUP)}, _VERSION), "404": NO_GROUP}
         | _NOT_MEMBERS
         | ALWAYS,
     )
@@ -62,11 +62,11 @@ PATHS: dict[str, Described] = {
             "Change a group",
             "For owners. What is not given stays as it is.",
             tag=TAG,
-            parameters=(_NAME, IF_MATCH),
+            parameters=(NAME, IF_MATCH),
             request=body(GroupChange, name=GroupChange(display_name="Research")),
             responses={
                 "200": response("What became of the group.", {JSON: body(Group, changed=_GROUP)}, _VERSION),
-                "404": _NO_GROUP,
+                "404": NO_GROUP,
                 "409": _TAKEN,
                 "412": _CHANGED,
             }
@@ -78,8 +78,8 @@ PATHS: dict[str, Described] = {
             "Remove a group",
             "For owners. Its members stay users, and calls stay recorded with it.",
             tag=TAG,
-            parameters=(_NAME, IF_MATCH),
-            responses={"204": {"description": "The group is gone."}, "404": _NO_GROUP, "412": _CHANGED}
+            parameters=(NAME, IF_MATCH),
+            responses={"204": {"description": "The group is gone."}, "404": NO_GROUP, "412": _CHANGED}
             | _ONLY_OWNERS
             | CHANGE,
         ),
@@ -89,10 +89,10 @@ PATHS: dict[str, Described] = {
         "Who is in a group",
         "By username. For owners and auditors.",
         tag=TAG,
-        parameters=(_NAME, LIMIT, OFFSET),
+        parameters=(NAME, LIMIT, OFFSET),
         responses={
             "200": response("The page.", {JSON: body(MemberList, page=MemberList(1, [GRACE]))}),
-            "404": _NO_GROUP,
+            "404": NO_GROUP,
         }
         | _NOT_MEMBERS
         | ALWAYS,
@@ -103,7 +103,7 @@ PATHS: dict[str, Described] = {
             "Let a user be in a group",
             "For owners. No body is needed.",
             tag=TAG,
-            parameters=(_NAME, _USER),
+            parameters=(NAME, _USER),
             responses={
                 "204": {"description": "The user is in the group, now or before."},
                 "404": _NOBODY,
@@ -119,7 +119,7 @@ PATHS: dict[str, Described] = {
             "Let a user be in a group no more",
             "For owners.",
             tag=TAG,
-            parameters=(_NAME, _USER),
+            parameters=(NAME, _USER),
             responses={"204": {"description": "The user is not in the group."}, "404": _NOBODY} | _ONLY_OWNERS | CHANGE,
         ),
     },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
@@ -10,10 +12,19 @@ from handlers.openapi.paths.users import NAME, NOBODY, TAG
 from resources.tokens import CreatedToken, NewToken, Token, TokenList
 from storage.accounts.identities import TOO_MANY_TOKENS
 
-_LAPTOP = Token("d3W24SnZZB", "laptop", "2026-11-24T23:50:42.113Z", "2027-02-22T23:50:42.113Z", None)
-_CREATED = CreatedToken(
-    *(_LAPTOP.id, _LAPTOP.name, _LAPTOP.created_at, _LAPTOP.expires_at, _LAPTOP.revoked_at),
-    "d3W24SnZZB-0123456789abcdefghijkl",
+LAPTOP = Token(
+    id="d3W24SnZZB",
+    name="laptop",
+    created_at="2026-11-24T23:50:42.113Z",
+    expires_at="2027-02-22T23:50:42.113Z",
+    revoked_at=None,
+    last_used_at="2026-11-25T09:40:00.113Z",
+    last_client="Claude Code",
+    last_client_ip="203.0.113.9",
+)
+CREATED = CreatedToken(
+    **structs.asdict(structs.replace(LAPTOP, last_used_at=None, last_client=None, last_client_ip=None)),
+    token="d3W24SnZZB-0123456789abcdefghijkl",  # noqa: S106 - an example
 )
 _WHOSE = NAME | {"description": "The username or the id of the user; `me` is who asks."}
 _OWN = {"403": problem("The tokens of somebody else are meant.", NOT_YOURS_TO_CHANGE), "404": NOBODY}
@@ -26,7 +37,7 @@ PATHS: dict[str, Described] = {
         tag=TAG,
         parameters=(_WHOSE, LIMIT, OFFSET),
         responses={
-            "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [_LAPTOP]))}),
+            "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
             "403": problem("A member asks for the tokens of somebody else.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         }
@@ -41,7 +52,7 @@ PATHS: dict[str, Described] = {
             parameters=(_WHOSE,),
             request=body(NewToken, laptop=NewToken("laptop", "90d")),
             responses={
-                "201": response("The token.", {JSON: body(CreatedToken, created=_CREATED)}),
+                "201": response("The token.", {JSON: body(CreatedToken, created=CREATED)}),
                 "409": problem(
                     "The user has as many active tokens as are allowed.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
                 ),

@@ -47,6 +47,8 @@ WRONG = {
     f"{CONTROL}/groups": "limit=0",
     f"{CONTROL}/groups/lab": "q=x",
     f"{CONTROL}/groups/lab/members": "limit=0",
+    f"{CONTROL}/groups/lab/tokens": "limit=0",
+    f"{CONTROL}/tokens": "limit=0",
     f"{CONTROL}/users/me": "id=1",
 }
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
@@ -187,6 +189,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_users_and_tokens(running, ask, member | {"Content-Type": "application/json"})
     await change_groups(running, ask, member | {"Content-Type": "application/json"})
     await change_providers(running, ask, member | {"Content-Type": "application/json"})
+    await change_any_tokens(running, ask, member | {"Content-Type": "application/json"})
     await sign_in_and_out(running, ask)
     await running.bridge.access.flush()
     trail = json.loads((await ask("GET", f"{CONTROL}/audit?limit=1000", 200)).body)["results"]
@@ -298,6 +301,36 @@ async def change_providers(running, ask, member):
     running.upstream.scripts[:] = [(HEAD % (b"application/json", 2), b"{}")]
     await ask("POST", f"{fixed}/check", 200)
     await ask("DELETE", east, 204)
+
+
+async def change_any_tokens(running, ask, member):
+    tokens, service, headers = f"{CONTROL}/tokens", f"{CONTROL}/groups/lab/tokens", running.headers
+    lookup, known = f"{tokens}/lookup", json.dumps({"token": running.token}).encode()
+    created = json.loads((await ask("POST", service, 201, headers, b"{}")).body)
+    one, replace = f"{tokens}/{created['id']}", f"{tokens}/{created['id']}/replace"
+    by_service = {"X-Api-Key": created["token"], "Content-Type": "application/json"}
+    await ask("POST", lookup, 200, headers, known)
+    await ask("POST", lookup, 404, headers, b'{"token": "none"}')
+    for path in (service, lookup, replace):
+        await ask("POST", path, 400, headers, b"{")
+        await ask("POST", path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask("POST", path, 408, headers, late=True)
+        await ask("POST", path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+        await ask("POST", path, 401, {}, b"{}")
+    for path in (service, lookup):
+        await ask("POST", path, 403, member, b"{}")
+    await ask("POST", replace, 403, by_service, b"{}")
+    await ask("DELETE", one, 403, by_service)
+    await ask("DELETE", one, 401, {})
+    for path in (tokens, service):
+        await ask("GET", path, 403, member)
+    for method, path in (("GET", f"{CONTROL}/groups/nobody/tokens"), ("POST", f"{CONTROL}/groups/nobody/tokens")):
+        await ask(method, path, 404, headers, b"{}")
+    for method, path in (("DELETE", f"{tokens}/none"), ("POST", f"{tokens}/none/replace")):
+        await ask(method, path, 404, headers, b"{}")
+    await ask("POST", replace, 201, headers, b"{}")
+    await ask("DELETE", one, 204)
+    await ask("POST", replace, 409, headers, b"{}")
 
 
 async def sign_in_and_out(running, ask):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.accounts import token_uses
-from storage.accounts.token_uses import NOTE_SECONDS, TokenUse, TokenUses
-from storage.accounts.users import Identity, Role, User
+from storage.accounts.token_uses import NOTE_SECONDS, TokenUses
+from storage.accounts.users import Identity, Role, TokenUse, User
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.records import NOON
 

@@ -35,6 +35,9 @@ def shown(token):
         "created_at": format_time(token.created_at),
         "expires_at": format_time(token.expires_at),
         "revoked_at": format_time(token.revoked_at),
+        "last_used_at": None,
+        "last_client": None,
+        "last_client_ip": None,
     }
 
 

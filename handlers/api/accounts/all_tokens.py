@@ -1,0 +1,176 @@
+"""`/api/v2/aibridge/tokens`: tokens of all users, found by id, name or the token itself; and the service tokens of groups."""
+
+from __future__ import annotations
+
+from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
+from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, OWNERS_CREATE, SERVICE
+from handlers.api.accounts.users import PARAMETERS
+from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.problems import Problem, ValidationProblem
+from intercept.scrub import scrub_quoted
+from resources.tokens import (
+    CreatedToken,
+    FoundToken,
+    FoundTokenList,
+    NewToken,
+    Replacement,
+    Token,
+    TokenList,
+    TokenText,
+)
+from storage.accounts.users import SERVICE_PREFIX, Role
+from storage.queries.tokens import TokenDetails
+
+SEARCH_PARAMETERS = ("q", *PARAMETERS)
+MAX_SEARCH = 256
+TOO_LONG = f"has more than {MAX_SEARCH} characters"
+NOT_IN_ADDRESSES = (
+    "looks like a token or a key: send it in the body of POST /api/v2/aibridge/tokens/lookup, never in an address"
+)
+ONLY_OWNERS_LOOK_UP = "Only owners may look tokens up."
+
+
+def _found(details: TokenDetails) -> FoundToken:
+    return FoundToken.found(details.token, details.last_use, details.user)
+
+
+class AllTokensHandler(ChangeHandler):
+    """The tokens of all users."""
+
+    async def get(self) -> None:
+        """Answer `{"count": n, "results": [..]}`, newest first.
+
+        Raises:
+            Problem: 403, a member asks.
+            ValidationProblem: a parameter cannot be used.
+        """
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        values = single_values(self.request.query_arguments, SEARCH_PARAMETERS)
+        page, text = parse_page(values), values.get("q", "").strip()
+        if scrub_quoted(text) != text:
+            raise ValidationProblem(INVALID, validations=[("q", NOT_IN_ADDRESSES)])
+        if len(text) > MAX_SEARCH:
+            raise ValidationProblem(INVALID, validations=[("q", TOO_LONG)])
+        with change_problems():
+            count, found = await self.bridge.tokens.search(text, limit=page.limit, offset=page.offset)
+        self.write_json(FoundTokenList(count, [_found(one) for one in found]))
+
+    head = get
+
+
+class TokenLookupHandler(ChangeHandler):
+    """What there is of a token, by the token itself, which is in the body and nowhere else."""
+
+    async def post(self) -> None:
+        """Answer the token and whose it is.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, it is no token of the bridge.
+            ValidationProblem: the body is not what was expected.
+        """
+        await self.identify_owner(ONLY_OWNERS_LOOK_UP)
+        body = self.read_body(TokenText)
+        with change_problems():
+            found = await self.bridge.tokens.lookup(body.token)
+        self.write_json(_found(found))
+
+
+class _AnyTokenHandler(ChangeHandler):
+    async def identify_changer(self) -> None:
+        """Find out who wants to change a token.
+
+        Raises:
+            Problem: 403, it is a service token.
+        """
+        await self.identify(fresh=True)
+        if self.identity.user.is_service:
+            raise Problem(403, SERVICE)
+
+    @property
+    def _is_owner(self) -> bool:
+        return self.identity.user.role is Role.OWNER
+
+
+class AnyTokenHandler(_AnyTokenHandler):
+    """A token, whosever it is."""
+
+    async def delete(self, token_id: str) -> None:
+        """Revoke a token: 204, also when it was revoked before. To who is no owner, those of others are unknown.
+
+        Raises:
+            Problem: 403, a service token asks; 404, there is no such token.
+        """
+        await self.identify_changer()
+        own = None if self._is_owner else self.identity.user.username
+        with change_problems():
+            await self.bridge.identities.revoke_token(token_id, of=own, author=self.author)
+        self.set_status(204)
+
+
+class TokenReplacementHandler(_AnyTokenHandler):
+    """A token that another one replaces."""
+
+    async def post(self, token_id: str) -> None:
+        """Create a token instead: 201, and this once the token itself. To who is no owner, those of others are unknown.
+
+        Raises:
+            Problem: 403, only owners create tokens, or a service token asks; 404, there is no such token; 409, it is not
+                valid any more.
+            ValidationProblem: the body is not what was expected.
+        """
+        await self.identify_changer()
+        if not (self._is_owner or self.bridge.options.members_create_tokens):
+            raise Problem(403, OWNERS_CREATE)
+        body = self.read_body(Replacement)
+        with change_problems():
+            token, text = await self.bridge.identities.replace_token(
+                token_id,
+                overlap=body.overlap_time,
+                expires_at=None if body.lifetime is None else self.bridge.now() + body.lifetime,
+                of=None if self._is_owner else self.identity.user.id,
+                author=self.author,
+            )
+        self.set_status(201)
+        self.write_json(CreatedToken.of(token, token=text))
+
+
+class ServiceTokensHandler(ChangeHandler):
+    """The tokens that belong to a group."""
+
+    async def get(self, group: str) -> None:
+        """Answer `{"count": n, "results": [..]}`, newest first.
+
+        Raises:
+            Problem: 403, a member asks; 404, there is no such group.
+            ValidationProblem: a parameter cannot be used.
+        """
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
+        with change_problems():
+            holder = SERVICE_PREFIX + group
+            count, found = await self.bridge.tokens.of_user(holder, limit=page.limit, offset=page.offset)
+        self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
+
+    head = get
+
+    async def post(self, group: str) -> None:
+        """Create a token of a group: 201, and this once the token itself.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is no such group.
+            ValidationProblem: the body is not what was expected, or the token would outlive the one it is made with.
+        """
+        await self.identify_owner(ONLY_OWNERS)
+        body = self.read_body(NewToken)
+        expires_at = None if body.lifetime is None else self.bridge.now() + body.lifetime
+        with change_problems():
+            token, text = await self.bridge.identities.create_token(
+                SERVICE_PREFIX + group, name=body.name or "", expires_at=expires_at, author=self.author
+            )
+        self.set_status(201)
+        self.write_json(CreatedToken.of(token, token=text))

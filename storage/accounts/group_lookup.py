@@ -1,0 +1,32 @@
+"""How a group is found by what names it, and who calls with a token of a group instead of a user."""
+
+from __future__ import annotations
+
+from storage.accounts.users import SERVICE_PREFIX, Group, Role, User, is_same_name, read_group, read_id
+from storage.mongo.database import Collection, Session
+from storage.mongo.indexes import ANY_CASE
+
+
+async def find_group(groups: Collection, group: str, session: Session | None = None) -> Group | None:
+    """Find a group that was not removed, by its name in any case or by its id."""
+    if (group_id := read_id(group)) is not None:
+        found = await groups.find_one({"_id": group_id, "removed_at": None}, session=session)
+        return None if found is None else read_group(found)
+    active = {"name": group, "removed_at": None}
+    async for document in groups.find(active, session=session).collation(ANY_CASE):
+        # The collation makes no difference between more than case.
+        if is_same_name(document["name"], group):
+            return read_group(document)
+    return None
+
+
+def service_of(group: Group) -> User:
+    """Who calls with a token of this group: a member without a name of their own, who is in it alone."""
+    return User(
+        id=group.id,
+        username=SERVICE_PREFIX + group.name,
+        display_name=group.display_name,
+        role=Role.MEMBER,
+        created_at=group.created_at,
+        group_ids=(group.id,),
+    )
