@@ -36,7 +36,7 @@ from runtime.assembly import now, open_database, open_mongodb
 from runtime.data_folder import make_private
 from runtime.hosted import open_server_authority
 from runtime.logs import set_up_logging
-from runtime.managed import make_managed
+from runtime.managed import make_managed, make_managed_providers
 from runtime.parts import known_secrets
 from runtime.serving import START_ERRORS, Server, StartError, event_loop
 from runtime.signals import renew_on_hangup, stop_signals
@@ -108,7 +108,8 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
         make_private(settings.data_dir)
         database = open_database(uri, settings, stack)
         await database.prepare(retention=settings.retention or None)
-        has_keys = any(provider.has_credential for provider in settings.providers)
+        managed = bool(await make_managed_providers(settings, database, now).list_all())
+        has_keys = managed or any(provider.has_credential for provider in settings.providers)
         demo_url = await open_demo(stack) if demo and not has_keys else ""
         server: Server | Supervisor
         if settings.workers == 1:
@@ -128,7 +129,7 @@ async def serve(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> 
         if demo_url:
             click.echo(await demo_greeting(url, settings, identities, database))
         elif demo or not await identities.list_users():
-            click.echo(await first_steps(url, settings, identities))
+            click.echo(await first_steps(url, settings, identities, managed=managed))
         await stopping.wait()
         if isinstance(server, Supervisor):
             for one in sockets:
@@ -173,11 +174,12 @@ async def demo_greeting(url: str, settings: Settings, identities: Identities, da
     return quickstart.welcome(url, token, settings.data_dir, code=code, dashboard=DashboardFiles().installed)
 
 
-async def first_steps(url: str, settings: Settings, identities: Identities) -> str:
+async def first_steps(url: str, settings: Settings, identities: Identities, *, managed: bool) -> str:
     """How to get a token for an owner, or for any user if there is no owner."""
     users = sorted(await identities.list_users(), key=lambda user: user.role is not Role.OWNER)
     usernames = [user.username for user in users]
-    return quickstart.first_steps(url, settings, usernames, dashboard=DashboardFiles().installed)
+    installed = DashboardFiles().installed
+    return quickstart.first_steps(url, settings, usernames, dashboard=installed, managed=managed)
 
 
 def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:

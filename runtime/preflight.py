@@ -13,7 +13,7 @@ from pathlib import Path
 
 OLDEST = (3, 11)
 PACKAGES = (
-    *("aiohappyeyeballs", "click", "genai_prices", "httptools", "motor", "msgspec"),
+    *("aiohappyeyeballs", "click", "cryptography", "genai_prices", "httptools", "motor", "msgspec"),
     *("prometheus_client", "pymongo", "tornado", "websockets", "zstandard"),
 )
 ROOT = Path(__file__).parent.parent

@@ -84,7 +84,9 @@ def welcome(address: str, token: str, data_dir: Path, *, code: str, dashboard: b
     return "\n".join(lines)
 
 
-def first_steps(address: str, settings: Settings, usernames: Sequence[str], *, dashboard: bool) -> str:
+def first_steps(
+    address: str, settings: Settings, usernames: Sequence[str], *, dashboard: bool, managed: bool = False
+) -> str:
     """The text for a server with providers of its own: how to get a token, and what it opens.
 
     Args:
@@ -92,6 +94,7 @@ def first_steps(address: str, settings: Settings, usernames: Sequence[str], *, d
         settings: What it runs with.
         usernames: The users there are.
         dashboard: Whether the dashboard is installed.
+        managed: Whether there are providers in the database.
     """
     name = usernames[0] if usernames else _own_username()
     if usernames:
@@ -102,7 +105,7 @@ def first_steps(address: str, settings: Settings, usernames: Sequence[str], *, d
     lines += ["    " + command(settings, "tokens", "create", name), ""]
     if "@" in settings.mongodb_uri:
         lines += ["Set CODER_AIBRIDGE_MONGODB_URI there as it is set here.", ""]
-    if not any(one.has_credential for one in settings.providers):
+    if not managed and not any(one.has_credential for one in settings.providers):
         lines += [NO_KEY, ""]
     lines.append(f"Sign in with the token to see the dashboard:  {address}/" if dashboard else NO_DASHBOARD)
     return "\n".join(lines)

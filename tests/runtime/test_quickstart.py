@@ -11,7 +11,7 @@ import pytest
 
 from runtime.assembly import now
 from runtime.quickstart import LINK, NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
-from settings import load
+from settings import Settings, load
 from storage.accounts.identities import Identities, Role
 from tests.server_process import ROOT
 
@@ -128,6 +128,7 @@ def test_no_page_is_promised_where_npm_has_not_installed_it():
 def test_without_any_key_it_says_which_variables_to_set():
     assert NO_KEY in steps()
     assert NO_KEY not in steps(openai_key="sk")
+    assert NO_KEY not in first_steps("http://127.0.0.1:4001", Settings(), (), dashboard=True, managed=True)
 
 
 @pytest.mark.parametrize(("own", "name"), [("ada", "ada"), ("not allowed", "admin"), ("me", "admin")])

@@ -277,7 +277,8 @@ async def test_where_nothing_can_sign_the_client_is_told_what_to_set(running, be
 @pytest.mark.gen_test
 async def test_a_provider_whose_requests_are_signed_is_one_with_a_credential(running, bedrock):
     _, listed = await running.get("/api/v2/aibridge/providers/configured")
-    assert listed[-1] == {"name": "bedrock", "type": "bedrock", "key_state": "key", "keys": []}
+    described = {"name": "bedrock", "type": "bedrock", "key_state": "key", "keys": []}
+    assert listed[-1] == described | {"source": "environment", "state": "ready"}
 
 
 @pytest.mark.gen_test

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -366,4 +367,18 @@ async def test_a_process_that_cannot_follow_says_so_and_keeps_what_it_knew(runni
     assert (await call(running))[0] == 200
     await followed.refresh()
     assert (await running.get("/readyz", {}))[1]["providers"] == "ok"
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_while_the_providers_of_the_database_are_not_known_no_name_is_said_to_be_wrong(running):
+    table = running.bridge.routing.table
+    running.bridge.routing.table = replace(table, is_complete=False)
+    message = "provider not found: east. The providers in the database are not known yet, as it cannot be reached at the moment."
+    status, refused = await call(running)
+    assert (status, refused["message"]) == (503, message)
+    running.upstream.play(OK)
+    assert (await call(running, "openai"))[0] == 200
+    running.bridge.routing.table = table
+    assert (await call(running))[0] == 404
     await running.ended(1)

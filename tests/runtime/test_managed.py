@@ -1,0 +1,116 @@
+import io
+import logging
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from msgspec import structs
+
+from intercept.known_secrets import KnownSecrets
+from runtime.logs import LINE, ScrubbingFormatter
+from runtime.managed import ManagedRouting
+from settings import Settings
+from storage.providers.documents import ProviderSpec, StoredKey, StoredProvider
+from storage.providers.sealing import Sealer
+from upstream.credentials.access import Credential
+from upstream.presets import ProviderType
+from upstream.providers import Availability, Provider, Source
+from upstream.table import Routing
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+SEALER = Sealer([bytes(range(32))])
+SECRET = "correct-horse-battery-staple"
+FIXED = Provider("openai", ProviderType.OPENAI, "https://api.openai.com/v1/")
+
+
+def stored(name="east", *keys, number=1, **spec):
+    id_ = UUID(int=number)
+    sealed = tuple(StoredKey(f"id-{key}", "...", SEALER.seal(key, id_), AT) for key in keys)
+    return StoredProvider(id_, ProviderSpec(name, **({"type": "openai"} | spec)), sealed, AT, AT, 1)
+
+
+@pytest.fixture
+def secrets():
+    return KnownSecrets()
+
+
+@pytest.fixture
+def prices():
+    return []
+
+
+@pytest.fixture
+def routing():
+    return Routing([FIXED], lambda: 0.0, lambda: AT)
+
+
+@pytest.fixture
+def load(routing, secrets, prices):
+    return ManagedRouting(Settings(), SEALER, routing, secrets, prices.append).load
+
+
+def test_what_is_stored_becomes_a_provider_with_its_keys(routing, load, prices):
+    load([stored("east", SECRET, "second-key", credential="x-api-key", region="eu", project="p")])
+    east = routing.table.providers["east"]
+    assert east == Provider(
+        name="east",
+        type=ProviderType.OPENAI,
+        base_url="https://api.openai.com/v1/",
+        keys=(SECRET, "second-key"),
+        credential=Credential.X_API_KEY,
+        project="p",
+        region="eu",
+        source=Source.DATABASE,
+    )
+    assert (east.expects, east.keys_place) == (Credential.X_API_KEY, "its keys in the database")
+    assert prices == [{"openai": ("openai", FIXED.base_url), "east": ("openai", "https://api.openai.com/v1/")}]
+
+
+def test_a_provider_that_is_as_it_was_stays_the_same_object(routing, load):
+    first, other = stored("east", SECRET), stored("west", number=2)
+    load([first, other])
+    before = dict(routing.table.providers)
+    load([first, structs.replace(other, revision=2)])
+    after = routing.table.providers
+    assert after["east"] is before["east"]
+    assert after["west"] is not before["west"]
+
+
+@pytest.mark.expects_log(r"the provider said ")
+def test_its_keys_are_hidden_from_now_on_in_records_and_in_the_log(load, secrets):
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(ScrubbingFormatter(LINE, KnownSecrets()))
+    logging.getLogger().addHandler(handler)
+    try:
+        load([stored("east", SECRET)])
+        logging.getLogger("aibridge.test").error("the provider said %s", SECRET)
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert written.getvalue().endswith("the provider said [scrubbed]\n")
+    assert secrets.hide(SECRET) == "[scrubbed]"
+    load([])
+    assert secrets.hide(SECRET) == "[scrubbed]"
+
+
+@pytest.mark.parametrize(
+    ("spec", "availability"), [({"disabled": True}, Availability.DISABLED), ({}, Availability.READY)]
+)
+def test_a_disabled_provider_is_known_and_not_available(routing, load, spec, availability):
+    load([stored("east", SECRET, **spec)])
+    assert routing.table.providers["east"].availability is availability
+
+
+@pytest.mark.expects_log(r"the provider openai of the environment stands in the place of the one in the database")
+def test_one_of_the_environment_stands_in_the_place_of_one_of_its_name(routing, load):
+    load([stored("openai", SECRET)])
+    assert routing.table.providers == {"openai": FIXED}
+
+
+@pytest.mark.expects_log(r"key 1 of the provider east cannot be opened: the sealed key was changed, or moved")
+def test_a_key_that_was_moved_from_another_provider_is_left_out(routing, load):
+    moved = structs.replace(stored("west", SECRET, number=2), id=UUID(int=1), spec=ProviderSpec("east", "openai"))
+    own = stored("east", "second-key").keys
+    load([structs.replace(moved, keys=(*moved.keys, *own))])
+    east = routing.table.providers["east"]
+    assert (east.keys, east.availability) == (("second-key",), Availability.READY)
