@@ -38,6 +38,7 @@ from handlers.dataplane.addresses import (
     CONTROL_PLANE,
     ROOTS,
     asks_for_websocket,
+    dialect_of_unknown,
     find_misdirection,
     find_problem,
 )
@@ -55,7 +56,7 @@ from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHa
 from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
 from storage.queries.facets import Facet
-from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, guess_dialect
+from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
@@ -144,7 +145,7 @@ class BridgeApplication(Application):
     def _data_plane(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate:
         table = self._bridge.routing.table
         provider = table.providers.get(name)
-        dialect = provider.dialect_of(path) if provider else guess_dialect(path)
+        dialect = provider.dialect_of(path) if provider else dialect_of_unknown(name, path)
         if provider and request.method == "HEAD" and path in ROOTS:
             return self._serve(request, dialect, ProviderRoot())
         if (problem := find_problem(self._bridge, name, request, path)) is not None:

@@ -32,6 +32,10 @@ UNAVAILABLE = {
 NO_WEBSOCKET = "WebSocket is not supported here: use HTTP streaming."
 # First words of paths of the server that are no provider's, whatever providers are called.
 _OF_THE_SERVER = frozenset({"", "api", "dashboard", "healthz", "metrics", "openapi.json", "readyz"})
+# First words of paths of providers' APIs, which clients send whose base URL has no path, or not the provider's name.
+_OF_AN_API = frozenset(
+    {"chat", "completions", "embeddings", "messages", "model", "responses", "v1", "v1alpha", "v1beta", "v1beta1"}
+)
 
 
 def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: str) -> Problem | None:
@@ -43,7 +47,8 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
         return Problem(503, NOT_KNOWN_YET.format(name), {"Retry-After": "1"}, rule=Rule.PROVIDER_UNAVAILABLE)
     if provider is None:
         known = ", ".join(sorted(providers)) or "none"
-        hint = f"; {_use(bridge, _pick(providers, Dialect.OPENAI), Dialect.OPENAI, request)}" if name == "v1" else ""
+        dialect = dialect_of_unknown(name, path)
+        hint = f"; {_use(bridge, _pick(providers, dialect), dialect, request)}" if name in _OF_AN_API else ""
         return Problem(404, f"provider not found; configured providers: {known}{hint}", rule=Rule.UNKNOWN_PROVIDER)
     if hides_token(path):
         return Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
@@ -79,14 +84,19 @@ def find_misdirection(bridge: Bridge, request: HTTPServerRequest) -> tuple[Probl
     """What to tell who calls a provider's API at the root of the server, in which dialect; None where none is meant."""
     providers = bridge.providers
     first = request.path.split("/", 2)[1] if request.path.startswith("/") else ""
-    if first in _OF_THE_SERVER or (first != "v1" and first not in providers):
+    if first in _OF_THE_SERVER or (first not in _OF_AN_API and first not in providers):
         return None
     dialect = guess_dialect(request.path)
-    provider = _pick(providers, dialect) if first == "v1" else providers[first]
+    provider = providers.get(first) or _pick(providers, dialect)
     if provider is not None:
         dialect = provider.dialect_of(request.path)
     message = f"no provider is here; {_use(bridge, provider, dialect, request)}"
     return Problem(404, message, rule=Rule.WRONG_BASE_URL), dialect
+
+
+def dialect_of_unknown(name: str, path: str) -> Dialect:
+    """The dialect in which to refuse `path` below `name`, which is no provider."""
+    return guess_dialect(f"/{name}{path}" if name in _OF_AN_API else path)
 
 
 def _use(bridge: Bridge, provider: Provider | None, dialect: Dialect, request: HTTPServerRequest) -> str:

@@ -112,6 +112,10 @@ BASE = f"http://bridge{CONTROL}"
         ("/v1/chat/completions", "/openai/v1"),
         ("/openai/v1/responses", "/openai/v1"),
         ("/anthropic/v1/messages", "/anthropic"),
+        ("/chat/completions", "/openai/v1"),
+        ("/responses", "/openai/v1"),
+        ("/messages", "/anthropic"),
+        ("/v1beta/models/gemini-3:generateContent", "/PROVIDER"),
         ("/own-server/v1/models", "/own-server/v1"),
         (f"{CONTROL}/openai/chat/completions", "/openai/v1"),
         (f"{CONTROL}/openai/models", "/openai/v1"),
@@ -119,6 +123,9 @@ BASE = f"http://bridge{CONTROL}"
         (f"{CONTROL}/anthropic/messages", "/anthropic"),
         (f"{CONTROL}/anthropic/v1/v1/messages", "/anthropic"),
         (f"{CONTROL}/v1/chat/completions", "/openai/v1"),
+        (f"{CONTROL}/v1/messages", "/anthropic"),
+        (f"{CONTROL}/messages", "/anthropic"),
+        (f"{CONTROL}/chat/completions", "/openai/v1"),
     ],
 )
 @pytest.mark.gen_test
