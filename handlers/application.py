@@ -15,7 +15,9 @@ from handlers.api.accounts.all_tokens import (
     TokenReplacementHandler,
 )
 from handlers.api.accounts.audit import AuditHandler
+from handlers.api.accounts.explanation import ExplanationHandler
 from handlers.api.accounts.groups import GroupHandler, GroupsHandler, MemberHandler, MembersHandler
+from handlers.api.accounts.policies import PoliciesHandler, PolicyHandler
 from handlers.api.accounts.sign_in import SignInHandler
 from handlers.api.accounts.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.api.accounts.tokens import TokenHandler, TokensHandler
@@ -55,6 +57,7 @@ from handlers.openapi.handler import OpenAPIHandler, description
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
 from intercept.apis import Dialect
 from intercept.catalog import RESPONSES
+from limits.policies.effective import Level
 from storage.queries.facets import Facet
 from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS
 
@@ -63,7 +66,7 @@ DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 CONTROL_RESOURCES = frozenset(
     {
         *("interceptions", "sessions", "models", "clients", "providers", "refusals", "stats", "limits"),
-        *("users", "groups", "tokens", "audit"),
+        *("users", "groups", "tokens", "policies", "audit"),
     }
 )
 # What passes on the answers of some routes, and records what they tell.
@@ -115,6 +118,12 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "tokens/lookup", TokenLookupHandler, context),
                 (CONTROL_PLANE + "tokens/([^/]+)", AnyTokenHandler, context),
                 (CONTROL_PLANE + "tokens/([^/]+)/replace", TokenReplacementHandler, context),
+                (CONTROL_PLANE + "policies", PoliciesHandler, context),
+                (CONTROL_PLANE + "policies/everyone", PolicyHandler, context | {"level": Level.EVERYONE}),
+                (CONTROL_PLANE + "policies/groups/([^/]+)", PolicyHandler, context | {"level": Level.GROUP}),
+                (CONTROL_PLANE + "policies/users/([^/]+)", PolicyHandler, context | {"level": Level.USER}),
+                (CONTROL_PLANE + "policies/tokens/([^/]+)", PolicyHandler, context | {"level": Level.TOKEN}),
+                (CONTROL_PLANE + "users/([^/]+)/policy", ExplanationHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),

@@ -36,6 +36,7 @@ from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database
+from storage.policies.followed import FollowedPolicies
 from storage.providers.follower import ProviderFollower
 from storage.providers.managed import ManagedProviders
 from storage.queries.facets import Facets
@@ -100,6 +101,7 @@ class Bridge:
     upstream: UpstreamClient
     chat_usage: ChatUsage
     overload: OverloadProtection
+    policies: FollowedPolicies
     shares: UserShares
     breakers: CircuitBreakers | None
     metrics: Metrics
@@ -130,7 +132,10 @@ class Bridge:
     def note_refusal(self, refusal: Refusal) -> None:
         """Record and count a request that was refused. Returns at once."""
         self.refusal_recorder.note(refusal)
-        self.metrics.refused(refusal.rule, refusal.status)
+        if refusal.shadow:
+            self.metrics.would_refuse(refusal.rule)
+        else:
+            self.metrics.refused(refusal.rule, refusal.status)
 
     def note_unread(self, error: InvalidRequestError, remote_ip: str) -> None:
         """Record and count a request that its connection refused before any handler had it."""

@@ -16,17 +16,25 @@ from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIEr
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer, not a fault of the program
     """An answer of the bridge's own: an HTTP status, a message for the client, and headers that explain it.
 
-    `rule` is what refused a call to a provider; None elsewhere, and where the call is recorded as an interception.
+    `rule` is what refused a call to a provider; None elsewhere, and where the call is recorded as an interception. `policy`
+    says whose policy has that rule, if one has.
     """
 
     def __init__(
-        self, status: int, message: str, headers: Mapping[str, str] | None = None, *, rule: Rule | None = None
+        self,
+        status: int,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        rule: Rule | None = None,
+        policy: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = dict(headers or {})
         self.rule = rule
+        self.policy = policy
 
     @property
     def retry_after_ms(self) -> int | None:
@@ -38,7 +46,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is an answer,
 
     def scrubbed(self) -> Problem:
         """The same without what looks like a credential in the words of who asked: nothing that is sent is said back."""
-        return Problem(self.status, scrub_quoted(self.message), self.headers, rule=self.rule)
+        return Problem(self.status, scrub_quoted(self.message), self.headers, rule=self.rule, policy=self.policy)
 
 
 class ValidationProblem(Problem):

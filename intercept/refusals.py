@@ -10,7 +10,7 @@ from msgspec import Struct
 
 
 class Rule(StrEnum):
-    """Why the bridge refuses a call to a provider. The first six are the limits."""
+    """Why the bridge refuses a call to a provider. The first ten are the limits, the last four of these those of policies."""
 
     CONCURRENCY = auto()
     RATE = auto()
@@ -18,6 +18,12 @@ class Rule(StrEnum):
     USER_CONCURRENCY = auto()
     USER_TOKENS = auto()
     USER_BUDGET = auto()
+    POLICY_CONCURRENCY = auto()
+    POLICY_RATE = auto()
+    POLICY_TOKENS = auto()
+    POLICY_BUDGET = auto()
+    MODEL_NOT_ALLOWED = auto()
+    TOO_MANY_TOKENS = auto()
     STOPPING = auto()
     NO_TOKEN = auto()
     INVALID_TOKEN = auto()
@@ -63,6 +69,8 @@ class Refusal(Struct, frozen=True, kw_only=True):
         route: The route, as a pattern.
         model: The model, where the body was read.
         retry_after_ms: How long the client was asked to wait, in milliseconds; None for no wait.
+        policy: Whose policy has the rule, as in `group research`; None if none has.
+        shadow: Whether the rule only counts what it would refuse: then nothing was refused.
     """
 
     rule: Rule
@@ -74,6 +82,8 @@ class Refusal(Struct, frozen=True, kw_only=True):
     route: str | None = None
     model: str | None = None
     retry_after_ms: int | None = None
+    policy: str | None = None
+    shadow: bool = False
 
     def without_wait(self) -> Refusal:
         """The common part of equal refusals, whatever their waits."""
@@ -81,4 +91,4 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
     def anonymous(self) -> Refusal:
         """What is left of it where there are too many to tell them apart."""
-        return Refusal(rule=self.rule, status=self.status)
+        return Refusal(rule=self.rule, status=self.status, shadow=self.shadow)

@@ -14,9 +14,10 @@ class Held:
     Attributes:
         states: The states of the limits, with the request counted.
         charged: Whether tokens or money can be charged to it.
+        shadow: The states of limits that only count, and would have refused the request.
     """
 
-    __slots__ = ("_authority", "_on_release", "_ticket", "charged", "states")
+    __slots__ = ("_authority", "_on_release", "_ticket", "charged", "shadow", "states")
 
     def __init__(
         self,
@@ -25,6 +26,7 @@ class Held:
         states: tuple[LimitState, ...] = (),
         *,
         charged: bool = False,
+        shadow: tuple[LimitState, ...] = (),
         on_release: Callable[[], None] | None = None,
     ) -> None:
         self._authority = authority
@@ -32,6 +34,7 @@ class Held:
         self._on_release = on_release
         self.states = states
         self.charged = charged
+        self.shadow = shadow
 
     def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge all that the request has used since its start; see `limits.limiter.Limiter.charge`."""

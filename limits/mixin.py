@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from tornado.web import RequestHandler
@@ -11,6 +11,7 @@ from limits.headers import limit_headers
 from limits.held import Held
 from limits.limit import Amounts, LimitState
 from limits.overload import OverloadProtection
+from limits.policies.effective import Effective
 from limits.request_limits import Client
 
 
@@ -52,7 +53,9 @@ class OverloadProtectionMixin(RequestHandler):
         self._held = tuple(held for held in self._held if held is not slot)
         return slot
 
-    async def count_request(self, key: str, user_key: str | None = None, *, pays: bool = False) -> None:
+    async def count_request(
+        self, key: str, user_key: str | None = None, *, pays: bool = False, policy: Effective | None = None
+    ) -> None:
         """Count the request for `key` and, if there is a user, for them too.
 
         Every answer from here on says how much of the tightest limit is left.
@@ -61,12 +64,13 @@ class OverloadProtectionMixin(RequestHandler):
             key: The token; without a valid one, the client's address.
             user_key: The user.
             pays: Whether the client pays the provider itself.
+            policy: What policies say of the client.
 
         Raises:
             OverloadedError: 429, or 403 where the budget is used up. Nothing was counted, and the slot that `take_slot`
                 took is free again.
         """
-        self._client = client = Client(key, user_key, pays)
+        self._client = client = Client(key, user_key, pays, policy)
         try:
             held = await self.overload.count_request(client)
         except Exception:
@@ -123,9 +127,14 @@ class OverloadProtectionMixin(RequestHandler):
         super().set_default_headers()
         self._set_limit_headers()
 
+    def note_shadow(self, states: Sequence[LimitState]) -> None:
+        """Be told of limits that only count, and would have refused the request."""
+
     def _hold(self, held: Held) -> None:
         self._held += (held,)
         self._states += held.states
+        if held.shadow:
+            self.note_shadow(held.shadow)
         # A client may leave while it is being identified: that request is over and finishes no second time.
         if self._over:
             self.release_slots()

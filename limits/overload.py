@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from intercept.refusals import Rule
 from limits.authority import Authority, LocalAuthority
 from limits.headers import dollars, explain, limit_headers, retry_headers
 from limits.held import Held
-from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Kind, Limit, LimitState
+from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Kind, Limit, LimitState, Of
 from limits.limiter import Limiter
+from limits.policies.effective import Effective
 from limits.protection.arriving import ArrivingBodies
 from limits.refusals import Refusals
 from limits.request_limits import Client, LimitSettings, RequestLimits
@@ -26,6 +27,7 @@ RATE_LIMITED = "You've been rate limited. Please try again later."
 USER_RATE_LIMITED = "All your tokens together have reached the rate limit of your user. Please try again later."
 USER_AT_CAPACITY = "You have too many requests in progress. Please try again when one of them has ended."
 OUT_OF_TOKENS = "Your calls have used all tokens of your user for now. Please try again later."
+POLICY_REACHED = "A limit of the policy of {} is reached."
 BUDGET_EXCEEDED = "AI budget of US${} exceeded. Please contact an administrator for more details."
 
 _MESSAGES = {
@@ -35,16 +37,28 @@ _MESSAGES = {
     Rule.USER_TOKENS: OUT_OF_TOKENS,
 }
 _USED = (Kind.TOKENS, Kind.BUDGET)
+_NOBODY: Final = Limit(Kind.RATE, Rule.RATE, Of.SERVER, "nobody", 0, window_ns=1)
+"""Admits nothing: with it limits tell their states, and nothing is counted."""
+
+
+_UNLIMITED: Final = Decision(None)
 
 
 class OverloadedError(Exception):
     """A request may not start: which limit refuses it, an HTTP status, the message for the client, and the headers that tell it when to retry.
 
-    `states` are the states of all limits that were decided together.
+    `states` are the states of all limits that were decided together, `policy` says whose policy has the limit, if one has.
     """
 
     def __init__(
-        self, rule: Rule, status: int, message: str, headers: dict[str, str], states: Sequence[LimitState] = ()
+        self,
+        rule: Rule,
+        status: int,
+        message: str,
+        headers: dict[str, str],
+        states: Sequence[LimitState] = (),
+        *,
+        policy: str | None = None,
     ) -> None:
         super().__init__(message)
         self.rule = rule
@@ -52,6 +66,7 @@ class OverloadedError(Exception):
         self.message = message
         self.headers = headers
         self.states = states
+        self.policy = policy
 
 
 def at_capacity() -> OverloadedError:
@@ -104,9 +119,9 @@ class OverloadProtection:
         Raises:
             OverloadedError: 503, all are taken.
         """
-        ticket, states = await self._start(self.limits.of_server())
+        decision = await self._start(self.limits.of_server())
         self.holding += 1
-        return Held(self.authority, ticket, states, on_release=self._let_go)
+        return Held(self.authority, decision.ticket, decision.states, on_release=self._let_go)
 
     async def count_request(self, client: Client) -> Held:
         """Count a request for all limits of its client that can be decided before its body is read.
@@ -115,8 +130,8 @@ class OverloadProtection:
             OverloadedError: 429, or 403 where the budget is used up.
         """
         limits = self.limits.of_client(client)
-        ticket, states = await self._start(limits)
-        return Held(self.authority, ticket, states, charged=_is_charged(limits))
+        decision = await self._start(limits, policy=client.policy)
+        return self._held(limits, decision)
 
     async def count_call(self, client: Client, model: str, reserve: Callable[[], Amounts]) -> Held:
         """Count a request for the limits that need its body.
@@ -130,8 +145,14 @@ class OverloadProtection:
             OverloadedError: 429, or 403 where the budget is used up.
         """
         limits = self.limits.of_call(client, model)
-        ticket, states = await self._start(limits, reserve() if any(limit.reserve for limit in limits) else NOTHING)
-        return Held(self.authority, ticket, states, charged=_is_charged(limits))
+        reserved = reserve() if any(limit.reserve for limit in limits) else NOTHING
+        decision = await self._start(limits, reserved, client.policy)
+        return self._held(limits, decision)
+
+    async def states(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
+        """The states of limits as they are, in the order in which they are given. Nothing is counted."""
+        decision = await self.authority.start([*limits, _NOBODY])
+        return decision.states[:-1]
 
     async def usage(self, most: int) -> Usage:
         """How much is used, as far as the authority sees it; of users and keys the `most` that have least left."""
@@ -144,32 +165,41 @@ class OverloadProtection:
         return Usage(of_server, *(by_rule.get(rule, {}) for rule in rules))
 
     async def _start(
-        self, limits: Sequence[Limit], reserve: Amounts = NOTHING
-    ) -> tuple[int | None, tuple[LimitState, ...]]:
+        self, limits: Sequence[Limit], reserve: Amounts = NOTHING, policy: Effective | None = None
+    ) -> Decision:
         if not limits:
-            return None, ()
+            return _UNLIMITED
         decision = await self.authority.start(limits, reserve)
         if decision.refused_by is not None:
             self.refusals.note(decision.refused_by.limit.rule)
-            raise refusal(decision.refused_by, decision)
-        return decision.ticket, decision.states
+            raise refusal(decision.refused_by, decision, policy)
+        return decision
+
+    def _held(self, limits: Sequence[Limit], decision: Decision) -> Held:
+        charged = any(limit.kind in _USED for limit in limits)
+        return Held(self.authority, decision.ticket, decision.states, charged=charged, shadow=decision.shadow)
 
     def _let_go(self) -> None:
         self.holding -= 1
 
 
-def refusal(refused_by: LimitState, decision: Decision) -> OverloadedError:
-    """What a request is told that a limit refuses."""
+def refusal(refused_by: LimitState, decision: Decision, policy: Effective | None = None) -> OverloadedError:
+    """What a request is told that a limit refuses.
+
+    Args:
+        refused_by: The limit.
+        decision: What was decided.
+        policy: What policies say of the client.
+    """
     rule, wait_ns = refused_by.limit.rule, decision.retry_after_ns
+    found = None if policy is None else policy.source_of(refused_by.limit)
+    source = None if found is None else str(found)
     if rule is Rule.CONCURRENCY:
         return at_capacity()
     if refused_by.limit.kind is Kind.BUDGET:
         message = BUDGET_EXCEEDED.format(dollars(refused_by.limit.maximum))
-        return OverloadedError(rule, 403, message, {"x-should-retry": "false"}, decision.states)
-    message = f"{_MESSAGES[rule]} {explain(refused_by, refused_by.retry_after_ns)}"
+        return OverloadedError(rule, 403, message, {"x-should-retry": "false"}, decision.states, policy=source)
+    said = POLICY_REACHED.format(source) if source else _MESSAGES[rule]
+    message = f"{said} {explain(refused_by, refused_by.retry_after_ns)}"
     headers = limit_headers(decision.states) | retry_headers(wait_ns)
-    return OverloadedError(rule, 429, message, headers, decision.states)
-
-
-def _is_charged(limits: Sequence[Limit]) -> bool:
-    return any(limit.kind in _USED for limit in limits)
+    return OverloadedError(rule, 429, message, headers, decision.states, policy=source)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of, Period
+from limits.policies.effective import Effective
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,13 @@ class Client:
         key: The public part of its token; without a valid one, the client's address.
         user: The user's id; None without a valid token.
         pays: Whether it pays the provider itself, with a key of its own.
+        policy: What policies say of it; None if they say nothing.
     """
 
     key: str
     user: str | None = None
     pays: bool = False
+    policy: Effective | None = None
 
 
 class RequestLimits:
@@ -86,13 +89,18 @@ class RequestLimits:
             limits.append(Limit(Kind.RATE, Rule.USER_RATE, Of.USER, user, maximum, self._rate_window_ns))
         if user is not None and not settings.reserve:
             limits += self._of_usage(user, client)
+        if client.policy is not None:
+            limits += client.policy.before_body(pays=client.pays)
         return limits
 
     def of_call(self, client: Client, model: str) -> list[Limit]:  # noqa: ARG002 - no setting is for one model
         """The limits that need the body: those of a model, and those that reserve what the request may use."""
-        if client.user is None or not self.settings.reserve:
+        if client.user is None:
             return []
-        return self._of_usage(f"user:{client.user}", client)
+        limits = self._of_usage(f"user:{client.user}", client) if self.settings.reserve else []
+        if client.policy is not None:
+            limits += client.policy.after_body(pays=client.pays)
+        return limits
 
     def budgets_of(self, client: Client) -> list[Limit]:
         """The budgets of a client."""

@@ -57,6 +57,9 @@ class Detail(Struct):
     cost_centre_before: str | UnsetType = UNSET
     expires_at: Annotated[Time | UnsetType | None, Meta(description="Of the token; null is never.")] = UNSET
     revoked_tokens: Annotated[Count | UnsetType, Meta(description="How many a removed user had.")] = UNSET
+    policy: Annotated[str | UnsetType, Meta(description="Whose policy, as in `group research`.")] = UNSET
+    policy_before: Annotated[str | UnsetType, Meta(description="What it was, as JSON.")] = UNSET
+    policy_after: Annotated[str | UnsetType, Meta(description="What became of it, as JSON.")] = UNSET
     reason: Annotated[Reason | UnsetType, Meta(description="Why authentication failed.")] = UNSET
     message: Annotated[str | UnsetType, Meta(description="What a refused request was told.")] = UNSET
     plane: Annotated[Plane | UnsetType, Meta(description="Where a request came in.")] = UNSET

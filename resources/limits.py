@@ -21,7 +21,7 @@ MAX_KEYS = 20
 """Users and rate keys that are named, those that use most."""
 
 MICRO_DOLLARS: Final = 1_000_000
-_PERIODS: Final[Mapping[Period, Literal["day", "week", "month"]]] = {
+PERIODS: Final[Mapping[Period, Literal["day", "week", "month"]]] = {
     Period.DAY: "day",
     Period.WEEK: "week",
     Period.MONTH: "month",
@@ -231,7 +231,7 @@ class UserBudgetUsage(Struct):
             )
             for key, state in budgets.items()
         ]
-        period = _PERIODS[settings.budget_period]
+        period = PERIODS[settings.budget_period]
         limit = settings.user_budget / MICRO_DOLLARS
         return cls("user_budget", "user-budget-usd", limit, keys, period, settings.budget_zone, refused)
 

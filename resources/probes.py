@@ -32,3 +32,9 @@ class Readiness(Struct):
     limits: Annotated[
         LimitsState | UnsetType, Meta(description="Only where the limits are counted for several processes together.")
     ] = UNSET
+    policies: Annotated[
+        str | UnsetType,
+        Meta(
+            description="Since when changes of policies are not followed, and what holds meanwhile; absent if they are."
+        ),
+    ] = UNSET

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.refusals import Rule
 from resources.fields import Count, Initiator, Time, of_fields
@@ -38,13 +38,21 @@ class Refusal(Struct):
         Count | None, Meta(description="How long the client was told to wait; null where it was told nothing.")
     ]
     more: Annotated[Count, Meta(description="How many more there were that have no row of their own.")]
+    policy: Annotated[
+        str | UnsetType, Meta(description="Whose policy has the rule, as in `group research`; absent where none has.")
+    ] = UNSET
+    shadow: Annotated[
+        Literal[True] | UnsetType,
+        Meta(description="The rule only counts what it would refuse: the call was not refused. Else absent."),
+    ] = UNSET
 
     @classmethod
     def of(cls, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Self:
         """Show a row. `users` has those that are known."""
         initiator_id = document["initiator_id"]
         user = None if initiator_id is None else Initiator.of(initiator_id, users)
-        return of_fields(cls, document, id=document["_id"], initiator=user, more=int(document["count"]) - 1)
+        only = {"policy": document.get("policy", UNSET), "shadow": document.get("shadow", UNSET)}
+        return of_fields(cls, document, id=document["_id"], initiator=user, more=int(document["count"]) - 1, **only)
 
 
 class RefusalList(Struct):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from intercept.records import EndReason
 from intercept.refusals import Rule
@@ -132,6 +132,12 @@ class RefusedCalls(Refused, kw_only=True):
         list[RefusedInitiator], Meta(description=f"Those with most come first, at most {MAX_GROUPS}.")
     ]
     points: Annotated[list[RefusedPoint], Meta(description="Only where there were any, in order of time.")]
+    shadow: Annotated[
+        dict[Rule, Count] | UnsetType,
+        Meta(
+            description="What limits that only count would have refused, by rule. In no other figure; absent if nothing."
+        ),
+    ] = UNSET
 
     @classmethod
     def by_rule(
@@ -139,9 +145,10 @@ class RefusedCalls(Refused, kw_only=True):
         rules: Mapping[str, int],
         initiators: Mapping[UUID | None, Mapping[str, int]],
         points: Mapping[datetime, Mapping[str, int]],
+        shadow: Mapping[Any, int],
         users: Mapping[UUID, User],
     ) -> Self:
-        """Show how many there were by rule: of all, of users, None for all that are not known, and by start of bucket."""
+        """Show how many there were by rule: of all, of users, None for all that are not known, by start of bucket, and what would have been refused."""
         return cls.of(
             rules,
             initiators=[
@@ -149,6 +156,7 @@ class RefusedCalls(Refused, kw_only=True):
                 for id_, one in initiators.items()
             ],
             points=[RefusedPoint.of(points[at], at=format_time(at)) for at in sorted(points)],
+            shadow=dict(shadow) or UNSET,
         )
 
 

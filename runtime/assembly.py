@@ -36,6 +36,7 @@ from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
 from runtime.managed import follow_providers, make_managed_providers
 from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_overload
+from runtime.policy_budgets import PolicyBudgets, open_policies
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
 from storage.accounts.access_trail import AccessTrail
 from storage.accounts.active_tokens import ActiveTokens
@@ -168,6 +169,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     access = open_access(process)
     refusal_recorder = open_refusal_recorder(process)
     live = open_live(process, identities)
+    policies = await open_policies(database, settings.budget_timezone, now)
     return Bridge(
         options=make_edge_options(settings),
         routing=routing,
@@ -195,6 +197,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         upstream=upstream,
         chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),
         overload=overload,
+        policies=policies,
         shares=UserShares(settings.user_max_concurrency),
         breakers=make_breakers(settings, metrics),
         metrics=metrics,
@@ -219,6 +222,13 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     metrics.watch("event_loop_lag_seconds", "Delay of the event loop.", lambda: lag.seconds, across="livemax")
     process.start("event_loop_lag", lag.watch)
     process.start("providers", bridge.followed.run)
+    process.start("policies", bridge.policies.follow)
+    budgets = PolicyBudgets(
+        *(database, bridge.policies, bridge.identities, bridge.overload.authority),
+        zone=process.settings.budget_timezone,
+        now=now,
+    )
+    process.start("policy_budgets", budgets.run)
     process.start("access_trail", bridge.access.run)
     process.start("token_uses", bridge.token_uses.run)
     process.start("refusals", bridge.refusal_recorder.run)

@@ -194,8 +194,8 @@ def _proxy_url(text: str) -> str:
 
 
 RESERVED_NAMES = (
-    "audit", "clients", "demo", "groups", "interceptions", "limits", "models", "providers", "refusals", "sessions", "stats",
-    "tokens", "users",
+    "audit", "clients", "demo", "groups", "interceptions", "limits", "models", "policies", "providers", "refusals",
+    "sessions", "stats", "tokens", "users",
 )  # fmt: skip
 
 

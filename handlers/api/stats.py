@@ -56,7 +56,7 @@ class StatisticsHandler(VisibilityHandler):
                 bucket=query.bucket,
                 group_by=query.group_by,
                 uncounted=uncounted,
-                refusals=RefusedCalls.by_rule(refused.rules, refused.initiators, refused.points, users),
+                refusals=RefusedCalls.by_rule(refused.rules, refused.initiators, refused.points, refused.shadow, users),
                 series=[await _to_json(one, users) for one in series],
             )
         )

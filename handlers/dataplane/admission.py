@@ -11,9 +11,13 @@ from intercept.ids import format_id
 from intercept.refusals import Rule
 from limits.mixin import client_key
 from limits.overload import OverloadedError
+from limits.policies.effective import Effective
 from storage.accounts.identities import Identity
+from storage.policies.followed import PoliciesUnknownError
 
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."
+BYOK_DENIED = "Bring Your Own Key (BYOK) is not allowed here: {} denies byok."
+POLICIES_UNKNOWN = "The policies cannot be read at the moment. Please try again later."
 
 
 async def admit(handler: ProxyHandler) -> None:
@@ -33,10 +37,11 @@ async def admit(handler: ProxyHandler) -> None:
     user_key = format_id(identity.user.id)
     if no_slot is not None and handler.overload.arriving.find_slow(user_key) is None:
         raise no_slot
-    await handler.count_request(identity.token_id, user_key, pays=handler.credentials.own_key is not None)
+    pays = handler.credentials.own_key is not None
+    await handler.count_request(identity.token_id, user_key, pays=pays, policy=handler.policy)
     if no_slot is not None:
         await _take_slow_slot(handler, user_key)
-    _check_own_key(handler)
+    check_own_key(handler, handler.policy)
     if declared_length(handler) > handler.max_body_bytes:
         raise body_too_large(handler.max_body_bytes)
 
@@ -51,19 +56,29 @@ async def admit_without_slot(handler: ProxyHandler) -> None:
     if handler.bridge.lifecycle.draining:
         raise stopping()
     await _identify(handler)
-    _check_own_key(handler)
+    check_own_key(handler, handler.policy)
 
 
-def _check_own_key(handler: ProxyHandler) -> None:
-    if handler.credentials.own_key is not None and not handler.bridge.options.allow_byok:
+def check_own_key(handler: ProxyHandler, policy: Effective | None) -> None:
+    """Check that an own key may be used, if the client sent one.
+
+    Raises:
+        Problem: 403, it may not.
+    """
+    if handler.credentials.own_key is None:
+        return
+    if not handler.bridge.options.allow_byok:
         raise Problem(403, BYOK_DISABLED, rule=Rule.OWN_KEY_NOT_ALLOWED)
+    if policy is not None and (source := policy.denies_own_key) is not None:
+        message = BYOK_DENIED.format(source)
+        raise Problem(403, message, rule=Rule.OWN_KEY_NOT_ALLOWED, policy=str(source))
 
 
 async def _identify(handler: ProxyHandler) -> Identity:
     """Find out whose request it is. One that is nobody's counts for its address.
 
     Raises:
-        Problem: 401 without a valid token, 429 after too many of them, 503 when that cannot be known now.
+        Problem: 401 without a valid token, 429 after too many of them, 503 when that or the policies cannot be known now.
         OverloadedError: 429, the address made too many requests.
     """
     handler.timer.enter(AUTHENTICATION)
@@ -77,6 +92,10 @@ async def _identify(handler: ProxyHandler) -> Identity:
         raise
     handler.timer.enter(ADMISSION)
     handler.add_known(user_id=identity.user.id, username=identity.user.username)
+    try:
+        handler.policy = handler.bridge.policies.find(identity)
+    except PoliciesUnknownError as error:
+        raise Problem(503, POLICIES_UNKNOWN, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE) from error
     return identity
 
 

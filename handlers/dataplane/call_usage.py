@@ -7,14 +7,26 @@ from typing import Protocol
 
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of
+from handlers.problems import Problem
 from intercept.records import Interception, Reading, TokenUsage
+from intercept.refusals import Rule
 from limits.charges import amounts_of, remaining
 from limits.limit import NOTHING, Amounts
 from limits.overload import OverloadedError
+from limits.policies.effective import Effective
+
+MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
+TOO_MANY_TOKENS = "The request asks for {:,} tokens; {} allows {:,} at most."
+MAX_TOLD = 100
+"""How much of the name of a model is said back, in characters."""
 
 
 class Limited(Protocol):
     """What holds the slots and reservations of a call: its handler, or a call over a WebSocket."""
+
+    @property
+    def policy(self) -> Effective | None:
+        """What policies say of the caller."""
 
     @property
     def is_charged(self) -> bool:
@@ -48,13 +60,26 @@ class CallUsage:
         """Count the call, before it is recorded.
 
         Raises:
-            Problem: 429 or 403, a limit refuses it.
+            Problem: 429 or 403, a limit refuses it; 403 or 400, a policy does.
         """
         handler = self._handler
+        if (policy := self._limited.policy) is not None:
+            self._check(policy)
         try:
             await self._limited.count_call(self._start.model, self._reserve)
         except OverloadedError as error:
             raise problem_of(error, handler.dialect, handler.bridge.now()) from error
+
+    def _check(self, policy: Effective) -> None:
+        """Refuse what no waiting helps, before anything is counted."""
+        start, asked = self._start, self._max_output
+        if (refused := policy.refuse_model(start.provider_name, start.model)) is not None:
+            message = MODEL_NOT_ALLOWED.format(start.model[:MAX_TOLD], start.provider_name, refused.rule)
+            raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
+        if policy.max_tokens is not None and asked > policy.max_tokens.maximum:
+            maximum, source = policy.max_tokens
+            message = TOO_MANY_TOKENS.format(asked, source, maximum)
+            raise Problem(400, message, rule=Rule.TOO_MANY_TOKENS, policy=str(source))
 
     def charge(self, reading: Reading) -> None:
         """Charge what the provider has told so far, and hold back no more than what may still come."""

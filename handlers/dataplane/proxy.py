@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from handlers.credentials import Credentials, read_credentials, read_query_key
 from handlers.dataplane import states
 from handlers.dataplane.incoming_form import PIECE_SECONDS, WHOLE_SECONDS, IncomingForm, Stage
 from handlers.dataplane.pings import EventGaps
-from handlers.dataplane.refused import problem_headers, problem_of, refusal_of
+from handlers.dataplane.refused import problem_headers, problem_of, refusal_of, shadow_refusals
 from handlers.dataplane.service import Service
 from handlers.dataplane.states import BEING_CANCELLED, NOT_SERVED, SERVE_RUNS, STOPS, Event, State, next_state
 from handlers.lifecycle import ActiveRequest
@@ -30,8 +31,10 @@ from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from limits.held import Held
+from limits.limit import LimitState
 from limits.mixin import OverloadProtectionMixin
 from limits.overload import OverloadedError, at_capacity
+from limits.policies.effective import Effective
 from storage.accounts.events import Plane
 
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
@@ -57,6 +60,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         body: The whole body of the request. Who needs it last empties it, for a stream may go on for hours.
         form: The body, if it goes to the provider while it arrives; else None.
         state: How far the request is.
+        policy: What policies say of the caller; None if they say nothing.
         interception_id: Of the record, once the start is recorded. Then its end says how the call ended.
     """
 
@@ -78,6 +82,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.body: Body = b""
         self.form: IncomingForm | None = None
         self.state: State = states.ADMITTING
+        self.policy: Effective | None = None
         self.interception_id: UUID | None = None
         self._service = service
         self._arriving = bytearray()
@@ -270,15 +275,22 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         if self.interception_id is not None:
             self.set_header(INTERCEPTION_HEADER, format_id(self.interception_id))
         elif problem.rule is not None:
-            self._note_refusal(problem.rule, problem.status, problem.retry_after_ms)
+            self._note_refusal(problem.rule, problem.status, problem.retry_after_ms, problem.policy)
         self.timer.enter(None)
         self.tell_timing()
         for name, value in problem_headers(problem.status, self.dialect, self.request_id).items():
             self.set_header(name, value)
         super().write_problem(problem)
 
-    def _note_refusal(self, rule: Rule, status: int, retry_after_ms: int | None = None) -> None:
-        self.bridge.note_refusal(refusal_of(self, self._active_request, rule, status, retry_after_ms))
+    def _note_refusal(
+        self, rule: Rule, status: int, retry_after_ms: int | None = None, policy: str | None = None
+    ) -> None:
+        self.bridge.note_refusal(refusal_of(self, self._active_request, rule, status, retry_after_ms, policy=policy))
+
+    def note_shadow(self, states: Sequence[LimitState]) -> None:
+        """Record what limits that only count would have refused."""
+        for one in shadow_refusals(self, self._active_request, states, self.policy):
+            self.bridge.note_refusal(one)
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors speak the dialect of the route."""

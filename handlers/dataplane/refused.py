@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from handlers.base import BridgeHandler
@@ -10,8 +11,10 @@ from handlers.problems import Problem
 from intercept.apis import Dialect
 from intercept.refusals import Refusal, Rule
 from limits.headers import dialect_headers
+from limits.limit import Decision, LimitState
 from limits.mixin import client_key
-from limits.overload import OverloadedError
+from limits.overload import OverloadedError, refusal
+from limits.policies.effective import Effective
 from resources.errors import aws_error_type
 from storage.accounts.identities import Identity
 
@@ -28,7 +31,7 @@ FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
 def problem_of(error: OverloadedError, dialect: Dialect, now: datetime) -> Problem:
     """What to tell who is refused by a limit: also in the headers of the provider that the client takes the bridge for."""
     headers = error.headers | dialect_headers(dialect, error.states, now)
-    return Problem(error.status, error.message, headers, rule=error.rule)
+    return Problem(error.status, error.message, headers, rule=error.rule, policy=error.policy)
 
 
 def problem_headers(status: int, dialect: Dialect, request_id: str) -> dict[str, str]:
@@ -41,7 +44,14 @@ def problem_headers(status: int, dialect: Dialect, request_id: str) -> dict[str,
 
 
 def refusal_of(
-    handler: BridgeHandler, known: ActiveRequest, rule: Rule, status: int, retry_after_ms: int | None = None
+    handler: BridgeHandler,
+    known: ActiveRequest,
+    rule: Rule,
+    status: int,
+    retry_after_ms: int | None = None,
+    *,
+    policy: str | None = None,
+    shadow: bool = False,
 ) -> Refusal:
     """What is kept of a refusal. Who has no valid token is known by address.
 
@@ -51,6 +61,8 @@ def refusal_of(
         rule: What refused it.
         status: Of the response.
         retry_after_ms: How long the client is told to wait.
+        policy: Whose policy has the rule, if one has.
+        shadow: Whether the rule only counts, and refused nothing.
     """
     identity: Identity | None = getattr(handler, "identity", None)
     return Refusal(
@@ -63,4 +75,20 @@ def refusal_of(
         route=known.route,
         model=known.model,
         retry_after_ms=retry_after_ms,
+        policy=policy,
+        shadow=shadow,
     )
+
+
+def shadow_refusals(
+    handler: BridgeHandler, known: ActiveRequest, states: Sequence[LimitState], policy: Effective | None
+) -> Iterator[Refusal]:
+    """What is kept of limits that only count, and would have refused a request."""
+    for state in states:
+        error = refusal(state, Decision(None, (), state, state.retry_after_ns), policy)
+        wait_ms = error.headers.get("retry-after-ms")
+        yield refusal_of(
+            *(handler, known, error.rule, error.status, None if wait_ms is None else int(wait_ms)),
+            policy=error.policy,
+            shadow=True,
+        )

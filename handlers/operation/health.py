@@ -56,6 +56,7 @@ class ReadinessHandler(BridgeHandler):
             jobs=describe_failed_jobs(self.bridge.jobs),
             version=VERSION,
             limits=state_of_limits(cluster, workers) if cluster or workers else UNSET,
+            policies=self.bridge.policies.problem or UNSET,
         )
         self.write(msgspec.json.encode(readiness))
 

@@ -107,6 +107,9 @@ class Metrics:
             "non_injected_tool_selections", "Tool calls the model chose.", "provider model name"
         )
         self._refusals = self._counter("refusals", "Calls to providers that the bridge refused.", "rule status")
+        self._shadow_refusals = self._counter(
+            "shadow_refusals", "Calls that limits which only count would have refused.", "rule"
+        )
         self._rejections = self._counter("overload_rejections", "Requests refused by overload protection.", "limit")
         self._authentication_failures = self._counter(
             "authentication_failures", "Requests without a valid token.", "reason plane"
@@ -171,6 +174,10 @@ class Metrics:
     def refused(self, rule: str, status: int) -> None:
         """A call to a provider was refused by that rule."""
         self._refusals(rule, status).inc()
+
+    def would_refuse(self, rule: str) -> None:
+        """A call would have been refused by that rule, which only counts."""
+        self._shadow_refusals(rule).inc()
 
     def rejected(self, limit: str) -> None:
         """A request was refused by that limit."""

@@ -19,6 +19,8 @@ class Action(StrEnum):
     TOKEN_CREATED = "token.created"  # noqa: S105 - a word
     TOKEN_REPLACED = "token.replaced"  # noqa: S105 - a word
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - a word
+    POLICY_CHANGED = "policy.changed"
+    POLICY_REMOVED = "policy.removed"
     AUTHENTICATION_FAILED = "authentication.failed"
     ACCESS_DENIED = "access.denied"
     SIGNED_IN = "user.signed_in"

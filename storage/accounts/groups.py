@@ -42,6 +42,8 @@ BUILT_IN = f'"{EVERYONE}" is built in and has all users: it is no group to be li
 CHANGED = 'the group "{}" was changed meanwhile; read it again'
 TOO_MANY = '"{}" is in {} groups, the maximum'
 
+HAS_POLICY = 'the group "{}" has a policy: remove that first'
+
 T = TypeVar("T")
 
 
@@ -195,11 +197,15 @@ class Groups:
         Raises:
             UnknownIdentityError: There is no such group.
             ChangedMeanwhileError: It has none of the `versions`.
+            IdentityConflictError: It has a policy.
         """
         at = milliseconds(self._now())
 
         async def remove(session: Session | None) -> Group:
             found = await self._existing(group, session, versions)
+            saying = {"_id": f"groups/{found.id}", "policy": {"$ne": {}}}
+            if await self._database.policies.find_one(saying, session=session) is not None:
+                raise IdentityConflictError(HAS_POLICY.format(found.name))
             await self._database.groups.update_one({"_id": found.id}, {"$set": {"removed_at": at}}, session=session)
             left = {"$pull": {"group_ids": found.id}}
             members = await self._database.users.update_many({"group_ids": found.id}, left, session=session)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from intercept.refusals import Refusal, Rule
+from intercept.refusals import Refusal
 from storage.aggregation.rollup import MINUTES_KEPT, Bucket
 from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
@@ -30,12 +30,19 @@ MAX_PENDING_TOTALS = 20_000
 """Totals that wait for the database. While so many do, further refusals are counted by rule and hour, without the user."""
 
 
+SHADOW: Final = "shadow:"
+"""Before the rule of totals of what would have been refused."""
+
+
 class Total(NamedTuple):
-    """What a total is about: a time range, a rule and a user, who may be unknown."""
+    """What a total is about: a time range, a rule and a user, who may be unknown.
+
+    The rule is text: those that only count have `SHADOW` before it, so that the indexes of totals have all of it.
+    """
 
     bucket: Bucket
     at: datetime
-    rule: Rule
+    rule: str
     initiator_id: UUID | None
 
 
@@ -82,18 +89,19 @@ class RefusalRecorder(CountWriter):
 
     def _total(self, bucket: Bucket, now: datetime, refusal: Refusal) -> Total:
         """Return the total that a refusal adds to."""
-        total = Total(bucket, bucket.floor(now), refusal.rule, refusal.initiator_id)
+        rule = f"{SHADOW if refusal.shadow else ''}{refusal.rule}"
+        total = Total(bucket, bucket.floor(now), rule, refusal.initiator_id)
         if total in self._totals or len(self._totals) < MAX_PENDING_TOTALS:
             return total
         longer = max(bucket.length, Bucket.HOUR.length)
-        return Total(bucket, next(one for one in Bucket if one.length == longer).floor(now), refusal.rule, None)
+        return Total(bucket, next(one for one in Bucket if one.length == longer).floor(now), rule, None)
 
 
 def _row(key: tuple[datetime, Refusal], count: Count) -> Counted:
     minute, refusal = key
     caller = str(refusal.initiator_id), refusal.api_key_id, refusal.client_ip
     asked = refusal.provider, refusal.route, refusal.model
-    fields = {
+    fields: dict[str, Any] = {
         "schema_version": 1,
         "at": count.first_at,
         "initiator_id": refusal.initiator_id,
@@ -106,12 +114,17 @@ def _row(key: tuple[datetime, Refusal], count: Count) -> Counted:
         "rule": refusal.rule.value,
         "retry_after_ms": count.first,
     }
-    return Counted(event_id(minute, refusal.rule, refusal.status, caller, asked), fields, path="count")
+    if refusal.policy is not None:
+        fields["policy"] = refusal.policy
+    if refusal.shadow:
+        fields["shadow"] = True
+    decided = (refusal.policy or "", refusal.shadow) if refusal.policy or refusal.shadow else ()
+    return Counted(event_id(minute, refusal.rule, refusal.status, caller, asked, *decided), fields, path="count")
 
 
 def _total(total: Total, _count: Count) -> Counted:
     bucket, at, rule, initiator_id = total
-    fields = {"bucket": bucket.value, "at": at, "rule": rule.value, "initiator_id": initiator_id}
+    fields = {"bucket": bucket.value, "at": at, "rule": rule, "initiator_id": initiator_id}
     if bucket is Bucket.MINUTE:
         fields["expires_at"] = at + MINUTES_KEPT
     return Counted(event_id(bucket, at, rule, str(initiator_id)), fields, path="count")

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
-from storage.mongo.database import Database, DatabaseUnavailableError, Session
+from storage.mongo.database import Collection, Database, DatabaseUnavailableError, Session
 
 BATCH = 100
 """Most events that are read at a time; of all together MongoDB sends 16 MiB."""
@@ -77,17 +78,38 @@ class Change(NamedTuple):
 class ChangeStream:
     """One change stream, made by `open` and to be closed. `position` is behind everything that was read."""
 
-    def __init__(self, database: Database, session: Session, after: str | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        collection: Collection,
+        pipeline: Sequence[Mapping[str, Any]],
+        session: Session,
+        after: str | None,
+    ) -> None:
         self._database = database
-        self._collection = database.interceptions
+        self._collection = collection
+        self._pipeline = pipeline
         self._session = session
         self._after = after
         self._cursor_id = 0
         self.position = ""
 
     @classmethod
-    async def open(cls, database: Database, after: str | None = None) -> Self:
+    async def open(
+        cls,
+        database: Database,
+        after: str | None = None,
+        *,
+        collection: Collection | None = None,
+        pipeline: Sequence[Mapping[str, Any]] = _PIPELINE,
+    ) -> Self:
         """Begin behind a position, or now. A position may turn out to be none, or too old, at the first `read` only.
+
+        Args:
+            database: Whose events.
+            after: The position.
+            collection: Of which collection; of interceptions unless given.
+            pipeline: Which events, and what of them; see `_PIPELINE`.
 
         Raises:
             ChangeStreamsUnsupportedError: There are none.
@@ -99,7 +121,7 @@ class ChangeStream:
             raise InvalidPositionError("not the hexadecimal text of a resume token")
         async with database.within(None):
             session = await database.interceptions.database.client.start_session()
-        stream = cls(database, session, after)
+        stream = cls(database, database.interceptions if collection is None else collection, pipeline, session, after)
         try:
             await stream._begin()
         except BaseException:
@@ -138,7 +160,7 @@ class ChangeStream:
 
     async def _begin(self) -> None:
         after = {} if self._after is None else {"resumeAfter": {"_data": self._after}}
-        pipeline = [{"$changeStream": {"fullDocument": "updateLookup", **after}}, *_PIPELINE]
+        pipeline = [{"$changeStream": {"fullDocument": "updateLookup", **after}}, *self._pipeline]
         cursor = await self._run_command(
             {"aggregate": self._collection.name, "pipeline": pipeline, "cursor": {"batchSize": 0}}
         )

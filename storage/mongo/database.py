@@ -83,6 +83,7 @@ class Database:
         audit: One document per change of a user, group or token, and entries of `storage.accounts.access_trail`.
         instances: One document per running server.
         limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
+        policies: One document per policy, see `storage.policies.documents`.
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
         sessions: One document per session, see `storage.queries.sessions`.
         refusals: Rows about requests that were refused, see `storage.aggregation.refusal_recorder`.
@@ -105,6 +106,7 @@ class Database:
         self.audit: Collection = self._database["audit"]
         self.instances: Collection = self._database["instances"]
         self.limit_ledgers: Collection = self._database["limit_ledgers"]
+        self.policies: Collection = self._database["policies"]
         self.rollups: Collection = self._database["rollups"]
         self.sessions: Collection = self._database["sessions"]
         self.refusals: Collection = self._database["refusals"]

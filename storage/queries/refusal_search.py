@@ -26,6 +26,7 @@ class RefusalSearch(Struct, frozen=True, kw_only=True):
     model: str | None = None
     rule: Rule | None = None
     status: int | None = None
+    shadow: bool | None = None
     started_after: datetime | None = None
     started_before: datetime | None = None
 
@@ -47,6 +48,8 @@ class RefusalSearch(Struct, frozen=True, kw_only=True):
             "status": self.status,
         }
         conditions: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
+        if self.shadow is not None:
+            conditions["shadow"] = True if self.shadow else {"$ne": True}  # older rows do not say
         times = {"$gte": self.started_after, "$lte": self.started_before}
         if bounds := {operator: time for operator, time in times.items() if time is not None}:
             conditions["at"] = bounds
@@ -69,10 +72,19 @@ def _read_status(key: str, text: str, problems: list[Validation]) -> int | None:
     return None
 
 
+def _read_switch(key: str, text: str, problems: list[Validation]) -> bool | None:
+    if text in _SWITCH:
+        return _SWITCH[text]
+    problems.append(Validation(key, f'Query param "{key}" has invalid value "{text}": it is true or false'))
+    return None
+
+
+_SWITCH: Mapping[str, bool] = {"true": True, "false": False}
 _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(RefusalSearch.__struct_fields__, read_text),
     "rule": one_of(Rule),
     "status": _read_status,
+    "shadow": _read_switch,
     "started_after": read_time,
     "started_before": read_time,
 }

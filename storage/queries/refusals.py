@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -9,6 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from storage.aggregation.refusal_recorder import SHADOW
 from storage.aggregation.rollup import MAX_GROUPS
 from storage.mongo.database import Database
 from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME
@@ -23,11 +26,13 @@ class RefusalTotals(Struct, frozen=True):
 
     Attributes:
         points: How many by rule, by the start of the bucket; only where there were any.
+        shadow: How many limits that only count would have refused, by rule.
         initiators: How many by rule, by user; those with most come first, at most `MAX_GROUPS`. None is all that have no
             known user.
     """
 
     points: Mapping[datetime, Mapping[str, int]]
+    shadow: Mapping[str, int]
     initiators: Mapping[UUID | None, Mapping[str, int]]
 
     @property
@@ -103,6 +108,7 @@ class Refusals:
             **visible(visible_to),
         }
         by_user: list[dict[str, Any]] = [
+            {"$match": {"rule": {"$not": re.compile(f"^{SHADOW}")}}},
             {"$group": {"_id": {"initiator_id": "$initiator_id", "rule": "$rule"}, "count": {"$sum": "$count"}}},
             {
                 "$group": {
@@ -115,12 +121,17 @@ class Refusals:
             {"$limit": MAX_GROUPS},
         ]
         points: dict[datetime, dict[str, int]] = {}
+        shadow: Counter[str] = Counter()
         index = REFUSED_BY_TIME if visible_to is None else REFUSED_BY_INITIATOR
         options: dict[str, Any] = {"hint": dict(index)}
         async with self._database.query():
             by_time = {"_id": {"at": "$at", "rule": "$rule"}, "count": {"$sum": "$count"}}
             async for one in self._totals.aggregate([{"$match": conditions}, {"$group": by_time}], **options):
-                points.setdefault(one["_id"]["at"], {})[one["_id"]["rule"]] = int(one["count"])
+                rule = one["_id"]["rule"]
+                if rule.startswith(SHADOW):
+                    shadow[rule.removeprefix(SHADOW)] += int(one["count"])
+                else:
+                    points.setdefault(one["_id"]["at"], {})[rule] = int(one["count"])
             users = await self._totals.aggregate([{"$match": conditions}, *by_user], **options).to_list(MAX_GROUPS)
         initiators = {one["_id"]: {rule["k"]: int(rule["v"]) for rule in one["rules"]} for one in users}
-        return RefusalTotals(points, initiators)
+        return RefusalTotals(points, dict(shadow.most_common()), initiators)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from intercept.records import CredentialKind
@@ -53,6 +54,22 @@ async def spend_by_user(database: Database, user_ids: Sequence[UUID], since: dat
     async with database.query():
         sums = await database.rollups.aggregate(pipeline).to_list(None)
     return {one["_id"]: usd for one in sums if (usd := _decimal(one["usd"]))}
+
+
+async def read_spend_by_token(database: Database, since: datetime) -> dict[tuple[UUID, str], Decimal]:
+    """The same by user and token: the public part of it.
+
+    Raises:
+        DatabaseUnavailableError: It cannot be known now.
+        DatabaseRefusalError: MongoDB refuses, or takes too long.
+    """
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"started_at": {"$gte": since}, "credential_kind": CredentialKind.CENTRALIZED.value}},
+        {"$group": {"_id": {"user": "$initiator_id", "token": "$api_key_id"}, "usd": {"$sum": "$cost.usd"}}},
+    ]
+    async with database.within(SPEND_SECONDS, "sum up costs"):
+        sums = await database.interceptions.aggregate(pipeline, hint=dict(BY_TIME)).to_list(None)
+    return {(one["_id"]["user"], one["_id"]["token"]): usd for one in sums if (usd := _decimal(one["usd"]))}
 
 
 def _decimal(total: object) -> Decimal:

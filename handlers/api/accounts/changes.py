@@ -62,6 +62,7 @@ class ChangeHandler(IdentifiedHandler):
     """A resource that can be changed. A method of it begins by finding out who is asking."""
 
     BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST", "PUT", "PATCH")
+    max_body_bytes = MAX_BODY_BYTES
 
     def initialize(self, bridge: Bridge) -> None:
         """Receive the running bridge."""
@@ -75,7 +76,7 @@ class ChangeHandler(IdentifiedHandler):
 
     def data_received(self, chunk: bytes) -> None:
         """Collect the body, as far as it may be used."""
-        if len(self._body) <= MAX_BODY_BYTES:
+        if len(self._body) <= self.max_body_bytes:
             self._body += chunk
 
     @property

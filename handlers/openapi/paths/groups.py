@@ -23,6 +23,8 @@ _CHANGED = problem("It was changed meanwhile.", f"T{CHANGED.format('research')[1
 _ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
 _NOT_MEMBERS = {"403": problem("A member asks.", NOT_YOURS_TO_SEE)}
 
+_HAS_POLICY = problem("It has a policy.", 'The group "research" has a policy: remove that first.')
+
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/groups": get(
         "listGroups",
@@ -79,7 +81,12 @@ PATHS: dict[str, Described] = {
             "For owners. Its members stay users, and calls stay recorded with it.",
             tag=TAG,
             parameters=(NAME, IF_MATCH),
-            responses={"204": {"description": "The group is gone."}, "404": NO_GROUP, "412": _CHANGED}
+            responses={
+                "204": {"description": "The group is gone."},
+                "404": NO_GROUP,
+                "409": _HAS_POLICY,
+                "412": _CHANGED,
+            }
             | _ONLY_OWNERS
             | CHANGE,
         ),

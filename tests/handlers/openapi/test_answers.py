@@ -12,6 +12,7 @@ import pytest
 
 import handlers.dataplane.proxy
 from handlers.api.accounts.changes import MAX_BODY_BYTES
+from handlers.api.accounts.policies import MAX_POLICY_BYTES
 from runtime.assembly import now
 from settings import RecordPolicy
 from storage.accounts.events import Action
@@ -49,6 +50,9 @@ WRONG = {
     f"{CONTROL}/groups/lab/members": "limit=0",
     f"{CONTROL}/groups/lab/tokens": "limit=0",
     f"{CONTROL}/tokens": "limit=0",
+    f"{CONTROL}/policies": "limit=0",
+    **dict.fromkeys((f"{CONTROL}/policies/{of}" for of in ("everyone", "groups/lab", "users/ada")), "q=x"),
+    f"{CONTROL}/users/ada/policy": "provider=none",
     f"{CONTROL}/users/me": "id=1",
 }
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
@@ -167,7 +171,8 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     one = f"{LIST}/{interception['id']}"
     (session,) = json.loads((await ask("GET", f"{SESSIONS}?limit=1", 200)).body)["results"]
     detail = f"{SESSIONS}/{session['id']}"
-    wrong = {one: "q=x", detail: "limit=51", f"{LIST}/export": "format=xml"} | WRONG
+    token_policy = f"{CONTROL}/policies/tokens/{running.identity.token_id}"
+    wrong = {token_policy: "q=x", one: "q=x", detail: "limit=51", f"{LIST}/export": "format=xml"} | WRONG
     for path, query in wrong.items():
         for method in ("GET", "HEAD"):
             await ask(method, path, 200)
@@ -190,6 +195,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_groups(running, ask, member | {"Content-Type": "application/json"})
     await change_providers(running, ask, member | {"Content-Type": "application/json"})
     await change_any_tokens(running, ask, member | {"Content-Type": "application/json"})
+    await change_policies(running, ask, member | {"Content-Type": "application/json"})
     await sign_in_and_out(running, ask)
     await running.bridge.access.flush()
     trail = json.loads((await ask("GET", f"{CONTROL}/audit?limit=1000", 200)).body)["results"]
@@ -331,6 +337,33 @@ async def change_any_tokens(running, ask, member):
     await ask("POST", replace, 201, headers, b"{}")
     await ask("DELETE", one, 204)
     await ask("POST", replace, 409, headers, b"{}")
+
+
+async def change_policies(running, ask, member):
+    policies, headers = f"{CONTROL}/policies", running.headers
+    paths = [f"{policies}/everyone", f"{policies}/groups/lab", f"{policies}/users/ada"]
+    paths.append(f"{policies}/tokens/{running.identity.token_id}")
+    await ask("GET", policies, 403, member)
+    for path in paths:
+        await ask("GET", path, 403, member)
+        for method in ("PUT", "PATCH"):
+            await ask(method, path, 200, headers, b'{"max_tokens": 5}')
+            await ask(method, path, 400, headers, b"{")
+            await ask(method, path, 413, headers, b" " * (MAX_POLICY_BYTES + 1))
+            await ask(method, path, 408, headers, late=True)
+            await ask(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+        for method in ("PUT", "PATCH", "DELETE"):
+            await ask(method, path, 401, {}, b"{}")
+            await ask(method, path, 403, member, b"{}")
+            await ask(method, path, 412, headers | {"If-Match": '"0"'}, b"{}")
+    await ask("DELETE", f"{CONTROL}/groups/lab", 409)
+    for path in paths:
+        await ask("DELETE", path, 204)
+    for of in ("groups/none", "users/nobody", "tokens/none"):
+        for method in ("GET", "PUT", "PATCH", "DELETE"):
+            await ask(method, f"{policies}/{of}", 404, headers, b"{}")
+    await ask("GET", f"{CONTROL}/users/ada/policy", 403, member)
+    await ask("GET", f"{CONTROL}/users/nobody/policy", 404)
 
 
 async def sign_in_and_out(running, ask):

@@ -7,9 +7,11 @@ from collections.abc import Callable, Generator
 from datetime import datetime
 
 from handlers.credentials import secrets_of
+from handlers.dataplane.admission import check_own_key
 from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.refused import shadow_refusals
 from handlers.dataplane.services.recorded import CHECKPOINT_SECONDS, NOT_RECORDABLE
 from handlers.dataplane.summary import parse_body, start_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
@@ -44,6 +46,7 @@ class SocketCall:
 
     Attributes:
         asked_at: When the request went to the provider; None while it did not.
+        policy: What policies say of the caller; None if they say nothing.
     """
 
     def __init__(self, handler: ProxyHandler, to: Destination, sent: UpstreamRequest) -> None:
@@ -54,7 +57,8 @@ class SocketCall:
         self.asked_at: datetime | None = None
         identity = handler.identity
         pays = handler.credentials.own_key is not None
-        self._client = Client(identity.token_id, format_id(identity.user.id), pays)
+        self.policy = self._bridge.policies.find(identity)
+        self._client = Client(identity.token_id, format_id(identity.user.id), pays, self.policy)
         self._held: tuple[Held, ...] = ()
         self._permit: Permit | None = None
         self._checkpoint_due = 0.0
@@ -64,11 +68,13 @@ class SocketCall:
         """Take a slot, and count for the limits of the client.
 
         Raises:
+            Problem: 403, a policy forbids the own key of the handshake by now.
             OverloadedError: Concurrency or rate.
         """
+        check_own_key(self._handler, self.policy)
         overload = self._bridge.overload
         self._held += (await overload.take_slot(),)
-        self._held += (await overload.count_request(self._client),)
+        self._hold(await overload.count_request(self._client))
 
     @property
     def is_charged(self) -> bool:
@@ -81,7 +87,20 @@ class SocketCall:
         Raises:
             OverloadedError: Tokens or budget.
         """
-        self._held += (await self._bridge.overload.count_call(self._client, model, reserve),)
+        self._hold(await self._bridge.overload.count_call(self._client, model, reserve))
+
+    def _hold(self, held: Held) -> None:
+        self._held += (held,)
+        if held.shadow:
+            known = ActiveRequest(
+                request_id=self._handler.request_id,
+                since=self._bridge.now(),
+                user_id=self._handler.identity.user.id,
+                provider=self._to.provider.name,
+                route=self._to.route.pattern,
+            )
+            for refusal in shadow_refusals(self._handler, known, held.shadow, self.policy):
+                self._bridge.note_refusal(refusal)
 
     def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge all that the call has used since its start."""

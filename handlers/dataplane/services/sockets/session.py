@@ -187,7 +187,10 @@ class SocketSession:
                 route=self._to.route.pattern,
             )
             self._bridge.note_refusal(
-                refusal_of(self._handler, known, problem.rule, problem.status, problem.retry_after_ms)
+                refusal_of(
+                    *(self._handler, known, problem.rule, problem.status, problem.retry_after_ms),
+                    policy=problem.policy,
+                )
             )
         problem = problem.scrubbed()
         body = msgspec.to_builtins(OpenAIError.of(problem.status, problem.message))

@@ -1,0 +1,102 @@
+"""`policies`: who may use which model, and how much of it."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import click
+import msgspec
+
+from commands.command import command, groups_of, identities_of, now, run
+from commands.output import format_time, json_option, show
+from limits.policies.effective import Level
+from limits.policies.notes import notes_on
+from limits.policies.policy import AnyPolicy
+from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
+from resources.policies import ListedPolicy
+from storage.mongo.database import Database
+from storage.policies.documents import KeptPolicy, kind_of, level_of
+from storage.policies.store import PolicyStore
+
+
+class Of(click.ParamType[tuple[Level, str]]):
+    """Whose policy it is."""
+
+    name = "OF"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Level, str]:
+        """Read a path such as `groups/research`."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return level_of(value)
+        except ValueError:
+            self.fail(f"{value!r} is not allowed; give everyone, groups/GROUP, users/USER or tokens/TOKEN", param, ctx)
+
+
+@click.group()
+def policies() -> None:
+    """Show and set policies: who may use which model, and how much of it."""
+
+
+@command(policies, "list")
+@json_option
+def list_policies(as_json: bool) -> None:
+    """List whose policies there are."""
+    _, found = run(lambda database: _store(database).page(limit=0, offset=0))
+    shown = [ListedPolicy.of(kept) for kept in found]
+    rows = [
+        (one.level, one.name, format_time(kept.changed_at, ""), one.path)
+        for one, kept in zip(shown, found, strict=True)
+    ]
+    show(shown, ("LEVEL", "NAME", "CHANGED", "PATH"), rows, as_json)
+
+
+@command(policies, "show")
+@click.argument("of", type=Of())
+def show_policy(of: tuple[Level, str]) -> None:
+    """Print the policy of OF as JSON, {} if there is none.
+
+    OF is everyone, groups/GROUP, users/USER or tokens/TOKEN.
+    """
+    _print(run(lambda database: _store(database).get(*of)))
+
+
+@command(policies, "set")
+@click.argument("of", type=Of())
+@click.argument("file", type=click.File("rb"))
+@click.option("--merge", "merges", is_flag=True, help="Change only what FILE names, and take away what is null there.")
+def set_policy(of: tuple[Level, str], file: BinaryIO, merges: bool) -> None:
+    """Set the policy of OF to the JSON in FILE; - is the standard input.
+
+    OF is everyone, groups/GROUP, users/USER or tokens/TOKEN.
+    """
+    kind = kind_of(of[0])
+
+    def make(before: AnyPolicy) -> AnyPolicy:
+        return read_policy(merge(fields_of(before), given) if merges else given, kind)
+
+    try:
+        given = read_object(file.read())
+        kept = run(lambda database: _store(database).change(*of, make))
+    except InvalidPolicyError as error:
+        raise click.ClickException(f"nothing was changed: {error}") from error
+    for note in notes_on(kept.policy):
+        click.echo(f"Note: {note}", err=True)
+    _print(kept)
+
+
+@command(policies, "remove")
+@click.argument("of", type=Of())
+def remove_policy(of: tuple[Level, str]) -> None:
+    """Remove the policy of OF: everyone, groups/GROUP, users/USER or tokens/TOKEN."""
+    kept = run(lambda database: _store(database).change(*of, lambda policy: type(policy)()))
+    click.echo(f"No policy of {kept.source}.")
+
+
+def _store(database: Database) -> PolicyStore:
+    return PolicyStore(database, identities_of(database), groups_of(database), now=now)
+
+
+def _print(kept: KeptPolicy) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(kept.policy), indent=2))

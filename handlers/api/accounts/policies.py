@@ -1,0 +1,177 @@
+"""`/api/v2/aibridge/policies`: who may use which model, and how much of it. For owners to change, for auditors to see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from handlers.api.accounts.changes import INVALID_BODY, NOT_JSON, ChangeHandler, change_problems
+from handlers.api.accounts.users import PARAMETERS
+from handlers.api.pagination import parse_page, single_values
+from handlers.bridge import Bridge
+from handlers.problems import Problem, ValidationProblem
+from limits.policies.effective import Level
+from limits.policies.notes import notes_on
+from limits.policies.patterns import Patterns
+from limits.policies.policy import AnyPolicy, ModelPattern
+from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
+from resources.policies import ListedPolicy, PolicyList
+from storage.policies.documents import KeptPolicy, kind_of
+from storage.policies.store import PolicyStore
+
+MAX_POLICY_BYTES = 64 * 1024
+POLICY_TOO_LARGE = f"The request body is larger than the allowed {MAX_POLICY_BYTES} bytes."
+NOT_YOURS_TO_SEE = "Only owners and auditors may see policies."
+NOT_YOURS_TO_CHANGE = "Only owners may change policies."
+NOTE_HEADER = "X-AI-Bridge-Note"
+UNKNOWN_PROVIDER = "there is no provider of this name, so it would match nothing; there are {}"
+
+
+def store_of(bridge: Bridge) -> PolicyStore:
+    """The policies of a bridge; what is changed there holds in this process at once."""
+    return PolicyStore(bridge.database, bridge.identities, bridge.groups, now=bridge.now, on_change=bridge.policies.put)
+
+
+class PoliciesHandler(ChangeHandler):
+    """All policies."""
+
+    async def get(self) -> None:
+        """Answer `{"count": n, "results": [..]}`: whose policies there are.
+
+        Raises:
+            Problem: 403, a member asks.
+            ValidationProblem: a parameter cannot be used.
+        """
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
+        with change_problems():
+            count, policies = await store_of(self.bridge).page(limit=page.limit, offset=page.offset)
+        self.write_json(PolicyList(count, [ListedPolicy.of(one) for one in policies]))
+
+    head = get
+
+
+class PolicyHandler(ChangeHandler):
+    """The policy of everyone, of a group, a user or a token."""
+
+    max_body_bytes = MAX_POLICY_BYTES
+
+    def initialize(self, bridge: Bridge, level: Level) -> None:  # type: ignore[override]
+        """Receive the running bridge, and of whom policies are."""
+        super().initialize(bridge)
+        self._level = level
+
+    async def get(self, reference: str = "") -> None:
+        """Answer the policy, `{}` where there is none, with its version as `ETag`.
+
+        Raises:
+            Problem: 403, a member asks; 404, there is no such group, user or token.
+        """
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        single_values(self.request.query_arguments, ())
+        with change_problems():
+            kept = await store_of(self.bridge).get(self._level, reference)
+        self._write(kept)
+
+    head = get
+
+    async def put(self, reference: str = "") -> None:
+        """Replace the policy, and answer it.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is no such group, user or token; 412, it has another version.
+            ValidationProblem: the body is no policy.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        fields = self._read_fields()
+        await self._change(reference, lambda _: fields)
+
+    async def patch(self, reference: str = "") -> None:
+        """Change what is given, take away what is null (RFC 7396), and answer what became of the policy.
+
+        Raises:
+            Problem: as `put`.
+            ValidationProblem: what would become of it is no policy.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        change = self._read_fields()
+        await self._change(reference, lambda fields: merge(fields, change))
+
+    async def delete(self, reference: str = "") -> None:
+        """Remove the policy: 204, also where there is none.
+
+        Raises:
+            Problem: as `put`.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        with change_problems():
+            await store_of(self.bridge).change(
+                self._level,
+                reference,
+                lambda policy: type(policy)(),
+                versions=self.versions,
+                author=self.author,
+            )
+        self.set_status(204)
+
+    async def _change(self, reference: str, make: Any) -> None:
+        kind = kind_of(self._level)
+
+        def change(before: AnyPolicy) -> AnyPolicy:
+            policy = read_policy(make(fields_of(before)), kind)
+            check_providers(policy, self.bridge.providers)
+            return policy
+
+        try:
+            with change_problems():
+                kept = await store_of(self.bridge).change(
+                    self._level, reference, change, versions=self.versions, author=self.author
+                )
+        except InvalidPolicyError as error:
+            raise _problem(error) from error
+        for note in notes_on(kept.policy):
+            self.add_header(NOTE_HEADER, note)
+        self._write(kept)
+
+    def _read_fields(self) -> dict[str, Any]:
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Problem(415, NOT_JSON)
+        if len(self._body) > MAX_POLICY_BYTES:
+            raise Problem(413, POLICY_TOO_LARGE)
+        try:
+            return read_object(bytes(self._body))
+        except InvalidPolicyError as error:
+            raise _problem(error) from error
+
+    def _write(self, kept: KeptPolicy) -> None:
+        self.set_header("ETag", f'"{kept.version}"')
+        self.write_json(kept.policy)
+
+
+def check_providers(policy: AnyPolicy, providers: Mapping[str, object]) -> None:
+    """Check that each pattern of a provider means one that there is.
+
+    Raises:
+        InvalidPolicyError: One means none.
+    """
+    fields = fields_of(policy).get("models", {})
+    for name in ("allow", "deny"):
+        for number, pattern in enumerate(fields.get(name, ())):
+            if isinstance(pattern, dict) and not _is_of_any(pattern["provider"], providers):
+                rule = UNKNOWN_PROVIDER.format(", ".join(sorted(providers)))
+                raise InvalidPolicyError(f"models.{name}[{number}].provider", rule)
+
+
+def _is_of_any(pattern: str, providers: Iterable[str]) -> bool:
+    patterns = Patterns([ModelPattern(pattern)])
+    return any(patterns.find(name.lower(), "") is not None for name in providers)
+
+
+def _problem(error: InvalidPolicyError) -> ValidationProblem:
+    if not error.field:
+        return ValidationProblem(INVALID_BODY, error.rule)
+    return ValidationProblem(INVALID_BODY, validations=[(error.field, error.rule)])

@@ -1,0 +1,74 @@
+"""All policies, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from limits.policies.effective import Caller, Effective, Level, Source
+from limits.policies.policy import AnyPolicy
+
+MAX_CALLERS: Final = 10_000
+"""Callers whose policies are kept worked out."""
+
+
+class PolicyBook:
+    """The policies by level and key, and what holds for each caller, worked out once.
+
+    Args:
+        zone: The time zone in which budget periods begin.
+    """
+
+    def __init__(self, zone: str = "UTC") -> None:
+        self._zone = zone
+        self._policies: dict[Level, dict[str, tuple[Source, AnyPolicy]]] = {level: {} for level in Level}
+        self._effective: dict[Caller, Effective] = {}
+
+    def __len__(self) -> int:
+        """How many policies there are."""
+        return sum(map(len, self._policies.values()))
+
+    def __iter__(self) -> Iterator[tuple[Source, AnyPolicy]]:
+        """Every policy, the widest first."""
+        for policies in self._policies.values():
+            yield from policies.values()
+
+    def put(self, source: Source, policy: AnyPolicy) -> None:
+        """Have this policy hold from now on, instead of what was there."""
+        self._policies[source.level][source.key] = (source, policy)
+        self._effective.clear()
+
+    def remove(self, level: Level, key: str) -> None:
+        """Have no policy there any more."""
+        self._policies[level].pop(key, None)
+        self._effective.clear()
+
+    def find(self, caller: Caller, user_name: str = "") -> Effective | None:
+        """What holds for a caller; None if nothing is restricted.
+
+        Args:
+            caller: Whose request it is.
+            user_name: What people call the user.
+        """
+        if not len(self):
+            return None
+        effective = self._effective.get(caller)
+        if effective is None:
+            effective = Effective(list(self._sources(caller, user_name)), caller, self._zone)
+            if len(self._effective) >= MAX_CALLERS:
+                self._effective.clear()
+            self._effective[caller] = effective
+        return effective if effective.policies else None
+
+    def _sources(self, caller: Caller, user_name: str) -> Iterator[tuple[Source, AnyPolicy]]:
+        wanted = [
+            (Level.EVERYONE, ""),
+            *((Level.GROUP, group) for group in sorted(caller.groups)),
+            (Level.USER, caller.user),
+            (Level.TOKEN, caller.token),
+        ]
+        for level, key in wanted:
+            found = self._policies[level].get(key)
+            if found is not None:
+                source, policy = found
+                yield (source._replace(name=user_name) if level is Level.USER and user_name else source), policy

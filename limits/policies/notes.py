@@ -1,0 +1,37 @@
+"""What is worth saying about a policy that is allowed, and maybe not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import UNSET
+
+from limits.policies.policy import AnyPolicy, Concurrency, Limits, SharedLimits
+
+NO_BUDGET: Final = "0 refuses every call that the bridge would pay for"
+NOTHING_ADMITTED: Final = "0 refuses every call"
+
+
+def notes_on(policy: AnyPolicy) -> list[str]:
+    """Which limits refuse everything, as in `limits.together.budget: 0 refuses ..`."""
+    limits = policy.limits
+    if limits is UNSET:
+        return []
+    if isinstance(limits, SharedLimits):
+        parts = [("limits.each_member", limits.each_member), ("limits.together", limits.together)]
+    else:
+        parts = [("limits", limits)]
+    return [f"{name}.{note}" for name, part in parts if part is not UNSET for note in _notes(part)]
+
+
+def _notes(limits: Limits) -> Iterator[str]:
+    slots = limits.concurrency
+    if slots is not UNSET and (slots.requests if isinstance(slots, Concurrency) else slots) == 0:
+        yield f"concurrency: {NOTHING_ADMITTED}"
+    if limits.rate is not UNSET and not limits.rate.requests:
+        yield f"rate.requests: {NOTHING_ADMITTED}"
+    if limits.tokens is not UNSET and not limits.tokens.count:
+        yield f"tokens.count: {NOTHING_ADMITTED}"
+    if limits.budget is not UNSET and not limits.budget.micro_dollars:
+        yield f"budget.usd: {NO_BUDGET}"

@@ -1,0 +1,267 @@
+"""What a policy says. Each field may be absent: then the policy says nothing of it.
+
+The structs are the JSON of the API as it is; they check themselves, so there is none that says something impossible.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from limits.limit import Period
+
+MAX_REQUESTS: Final = 1_000_000
+"""The largest maximum of concurrency and of a rate."""
+
+MAX_TOKENS: Final = 10**12
+"""The largest maximum of tokens, of a window or of a request."""
+
+MAX_USD: Final = 10**9
+"""The largest budget, in US dollars."""
+
+MAX_WINDOW_SECONDS: Final = 31 * 86_400
+"""The longest window."""
+
+MAX_PATTERNS: Final = 100
+"""How many patterns a list may have."""
+
+MAX_PATTERN: Final = 200
+"""How many characters a pattern may have."""
+
+_MICRO_DOLLARS: Final = 1_000_000
+_SECOND_NS: Final = 1_000_000_000
+_PATTERN: Final = re.compile(rf"[!-~]{{1,{MAX_PATTERN}}}")
+_USD: Final = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
+_DURATION: Final = re.compile(r"(?=.)(?:([0-9]{1,7})d)?(?:([0-9]{1,7})h)?(?:([0-9]{1,7})m)?(?:([0-9]{1,7})s)?")
+_UNITS: Final = (86_400, 3_600, 60, 1)
+
+NOT_A_PATTERN: Final = f"must be 1 to {MAX_PATTERN} visible ASCII characters, such as claude-*; * stands for any text"
+NOT_A_WINDOW: Final = "must be a duration of whole seconds from 1s to 31d, such as 20s, 5m or 1h30m"
+NOT_MONEY: Final = (
+    f"must be US dollars from 0 to {MAX_USD:,}, such as 50 or 0.25, with at most six digits after the point"
+)
+EMPTY_ALLOW: Final = 'must name a pattern: an empty list would allow nothing; to refuse every model, deny "*"'
+NOTHING_LEFT: Final = "deny has this pattern, or one that means more: it would match nothing"
+TOO_MANY: Final = f"must have at most {MAX_PATTERNS} patterns"
+
+
+class InvalidFieldError(ValueError):
+    """A field has a value that is not allowed. The text is `field: rule`, which `reading.py` takes apart."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+
+
+Wildcard = Annotated[
+    str,
+    Meta(
+        extra_json_schema={"pattern": f"^[!-~]{{1,{MAX_PATTERN}}}$"},
+        description="`*` stands for any text, also for none. Case makes no difference.",
+    ),
+]
+Window = Annotated[
+    str,
+    Meta(
+        extra_json_schema={"pattern": "^([0-9]{1,7}d)?([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?$"},
+        description="A duration such as `20s`, `5m` or `1h30m`, from `1s` to `31d`.",
+    ),
+]
+Requests = Annotated[int, Meta(ge=0, le=MAX_REQUESTS, description="0 refuses every request.")]
+Shadow = Annotated[bool, Meta(description="Whether it only counts what it would refuse, and refuses nothing.")]
+Usd = (
+    Annotated[str, Meta(extra_json_schema={"pattern": r"^[0-9]{1,10}(\.[0-9]{1,6})?$"})]
+    | Annotated[int, Meta(ge=0, le=MAX_USD)]
+    | Annotated[float, Meta(ge=0, le=MAX_USD)]
+)
+
+
+class ModelPattern(Struct, frozen=True, forbid_unknown_fields=True):
+    """Models of some providers alone."""
+
+    provider: Annotated[Wildcard, Meta(description="The provider's name, which may have `*` in it.")]
+    model: Wildcard = "*"
+
+    def __post_init__(self) -> None:
+        """Check the patterns."""
+        _check_pattern("provider", self.provider)
+        _check_pattern("model", self.model)
+
+    def __str__(self) -> str:
+        """As people are told."""
+        return f"{self.model} of {self.provider}"
+
+
+Pattern: TypeAlias = Wildcard | ModelPattern
+
+
+class Models(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which models may be used. What is denied is refused whatever is allowed."""
+
+    allow: Annotated[list[Pattern] | UnsetType, Meta(description="Nothing else may be used.")] = UNSET
+    deny: Annotated[list[Pattern] | UnsetType, Meta(description="None of these may be used.")] = UNSET
+
+    def __post_init__(self) -> None:
+        """Check the patterns."""
+        for name, patterns in (("allow", self.allow or []), ("deny", self.deny or [])):
+            if len(patterns) > MAX_PATTERNS:
+                raise InvalidFieldError(name, TOO_MANY)
+            for number, pattern in enumerate(patterns):
+                if isinstance(pattern, str):
+                    _check_pattern(f"{name}[{number}]", pattern)
+        if self.allow == []:
+            raise InvalidFieldError("allow", EMPTY_ALLOW)
+        denied = {_parts(pattern) for pattern in self.deny or []}
+        for number, pattern in enumerate(self.allow or []):
+            provider, model = _parts(pattern)
+            if denied & {(provider, model), (provider, "*"), ("*", model), ("*", "*")}:
+                raise InvalidFieldError(f"allow[{number}]", NOTHING_LEFT)
+
+
+class Concurrency(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Requests under way at the same time."""
+
+    requests: Requests
+    shadow: Shadow = False
+
+
+class Rate(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Requests that start in any window."""
+
+    requests: Requests
+    window: Window
+    shadow: Shadow = False
+
+    def __post_init__(self) -> None:
+        """Check the window."""
+        window_ns(self.window)
+
+
+class Tokens(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Tokens in any window: input, output and those written to a cache."""
+
+    count: Annotated[int, Meta(ge=0, le=MAX_TOKENS, description="0 refuses every request.")]
+    window: Window
+    shadow: Shadow = False
+
+    def __post_init__(self) -> None:
+        """Check the window."""
+        window_ns(self.window)
+
+
+class Budget(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """US dollars in a calendar period. Calls with a user's own key cost nothing."""
+
+    usd: Annotated[
+        Usd,
+        Meta(
+            description="As text or as a number, to a millionth of a dollar. 0 refuses what the bridge would pay for."
+        ),
+    ]
+    period: Literal["day", "week", "month"]
+    reserve: Annotated[
+        bool, Meta(description="Whether the most that a call may cost by its `max_tokens` is held back until it ends.")
+    ] = False
+    shadow: Shadow = False
+
+    def __post_init__(self) -> None:
+        """Check the money."""
+        _micro_dollars(self.usd)
+
+    @property
+    def micro_dollars(self) -> int:
+        """How much, in millionths of a dollar."""
+        return _micro_dollars(self.usd)
+
+    @property
+    def calendar(self) -> Period:
+        """Which period."""
+        return Period(self.period)
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How much may be used."""
+
+    concurrency: Annotated[
+        Requests | Concurrency | UnsetType, Meta(description="Requests at a time: a number, or an object.")
+    ] = UNSET
+    rate: Rate | UnsetType = UNSET
+    tokens: Tokens | UnsetType = UNSET
+    budget: Budget | UnsetType = UNSET
+
+
+class SharedLimits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The limits of many users, in two parts."""
+
+    each_member: Annotated[Limits | UnsetType, Meta(description="Of each of them, by themselves.")] = UNSET
+    together: Annotated[Limits | UnsetType, Meta(description="Of all of them together.")] = UNSET
+
+
+MaxTokens = Annotated[
+    int,
+    Meta(
+        ge=1, le=MAX_TOKENS, description="The most output tokens that a request may ask for; more is refused with 400."
+    ),
+]
+Byok = Annotated[
+    Literal["allow", "deny"],
+    Meta(description="Whether a user's own key for a provider may be used. `deny` holds whatever others allow."),
+]
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What holds for a user or a token. What is absent is not restricted by it."""
+
+    models: Models | UnsetType = UNSET
+    limits: Limits | UnsetType = UNSET
+    max_tokens: MaxTokens | UnsetType = UNSET
+    byok: Byok | UnsetType = UNSET
+
+
+class SharedPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What holds for everyone, or for the members of a group. What is absent is not restricted by it."""
+
+    models: Models | UnsetType = UNSET
+    limits: SharedLimits | UnsetType = UNSET
+    max_tokens: MaxTokens | UnsetType = UNSET
+    byok: Byok | UnsetType = UNSET
+
+
+AnyPolicy: TypeAlias = Policy | SharedPolicy
+
+
+def window_ns(text: str) -> int:
+    """The length of a window in nanoseconds.
+
+    Raises:
+        InvalidFieldError: It is not one.
+    """
+    match = _DURATION.fullmatch(text)
+    seconds = sum(int(part or 0) * unit for part, unit in zip(match.groups(), _UNITS, strict=True)) if match else 0
+    if not 1 <= seconds <= MAX_WINDOW_SECONDS:
+        raise InvalidFieldError("window", NOT_A_WINDOW)
+    return seconds * _SECOND_NS
+
+
+def _micro_dollars(usd: str | float) -> int:
+    text = usd if isinstance(usd, str) else repr(usd)
+    if not isinstance(usd, str) and "e" in text:  # a float such as 1e-05
+        text = f"{Decimal(text):f}"
+    text = text.removesuffix(".0")
+    if not _USD.fullmatch(text) or (amount := Decimal(text)) > MAX_USD:
+        raise InvalidFieldError("usd", NOT_MONEY)
+    return int(amount * _MICRO_DOLLARS)
+
+
+def _check_pattern(field: str, pattern: str) -> None:
+    if not _PATTERN.fullmatch(pattern):
+        raise InvalidFieldError(field, NOT_A_PATTERN)
+
+
+def _parts(pattern: Any) -> tuple[str, str]:
+    """The provider and the model of a pattern, to compare."""
+    if isinstance(pattern, str):
+        return "*", pattern.lower()
+    return pattern.provider.lower(), pattern.model.lower()

@@ -1,0 +1,221 @@
+"""Policies: which there are, and what holds for a user. What a policy says itself is in `limits.policies.policy`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Final, Literal, Self
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct
+
+from intercept.times import format_time
+from limits.limit import NEVER_NS, Kind, Limit, LimitState, Of
+from limits.policies.effective import Applied, Effective, Level, Source
+from limits.policies.policy import Pattern
+from resources.fields import Count, Time
+from resources.limits import MICRO_DOLLARS, PERIODS
+from storage.accounts.users import User
+from storage.policies.documents import KeptPolicy, path_of
+
+_LEVELS: Final[Mapping[Level, Literal["everyone", "group", "user", "token"]]] = {
+    Level.EVERYONE: "everyone",
+    Level.GROUP: "group",
+    Level.USER: "user",
+    Level.TOKEN: "token",
+}
+_PARTS: Final[Mapping[str, Literal["each_member", "together"]]] = {"each_member": "each_member", "together": "together"}
+
+Name = Annotated[str, Meta(description="Of the group or user, the id of the token; empty for everyone.")]
+
+
+class ListedPolicy(Struct):
+    """A policy in the list of all."""
+
+    path: Annotated[str, Meta(description="Where it is, below `/policies/`, with the id.")]
+    level: Level
+    name: Name
+    changed_at: Time | None
+
+    @classmethod
+    def of(cls, kept: KeptPolicy) -> Self:
+        """Show a policy."""
+        source = kept.source
+        changed_at = format_time(kept.changed_at) if kept.changed_at else None
+        return cls(path_of(source.level, source.key), source.level, source.name, changed_at)
+
+
+class PolicyList(Struct):
+    """A page of policies."""
+
+    count: Annotated[Count, Meta(description="How many there are, whatever the page.")]
+    results: list[ListedPolicy]
+
+
+class PolicySource(Struct):
+    """Whose rule it is."""
+
+    level: Annotated[
+        Literal["settings", "everyone", "group", "user", "token"], Meta(description="`settings` of the server.")
+    ]
+    name: Name
+
+    @classmethod
+    def of(cls, source: Source | None) -> Self:
+        """Show it; None stands for the settings."""
+        return cls("settings", "") if source is None else cls(_LEVELS[source.level], source.name)
+
+
+class ModelRule(Struct):
+    """Which models a policy allows or denies. Null is what it does not say."""
+
+    source: PolicySource
+    allow: list[Pattern] | None
+    deny: list[Pattern] | None
+
+
+class ModelDecision(Struct):
+    """Whether the model that was asked about may be used."""
+
+    provider: str
+    allowed: bool
+    rule: Annotated[str | None, Meta(description="What refuses it, as in `group research allows claude-*`.")]
+
+
+class MaxTokensRule(Struct):
+    """The most tokens that a request may ask for."""
+
+    source: PolicySource
+    maximum: Count
+
+
+class LimitRule(Struct):
+    """A limit: whose it is, how much is used, and when there will be more. Null is what does not apply to its kind."""
+
+    source: PolicySource
+    part: Annotated[
+        Literal["each_member", "together"] | None,
+        Meta(description="Of whom in a policy of many; null in one of a user or token."),
+    ]
+    kind: Kind
+    of: Annotated[Of, Meta(description="Whose requests count together.")]
+    maximum: Annotated[float, Meta(ge=0, description="Requests or tokens; of a budget US dollars.")]
+    used: Annotated[float, Meta(ge=0)]
+    reserved: Annotated[float, Meta(ge=0, description="Held back for requests in progress.")]
+    remaining: Annotated[float, Meta(ge=0)]
+    window_seconds: Annotated[float | None, Meta(description="Of a rate or of tokens.")]
+    period: Annotated[Literal["day", "week", "month"] | None, Meta(description="Of a budget.")]
+    resets_at: Annotated[
+        Time | None, Meta(description="When nothing is used any more, if nothing more is used until then.")
+    ]
+    next_free_at: Annotated[
+        Time | None, Meta(description="When the next request may start; null while that is not known.")
+    ]
+    shadow: Annotated[bool, Meta(description="Whether it only counts, and refuses nothing.")]
+    holds: Annotated[bool, Meta(description="False where another budget holds instead.")]
+    replaced_by: Annotated[PolicySource | None, Meta(description="Whose budget holds instead.")]
+
+    @classmethod
+    def of_limit(cls, limit: Limit, state: LimitState | None, now: datetime, applied: Applied | None = None) -> Self:
+        """Show a limit; `applied` says from which policy it is, None that it is from the settings."""
+        unit = MICRO_DOLLARS if limit.kind is Kind.BUDGET else 1
+        used, reserved, remaining = (state.used, state.reserved, state.remaining) if state else (0, 0, limit.maximum)
+        return cls(
+            source=PolicySource.of(applied.source if applied else None),
+            part=_PARTS.get(applied.part) if applied else None,
+            kind=limit.kind,
+            of=limit.of,
+            maximum=limit.maximum / unit,
+            used=used / unit,
+            reserved=reserved / unit,
+            remaining=remaining / unit,
+            window_seconds=limit.window_ns / 1e9 if limit.kind in (Kind.RATE, Kind.TOKENS) else None,
+            period=PERIODS[limit.period] if limit.kind is Kind.BUDGET else None,
+            resets_at=_after(now, state.reset_ns) if state and state.reset_ns else None,
+            next_free_at=_next_free(limit, state, now) if state else None,
+            shadow=limit.shadow,
+            holds=applied is None or applied.replaced_by is None,
+            replaced_by=PolicySource.of(applied.replaced_by) if applied and applied.replaced_by else None,
+        )
+
+
+class PolicyUser(Struct):
+    """Whom the explanation is about."""
+
+    id: UUID
+    username: str
+    name: str
+
+
+class Explanation(Struct):
+    """Every rule that applies to a user, where it comes from, and how much is used."""
+
+    user: PolicyUser
+    at: Time
+    policies: Annotated[list[PolicySource], Meta(description="Whose policies apply, the widest first.")]
+    model: Annotated[str | None, Meta(description="The model that was asked about.")]
+    decisions: Annotated[list[ModelDecision], Meta(description="Of that model, by provider; empty without one.")]
+    models: list[ModelRule]
+    max_tokens: MaxTokensRule | None
+    own_key_denied_by: Annotated[
+        PolicySource | None, Meta(description="Who forbids a key of the user's own; null if nobody does.")
+    ]
+    limits: list[LimitRule]
+
+    @classmethod
+    def of(
+        cls,
+        user: User,
+        effective: Effective | None,
+        limits: Sequence[tuple[Limit, LimitState | None, Applied | None]],
+        *,
+        now: datetime,
+        model: str | None,
+        providers: Sequence[str],
+    ) -> Self:
+        """Show what holds for a user.
+
+        Args:
+            user: Whom it is about.
+            effective: What policies say; None if they say nothing.
+            limits: Each limit with its state, if it holds, and the policy that it is from, if it is from one.
+            now: When.
+            model: What is asked about.
+            providers: Of which providers.
+        """
+        policies = effective.policies if effective else ()
+        maximum = effective.max_tokens if effective else None
+        denied_by = effective.denies_own_key if effective else None
+        return cls(
+            user=PolicyUser(user.id, user.username, user.display_name),
+            at=format_time(now),
+            policies=[PolicySource.of(source) for source, _ in policies],
+            model=model,
+            decisions=[] if model is None else [_decide(effective, provider, model) for provider in providers],
+            models=[
+                ModelRule(PolicySource.of(source), policy.models.allow or None, policy.models.deny or None)
+                for source, policy in policies
+                if policy.models is not UNSET
+            ],
+            max_tokens=MaxTokensRule(PolicySource.of(maximum.source), maximum.maximum) if maximum else None,
+            own_key_denied_by=PolicySource.of(denied_by) if denied_by else None,
+            limits=[LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in limits],
+        )
+
+
+def _decide(effective: Effective | None, provider: str, model: str) -> ModelDecision:
+    refused = effective.refuse_model(provider, model) if effective else None
+    return ModelDecision(provider, refused is None, refused.rule if refused else None)
+
+
+def _after(now: datetime, nanoseconds: int) -> str:
+    return format_time(now + timedelta(microseconds=-(-nanoseconds // 1000)))
+
+
+def _next_free(limit: Limit, state: LimitState, now: datetime) -> str | None:
+    """Nobody knows when a request ends, and a limit of 0 never admits one."""
+    if state.retry_after_ns == 0:
+        return format_time(now)
+    if state.retry_after_ns == NEVER_NS or limit.kind is Kind.CONCURRENCY:
+        return None
+    return _after(now, state.retry_after_ns)

@@ -1,0 +1,166 @@
+"""Budgets of policies that are new, or after a restart: what was spent in the present period is read from the records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from msgspec import UNSET
+
+from intercept.ids import format_id
+from limits.authority import Authority
+from limits.charges import amounts_of
+from limits.kinds.calendar import bounds_of
+from limits.limit import Of, Period
+from limits.policies.effective import Level, Source, budget_limit
+from limits.policies.policy import AnyPolicy, Budget, Policy
+from resources.limits import PERIODS
+from storage.accounts.identities import Identities
+from storage.accounts.users import User
+from storage.mongo.database import Database
+from storage.mongo.errors import DatabaseUnavailableError
+from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
+from storage.queries.spend import read_spend_by_token
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def open_policies(database: Database, zone: str, now: Callable[[], datetime]) -> FollowedPolicies:
+    """Read the policies, if the database is available; a job follows them from then on."""
+    policies = FollowedPolicies(database, zone=zone, now=now)
+    if database.health.available:
+        with suppress(DatabaseUnavailableError):
+            await policies.read()
+    return policies
+
+
+class PolicyBudgets:
+    """Has at least what was recorded counted for each budget of a policy, as soon as the database says it.
+
+    Calls that have ended and are not recorded yet are missing in that. A group has what its present members have spent.
+
+    Args:
+        database: Where calls are recorded.
+        policies: Says which budgets there are.
+        identities: Say who is in which group.
+        authority: Who counts.
+        zone: The time zone in which periods begin.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        policies: FollowedPolicies,
+        identities: Identities,
+        authority: Authority,
+        *,
+        zone: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._policies = policies
+        self._identities = identities
+        self._authority = authority
+        self._zone = zone
+        self._now = now
+        self._changed = asyncio.Event()
+        self._restored: frozenset[tuple[Source, str, Period]] = frozenset()
+        policies.on_change = self._changed.set
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Restore budgets that are new, until cancelled.
+
+        Raises:
+            DatabaseRefusalError: MongoDB refuses, or takes too long.
+        """
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self.restore()
+
+    async def restore(self) -> None:
+        """Restore the budgets that were not there before.
+
+        Raises:
+            DatabaseRefusalError: MongoDB refuses, or takes too long.
+        """
+        try:
+            budgets = {(source, part, one.calendar) for source, part, one in budgets_of(self._policies.book)}
+        except PoliciesUnknownError:
+            return
+        while new := budgets - self._restored:
+            await self._database.health.wait_until_back()
+            try:
+                for period in sorted({period for _, _, period in new}):
+                    await self._restore(period, {(source, part) for source, part, one in new if one is period})
+            except DatabaseUnavailableError:
+                continue
+            self._restored |= new
+        self._restored &= budgets
+
+    async def _restore(self, period: Period, new: Collection[tuple[Source, str]]) -> None:
+        moment = (self._now() - _EPOCH) // timedelta(microseconds=1) * 1000
+        begin = bounds_of(period, self._zone, moment).begin_ns
+        spend = await read_spend_by_token(self._database, _EPOCH + timedelta(microseconds=begin // 1000))
+        users = await self._identities.users_by_id({user for user, _ in spend})
+        budget = Budget(0, PERIODS[period])
+        for (of, key), usd in spend_by_key(spend, users, new).items():
+            self._authority.restore(budget_limit(budget, of, key, self._zone), _micro_dollars(usd))
+
+
+def budgets_of(policies: Iterable[tuple[Source, AnyPolicy]]) -> Iterator[tuple[Source, str, Budget]]:
+    """Every budget of policies, with whose it is and in which part."""
+    for source, policy in policies:
+        if policy.limits is UNSET:
+            continue
+        if isinstance(policy, Policy):
+            parts = [("", policy.limits)]
+        else:
+            shared = policy.limits
+            parts = [
+                (name, one) for name, one in (("each_member", shared.each_member), ("together", shared.together)) if one
+            ]
+        for name, limits in parts:
+            if limits.budget is not UNSET:
+                yield source, name, limits.budget
+
+
+def spend_by_key(
+    spend: Mapping[tuple[UUID, str], Decimal], users: Mapping[UUID, User], wanted: Collection[tuple[Source, str]]
+) -> Mapping[tuple[Of, str], Decimal]:
+    """What was spent, by what the limits of policies count it under. Of members all who spent something are there.
+
+    Args:
+        spend: In dollars, by user and token.
+        users: Those users.
+        wanted: Whose budgets, and of which part.
+    """
+    levels = {source.level for source, part in wanted if part != "together"}
+    groups = {source.key for source, part in wanted if part == "together"}
+    of_members = bool(levels - {Level.TOKEN})
+    spent: defaultdict[tuple[Of, str], Decimal] = defaultdict(Decimal)
+    for (user_id, token), usd in spend.items():
+        keys = []
+        if of_members:
+            keys.append((Of.USER, f"member:{format_id(user_id)}"))
+        if Level.TOKEN in levels:
+            keys.append((Of.TOKEN, f"key:{token}"))
+        if "" in groups:
+            keys.append((Of.GROUP, f"group:{Level.EVERYONE}"))
+        user = users.get(user_id)
+        own = set(map(format_id, user.group_ids)) if user else set()
+        keys += [(Of.GROUP, f"group:{group}") for group in own & groups]
+        for key in keys:
+            spent[key] += usd
+    return spent
+
+
+def _micro_dollars(usd: Decimal) -> int:
+    return amounts_of((), usd, cache_reads=False).micro_dollars

@@ -1,0 +1,1 @@
+"""Policies: their documents, changes of them, and what each process has of them in memory."""

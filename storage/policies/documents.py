@@ -1,0 +1,113 @@
+"""A policy as a document, and whose it is. Pure: no I/O, no clock.
+
+```
+{_id: "groups/6c1f..", schema_version: 1, level: "group", key: "6c1f..", name: "research",
+ version: "9f8e..", changed_at: .., policy: {limits: {together: {budget: {micro_dollars: 500000000, period: "month"}}}}}
+```
+
+A policy that was removed keeps its document, with nothing in `policy`: so whoever follows changes sees it, and no version
+comes twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from msgspec import Struct
+
+from limits.policies.effective import Level, Source
+from limits.policies.policy import AnyPolicy, Budget, Policy, SharedPolicy
+from limits.policies.reading import fields_of, read_policy
+
+_PATHS: Final = {Level.EVERYONE: "everyone", Level.GROUP: "groups", Level.USER: "users", Level.TOKEN: "tokens"}
+_MICRO_DOLLARS: Final = 1_000_000
+_CENTS: Final = 2
+"""Digits after the point that an amount of dollars has at least."""
+
+
+class KeptPolicy(Struct, frozen=True):
+    """A policy as it is kept. `version` is another one after each change; `changed_at` is None if there never was one."""
+
+    source: Source
+    policy: AnyPolicy
+    version: str
+    changed_at: datetime | None = None
+
+
+def kind_of(level: Level) -> type[AnyPolicy]:
+    """The shape of the policies of a level."""
+    return SharedPolicy if level in (Level.EVERYONE, Level.GROUP) else Policy
+
+
+def path_of(level: Level, key: str) -> str:
+    """Where a policy is: `everyone`, `groups/ID`, `users/ID`, `tokens/ID`."""
+    return f"{_PATHS[level]}/{key}" if key else _PATHS[level]
+
+
+def level_of(path: str) -> tuple[Level, str]:
+    """The level of a path, and what follows it: the name or id of a group or user, or the id of a token.
+
+    Raises:
+        ValueError: It is no such path.
+    """
+    name, slash, reference = path.partition("/")
+    level = next((level for level, word in _PATHS.items() if word == name), None)
+    if level is None or bool(reference) is (level is Level.EVERYONE) or bool(slash) is not bool(reference):
+        raise ValueError(f"{path!r} is not the path of a policy")
+    return level, reference
+
+
+def document_of(kept: KeptPolicy) -> dict[str, Any]:
+    """Make the document of a policy."""
+    source = kept.source
+    return {
+        "_id": path_of(source.level, source.key),
+        "schema_version": 1,
+        "level": source.level.value,
+        "key": source.key,
+        "name": source.name,
+        "version": kept.version,
+        "changed_at": kept.changed_at,
+        "policy": _with_micro_dollars(fields_of(kept.policy)),
+    }
+
+
+def read_document(document: Mapping[str, Any]) -> KeptPolicy:
+    """Read the document of a policy.
+
+    Raises:
+        InvalidPolicyError: It has what this version does not know.
+    """
+    source = Source(Level(document["level"]), document["key"], document["name"])
+    policy = read_policy(_with_usd(document["policy"]), kind_of(source.level))
+    return KeptPolicy(source, policy, document["version"], document["changed_at"])
+
+
+def _with_micro_dollars(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace dollars by micro-dollars, which MongoDB keeps exactly."""
+    made: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name == "usd":
+            made["micro_dollars"] = Budget(value, "day").micro_dollars
+        else:
+            made[name] = _with_micro_dollars(value) if isinstance(value, Mapping) else value
+    return made
+
+
+def _with_usd(fields: Mapping[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, value in fields.items():
+        if name == "micro_dollars":
+            made["usd"] = format_usd(value)
+        else:
+            made[name] = _with_usd(value) if isinstance(value, Mapping) else value
+    return made
+
+
+def format_usd(micro_dollars: int) -> str:
+    """An amount of money as text, as in `50.00`; in full where it is not of whole cents."""
+    whole, rest = divmod(int(micro_dollars), _MICRO_DOLLARS)
+    digits = f"{rest:06d}"
+    return f"{whole}.{digits[:_CENTS]}{digits[_CENTS:].rstrip('0')}"

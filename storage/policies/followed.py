@@ -1,0 +1,215 @@
+"""All policies in memory, as they are in the database: a change of any server is here within 2 s.
+
+Who asks for a policy waits for nothing. While the database cannot be followed, the last known policies hold, and that is
+said. Before they were read for the first time nobody knows them: then nothing is admitted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from intercept.ids import format_id
+from intercept.times import format_time
+from limits.policies.book import PolicyBook
+from limits.policies.effective import Caller, Effective
+from limits.policies.reading import InvalidPolicyError
+from storage.accounts.users import Identity
+from storage.live.change_stream import ChangeStream, ChangeStreamsUnsupportedError, ForgottenPositionError
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.policies.documents import KeptPolicy, path_of, read_document
+
+READ_SECONDS: Final = 8.0
+"""How long the database may take for all policies."""
+
+POLL_SECONDS: Final = 1.0
+"""Between two looks at a single server, which has no change streams; and between two tries to follow."""
+
+PAUSE_EVERY: Final = 200
+"""Policies that are read before others may run."""
+
+_EVENTS: Final = ({"$project": {"fullDocument": True}},)
+
+_log = logging.getLogger(__name__)
+
+
+class PoliciesUnknownError(Exception):
+    """The policies have not been read yet."""
+
+
+class _Reading:
+    """What was read: the policies, the version of each, and those that this version of the bridge cannot read."""
+
+    def __init__(self, book: PolicyBook) -> None:
+        self.book = book
+        self.versions: dict[str, str] = {}
+        self.unreadable: set[str] = set()
+
+    def read(self, document: Mapping[str, Any]) -> None:
+        """Read a document, and have its policy hold."""
+        path = document["_id"]
+        try:
+            kept = read_document(document)
+        except (InvalidPolicyError, KeyError, ValueError, TypeError) as error:
+            if path not in self.unreadable:
+                _log.error("the policy %s cannot be read by this version, and has no effect: %s", path, error)
+            self.unreadable.add(path)
+            self.versions[path] = str(document.get("version"))
+        else:
+            self.unreadable.discard(path)
+            self.put(kept)
+
+    def put(self, kept: KeptPolicy) -> None:
+        """Have a policy hold."""
+        source, policy = kept.source, kept.policy
+        self.versions[path_of(source.level, source.key)] = kept.version
+        if policy == type(policy)():
+            self.book.remove(source.level, source.key)
+        else:
+            self.book.put(source, policy)
+
+
+class FollowedPolicies:
+    """The policies of a database, in memory.
+
+    Args:
+        database: Where they are kept.
+        zone: The time zone in which budget periods begin.
+        now: The wall clock, as text for people.
+        pause: Waits for seconds.
+        on_change: Told after the policies were read or changed.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        zone: str = "UTC",
+        now: Callable[[], Any],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._database = database
+        self._zone = zone
+        self._now = now
+        self._pause = pause
+        self._reading: _Reading | None = None
+        self._stale_since: str | None = None
+        self.on_change = on_change
+
+    @property
+    def book(self) -> PolicyBook:
+        """All policies.
+
+        Raises:
+            PoliciesUnknownError: They have not been read yet.
+        """
+        if self._reading is None:
+            raise PoliciesUnknownError
+        return self._reading.book
+
+    @property
+    def problem(self) -> str:
+        """Why the policies of the database may not be those that hold here; empty if they are."""
+        if self._reading is None:
+            return "not read yet: nothing is admitted"
+        if self._stale_since is not None:
+            return f"not followed since {self._stale_since}: the last known ones hold"
+        if unreadable := self._reading.unreadable:
+            return f"without effect, as this version cannot read them: {', '.join(sorted(unreadable))}"
+        return ""
+
+    def find(self, identity: Identity) -> Effective | None:
+        """What holds for a caller; None if nothing is restricted.
+
+        Raises:
+            PoliciesUnknownError: The policies have not been read yet.
+        """
+        book = self.book
+        return book.find(caller_of(identity), identity.user.username) if len(book) else None
+
+    def put(self, kept: KeptPolicy) -> None:
+        """Have a policy hold from now on, as this process has changed it itself."""
+        if self._reading is not None:
+            self._reading.put(kept)
+            self.on_change()
+
+    async def read(self) -> None:
+        """Read all policies.
+
+        Raises:
+            DatabaseUnavailableError: They cannot be read now.
+        """
+        reading = _Reading(PolicyBook(self._zone))
+        async with self._database.within(READ_SECONDS):
+            async for document in self._database.policies.find():
+                reading.read(document)
+                if len(reading.versions) % PAUSE_EVERY == 0:
+                    await asyncio.sleep(0)
+        self._reading, self._stale_since = reading, None
+        self.on_change()
+
+    async def follow(self) -> None:
+        """Read all policies, and each one that is changed, until cancelled."""
+        while True:
+            await self._database.health.wait_until_back()
+            try:
+                await self._follow_stream()
+            except ChangeStreamsUnsupportedError:
+                await self._follow_by_looking()
+            except (DatabaseUnavailableError, ForgottenPositionError) as error:
+                self._lose(error)
+                await self._pause(POLL_SECONDS)
+            except BaseException as error:
+                self._lose(error)
+                raise
+
+    async def _follow_stream(self) -> None:
+        stream = await ChangeStream.open(self._database, collection=self._database.policies, pipeline=_EVENTS)
+        try:
+            await self.read()
+            while True:
+                if changes := await stream.read():
+                    self._take([change.document for change in changes])
+        finally:
+            await stream.close()
+
+    async def _follow_by_looking(self) -> None:
+        try:
+            while True:
+                await self._look()
+                await self._pause(POLL_SECONDS)
+        except DatabaseUnavailableError as error:
+            self._lose(error)
+
+    async def _look(self) -> None:
+        """Read the policies whose version is another one than that known."""
+        if self._reading is None:
+            await self.read()
+            return
+        versions = self._reading.versions
+        async with self._database.within(READ_SECONDS):
+            found = self._database.policies.find({}, {"version": True})
+            changed = [one["_id"] async for one in found if versions.get(one["_id"]) != one["version"]]
+            documents = await self._database.policies.find({"_id": {"$in": changed}}).to_list(None) if changed else []
+        self._stale_since = None
+        self._take(documents)
+
+    def _take(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Have changed policies hold from now on."""
+        if self._reading is not None and documents:
+            for document in documents:
+                self._reading.read(document)
+            self.on_change()
+
+    def _lose(self, error: BaseException) -> None:
+        if self._stale_since is None and not isinstance(error, asyncio.CancelledError):
+            self._stale_since = format_time(self._now())
+
+
+def caller_of(identity: Identity) -> Caller:
+    """Whose policies hold for a caller."""
+    user = identity.user
+    return Caller(format_id(user.id), identity.token_id, tuple([format_id(group) for group in user.group_ids]))

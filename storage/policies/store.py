@@ -1,0 +1,161 @@
+"""Policies in the database: read and changed, each change with an entry in the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+from pymongo.errors import DuplicateKeyError
+
+from intercept.ids import format_id
+from limits.policies.effective import Level, Source
+from limits.policies.policy import AnyPolicy
+from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.events import Action
+from storage.accounts.groups import Groups
+from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
+from storage.accounts.users import ChangedMeanwhileError, UnknownIdentityError, User, milliseconds, read_token
+from storage.mongo.database import Database, Session
+from storage.policies.documents import KeptPolicy, document_of, kind_of, path_of, read_document
+
+NO_VERSION: Final = "0"
+"""The version of a policy that was never set."""
+
+_CHANGED: Final = "the policy of {} was changed meanwhile; read it again"
+_NO_TOKEN: Final = 'no token with the id "{}" (the part before the hyphen)'  # noqa: S105 - it is no password
+
+
+class PolicyStore:
+    """The policies of a database. A user or group is meant by name or id, a token by the public part of it.
+
+    Every method raises `DatabaseUnavailableError`.
+
+    Args:
+        database: Where they are kept.
+        accounts: The users.
+        groups: The groups.
+        now: The wall clock, in UTC.
+        on_change: Told of every policy that was changed here.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        accounts: UserAccounts,
+        groups: Groups,
+        *,
+        now: Callable[[], datetime],
+        on_change: Callable[[KeptPolicy], None] = lambda _: None,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._groups = groups
+        self._now = now
+        self._on_change = on_change
+
+    async def get(self, level: Level, reference: str = "") -> KeptPolicy:
+        """Read a policy; one that was never set says nothing, and has the version `NO_VERSION`.
+
+        Raises:
+            UnknownIdentityError: There is no such group, user or token.
+        """
+        source, _ = await self._find_subject(level, reference)
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._find(source, None)
+
+    async def page(self, *, limit: int, offset: int) -> tuple[int, list[KeptPolicy]]:
+        """Return how many policies say something, and some of them, by whom they are of."""
+        saying: dict[str, Any] = {"policy": {"$ne": {}}}
+        async with self._database.within(ANSWER_SECONDS):
+            count = await self._database.policies.count_documents(saying)
+            cursor = self._database.policies.find(saying).sort("_id").skip(offset).limit(limit)
+            return count, [read_document(document) async for document in cursor]
+
+    async def change(
+        self,
+        level: Level,
+        reference: str,
+        make: Callable[[AnyPolicy], AnyPolicy],
+        *,
+        versions: Collection[str] | None = None,
+        author: Author = COMMAND_LINE,
+    ) -> KeptPolicy:
+        """Replace a policy by what `make` makes of it.
+
+        Args:
+            level: Whom it is of.
+            reference: Which of them; empty for everyone.
+            make: Is given the present policy; what it raises passes, and then nothing is changed.
+            versions: Change it only if it has one of these.
+            author: Who changes it.
+
+        Raises:
+            UnknownIdentityError: There is no such group, user or token.
+            ChangedMeanwhileError: It has another version.
+        """
+        source, subject = await self._find_subject(level, reference)
+
+        async def change(session: Session | None) -> KeptPolicy:
+            before = await self._find(source, session)
+            if versions is not None and before.version not in versions:
+                raise ChangedMeanwhileError(_CHANGED.format(source))
+            policy = make(before.policy)
+            if policy == before.policy:
+                return before
+            at = milliseconds(self._now())
+            kept = KeptPolicy(source, policy, uuid4().hex[:16], at)
+            await self._replace(before, kept, session)
+            detail = {"policy": str(source), "policy_before": _text(before.policy), "policy_after": _text(policy)}
+            action = Action.POLICY_REMOVED if policy == type(policy)() else Action.POLICY_CHANGED
+            await self._database.audit.insert_one(entry(author, action, subject, at=at, **detail), session=session)
+            return kept
+
+        async with self._database.within(ANSWER_SECONDS):
+            kept = await self._database.together(change)
+        self._on_change(kept)
+        return kept
+
+    async def _find(self, source: Source, session: Session | None) -> KeptPolicy:
+        path = path_of(source.level, source.key)
+        document = await self._database.policies.find_one({"_id": path}, session=session)
+        if document is None:
+            return KeptPolicy(source, kind_of(source.level)(), NO_VERSION)
+        return msgspec.structs.replace(read_document(document), source=source)
+
+    async def _replace(self, before: KeptPolicy, kept: KeptPolicy, session: Session | None) -> None:
+        """Write a policy, unless another one has been written since: on a single server nothing else prevents that."""
+        document = document_of(kept)
+        same = {"_id": document["_id"], "version": before.version}
+        is_new = before.version == NO_VERSION
+        try:
+            replaced = await self._database.policies.replace_one(same, document, upsert=is_new, session=session)
+        except DuplicateKeyError:
+            raise ChangedMeanwhileError(_CHANGED.format(kept.source)) from None
+        if not is_new and not replaced.matched_count:
+            raise ChangedMeanwhileError(_CHANGED.format(kept.source))
+
+    async def _find_subject(self, level: Level, reference: str) -> tuple[Source, User | None]:
+        """Whose policy it is, and the user whom it concerns alone."""
+        async with self._database.within(ANSWER_SECONDS):
+            match level:
+                case Level.EVERYONE:
+                    return Source(level), None
+                case Level.GROUP:
+                    group, _ = await self._groups.existing(reference)
+                    return Source(level, format_id(group.id), group.name), None
+                case Level.USER:
+                    user = await self._accounts.existing_user(reference, None)
+                    return Source(level, format_id(user.id), user.username), user
+            document: dict[str, Any] | None = await self._database.tokens.find_one({"_id": reference})
+            if document is None or document["revoked_at"] is not None:
+                raise UnknownIdentityError(_NO_TOKEN.format(reference))
+            token = read_token(document)
+            owners = await self._accounts.users_by_id([token.user_id])
+            return Source(level, token.id, token.id), owners.get(token.user_id)
+
+
+def _text(policy: AnyPolicy) -> str:
+    return msgspec.json.encode(policy).decode()

@@ -1,0 +1,195 @@
+"""What policies mean for calls: who is refused, what they are told, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from limits.policies.effective import Level, Source
+from limits.policies.policy import Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy, Tokens
+from storage.policies.documents import KeptPolicy
+from tests.bridge import until
+from tests.handlers.conversations import ALL, CHAT, MESSAGES
+from tests.handlers.dataplane.test_usage_limits import OPUS, call, cost_of_opus, whole
+
+EVERYONE = Source(Level.EVERYONE)
+
+
+def hold(running, policy, source=EVERYONE):
+    """Have a policy hold from now on."""
+    running.bridge.policies.put(KeptPolicy(source, policy, "1"))
+
+
+def own(running):
+    return Source(Level.USER, str(running.identity.user.id), "ada")
+
+
+async def refused(running, conversation, headers=None):
+    """A refusal: nothing reached the provider, and nothing is held."""
+    before = len(running.upstream.requests)
+    answer = await call(running, conversation, headers)
+    assert len(running.upstream.requests) == before
+    assert running.bridge.overload.holding == 0
+    return answer
+
+
+async def rows(running):
+    await running.bridge.refusal_recorder.flush()
+    _, listed = await running.get("/api/v2/aibridge/refusals")
+    return [(row["rule"], row["status"], row.get("policy"), row.get("shadow")) for row in listed["results"]]
+
+
+@pytest.mark.gen_test
+async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_rule(running):
+    research = Source(Level.GROUP, "g", "research")
+    group = await running.bridge.groups.add("research")
+    await running.bridge.groups.add_members("research", ["ada"])
+    hold(running, SharedPolicy(models=Models(allow=["claude-*"])), research._replace(key=str(group.id)))
+    answer = await refused(running, CHAT)
+    model = CHAT.request["model"]
+    message = f'The model "{model}" of openai may not be used here: group research allows claude-*.'
+    assert (answer.status, answer.header("x-should-retry")) == (403, "false")
+    assert json.loads(answer.body) == {
+        "error": {"message": message, "type": "invalid_request_error", "param": None, "code": "permission_denied"},
+        "message": message,
+    }
+    running.upstream.play(whole(OPUS))
+    assert (await call(running, OPUS)).status == 200
+    hold(running, Policy(models=Models(deny=["*OPUS*"])), own(running))
+    answer = await refused(running, OPUS)
+    error = json.loads(answer.body)["error"]
+    assert (answer.status, error["type"]) == (403, "permission_error")
+    assert error["message"].endswith("may not be used here: user ada denies *OPUS*.")
+    assert await rows(running) == [
+        ("model_not_allowed", 403, "user ada", None),
+        ("model_not_allowed", 403, "group research", None),
+    ]
+    await running.ended(1)
+
+
+@pytest.mark.parametrize("conversation", ALL, ids=lambda one: one.path)
+@pytest.mark.gen_test
+async def test_no_dialect_gets_round_the_models_of_a_policy(running, conversation):
+    hold(running, SharedPolicy(models=Models(deny=["*"])))
+    assert (await refused(running, conversation)).status == 403
+
+
+@pytest.mark.gen_test
+async def test_a_request_may_ask_for_so_many_tokens_and_no_more(running):
+    hold(running, SharedPolicy(max_tokens=1000))
+    asking = replace(MESSAGES, request=MESSAGES.request | {"max_tokens": 1001})
+    answer = await refused(running, asking)
+    assert (answer.status, answer.header("x-should-retry"), json.loads(answer.body)["message"]) == (
+        *(400, "false"),
+        "The request asks for 1,001 tokens; everyone allows 1,000 at most.",
+    )
+    assert await rows(running) == [("too_many_tokens", 400, "everyone", None)]
+    allowed = replace(MESSAGES, request=MESSAGES.request | {"max_tokens": 1000})
+    running.upstream.play(whole(allowed))
+    assert (await call(running, allowed)).status == 200
+    assert json.loads(running.upstream.requests[-1].body)["max_tokens"] == 1000
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_an_own_key_that_a_policy_denies_is_refused(running):
+    hold(running, SharedPolicy(byok="deny"))
+    answer = await refused(running, CHAT, running.own_key)
+    assert (answer.status, json.loads(answer.body)["message"]) == (
+        403,
+        "Bring Your Own Key (BYOK) is not allowed here: everyone denies byok.",
+    )
+    assert await rows(running) == [("own_key_not_allowed", 403, "everyone", None)]
+
+
+@pytest.mark.gen_test
+async def test_a_rate_of_a_policy_is_told_with_whose_it_is_and_the_wait(running):
+    hold(running, SharedPolicy(limits=SharedLimits(together=Limits(rate=Rate(1, "1h")))))
+    running.upstream.play(whole(CHAT))
+    answer = await call(running, CHAT)
+    assert (answer.status, answer.header("X-RateLimit-Remaining")) == (200, "0")
+    answer = await refused(running, CHAT)
+    assert (answer.status, answer.header("RateLimit-Policy")) == (429, '"policy_rate";q=1;w=3600')
+    assert json.loads(answer.body)["message"] == (
+        "A limit of the policy of everyone is reached. "
+        "Your group has started 1 of 1 requests in 1h0m0s; the next request may start in 1h0m0s."
+    )
+    assert await rows(running) == [("policy_rate", 429, "everyone", None)]
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_calls_are_charged_to_the_budgets_and_tokens_of_every_level(running):
+    budget = Budget("0.0001", "month")
+    hold(running, SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(5, "day"), tokens=Tokens(99, "1h")))))
+    hold(running, Policy(limits=Limits(budget=budget)), own(running))
+    running.upstream.play(whole(OPUS))
+    assert (await call(running, OPUS)).status == 200
+    cost = cost_of_opus(running)
+    effective = running.bridge.policies.find(running.identity)
+    limits = effective.before_body(pays=False)
+    states = await running.bridge.overload.states(limits)
+    assert [(one.limit.kind.value, one.used) for one in states] == [("tokens", 10), ("budget", cost), ("budget", cost)]
+    answer = await refused(running, OPUS)
+    message = "AI budget of US$0.0001 exceeded. Please contact an administrator for more details."
+    assert (answer.status, json.loads(answer.body)["error"]["message"]) == (403, message)
+    assert await rows(running) == [("policy_budget", 403, "user ada", None)]
+    assert [one.used for one in await running.bridge.overload.states(limits)] == [one.used for one in states]
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_shadow_limit_refuses_nothing_and_counts_what_it_would_have_refused(running):
+    limits = SharedLimits(each_member=Limits(rate=Rate(1, "1h", shadow=True)))
+    hold(running, SharedPolicy(limits=limits))
+    for _ in range(3):
+        running.upstream.play(whole(CHAT))
+        assert (await call(running, CHAT)).status == 200
+    await running.bridge.refusal_recorder.flush()
+    _, listed = await running.get("/api/v2/aibridge/refusals?q=shadow:true")
+    (row,) = listed["results"]
+    assert (row["rule"], row["status"], row["policy"], row["shadow"], row["more"]) == (
+        *("policy_rate", 429, "everyone", True),
+        1,
+    )
+    assert (await running.get("/api/v2/aibridge/refusals?q=shadow:false"))[1]["count"] == 0
+    status, error = await running.get("/api/v2/aibridge/refusals?q=shadow:maybe")
+    assert (status, error["validations"][0]["field"]) == (400, "shadow")
+    _, stats = await running.get("/api/v2/aibridge/stats")
+    assert (stats["refusals"]["total"], stats["refusals"]["shadow"]) == (0, {"policy_rate": 2})
+    assert stats["refusals"]["initiators"] == stats["refusals"]["points"] == []
+    exposed = running.bridge.metrics.exposition()[1].decode()
+    assert 'coder_aibridged_shadow_refusals_total{rule="policy_rate"} 2.0' in exposed
+    await running.ended(3)
+
+
+@pytest.mark.gen_test
+async def test_what_a_policy_reserves_is_held_back_until_the_call_ends(running):
+    budget = Budget("0.05", "month", reserve=True)
+    hold(running, Policy(limits=Limits(budget=budget)), own(running))
+    asking = replace(OPUS, request=OPUS.request | {"max_tokens": 10_000})
+    answer = await refused(running, asking)
+    assert (answer.status, answer.header("x-should-retry")) == (403, "false")
+    modest = replace(OPUS, request=OPUS.request | {"max_tokens": 100})
+    running.upstream.play(whole(modest))
+    assert (await call(running, modest)).status == 200
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    (state,) = await running.bridge.overload.states(
+        running.bridge.policies.find(running.identity).after_body(pays=False)
+    )
+    assert (state.used, state.reserved) == (cost_of_opus(running), 0)
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_before_the_policies_were_read_nothing_is_admitted(running, monkeypatch):
+    monkeypatch.setattr(running.bridge.policies, "_reading", None)
+    answer = await refused(running, CHAT)
+    assert (answer.status, answer.header("Retry-After"), json.loads(answer.body)["message"]) == (
+        *(503, "1"),
+        "The policies cannot be read at the moment. Please try again later.",
+    )
+    _, ready = await running.get("/readyz")
+    assert ready["policies"] == "not read yet: nothing is admitted"

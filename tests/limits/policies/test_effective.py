@@ -1,0 +1,264 @@
+from decimal import Decimal
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from intercept.refusals import Rule
+from limits.limit import Kind, Limit, Of, Period
+from limits.policies.book import PolicyBook
+from limits.policies.effective import Caller, Level, Source
+from limits.policies.policy import Budget, Concurrency, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy, Tokens
+
+SECOND = 1_000_000_000
+EVERYONE = Source(Level.EVERYONE)
+RESEARCH = Source(Level.GROUP, "g1", "research")
+OPS = Source(Level.GROUP, "g2", "ops")
+ADA = Source(Level.USER, "ada-id", "ada")
+TOKEN = Source(Level.TOKEN, "t", "t")
+CALLER = Caller("ada-id", "t", ("g1", "g2"))
+
+
+def book(*policies):
+    made = PolicyBook()
+    for source, policy in policies:
+        made.put(source, policy)
+    return made
+
+
+def find(*policies, caller=CALLER):
+    return book(*policies).find(caller, "ada")
+
+
+def each(**limits):
+    return SharedPolicy(limits=SharedLimits(each_member=Limits(**limits)))
+
+
+def budgets(effective):
+    """Those that hold, in micro-dollars."""
+    return [one.maximum for one in effective.before_body(pays=False) if one.kind is Kind.BUDGET]
+
+
+def test_without_policies_nothing_holds():
+    assert PolicyBook().find(CALLER) is None
+    assert find((Source(Level.GROUP, "other", "other"), SharedPolicy(byok="deny"))) is None
+
+
+def test_each_level_adds_its_limits():
+    rate, slots = Rate(5, "20s"), Concurrency(2, shadow=True)
+    effective = find(
+        (TOKEN, Policy(limits=Limits(tokens=Tokens(9, "1m")))),
+        (ADA, Policy(limits=Limits(concurrency=slots))),
+        (RESEARCH, SharedPolicy(limits=SharedLimits(together=Limits(rate=rate), each_member=Limits(rate=rate)))),
+        (EVERYONE, SharedPolicy(limits=SharedLimits(together=Limits(concurrency=7)))),
+    )
+    assert effective.before_body(pays=False) == (
+        Limit(Kind.CONCURRENCY, Rule.POLICY_CONCURRENCY, Of.GROUP, "group:everyone", 7),
+        Limit(Kind.RATE, Rule.POLICY_RATE, Of.USER, "member:ada-id", 5, 20 * SECOND),
+        Limit(Kind.RATE, Rule.POLICY_RATE, Of.GROUP, "group:g1", 5, 20 * SECOND),
+        Limit(Kind.CONCURRENCY, Rule.POLICY_CONCURRENCY, Of.USER, "member:ada-id", 2, shadow=True),
+        Limit(Kind.TOKENS, Rule.POLICY_TOKENS, Of.TOKEN, "key:t", 9, 60 * SECOND),
+    )
+    assert effective.after_body(pays=False) == ()
+    assert [str(effective.source_of(limit)) for limit in effective.before_body(pays=False)] == [
+        *("everyone", "group research", "group research", "user ada", "token t"),
+    ]
+    assert effective.source_of(Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "token:t", 1)) is None
+
+
+def test_of_members_budgets_the_largest_of_a_group_counts():
+    effective = find(
+        (EVERYONE, each(budget=Budget(100, "day"))),
+        (RESEARCH, each(budget=Budget(30, "month"))),
+        (OPS, each(budget=Budget(10, "week"))),
+    )
+    assert budgets(effective) == [10_000_000]  # 10 a week are more than 30 a month
+    replaced = {str(one.source): one.replaced_by and str(one.replaced_by) for one in effective.applied}
+    assert replaced == {"everyone": "group ops", "group research": "group ops", "group ops": None}
+
+
+def test_a_users_own_budget_comes_first_whatever_it_is():
+    own = (ADA, Policy(limits=Limits(budget=Budget("0.5", "day"))))
+    assert budgets(find((RESEARCH, each(budget=Budget(30, "month"))), own)) == [500_000]
+
+
+def test_without_a_group_that_says_so_the_budget_of_everyone_holds():
+    assert budgets(find((EVERYONE, each(budget=Budget(100, "day"))), (RESEARCH, each(rate=Rate(1, "1s"))))) == [10**8]
+
+
+def test_a_budget_that_only_counts_replaces_none_that_holds():
+    trial = (ADA, Policy(limits=Limits(budget=Budget(1, "day", shadow=True))))
+    assert budgets(find((RESEARCH, each(budget=Budget(30, "month"))), trial)) == [30_000_000, 1_000_000]
+
+
+def test_budgets_of_groups_and_tokens_hold_beside_those_of_members():
+    together = SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(500, "month", reserve=True))))
+    effective = find((RESEARCH, together), (TOKEN, Policy(limits=Limits(budget=Budget(1, "day")))))
+    assert effective.before_body(pays=False) == (
+        Limit(Kind.BUDGET, Rule.POLICY_BUDGET, Of.TOKEN, "key:t", 10**6, period=Period.DAY),
+    )
+    assert effective.after_body(pays=False) == (
+        Limit(Kind.BUDGET, Rule.POLICY_BUDGET, Of.GROUP, "group:g1", 5 * 10**8, reserve=True),
+    )
+    assert effective.before_body(pays=True) == effective.after_body(pays=True) == ()
+
+
+def test_a_refused_model_is_told_the_rule():
+    effective = find(
+        (EVERYONE, SharedPolicy(models=Models(deny=["*-preview"]))),
+        (RESEARCH, SharedPolicy(models=Models(allow=["claude-*", "gpt-5*"]))),
+        (TOKEN, Policy(models=Models(allow=["claude-haiku*"]))),
+    )
+    assert effective.refuse_model("anthropic", "Claude-Haiku-4-5") is None
+    assert effective.refuse_model("openai", "o3") == (RESEARCH, "group research allows claude-*, gpt-5*")
+    assert effective.refuse_model("openai", "gpt-5") == (TOKEN, "token t allows claude-haiku*")
+    assert effective.refuse_model("anthropic", "claude-haiku-preview") == (EVERYONE, "everyone denies *-preview")
+
+
+def test_the_least_that_a_request_may_ask_for_counts():
+    effective = find((EVERYONE, SharedPolicy(max_tokens=8)), (ADA, Policy(max_tokens=5)), (TOKEN, Policy(max_tokens=5)))
+    assert effective.max_tokens == (5, ADA)
+    assert find((EVERYONE, SharedPolicy(byok="deny")), (ADA, Policy(byok="allow"))).denies_own_key == EVERYONE
+    assert find((ADA, Policy(byok="allow"))).denies_own_key is None
+
+
+def test_a_changed_policy_holds_at_once():
+    policies = book((EVERYONE, SharedPolicy(byok="deny")))
+    assert policies.find(CALLER).denies_own_key == EVERYONE
+    policies.put(EVERYONE, SharedPolicy(max_tokens=1))
+    assert policies.find(CALLER).denies_own_key is None
+    policies.remove(Level.EVERYONE, "")
+    policies.remove(Level.EVERYONE, "")
+    assert (policies.find(CALLER), len(policies), list(policies)) == (None, 0, [])
+
+
+def test_callers_that_are_kept_are_bounded(monkeypatch):
+    monkeypatch.setattr("limits.policies.book.MAX_CALLERS", 2)
+    policies = book((EVERYONE, SharedPolicy(byok="deny")))
+    kept = [policies.find(Caller("u", str(number))) for number in range(3)]
+    assert policies.find(Caller("u", "2")) is kept[2]
+    assert policies.find(Caller("u", "0")) is not kept[0]
+
+
+PATTERNS = st.lists(st.sampled_from(["a*", "b*", "ab", "*", "c"]), min_size=1, max_size=3)
+MODELS = (
+    st.builds(Models, allow=PATTERNS, deny=st.just(UNSET))
+    | st.builds(Models, deny=PATTERNS)
+    | st.builds(Models, allow=st.just(["a*", "b"]), deny=st.just(["ab"]))
+)
+BUDGET = st.builds(
+    Budget,
+    st.sampled_from(["0", "1", "3.5", 30]),
+    st.sampled_from(["day", "week", "month"]),
+    reserve=st.booleans(),
+    shadow=st.booleans(),
+)
+LIMITS = st.builds(
+    Limits,
+    concurrency=st.just(UNSET) | st.integers(0, 3),
+    rate=st.just(UNSET) | st.builds(Rate, st.integers(0, 3), st.sampled_from(["1s", "1m"])),
+    budget=st.just(UNSET) | BUDGET,
+)
+OWN = st.builds(
+    Policy,
+    models=st.just(UNSET) | MODELS,
+    limits=st.just(UNSET) | LIMITS,
+    max_tokens=st.just(UNSET) | st.integers(1, 4),
+    byok=st.sampled_from([UNSET, "allow", "deny"]),
+)
+SHARED = st.builds(
+    SharedPolicy,
+    models=st.just(UNSET) | MODELS,
+    limits=st.just(UNSET)
+    | st.builds(SharedLimits, each_member=st.just(UNSET) | LIMITS, together=st.just(UNSET) | LIMITS),
+    max_tokens=st.just(UNSET) | st.integers(1, 4),
+    byok=st.sampled_from([UNSET, "allow", "deny"]),
+)
+DAYS = {"day": 1, "week": 7, "month": 30}
+
+
+def per_day(budget):
+    return Fraction(Decimal(str(budget.usd))) / DAYS[budget.period]
+
+
+def naive_allows(models, model):
+    def means(patterns):
+        return any(one == model or (one.endswith("*") and model.startswith(one[:-1])) for one in patterns)
+
+    return (not models.allow or means(models.allow)) and not (models.deny and means(models.deny))
+
+
+def naive_limits(limits, key, *, budget):
+    """Which limits a part gives, as (kind, key, maximum)."""
+    if limits.concurrency is not UNSET:
+        yield Kind.CONCURRENCY, key, limits.concurrency
+    if limits.rate is not UNSET:
+        yield Kind.RATE, key, limits.rate.requests
+    if budget and limits.budget is not UNSET:
+        yield Kind.BUDGET, key, per_day(limits.budget)
+
+
+def naive_parts(source, policy):
+    """The limits of each member, and those of all together, with the key of these."""
+    if policy.limits is UNSET:
+        return Limits(), Limits(), ""
+    if source is ADA:
+        return policy.limits, Limits(), ""
+    if source is TOKEN:
+        return Limits(), policy.limits, "key:t"
+    shared = policy.limits
+    return shared.each_member or Limits(), shared.together or Limits(), f"group:{source.key or 'everyone'}"
+
+
+def naive_budgets(members):
+    """Of the budgets of each member, by level, the one that holds."""
+    for shadow in (False, True):
+        for level in (Level.USER, Level.GROUP, Level.EVERYONE):
+            if found := [budget for at, budget in members if at is level and budget.shadow is shadow]:
+                yield Kind.BUDGET, "member:ada-id", max(map(per_day, found))
+                break
+
+
+@given(
+    st.fixed_dictionaries({}, optional={EVERYONE: SHARED, RESEARCH: SHARED, OPS: SHARED, ADA: OWN, TOKEN: OWN}),
+    st.sets(st.sampled_from(["g1", "g2"])),
+)
+def test_the_limits_that_hold_are_those_of_each_policy(policies, groups):
+    effective = book(*policies.items()).find(Caller("ada-id", "t", tuple(groups)))
+    expected, members = [], []
+    for source, policy in policies.items():
+        if source.level is Level.GROUP and source.key not in groups:
+            continue
+        each_member, together, key = naive_parts(source, policy)
+        expected += naive_limits(each_member, "member:ada-id", budget=False)
+        expected += naive_limits(together, key, budget=True)
+        if each_member.budget is not UNSET:
+            members.append((source.level, each_member.budget))
+    expected += naive_budgets(members)
+    held = effective.before_body(pays=False) + effective.after_body(pays=False) if effective else ()
+    days = {Period(name): number for name, number in DAYS.items()}
+    assert sorted(
+        (one.kind, one.key, Fraction(one.maximum, 10**6 * days[one.period]) if one.kind is Kind.BUDGET else one.maximum)
+        for one in held
+    ) == sorted(expected)
+    if effective is not None:
+        assert all(one.reserve for one in effective.after_body(pays=False))
+        assert not any(one.reserve for one in effective.before_body(pays=False))
+        assert not any(one.kind is Kind.BUDGET for one in effective.before_body(pays=True))
+
+
+@given(
+    st.fixed_dictionaries({}, optional={EVERYONE: SHARED, RESEARCH: SHARED, OPS: SHARED, ADA: OWN, TOKEN: OWN}),
+    st.sampled_from(["", "a", "ab", "b", "c", "d"]),
+)
+def test_a_call_satisfies_every_policy(policies, model):
+    effective = book(*policies.items()).find(CALLER)
+    if effective is None:
+        assert not policies
+        return
+    allowed = all(naive_allows(policy.models, model) for policy in policies.values() if policy.models is not UNSET)
+    assert (effective.refuse_model("p", model) is None) is allowed
+    asked = [policy.max_tokens for policy in policies.values() if policy.max_tokens is not UNSET]
+    assert (effective.max_tokens and effective.max_tokens[0]) == min(asked, default=None)
+    assert (effective.denies_own_key is not None) is any(policy.byok == "deny" for policy in policies.values())

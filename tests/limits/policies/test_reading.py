@@ -1,0 +1,172 @@
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limits.policies import policy as shape
+from limits.policies.policy import (
+    Budget,
+    Concurrency,
+    Limits,
+    ModelPattern,
+    Models,
+    Policy,
+    Rate,
+    SharedLimits,
+    SharedPolicy,
+    Tokens,
+    window_ns,
+)
+from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
+
+SECOND = 1_000_000_000
+EVERYTHING = {
+    "models": {"allow": ["claude-*", {"provider": "openai", "model": "gpt-5*"}], "deny": ["*-preview"]},
+    "limits": {
+        "each_member": {
+            "concurrency": 4,
+            "rate": {"requests": 100, "window": "1m30s"},
+            "tokens": {"count": 10**6, "window": "1h", "shadow": True},
+            "budget": {"usd": "50.00", "period": "month", "reserve": True},
+        },
+        "together": {"concurrency": {"requests": 9, "shadow": True}, "budget": {"usd": 0.25, "period": "day"}},
+    },
+    "max_tokens": 4096,
+    "byok": "deny",
+}
+
+
+def test_a_policy_of_many_is_read_as_it_is_written():
+    policy = read_policy(EVERYTHING, SharedPolicy)
+    assert policy == SharedPolicy(
+        models=Models(allow=["claude-*", ModelPattern("openai", "gpt-5*")], deny=["*-preview"]),
+        limits=SharedLimits(
+            each_member=Limits(
+                concurrency=4,
+                rate=Rate(100, "1m30s"),
+                tokens=Tokens(10**6, "1h", shadow=True),
+                budget=Budget("50.00", "month", reserve=True),
+            ),
+            together=Limits(concurrency=Concurrency(9, shadow=True), budget=Budget(0.25, "day")),
+        ),
+        max_tokens=4096,
+        byok="deny",
+    )
+    assert fields_of(policy) == EVERYTHING
+
+
+def test_a_policy_of_one_has_limits_in_one_part():
+    fields = {"limits": EVERYTHING["limits"]["each_member"]}
+    assert fields_of(read_policy(fields, Policy)) == fields
+    assert fields_of(read_policy({}, Policy)) == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "rule"),
+    [
+        ({"model": {}}, "model", "unknown field"),
+        ({"limits": {"rate": {"requests": 1, "window": "1s", "per": 1}}}, "limits.rate.per", "unknown field"),
+        ({"limits": {"rate": {"requests": 1}}}, "limits.rate.window", "is required"),
+        ({"limits": {"rate": {"requests": -1, "window": "1s"}}}, "limits.rate.requests", "Expected `int` >= 0"),
+        ({"limits": {"concurrency": 10**7}}, "limits.concurrency", "Expected `int` <= 1000000"),
+        ({"limits": {"concurrency": True}}, "limits.concurrency", "Expected `int | object`, got `bool`"),
+        ({"limits": {"rate": {"requests": 1, "window": "0s"}}}, "limits.rate.window", shape.NOT_A_WINDOW),
+        ({"limits": {"tokens": {"count": 1, "window": "32d"}}}, "limits.tokens.window", shape.NOT_A_WINDOW),
+        ({"limits": {"tokens": {"count": 1, "window": ""}}}, "limits.tokens.window", shape.NOT_A_WINDOW),
+        ({"limits": {"budget": {"usd": "-1", "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
+        ({"limits": {"budget": {"usd": "NaN", "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
+        ({"limits": {"budget": {"usd": "0.0000001", "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
+        ({"limits": {"budget": {"usd": "1000000000.01", "period": "day"}}}, "limits.budget.usd", shape.NOT_MONEY),
+        ({"limits": {"budget": {"usd": 1, "period": "year"}}}, "limits.budget.period", "Invalid enum value 'year'"),
+        ({"limits": {"together": {}}}, "limits.together", "unknown field"),
+        ({"models": {"allow": ["a", ""]}}, "models.allow[1]", shape.NOT_A_PATTERN),
+        ({"models": {"deny": ["a b"]}}, "models.deny[0]", shape.NOT_A_PATTERN),
+        ({"models": {"deny": [{"provider": ""}]}}, "models.deny[0].provider", shape.NOT_A_PATTERN),
+        ({"models": {"deny": ["a"] * 101}}, "models.deny", shape.TOO_MANY),
+        ({"models": {"allow": []}}, "models.allow", shape.EMPTY_ALLOW),
+        ({"models": {"allow": ["b", "gpt-5"], "deny": ["GPT-5"]}}, "models.allow[1]", shape.NOTHING_LEFT),
+        ({"models": {"allow": [{"provider": "p"}], "deny": ["*"]}}, "models.allow[0]", shape.NOTHING_LEFT),
+        ({"max_tokens": 0}, "max_tokens", "Expected `int` >= 1"),
+        ({"byok": "maybe"}, "byok", "Invalid enum value 'maybe'"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_field_and_the_rule(fields, field, rule):
+    with pytest.raises(InvalidPolicyError) as caught:
+        read_policy(fields, Policy)
+    assert (caught.value.field, caught.value.rule) == (field, rule)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{", b"[" * 100_000])
+def test_what_is_no_object_is_said_so(data):
+    with pytest.raises(InvalidPolicyError, match="must be a JSON object"):
+        read_object(data)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("20s", 20), ("5m", 300), ("1h30m", 5400), ("31d", 2_678_400)])
+def test_a_window_is_a_duration(text, seconds):
+    assert window_ns(text) == seconds * SECOND
+
+
+@pytest.mark.parametrize(
+    ("usd", "micro_dollars"),
+    [("50", 50_000_000), ("0.000001", 1), (0.00001, 10), (0.1, 100_000), (7, 7_000_000), (7.0, 7_000_000), ("0", 0)],
+)
+def test_money_is_exact_to_a_micro_dollar(usd, micro_dollars):
+    assert Budget(usd, "day").micro_dollars == micro_dollars
+
+
+def test_a_change_leaves_what_it_does_not_name_and_takes_away_what_is_null():
+    before = {"models": {"allow": ["a"], "deny": ["b"]}, "byok": "deny"}
+    change = {"models": {"deny": None, "allow": ["c"]}, "max_tokens": 5, "limits": {"rate": None}}
+    assert merge(before, change) == {
+        "models": {"allow": ["c"]},
+        "byok": "deny",
+        "max_tokens": 5,
+        "limits": {},
+    }
+    assert before == {"models": {"allow": ["a"], "deny": ["b"]}, "byok": "deny"}
+
+
+NAMES = [
+    "models",
+    "allow",
+    "deny",
+    "limits",
+    "each_member",
+    "together",
+    "rate",
+    "requests",
+    "window",
+    "budget",
+    "usd",
+    "period",
+    "concurrency",
+    "tokens",
+    "count",
+    "shadow",
+    "reserve",
+    "byok",
+    "max_tokens",
+    "provider",
+    "model",
+    "x",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-10, 10**14) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=6,
+)
+FIELDS = st.dictionaries(st.sampled_from(["models", "limits", "byok", "max_tokens", "x"]), JSON, max_size=3)
+
+
+@given(FIELDS, FIELDS)
+def test_any_object_is_a_policy_or_a_named_error(fields, change):
+    for kind in (Policy, SharedPolicy):
+        for tried in (fields, merge(fields, change)):
+            try:
+                policy = read_policy(tried, kind)
+            except InvalidPolicyError:
+                continue
+            assert read_policy(json.loads(msgspec.json.encode(policy)), kind) == policy

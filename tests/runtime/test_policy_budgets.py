@@ -1,0 +1,111 @@
+"""What was spent before a budget of a policy counted it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from intercept.ids import format_id
+from limits.authority import LocalAuthority
+from limits.limit import Kind, Of, Period
+from limits.limiter import Limiter
+from limits.policies.effective import Level, Source, budget_limit
+from limits.policies.policy import Budget, Limits, Policy, Rate, SharedLimits, SharedPolicy
+from runtime.policy_budgets import PolicyBudgets
+from storage.accounts.groups import Groups
+from storage.accounts.identities import Identities, Role
+from storage.policies.documents import KeptPolicy
+from storage.policies.followed import FollowedPolicies
+from tests.runtime.test_budgets import NOON
+from tests.storage.rollup_checks import Call, write
+
+BUDGET = Budget(9, "day")
+
+
+@pytest.fixture
+def authority():
+    return LocalAuthority(Limiter(wall_ns=lambda: int(NOON.timestamp()) * 1_000_000_000))
+
+
+class World:
+    """A group with ada in it, bob beside it, and what both have spent: of today 50 and 40 micro-dollars."""
+
+    def __init__(self, database, authority):
+        self.authority = authority
+        self.identities = Identities(database, now=lambda: NOON, monotonic=lambda: 0.0)
+        self.groups = Groups(database, self.identities, now=lambda: NOON)
+        self.policies = FollowedPolicies(database, now=lambda: NOON)
+        self.budgets = PolicyBudgets(
+            *(database, self.policies, self.identities, authority), zone="UTC", now=lambda: NOON
+        )
+        self.database = database
+
+    async def begin(self):
+        users = [await self.identities.add_user(name, role=Role.MEMBER) for name in ("ada", "bob")]
+        self.ada, self.bob = (format_id(user.id) for user in users)
+        self.group = format_id((await self.groups.add("research")).id)
+        await self.groups.add_members("research", ["ada"])
+        calls = [Call(1, -5, initiator=users[0].id), Call(2, 5, initiator=users[0].id)]
+        calls += [Call(3, 6, initiator=users[0].id), Call(4, 7, initiator=users[1].id)]
+        await write(self.database, *(call.start for call in calls))
+        await write(self.database, *(call.end(tokens=10 * call.number) for call in calls))
+        await self.policies.read()
+
+    def hold(self, source, policy):
+        self.policies.put(KeptPolicy(source, policy, "v"))
+
+    def used(self, of, key):
+        limit = budget_limit(BUDGET, of, key, "UTC")
+        (state,) = self.authority.limiter.states([limit])
+        return state.used
+
+
+@pytest.fixture
+def world(database, authority, io_loop):
+    world = World(database, authority)
+    io_loop.run_sync(world.begin)
+    return world
+
+
+@pytest.mark.gen_test
+async def test_a_new_budget_counts_what_was_spent_before_it(world):
+    research = Source(Level.GROUP, world.group, "research")
+    both = SharedLimits(each_member=Limits(budget=BUDGET), together=Limits(budget=BUDGET))
+    world.hold(research, SharedPolicy(limits=both))
+    await world.budgets.restore()
+    assert world.used(Of.GROUP, f"group:{world.group}") == 50
+    assert [world.used(Of.USER, f"member:{user}") for user in (world.ada, world.bob)] == [50, 40]
+    assert (world.used(Of.GROUP, "group:everyone"), world.used(Of.TOKEN, "key:token")) == (0, 0)
+    world.hold(Source(Level.EVERYONE), SharedPolicy(limits=SharedLimits(together=Limits(budget=BUDGET))))
+    world.hold(Source(Level.TOKEN, "token", "token"), Policy(limits=Limits(budget=BUDGET)))
+    await world.budgets.restore()
+    assert world.used(Of.GROUP, "group:everyone") == 90
+
+
+@pytest.mark.gen_test
+async def test_a_change_without_a_new_budget_asks_for_nothing(world, monkeypatch):
+    source = Source(Level.USER, world.ada, "ada")
+    world.hold(source, Policy(limits=Limits(budget=BUDGET)))
+    await world.budgets.restore()
+
+    async def never(*_):
+        raise AssertionError
+
+    monkeypatch.setattr("runtime.policy_budgets.read_spend_by_token", never)
+    world.hold(source, Policy(limits=Limits(budget=Budget(7, "day"), rate=Rate(1, "1s"))))
+    await world.budgets.restore()
+
+
+@pytest.mark.gen_test
+async def test_each_change_is_looked_at_while_it_runs(world):
+    task = asyncio.create_task(world.budgets.run())
+    world.hold(Source(Level.USER, world.ada, "ada"), Policy(limits=Limits(budget=BUDGET)))
+    while world.used(Of.USER, f"member:{world.ada}") != 50:  # noqa: ASYNC110 - what is restored has no event
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert budget_limit(BUDGET, Of.USER, "k", "UTC").kind is Kind.BUDGET
+    assert budget_limit(BUDGET, Of.USER, "k", "UTC").period is Period.DAY
