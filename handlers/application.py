@@ -39,10 +39,10 @@ from handlers.control import UnknownResourceHandler
 from handlers.dataplane.addresses import (
     CONTROL_PLANE,
     ROOTS,
-    asks_for_websocket,
     dialect_of_unknown,
     find_misdirection,
     find_problem,
+    find_socket,
 )
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.service import Service
@@ -51,15 +51,14 @@ from handlers.dataplane.services.batch_results import BatchResults
 from handlers.dataplane.services.not_served import Misdirected, NotServed, ProviderRoot
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.services.recorded import Recorded
-from handlers.dataplane.services.sockets.service import ResponsesSocket
+from handlers.dataplane.services.sockets.service import ApiSocket
 from handlers.dataplane.upstream_request import Destination
 from handlers.openapi.handler import OpenAPIHandler, description
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
 from intercept.apis import Dialect
-from intercept.catalog import RESPONSES
 from limits.policies.effective import Level
 from storage.queries.facets import Facet
-from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS
+from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, Route
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
@@ -160,9 +159,9 @@ class BridgeApplication(Application):
         if (problem := find_problem(self._bridge, name, request, path)) is not None:
             return self._serve(request, dialect, NotServed(problem, provider.name if provider else None))
         provider, pool = table.providers[name], table.key_pools.get(name)
-        if asks_for_websocket(request, path):
-            route = next(route for route in provider.find_routes(path) if route.api is RESPONSES)
-            return self._serve(request, dialect, ResponsesSocket(Destination(provider, route, path, pool)))
+        if (api := find_socket(request, path)) is not None:
+            socket = Destination(provider, Route(api.path, api.dialect, (), api), path, pool)
+            return self._serve(request, dialect, ApiSocket(socket))
         route = next(route for route in provider.find_routes(path) if request.method in route.methods)
         to = Destination(provider, route, path, pool)
         if route.api is None:

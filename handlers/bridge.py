@@ -64,6 +64,7 @@ class EdgeOptions:
     allow_byok: bool = True
     allow_billing_headers: bool = False
     responses_websocket: bool = True
+    realtime_websocket: bool = True
     send_actor_headers: bool = False
     keepalive_seconds: float = 0.0
     members_create_tokens: bool = True

@@ -14,6 +14,10 @@ SESSION_COOKIE = "aibridge_session"
 HOST_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
 # Where clients put a key, in the order in which they are looked at: Anthropic's, Azure's, and Google's name for it.
 KEY_HEADERS = ("X-Api-Key", "Api-Key", "X-Goog-Api-Key")
+# How browsers give OpenAI a key, as they can set no header of a WebSocket: as one of the subprotocols that they offer.
+PROTOCOL_HEADER = "Sec-WebSocket-Protocol"
+_KEY_PROTOCOL = "openai-insecure-api-key."
+_BILLING_PROTOCOLS = ("openai-organization.", "openai-project.")
 # Also where it stands among others: Tornado joins headers that were sent twice.
 _OUR_TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{10}-[A-Za-z0-9]{22}(?![A-Za-z0-9])")
 _TOKEN_CHARACTERS = 33
@@ -43,7 +47,7 @@ class Credentials:
 def read_credentials(headers: Mapping[str, str], session_cookie: str | None = None, query_key: str = "") -> Credentials:
     """Find the token or session: governance header, session header, cookie, `Authorization: Bearer`, `KEY_HEADERS`, first wins.
 
-    `query_key` is the parameter `key`, where Google's clients may put theirs; it comes last. Beside a governance token, the others are the client's own provider credential, unless they look like one of our
+    `query_key` is one from the query or from a subprotocol, where some clients have to put theirs; it comes last. Beside a governance token, the others are the client's own provider credential, unless they look like one of our
     tokens: those never go upstream.
     """
     given = (_bearer(headers), *[_sent(headers, name) for name in KEY_HEADERS], query_key)
@@ -65,10 +69,26 @@ def read_query_key(query: str) -> str:
     return ""
 
 
-def own_headers(headers: Mapping[str, str], query_key: str = "") -> list[tuple[str, str]]:
+def read_protocol_key(headers: Mapping[str, str]) -> str:
+    """The key among the subprotocols that a WebSocket's client offers; "" if there is none."""
+    offered = _protocols(headers[PROTOCOL_HEADER]) if PROTOCOL_HEADER in headers else []
+    return next((one.removeprefix(_KEY_PROTOCOL) for one in offered if one.startswith(_KEY_PROTOCOL)), "")
+
+
+def upstream_protocols(offered: str, *, keeps_billing: bool) -> str:
+    """The subprotocols that go to the provider: no keys, nothing of the form of our tokens, and who pays only if that is kept."""
+    dropped = (_KEY_PROTOCOL,) if keeps_billing else (_KEY_PROTOCOL, *_BILLING_PROTOCOLS)
+    return ", ".join(one for one in _protocols(offered) if not one.startswith(dropped) and not hides_token(one))
+
+
+def _protocols(offered: str) -> list[str]:
+    return [one.strip() for one in offered.split(",") if one.strip()]
+
+
+def own_headers(headers: Mapping[str, str], query_key: str = "", protocol_key: str = "") -> list[tuple[str, str]]:
     """The client's own provider credentials as it sent them, without any that is a token of ours.
 
-    One in the query goes as the header that stands for it: an address is seen by more than its receiver.
+    One in the query or in a subprotocol goes as the header that stands for it: an address is seen by more than its receiver.
     """
     own = []
     for name in ("Authorization", *KEY_HEADERS):
@@ -77,6 +97,8 @@ def own_headers(headers: Mapping[str, str], query_key: str = "") -> list[tuple[s
             own.append((name, headers[name]))
     if query_key and not holds_token(query_key) and not own:
         own.append(("X-Goog-Api-Key", query_key))
+    if protocol_key and not holds_token(protocol_key) and not own:
+        own.append(("Authorization", f"Bearer {protocol_key}"))
     return own
 
 

@@ -9,7 +9,7 @@ from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock import requests as bedrock_requests
 from intercept.dialects.gemini import generate_content as gemini
-from intercept.dialects.openai import batches, chat_completions, completions, responses, usage_only
+from intercept.dialects.openai import batches, chat_completions, completions, realtime, responses, usage_only
 from intercept.formats.content_encoding import OpaqueReader
 
 CHAT_COMPLETIONS: Final = Api(
@@ -35,6 +35,14 @@ RESPONSES: Final = Api(
     parse_request=responses.parse_request,
     stream_reader=responses.stream_reader,
     body_reader=responses.body_reader,
+)
+REALTIME: Final = Api(
+    name="realtime",
+    path="/v1/realtime",
+    dialect=Dialect.OPENAI,
+    parse_request=usage_only.parse_request,
+    stream_reader=realtime.stream_reader,
+    body_reader=usage_only.body_reader,
 )
 MESSAGES: Final = Api(
     name="messages",

@@ -138,6 +138,7 @@ def make_edge_options(settings: Settings) -> EdgeOptions:
         allow_byok=settings.allow_byok,
         allow_billing_headers=settings.allow_billing_headers,
         responses_websocket=settings.responses_websocket,
+        realtime_websocket=settings.realtime_websocket,
         send_actor_headers=settings.send_actor_headers,
         keepalive_seconds=settings.keepalive_interval.total_seconds(),
         trusted_proxies=settings.trusted_proxies,

@@ -254,6 +254,9 @@ class Settings:
     responses_websocket: bool = declare(
         PROVIDERS, SWITCH, "true", "Serve the WebSocket of OpenAI's responses; else clients are told to use HTTP."
     )
+    realtime_websocket: bool = declare(
+        PROVIDERS, SWITCH, "true", "Serve the WebSocket of OpenAI's Realtime API; else it is refused with 426."
+    )
     keepalive_interval: timedelta = declare(
         PROVIDERS, DURATION, "0", "How long a stream may be silent before the client gets a ping; 0 is off."
     )

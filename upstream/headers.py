@@ -40,7 +40,9 @@ _FAMILIES_NOT_TO_UPSTREAM = (
 # They choose who pays for a call, and with a foreign one the provider refuses the key (OpenAI's API reference; Google's system parameters).
 BILLING = frozenset({"openai-organization", "openai-project", "x-goog-user-project"})
 # A WebSocket's handshake is between two hops (RFC 6455 section 4); no compression is offered to the provider.
-HANDSHAKE = frozenset({"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "origin"})
+HANDSHAKE = frozenset(
+    {"sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol", "origin"}
+)
 # What a provider may say to clients, it may not say to browsers about the bridge's origin.
 _OF_THE_ORIGIN = frozenset(
     {

@@ -10,8 +10,8 @@ from handlers.bridge import Bridge
 from handlers.credentials import hides_token
 from handlers.forwarded import client_scheme
 from handlers.problems import Problem
-from intercept.apis import Dialect
-from intercept.catalog import RESPONSES
+from intercept.apis import Api, Dialect
+from intercept.catalog import REALTIME, RESPONSES
 from intercept.refusals import Rule
 from intercept.scrub import scrub_quoted
 from upstream.paths import find_fault
@@ -30,6 +30,7 @@ UNAVAILABLE = {
     Availability.SEALED: "The provider {} cannot be used: this server has no encryption key that opens its keys.",
 }
 NO_WEBSOCKET = "WebSocket is not supported here: use HTTP streaming."
+_SOCKETS = {api.path: api for api in (RESPONSES, REALTIME)}
 # First words of paths of the server that are no provider's, whatever providers are called.
 _OF_THE_SERVER = frozenset({"", "api", "dashboard", "healthz", "metrics", "openapi.json", "readyz"})
 # First words of paths of providers' APIs, which clients send whose base URL has no path, or not the provider's name.
@@ -54,9 +55,10 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
         return Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
     if provider.availability is not Availability.READY:
         return Problem(503, UNAVAILABLE[provider.availability].format(name), rule=Rule.PROVIDER_UNAVAILABLE)
-    if asks_for_websocket(request, path):
-        serves = bridge.options.responses_websocket and provider.preset.has_websocket
-        return None if serves else Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)
+    if (api := find_socket(request, path)) is not None:
+        options = bridge.options
+        is_on = options.realtime_websocket if api is REALTIME else options.responses_websocket
+        return None if is_on and provider.preset.has_websocket else Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)
     if path != "/" and (fault := find_fault(path)):
         return Problem(400, f"The path cannot be served: it has {fault}.", rule=Rule.ODD_PATH)
     routes = provider.find_routes(path)
@@ -74,10 +76,10 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
     return Problem(404, f"{message}; {_use(bridge, provider, meant[0].dialect, request)}", rule=Rule.WRONG_BASE_URL)
 
 
-def asks_for_websocket(request: HTTPServerRequest, path: str) -> bool:
-    """Whether a request for `path` below a provider is the handshake of a WebSocket for responses."""
+def find_socket(request: HTTPServerRequest, path: str) -> Api | None:
+    """The API for which a request for `path` below a provider is the handshake of a WebSocket; None where it is none."""
     upgrade = request.headers.get("Upgrade", "").lower()
-    return upgrade == "websocket" and path == RESPONSES.path and request.method == "GET"
+    return _SOCKETS.get(path) if upgrade == "websocket" and request.method == "GET" else None
 
 
 def find_misdirection(bridge: Bridge, request: HTTPServerRequest) -> tuple[Problem, Dialect] | None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
-from handlers.credentials import Credentials, read_credentials, read_query_key
+from handlers.credentials import Credentials, read_credentials, read_protocol_key, read_query_key
 from handlers.dataplane import states
 from handlers.dataplane.incoming_form import PIECE_SECONDS, WHOLE_SECONDS, IncomingForm, Stage
 from handlers.dataplane.pings import EventGaps
@@ -92,12 +92,17 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
 
     def read_credentials(self) -> Credentials:
         """The credentials that the request carries. No cookie is one: no page of a browser calls providers."""
-        return read_credentials(self.request.headers, query_key=self.query_key)
+        return read_credentials(self.request.headers, query_key=self.query_key or self.protocol_key)
 
     @property
     def query_key(self) -> str:
         """What stands in the query as a key: Google's clients may send theirs so, others never do."""
         return read_query_key(self.request.query) if self.dialect is Dialect.GEMINI else ""
+
+    @property
+    def protocol_key(self) -> str:
+        """What a WebSocket's client offers as a key among its subprotocols; "" if it offers none."""
+        return read_protocol_key(self.request.headers) if "Upgrade" in self.request.headers else ""
 
     def set_default_headers(self) -> None:
         """Let no browser take an answer for a page of the bridge: what a provider sends is not ours to vouch for."""

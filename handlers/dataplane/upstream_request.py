@@ -227,7 +227,7 @@ class UpstreamRequest:
         handler = self._handler
         options, received = handler.bridge.options, handler.request.headers
         if self._own_key is not None:
-            credentials = own_headers(received, handler.query_key)
+            credentials = own_headers(received, handler.query_key, handler.protocol_key)
         else:
             credentials = [] if self._key is None else [credential_header(self._to.provider.expects, self._key)]
         ours = self._key is not None or self._authorizer is not None

@@ -9,8 +9,10 @@ from handlers.credentials import (
     looks_like_provider_key,
     own_headers,
     read_credentials,
+    read_protocol_key,
     read_query_key,
     secrets_of,
+    upstream_protocols,
 )
 
 OURS = "abcdefghij-0123456789abcdefghijkl"
@@ -109,3 +111,21 @@ def test_a_key_in_the_query_comes_last_and_a_clients_own_goes_on_as_a_header():
     assert own_headers({}, "AIza") == [("X-Goog-Api-Key", "AIza")]
     assert own_headers({}, token) == []
     assert own_headers({"Api-Key": "k"}, "AIza") == [("Api-Key", "k")]
+
+
+def test_a_key_among_the_subprotocols_of_a_websocket_is_found_and_never_goes_upstream():
+    offered = f"realtime,openai-insecure-api-key.{OURS} , openai-project.p,openai-beta.realtime-v1"
+    headers = HTTPHeaders({"Sec-WebSocket-Protocol": offered})
+    assert read_protocol_key(headers) == OURS
+    assert read_protocol_key(HTTPHeaders({"Sec-WebSocket-Protocol": "realtime"})) == ""
+    assert read_protocol_key(HTTPHeaders()) == ""
+    assert upstream_protocols(offered, keeps_billing=False) == "realtime, openai-beta.realtime-v1"
+    assert upstream_protocols(offered, keeps_billing=True) == "realtime, openai-project.p, openai-beta.realtime-v1"
+    assert upstream_protocols(f"realtime, x.{OURS}", keeps_billing=True) == "realtime"
+    assert upstream_protocols(f"openai-insecure-api-key.{OURS}", keeps_billing=True) == ""
+
+
+def test_an_own_key_among_the_subprotocols_goes_as_a_header_where_there_is_no_other():
+    assert own_headers(HTTPHeaders(), protocol_key="sk-own") == [("Authorization", "Bearer sk-own")]
+    assert own_headers(HTTPHeaders(), protocol_key=OURS) == []
+    assert own_headers(HTTPHeaders({"X-Api-Key": "sk"}), protocol_key="sk-own") == [("X-Api-Key", "sk")]

@@ -51,6 +51,7 @@ DEFAULTS = {
     "no-proxy": "",
     "chat-stream-usage": "ensure",
     "responses-websocket": "true",
+    "realtime-websocket": "true",
     "keepalive-interval": "0",
     "provider-N-name": None,
     "provider-N-type": None,

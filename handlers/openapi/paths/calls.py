@@ -15,7 +15,7 @@ from handlers.openapi.refusals import KIND_OF, RATE
 from handlers.openapi.refusals import named as headers_named
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import EVENT_STREAM, Dialect
-from intercept.catalog import BY_PATH, RESPONSES
+from intercept.catalog import BY_PATH, REALTIME, RESPONSES
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.formats.form_data import FORM_DATA
 from upstream.presets import ALL_ROUTES
@@ -118,6 +118,14 @@ def _passed_on(kind: str, route: Route) -> Described:
     return {method.lower(): with_body if method == "POST" else operation for method in route.methods}
 
 
+_SOCKET: Described = {
+    "tags": [TAG],
+    "summary": "WebSocket, which is refused",
+    "security": SECURITY,
+    "responses": {str(status): shared(f"OpenAI{status}") for status in _OF_A_SOCKET},
+}
+
+
 def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
     """A path template and what is served there; the rest that `*` stands for is a parameter."""
     (dialect, *others) = {route.dialect for route in routes}
@@ -125,13 +133,8 @@ def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
     item: Described = {}
     for route in reversed(routes):
         item |= _recorded(route, kind) if route.api else _passed_on(kind, route)
-    if pattern == "/v1/responses":
-        item["get"] = {
-            "tags": [TAG],
-            "summary": "WebSocket, which is refused",
-            "security": SECURITY,
-            "responses": {str(status): shared(f"OpenAI{status}") for status in _OF_A_SOCKET},
-        }
+    if pattern == RESPONSES.path:
+        item["get"] = _SOCKET
     named = [name.capitalize() for name in re.findall(r"\{(\w+)\}", pattern)]
     names = ["Provider", *named, *(["Rest"] if pattern.endswith("*") else [])]
     item["parameters"] = [{"$ref": f"#/components/parameters/{name}"} for name in names]
@@ -164,6 +167,7 @@ def _paths() -> dict[str, Described]:
     items = dict(_path_item(pattern, same) for pattern, same in routes.items()) | dict.fromkeys(
         ("/", "/api/hello"), _ROOT
     )
+    items[REALTIME.path] = {"parameters": [{"$ref": "#/components/parameters/Provider"}], "get": _SOCKET}
     first, *others = PREFIXES
     paths = {first + path: item for path, item in items.items()}
     for prefix in others:

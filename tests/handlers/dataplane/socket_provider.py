@@ -23,12 +23,20 @@ class SocketProvider:
         self.connections: asyncio.Queue[ServerConnection] = asyncio.Queue()
         self.refusal: tuple[HTTPStatus, str] | None = None
         self.closed: asyncio.Queue[tuple[int | None, str | None]] = asyncio.Queue()
+        self.protocols: list[str] = []
         self.url = ""
         self._server: Server
 
     async def start(self) -> None:
         """Begin to serve, at `url`: the base URL for a provider of the type `openai`."""
-        self._server = await serve(self._serve, "127.0.0.1", 0, process_request=self._look, max_size=None)
+        self._server = await serve(
+            self._serve,
+            "127.0.0.1",
+            0,
+            process_request=self._look,
+            max_size=None,
+            select_subprotocol=lambda _, offered: next((one for one in self.protocols if one in offered), None),
+        )
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1/"
 
     async def stop(self) -> None:

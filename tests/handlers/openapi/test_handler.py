@@ -44,7 +44,8 @@ def test_every_resource_is_described_with_its_methods_and_nothing_else_is():
 
 
 def test_exactly_the_routes_of_a_provider_are_described_below_both_prefixes():
-    routed = {*(("HEAD", path) for path in ROOTS), ("GET", "/v1/responses")}  # what answers 426
+    # What answers 426 is no route.
+    routed = {*(("HEAD", path) for path in ROOTS), ("GET", "/v1/responses"), ("GET", "/v1/realtime")}
     for route in ALL_ROUTES:
         routed |= {(method, route.pattern.replace("*", "{rest}")) for method in route.methods}
     for prefix in DATA_PLANES:

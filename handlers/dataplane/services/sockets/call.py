@@ -1,8 +1,9 @@
-"""One response that a client asks for over a WebSocket, from its start record to its end record."""
+"""One response over a WebSocket, from its start record to its end record."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Generator
 from datetime import datetime
 
@@ -13,14 +14,11 @@ from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import shadow_refusals
 from handlers.dataplane.services.recorded import CHECKPOINT_SECONDS, NOT_RECORDABLE
-from handlers.dataplane.summary import parse_body, start_of
+from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
-from intercept.apis import RequestSummary
-from intercept.catalog import RESPONSES
-from intercept.dialects.openai.responses_socket import ServerEvent
-from intercept.formats.large_bodies import Body
+from intercept.apis import Api, RequestSummary
 from intercept.ids import format_id
 from intercept.records import EndReason, Interception
 from intercept.refusals import Rule
@@ -31,6 +29,8 @@ from limits.protection.outcomes import outcome_of
 from limits.request_limits import Client
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamError
+
+logger = logging.getLogger(__name__)
 
 ACCEPTED = 200
 """The status that a response over a WebSocket is recorded with, unless an error names another one."""
@@ -43,17 +43,21 @@ class SocketCall:
         handler: Of the WebSocket's handshake.
         to: Where the handshake went.
         sent: The handshake, which has the credential.
+        api: How the response is read.
 
     Attributes:
+        refusal: What a limit says to a response that has begun already; None where it is within all limits.
         asked_at: When the request went to the provider; None while it did not.
         policy: What policies say of the caller; None if they say nothing.
     """
 
-    def __init__(self, handler: ProxyHandler, to: Destination, sent: UpstreamRequest) -> None:
+    def __init__(self, handler: ProxyHandler, to: Destination, sent: UpstreamRequest, api: Api) -> None:
         self._handler = handler
         self._bridge = handler.bridge
         self._to = to
         self._sent = sent
+        self._api = api
+        self.refusal: Problem | None = None
         self.asked_at: datetime | None = None
         identity = handler.identity
         pays = handler.credentials.own_key is not None
@@ -107,24 +111,30 @@ class SocketCall:
         for held in self._held:
             held.charge(amounts, reserve)
 
-    async def start(self, body: Body) -> None:
-        """Read the request and record the start.
+    async def start(self, summary: RequestSummary, *, is_begun: bool = False) -> None:
+        """Record the start. Of a response that has begun nothing is refused any more, and it is recorded in any case.
 
         Raises:
-            Problem: The body cannot be used, a limit refuses the call, it cannot be recorded, or its circuit is open.
+            Problem: A limit refuses the call, it cannot be recorded, or its circuit is open.
         """
         handler, bridge = self._handler, self._bridge
-        summary: RequestSummary = await parse_body(bridge, self._to, RESPONSES, body, handler.identity.user.id)
         secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
-        self._start: Interception = secrets.hide(start_of(handler, self._to, RESPONSES, summary, self._sent))
-        self._observation = Observation(self._start.id, RESPONSES, now=bridge.now, secrets=secrets)
+        self._start: Interception = secrets.hide(start_of(handler, self._to, self._api, summary, self._sent))
+        self._observation = Observation(self._start.id, self._api, now=bridge.now, secrets=secrets)
         self._observation.accept(ACCEPTED)
         self._usage = CallUsage(self, handler, self._start, summary.max_output_tokens)
-        await self._usage.count()
+        try:
+            await self._usage.count()
+        except Problem as problem:
+            if not is_begun:
+                raise
+            self.refusal = problem
         try:
             await bridge.recorder.start(self._start)
         except RecordingUnavailableError as error:
-            raise Problem(503, NOT_RECORDABLE, {"Retry-After": "1"}, rule=Rule.NOT_RECORDABLE) from error
+            if not is_begun:
+                raise Problem(503, NOT_RECORDABLE, {"Retry-After": "1"}, rule=Rule.NOT_RECORDABLE) from error
+            logger.warning("a response that began by itself is recorded when it ends: %s", error)
         except asyncio.CancelledError:
             # It may be recorded all the same, so it gets its end.
             self._end(handler.stopped, is_delivered=True)
@@ -133,17 +143,18 @@ class SocketCall:
         bridge.record_log.started(self._start)
         bridge.lifecycle.enter(self)
         self._checkpoint_due = bridge.monotonic() + CHECKPOINT_SECONDS
-        self._ask_breaker()
+        if not is_begun:
+            self._ask_breaker()
 
     @property
     def model(self) -> str:
         """The model that was asked for."""
         return self._start.model
 
-    def observe(self, message: bytes, event: ServerEvent) -> Generator[None, None, None]:
-        """Read an event of the response, in steps of a few milliseconds."""
-        if event.status is not None:
-            self._observation.status = event.status
+    def observe(self, message: bytes, status: int | None = None) -> Generator[None, None, None]:
+        """Read an event of the response, in steps of a few milliseconds; `status` is that of an error."""
+        if status is not None:
+            self._observation.status = status
         self._observation.chunk(b"data: %b\n\n" % message.translate(_ONE_LINE))
         if self._observation.behind:
             yield from self._observation.steps()

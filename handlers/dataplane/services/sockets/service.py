@@ -1,16 +1,19 @@
-"""The handshake of a WebSocket for OpenAI's responses."""
+"""The handshake of a WebSocket, for OpenAI's responses or its Realtime API."""
 
 from __future__ import annotations
 
+from handlers.credentials import PROTOCOL_HEADER, upstream_protocols
 from handlers.dataplane.admission import admit_without_slot
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.sockets.hops import ClientHop, ProviderHop
+from handlers.dataplane.services.sockets.realtime import RealtimeSession
 from handlers.dataplane.services.sockets.session import SocketSession
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.problems import Problem, stopping
 from handlers.tornado_private import headers_of
 from http1.headers import add_checked
+from intercept.catalog import REALTIME
 from intercept.formats.websocket import accept_key, is_key, new_key
 from intercept.ids import format_id
 from intercept.refusals import Rule
@@ -27,7 +30,7 @@ WRONG_ACCEPT = "the provider's answer to the WebSocket handshake is wrong"
 _OF_A_HOP = ("Sec-WebSocket-Key", "Sec-WebSocket-Accept", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions")
 
 
-class ResponsesSocket:
+class ApiSocket:
     """The service of a WebSocket. It holds no slot: each response that is asked for over it takes one."""
 
     takes_body = False
@@ -36,6 +39,7 @@ class ResponsesSocket:
         self.provider_name = to.provider.name
         self.route_pattern = to.route.pattern
         self._to = to
+        self._session = RealtimeSession if to.route.api is REALTIME else SocketSession
 
     async def admit(self, handler: ProxyHandler) -> None:
         """Admit a user whose request can be sent.
@@ -48,7 +52,7 @@ class ResponsesSocket:
         check_destination(handler, self._to)
         if handler.bridge.lifecycle.streams_closed:
             raise stopping()
-        if handler.is_foreign:
+        if handler.is_foreign and not handler.protocol_key:
             raise Problem(403, FOREIGN_ORIGIN, rule=Rule.WEBSOCKET)
         headers = handler.request.headers
         if headers.get("Sec-WebSocket-Version") != VERSION or not is_key(headers.get("Sec-WebSocket-Key", "")):
@@ -71,7 +75,7 @@ class ResponsesSocket:
 
     async def _relay(self, handler: ProxyHandler) -> None:
         key = new_key()
-        sent = UpstreamRequest(handler, self._to, model=self._to.route.pattern, upgrade=_handshake(key))
+        sent = UpstreamRequest(handler, self._to, model=self._to.route.pattern, upgrade=_handshake(key, handler))
         try:
             response = await sent.open()
             try:
@@ -83,7 +87,7 @@ class ResponsesSocket:
                 client = ClientHop(handler.cycle, handler.bridge.options.max_body_bytes)
                 provider = ProviderHop(response)
                 await self._accept(handler, to_client(response.headers, _OF_A_HOP))
-                await SocketSession(handler, self._to, sent, client, provider).run()
+                await self._session(handler, self._to, sent, client, provider).run()
             finally:
                 response.close()
         except UpstreamError as error:
@@ -101,8 +105,11 @@ class ResponsesSocket:
         await handler.flush()
 
 
-def _handshake(key: str) -> list[tuple[str, str]]:
+def _handshake(key: str, handler: ProxyHandler) -> list[tuple[str, str]]:
+    offered = handler.request.headers.get(PROTOCOL_HEADER, "")
+    protocols = upstream_protocols(offered, keeps_billing=handler.bridge.options.allow_billing_headers)
     return [
+        *([(PROTOCOL_HEADER, protocols)] if protocols else []),
         ("Connection", "Upgrade"),
         ("Upgrade", "websocket"),
         ("Sec-WebSocket-Version", VERSION),

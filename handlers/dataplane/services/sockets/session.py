@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import msgspec
 
@@ -11,9 +12,12 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of, refusal_of
 from handlers.dataplane.services.sockets.call import SocketCall
 from handlers.dataplane.services.sockets.hops import CUT, ClientHop, ProviderHop
+from handlers.dataplane.summary import parse_body
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem, stopping
+from intercept.apis import Api, RequestSummary
+from intercept.catalog import RESPONSES
 from intercept.dialects.openai.responses_socket import (
     CREATE,
     ERROR,
@@ -44,7 +48,9 @@ SHUTTING_DOWN = "the server is shutting down"
 
 
 class SocketSession:
-    """Moves messages both ways, each as soon as it is there, and records what they ask for.
+    """Moves messages both ways, each as soon as it is there, and records what they ask for: here OpenAI's responses.
+
+    Another API has another `api`, and other methods for its events.
 
     Args:
         handler: Of the handshake.
@@ -53,6 +59,8 @@ class SocketSession:
         client: The client's end.
         provider: The provider's end.
     """
+
+    api: Api = RESPONSES
 
     def __init__(
         self,
@@ -68,7 +76,7 @@ class SocketSession:
         self._sent = sent
         self._client = client
         self._provider = provider
-        self._lanes: Lanes[SocketCall] = Lanes()
+        self._lanes: Any = self._make_lanes()
         self._error: UpstreamError | None = None
         self._is_beginning = False
         self._is_draining = False
@@ -110,7 +118,7 @@ class SocketSession:
 
     async def _relay_requests(self) -> None:
         while (message := await self._client.receive()) is not None:
-            event = read_client_event(message)
+            event = self._read_client_event(message)
             if event is None or not event.is_request or await self._begin(event, message):
                 await self._provider.send(message)
             self._check_drained()
@@ -118,15 +126,18 @@ class SocketSession:
     async def _relay_events(self) -> None:
         pieces, user_id = self._bridge.pieces, self._handler.identity.user.id
         while (message := await self._provider.receive()) is not None:
-            event = read_server_event(message)
+            event = self._read_server_event(message)
             call, is_end = self._lanes.receive(event)
+            if call is None:
+                call = await self._begin_by_provider(event)
             await self._client.send(message)
             if call is None:
                 continue
-            await pieces.finish(call.observe(message, event), user_id)
+            await pieces.finish(call.observe(message, event.status), user_id)
             if is_end:
                 self._lanes.forget(call)
                 call.end(is_delivered=self._client.is_drained)
+                await self._after_call()
                 self._check_drained()
 
     async def _ping(self) -> None:
@@ -137,15 +148,14 @@ class SocketSession:
             await self._client.flush()
             await self._provider.flush()
 
-    async def _begin(self, event: ClientEvent, message: bytes) -> bool:
+    async def _begin(self, event: Any, message: bytes) -> bool:
         """Admit and record what a client asks for; say whether it may go to the provider. If not, the client is told why."""
-        lane = event.stream_id[:MAX_LANE_CHARACTERS]
-        call = SocketCall(self._handler, self._to, self._sent)
+        call = SocketCall(self._handler, self._to, self._sent, self.api)
         self._is_beginning = True
         try:
             self._check_room()
             await call.admit()
-            await call.start(self._body(event, lane, message))
+            await call.start(await self._summarize(event, message))
         except (Problem, OverloadedError) as error:
             call.release()
             await self._refuse(self._problem_of(error), event)
@@ -156,8 +166,42 @@ class SocketSession:
         finally:
             self._is_beginning = False
         call.asked_at = self._bridge.now()
-        self._lanes.begin(lane, call)
+        self._lanes.begin(self._lane_of(event), call)
         return True
+
+    def _make_lanes(self) -> Any:
+        return Lanes[SocketCall]()
+
+    def _read_client_event(self, message: bytes) -> Any:
+        return read_client_event(message)
+
+    def _read_server_event(self, message: bytes) -> Any:
+        return read_server_event(message)
+
+    def _lane_of(self, event: Any) -> str:
+        return str(event.stream_id[:MAX_LANE_CHARACTERS])
+
+    async def _summarize(self, event: Any, message: bytes) -> RequestSummary:
+        """What is recorded of a request.
+
+        Raises:
+            Problem: It cannot be used.
+        """
+        body = self._body(event, self._lane_of(event), message)
+        return await parse_body(self._bridge, self._to, self.api, body, self._handler.identity.user.id)
+
+    async def _begin_by_provider(self, event: Any) -> SocketCall | None:  # noqa: ARG002 - here nothing begins so
+        """The call of a response that the provider begins by itself; None where the event begins none."""
+        return None
+
+    async def _after_call(self) -> None:
+        """Do what is to be done when a call has ended."""
+
+    def _error_event(self, problem: Problem, event: Any) -> dict[str, Any]:
+        """What to tell a client whose request is refused."""
+        body = msgspec.to_builtins(OpenAIError.of(problem.status, problem.message))
+        lane = {"stream_id": event.stream_id} if event.stream_id else {}
+        return {"type": ERROR, "status": problem.status, **lane, **body}
 
     def _problem_of(self, error: Problem | OverloadedError) -> Problem:
         if isinstance(error, Problem):
@@ -177,7 +221,7 @@ class SocketSession:
             return message
         return b'{"model":%b,%b' % (msgspec.json.encode(current.model), message.lstrip()[1:])
 
-    async def _refuse(self, problem: Problem, event: ClientEvent) -> None:
+    async def _refuse(self, problem: Problem, event: Any) -> None:
         if problem.rule is not None:
             known = ActiveRequest(
                 request_id=self._handler.request_id,
@@ -192,10 +236,7 @@ class SocketSession:
                     policy=problem.policy,
                 )
             )
-        problem = problem.scrubbed()
-        body = msgspec.to_builtins(OpenAIError.of(problem.status, problem.message))
-        lane = {"stream_id": event.stream_id} if event.stream_id else {}
-        await self._client.send(msgspec.json.encode({"type": ERROR, "status": problem.status, **lane, **body}))
+        await self._client.send(msgspec.json.encode(self._error_event(problem.scrubbed(), event)))
 
     def _check_drained(self) -> None:
         if self._is_draining and not self._lanes and not self._is_beginning:

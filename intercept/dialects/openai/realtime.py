@@ -1,0 +1,255 @@
+"""OpenAI's Realtime API over a WebSocket: which events are a response, and what is read of one.
+
+A client asks for a response with `response.create`. With voice detection the provider begins one by itself when somebody has
+spoken. Either way `response.created` begins it and `response.done` ends it, with its usage and its output.
+
+Source: OpenAI API reference, "Realtime", client events and server events.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
+from msgspec.structs import replace
+
+from intercept.apis import Reader, RequestSummary
+from intercept.dialects.drafts import MAX_NAME, Draft, name_error, read_error
+from intercept.dialects.openai.usage_only import UNNAMED_MODEL
+from intercept.dialects.prompts import read_prompt
+from intercept.dialects.readers import StreamReader
+from intercept.dialects.request_bodies import read_count
+from intercept.formats.json_text import as_object, read_struct
+from intercept.formats.sse import Event
+from intercept.records import TokenUsage
+from intercept.tokens import openai_tokens, storable
+
+CREATE: Final = "response.create"
+ERROR: Final = "error"
+DONE: Final = "response.done"
+
+_CREATED: Final = "response.created"
+_ITEM: Final = "conversation.item.create"
+_SESSION: Final = "session.created"
+
+
+class _Part(Struct, frozen=True):
+    type: str = ""
+    text: str = ""
+
+
+class _Item(Struct, frozen=True):
+    type: str = ""
+    role: str = ""
+    content: list[_Part] = field(default_factory=list)
+    call_id: str = ""
+
+
+class _Wanted(Struct, frozen=True):
+    max_output_tokens: Raw = Raw()
+
+
+class ClientEvent(Struct, frozen=True):
+    """What a client sends; `event_id` is its own name for it."""
+
+    type: str = ""
+    event_id: str = ""
+    item: _Item = field(default_factory=_Item)
+    response: _Wanted = field(default_factory=_Wanted)
+
+    @property
+    def is_request(self) -> bool:
+        """Whether a response is to come for it."""
+        return self.type == CREATE
+
+
+class _Named(Struct, frozen=True):
+    id: str = ""
+    model: str = ""
+
+
+class _Error(Struct, frozen=True):
+    event_id: str | None = None
+
+
+class ServerEvent(Struct, frozen=True):
+    """What a provider sends. It has no status: the connection was accepted."""
+
+    type: str = ""
+    response_id: str | None = None
+    response: _Named | None = None
+    session: _Named | None = None
+    error: _Error | None = None
+    status = None
+
+    @property
+    def begins_response(self) -> bool:
+        """Whether a response begins with it."""
+        return self.type == _CREATED
+
+    @property
+    def responds_to(self) -> str | None:
+        """The id of the response that the event is about, where it names one."""
+        return self.response.id if self.response is not None else self.response_id
+
+
+_CLIENT_EVENT: Final = Decoder(ClientEvent)
+_SERVER_EVENT: Final = Decoder(ServerEvent)
+_UNKNOWN_EVENT: Final = ServerEvent()
+
+
+def read_client_event(message: bytes) -> ClientEvent | None:
+    """Read what a client sent; None where it is no event."""
+    return read_struct(message, _CLIENT_EVENT)
+
+
+def read_server_event(message: bytes) -> ServerEvent:
+    """Read what a provider sent; without a type where it is no event."""
+    return read_struct(message, _SERVER_EVENT) or _UNKNOWN_EVENT
+
+
+CallT = TypeVar("CallT")
+
+
+class Turns(Generic[CallT]):
+    """The calls that are under way on one connection, and what the next one is recorded with."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model[:MAX_NAME]
+        self._session_id: str | None = None
+        self._text = ""
+        self._tool_call_id: str | None = None
+        self._waiting: list[tuple[str, CallT]] = []
+        self._by_response: dict[str, CallT] = {}
+
+    def __len__(self) -> int:
+        """How many calls are under way."""
+        return len(self._waiting) + len(self._by_response)
+
+    @property
+    def calls(self) -> list[CallT]:
+        """All that are under way."""
+        return [*self._by_response.values(), *[call for _, call in self._waiting]]
+
+    def note(self, event: ClientEvent | ServerEvent) -> None:
+        """Note what the next response is about: the model and the session, what was typed, the tool that was called."""
+        if isinstance(event, ServerEvent):
+            if event.type == _SESSION and event.session is not None:
+                self._session_id = event.session.id[:MAX_NAME] or None
+                self._model = event.session.model[:MAX_NAME] or self._model
+        elif event.type == _ITEM:
+            texts = [part.text for part in event.item.content if part.type == "input_text"]
+            self._text = "\n".join(texts) if event.item.role == "user" else ""
+            is_result = event.item.type == "function_call_output"
+            self._tool_call_id = event.item.call_id[:MAX_NAME] or None if is_result else None
+
+    def summarize(self, event: ClientEvent | None = None) -> RequestSummary:
+        """What is to be recorded of the next response; `event` asks for it, None where the provider begins it by itself."""
+        summary = RequestSummary(
+            model=self._model if self._model.strip() else UNNAMED_MODEL,
+            stream=True,
+            max_output_tokens=None if event is None else read_count(event.response.max_output_tokens),
+            user_prompt=read_prompt([self._text] if self._text else []),
+            answered_tool_call_id=self._tool_call_id,
+            conversation_id=self._session_id,
+        )
+        self._text, self._tool_call_id = "", None
+        return summary
+
+    def begin(self, event_id: str, call: CallT) -> None:
+        """Note that a request goes to the provider."""
+        self._waiting.append((event_id, call))
+
+    def begin_by_provider(self, response_id: str, call: CallT) -> None:
+        """Note that the provider has begun a response by itself."""
+        self._by_response[response_id] = call
+
+    def receive(self, event: ServerEvent) -> tuple[CallT | None, bool]:
+        """Return the call that an event belongs to, if there is one, and whether the event ends it; then `forget` it.
+
+        `response.created` belongs to the oldest request that has no response yet. An error belongs to the request that it
+        names, or to the oldest one where it names none.
+        """
+        if event.begins_response:
+            if not self._waiting:
+                return None, False
+            _, call = self._waiting.pop(0)
+            self._by_response[event.responds_to or ""] = call
+            return call, False
+        if event.type == ERROR:
+            named = event.error.event_id if event.error is not None else None
+            return next((call for id_, call in self._waiting if not named or id_ == named), None), True
+        return self._by_response.get(event.responds_to or ""), event.type == DONE
+
+    def forget(self, call: CallT) -> None:
+        """Note that a call is over."""
+        self._waiting = [pair for pair in self._waiting if pair[1] is not call]
+        self._by_response = {id_: one for id_, one in self._by_response.items() if one is not call}
+
+
+class _Output(Struct):
+    type: str = ""
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Details(Struct):
+    error: Raw = Raw()
+
+
+class _Response(Struct):
+    id: str | None = None
+    status: str = ""
+    status_details: _Details | None = None
+    usage: Raw = Raw()
+    output: list[_Output] = field(default_factory=list)
+
+
+class _Done(Struct):
+    type: str = ""
+    response: _Response = field(default_factory=_Response)
+    error: Raw = Raw()
+
+
+_DONE: Final = Decoder(_Done)
+
+
+class _Reader(StreamReader):
+    """Reads the events of one response, of which the last one has everything."""
+
+    def _add_event(self, event: Event) -> None:
+        data = None if event.oversized else read_struct(event.data, _DONE)
+        if data is None:
+            return
+        if data.type == ERROR:
+            self._draft.fail(read_error(data.error))
+            return
+        self._draft.identify(data.response.id)
+        if data.type == DONE:
+            _add_response(data.response, self._draft)
+            self._draft.complete = True
+
+
+def _add_response(response: _Response, draft: Draft) -> None:
+    if response.status == "failed":
+        error = None if response.status_details is None else read_error(response.status_details.error)
+        draft.fail(error or name_error(message="the response failed"))
+    draft.tokens = tokens(draft.read_usage(response.usage)) or draft.tokens
+    for index, item in enumerate(response.output):
+        if item.type == "function_call" and (call := draft.begin_tool_call((index, 0))):
+            call.identify(item.call_id, item.name)
+            call.input.add(item.arguments)
+
+
+def tokens(usage: dict[str, Any]) -> TokenUsage | None:
+    """Read the usage of a response; sound and text count together, and the usage object keeps them apart."""
+    details = as_object(usage.get("input_token_details"))
+    read = openai_tokens(usage | {"input_tokens_details": details}, "input", "output")
+    return None if read is None else replace(read, usage=storable(usage))
+
+
+def stream_reader() -> Reader:
+    """Return a reader for the events of one response."""
+    return _Reader()

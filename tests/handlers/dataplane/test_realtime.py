@@ -1,0 +1,232 @@
+"""OpenAI's Realtime API over a WebSocket: messages unchanged, each response recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from intercept.records import EndReason
+from tests.handlers.dataplane.socket_provider import SocketProvider, event
+from tests.intercept.dialects.openai.test_realtime import USAGE
+
+PATH = "/api/v2/aibridge/openai/v1/realtime?model=gpt-realtime"
+SESSION = json.dumps({"type": "session.created", "session": {"id": "sess_1", "model": "gpt-realtime"}})
+
+
+@pytest.fixture
+def provider(io_loop):
+    provider = SocketProvider()
+    io_loop.run_sync(provider.start)
+    yield provider
+    io_loop.run_sync(provider.stop)
+
+
+@pytest.fixture
+def bridge_settings(bridge_settings, provider):
+    return {"openai_base_url": provider.url} | bridge_settings
+
+
+def dial(running, *, token=None, **options):
+    headers = {"Authorization": f"Bearer {running.token}"} if token is None else {}
+    return connect(
+        f"ws://127.0.0.1:{running.port}{PATH}",
+        additional_headers=headers | options.pop("headers", {}),
+        user_agent_header=None,
+        **options,
+    )
+
+
+@pytest.fixture
+def opened(running, provider, io_loop):
+    """Open a WebSocket; the client's end and the provider's, closed with the test."""
+    clients = []
+
+    async def open_one(**options):
+        client = await dial(running, **options)
+        clients.append(client)
+        return client, await provider.connections.get()
+
+    yield open_one
+    for client in clients:
+        io_loop.run_sync(client.close)
+
+
+def create(**fields):
+    return json.dumps({"type": "response.create", **fields})
+
+
+def done(response, status="completed"):
+    return json.dumps({"type": "response.done", "response": {"id": response, "status": status, "usage": USAGE}})
+
+
+async def exchange(client, upstream, *messages):
+    """Let the provider send messages, and the client get them unchanged."""
+    for message in messages:
+        await upstream.send(message)
+        assert await client.recv() == message
+
+
+def typed(text):
+    content = [{"type": "input_text", "text": text}]
+    return json.dumps(
+        {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}}
+    )
+
+
+@pytest.mark.gen_test
+async def test_each_response_that_a_client_requests_is_recorded_with_its_tokens(running, provider, opened):
+    client, upstream = await opened()
+    (request,) = provider.requests
+    assert request.path == "/v1/realtime?model=gpt-realtime"
+    assert request.headers["Authorization"] == "Bearer sk-openai-provider-key"
+    await exchange(client, upstream, SESSION)
+    for number in (1, 2):
+        for sent in (typed(f"prompt {number}"), ' {"type":"response.create" , "response":{}}'):
+            await client.send(sent)
+            assert await provider.received.get() == sent
+        assert running.bridge.overload.holding == 1
+        await exchange(client, upstream, event("response.created", f"resp_{number}"), done(f"resp_{number}"))
+    second, first = await running.ended(2)
+    assert [one["user_prompts"][0]["prompt"] for one in (first, second)] == ["prompt 1", "prompt 2"]
+    assert {(one["end_reason"], one["model"], one["client_session_id"]) for one in (first, second)} == {
+        ("completed", "gpt-realtime", "sess_1")
+    }
+    assert running.tokens(first) == {
+        "input_tokens": 68,
+        "output_tokens": 121,
+        "cache_read_input_tokens": 64,
+        "cache_write_input_tokens": None,
+    }
+    assert running.bridge.overload.holding == 0
+
+
+@pytest.mark.gen_test
+async def test_a_response_that_the_provider_begins_by_itself_is_recorded(running, provider, opened):
+    client, upstream = await opened()
+    await client.send('{"type":"input_audio_buffer.append","audio":"AAAA"}')
+    await provider.received.get()
+    await exchange(client, upstream, SESSION, event("response.created", "resp_1"))
+    assert running.bridge.overload.holding == 1
+    await exchange(client, upstream, done("resp_1", "cancelled"))
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["user_prompts"]) == ("completed", [])
+    assert running.bridge.overload.holding == 0
+
+
+@pytest.mark.bridge(rate_limit=1)
+@pytest.mark.gen_test
+async def test_a_refused_request_is_told_as_an_error_event_and_not_sent(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create(event_id="one"))
+    await provider.received.get()
+    await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
+    await client.send(create(event_id="two"))
+    told = json.loads(await client.recv())
+    assert (told["type"], told["error"]["event_id"], told["error"]["code"]) == ("error", "two", "rate_limit_exceeded")
+    await client.send(typed("goes on"))
+    assert await provider.received.get() == typed("goes on")
+    await running.ended(1)
+
+
+@pytest.mark.bridge(rate_limit=1)
+@pytest.mark.gen_test
+async def test_a_response_beyond_a_limit_that_began_by_itself_is_the_last_one(running, provider, opened):
+    client, upstream = await opened()
+    await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
+    await exchange(client, upstream, event("response.created", "resp_2"), done("resp_2"))
+    told = json.loads(await client.recv())
+    assert (told["type"], told["error"]["event_id"]) == ("error", None)
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert closed.value.rcvd.code == 1008
+    assert {one["end_reason"] for one in await running.ended(2)} == {"completed"}
+    assert running.bridge.overload.holding == 0
+
+
+@pytest.mark.gen_test
+async def test_an_error_of_the_provider_ends_the_request_that_it_names(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create(event_id="mine"))
+    await provider.received.get()
+    other = json.dumps({"type": "error", "error": {"type": "invalid_request_error", "event_id": "other"}})
+    error = {"type": "invalid_request_error", "message": "one is active", "event_id": "mine"}
+    await exchange(client, upstream, other, json.dumps({"type": "error", "error": error}))
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["error"]["message"]) == ("upstream_stream_error", "one is active")
+
+
+@pytest.mark.gen_test
+async def test_a_response_that_is_cut_is_recorded_so(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create())
+    await provider.received.get()
+    await exchange(client, upstream, event("response.created", "resp_1"))
+    await client.close(1000, "bye")
+    assert await provider.closed.get() == (1000, "bye")
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "client_disconnected"
+
+
+@pytest.mark.gen_test
+async def test_a_server_that_stops_lets_a_response_end_and_closes(running, provider, opened):
+    client, upstream = await opened()
+    await client.send(create())
+    await provider.received.get()
+    draining = asyncio.create_task(running.bridge.lifecycle.drain(10))
+    await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert (closed.value.rcvd.code, await draining) == (1001, 0)
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == EndReason.COMPLETED
+
+
+@pytest.mark.gen_test
+async def test_a_browser_offers_the_token_as_a_subprotocol_and_the_provider_never_sees_it(running, provider, opened):
+    offered = [
+        "realtime",
+        f"openai-insecure-api-key.{running.token}",
+        "openai-organization.org-1",
+        "openai-beta.realtime-v1",
+    ]
+    provider.protocols = ["realtime"]
+    client, _ = await opened(token="", subprotocols=offered, headers={"Origin": "https://pages.example"})
+    assert client.subprotocol == "realtime"
+    (request,) = provider.requests
+    assert request.headers["Sec-WebSocket-Protocol"] == "realtime, openai-beta.realtime-v1"
+    assert request.headers["Authorization"] == "Bearer sk-openai-provider-key"
+    assert running.token not in str(request.headers)
+    assert "Origin" not in request.headers
+
+
+@pytest.mark.gen_test
+async def test_an_own_key_among_the_subprotocols_goes_as_a_header(running, provider, opened):
+    await opened(
+        token="",
+        subprotocols=["realtime", "openai-insecure-api-key.sk-own"],
+        headers={"X-Coder-AI-Governance-Token": running.token},
+    )
+    (request,) = provider.requests
+    assert request.headers["Authorization"] == "Bearer sk-own"
+    assert request.headers["Sec-WebSocket-Protocol"] == "realtime"
+
+
+@pytest.mark.parametrize("options", [{"subprotocols": ["openai-insecure-api-key.nobody"]}, {}])
+@pytest.mark.gen_test
+async def test_nobody_without_a_token_opens_one(running, provider, options):
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running, token="", **options)
+    assert refused.value.response.status_code == 401
+    assert provider.requests == []
+
+
+@pytest.mark.bridge(realtime_websocket=False)
+@pytest.mark.gen_test
+async def test_it_can_be_switched_off(running):
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    assert refused.value.response.status_code == 426
