@@ -38,6 +38,18 @@ from limits.authority import LocalAuthority
 from limits.limit import Kind, Limit, Of, Period
 from limits.limiter import Limiter
 from limits.overload import OverloadProtection
+from limits.policies.book import PolicyBook
+from limits.policies.effective import Caller, Level, Source
+from limits.policies.policy import (
+    Budget,
+    Limits,
+    Models,
+    Policy,
+    Rate,
+    SharedLimits,
+    SharedPolicy,
+    Tokens,
+)
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
 from limits.request_limits import Client, LimitSettings
 from resources import interceptions as resources
@@ -111,6 +123,33 @@ LIMITS = (
 )
 
 
+CALLER = Caller("user", "token", ("group",))
+
+
+def ten_limits() -> PolicyBook:
+    """Policies of everyone, a group, a user and a token, with ten limits together, and models at each."""
+    rate, tokens, budget = Rate(10**6, "1m"), Tokens(10**9, "1m"), Budget(10**6, "month")
+    models = Models(allow=["claude-*", "gpt-5*"], deny=["*-preview"])
+    book = PolicyBook()
+    book.put(
+        Source(Level.EVERYONE),
+        SharedPolicy(models=models, limits=SharedLimits(each_member=Limits(rate=rate), together=Limits(rate=rate))),
+    )
+    book.put(
+        Source(Level.GROUP, "group", "research"),
+        SharedPolicy(
+            models=models,
+            limits=SharedLimits(each_member=Limits(tokens=tokens), together=Limits(concurrency=1000, budget=budget)),
+        ),
+    )
+    book.put(
+        Source(Level.USER, "user", "ada"),
+        Policy(models=models, limits=Limits(concurrency=1000, tokens=tokens, budget=budget)),
+    )
+    book.put(Source(Level.TOKEN, "token", "token"), Policy(models=models, limits=Limits(rate=rate, budget=budget)))
+    return book
+
+
 def limiters() -> Iterator[Part]:
     """What decides on a request, which is admitted: each alone, and all of them as a request meets them."""
     clock = count(0, NANOSECONDS_APART).__next__
@@ -125,14 +164,18 @@ def limiters() -> Iterator[Part]:
         assert decision.ticket is not None
         limiter.end(decision.ticket)
 
-    async def admit() -> None:
-        slot, held = await overload.take_slot(), await overload.count_request(client)
+    async def admit(policies: PolicyBook) -> None:
+        policy = policies.find(CALLER, "ada")
+        asking = client if policy is None else Client("token", "user", policy=policy)
+        slot, held = await overload.take_slot(), await overload.count_request(asking)
+        if policy is not None:
+            assert policy.refuse_model("anthropic", "claude-opus-4-1") is None
         held.release()
         slot.release()
 
-    def admit_now() -> None:
+    def admit_now(policies: PolicyBook) -> None:
         try:
-            admit().send(None)
+            admit(policies).send(None)
         except StopIteration:
             return
         raise AssertionError("nothing is to be waited for in one process")
@@ -143,7 +186,8 @@ def limiters() -> Iterator[Part]:
     yield Part(
         "circuit breaker: ask and settle", "decisions", 1, lambda: breakers.admit(circuit).settle(Outcome.SUCCESS)
     )
-    yield Part("slot, user and rate of a request", "decisions", 1, admit_now)
+    yield Part("slot, user and rate of a request", "decisions", 1, partial(admit_now, PolicyBook()))
+    yield Part("the same with policies at four levels and ten limits", "decisions", 1, partial(admit_now, ten_limits()))
 
 
 def codecs() -> Iterator[Part]:

@@ -40,7 +40,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
         """
         try:
             given = msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBodyError([]) from error
         fields = {field.name: field for field in msgspec.structs.fields(cls)}
         allowed = f"unknown field; allowed are {', '.join(fields)}"

@@ -42,7 +42,7 @@ def read_object(data: bytes) -> dict[str, Any]:
     """
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidPolicyError("", NO_OBJECT) from error
 
 

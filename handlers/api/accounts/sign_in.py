@@ -117,7 +117,7 @@ class SignInHandler(BridgeHandler):
             raise Problem(415, NOT_JSON)
         try:
             sign_in = msgspec.json.decode(bytes(self._body), type=SignIn)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Problem(400, NOT_JSON) from error
         if (sign_in.token is UNSET) == (sign_in.code is UNSET):
             raise Problem(400, NOT_JSON)

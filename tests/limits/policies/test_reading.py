@@ -98,7 +98,7 @@ def test_what_is_wrong_is_named_with_its_field_and_the_rule(fields, field, rule)
     assert (caught.value.field, caught.value.rule) == (field, rule)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{", b"[" * 100_000])
+@pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{", b"[" * 100_000, b'{"\xff": 1}'])
 def test_what_is_no_object_is_said_so(data):
     with pytest.raises(InvalidPolicyError, match="must be a JSON object"):
         read_object(data)

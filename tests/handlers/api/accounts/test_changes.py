@@ -64,6 +64,7 @@ def test_whatever_else_it_is_it_is_refused_as_such(body):
         ({"Content-Type": "application/x-www-form-urlencoded"}, b"username=x", 415, {"message": NOT_JSON}),
         (JSON, b"", 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
         (JSON, b"\xff", 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
+        (JSON, b'{"\xff": "x"}', 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
         (JSON, b"[]", 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
         (JSON, b"[" * MAX_BODY_BYTES, 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
         (JSON, GRACE.ljust(MAX_BODY_BYTES + 1), 413, {"message": TOO_LARGE}),

@@ -258,7 +258,7 @@ async def test_codes_are_not_guessed_for_long(running):
     assert [(await sign_in_with_code(running, UNKNOWN)).status for _ in range(4)] == [401, 401, 429, 429]
 
 
-@pytest.mark.parametrize("body", [b'{"token": "x", "code": "x"}', b"{}", b'{"code": 1}'])
+@pytest.mark.parametrize("body", [b'{"token": "x", "code": "x"}', b"{}", b'{"token": "\xff"}', b'{"code": 1}'])
 @pytest.mark.gen_test
 async def test_one_signs_in_with_a_token_or_with_a_code(running, body):
     client = await running.client()
