@@ -120,14 +120,14 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
             provider(0, type="openai"),
             (
                 "CODER_AIBRIDGE_PROVIDER_0_NAME is not set; give lower-case letters and digits with single hyphens between, "
-                "but not audit, clients, demo, groups, interceptions, limits, models, providers, refusals, sessions, stats, tokens, users"
+                "but not audit, clients, demo, groups, interceptions, limits, models, policies, providers, refusals, sessions, stats, tokens, users"
             ),
         ),
         (
             provider(0, type="openai", name="sessions"),
             (
                 "CODER_AIBRIDGE_PROVIDER_0_NAME: 'sessions' is not allowed; give lower-case letters and digits with single "
-                "hyphens between, but not audit, clients, demo, groups, interceptions, limits, models, providers, refusals, sessions, stats, tokens, users"
+                "hyphens between, but not audit, clients, demo, groups, interceptions, limits, models, policies, providers, refusals, sessions, stats, tokens, users"
             ),
         ),
         (
