@@ -158,7 +158,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     """The start record: everything known before the first byte goes upstream.
 
     `conversation` and `previous_response_id` are for finding the session, so they are None where the client names it.
-    `billed` is false where calls of the API cost nothing.
+    `billed` is false where calls of the API cost nothing. `group_ids` are the groups its user was in then.
     """
 
     id: UUID
@@ -181,6 +181,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     conversation: Conversation | None = None
     previous_response_id: str | None = None
     billed: bool = True
+    group_ids: tuple[UUID, ...] = ()
 
 
 class Ending(Struct, frozen=True, kw_only=True):

@@ -55,6 +55,10 @@ def _of(name: str, inner: str) -> Callable[[Interception], Any]:
     return lambda interception: getattr(getattr(interception, name), inner, None)
 
 
+def _groups(interception: Interception) -> str:
+    return " ".join(map(str, interception.group_ids))
+
+
 def _prompt(interception: Interception) -> str | None:
     return next((prompt.prompt for prompt in interception.user_prompts), None)
 
@@ -95,6 +99,7 @@ COLUMNS: Mapping[str, Callable[[Interception], Any]] = MappingProxyType(
         "cost_usd": _of("cost", "usd"),
         "prompt": _prompt,
         "tools": _tools,
+        "group_ids": _groups,
     }
 )
 """The columns of CSV in their order, and what stands in each."""

@@ -169,6 +169,7 @@ class Interception(Struct):
     id: Annotated[UUID, Meta(description="As in the header `X-AI-Bridge-Interception-Id` of the call.")]
     api_key_id: Annotated[str, Meta(description="The part of the token before its hyphen.")]
     initiator: Initiator
+    group_ids: Annotated[list[UUID], Meta(description="The groups that the user was in then.")]
     provider: ProviderType
     provider_name: str
     model: Annotated[str, Meta(description="As it was asked for.")]
@@ -212,6 +213,7 @@ class Interception(Struct):
             id_,
             document["api_key_id"],
             Initiator.of(document["initiator_id"], users),
+            get("group_ids", []),
             document["provider"],
             document["provider_name"],
             document["model"],

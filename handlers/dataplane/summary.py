@@ -143,4 +143,5 @@ def start_of(
         conversation=None if session else summary.conversation,
         previous_response_id=None if session else summary.previous_response_id,
         billed=api.billed,
+        group_ids=identity.user.group_ids,
     )

@@ -15,6 +15,7 @@ EXAMPLE = Interception(
     id=_ID,
     api_key_id="TcBR7S3hnb",
     initiator=Initiator(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo"),
+    group_ids=[UUID("7b1c6d52-41d6-4c3c-8b0e-0f1d9a3d8f11")],
     provider=ProviderType.ANTHROPIC,
     provider_name="anthropic",
     model="claude-sonnet-4-5",

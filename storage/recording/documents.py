@@ -78,6 +78,8 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     }
     if not interception.billed:
         document["billed"] = False
+    if interception.group_ids:
+        document["group_ids"] = list(interception.group_ids)
     if agent.id or agent.parent_id or agent.hints:
         document["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
     conversation = _conversation_fields(interception)

@@ -3,6 +3,7 @@ import io
 import json
 import re
 import time
+from uuid import UUID
 
 import bson
 import msgspec
@@ -58,7 +59,7 @@ def test_a_row_of_csv_has_everything_of_an_interception_but_its_thoughts():
         error=ProviderError(type="overloaded", message="Come back, please"),
         reading=Reading(token_usages=tuple(usages), tool_usages=tools),
     )
-    interception_ = shown(end=end)
+    interception_ = shown(interception(group_ids=(UUID(int=7), UUID(int=8))), end=end)
     interception_.cost = Cost(0.25, "p")
     (row,) = table(interception_)
     assert row == {
@@ -96,6 +97,7 @@ def test_a_row_of_csv_has_everything_of_an_interception_but_its_thoughts():
         "cost_usd": "0.25",
         "prompt": "Say hello",
         "tools": '[{"provider_tool_call_id":"call_1","tool":"ls","input":"{\\"path\\":\\"/\\"}"}]',
+        "group_ids": f"{UUID(int=7)} {UUID(int=8)}",
     }
 
 
@@ -111,7 +113,7 @@ def test_what_is_not_known_is_an_empty_cell():
         *("upstream_asked_at", "first_byte_at", "ended_at", "end_reason", "initiator_username", "initiator_name"),
         *("client_session_id", "session_id", "parent_id", "root_id", "upstream_status", "upstream_request_id"),
         *("error_type", "error_message", "input_tokens", "output_tokens", "cache_read_input_tokens"),
-        *("cache_write_input_tokens", "cost_usd", "prompt"),
+        *("cache_write_input_tokens", "cost_usd", "prompt", "group_ids"),
     }
     assert row["tools"] == "[]"
 

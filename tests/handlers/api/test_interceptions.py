@@ -15,7 +15,17 @@ from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LIST = "/api/v2/aibridge/interceptions"
 FIELDS = {
-    *("id", "api_key_id", "initiator", "provider", "provider_name", "model", "client", "client_session_id"),
+    *(
+        "id",
+        "api_key_id",
+        "initiator",
+        "group_ids",
+        "provider",
+        "provider_name",
+        "model",
+        "client",
+        "client_session_id",
+    ),
     *("session_id", "parent_id", "root_id", "cost", "provider_cost"),
     *("agent", "user_agent", "streaming", "status", "end_reason", "error", "upstream_status", "upstream_request_id"),
     *("credential_kind", "credential_hint", "started_at", "upstream_asked_at", "first_byte_at"),
@@ -28,6 +38,21 @@ async def listed(running, query="", headers=None):
     status, answer = await running.get(f"{LIST}?{query}", headers)
     assert status == 200, answer
     return answer["count"], [result["id"] for result in answer["results"]]
+
+
+@pytest.mark.gen_test
+async def test_a_call_keeps_the_groups_that_its_user_was_in_then(running, call, change):
+    ids = [(await change("POST", "/groups", {"name": name}))[1]["id"] for name in ("research", "ops")]
+    before = await call(CHAT)
+    for name in ("research", "ops"):
+        await change("PUT", f"/groups/{name}/members/ada")
+    within = await call(MESSAGES)
+    await change("DELETE", "/groups/research")
+    await change("DELETE", "/groups/ops/members/ada")
+    after = await call(CHAT)
+    shown = {one["id"]: one["group_ids"] for one in (await running.get(LIST))[1]["results"]}
+    assert shown == {before: [], within: ids, after: []}
+    assert (await running.get(f"{LIST}/{within}"))[1]["group_ids"] == ids
 
 
 @pytest.mark.gen_test

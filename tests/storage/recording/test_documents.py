@@ -45,6 +45,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("id", str(ID)),
         ("api_key_id", "abcdefghij"),
         ("initiator", {"id": str(ADA.id), "username": "ada", "name": "Ada Lovelace"}),
+        ("group_ids", []),
         ("provider", "openai"),
         ("provider_name", "openai-eu"),
         ("model", "gpt-5"),
