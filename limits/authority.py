@@ -38,6 +38,10 @@ class Authority(Protocol):
 class HostedAuthority(Authority, Protocol):
     """Decides in a supervisor, for all workers of a server."""
 
+    @property
+    def servers(self) -> int:
+        """How many servers share the limits and are alive, at least one."""
+
     def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
         """Decide as `start` does, if that needs no waiting; else None, and nothing is counted."""
 
@@ -49,6 +53,7 @@ class LocalAuthority:
     """Decides for this process alone, at once."""
 
     unavailable = False
+    servers = 1
 
     def __init__(self, limiter: Limiter | None = None) -> None:
         self.limiter = Limiter() if limiter is None else limiter

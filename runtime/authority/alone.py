@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState
 from limits.limiter import Limiter
@@ -76,9 +76,9 @@ class Alone:
         for ticket in request.tickets:
             self._local.end(ticket)
 
-    def decide(self, request: Request) -> Decision:
-        """Decide on a request; the ticket is one of the worker's own limiter."""
-        decision = self._local.start(request.limits, request.reserve)
+    def decide(self, request: Request, shares: int) -> Decision:
+        """Decide on a request, within one of so many shares; the ticket is one of the worker's own limiter."""
+        decision = self._local.start([share_of(limit, shares) for limit in request.limits], request.reserve)
         if decision.ticket is not None:
             request.charging, request.tickets, request.recalled = decision.ticket, (decision.ticket,), True
         return decision
@@ -107,6 +107,13 @@ class Alone:
     def usage(self, most: int) -> Sequence[LimitState]:
         """How much of the limits this process uses, as far as it is counted here."""
         return self._local.usage(most)
+
+
+def share_of(limit: Limit, shares: int) -> Limit:
+    """What one of several may admit of a limit: its share, at least one. What is charged is not shared out."""
+    if limit.kind in _CHARGED or limit.maximum < 1:
+        return limit
+    return structs.replace(limit, maximum=max(1, limit.maximum // shares))
 
 
 def adoption_of(number: int, request: Request) -> Adoption:

@@ -159,6 +159,7 @@ class ToWorker(Struct, array_like=True):
     Attributes:
         wanted: Questions to which a report is the answer.
         database_unavailable: Whether the server decides alone, without the database; None is as before.
+        shares: Among how many workers of all servers a limit is shared; 0 is as before.
     """
 
     answers: list[Answer] = []
@@ -166,6 +167,7 @@ class ToWorker(Struct, array_like=True):
     wanted: list[int] = []
     reports: list[Report] = []
     database_unavailable: bool | None = None
+    shares: int = 0
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -40,12 +40,11 @@ class ServerAuthority:
         """Serve one more worker; `wake` is told when there is something to `take`."""
         desk = Desk(self._authority, self._rounds, self._elsewhere, wake)
         self._rounds.join(desk)
-        if self._authority.unavailable:
-            wake()
+        self.tell_state()  # there is one share more
         return desk
 
     def tell_state(self) -> None:
-        """Tell all workers whether the server decides alone: that has changed."""
+        """Tell all workers whether the server decides alone, and among how many limits are shared, where that has changed."""
         for desk in self._rounds.participants:
             desk.tell_state()
 
@@ -77,6 +76,7 @@ class Desk:
         self.said = b""
         self._owes_report = False
         self._knows_unavailable = False
+        self._known_shares = 0
         # By the numbers of the worker: what it holds, and what is being done for it.
         self._tickets: dict[int, int] = {}
         self._deciding: dict[int, asyncio.Task[None]] = {}
@@ -110,8 +110,10 @@ class Desk:
     def take(self) -> ToWorker | None:
         """What is to be sent now; None when there is nothing more."""
         outgoing, unavailable = self._outgoing, self._authority.unavailable
-        if unavailable != self._knows_unavailable:
+        shares = len(self._rounds.participants) * self._authority.servers
+        if (unavailable, shares) != (self._knows_unavailable, self._known_shares):
             self._knows_unavailable = outgoing.database_unavailable = unavailable
+            self._known_shares = outgoing.shares = shares
         elif not (outgoing.answers or outgoing.usages or outgoing.wanted or outgoing.reports):
             return None
         self._outgoing = ToWorker()
@@ -130,7 +132,7 @@ class Desk:
             task.cancel()
 
     def tell_state(self) -> None:
-        """Tell the worker whether the server decides alone."""
+        """Tell the worker what has changed of that."""
         self._wake()
 
     def ask_report(self) -> None:

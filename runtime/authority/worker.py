@@ -36,7 +36,7 @@ from runtime.authority.polls import Poll
 TICK_SECONDS = 0.25
 """From one look at what waits for an answer to the next. A pause of this process, however long, is one."""
 
-ANSWER_TICKS = 4
+ANSWER_TICKS = 12
 """After so many looks without a word of the supervisor it counts as unavailable."""
 
 DECISION_TICKS = 40
@@ -85,6 +85,7 @@ class WorkerAuthority:
         self.report: Callable[[], bytes] = bytes
         self.unavailable = False
         self.database_unavailable = False
+        self._shares = 1
         self.scope: Literal["server", "cluster"] = "server"
         self._number = 0
         self._tick = 0
@@ -229,6 +230,7 @@ class WorkerAuthority:
             self._return()
         if message.database_unavailable is not None:
             self.database_unavailable = message.database_unavailable
+        self._shares = message.shares or self._shares
         for answer in message.answers:
             self._answered(answer)
         for usage in message.usages:
@@ -294,7 +296,7 @@ class WorkerAuthority:
             self._polls.pop(number, None)
 
     def _decide_alone(self, number: int, request: Request) -> Decision:
-        decision = self._own.decide(request)
+        decision = self._own.decide(request, self._shares)
         if decision.ticket is None:
             return decision
         self._running[number] = request

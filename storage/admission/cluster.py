@@ -66,14 +66,10 @@ def uptime_ns() -> int:
 class _State(Enum):
     """How this server decides."""
 
-    SHARED = auto()
-    """By the ledgers."""
-
-    ALONE = auto()
-    """Within its share: the database is unavailable."""
-
+    SHARED = auto()  # by the ledgers
+    ALONE = auto()  # within its share: the database is unavailable
+    # Still within its share, and the ledgers are told of it: they do not know yet what other servers admitted alone.
     RETURNING = auto()
-    """Still within its share, and the ledgers are told of it: they do not know yet what other servers admitted alone."""
 
 
 class ClusterAuthority:
@@ -121,6 +117,11 @@ class ClusterAuthority:
     def unavailable(self) -> bool:
         """Whether this server decides alone, as the database cannot be reached, or could not until a moment ago."""
         return self._state is not _State.SHARED
+
+    @property
+    def servers(self) -> int:
+        """How many servers are alive, this one included."""
+        return self._members.alive
 
     @property
     def commands(self) -> int:

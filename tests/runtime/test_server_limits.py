@@ -111,8 +111,8 @@ class TestRates:
             await asyncio.to_thread(
                 server.stderr.find, rf"worker {pid}: the supervisor answers: limits are shared again$"
             )
-        assert 4 <= admitted <= 8  # at most 4 for each worker
-        assert await burst(server, 8) == []
+        assert 1 < admitted <= 4  # at most 2 for each worker
+        assert admitted + len(await burst(server, 8)) <= 4
         (key,) = by_name(await limits(server))["rate"]["keys"]
-        assert key["used"] == admitted
+        assert key["used"] >= 4  # also what the supervisor had been asked and admitted after the worker had refused it
         assert len(alone(server)) == 2

@@ -235,15 +235,36 @@ async def test_a_worker_without_an_answer_decides_alone_from_what_it_has_admitte
     worker.authority.tick()
     assert (worker.authority.unavailable, worker.authority.waiting) == (True, False)
     await worker.requests[-1].task
-    assert len(worker.running) == 3  # of its own it knows two
-    worker.start()
-    await worker.requests[-1].task
-    assert len(worker.running) == 3
-    assert [state.used for state in await worker.authority.usage(1)] == [3, 3]
+    assert len(worker.running) == 2  # more than half of three
+    assert [state.used for state in await worker.authority.usage(1)] == [2, 2]
     assert await worker.authority.reports() == []
     await world.settle()
     assert not worker.authority.unavailable
-    assert (len(world.limiter), world.used(Rule.CONCURRENCY), world.used(Rule.RATE)) == (4, 4, 4)
+    assert (len(world.limiter), world.used(Rule.CONCURRENCY), world.used(Rule.RATE)) == (3, 3, 3)
+
+
+@pytest.mark.expects_log(UNAVAILABLE)
+@pytest.mark.parametrize(("servers", "expected"), [(1, 10), (2, 4), (100, 2)])
+@pytest.mark.gen_test
+async def test_workers_that_all_decide_alone_admit_no_more_than_the_share_of_their_server(servers, expected):
+    world = World()
+    world.server._authority.servers = servers
+    slots = Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", 10)
+    rate = Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "token:t", 10, 60 * SECOND)
+    for worker in world.workers:
+        worker.start()
+        await world.settle()
+        worker.end(0)
+    await world.settle()
+    starts = [asyncio.create_task(one.authority.start((slots, rate))) for one in world.workers for _ in range(20)]
+    await asyncio.sleep(0)
+    for worker in world.workers:
+        for _ in range(ANSWER_TICKS):
+            worker.authority.tick()
+    decisions = await asyncio.gather(*starts)
+    assert sum(decision.ticket is not None for decision in decisions) == expected
+    await world.settle()
+    assert world.used(Rule.CONCURRENCY) == expected
 
 
 @pytest.mark.gen_test
