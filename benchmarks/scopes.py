@@ -2,8 +2,9 @@
 
     .venv/bin/python -m benchmarks.scopes [--rounds N]
 
-Each round starts a bridge for each scope, one after the other, on one MongoDB. Prints the table in Markdown: medians of
-the rounds, and the fastest and slowest of them. Ratios are made within a round, so that a busy machine tells on both sides.
+A bridge of each scope runs on one MongoDB. Each round measures one after the other for two seconds. Prints the table in
+Markdown: medians of the rounds, and the least and most of them. Ratios are made within a round, so that a busy machine tells
+on both sides.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,12 +26,11 @@ from benchmarks.gateways.measurements import MEASUREMENTS
 from benchmarks.gateways.measurer import Measurer
 from benchmarks.gateways.runners.bridge import TwoWorkers, embedded_mongodb
 from benchmarks.gateways.runners.runner import Place, Program, free_port
-from benchmarks.reports.samples import short, summary, with_range
+from benchmarks.reports.samples import summary, with_range
 from benchmarks.reports.tables import markdown
 from storage.mongo.embedded import EmbeddedMongoDB
 
-ROUNDS = 3
-SECONDS = 4.0
+ROUNDS = 15
 SCOPES = ("process", "server", "cluster")
 MEASURED = "blocking chat 32"
 # All far from used up.
@@ -74,27 +74,24 @@ class Scoped(TwoWorkers):
             return int(totals.get(f"{self._name}.limit_ledgers", {}).get("total", {}).get("count", 0))
 
 
-def measure(bridge: Scoped, port: int, folder: Path) -> Figures:
-    """Have it answer for a while."""
-    folder.mkdir()
-    everywhere = os.sched_getaffinity(0)
-    running = bridge.start(Place(port, free_port(), folder, everywhere))
-    try:
-        measurer = Measurer(running, scale=1, note=lambda text: click.echo(text, err=True))
+class Measured:
+    """A bridge that is running, to be measured again and again."""
+
+    def __init__(self, bridge: Scoped, port: int, folder: Path) -> None:
+        folder.mkdir()
+        bridge.prepare()
+        self._bridge = bridge
+        self.running = bridge.start(Place(port, free_port(), folder, os.sched_getaffinity(0)))
+        self._measurer = Measurer(self.running, scale=1, note=lambda text: click.echo(text, err=True))
+
+    def measure(self) -> Figures:
+        """Have it answer for a while."""
         (measurement,) = (one for one in MEASUREMENTS if one.name == MEASURED)
-        measurement = replace(measurement, plan=replace(measurement.plan, seconds=SECONDS))
-        measurer.measure([measurement])  # the permits are there, the code is warm
-        before = bridge.commands()
-        found = measurer.measure([measurement])
+        before = self._bridge.commands()
+        found = self._measurer.measure([measurement])
         answers = found[MEASURED] * (measurement.plan.seconds + measurement.plan.warm_up)
-        return Figures(
-            found[f"{MEASURED} cpu"],
-            found[f"{MEASURED} database"],
-            (bridge.commands() - before) / answers,
-            found[MEASURED],
-        )
-    finally:
-        running.stop()
+        commands = (self._bridge.commands() - before) / answers
+        return Figures(found[f"{MEASURED} cpu"], found[f"{MEASURED} database"], commands, found[MEASURED])
 
 
 def table(rounds: Sequence[Mapping[str, Figures]]) -> str:
@@ -109,7 +106,7 @@ def table(rounds: Sequence[Mapping[str, Figures]]) -> str:
             shown([one[scope].own for one in rounds]),
             shown([one[scope].own / one[SCOPES[0]].own for one in rounds]),
             shown([one[scope].database for one in rounds]),
-            short(max(one[scope].commands for one in rounds)),
+            shown([one[scope].commands for one in rounds]),
             shown([one[scope].a_second for one in rounds]),
         )
         for scope in SCOPES
@@ -132,15 +129,15 @@ def main(rounds: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="aibridge-scopes-") as name:
         folder = Path(name)
-        with embedded_mongodb(folder / "mongodb") as mongodb, upstream(folder, os.sched_getaffinity(0)) as port:
-            found: list[dict[str, Figures]] = []
-            for number in range(rounds):
-                found.append({})
-                for scope in SCOPES:
-                    bridge = Scoped(mongodb, scope)
-                    bridge.prepare()
-                    found[-1][scope] = measure(bridge, port, folder / f"{scope}-{number}")
-                    click.echo(f"{scope}: {found[-1][scope]}", err=True)
+        with ExitStack() as stack:
+            mongodb = stack.enter_context(embedded_mongodb(folder / "mongodb"))
+            port = stack.enter_context(upstream(folder, os.sched_getaffinity(0)))
+            bridges: dict[str, Measured] = {}
+            for scope in SCOPES:
+                bridges[scope] = Measured(Scoped(mongodb, scope), port, folder / scope)
+                stack.callback(bridges[scope].running.stop)
+                bridges[scope].measure()  # then permits are there, and the code is warm
+            found = [{scope: one.measure() for scope, one in bridges.items()} for _ in range(rounds)]
     click.echo(table(found))
 
 

@@ -34,10 +34,10 @@ class Lines:
         self._reading = threading.Thread(target=self._read, args=(stream,), daemon=True)
         self._reading.start()
 
-    def find(self, pattern: str) -> re.Match[str]:
+    def find(self, pattern: str, seconds: float = SECONDS) -> re.Match[str]:
         """Wait for a line. One that never comes is a failure that shows what was said instead."""
         with self._more:
-            self._more.wait_for(lambda: self._ended or self._match(pattern), SECONDS)
+            self._more.wait_for(lambda: self._ended or self._match(pattern), seconds)
             found = self._match(pattern)
             assert found, f"no line like {pattern!r} in:\n{''.join(self._lines)}"
             return found
@@ -74,6 +74,7 @@ class ServerProcess:
     """
 
     program: tuple[str, ...] = ("server.py",)
+    start_seconds: float = SECONDS
 
     def __init__(self, *arguments: str | Path, through: Sequence[str] = (), **environ: str) -> None:
         self._process = subprocess.Popen(
@@ -97,7 +98,8 @@ class ServerProcess:
 
     @property
     def _address(self) -> tuple[str, int]:
-        found = self.stderr.find(r"INFO aibridge: AI Bridge is listening on http://([\d.]+):(\d+)")
+        listening = r"INFO aibridge: AI Bridge is listening on http://([\d.]+):(\d+)"
+        found = self.stderr.find(listening, self.start_seconds)
         return found[1], int(found[2])
 
     @property
