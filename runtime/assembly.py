@@ -2,57 +2,47 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from time import monotonic, monotonic_ns, time_ns
-from typing import Any, Self
+from time import monotonic
 from uuid import UUID
 
 import msgspec
 
-from handlers.access import AccessRecorder
 from handlers.api.limits import report
 from handlers.bridge import Bridge
 from handlers.dataplane.shared.chat_usage import ChatUsage
 from handlers.dataplane.shared.record_log import RecordLog
 from handlers.key_health import KeyHealth, report_refused_keys
-from handlers.lifecycle import Lifecycle
 from handlers.operation.loop_lag import LoopLag
-from handlers.operation.metrics import Metrics
-from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from handlers.timer import TimerFactory
 from limits.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
-from resources.interceptions import interception_as_json
 from runtime.authority import WorkerAuthority
 from runtime.budgets import restore_budgets
-from runtime.ids import time_ordered_ids
-from runtime.jobs import Jobs
 from runtime.managed import follow_providers, make_managed_providers
 from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_overload
 from runtime.policy_budgets import PolicyBudgets, open_policies
+from runtime.process import Process, now
+from runtime.storage import (
+    make_identities,
+    open_access,
+    open_heartbeat,
+    open_live,
+    open_recorder,
+    open_refusal_recorder,
+    open_token_uses,
+)
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
-from storage.accounts.access_trail import AccessTrail
 from storage.accounts.active_tokens import ActiveTokens
 from storage.accounts.groups import Groups
-from storage.accounts.identities import Identities
 from storage.accounts.sign_in_sessions import SessionTimes
 from storage.accounts.sign_ins import SignIns
-from storage.accounts.token_uses import TokenUses
 from storage.admission.cluster import ClusterAuthority
-from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
-from storage.live.live import Live
 from storage.mongo.database import Database
-from storage.mongo.embedded import EmbeddedMongoDB
 from storage.queries.facets import Facets
 from storage.queries.interceptions import Interceptions
 from storage.queries.people import People
@@ -62,61 +52,9 @@ from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
 from storage.queries.tokens import Tokens
 from storage.recording.batch_files import BatchFiles
-from storage.recording.instances import Instances
-from storage.recording.outbox.segments import SpoolOpenError
-from storage.recording.outbox.spool import Spool
-from storage.recording.outbox.spool_folders import SpoolFolders
-from storage.recording.prices import Prices
-from storage.recording.recorder import Recorder, RecordPolicy
 from upstream.client import UpstreamClient
 from upstream.providers import Provider
 from upstream.table import Routing
-from version import VERSION
-
-# What a stopping server gives its recorder to write down what it still holds.
-FLUSH_SECONDS = 10.0
-
-
-def now() -> datetime:
-    """The wall clock in UTC, in the whole milliseconds that MongoDB keeps."""
-    return datetime.fromtimestamp(time_ns() // 1_000_000 / 1000, UTC)
-
-
-@dataclass(frozen=True)
-class Process:
-    """What all parts of a bridge share. `id` is that of the instance; `stack` closes what was opened, the last first."""
-
-    settings: Settings
-    database: Database
-    stack: AsyncExitStack
-    id: UUID
-    new_id: Callable[[], UUID]
-    metrics: Metrics
-    lifecycle: Lifecycle
-    jobs: Jobs
-    workers: WorkerAuthority | None = None
-
-    @classmethod
-    def begin(
-        cls, settings: Settings, database: Database, stack: AsyncExitStack, workers: WorkerAuthority | None = None
-    ) -> Self:
-        """Begin a process; nothing of it runs yet."""
-        if settings.limits_scope is LimitsScope.PROCESS:
-            workers = None
-        new_id = time_ordered_ids().__next__
-        metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
-        jobs = Jobs(clock=monotonic, on_failure=metrics.job_failed)
-        metrics.watch_jobs(jobs)
-        return cls(settings, database, stack, new_id(), new_id, metrics, Lifecycle(now()), jobs, workers)
-
-    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Start a background job."""
-        self.stack.push_async_callback(self.jobs.start(name, run).stop)
-
-    @property
-    def spools(self) -> SpoolFolders:
-        """Those in its data-dir."""
-        return SpoolFolders(self.settings.data_dir / "spool")
 
 
 async def open_bridge(
@@ -258,45 +196,6 @@ async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterA
     return overload, cluster
 
 
-async def open_heartbeat(process: Process, refused_keys: Callable[[], Sequence[dict[str, Any]]]) -> Instances:
-    """Register among the servers, tell them of refused keys, and watch over them."""
-    instances = Instances(
-        process.database,
-        instance_id=process.id,
-        host=socket.gethostname(),
-        version=VERSION,
-        refused_keys=refused_keys,
-        clock=monotonic,
-    )
-    await instances.open()
-    process.stack.push_async_callback(instances.close)
-    process.start("heartbeat", instances.run)
-    return instances
-
-
-async def open_recorder(process: Process, providers: list[Provider]) -> Recorder:
-    """Open the recorder, with the spool of this process.
-
-    Raises:
-        SpoolOpenError: another server has it open, or the data-dir is unusable.
-    """
-    recorder = Recorder(
-        process.database,
-        instance_id=process.id,
-        policy=RecordPolicy(process.settings.record_policy.value),
-        spool=open_spool(process.spools, process.settings),
-        now=now,
-        new_id=process.new_id,
-        prices=Prices({provider.name: (provider.preset.prices, provider.base_url) for provider in providers}),
-    )
-    await recorder.open()
-    process.stack.push_async_callback(recorder.close, FLUSH_SECONDS)
-    watch = process.metrics.watch
-    watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
-    watch("recorder_spooled_records", "Records that wait in the spool alone.", lambda: recorder.spooled_records)
-    return recorder
-
-
 def open_upstream(process: Process) -> UpstreamClient:
     """Open the client of all providers."""
     upstream = UpstreamClient(
@@ -306,48 +205,6 @@ def open_upstream(process: Process) -> UpstreamClient:
     )
     process.stack.push_async_callback(upstream.close)
     return upstream
-
-
-def open_access(process: Process) -> AccessRecorder:
-    """Open what records who got in and who did not."""
-    trail = AccessTrail(process.database, now=now)
-    process.stack.push_async_callback(trail.close)
-    failure_limit = process.settings.authentication_failure_limit
-    return AccessRecorder(process.metrics, trail, monotonic_ns, failure_limit=failure_limit)
-
-
-def open_token_uses(process: Process) -> TokenUses:
-    """Open what writes down when tokens were used last."""
-    uses = TokenUses(process.database, now=now, monotonic=monotonic)
-    process.stack.push_async_callback(uses.close)
-    return uses
-
-
-def open_refusal_recorder(process: Process) -> RefusalRecorder:
-    """Open what writes down which requests were refused."""
-    recorder = RefusalRecorder(process.database, now=now)
-    process.stack.push_async_callback(recorder.close)
-    waiting = "Rows and totals of refusals waiting in memory."
-    process.metrics.watch("refusals_waiting", waiting, lambda: recorder.waiting)
-    return recorder
-
-
-def open_live(process: Process, identities: Identities) -> Live:
-    """Open what tells listeners of interceptions."""
-    live = Live(process.database, identities, interception_as_json)
-    process.stack.push_async_callback(live.close)
-    return live
-
-
-def make_identities(process: Process, session_times: SessionTimes) -> Identities:
-    """Users, tokens and sessions."""
-    return Identities(
-        process.database,
-        now=now,
-        monotonic=monotonic,
-        tokens_per_user=process.settings.tokens_per_user,
-        session_times=session_times,
-    )
 
 
 def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) -> TimerFactory | None:
@@ -366,40 +223,3 @@ def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) ->
         raise SettingError(f"otel-traces: {error}") from error
     stack.push_async_callback(tracing.close)
     return tracing.follow
-
-
-async def open_mongodb(settings: Settings, stack: AsyncExitStack) -> str:
-    """Say where to record: at the URI that is set, or in an embedded MongoDB, which is stopped with the stack.
-
-    Raises:
-        EmbeddedUnavailableError: none can be started here.
-    """
-    if settings.mongodb_uri:
-        return settings.mongodb_uri
-    embedded = await EmbeddedMongoDB.start(settings.data_dir)
-    stack.push_async_callback(embedded.stop)
-    return embedded.uri
-
-
-def open_database(uri: str, settings: Settings, stack: AsyncExitStack) -> Database:
-    """Make the database of a URI. Closed with the stack.
-
-    Raises:
-        DatabaseUnavailableError: the URI is not one.
-    """
-    database = Database.connect(uri, settings.mongodb_database)
-    stack.callback(database.close)
-    return database
-
-
-def open_spool(spools: SpoolFolders, settings: Settings) -> Spool:
-    """Open the spool of this process in the data-dir, which is made if missing.
-
-    Raises:
-        SpoolOpenError: another server has it open, or the data-dir is unusable.
-    """
-    try:
-        return spools.claim() if settings.workers == 1 else spools.claim_numbered()
-    except OSError as error:
-        reason = f"{error.strerror}: {error.filename}"
-        raise SpoolOpenError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error

@@ -37,7 +37,7 @@ async def open_server_authority(settings: Settings, database: Database, stack: A
         return merge_reports([msgspec.json.decode(one) for one in authority.reports()])
 
     sys.setswitchinterval(SWITCH_SECONDS)  # the driver computes in threads, and workers wait for this one
-    await cluster.open(report, authority.tell_state)
+    await cluster.open(report, authority.send_state)
     stack.push_async_callback(cluster.close)
     stack.push_async_callback(Jobs(clock=monotonic).start("limits", cluster.run).stop)
     return authority

@@ -195,7 +195,7 @@ class Supervisor:
         self._jobs = [
             jobs.start(f"worker_{number}", partial(self._keep, seat)) for number, seat in enumerate(self._seats)
         ]
-        self._jobs.append(jobs.start("renewal", self._renew_when_asked))
+        self._jobs.append(jobs.start("renewal", self._renew_on_request))
 
     def renew(self) -> None:
         """Replace every worker by a new one, one after the other, in the background."""
@@ -257,7 +257,7 @@ class Supervisor:
         logger.info("worker %d serves", worker.pid)
         return worker
 
-    async def _renew_when_asked(self) -> None:
+    async def _renew_on_request(self) -> None:
         while True:
             await self._renewal.wait()
             self._renewal.clear()

@@ -18,12 +18,12 @@ if __name__ == "__main__":  # a script imports from its own folder; this one nee
 import msgspec
 
 from limits.limiter import Limiter
-from runtime.assembly import open_database
 from runtime.authority import WorkerLink
 from runtime.logs import set_up_logging
 from runtime.parts import known_secrets
 from runtime.serving import START_ERRORS, Server, event_loop
 from runtime.signals import stop_signals
+from runtime.storage import open_database
 from runtime.supervisor import Handover
 from settings import SettingError, Settings, load
 

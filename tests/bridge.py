@@ -18,8 +18,9 @@ import pytest
 
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
-from runtime.assembly import Process, assemble
+from runtime.assembly import assemble
 from runtime.parts import make_providers
+from runtime.process import Process
 from settings import ProviderSettings, Settings
 from storage.accounts.identities import Identity, Role
 from storage.mongo.database import Database

@@ -12,7 +12,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError
 
 from benchmarks.api.population import DAYS, FEWEST_USERS, Population
-from runtime.assembly import now
+from runtime.process import now
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob

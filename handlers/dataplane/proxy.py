@@ -282,7 +282,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         elif problem.rule is not None:
             self._note_refusal(problem.rule, problem.status, problem.retry_after_ms, problem.policy)
         self.timer.enter(None)
-        self.tell_timing()
+        self.set_server_timing()
         for name, value in problem_headers(problem.status, self.dialect, self.request_id).items():
             self.set_header(name, value)
         super().write_problem(problem)
@@ -301,7 +301,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         """Errors speak the dialect of the route."""
         return problem_body(self.dialect, problem.status, problem.message, self.request_id, problem.retry_after_ms)
 
-    def tell_timing(self) -> None:
+    def set_server_timing(self) -> None:
         """Say in the head of the answer where the time went so far, beside what a provider may say of its own."""
         if timing := self.timer.server_timing():
             self.add_header(SERVER_TIMING_HEADER, timing)

@@ -149,7 +149,7 @@ class Relay:
         has_own_key = handler.credentials.own_key is not None
         if response.status == UNAUTHORIZED and not has_own_key and not response.header(RETRY_HEADER):
             handler.set_header(RETRY_HEADER, "false")
-        handler.tell_timing()
+        handler.set_server_timing()
         if response.status == NO_CONTENT or is_filtered:
             handler.clear_header("Content-Length")
         if response.is_event_stream or response.content_type == EVENT_STREAM:

@@ -50,7 +50,7 @@ class Destination(Struct, frozen=True):
     keys: KeyPool | None = None
 
 
-class Verdict(NamedTuple):
+class KeyStatus(NamedTuple):
     """What a response says of a key: the status that counts for it, and after how many seconds to come back, if it says so."""
 
     status: int
@@ -163,18 +163,18 @@ class UpstreamRequest:
             while True:
                 try:
                     response = await self._ask()
-                    verdict = await self._verdict(response)
+                    key_status = await self._key_status(response)
                 except UpstreamError:
                     if answer is None:
                         raise
                     break
-                if answer is not None and (answer.status, verdict.status) == (RATE_LIMITED, UNAUTHORIZED):
+                if answer is not None and (answer.status, key_status.status) == (RATE_LIMITED, UNAUTHORIZED):
                     response.close()
                 else:
                     if answer is not None:
                         answer.response.close()
-                    answer = Answer(response, self._key, verdict.status)
-                if (other := self._other_key(verdict, tried)) is None or self._is_form_sent:
+                    answer = Answer(response, self._key, key_status.status)
+                if (other := self._other_key(key_status, tried)) is None or self._is_form_sent:
                     break
                 self._key = other
             self._key = answer.key
@@ -247,34 +247,37 @@ class UpstreamRequest:
         """What lets the request have the bridge's credential, where that is no key."""
         return None if self._own_key is not None or self._key is not None else self._to.provider.authorizer
 
-    async def _verdict(self, response: UpstreamResponse) -> Verdict:
+    async def _key_status(self, response: UpstreamResponse) -> KeyStatus:
         """What a response says of the key that was sent. Google says some of it in the body alone."""
         status = response.status
         retry_after = retry_after_seconds(
             response.header("retry-after-ms"), response.header("Retry-After"), self._handler.bridge.now().timestamp()
         )
         if self._key is None or self._to.route.dialect is not Dialect.GEMINI or status not in GOOGLES_REFUSALS:
-            return Verdict(status, retry_after)
+            return KeyStatus(status, retry_after)
         try:
             said = read_refusal(await response.peek(MAX_REFUSAL_BYTES))
         except BaseException:
             response.close()
             raise
-        return Verdict(UNAUTHORIZED if said.is_invalid_key else status, said.retry_after or retry_after)
+        return KeyStatus(UNAUTHORIZED if said.is_invalid_key else status, said.retry_after or retry_after)
 
-    def _other_key(self, verdict: Verdict, tried: list[str]) -> str | None:
+    def _other_key(self, key_status: KeyStatus, tried: list[str]) -> str | None:
         """The key to ask with again after this answer; None when it is the answer. The key that was sent is `tried` then."""
         key, pool, provider, bridge = self._key, self._pool, self._to.provider, self._handler.bridge
         if key is None or pool is None:
             return None
-        if (change := pool.note(key, self._model, verdict.status)) is not None:
+        if (change := pool.note(key, self._model, key_status.status)) is not None:
             report_change(provider, key, change, bridge.metrics)
         tried.append(key)
-        if verdict.status not in REFUSALS or (other := pool.find_other(self._model, tried, verdict.status)) is None:
+        if (
+            key_status.status not in REFUSALS
+            or (other := pool.find_other(self._model, tried, key_status.status)) is None
+        ):
             return None
-        seconds = pool.cool_down(key, self._model, verdict.status, verdict.retry_after)
+        seconds = pool.cool_down(key, self._model, key_status.status, key_status.retry_after)
         logger.info(
             "key cooling down: provider=%s key=%s status=%d seconds=%.1f",
-            *(provider.name, credential_hint(key), verdict.status, seconds),
+            *(provider.name, credential_hint(key), key_status.status, seconds),
         )
         return other

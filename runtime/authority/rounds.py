@@ -16,7 +16,7 @@ class Participant(Protocol):
     def want_report(self, number: int) -> None:
         """Ask it what it says of itself, in this round."""
 
-    def tell_report(self, number: int, said: bytes) -> None:
+    def send_report(self, number: int, said: bytes) -> None:
         """Tell it what another one said of itself, to a question of its own; nothing, where there are no more."""
 
 
@@ -33,7 +33,7 @@ class _Round(Generic[P]):
     def finish(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
-        self.asker.tell_report(self.number, b"")
+        self.asker.send_report(self.number, b"")
 
 
 class Rounds(Generic[P]):
@@ -83,7 +83,7 @@ class Rounds(Generic[P]):
         self._owes[participant] = 0
         one = self._rounds.get(number)
         if one is not None and said:
-            one.asker.tell_report(one.number, said)
+            one.asker.send_report(one.number, said)
         self._strike(participant, number)
 
     def _strike(self, participant: P, number: int) -> None:

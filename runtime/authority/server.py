@@ -40,18 +40,18 @@ class ServerAuthority:
         """Serve one more worker; `wake` is told when there is something to `take`."""
         desk = Desk(self._authority, self._rounds, self._elsewhere, wake)
         self._rounds.join(desk)
-        self.tell_state()  # there is one share more
+        self.send_state()  # there is one share more
         return desk
 
-    def tell_state(self) -> None:
+    def send_state(self) -> None:
         """Tell all workers whether the server decides alone, and among how many limits are shared, where that has changed."""
         for desk in self._rounds.participants:
-            desk.tell_state()
+            desk.send_state()
 
     def reports(self) -> list[bytes]:
         """What the workers said of themselves last, as JSON; they are asked again for the next time."""
         for desk in self._rounds.participants:
-            desk.ask_report()
+            desk.request_report()
         return [desk.said for desk in self._rounds.participants if desk.said]
 
 
@@ -131,11 +131,11 @@ class Desk:
         for task in (*self._deciding.values(), *self._told):
             task.cancel()
 
-    def tell_state(self) -> None:
+    def send_state(self) -> None:
         """Tell the worker what has changed of that."""
         self._wake()
 
-    def ask_report(self) -> None:
+    def request_report(self) -> None:
         """Ask the worker what it says of itself, unless it has yet to answer that."""
         if not self._owes_report:
             self._owes_report = True
@@ -146,7 +146,7 @@ class Desk:
         self._outgoing.wanted.append(number)
         self._wake()
 
-    def tell_report(self, number: int, said: bytes) -> None:
+    def send_report(self, number: int, said: bytes) -> None:
         """Tell it what another one said; nothing, where there are no more."""
         self._outgoing.reports.append(Report(number, said))
         self._wake()
@@ -195,7 +195,7 @@ class Desk:
             return
         if not question.most:
             for said in self._elsewhere():
-                self.tell_report(question.number, said)
+                self.send_report(question.number, said)
             self._rounds.ask(self, question.number)
             return
         task = asyncio.create_task(self._tell_usage(question))  # noqa: TID251 - cancelled with the desk

@@ -151,7 +151,7 @@ class Account(ABC):
         """Count a request that is admitted alone; the ledger is told later."""
 
     @abstractmethod
-    def tell_alone(self) -> None:
+    def report_uncounted(self) -> None:
         """Have the ledger told, in the next round, what was counted without it."""
 
     @abstractmethod
@@ -200,7 +200,7 @@ class Account(ABC):
     def settle(self, *, counts: bool) -> None:
         """End a round. Whether what was written counts; if nobody knows, it does not."""
 
-    def put_back(self) -> None:  # noqa: B027 - most kinds have nothing to put back
+    def give_back(self) -> None:  # noqa: B027 - most kinds have nothing to put back
         """Give back what was granted in this round and is not used by those that waited."""
 
     def written(self, number: int, held: int) -> Ledger | None:

@@ -118,7 +118,7 @@ class AmountAccount(Account):
         """Reserve what a request may use."""
         self.take(need)
 
-    def tell_alone(self) -> None:
+    def report_uncounted(self) -> None:
         """Have the ledger told what was charged meanwhile."""
         self.urgent = True
 

@@ -146,7 +146,7 @@ class ClusterAuthority:
         self._permits.tick()
         self._permits.tick()  # what was used since the last one is not any more
         if self._state is not _State.ALONE:
-            self._permits.tell_alone()
+            self._permits.report_uncounted()
             self._work()
             if self._rounds is not None:
                 await asyncio.wait({self._rounds})
@@ -333,7 +333,7 @@ class ClusterAuthority:
     def _return(self) -> None:
         """Tell the ledgers what was admitted alone; decide by them once every server had the time for that."""
         if self._now_ns() - self._back_at < self._lease_ns:
-            self._permits.tell_alone()
+            self._permits.report_uncounted()
             return
         self._state = _State.SHARED
         self._permits.end_alone()

@@ -105,7 +105,7 @@ class Permits:
         for account, _, amount in needs.values():
             account.take_alone(amount)
             if self.alone_among is None:
-                account.tell_alone()
+                account.report_uncounted()
             self.note(account)
         ticket = self._numbers()
         self._tickets[ticket] = _Ticket(list(needs.values()), reserve)
@@ -189,12 +189,12 @@ class Permits:
     def end_alone(self) -> None:
         """Ask the ledgers again, and tell them what was admitted meanwhile."""
         self.alone_among = None
-        self.tell_alone()
+        self.report_uncounted()
 
-    def tell_alone(self) -> None:
+    def report_uncounted(self) -> None:
         """Have the next round tell the ledgers what was admitted alone."""
         for name, account in self._lively.items():
-            account.tell_alone()
+            account.report_uncounted()
             self._due[name] = account
 
     # -- for rounds

@@ -128,7 +128,7 @@ class RateAccount(Account):
                 self.expires_at = block.expires_at if block.left * WORTH >= self.limit.maximum else 0
         self._blocks = deque(sorted(self._blocks, key=lambda block: block.expires_at))
 
-    def put_back(self) -> None:
+    def give_back(self) -> None:
         """Give back what was granted for requests that are not admitted after all."""
         self.left()
         for block in self._blocks:
@@ -184,7 +184,7 @@ class RateAccount(Account):
         begin = self._now_ns() - self.limit.window_ns
         return sum([count for at, count in requests if at > begin])
 
-    def tell_alone(self) -> None:
+    def report_uncounted(self) -> None:
         """Tell the ledger what was admitted alone, as it can be reached again."""
         while self._alone:
             at, count = self._alone.popleft()

@@ -99,7 +99,7 @@ class Round:
         needed = {need.account.name for waiting in again for need in waiting.needs}
         for name, account in self._accounts.items():
             if name not in needed:
-                account.put_back()
+                account.give_back()
             self._permits.note(account)
             if name in failed:
                 self._permits.again(account)

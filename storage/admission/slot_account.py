@@ -91,7 +91,7 @@ class SlotAccount(Account):
         else:
             self.urgent = True
 
-    def put_back(self) -> None:
+    def give_back(self) -> None:
         """Near the limit hold no more than what is used."""
         self.urgent = self.urgent or (self._near and self._held > self.in_use)
 
@@ -115,7 +115,7 @@ class SlotAccount(Account):
         """Take a slot. The ledger is told when it can be reached."""
         self.take(_need)
 
-    def tell_alone(self) -> None:
+    def report_uncounted(self) -> None:
         """Tell the ledger what is held, also if it may have forgotten."""
         self.urgent = self.urgent or bool(self.in_use or self._held or self._unknown)
 

@@ -25,7 +25,7 @@ from bson import ObjectId
 from selenium.webdriver import Chrome
 
 from handlers.api.dashboard import LIBRARIES, ROOT
-from runtime.assembly import now
+from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database

@@ -19,7 +19,7 @@ from bson import Decimal128
 
 from benchmarks.api.population import Population
 from intercept.records import TokenUsage
-from runtime.assembly import now
+from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.aggregation.rollup import TOKENS
 from storage.aggregation.rollup_job import RollupJob

@@ -4,7 +4,7 @@ from urllib.error import HTTPError
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from runtime.assembly import now
+from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.mongo.database import Database
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.refusals import Refusal, Rule
-from runtime.assembly import now, open_bridge, open_traces
+from runtime.assembly import open_bridge, open_traces
+from runtime.process import now
 from settings import LimitsScope, SettingError, Settings
 from storage.admission.cluster import ClusterAuthority
 
@@ -27,7 +28,7 @@ def test_the_clock_is_in_utc_and_right():
 @given(st.integers(0, 2**62))
 def test_the_clock_is_cut_to_whole_milliseconds(nanoseconds):
     with pytest.MonkeyPatch.context() as clock:
-        clock.setattr("runtime.assembly.time_ns", lambda: nanoseconds)
+        clock.setattr("runtime.process.time_ns", lambda: nanoseconds)
         instant = now()
     assert instant == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=nanoseconds // 1_000_000)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.assembly import now
+from runtime.process import now
 from runtime.quickstart import LINK, NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
 from settings import Settings, load
 from storage.accounts.identities import Identities, Role

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from runtime.assembly import now
+from runtime.process import now
 from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
 

@@ -76,5 +76,5 @@ class ProviderRoot:
 
     async def serve(self, handler: ProxyHandler) -> None:
         """Answer 200 without a body."""
-        handler.tell_timing()
+        handler.set_server_timing()
         handler.set_header("Content-Length", "0")

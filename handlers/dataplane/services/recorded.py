@@ -115,7 +115,7 @@ class RecordedCall:
         permit = None
         try:
             await handler.in_step()
-            permit = self._ask_breaker()
+            permit = self._check_breaker()
             await self._exchange()
         except CircuitOpenError as error:
             observation.rejected(error)
@@ -150,7 +150,7 @@ class RecordedCall:
         handler.interception_id = start.id
         handler.set_header(INTERCEPTION_HEADER, format_id(start.id))
 
-    def _ask_breaker(self) -> Permit | None:
+    def _check_breaker(self) -> Permit | None:
         if self._bridge.breakers is None:
             return None
         key = CircuitKey(self._to.provider.name, self._to.route.pattern, self._start.model)

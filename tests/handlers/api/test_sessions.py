@@ -8,7 +8,7 @@ from uuid import UUID, uuid4, uuid5
 
 import pytest
 
-from runtime.assembly import now
+from runtime.process import now
 from storage.accounts.users import Role
 from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from runtime.assembly import now
+from runtime.process import now
 from storage.aggregation.threads import Threads
 
 QUESTION = {"role": "user", "content": "What time is it?"}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from runtime.assembly import now
+from runtime.process import now
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob

@@ -13,7 +13,7 @@ import pytest
 import handlers.dataplane.proxy
 from handlers.api.accounts.changes import MAX_BODY_BYTES
 from handlers.api.accounts.policies import MAX_POLICY_BYTES
-from runtime.assembly import now
+from runtime.process import now
 from settings import RecordPolicy
 from storage.accounts.events import Action
 from storage.accounts.groups import MAX_GROUPS_OF_USER

@@ -314,13 +314,13 @@ async def test_what_a_worker_restores_of_a_budget_counts_for_all(server):
 async def test_workers_learn_when_the_server_decides_alone_and_when_it_does_no_more(server):
     (one, *_), (other, *_) = await server.worker(), await server.worker()
     server.local.unavailable = True
-    server.authority.tell_state()
+    server.authority.send_state()
     late, *_ = await server.worker()
     for authority in (one, other, late):
         await authority.usage(1)
         assert (authority.database_unavailable, authority.unavailable) == (True, False)
     server.local.unavailable = False
-    server.authority.tell_state()
+    server.authority.send_state()
     for authority in (one, other, late):
         await authority.usage(1)
         assert not authority.database_unavailable

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from runtime.assembly import now
+from runtime.process import now
 from storage.accounts.audit import Author
 from storage.accounts.authentication import IdentitiesUnavailableError
 from storage.accounts.identities import Identities, InvalidTokenError, Kind, Role, UnknownIdentityError

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from resources.interceptions import Interception, interception_as_json
-from runtime.assembly import now
+from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.live import live as live_module
 from storage.live.change_stream import ChangeStream, InvalidPositionError

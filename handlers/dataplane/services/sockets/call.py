@@ -144,7 +144,7 @@ class SocketCall:
         bridge.lifecycle.enter(self)
         self._checkpoint_due = bridge.monotonic() + CHECKPOINT_SECONDS
         if not is_begun:
-            self._ask_breaker()
+            self._check_breaker()
 
     @property
     def model(self) -> str:
@@ -205,7 +205,7 @@ class SocketCall:
             interception_id=self._start.id,
         )
 
-    def _ask_breaker(self) -> None:
+    def _check_breaker(self) -> None:
         if self._bridge.breakers is None:
             return
         try:

@@ -101,7 +101,7 @@ class ApiSocket:
         handler.set_header("Upgrade", "websocket")
         handler.set_header("Connection", "Upgrade")
         handler.set_header("Sec-WebSocket-Accept", accept_key(handler.request.headers["Sec-WebSocket-Key"]))
-        handler.tell_timing()
+        handler.set_server_timing()
         await handler.flush()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from handlers.api.accounts.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from handlers.base import SESSION_ENDED
-from runtime.assembly import now
+from runtime.process import now
 from storage.accounts.identities import Role
 
 USERS = "/api/v2/aibridge/users"

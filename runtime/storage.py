@@ -1,0 +1,151 @@
+"""The parts that use the database: opened here, and closed with the stack of the process."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from time import monotonic, monotonic_ns
+from typing import Any
+
+from handlers.access import AccessRecorder
+from resources.interceptions import interception_as_json
+from runtime.process import Process, now
+from settings import Settings
+from storage.accounts.access_trail import AccessTrail
+from storage.accounts.identities import Identities
+from storage.accounts.sign_in_sessions import SessionTimes
+from storage.accounts.token_uses import TokenUses
+from storage.aggregation.refusal_recorder import RefusalRecorder
+from storage.live.live import Live
+from storage.mongo.database import Database
+from storage.mongo.embedded import EmbeddedMongoDB
+from storage.recording.instances import Instances
+from storage.recording.outbox.segments import SpoolOpenError
+from storage.recording.outbox.spool import Spool
+from storage.recording.outbox.spool_folders import SpoolFolders
+from storage.recording.prices import Prices
+from storage.recording.recorder import Recorder, RecordPolicy
+from upstream.providers import Provider
+from version import VERSION
+
+# What a stopping server gives its recorder to write down what it still holds.
+FLUSH_SECONDS = 10.0
+
+
+async def open_mongodb(settings: Settings, stack: AsyncExitStack) -> str:
+    """Say where to record: at the URI that is set, or in an embedded MongoDB, which is stopped with the stack.
+
+    Raises:
+        EmbeddedUnavailableError: none can be started here.
+    """
+    if settings.mongodb_uri:
+        return settings.mongodb_uri
+    embedded = await EmbeddedMongoDB.start(settings.data_dir)
+    stack.push_async_callback(embedded.stop)
+    return embedded.uri
+
+
+def open_database(uri: str, settings: Settings, stack: AsyncExitStack) -> Database:
+    """Make the database of a URI. Closed with the stack.
+
+    Raises:
+        DatabaseUnavailableError: the URI is not one.
+    """
+    database = Database.connect(uri, settings.mongodb_database)
+    stack.callback(database.close)
+    return database
+
+
+async def open_heartbeat(process: Process, refused_keys: Callable[[], Sequence[dict[str, Any]]]) -> Instances:
+    """Register among the servers, tell them of refused keys, and watch over them."""
+    instances = Instances(
+        process.database,
+        instance_id=process.id,
+        host=socket.gethostname(),
+        version=VERSION,
+        refused_keys=refused_keys,
+        clock=monotonic,
+    )
+    await instances.open()
+    process.stack.push_async_callback(instances.close)
+    process.start("heartbeat", instances.run)
+    return instances
+
+
+async def open_recorder(process: Process, providers: list[Provider]) -> Recorder:
+    """Open the recorder, with the spool of this process.
+
+    Raises:
+        SpoolOpenError: another server has it open, or the data-dir is unusable.
+    """
+    recorder = Recorder(
+        process.database,
+        instance_id=process.id,
+        policy=RecordPolicy(process.settings.record_policy.value),
+        spool=open_spool(process.spools, process.settings),
+        now=now,
+        new_id=process.new_id,
+        prices=Prices({provider.name: (provider.preset.prices, provider.base_url) for provider in providers}),
+    )
+    await recorder.open()
+    process.stack.push_async_callback(recorder.close, FLUSH_SECONDS)
+    watch = process.metrics.watch
+    watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)
+    watch("recorder_spooled_records", "Records that wait in the spool alone.", lambda: recorder.spooled_records)
+    return recorder
+
+
+def open_spool(spools: SpoolFolders, settings: Settings) -> Spool:
+    """Open the spool of this process in the data-dir, which is made if missing.
+
+    Raises:
+        SpoolOpenError: another server has it open, or the data-dir is unusable.
+    """
+    try:
+        return spools.claim() if settings.workers == 1 else spools.claim_numbered()
+    except OSError as error:
+        reason = f"{error.strerror}: {error.filename}"
+        raise SpoolOpenError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error
+
+
+def make_identities(process: Process, session_times: SessionTimes) -> Identities:
+    """Users, tokens and sessions."""
+    return Identities(
+        process.database,
+        now=now,
+        monotonic=monotonic,
+        tokens_per_user=process.settings.tokens_per_user,
+        session_times=session_times,
+    )
+
+
+def open_access(process: Process) -> AccessRecorder:
+    """Open what records who got in and who did not."""
+    trail = AccessTrail(process.database, now=now)
+    process.stack.push_async_callback(trail.close)
+    failure_limit = process.settings.authentication_failure_limit
+    return AccessRecorder(process.metrics, trail, monotonic_ns, failure_limit=failure_limit)
+
+
+def open_token_uses(process: Process) -> TokenUses:
+    """Open what writes down when tokens were used last."""
+    uses = TokenUses(process.database, now=now, monotonic=monotonic)
+    process.stack.push_async_callback(uses.close)
+    return uses
+
+
+def open_refusal_recorder(process: Process) -> RefusalRecorder:
+    """Open what writes down which requests were refused."""
+    recorder = RefusalRecorder(process.database, now=now)
+    process.stack.push_async_callback(recorder.close)
+    waiting = "Rows and totals of refusals waiting in memory."
+    process.metrics.watch("refusals_waiting", waiting, lambda: recorder.waiting)
+    return recorder
+
+
+def open_live(process: Process, identities: Identities) -> Live:
+    """Open what tells listeners of interceptions."""
+    live = Live(process.database, identities, interception_as_json)
+    process.stack.push_async_callback(live.close)
+    return live
