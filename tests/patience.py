@@ -13,7 +13,7 @@ import pytest
 
 from storage.accounts import authentication, groups, sign_ins, token_uses, user_accounts
 from storage.aggregation import threads
-from storage.mongo import connection, database
+from storage.mongo import connection, database, event_counts
 from storage.queries import audit
 from storage.recording import instances
 from storage.recording.outbox import writer
@@ -23,12 +23,12 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (audit, "ANSWER_SECONDS"),
     (authentication, "VERIFY_SECONDS"),
     (database, "PING_SECONDS"),
+    (event_counts, "BATCH_SECONDS"),
     (user_accounts, "ANSWER_SECONDS"),
     (groups, "ANSWER_SECONDS"),
     (instances, "ANSWER_SECONDS"),
     (sign_ins, "ANSWER_SECONDS"),
     (token_uses, "ANSWER_SECONDS"),
-    (token_uses, "WRITE_SECONDS"),
     (threads, "ANSWER_SECONDS"),
     (writer, "COMMIT_SECONDS"),
     (writer, "REPLAY_SECONDS"),

@@ -22,13 +22,13 @@ NOTE_SECONDS = 15.0
 """From one use of a token to the next that is noted."""
 
 WRITE_SECONDS = 5.0
-"""From one write to the next, and how long one may take."""
+"""From one write to the next."""
 
 MAX_NOTED = 10_000
 """Tokens whose last uses a process remembers; of more, uses are noted more often or not at all."""
 
 ANSWER_SECONDS = 2.0
-"""How long the database may take to tell of uses."""
+"""How long the database may take to tell of uses, or to take them."""
 
 _BATCH = 500
 
@@ -85,7 +85,7 @@ class TokenUses:
         """
         while self._pending:
             batch = dict(list(self._pending.items())[:_BATCH])
-            async with self._database.within(WRITE_SECONDS, "take uses of tokens"):
+            async with self._database.within(ANSWER_SECONDS, "take uses of tokens"):
                 updates = [_update(token_id, use) for token_id, use in batch.items()]
                 await self._database.token_uses.bulk_write(updates, ordered=False)
             for token_id, use in batch.items():

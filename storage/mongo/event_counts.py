@@ -22,7 +22,10 @@ from pymongo import UpdateOne
 from storage.mongo.database import Collection, Database, DatabaseUnavailableError
 
 WRITE_SECONDS = 2.0
-"""From one write of what happened to the next, and how long one may take."""
+"""From one write of what happened to the next."""
+
+BATCH_SECONDS = 2.0
+"""How long a write may take."""
 
 MAX_BATCH = 500
 """Counts of one write."""
@@ -103,7 +106,7 @@ class EventCounts(Generic[K]):
                     self._batch += 1
                     self._sending = {key: self._pending.pop(key) for key in list(islice(self._pending, MAX_BATCH))}
                 updates = [self._update(self._document(key, count), count) for key, count in self._sending.items()]
-                async with self.database.within(WRITE_SECONDS, "take counts"):
+                async with self.database.within(BATCH_SECONDS, "take counts"):
                     await self.collection.bulk_write(updates, ordered=False)
                 self._sending = {}
 

@@ -126,7 +126,7 @@ async def test_what_waits_for_the_database_is_kept_and_bounded(trail, clock, dat
         for number in range(MAX_ENTRIES):
             trail.note(AccessEvent(FAILED.action, str(number), detail=FAILED.detail))
     with monkeypatch.context() as patch:
-        patch.setattr(event_counts, "WRITE_SECONDS", 0.02)
+        patch.setattr(event_counts, "BATCH_SECONDS", 0.02)
         with pytest.raises(DatabaseUnavailableError):
             await trail.flush()
     trail._events.collection = there

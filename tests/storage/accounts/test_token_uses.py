@@ -108,7 +108,7 @@ def test_what_waits_is_bounded_however_many_tokens_are_used(noted):
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.gen_test
 async def test_what_the_database_did_not_take_waits_for_it(uses, unreachable, monkeypatch):
-    monkeypatch.setattr(token_uses, "WRITE_SECONDS", 0.02)
+    monkeypatch.setattr(token_uses, "ANSWER_SECONDS", 0.02)
     uses.note(identity(), lambda: CODEX)
     there, uses._database = uses._database, unreachable
     with pytest.raises(DatabaseUnavailableError):

@@ -137,7 +137,7 @@ async def test_while_the_database_is_unavailable_memory_is_bounded_and_no_count_
             noted += 1
     assert noted > 50 + 200
     assert recorder.waiting <= 50 + 200 + len(Bucket)
-    monkeypatch.setattr(event_counts, "WRITE_SECONDS", 0.02)
+    monkeypatch.setattr(event_counts, "BATCH_SECONDS", 0.02)
     with pytest.raises(DatabaseUnavailableError):
         await recorder.flush()
     monkeypatch.undo()

@@ -111,7 +111,8 @@ async def test_the_writer_outlives_an_outage(counts, database, monkeypatch):
     "WARNING storage.mongo.event_counts: numbers could not be written and are lost: MongoDB is unavailable: "
 )
 @pytest.mark.gen_test
-async def test_a_stop_without_the_database_says_that_counts_are_lost(counts, unreachable):
+async def test_a_stop_without_the_database_says_that_counts_are_lost(counts, unreachable, monkeypatch):
+    monkeypatch.setattr(event_counts, "BATCH_SECONDS", 0.1)
     counts.collection = unreachable.refusals
     counts.add("a", NOON)
     await CountWriter(unreachable, "numbers", [counts]).close()
