@@ -79,10 +79,14 @@ class LogWatch(logging.Handler):
     def emit(self, record):
         self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")
 
+    def has(self, pattern):
+        """Whether a line was logged, for a test that has to wait for it."""
+        return any(re.search(pattern, line) for line in self.lines)
+
     def complaints(self, patterns):
         """Compare what was logged with what was declared."""
         undeclared = [line for line in self.lines if not any(re.search(pattern, line) for pattern in patterns)]
-        missing = [pattern for pattern in patterns if not any(re.search(pattern, line) for line in self.lines)]
+        missing = [pattern for pattern in patterns if not self.has(pattern)]
         return [f"logged and not declared: {line}" for line in undeclared] + [
             f"declared and not logged: {pattern}" for pattern in missing
         ]

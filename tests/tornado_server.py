@@ -197,10 +197,8 @@ class TornadoServer(HTTPServerConnectionDelegate):
 
 
 ON_BOTH = (
-    *(
-        f"tests/handlers/dataplane/test_{name}.py"
-        for name in ("key_failover", "passthrough", "pings", "recorded", "relay", "retries", "steps")
-    ),
+    *(f"tests/handlers/dataplane/test_{name}.py" for name in ("key_failover", "pings", "relay", "retries", "steps")),
+    *(f"tests/handlers/dataplane/services/test_{name}.py" for name in ("passthrough", "recorded")),
     "tests/handlers/test_base.py",
     "tests/handlers/test_control.py",
     "tests/handlers/test_echoes.py",

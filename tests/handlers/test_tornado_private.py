@@ -37,4 +37,4 @@ def test_one_file_uses_private_attributes_of_tornado(private):
         for path in (ROOT / folder).rglob("*.py")
         if (found := attributes(path.read_text()) & private)
     }
-    assert used == {ADAPTER: ["_headers", "_headers_written", "_write_buffer"]}
+    assert used == {ADAPTER: ["_body_future", "_headers", "_headers_written", "_write_buffer"]}

@@ -20,6 +20,7 @@ from storage.accounts.groups import MAX_GROUPS_OF_USER
 from storage.aggregation.rollup import GroupBy
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
+from tests.bridge import until
 from tests.fake_upstream import CLOSE
 from tests.handlers.contract import CONTROL, Contract
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -417,7 +418,7 @@ class TestWithoutTheDatabase:
     @pytest.mark.expects_log(r"^WARNING storage\.mongo\.health: the database is unavailable: ")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)  # so that it is not ready
     @pytest.mark.gen_test
-    async def test_the_answers_of_an_outage_are_described(self, running, ask, private_mongodb, contract):
+    async def test_the_answers_of_an_outage_are_described(self, running, ask, private_mongodb, contract, log_watch):
         stranger = await running.user("grace")
         private_mongodb.freeze()
         try:
@@ -430,6 +431,7 @@ class TestWithoutTheDatabase:
                 *(ask(method, path, 503, stranger) for method, path in asked if method != "HEAD"),
                 ask("POST", SESSION, 503, {"Content-Type": "application/json"}, token_of(stranger)),
             )
+            await until(lambda: log_watch.has("the database is unavailable"))
         finally:
             private_mongodb.thaw()
 

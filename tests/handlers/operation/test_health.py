@@ -90,7 +90,7 @@ class TestWithoutTheDatabase:
     @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
     @pytest.mark.gen_test(timeout=20)
-    async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, mongodb):
+    async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, mongodb, log_watch):
         running.upstream.play(OK)
         assert (await call(running)).status == 200
         os.kill(mongodb.pid, signal.SIGKILL)
@@ -108,11 +108,12 @@ class TestWithoutTheDatabase:
         assert refusal.header("Retry-After") == "1"
         assert len(running.upstream.requests) == 1
         assert await running.get("/readyz", {}) == (503, not_ready)
+        await until(lambda: log_watch.has("health: the database is unavailable"))
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
     @pytest.mark.gen_test(timeout=20)
-    async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb):
+    async def test_calls_go_on_and_the_bridge_stays_ready(self, running, mongodb, log_watch):
         running.upstream.play(OK)
         assert (await call(running)).status == 200
         os.kill(mongodb.pid, signal.SIGKILL)
@@ -129,3 +130,4 @@ class TestWithoutTheDatabase:
         }
         for _ in range(2):
             assert await running.get("/readyz", {}) == (200, ready)
+        await until(lambda: log_watch.has("health: the database is unavailable"))

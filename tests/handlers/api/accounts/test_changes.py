@@ -21,6 +21,7 @@ from handlers.api.accounts.changes import (
 from handlers.base import IDENTITIES_UNAVAILABLE, UNIDENTIFIED
 from handlers.control import DATABASE_UNAVAILABLE
 from resources.bodies import Body, InvalidBodyError, Readers
+from tests.bridge import until
 
 PATH = "/api/v2/aibridge/users"
 JSON = {"Content-Type": "application/json"}
@@ -139,7 +140,7 @@ class TestWithoutTheDatabase:
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.gen_test
-    async def test_who_sees_or_changes_something_is_told_to_wait(self, running, private_mongodb):
+    async def test_who_sees_or_changes_something_is_told_to_wait(self, running, private_mongodb, log_watch):
         assert (await running.get(f"{PATH}/me"))[0] == 200
         private_mongodb.freeze()
         try:
@@ -148,5 +149,6 @@ class TestWithoutTheDatabase:
                 answer = await client.request(method, PATH, running.headers, body)
                 assert (answer.status, json.loads(answer.body)) == (503, {"message": message})
                 assert answer.header("Retry-After") == "1"
+            await until(lambda: log_watch.has("the database is unavailable"))
         finally:
             private_mongodb.thaw()
