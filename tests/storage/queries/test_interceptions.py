@@ -13,6 +13,7 @@ from storage.queries.interceptions import Interceptions
 from storage.queries.paging import UnknownCursorError
 from storage.queries.search import Search
 from storage.recording.documents import ending_fields, start_document
+from tests.storage.calls import Calls
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception, kept
 
@@ -304,3 +305,26 @@ async def test_without_the_database_the_error_says_so(unreachable):
         DatabaseUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*Connection refused$"
     ):
         await interceptions.page(EVERYTHING, visible_to=None, limit=1)
+
+
+@pytest.mark.gen_test
+async def test_a_response_is_known_to_the_user_who_got_it_from_this_provider(database):
+    await keep(database, made(1))
+    has_response = Interceptions(database).has_response
+    assert await has_response(ADA.id, made(1)["provider_name"], "resp_1")
+    for initiator_id, provider_name, response_id in (
+        (BOB_ID, made(1)["provider_name"], "resp_1"),
+        (ADA.id, "elsewhere", "resp_1"),
+        (ADA.id, made(1)["provider_name"], "resp_2"),
+    ):
+        assert not await has_response(initiator_id, provider_name, response_id)
+
+
+@pytest.mark.gen_test
+async def test_of_some_interceptions_it_is_told_which_have_ended_for_sure(database):
+    calls = Calls(database)
+    for number in range(1, 4):
+        await calls.start(number)
+    await calls.end(1)
+    await calls.presume(2)
+    assert await Interceptions(database).ended_ones([UUID(int=number) for number in range(1, 5)]) == {UUID(int=1)}
