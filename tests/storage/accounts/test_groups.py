@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from storage.accounts.audit import Author
 from storage.accounts.groups import MAX_GROUPS_OF_USER, Groups
-from storage.accounts.identities import Identities, IdentityConflictError, Role, UnknownIdentityError
+from storage.accounts.identities import (
+    Identities,
+    IdentityConflictError,
+    InvalidTokenError,
+    Role,
+    UnknownIdentityError,
+)
 from storage.accounts.users import ChangedMeanwhileError, Group, IdentityError, checked_group_name
 from storage.queries.audit import Audit
 from tests.storage.records import NOON
@@ -44,7 +50,8 @@ async def test_a_group_is_found_by_its_name_in_any_case_and_by_its_id(groups):
         assert await groups.existing(reference) == (group, 0)
     assert await groups.by_id([group.id, group.id]) == {group.id: group}
     assert await groups.by_id([]) == {}
-    assert await groups.find("nobody") is None
+    for reference in ("nobody", "re\u00adsearch", "11111111-1111-4111-8111-111111111111"):
+        assert await groups.find(reference) is None
     assert (await groups.add("ops")).display_name == "ops"
 
 
@@ -256,3 +263,50 @@ async def test_a_single_server_changes_groups_without_transactions(single_server
     await groups.change("research", name="lab")
     await groups.remove("lab")
     assert (await identities.find_user("ada")).group_ids == ()
+
+
+@pytest.mark.gen_test
+async def test_a_group_with_a_policy_is_not_removed(groups, database):
+    group = await groups.add("research")
+    kept = {"_id": f"groups/{group.id}"}
+    await database.policies.insert_one(kept | {"policy": {"max_parallel": 1}})
+    with pytest.raises(IdentityConflictError, match=r'^the group "research" has a policy: remove that first$'):
+        await groups.remove("research")
+    assert await groups.find("research") == group
+    await database.policies.update_one(kept, {"$set": {"policy": {}}})  # as it is kept once it was removed
+    assert await groups.remove("research") == group
+    assert await groups.find("research") is None
+
+
+@pytest.mark.gen_test
+async def test_the_tokens_of_a_removed_group_are_revoked(groups, identities, database):
+    group = await groups.add("ci")
+    token, text = await identities.create_token("groups/ci")
+    assert (await identities.authenticate(text)).user.group_ids == (group.id,)
+    await groups.remove("ci")
+    with pytest.raises(InvalidTokenError):
+        await identities.authenticate(text)
+    with pytest.raises(UnknownIdentityError, match=r'^there is no group named "ci"$'):
+        await identities.create_token("groups/ci")
+    of = {"group_id": group.id, "group": "ci"}
+    removed = [entry for entry in await trail(database) if entry[0] == "group.removed"]
+    assert removed == [("group.removed", None, of | {"members": 0, "revoked_tokens": 1})]
+    assert (await database.tokens.find_one({"_id": token.id}))["revoked_at"] == NOON
+
+
+@pytest.mark.gen_test
+async def test_a_single_server_makes_one_of_the_same_changes_at_once(single_server):
+    identities = Identities(single_server, now=lambda: NOON, monotonic=lambda: 0.0)
+    groups = Groups(single_server, identities, now=lambda: NOON)
+
+    async def outcomes(*attempts):
+        done = await asyncio.gather(*attempts, return_exceptions=True)
+        return sorted(type(outcome).__name__ for outcome in done)
+
+    adding = [groups.add("research") for _ in range(4)]
+    assert await outcomes(*adding) == ["Group", *["IdentityConflictError"] * 3]
+    adding = [identities.add_user("ada", role=Role.MEMBER) for _ in range(4)]
+    assert await outcomes(*adding) == [*["IdentityConflictError"] * 3, "User"]
+    group, _ = await groups.existing("research")
+    changing = [groups.change("research", display_name=str(number), versions=[group.version]) for number in range(4)]
+    assert await outcomes(*changing) == [*["ChangedMeanwhileError"] * 3, "Group"]

@@ -6,13 +6,20 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from pymongo import IndexModel
 
+from intercept.times import format_time
 from storage.accounts import authentication as authentication_module
+from storage.accounts import identities as identities_module
 from storage.accounts import user_accounts as user_accounts_module
 from storage.accounts.audit import Author
 from storage.accounts.authentication import REFRESH_AHEAD_SECONDS
+from storage.accounts.groups import Groups
 from storage.accounts.identities import (
+    OUTLIVES,
+    TOO_MANY_TODAY,
+    TOO_MANY_TOKENS,
     Identities,
     IdentitiesUnavailableError,
     Identity,
@@ -21,9 +28,13 @@ from storage.accounts.identities import (
     InvalidTokenError,
     Role,
     Token,
+    UnknownIdentityError,
+    User,
 )
 from storage.accounts.tokens import FRESH_SECONDS, STALE_SECONDS, digest
+from storage.accounts.users import ChangedMeanwhileError
 from storage.mongo.database import DatabaseUnavailableError
+from storage.queries.audit import Audit
 from tests.storage.conditions import until
 from tests.storage.outages import freeze
 from tests.storage.records import NOON
@@ -490,3 +501,267 @@ async def test_users_of_an_earlier_version_who_differ_in_case_alone_stay_and_are
     await database.prepare(retention=None)
     assert (await identities.find_user("Ada")).username == "ada"
     assert "active_username" in await database.users.index_information()
+
+
+def ends(token):
+    """How long after noon a token expires."""
+    return token.expires_at and token.expires_at - NOON
+
+
+@pytest.mark.gen_test
+async def test_a_replaced_token_works_for_the_overlap_and_the_new_one_as_long_again(identities, database, clock):
+    ada = await identities.add_user("ada", role=Role.OWNER)
+    old, old_text = await identities.create_token("ada", name="laptop", expires_at=NOON + 10 * HOUR)
+    clock.seconds += 3600
+    await identities.authenticate(old_text)
+    new, new_text = await identities.replace_token(old.id, overlap=HOUR / 2)
+    made = {"id": new_text[:10], "user_id": ada.id, "name": "laptop", "revoked_at": None}
+    assert new == Token(created_at=NOON + HOUR, expires_at=NOON + 11 * HOUR, **made)
+    old = replace(old, expires_at=NOON + 1.5 * HOUR)
+    assert await identities.list_tokens("ada") == [old, new]
+    # What is known of the old one in memory has its new end.
+    assert await identities.authenticate(old_text) == Identity(user=ada, token_id=old.id, expires_at=old.expires_at)
+    clock.seconds += 1800
+    assert await refusal(identities, old_text) == "the token is not valid"
+    assert await identities.authenticate(new_text) == Identity(user=ada, token_id=new.id, expires_at=new.expires_at)
+    details = {entry["action"]: entry["detail"] for entry in await Audit(database).page(limit=2)}
+    assert details == {
+        "token.created": {"token_id": new.id, "name": "laptop", "expires_at": new.expires_at},
+        "token.replaced": {
+            "token_id": old.id,
+            "name": "laptop",
+            "expires_at": old.expires_at,
+            "replaced_by": new.id,
+        },
+    }
+
+
+@pytest.mark.gen_test
+async def test_an_overlap_does_not_lengthen_the_life_of_a_token(identities):
+    await identities.add_user("ada", role=Role.OWNER)
+    endless, _ = await identities.create_token("ada", name="endless")
+    ending, _ = await identities.create_token("ada", name="ending", expires_at=NOON + HOUR)
+    assert ends((await identities.replace_token(endless.id, overlap=5 * HOUR))[0]) is None
+    assert (
+        ends((await identities.replace_token(ending.id, overlap=5 * HOUR, expires_at=NOON + 9 * HOUR))[0]) == 9 * HOUR
+    )
+    after = {token.id: ends(token) for token in await identities.list_tokens("ada")}
+    assert (after[endless.id], after[ending.id]) == (5 * HOUR, HOUR)
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_is_not_valid_any_more_or_not_theirs_is_not_replaced(identities, clock):
+    ada, bob = [await identities.add_user(name, role=Role.MEMBER) for name in ("ada", "bob")]
+    expired, _ = await identities.create_token("ada", expires_at=NOON + HOUR)
+    revoked, _ = await identities.create_token("ada")
+    good, _ = await identities.create_token("ada")
+    await identities.revoke_token(revoked.id)
+    clock.seconds += 3600
+    before = await identities.list_tokens("ada")
+    for token in (expired, revoked):
+        with pytest.raises(IdentityConflictError) as caught:
+            await identities.replace_token(token.id, overlap=HOUR)
+        assert str(caught.value) == f'the token "{token.id}" is not valid any more: create another one'
+    for token_id, of in ((good.id, bob.id), ("x", ada.id), ("x", None)):
+        with pytest.raises(UnknownIdentityError) as caught:
+            await identities.replace_token(token_id, overlap=HOUR, of=of)
+        assert str(caught.value) == f'no token with the id "{token_id}" (the part before the hyphen)'
+    with pytest.raises(IdentityError, match=r"^a token cannot expire in the past$"):
+        await identities.replace_token(good.id, overlap=HOUR, expires_at=NOON + HOUR)
+    assert await identities.list_tokens("ada") == before
+    new, _ = await identities.replace_token(good.id, overlap=timedelta(0), of=ada.id)
+    assert new in await identities.list_tokens("ada")
+
+
+@pytest.mark.gen_test
+async def test_of_those_who_replace_a_token_at_once_without_overlap_one_does(identities, elsewhere):
+    await identities.add_user("ada", role=Role.MEMBER)
+    token, _ = await identities.create_token("ada")
+    outcomes = await asyncio.gather(
+        *(one.replace_token(token.id, overlap=timedelta(0)) for one in (identities, elsewhere) * 2),
+        return_exceptions=True,
+    )
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [*["IdentityConflictError"] * 3, "tuple"]
+    assert len(await identities.list_tokens("ada")) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_token_does_not_outlive_the_one_it_is_made_with(identities):
+    ada = await identities.add_user("ada", role=Role.MEMBER)
+    author = Author(ada, token_id="tokenOfAda", expires_at=NOON + 2 * HOUR)
+    for asked, given in ((None, 2 * HOUR), (HOUR, HOUR), (2 * HOUR, 2 * HOUR)):
+        token, _ = await identities.create_token("ada", expires_at=asked and NOON + asked, author=author)
+        assert ends(token) == given
+    for made_for in (HOUR, 3 * HOUR, None):
+        old, _ = await identities.create_token("ada", expires_at=made_for and NOON + made_for)
+        new, _ = await identities.replace_token(old.id, overlap=HOUR, author=author)
+        assert ends(new) == min(made_for or 2 * HOUR, 2 * HOUR)
+    new, _ = await identities.replace_token(new.id, overlap=HOUR, expires_at=NOON + HOUR, author=author)
+    assert ends(new) == HOUR
+    before = await identities.list_tokens("ada")
+    late = NOON + 2 * HOUR + timedelta(milliseconds=1)
+    for attempt in (
+        identities.create_token("ada", expires_at=late, author=author),
+        identities.replace_token(new.id, overlap=HOUR, expires_at=late, author=author),
+    ):
+        with pytest.raises(IdentityError) as caught:
+            await attempt
+        assert str(caught.value) == OUTLIVES.format(format_time(NOON + 2 * HOUR))
+    assert await identities.list_tokens("ada") == before
+
+
+@pytest.mark.gen_test
+async def test_who_has_the_most_tokens_there_may_be_replaces_one_at_a_time(database, clock):
+    identities = Identities(database, now=clock.now, monotonic=clock.monotonic, tokens_per_user=2)
+    ada = await identities.add_user("ada", role=Role.MEMBER)
+    await identities.create_token("ada", author=Author(ada))
+    token, _ = await identities.create_token("ada", author=Author(ada))
+    new, _ = await identities.replace_token(token.id, overlap=HOUR, author=Author(ada))
+    before = await identities.list_tokens("ada")
+    for attempt in (
+        identities.replace_token(new.id, overlap=HOUR, author=Author(ada)),
+        identities.create_token("ada", author=Author(ada)),
+    ):
+        with pytest.raises(IdentityConflictError) as caught:
+            await attempt
+        assert str(caught.value) == TOO_MANY_TOKENS.format("ada", 2)
+    assert await identities.list_tokens("ada") == before
+    clock.seconds += 3600  # the first one of three ends
+    await identities.replace_token(new.id, overlap=timedelta(0), author=Author(ada))
+    assert await identities.existing("ada") == (ada, 2)
+
+
+@pytest.mark.gen_test
+async def test_a_user_who_is_no_owner_creates_a_bounded_number_of_tokens_in_a_day(identities, clock, monkeypatch):
+    monkeypatch.setattr(identities_module, "MAX_TOKENS_A_DAY", 2)
+    ada = await identities.add_user("ada", role=Role.MEMBER)
+    owner = await identities.add_user("grace", role=Role.OWNER)
+    for _ in range(2):
+        token, _ = await identities.create_token("ada", author=Author(ada))
+        await identities.revoke_token(token.id)
+    with pytest.raises(IdentityConflictError) as caught:
+        await identities.create_token("ada", author=Author(ada))
+    assert str(caught.value) == TOO_MANY_TODAY.format("ada", 2)
+    await identities.create_token("ada", author=Author(owner))
+    clock.seconds += 24 * 3600
+    await identities.create_token("ada", author=Author(ada))
+    assert len(await identities.list_tokens("ada")) == 4
+
+
+@pytest.mark.gen_test
+async def test_a_page_of_tokens_has_the_newest_first_and_the_number_of_all(identities, clock):
+    await identities.add_user("ada", role=Role.OWNER)
+    await identities.add_user("bob", role=Role.OWNER)
+    await identities.create_token("bob")
+    made = []
+    for _ in range(3):
+        made.insert(0, (await identities.create_token("ada"))[0])
+        clock.seconds += 1
+    assert await identities.tokens_page("ADA", limit=0, offset=0) == (3, made)
+    assert await identities.tokens_page("ada", limit=1, offset=1) == (3, made[1:2])
+    with pytest.raises(UnknownIdentityError, match=r'^there is no user named "nobody"$'):
+        await identities.tokens_page("nobody", limit=0, offset=0)
+
+
+@pytest.mark.gen_test
+async def test_a_token_of_a_group_calls_as_the_group(identities, database, clock):
+    groups = Groups(database, identities, now=clock.now)
+    group = await groups.add("ci", display_name="CI")
+    ada = await identities.add_user("ada", role=Role.OWNER)
+    token, text = await identities.create_token("groups/CI", name="build")
+    service = User(
+        id=group.id,
+        username="groups/ci",
+        display_name="CI",
+        role=Role.MEMBER,
+        created_at=NOON,
+        group_ids=(group.id,),
+    )
+    assert (service.is_service, ada.is_service) == (True, False)
+    assert await identities.authenticate(text) == Identity(user=service, token_id=token.id)
+    for name in ("groups/ci", "groups/CI", f"groups/{group.id}"):
+        assert await identities.find_user(name) == service
+        assert await identities.list_tokens(name) == [token]
+    assert await identities.find_user("ci") is None
+    assert await identities.find_user("groups/ada") is None
+    assert await identities.list_users() == [ada]
+    for attempt in (identities.create_token("groups/ada"), identities.list_tokens("groups/ada")):
+        with pytest.raises(UnknownIdentityError, match=r'^there is no group named "ada"$'):
+            await attempt
+    new, _ = await identities.replace_token(token.id, overlap=timedelta(0), of=group.id)
+    with pytest.raises(UnknownIdentityError):
+        await identities.revoke_token(new.id, of="ada")
+    await identities.revoke_token(new.id, of="groups/ci")
+    await groups.remove("ci")
+    assert await identities.find_user("groups/ci") is None
+    assert await identities.users_by_id([ada.id, group.id, uuid4()]) == {ada.id: ada, group.id: service}
+
+
+@pytest.mark.gen_test
+async def test_a_user_is_found_with_the_number_of_their_active_tokens(identities, clock):
+    ada, bob = [await identities.add_user(name, role=Role.MEMBER) for name in ("ada", "Bob")]
+    await identities.add_user("gone", role=Role.MEMBER)
+    await identities.remove_user("gone")
+    for expires_at in (None, NOON + HOUR, NOON + 2 * HOUR):
+        await identities.create_token("ada", expires_at=expires_at)
+    revoked, _ = await identities.create_token("ada")
+    await identities.revoke_token(revoked.id)
+    clock.seconds += 3600
+    for name in ("ADA", str(ada.id)):
+        assert await identities.existing(name) == (ada, 2)
+    assert await identities.existing("bob") == (bob, 0)
+    assert await identities.users_page(limit=0, offset=0) == (2, [(ada, 2), (bob, 0)])
+    assert await identities.users_page(limit=1, offset=1) == (2, [(bob, 0)])
+    for name in ("gone", str(uuid4())):
+        with pytest.raises(UnknownIdentityError, match=f'^there is no user named "{name}"$'):
+            await identities.existing(name)
+
+
+@pytest.mark.gen_test
+async def test_what_is_changed_of_a_user_is_in_the_audit_trail_with_what_it_was(identities, database):
+    ada = await identities.add_user("ada", role=Role.MEMBER, cost_centre="4711")
+    (added,) = await Audit(database).page(limit=10)
+    assert added["detail"] == {"role": "member", "name": "ada", "cost_centre": "4711"}
+    changes = {"role": Role.AUDITOR, "display_name": "Ada", "cost_centre": "4712"}
+    changed = await identities.change_user("ada", **changes)
+    assert changed == replace(ada, **changes)
+    assert await identities.change_user("ada", **changes) == await identities.change_user("ada") == changed
+    assert await identities.find_user("ada") == changed
+    (noted,) = [one for one in await Audit(database).page(limit=10) if one["action"] == "user.changed"]
+    assert noted["detail"] == {
+        "role": "auditor",
+        "role_before": "member",
+        "name": "Ada",
+        "name_before": "ada",
+        "cost_centre": "4712",
+        "cost_centre_before": "4711",
+    }
+    assert await identities.change_user("ada", display_name="", cost_centre="") == replace(
+        ada, role=Role.AUDITOR, cost_centre=""
+    )
+
+
+@pytest.mark.gen_test
+async def test_of_two_who_change_one_version_of_a_user_the_second_is_told(identities):
+    ada = await identities.add_user("ada", role=Role.MEMBER)
+    changed = await identities.change_user("ada", display_name="one", versions=[ada.version])
+    message = r'^the user "ada" was changed meanwhile; read it again$'
+    with pytest.raises(ChangedMeanwhileError, match=message):
+        await identities.change_user("ada", display_name="two", versions=[ada.version])
+    assert await identities.find_user("ada") == changed
+    again = await identities.change_user("ada", display_name="two", versions=["x", changed.version])
+    assert again == replace(changed, display_name="two")
+
+
+@pytest.mark.gen_test
+async def test_nobody_removes_themselves_and_the_only_owner_stays_one(identities):
+    ada = await identities.add_user("ada", role=Role.OWNER)
+    bob = await identities.add_user("bob", role=Role.OWNER)
+    with pytest.raises(IdentityConflictError, match=r"^you cannot remove yourself; ask another owner$"):
+        await identities.remove_user("ada", author=Author(ada))
+    await identities.remove_user("bob", author=Author(ada))
+    for author in (ada, bob):
+        with pytest.raises(IdentityConflictError, match=r'^"ada" is the only owner; assign another owner first$'):
+            await identities.change_user("ada", role=Role.MEMBER, author=Author(author))
+    assert await identities.list_users() == [ada]
+    assert await identities.change_user("ada", role=Role.MEMBER) == replace(ada, role=Role.MEMBER)  # the command line

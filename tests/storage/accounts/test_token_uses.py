@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.accounts import token_uses
-from storage.accounts.token_uses import NOTE_SECONDS, TokenUses
+from storage.accounts.token_uses import NOTE_SECONDS, WRITE_SECONDS, TokenUses
 from storage.accounts.users import Identity, Role, TokenUse, User
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.records import NOON
@@ -118,3 +119,33 @@ async def test_what_the_database_did_not_take_waits_for_it(uses, unreachable, mo
     monkeypatch.undo()
     await uses.flush()
     assert await uses.of_tokens(["tokenOfAda"]) == {"tokenOfAda": use()}
+
+
+@pytest.mark.gen_test
+async def test_a_use_that_is_noted_while_an_earlier_one_is_written_is_written_too(uses, clock):
+    async def note_another():
+        clock.seconds = NOTE_SECONDS
+        uses.note(identity(), lambda: ("$curl", ""))
+
+    uses.note(identity(), lambda: CODEX)
+    await asyncio.gather(uses.flush(), note_another())  # the first is on its way to the database by then
+    assert await uses.of_tokens(["tokenOfAda"]) == {"tokenOfAda": use(NOTE_SECONDS, "$curl", "")}
+
+
+@pytest.mark.gen_test
+async def test_uses_are_written_every_few_seconds_until_that_is_cancelled(database, clock):
+    paused, written = [], []
+
+    async def pause(seconds):
+        paused.append(seconds)
+        written.append(await background.of_tokens(["one", "two"]))
+        if len(paused) == 3:
+            raise asyncio.CancelledError
+        token_id = ("one", "two")[len(paused) - 1]
+        background.note(identity(token_id), lambda: CODEX)
+
+    background = TokenUses(database, now=clock.now, monotonic=clock.monotonic, pause=pause)
+    with pytest.raises(asyncio.CancelledError):
+        await background.run()
+    assert paused == [WRITE_SECONDS] * 3
+    assert written == [{}, {"one": use()}, {"one": use(), "two": use()}]
