@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from intercept.apis import Dialect
 from intercept.dialects.gemini.refusals import read_refusal
@@ -60,14 +60,33 @@ async def _check(provider: Provider, key: str | None, client: UpstreamClient) ->
                 headers += await provider.authorizer.authorize("GET", url, headers, b"")
             response = await client.open("GET", url, headers, b"", network=provider.network)
             try:
-                body = await response.peek(MAX_LIST_BYTES)
+                body, cut = await _read(response)
             finally:
                 response.close()
     except UpstreamError as error:
         return CheckResult(hint, False, None, str(error))
     except TimeoutError:
         return CheckResult(hint, False, None, _TOO_LATE)
-    return _judge(provider, hint, response, body, lists_models=path is not None)
+    result = _judge(provider, hint, response, body, lists_models=path is not None)
+    # Half a list is no sign of a wrong address.
+    return (
+        structs.replace(result, message=cut) if cut and not result.is_well and response.status < _REDIRECT else result
+    )
+
+
+async def _read(response: UpstreamResponse) -> tuple[bytes, str]:
+    """Read the beginning of a body, and what cut it off; "" where nothing did."""
+    body = bytearray()
+
+    def take(piece: bytes) -> bool:
+        body.extend(piece)
+        return len(body) < MAX_LIST_BYTES
+
+    try:
+        await response.stream_to(take)
+    except UpstreamError as error:
+        return bytes(body), str(error)
+    return bytes(body), ""
 
 
 def _models_path(provider: Provider) -> str | None:
@@ -116,7 +135,7 @@ def _not_found(provider: Provider) -> str:
 def _judge_list(hint: str, status: int, body: bytes) -> CheckResult:
     try:
         decoded: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if len(body) >= MAX_LIST_BYTES and body.lstrip()[:1] in {b"{", b"["}:
             return CheckResult(hint, True, status, "reached; it lists more models than are counted")
         return CheckResult(

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from tests.fake_upstream import CLOSE, FakeUpstream
+from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
+from upstream import provider_check
+from upstream.client import CredentialError
+from upstream.presets import ProviderType
+from upstream.provider_check import MAX_LIST_BYTES, CheckResult, check_provider
+from upstream.providers import Provider
+
+KEYS = ("sk-east-key-number-one-1111", "sk-east-key-number-two-2222")
+HINTS = ("sk-e...1111", "sk-e...2222")
+TYPE = ProviderType.OPENAI_COMPATIBLE
+NO_LIST = "what is there answers 200, but not with a list of models: check the base URL"
+
+
+def answer(status, body=b"{}"):
+    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body
+
+
+def models(count, member="data"):
+    return answer(200, json.dumps({member: [{"id": str(number)} for number in range(count)]}).encode())
+
+
+def refused_by_google(reason):
+    return answer(400, json.dumps({"error": {"code": 400, "details": [{"reason": reason}]}}).encode())
+
+
+class FixedAuthorizer:
+    """Has a token, or says why there is none."""
+
+    hint = "token"
+
+    def __init__(self, failure=""):
+        self.failure = failure
+        self.asked = []
+
+    async def authorize(self, method, url, headers, body):
+        self.asked.append((method, url, list(headers), body))
+        if self.failure:
+            raise CredentialError(self.failure)
+        return [("Authorization", "Bearer fetched")]
+
+    def explain(self, status, header):
+        return ""
+
+
+async def check(client, provider, type_=TYPE, path="", **more):
+    """The results for a provider of that type at the address of the scripted one."""
+    return await check_provider(Provider("east", type_, provider.url + path, **more), client)
+
+
+def sent(provider):
+    """What was asked, without what the connection adds."""
+    plain = {"host", "content-length"}
+    return [
+        (one.method, one.target, [pair for pair in one.headers if pair[0].lower() not in plain], one.body)
+        for one in provider.requests
+    ]
+
+
+@pytest.mark.gen_test
+async def test_each_key_is_asked_with_in_turn(provider, client):
+    provider.play(models(2))
+    provider.play(answer(401))
+    assert await check(client, provider, path="v1/", keys=KEYS) == [
+        CheckResult(HINTS[0], True, 200, "reached; it lists 2 models", 2),
+        CheckResult(HINTS[1], False, 401, "the provider refuses the key (401)"),
+    ]
+    accept = ("Accept", "application/json")
+    assert sent(provider) == [("GET", "/v1/models", [accept, ("Authorization", f"Bearer {key}")], b"") for key in KEYS]
+
+
+@pytest.mark.parametrize(
+    ("type_", "target", "more"),
+    [
+        ("anthropic", "/v1/models", [("anthropic-version", "2023-06-01"), ("X-Api-Key", KEYS[0])]),
+        ("gemini", "/v1beta/models", [("X-Goog-Api-Key", KEYS[0])]),
+        ("azure", "/openai/v1/models", [("Api-Key", KEYS[0])]),
+        ("bedrock", "/", [("Authorization", f"Bearer {KEYS[0]}")]),
+    ],
+)
+@pytest.mark.gen_test
+async def test_it_asks_in_the_way_of_the_type(provider, client, type_, target, more):
+    provider.play(answer(429))
+    (result,) = await check(client, provider, ProviderType(type_), keys=KEYS[:1])
+    assert (result.hint, result.is_well, result.status) == (HINTS[0], True, 429)
+    assert sent(provider) == [("GET", target, [("Accept", "application/json"), *more], b"")]
+
+
+@pytest.mark.gen_test
+async def test_a_provider_without_key_is_asked_without_one(provider, client):
+    provider.play(models(1))
+    assert await check(client, provider, keyless=True) == [
+        CheckResult("", True, 200, "reached; it lists 1 models", 1),
+    ]
+    assert sent(provider) == [("GET", "/models", [("Accept", "application/json")], b"")]
+
+
+@pytest.mark.gen_test
+async def test_an_authorizer_lets_the_question_have_its_credential(provider, client):
+    provider.play(models(3))
+    authorizer = FixedAuthorizer()
+    results = await check(client, provider, ProviderType.CLAUDE_AWS, authorizer=authorizer)
+    assert results == [CheckResult("", True, 200, "reached; it lists 3 models", 3)]
+    asked = [("Accept", "application/json"), ("anthropic-version", "2023-06-01")]
+    assert authorizer.asked == [("GET", provider.url + "v1/models", asked, b"")]
+    assert sent(provider) == [("GET", "/v1/models", [*asked, ("Authorization", "Bearer fetched")], b"")]
+
+
+@pytest.mark.gen_test
+async def test_a_credential_of_an_authorizer_that_is_refused_is_said_to_be(provider, client):
+    provider.play(answer(401))
+    results = await check(client, provider, ProviderType.BEDROCK_MANTLE, authorizer=FixedAuthorizer())
+    assert results == [CheckResult("", False, 401, "the provider refuses the key (401)")]
+
+
+@pytest.mark.gen_test
+async def test_an_authorizer_without_credential_says_why(provider, client):
+    results = await check(client, provider, ProviderType.BEDROCK, authorizer=FixedAuthorizer("the role is gone"))
+    assert results == [CheckResult("", False, None, "the role is gone")]
+    assert provider.requests == []
+
+
+@pytest.mark.parametrize(
+    ("played", "result"),
+    [
+        (models(2), CheckResult(HINTS[0], True, 200, "reached; it lists 2 models", 2)),
+        (models(3, "models"), CheckResult(HINTS[0], True, 200, "reached; it lists 3 models", 3)),
+        (answer(200, b"[]"), CheckResult(HINTS[0], True, 200, "reached; it lists 0 models", 0)),
+        (answer(200, b'{"a": 1}'), CheckResult(HINTS[0], True, 200, "reached")),
+        (answer(200, b"<html>"), CheckResult(HINTS[0], False, 200, NO_LIST)),
+        (answer(200, b""), CheckResult(HINTS[0], False, 200, NO_LIST)),
+        (answer(200, b"[" * 100_000), CheckResult(HINTS[0], False, 200, NO_LIST)),
+        (answer(200, b'{"data": ["caf\xe9"]}'), CheckResult(HINTS[0], False, 200, NO_LIST)),
+        (
+            answer(301),
+            CheckResult(HINTS[0], False, 301, "the provider redirects (301): give the base URL that it leads to"),
+        ),
+        (answer(400), CheckResult(HINTS[0], False, 400, "the provider answers 400 to the question for its models")),
+        (answer(401), CheckResult(HINTS[0], False, 401, "the provider refuses the key (401)")),
+        (answer(403), CheckResult(HINTS[0], False, 403, "reached; the key may not list the models (403)")),
+        (answer(404), CheckResult(HINTS[0], False, 404, "nothing is found there (404): check the base URL")),
+        (
+            answer(429),
+            CheckResult(HINTS[0], True, 429, "reached; a rate limit of the provider holds the key back (429)"),
+        ),
+        (answer(500), CheckResult(HINTS[0], False, 500, "the provider answers 500 to the question for its models")),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_a_provider_answers_is_said_in_words(provider, client, played, result):
+    provider.play(played)
+    assert await check(client, provider, keys=KEYS[:1]) == [result]
+
+
+@pytest.mark.gen_test
+async def test_where_nothing_is_found_the_usual_address_is_named(provider, client):
+    provider.play(answer(404))
+    message = "nothing is found there (404): check the base URL, such as https://api.openai.com/v1/"
+    assert await check(client, provider, ProviderType.OPENAI) == [CheckResult("", False, 404, message)]
+
+
+@pytest.mark.parametrize(
+    ("type_", "keyless", "result"),
+    [
+        ("openai-compatible", True, CheckResult("", False, 401, "reached, but it wants a key (401): give it one")),
+        ("openai", False, CheckResult("", True, 401, "reached; it wants a credential, which each user brings")),
+        ("copilot", True, CheckResult("", True, 401, "reached; it wants a credential, which each user brings")),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_provider_that_wants_a_key_may_have_users_with_one(provider, client, type_, keyless, result):
+    provider.play(answer(401))
+    assert await check(client, provider, ProviderType(type_), keyless=keyless) == [result]
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("API_KEY_INVALID", "the provider refuses the key (400)"),
+        ("INVALID_ARGUMENT", "the provider answers 400 to the question for its models"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_google_refuses_a_key_in_the_body(provider, client, reason, message):
+    provider.play(refused_by_google(reason))
+    results = await check(client, provider, ProviderType.GEMINI, keys=KEYS[:1])
+    assert results == [CheckResult(HINTS[0], False, 400, message)]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_well", "message"),
+    [
+        (200, True, "reached (200); a provider of its type lists no models"),
+        (401, False, "the provider refuses the key (401)"),
+        (403, True, "reached; the key may not list the models (403)"),
+        (404, True, "reached (404); a provider of its type lists no models"),
+        (503, False, "reached (503); a provider of its type lists no models"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_of_a_type_that_lists_no_models_any_answer_is_good(provider, client, status, is_well, message):
+    provider.play(answer(status))
+    results = await check(client, provider, ProviderType.VERTEX, keys=KEYS[:1])
+    assert results == [CheckResult(HINTS[0], is_well, status, message)]
+    assert provider.requests[0].target == "/"
+
+
+@pytest.mark.parametrize(
+    ("begins", "is_well", "message"),
+    [
+        (b' {"data": [', True, "reached; it lists more models than are counted"),
+        (b"[", True, "reached; it lists more models than are counted"),
+        (b"<html>", False, NO_LIST),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_list_without_end_is_read_to_a_bound(provider, client, begins, is_well, message):
+    never = asyncio.Event()
+    item = b'"a model with a name of some length", '
+    body = begins + item * (2 * MAX_LIST_BYTES // len(item))
+    provider.play(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n" + body, never)
+    assert await check(client, provider) == [CheckResult("", is_well, 200, message)]
+    await provider.requests[0].closed.wait()
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (200, "the provider closed the connection before its response was complete"),
+        (401, "the provider refuses the key (401)"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_list_that_is_cut_is_no_wrong_address(provider, client, status, message):
+    provider.play(b'HTTP/1.1 %d X\r\nContent-Length: 99\r\n\r\n{"data": [' % status, CLOSE)
+    results = await check(client, provider, keys=KEYS[:1])
+    assert results == [CheckResult(HINTS[0], False, status, message)]
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_is_closed_without_an_answer_is_said_to_be(provider, client):
+    provider.play(CLOSE)
+    message = "the provider closed the connection before its response was complete"
+    assert await check(client, provider) == [CheckResult("", False, None, message)]
+
+
+@pytest.mark.gen_test
+async def test_a_name_that_does_not_exist_is_not_found(client):
+    results = await check_provider(Provider("east", TYPE, "http://nobody.invalid/v1/"), client)
+    # Without a resolver at all a name cannot even be looked up.
+    assert results in [
+        [CheckResult("", False, None, f"no connection to the provider: its name {why}")]
+        for why in ("is not found", "cannot be looked up")
+    ]
+
+
+@pytest.mark.gen_test
+async def test_a_port_where_nobody_listens_refuses(client):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1/"
+        message = "no connection to the provider: it refused the connection"
+        results = await check_provider(Provider("east", TYPE, url, KEYS), client)
+    assert results == [CheckResult(hint, False, None, message) for hint in HINTS]
+
+
+@pytest.fixture
+def over_tls(io_loop, server_tls):  # noqa: F811 - a fixture
+    provider = io_loop.run_sync(lambda: FakeUpstream.start(server_tls))
+    yield provider
+    io_loop.run_sync(provider.stop)
+
+
+@pytest.mark.gen_test
+async def test_a_provider_is_reached_by_tls(trusted, over_tls, client):  # noqa: F811 - a fixture
+    over_tls.play(models(2))
+    assert await check(client, over_tls) == [CheckResult("", True, 200, "reached; it lists 2 models", 2)]
+
+
+@pytest.mark.gen_test
+async def test_a_certificate_that_is_not_trusted_is_named(over_tls, client):
+    (result,) = await check(client, over_tls)
+    begins = "no connection to the provider: its certificate is not trusted ("
+    assert result == CheckResult("", False, None, result.message)
+    assert result.message.startswith(begins)
+    assert over_tls.requests == []
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_speaks_no_tls_is_named_for_it(client):
+    async def refuse(reader, writer):
+        writer.write(answer(400))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/"
+        results = await check_provider(Provider("east", TYPE, url), client)
+    assert results == [CheckResult("", False, None, "no connection to the provider: it does not speak TLS")]
+
+
+@pytest.mark.gen_test
+async def test_a_silent_provider_is_given_up_on(provider, client, monkeypatch):
+    monkeypatch.setattr(provider_check, "CHECK_SECONDS", 0.05)
+    provider.play(asyncio.Event())
+    assert await check(client, provider) == [CheckResult("", False, None, "the provider did not answer within 10 s")]
