@@ -26,6 +26,7 @@ class Provider:
         self.connections = []
         self.begun = asyncio.Event()
         self.end = b""
+        self.server: asyncio.Server
 
     @classmethod
     async def start(cls):
