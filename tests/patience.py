@@ -14,6 +14,7 @@ import pytest
 from storage.accounts import authentication, groups, sign_ins, token_uses, user_accounts
 from storage.aggregation import threads
 from storage.mongo import connection, database, event_counts
+from storage.policies import followed, store
 from storage.queries import audit
 from storage.recording import instances
 from storage.recording.outbox import writer
@@ -27,6 +28,8 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (user_accounts, "ANSWER_SECONDS"),
     (groups, "ANSWER_SECONDS"),
     (instances, "ANSWER_SECONDS"),
+    (followed, "READ_SECONDS"),
+    (store, "ANSWER_SECONDS"),
     (sign_ins, "ANSWER_SECONDS"),
     (token_uses, "ANSWER_SECONDS"),
     (threads, "ANSWER_SECONDS"),

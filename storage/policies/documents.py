@@ -81,7 +81,8 @@ def read_document(document: Mapping[str, Any]) -> KeptPolicy:
         InvalidPolicyError: It has what this version does not know.
     """
     source = Source(Level(document["level"]), document["key"], document["name"])
-    policy = read_policy(_with_usd(document["policy"]), kind_of(source.level))
+    fields = document["policy"]
+    policy = read_policy(_with_usd(fields) if isinstance(fields, Mapping) else fields, kind_of(source.level))
     return KeptPolicy(source, policy, document["version"], document["changed_at"])
 
 

@@ -192,7 +192,7 @@ class FollowedPolicies:
         versions = self._reading.versions
         async with self._database.within(READ_SECONDS):
             found = self._database.policies.find({}, {"version": True})
-            changed = [one["_id"] async for one in found if versions.get(one["_id"]) != one["version"]]
+            changed = [one["_id"] async for one in found if versions.get(one["_id"]) != str(one.get("version"))]
             documents = await self._database.policies.find({"_id": {"$in": changed}}).to_list(None) if changed else []
         self._stale_since = None
         self._take(documents)

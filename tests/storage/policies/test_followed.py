@@ -8,15 +8,20 @@ from datetime import UTC, datetime
 
 import pytest
 
-from limits.policies.effective import Level, Source
+from limits.policies.effective import Caller, Level, Source
 from limits.policies.policy import Budget, Limits, Policy, SharedPolicy
 from storage.accounts.groups import Groups
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities, Identity, Role
 from storage.accounts.users import ChangedMeanwhileError
+from storage.mongo.database import Database
+from storage.mongo.mongod import Mongod, find_program
+from storage.policies import followed
 from storage.policies.documents import KeptPolicy, document_of, read_document
-from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
+from storage.policies.followed import FollowedPolicies, PoliciesUnknownError, caller_of
 from storage.policies.store import PolicyStore
+from tests.storage.conditions import until
 from tests.storage.live.test_change_stream import single_server
+from tests.storage.outages import free_ports
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -146,3 +151,168 @@ def test_a_document_is_read_as_it_was_written():
     policy = Policy(limits=Limits(budget=Budget("1234.500001", "week", shadow=True)), byok="allow")
     kept = KeptPolicy(Source(Level.TOKEN, "t", "t"), policy, "v", NOW)
     assert read_document(document_of(kept)) == kept
+
+
+LOST = "not followed since 2026-11-24T12:00:00.000Z: the last known ones hold"
+
+
+class Pauses:
+    """Holds up whoever pauses until the test goes on, and keeps for how long that was to be."""
+
+    def __init__(self):
+        self.begun = asyncio.Queue()
+        self._gate = asyncio.Event()
+
+    async def __call__(self, seconds):
+        self.begun.put_nowait(seconds)
+        await self._gate.wait()
+
+    def end(self):
+        self._gate.set()
+
+
+def saying(maximum):
+    return lambda _: SharedPolicy(max_tokens=maximum)
+
+
+@pytest.mark.gen_test
+async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(database):
+    pauses, others = Pauses(), store(database)
+    await others.change(Level.EVERYONE, "", saying(5))
+    async with following(database, pause=pauses) as (policies, changes):
+        await changes.until(lambda: held(policies) == [("everyone", 5)])
+        await database.policies.drop()
+        assert await pauses.begun.get() == 1.0
+        assert (held(policies), policies.problem) == ([("everyone", 5)], LOST)
+        await others.change(Level.EVERYONE, "", saying(7))
+        pauses.end()
+        await changes.until(lambda: held(policies) == [("everyone", 7)])
+        assert policies.problem == ""
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_single_server_that_went_away_is_looked_at_again_when_it_is_back(tmp_path, impatient):
+    (port,) = free_ports(1)
+    options = ["--dbpath", str(tmp_path), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
+    mongod = Mongod(find_program(), options, tmp_path / "mongod.log")
+    database = Database.connect(f"mongodb://127.0.0.1:{port}/", "single")
+    try:
+        while not await database.ping():
+            pass
+        async with following(database, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes):
+            await changes.until(lambda: held(policies) == [])
+            await mongod.stop()
+            await until(lambda: policies.problem == LOST)
+            assert held(policies) == []
+            mongod = Mongod(find_program(), options, tmp_path / "mongod.log")
+            await database.health.wait_until_back()
+            kept = KeptPolicy(Source(Level.EVERYONE), SharedPolicy(max_tokens=5), "v")
+            await database.policies.insert_one(document_of(kept))
+            await changes.until(lambda: held(policies) == [("everyone", 5)])
+            assert policies.problem == ""
+    finally:
+        database.close()
+        await mongod.stop()
+
+
+@pytest.mark.gen_test
+async def test_what_nobody_foresaw_ends_following_and_that_is_said(database):
+    def fail():
+        raise RuntimeError("unforeseen")
+
+    policies = FollowedPolicies(database, now=now, on_change=fail)
+    with pytest.raises(RuntimeError, match="unforeseen"):
+        await policies.follow()
+    assert policies.problem == LOST
+
+
+@pytest.mark.gen_test
+async def test_a_document_that_is_deleted_by_hand_ends_nothing(database):
+    others = store(database)
+    async with following(database) as (policies, changes):
+        await changes.until(lambda: held(policies) == [])
+        await others.change(Level.EVERYONE, "", saying(5))
+        await others.change(Level.EVERYONE, "", lambda _: SharedPolicy())
+        await database.policies.delete_one({"_id": "everyone"})
+        await others.change(Level.EVERYONE, "", saying(6))
+        await changes.until(lambda: held(policies) == [("everyone", 6)])
+        assert policies.problem == ""
+
+
+@pytest.mark.expects_log(r"the policy users/1 cannot be read by this version, and has no effect: 'level'")
+@pytest.mark.gen_test(timeout=60)
+async def test_on_a_single_server_a_document_of_something_else_ends_nothing(tmp_path, caplog):
+    folder = tmp_path / "db"
+    folder.mkdir()
+    async with (
+        single_server(folder) as database,
+        following(database, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes),
+    ):
+        await changes.until(lambda: held(policies) == [])
+        await database.policies.insert_one({"_id": "users/1"})
+        await changes.until(lambda: policies.problem)
+        await store(database).change(Level.EVERYONE, "", saying(5))
+        await changes.until(lambda: held(policies) == [("everyone", 5)])
+        await database.policies.update_one({"_id": "users/1"}, {"$set": {"version": 2}})
+        changes.event.clear()
+        await changes.event.wait()
+        assert policies.problem == "without effect, as this version cannot read them: users/1"
+        right = KeptPolicy(Source(Level.USER, "1", "ada"), Policy(max_tokens=3), "v")
+        await database.policies.replace_one({"_id": "users/1"}, document_of(right))
+        await changes.until(lambda: held(policies) == [("everyone", 5), ("user ada", 3)])
+        assert policies.problem == ""
+    assert [one for one in caplog.messages if "cannot be read" in one] == [
+        "the policy users/1 cannot be read by this version, and has no effect: 'level'"
+    ]
+
+
+@pytest.mark.gen_test
+async def test_while_many_policies_are_read_others_run(database, monkeypatch):
+    monkeypatch.setattr(followed, "PAUSE_EVERY", 10)
+    kept = [KeptPolicy(Source(Level.USER, f"{n:02}", f"u{n:02}"), Policy(max_tokens=n), "v") for n in range(1, 26)]
+    await database.policies.insert_many([document_of(one) for one in kept])
+    policies = FollowedPolicies(database, now=now)
+    await policies.read()
+    assert sorted(policies.book) == [(one.source, one.policy) for one in kept]
+
+
+@pytest.mark.gen_test
+async def test_what_this_process_changes_holds_at_once_here_if_the_policies_were_read(database):
+    told = []
+    policies = FollowedPolicies(database, now=now, on_change=lambda: told.append(held(policies)))
+    own = store(database, on_change=policies.put)
+    await own.change(Level.EVERYONE, "", saying(5))
+    assert (held(policies), told) == (None, [])
+    await policies.read()
+    await own.change(Level.EVERYONE, "", saying(6))
+    await own.change(Level.EVERYONE, "", lambda _: SharedPolicy())
+    assert told == [[("everyone", 5)], [("everyone", 6)], []]
+
+
+@pytest.mark.gen_test
+async def test_what_holds_for_a_caller_is_of_everyone_their_groups_themselves_and_the_token(database):
+    accounts = Identities(database, now=now, monotonic=lambda: 0.0)
+    groups = Groups(database, accounts, now=now)
+    await accounts.add_user("ada", role=Role.MEMBER)
+    research = await groups.add("research")
+    await groups.add_members("research", ["ada"])
+    ada = await accounts.find_user("ada")
+    token, _ = await accounts.create_token("ada")
+    identity = Identity(user=ada, token_id=token.id)
+    assert caller_of(identity) == Caller(str(ada.id), token.id, (str(research.id),))
+    policies = FollowedPolicies(database, now=now)
+    with pytest.raises(PoliciesUnknownError):
+        policies.find(identity)
+    await policies.read()
+    assert policies.find(identity) is None
+    own = store(database, on_change=policies.put)
+    await own.change(Level.TOKEN, token.id, lambda _: Policy(max_tokens=1))
+    await own.change(Level.USER, "ada", lambda _: Policy(max_tokens=2))
+    await own.change(Level.GROUP, "research", saying(3))
+    await own.change(Level.EVERYONE, "", saying(4))
+    assert policies.find(identity).policies == (
+        (Source(Level.EVERYONE), SharedPolicy(max_tokens=4)),
+        (Source(Level.GROUP, str(research.id), "research"), SharedPolicy(max_tokens=3)),
+        (Source(Level.USER, str(ada.id), "ada"), Policy(max_tokens=2)),
+        (Source(Level.TOKEN, token.id, token.id), Policy(max_tokens=1)),
+    )

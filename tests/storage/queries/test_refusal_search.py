@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from storage.queries.refusal_search import RefusalSearch, parse_refusal_search
-from storage.queries.search import InvalidSearchError
+from storage.queries.search import InvalidSearchError, Validation
 
 ADA = UUID(int=1)
 
@@ -33,8 +33,36 @@ def test_a_bare_id_is_the_initiator():
 
 
 @pytest.mark.parametrize(
+    ("q", "conditions"),
+    [
+        ("", {}),
+        ("shadow:true", {"shadow": True}),
+        ("shadow:false", {"shadow": {"$ne": True}}),
+        ('started_before:"2026-01-02T00:00:00Z"', {"at": {"$lte": datetime(2026, 1, 2, tzinfo=UTC)}}),
+    ],
+)
+def test_what_is_not_asked_for_is_no_condition(q, conditions):
+    assert parse_refusal_search(q).filter(initiator_id=None) == conditions
+
+
+def test_what_is_no_switch_is_said_with_what_one_is():
+    with pytest.raises(InvalidSearchError) as caught:
+        parse_refusal_search("shadow:True status:42")
+    assert list(caught.value.validations) == [
+        Validation("shadow", 'Query param "shadow" has invalid value "True": it is true or false'),
+        Validation("status", 'Query param "status" has invalid value "42": it is an HTTP status like 429'),
+    ]
+
+
+@pytest.mark.parametrize(
     ("q", "field"),
-    [("rule:nobody", "rule"), ("status:4299", "status"), ("status:fail", "status"), ("client:x", "client")],
+    [
+        ("rule:nobody", "rule"),
+        ("status:4299", "status"),
+        ("status:fail", "status"),
+        ("shadow:yes", "shadow"),
+        ("client:x", "client"),
+    ],
 )
 def test_what_has_no_meaning_is_named(q, field):
     with pytest.raises(InvalidSearchError) as caught:

@@ -132,21 +132,35 @@ def token_server():
     server.server_close()
 
 
-def test_a_service_account_gets_a_token_by_its_key(token_server):
+@pytest.fixture
+def account(token_server):
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
-    account = {
+    return {
         "type": "service_account",
         "client_email": "bridge@project.iam.gserviceaccount.com",
         "private_key_id": "1",
         "private_key": pem,
         "token_uri": token_server,
     }
+
+
+def test_a_service_account_gets_a_token_by_its_key(account):
     token = google_fetcher(account)()
     assert token.text == "ya29.token"
     assert token.expires_at > 1_700_000_000
+
+
+def test_an_account_in_a_file_is_found_and_read_once(account, monkeypatch, tmp_path):
+    file = tmp_path / "account.json"
+    file.write_text(json.dumps(account))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    fetch = google_fetcher(None)
+    assert fetch().text == "ya29.token"
+    file.unlink()
+    assert fetch().text == "ya29.token"
 
 
 def test_where_nothing_is_found_the_reason_is_said(monkeypatch, tmp_path):

@@ -1,0 +1,60 @@
+import pytest
+from msgspec import UNSET
+
+from limits.policies.notes import NO_BUDGET, NOTHING_ADMITTED, notes_on
+from limits.policies.policy import Budget, Concurrency, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy, Tokens
+
+NOTHING = Limits(concurrency=0, rate=Rate(0, "1m"), tokens=Tokens(0, "1h"), budget=Budget("0.00", "day"))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(),
+        SharedPolicy(),
+        Policy(models=Models(deny=["*"]), max_tokens=1, byok="deny"),
+        Policy(limits=Limits()),
+        SharedPolicy(limits=SharedLimits()),
+        SharedPolicy(limits=SharedLimits(each_member=Limits(), together=Limits())),
+        Policy(
+            limits=Limits(concurrency=1, rate=Rate(1, "1s"), tokens=Tokens(1, "1s"), budget=Budget("0.000001", "month"))
+        ),
+        Policy(limits=Limits(concurrency=Concurrency(1))),
+    ],
+)
+def test_of_a_policy_that_admits_something_nothing_is_said(policy):
+    assert notes_on(policy) == []
+
+
+def test_each_limit_that_refuses_everything_is_named():
+    assert NOTHING_ADMITTED == "0 refuses every call"
+    assert NO_BUDGET == "0 refuses every call that the bridge would pay for"
+    assert notes_on(Policy(limits=NOTHING)) == [
+        "limits.concurrency: 0 refuses every call",
+        "limits.rate.requests: 0 refuses every call",
+        "limits.tokens.count: 0 refuses every call",
+        "limits.budget.usd: 0 refuses every call that the bridge would pay for",
+    ]
+
+
+def test_slots_that_are_an_object_are_looked_into():
+    assert notes_on(Policy(limits=Limits(concurrency=Concurrency(0)))) == [f"limits.concurrency: {NOTHING_ADMITTED}"]
+
+
+@pytest.mark.parametrize(
+    ("each_member", "together", "notes"),
+    [
+        (Limits(concurrency=0), UNSET, [f"limits.each_member.concurrency: {NOTHING_ADMITTED}"]),
+        (UNSET, Limits(budget=Budget(0, "week")), [f"limits.together.budget.usd: {NO_BUDGET}"]),
+        (
+            Limits(rate=Rate(0, "1m"), tokens=Tokens(1, "1m")),
+            Limits(rate=Rate(1, "1m"), tokens=Tokens(0, "1m")),
+            [
+                f"limits.each_member.rate.requests: {NOTHING_ADMITTED}",
+                f"limits.together.tokens.count: {NOTHING_ADMITTED}",
+            ],
+        ),
+    ],
+)
+def test_of_shared_limits_the_part_is_named_too(each_member, together, notes):
+    assert notes_on(SharedPolicy(limits=SharedLimits(each_member=each_member, together=together))) == notes

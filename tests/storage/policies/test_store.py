@@ -1,0 +1,207 @@
+"""Policies in the database: whose they are, how they are changed, and what the audit trail says of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from limits.policies.effective import Level, Source
+from limits.policies.policy import Budget, Limits, Policy, SharedPolicy
+from storage.accounts.audit import Author
+from storage.accounts.groups import Groups
+from storage.accounts.identities import Identities, Role, UnknownIdentityError
+from storage.accounts.users import ChangedMeanwhileError
+from storage.policies.documents import KeptPolicy, document_of
+from storage.policies.store import NO_VERSION, PolicyStore
+from storage.queries.audit import Audit
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+class Store(PolicyStore):
+    """One with its users and groups, that keeps what it told of."""
+
+    def __init__(self, database):
+        self.told = []
+        self.at = NOW
+        self.accounts = Identities(database, now=lambda: self.at, monotonic=lambda: 0.0)
+        self.groups = Groups(database, self.accounts, now=lambda: self.at)
+        super().__init__(database, self.accounts, self.groups, now=lambda: self.at, on_change=self.told.append)
+
+
+@pytest.fixture
+def store(database):
+    return Store(database)
+
+
+async def trail(database):
+    """What was done to policies, oldest first."""
+    entries = reversed(await Audit(database).page(limit=100))
+    return [
+        (
+            entry["action"],
+            entry["actor"]["username"],
+            entry["subject"] and entry["subject"]["username"],
+            entry["detail"],
+        )
+        for entry in entries
+        if entry["action"].startswith("policy")
+    ]
+
+
+@pytest.mark.gen_test
+async def test_each_level_has_policies_of_its_own_found_by_name_and_id(store):
+    ada = await store.accounts.add_user("ada", role=Role.MEMBER)
+    research = await store.groups.add("research")
+    token, _ = await store.accounts.create_token("ada")
+    everyone = Source(Level.EVERYONE)
+    group = Source(Level.GROUP, str(research.id), "research")
+    user = Source(Level.USER, str(ada.id), "ada")
+    key = Source(Level.TOKEN, token.id, token.id)
+    references = [
+        (everyone, "", SharedPolicy),
+        (group, "RESEARCH", SharedPolicy),
+        (group, str(research.id), SharedPolicy),
+        (user, "ADA", Policy),
+        (user, str(ada.id), Policy),
+        (key, token.id, Policy),
+    ]
+    for source, reference, kind in references:
+        assert await store.get(source.level, reference) == KeptPolicy(source, kind(), NO_VERSION)
+    for source, reference, kind in references:
+        await store.change(source.level, reference, lambda _, kind=kind, name=reference: kind(max_tokens=1 + len(name)))
+        found = await store.get(source.level, reference)
+        assert found == KeptPolicy(source, kind(max_tokens=1 + len(reference)), found.version, NOW)
+        assert store.told[-1] == found
+
+
+@pytest.mark.parametrize(
+    ("level", "reference", "why"),
+    [
+        (Level.GROUP, "nobody", 'there is no group named "nobody"'),
+        (Level.GROUP, "everyone", '"everyone" is built in and has all users: it is no group to be listed or changed'),
+        (Level.USER, "nobody", 'there is no user named "nobody"'),
+        (Level.TOKEN, "nobody", 'no token with the id "nobody" (the part before the hyphen)'),
+    ],
+)
+@pytest.mark.gen_test
+async def test_of_whom_there_is_not_there_is_no_policy(store, database, level, reference, why):
+    for ask in (store.get(level, reference), store.change(level, reference, lambda policy: policy)):
+        with pytest.raises(UnknownIdentityError) as caught:
+            await ask
+        assert str(caught.value) == why
+    assert store.told == []
+    assert await database.policies.count_documents({}) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_was_revoked_has_no_policy_any_more(store):
+    await store.accounts.add_user("ada", role=Role.MEMBER)
+    token, _ = await store.accounts.create_token("ada")
+    await store.change(Level.TOKEN, token.id, lambda _: Policy(max_tokens=1))
+    await store.accounts.revoke_token(token.id)
+    with pytest.raises(UnknownIdentityError):
+        await store.get(Level.TOKEN, token.id)
+
+
+@pytest.mark.gen_test
+async def test_a_policy_follows_the_name_of_its_group(store):
+    group = await store.groups.add("research")
+    await store.change(Level.GROUP, "research", lambda _: SharedPolicy(max_tokens=1))
+    await store.groups.change("research", name="science")
+    assert (await store.get(Level.GROUP, "science")).source == Source(Level.GROUP, str(group.id), "science")
+
+
+@pytest.mark.gen_test
+async def test_each_change_is_in_the_audit_trail_with_the_policy_before_and_after(store, database):
+    ada = await store.accounts.add_user("ada", role=Role.OWNER)
+    token, _ = await store.accounts.create_token("ada")
+    author = Author(ada)
+    budget = Policy(limits=Limits(budget=Budget("0.50", "day")))
+    await store.change(Level.TOKEN, token.id, lambda _: budget, author=author)
+    store.at += SECOND
+    await store.change(Level.TOKEN, token.id, lambda _: Policy(), author=author)
+    store.at += SECOND
+    await store.change(Level.EVERYONE, "", lambda _: SharedPolicy(byok="deny"))
+    name, said = f"token {token.id}", '{"limits":{"budget":{"usd":"0.50","period":"day"}}}'
+    assert await trail(database) == [
+        ("policy.changed", "ada", "ada", {"policy": name, "policy_before": "{}", "policy_after": said}),
+        ("policy.removed", "ada", "ada", {"policy": name, "policy_before": said, "policy_after": "{}"}),
+        (
+            *("policy.changed", "command line", None),
+            {"policy": "everyone", "policy_before": "{}", "policy_after": '{"byok":"deny"}'},
+        ),
+    ]
+
+
+@pytest.mark.gen_test
+async def test_a_change_that_changes_nothing_leaves_the_version_and_no_trace(store, database):
+    assert await store.change(Level.EVERYONE, "", lambda _: SharedPolicy()) == await store.get(Level.EVERYONE)
+    assert await database.policies.count_documents({}) == 0
+    first = await store.change(Level.EVERYONE, "", lambda _: SharedPolicy(max_tokens=1))
+    assert await store.change(Level.EVERYONE, "", lambda policy: policy) == first
+    assert len(await trail(database)) == 1
+
+
+@pytest.mark.gen_test
+async def test_what_makes_the_policy_may_refuse(store, database):
+    def refuse(_):
+        raise LookupError("no")
+
+    with pytest.raises(LookupError, match="no"):
+        await store.change(Level.EVERYONE, "", refuse)
+    assert (await database.policies.count_documents({}), store.told, await trail(database)) == (0, [], [])
+
+
+@pytest.mark.gen_test
+async def test_a_removed_policy_keeps_its_document_so_no_version_comes_twice(store, database):
+    versions = {NO_VERSION}
+    for policy in (SharedPolicy(max_tokens=1), SharedPolicy(), SharedPolicy(max_tokens=1), SharedPolicy()):
+        kept = await store.change(Level.EVERYONE, "", lambda _, made=policy: made)
+        assert await store.get(Level.EVERYONE) == kept == KeptPolicy(Source(Level.EVERYONE), policy, kept.version, NOW)
+        versions.add(kept.version)
+    assert len(versions) == 5
+    assert await database.policies.find_one() == document_of(kept)
+
+
+@pytest.mark.gen_test
+async def test_policies_that_say_something_are_listed_page_by_page(store):
+    assert await store.page(limit=2, offset=0) == (0, [])
+    for name in ("ada", "bob", "carl"):
+        await store.accounts.add_user(name, role=Role.MEMBER)
+        await store.change(Level.USER, name, lambda _: Policy(max_tokens=1))
+    await store.change(Level.USER, "bob", lambda _: Policy())
+    await store.change(Level.EVERYONE, "", lambda _: SharedPolicy(max_tokens=2))
+    everyone = await store.get(Level.EVERYONE)
+    users = [await store.get(Level.USER, name) for name in ("ada", "carl")]
+    users.sort(key=lambda kept: kept.source.key)
+    assert await store.page(limit=2, offset=0) == (3, [everyone, users[0]])
+    assert await store.page(limit=2, offset=2) == (3, [users[1]])
+    assert await store.page(limit=2, offset=4) == (3, [])
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_on_a_single_server_of_two_changes_at_once_the_later_is_refused(io_loop, single_server, known):
+    """Nothing is undone there, so what another process wrote meanwhile must not be overwritten."""
+
+    async def check():
+        store = Store(single_server)
+        if known:
+            await store.change(Level.EVERYONE, "", lambda _: SharedPolicy(max_tokens=1))
+        before = (list(store.told), await trail(single_server))
+        others = KeptPolicy(Source(Level.EVERYONE), SharedPolicy(max_tokens=2), "theirs", NOW)
+
+        def make(_):
+            collection = single_server.policies.delegate  # the driver's own, which waits
+            collection.replace_one({"_id": "everyone"}, document_of(others), upsert=True)
+            return SharedPolicy(max_tokens=3)
+
+        with pytest.raises(ChangedMeanwhileError) as caught:
+            await store.change(Level.EVERYONE, "", make)
+        assert str(caught.value) == "the policy of everyone was changed meanwhile; read it again"
+        assert await store.get(Level.EVERYONE) == others
+        assert (store.told, await trail(single_server)) == before
+
+    io_loop.run_sync(check)
