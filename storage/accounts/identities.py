@@ -214,7 +214,12 @@ class Identities(UserAccounts):
         async with self._database.within(ANSWER_SECONDS):
             own = {"user_id": (await self.existing_holder(username, None)).id}
             count = await self._database.tokens.count_documents(own)
-            cursor = self._database.tokens.find(own).sort("created_at", DESCENDING).skip(offset).limit(limit)
+            cursor = (
+                self._database.tokens.find(own)
+                .sort([("created_at", DESCENDING), ("_id", DESCENDING)])
+                .skip(offset)
+                .limit(limit)
+            )
             return count, [read_token(document) async for document in cursor]
 
     async def revoke_token(self, token_id: str, *, of: str | None = None, author: Author = COMMAND_LINE) -> None:

@@ -664,6 +664,15 @@ async def test_a_page_of_tokens_has_the_newest_first_and_the_number_of_all(ident
 
 
 @pytest.mark.gen_test
+async def test_tokens_of_one_moment_are_each_on_one_page(identities):
+    await identities.add_user("ada", role=Role.OWNER)
+    made = {(await identities.create_token("ada"))[0].id for _ in range(5)}
+    pages = [await identities.tokens_page("ada", limit=1, offset=number) for number in range(5)]
+    found = [token.id for _, tokens in pages for token in tokens]
+    assert (len(found), found) == (5, sorted(made, reverse=True))
+
+
+@pytest.mark.gen_test
 async def test_a_token_of_a_group_calls_as_the_group(identities, database, clock):
     groups = Groups(database, identities, now=clock.now)
     group = await groups.add("ci", display_name="CI")

@@ -290,7 +290,7 @@ async def test_what_this_process_changes_holds_at_once_here_if_the_policies_were
 
 
 @pytest.mark.gen_test
-async def test_what_holds_for_a_caller_is_of_everyone_their_groups_themselves_and_the_token(database):
+async def test_what_holds_for_a_caller_is_of_everyone_their_groups_them_and_the_token(database):
     accounts = Identities(database, now=now, monotonic=lambda: 0.0)
     groups = Groups(database, accounts, now=now)
     await accounts.add_user("ada", role=Role.MEMBER)

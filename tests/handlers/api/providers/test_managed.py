@@ -371,7 +371,7 @@ async def test_a_process_that_cannot_follow_says_so_and_keeps_what_it_knew(runni
 
 
 @pytest.mark.gen_test
-async def test_while_the_providers_of_the_database_are_not_known_no_name_is_said_to_be_wrong(running):
+async def test_before_the_providers_are_known_no_name_is_said_to_be_wrong(running):
     table = running.bridge.routing.table
     running.bridge.routing.table = replace(table, is_complete=False)
     message = "provider not found: east. The providers in the database are not known yet, as it cannot be reached at the moment."
