@@ -149,6 +149,7 @@ class Identities(UserAccounts):
             token = await self._add_token(new, user, author, session, spare=1)
             ends_at = milliseconds(min(now + overlap, old.expires_at or now + overlap))
             await self._database.tokens.update_one({"_id": old.id}, {"$set": {"expires_at": ends_at}}, session=session)
+            await self._copy_policy(old.id, token.id, session)
             detail = {"token_id": old.id, "name": old.name, "expires_at": ends_at, "replaced_by": token.id}
             await self._audit(session, author, Action.TOKEN_REPLACED, user, **detail)
             return token, new.text
@@ -157,6 +158,14 @@ class Identities(UserAccounts):
             token, text = await self._change(replace)
         self.forget(token.user_id)
         return token, text
+
+    async def _copy_policy(self, old_id: str, new_id: str, session: Session | None) -> None:
+        """Let the policy of a token hold for another one too: a restriction does not end with the token that it is of."""
+        policies = self._database.policies
+        found = await policies.find_one({"level": "token", "key": old_id, "policy": {"$ne": {}}}, session=session)
+        if found is not None:
+            copy = found | {"_id": f"tokens/{new_id}", "key": new_id, "name": new_id}
+            await policies.insert_one(copy, session=session)
 
     async def _add_token(
         self, new: _NewToken, user: User, author: Author, session: Session | None, *, spare: int = 0
