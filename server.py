@@ -34,15 +34,15 @@ from handlers.api.dashboard import DashboardFiles
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from runtime import quickstart
 from runtime.data_folder import make_private
-from runtime.hosted import open_server_authority
 from runtime.logs import set_up_logging
 from runtime.managed import make_managed, make_managed_providers
 from runtime.parts import known_secrets
 from runtime.process import now
-from runtime.serving import START_ERRORS, Server, StartError, event_loop
-from runtime.signals import renew_on_hangup, stop_signals
+from runtime.processes.hosted import open_server_authority
+from runtime.processes.serving import START_ERRORS, Server, StartError, event_loop
+from runtime.processes.signals import renew_on_hangup, stop_signals
+from runtime.processes.supervisor import Handover, Supervisor, Worker
 from runtime.storage import open_database, open_mongodb
-from runtime.supervisor import Handover, Supervisor, Worker
 from settings import Address, Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of
 from storage.accounts.identities import Identities, Role
 from storage.accounts.sign_in_sessions import DEFAULT_TIMES

@@ -52,7 +52,7 @@ from limits.policies.policy import (
 )
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome
 from limits.request_limits import Client, LimitSettings
-from resources import interceptions as resources
+from resources.recorded import interceptions as resources
 from storage.accounts.users import Role, User
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import Action, Operation

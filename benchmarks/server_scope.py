@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from limits.limiter import Limiter
 from runtime.authority import SupervisorLink, WorkerAuthority, WorkerLink
-from runtime.hosted import open_server_authority
+from runtime.processes.hosted import open_server_authority
 from settings import LimitsScope, Settings
 from storage.mongo.database import Database
 
@@ -58,7 +58,7 @@ async def supervise(mongodb_uri: str) -> None:
 
 
 if __name__ == "__main__":
-    from runtime.serving import event_loop
+    from runtime.processes.serving import event_loop
 
     with asyncio.Runner(loop_factory=event_loop()) as runner:
         runner.run(supervise(sys.argv[1]))

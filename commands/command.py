@@ -19,9 +19,9 @@ from storage.accounts.identities import Identities, IdentityError
 from storage.accounts.token_uses import TokenUses
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
+from storage.queries.accounts.people import People
+from storage.queries.accounts.tokens import Tokens
 from storage.queries.paging import UnknownCursorError
-from storage.queries.people import People
-from storage.queries.tokens import Tokens
 
 T = TypeVar("T")
 Command = Callable[..., None]

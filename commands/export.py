@@ -14,8 +14,8 @@ from typing import IO, Any
 
 import click
 
-from resources.export_formats import Format
-from resources.interceptions import Interception
+from resources.recorded.export_formats import Format
+from resources.recorded.interceptions import Interception
 from storage.accounts.identities import Identities
 from storage.mongo.database import DatabaseUnavailableError
 from terminal import StatusLine

@@ -9,7 +9,7 @@ import msgspec
 
 from commands.command import command, groups_of, run
 from commands.output import format_time, json_option, show
-from resources.groups import Group
+from resources.accounts.groups import Group
 from storage.accounts import users
 
 

@@ -11,13 +11,13 @@ import click
 from commands.command import Command, command, identities_of, run
 from commands.export import STANDARD_OUTPUT, export, opened
 from commands.output import show_json
-from resources.export_formats import FORMATS
-from resources.interceptions import Interception
+from resources.recorded.export_formats import FORMATS
+from resources.recorded.interceptions import Interception
 from storage.accounts.identities import Identities, IdentityError
 from storage.mongo.database import Database
+from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.interceptions import Interceptions
 from storage.queries.recorded import Recorded
-from storage.queries.search import InvalidSearchError, Search, parse_search
 from terminal import StatusLine
 
 MAX_PAGE = 1000

@@ -13,7 +13,7 @@ from limits.policies.effective import Level
 from limits.policies.notes import notes_on
 from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
-from resources.policies import ListedPolicy
+from resources.accounts.policies import ListedPolicy
 from storage.mongo.database import Database
 from storage.policies.documents import KeptPolicy, kind_of, level_of
 from storage.policies.store import PolicyStore

@@ -16,7 +16,7 @@ from commands.output import format_time, json_option, show
 from settings.kinds import DURATION, POSITIVE_DURATION
 from storage.accounts.identities import Token
 from storage.accounts.tokens import split_token
-from storage.queries.tokens import TokenDetails
+from storage.queries.accounts.tokens import TokenDetails
 
 
 @click.group()

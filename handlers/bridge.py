@@ -39,14 +39,14 @@ from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies
 from storage.providers.follower import ProviderFollower
 from storage.providers.managed import ManagedProviders
+from storage.queries.accounts.people import People
+from storage.queries.accounts.tokens import Tokens
 from storage.queries.facets import Facets
 from storage.queries.interceptions import Interceptions
-from storage.queries.people import People
 from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
-from storage.queries.tokens import Tokens
 from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient

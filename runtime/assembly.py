@@ -43,14 +43,14 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
 from storage.mongo.database import Database
+from storage.queries.accounts.people import People
+from storage.queries.accounts.tokens import Tokens
 from storage.queries.facets import Facets
 from storage.queries.interceptions import Interceptions
-from storage.queries.people import People
 from storage.queries.recorded import Recorded
 from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
-from storage.queries.tokens import Tokens
 from storage.recording.batch_files import BatchFiles
 from upstream.client import UpstreamClient
 from upstream.providers import Provider

@@ -9,7 +9,7 @@ from time import monotonic, monotonic_ns
 from typing import Any
 
 from handlers.access import AccessRecorder
-from resources.interceptions import interception_as_json
+from resources.recorded.interceptions import interception_as_json
 from runtime.process import Process, now
 from settings import Settings
 from storage.accounts.access_trail import AccessTrail

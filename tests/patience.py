@@ -15,7 +15,7 @@ from storage.accounts import authentication, groups, sign_ins, token_uses, user_
 from storage.aggregation import threads
 from storage.mongo import connection, database, event_counts
 from storage.policies import followed, store
-from storage.queries import audit
+from storage.queries.accounts import audit
 from storage.recording import instances
 from storage.recording.outbox import writer
 

@@ -17,15 +17,15 @@ from handlers.operation.metrics import PREFIX
 from intercept.records import EndReason, ModelThought, Reading, TokenUsage, ToolUsage
 from intercept.refusals import Rule
 from limits import overload
-from resources.export_formats import COLUMNS
-from resources.interceptions import Interception
-from resources.refusals import Refusal
-from resources.sessions import Session
-from resources.stats import Totals
+from resources.recorded.export_formats import COLUMNS
+from resources.recorded.interceptions import Interception
+from resources.recorded.refusals import Refusal
+from resources.recorded.sessions import Session
+from resources.recorded.stats import Totals
 from runtime.assembly import open_bridge
 from settings import Settings, declared
-from storage.queries.refusal_search import RefusalSearch
-from storage.queries.search import Search
+from storage.queries.filters.interceptions import Search
+from storage.queries.filters.refusals import RefusalSearch
 from storage.recording.documents import ending_fields, start_document
 from tests.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
 from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept

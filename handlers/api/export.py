@@ -13,8 +13,8 @@ from handlers.api.pagination import INVALID, single_values, uuid_of, whole_numbe
 from handlers.api.watched import WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
-from resources.export_formats import FORMATS, Format
-from resources.interceptions import Interception
+from resources.recorded.export_formats import FORMATS, Format
+from resources.recorded.interceptions import Interception
 from storage.queries.paging import UnknownCursorError
 from storage.queries.recorded import TooManyExportsError
 

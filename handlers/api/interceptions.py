@@ -8,7 +8,7 @@ from handlers.api.pages import PageHandler
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import Problem, ValidationProblem
-from resources.interceptions import Interception, InterceptionList
+from resources.recorded.interceptions import Interception, InterceptionList
 from storage.queries.paging import UnknownCursorError
 
 PARAMETERS = ("q", "limit", "after_id", "offset")

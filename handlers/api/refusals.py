@@ -5,10 +5,10 @@ from __future__ import annotations
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import ValidationProblem
-from resources.refusals import Refusal, RefusalList
+from resources.recorded.refusals import Refusal, RefusalList
+from storage.queries.filters.interceptions import InvalidSearchError
+from storage.queries.filters.refusals import parse_refusal_search
 from storage.queries.paging import UnknownCursorError
-from storage.queries.refusal_search import parse_refusal_search
-from storage.queries.search import InvalidSearchError
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
 INVALID_SEARCH = "Invalid refusal search query."

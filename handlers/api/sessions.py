@@ -10,11 +10,11 @@ from handlers.api.pagination import INVALID, parse_page, single_values, uuid_of,
 from handlers.api.visibility import INVALID_SEARCH, parsed_search
 from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
-from resources import sessions as resources
-from resources.interceptions import Interception
-from resources.sessions import Session, SessionDetail, SessionList, ThreadPage
+from resources.recorded import sessions as resources
+from resources.recorded.interceptions import Interception
+from resources.recorded.sessions import Session, SessionDetail, SessionList, ThreadPage
+from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
-from storage.queries.search import InvalidSearchError
 from storage.queries.sessions import Thread, session_filter
 
 PARAMETERS = ("q", "limit", "after_session_id", "offset")

@@ -13,13 +13,13 @@ from handlers.api.pagination import INVALID, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
-from resources import stats as resources
-from resources.stats import RefusedCalls, Statistics
+from resources.recorded import stats as resources
+from resources.recorded.stats import RefusedCalls, Statistics
 from storage.accounts.users import User
 from storage.aggregation.rollup import Bucket, GroupBy
-from storage.queries.search import parse_timestamp
+from storage.queries.filters.interceptions import parse_timestamp
+from storage.queries.filters.time_ranges import ceiling
 from storage.queries.statistics import MAX_ROLLUPS, Series, StatsQuery, TooManyRollupsError
-from storage.queries.time_ranges import ceiling
 
 PARAMETERS = ("from", "to", "bucket", "group_by")
 MAX_BUCKETS = 1_500

@@ -8,8 +8,8 @@ from uuid import UUID
 from handlers.control import ControlHandler
 from handlers.problems import ValidationProblem
 from storage.accounts.users import is_same_name
-from storage.queries.refusal_search import RefusalSearch
-from storage.queries.search import InvalidSearchError, Search, parse_search
+from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
+from storage.queries.filters.refusals import RefusalSearch
 
 INVALID_SEARCH = "Invalid interception search query."
 ME = "me"
@@ -28,7 +28,7 @@ class VisibilityHandler(ControlHandler):
         """The filter of a search for interceptions.
 
         Args:
-            q: The search, see `storage.queries.search`.
+            q: The search, see `storage.queries.filters.interceptions`.
             in_flight: Whether a search that asks for no status means what is in flight too.
 
         Raises:

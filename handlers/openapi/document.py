@@ -16,25 +16,10 @@ from handlers.credentials import (
 )
 from handlers.openapi import errors, refusals
 from handlers.openapi.operations import Described
-from handlers.openapi.paths import (
-    all_tokens,
-    audit,
-    calls,
-    dashboard,
-    facets,
-    groups,
-    interceptions,
-    limits,
-    policies,
-    probes,
-    providers,
-    refused,
-    sessions,
-    sign_ins,
-    statistics,
-    tokens,
-    users,
-)
+from handlers.openapi.paths import calls, dashboard, limits, probes, providers
+from handlers.openapi.paths.accounts import all_tokens, audit, groups, policies, sign_ins, tokens, users
+from handlers.openapi.paths.recorded import facets, interceptions, sessions, statistics
+from handlers.openapi.paths.recorded import refusals as refused
 
 # In the order in which they are looked for; the first that is there counts.
 SECURITY_SCHEMES = {

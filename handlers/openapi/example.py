@@ -6,7 +6,15 @@ from uuid import UUID
 
 from intercept.records import CredentialKind, EndReason, Status, UsageSource
 from resources.fields import Initiator
-from resources.interceptions import Cost, Interception, Metadata, PromptMetadata, TokenUsage, UsageMetadata, UserPrompt
+from resources.recorded.interceptions import (
+    Cost,
+    Interception,
+    Metadata,
+    PromptMetadata,
+    TokenUsage,
+    UsageMetadata,
+    UserPrompt,
+)
 from upstream.presets import ProviderType
 
 _ID = UUID("3dc9afb2-d8d4-49f1-9cf7-ad523218a70b")

@@ -90,7 +90,7 @@ class Live:
         """Listen until the block ends; `next` has what there is to hear.
 
         Args:
-            conditions: Filters of `storage.queries.search`, all of which an interception has to match.
+            conditions: Filters of `storage.queries.filters.interceptions`, all of which an interception has to match.
             after: The position of the last event that was heard; None listens from now on.
             on_slow: Called when the listener is dropped because it does not read its events.
 

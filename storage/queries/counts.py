@@ -20,8 +20,8 @@ from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.aggregation.uncounted import Uncounted, read_uncounted
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import BY_COMBINATION, BY_TIME, FIRST_SCHEMA, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
-from storage.queries.selection import ENDED, Selection
-from storage.queries.time_ranges import CountedRange, PageLocation, TimeRange, TimeRanges, split
+from storage.queries.filters.selection import ENDED, Selection
+from storage.queries.filters.time_ranges import CountedRange, PageLocation, TimeRange, TimeRanges, split
 
 MAX_UNCOUNTED = 10_000
 """When more interceptions than this wait to be counted, the rollups are of no use."""

@@ -10,8 +10,8 @@ from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import BY_INITIATOR, BY_TIME, NAMES, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
-from storage.queries.selection import ENDED
-from storage.queries.time_ranges import EARLIEST
+from storage.queries.filters.selection import ENDED
+from storage.queries.filters.time_ranges import EARLIEST
 
 MAX_NAMES = 10_000
 """Most names that are told, in order."""

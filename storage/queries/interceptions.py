@@ -11,9 +11,9 @@ from uuid import UUID
 from storage.mongo.database import Database, Session
 from storage.mongo.rows import Rows, as_sent
 from storage.queries.counts import Counts, IndexRanges
+from storage.queries.filters.selection import Selection
+from storage.queries.filters.time_ranges import EARLIEST, LATEST
 from storage.queries.paging import Paging, Position, visible
-from storage.queries.selection import Selection
-from storage.queries.time_ranges import EARLIEST, LATEST
 
 _INTERCEPTIONS = Paging("interception", "started_at")
 _MILLISECOND = timedelta(milliseconds=1)
@@ -41,7 +41,7 @@ class Interceptions:
         A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
 
         Args:
-            search_filter: See `storage.queries.search.Search.filter`.
+            search_filter: See `storage.queries.filters.interceptions.Search.filter`.
             visible_to: The user whose interceptions alone may be seen or counted; None sees all.
             limit: Most documents to return, at least 1.
             after_id: Start behind this interception.

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from storage.mongo.database import Database
+from storage.queries.filters.selection import Selection
 from storage.queries.paging import Paging, Position, visible
-from storage.queries.selection import Selection
 
 MAX_EXPORTS_AT_A_TIME = 4
 """How many read everything at a time: each holds a page in memory."""
@@ -55,7 +55,7 @@ class Recorded:
         document of the one before. What starts meanwhile is not among them.
 
         Args:
-            search_filter: See `storage.queries.search.Search.filter`.
+            search_filter: See `storage.queries.filters.interceptions.Search.filter`.
             visible_to: The user whose interceptions alone may be seen; None sees all.
             after_id: Start behind this interception.
             limit: Most documents in all; None is all there are.

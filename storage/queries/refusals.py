@@ -65,7 +65,7 @@ class Refusals:
         """Read a page of the rows that match, newest first, and count all that do.
 
         Args:
-            conditions: See `storage.queries.refusal_search`.
+            conditions: See `storage.queries.filters.refusals`.
             visible_to: The user whose refusals alone may be seen or counted; None sees all.
             limit: Most rows to return, at least 1.
             after_id: Start behind this row.

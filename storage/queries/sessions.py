@@ -31,8 +31,8 @@ from storage.mongo.indexes import (
     Keys,
 )
 from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
+from storage.queries.filters.interceptions import InvalidSearchError, Search, Validation
 from storage.queries.paging import Paging, visible
-from storage.queries.search import InvalidSearchError, Search, Validation
 
 THREAD_INTERCEPTIONS = 100
 """How many interceptions of a thread are shown at most, the first ones."""

@@ -24,7 +24,7 @@ from storage.aggregation.rollup import (
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BUSIEST, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED
-from storage.queries.time_ranges import split
+from storage.queries.filters.time_ranges import split
 
 MAX_POINTS = 1_000
 """Points of all series; above that there are fewer groups. A point takes 30 us."""

@@ -1,6 +1,6 @@
 """How an interception is kept as one MongoDB document. Pure: no I/O, no clock.
 
-A document looks like its API resource (`resources.interceptions`), with native times and UUIDs, and these differences: `initiator_id` for the
+A document looks like its API resource (`resources.recorded.interceptions`), with native times and UUIDs, and these differences: `initiator_id` for the
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost;
 `billed`, false where the API costs nothing, else absent; what

@@ -15,7 +15,7 @@ import pytest
 
 from commands.export import export, opened
 from intercept.records import UserPrompt
-from resources.export_formats import COLUMNS, FORMATS
+from resources.recorded.export_formats import COLUMNS, FORMATS
 from storage.accounts.identities import Identities
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.documents import ending_fields, start_document

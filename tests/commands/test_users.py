@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.queries.audit import Audit
+from storage.queries.accounts.audit import Audit
 from tests.command_line import refused
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason
 from intercept.refusals import Rule
-from storage.queries.search import Search, parse_search
+from storage.queries.filters.interceptions import Search, parse_search
 from tests.server_process import ROOT
 
 HERE = Path(__file__).parent

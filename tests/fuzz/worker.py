@@ -13,7 +13,7 @@ import atheris
 
 from tests.fuzz.targets import Target, load
 
-OURS = ["intercept", "upstream", "http1", "storage.queries.search"]
+OURS = ["intercept", "upstream", "http1", "storage.queries.filters.interceptions"]
 MAX_INPUT_BYTES = 4 * 1024
 
 

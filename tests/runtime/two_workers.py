@@ -59,7 +59,11 @@ class TwoWorkers(ServerProcess):
 
     def workers(self):
         """The process ids of its workers."""
-        return {child for child in self.children() if command_line(child)[1:] == [str(ROOT / "runtime/worker.py"), ""]}
+        return {
+            child
+            for child in self.children()
+            if command_line(child)[1:] == [str(ROOT / "runtime/processes/worker.py"), ""]
+        }
 
     async def call(self, client, *, stream=False):
         """Make a call, and read its answer as far as its head."""

@@ -9,7 +9,7 @@ from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.problems import Problem, ValidationProblem
 from intercept.scrub import scrub_quoted
-from resources.tokens import (
+from resources.accounts.tokens import (
     CreatedToken,
     FoundToken,
     FoundTokenList,
@@ -20,7 +20,7 @@ from resources.tokens import (
     TokenText,
 )
 from storage.accounts.users import SERVICE_PREFIX, Role
-from storage.queries.tokens import TokenDetails
+from storage.queries.accounts.tokens import TokenDetails
 
 SEARCH_PARAMETERS = ("q", *PARAMETERS)
 MAX_SEARCH = 256

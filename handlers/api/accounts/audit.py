@@ -6,8 +6,8 @@ from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.bridge import Bridge
 from handlers.control import ControlHandler
 from handlers.problems import Problem, ValidationProblem
-from resources.audit import Entry, Trail
-from storage.queries.audit import Audit
+from resources.accounts.audit import Entry, Trail
+from storage.queries.accounts.audit import Audit
 from storage.queries.paging import UnknownCursorError
 
 PARAMETERS = ("limit", "after_id")

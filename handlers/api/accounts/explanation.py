@@ -11,7 +11,7 @@ from intercept.ids import format_id
 from limits.limit import Limit, LimitState, Of
 from limits.policies.effective import Applied, Caller, Effective
 from limits.request_limits import Client
-from resources.policies import Explanation
+from resources.accounts.policies import Explanation
 from storage.accounts.users import User
 from storage.policies.followed import PoliciesUnknownError
 

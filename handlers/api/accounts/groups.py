@@ -8,8 +8,8 @@ from handlers.api.accounts.changes import ChangeHandler, change_problems
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import Page, parse_page, single_values
 from handlers.problems import Problem
-from resources.groups import Group, GroupChange, GroupList, MemberList, NewGroup
-from resources.users import User
+from resources.accounts.groups import Group, GroupChange, GroupList, MemberList, NewGroup
+from resources.accounts.users import User
 from storage.accounts import users
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see groups."

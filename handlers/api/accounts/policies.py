@@ -15,7 +15,7 @@ from limits.policies.notes import notes_on
 from limits.policies.patterns import Patterns
 from limits.policies.policy import AnyPolicy, ModelPattern
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
-from resources.policies import ListedPolicy, PolicyList
+from resources.accounts.policies import ListedPolicy, PolicyList
 from storage.policies.documents import KeptPolicy, kind_of
 from storage.policies.store import PolicyStore
 

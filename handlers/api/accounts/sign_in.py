@@ -18,7 +18,7 @@ from handlers.control import database_problems
 from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
 from limits.headers import retry_headers
-from resources.sign_ins import SignIn
+from resources.accounts.sign_ins import SignIn
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity
 from storage.accounts.sign_ins import InvalidCodeError

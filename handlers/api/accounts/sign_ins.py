@@ -6,7 +6,7 @@ from handlers.api.accounts.changes import change_problems
 from handlers.api.accounts.tokens import OwnHandler
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
-from resources.sign_ins import SignInSession, SignInSessionList
+from resources.accounts.sign_ins import SignInSession, SignInSessionList
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see where others are signed in."
 NOT_YOURS_TO_END = "Only owners may end the sessions of others."

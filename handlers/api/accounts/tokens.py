@@ -7,7 +7,7 @@ from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import parse_page, single_values
 from handlers.api.visibility import ME
 from handlers.problems import Problem
-from resources.tokens import CreatedToken, NewToken, Token, TokenList
+from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList
 from storage.accounts.users import Role, is_meant
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."

@@ -9,7 +9,7 @@ from handlers.api.pagination import parse_page, single_values
 from handlers.control import ControlHandler
 from handlers.problems import Problem
 from intercept.times import format_time
-from resources.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserList
+from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserList
 from storage.accounts.users import Role, is_meant
 
 PARAMETERS = ("limit", "offset")

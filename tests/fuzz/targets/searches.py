@@ -1,4 +1,4 @@
-"""The search `q` of lists: `storage/queries/search.py`."""
+"""The search `q` of lists: `storage/queries/filters/interceptions.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
-from storage.queries.search import InvalidSearchError, Search, parse_search
+from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 
 _SOMEBODY = UUID(int=1)
 

@@ -11,7 +11,7 @@ import pytest
 
 from handlers import control
 from handlers.api import export, watched
-from resources.export_formats import COLUMNS
+from resources.recorded.export_formats import COLUMNS
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import recorded as recorded_module

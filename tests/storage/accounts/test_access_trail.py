@@ -10,7 +10,7 @@ from storage.accounts.events import Action
 from storage.accounts.users import Role, User
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.audit import Audit
+from storage.queries.accounts.audit import Audit
 from tests.storage.records import NOON
 
 ADA = User(id=UUID(int=1), username="ada", display_name="Ada", role=Role.OWNER, created_at=NOON)

@@ -8,7 +8,7 @@ from pymongo.errors import WriteError
 
 from storage.accounts.audit import Author
 from storage.accounts.identities import Identities, IdentityConflictError, Role
-from storage.queries.audit import Audit
+from storage.queries.accounts.audit import Audit
 from tests.storage.records import NOON
 
 

@@ -17,7 +17,7 @@ from storage.accounts.identities import (
     UnknownIdentityError,
 )
 from storage.accounts.users import ChangedMeanwhileError, Group, IdentityError, checked_group_name
-from storage.queries.audit import Audit
+from storage.queries.accounts.audit import Audit
 from tests.storage.records import NOON
 
 

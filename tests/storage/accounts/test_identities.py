@@ -34,7 +34,7 @@ from storage.accounts.identities import (
 from storage.accounts.tokens import FRESH_SECONDS, STALE_SECONDS, digest
 from storage.accounts.users import ChangedMeanwhileError
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.audit import Audit
+from storage.queries.accounts.audit import Audit
 from tests.storage.conditions import until
 from tests.storage.outages import freeze
 from tests.storage.records import NOON

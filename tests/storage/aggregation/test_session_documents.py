@@ -12,7 +12,7 @@ from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.sessions import Session
+from resources.recorded.sessions import Session
 from storage.aggregation.session_documents import MAX_NAMES, session_of, share, with_calls
 from storage.mongo.codec import binary
 from tests.storage.records import ADA, NOON, as_json

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from intercept.records import Status
 from storage.live.filter_eval import matches
-from storage.queries.search import Search
+from storage.queries.filters.interceptions import Search
 from tests.storage.records import ADA, NOON
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")

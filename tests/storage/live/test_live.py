@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from resources.interceptions import Interception, interception_as_json
+from resources.recorded.interceptions import Interception, interception_as_json
 from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.live import live as live_module

@@ -14,7 +14,7 @@ from storage.accounts.identities import Identities, Role, UnknownIdentityError
 from storage.accounts.users import ChangedMeanwhileError
 from storage.policies.documents import KeptPolicy, document_of
 from storage.policies.store import NO_VERSION, PolicyStore
-from storage.queries.audit import Audit
+from storage.queries.accounts.audit import Audit
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

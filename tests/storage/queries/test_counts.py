@@ -14,8 +14,8 @@ from intercept.records import EndReason, Status
 from storage.aggregation.rollup_job import BATCH, RollupJob
 from storage.live.filter_eval import matches
 from storage.queries import counts as counts_module
+from storage.queries.filters.interceptions import Search
 from storage.queries.interceptions import Interceptions
-from storage.queries.search import Search
 from tests.storage.queries.decoded import Decoded
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 

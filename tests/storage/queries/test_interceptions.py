@@ -9,9 +9,9 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
 from storage.queries import counts
+from storage.queries.filters.interceptions import Search
 from storage.queries.interceptions import Interceptions
 from storage.queries.paging import UnknownCursorError
-from storage.queries.search import Search
 from storage.recording.documents import ending_fields, start_document
 from tests.storage.calls import Calls
 from tests.storage.queries.decoded import Decoded

@@ -7,9 +7,9 @@ import pytest
 
 from intercept.records import Status
 from storage.queries import recorded as recorded_module
+from storage.queries.filters.interceptions import Search
 from storage.queries.paging import UnknownCursorError
 from storage.queries.recorded import MAX_EXPORTS_AT_A_TIME, PAGE, Recorded, TooManyExportsError
-from storage.queries.search import Search
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 

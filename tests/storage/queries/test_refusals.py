@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from intercept.refusals import Refusal, Rule
-from resources import refusals as resources
+from resources.recorded import refusals as resources
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.aggregation.rollup import MAX_GROUPS, Bucket
 from storage.queries.paging import UnknownCursorError

@@ -23,8 +23,8 @@ from storage.mongo.indexes import (
     SESSIONS_WITH_FAILURES,
 )
 from storage.queries import sessions as sessions_module
+from storage.queries.filters.interceptions import InvalidSearchError, Search
 from storage.queries.paging import UnknownCursorError
-from storage.queries.search import InvalidSearchError, Search
 from storage.queries.sessions import Sessions, session_filter
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON

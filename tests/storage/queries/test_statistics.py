@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason
-from resources.stats import Totals
+from resources.recorded.stats import Totals
 from storage.aggregation.rollup import Bucket, GroupBy, add
 from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError

@@ -19,7 +19,7 @@ from intercept.records import (
     UsageSource,
     UserPrompt,
 )
-from resources.interceptions import Interception
+from resources.recorded.interceptions import Interception
 from storage.recording import documents
 from storage.recording import truncation as fitting
 from storage.recording.documents import ending_fields, session_id_of, start_document

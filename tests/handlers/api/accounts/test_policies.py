@@ -18,7 +18,7 @@ from handlers.api.accounts.policies import (
 )
 from limits.policies.notes import NO_BUDGET, NOTHING_ADMITTED
 from storage.accounts.users import Role
-from storage.queries.audit import Audit
+from storage.queries.accounts.audit import Audit
 
 POLICIES = "/api/v2/aibridge/policies"
 INVALID_BODY = "The request body has invalid values."

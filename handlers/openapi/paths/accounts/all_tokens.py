@@ -1,0 +1,140 @@
+"""Tokens of all users, and the service tokens of groups."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, structs
+
+from handlers.api.accounts.all_tokens import MAX_SEARCH, ONLY_OWNERS_LOOK_UP
+from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
+from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, OWNERS_CREATE, SERVICE
+from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import JSON, Described, body, change, get, in_path, query, response
+from handlers.openapi.paths.accounts.groups import NAME, NO_GROUP
+from handlers.openapi.paths.accounts.tokens import CREATED, LAPTOP
+from handlers.openapi.paths.accounts.users import TAG
+from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from resources.accounts.tokens import (
+    CreatedToken,
+    FoundToken,
+    FoundTokenList,
+    NewToken,
+    Replacement,
+    TokenList,
+    TokenText,
+)
+from resources.fields import Initiator
+from storage.queries.accounts.tokens import NOT_A_TOKEN
+
+_GRACE = Initiator(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.")
+_FOUND = FoundToken(**structs.asdict(LAPTOP), user=_GRACE)
+_ID = in_path("id", str, "The part of the token before the hyphen.")
+_NO_TOKEN = problem(
+    "There is no such token, or for who is no owner none of their own.",
+    'No token with the id "d3W24SnZZB" (the part before the hyphen).',
+)
+_SERVICE = problem("A service token asks.", SERVICE)
+_TEXT = Annotated[str, Meta(max_length=MAX_SEARCH)]
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/groups/{group}/tokens": get(
+        "listServiceTokens",
+        "The tokens of a group",
+        "Newest first, expired and revoked ones too. For owners and auditors.",
+        tag=TAG,
+        parameters=(NAME, LIMIT, OFFSET),
+        responses={
+            "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "404": NO_GROUP,
+        }
+        | ALWAYS,
+    )
+    | {
+        "post": change(
+            "createServiceToken",
+            "Create a token of a group",
+            "For owners. Who calls with it is nobody, but the group; it has the rights of a member, and changes nothing.",
+            tag=TAG,
+            parameters=(NAME,),
+            request=body(NewToken, ci=NewToken("ci", "90d")),
+            responses={
+                "201": response("The token.", {JSON: body(CreatedToken, created=CREATED)}),
+                "403": problem("It is no owner who asks.", ONLY_OWNERS),
+                "404": NO_GROUP,
+            }
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/tokens": get(
+        "searchTokens",
+        "Tokens of all users",
+        "Newest first, expired and revoked ones too. For owners and auditors.",
+        tag=TAG,
+        parameters=(
+            query(
+                "q", _TEXT, "The id of a token, or a part of its name or of the name of its user or group, in any case."
+            ),
+            LIMIT,
+            OFFSET,
+        ),
+        responses={
+            "200": response("The page.", {JSON: body(FoundTokenList, page=FoundTokenList(1, [_FOUND]))}),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+        }
+        | ALWAYS,
+    ),
+    "/api/v2/aibridge/tokens/lookup": {
+        "post": change(
+            "lookUpToken",
+            "Whose a token is",
+            "For owners. The token is in the body alone, and is neither kept nor logged.",
+            tag=TAG,
+            request=body(TokenText, token=TokenText("d3W24SnZZB-0123456789abcdefghijkl")),
+            responses={
+                "200": response("The token.", {JSON: body(FoundToken, found=_FOUND)}),
+                "403": problem("It is no owner who asks.", ONLY_OWNERS_LOOK_UP),
+                "404": problem("It is no token of this bridge.", f"{NOT_A_TOKEN.capitalize()}."),
+            }
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/tokens/{id}": {
+        "delete": change(
+            "revokeAnyToken",
+            "Revoke a token, whosever it is",
+            "Everybody their own, owners any token.",
+            tag=TAG,
+            parameters=(_ID,),
+            responses={
+                "204": {"description": "The token is revoked, now or before."},
+                "403": _SERVICE,
+                "404": _NO_TOKEN,
+            }
+            | CHANGE,
+        )
+    },
+    "/api/v2/aibridge/tokens/{id}/replace": {
+        "post": change(
+            "replaceToken",
+            "Replace a token",
+            "Creates a token of the same user or group, with the same name. The old one works on for a while. Everybody "
+            "their own, unless `token-creation` leaves it to owners; owners any token.",
+            tag=TAG,
+            parameters=(_ID,),
+            request=body(Replacement, overlap=Replacement("24h", "90d")),
+            responses={
+                "201": response("The new token.", {JSON: body(CreatedToken, created=CREATED)}),
+                "403": problem("It is not for who asks.", OWNERS_CREATE, SERVICE),
+                "404": _NO_TOKEN,
+                "409": problem(
+                    "The token is not valid any more, or the user has too many.",
+                    'The token "d3W24SnZZB" is not valid any more: create another one.',
+                ),
+            }
+            | CHANGE_WITH_BODY,
+        )
+    },
+}

@@ -1,0 +1,133 @@
+"""Groups of users."""
+
+from __future__ import annotations
+
+from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, body, change, get, header, in_path, response
+from handlers.openapi.paths.accounts.users import GRACE, RESEARCH
+from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from resources.accounts.groups import Group, GroupChange, GroupList, MemberList, NewGroup
+from storage.accounts.groups import BUILT_IN, CHANGED, MAX_GROUPS_OF_USER, TOO_MANY
+
+TAG = "groups"
+
+_GROUP = Group(RESEARCH.id, RESEARCH.name, "Research", "2026-11-25T08:00:00.000Z", 1)
+_VERSION = {"ETag": header(str, ETAG, '"5b0e6c2f9a1d4e37"')}
+NAME = in_path("group", str, "The name of the group, in any case, or its id.")
+_USER = in_path("user", str, "The username, in any case, or the id of the user.")
+NO_GROUP = problem("There is no such group.", 'There is no group named "research".', f"{BUILT_IN}.")
+_NOBODY = problem("There is no such group or user.", 'There is no user named "grace".')
+_TAKEN = problem("The name is taken.", 'A group named "research" exists already.')
+_CHANGED = problem("It was changed meanwhile.", f"T{CHANGED.format('research')[1:]}.")
+_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
+_NOT_MEMBERS = {"403": problem("A member asks.", NOT_YOURS_TO_SEE)}
+
+_HAS_POLICY = problem("It has a policy.", 'The group "research" has a policy: remove that first.')
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/groups": get(
+        "listGroups",
+        "The groups of users",
+        "By name. For owners and auditors. `everyone`, which is built in and has all users, is not among them.",
+        tag=TAG,
+        parameters=(LIMIT, OFFSET),
+        responses={"200": response("The page.", {JSON: body(GroupList, page=GroupList(1, [_GROUP]))})}
+        | _NOT_MEMBERS
+        | ALWAYS,
+    )
+    | {
+        "post": change(
+            "addGroup",
+            "Add a group",
+            "For owners.",
+            tag=TAG,
+            request=body(NewGroup, research=NewGroup("research", "Research")),
+            responses={"201": response("The group.", {JSON: body(Group, added=_GROUP)}, _VERSION), "409": _TAKEN}
+            | _ONLY_OWNERS
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/groups/{group}": get(
+        "getGroup",
+        "A group",
+        "For owners and auditors.",
+        tag=TAG,
+        parameters=(NAME,),
+        responses={"200": response("The group.", {JSON: body(Group, group=_GROUP)}, _VERSION), "404": NO_GROUP}
+        | _NOT_MEMBERS
+        | ALWAYS,
+    )
+    | {
+        "patch": change(
+            "changeGroup",
+            "Change a group",
+            "For owners. What is not given stays as it is.",
+            tag=TAG,
+            parameters=(NAME, IF_MATCH),
+            request=body(GroupChange, name=GroupChange(display_name="Research")),
+            responses={
+                "200": response("What became of the group.", {JSON: body(Group, changed=_GROUP)}, _VERSION),
+                "404": NO_GROUP,
+                "409": _TAKEN,
+                "412": _CHANGED,
+            }
+            | _ONLY_OWNERS
+            | CHANGE_WITH_BODY,
+        ),
+        "delete": change(
+            "removeGroup",
+            "Remove a group",
+            "For owners. Its members stay users, and calls stay recorded with it.",
+            tag=TAG,
+            parameters=(NAME, IF_MATCH),
+            responses={
+                "204": {"description": "The group is gone."},
+                "404": NO_GROUP,
+                "409": _HAS_POLICY,
+                "412": _CHANGED,
+            }
+            | _ONLY_OWNERS
+            | CHANGE,
+        ),
+    },
+    "/api/v2/aibridge/groups/{group}/members": get(
+        "listMembers",
+        "Who is in a group",
+        "By username. For owners and auditors.",
+        tag=TAG,
+        parameters=(NAME, LIMIT, OFFSET),
+        responses={
+            "200": response("The page.", {JSON: body(MemberList, page=MemberList(1, [GRACE]))}),
+            "404": NO_GROUP,
+        }
+        | _NOT_MEMBERS
+        | ALWAYS,
+    ),
+    "/api/v2/aibridge/groups/{group}/members/{user}": {
+        "put": change(
+            "addMember",
+            "Let a user be in a group",
+            "For owners. No body is needed.",
+            tag=TAG,
+            parameters=(NAME, _USER),
+            responses={
+                "204": {"description": "The user is in the group, now or before."},
+                "404": _NOBODY,
+                "409": problem(
+                    "The user is in as many groups as are allowed.", f"{TOO_MANY.format('grace', MAX_GROUPS_OF_USER)}."
+                ),
+            }
+            | _ONLY_OWNERS
+            | CHANGE,
+        ),
+        "delete": change(
+            "removeMember",
+            "Let a user be in a group no more",
+            "For owners.",
+            tag=TAG,
+            parameters=(NAME, _USER),
+            responses={"204": {"description": "The user is not in the group."}, "404": _NOBODY} | _ONLY_OWNERS | CHANGE,
+        ),
+    },
+}

@@ -1,0 +1,201 @@
+"""Policies: who may use which model, and how much of it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from handlers.api.accounts import explanation
+from handlers.api.accounts.policies import (
+    MAX_POLICY_BYTES,
+    NOT_YOURS_TO_CHANGE,
+    NOT_YOURS_TO_SEE,
+    NOTE_HEADER,
+    POLICY_TOO_LARGE,
+)
+from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import (
+    ETAG,
+    IF_MATCH,
+    JSON,
+    Described,
+    body,
+    change,
+    get,
+    header,
+    in_path,
+    query,
+    response,
+)
+from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from limits.limit import Kind, Of
+from limits.policies.effective import Level
+from limits.policies.policy import Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
+from resources.accounts.policies import (
+    Explanation,
+    LimitRule,
+    ListedPolicy,
+    MaxTokensRule,
+    ModelDecision,
+    ModelRule,
+    PolicyList,
+    PolicySource,
+    PolicyUser,
+)
+
+TAG = "policies"
+
+_SHARED = SharedPolicy(
+    models=Models(allow=["claude-*"]),
+    limits=SharedLimits(
+        each_member=Limits(rate=Rate(60, "1m"), budget=Budget("50.00", "month")),
+        together=Limits(concurrency=20, budget=Budget("1000.00", "month")),
+    ),
+)
+_OWN = Policy(limits=Limits(budget=Budget("200.00", "month")), max_tokens=32000, byok="deny")
+_RESEARCH = PolicySource("group", "research")
+_ADA = PolicySource("user", "ada")
+_EXPLANATION = Explanation(
+    user=PolicyUser(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "ada", "Ada L."),
+    at="2026-11-24T23:14:05.112Z",
+    policies=[_RESEARCH, _ADA],
+    model="gpt-5",
+    decisions=[ModelDecision("openai", allowed=False, rule="group research allows claude-*")],
+    models=[ModelRule(_RESEARCH, ["claude-*"], None)],
+    max_tokens=MaxTokensRule(_ADA, 32000),
+    own_key_denied_by=_ADA,
+    limits=[
+        LimitRule(
+            source=_ADA,
+            part=None,
+            kind=Kind.BUDGET,
+            of=Of.USER,
+            maximum=200.0,
+            used=12.5,
+            reserved=0.0,
+            remaining=187.5,
+            window_seconds=None,
+            period="month",
+            resets_at="2026-12-01T00:00:00.000Z",
+            next_free_at="2026-11-24T23:14:05.112Z",
+            shadow=False,
+            holds=True,
+            replaced_by=None,
+        )
+    ],
+)
+_LISTED = ListedPolicy("everyone", Level.EVERYONE, "", "2026-11-24T23:50:31.877Z")
+_ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
+_NOTED = _ETAG | {
+    NOTE_HEADER: header(
+        str,
+        "What is worth a second look, once for each such field.",
+        "limits.together.budget.usd: 0 refuses every call that the bridge would pay for",
+    )
+}
+_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
+_STALE = {
+    "412": problem("It has another version.", "The policy of group research was changed meanwhile; read it again.")
+}
+_TOO_LARGE = {"413": problem(f"The body has more than {MAX_POLICY_BYTES} bytes.", POLICY_TOO_LARGE)}
+
+
+def _path(
+    of: str, name: str, kind: type, example: Any, parameter: Described | None = None, *, nobody: str = ""
+) -> Described:
+    """The operations on the policies of one level."""
+    parameters = () if parameter is None else (parameter,)
+    missing = {"404": problem("There is no such one.", nobody)} if nobody else {}
+    answered = body(kind, policy=example)
+    responses = {"200": response("What became of the policy.", {JSON: answered}, _NOTED)}
+    changed = responses | _ONLY_OWNERS | _STALE | missing | CHANGE_WITH_BODY | _TOO_LARGE
+    return get(
+        f"get{name}Policy",
+        f"The policy of {of}",
+        "`{}` where there is none. For owners and auditors.",
+        tag=TAG,
+        parameters=parameters,
+        responses={
+            "200": response("The policy.", {JSON: answered}, _ETAG),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+        }
+        | missing
+        | ALWAYS,
+    ) | {
+        "put": change(
+            f"set{name}Policy",
+            f"Replace the policy of {of}",
+            "For owners. It acts on every server within 2 s.",
+            tag=TAG,
+            parameters=(*parameters, IF_MATCH),
+            request=answered,
+            responses=changed,
+        ),
+        "patch": change(
+            f"change{name}Policy",
+            f"Change the policy of {of}",
+            "For owners. What is not given stays, at any depth; what is null is taken away (RFC 7396).",
+            tag=TAG,
+            parameters=(*parameters, IF_MATCH),
+            request={"schema": dict[str, Any], "examples": {"models": {"value": {"models": {"deny": ["*-preview"]}}}}},
+            responses=changed,
+        ),
+        "delete": change(
+            f"remove{name}Policy",
+            f"Remove the policy of {of}",
+            "For owners.",
+            tag=TAG,
+            parameters=(*parameters, IF_MATCH),
+            responses={"204": {"description": "There is none any more."}} | _ONLY_OWNERS | _STALE | missing | CHANGE,
+        ),
+    }
+
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/policies": get(
+        "listPolicies",
+        "Whose policies there are",
+        "For owners and auditors.",
+        tag=TAG,
+        parameters=(LIMIT, OFFSET),
+        responses={
+            "200": response("The page.", {JSON: body(PolicyList, page=PolicyList(1, [_LISTED]))}),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+        }
+        | ALWAYS,
+    ),
+    "/api/v2/aibridge/policies/everyone": _path("everyone", "Everyones", SharedPolicy, _SHARED),
+    "/api/v2/aibridge/policies/groups/{group}": _path(
+        *("a group", "Group", SharedPolicy, _SHARED),
+        in_path("group", str, "The name of the group, in any case, or its id."),
+        nobody='There is no group named "research".',
+    ),
+    "/api/v2/aibridge/policies/users/{user}": _path(
+        *("a user", "User", Policy, _OWN),
+        in_path("user", str, "The username, in any case, or the id."),
+        nobody='There is no user named "ada".',
+    ),
+    "/api/v2/aibridge/policies/tokens/{token}": _path(
+        *("a token", "Token", Policy, _OWN),
+        in_path("token", str, "The id of the token: the part before the hyphen."),
+        nobody='No token with the id "d3W24SnZZB" (the part before the hyphen).',
+    ),
+    "/api/v2/aibridge/users/{name}/policy": get(
+        "explainPolicy",
+        "What holds for a user",
+        "Every rule, where it comes from, how much is used, and when there will be more. Members may ask for `me`.",
+        tag=TAG,
+        parameters=(
+            in_path("name", str, "The username, in any case, or `me`."),
+            query("model", str, "Whether this model may be used."),
+            query("provider", str, "Of this provider; without it of each."),
+            query("token", str, "With this token of the user's, by its id."),
+        ),
+        responses={
+            "200": response("What holds.", {JSON: body(Explanation, explanation=_EXPLANATION)}),
+            "403": problem("A member asks about another user.", explanation.NOT_YOURS_TO_SEE),
+            "404": problem("There is no such user.", 'There is no user named "grace".'),
+        }
+        | ALWAYS,
+    ),
+}

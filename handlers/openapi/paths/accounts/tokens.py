@@ -1,0 +1,74 @@
+"""Tokens: everybody's own, and for owners those of all."""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
+from handlers.openapi.paths.accounts.users import NAME, NOBODY, TAG
+from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList
+from storage.accounts.identities import TOO_MANY_TOKENS
+
+LAPTOP = Token(
+    id="d3W24SnZZB",
+    name="laptop",
+    created_at="2026-11-24T23:50:42.113Z",
+    expires_at="2027-02-22T23:50:42.113Z",
+    revoked_at=None,
+    last_used_at="2026-11-25T09:40:00.113Z",
+    last_client="Claude Code",
+    last_client_ip="203.0.113.9",
+)
+CREATED = CreatedToken(
+    **structs.asdict(structs.replace(LAPTOP, last_used_at=None, last_client=None, last_client_ip=None)),
+    token="d3W24SnZZB-0123456789abcdefghijkl",  # noqa: S106 - an example
+)
+_WHOSE = NAME | {"description": "The username or the id of the user; `me` is who asks."}
+_OWN = {"403": problem("The tokens of somebody else are meant.", NOT_YOURS_TO_CHANGE), "404": NOBODY}
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/users/{name}/tokens": get(
+        "listTokens",
+        "The tokens of a user",
+        "Newest first, expired and revoked ones too. Everybody sees their own; owners and auditors those of all.",
+        tag=TAG,
+        parameters=(_WHOSE, LIMIT, OFFSET),
+        responses={
+            "200": response("The page.", {JSON: body(TokenList, page=TokenList(1, [LAPTOP]))}),
+            "403": problem("A member asks for the tokens of somebody else.", NOT_YOURS_TO_SEE),
+            "404": NOBODY,
+        }
+        | ALWAYS,
+    )
+    | {
+        "post": change(
+            "createToken",
+            "Create a token",
+            "Everybody their own, unless `token-creation` leaves it to owners; owners for all.",
+            tag=TAG,
+            parameters=(_WHOSE,),
+            request=body(NewToken, laptop=NewToken("laptop", "90d")),
+            responses={
+                "201": response("The token.", {JSON: body(CreatedToken, created=CREATED)}),
+                "409": problem(
+                    "The user has as many active tokens as are allowed.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
+                ),
+            }
+            | _OWN
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/users/{name}/tokens/{id}": {
+        "delete": change(
+            "revokeToken",
+            "Revoke a token",
+            "Members revoke their own tokens, owners any token. It stops working within seconds.",
+            tag=TAG,
+            parameters=(_WHOSE, in_path("id", str, "The part of the token before the hyphen.")),
+            responses={"204": {"description": "The token is revoked, now or before."}} | _OWN | CHANGE,
+        )
+    },
+}

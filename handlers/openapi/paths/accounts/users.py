@@ -1,0 +1,180 @@
+"""The caller: who that is, and how a browser signs in and out. And for owners all users."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import structs
+
+from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
+from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
+from handlers.credentials import SESSION_COOKIE
+from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.openapi.operations import (
+    ETAG,
+    IF_MATCH,
+    JSON,
+    Described,
+    body,
+    change,
+    get,
+    header,
+    in_path,
+    response,
+    shared,
+)
+from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from http1.errors import BODY_TOO_LARGE, UNREADABLE
+from resources.accounts.sign_ins import SignIn
+from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserGroup, UserList
+from storage.accounts.user_accounts import CHANGED, LAST_OWNER, NOT_ONESELF
+from storage.accounts.users import Role
+
+TAG = "users"
+
+
+_ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z", "")
+_REQUESTING = Me(**structs.asdict(_ME), tokens=TokenRules(True, None, None))
+GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at, "4711")
+RESEARCH = UserGroup(UUID("7b1c6d52-41d6-4c3c-8b0e-0f1d9a3d8f11"), "research")
+_LISTED = ListedUser(
+    **structs.asdict(GRACE),
+    groups=[RESEARCH],
+    active_tokens=2,
+    living_tokens=2,
+    last_seen_at="2026-11-25T09:40:00.113Z",
+    spend_usd=12.5,
+)
+_VERSION = {"ETag": header(str, ETAG, '"9f2c5d1e07ab43c8"')}
+NAME = in_path("name", str, "The username, in any case, or the id of the user.")
+NOBODY = problem("There is no such user.", 'There is no user named "grace".')
+_LAST = f'"demo" {LAST_OWNER}.'
+_ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
+_COOKIE = header(str, "The session cookie.", f"{SESSION_COOKIE}=SESSION; HttpOnly; Path=/; SameSite=Strict")
+_NOT_FOREIGN = {"403": problem("The page of another site asks.", FOREIGN), "500": shared("InternalError")}
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/users": get(
+        "listUsers",
+        "Who may call",
+        "By username. For owners and auditors.",
+        tag=TAG,
+        parameters=(LIMIT, OFFSET),
+        responses={
+            "200": response("The page.", {JSON: body(UserList, page=UserList(1, [_LISTED]))}),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+        }
+        | ALWAYS,
+    )
+    | {
+        "post": change(
+            "addUser",
+            "Add a user",
+            "For owners. They get in with a token.",
+            tag=TAG,
+            request=body(NewUser, auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
+            responses={
+                "201": response("The user.", {JSON: body(User, added=GRACE)}, _VERSION),
+                "409": problem("The username is taken.", 'A user named "grace" exists already.'),
+            }
+            | _ONLY_OWNERS
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/users/{name}": get(
+        "getUser",
+        "A user",
+        "Everybody themselves; owners and auditors all.",
+        tag=TAG,
+        parameters=(NAME,),
+        responses={
+            "200": response("The user.", {JSON: body(ListedUser, user=_LISTED)}, _VERSION),
+            "403": problem("A member asks for somebody else.", NOT_YOURS_TO_SEE),
+            "404": NOBODY,
+        }
+        | ALWAYS,
+    )
+    | {
+        "patch": change(
+            "changeUser",
+            "Change a user",
+            "For owners. What is not given stays as it is.",
+            tag=TAG,
+            parameters=(NAME, IF_MATCH),
+            request=body(UserChange, role=UserChange(Role.AUDITOR)),
+            responses={
+                "200": response("What became of the user.", {JSON: body(User, changed=GRACE)}, _VERSION),
+                "404": NOBODY,
+                "409": problem("There would be no owner any more.", _LAST),
+                "412": problem("They were changed meanwhile.", f"T{CHANGED.format('grace')[1:]}."),
+            }
+            | _ONLY_OWNERS
+            | CHANGE_WITH_BODY,
+        ),
+        "delete": change(
+            "removeUser",
+            "Remove a user and revoke their tokens",
+            "For owners. What the user did stays recorded.",
+            tag=TAG,
+            parameters=(NAME,),
+            responses={
+                "204": {"description": "The user is gone."},
+                "404": NOBODY,
+                "409": problem("It is who asks.", f"{NOT_ONESELF[:1].upper()}{NOT_ONESELF[1:]}."),
+            }
+            | _ONLY_OWNERS
+            | CHANGE,
+        ),
+    },
+    "/api/v2/aibridge/users/me": get(
+        "getMe",
+        "Who is asking",
+        "The user whose token it is, and which tokens they may create.",
+        tag=TAG,
+        responses={"200": response("The user.", {JSON: body(Me, me=_REQUESTING)})} | ALWAYS,
+    ),
+    "/api/v2/aibridge/users/me/session": {
+        "post": {
+            "operationId": "signIn",
+            "tags": [TAG],
+            "summary": "Sign in with a token",
+            "description": "For browsers: they get a session with the rights of the token, in a cookie. It ends with the token.",
+            "security": [],
+            "requestBody": {
+                "required": True,
+                "description": f"At most {MAX_BODY_BYTES} bytes.",
+                "content": {JSON: body(SignIn, token=SignIn("d3W24SnZZB-0123456789abcdefghijkl"))},
+            },
+            "responses": {
+                "204": {"description": "The cookie is set.", "headers": {"Set-Cookie": _COOKIE}},
+                "400": problem("The body is not what was expected.", NOT_JSON),
+                "401": problem(
+                    "The token or code is not valid.", UNRECOGNISED, CODE_OVER, headers={"WWW-Authenticate": CHALLENGE}
+                ),
+                "408": shared("LateBody"),
+                "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
+                "415": problem("The body is not JSON.", NOT_JSON),
+                "429": problem(
+                    "Too many tokens from the address were not valid.",
+                    TOO_MANY_FAILURES,
+                    headers={"Retry-After": RETRY_AFTER},
+                ),
+                "503": shared("Unavailable"),
+                **_NOT_FOREIGN,
+            },
+        },
+        "delete": {
+            "operationId": "signOut",
+            "tags": [TAG],
+            "summary": "Sign out",
+            "description": "The session is ended and its cookie cleared; the token stays valid.",
+            "security": [],
+            "responses": {
+                "204": {"description": "The session and its cookie are gone.", "headers": {"Set-Cookie": _COOKIE}},
+                "503": shared("Unavailable"),
+                **_NOT_FOREIGN,
+            },
+        },
+    },
+}

@@ -1,0 +1,29 @@
+"""The names that occur: of models, clients and providers."""
+
+from __future__ import annotations
+
+from handlers.openapi.errors import ALWAYS
+from handlers.openapi.operations import JSON, Described, body, get, query, response
+from handlers.openapi.paths.providers import ADD
+from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+
+TAG = "names"
+PREFIX = query("q", str, "Only those that begin with it, in upper and lower case as written.", example="gpt")
+
+
+def _names(operation_id: str, what: str, *examples: str) -> Described:
+    return get(
+        operation_id,
+        f"The {what} that occur",
+        "Each once, sorted; those of calls that the caller may see.",
+        tag=TAG,
+        parameters=(PREFIX, LIMIT, OFFSET),
+        responses={"200": response("The names.", {JSON: body(list[str], names=list(examples))})} | ALWAYS,
+    )
+
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/models": _names("listModels", "models", "claude-sonnet-4-5", "gpt-5"),
+    "/api/v2/aibridge/clients": _names("listClients", "clients", "Claude Code", "Codex"),
+    "/api/v2/aibridge/providers": _names("listProviders", "names of providers", "anthropic", "openai") | ADD,
+}

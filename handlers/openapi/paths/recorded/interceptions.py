@@ -1,0 +1,123 @@
+"""Interceptions: the list, a single one, all of them to take away, and as they happen."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from handlers.api.export import MAX_ROWS
+from handlers.api.export import TOO_MANY as TOO_MANY_EXPORTS
+from handlers.api.export import TOO_MANY_OF_USER as TOO_MANY_EXPORTS_OF_USER
+from handlers.api.interceptions import UNKNOWN_INTERCEPTION
+from handlers.api.live import FORGOTTEN_EVENT_ID, LAST_EVENT, UNSUPPORTED
+from handlers.api.live import TOO_MANY as TOO_MANY_LISTENERS
+from handlers.api.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
+from handlers.api.pagination import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
+from handlers.openapi.errors import ALWAYS, RETRY_AFTER, problem
+from handlers.openapi.example import EXAMPLE
+from handlers.openapi.operations import (
+    JSON,
+    Described,
+    body,
+    get,
+    header,
+    header_parameter,
+    in_path,
+    query,
+    response,
+)
+from limits.protection.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
+from resources.recorded.interceptions import Interception, InterceptionList
+from storage.queries.filters.interceptions import Search
+
+SEARCH_EXAMPLE = 'initiator:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'
+SEARCH = query(
+    "q",
+    str,
+    "A search: words separated by spaces, `key:value`, values with a space or a colon in double quotes, each key once. "
+    f"Keys are {', '.join(Search.__struct_fields__)}.",
+    example=SEARCH_EXAMPLE,
+)
+LIMIT = query("limit", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "How many at most.", default=DEFAULT_LIMIT)
+OFFSET = query("offset", Annotated[int, Meta(ge=0, le=MAX_OFFSET)], "Leave out that many.", default=0)
+AFTER = query("after_id", UUID, "Begin behind this one, the last of the page before. Not together with `offset`.")
+
+FORMAT = query(
+    "format",
+    Literal["ndjson", "csv"],
+    "Lines of JSON, each an interception, or CSV (RFC 4180) with a row of names first.",
+    default="ndjson",
+)
+ROWS = query("limit", Annotated[int, Meta(ge=1, le=MAX_ROWS)], "How many at most; without it all of them.")
+LAST_EVENT_ID = header_parameter(LAST_EVENT, str, "Go on behind the event of this id.")
+_BUSY = {"Retry-After": RETRY_AFTER}
+_EVENT = f"event: interception\nid: 8265D3\ndata: {msgspec.json.encode(EXAMPLE).decode()}\n\n"
+
+TAG = "interceptions"
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/interceptions": get(
+        "listInterceptions",
+        "What was recorded",
+        "Newest first. Without a `status` in the search, what is still in flight is left out.",
+        tag=TAG,
+        parameters=(SEARCH, LIMIT, AFTER, OFFSET),
+        responses={
+            "200": response("A page of them.", {JSON: body(InterceptionList, page=InterceptionList(1, [EXAMPLE]))})
+        }
+        | ALWAYS,
+    ),
+    "/api/v2/aibridge/interceptions/{id}": get(
+        "getInterception",
+        "One interception",
+        "Also while it is in flight.",
+        tag=TAG,
+        parameters=(in_path("id", UUID, "The id of the interception."),),
+        responses={
+            "200": response("The interception.", {JSON: body(Interception, interception=EXAMPLE)}),
+            "404": problem("No such interception, or none that the caller may see.", UNKNOWN_INTERCEPTION),
+        }
+        | ALWAYS,
+    ),
+    "/api/v2/aibridge/interceptions/export": get(
+        "exportInterceptions",
+        "Everything that matches, to take away",
+        "Newest first. To go on with one that was broken off, pass the last id that came as `after_id`.",
+        tag=TAG,
+        parameters=(FORMAT, SEARCH, AFTER, ROWS),
+        responses=ALWAYS
+        | {
+            "200": response(
+                "A download. When something goes wrong half way, the connection is broken off.",
+                {"application/x-ndjson": {"schema": str}, "text/csv": {"schema": str}},
+                {"Content-Disposition": header(str, "A name for it.", 'attachment; filename="interceptions.csv"')},
+            ),
+            "429": problem(
+                "An export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS), headers=_BUSY
+            ),
+            "503": problem(
+                "The database is unavailable, or many exports are under way.", TOO_MANY_EXPORTS, headers=_BUSY
+            ),
+        },
+    ),
+    "/api/v2/aibridge/interceptions/live": get(
+        "watchInterceptions",
+        "Interceptions as they start and end",
+        "Server-sent events: `interception` with one as its data, when it starts and when it ends; `reset` when the events "
+        "since `Last-Event-ID` are not known any more.",
+        tag=TAG,
+        parameters=(SEARCH, LAST_EVENT_ID),
+        responses=ALWAYS
+        | {
+            "200": response("Events, until the client leaves.", {"text/event-stream": body(str, interception=_EVENT)}),
+            "429": problem(
+                "The user has many live tails open.", TOO_MANY_LIVE_TAILS_OF_USER.format(MAX_LIVE_TAILS), headers=_BUSY
+            ),
+            "410": problem("The events since `Last-Event-ID` are not known any more.", FORGOTTEN_EVENT_ID),
+            "501": problem("The MongoDB is a single server that cannot tell.", UNSUPPORTED),
+            "503": problem("The database is unavailable, or too many listen.", TOO_MANY_LISTENERS, headers=_BUSY),
+        },
+    ),
+}

@@ -1,0 +1,82 @@
+"""Sessions: calls that belong together, and their threads."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta
+
+from handlers.api.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
+from handlers.openapi.errors import ALWAYS, problem
+from handlers.openapi.example import EXAMPLE as INTERCEPTION
+from handlers.openapi.operations import JSON, Described, body, get, in_path, query, response
+from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from resources.fields import TokenCounts
+from resources.recorded.sessions import Session, SessionDetail, SessionList, Thread, ThreadPage
+
+TAG = "sessions"
+
+
+_TOKENS = TokenCounts(13, 89, 13, 0)
+_SESSION = Session(
+    id=UUID("e7f1a8b2-5b0e-5a35-9d43-3c8f5d0b7a11"),
+    initiator=INTERCEPTION.initiator,
+    client_session_id=INTERCEPTION.client_session_id,
+    client=INTERCEPTION.client,
+    providers=["anthropic"],
+    provider_names=["anthropic"],
+    models=["claude-sonnet-4-5"],
+    started_at=INTERCEPTION.started_at,
+    last_active_at="2026-11-24T23:50:40.437Z",
+    interceptions=1,
+    failures=0,
+    threads=1,
+    token_usage=_TOKENS,
+    cost_usd=0.001377,
+    unpriced=0,
+    no_usage=0,
+    last_prompt="Hello! What are you?",
+)
+_THREAD = Thread(
+    id=INTERCEPTION.id,
+    started_at=INTERCEPTION.started_at,
+    last_active_at="2026-11-24T23:50:40.437Z",
+    interceptions=[INTERCEPTION],
+    more_interceptions=False,
+)
+_DETAIL = SessionDetail.with_threads(_SESSION, ThreadPage([_THREAD], more=False))
+
+SEARCH = query(
+    "q",
+    str,
+    "A search, as for interceptions, without `request_id`; `status` is `failed` where a call of the session failed, else `completed`.",
+    example="initiator:me model:gpt-5",
+)
+AFTER = query("after_session_id", UUID, "Begin behind this one, the last of the page before. Not with `offset`.")
+AFTER_THREAD = query("after_thread_id", UUID, "Begin behind this thread, the last of the page before.")
+THREADS = query(
+    "limit", Annotated[int, Meta(ge=1, le=MAX_THREADS)], "How many threads at most.", default=DEFAULT_THREADS
+)
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/sessions": get(
+        "listSessions",
+        "Calls that belong together",
+        "Newest first.",
+        tag=TAG,
+        parameters=(SEARCH, LIMIT, AFTER, OFFSET),
+        responses={"200": response("A page of them.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})}
+        | ALWAYS,
+    ),
+    "/api/v2/aibridge/sessions/{id}": get(
+        "getSession",
+        "One session, with its threads",
+        "A session is there once a call of it has ended.",
+        tag=TAG,
+        parameters=(in_path("id", UUID, "The id of the session."), THREADS, AFTER_THREAD),
+        responses={"200": response("The session.", {JSON: body(SessionDetail, session=_DETAIL)})}
+        | ALWAYS
+        | {"404": problem("No such session, or none that the caller may see.", UNKNOWN_SESSION)},
+    ),
+}

@@ -1,0 +1,149 @@
+"""The formats of an export: lines of JSON, and CSV by RFC 4180 that no spreadsheet takes for formulas. Pure.
+
+Source of what a spreadsheet takes for a formula: OWASP, "CSV Injection". A spreadsheet may also separate cells by other
+characters than the file does, as Excel does by the semicolon in many countries: then a cell begins inside a text.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from resources.recorded.interceptions import Interception
+
+# What makes a spreadsheet compute a cell instead of showing it, in every width that Unicode has of it.
+FORMULA_STARTS = "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
+# What a spreadsheet, or who cleans a file for one, may drop in front of it: blanks, quotation marks, what is not seen.
+DROPPED = r"\x00-\x08\x0b\x0c\x0e-\x20\"\x7f\x85\xa0\xad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff"
+# The beginning of each cell, however cells are separated.
+_CELL_START = re.compile(rf"(\A|[;\t\r\n])([{DROPPED}]*)([{re.escape(FORMULA_STARTS)}])")
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True)
+class Format:
+    """How interceptions, are written: `head` first, then each list of them by `rows`."""
+
+    content_type: str
+    head: bytes
+    rows: Callable[[Iterable[Interception]], bytes]
+
+
+def _tokens(name: str) -> Callable[[Interception], Any]:
+    def total(interception: Interception) -> int | None:
+        counts = [count for usage in interception.token_usages if (count := getattr(usage, name)) is not None]
+        return sum(counts) if counts else None
+
+    return total
+
+
+def _tools(interception: Interception) -> str:
+    kept = ("provider_tool_call_id", "tool", "input")
+    return _encoder.encode([{key: getattr(usage, key) for key in kept} for usage in interception.tool_usages]).decode()
+
+
+def _of(name: str, inner: str) -> Callable[[Interception], Any]:
+    return lambda interception: getattr(getattr(interception, name), inner, None)
+
+
+def _groups(interception: Interception) -> str:
+    return " ".join(map(str, interception.group_ids))
+
+
+def _prompt(interception: Interception) -> str | None:
+    return next((prompt.prompt for prompt in interception.user_prompts), None)
+
+
+COLUMNS: Mapping[str, Callable[[Interception], Any]] = MappingProxyType(
+    {
+        "id": attrgetter("id"),
+        "started_at": attrgetter("started_at"),
+        "upstream_asked_at": attrgetter("upstream_asked_at"),
+        "first_byte_at": attrgetter("first_byte_at"),
+        "ended_at": attrgetter("ended_at"),
+        "status": attrgetter("status"),
+        "end_reason": attrgetter("end_reason"),
+        "initiator_id": _of("initiator", "id"),
+        "initiator_username": _of("initiator", "username"),
+        "initiator_name": _of("initiator", "name"),
+        "api_key_id": attrgetter("api_key_id"),
+        "provider": attrgetter("provider"),
+        "provider_name": attrgetter("provider_name"),
+        "model": attrgetter("model"),
+        "client": attrgetter("client"),
+        "client_session_id": attrgetter("client_session_id"),
+        "session_id": attrgetter("session_id"),
+        "parent_id": attrgetter("parent_id"),
+        "root_id": attrgetter("root_id"),
+        "user_agent": attrgetter("user_agent"),
+        "streaming": attrgetter("streaming"),
+        "credential_kind": attrgetter("credential_kind"),
+        "credential_hint": attrgetter("credential_hint"),
+        "upstream_status": attrgetter("upstream_status"),
+        "upstream_request_id": attrgetter("upstream_request_id"),
+        "error_type": _of("error", "type"),
+        "error_message": _of("error", "message"),
+        "input_tokens": _tokens("input_tokens"),
+        "output_tokens": _tokens("output_tokens"),
+        "cache_read_input_tokens": _tokens("cache_read_input_tokens"),
+        "cache_write_input_tokens": _tokens("cache_write_input_tokens"),
+        "cost_usd": _of("cost", "usd"),
+        "prompt": _prompt,
+        "tools": _tools,
+        "group_ids": _groups,
+    }
+)
+"""The columns of CSV in their order, and what stands in each."""
+
+
+def ndjson_rows(interceptions: Iterable[Interception]) -> bytes:
+    """Write a line of JSON for each."""
+    return _encoder.encode_lines(list(interceptions))
+
+
+def csv_rows(interceptions: Iterable[Interception]) -> bytes:
+    """Write a row for each."""
+    return _csv([_cell(value(interception)) for value in COLUMNS.values()] for interception in interceptions)
+
+
+def _csv(rows: Iterable[list[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n", quoting=csv.QUOTE_ALL).writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> str:
+    """None is an empty cell. Numbers and booleans come from the bridge itself: they stay as they are."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return _harmless(value)
+        case _:
+            return str(value)
+
+
+def _harmless(text: str) -> str:
+    """Put an apostrophe where a formula would begin, and in front of a tab or a line break that begins the text."""
+    shown = _CELL_START.sub(r"\1'\2\3", text)
+    return f"'{shown}" if shown.startswith(("\t", "\r", "\n")) else shown
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "ndjson": Format("application/x-ndjson", b"", ndjson_rows),
+        "csv": Format("text/csv; charset=utf-8; header=present", _csv([list(COLUMNS)]), csv_rows),
+    }
+)
+"""The formats by name, the default first."""

@@ -1,0 +1,89 @@
+"""Sessions: calls that belong together, and their threads. Made of documents, see `storage.aggregation.session_documents`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from msgspec import Meta, Struct, structs
+
+from resources.fields import Count, Initiator, Time, TokenCounts, format_decimal, of_fields
+from resources.recorded.interceptions import Interception
+from storage.accounts.users import User
+
+
+class Session(Struct):
+    """Calls of one user that belong together: by the client's own session, or by what they answer."""
+
+    id: UUID
+    initiator: Initiator
+    client_session_id: str | None
+    client: str | None
+    providers: list[str]
+    provider_names: list[str]
+    models: list[str]
+    started_at: Time
+    last_active_at: Time
+    interceptions: Count
+    failures: Count
+    threads: Count
+    token_usage: TokenCounts
+    cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
+    unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
+    no_usage: Annotated[
+        Count, Meta(description="Calls that ended without a report of tokens, but for those that cost nothing.")
+    ]
+    last_prompt: Annotated[str | None, Meta(description="Of the latest call that has one, cut.")]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Self:
+        """Show a document. `users` has those that are known."""
+        return of_fields(
+            cls,
+            document,
+            id=document["_id"],
+            initiator=Initiator.of(document["initiator_id"], users),
+            token_usage=TokenCounts.of(document),
+            cost_usd=format_decimal(document["cost"]) if document["priced"] else None,
+            no_usage=int(document.get("no_usage", 0)),
+        )
+
+
+class SessionList(Struct):
+    """A page of sessions, newest first."""
+
+    count: Count
+    results: list[Session]
+    next_after_session_id: Annotated[
+        UUID | None,
+        Meta(description="The `after_session_id` to go on with, where the page was cut at 8 MiB; else null."),
+    ] = None
+
+
+class Thread(Struct):
+    """A call and those that answer its tool calls."""
+
+    id: Annotated[UUID, Meta(description="The id of its first interception.")]
+    started_at: Time
+    last_active_at: Time
+    more_interceptions: Annotated[bool, Meta(description="Whether there are more than are shown.")]
+    interceptions: Annotated[list[Interception], Meta(description="Oldest first.")]
+
+
+class ThreadPage(Struct):
+    """Threads, oldest first."""
+
+    results: list[Thread]
+    more: Annotated[bool, Meta(description="Whether there are more behind them.")]
+
+
+class SessionDetail(Session):
+    """A session with a page of its threads."""
+
+    thread_page: ThreadPage
+
+    @classmethod
+    def with_threads(cls, session: Session, page: ThreadPage) -> Self:
+        """Add a page of threads to a session."""
+        return cls(**structs.asdict(session), thread_page=page)

@@ -1,0 +1,157 @@
+"""Serving: a bridge on sockets of this process, and the event loop that it runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import socket
+import ssl
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Self
+
+from handlers.application import BridgeApplication
+from handlers.bridge import Bridge
+from http1.server import BridgeServer, default_max_connections
+from runtime.assembly import open_bridge
+from runtime.authority import WorkerAuthority
+from runtime.parts import make_providers
+from runtime.processes.supervisor import WorkerError
+from settings import Settings
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.embedded import EmbeddedUnavailableError
+from storage.recording.outbox.segments import SpoolOpenError
+
+logger = logging.getLogger("aibridge")
+
+
+class StartError(Exception):
+    """The server cannot start. The text says what to do."""
+
+
+# Of TLS 1.2, those with forward secrecy that authenticate what they encrypt; TLS 1.3 has no others (RFC 9325, section 4.2).
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+# How long a thread of the driver's may keep an event waiting once it computes; 5 ms are usual.
+SWITCH_SECONDS = 0.0005
+START_ERRORS = (StartError, WorkerError, DatabaseUnavailableError, EmbeddedUnavailableError, SpoolOpenError)
+
+
+class Server:
+    """A bridge that is served on sockets by this process."""
+
+    def __init__(self, bridge: Bridge, http: BridgeServer, settings: Settings, tls: ssl.SSLContext | None) -> None:
+        self._bridge = bridge
+        self._http = http
+        self._settings = settings
+        self._tls = tls
+        self._drain_timeout = settings.drain_timeout.total_seconds()
+
+    @classmethod
+    async def open(
+        cls,
+        settings: Settings,
+        database: Database,
+        sockets: Sequence[socket.socket],
+        demo_url: str,
+        stack: AsyncExitStack,
+        *,
+        workers: WorkerAuthority | None = None,
+    ) -> Self:
+        """Put the bridge together and accept connections. The bridge is closed with the stack.
+
+        Args:
+            settings: What the operator decided.
+            database: What it records in.
+            sockets: Where it listens.
+            demo_url: Where the demo provider is; empty where there is none.
+            stack: Closes it.
+            workers: In a worker, what decides about limits for all workers of the server.
+
+        Raises:
+            SpoolOpenError: the spool in the data-dir cannot be used.
+            StartError: the certificate cannot be used.
+        """
+        tls = open_tls(settings)
+        bridge = await open_bridge(settings, database, make_providers(settings, demo_url), stack, workers)
+        http = BridgeServer(
+            BridgeApplication(bridge),
+            max_connections=default_max_connections(),
+            body_seconds=settings.body_timeout.total_seconds(),
+            on_refusal=bridge.note_unread,
+            tls=tls,
+        )
+        http.add_sockets(sockets)
+        # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.
+        gc.collect()
+        gc.freeze()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        return cls(bridge, http, settings, tls)
+
+    def renew(self) -> None:
+        """Read the certificate again, for new connections. Nothing else changes: one process has none to take its place."""
+        if self._tls is None:
+            logger.info("SIGHUP has no effect on a server of one process")
+            return
+        try:
+            load_certificate(self._tls, self._settings)
+        except StartError as error:
+            logger.error("%s; the one before stays", error)  # noqa: TRY400 - the reason is all there is to say
+        else:
+            logger.info("the certificate was read again")
+
+    async def retire(self) -> None:
+        """Accept no connection, and wait until those that are open have had their last answer."""
+        logger.info("retiring")
+        self._bridge.lifecycle.close_streams()
+        await self._http.retire(self._drain_timeout)
+
+    async def stop(self, drain_timeout: float | None = None) -> None:
+        """Let what is under way finish, and end what does not."""
+        lifecycle = self._bridge.lifecycle
+        logger.info("draining: %d requests in progress", lifecycle.in_flight)
+        ended = await lifecycle.drain(self._drain_timeout if drain_timeout is None else drain_timeout)
+        if ended:
+            logger.warning("drain-timeout is over: %d requests were ended", ended)
+        self._http.stop()
+        await self._http.close_all_connections()
+
+
+def open_tls(settings: Settings) -> ssl.SSLContext | None:
+    """What the server shows to clients; None where it speaks without TLS.
+
+    Raises:
+        StartError: the certificate cannot be used.
+    """
+    if not settings.tls_cert_file:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.set_alpn_protocols(["http/1.1"])
+    load_certificate(context, settings)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, settings: Settings) -> None:
+    """Show the certificate that is in the files now.
+
+    Raises:
+        StartError: it cannot be used.
+    """
+    try:
+        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file or None)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StartError(f"tls-cert-file or tls-key-file cannot be used: {reason}") from error
+
+
+def event_loop() -> type[asyncio.AbstractEventLoop] | None:
+    """Uvloop's loop where it is installed, else asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - not there on every system
+    except ImportError:
+        return None
+    loop: type[asyncio.AbstractEventLoop] = uvloop.Loop
+    return loop

@@ -1,0 +1,289 @@
+"""The supervisor: keeps several worker processes serving on the same sockets. It serves nothing itself.
+
+A worker is a new interpreter that runs `runtime/processes/worker.py`. What it is to know comes as one line of JSON on its standard input, a
+socket on which it says, in one line too, why it cannot serve: an empty line when it does. From then on the socket carries
+questions and decisions about limits; see `runtime/authority`. When it ends, the supervisor is gone, and the worker ends at
+once.
+
+SIGTERM makes a worker drain, SIGHUP makes it retire: take no new connection, but refuse nothing on those it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from runtime.authority import ServerAuthority, SupervisorLink
+from runtime.jobs import Job, Jobs
+
+START_SECONDS = 60.0
+"""How long a worker may take until it serves. Usual: about 1."""
+
+STEADY_SECONDS = 60.0
+"""A worker that lived that long is replaced at once when it ends."""
+
+FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.5, 30.0
+"""The first and the longest pause before a worker is replaced that did not; each is twice the one before."""
+
+STOP_SECONDS = 30.0
+"""What a worker that ends may take beyond the drain timeout, for its records above all; then it is killed."""
+
+PROGRAM = Path(__file__).with_name("worker.py")
+
+logger = logging.getLogger("aibridge")
+
+
+class WorkerError(Exception):
+    """A worker does not serve. The text says why, in one line."""
+
+
+class Handover(msgspec.Struct, kw_only=True):
+    """What a worker is to know.
+
+    `flags` are the settings of the command line, as text by name; `sockets` the descriptors to serve on; `mongodb_uri` is
+    that of the embedded MongoDB, `demo_url` where the demo provider is: both empty where there is none.
+    """
+
+    flags: dict[str, str]
+    sockets: list[int]
+    mongodb_uri: str
+    demo_url: str
+
+
+class Worker:
+    """A worker process, from its start to its end."""
+
+    def __init__(self, process: Process, link: SupervisorLink) -> None:
+        self._process = process
+        self._link = link
+
+    @classmethod
+    async def spawn(cls, handover: Handover, environ: Mapping[str, str], authority: ServerAuthority) -> Self:
+        """Start a process, out of reach of the terminal's signals.
+
+        Args:
+            handover: What it is to know.
+            environ: Its environment.
+            authority: Decides about limits for it.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                PROGRAM,
+                stdin=theirs.fileno(),
+                pass_fds=handover.sockets,
+                env=environ,
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        loop = asyncio.get_running_loop()
+        _, link = await loop.create_unix_connection(lambda: SupervisorLink(authority), sock=ours)
+        link.send_line(msgspec.json.encode(handover))
+        return cls(process, link)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    async def serving(self) -> None:
+        """Wait until it serves; one that does not in time is killed.
+
+        Raises:
+            WorkerError: It does not.
+        """
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                answer = await self._link.first_line
+        except TimeoutError:
+            self.send(signal.SIGKILL)
+            raise WorkerError(f"a worker was not ready after {START_SECONDS:g} s") from None
+        if answer is None:
+            raise WorkerError(f"a worker {await self.ended()} before it served")
+        if reason := answer.decode(errors="replace").strip():
+            raise WorkerError(reason)
+
+    async def ended(self) -> str:
+        """Wait for its end, and say how it ended."""
+        code = await self._process.wait()
+        self._link.close()
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        if self._process.returncode is None:
+            # Not the process's own method: that looks for its end too, and takes it away from whoever waits for it.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+class _WorkerSlot:
+    """A place for one worker that serves; None while it is being filled again."""
+
+    def __init__(self, worker: Worker | None) -> None:
+        self.worker = worker
+
+
+class Supervisor:
+    """Keeps a number of workers serving, from `start` to `stop`, on one event loop.
+
+    Args:
+        workers: How many.
+        drain_timeout: How long one that ends lets requests go on, in seconds.
+        spawn: Starts one; raises OSError.
+        reap: Is told the process id of one that has ended.
+        clock: Seconds that never go back.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        *,
+        drain_timeout: float,
+        spawn: Callable[[], Awaitable[Worker]],
+        reap: Callable[[int], None],
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._number = workers
+        self._drain_timeout = drain_timeout
+        self._spawn = spawn
+        self._reap = reap
+        self._clock = clock
+        self._pause = pause
+        self._living: dict[Worker, asyncio.Task[None]] = {}
+        self._seats: list[_WorkerSlot] = []
+        self._jobs: list[Job] = []
+        self._renewal = asyncio.Event()
+
+    async def start(self) -> None:
+        """Start the workers and wait until they serve. One that does not is tried again, if another one does.
+
+        Raises:
+            WorkerError: None does.
+        """
+        first = await asyncio.gather(*(self._start() for _ in range(self._number)), return_exceptions=True)
+        failures = [one for one in first if isinstance(one, BaseException)]
+        if len(failures) == len(first) or not all(isinstance(one, WorkerError) for one in failures):
+            raise failures[0]
+        for failure in failures:
+            logger.error("%s", failure)
+        self._seats = [_WorkerSlot(one if isinstance(one, Worker) else None) for one in first]
+        jobs = Jobs(clock=self._clock, pause=self._pause)
+        self._jobs = [
+            jobs.start(f"worker_{number}", partial(self._keep, seat)) for number, seat in enumerate(self._seats)
+        ]
+        self._jobs.append(jobs.start("renewal", self._renew_on_request))
+
+    def renew(self) -> None:
+        """Replace every worker by a new one, one after the other, in the background."""
+        self._renewal.set()
+
+    async def stop(self) -> None:
+        """Let every worker drain, and wait for its end."""
+        for job in self._jobs:
+            await job.stop()
+        farewells = list(self._living.values())
+        await asyncio.gather(*(self._end(worker, signal.SIGTERM) for worker in self._living), *farewells)
+
+    async def _start(self) -> Worker:
+        try:
+            worker = await self._spawn()
+        except OSError as error:
+            raise WorkerError(f"a worker cannot be started: {error.strerror}") from error
+        self._living[worker] = asyncio.create_task(self._see_off(worker))  # noqa: TID251 - reads what a worker says at its end
+        await worker.serving()
+        return worker
+
+    async def _see_off(self, worker: Worker) -> None:
+        await worker.ended()
+        del self._living[worker]
+        self._reap(worker.pid)
+
+    async def _end(self, worker: Worker, how: signal.Signals) -> None:
+        worker.send(how)
+        try:
+            await asyncio.wait_for(worker.ended(), self._drain_timeout + STOP_SECONDS)
+        except TimeoutError:
+            logger.error("worker %d does not end: killing it", worker.pid)  # noqa: TRY400 - it is no error of ours
+            worker.send(signal.SIGKILL)
+            await worker.ended()
+
+    async def _keep(self, seat: _WorkerSlot) -> None:
+        """Fill a seat again whenever its worker ends."""
+        failures = 0 if seat.worker else 1
+        while True:
+            if seat.worker is None:
+                await self._pause(pause_after(failures))
+                seat.worker = await self._replacement()
+            if seat.worker is None:
+                failures += 1
+                continue
+            worker, began = seat.worker, self._clock()
+            end = await worker.ended()
+            if seat.worker is worker:
+                logger.warning("worker %d %s: starting another", worker.pid, end)
+                seat.worker = None
+                failures = 0 if self._clock() - began >= STEADY_SECONDS else failures + 1
+
+    async def _replacement(self) -> Worker | None:
+        try:
+            worker = await self._start()
+        except WorkerError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the reason is all there is to say
+            return None
+        logger.info("worker %d serves", worker.pid)
+        return worker
+
+    async def _renew_on_request(self) -> None:
+        while True:
+            await self._renewal.wait()
+            self._renewal.clear()
+            logger.info("rolling restart: %d workers, one after the other", self._number)
+            for seat in self._seats:
+                if (old := seat.worker) and not await self._renew(seat, old):
+                    logger.error("rolling restart stopped: the other workers stay")
+                    break
+            else:
+                logger.info("rolling restart finished")
+
+    async def _renew(self, seat: _WorkerSlot, old: Worker) -> bool:
+        """Let a new worker take a seat, then let the old one retire; say whether there is a new one."""
+        new = await self._replacement()
+        if new is None:
+            return False
+        # It may have died meanwhile, and the seat be filled again or about to be.
+        retiring = new
+        if seat.worker is old:
+            seat.worker, retiring = new, old
+        await self._end(retiring, signal.SIGHUP)
+        return True
+
+
+def pause_after(failures: int) -> float:
+    """How long to wait, in seconds, after that many workers in a row did not last."""
+    if failures == 0:
+        return 0
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16), LAST_PAUSE_SECONDS)

@@ -1,0 +1,1 @@
+"""People, tokens and the audit trail, as lists show them."""

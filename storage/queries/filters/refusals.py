@@ -1,0 +1,90 @@
+"""The search language of the list of refusals. Pure: text in, a MongoDB filter out.
+
+It is read as `storage.queries.filters.interceptions` reads searches for interceptions; only the keys differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from intercept.refusals import Rule
+from storage.queries.filters.interceptions import Kind, Validation, one_of, read_text, read_time, read_values
+
+
+class RefusalSearch(Struct, frozen=True, kw_only=True):
+    """What refusals must have in common; None asks nothing. `initiator` is as it was written: `me`, a UUID or a username."""
+
+    initiator: str | None = None
+    api_key_id: str | None = None
+    provider: str | None = None
+    route: str | None = None
+    model: str | None = None
+    rule: Rule | None = None
+    status: int | None = None
+    shadow: bool | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+
+    def filter(self, *, initiator_id: UUID | None) -> dict[str, Any]:
+        """Return the MongoDB filter, for the initiator that `initiator` was found to be.
+
+        Raises:
+            ValueError: There is an `initiator`, and it was not found out who that is.
+        """
+        if self.initiator is not None and initiator_id is None:
+            raise ValueError(f"nobody was found for the initiator {self.initiator}")
+        wanted = {
+            "initiator_id": initiator_id,
+            "api_key_id": self.api_key_id,
+            "provider": self.provider,
+            "route": self.route,
+            "model": self.model,
+            "rule": self.rule and self.rule.value,
+            "status": self.status,
+        }
+        conditions: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
+        if self.shadow is not None:
+            conditions["shadow"] = True if self.shadow else {"$ne": True}  # older rows do not say
+        times = {"$gte": self.started_after, "$lte": self.started_before}
+        if bounds := {operator: time for operator, time in times.items() if time is not None}:
+            conditions["at"] = bounds
+        return conditions
+
+
+def parse_refusal_search(q: str) -> RefusalSearch:
+    """Read a search.
+
+    Raises:
+        InvalidSearchError: It is not one; everything that is wrong is named.
+    """
+    return RefusalSearch(**read_values(q, _KINDS))
+
+
+def _read_status(key: str, text: str, problems: list[Validation]) -> int | None:
+    if len(text) == len("429") and text.isascii() and text.isdecimal():
+        return int(text)
+    problems.append(Validation(key, f'Query param "{key}" has invalid value "{text}": it is an HTTP status like 429'))
+    return None
+
+
+def _read_switch(key: str, text: str, problems: list[Validation]) -> bool | None:
+    if text in _SWITCH:
+        return _SWITCH[text]
+    problems.append(Validation(key, f'Query param "{key}" has invalid value "{text}": it is true or false'))
+    return None
+
+
+_SWITCH: Mapping[str, bool] = {"true": True, "false": False}
+_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(RefusalSearch.__struct_fields__, read_text),
+    "rule": one_of(Rule),
+    "status": _read_status,
+    "shadow": _read_switch,
+    "started_after": read_time,
+    "started_before": read_time,
+}

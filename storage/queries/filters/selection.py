@@ -1,0 +1,129 @@
+"""Which interceptions are asked for, and what of the database tells: the index, and the breakdown of rollups. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from intercept.records import Status
+from storage.aggregation.rollup import BUCKETS, DIMENSIONS, Breakdown, Bucket
+from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME, Keys
+from storage.queries.filters.time_ranges import EARLIEST, LATEST
+
+ENDED = (Status.COMPLETED.value, Status.FAILED.value)
+
+_MILLISECOND = timedelta(milliseconds=1)
+_INDEX_OF = {"request_ids": BY_REQUEST, "client_session_id": BY_SESSION, "initiator_id": BY_INITIATOR}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Interceptions with these values that started in [start, end), and have one of the statuses; None is any."""
+
+    values: Mapping[str, Any]
+    statuses: tuple[str, ...] | None
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, search_filter: Mapping[str, Any], visible_to: UUID | None) -> Self | None:
+        """Return those that a filter of `storage.queries.filters.interceptions` finds and a user may see; None if that is surely none.
+
+        Args:
+            search_filter: See `storage.queries.filters.interceptions.Search.filter`.
+            visible_to: The user whose interceptions alone may be seen; None sees all.
+        """
+        values = dict(search_filter)
+        if visible_to is not None and values.setdefault("initiator_id", visible_to) != visible_to:
+            return None
+        times, status = values.pop("started_at", {}), values.pop("status", None)
+        return cls(
+            values=values,
+            statuses=None if status is None else (status,) if isinstance(status, str) else tuple(status["$in"]),
+            start=times.get("$gte", EARLIEST),
+            end=min(times["$lte"] + _MILLISECOND, LATEST) if "$lte" in times else LATEST,
+        )
+
+    def within(self, start: datetime, end: datetime) -> Self:
+        """Return those of them that started in that time range."""
+        return replace(self, start=max(self.start, start), end=min(self.end, end))
+
+    @property
+    def index(self) -> Keys:
+        """The index that they stand in, in the order of a list, with the least beside them.
+
+        The database would choose by samples, and now and then one by which it has to sort.
+        """
+        if "request_ids" not in self.values and self.statuses == (Status.IN_FLIGHT,):
+            return IN_FLIGHT_BY_TIME
+        return next((index for name, index in _INDEX_OF.items() if name in self.values), BY_TIME)
+
+    @property
+    def counting_index(self) -> Keys:
+        """The index that has the least beside them, in whatever order."""
+        if self.index is BY_TIME and not self.values.keys().isdisjoint({"model", "client"}):
+            return BY_COMBINATION
+        return self.index
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        """What MongoDB finds them by. The time is always in it.
+
+        Without, the database would bound the index by its first key alone, and fetch every document to filter it.
+        """
+        conditions = {**self.values, "started_at": {"$gte": self.start, "$lt": self.end}}
+        if self.statuses is not None:
+            conditions["status"] = self.statuses[0] if len(self.statuses) == 1 else {"$in": list(self.statuses)}
+        return conditions
+
+    @property
+    def breakdown(self) -> Breakdown | None:
+        """The breakdown of rollups that tells how many they are, of the fewest rollups; None if none does."""
+        if self.statuses is None or not set(self.statuses) <= set(ENDED):
+            return None
+        names = self.values.keys()
+        return next(
+            (
+                breakdown
+                for breakdown in _BY_SIZE
+                if names <= set(DIMENSIONS[breakdown]) and names >= _NEEDED[breakdown]
+            ),
+            None,
+        )
+
+    @property
+    def buckets(self) -> Sequence[Bucket]:
+        """The buckets to count in, longest first. There are too many minutes."""
+        return [bucket for bucket in (Bucket.DAY, Bucket.HOUR) if self.breakdown and bucket in BUCKETS[self.breakdown]]
+
+    @property
+    def count_field(self) -> str:
+        """The field of a rollup that counts them."""
+        return "interceptions" if self.statuses is None or len(self.statuses) > 1 else self.statuses[0]
+
+    @property
+    def narrows(self) -> bool:
+        """Whether there may be others beside them in their index that started at the same time."""
+        return self.count_field != "interceptions" or bool(self.values.keys() - {"initiator_id"})
+
+    @property
+    def widened(self) -> Self:
+        """All that stand beside them in their index."""
+        values = {name: value for name, value in self.values.items() if name == "initiator_id"}
+        return replace(self, values=values, statuses=ENDED)
+
+
+_BY_SIZE = (
+    Breakdown.ALL,
+    Breakdown.MODEL,
+    Breakdown.PROVIDER,
+    Breakdown.CLIENT,
+    Breakdown.COMBINATION,
+    Breakdown.USER,
+    Breakdown.USER_COMBINATION,
+)
+# Of an initiator there are many rollups beside those of others.
+_NEEDED = {breakdown: {"initiator_id"} & set(names) for breakdown, names in DIMENSIONS.items()}

@@ -1,0 +1,208 @@
+import csv
+import io
+import json
+import re
+import time
+from uuid import UUID
+
+import bson
+import msgspec
+import pytest
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.records import ProviderError, Reading, TokenUsage, ToolUsage, UserPrompt
+from resources.recorded.export_formats import COLUMNS, FORMATS, FORMULA_STARTS
+from resources.recorded.interceptions import Cost, Interception
+from storage.recording.documents import ending_fields, start_document
+from storage.recording.truncation import END_BYTES, START_BYTES, encoded
+from tests.storage import records
+from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
+
+RECORDED = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
+
+NUMBER = re.compile(r"-\d+")
+
+
+def shown(start=None, end=None):
+    """An interception as the API shows it."""
+    new_id = counting_ids()
+    started = start_document(start or interception(), instance_id=INSTANCE, new_id=new_id)
+    ended = ending_fields(end or ending(), new_id=new_id)
+    # As the database gives it back: half a surrogate pair, for example, is replaced.
+    document = bson.decode(encoded(started | ended, START_BYTES + END_BYTES), RECORDED)
+    return Interception.of(document, {ADA.id: ADA})
+
+
+def table(*interceptions):
+    """CSV as a program reads it."""
+    text = (FORMATS["csv"].head + FORMATS["csv"].rows(interceptions)).decode()
+    return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+
+
+def test_lines_of_json_are_the_resources_each_on_a_line():
+    interceptions = [shown(), shown(interception(user_prompt=UserPrompt(prompt="two\nlines")))]
+    lines = FORMATS["ndjson"].rows(interceptions).split(b"\n")
+    assert [json.loads(line) for line in lines[:-1]] == msgspec.to_builtins(interceptions)
+    assert (lines[-1], FORMATS["ndjson"].rows([]), FORMATS["ndjson"].head) == (b"", b"", b"")
+
+
+def test_a_row_of_csv_has_everything_of_an_interception_but_its_thoughts():
+    usages = [
+        TokenUsage(provider_response_id="a", input_tokens=1, output_tokens=2, cache_read_input_tokens=0),
+        TokenUsage(provider_response_id="b", input_tokens=10, output_tokens=None),
+    ]
+    tools = (ToolUsage(provider_response_id="a", provider_tool_call_id="call_1", tool="ls", input='{"path":"/"}'),)
+    end = ending(
+        error=ProviderError(type="overloaded", message="Come back, please"),
+        reading=Reading(token_usages=tuple(usages), tool_usages=tools),
+    )
+    interception_ = shown(interception(group_ids=(UUID(int=7), UUID(int=8))), end=end)
+    interception_.cost = Cost(0.25, "p")
+    (row,) = table(interception_)
+    assert row == {
+        "id": "22222222-0000-4000-8000-000000000000",
+        "started_at": "2026-03-01T12:00:00.250Z",
+        "upstream_asked_at": "2026-03-01T12:00:00.300Z",
+        "first_byte_at": "2026-03-01T12:00:01.250Z",
+        "ended_at": "2026-03-01T12:00:02.250Z",
+        "status": "completed",
+        "end_reason": "completed",
+        "initiator_id": str(ADA.id),
+        "initiator_username": "ada",
+        "initiator_name": "Ada Lovelace",
+        "api_key_id": "abcdefghij",
+        "provider": "openai",
+        "provider_name": "openai-eu",
+        "model": "gpt-5",
+        "client": "Codex",
+        "client_session_id": "session-1",
+        "session_id": str(interception_.session_id),
+        "parent_id": "",
+        "root_id": "",
+        "user_agent": "codex/1.0",
+        "streaming": "true",
+        "credential_kind": "centralized",
+        "credential_hint": "sk-a...wxyz",
+        "upstream_status": "200",
+        "upstream_request_id": "req_1",
+        "error_type": "overloaded",
+        "error_message": "Come back, please",
+        "input_tokens": "11",
+        "output_tokens": "2",
+        "cache_read_input_tokens": "0",
+        "cache_write_input_tokens": "",
+        "cost_usd": "0.25",
+        "prompt": "Say hello",
+        "tools": '[{"provider_tool_call_id":"call_1","tool":"ls","input":"{\\"path\\":\\"/\\"}"}]',
+        "group_ids": f"{UUID(int=7)} {UUID(int=8)}",
+    }
+
+
+def test_what_is_not_known_is_an_empty_cell():
+    start = start_document(
+        interception(client_session_id=None, user_prompt=None, answered_tool_call_id="call_1"),
+        instance_id=INSTANCE,
+        new_id=counting_ids(),
+    )
+    (row,) = table(Interception.of(start, {}))
+    empty = {name for name, value in row.items() if value == ""}
+    assert empty == {
+        *("upstream_asked_at", "first_byte_at", "ended_at", "end_reason", "initiator_username", "initiator_name"),
+        *("client_session_id", "session_id", "parent_id", "root_id", "upstream_status", "upstream_request_id"),
+        *("error_type", "error_message", "input_tokens", "output_tokens", "cache_read_input_tokens"),
+        *("cache_write_input_tokens", "cost_usd", "prompt", "group_ids"),
+    }
+    assert row["tools"] == "[]"
+
+
+def test_csv_is_that_of_rfc_4180():
+    head, row, rest = (
+        (FORMATS["csv"].head + FORMATS["csv"].rows([shown(interception(user_agent='say "hi", you\nall'))]))
+        .decode()
+        .split("\r\n")
+    )
+    assert head == ",".join(f'"{name}"' for name in COLUMNS)
+    assert ',"say ""hi"", you\nall",' in row
+    assert row.count('","') == len(COLUMNS) - 1
+    assert rest == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1+1", "'+1+1"),
+        ("-1+1", "'-1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t'=1"),
+        ("\r=1", "'\r'=1"),
+        ("\n=1", "'\n'=1"),
+        ("\ttext", "'\ttext"),
+        ("  =1", "'  =1"),
+        ("\xa0\u3000=1", "'\xa0\u3000=1"),
+        ("\ufeff\u200b=1", "'\ufeff\u200b=1"),
+        ("\0=1", "'\0=1"),
+        ('"=1"', '\'"=1"'),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("\uff0b1", "'\uff0b1"),
+        ("\uff0d1", "'\uff0d1"),
+        ("\uff20SUM(A1)", "'\uff20SUM(A1)"),
+        ("a;=1", "a;'=1"),
+        ('a; "=1', "a;' \"=1"),
+        ("a;;-1;@b", "a;;'-1;'@b"),
+        ("a\t=1", "a\t'=1"),
+        ("a\r=1", "a\r'=1"),
+        ("a\r\n=1", "a\r\n'=1"),
+        ("a\n\uff1d1", "a\n'\uff1d1"),
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ('=HYPERLINK("http://evil.example","click")', '\'=HYPERLINK("http://evil.example","click")'),
+    ],
+)
+def test_no_cell_is_a_formula(text, cell):
+    (row,) = table(shown(interception(user_prompt=UserPrompt(prompt=text), model=text, user_agent=text)))
+    assert [row[name].replace("\0", "") for name in ("prompt", "model", "user_agent")] == [cell.replace("\0", "")] * 3
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@given(st.text(alphabet="=+-@\uff1d;, \t\r\n\"'\ufeffa1", max_size=30))
+def test_no_cell_is_a_formula_whatever_the_spreadsheet_separates_by(separator, text):
+    data = FORMATS["csv"].rows([shown(interception(user_prompt=UserPrompt(prompt=text)))]).decode()
+    for row in csv.reader(io.StringIO(data, newline=""), delimiter=separator):
+        for cell in row:
+            bare = cell.lstrip(' \t\r\n"\ufeff')
+            assert not bare.startswith(tuple(FORMULA_STARTS)), (cell, data)
+
+
+@pytest.mark.parametrize("unit", ["\t", "\n ", ";", '"', "\t=", "\r"])
+def test_work_on_a_cell_is_linear(unit):
+    def seconds(size):
+        one, took = shown(interception(user_agent=unit * size)), []
+        for _ in range(3):
+            before = time.thread_time()
+            FORMATS["csv"].rows([one])
+            took.append(time.thread_time() - before)
+        return min(took)
+
+    assert seconds(1 << 17) < 8 * max(seconds(1 << 15), 0.001)
+
+
+def test_a_cell_with_such_a_character_elsewhere_stays_as_it_is():
+    (row,) = table(shown(interception(user_agent="a=b+c-d@e\tf;g, -h", model="'=quoted")))
+    assert (row["user_agent"], row["model"]) == ("a=b+c-d@e\tf;g, -h", "'=quoted")
+
+
+@given(st.lists(st.builds(shown, records.interceptions, records.endings), max_size=4))
+def test_whatever_is_recorded_is_read_as_it_was_written_and_never_as_a_formula(interceptions):
+    rows = table(*interceptions)
+    assert [row["id"] for row in rows] == [str(one.id) for one in interceptions]
+    for row, one in zip(rows, interceptions, strict=True):
+        assert set(row) == set(COLUMNS)
+        assert not any(cell.startswith(tuple(FORMULA_STARTS)) and not NUMBER.fullmatch(cell) for cell in row.values())
+        assert row["model"].replace("'", "") == one.model.replace("'", "")
+    lines = FORMATS["ndjson"].rows(interceptions).splitlines()
+    assert [msgspec.json.decode(line) for line in lines] == [
+        msgspec.json.decode(msgspec.json.encode(one)) for one in interceptions
+    ]

@@ -1,0 +1,85 @@
+"""Signals that are about more than one run of a server; how one stops in order is in `test_server_stop.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import signal
+import sys
+
+import pytest
+
+from runtime.processes import signals
+from runtime.processes.signals import renew_on_hangup, stop_signals
+from tests.server_process import ROOT, ServerProcess
+from tests.storage.conditions import until
+
+
+@pytest.fixture
+def exits(io_loop, monkeypatch):
+    """This process may send itself signals; the codes with which it would have exited at once."""
+    exits = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+    yield exits
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        io_loop.asyncio_loop.remove_signal_handler(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.gen_test
+async def test_a_signal_that_several_senders_passed_on_stops_once(exits, number):
+    stopping = stop_signals()
+    assert not stopping.is_set()
+    for _ in range(3):
+        signal.raise_signal(number)
+    await stopping.wait()
+    assert exits == []
+
+
+@pytest.mark.expects_log("^WARNING aibridge: second signal: exiting at once$")
+@pytest.mark.gen_test
+async def test_a_second_signal_ends_the_process_without_waiting_for_anything(exits, monkeypatch):
+    monkeypatch.setattr(signals, "SAME_SIGNAL_SECONDS", 0)
+    stopping = stop_signals()
+    signal.raise_signal(signal.SIGTERM)
+    await stopping.wait()
+    assert exits == []
+    signal.raise_signal(signal.SIGINT)
+    await until(lambda: exits == [1])
+
+
+@pytest.mark.gen_test
+async def test_sighup_renews_and_does_not_stop(exits):
+    renewed, stopping = asyncio.Event(), asyncio.Event()
+    renew_on_hangup(renewed.set, stopping)
+    signal.raise_signal(signal.SIGHUP)
+    await renewed.wait()
+    assert not stopping.is_set()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_sighup_changes_nothing_on_a_server_of_one_process(tmp_path):
+    server = ServerProcess("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path)
+    (mongod,) = await asyncio.to_thread(lambda: server.port and server.children())
+    server.send(signal.SIGHUP)
+    server.stderr.find("INFO aibridge: SIGHUP has no effect on a server of one process$")
+    assert await server.get("/healthz") == (200, {"status": "ok"})
+    assert server.children() == [mongod]
+    server.send(signal.SIGTERM)
+    assert await server.ended() == 0
+    server.kill()
+    await server.leave()
+
+
+def test_a_server_ends_in_order_with_the_terminal_it_was_started_from(tmp_path):
+    flags = f"--aibridge-data-dir {tmp_path} --aibridge-http-address 127.0.0.1:0 --aibridge-workers 2"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execv(sys.executable, [sys.executable, "server.py", *flags.split()])
+    said = b""
+    while b"no user yet" not in said:
+        said += os.read(terminal, 1024)
+    os.close(terminal)
+    assert os.waitpid(pid, 0) == (pid, 0)

@@ -1,0 +1,289 @@
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.records import Status
+from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
+
+ENDED = {"status": {"$in": ["completed", "failed"]}}
+ADA = UUID("0000ada0-0000-4000-8000-000000000000")
+
+
+def problems(q):
+    with pytest.raises(InvalidSearchError) as caught:
+        parse_search(q)
+    return [tuple(validation) for validation in caught.value.validations]
+
+
+@pytest.mark.parametrize("q", ["", " ", "   "])
+def test_an_empty_search_finds_everything_that_has_ended(q):
+    assert parse_search(q) == Search()
+    assert Search().filter(initiator_id=None) == ENDED
+
+
+def test_every_key_is_read():
+    q = (
+        "initiator:ada provider:openai provider_name:openai-eu model:gpt-5 client:Codex session_id:s1 status:failed "
+        'started_after:"2026-01-01T00:00:00Z" started_before:"2026-01-01T02:00:00.5+01:00" request_id:resp_1'
+    )
+    assert parse_search(q) == Search(
+        initiator="ada",
+        provider="openai",
+        provider_name="openai-eu",
+        model="gpt-5",
+        client="Codex",
+        session_id="s1",
+        status=Status.FAILED,
+        started_after=datetime(2026, 1, 1, tzinfo=UTC),
+        started_before=datetime(2026, 1, 1, 1, 0, 0, 500_000, tzinfo=UTC),
+        request_id="resp_1",
+    )
+
+
+def test_every_term_becomes_a_condition():
+    times = {"started_after": datetime(2026, 1, 1, tzinfo=UTC), "started_before": datetime(2026, 1, 2, tzinfo=UTC)}
+    search = Search(
+        initiator="ada",
+        provider="openai",
+        provider_name="openai-eu",
+        model="gpt-5",
+        client="Codex",
+        session_id="s1",
+        status=Status.FAILED,
+        request_id="resp_1",
+        **times,
+    )
+    assert search.filter(initiator_id=ADA) == {
+        "initiator_id": ADA,
+        "provider": "openai",
+        "provider_name": "openai-eu",
+        "model": "gpt-5",
+        "client": "Codex",
+        "client_session_id": "s1",
+        "status": "failed",
+        "request_ids": "resp_1",
+        "started_at": {"$gte": times["started_after"], "$lte": times["started_before"]},
+    }
+
+
+def test_one_time_alone_bounds_one_side():
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    assert Search(started_after=moment).filter(initiator_id=None) == {"started_at": {"$gte": moment}, **ENDED}
+    assert Search(started_before=moment).filter(initiator_id=None) == {"started_at": {"$lte": moment}, **ENDED}
+
+
+def test_what_is_in_flight_is_found_by_its_status_or_id():
+    assert Search(status=Status.IN_FLIGHT).filter(initiator_id=None) == {"status": "in_flight"}
+    assert Search(request_id="x").filter(initiator_id=None) == {"request_ids": "x"}
+
+
+def test_a_search_for_an_initiator_that_was_not_found_is_refused():
+    with pytest.raises(ValueError, match=r"^nobody was found for the initiator ada$"):
+        Search(initiator="ada").filter(initiator_id=None)
+
+
+@pytest.mark.parametrize(
+    ("q", "initiator"),
+    [
+        ("ada", "ada"),
+        ("ada lovelace", "ada lovelace"),
+        ('"ada lovelace"', "ada lovelace"),
+        ('  ada  "love lace" ', "ada love lace"),
+        ("initiator:me", "me"),
+        ('"a:b"', "a:b"),
+        ("a\tb", "a\tb"),
+        ('""', ""),
+    ],
+)
+def test_bare_words_together_name_the_initiator(q, initiator):
+    assert parse_search(q) == Search(initiator=initiator)
+
+
+@pytest.mark.parametrize("q", ["MODEL:x", "Model:x", "mOdEl:x", 'MO"DEL":x'])
+def test_keys_are_read_in_any_case(q):
+    assert parse_search(q) == Search(model="x")
+
+
+def test_a_key_that_is_given_in_two_cases_is_given_twice():
+    with pytest.raises(InvalidSearchError, match='"model" provided more than once, found 2 times'):
+        parse_search("model:x MODEL:y")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "6f0e3d2c-1b4a-4c59-8e7f-001122334455",
+        "0123456789abcdef0123456789abcdef",
+        "req_011CSHoEeqs5C35K2UUqR7Fy",
+        "resp_68a1b2c3d4e5f6",
+        "msg_01XFDUDYJgAACzvnptvVoYEL",
+        "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
+        "gen-1718000000-AbCdEfGh",
+        "modr-970d409ef3bef3b70c73d8232df86e7d",
+        "msgbatch_013Zva2CMHLNnXjNJJKqJ2EF",
+        "chatcmpl-853",
+        "msg_7",
+        "QHiLaa6LBrb8vdIPoNztsAg",
+    ],
+)
+def test_a_bare_id_finds_its_call(text):
+    assert parse_search(text) == parse_search(f'"{text}"') == Search(request_id=text)
+    assert parse_search(f"ada {text} model:m") == Search(initiator="ada", request_id=text, model="m")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("req_ada", "message", "msg", "msg_7a", "gen-7", "reqs_0123456789", "Maximilian-Mustermann1"),
+        *("ada-lovelace-1815-12-10", "ADA-LOVELACE-1815-12-10"),
+    ],
+)
+def test_a_name_that_only_begins_like_an_id_is_one_of_an_initiator(name):
+    assert parse_search(name) == Search(initiator=name)
+
+
+@pytest.mark.parametrize(
+    ("q", "model"),
+    [('model:"a b"', "a b"), ('model:"a:b"', "a:b"), ('mo"de"l:x', "x"), ('model:a" "b', "a b"), ("model:$ne", "$ne")],
+)
+def test_quotes_keep_spaces_and_colons(q, model):
+    assert parse_search(q) == Search(model=model)
+
+
+@pytest.mark.parametrize(
+    ("text", "after", "before"),
+    [
+        ("2026-01-01T00:00:00.0001Z", 1, 0),
+        ("2026-01-01T00:00:00.001Z", 1, 1),
+        ("2026-01-01t00:00:00.0019999999z", 2, 1),
+        ("2026-01-01T00:00:00.999999999Z", 1000, 999),
+    ],
+)
+def test_times_between_milliseconds_leave_out_what_is_outside(text, after, before):
+    second = datetime(2026, 1, 1, tzinfo=UTC)
+    assert parse_search(f'started_after:"{text}"').started_after == second + timedelta(milliseconds=after)
+    assert parse_search(f'started_before:"{text}"').started_before == second + timedelta(milliseconds=before)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-01",
+        "2026-01-01 00:00:00Z",
+        "2026-01-01T00:00:00",
+        "20260101T000000Z",
+        "2026-W01-1T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:00:00,5Z",
+        "2026-01-01T00:00:00+25:00",
+        "0001-01-01T00:00:00+10:00",
+        "9999-12-31T23:59:59.9999Z",
+        "yesterday",
+        "\u0662026-01-01T00:00:00Z",
+    ],
+)
+def test_what_is_no_timestamp_is_named(text):
+    detail = 'Query param "started_after" must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'
+    assert problems(f'started_after:"{text}"') == [("started_after", detail)]
+
+
+@pytest.mark.parametrize("hour", ["00", "01"])
+def test_before_must_come_after_after(hour):
+    q = f'started_after:"2026-01-01T01:00:00Z" started_before:"2026-01-01T{hour}:00:00Z"'
+    assert problems(q) == [("started_before", 'Query param "started_before" must be after "started_after"')]
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("tool:ls", [("tool", '"tool" is not a valid query param')]),
+        ("Modell:x", [("modell", '"modell" is not a valid query param')]),
+        ("$where:x", [("$where", '"$where" is not a valid query param')]),
+        ("model:a model:b model:a", [("model", 'Query param "model" provided more than once, found 3 times')]),
+        ("ada initiator:x", [("initiator", 'Query param "initiator" provided more than once, found 2 times')]),
+        (":x", [("q", "Query element :x cannot start or end with ':'")]),
+        ("model:", [("q", "Query element model: cannot start or end with ':'")]),
+        ('model:""', [("q", "Query element model:\"\" cannot start or end with ':'")]),
+        ("a:b:c", [("q", "Query element a:b:c can only contain 1 ':'; quote its value")]),
+        ('model:"x', [("q", "A double quote is not closed")]),
+        (
+            "status:done",
+            [("status", 'Query param "status" has invalid value "done": allowed are in_flight, completed, failed')],
+        ),
+    ],
+)
+def test_what_has_no_meaning_is_named(q, expected):
+    assert problems(q) == expected
+
+
+def test_everything_that_is_wrong_is_named_at_once():
+    assert problems("status:x tool:y model:a model:b :z") == [
+        ("q", "Query element :z cannot start or end with ':'"),
+        ("status", 'Query param "status" has invalid value "x": allowed are in_flight, completed, failed'),
+        ("tool", '"tool" is not a valid query param'),
+        ("model", 'Query param "model" provided more than once, found 2 times'),
+    ]
+
+
+def test_the_error_says_what_is_wrong():
+    with pytest.raises(InvalidSearchError, match=r'^"a" is not a valid query param; "b" is not a valid query param$'):
+        parse_search("a:x b:y")
+
+
+pieces = st.sampled_from(
+    [*Search.__struct_fields__, ":", '"', " ", "$ne", "{", "me", "failed", "2026-01-01T00:00:00Z", "x", "\0", "\u0662"]
+)
+queries = st.text() | st.lists(pieces, max_size=12).map("".join)
+
+
+def outcome(q):
+    try:
+        return parse_search(q)
+    except InvalidSearchError as error:
+        return error
+
+
+@given(queries)
+def test_any_text_is_a_search_or_says_why_not(q):
+    result = outcome(q)
+    reasons = [] if isinstance(result, Search) else result.validations
+    assert bool(reasons) == isinstance(result, InvalidSearchError)
+    assert all(reason.field and reason.detail for reason in reasons)
+
+
+def leaves(conditions):
+    for value in conditions.values():
+        if isinstance(value, dict):
+            assert value.keys() <= {"$gte", "$lte", "$in"}
+            yield from leaves(value)
+        else:
+            yield value
+
+
+@given(queries)
+def test_nothing_of_a_search_becomes_an_operator(q):
+    search = outcome(q)
+    if isinstance(search, Search):
+        conditions = search.filter(initiator_id=None if search.initiator is None else ADA)
+        for value in leaves(conditions):
+            assert value == ENDED["status"]["$in"] or isinstance(value, str | UUID | datetime)
+
+
+words = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]), min_size=1)
+
+
+@given(words, words)
+def test_a_quoted_value_is_taken_as_it_is(model, client):
+    assert parse_search(f'model:"{model}" client:"{client}"') == Search(model=model, client=client)
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 30)), st.integers(-1439, 1439))  # noqa: DTZ001
+def test_a_timestamp_is_the_same_in_every_zone(naive, minutes):
+    time = naive.replace(microsecond=naive.microsecond // 1000 * 1000, tzinfo=UTC)
+    shifted = time.astimezone(timezone(timedelta(minutes=minutes)))
+    if shifted.year >= 1970:
+        assert parse_search(f'started_before:"{shifted.isoformat()}"').started_before == time

@@ -1,0 +1,83 @@
+from datetime import timedelta
+
+import pytest
+
+from intercept.records import Status
+from storage.aggregation.rollup import Breakdown, Bucket
+from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
+from storage.queries.filters.interceptions import Search
+from storage.queries.filters.selection import Selection
+from storage.queries.filters.time_ranges import EARLIEST, LATEST
+from tests.storage.records import ADA, INSTANCE, NOON
+
+HOURS_TOO, DAYS_ALONE = [Bucket.DAY, Bucket.HOUR], [Bucket.DAY]
+
+
+def selected(search, visible_to=None):
+    return Selection.of(search.filter(initiator_id=ADA.id if search.initiator else None), visible_to)
+
+
+@pytest.mark.parametrize(
+    ("search", "visible_to", "breakdown", "count_field", "buckets", "indexes"),
+    [
+        (Search(), None, Breakdown.ALL, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (Search(status=Status.FAILED), None, Breakdown.ALL, "failed", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (Search(model="m"), None, Breakdown.MODEL, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
+        (Search(client="c"), None, Breakdown.CLIENT, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
+        (Search(provider="p"), None, Breakdown.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (Search(provider="p", provider_name="n"), None, Breakdown.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (Search(model="m", provider="p"), None, Breakdown.COMBINATION, "interceptions", DAYS_ALONE, (BY_TIME, BY_COMBINATION)),
+        (Search(initiator="ada"), None, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
+        (Search(), ADA.id, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
+        (Search(model="m", status=Status.COMPLETED), ADA.id, Breakdown.USER_COMBINATION, "completed", HOURS_TOO, (BY_INITIATOR,) * 2),
+        (Search(status=Status.IN_FLIGHT, model="m"), ADA.id, None, "in_flight", [], (IN_FLIGHT_BY_TIME,) * 2),
+        (Search(session_id="s", model="m"), None, None, "interceptions", [], (BY_SESSION, BY_SESSION)),
+        (Search(request_id="r", session_id="s"), ADA.id, None, "interceptions", [], (BY_REQUEST, BY_REQUEST)),
+        (Search(request_id="r", status=Status.IN_FLIGHT), None, None, "in_flight", [], (BY_REQUEST, BY_REQUEST)),
+    ],
+)  # fmt: skip
+def test_the_smallest_rollups_and_the_narrowest_index_are_chosen(
+    *, search, visible_to, breakdown, count_field, buckets, indexes
+):
+    selection = selected(search, visible_to)
+    assert (selection.breakdown, selection.count_field, selection.buckets) == (breakdown, count_field, buckets)
+    assert (selection.index, selection.counting_index) == indexes
+
+
+def test_the_filter_is_that_of_the_search_within_the_time():
+    selection = selected(Search(model="m", started_after=NOON, started_before=NOON + timedelta(hours=1)))
+    end = NOON + timedelta(hours=1, milliseconds=1)
+    ended = {"$in": ["completed", "failed"]}
+    assert selection.filter == {"model": "m", "status": ended, "started_at": {"$gte": NOON, "$lt": end}}
+    later = selection.within(NOON + timedelta(minutes=5), LATEST)
+    assert later.filter["started_at"] == {"$gte": NOON + timedelta(minutes=5), "$lt": end}
+    assert selected(Search(request_id="r")).filter == {
+        "request_ids": "r",
+        "started_at": {"$gte": EARLIEST, "$lt": LATEST},
+    }
+
+
+def test_a_time_at_the_end_of_all_times_is_no_other_than_the_end():
+    assert selected(Search(started_before=LATEST + timedelta(hours=23))).end == LATEST
+
+
+def test_who_may_see_their_own_alone_has_none_of_another_user():
+    assert selected(Search(initiator="ada"), INSTANCE) is None
+    assert selected(Search(initiator="ada"), ADA.id) == selected(Search(), ADA.id)
+
+
+@pytest.mark.parametrize(
+    ("search", "narrows"),
+    [
+        (Search(), False),
+        (Search(initiator="ada"), False),
+        (Search(started_after=NOON), False),
+        (Search(status=Status.COMPLETED), True),
+        (Search(initiator="ada", model="m"), True),
+    ],
+)
+def test_what_stands_beside_them_in_their_index_is_known(search, narrows):
+    selection = selected(search)
+    assert selection.narrows is narrows
+    assert selection.widened.narrows is False
+    assert selection.widened.values == ({"initiator_id": ADA.id} if search.initiator else {})
