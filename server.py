@@ -45,8 +45,8 @@ from runtime.processes.supervisor import Handover, Supervisor, Worker
 from runtime.storage import open_database, open_mongodb
 from settings import Address, Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of
 from storage.accounts.identities import Identities, Role
-from storage.accounts.sign_in_sessions import DEFAULT_TIMES
-from storage.accounts.sign_ins import SignIns
+from storage.accounts.sign_in.sessions import DEFAULT_TIMES
+from storage.accounts.sign_in.sign_ins import SignIns
 from storage.mongo.database import Database
 from upstream.demo import DemoProvider
 from verify.command import verify

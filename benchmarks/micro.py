@@ -31,9 +31,9 @@ from benchmarks.stand.conversations import CONVERSATIONS, PROMPT, Exchange
 from intercept.apis import Reader
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.formats.sse import Decoder
-from intercept.known_secrets import KnownSecrets
 from intercept.records import CredentialKind, Ending, EndReason, Interception, UserPrompt
 from intercept.refusals import Rule
+from intercept.secrets.known import KnownSecrets
 from limits.authority import LocalAuthority
 from limits.limit import Kind, Limit, Of, Period
 from limits.limiter import Limiter

@@ -16,7 +16,7 @@ from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, IdentityError
-from storage.accounts.token_uses import TokenUses
+from storage.accounts.tokens.uses import TokenUses
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
 from storage.queries.accounts.people import People

@@ -15,7 +15,7 @@ from commands.command import command, identities_of, now, run, tokens_of
 from commands.output import format_time, json_option, show
 from settings.kinds import DURATION, POSITIVE_DURATION
 from storage.accounts.identities import Token
-from storage.accounts.tokens import split_token
+from storage.accounts.tokens.text import split_token
 from storage.queries.accounts.tokens import TokenDetails
 
 

@@ -13,7 +13,7 @@ import msgspec
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from handlers.bridge import Bridge
-from handlers.credentials import (
+from handlers.identity.credentials import (
     GOVERNANCE_HEADER,
     HOST_SESSION_COOKIE,
     SESSION_COOKIE,
@@ -21,15 +21,15 @@ from handlers.credentials import (
     looks_like_provider_key,
     read_credentials,
 )
-from handlers.forwarded import client_address, client_scheme
+from handlers.identity.forwarded import client_address, client_scheme
+from handlers.identity.same_origin import is_foreign
 from handlers.problems import Problem
-from handlers.same_origin import is_foreign
 from handlers.tornado_private import discard_response, head_is_written
 from http1.request_cycle import RequestCycle
-from intercept.clients import client_name
+from intercept.callers.clients import client_name
 from intercept.ids import format_id
 from intercept.refusals import Rule
-from intercept.scrub import scrub_quoted
+from intercept.secrets.scrub import scrub_quoted
 from limits.headers import retry_headers
 from resources.errors import Error
 from storage.accounts.events import Plane, Reason

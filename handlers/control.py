@@ -14,7 +14,7 @@ from tornado.iostream import StreamClosedError
 from handlers.base import TAKE_SECONDS, BridgeHandler
 from handlers.problems import Problem, ValidationProblem
 from intercept.refusals import Rule
-from intercept.scrub import scrub_quoted
+from intercept.secrets.scrub import scrub_quoted
 from limits.headers import retry_headers
 from limits.limit import SLOT_RETRY_NS
 from limits.protection.concurrency import ConcurrencyLimit, Slot

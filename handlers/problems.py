@@ -9,7 +9,7 @@ import msgspec
 from handlers.lifecycle import SHUTTING_DOWN
 from intercept.apis import Dialect
 from intercept.refusals import Rule
-from intercept.scrub import scrub_quoted
+from intercept.secrets.scrub import scrub_quoted
 from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
 
 

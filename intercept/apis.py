@@ -35,7 +35,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     """What is read of a request body.
 
     `answered_tool_call_id` is the tool call that the last message answers. `session_hint` is the body's own word on
-    which session this is (see `intercept.clients.session_id`), `conversation_id` the id of a conversation that it has in a
+    which session this is (see `intercept.callers.clients.session_id`), `conversation_id` the id of a conversation that it has in a
     place of the API's own. `conversation` is known by what the body contains; `previous_response_id` is the response that a
     responses request goes on from, `used_file_id` the file that a batch is made of. `stream_options` is a chat request's value of that key, in
     the bytes that were sent; None where it has none. `max_output_tokens` is the most that it allows the model to write, in

@@ -34,10 +34,10 @@ from runtime.storage import (
     open_token_uses,
 )
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
-from storage.accounts.active_tokens import ActiveTokens
 from storage.accounts.groups import Groups
-from storage.accounts.sign_in_sessions import SessionTimes
-from storage.accounts.sign_ins import SignIns
+from storage.accounts.sign_in.sessions import SessionTimes
+from storage.accounts.sign_in.sign_ins import SignIns
+from storage.accounts.tokens.active import ActiveTokens
 from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob

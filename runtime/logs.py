@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TextIO
 
-from intercept.known_secrets import KnownSecrets
-from intercept.scrub import scrub
+from intercept.secrets.known import KnownSecrets
+from intercept.secrets.scrub import scrub
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 WORKER_LINE = "%(asctime)s %(levelname)s %(name)s: worker %(process)d: %(message)s"

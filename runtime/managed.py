@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from intercept.known_secrets import KnownSecrets
+from intercept.secrets.known import KnownSecrets
 from resources.provider_bodies import check_provider
 from runtime.logs import hide_in_logs
 from runtime.parts import make_network, make_provider

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from handlers.bridge import EdgeOptions
 from handlers.operation.metrics import Metrics
-from intercept.known_secrets import KnownSecrets
+from intercept.secrets.known import KnownSecrets
 from limits.authority import Authority
 from limits.overload import OverloadProtection
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers

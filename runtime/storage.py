@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack
 from time import monotonic, monotonic_ns
 from typing import Any
 
-from handlers.access import AccessRecorder
+from handlers.identity.access import AccessRecorder
 from resources.recorded.interceptions import interception_as_json
 from runtime.process import Process, now
 from settings import Settings
-from storage.accounts.access_trail import AccessTrail
 from storage.accounts.identities import Identities
-from storage.accounts.sign_in_sessions import SessionTimes
-from storage.accounts.token_uses import TokenUses
+from storage.accounts.sign_in.access_trail import AccessTrail
+from storage.accounts.sign_in.sessions import SessionTimes
+from storage.accounts.tokens.uses import TokenUses
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database

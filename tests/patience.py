@@ -11,7 +11,9 @@ from types import ModuleType
 
 import pytest
 
-from storage.accounts import authentication, groups, sign_ins, token_uses, user_accounts
+from storage.accounts import authentication, groups, user_accounts
+from storage.accounts.sign_in import sign_ins
+from storage.accounts.tokens import uses as token_uses
 from storage.aggregation import threads
 from storage.mongo import connection, database, event_counts
 from storage.policies import followed, store

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from tornado.httputil import HTTPServerRequest
 
 from handlers.bridge import Bridge
-from handlers.credentials import hides_token
-from handlers.forwarded import client_scheme
+from handlers.identity.credentials import hides_token
+from handlers.identity.forwarded import client_scheme
 from handlers.problems import Problem
 from intercept.apis import Api, Dialect
 from intercept.catalog import REALTIME, RESPONSES
 from intercept.refusals import Rule
-from intercept.scrub import scrub_quoted
+from intercept.secrets.scrub import scrub_quoted
 from upstream.paths import find_fault
 from upstream.providers import OPENAI_PREFIX, Availability, Provider
 from upstream.routes import guess_dialect

@@ -11,9 +11,9 @@ from intercept.apis import Api, Reader
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
 from intercept.formats.error_body import error_reader
-from intercept.known_secrets import KnownSecrets
 from intercept.records import Ending, EndReason, ProviderError, Reading
-from intercept.scrub import scrub
+from intercept.secrets.known import KnownSecrets
+from intercept.secrets.scrub import scrub
 from limits.protection.circuit_breaker import CircuitOpenError
 from upstream.client import UpstreamError, UpstreamResponse
 

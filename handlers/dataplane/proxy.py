@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
-from handlers.credentials import Credentials, read_credentials, read_protocol_key, read_query_key
 from handlers.dataplane import states
 from handlers.dataplane.incoming_form import PIECE_SECONDS, WHOLE_SECONDS, IncomingForm, Stage
 from handlers.dataplane.pings import EventGaps
 from handlers.dataplane.refused import problem_headers, problem_of, refusal_of, shadow_refusals
 from handlers.dataplane.service import Service
 from handlers.dataplane.states import BEING_CANCELLED, NOT_SERVED, SERVE_RUNS, STOPS, Event, State, next_state
+from handlers.identity.credentials import Credentials, read_credentials, read_protocol_key, read_query_key
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem, body_too_large, problem_body, problem_event, stopping
 from handlers.timer import ADMISSION, SERVER_TIMING_HEADER, RequestTimer

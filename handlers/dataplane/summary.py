@@ -11,9 +11,9 @@ from handlers.bridge import Bridge
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.problems import Problem
-from intercept.agents import Agent, read_agent
 from intercept.apis import FORM_FIELDS, Api, InvalidRequestError, RequestSummary
-from intercept.clients import CLAUDE_CODE, client_name, session_id
+from intercept.callers.agents import Agent, read_agent
+from intercept.callers.clients import CLAUDE_CODE, client_name, session_id
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
 from intercept.formats.form_data import is_form, read_fields
 from intercept.formats.large_bodies import Body, abridged

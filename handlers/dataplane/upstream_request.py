@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from handlers.credentials import GOVERNANCE_HEADER, hides_token, own_headers
 from handlers.dataplane.addresses import IN_ADDRESS
 from handlers.dataplane.proxy import ProxyHandler
+from handlers.identity.credentials import GOVERNANCE_HEADER, hides_token, own_headers
 from handlers.key_health import report_change
 from handlers.problems import Problem
 from handlers.timer import UPSTREAM

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from handlers.credentials import (
+from handlers.identity.credentials import (
     GOVERNANCE_HEADER,
     HOST_SESSION_COOKIE,
     KEY_HEADERS,
@@ -18,8 +18,7 @@ from handlers.openapi import errors, refusals
 from handlers.openapi.operations import Described
 from handlers.openapi.paths import calls, dashboard, limits, probes, providers
 from handlers.openapi.paths.accounts import all_tokens, audit, groups, policies, sign_ins, tokens, users
-from handlers.openapi.paths.recorded import facets, interceptions, sessions, statistics
-from handlers.openapi.paths.recorded import refusals as refused
+from handlers.openapi.paths.recorded import facets, interceptions, refused, sessions, statistics
 
 # In the order in which they are looked for; the first that is there counts.
 SECURITY_SCHEMES = {

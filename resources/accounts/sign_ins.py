@@ -7,8 +7,8 @@ from typing import Annotated, Self
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from resources.fields import Count, Time, of_fields
-from storage.accounts import sign_in_sessions
-from storage.accounts.sign_in_sessions import MAX_USER_AGENT
+from storage.accounts.sign_in import sessions as sign_in_sessions
+from storage.accounts.sign_in.sessions import MAX_USER_AGENT
 
 
 class SignIn(Struct):

@@ -1,6 +1,6 @@
 """The audit trail: who changed what of users, groups and tokens. One document a change, never with a secret, kept for ever.
 
-Who signed in, and who was refused, is there too for a while, see `storage.accounts.access_trail`.
+Who signed in, and who was refused, is there too for a while, see `storage.accounts.sign_in.access_trail`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from storage.accounts.events import Reason
 from storage.accounts.group_lookup import service_of
-from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes, read_session
-from storage.accounts.tokens import (
+from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes, read_session
+from storage.accounts.tokens.text import (
     FRESH_SECONDS,
     STALE_SECONDS,
     Memory,

@@ -15,8 +15,8 @@ from intercept.times import format_time
 from storage.accounts.audit import COMMAND_LINE, Author
 from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError, Kind
 from storage.accounts.events import Action
-from storage.accounts.sign_in_sessions import DEFAULT_TIMES, SessionTimes
-from storage.accounts.tokens import digest, has_ended, new_token
+from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes
+from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
 from storage.accounts.users import (
     Identity,

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from intercept.scrub import scrub_quoted
+from intercept.secrets.scrub import scrub_quoted
 
 MAX_USERNAME = 128
 MAX_NAME = 128

@@ -2,7 +2,7 @@
 
 One that answers a tool call goes on with the one that issued the call, and is in its thread. One of a client that does not
 name its sessions goes on with the response that it names, or with the call whose messages it repeats (see
-`intercept.conversations`): it begins a thread of its own, in the same session.
+`intercept.callers.conversations`): it begins a thread of its own, in the same session.
 
 The start of such an interception marks its document: `unlinked` says when to look for the parent next, and how often that
 was in vain. The mark goes when its place is set (`parent_id` and `root_id`, the first of the thread; `session_id`, unless

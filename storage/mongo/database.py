@@ -80,7 +80,7 @@ class Database:
         token_uses: One document per token that was used: when last, and from which client.
         sign_in_sessions: One document per browser that is signed in; `_id` is the public part of its cookie.
         sign_in_codes: One document per code that signs in once; `_id` is its SHA-256.
-        audit: One document per change of a user, group or token, and entries of `storage.accounts.access_trail`.
+        audit: One document per change of a user, group or token, and entries of `storage.accounts.sign_in.access_trail`.
         instances: One document per running server.
         limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
         policies: One document per policy, see `storage.policies.documents`.

@@ -16,7 +16,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from handlers.credentials import SESSION_COOKIE
+from handlers.identity.credentials import SESSION_COOKIE
 
 SECONDS = 15
 EVERY_SECONDS = 0.02

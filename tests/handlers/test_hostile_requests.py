@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.api.accounts.sign_in import FOREIGN
-from handlers.credentials import SESSION_COOKIE
+from handlers.identity.credentials import SESSION_COOKIE
 from tests.handlers.contract import DATA, Contract
 
 UNREADABLE_VALUES = (

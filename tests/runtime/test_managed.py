@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from intercept.known_secrets import KnownSecrets
+from intercept.secrets.known import KnownSecrets
 from runtime.logs import LINE, ScrubbingFormatter
 from runtime.managed import ManagedRouting
 from settings import Settings

@@ -8,7 +8,7 @@ from handlers.api.accounts.tokens import NOT_YOURS_TO_SEE, OWNERS_CREATE, SERVIC
 from handlers.api.accounts.users import PARAMETERS
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.problems import Problem, ValidationProblem
-from intercept.scrub import scrub_quoted
+from intercept.secrets.scrub import scrub_quoted
 from resources.accounts.tokens import (
     CreatedToken,
     FoundToken,

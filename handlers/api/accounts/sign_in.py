@@ -15,13 +15,13 @@ from msgspec import UNSET
 from handlers.base import IDENTITIES_UNAVAILABLE, TOO_MANY_FAILURES, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.control import database_problems
-from handlers.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
+from handlers.identity.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
 from limits.headers import retry_headers
 from resources.accounts.sign_ins import SignIn
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity
-from storage.accounts.sign_ins import InvalidCodeError
+from storage.accounts.sign_in.sign_ins import InvalidCodeError
 
 FOREIGN = "Pages of other sites may not sign you in or out."
 CODE_OVER = "This link has expired or was used: it works once, within ten minutes. Sign in with a token."

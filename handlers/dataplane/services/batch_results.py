@@ -12,12 +12,12 @@ from uuid import UUID, uuid5
 
 from msgspec.structs import replace
 
-from handlers.credentials import secrets_of
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, upstream_problem
+from handlers.identity.credentials import secrets_of
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import MESSAGES
 from intercept.dialects.anthropic import message_batches

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from handlers.credentials import secrets_of
 from handlers.dataplane.admission import admit, expect_form
 from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
@@ -14,6 +13,7 @@ from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.ownership import check_own
 from handlers.dataplane.summary import encoding_of, read_summary, start_of, streams_form
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
+from handlers.identity.credentials import secrets_of
 from handlers.problems import Problem
 from handlers.timer import RECORDING
 from intercept.apis import Api, RequestSummary

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from intercept.records import Ending, Interception
-from intercept.scrub import scrub_value
+from intercept.secrets.scrub import scrub_value
 
 logger = logging.getLogger("aibridge.records")
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from handlers.credentials import KEY_HEADERS
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
+from handlers.identity.credentials import KEY_HEADERS
 from handlers.openapi.operations import JSON, Described, body, in_path, response, shared
 from handlers.openapi.refusals import KIND_OF, RATE
 from handlers.openapi.refusals import named as headers_named

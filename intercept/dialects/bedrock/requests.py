@@ -12,7 +12,7 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
-from intercept.conversations import read_conversation
+from intercept.callers.conversations import read_conversation
 from intercept.dialects.anthropic.messages import read_session_hint
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, read_count, tool_call_id

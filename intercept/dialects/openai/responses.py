@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.apis import Reader, RequestSummary
-from intercept.conversations import conversation_id, read_conversation
+from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader

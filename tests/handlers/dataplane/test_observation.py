@@ -12,8 +12,8 @@ from handlers.dataplane.observation import Observation
 from intercept.apis import Api, Dialect
 from intercept.catalog import MESSAGES as API
 from intercept.dialects.anthropic.messages import parse_request
-from intercept.known_secrets import KnownSecrets
 from intercept.records import Ending, EndReason, ProviderError, Reading, TokenUsage, UsageSource
+from intercept.secrets.known import KnownSecrets
 from limits.protection.circuit_breaker import CircuitOpenError
 from tests.handlers.conversations import MESSAGES
 from upstream.client import UpstreamTimeoutError, UpstreamTruncatedError, UpstreamUnreachableError

@@ -31,7 +31,7 @@ from storage.accounts.identities import (
     UnknownIdentityError,
     User,
 )
-from storage.accounts.tokens import FRESH_SECONDS, STALE_SECONDS, digest
+from storage.accounts.tokens.text import FRESH_SECONDS, STALE_SECONDS, digest
 from storage.accounts.users import ChangedMeanwhileError
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.accounts.audit import Audit

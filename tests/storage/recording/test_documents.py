@@ -7,7 +7,7 @@ import pytest
 from bson.decimal128 import Decimal128
 from hypothesis import given
 
-from intercept.agents import Agent
+from intercept.callers.agents import Agent
 from intercept.records import (
     EndReason,
     ModelThought,

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Generator
 from datetime import datetime
 
-from handlers.credentials import secrets_of
 from handlers.dataplane.admission import check_own_key
 from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
@@ -16,6 +15,7 @@ from handlers.dataplane.refused import shadow_refusals
 from handlers.dataplane.services.recorded import CHECKPOINT_SECONDS, NOT_RECORDABLE
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
+from handlers.identity.credentials import secrets_of
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
 from intercept.apis import Api, RequestSummary

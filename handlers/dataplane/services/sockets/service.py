@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from handlers.credentials import PROTOCOL_HEADER, upstream_protocols
 from handlers.dataplane.admission import admit_without_slot
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
@@ -10,6 +9,7 @@ from handlers.dataplane.services.sockets.hops import ClientHop, ProviderHop
 from handlers.dataplane.services.sockets.realtime import RealtimeSession
 from handlers.dataplane.services.sockets.session import SocketSession
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
+from handlers.identity.credentials import PROTOCOL_HEADER, upstream_protocols
 from handlers.problems import Problem, stopping
 from handlers.tornado_private import headers_of
 from http1.headers import add_checked

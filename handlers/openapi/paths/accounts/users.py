@@ -9,7 +9,7 @@ from msgspec import structs
 from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
-from handlers.credentials import SESSION_COOKIE
+from handlers.identity.credentials import SESSION_COOKIE
 from handlers.openapi.errors import ALWAYS, CHALLENGE, CHANGE, CHANGE_WITH_BODY, RETRY_AFTER, problem
 from handlers.openapi.operations import (
     ETAG,

@@ -9,7 +9,7 @@ import pytest
 from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNRECOGNISED
 from runtime.process import now
-from storage.accounts.tokens import digest, split_token
+from storage.accounts.tokens.text import digest, split_token
 
 PATH = "/api/v2/aibridge/users/me/session"
 LIST = "/api/v2/aibridge/interceptions"

@@ -7,7 +7,7 @@ import pytest
 
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role, UnknownIdentityError
-from storage.accounts.token_uses import TokenUses
+from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.users import Person
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.accounts.people import People

@@ -6,7 +6,7 @@ import pytest
 
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role, UnknownIdentityError
-from storage.accounts.token_uses import TokenUses
+from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.users import TokenUse
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.accounts.tokens import NOT_A_TOKEN, TokenDetails, Tokens

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from storage.accounts import tokens
 from storage.accounts.identities import Identity
-from storage.accounts.tokens import Memory, VerifiedTokens, digest, has_ended, is_secret, new_token, split_token
+from storage.accounts.tokens import text as tokens
+from storage.accounts.tokens.text import Memory, VerifiedTokens, digest, has_ended, is_secret, new_token, split_token
 from tests.storage.records import ADA, NOON
 
 IDENTITY = Identity(user=ADA, token_id="abcdefghij")

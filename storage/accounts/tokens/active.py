@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from storage.accounts.authentication import Kind
-from storage.accounts.tokens import is_secret, split_token
+from storage.accounts.tokens.text import is_secret, split_token
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 MAX_TOKENS = 100_000

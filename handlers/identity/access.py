@@ -12,9 +12,9 @@ from handlers.operation.metrics import Metrics
 from limits.mixin import client_key
 from limits.protection.failures import Failures
 from limits.protection.throttle import Throttle
-from storage.accounts.access_trail import AccessEvent, AccessTrail
 from storage.accounts.events import Action, Plane, Reason
 from storage.accounts.identities import Identity
+from storage.accounts.sign_in.access_trail import AccessEvent, AccessTrail
 
 _log = logging.getLogger(__name__)
 

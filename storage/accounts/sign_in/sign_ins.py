@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from pymongo import DESCENDING
 
-from intercept.scrub import scrub_quoted
+from intercept.secrets.scrub import scrub_quoted
 from storage.accounts.audit import Author, entry
 from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
-from storage.accounts.sign_in_sessions import MAX_SESSIONS, MAX_USER_AGENT, SessionTimes, SignInSession, read_session
-from storage.accounts.tokens import digest, has_ended, new_token
+from storage.accounts.sign_in.sessions import MAX_SESSIONS, MAX_USER_AGENT, SessionTimes, SignInSession, read_session
+from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.mongo.database import Database, Session
 
 ANSWER_SECONDS = 2.0

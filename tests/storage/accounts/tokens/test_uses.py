@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.accounts import token_uses
-from storage.accounts.token_uses import NOTE_SECONDS, WRITE_SECONDS, TokenUses
+from storage.accounts.tokens import uses as token_uses
+from storage.accounts.tokens.uses import NOTE_SECONDS, WRITE_SECONDS, TokenUses
 from storage.accounts.users import Identity, Role, TokenUse, User
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.records import NOON

@@ -7,9 +7,9 @@ from runtime.process import now
 from storage.accounts.audit import Author
 from storage.accounts.authentication import IdentitiesUnavailableError
 from storage.accounts.identities import Identities, InvalidTokenError, Kind, Role, UnknownIdentityError
-from storage.accounts.sign_in_sessions import MAX_SESSIONS, SessionTimes
-from storage.accounts.sign_ins import CODE_SECONDS, InvalidCodeError, SignIns
-from storage.accounts.tokens import FRESH_SECONDS
+from storage.accounts.sign_in.sessions import MAX_SESSIONS, SessionTimes
+from storage.accounts.sign_in.sign_ins import CODE_SECONDS, InvalidCodeError, SignIns
+from storage.accounts.tokens.text import FRESH_SECONDS
 from storage.mongo.database import DatabaseUnavailableError
 
 HOUR = timedelta(hours=1)
@@ -164,7 +164,7 @@ async def test_the_id_of_a_session_without_its_secret_ends_nothing(server):
 
 @pytest.mark.gen_test
 async def test_a_user_has_so_many_sessions_and_one_more_ends_the_least_recently_used(server, clock, monkeypatch):
-    monkeypatch.setattr("storage.accounts.sign_ins.MAX_SESSIONS", 3)
+    monkeypatch.setattr("storage.accounts.sign_in.sign_ins.MAX_SESSIONS", 3)
     sessions = []
     for _ in range(4):
         clock.passed += timedelta(minutes=2)

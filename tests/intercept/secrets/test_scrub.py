@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.scrub import is_credential_name, scrub, scrub_value
+from intercept.secrets.scrub import is_credential_name, scrub, scrub_value
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"

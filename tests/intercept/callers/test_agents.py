@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from intercept.agents import MAX_VALUE, Agent, read_agent
+from intercept.callers.agents import MAX_VALUE, Agent, read_agent
 
 SENT = {
     "x-claude-code-agent-id": "agent-2",

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from storage.accounts.access_trail import KEPT_DAYS, MAX_ENTRIES, MAX_PENDING, AccessEvent, AccessTrail
 from storage.accounts.events import Action
+from storage.accounts.sign_in.access_trail import KEPT_DAYS, MAX_ENTRIES, MAX_PENDING, AccessEvent, AccessTrail
 from storage.accounts.users import Role, User
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError

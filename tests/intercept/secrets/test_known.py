@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.known_secrets import MIN_SECRET, KnownSecrets
 from intercept.records import (
     Ending,
     EndReason,
@@ -20,6 +19,7 @@ from intercept.records import (
     TokenUsage,
     ToolUsage,
 )
+from intercept.secrets.known import MIN_SECRET, KnownSecrets
 
 KEY = 'plain/Provider+key="0123'
 OTHER = "plain/Provider-of-another"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from intercept.clients import MAX_SESSION_ID, UNKNOWN, client_name, session_id
+from intercept.callers.clients import MAX_SESSION_ID, UNKNOWN, client_name, session_id
 
 CLIENTS = {
     "Mux": {"User-Agent": "mux/0.9.1"},

@@ -1,7 +1,7 @@
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from handlers.same_origin import is_foreign
+from handlers.identity.same_origin import is_foreign
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from handlers.credentials import (
+from handlers.identity.credentials import (
     Credentials,
     hides_token,
     looks_like_provider_key,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from storage.accounts.sign_in_sessions import NOTE_USE_SECONDS, SessionTimes, SignInSession
+from storage.accounts.sign_in.sessions import NOTE_USE_SECONDS, SessionTimes, SignInSession
 from tests.storage.records import NOON
 
 HOUR = timedelta(hours=1)

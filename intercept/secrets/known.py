@@ -16,7 +16,7 @@ from urllib.parse import quote
 from msgspec import Struct, structs
 from msgspec.msgpack import encode
 
-from intercept.scrub import SCRUBBED
+from intercept.secrets.scrub import SCRUBBED
 
 MIN_SECRET: Final = 8
 """Characters of the shortest secret that is looked for, and of the shortest beginning of one at the end of a text. Model

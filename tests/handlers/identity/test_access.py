@@ -50,8 +50,8 @@ async def call(running, headers):
 
 @pytest.fixture
 def said(caplog):
-    caplog.set_level(logging.INFO, "handlers.access")
-    return lambda: [record.getMessage() for record in caplog.records if record.name == "handlers.access"]
+    caplog.set_level(logging.INFO, "handlers.identity.access")
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "handlers.identity.access"]
 
 
 @pytest.mark.gen_test

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from storage.accounts import active_tokens as active_tokens_module
-from storage.accounts.active_tokens import FRESH_SECONDS, ActiveTokens
 from storage.accounts.identities import Identities, Role
+from storage.accounts.tokens import active as active_tokens_module
+from storage.accounts.tokens.active import FRESH_SECONDS, ActiveTokens
 from tests.storage.records import NOON
 
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from handlers.forwarded import client_address, client_scheme
+from handlers.identity.forwarded import client_address, client_scheme
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
 

@@ -1,0 +1,1 @@
+"""Signing in with a browser: sessions, what verifies them, and the trail of accesses."""
