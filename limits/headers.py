@@ -21,7 +21,7 @@ _WHO = {
 }
 _SECOND_NS = 1_000_000_000
 # Names of their own: in Python 3.11 to read `Kind.RATE` takes 130 ns, and such a name 10.
-RATE, TOKENS = Kind.RATE, Kind.TOKENS
+RATE, TOKENS, BUDGET = Kind.RATE, Kind.TOKENS, Kind.BUDGET
 _UNITS = {Kind.RATE: "requests", Kind.TOKENS: "tokens"}
 _LARGEST_INTEGER = 999_999_999_999_999  # RFC 9651, section 3.3.1
 
@@ -32,14 +32,16 @@ def limit_headers(states: Sequence[LimitState]) -> dict[str, str]:
     `X-RateLimit-*` is of the rate with the fewest requests left. `X-RateLimit-Reset` is the number of whole seconds,
     rounded up, after which the whole limit is free again. `RateLimit` and `RateLimit-Policy`
     (draft-ietf-httpapi-ratelimit-headers-10) are of that rate, or of a token limit with a smaller share left.
+    `X-AI-Bridge-Budget-*` is of the budget with the least money left: US dollars, and the whole seconds until its period
+    ends, rounded up, where that is known.
     """
-    rate, tokens = _tightest(states, RATE), _tightest(states, TOKENS)
+    rate, tokens, budget = _tightest(states, RATE), _tightest(states, TOKENS), _tightest(states, BUDGET)
+    headers = {} if budget is None else _budget_headers(budget)
     tightest = rate
     if tokens is not None and (rate is None or _share(tokens) < _share(rate)):
         tightest = tokens
     if tightest is None:
-        return {}
-    headers: dict[str, str] = {}
+        return headers
     if rate is not None:
         headers["X-RateLimit-Limit"] = str(rate.limit.maximum)
         headers["X-RateLimit-Remaining"] = str(rate.remaining)
@@ -104,6 +106,16 @@ def dollars(micro_dollars: int) -> str:
     """An amount of money, as in `50.00`; in full where it is not of whole cents."""
     text = f"{micro_dollars // 1_000_000:,}.{micro_dollars % 1_000_000:06d}"
     return text[:-4] + text[-4:].rstrip("0")
+
+
+def _budget_headers(state: LimitState) -> dict[str, str]:
+    headers = {
+        "X-AI-Bridge-Budget-Limit": dollars(state.limit.maximum).replace(",", ""),
+        "X-AI-Bridge-Budget-Remaining": dollars(state.remaining).replace(",", ""),
+    }
+    if state.reset_ns:
+        headers["X-AI-Bridge-Budget-Reset"] = str(_round_up(state.reset_ns, _SECOND_NS))
+    return headers
 
 
 def duration(nanoseconds: int) -> str:

@@ -198,7 +198,8 @@ def refusal(refused_by: LimitState, decision: Decision, policy: Effective | None
         return at_capacity()
     if refused_by.limit.kind is Kind.BUDGET:
         message = BUDGET_EXCEEDED.format(dollars(refused_by.limit.maximum))
-        return OverloadedError(rule, 403, message, {"x-should-retry": "false"}, decision.states, policy=source)
+        headers = limit_headers(decision.states) | {"x-should-retry": "false"}
+        return OverloadedError(rule, 403, message, headers, decision.states, policy=source)
     said = POLICY_REACHED.format(source) if source else _MESSAGES[rule]
     message = f"{said} {explain(refused_by, refused_by.retry_after_ns)}"
     headers = limit_headers(decision.states) | retry_headers(wait_ns)

@@ -253,7 +253,8 @@ def test_what_the_bridge_answers_is_quoted(message):
 
 def test_the_headers_of_a_recorded_call_are_named():
     rate = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
-    for header in (proxy.INTERCEPTION_HEADER, timer.SERVER_TIMING_HEADER, *rate):
+    budget = [f"X-AI-Bridge-Budget-{what}" for what in ("Limit", "Remaining", "Reset")]
+    for header in (proxy.INTERCEPTION_HEADER, timer.SERVER_TIMING_HEADER, *rate, *budget):
         assert f"`{header}`" in section(API, "What the client gets")
 
 

@@ -65,8 +65,13 @@ _REQUESTS: dict[str, str] = {
     "X-RateLimit-Remaining": "How many more may start now.",
     "X-RateLimit-Reset": "Seconds, rounded up, until the window is empty.",
 }
+_BUDGET = {
+    "X-AI-Bridge-Budget-Limit": ("US dollars in a period, of the budget with the least money left.", "50.00"),
+    "X-AI-Bridge-Budget-Remaining": ("US dollars that are neither used nor held back.", "49.9731"),
+    "X-AI-Bridge-Budget-Reset": ("Seconds, rounded up, until the period ends.", "86400"),
+}
 # Every answer after the limits were counted has them.
-RATE: tuple[str, ...] = (*_REQUESTS, "RateLimit", "RateLimit-Policy")
+RATE: tuple[str, ...] = (*_REQUESTS, "RateLimit", "RateLimit-Policy", *_BUDGET)
 _OF_OPENAI = {
     f"x-ratelimit-{what}-{unit}": example
     for unit in ("requests", "tokens")
@@ -86,6 +91,7 @@ _WAIT = {
 HEADERS = {
     **{name: header(Annotated[int, Meta(ge=0)], text, 1) for name, text in (_REQUESTS | _WAIT).items()},
     "x-should-retry": header(Literal["false"], _WAIT["x-should-retry"], "false"),
+    **{name: header(str, text, example) for name, (text, example) in _BUDGET.items()},
     "RateLimit": header(
         str,
         "The rule of the tightest limit, how much is left of it, and after how many seconds all of it is.",

@@ -63,7 +63,7 @@ class Budgets:
             wait = NEVER_NS
         else:
             wait = SLOT_RETRY_NS if need + reserved > limit.maximum else left
-        return LimitState(limit, used, max(0, free), wait, left if used else 0, reserved)
+        return LimitState(limit, used, max(0, free), wait, left, reserved)
 
     def start(self, limit: Limit, reserve: int, _now: int) -> None:
         """Reserve money."""

@@ -106,7 +106,10 @@ class LimitRule(Struct):
     window_seconds: Annotated[float | None, Meta(description="Of a rate or of tokens.")]
     period: Annotated[Literal["day", "week", "month"] | None, Meta(description="Of a budget.")]
     resets_at: Annotated[
-        Time | None, Meta(description="When nothing is used any more, if nothing more is used until then.")
+        Time | None,
+        Meta(
+            description="When nothing is used any more, if nothing more is used until then; of a budget when its period ends."
+        ),
     ]
     next_free_at: Annotated[
         Time | None, Meta(description="When the next request may start; null while that is not known.")

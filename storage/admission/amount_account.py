@@ -92,7 +92,9 @@ class AmountAccount(Account):
         free = limit.maximum - used - reserved
         entries = self._ledger.entries
         reset = 0
-        if entries and used:
+        if limit.kind is Kind.BUDGET:
+            reset = max(MS, (self._span.end - self.now) * MS) if self._read_at != NEVER_READ else 0
+        elif entries and used:
             reset = self._leaves_in(entries[-1][0])
         elif used:
             reset = limit.window_ns or MS
@@ -103,7 +105,7 @@ class AmountAccount(Account):
         elif need + reserved > limit.maximum:
             wait = SLOT_RETRY_NS
         elif limit.kind is Kind.BUDGET:
-            wait = max(MS, (self._span.end - self.now) * MS) if self._read_at != NEVER_READ else SLOT_RETRY_NS
+            wait = reset or SLOT_RETRY_NS
         else:
             gone = self._ledger.used - (used - self._unknown_to_ledger())
             wait = self._leaves_in(self._ledger.next_at(need - free + gone)) or reset or SLOT_RETRY_NS

@@ -74,6 +74,8 @@ class Naive:
         return next((after for after in self.changes(limit) if fits(after)), SLOT_RETRY_NS)
 
     def reset(self, limit):
+        if limit.kind is Kind.BUDGET:
+            return self.changes(limit)[-1]
         if limit.kind is Kind.CONCURRENCY or not self.used_at(limit, self.now, self.wall):
             return 0
         return self.changes(limit)[-1]

@@ -12,7 +12,8 @@ MINUTE = 60 * SECOND
 NOW = datetime(2026, 11, 26, 18, 59, 30, 123_456, tzinfo=UTC)
 RATE = LimitState(rate(100, window_ns=MINUTE), 40, 60, 0, 30 * SECOND)
 TOKENS = LimitState(tokens(1000, window_ns=90 * SECOND), 300, 700, 0, 80 * SECOND + 1)
-OTHER = (LimitState(slots(1), 1, 0, SECOND, 0), LimitState(budget(9), 9, 0, SECOND, SECOND))
+BUDGET = LimitState(budget(50_000_000), 48_900, 49_951_100, 0, 90 * MINUTE + 1)
+OTHER = (LimitState(slots(1), 1, 0, SECOND, 0),)
 
 
 def test_without_a_rate_or_a_token_limit_nothing_is_told():
@@ -49,8 +50,27 @@ def test_shadow_limits_are_not_told():
     assert limit_headers([LimitState(rate(9, shadow=True), 1, 8, 0, 1)]) == {}
 
 
+def test_the_budget_with_the_least_money_left_is_told_in_dollars():
+    larger = LimitState(budget(9_000_000_000), 0, 9_000_000_000, 0, SECOND)
+    assert limit_headers([larger, BUDGET, TOKENS]) == {
+        "X-AI-Bridge-Budget-Limit": "50.00",
+        "X-AI-Bridge-Budget-Remaining": "49.9511",
+        "X-AI-Bridge-Budget-Reset": "5401",
+        "RateLimit-Policy": '"user_tokens";q=1000;qu="tokens";w=90',
+        "RateLimit": '"user_tokens";r=700;t=81',
+    }
+
+
+def test_a_budget_of_which_the_end_of_the_period_is_unknown_is_told_without_it():
+    unknown = LimitState(budget(1_234_000_000), 0, 1_234_000_000, 0, 0)
+    assert limit_headers([unknown]) == {
+        "X-AI-Bridge-Budget-Limit": "1234.00",
+        "X-AI-Bridge-Budget-Remaining": "1234.00",
+    }
+
+
 def test_a_refusal_speaks_as_openai_does():
-    assert dialect_headers(Dialect.OPENAI, [RATE, TOKENS, *OTHER], NOW) == {
+    assert dialect_headers(Dialect.OPENAI, [RATE, TOKENS, BUDGET, *OTHER], NOW) == {
         "x-ratelimit-limit-requests": "100",
         "x-ratelimit-remaining-requests": "60",
         "x-ratelimit-reset-requests": "30s",

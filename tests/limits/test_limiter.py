@@ -58,7 +58,7 @@ def test_a_request_is_counted_for_all_its_limits_and_told_what_is_left_of_each(l
         LimitState(limits[0], 1, 2, 0, 0),
         LimitState(limits[1], 1, 4, 0, 10 * SECOND),
         LimitState(limits[2], 0, 100, 0, 0),
-        LimitState(limits[3], 0, 9, 0, 0),
+        LimitState(limits[3], 0, 9, 0, DAY // 4),
     )
     assert (decision.refused_by, decision.retry_after_ns, decision.shadow) == (None, 0, ())
 
@@ -134,7 +134,7 @@ def test_a_budget_is_used_until_its_period_is_over(limiter, calendar):
     limiter.charge(ticket, Amounts(micro_dollars=51))
     assert limiter.start([budget(50)]).refused_by == LimitState(budget(50), 51, 0, DAY // 4, DAY // 4)
     calendar.advance(DAY // 4)
-    assert limiter.start([budget(50)]).states == (LimitState(budget(50), 0, 50, 0, 0),)
+    assert limiter.start([budget(50)]).states == (LimitState(budget(50), 0, 50, 0, DAY),)
 
 
 def test_a_clock_that_jumps_into_another_period_and_back_loses_no_budget(limiter, calendar):
@@ -153,8 +153,8 @@ def test_a_restored_budget_never_becomes_less(limiter):
 
 
 def test_a_budget_of_nothing_admits_nothing(limiter):
-    for limit in (budget(0), tokens(0), rate(0), slots(0)):
-        assert limiter.start([limit]).refused_by == LimitState(limit, 0, 0, NEVER_NS, 0)
+    for limit, reset in ((budget(0), DAY // 4), (tokens(0), 0), (rate(0), 0), (slots(0), 0)):
+        assert limiter.start([limit]).refused_by == LimitState(limit, 0, 0, NEVER_NS, reset)
 
 
 def test_a_reservation_is_held_back_until_it_shrinks_or_the_request_ends(limiter):

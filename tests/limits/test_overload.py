@@ -198,7 +198,13 @@ def test_a_user_whose_budget_is_used_up_is_refused_with_403_until_the_period_is_
     error = refused(overload)
     assert (error.rule, error.status) == (Rule.USER_BUDGET, 403)
     assert error.message == "AI budget of US$50.00 exceeded. Please contact an administrator for more details."
-    assert (error.headers, rejections) == ({"x-should-retry": "false"}, ["user_budget"])
+    assert error.headers == {
+        "X-AI-Bridge-Budget-Limit": "50.00",
+        "X-AI-Bridge-Budget-Remaining": "0.00",
+        "X-AI-Bridge-Budget-Reset": "60",
+        "x-should-retry": "false",
+    }
+    assert rejections == ["user_budget"]
     assert count(overload, pays=True).states == ()
     wall.advance(60 * SECOND)
     assert count(overload).states[0].used == 0

@@ -110,9 +110,11 @@ async def test_tokens_read_from_a_cache_count_where_that_is_set(running):
 @pytest.mark.gen_test
 async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running):
     running.upstream.play(whole(OPUS))
-    assert (await call(running, OPUS)).status == 200
+    answer = await call(running, OPUS)
+    assert (answer.status, *budget_told(answer)) == (200, "0.0001", "0.0001")
     assert await used(running, Kind.BUDGET) == cost_of_opus(running)
     answer = await call(running, OPUS)
+    assert budget_told(answer) == ("0.0001", "0.00")
     message = "AI budget of US$0.0001 exceeded. Please contact an administrator for more details."
     assert json.loads(answer.body) == {
         "type": "error",
@@ -129,6 +131,12 @@ async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running)
     assert (await call(running, OPUS, own)).status == 200
     assert await used(running, Kind.BUDGET) == cost_of_opus(running)
     await running.ended(2)
+
+
+def budget_told(answer):
+    """The budget and what is left of it, once the end of the period is seen to be told."""
+    assert 0 < int(answer.header("X-AI-Bridge-Budget-Reset") or 0) <= 31 * 86_400
+    return answer.header("X-AI-Bridge-Budget-Limit"), answer.header("X-AI-Bridge-Budget-Remaining")
 
 
 def cost_of_opus(running):
