@@ -28,8 +28,8 @@ class Authority(Protocol):
     def end(self, ticket: int) -> None:
         """Give back the slots and reservations of a request. Again is harmless."""
 
-    def restore(self, limit: Limit, used: int) -> None:
-        """Have at least this much of a budget used in its present period, in micro-dollars, as after a restart."""
+    def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
+        """Have at least this much of a budget used in a period, in micro-dollars; see `Limiter.restore`."""
 
     async def usage(self, most: int) -> Sequence[LimitState]:
         """The states of the keys that have least left: for each rule the `most` first; see `Limiter.usage`."""
@@ -78,9 +78,9 @@ class LocalAuthority:
         """Give back the slots and reservations of a request."""
         self.limiter.end(ticket)
 
-    def restore(self, limit: Limit, used: int) -> None:
-        """Have at least this much of a budget used."""
-        self.limiter.restore(limit, used)
+    def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
+        """Have at least this much of a budget used in a period."""
+        self.limiter.restore(limit, used, begin_ns)
 
     async def usage(self, most: int) -> Sequence[LimitState]:
         """The states of the keys that have least left."""

@@ -159,11 +159,17 @@ class Limiter:
             for limit in held.limits:
                 self._counter_of(limit).end(limit, _amount(limit, held.reserved) if limit.reserve else 0)
 
-    def restore(self, limit: Limit, used: int) -> None:
-        """Have at least this much of a budget used in its present period, as after a restart."""
+    def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
+        """Have at least this much of a budget used in a period, as after a restart.
+
+        Args:
+            limit: The budget. With `UNLIMITED` only its key and period matter, and it is not told of.
+            used: What was spent, in micro-dollars.
+            begin_ns: When the period began that was looked at, since 1970. If another one is present, nothing happens.
+        """
         counter = self._counter_of(limit)
         if isinstance(counter, Budgets):
-            counter.at_least(limit, used)
+            counter.at_least(limit, used, begin_ns)
 
     def states(self, limits: Sequence[Limit]) -> tuple[LimitState, ...]:
         """The states of limits as they are, without a request."""

@@ -175,9 +175,8 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
-    if process.settings.limits_scope is not LimitsScope.CLUSTER:
-        overload = bridge.overload
-        process.start("budgets", partial(restore_budgets, database, overload.limits, overload.authority, now))
+    overload = bridge.overload
+    process.start("budgets", partial(restore_budgets, database, overload.limits, overload.authority, now))
 
 
 async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterAuthority | None]:

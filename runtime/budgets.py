@@ -1,4 +1,4 @@
-"""Budgets after a restart: what users have spent in the present period is read from the records."""
+"""Budgets that are new, or after a restart: what users have spent in the present period is read from the records."""
 
 from __future__ import annotations
 
@@ -46,5 +46,5 @@ async def restore_budgets(
             continue
         for user_id, usd in spend.items():
             for limit in limits.budgets_of(Client("", format_id(user_id))):
-                authority.restore(limit, amounts_of((), usd, cache_reads=False).micro_dollars)
+                authority.restore(limit, amounts_of((), usd, cache_reads=False).micro_dollars, begin)
         return

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from intercept.ids import format_id
 from limits.authority import Authority
 from limits.charges import amounts_of
 from limits.kinds.calendar import bounds_of
-from limits.limit import Of, Period
+from limits.limit import UNLIMITED, Of, Period
 from limits.policies.effective import Level, Source, budget_limit
 from limits.policies.policy import AnyPolicy, Budget, Policy
 from resources.limits import PERIODS
@@ -112,7 +112,8 @@ class PolicyBudgets:
         users = await self._identities.users_by_id({user for user, _ in spend})
         budget = Budget(0, PERIODS[period])
         for (of, key), usd in spend_by_key(spend, users, new).items():
-            self._authority.restore(budget_limit(budget, of, key, self._zone), _micro_dollars(usd))
+            limit = structs.replace(budget_limit(budget, of, key, self._zone), maximum=UNLIMITED)
+            self._authority.restore(limit, _micro_dollars(usd), begin)
 
 
 def budgets_of(policies: Iterable[tuple[Source, AnyPolicy]]) -> Iterator[tuple[Source, str, Budget]]:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from limits.kinds.calendar import Bounds, bounds_of
-from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState, Period
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Limit, LimitState, Period
 
 PERIODS_KEPT = 2
 """How many periods are kept: the present one, and the one before it."""
@@ -78,11 +78,12 @@ class Budgets:
         self._turn()
         self._spent(limit).used += amount
 
-    def at_least(self, limit: Limit, used: int) -> None:
-        """Correct what is used in the present period, if it is less than this."""
+    def at_least(self, limit: Limit, used: int, begin_ns: int) -> None:
+        """Correct what is used in the present period, if it began then, and if it is less than this."""
         self._turn()
-        spent = self._spent(limit)
-        spent.used = max(spent.used, used)
+        if begin_ns == self._bounds.begin_ns:
+            spent = self._keys.get(limit.key) or self._spent(limit)
+            spent.used = max(spent.used, used)
 
     def reserve(self, limit: Limit, change: int) -> None:
         """Reserve more money, or less."""
@@ -98,10 +99,11 @@ class Budgets:
         self._turn()
 
     def states(self, now: int) -> Iterator[LimitState]:
-        """The state of each key with charges, the one charged last first."""
+        """The state of each key with charges, the one charged last first; not of those that were only restored."""
         self._turn()
         for spent in reversed(self._keys.values()):
-            yield self.state(spent.limit, 0, now)
+            if spent.limit.maximum != UNLIMITED:
+                yield self.state(spent.limit, 0, now)
 
     def _spent(self, limit: Limit) -> _Spent:
         spent = self._keys.get(limit.key)

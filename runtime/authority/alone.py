@@ -100,9 +100,9 @@ class Alone:
                 self._local.end(self._local.count(rates))
         self._recent.clear()
 
-    def restore(self, limit: Limit, used: int) -> None:
-        """Have at least this much of a budget used."""
-        self._local.restore(limit, used)
+    def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
+        """Have at least this much of a budget used in a period."""
+        self._local.restore(limit, used, begin_ns)
 
     def usage(self, most: int) -> Sequence[LimitState]:
         """How much of the limits this process uses, as far as it is counted here."""

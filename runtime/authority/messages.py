@@ -45,10 +45,11 @@ class Adoption(Struct, array_like=True, frozen=True):
 
 
 class Restoration(Struct, array_like=True, frozen=True):
-    """How much of a budget is used at least, in micro-dollars."""
+    """How much of a budget is used at least, in micro-dollars, in the period that began then."""
 
     limit: Limit
     used: int
+    begin_ns: int
 
 
 class Question(Struct, array_like=True, frozen=True):

@@ -105,7 +105,7 @@ class Desk:
             self._owes_report = self._owes_report and report.number != 0
             self._rounds.reported(self, report.number, report.said)
         for restoration in message.restorations:
-            self._authority.restore(restoration.limit, restoration.used)
+            self._authority.restore(restoration.limit, restoration.used, restoration.begin_ns)
 
     def take(self) -> ToWorker | None:
         """What is to be sent now; None when there is nothing more."""

@@ -158,10 +158,10 @@ class WorkerAuthority:
             else:
                 self._wake_later()
 
-    def restore(self, limit: Limit, used: int) -> None:
-        """Have at least this much of a budget used; see `limits.authority.Authority`."""
-        self._own.restore(limit, used)
-        self._restorations.append(Restoration(limit, used))
+    def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
+        """Have at least this much of a budget used in a period; see `limits.authority.Authority`."""
+        self._own.restore(limit, used, begin_ns)
+        self._restorations.append(Restoration(limit, used, begin_ns))
         self._wake_later()
 
     async def usage(self, most: int) -> Sequence[LimitState]:

@@ -132,6 +132,9 @@ class Account(ABC):
     def end(self, reserved: int, /) -> None:  # noqa: B027 - most kinds have nothing to give back
         """Give back what a request held."""
 
+    def restore(self, used: int, begin: int, /) -> None:  # noqa: B027 - only budgets are restored
+        """Have at least so much used in the period that began then, in milliseconds since 1970."""
+
     def charge(self, amount: int, /) -> None:  # noqa: B027 - most kinds are not charged
         """Charge what a request used."""
 

@@ -24,6 +24,9 @@ class AmountAccount(Account):
         self._in_round = False
         self._planned = 0
         self._written_at = now_ns()
+        # What was spent at least, as the records say, in the period that began then. The ledger has yet to be told.
+        self._spent: tuple[int, int] | None = None
+        self._entered: tuple[int, int] | None = None
 
     def fits(self, limit: Limit, need: int) -> bool:
         """Whether as much is left as a request needs. What is known may not be old."""
@@ -43,6 +46,12 @@ class AmountAccount(Account):
         """Reserve more, or less."""
         self._reserved += change
 
+    def restore(self, used: int, begin: int) -> None:
+        """Have at least so much used in the period that began then. The ledger is told with the next round."""
+        if self.limit.kind is Kind.BUDGET and (self._spent is None or self._spent < (begin, used)):
+            self._spent = begin, used
+            self.urgent = True
+
     def charge(self, amount: int) -> None:
         """Charge what a request used. The ledger is told with the next round, which is soon."""
         now = self._now_ns()
@@ -58,6 +67,11 @@ class AmountAccount(Account):
             at, amount = self._charges.popleft()
             self._tell(amount, (told_at - at) // MS)
         super().open(ledger, now, clock, read_at, is_dead)
+        self._entered = self._spent
+        if (missing := self._missing(ledger.used)) > 0:
+            ledger.enter(self._span.begin, missing, self._span)
+            self._count_again()
+            self._moved = True  # it must be written
         self._in_round = True
         self._planned = 0
 
@@ -83,6 +97,8 @@ class AmountAccount(Account):
         if counts:
             self._forget_reports()
             self._written = self._target
+            if self._spent == self._entered:
+                self._spent = None
 
     def state(self, limit: Limit, need: int) -> LimitState:
         """How much is used and reserved, as far as this server knows."""
@@ -124,6 +140,11 @@ class AmountAccount(Account):
         """Have the ledger told what was charged meanwhile."""
         self.urgent = True
 
+    def _missing(self, used: int) -> int:
+        """By how much less is used than the records say. Of another period they say nothing."""
+        begin, spent = self._spent or (0, 0)
+        return spent - used if begin == self._span.begin else 0
+
     def tick(self) -> bool:
         """Tell what was charged, and learn what others charged, while requests come."""
         used_lately = self._now_ns() - self.used_at < 2 * self._times.fresh
@@ -133,10 +154,12 @@ class AmountAccount(Account):
     @property
     def idle(self) -> bool:
         """Whether nothing is reserved and all is told."""
-        return not self._charges and not self._reports and not self._reserved and not self._written
+        held = self._charges or self._reports or self._reserved or self._written
+        return not held and self._spent is None
 
     def _known(self) -> int:
-        return self._used() + self._unknown_to_ledger() + self._reserved + self._planned + self._others_reserved()
+        used = self._used() + self._unknown_to_ledger()
+        return used + max(0, self._missing(used)) + self._reserved + self._planned + self._others_reserved()
 
     def _others_reserved(self) -> int:
         return self._ledger.held(but=self._process)

@@ -192,8 +192,10 @@ class ClusterAuthority:
         self._permits.end(ticket)
         self._work()
 
-    def restore(self, limit: Limit, used: int) -> None:
-        """Nothing: the ledgers keep what was spent."""
+    def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
+        """Have at least this much of a budget used in a period: by its ledger, however many servers say so."""
+        self._permits.restore(limit, used, begin_ns)
+        self._work()
 
     async def usage(self, most: int) -> Sequence[LimitState]:
         """The states of the keys that have least left, of all servers together; of this one while it decides alone."""

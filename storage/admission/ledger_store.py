@@ -7,7 +7,7 @@
   clock: "<host>:<port>",                 the member of the replica set whose clock the times are of
   log: [at, count, at, count, ..],        in milliseconds since 1970
   members: {<server>: [held, report, write, at]},
-  limit: [..],                            the limit as it was last asked for, for those who look
+  limit: [..],                            the limit as it was last asked for, for those who look; none if it never was
   expires_at: date                        when nothing of this matters any more; a TTL index removes it
 }
 ```
@@ -27,7 +27,7 @@ import msgspec
 from pymongo import DESCENDING, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
-from limits.limit import Limit
+from limits.limit import UNLIMITED, Limit
 from storage.admission.account import span_of
 from storage.admission.ledger import Ledger, Member
 from storage.admission.round import Change, Snapshot
@@ -170,15 +170,17 @@ def _document(change: Change) -> Document:
     until = max(last + span.window, span.end, now)
     if any(member.held for member in ledger.members.values()):
         until = max(until, now + HELD_MS)
-    return {
+    document = {
         "_id": change.name,
         "version": change.after,
         "clock": ledger.clock,
         "log": [number for entry in ledger.entries for number in entry],
         "members": {name: [one.held, one.report, one.write, one.at] for name, one in ledger.members.items()},
-        "limit": msgspec.to_builtins(limit),
         "expires_at": _EPOCH + until * _MS,
     }
+    if limit.maximum != UNLIMITED:
+        document["limit"] = msgspec.to_builtins(limit)
+    return document
 
 
 def _milliseconds(time: datetime) -> int:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
-from limits.limit import NOTHING, Amounts, Decision, Kind, Limit, LimitState
-from storage.admission.account import Account, Times, name_of
+from limits.limit import NOTHING, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
+from storage.admission.account import MS, Account, Times, name_of
 from storage.admission.amount_account import AmountAccount
 from storage.admission.rate_account import RateAccount
 from storage.admission.slot_account import SlotAccount
@@ -129,6 +129,13 @@ class Permits:
                     account.change_reserve(_amount(limit, held.reserved) - _amount(limit, reserved))
                 self._lively[account.name] = account
 
+    def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
+        """Have at least this much of a budget used in a period; see `limits.limiter.Limiter.restore`."""
+        known = self._accounts.get(name_of(limit))
+        account = self._need(known.limit if known is not None else limit, NOTHING).account
+        account.restore(used, begin_ns // MS)
+        self.note(account)
+
     def end(self, ticket: int) -> None:
         """Give back the slots and reservations of a request. Again, or of one that never was, is harmless."""
         held = self._tickets.pop(ticket, None)
@@ -140,7 +147,9 @@ class Permits:
 
     def states(self) -> list[LimitState]:
         """The states of all limits, as far as this server knows."""
-        return [account.state(account.limit, 0) for account in self._accounts.values()]
+        return [
+            account.state(account.limit, 0) for account in self._accounts.values() if account.limit.maximum != UNLIMITED
+        ]
 
     def tick(self) -> None:
         """Do what is due about once a second."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from intercept.refusals import Rule
 from limits import limiter as limiter_module
-from limits.limit import NEVER_NS, SLOT_RETRY_NS, Amounts, Kind, Limit, LimitState, Of, Period
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Limit, LimitState, Of, Period
 from limits.limiter import Limiter
 from tests.limits.clock import SECOND, Clock
 from tests.limits.naive import Naive
@@ -32,6 +32,9 @@ def budget(maximum, key="user:u", period=Period.DAY, **more):
 
 def wall(*date):
     return int(datetime(*date, tzinfo=UTC).timestamp()) * SECOND
+
+
+TODAY = wall(2026, 3, 14)
 
 
 @pytest.fixture
@@ -138,18 +141,33 @@ def test_a_budget_is_used_until_its_period_is_over(limiter, calendar):
 
 
 def test_a_clock_that_jumps_into_another_period_and_back_loses_no_budget(limiter, calendar):
-    limiter.restore(budget(50), 30)
+    limiter.restore(budget(50), 30, TODAY)
     calendar.now_ns += 365 * DAY
     assert limiter.states([budget(50)])[0].used == 0
     calendar.now_ns -= 365 * DAY
     assert limiter.states([budget(50)])[0].used == 30
 
 
-def test_a_restored_budget_never_becomes_less(limiter):
-    limiter.restore(budget(50), 30)
-    limiter.restore(budget(50), 20)
-    limiter.restore(rate(50), 20)
+def test_a_restored_budget_never_becomes_less(limiter, calendar):
+    begin = TODAY
+    for used in (30, 20):
+        limiter.restore(budget(50), used, begin)
+    limiter.restore(rate(50), 20, begin)
     assert [state.used for state in limiter.states([budget(50), rate(50)])] == [30, 0]
+
+
+def test_what_was_spent_in_another_period_is_not_restored(limiter):
+    limiter.restore(budget(50), 30, TODAY - DAY)
+    assert limiter.states([budget(50)])[0].used == 0
+
+
+def test_a_budget_that_was_only_restored_is_not_told_of_before_it_is_used(limiter):
+    limiter.restore(budget(UNLIMITED), 30, TODAY)
+    assert limiter.usage(9) == ()
+    ticket = limiter.start([budget(50)]).ticket
+    limiter.restore(budget(UNLIMITED), 40, TODAY)
+    limiter.charge(ticket, Amounts(micro_dollars=1))
+    assert [(state.limit, state.used) for state in limiter.usage(9)] == [(budget(50), 41)]
 
 
 def test_a_budget_of_nothing_admits_nothing(limiter):
@@ -230,7 +248,7 @@ def test_windows_that_nobody_uses_any_more_are_forgotten(limiter, clock, calenda
         ).ticket
         limiter.charge(ticket, Amounts(tokens=2))
         limiter.end(ticket)
-    limiter.restore(budget(9), 5)
+    limiter.restore(budget(9), 5, TODAY)
     for _ in range(2):
         clock.advance(2 * SECOND)
         calendar.advance(DAY)

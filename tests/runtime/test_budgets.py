@@ -62,7 +62,7 @@ async def test_after_a_restart_the_spend_of_the_period_counts(database, limits, 
 async def test_what_was_charged_since_the_start_is_not_lowered(database, limits, authority):
     await record(database)
     (budget,) = limits.budgets_of(Client("", format_id(ADA)))
-    authority.restore(budget, 70)
+    authority.restore(budget, 70, int(MIDNIGHT.timestamp()) * 1_000_000_000)
     await restore_budgets(database, limits, authority, lambda: NOON)
     assert used(authority) == {key(ADA): 70}
 

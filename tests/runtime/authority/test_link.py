@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 
 from intercept.refusals import Rule
 from limits.authority import LocalAuthority
+from limits.kinds.calendar import bounds_of
 from limits.limit import NOTHING, Amounts, Kind, Limit, Of, Period
 from limits.limiter import Limiter
 from runtime.authority import ServerAuthority, SupervisorLink, WorkerLink
@@ -302,8 +304,9 @@ async def test_what_a_worker_restores_of_a_budget_counts_for_all(server):
     budget = Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, "user:a", 1000, period=Period.MONTH)
     first, *_ = await server.worker()
     second, *_ = await server.worker()
-    first.restore(budget, 400)
-    second.restore(budget, 300)
+    begin = bounds_of(Period.MONTH, "UTC", time.time_ns()).begin_ns
+    first.restore(budget, 400, begin)
+    second.restore(budget, 300, begin)
     await second.start((SLOTS,))
     await first.start((SLOTS,))
     (state,) = [state for state in await second.usage(9) if state.limit.kind is Kind.BUDGET]

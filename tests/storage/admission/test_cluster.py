@@ -13,7 +13,8 @@ from uuid import uuid4
 import pytest
 
 from intercept.refusals import Rule
-from limits.limit import SLOT_RETRY_NS, Amounts, Kind, Limit, Of, Period
+from limits.kinds.calendar import bounds_of
+from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Limit, Of, Period
 from storage.admission.account import MS
 from storage.admission.cluster import LEASE_SECONDS, ClusterAuthority, uptime_ns
 from storage.admission.own_pauses import OwnPauseError, answer_within
@@ -180,6 +181,62 @@ async def test_what_others_charged_is_known_after_a_heartbeat(database):
         assert [state.used for state in refused.states] == [1_100, 3_500]
         assert 0 < refused.retry_after_ns <= 60_000 * MS
         assert sorted(state.used for state in await bob.usage(5)) == [1_100, 3_500]
+
+
+def this_month(months=0):
+    begin = bounds_of(Period.MONTH, "UTC", time.time_ns()).begin_ns
+    for _ in range(months):
+        begin = bounds_of(Period.MONTH, "UTC", begin - 1).begin_ns
+    return begin
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_the_records_say_of_a_budget_counts_once_for_all_servers(database):
+    async with servers(3, database) as three:
+        ticket = (await three[0].start([budget(5_000)])).ticket
+        three[0].charge(ticket, Amounts(0, 700))  # reported, or not yet, when the others restore it
+        for one, spent in zip(three, (3_000, 3_100, 3_000), strict=True):
+            one.restore(budget(5_000), spent, this_month())
+            one.restore(budget(5_000), 9_000, this_month(1))
+        await until(lambda: not any(one._rounds for one in three))
+        assert [state.used for state in await three[1].usage(5)] == [3_100]
+        three[0].charge(ticket, Amounts(0, 1_700))
+        await beat(*three)
+        assert [state.used for state in await three[2].usage(5)] == [4_100]
+    async with servers(1, database) as (again,):  # it starts again
+        again.restore(budget(5_000), 3_800, this_month())
+        assert (await again.start([budget(5_000)])).states[0].used == 4_100
+        again.restore(budget(5_000), 5_000, this_month())
+        refused = await again.start([budget(5_000)])
+        assert (refused.refused_by.limit, refused.refused_by.used) == (budget(5_000), 5_000)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_budget_that_was_only_restored_is_told_of_when_it_is_used(database):
+    async with servers(2, database) as (ada, bob):
+        ada.restore(budget(UNLIMITED), 3_000, this_month())
+        await until(lambda: not ada._rounds)
+        assert list(await bob.usage(5)) == []
+        assert (await bob.start([budget(5_000)])).states[0].used == 3_000
+        bob.restore(budget(UNLIMITED), 3_500, this_month())
+        await beat(bob)
+        assert [(state.limit, state.used) for state in await ada.usage(5)] == [(budget(5_000), 3_500)]
+
+
+@pytest.mark.expects_log(ALONE)
+@pytest.mark.gen_test(timeout=60)
+async def test_a_budget_is_restored_when_the_database_is_back(private_database, private_mongodb):
+    async with servers(1, private_database, patience=SHORT_PATIENCE_SECONDS) as (ada,):
+        await ada.start([budget(5_000)])
+        private_mongodb.freeze()
+        ada.restore(budget(5_000), 5_000, this_month())
+        while not ada.unavailable:
+            await beat(ada)
+        assert (await ada.start([budget(5_000)])).refused_by.used == 5_000
+        private_mongodb.thaw()
+        while not await ledgers(private_database):
+            await beat(ada)
+        assert [state.used for state in await ada.usage(9)] == [5_000]
 
 
 @pytest.mark.gen_test(timeout=30)
