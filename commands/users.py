@@ -54,7 +54,7 @@ def users() -> None:
 @click.option("--display-name", metavar="TEXT", help="Name to show; default: NAME.")
 @click.option("--cost-centre", metavar="TEXT", default="", help="Who pays.")
 def add_user(name: str, role: str, display_name: str | None, cost_centre: str) -> None:
-    """Add the user NAME. Owners and auditors see every interception, members their own."""
+    """Add the user NAME. Owners and auditors see every interception, readers all without prompts, members their own."""
     user = run(
         lambda database: identities_of(database).add_user(
             name, role=Role(role), display_name=display_name, cost_centre=cost_centre

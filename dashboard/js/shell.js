@@ -26,10 +26,20 @@ const VERSION = document.querySelector("meta[name=version]").content;
 // The tab that a view without one belongs to.
 const BELONGS_TO = { refusals: "interceptions" };
 const NOT_FOR_MEMBERS = ["limits", "providers", "users"];
+const NOT_FOR_READERS = ["providers"];
 
-/** Roles that see what everybody did. */
-export function seesEverything({ role }) {
+/** Roles that see what everybody did, a reader without what they wrote. */
+export function seesEveryone({ role }) {
   return role !== "member";
+}
+
+/** Roles that see besides with which tokens, who changed what, and how providers are reached. */
+export function seesEverything({ role }) {
+  return role === "owner" || role === "auditor";
+}
+
+function sees(user, view) {
+  return seesEverything(user) || !(seesEveryone(user) ? NOT_FOR_READERS : NOT_FOR_MEMBERS).includes(view);
 }
 
 /** The frame; children are the view. */
@@ -39,7 +49,7 @@ export function Shell({ route, user, children }) {
   useEffect(() => {
     document.title = `${title} · AI Bridge`;
   }, [title]);
-  const tabs = TABS.filter(([view]) => seesEverything(user) || !NOT_FOR_MEMBERS.includes(view));
+  const tabs = TABS.filter(([view]) => sees(user, view));
   return html`
     <button type="button" class="skip" onClick=${() => main.current.focus()}>Skip to content</button>
     <header class="top">

@@ -14,7 +14,7 @@ from handlers.api.watched import WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem, ValidationProblem
 from resources.recorded.export_formats import FORMATS, Format
-from resources.recorded.interceptions import Interception
+from storage.accounts.events import Way
 from storage.queries.paging import UnknownCursorError
 from storage.queries.recorded import TooManyExportsError
 
@@ -28,6 +28,8 @@ CHUNK = 25
 
 class ExportHandler(WatchedHandler):
     """A download, newest first. A page is read when the client has taken the one before, and is all that is held."""
+
+    way = Way.EXPORT
 
     async def respond(self) -> None:
         """Answer with a line for each interception. When something goes wrong half way, the connection is broken off.
@@ -68,7 +70,7 @@ class ExportHandler(WatchedHandler):
                     users = await self.bridge.identities.users_by_id({document["initiator_id"] for document in page})
                     for start in range(0, len(page), CHUNK):
                         chunk = page[start : start + CHUNK]
-                        interceptions = [Interception.of(document, users) for document in chunk]
+                        interceptions = [self.shown_interception(document, users) for document in chunk]
                         self.write(written.rows(self.bridge.secrets.hide(interceptions)))
                         await self.send()
         except UnknownCursorError as error:

@@ -8,7 +8,9 @@ from handlers.api.pages import PageHandler
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.api.visibility import VisibilityHandler
 from handlers.problems import Problem, ValidationProblem
-from resources.recorded.interceptions import Interception, InterceptionList
+from intercept.ids import format_id
+from resources.recorded.interceptions import InterceptionList
+from storage.accounts.events import Way
 from storage.queries.paging import UnknownCursorError
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
@@ -38,11 +40,13 @@ class InterceptionsHandler(PageHandler):
             )
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
-        await self.write_page(lambda last: InterceptionList(count, [], last), rows, Interception.of)
+        await self.write_page(lambda last: InterceptionList(count, [], last), rows, self.shown_interception)
 
 
 class InterceptionHandler(VisibilityHandler):
     """One interception, in flight or ended."""
+
+    way = Way.DETAIL
 
     async def respond(self) -> None:
         """Answer the interception.
@@ -60,5 +64,6 @@ class InterceptionHandler(VisibilityHandler):
             document = await self.bridge.recorded.find(id_, visible_to=self.visible_to)
         if document is None:
             raise Problem(404, UNKNOWN_INTERCEPTION)
+        self.read_detail = (("interception_id", format_id(document["_id"])),)
         initiators = await self.bridge.identities.users_by_id([document["initiator_id"]])
-        self.write_json(Interception.of(document, initiators))
+        self.write_json(self.shown_interception(document, initiators))

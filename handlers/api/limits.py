@@ -22,7 +22,7 @@ from resources import limits as resources
 from resources.limits import MAX_ACTIVE_REQUESTS, MAX_KEYS
 from storage.mongo.database import DatabaseUnavailableError
 
-NOT_YOURS = "Only owners and auditors may see the limits."
+NOT_YOURS = "Only owners, auditors and readers may see the limits."
 
 
 def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 class LimitsHandler(ControlHandler):
-    """The limits, for owners and auditors. Queries and the response are bounded."""
+    """The limits, for owners, auditors and readers. Queries and the response are bounded."""
 
     async def respond(self) -> None:
         """Answer `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`.
@@ -56,7 +56,7 @@ class LimitsHandler(ControlHandler):
             Problem: 403, a member asks.
             ValidationProblem: there is a parameter.
         """
-        if not self.identity.user.role.sees_everything:
+        if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS)
         single_values(self.request.query_arguments, ())
         overload, cluster, workers = self.bridge.overload, self.bridge.cluster, self.bridge.workers

@@ -18,6 +18,7 @@ from handlers.api.watched import WatchedHandler
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem
 from resources.errors import Error
+from storage.accounts.events import Way
 from storage.live.change_stream import ChangeStreamsUnsupportedError, ForgottenPositionError, InvalidPositionError
 from storage.live.listeners import End, Event, Listener
 from storage.live.live import TooManyListenersError
@@ -40,6 +41,7 @@ class LiveHandler(WatchedHandler):
 
     _listener: Listener | None = None
     _sending = False
+    way = Way.LIVE
 
     async def respond(self) -> None:
         """Tell what happens from now on, or since the event that `Last-Event-ID` names.
@@ -69,7 +71,8 @@ class LiveHandler(WatchedHandler):
     async def _listen(self, conditions: Sequence[Mapping[str, Any]]) -> None:
         after = self.request.headers.get(LAST_EVENT) or None
         try:
-            async with self.bridge.live.listen(conditions, after=after, on_slow=self.cut) as listener, self.watched():
+            listening = self.bridge.live.listen(conditions, after=after, on_slow=self.cut, texts=self.shows_texts)
+            async with listening as listener, self.watched():
                 self._listener = listener
                 await self._send_events(listener)
         except InvalidPositionError as error:
@@ -85,6 +88,8 @@ class LiveHandler(WatchedHandler):
         await self._send(b"retry: %d\n\n" % RETRY_MILLISECONDS)
         while event := await self.bridge.live.next(listener):
             await self._send(written(event))
+            if event.initiator is not None and self.shows_texts:
+                self.note_read(event.initiator.id, {event.initiator.id: event.initiator})
         if listener.ended is End.FORGOTTEN:
             await self._send(RESET)
         elif listener.ended is End.FAILED:

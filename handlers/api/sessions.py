@@ -9,10 +9,11 @@ from handlers.api.pages import PageHandler, around_list
 from handlers.api.pagination import INVALID, parse_page, single_values, uuid_of, whole_number
 from handlers.api.visibility import INVALID_SEARCH, parsed_search
 from handlers.problems import Problem, ValidationProblem
+from intercept.ids import format_id
 from intercept.times import format_time
 from resources.recorded import sessions as resources
-from resources.recorded.interceptions import Interception
-from resources.recorded.sessions import Session, SessionDetail, SessionList, ThreadPage
+from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
+from storage.accounts.events import Way
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions import Thread, session_filter
@@ -48,11 +49,13 @@ class SessionsHandler(PageHandler):
             )
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
-        await self.write_page(lambda last: SessionList(count, [], last), rows, Session.of)
+        await self.write_page(lambda last: SessionList(count, [], last), rows, self.shown_session)
 
 
 class SessionHandler(PageHandler):
     """One session, with a page of its threads."""
+
+    way = Way.SESSION
 
     async def respond(self) -> None:
         """Answer the session.
@@ -66,13 +69,16 @@ class SessionHandler(PageHandler):
         most = whole_number(limit, 1, MAX_THREADS, "limit", THREADS_ALLOWED) if limit else DEFAULT_THREADS
         after_id = uuid_of(after, "after_thread_id") if after else None
         session = await self._session()
+        self.read_detail = (("session_id", format_id(session["_id"])),)
         try:
             threads, more = await self.bridge.sessions.threads(session["_id"], limit=most, after_id=after_id)
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_thread_id", UNKNOWN_THREAD)]) from error
         initiators = await self.bridge.identities.users_by_id([session["initiator_id"]])
         self.set_header("Content-Type", "application/json")
-        head, tail = around_list(SessionDetail.with_threads(Session.of(session, initiators), ThreadPage([], more)))
+        head, tail = around_list(
+            SessionDetail.with_threads(self.shown_session(session, initiators), ThreadPage([], more))
+        )
         await self.write_piece(head)
         for number, thread in enumerate(threads):
             await self.write_piece(b"," * bool(number))
@@ -84,7 +90,7 @@ class SessionHandler(PageHandler):
         times = format_time(first["started_at"]), format_time(thread.last_active_at)
         head, tail = around_list(resources.Thread(first["_id"], *times, thread.more, []))
         await self.write_piece(head)
-        await self.write_rows(thread.interceptions, Interception.of)
+        await self.write_rows(thread.interceptions, self.shown_interception)
         await self.write_piece(tail)
 
     async def _session(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class StatisticsHandler(VisibilityHandler):
-    """The statistics: of owners and auditors over all calls, of members over their own."""
+    """The statistics: of owners, auditors and readers over all calls, of members over their own."""
 
     async def respond(self) -> None:
         """Answer a series, or one for each group.

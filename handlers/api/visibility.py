@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from handlers.control import ControlHandler
 from handlers.problems import ValidationProblem
-from storage.accounts.users import is_same_name
+from resources.recorded.figures import has_texts, session_without_texts, without_texts
+from resources.recorded.interceptions import Interception
+from resources.recorded.sessions import Session
+from storage.accounts.events import Way
+from storage.accounts.users import User, is_same_name
 from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.filters.refusals import RefusalSearch
 
@@ -16,13 +21,50 @@ ME = "me"
 
 
 class VisibilityHandler(ControlHandler):
-    """A resource: owners and auditors see all of it, members see their own."""
+    """A resource: owners and auditors see all of it, readers all without texts, members their own.
+
+    What is shown of a call and of a session is decided here alone.
+    """
+
+    way = Way.LIST
+    """How the caller reads calls of others."""
+    read_detail: tuple[tuple[str, str], ...] = ()
+    """What else the audit trail says of that."""
 
     @property
     def visible_to(self) -> UUID | None:
         """The user whose calls alone may be seen; None sees all."""
         user = self.identity.user
-        return None if user.role.sees_everything else user.id
+        return None if user.role.sees_everyone else user.id
+
+    @property
+    def shows_texts(self) -> bool:
+        """Whether the caller may read prompts, inputs of tools, thoughts and errors."""
+        return self.identity.user.role.reads_texts
+
+    def shown_interception(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
+        """Make of a document what the caller may see of it, with the users that are known."""
+        if not self.shows_texts:
+            return Interception.of(without_texts(document), users)
+        if has_texts(document):
+            self.note_read(document["initiator_id"], users)
+        return Interception.of(document, users)
+
+    def shown_session(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Session:
+        """Make of the document of a session what the caller may see of it, with the users that are known."""
+        if not self.shows_texts:
+            return Session.of(session_without_texts(document), users)
+        if document["last_prompt"]:
+            self.note_read(document["initiator_id"], users)
+        return Session.of(document, users)
+
+    def note_read(self, initiator_id: UUID, users: Mapping[UUID, User]) -> None:
+        """Enter into the audit trail that the caller is shown what somebody else wrote. Returns at once."""
+        if initiator_id == self.identity.user.id or self.request.method == "HEAD":
+            return
+        user = users.get(initiator_id)
+        subject = initiator_id, user.username if user else ""
+        self.bridge.access.read(self.way, self.client_ip, self.identity, subject, *self.read_detail)
 
     async def search_filter(self, q: str, *, in_flight: bool = False) -> dict[str, Any]:
         """The filter of a search for interceptions.
@@ -48,7 +90,7 @@ class VisibilityHandler(ControlHandler):
         me = self.identity.user
         if search.initiator in {ME, str(me.id)} or is_same_name(search.initiator, me.username):
             return me.id
-        if me.role.sees_everything:
+        if me.role.sees_everyone:
             try:
                 return UUID(search.initiator)
             except ValueError:

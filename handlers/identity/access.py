@@ -1,4 +1,4 @@
-"""Who got in and who did not: each of it is a metric, a log line now and then, and an entry of the audit trail.
+"""Who got in, who did not, and who read whose calls: each of it but the last is a metric, a log line now and then, and an entry of the audit trail.
 
 No token is in any of them, only the public part of a known one.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from uuid import UUID
 
 from handlers.operation.metrics import Metrics
 from limits.mixin import client_key
 from limits.protection.failures import Failures
 from limits.protection.throttle import Throttle
-from storage.accounts.events import Action, Plane, Reason
+from storage.accounts.events import Action, Plane, Reason, Way
 from storage.accounts.identities import Identity
 from storage.accounts.sign_in.access_trail import AccessEvent, AccessTrail
 
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class AccessRecorder:
-    """Records sign-ins, failed authentication and refusals (403). Nothing here waits for anything.
+    """Records sign-ins, failed authentication, refusals (403) and who read whose calls. Nothing here waits for anything.
 
     Args:
         metrics: Where they are counted.
@@ -93,6 +94,22 @@ class AccessRecorder:
                 *(address, user.username, token_id, due.new, due.total),
             )
         self._trail.note(AccessEvent(Action.SIGNED_IN, client_key(address), user, token_id))
+
+    def read(
+        self, way: Way, address: str, identity: Identity, subject: tuple[UUID, str], *detail: tuple[str, str]
+    ) -> None:
+        """Record that somebody was shown what another user and the model wrote in a call.
+
+        Args:
+            way: How it was shown.
+            address: The address of who read it.
+            identity: Who read it.
+            subject: The id and the name of the other user.
+            detail: Names and values of what else is to be known.
+        """
+        said = (("way", way.value), *detail)
+        event = AccessEvent(Action.CALLS_READ, client_key(address), identity.user, identity.token_id, said, subject)
+        self._trail.note(event)
 
     async def flush(self) -> None:
         """Write to the audit trail what waits for that.

@@ -60,7 +60,7 @@ TAGS = {
 ABOUT = """A self-hosted gateway between AI clients and AI providers.
 
 Every operation needs a token of the bridge, unless it says otherwise. An owner and an auditor see everything that was
-recorded, a member their own. A method that is not described is answered with 405, a path that is not with 404."""
+recorded, a reader its figures without prompts and other texts, a member their own. A method that is not described is answered with 405, a path that is not with 404."""
 
 
 PARTS = (

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.times import format_time
 from resources.fields import Count, Time
-from storage.accounts.events import Action, Plane, Reason
+from storage.accounts.events import Action, Plane, Reason, Way
 from storage.accounts.users import Role
 
 
@@ -29,7 +29,7 @@ class Actor(Struct):
 
 
 class Subject(Struct):
-    """Whom a change concerned: the user, whose token it was, or who came into a group or left it."""
+    """Whom it concerned: the user, whose token or call it was, or who came into a group or left it."""
 
     id: UUID
     username: str
@@ -38,7 +38,10 @@ class Subject(Struct):
 class Detail(Struct):
     """What was done: what applies is there."""
 
-    session_id: Annotated[str | UnsetType, Meta(description="The session that was ended.")] = UNSET
+    session_id: Annotated[
+        str | UnsetType,
+        Meta(description="The session that was ended; of `calls.read` the session of calls that was read."),
+    ] = UNSET
     token_id: str | UnsetType = UNSET
     replaced_by: Annotated[str | UnsetType, Meta(description="The token that is to be used instead.")] = UNSET
     group_id: UUID | UnsetType = UNSET
@@ -60,6 +63,10 @@ class Detail(Struct):
     policy: Annotated[str | UnsetType, Meta(description="Whose policy, as in `group research`.")] = UNSET
     policy_before: Annotated[str | UnsetType, Meta(description="What it was, as JSON.")] = UNSET
     policy_after: Annotated[str | UnsetType, Meta(description="What became of it, as JSON.")] = UNSET
+    way: Annotated[Way | UnsetType, Meta(description="How calls were read.")] = UNSET
+    interception_id: Annotated[
+        str | UnsetType, Meta(description="The call that was read by itself, unless too many were.")
+    ] = UNSET
     reason: Annotated[Reason | UnsetType, Meta(description="Why authentication failed.")] = UNSET
     message: Annotated[str | UnsetType, Meta(description="What a refused request was told.")] = UNSET
     plane: Annotated[Plane | UnsetType, Meta(description="Where a request came in.")] = UNSET
@@ -68,7 +75,7 @@ class Detail(Struct):
 
 
 class Entry(Struct):
-    """A change, a sign-in, or requests that were refused."""
+    """A change, a sign-in, requests that were refused, or calls of others that were read."""
 
     id: UUID
     at: Time

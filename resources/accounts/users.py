@@ -21,7 +21,12 @@ class User(Struct):
     id: UUID
     username: str
     name: str
-    role: Annotated[Role, Meta(description="An owner and an auditor see every call, a member their own.")]
+    role: Annotated[
+        Role,
+        Meta(
+            description="An owner and an auditor see every call, a reader every call without its texts, a member their own."
+        ),
+    ]
     created_at: Time
     cost_centre: Annotated[
         str, Meta(description="Who pays, in the words of the owners; empty where they said nothing.")

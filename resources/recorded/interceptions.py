@@ -16,6 +16,7 @@ from msgspec.json import decode, encode
 from intercept.records import CredentialKind, EndReason, Status, UsageSource
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, format_decimal, of_fields
+from resources.recorded.figures import without_texts
 from storage.accounts.users import User
 from upstream.presets import ProviderType
 
@@ -26,7 +27,7 @@ class RecordedError(Struct):
     """What went wrong, in the provider's words where it had any."""
 
     type: str
-    message: str
+    message: Annotated[str, Meta(description="Empty for readers.")]
 
 
 Truncated: TypeAlias = Annotated[
@@ -34,10 +35,21 @@ Truncated: TypeAlias = Annotated[
 ]
 
 
+Withheld: TypeAlias = Annotated[
+    Literal[True] | UnsetType, Meta(description="There is a text, which a reader does not see. It is shown as empty.")
+]
+
+
 class Metadata(Struct):
     """What else is to be said of a record."""
 
     truncated: Truncated = UNSET
+
+
+class TextMetadata(Metadata):
+    """Of an entry with a text."""
+
+    withheld: Withheld = UNSET
 
 
 class UsageMetadata(Metadata):
@@ -51,6 +63,7 @@ class ThoughtMetadata(Struct):
 
     source: Annotated[str, Meta(description="`thinking`, `reasoning`, `reasoning_summary` or `commentary`.")]
     truncated: Truncated = UNSET
+    withheld: Withheld = UNSET
 
 
 class Cost(Struct):
@@ -90,7 +103,7 @@ class TokenUsage(Struct):
         return of_fields(cls, usage, interception_id=interception_id, metadata=shown)
 
 
-class PromptMetadata(Metadata):
+class PromptMetadata(TextMetadata):
     """What else is to be said of a prompt."""
 
     synthetic: Annotated[Literal[True] | UnsetType, Meta(description="The client wrote it, not its user.")] = UNSET
@@ -125,13 +138,13 @@ class ToolUsage(Struct):
     input: Annotated[str, Meta(description="JSON text, as the provider sent it.")]
     injected: bool
     invocation_error: str | None
-    metadata: Metadata
+    metadata: TextMetadata
     created_at: Time
 
     @classmethod
     def of(cls, usage: Document, interception_id: UUID) -> Self:
         """Show an entry of `tool_usages`."""
-        return of_fields(cls, usage, interception_id=interception_id, metadata=Metadata(**usage["metadata"]))
+        return of_fields(cls, usage, interception_id=interception_id, metadata=TextMetadata(**usage["metadata"]))
 
 
 class ModelThought(Struct):
@@ -259,9 +272,9 @@ class InterceptionList(Struct):
     ] = None
 
 
-def interception_as_json(document: Document, users: Mapping[UUID, User]) -> bytes:
-    """Write what `Interception.of` makes."""
-    return encode(Interception.of(document, users))
+def interception_as_json(document: Document, users: Mapping[UUID, User], texts: bool = True) -> bytes:
+    """Write what `Interception.of` makes; without `texts`, see `resources.recorded.figures`."""
+    return encode(Interception.of(document if texts else without_texts(document), users))
 
 
 def _whole(number: int | None) -> int | None:

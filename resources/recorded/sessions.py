@@ -34,7 +34,7 @@ class Session(Struct):
     no_usage: Annotated[
         Count, Meta(description="Calls that ended without a report of tokens, but for those that cost nothing.")
     ]
-    last_prompt: Annotated[str | None, Meta(description="Of the latest call that has one, cut.")]
+    last_prompt: Annotated[str | None, Meta(description="Of the latest call that has one, cut. Null for readers.")]
 
     @classmethod
     def of(cls, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Self:

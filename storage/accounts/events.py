@@ -1,8 +1,18 @@
-"""What may happen to users, groups, tokens and sessions, in the words of the audit trail and of metrics. Pure."""
+"""What may happen to users, groups, tokens, sessions and records, in the words of the audit trail and of metrics. Pure."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+
+class Way(StrEnum):
+    """In which way somebody read what others wrote."""
+
+    LIST = "list"
+    DETAIL = "detail"
+    SESSION = "session"
+    EXPORT = "export"
+    LIVE = "live"
 
 
 class Action(StrEnum):
@@ -25,6 +35,7 @@ class Action(StrEnum):
     ACCESS_DENIED = "access.denied"
     SIGNED_IN = "user.signed_in"
     SESSION_ENDED = "session.ended"
+    CALLS_READ = "calls.read"
     PROVIDER_ADDED = "provider.added"
     PROVIDER_CHANGED = "provider.changed"
     PROVIDER_REMOVED = "provider.removed"

@@ -47,12 +47,23 @@ class Role(StrEnum):
 
     OWNER = "owner"
     AUDITOR = "auditor"
+    READER = "reader"
     MEMBER = "member"
 
     @property
-    def sees_everything(self) -> bool:
-        """Whether interceptions of other users are shown."""
+    def sees_everyone(self) -> bool:
+        """Whether the calls of other users are shown, who there is, and what they use."""
         return self is not Role.MEMBER
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether it is shown besides who changed what, with which tokens, and how providers are reached."""
+        return self in {Role.OWNER, Role.AUDITOR}
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether prompts, inputs of tools, thoughts and errors of calls are shown, where these are; else figures alone."""
+        return self is not Role.READER
 
 
 class ChangedMeanwhileError(IdentityError):

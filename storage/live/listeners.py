@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from storage.accounts.users import User
 from storage.live.change_stream import ChangeStream
 from storage.live.filter_eval import matches
 
@@ -39,11 +40,12 @@ class End(StrEnum):
 class Event(Struct, frozen=True):
     """An event for a listener: an interception as JSON, or None for a heartbeat.
 
-    `position` is where to resume; None while it is unchanged.
+    `position` is where to resume; None while it is unchanged. `initiator` is whose interception it is.
     """
 
     position: str | None
     interception: bytes | None = None
+    initiator: User | None = None
 
 
 class Listener:
@@ -52,9 +54,13 @@ class Listener:
     Args:
         conditions: Filters of `storage.queries.filters.interceptions`, all of which an interception has to match.
         on_slow: Called when the listener is dropped because it does not read its events.
+        texts: Whether it may read what people and models wrote.
     """
 
-    def __init__(self, conditions: Sequence[Mapping[str, Any]], on_slow: Callable[[], None]) -> None:
+    def __init__(
+        self, conditions: Sequence[Mapping[str, Any]], on_slow: Callable[[], None], *, texts: bool = True
+    ) -> None:
+        self.texts = texts
         self.ended: End | None = None
         self.behind: ChangeStream | None = None
         """While it catches up: the stream of the events that it missed."""

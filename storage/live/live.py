@@ -56,7 +56,8 @@ class Live:
     Args:
         database: Where interceptions are.
         identities: Whose they are.
-        to_json: Makes of a document, with the users that are known, what listeners are told.
+        to_json: Makes of a document, with the users that are known, what listeners are told; without texts if the last
+            argument is false.
         pause: Waits for seconds.
         clock: Seconds that never go back.
     """
@@ -65,7 +66,7 @@ class Live:
         self,
         database: Database,
         identities: Identities,
-        to_json: Callable[[Mapping[str, Any], Mapping[UUID, User]], bytes],
+        to_json: Callable[[Mapping[str, Any], Mapping[UUID, User], bool], bytes],
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -85,7 +86,12 @@ class Live:
 
     @contextlib.asynccontextmanager
     async def listen(
-        self, conditions: Sequence[Mapping[str, Any]], *, after: str | None, on_slow: Callable[[], None]
+        self,
+        conditions: Sequence[Mapping[str, Any]],
+        *,
+        after: str | None,
+        on_slow: Callable[[], None],
+        texts: bool = True,
     ) -> AsyncIterator[Listener]:
         """Listen until the block ends; `next` has what there is to hear.
 
@@ -93,6 +99,7 @@ class Live:
             conditions: Filters of `storage.queries.filters.interceptions`, all of which an interception has to match.
             after: The position of the last event that was heard; None listens from now on.
             on_slow: Called when the listener is dropped because it does not read its events.
+            texts: Whether the listener may read what people and models wrote.
 
         Raises:
             TooManyListenersError: No more may listen.
@@ -103,7 +110,7 @@ class Live:
         """
         if len(self._listeners) >= MAX_LISTENERS:
             raise TooManyListenersError
-        listener = Listener(conditions, on_slow)
+        listener = Listener(conditions, on_slow, texts=texts)
         self._listeners.add(listener)
         try:
             await self._open()
@@ -175,9 +182,10 @@ class Live:
         users = await self._users_of(changes)
         for position, document in changes:
             if listeners := [one for one in self._listeners if one.wants(position, document)]:
-                event = Event(position, self._to_json(document, users))
+                initiator = users.get(document["initiator_id"])
+                told = {texts: self._to_json(document, users, texts) for texts in {one.texts for one in listeners}}
                 for listener in listeners:
-                    listener.send(event)
+                    listener.send(Event(position, told[listener.texts], initiator))
         if stream.position != self._position:
             self._position = stream.position
             for listener in self._listeners:
@@ -204,7 +212,8 @@ class Live:
         changes = [change for change in changes if listener.may_see(change.document)]
         users = await self._users_of(changes)
         for position, document in changes:
-            listener.send(Event(position, self._to_json(document, users)))
+            told = self._to_json(document, users, listener.texts)
+            listener.send(Event(position, told, users.get(document["initiator_id"])))
         if stream.position >= self._position:
             listener.join(stream.position)
             listener.behind = None

@@ -116,5 +116,5 @@ def test_an_unknown_role_is_a_usage_error(run):
     code, message = refused(run("users", "add", "ada", "--role", "king"))
     assert (code, message.splitlines()[-1]) == (
         2,
-        "Error: Invalid value for '--role': 'king' is not one of 'owner', 'auditor', 'member'.",
+        "Error: Invalid value for '--role': 'king' is not one of 'owner', 'auditor', 'reader', 'member'.",
     )

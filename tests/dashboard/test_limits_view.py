@@ -45,4 +45,4 @@ def test_refusals_say_since_when_they_are_counted(page, site):
 def test_a_member_is_told_that_this_is_not_for_them(page, site):
     _, token = site.user()
     page.open("limits", token)
-    assert page.find(".empty h2").text == "Not for members"
+    assert page.find(".empty h2").text == "Not for your role"

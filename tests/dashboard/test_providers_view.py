@@ -96,5 +96,5 @@ def test_an_auditor_sees_providers_and_changes_none(page, site, provider):
 
 def test_a_member_has_no_view_of_providers(page, site):
     page.open("providers", site.user()[1])
-    assert page.find(".empty h2").text == "Not for members"
+    assert page.find(".empty h2").text == "Not for your role"
     assert "Providers" not in page.texts("nav a")

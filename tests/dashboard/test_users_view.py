@@ -117,7 +117,7 @@ def test_an_owner_who_is_not_the_last_gives_it_up_and_the_page_knows(page, site)
     page.choose("Role", "Member: sees their own calls", ".detail")
     page.click(".detail button", "Save")
     page.click("dialog button", "Give it up")
-    assert page.find(".empty h2").text == "Not for members"
+    assert page.find(".empty h2").text == "Not for your role"
     assert page.texts(".who") == [f"Signed in as {name} member"]
 
 
@@ -164,9 +164,33 @@ def test_an_auditor_sees_everybody_and_changes_nothing(page, site):
 
 def test_a_member_is_told_that_users_are_not_for_them(page, site):
     name, token = site.user()
-    for view, what in (("users", "users"), (f"users/{name}", "users"), ("audit", "the audit trail")):
+    of_users = "Only owners, auditors and readers may see users."
+    of_trail = "Only owners and auditors may see the audit trail."
+    for view, message in (("users", of_users), (f"users/{name}", of_users), ("audit", of_trail)):
         page.open(view, token)
-        assert page.find(".empty").text.splitlines() == ["Not for members", f"Only owners and auditors may see {what}."]
+        assert page.find(".empty").text.splitlines() == ["Not for your role", message]
+
+
+def test_a_reader_sees_who_there_is_and_no_tokens_of_others(page, site):
+    name, reader = site.user(role=Role.READER)
+    other, _ = site.user()
+    page.open(f"users/{other}", reader)
+    assert page.find(".detail p.quiet", "Only owners").text == "Only owners may change users."
+    assert page.texts(".detail h3") == []
+    assert page.texts(".toolbar a") == []
+    assert "Providers" not in page.texts("nav[aria-label=Views] a")
+    open_user(page, reader, name)
+    page.shows(".detail h3", ["Tokens", "Signed in"])
+
+
+def test_a_reader_sees_calls_without_their_texts(page, site):
+    _, member = site.user()
+    _, reader = site.user(role=Role.READER)
+    site.calls(member, 1)
+    page.open("interceptions", reader)
+    assert page.find("a.row .prompt").text == "not for your role"
+    page.click("a.row")
+    assert page.find(".said-by.user p").text == "Not for your role."
 
 
 def test_a_keyboard_is_enough_for_users(page, site):

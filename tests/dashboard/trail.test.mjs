@@ -55,6 +55,8 @@ test("a sign-in and a refusal concern nobody, and say how often", () => {
   const last = "2027-02-22T23:50:42.113Z";
   const quiet = (action, detail) => said(action, detail, null);
   assert.equal(quiet("user.signed_in", { count: 1, last_at: last }), "signed in");
+  assert.equal(said("calls.read", { way: "export", count: 3, last_at: last }), "read 3 calls of grace (export)");
+  assert.equal(quiet("calls.read", { way: "list", count: 1, last_at: last }), "read 1 call of others (list)");
   assert.equal(
     quiet("authentication.failed", { reason: "wrong_secret", plane: "sign_in", count: 3, last_at: last }),
     `was not authenticated 3 times, last at ${time(last)}: wrong secret (sign in)`,

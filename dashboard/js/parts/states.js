@@ -12,9 +12,9 @@ export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2>${children}</div>`;
 }
 
-/** A view that is for owners and auditors. */
-export function NotForMembers({ what }) {
-  return html`<${Empty} title="Not for members"><p>Only owners and auditors may see ${what}.</p><//>`;
+/** A view that is not for the role of who is signed in. */
+export function NotForYou({ what, who = "owners and auditors" }) {
+  return html`<${Empty} title="Not for your role"><p>Only ${who} may see ${what}.</p><//>`;
 }
 
 /** What went wrong, in the server's words, and what to do. */

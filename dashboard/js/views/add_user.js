@@ -11,6 +11,7 @@ import { useChange } from "../resource.js";
 /** What each role may, in the order in which they are offered. */
 export const ROLES = [
   ["member", "Member: sees their own calls"],
+  ["reader", "Reader: sees everybody's figures, no prompts"],
   ["auditor", "Auditor: sees everybody's"],
   ["owner", "Owner: sees everybody's and changes users"],
 ];

@@ -1,9 +1,9 @@
-/** Who changed what of users and tokens, who signed in, who was refused. For owners and auditors. */
+/** Who changed what of users and tokens, who signed in, who was refused, who read whose calls. For owners and auditors. */
 
 import { html } from "htm/preact";
 import { time } from "../format.js";
 import { End } from "../parts/end.js";
-import { Empty, NotForMembers } from "../parts/states.js";
+import { Empty, NotForYou } from "../parts/states.js";
 import { usePages } from "../resource.js";
 import { href } from "../router.js";
 import { seesEverything } from "../shell.js";
@@ -12,7 +12,7 @@ import { whatWasDone } from "../trail.js";
 const PAGE = 100;
 
 export function Audit({ user }) {
-  return seesEverything(user) ? html`<${Trail} />` : html`<${NotForMembers} what="the audit trail" />`;
+  return seesEverything(user) ? html`<${Trail} />` : html`<${NotForYou} what="the audit trail" />`;
 }
 
 function Trail() {

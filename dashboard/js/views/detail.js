@@ -31,7 +31,7 @@ function Body({ interception }) {
   return html`
     <p class="quiet">${initiator.username} with ${client ?? "an unknown client"} to ${provider}, ${time(started)}</p>
     ${error &&
-    html`<section class="wrong"><h3>Error</h3><p><code>${error.type}</code></p><p class="text">${error.message}</p></section>`}
+    html`<section class="wrong"><h3>Error</h3><p><code>${error.type}</code></p>${error.message && html`<p class="text">${error.message}</p>`}</section>`}
     ${why(reason) && html`<p class="quiet why">${why(reason)}</p>`}
     <section><h3>Time</h3><${Timing} interception=${interception} /></section>
     <section><h3>Tokens and cost</h3><${UsageFigures} usage=${usageOf(interception)} cost=${costOf(interception)} /></section>
@@ -45,17 +45,25 @@ export function Said({ interception }) {
   const { user_prompts: prompts, model_thoughts: thoughts, tool_usages: tools } = interception;
   return html`
     ${prompts.map(
-      ({ id, prompt, metadata }) => html`<section class="said-by user" key=${id}><h3>Prompt<${Cut} metadata=${metadata} />${metadata.synthetic && html` <small>written by the client</small>`}</h3><p class="text">${prompt}</p></section>`,
+      ({ id, prompt, metadata }) => html`<section class="said-by user" key=${id}><h3>Prompt<${Cut} metadata=${metadata} />${metadata.synthetic && html` <small>written by the client</small>`}</h3><${Text} text=${prompt} metadata=${metadata} /></section>`,
     )}
     ${thoughts.map(
       ({ id, content, metadata }) =>
-        html`<section class="said-by model" key=${id}><h3>${words(metadata.source ?? "thought")}<${Cut} metadata=${metadata} /></h3><p class="text">${content}</p></section>`,
+        html`<section class="said-by model" key=${id}><h3>${words(metadata.source ?? "thought")}<${Cut} metadata=${metadata} /></h3><${Text} text=${content} metadata=${metadata} /></section>`,
     )}
     ${tools.map(
       ({ id, tool, input, metadata }) =>
-        html`<section class="said-by tool" key=${id}><h3>Tool call <code>${tool}</code><${Cut} metadata=${metadata} /></h3><${Json} text=${input} /></section>`,
+        html`<section class="said-by tool" key=${id}><h3>Tool call <code>${tool}</code><${Cut} metadata=${metadata} /></h3><${Text} text=${input} metadata=${metadata} as=${Json} /></section>`,
     )}
   `;
+}
+
+function Text({ text, metadata, as = Plain }) {
+  return metadata.withheld ? html`<p class="quiet">Not for your role.</p>` : html`<${as} text=${text} />`;
+}
+
+function Plain({ text }) {
+  return html`<p class="text">${text}</p>`;
 }
 
 function Cut({ metadata }) {

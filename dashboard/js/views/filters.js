@@ -5,7 +5,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { useResource } from "../resource.js";
 import { holdsSecret, isSearchable, sinceNow, valueOf, withTerm } from "../query.js";
 import { RANGES } from "../series.js";
-import { seesEverything } from "../shell.js";
+import { seesEveryone } from "../shell.js";
 
 const STATUSES = [
   ["completed", "Completed"],
@@ -56,7 +56,7 @@ export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices
       <div class="choices">
         ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} put=${put} />`}
         <${Since} q=${q} since=${since} onSearch=${onSearch} />
-        ${seesEverything(user) &&
+        ${seesEveryone(user) &&
         html`<button type="button" aria-pressed=${valueOf(q, "initiator") === "me"} onClick=${() => put("initiator", valueOf(q, "initiator") === "me" ? "" : "me")}>Mine</button>`}
         ${(q || since) && html`<button type="button" class="plain" onClick=${() => onSearch("", "")}>Clear</button>`}
       </div>

@@ -3,10 +3,10 @@
 import { html } from "htm/preact";
 import { ago, plural, time, UNKNOWN, usd, whole } from "../format.js";
 import { Gauge } from "../parts/gauge.js";
-import { Failure, Loading, NotForMembers } from "../parts/states.js";
+import { Failure, Loading, NotForYou } from "../parts/states.js";
 import { useResource } from "../resource.js";
 import { href } from "../router.js";
-import { seesEverything } from "../shell.js";
+import { seesEveryone } from "../shell.js";
 
 const EVERY_MS = 3000;
 const TITLES = {
@@ -25,9 +25,9 @@ const SCOPES = {
 };
 
 export function Limits({ user }) {
-  const allowed = seesEverything(user);
+  const allowed = seesEveryone(user);
   const { data, error, reload } = useResource(allowed ? "limits" : null, {}, { every: EVERY_MS });
-  if (!allowed) return html`<${NotForMembers} what="the limits" />`;
+  if (!allowed) return html`<${NotForYou} what="the limits" who="owners, auditors and readers" />`;
   if (!data) return error ? html`<${Failure} error=${error} retry=${reload} />` : html`<${Loading} />`;
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}

@@ -8,7 +8,7 @@ import { searchFor } from "../query.js";
 import { useResource } from "../resource.js";
 import { go, href } from "../router.js";
 import { iso, justBefore, RANGES, spanOf } from "../series.js";
-import { seesEverything } from "../shell.js";
+import { seesEveryone } from "../shell.js";
 import { Breakdown } from "./breakdown.js";
 import { Charts } from "./charts.js";
 import { Failures, Refused } from "./failures.js";
@@ -38,7 +38,7 @@ export function Overview({ route, user }) {
     all.reload();
     split.reload();
   };
-  const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEverything(user));
+  const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEveryone(user));
   const drillInto = (view) => (terms) => href(view, "", { q: searchFor({ ...boundsOf(all.data, custom), ...terms }) });
   return html`
     <div class="toolbar overview-bar">

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { duration, percent, plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
-import { Empty, Failure, Loading, NotForMembers } from "../parts/states.js";
+import { Empty, Failure, Loading, NotForYou } from "../parts/states.js";
 import { Pane } from "../parts/pane.js";
 import { useResource } from "../resource.js";
 import { go, href } from "../router.js";
@@ -17,7 +17,7 @@ const EVERY_MS = 15_000;
 const LINKS = ".rows a.provider-row";
 
 export function Providers({ route, user }) {
-  if (!seesEverything(user)) return html`<${NotForMembers} what="how providers are reached" />`;
+  if (!seesEverything(user)) return html`<${NotForYou} what="how providers are reached" />`;
   return html`<${List} chosen=${route.id} me=${user} />`;
 }
 

@@ -43,6 +43,7 @@ export const Row = memo(function Row({ interception, q, since, chosen }) {
 /** What a line says of the prompt; a step of an agent has none, but calls tools. */
 function promptOf({ user_prompts: prompts, tool_usages: tools }) {
   const last = prompts.at(-1);
+  if (last?.metadata.withheld) return html`<em>not for your role</em>`;
   if (last?.metadata.synthetic) return html`<em>${last.prompt.slice(0, 200)}</em>`;
   if (last) return last.prompt.slice(0, 200);
   if (tools.length) return html`<em>${tools.map(({ tool }) => tool).join(", ")}</em>`;

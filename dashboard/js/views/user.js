@@ -11,6 +11,7 @@ import { Failure } from "../parts/states.js";
 import { searchFor } from "../query.js";
 import { useChange } from "../resource.js";
 import { href } from "../router.js";
+import { seesEverything } from "../shell.js";
 import { ROLES } from "./add_user.js";
 import { SignIns } from "./sign_ins.js";
 import { Tokens } from "./tokens.js";
@@ -29,8 +30,13 @@ export function UserPane({ user, me, onClose, onChanged, onRemoved, onMyself }) 
         ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: searchFor({ initiator: username }) })}>Calls</a>
       </p>
       ${mayChange ? html`<${Change} user=${user} me=${me} onChanged=${changed} />` : html`<p class="quiet">Only owners may change users.</p>`}
-      <section><h3>Tokens</h3><${Tokens} of=${username} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
-      <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
+      ${
+        (seesEverything(me) || user.id === me.id) &&
+        html`
+          <section><h3>Tokens</h3><${Tokens} of=${username} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
+          <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
+        `
+      }
       ${mayChange && html`<${Removal} user=${user} onRemoved=${onRemoved} />`}
     <//>
   `;

@@ -1,4 +1,4 @@
-/** Who may call: a list, and the chosen one beside it. For owners and auditors. */
+/** Who may call: a list, and the chosen one beside it. For owners, auditors and readers. */
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
@@ -6,10 +6,10 @@ import { day, plural } from "../format.js";
 import { listKeys, useKeys } from "../keys.js";
 import { End } from "../parts/end.js";
 import { Pane } from "../parts/pane.js";
-import { Empty, Loading, NotForMembers } from "../parts/states.js";
+import { Empty, Loading, NotForYou } from "../parts/states.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
-import { seesEverything } from "../shell.js";
+import { seesEverything, seesEveryone } from "../shell.js";
 import { AddUser } from "./add_user.js";
 import { UserPane } from "./user.js";
 
@@ -17,7 +17,7 @@ const PAGE = 100;
 const LINKS = ".rows a.user-row";
 
 export function Users({ route, user, onMyself }) {
-  if (!seesEverything(user)) return html`<${NotForMembers} what="users" />`;
+  if (!seesEveryone(user)) return html`<${NotForYou} what="users" who="owners, auditors and readers" />`;
   return html`<${List} chosen=${route.id} me=${user} onMyself=${onMyself} />`;
 }
 
@@ -46,7 +46,7 @@ function List({ chosen, me, onMyself }) {
   return html`
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
-      <a href=${href("audit")}>Audit trail</a>
+      ${seesEverything(me) && html`<a href=${href("audit")}>Audit trail</a>`}
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a user</button>`}
     </div>
     ${adding && html`<${AddUser} onAdded=${added} onClose=${() => setAdding(false)} />`}

@@ -12,7 +12,7 @@ from resources.accounts.groups import Group, GroupChange, GroupList, MemberList,
 from resources.accounts.users import User
 from storage.accounts import users
 
-NOT_YOURS_TO_SEE = "Only owners and auditors may see groups."
+NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see groups."
 NOT_YOURS_TO_CHANGE = "Only owners may change groups."
 
 
@@ -25,7 +25,7 @@ class _GroupsHandler(ChangeHandler):
             ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
-        if not self.identity.user.role.sees_everything:
+        if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS_TO_SEE)
         return parse_page(single_values(self.request.query_arguments, PARAMETERS))
 

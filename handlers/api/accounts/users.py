@@ -13,7 +13,7 @@ from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, 
 from storage.accounts.users import Role, is_meant
 
 PARAMETERS = ("limit", "offset")
-NOT_YOURS_TO_SEE = "Only owners and auditors may see users."
+NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see users."
 NOT_YOURS_TO_CHANGE = "Only owners may change users."
 
 
@@ -49,7 +49,7 @@ class UsersHandler(ChangeHandler):
             ValidationProblem: a parameter cannot be used.
         """
         await self.identify()
-        if not self.identity.user.role.sees_everything:
+        if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS_TO_SEE)
         page = parse_page(single_values(self.request.query_arguments, PARAMETERS))
         with change_problems():
@@ -92,7 +92,7 @@ class UserHandler(ChangeHandler):
         """
         await self.identify()
         me = self.identity.user
-        if not (me.role.sees_everything or is_meant(username, me)):
+        if not (me.role.sees_everyone or is_meant(username, me)):
             raise Problem(403, NOT_YOURS_TO_SEE)
         single_values(self.request.query_arguments, ())
         with change_problems():

@@ -82,7 +82,7 @@ class ProvidersHandler(ProviderChangeHandler):
         await self.identify()
         user = self.identity.user
         with database_problems():
-            names = await find_names(self, Facet.PROVIDER, visible_to=None if user.role.sees_everything else user.id)
+            names = await find_names(self, Facet.PROVIDER, visible_to=None if user.role.sees_everyone else user.id)
         self.write_json(names)
 
     head = get

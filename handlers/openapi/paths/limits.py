@@ -71,7 +71,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/limits": get(
         "getLimits",
         "How much of each limit is used",
-        "By whom, and when there will be more. For owners and auditors.",
+        "By whom, and when there will be more. For owners, auditors and readers.",
         tag="limits",
         responses={
             "200": response("The limits.", {JSON: body(resources.Limits, limits=EXAMPLE)}),

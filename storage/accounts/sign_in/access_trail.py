@@ -1,4 +1,4 @@
-"""Who signed in, who was not authenticated and who was refused, as entries of the audit trail.
+"""Who signed in, who was not authenticated, who was refused, and who read whose calls, as entries of the audit trail.
 
 Unlike changes, these happen as often as somebody likes. So equal events of one hour are one entry with a count, the
 number of entries is bounded, each is removed after `KEPT`, and nobody waits for one to be written.
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct, structs
 
@@ -24,26 +25,36 @@ MAX_ENTRIES = 100
 MAX_SIGN_INS = 1_000
 """The same of sign-ins, which take a valid token."""
 
+MAX_READS = 2_000
+"""The same of calls that were read; what is beyond them is counted by reader alone."""
+
 MAX_PENDING = 5_000
 """Entries that wait for the database. While so many do, further ones are not kept."""
 
 KEPT_DAYS = 90
 """How long an entry is kept."""
 
+READS_KEPT_DAYS = 365
+"""The same of calls that were read."""
+
 UNKNOWN_CALLER = "unknown caller"  # which no user can have: it has a space
 
 _HOUR_SECONDS = 3600
+
+
+_MAX = {Action.SIGNED_IN: MAX_SIGN_INS, Action.CALLS_READ: MAX_READS}
 
 
 class AccessEvent(Struct, frozen=True):
     """What happened. Equal events are counted together, so each field is of a bounded number of values, or counted.
 
     Attributes:
-        action: `AUTHENTICATION_FAILED`, `ACCESS_DENIED` or `SIGNED_IN`.
+        action: `AUTHENTICATION_FAILED`, `ACCESS_DENIED`, `SIGNED_IN` or `CALLS_READ`.
         client_ip: The client's address.
         user: Who it was, as far as is known.
         token_id: The public part of the token; None for an unknown one.
         detail: Names and values of what else is to be known.
+        subject: Whose calls were read: the id and name of the user.
     """
 
     action: Action
@@ -51,9 +62,12 @@ class AccessEvent(Struct, frozen=True):
     user: User | None = None
     token_id: str | None = None
     detail: tuple[tuple[str, str], ...] = ()
+    subject: tuple[UUID, str] | None = None
 
     def counted(self) -> AccessEvent:
-        """What is left of it where there are too many."""
+        """What is left of it where there are too many: of what was read, the reader and the way."""
+        if self.action is Action.CALLS_READ:
+            return structs.replace(self, client_ip=None, subject=None, detail=self.detail[:1])
         return structs.replace(self, client_ip=None, user=None, token_id=None)
 
 
@@ -82,7 +96,7 @@ class AccessTrail(CountWriter):
         """Count an event. Returns at once."""
         now = self._now()
         hour = int(now.timestamp()) // _HOUR_SECONDS
-        limit = MAX_SIGN_INS if event.action is Action.SIGNED_IN else MAX_ENTRIES
+        limit = _MAX.get(event.action, MAX_ENTRIES)
         key = hour, event if self._distinct.admit(hour, event.action, event, limit) else event.counted()
         if key in self._events or len(self._events) < MAX_PENDING:
             self._events.add(key, now)
@@ -95,15 +109,16 @@ def _entry(key: tuple[int, AccessEvent], count: Count) -> Counted:
     actor: dict[str, Any] = {"id": user and user.id, "username": user.username if user else UNKNOWN_CALLER}
     if event.token_id is not None:
         actor["token_id"] = event.token_id
+    is_read = event.action is Action.CALLS_READ
     fields = {
         "schema_version": 1,
         "at": count.first_at,
         "actor": actor,
         "action": event.action.value,
-        "subject": None,
+        "subject": event.subject and {"id": event.subject[0], "username": event.subject[1]},
         "client_ip": event.client_ip,
-        "expires_at": count.first_at + timedelta(days=KEPT_DAYS),
+        "expires_at": count.first_at + timedelta(days=READS_KEPT_DAYS if is_read else KEPT_DAYS),
         **{f"detail.{name}": value for name, value in event.detail},
     }
-    id_ = event_id(hour, event.action, event.client_ip, actor["id"], event.token_id, event.detail)
+    id_ = event_id(hour, event.action, event.client_ip, actor["id"], event.token_id, event.detail, event.subject)
     return Counted(id_, fields, path="detail.count", last_at="detail.last_at")

@@ -167,6 +167,18 @@ async def test_a_member_is_told_of_their_own_calls_alone_and_others_of_all(runni
 
 
 @pytest.mark.gen_test
+async def test_a_reader_is_told_of_all_calls_without_their_texts(running, listen, calls):
+    reader = await running.user("rhea", Role.READER)
+    sources = [await listen(headers=headers) for headers in (running.headers, reader)]
+    await calls.start(1)
+    told = [(await source.event())[2]["user_prompts"][0] for source in sources]
+    assert [(one["prompt"], one["metadata"]) for one in told] == [("Say hello", {}), ("", {"withheld": True})]
+    first = bytes(sources[1].answer.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
+    resumed = await listen(headers=reader, **{"Last-Event-ID": first})
+    assert (await resumed.event())[2]["user_prompts"][0] == told[1]
+
+
+@pytest.mark.gen_test
 async def test_a_search_narrows_what_is_told_and_a_status_chooses_starts_or_ends(running, listen, calls):
     queries = ("?q=model:m", "?q=status:in_flight", "?q=status:failed", "?q=status:completed%20model:m", "?q=")
     narrow, starts, failures, both, all_ = [await listen(query) for query in queries]

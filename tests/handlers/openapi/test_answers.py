@@ -17,6 +17,7 @@ from runtime.process import now
 from settings import RecordPolicy
 from storage.accounts.events import Action
 from storage.accounts.groups import MAX_GROUPS_OF_USER
+from storage.accounts.users import Role
 from storage.aggregation.rollup import GroupBy
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
@@ -182,6 +183,8 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     for path in (one, detail):
         await ask("GET", path, 404, member)
     await ask("GET", f"{LIST}/export?format=csv", 200)
+    await ask("GET", one, 200, await running.user("rhea", Role.READER))
+    await ask("GET", one, 200, await running.user("audrey", Role.AUDITOR))
     await ask("GET", f"{LIST}/live", 200, whole=False)
     await ask("GET", f"{LIST}/live", 401, {})
     await ask("GET", f"{LIST}/live", 400, running.headers | {"Last-Event-ID": "none"})

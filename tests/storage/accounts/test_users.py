@@ -19,8 +19,14 @@ from storage.accounts.users import (
 from tests.storage.records import ADA, NOON
 
 
-def test_owners_and_auditors_see_everything_and_members_do_not():
-    assert {role.value: role.sees_everything for role in Role} == {"owner": True, "auditor": True, "member": False}
+def test_what_each_role_sees():
+    seen = {role.value: (role.sees_everyone, role.sees_everything, role.reads_texts) for role in Role}
+    assert seen == {
+        "owner": (True, True, True),
+        "auditor": (True, True, True),
+        "reader": (True, False, False),
+        "member": (False, False, True),
+    }
 
 
 @pytest.mark.parametrize(

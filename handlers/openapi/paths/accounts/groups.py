@@ -29,7 +29,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/groups": get(
         "listGroups",
         "The groups of users",
-        "By name. For owners and auditors. `everyone`, which is built in and has all users, is not among them.",
+        "By name. For owners, auditors and readers. `everyone`, which is built in and has all users, is not among them.",
         tag=TAG,
         parameters=(LIMIT, OFFSET),
         responses={"200": response("The page.", {JSON: body(GroupList, page=GroupList(1, [_GROUP]))})}
@@ -51,7 +51,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/groups/{group}": get(
         "getGroup",
         "A group",
-        "For owners and auditors.",
+        "For owners, auditors and readers.",
         tag=TAG,
         parameters=(NAME,),
         responses={"200": response("The group.", {JSON: body(Group, group=_GROUP)}, _VERSION), "404": NO_GROUP}
@@ -94,7 +94,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/groups/{group}/members": get(
         "listMembers",
         "Who is in a group",
-        "By username. For owners and auditors.",
+        "By username. For owners, auditors and readers.",
         tag=TAG,
         parameters=(NAME, LIMIT, OFFSET),
         responses={

@@ -58,7 +58,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/users": get(
         "listUsers",
         "Who may call",
-        "By username. For owners and auditors.",
+        "By username. For owners, auditors and readers.",
         tag=TAG,
         parameters=(LIMIT, OFFSET),
         responses={
@@ -85,7 +85,7 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/users/{name}": get(
         "getUser",
         "A user",
-        "Everybody themselves; owners and auditors all.",
+        "Everybody themselves; owners, auditors and readers all.",
         tag=TAG,
         parameters=(NAME,),
         responses={

@@ -103,7 +103,7 @@ async def test_an_owner_adds_a_user(running, change):
 async def test_everything_that_is_wrong_with_a_new_user_is_named(running, change):
     detail = (
         'the username "a b" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit',
-        "must be one of owner, auditor, member",
+        "must be one of owner, auditor, reader, member",
         "the display name is not allowed: it has up to 128 printable characters",
     )
     fields = ("username", "role", "display_name")

@@ -6,7 +6,15 @@ from uuid import UUID
 import pytest
 
 from storage.accounts.events import Action
-from storage.accounts.sign_in.access_trail import KEPT_DAYS, MAX_ENTRIES, MAX_PENDING, AccessEvent, AccessTrail
+from storage.accounts.sign_in.access_trail import (
+    KEPT_DAYS,
+    MAX_ENTRIES,
+    MAX_PENDING,
+    MAX_READS,
+    READS_KEPT_DAYS,
+    AccessEvent,
+    AccessTrail,
+)
 from storage.accounts.users import Role, User
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
@@ -106,6 +114,39 @@ async def test_a_storm_of_failures_does_not_hide_who_signed_in(trail, database):
     (found,) = [entry for entry in await entries(database) if entry["action"] == "user.signed_in"]
     assert found["actor"] == {"id": ADA.id, "username": "ada", "token_id": "abcdefghij"}
     assert found["client_ip"] == "192.0.2.7"
+
+
+def read(way, number, **detail):
+    said = (("way", way), *detail.items())
+    return AccessEvent(Action.CALLS_READ, "192.0.2.7", ADA, "abcdefghij", said, (UUID(int=number), f"user{number}"))
+
+
+@pytest.mark.gen_test
+async def test_who_read_whose_calls_is_an_entry_for_each_user_way_and_call(trail, database):
+    for event in (read("list", 7), read("list", 7), read("list", 8), read("detail", 7, interception_id="i")):
+        trail.note(event)
+    await trail.flush()
+    found = [(entry["subject"], entry["detail"]) for entry in await entries(database)]
+    once = {"last_at": NOON, "count": 1}
+    seven, eight = ({"id": UUID(int=number), "username": f"user{number}"} for number in (7, 8))
+    expected = [
+        (seven, {"way": "list", **once, "count": 2}),
+        (eight, {"way": "list", **once}),
+        (seven, {"way": "detail", "interception_id": "i", **once}),
+    ]
+    assert sorted(found, key=repr) == sorted(expected, key=repr)
+    (document, *_) = [document async for document in database.audit.find()]
+    assert document["expires_at"] == NOON + timedelta(days=READS_KEPT_DAYS)
+
+
+@pytest.mark.gen_test
+async def test_too_many_reads_of_an_hour_still_tell_the_reader_and_the_way(trail, database):
+    for number in range(MAX_READS + 5):
+        trail.note(read("detail", number, interception_id=str(number)))
+    await trail.flush()
+    (found,) = [entry for entry in await entries(database) if entry["subject"] is None]
+    assert (found["actor"]["username"], found["client_ip"]) == ("ada", None)
+    assert found["detail"] == {"way": "detail", "count": 5, "last_at": NOON}
 
 
 @pytest.mark.gen_test

@@ -1,0 +1,77 @@
+"""Who read whose calls is in the audit trail: every resource with texts, for everybody but the user and readers."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage.accounts.users import Role
+from storage.aggregation.session_job import SessionJob
+from tests.handlers.api.test_live import Source, calls, listen
+from tests.handlers.conversations import MESSAGES
+from tests.storage.records import NOON
+
+__all__ = ["calls", "listen"]
+
+API = "/api/v2/aibridge"
+
+
+async def reads(running):
+    """What the trail says was read: (reader, whose call, detail but for times), in any order."""
+    await running.bridge.access.flush()
+    _, page = await running.get(f"{API}/audit")
+    entries = [entry for entry in page["results"] if entry["action"] == "calls.read"]
+    assert {entry["client_ip"] for entry in entries} <= {"127.0.0.1"}
+    said = [{name: value for name, value in entry["detail"].items() if name != "last_at"} for entry in entries]
+    names = [(entry["actor"]["username"], entry["subject"]["username"]) for entry in entries]
+    return sorted(zip(names, said, strict=True), key=str_of)
+
+
+def str_of(read):
+    names, detail = read
+    return [*names, *sorted(map(str, detail.items()))]
+
+
+@pytest.mark.gen_test
+async def test_each_way_to_read_what_somebody_wrote_is_an_entry(running, call):
+    grace, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    first = await call(MESSAGES, grace)
+    await call(MESSAGES, grace)
+    await SessionJob(running.bridge.database).add_pending()
+    (_, page) = await running.get(f"{API}/sessions", grace)
+    session = page["results"][0]["id"]
+    client = await running.client()
+    for path in ("interceptions", f"interceptions/{first}", f"sessions/{session}", "interceptions/export", "stats"):
+        assert (await client.request("GET", f"{API}/{path}", auditor)).status == 200
+    of_session = next(one for one in page["results"] if one["id"] == session)["interceptions"]
+    assert await reads(running) == sorted(
+        [
+            (("audrey", "grace"), {"way": "list", "count": 2}),
+            (("audrey", "grace"), {"way": "detail", "interception_id": first, "count": 1}),
+            (("audrey", "grace"), {"way": "session", "session_id": session, "count": 1 + of_session}),
+            (("audrey", "grace"), {"way": "export", "count": 2}),
+        ],
+        key=str_of,
+    )
+
+
+@pytest.mark.gen_test
+async def test_ones_own_calls_and_figures_alone_and_heads_are_no_entries(running, call):
+    grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
+    id_ = await call(MESSAGES, grace)
+    client = await running.client()
+    for method, headers in (("GET", grace), ("GET", reader), ("HEAD", running.headers)):
+        for path in ("interceptions", f"interceptions/{id_}", "interceptions/export"):
+            assert (await client.request(method, f"{API}/{path}", headers)).status == 200
+    assert await reads(running) == []
+
+
+@pytest.mark.gen_test
+async def test_calls_that_are_told_as_they_happen_are_entries(running, listen, calls):
+    await running.user("grace")
+    grace = await running.bridge.identities.find_user("grace")
+    source = await listen()
+    assert isinstance(source, Source)
+    await calls.start(1, initiator_id=grace.id, started_at=NOON)
+    await calls.start(2, initiator_id=running.identity.user.id)
+    await source.heard(2)
+    assert await reads(running) == [(("ada", "grace"), {"way": "live", "count": 1})]

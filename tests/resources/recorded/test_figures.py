@@ -1,0 +1,64 @@
+"""What a reader sees of a record: no text of anybody's, and all else as it is."""
+
+from hypothesis import given
+
+from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
+from resources.recorded.figures import session_without_texts, without_texts
+from resources.recorded.interceptions import Interception
+from storage.recording.documents import ending_fields, start_document
+from tests.storage.records import (
+    ADA,
+    INSTANCE,
+    as_json,
+    counting_ids,
+    ending,
+    endings,
+    interception,
+    interceptions,
+    kept,
+)
+
+WORD = "xylophone"
+
+
+def document(start, end):
+    new_id = counting_ids()
+    return kept(start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id))
+
+
+def test_texts_are_empty_and_said_to_be_withheld_and_all_else_stays():
+    tool = {"provider_response_id": "r", "provider_tool_call_id": "t", "tool": "Bash", "invocation_error": WORD}
+    whole = document(
+        interception(user_prompt=UserPrompt(prompt=WORD, synthetic=True)),
+        ending(
+            error=ProviderError(type="invalid_request_error", message=f"{WORD} is not allowed"),
+            reading=Reading(
+                tool_usages=(ToolUsage(input=f'{{"a": "{WORD}"}}', truncated=True, **tool),),
+                model_thoughts=(ModelThought(content=WORD, source="thinking"),),
+            ),
+        ),
+    )
+    seen = as_json(Interception.of, whole, {ADA.id: ADA})
+    figures = as_json(Interception.of, without_texts(whole), {ADA.id: ADA})
+    seen["user_prompts"][0] |= {"prompt": "", "metadata": {"synthetic": True, "withheld": True}}
+    seen["tool_usages"][0] |= {"input": "", "invocation_error": "", "metadata": {"truncated": True, "withheld": True}}
+    seen["model_thoughts"][0] |= {"content": "", "metadata": {"source": "thinking", "withheld": True}}
+    seen["error"] = {"type": "invalid_request_error", "message": ""}
+    assert figures == seen
+    assert WORD not in repr(figures)
+
+
+@given(interceptions, endings)
+def test_no_record_shows_a_text_to_readers(start, end):
+    figures = as_json(Interception.of, without_texts(document(start, end)), {})
+    texts = [
+        *(prompt["prompt"] for prompt in figures["user_prompts"]),
+        *(tool["input"] for tool in figures["tool_usages"]),
+        *(thought["content"] for thought in figures["model_thoughts"]),
+        (figures["error"] or {"message": ""})["message"],
+    ]
+    assert set(texts) <= {""}
+
+
+def test_a_session_has_no_prompt_for_readers():
+    assert session_without_texts({"_id": 1, "last_prompt": WORD}) == {"_id": 1, "last_prompt": None}
