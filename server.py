@@ -26,6 +26,7 @@ from tornado.netutil import bind_sockets
 from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
+from commands.money.prices import prices
 from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens
@@ -222,6 +223,7 @@ def serve_command(context: click.Context, /, demo: bool) -> None:
 main.add_command(users)
 main.add_command(groups)
 main.add_command(policies)
+main.add_command(prices)
 main.add_command(tokens)
 add_check(providers, make_managed)
 main.add_command(providers)

@@ -28,6 +28,7 @@ from handlers.api.facets import FacetHandler
 from handlers.api.interceptions import InterceptionHandler, InterceptionsHandler
 from handlers.api.limits import LimitsHandler
 from handlers.api.live import LiveHandler
+from handlers.api.money.prices import PricesHandler
 from handlers.api.providers.checked import ProviderCheckHandler
 from handlers.api.providers.configured import ConfiguredProvidersHandler
 from handlers.api.providers.managed import ProviderHandler, ProvidersHandler
@@ -65,7 +66,7 @@ DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 CONTROL_RESOURCES = frozenset(
     {
         *("interceptions", "sessions", "models", "clients", "providers", "refusals", "stats", "limits"),
-        *("users", "groups", "tokens", "policies", "audit"),
+        *("users", "groups", "tokens", "policies", "prices", "audit"),
     }
 )
 # What passes on the answers of some routes, and records what they tell.
@@ -123,6 +124,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "policies/users/([^/]+)", PolicyHandler, context | {"level": Level.USER}),
                 (CONTROL_PLANE + "policies/tokens/([^/]+)", PolicyHandler, context | {"level": Level.TOKEN}),
                 (CONTROL_PLANE + "users/([^/]+)/policy", ExplanationHandler, context),
+                (CONTROL_PLANE + "prices", PricesHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),

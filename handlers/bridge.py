@@ -37,6 +37,7 @@ from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies
+from storage.prices.followed import FollowedPrices
 from storage.providers.follower import ProviderFollower
 from storage.providers.managed import ManagedProviders
 from storage.queries.accounts.people import People
@@ -103,6 +104,7 @@ class Bridge:
     chat_usage: ChatUsage
     overload: OverloadProtection
     policies: FollowedPolicies
+    prices: FollowedPrices
     shares: UserShares
     breakers: CircuitBreakers | None
     metrics: Metrics

@@ -42,6 +42,15 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
             given = msgspec.json.decode(data, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidBodyError([]) from error
+        return cls.of(given)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Read the fields of an object.
+
+        Raises:
+            InvalidBodyError: With everything that is wrong.
+        """
         fields = {field.name: field for field in msgspec.structs.fields(cls)}
         allowed = f"unknown field; allowed are {', '.join(fields)}"
         problems = [(name, allowed) for name in given if name not in fields]

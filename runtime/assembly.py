@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from time import monotonic
 from uuid import UUID
@@ -42,7 +42,9 @@ from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
-from storage.mongo.database import Database
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.prices.followed import FollowedPrices
+from storage.prices.store import PriceStore
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
 from storage.queries.facets import Facets
@@ -52,6 +54,7 @@ from storage.queries.refusals import Refusals
 from storage.queries.sessions import Sessions
 from storage.queries.statistics import Statistics
 from storage.recording.batch_files import BatchFiles
+from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient
 from upstream.providers import Provider
 from upstream.table import Routing
@@ -99,6 +102,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     secrets = known_secrets(settings)
     managed = make_managed_providers(settings, database, now)
     followed = await follow_providers(settings, managed, routing, secrets, recorder.set_providers)
+    prices = await follow_prices(database, recorder)
     upstream = open_upstream(process)
     trace = open_traces(settings, process.id, process.stack)
     session_times = SessionTimes(settings.session_idle_timeout, settings.session_lifetime)
@@ -136,6 +140,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),
         overload=overload,
         policies=policies,
+        prices=prices,
         shares=UserShares(settings.user_max_concurrency),
         breakers=make_breakers(settings, metrics),
         metrics=metrics,
@@ -161,6 +166,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("event_loop_lag", lag.watch)
     process.start("providers", bridge.followed.run)
     process.start("policies", bridge.policies.follow)
+    process.start("prices", bridge.prices.run)
     budgets = PolicyBudgets(
         *(database, bridge.policies, bridge.identities, bridge.overload.authority),
         zone=process.settings.budget_timezone,
@@ -193,6 +199,15 @@ async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterA
         process.stack.push_async_callback(cluster.close)
         process.start("limits", cluster.run)
     return overload, cluster
+
+
+async def follow_prices(database: Database, recorder: Recorder) -> FollowedPrices:
+    """Read the own prices, if the database is available; a job follows them from then on."""
+    followed = FollowedPrices(PriceStore(database, now=now), recorder.set_own_prices)
+    if database.health.available:
+        with suppress(DatabaseUnavailableError):
+            await followed.refresh()
+    return followed
 
 
 def open_upstream(process: Process) -> UpstreamClient:

@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from commands.groups import groups
 from commands.interceptions import interceptions
+from commands.money.prices import prices
 from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens
@@ -19,7 +20,7 @@ def main():
 
 
 add_check(providers, make_managed)
-for group in (users, groups, policies, tokens, providers, interceptions):
+for group in (users, groups, policies, prices, tokens, providers, interceptions):
     main.add_command(group)
 
 

@@ -18,6 +18,7 @@ from handlers.openapi import errors, refusals
 from handlers.openapi.operations import Described
 from handlers.openapi.paths import calls, dashboard, limits, probes, providers
 from handlers.openapi.paths.accounts import all_tokens, audit, groups, policies, sign_ins, tokens, users
+from handlers.openapi.paths.money import prices
 from handlers.openapi.paths.recorded import facets, interceptions, refused, sessions, statistics
 
 # In the order in which they are looked for; the first that is there counts.
@@ -49,6 +50,7 @@ TAGS = {
     "statistics": "What calls add up to.",
     "limits": "How much of the limits is used.",
     "policies": "Who may use which model, and how much of it.",
+    "prices": "What calls cost, where list prices are not what is paid.",
     "users": "The caller, and everybody else who may call.",
     "groups": "Groups of users.",
     "audit": "Who changed what.",
@@ -72,6 +74,7 @@ PARTS = (
     statistics,
     limits,
     policies,
+    prices,
     users,
     tokens,
     sign_ins,

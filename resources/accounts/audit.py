@@ -67,6 +67,10 @@ class Detail(Struct):
     interception_id: Annotated[
         str | UnsetType, Meta(description="The call that was read by itself, unless too many were.")
     ] = UNSET
+    prices_removed: Annotated[
+        list[str] | UnsetType, Meta(description="The own prices that hold no more, each in a line.")
+    ] = UNSET
+    prices_added: Annotated[list[str] | UnsetType, Meta(description="Those that hold from then on.")] = UNSET
     reason: Annotated[Reason | UnsetType, Meta(description="Why authentication failed.")] = UNSET
     message: Annotated[str | UnsetType, Meta(description="What a refused request was told.")] = UNSET
     plane: Annotated[Plane | UnsetType, Meta(description="Where a request came in.")] = UNSET

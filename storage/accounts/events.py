@@ -39,6 +39,7 @@ class Action(StrEnum):
     PROVIDER_ADDED = "provider.added"
     PROVIDER_CHANGED = "provider.changed"
     PROVIDER_REMOVED = "provider.removed"
+    PRICES_CHANGED = "prices.changed"
 
 
 class Reason(StrEnum):

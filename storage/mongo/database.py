@@ -84,6 +84,7 @@ class Database:
         instances: One document per running server.
         limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
         policies: One document per policy, see `storage.policies.documents`.
+        prices: The own prices, one document, see `storage.prices.documents`.
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
         sessions: One document per session, see `storage.queries.sessions`.
         refusals: Rows about requests that were refused, see `storage.aggregation.refusal_recorder`.
@@ -107,6 +108,7 @@ class Database:
         self.instances: Collection = self._database["instances"]
         self.limit_ledgers: Collection = self._database["limit_ledgers"]
         self.policies: Collection = self._database["policies"]
+        self.prices: Collection = self._database["prices"]
         self.rollups: Collection = self._database["rollups"]
         self.sessions: Collection = self._database["sessions"]
         self.refusals: Collection = self._database["refusals"]

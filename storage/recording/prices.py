@@ -1,6 +1,6 @@
-"""What a call costs: its tokens at list prices, from a table that comes with the library genai-prices.
+"""What a call costs: its tokens at the operator's own price where one holds, else at list prices.
 
-The table is never fetched, so a price is as new as the installed version, which is recorded beside it. What the table does
+List prices are from a table that comes with the library genai-prices. The table is never fetched, so a price is as new as the installed version, which is recorded beside it. What the table does
 not have has no price, which is not a price of zero.
 
 A list price is not an invoice. What token counts do not tell is not priced: discounts, batches and service tiers, tools
@@ -24,6 +24,7 @@ from bson.decimal128 import Decimal128
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
 from storage.mongo.codec import EXACT
+from storage.recording.own_prices import OwnPrice, OwnPrices
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
@@ -37,11 +38,13 @@ MODELS_REMEMBERED = 1_000
 PRECISION = Decimal("1e-12")
 """What a cost is rounded to, in US dollars: as fine as the sum of all calls stays exact in the database's 34 digits."""
 
+_MILLION = 10**6
+
 _log = logging.getLogger(__name__)
 
 
 class Cost(NamedTuple):
-    """The price of a call in US dollars, a multiple of `PRECISION`, and the table it is from."""
+    """The price of a call in US dollars, a multiple of `PRECISION`, and the table or the own price it is from."""
 
     usd: Decimal
     prices: str
@@ -97,6 +100,7 @@ class Prices:
         self._demos: set[str] = set()
         self.set_providers(providers)
         self._tariffs: dict[int, _Tariff] = {}
+        self._own = OwnPrices()
         self._failed = False
 
     def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:
@@ -104,6 +108,10 @@ class Prices:
         self._providers |= {name: self._provider(*about) for name, about in providers.items()}
         self._demos |= {name for name, (vendor, _) in providers.items() if vendor == _DEMO}
         self._models.cache_clear()
+
+    def set_own(self, prices: Iterable[OwnPrice]) -> None:
+        """Have these own prices hold from now on, in the place of those before."""
+        self._own = OwnPrices(prices)
 
     def cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
         """Return what a call costs; None when it reported no tokens, or its provider or model has no price.
@@ -126,7 +134,10 @@ class Prices:
 
     def _cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
         counted = [usage for usage in usages if usage.has_counts]
-        if provider_name in self._demos:
+        if own := self._own.find(provider_name, model, at):
+            rates = _own_rates(own)
+            prices, table = [_price(_Count.of(usage), rates) for usage in counted], own.name
+        elif provider_name in self._demos:
             prices, table = [_price(_Count.of(usage), _DEMO_RATES) for usage in counted], DEMO_PRICES
         elif found := self._models(provider_name, model):
             prices, table = [self._price(found, usage, at) for usage in counted], self._version
@@ -184,6 +195,12 @@ def _price(count: _Count, rate: _Rates) -> Decimal:
         count.plain * rate.plain + count.output * rate.output + count.read * rate.read + count.written * rate.written
     )
     return rate.call + tokens
+
+
+def _own_rates(price: OwnPrice) -> _Rates:
+    plain = price.input / _MILLION
+    read, written = (plain if usd is None else usd / _MILLION for usd in (price.cache_read, price.cache_write))
+    return _Rates(Decimal(), plain, price.output / _MILLION, read, written)
 
 
 def _counted(tokens: int | None) -> int:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, UsageSource
+from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, TokenUsage, UsageSource
 from storage.mongo.database import Database
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
 from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.writer import Writer
+from storage.recording.own_prices import OwnPrice
 from storage.recording.prices import Cost, Prices
 
 __all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
@@ -115,12 +116,21 @@ class Recorder:
         if self._prices is not None:
             self._prices.set_providers(providers)
 
+    def set_own_prices(self, prices: Iterable[OwnPrice]) -> None:
+        """Price calls with these from now on, see `OwnPrices`."""
+        if self._prices is not None:
+            self._prices.set_own(prices)
+
     def cost(self, interception: Interception, reading: Reading) -> Cost | None:
-        """What a call costs at list prices; None where that is not known."""
-        if self._prices is None or not reading.token_usages:
+        """What a call costs; None where that is not known."""
+        if not reading.token_usages:
             return None
         called = interception.provider_name, interception.model
-        return self._prices.cost(*called, reading.token_usages, interception.started_at)
+        return self.cost_of(*called, reading.token_usages, interception.started_at)
+
+    def cost_of(self, provider_name: str, model: str, usages: Sequence[TokenUsage], at: datetime) -> Cost | None:
+        """What usages of a call that started then cost at the prices that hold now; None where that is not known."""
+        return None if self._prices is None else self._prices.cost(provider_name, model, usages, at)
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""

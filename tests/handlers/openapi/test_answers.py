@@ -13,6 +13,7 @@ import pytest
 import handlers.dataplane.proxy
 from handlers.api.accounts.changes import MAX_BODY_BYTES
 from handlers.api.accounts.policies import MAX_POLICY_BYTES
+from handlers.api.money.prices import MAX_PRICES_BYTES
 from runtime.process import now
 from settings import RecordPolicy
 from storage.accounts.events import Action
@@ -53,6 +54,7 @@ WRONG = {
     f"{CONTROL}/groups/lab/tokens": "limit=0",
     f"{CONTROL}/tokens": "limit=0",
     f"{CONTROL}/policies": "limit=0",
+    f"{CONTROL}/prices": "q=x",
     **dict.fromkeys((f"{CONTROL}/policies/{of}" for of in ("everyone", "groups/lab", "users/ada")), "q=x"),
     f"{CONTROL}/users/ada/policy": "provider=none",
     f"{CONTROL}/users/me": "id=1",
@@ -200,6 +202,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_providers(running, ask, member | {"Content-Type": "application/json"})
     await change_any_tokens(running, ask, member | {"Content-Type": "application/json"})
     await change_policies(running, ask, member | {"Content-Type": "application/json"})
+    await change_prices(running, ask, member | {"Content-Type": "application/json"})
     await sign_in_and_out(running, ask)
     await running.bridge.access.flush()
     trail = json.loads((await ask("GET", f"{CONTROL}/audit?limit=1000", 200)).body)["results"]
@@ -368,6 +371,21 @@ async def change_policies(running, ask, member):
             await ask(method, f"{policies}/{of}", 404, headers, b"{}")
     await ask("GET", f"{CONTROL}/users/ada/policy", 403, member)
     await ask("GET", f"{CONTROL}/users/nobody/policy", 404)
+
+
+async def change_prices(running, ask, member):
+    path, headers = f"{CONTROL}/prices", running.headers
+    await ask("GET", path, 403, member)
+    await ask("PUT", path, 401, {}, b"{}")
+    await ask("PUT", path, 403, member, b"{}")
+    await ask("PUT", path, 400, headers, b"{")
+    await ask("PUT", path, 413, headers, b" " * (MAX_PRICES_BYTES + 1))
+    await ask("PUT", path, 408, headers, late=True)
+    await ask("PUT", path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    await ask("PUT", path, 412, headers | {"If-Match": '"1"'}, b'{"prices": []}')
+    price = {"provider": "none", "model": "*", "input": 1, "output": "2", "valid_from": "2026-11-01"}
+    await ask("PUT", path, 200, headers, json.dumps({"prices": [price]}).encode())
+    await ask("PUT", path, 200, headers, b'{"prices": []}')
 
 
 async def sign_in_and_out(running, ask):

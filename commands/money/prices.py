@@ -1,0 +1,152 @@
+"""`prices`: what calls cost, where list prices are not what is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, BinaryIO
+
+import click
+
+from commands.command import command, now, run
+from commands.output import format_time, json_option, show, show_json
+from resources.bodies import InvalidBodyError
+from resources.money.prices import PriceBody, PriceList, PriceListBody, read_day_or_time, read_usd
+from storage.mongo.database import Database
+from storage.prices.documents import KeptPrices
+from storage.prices.store import PriceStore
+from storage.recording.own_prices import OwnPrice
+
+
+class Read(click.ParamType[Any]):
+    """What a function reads."""
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name = name
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a value."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+
+
+USD = Read("USD", read_usd)
+TIME = Read("TIME", read_day_or_time)
+
+
+@click.group()
+def prices() -> None:
+    """Show and set own prices, which come before list prices."""
+
+
+@command(prices, "list")
+@json_option
+def list_prices(as_json: bool) -> None:
+    """List the own prices, in US dollars for a million tokens."""
+    kept = run(lambda database: _store(database).read())
+    if as_json:
+        show_json(PriceList.of(kept).prices)
+        return
+    rows = [
+        (
+            *(one.provider, one.model, format_time(one.valid_from, ""), f"{one.input:f}", f"{one.output:f}"),
+            *("" if usd is None else f"{usd:f}" for usd in (one.cache_read, one.cache_write)),
+        )
+        for one in kept.prices
+    ]
+    show([], ("PROVIDER", "MODEL", "VALID FROM", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE"), rows, as_json=False)
+
+
+@command(prices, "set")
+@click.argument("file", type=click.File("rb"))
+def set_prices(file: BinaryIO) -> None:
+    """Replace all own prices by those in FILE; - is the standard input.
+
+    FILE is JSON: {"prices": [..]}, or an array, as `prices list --json` prints it.
+    """
+    data = file.read()
+    if data.lstrip().startswith(b"["):
+        data = b'{"prices":' + data + b"}"
+    try:
+        given = PriceListBody.read(data)
+    except InvalidBodyError as error:
+        said = "; ".join(f"{field}: {rule}" for field, rule in error.problems) or "it must be a JSON object"
+        raise click.ClickException(f"nothing was changed: {said}") from error
+    _say(run(lambda database: _store(database).change(lambda _: given)))
+
+
+@command(prices, "add")
+@click.argument("provider")
+@click.argument("model")
+@click.option("--input", "input_", type=USD, required=True, help="US dollars for a million tokens of input.")
+@click.option("--output", type=USD, required=True, help="The same of output.")
+@click.option("--cache-read", type=USD, help="The same of input read from a cache; default: as --input.")
+@click.option("--cache-write", type=USD, help="The same of input written to a cache; default: as --input.")
+@click.option("--valid-from", type=TIME, help="A day, or a timestamp (RFC 3339), in UTC; default: now.")
+def add_price(
+    *,
+    provider: str,
+    model: str,
+    input_: Decimal,
+    output: Decimal,
+    cache_read: Decimal | None,
+    cache_write: Decimal | None,
+    valid_from: datetime | None,
+) -> None:
+    """Add a price of the models MODEL of the providers PROVIDER; * in either stands for any text.
+
+    One of the same PROVIDER, MODEL and time is replaced.
+    """
+    named = _named(provider, model)
+    at = (valid_from or now()).replace(microsecond=0)
+    price = OwnPrice(named.provider, named.model, at, input_, output, cache_read, cache_write)
+
+    def make(before: tuple[OwnPrice, ...]) -> list[OwnPrice]:
+        return [*[one for one in before if one.key != price.key], price]
+
+    run(lambda database: _store(database).change(make))
+    click.echo(f"Added: {price}.")
+
+
+@command(prices, "remove")
+@click.argument("provider")
+@click.argument("model")
+@click.option("--valid-from", type=TIME, help="Only the one from this time; default: all of these patterns.")
+def remove_prices(provider: str, model: str, valid_from: datetime | None) -> None:
+    """Remove the prices with exactly these patterns."""
+    wanted = provider.lower(), model.lower()
+    removed: list[OwnPrice] = []
+
+    def make(before: tuple[OwnPrice, ...]) -> list[OwnPrice]:
+        removed[:] = [one for one in before if one.key[:2] == wanted and valid_from in (None, one.valid_from)]
+        return [one for one in before if one not in removed]
+
+    run(lambda database: _store(database).change(make))
+    if not removed:
+        raise click.ClickException("there is no such price; `prices list` shows those that there are")
+    for price in removed:
+        click.echo(f"Removed: {price}.")
+
+
+def _store(database: Database) -> PriceStore:
+    return PriceStore(database, now=now)
+
+
+def _named(provider: str, model: str) -> Any:
+    """Check the patterns of a price."""
+    given = {"provider": provider, "model": model, "input": 0, "output": 0, "valid_from": "2026-01-01"}
+    try:
+        return PriceBody.of(given)
+    except InvalidBodyError as error:
+        field, rule = error.problems[0]
+        raise click.UsageError(f"{field.upper()} {rule}") from error
+
+
+def _say(kept: KeptPrices) -> None:
+    click.echo(f"There are {len(kept.prices)} own prices.")

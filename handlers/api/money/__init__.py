@@ -1,0 +1,1 @@
+"""Money by HTTP: own prices, and what calls cost."""

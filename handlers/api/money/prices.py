@@ -1,0 +1,91 @@
+"""`/api/v2/aibridge/prices`: the operator's own prices. For owners to change, for auditors to see."""
+
+from __future__ import annotations
+
+from handlers.api.accounts.changes import INVALID_BODY, NO_OBJECT, NOT_JSON, ChangeHandler, change_problems
+from handlers.api.accounts.policies import NOTE_HEADER
+from handlers.api.pagination import single_values
+from handlers.problems import Problem, ValidationProblem
+from limits.policies.patterns import Patterns
+from limits.policies.policy import ModelPattern
+from resources.bodies import InvalidBodyError
+from resources.money.prices import PriceList, PriceListBody
+from storage.prices.documents import KeptPrices
+from storage.prices.store import PriceStore
+from storage.recording.own_prices import OwnPrice
+
+MAX_PRICES_BYTES = 256 * 1024
+PRICES_TOO_LARGE = f"The request body is larger than the allowed {MAX_PRICES_BYTES} bytes."
+NOT_YOURS_TO_SEE = "Only owners and auditors may see prices."
+NOT_YOURS_TO_CHANGE = "Only owners may change prices."
+NO_PROVIDER = "prices[{}].provider: no provider has a name like this now"
+MAX_NOTES = 5
+
+
+class PricesHandler(ChangeHandler):
+    """All own prices."""
+
+    max_body_bytes = MAX_PRICES_BYTES
+
+    async def get(self) -> None:
+        """Answer the prices, with their version as `ETag`.
+
+        Raises:
+            Problem: 403, a member asks.
+            ValidationProblem: there is a query.
+        """
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        single_values(self.request.query_arguments, ())
+        with change_problems():
+            kept = await self._store.read()
+        self._write(kept)
+
+    head = get
+
+    async def put(self) -> None:
+        """Replace all prices, and answer them. In this process they hold at once.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 412, they have another version.
+            ValidationProblem: the body is no list of prices.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        prices = self._read_prices()
+        with change_problems():
+            kept = await self._store.change(lambda _: prices, versions=self.versions, author=self.author)
+        self.bridge.prices.put(kept)
+        for number in self._without_provider(prices)[:MAX_NOTES]:
+            self.add_header(NOTE_HEADER, NO_PROVIDER.format(number))
+        self._write(kept)
+
+    @property
+    def _store(self) -> PriceStore:
+        return PriceStore(self.bridge.database, now=self.bridge.now)
+
+    def _read_prices(self) -> list[OwnPrice]:
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Problem(415, NOT_JSON)
+        if len(self._body) > MAX_PRICES_BYTES:
+            raise Problem(413, PRICES_TOO_LARGE)
+        try:
+            return PriceListBody.read(bytes(self._body))
+        except InvalidBodyError as error:
+            raise ValidationProblem(
+                INVALID_BODY, "" if error.problems else NO_OBJECT, validations=error.problems
+            ) from error
+
+    def _without_provider(self, prices: list[OwnPrice]) -> list[int]:
+        """Which prices hold for none of the providers that there are: a slip, or one that was removed."""
+        names = [name.lower() for name in self.bridge.providers]
+        found = []
+        for number, price in enumerate(prices):
+            pattern = Patterns([ModelPattern(price.provider)])
+            if all(pattern.find(name, "") is None for name in names):
+                found.append(number)
+        return found
+
+    def _write(self, kept: KeptPrices) -> None:
+        self.set_version(kept.version)
+        self.write_json(PriceList.of(kept))

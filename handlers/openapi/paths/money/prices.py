@@ -1,0 +1,80 @@
+"""Own prices."""
+
+from __future__ import annotations
+
+from handlers.api.accounts.policies import NOTE_HEADER
+from handlers.api.money.prices import (
+    MAX_PRICES_BYTES,
+    NO_PROVIDER,
+    NOT_YOURS_TO_CHANGE,
+    NOT_YOURS_TO_SEE,
+    PRICES_TOO_LARGE,
+)
+from handlers.openapi.errors import ALWAYS, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, body, change, get, header, response
+from resources.money.prices import Price, PriceBody, PriceList, PriceListBody
+from storage.prices.store import CHANGED
+
+TAG = "prices"
+
+_SENT = PriceListBody(
+    [
+        PriceBody(
+            provider="anthropic",
+            model="claude-opus-4-*",
+            input="4.50",
+            output="22.50",
+            cache_read="0.45",
+            cache_write="5.625",
+            valid_from="2026-11-01",
+        )
+    ]
+)
+_SHOWN = PriceList(
+    [
+        Price(
+            provider="anthropic",
+            model="claude-opus-4-*",
+            input="4.50",
+            output="22.50",
+            cache_read="0.45",
+            cache_write="5.625",
+            valid_from="2026-11-01T00:00:00.000Z",
+        )
+    ],
+    "2026-11-24T23:50:31.877Z",
+)
+_ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
+_NOTED = _ETAG | {NOTE_HEADER: header(str, "What is worth a second look, once for each.", NO_PROVIDER.format(0))}
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/prices": get(
+        "listPrices",
+        "Own prices",
+        "They come before list prices. For owners and auditors.",
+        tag=TAG,
+        responses={
+            "200": response("All of them.", {JSON: body(PriceList, prices=_SHOWN)}, _ETAG),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+        }
+        | ALWAYS,
+    )
+    | {
+        "put": change(
+            "setPrices",
+            "Replace all own prices",
+            "For owners. Calls that end from now on cost what they say, on every server within 2 s. What is recorded keeps "
+            "its cost.",
+            tag=TAG,
+            parameters=(IF_MATCH,),
+            request=body(PriceListBody, prices=_SENT),
+            responses={
+                "200": response("All of them.", {JSON: body(PriceList, prices=_SHOWN)}, _NOTED),
+                "403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE),
+                "412": problem("They have another version.", f"{CHANGED[:1].upper()}{CHANGED[1:]}."),
+            }
+            | CHANGE_WITH_BODY
+            | {"413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", PRICES_TOO_LARGE)},
+        )
+    },
+}

@@ -1,0 +1,1 @@
+"""Money: own prices, and what calls cost."""

@@ -1,0 +1,194 @@
+"""The operator's own prices, as they are sent and shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Final, Self
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from intercept.times import format_time
+from limits.policies.policy import NOT_A_PATTERN, InvalidFieldError, ModelPattern, Wildcard
+from resources.bodies import Body, InvalidBodyError, Readers
+from resources.fields import Time
+from storage.prices.documents import KeptPrices
+from storage.queries.filters.interceptions import parse_timestamp
+from storage.recording.own_prices import MAX_PRICES, OwnPrice
+
+MAX_USD: Final = 10**6
+"""The highest price of a million tokens, in US dollars."""
+
+NOT_MONEY: Final = f"must be US dollars for a million tokens, from 0 to {MAX_USD:,}, such as 3 or 0.25, with at most six digits after the point"
+NOT_A_TIME: Final = 'must be a day like "2026-11-01", which begins at midnight in UTC, or a timestamp like "2026-11-01T12:00:00Z" (RFC 3339)'
+NOT_A_LIST: Final = "must be an array"
+NOT_AN_OBJECT: Final = "must be a JSON object"
+TWICE: Final = "is there already: provider, model and valid_from are those of prices[{}]"
+TOO_MANY: Final = f"must have at most {MAX_PRICES:,} prices"
+
+_USD: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?")
+
+Usd = (
+    Annotated[str, Meta(extra_json_schema={"pattern": r"^[0-9]{1,7}(\.[0-9]{1,6})?$"})]
+    | Annotated[int, Meta(ge=0, le=MAX_USD)]
+    | Annotated[float, Meta(ge=0, le=MAX_USD)]
+)
+
+
+def read_usd(value: object) -> Decimal:
+    """Read money, sent as text or as a number.
+
+    Raises:
+        ValueError: With what it must be.
+    """
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        text = f"{Decimal(repr(value)):f}"
+    else:
+        raise ValueError(NOT_MONEY)  # noqa: TRY004 - what is wrong with a value, whatever it is
+    text = text.removesuffix(".0")
+    if not _USD.fullmatch(text) or (usd := Decimal(text)) > MAX_USD:
+        raise ValueError(NOT_MONEY)
+    return usd
+
+
+def read_day_or_time(text: str) -> datetime:
+    """Read a day, which begins at midnight in UTC, or a timestamp.
+
+    Raises:
+        ValueError: With what it must be.
+    """
+    try:
+        if len(text) == len("2026-11-01"):
+            return datetime.combine(date.fromisoformat(text), time(), UTC)
+        return parse_timestamp(text)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(NOT_A_TIME) from error
+
+
+def _pattern(text: str) -> str:
+    try:
+        ModelPattern(text)
+    except InvalidFieldError as error:
+        raise ValueError(NOT_A_PATTERN) from error
+    return text
+
+
+class PriceBody(Body, kw_only=True, omit_defaults=True):
+    """A price, in US dollars for a million tokens. It holds for calls that started at `valid_from` or later."""
+
+    provider: Annotated[Wildcard, Meta(description="The provider's name, which may have `*` in it.")]
+    model: Annotated[Wildcard, Meta(description="The model, as clients name it, which may have `*` in it.")]
+    input: Annotated[Usd, Meta(description="As text or as a number, to a millionth of a dollar.")]
+    output: Usd
+    cache_read: Annotated[Usd | UnsetType, Meta(description="Tokens read from a cache; without it as `input`.")] = UNSET
+    cache_write: Annotated[Usd | UnsetType, Meta(description="Tokens written to a cache; without it as `input`.")] = (
+        UNSET
+    )
+    valid_from: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")]
+
+    readers: ClassVar[Readers] = MappingProxyType(
+        {"provider": _pattern, "model": _pattern, "valid_from": read_day_or_time}
+    )
+    other_readers: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        dict.fromkeys(("input", "output", "cache_read", "cache_write"), read_usd)
+    )
+
+    @property
+    def price(self) -> OwnPrice:
+        """The same as it is kept."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
+        return OwnPrice(**{name: value for name, value in values.items() if value is not UNSET})
+
+
+class PriceListBody(Struct, forbid_unknown_fields=True):
+    """All own prices."""
+
+    prices: Annotated[list[PriceBody], Meta(max_length=MAX_PRICES)]
+
+    @classmethod
+    def read(cls, data: bytes) -> list[OwnPrice]:
+        """Read a body.
+
+        Raises:
+            InvalidBodyError: With everything that is wrong.
+        """
+        try:
+            given = msgspec.json.decode(data, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidBodyError([]) from error
+        problems = [(name, "unknown field; allowed are prices") for name in given if name != "prices"]
+        entries = given.get("prices")
+        if not isinstance(entries, list):
+            raise InvalidBodyError([*problems, ("prices", NOT_A_LIST if "prices" in given else "is required")])
+        if len(entries) > MAX_PRICES:
+            raise InvalidBodyError([*problems, ("prices", TOO_MANY)])
+        prices: dict[int, OwnPrice] = {}
+        for number, entry in enumerate(entries):
+            try:
+                prices[number] = _read_entry(entry)
+            except InvalidBodyError as error:
+                problems += [(_join(number, field), rule) for field, rule in error.problems]
+        problems += _repeated(prices)
+        if problems:
+            raise InvalidBodyError(problems)
+        return list(prices.values())
+
+
+class Price(Struct, kw_only=True, omit_defaults=True):
+    """A price, in US dollars for a million tokens. It holds for calls that started at `valid_from` or later."""
+
+    provider: str
+    model: str
+    input: Annotated[str, Meta(description="Exact, as in `3.00`.")]
+    output: str
+    cache_read: Annotated[str | UnsetType, Meta(description="Without it as `input`.")] = UNSET
+    cache_write: Annotated[str | UnsetType, Meta(description="Without it as `input`.")] = UNSET
+    valid_from: Time
+
+    @classmethod
+    def of(cls, price: OwnPrice) -> Self:
+        """Show a price."""
+        return cls(
+            provider=price.provider,
+            model=price.model,
+            input=f"{price.input:f}",
+            output=f"{price.output:f}",
+            cache_read=UNSET if price.cache_read is None else f"{price.cache_read:f}",
+            cache_write=UNSET if price.cache_write is None else f"{price.cache_write:f}",
+            valid_from=format_time(price.valid_from),
+        )
+
+
+class PriceList(Struct):
+    """All own prices, by provider, model and time."""
+
+    prices: list[Price]
+    changed_at: Annotated[Time | None, Meta(description="When they were changed last; null if never.")]
+
+    @classmethod
+    def of(cls, kept: KeptPrices) -> Self:
+        """Show them."""
+        return cls([Price.of(one) for one in kept.prices], format_time(kept.changed_at))
+
+
+def _read_entry(entry: object) -> OwnPrice:
+    if not isinstance(entry, dict):
+        raise InvalidBodyError([("", NOT_AN_OBJECT)])
+    return PriceBody.of(entry).price
+
+
+def _join(number: int, field: str) -> str:
+    return f"prices[{number}].{field}" if field else f"prices[{number}]"
+
+
+def _repeated(prices: Mapping[int, OwnPrice]) -> Iterator[tuple[str, str]]:
+    first: dict[object, int] = {}
+    for number, price in prices.items():
+        if first.setdefault(price.key, number) != number:
+            yield f"prices[{number}]", TWICE.format(first[price.key])

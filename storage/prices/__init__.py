@@ -1,0 +1,1 @@
+"""The operator's own prices: kept, followed by every process, and applied to past calls."""

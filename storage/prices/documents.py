@@ -1,0 +1,70 @@
+"""Own prices as the database has them: one document with all of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from bson.decimal128 import Decimal128
+from msgspec import Struct
+
+from storage.recording.own_prices import OwnPrice
+
+DOCUMENT: Final = "own"
+"""The `_id` of the document."""
+
+NO_VERSION: Final = "0"
+"""The version of prices that were never set."""
+
+_SCHEMA_VERSION: Final = 1
+_MONEY: Final = ("input", "output", "cache_read", "cache_write")
+
+
+class KeptPrices(Struct, frozen=True):
+    """All own prices, in order of provider, model and time.
+
+    Attributes:
+        prices: The prices.
+        version: Another one after each change.
+        changed_at: When they were changed last, in UTC; None if never.
+    """
+
+    prices: tuple[OwnPrice, ...] = ()
+    version: str = NO_VERSION
+    changed_at: datetime | None = None
+
+
+def document_of(kept: KeptPrices) -> dict[str, Any]:
+    """Make the document."""
+    return {
+        "_id": DOCUMENT,
+        "schema_version": _SCHEMA_VERSION,
+        "version": kept.version,
+        "changed_at": kept.changed_at,
+        "prices": [
+            {
+                "provider": price.provider,
+                "model": price.model,
+                "valid_from": price.valid_from,
+                **{name: Decimal128(usd) for name in _MONEY if (usd := getattr(price, name)) is not None},
+            }
+            for price in kept.prices
+        ],
+    }
+
+
+def read_document(document: Mapping[str, Any] | None) -> KeptPrices:
+    """Read the document; None is that there is none."""
+    if document is None:
+        return KeptPrices()
+    prices = [
+        OwnPrice(
+            provider=one["provider"],
+            model=one["model"],
+            valid_from=one["valid_from"],
+            **{name: one[name].to_decimal() for name in _MONEY if name in one},
+        )
+        for one in document["prices"]
+    ]
+    return KeptPrices(tuple(prices), document["version"], document["changed_at"])

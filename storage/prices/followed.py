@@ -1,0 +1,73 @@
+"""The own prices of the database in a process: a change of any server holds here within `POLL_SECONDS` and a query's time.
+
+Each process asks for the version of one document once a second. A change stream would take a thread of the driver's in
+each, for a document that changes some times a year.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from storage.mongo.database import DatabaseUnavailableError
+from storage.prices.documents import KeptPrices
+from storage.prices.store import PriceStore
+from storage.recording.own_prices import OwnPrice
+
+POLL_SECONDS = 1.0
+"""How often it is asked which version there is."""
+
+_log = logging.getLogger(__name__)
+
+
+class FollowedPrices:
+    """Reads the prices again and again, and has each change hold. Those known last hold while the database is unavailable.
+
+    Args:
+        store: Reads them.
+        on_prices: Told all of them after each change.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        store: PriceStore,
+        on_prices: Callable[[Iterable[OwnPrice]], None],
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._on_prices = on_prices
+        self._pause = pause
+        self._known = KeptPrices()
+
+    @property
+    def version(self) -> str:
+        """Which version holds in this process."""
+        return self._known.version
+
+    def put(self, kept: KeptPrices) -> None:
+        """Have these prices hold from now on."""
+        if kept.version != self._known.version:
+            self._known = kept
+            self._on_prices(kept.prices)
+            _log.info("own prices hold: number=%d version=%s", len(kept.prices), kept.version)
+
+    async def refresh(self) -> None:
+        """Read the prices where there are others than those that hold.
+
+        Raises:
+            DatabaseUnavailableError: It cannot be known now.
+        """
+        if await self._store.version() != self._known.version:
+            self.put(await self._store.read())
+
+    async def run(self) -> None:
+        """Follow them, until cancelled."""
+        while True:
+            await self._pause(POLL_SECONDS)
+            try:
+                await self.refresh()
+            except DatabaseUnavailableError:
+                continue

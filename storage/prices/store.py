@@ -1,0 +1,119 @@
+"""Own prices in the database: read and replaced, each change with an entry in the audit trail."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
+from typing import Final
+from uuid import uuid4
+
+from pymongo.errors import DuplicateKeyError
+
+from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.events import Action
+from storage.accounts.user_accounts import ANSWER_SECONDS
+from storage.accounts.users import ChangedMeanwhileError, IdentityError, milliseconds
+from storage.mongo.database import Database, DatabaseUnavailableError, Session
+from storage.prices.documents import DOCUMENT, NO_VERSION, KeptPrices, document_of, read_document
+from storage.recording.own_prices import MAX_PRICES, OwnPrice
+
+CHANGED: Final = "the prices were changed meanwhile; read them again"
+TOO_MANY: Final = f"there may be at most {MAX_PRICES:,} prices"
+
+
+class PriceError(IdentityError):
+    """Prices cannot be as they would be. The text is one sentence for the operator."""
+
+
+class PriceStore:
+    """The own prices of a database. Every method raises `DatabaseUnavailableError`.
+
+    Args:
+        database: Where they are kept.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def read(self) -> KeptPrices:
+        """Read all of them."""
+        health = self._database.health
+        if not health.available:
+            raise DatabaseUnavailableError(f"MongoDB is unavailable: {health.reason}")
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._find(None)
+
+    async def version(self) -> str:
+        """Read which version they have."""
+        async with self._database.within(ANSWER_SECONDS):
+            document = await self._database.prices.find_one({"_id": DOCUMENT}, {"version": True})
+        return NO_VERSION if document is None else str(document["version"])
+
+    async def change(
+        self,
+        make: Callable[[tuple[OwnPrice, ...]], Iterable[OwnPrice]],
+        *,
+        versions: Collection[str] | None = None,
+        author: Author = COMMAND_LINE,
+    ) -> KeptPrices:
+        """Replace all prices by what `make` makes of them.
+
+        Args:
+            make: Is given the present prices; what it raises passes, and then nothing is changed.
+            versions: Change them only if they have one of these.
+            author: Who changes them.
+
+        Raises:
+            PriceError: There would be two with the same key, or too many.
+            ChangedMeanwhileError: They have another version.
+        """
+
+        async def change(session: Session | None) -> KeptPrices:
+            before = await self._find(session)
+            if versions is not None and before.version not in versions:
+                raise ChangedMeanwhileError(CHANGED)
+            prices = _checked(make(before.prices))
+            if prices == before.prices:
+                return before
+            at = milliseconds(self._now())
+            kept = KeptPrices(prices, uuid4().hex[:16], at)
+            await self._replace(before, kept, session)
+            removed = [str(one) for one in before.prices if one not in prices]
+            added = [str(one) for one in prices if one not in before.prices]
+            document = entry(author, Action.PRICES_CHANGED, None, at=at, prices_removed=removed, prices_added=added)
+            await self._database.audit.insert_one(document, session=session)
+            return kept
+
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._database.together(change)
+
+    async def _find(self, session: Session | None) -> KeptPrices:
+        return read_document(await self._database.prices.find_one({"_id": DOCUMENT}, session=session))
+
+    async def _replace(self, before: KeptPrices, kept: KeptPrices, session: Session | None) -> None:
+        """Write the prices, unless others were written since: on a single server nothing else prevents that."""
+        same, is_new = {"_id": DOCUMENT, "version": before.version}, before.version == NO_VERSION
+        try:
+            replaced = await self._database.prices.replace_one(same, document_of(kept), upsert=is_new, session=session)
+        except DuplicateKeyError:
+            raise ChangedMeanwhileError(CHANGED) from None
+        if not is_new and not replaced.matched_count:
+            raise ChangedMeanwhileError(CHANGED)
+
+
+def _checked(prices: Iterable[OwnPrice]) -> tuple[OwnPrice, ...]:
+    """Sort prices.
+
+    Raises:
+        PriceError: Two have the same key, or there are too many.
+    """
+    found = tuple(sorted(prices, key=lambda one: one.key))
+    if len(found) > MAX_PRICES:
+        raise PriceError(TOO_MANY)
+    for one, other in itertools.pairwise(found):
+        if one.key == other.key:
+            raise PriceError(f"there are two prices: {one.name}")
+    return found

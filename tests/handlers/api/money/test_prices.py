@@ -1,0 +1,130 @@
+"""Own prices by HTTP: set and read, and what a call costs then."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from handlers.api.accounts.policies import NOTE_HEADER
+from handlers.api.money.prices import NO_PROVIDER, NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from resources.money.prices import NOT_A_LIST, NOT_A_TIME, NOT_AN_OBJECT, NOT_MONEY, TOO_MANY, TWICE
+from storage.accounts.users import Role
+from storage.recording.own_prices import MAX_PRICES
+from tests.handlers.dataplane.test_usage_limits import OPUS, call, whole
+
+PRICES = "/api/v2/aibridge/prices"
+PRICE = {"provider": "anthropic", "model": "claude-*", "input": "4.5", "output": 22.5, "valid_from": "2026-01-01"}
+SHOWN = PRICE | {"output": "22.5", "valid_from": "2026-01-01T00:00:00.000Z"}
+
+
+@pytest.fixture
+def put(running):
+    """Set prices; returns the whole answer."""
+
+    async def put(body, **headers):
+        client = await running.client()
+        sent = running.headers | {"Content-Type": "application/json"} | headers
+        answer = await client.request("PUT", PRICES, sent, json.dumps(body).encode())
+        client.close()
+        return answer
+
+    return put
+
+
+@pytest.mark.gen_test
+async def test_prices_are_set_and_shown_with_a_version(running, put):
+    assert await running.get(PRICES) == (200, {"prices": [], "changed_at": None})
+    cached = PRICE | {
+        "model": "claude-3",
+        "cache_read": 0.000001,
+        "cache_write": 5,
+        "valid_from": "2026-02-03T04:05:06Z",
+    }
+    answer = await put({"prices": [PRICE, cached]})
+    shown = [
+        SHOWN | {"model": "claude-*"},
+        SHOWN
+        | {"model": "claude-3", "cache_read": "0.000001", "cache_write": "5", "valid_from": "2026-02-03T04:05:06.000Z"},
+    ]
+    assert (answer.status, json.loads(answer.body)["prices"]) == (200, shown)
+    assert (await running.get(PRICES))[1] == json.loads(answer.body)
+    stale = await put({"prices": []}, **{"If-Match": '"0"'})
+    assert (stale.status, json.loads(stale.body)["message"]) == (
+        412,
+        "The prices were changed meanwhile; read them again.",
+    )
+    assert (await put({"prices": []}, **{"If-Match": answer.header("ETag")})).status == 200
+
+
+@pytest.mark.gen_test
+async def test_what_is_no_price_is_named_and_changes_nothing(running, put):
+    wrong = [
+        PRICE | {"provider": "", "input": -1, "output": "1e3", "valid_from": "yesterday", "extra": 1},
+        {"provider": 5, "model": "x y", "input": 0.0000001, "output": True},
+        PRICE | {"input": 1_000_000.5, "cache_read": None, "cache_write": "1.0000001", "valid_from": "2026-13-01"},
+        7,
+        PRICE,
+        PRICE | {"model": "CLAUDE-*"},
+    ]
+    answer = await put({"prices": wrong, "more": 1})
+    told = {one["field"]: one["detail"] for one in json.loads(answer.body)["validations"]}
+    pattern = "must be 1 to 200 visible ASCII characters, such as claude-*; * stands for any text"
+    allowed = "unknown field; allowed are provider, model, input, output, cache_read, cache_write, valid_from"
+    assert (answer.status, told) == (
+        400,
+        {
+            "more": "unknown field; allowed are prices",
+            "prices[0].extra": allowed,
+            "prices[0].provider": pattern,
+            "prices[0].input": NOT_MONEY,
+            "prices[0].output": NOT_MONEY,
+            "prices[0].valid_from": NOT_A_TIME,
+            "prices[1].provider": "must be text",
+            "prices[1].model": pattern,
+            "prices[1].input": NOT_MONEY,
+            "prices[1].output": NOT_MONEY,
+            "prices[1].valid_from": "is required",
+            "prices[2].input": NOT_MONEY,
+            "prices[2].cache_read": NOT_MONEY,
+            "prices[2].cache_write": NOT_MONEY,
+            "prices[2].valid_from": NOT_A_TIME,
+            "prices[3]": NOT_AN_OBJECT,
+            "prices[5]": TWICE.format(4),
+        },
+    )
+    for body, detail in (({}, "is required"), ({"prices": 1}, NOT_A_LIST), ({"prices": [0] * 1_001}, TOO_MANY)):
+        answer = await put(body)
+        assert json.loads(answer.body)["validations"] == [{"field": "prices", "detail": detail}]
+    assert MAX_PRICES == 1_000
+    assert (await running.get(PRICES))[1]["prices"] == []
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_there_is_not_is_noted(put):
+    answer = await put({"prices": [PRICE, PRICE | {"provider": "nobody"}]})
+    assert (answer.status, answer.header(NOTE_HEADER)) == (200, NO_PROVIDER.format(1))
+    assert (await put({"prices": [PRICE]})).header(NOTE_HEADER) is None
+
+
+@pytest.mark.gen_test
+async def test_auditors_see_prices_and_owners_alone_change_them(running, put):
+    auditor, member = await running.user("eve", Role.AUDITOR), await running.user("bob")
+    assert (await running.get(PRICES, auditor))[0] == 200
+    assert await running.get(PRICES, member) == (403, {"message": NOT_YOURS_TO_SEE})
+    for headers in (auditor, member):
+        answer = await put({"prices": []}, **headers)
+        assert (answer.status, json.loads(answer.body)["message"]) == (403, NOT_YOURS_TO_CHANGE)
+
+
+@pytest.mark.gen_test
+async def test_a_call_costs_what_the_own_price_says(running, put):
+    await put({"prices": [PRICE | {"model": "*", "input": 1, "output": 2, "cache_read": 0, "cache_write": 0}]})
+    running.upstream.play(whole(OPUS))
+    assert (await call(running, OPUS)).status == 200
+    (recorded,) = await running.ended(1)
+    tokens = running.tokens(recorded)
+    assert recorded["cost"] == {
+        "usd": (tokens["input_tokens"] + 2 * tokens["output_tokens"]) / 1_000_000,
+        "prices": "own price of * of anthropic from 2026-01-01T00:00:00.000Z",
+    }

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from storage.accounts.users import ChangedMeanwhileError
+from storage.mongo.database import DatabaseUnavailableError
+from storage.prices.documents import DOCUMENT, NO_VERSION, KeptPrices
+from storage.prices.followed import FollowedPrices
+from storage.prices.store import CHANGED, TOO_MANY, PriceError, PriceStore
+from storage.recording.own_prices import MAX_PRICES
+from tests.storage.recording.test_own_prices import price
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+CLAUDE, GPT = price(cache_read="0.30", cache_write="3.750001"), price("openai", "gpt-5*", input_="1.25")
+
+
+class EnoughError(Exception):
+    """Ends a job that would go on."""
+
+
+@pytest.fixture
+def store(database):
+    return PriceStore(database, now=lambda: NOON)
+
+
+@pytest.mark.gen_test
+async def test_prices_are_kept_to_the_last_digit_sorted_and_with_a_version(store):
+    assert (await store.read(), await store.version()) == (KeptPrices(), NO_VERSION)
+    kept = await store.change(lambda _: [GPT, CLAUDE])
+    assert (kept.prices, kept.changed_at) == ((CLAUDE, GPT), NOON)
+    assert (await store.read(), await store.version()) == (kept, kept.version)
+    assert [str(one.cache_write) for one in (await store.read()).prices] == ["3.750001", "None"]
+
+
+@pytest.mark.gen_test
+async def test_a_change_is_audited_with_what_came_and_went(store, database):
+    await store.change(lambda _: [GPT, CLAUDE])
+    dearer = price("openai", "gpt-5*", input_="1.30")
+    await store.change(lambda before: [CLAUDE, dearer] if GPT in before else [])
+    entries = await database.audit.find().sort("_id").to_list(None)
+    assert sorted(entry["action"] for entry in entries) == ["prices.changed"] * 2
+    details = {tuple(entry["detail"]["prices_removed"]): entry["detail"]["prices_added"] for entry in entries}
+    assert details == {(): [str(CLAUDE), str(GPT)], (str(GPT),): [str(dearer)]}
+
+
+@pytest.mark.gen_test
+async def test_the_same_prices_again_change_nothing(store, database):
+    kept = await store.change(lambda _: [GPT])
+    assert await store.change(lambda before: before) == kept
+    assert await database.audit.count_documents({}) == 1
+
+
+@pytest.mark.gen_test
+async def test_prices_with_the_same_key_and_too_many_are_refused(store):
+    twice = price(model="CLAUDE-*", input_="4")
+    with pytest.raises(PriceError, match="there are two prices: own price of claude-\\* of anthropic from 2026-11-01"):
+        await store.change(lambda _: [CLAUDE, twice])
+    many = [price(model=f"m{number}") for number in range(MAX_PRICES + 1)]
+    with pytest.raises(PriceError, match=TOO_MANY):
+        await store.change(lambda _: many)
+    assert len((await store.change(lambda _: many[1:])).prices) == MAX_PRICES
+
+
+@pytest.mark.gen_test
+async def test_who_saw_another_version_changes_nothing(store, database):
+    kept = await store.change(lambda _: [GPT], versions=[NO_VERSION])
+    with pytest.raises(ChangedMeanwhileError, match=CHANGED):
+        await store.change(lambda _: [], versions=[NO_VERSION])
+    assert await store.change(lambda _: [], versions=["x", kept.version]) != kept
+
+    async def change_meanwhile(before):
+        await database.prices.update_one({"_id": DOCUMENT}, {"$set": {"version": "other"}})
+        return before
+
+    # On a single server nothing but the version prevents that a change in between is overwritten.
+    before = await store.read()
+    await database.prices.update_one({"_id": DOCUMENT}, {"$set": {"version": "other"}})
+    with pytest.raises(ChangedMeanwhileError, match=CHANGED):
+        await store._replace(before, KeptPrices((), "new", NOON), None)
+    with pytest.raises(ChangedMeanwhileError, match=CHANGED):
+        await store._replace(KeptPrices(), KeptPrices((), "new", NOON), None)
+
+
+@pytest.mark.gen_test
+async def test_a_process_has_a_change_of_another_one_hold_at_its_next_look(store):
+    told, looks = [], []
+
+    async def pause(seconds):
+        looks.append(seconds)
+        if len(looks) == 2:
+            await store.change(lambda _: [CLAUDE])
+        if len(looks) == 4:
+            raise EnoughError
+
+    followed = FollowedPrices(store, told.append, pause=pause)
+    assert followed.version == NO_VERSION
+    with pytest.raises(EnoughError):
+        await followed.run()
+    assert (told, followed.version) == ([(CLAUDE,)], await store.version())
+    followed.put(await store.read())
+    assert told == [(CLAUDE,)]
+
+
+@pytest.mark.gen_test
+async def test_while_the_database_is_unavailable_the_known_prices_hold(unreachable):
+    store = PriceStore(unreachable, now=lambda: NOON)
+    looks = []
+
+    async def pause(seconds):
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise EnoughError
+
+    followed = FollowedPrices(store, pytest.fail, pause=pause)
+    with pytest.raises(EnoughError):
+        await followed.run()
+    with pytest.raises(DatabaseUnavailableError):
+        await store.read()

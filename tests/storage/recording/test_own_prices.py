@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from operator import attrgetter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.dialects.request_bodies import MAX_MODEL
+from intercept.records import TokenUsage
+from storage.recording.own_prices import OwnPrice, OwnPrices
+from storage.recording.prices import DEMO_PRICES, Cost, Prices
+
+AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+TIMES = st.integers(0, 9).map(lambda number: AUTUMN + number * SECOND)
+
+
+def price(provider="anthropic", model="claude-*", valid_from=AUTUMN, input_="3", output="15", **cached):
+    money = {name: Decimal(usd) for name, usd in cached.items()}
+    return OwnPrice(provider, model, valid_from, Decimal(input_), Decimal(output), **money)
+
+
+def usage(plain=None, output=None, read=None, written=None):
+    return TokenUsage(
+        provider_response_id="r",
+        input_tokens=plain,
+        output_tokens=output,
+        cache_read_input_tokens=read,
+        cache_write_input_tokens=written,
+    )
+
+
+@pytest.fixture(scope="module")
+def prices():
+    return Prices({"anthropic": ("anthropic", "https://api.anthropic.com/"), "demo": ("demo", "http://127.0.0.1/")})
+
+
+def test_the_newest_price_that_is_valid_at_the_start_of_a_call_holds():
+    old, new = price(), price(valid_from=AUTUMN + 9 * SECOND, model="*")
+    found = OwnPrices([new, old])
+    assert found.find("anthropic", "claude-opus-4-1", AUTUMN - SECOND) is None
+    assert found.find("anthropic", "claude-opus-4-1", AUTUMN) is old
+    assert found.find("anthropic", "claude-opus-4-1", AUTUMN + 8 * SECOND) is old
+    assert found.find("anthropic", "claude-opus-4-1", AUTUMN + 9 * SECOND) is new
+
+
+def test_of_prices_from_the_same_time_that_with_the_longest_patterns_holds():
+    anything, claude, opus = price("*", "*"), price(), price(model="claude-opus-*")
+    eu = price("*-eu", "claude-*")
+    found = OwnPrices([anything, claude, opus, eu])
+    names = {
+        ("openai", "gpt-5"): anything,
+        ("Anthropic", "Claude-Haiku"): claude,
+        ("anthropic", "claude-opus-4-1"): opus,
+        ("anthropic-eu", "claude-opus-4-1"): eu,
+        ("anthropic", "x" * (MAX_MODEL + 1)): anything,
+    }
+    for (provider, model), expected in names.items():
+        assert found.find(provider, model, AUTUMN) is expected
+
+
+def test_without_prices_none_is_found():
+    assert OwnPrices().find("anthropic", "claude-opus-4-1", AUTUMN) is None
+
+
+@given(
+    st.lists(
+        st.builds(
+            price,
+            st.sampled_from(["a*", "*", "b", "ab"]),
+            st.sampled_from(["m*", "*", "mn"]),
+            TIMES,
+        ),
+        max_size=9,
+        unique_by=attrgetter("key"),
+    ),
+    st.sampled_from(["a", "b", "ab"]),
+    st.sampled_from(["m", "mn", "x"]),
+    TIMES,
+)
+def test_whatever_prices_there_are_the_order_in_which_they_came_makes_no_difference(prices, provider, model, at):
+    found = OwnPrices(prices).find(provider, model, at)
+    assert found == OwnPrices(reversed(prices)).find(provider, model, at)
+    if found is not None:
+        assert found.valid_from <= at
+        assert all(
+            one.valid_from <= found.valid_from
+            for one in prices
+            if one.valid_from <= at and one.key[:2] == found.key[:2]
+        )
+
+
+def test_an_own_price_comes_before_list_prices_and_to_the_token(prices):
+    prices.set_own([price(input_="0.000001", output="15", cache_read="0.3", cache_write="3.75")])
+    cost = prices.cost("anthropic", "claude-opus-4-1", [usage(1, 2, 3, 4), usage(1)], AUTUMN)
+    name = "own price of claude-* of anthropic from 2026-11-01T00:00:00.000Z"
+    assert cost == Cost(Decimal("0.000045900002"), name)
+    assert prices.cost("anthropic", "claude-opus-4-1", [usage()], AUTUMN) is None
+    before = prices.cost("anthropic", "claude-opus-4-1", [usage(1)], AUTUMN - SECOND)
+    assert before is not None
+    assert before.prices.startswith("genai-prices")
+    prices.set_own([])
+    assert prices.cost("anthropic", "claude-opus-4-1", [usage(1)], AUTUMN) == before
+
+
+def test_cached_tokens_without_a_price_of_their_own_cost_what_input_costs(prices):
+    prices.set_own([price()])
+    cost = prices.cost("anthropic", "claude-opus-4-1", [usage(1, 1, 10, 100)], AUTUMN)
+    assert cost is not None
+    assert cost.usd == Decimal("0.000348")
+
+
+def test_a_provider_that_no_list_has_and_the_demo_have_own_prices_too(prices):
+    assert prices.cost("nobody", "gpt-5", [usage(1)], AUTUMN) is None
+    prices.set_own([price("nobody", "*"), price("demo", "special", input_="9")])
+    assert prices.cost("nobody", "gpt-5", [usage(1)], AUTUMN).usd == Decimal("0.000003")
+    assert prices.cost("demo", "special", [usage(1)], AUTUMN).usd == Decimal("0.000009")
+    assert prices.cost("demo", "demo", [usage(1)], AUTUMN).prices == DEMO_PRICES
+
+
+def test_a_price_is_said_in_a_line():
+    assert str(price(cache_read="0.30")) == (
+        "own price of claude-* of anthropic from 2026-11-01T00:00:00.000Z: input 3, output 15, cache_read 0.30"
+    )
