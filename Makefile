@@ -8,6 +8,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--custom-compile-command "make lock"
 
+# Compiled modules are kept: without them every process of the tests compiles each module again, for 10 s of the processor.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help run test coverage faults fuzz check lint lock audit docs docs-tables bench bench-api bench-micro bench-hostile soak clean
 .DEFAULT_GOAL := help
 

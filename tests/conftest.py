@@ -36,6 +36,10 @@ hypothesis.settings.register_profile("coverage", deadline=None, database=None, d
 hypothesis.settings.load_profile("aibridge")
 
 
+STARTING_SERVERS = (
+    *("tests/runtime/", "tests/test_server", "tests/handlers/openapi/", "tests/benchmarks/", "tests/verify/"),
+    *("tests/faults/", "tests/commands/", "tests/dashboard/"),
+)
 SERVERS = {"http1": BridgeServer, "tornado": TornadoServer}
 
 
@@ -60,6 +64,17 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "timed: the test bounds processor time, so it says nothing while lines are counted"
     )
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with tests that start servers and wait for them, so that none of them runs alone in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(STARTING_SERVERS))
+
+
+def pytest_collection_finish():
+    """Let a search for garbage look at what tests make, and not at the million objects that all modules are made of."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish():
@@ -190,7 +205,9 @@ def mongodb_uri(mongodb):
 @pytest.fixture(scope="session")
 def databases(mongodb_uri, run_apart):
     """What databases there are in it."""
-    return Databases(mongodb_uri, run_apart)
+    databases = Databases(mongodb_uri, run_apart)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture

@@ -100,6 +100,7 @@ class Instances:
         self._pause = pause
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
         self._exited: set[UUID] = set()
+        self._heartbeat: asyncio.Future[Any] | None = None
         self.refused_elsewhere: Sequence[dict[str, Any]] = ()
 
     async def open(self) -> None:
@@ -123,15 +124,22 @@ class Instances:
         about = self._about | {"refused_keys": self._refused_keys()}
         about = {name: {"$literal": value} for name, value in about.items()}
         async with self._within_timeout():
-            await self._instances.update_one({"_id": self._id}, [{"$set": {**about, **heartbeat}}], upsert=True)
+            # Who is interrupted here cannot take it back: the driver's thread sends it all the same.
+            changes = [{"$set": {**about, **heartbeat}}]
+            self._heartbeat = asyncio.ensure_future(  # noqa: TID251 - the future of the driver's thread
+                self._instances.update_one({"_id": self._id}, changes, upsert=True)
+            )
+            await asyncio.shield(self._heartbeat)
 
     async def unregister(self) -> None:
-        """Leave, with nothing in flight.
+        """Leave, with nothing in flight, once a heartbeat that is still under way has arrived.
 
         Raises:
             DatabaseUnavailableError: The document is still there; it will be found dead.
         """
         async with self._within_timeout():
+            if self._heartbeat is not None:
+                await asyncio.wait([self._heartbeat])
             await self._instances.delete_one({"_id": self._id})
 
     async def run(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +12,11 @@ from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.monitoring import CommandListener
 
 from intercept.records import EndReason, Reading, TokenUsage
-from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.database import OPTIONS, Database, DatabaseUnavailableError
 from storage.recording import instances as instances_module
 from storage.recording.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
 from storage.recording.outbox.spool import Spool
@@ -131,6 +134,43 @@ async def test_a_heartbeat_is_written_in_the_database_s_time(database):
     (second,) = await database.instances.find().to_list(None)
     assert second["heartbeat_at"] > first["heartbeat_at"]
     assert second == first | {"heartbeat_at": second["heartbeat_at"]}
+
+
+class HeldHeartbeat(CommandListener):
+    """Holds the driver's thread that sends a heartbeat until `go` is set."""
+
+    def __init__(self):
+        self.held, self.go, self.arrived = threading.Event(), threading.Event(), threading.Event()
+
+    def started(self, event):
+        if event.command_name == "update":
+            self.held.set()
+            self.go.wait()
+
+    def succeeded(self, event):
+        if event.command_name == "update":
+            self.arrived.set()
+
+    def failed(self, event):
+        pass
+
+
+@pytest.mark.gen_test
+async def test_a_heartbeat_that_is_under_way_does_not_outlast_unregistering(database, mongodb_uri, database_name):
+    heartbeat = HeldHeartbeat()
+    client = AsyncIOMotorClient(mongodb_uri, event_listeners=[heartbeat], **OPTIONS)
+    watcher = Instances(Database(client, database_name), instance_id=SELF)
+    running = asyncio.create_task(watcher.run())
+    await asyncio.to_thread(heartbeat.held.wait)
+    running.cancel()
+    await asyncio.wait([running])
+    leaving = asyncio.create_task(watcher.unregister())
+    for _ in range(5):  # time enough for one who would not wait
+        assert await ids(database) == set()
+    heartbeat.go.set()
+    await asyncio.gather(leaving, asyncio.to_thread(heartbeat.arrived.wait))
+    assert await ids(database) == set()
+    client.close()
 
 
 @pytest.mark.gen_test
