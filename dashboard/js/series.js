@@ -51,7 +51,15 @@ export function timeline({ from, to, bucket }) {
 export function groupName({ group, other }) {
   if (other) return "Other";
   if (group === null) return "All";
-  return typeof group === "string" ? group : group.username;
+  if (typeof group === "string") return group;
+  const { id, name, username } = group;
+  if (username === undefined) return name || id || "No group";
+  return isToken(id) ? [username, name, id].filter(Boolean).join(" · ") : username;
+}
+
+/** Whether an id is the public part of a token, and none of those that users have. */
+function isToken(id) {
+  return /^[A-Za-z0-9]{10}$/.test(id);
 }
 
 /** All tokens of some figures. */

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 from uuid import UUID
+
+from msgspec import UNSET
 
 from handlers.api.pagination import INVALID, single_values
 from handlers.api.visibility import VisibilityHandler
@@ -15,7 +17,6 @@ from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.recorded import stats as resources
 from resources.recorded.stats import RefusedCalls, Statistics
-from storage.accounts.users import User
 from storage.aggregation.rollup import Bucket, GroupBy
 from storage.queries.filters.interceptions import parse_timestamp
 from storage.queries.filters.time_ranges import ceiling
@@ -47,8 +48,9 @@ class StatisticsHandler(VisibilityHandler):
             detail = f"asks for more than {MAX_ROLLUPS:,} figures; choose a shorter range, a longer bucket or no groups"
             raise ValidationProblem(INVALID, validations=[("from", detail)]) from error
         refused = await self.bridge.refusals.totals(query, visible_to=self.visible_to)
-        groups = {*(one.group for one in series), *refused.initiators}
-        users = await self.bridge.identities.users_by_id({one for one in groups if isinstance(one, UUID)})
+        names = await self._names(query.group_by, series, refused.initiators)
+        by_token = query.group_by in {GroupBy.GROUP, GroupBy.TOKEN}
+        since = await self.bridge.statistics.by_token_since() if by_token else None
         self.write_json(
             Statistics(
                 from_=format_time(query.start),
@@ -56,10 +58,29 @@ class StatisticsHandler(VisibilityHandler):
                 bucket=query.bucket,
                 group_by=query.group_by,
                 uncounted=uncounted,
-                refusals=RefusedCalls.by_rule(refused.rules, refused.initiators, refused.points, refused.shadow, users),
-                series=[await _to_json(one, users) for one in series],
+                refusals=RefusedCalls.by_rule(
+                    refused.rules, refused.initiators, refused.points, refused.shadow, names.users
+                ),
+                series=[await _to_json(one, names) for one in series],
+                since=UNSET if since is None else format_time(since),
             )
         )
+
+    async def _names(
+        self, group_by: GroupBy | None, series: Sequence[Series], others: Iterable[UUID | None]
+    ) -> resources.SeriesNames:
+        """Find out what the groups of series are called, and the users who are named besides."""
+        found = {one.group for one in series}
+        users = {id_ for id_ in others if id_ is not None}
+        groups, tokens = None, {}
+        if group_by is GroupBy.GROUP:
+            groups = await self.bridge.groups.by_id(id_ for id_ in found if isinstance(id_, UUID))
+        elif group_by is GroupBy.TOKEN:
+            tokens = await self.bridge.tokens.by_id(id_ for id_ in found if isinstance(id_, str))
+            users |= {token.user_id for token in tokens.values()}
+        else:
+            users |= {id_ for id_ in found if isinstance(id_, UUID)}
+        return resources.SeriesNames(await self.bridge.identities.users_by_id(users), groups, tokens)
 
 
 def parse_query(values: Mapping[str, str], now: datetime) -> StatsQuery:
@@ -111,7 +132,7 @@ def _time(name: str, values: Mapping[str, str], problems: list[tuple[str, str]])
         return None
 
 
-async def _to_json(series: Series, users: Mapping[UUID, User]) -> resources.Series:
+async def _to_json(series: Series, names: resources.SeriesNames) -> resources.Series:
     """Return a series as the API shows it. Yields to other requests first."""
     await asyncio.sleep(0)
-    return resources.Series.of(series.group, series.total, series.points, users, other=series.other)
+    return resources.Series.of(series.group, series.total, series.points, names, other=series.other)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Any, Self
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, TokenCounts
-from storage.accounts.users import User
+from storage.accounts.users import Group, Token, User
 from storage.aggregation.histograms import quantiles
-from storage.aggregation.rollup import MAX_GROUPS, Bucket, GroupBy
+from storage.aggregation.rollup import MAX_GROUPS, NO_GROUP, Bucket, GroupBy
 
 Milliseconds = Annotated[float, Meta(ge=0)]
 _FAILURES = {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
@@ -74,10 +76,52 @@ class Point(Totals):
     at: Annotated[Time, Meta(description="The start of the bucket.")]
 
 
+class SeriesGroup(Struct):
+    """A user, a group of users or a token that calls have in common."""
+
+    id: Annotated[str | None, Meta(description="Null of the calls of users who were in no group.")]
+    name: Annotated[str, Meta(description="The display name of a user; the name of a group or a token.")]
+    username: Annotated[
+        str | UnsetType, Meta(description="Of a user, or of the user whose token it is; absent of a group.")
+    ] = UNSET
+
+
+class SeriesNames(Struct, frozen=True):
+    """What is known of the groups of series: users and groups of users by id, tokens by the public part.
+
+    Attributes:
+        groups: Groups of users; None where series are not by these.
+    """
+
+    users: Mapping[UUID, User]
+    groups: Mapping[UUID, Group] | None = None
+    tokens: Mapping[str, Token] = MappingProxyType({})
+
+    def show(self, group: str | UUID | None) -> str | SeriesGroup | None:
+        """Show what a series has in common."""
+        if isinstance(group, str):
+            token = self.tokens.get(group)
+            return self._of_token(token) if token else group
+        if group is None:
+            return None
+        if self.groups is None:
+            user = self.users.get(group)
+            return SeriesGroup(format_id(group), user.display_name if user else "", user.username if user else "")
+        known = self.groups.get(group)
+        return SeriesGroup(None if group == NO_GROUP else format_id(group), known.name if known else "")
+
+    def _of_token(self, token: Token) -> SeriesGroup:
+        user = self.users.get(token.user_id)
+        return SeriesGroup(token.id, token.name, user.username if user else "")
+
+
 class Series(Struct):
     """The figures of one group over time."""
 
-    group: Annotated[str | Initiator | None, Meta(description="Null without `group_by`, and of all others together.")]
+    group: Annotated[
+        str | SeriesGroup | None,
+        Meta(description="Null without `group_by`, and of all others together. Text of a model, a provider, a client."),
+    ]
     other: Annotated[bool, Meta(description="Whether it is all the groups that have no series of their own.")]
     total: Totals
     points: Annotated[list[Point], Meta(description="Only where there were calls, in order of time.")]
@@ -88,13 +132,13 @@ class Series(Struct):
         group: str | UUID | None,
         total: Mapping[str, Any],
         points: Mapping[datetime, Mapping[str, Any]],
-        users: Mapping[UUID, User],
+        names: SeriesNames,
         *,
         other: bool,
     ) -> Self:
-        """Show the figures of a group, all of them and by the start of a bucket. `users` has those that are known."""
+        """Show the figures of a group, all of them and by the start of a bucket. `names` has those that are known."""
         return cls(
-            Initiator.of(group, users) if isinstance(group, UUID) else group,
+            names.show(group),
             other,
             Totals.of(total),
             [Point.of(points[at], at=format_time(at)) for at in sorted(points)],
@@ -170,3 +214,10 @@ class Statistics(Struct):
     uncounted: Annotated[Count, Meta(description="Calls that have ended and are not counted yet.")]
     refusals: RefusedCalls
     series: list[Series]
+    since: Annotated[
+        Time | UnsetType,
+        Meta(
+            description="With `group_by` `group` or `token`: when calls began to be counted so. No series, but that of all "
+            "others, has those that were counted before. Absent if all are."
+        ),
+    ] = UNSET

@@ -17,11 +17,12 @@ A field that is absent is zero, and one that is zero may be there. Pure: no I/O,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
+from uuid import UUID
 
 import msgspec
 from bson.decimal128 import Decimal128
@@ -65,6 +66,8 @@ class Breakdown(StrEnum):
     COMBINATION = "combination"
     USER = "person"
     USER_COMBINATION = "initiator"
+    TOKEN = "token"  # noqa: S105 - a word
+    GROUP = "group"
 
 
 class Bucket(StrEnum):
@@ -92,12 +95,24 @@ class GroupBy(StrEnum):
     PROVIDER = "provider"
     CLIENT = "client"
     INITIATOR = "initiator"
+    GROUP = "group"
+    TOKEN = "token"  # noqa: S105 - a word
 
     @property
     def field(self) -> str:
         """The field of a rollup."""
-        return {"provider": "provider_name", "initiator": "initiator_id"}.get(self, self.value)
+        return _FIELDS.get(self, self.value)
 
+
+_FIELDS = {
+    GroupBy.PROVIDER: "provider_name",
+    GroupBy.INITIATOR: "initiator_id",
+    GroupBy.GROUP: "group_id",
+    GroupBy.TOKEN: "api_key_id",
+}
+
+NO_GROUP = UUID(int=0)
+"""Stands in rollups for the group of calls whose user was in none."""
 
 _COMBINATION = ("provider", "provider_name", "model", "client")
 
@@ -110,9 +125,15 @@ DIMENSIONS: Mapping[Breakdown, tuple[str, ...]] = MappingProxyType(
         Breakdown.COMBINATION: _COMBINATION,
         Breakdown.USER: ("initiator_id",),
         Breakdown.USER_COMBINATION: ("initiator_id", *_COMBINATION),
+        Breakdown.TOKEN: ("initiator_id", "api_key_id", "group_ids"),
+        Breakdown.GROUP: ("group_id",),
     }
 )
-"""The fields of a rollup, and of its interceptions, that say what these have in common."""
+"""The fields of a rollup, and of its interceptions, that say what these have in common.
+
+The groups of a call are a part of `TOKEN`: they seldom change, so there are hardly more rollups, and they tell what one
+user's calls of each group add up to. A call is in as many rollups of `GROUP` as its user was in groups, at least in one.
+"""
 
 BUCKETS: Mapping[Breakdown, tuple[Bucket, ...]] = MappingProxyType(
     dict.fromkeys(Breakdown, tuple(Bucket))
@@ -146,17 +167,22 @@ class RollupKey(NamedTuple):
 RollupTotals: TypeAlias = dict[RollupKey, Totals]
 
 
-def rollups_of(minutes: Iterable[tuple[RollupKey, Totals]]) -> RollupTotals:
+def rollups_of(
+    minutes: Iterable[tuple[RollupKey, Totals]], by_token: Iterable[tuple[RollupKey, Totals]]
+) -> RollupTotals:
     """Return every rollup to which the minutes contribute.
 
     Args:
         minutes: Keys of the breakdown `USER_COMBINATION` and the bucket `MINUTE`; each may come more than once.
+        by_token: The same calls, by keys of the breakdown `TOKEN`.
     """
+    tokens = _buckets(_summed(by_token))
     initiators = _buckets(_summed(minutes))
     combinations = _common(initiators, Breakdown.COMBINATION)
     rollups = initiators | combinations | _common(initiators, Breakdown.USER)
     for breakdown in (Breakdown.MODEL, Breakdown.PROVIDER, Breakdown.CLIENT, Breakdown.ALL):
         rollups |= _common(combinations, breakdown)
+    rollups |= tokens | _summed(_by_group(tokens))
     return {key: totals for key, totals in rollups.items() if key.bucket in BUCKETS[key.breakdown]}
 
 
@@ -213,6 +239,12 @@ def _buckets(minutes: RollupTotals) -> RollupTotals:
     by_hour = _summed((key._replace(bucket=hours, at=hours.floor(key.at)), part) for key, part in minutes.items())
     by_day = _summed((key._replace(bucket=days, at=days.floor(key.at)), part) for key, part in by_hour.items())
     return minutes | by_hour | by_day
+
+
+def _by_group(tokens: RollupTotals) -> Iterator[tuple[RollupKey, Totals]]:
+    for key, totals in tokens.items():
+        for group_id in key.values[2] or (NO_GROUP,):
+            yield RollupKey(Breakdown.GROUP, key.bucket, key.at, (group_id,)), totals
 
 
 def _common(rollups: RollupTotals, breakdown: Breakdown) -> RollupTotals:

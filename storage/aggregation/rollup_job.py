@@ -46,6 +46,10 @@ BATCH = 2_000
 JOB_STATE = {"_id": "counting"}
 """Finds the document, among the rollups, that says what has been counted and is still marked."""
 
+SINCE = "by_token_since"
+"""Where the job state says since when calls are counted by token and group; None from the first on."""
+
+_WITHOUT_SINCE = {**JOB_STATE, SINCE: {"$exists": False}}
 _EMPTY = pack(0)
 _FIRST_SCHEMA_ENDED = {"schema_version": 1, "status": {"$in": [Status.COMPLETED.value, Status.FAILED.value]}}
 
@@ -106,6 +110,7 @@ class RollupJob(ExactlyOnceJob):
         rollups, pending = await asyncio.to_thread(_worked_out, await cursor.to_list(None), self._now())
         for begin in range(0, len(rollups), AT_ONCE):
             await self._change(dict(rollups[begin : begin + AT_ONCE]), session)
+        await self._rollups.update_one(_WITHOUT_SINCE, _set_since(self._now()), session=session)
         return pending
 
     async def _change(self, rollups: Mapping[bytes, Rollup], session: Session) -> None:
@@ -116,14 +121,23 @@ class RollupJob(ExactlyOnceJob):
         await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept), session, ordered=False)
 
 
+def _set_since(now: datetime) -> list[dict[str, Any]]:
+    """Note when the first run began that counts by token and group, in a database that had other runs before."""
+    return [{"$set": {SINCE: {"$cond": [{"$gt": ["$turn", 1]}, now, None]}}}]
+
+
 def _worked_out(documents: Iterable[Mapping[str, Any]], now: datetime) -> tuple[list[tuple[bytes, Rollup]], Pending]:
     """Return what is added to the rollups, by their ids, and the note of it."""
     rows = [row_of(document) for document in documents]
-    rollups = rollups_of((row.key, _contribution(row)) for row in rows)
-    added = [
+    added = [_contribution(row) for row in rows]
+    rollups = rollups_of(
+        ((row.key, part) for row, part in zip(rows, added, strict=True)),
+        ((row.token_key, part) for row, part in zip(rows, added, strict=True)),
+    )
+    changed = [
         (key.id, (key, totals)) for key, totals in rollups.items() if any(totals.values()) and not _expired(key, now)
     ]
-    return added, _pending(rows)
+    return changed, _pending(rows)
 
 
 def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, Any]]) -> list[UpdateOne]:

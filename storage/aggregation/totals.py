@@ -17,6 +17,7 @@ from storage.mongo.codec import read_decimal
 from storage.recording.prices import MAX_TOKENS
 
 _DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION]
+_OF_TOKEN = ("api_key_id", "group_ids")
 _COUNTS = ("priced", "unpriced", "no_usage")
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -30,6 +31,7 @@ class Row(NamedTuple):
     Attributes:
         ids: Which ones, as BSON holds them.
         key: The smallest rollup that they belong to.
+        token_key: The smallest one by token and groups.
         totals: What they add up to.
         counted: What the single one has contributed so far, None if nothing.
         presumed: Its end may still be replaced, so what it contributes has to be kept.
@@ -37,6 +39,7 @@ class Row(NamedTuple):
 
     ids: list[Binary]
     key: RollupKey
+    token_key: RollupKey
     totals: Totals
     counted: Mapping[str, Any] | None
     presumed: bool
@@ -44,7 +47,7 @@ class Row(NamedTuple):
 
 def pipeline(limit: int) -> list[dict[str, Any]]:
     """Say to the database: what waits for longest, at most that many interceptions, in documents for `row_of`."""
-    dimensions = {name: f"${name}" for name in _DIMENSIONS}
+    dimensions = {name: f"${name}" for name in (*_DIMENSIONS, *_OF_TOKEN)}
     minute = {"$dateTrunc": {"date": "$started_at", "unit": Bucket.MINUTE.value}}
     cost = {"$ifNull": ["$cost.usd", None]}
     is_priced = {"$ne": [cost, None]}
@@ -57,7 +60,7 @@ def pipeline(limit: int) -> list[dict[str, Any]]:
         {"$limit": limit},
         {
             "$project": {
-                **dict.fromkeys((*_DIMENSIONS, "end_reason", "counted", "presumed"), True),
+                **dict.fromkeys((*_DIMENSIONS, *_OF_TOKEN, "end_reason", "counted", "presumed"), True),
                 **tokens,
                 "at": minute,
                 "alone": {"$cond": [alone, "$_id", None]},
@@ -87,6 +90,9 @@ def row_of(document: Mapping[str, Any]) -> Row:
     alike, ids = document["_id"], document["ids"]
     values = {name: alike.get(name) for name in _DIMENSIONS} | {"initiator_id": alike["initiator_id"].as_uuid()}
     key = RollupKey(Breakdown.USER_COMBINATION, Bucket.MINUTE, alike["at"], tuple(values.values()))
+    groups = tuple(group_id.as_uuid() for group_id in alike.get("group_ids") or ())
+    by_token = (values["initiator_id"], alike.get("api_key_id"), groups)
+    token_key = RollupKey(Breakdown.TOKEN, Bucket.MINUTE, alike["at"], by_token)
     ends = Counter(document["end_reason"])
     completed = ends[EndReason.COMPLETED]
     totals: Totals = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}
@@ -95,7 +101,7 @@ def row_of(document: Mapping[str, Any]) -> Row:
     if document["priced"]:
         totals["cost"] = read_decimal(document["cost"])
     totals |= {name: histogram(key for key in document[name] if key is not None) for name in HISTOGRAMS}
-    return Row(ids, key, totals, document.get("counted"), bool(document.get("presumed")))
+    return Row(ids, key, token_key, totals, document.get("counted"), bool(document.get("presumed")))
 
 
 def _number(condition: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from storage.aggregation.rollup import (
     FEWEST_GROUPS,
     FIELDS,
     MAX_GROUPS,
+    NO_GROUP,
     Breakdown,
     Bucket,
     GroupBy,
@@ -21,6 +22,7 @@ from storage.aggregation.rollup import (
     add,
     totals_of,
 )
+from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import read_uncounted
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BUSIEST, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED
@@ -89,7 +91,8 @@ class Statistics:
         """Return how many calls are not counted yet, at most `MAX_UNCOUNTED`, and the series of all others.
 
         The series with the most calls come first, and last that of the groups that have none of their own. Without groups
-        there is always one.
+        there is always one. By groups of users a call is in as many series as its user was in groups, so the last one,
+        which would have it more than once, is left out.
 
         Args:
             query: What is asked.
@@ -102,6 +105,16 @@ class Statistics:
         async with self._database.query(), self._database.snapshot() as session:
             reading = _Reading(self._database, session, query, visible_to)
             return await reading.uncounted(), await reading.series()
+
+    async def by_token_since(self) -> datetime | None:
+        """Return since when calls are counted by token and group; None from the first on.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
+        async with self._database.query():
+            job_state = await self._database.rollups.find_one(JOB_STATE, {SINCE: True})
+        return (job_state or {}).get(SINCE)
 
 
 class _Reading:
@@ -133,12 +146,15 @@ class _Reading:
             return [Series(None, groups.get(None, {}))]
         # Of one person there are not many more groups than are shown.
         groups = await (self._read(self._breakdown, self._visible) if self._visible else self._largest())
-        return _ranked(groups, self._query.max_groups)
+        series = _ranked(groups, self._query.max_groups)
+        return [one for one in series if not (one.other and self._query.group_by is GroupBy.GROUP)]
 
     @property
     def _breakdown(self) -> Breakdown:
         """The breakdown of the fewest rollups that tell."""
         group_by = self._query.group_by
+        if self._visible and group_by in {GroupBy.TOKEN, GroupBy.GROUP}:
+            return Breakdown.TOKEN
         if self._visible or group_by is GroupBy.INITIATOR:
             alone = group_by in {None, GroupBy.INITIATOR} and self._query.bucket in BUCKETS[Breakdown.USER]
             return Breakdown.USER if alone else Breakdown.USER_COMBINATION
@@ -148,7 +164,7 @@ class _Reading:
         """Read the largest groups of all calls; the others are what the rollups of everyone have beside these."""
         names, max_groups = await self._largest_groups(), self._query.max_groups
         groups = await self._read(self._breakdown, {self._group: {"$in": names[:max_groups]}})
-        if len(names) > max_groups:
+        if len(names) > max_groups and self._query.group_by is not GroupBy.GROUP:
             others = (await self._read(Breakdown.ALL, {})).get(None, {})
             for points in groups.values():
                 for at, totals in points.items():
@@ -179,7 +195,8 @@ class _Reading:
         """Read the rollups that have these values, and sum them by group and time."""
         times = {"$gte": self._query.start, "$lt": self._query.end}
         rollups = {"level": breakdown, "bucket": self._query.bucket, "at": times, **values}
-        names = ("at", *filter(None, [self._group]), *FIELDS)
+        group = "group_ids" if self._group == "group_id" and breakdown is Breakdown.TOKEN else self._group
+        names = ("at", *filter(None, [group]), *FIELDS)
         projection = {"_id": False, **dict.fromkeys(names, True)}
         cursor = (
             self._rollups.find(rollups, projection, batch_size=_AT_ONCE, session=self._session)
@@ -192,12 +209,17 @@ class _Reading:
         while read := await cursor.to_list(_AT_ONCE):
             number += len(read)
             for rollup in read:
-                points, totals = groups.setdefault(rollup.get(self._group), {}), totals_of(rollup)
-                if (total := points.setdefault(rollup["at"], totals)) is not totals:
-                    add(total, totals)
+                found = rollup.get(group)
+                for one in (found or [NO_GROUP]) if group == "group_ids" else [found]:
+                    _add_point(groups.setdefault(one, {}), rollup["at"], totals_of(rollup))
         if number > MAX_ROLLUPS:
             raise TooManyRollupsError
         return groups
+
+
+def _add_point(points: Points, at: datetime, totals: Totals) -> None:
+    if (total := points.setdefault(at, totals)) is not totals:
+        add(total, totals)
 
 
 def _ranked(groups: Groups, max_groups: int) -> list[Series]:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bucketAt, bucketFor, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
+import { bucketAt, bucketFor, groupName, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../dashboard/js/series.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -83,6 +83,16 @@ test("a value without neighbours is drawn by itself", () => {
 test("users are called by their names, and groups without any are left out", () => {
   const answer = { ...ANSWER, series: [series({ id: "1", username: "ada" }, [1, 0, 0, 0]), series("none", [0, 0, 0, 0])] };
   assert.deepEqual(groups(answer, calls, ["ada", "none"]).map(({ name }) => name), ["ada"]);
+});
+
+test("groups of users and tokens are called by what there is of them", () => {
+  const named = (group) => groupName({ group, other: false });
+  const user = "5696ce06-dafb-46d9-abac-4ba68b2ecaee";
+  assert.equal(named({ id: user, username: "ada", name: "Ada" }), "ada");
+  assert.equal(named({ id: user, name: "research" }), "research");
+  assert.equal(named({ id: null, name: "" }), "No group");
+  assert.equal(named({ id: "d3W24SnZZB", username: "ada", name: "laptop" }), "ada · laptop · d3W24SnZZB");
+  assert.equal(named({ id: "d3W24SnZZB", username: "ada", name: "" }), "ada · d3W24SnZZB");
 });
 
 test("quantiles are not added up", () => {

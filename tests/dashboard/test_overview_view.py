@@ -91,6 +91,20 @@ def test_splitting_gives_each_group_a_colour_and_a_way_to_its_calls(page, token)
     page.shows("a.row .model", ["demo-error"])
 
 
+def test_calls_are_split_by_the_groups_of_their_user_and_by_token(page, site):
+    member, token = site.user()
+    _, owner = site.user(role=Role.OWNER)
+    site.send(owner, "POST", "groups", name=f"group-{member}")
+    site.send(owner, "PUT", f"groups/group-{member}/members/{member}")
+    site.calls(token, 2)
+    site.counted(token, 2)
+    page.open("overview?by=group", token)
+    page.shows(".breakdown tbody td:first-child", [f"group-{member}"])
+    page.click("[aria-label='Split by'] button", "Token")
+    page.shows(".breakdown tbody td:first-child", [f"{member} · {token[:10]}"])
+    assert page.all(".breakdown a, .legend a") == []
+
+
 def test_a_bar_leads_to_its_calls(page, token):
     page.open("overview?range=1h", token)
     page.find(".tiles")
@@ -220,7 +234,7 @@ def test_an_owner_also_sees_users_and_everybodys_refusals(page, site, token):
     page.find(".refusal", member)
     page.open("overview", token)
     page.find(".tiles")
-    assert page.texts("[aria-label='Split by'] button") == ["All", "Model", "Provider", "Client"]
+    assert page.texts("[aria-label='Split by'] button") == ["All", "Model", "Provider", "Client", "Group", "Token"]
     assert "Unknown route" not in page.text()
 
 

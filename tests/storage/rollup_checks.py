@@ -9,12 +9,14 @@ from uuid import UUID
 
 from intercept.records import EndReason, Reading, TokenUsage
 from storage.aggregation.histograms import bucket_index, histogram
-from storage.aggregation.rollup import BUCKETS, DIMENSIONS, TOKENS, Breakdown, add, totals_of
+from storage.aggregation.rollup import BUCKETS, DIMENSIONS, NO_GROUP, TOKENS, Breakdown, add, totals_of
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch
 from storage.recording.prices import MAX_TOKENS, PRECISION, Cost
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
+
+NAMES = tuple(dict.fromkeys(name for names in DIMENSIONS.values() for name in names))
 
 # Far enough away for no minute rollup to be removed because it is old.
 MIDNIGHT = datetime(2099, 3, 1, tzinfo=UTC)
@@ -30,6 +32,8 @@ class Call:
     model: str = "gpt-5"
     provider_name: str = "openai"
     client: str = "Codex"
+    token: str = "abcdefghij"
+    groups: tuple[UUID, ...] = ()
 
     @property
     def id(self):
@@ -48,6 +52,8 @@ class Call:
             model=self.model,
             client=self.client,
             started_at=self.started_at,
+            api_key_id=self.token,
+            group_ids=self.groups,
         )
         document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
         return Operation(Action.START, document.pop("_id"), document)
@@ -85,11 +91,15 @@ async def write(database, *operations):
         assert await write_batch(database, operations, seconds=10) == []
 
 
+def comparable(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
 async def read_rollups(database):
     """What is in the rollups, by what they are about."""
     found = {}
     async for document in database.rollups.find({"level": {"$exists": True}}):
-        about = tuple(document.get(name) for name in ("level", "bucket", "at", *DIMENSIONS[Breakdown.USER_COMBINATION]))
+        about = tuple(comparable(document.get(name)) for name in ("level", "bucket", "at", *NAMES))
         assert about not in found
         found[about] = {name: value for name, value in totals_of(document).items() if value}
     return {about: totals for about, totals in found.items() if totals}
@@ -102,10 +112,11 @@ async def expected(database):
         for breakdown, names in DIMENSIONS.items():
             for bucket in BUCKETS[breakdown]:
                 at = bucket.floor(document["started_at"])
-                named = tuple(
-                    document[name] if name in names else None for name in DIMENSIONS[Breakdown.USER_COMBINATION]
-                )
-                add(sums.setdefault((breakdown.value, bucket.value, at, *named), {}), totals_of_call(document))
+                groups = tuple(document.get("group_ids", ()))
+                for group_id in (groups or (NO_GROUP,)) if breakdown is Breakdown.GROUP else (None,):
+                    values = {**document, "group_ids": groups, "group_id": group_id}
+                    named = tuple(values[name] if name in names else None for name in NAMES)
+                    add(sums.setdefault((breakdown.value, bucket.value, at, *named), {}), totals_of_call(document))
     return {about: {name: value for name, value in sum_.items() if value} for about, sum_ in sums.items()}
 
 

@@ -5,7 +5,7 @@ import { duration, percent, short, tokensIn, usd, whole } from "../format.js";
 import { GROUP_KEYS, isSearchable } from "../query.js";
 import { failedOf, groupName } from "../series.js";
 
-const TITLES = { model: "Models", provider: "Providers", client: "Clients", initiator: "Users" };
+const TITLES = { model: "Models", provider: "Providers", client: "Clients", initiator: "Users", group: "Groups", token: "Tokens" };
 const MOST = 12;
 
 export function Breakdown({ answer, drill }) {
@@ -34,7 +34,7 @@ function Group({ series, most, by, drill }) {
   const name = groupName(series);
   return html`
     <tr>
-      <td>${!other && isSearchable(name) ? html`<a href=${drill({ [GROUP_KEYS[by]]: name })}>${name}</a>` : name}</td>
+      <td>${!other && GROUP_KEYS[by] && isSearchable(name) ? html`<a href=${drill({ [GROUP_KEYS[by]]: name })}>${name}</a>` : name}</td>
       <td class="number share">
         <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * total.interceptions) / most}%` }}></i></span>
         ${short(total.interceptions)}

@@ -58,7 +58,7 @@ const AMOUNTS = { calls: ({ interceptions }) => interceptions, tokens: tokensOf,
 function ofGroups(split, drill) {
   const leading = leaders(split, Object.values(AMOUNTS));
   const dressed = (rows) =>
-    rows.map((row) => ({ ...row, colour: row.other ? "series-other" : `series-${leading.indexOf(row.name) + 1}`, href: isSearchable(row.group && row.name) ? drill({ [GROUP_KEYS[split.group_by]]: row.name }) : undefined }));
+    rows.map((row) => ({ ...row, colour: row.other ? "series-other" : `series-${leading.indexOf(row.name) + 1}`, href: GROUP_KEYS[split.group_by] && isSearchable(row.group && row.name) ? drill({ [GROUP_KEYS[split.group_by]]: row.name }) : undefined }));
   return {
     calls: dressed(groups(split, AMOUNTS.calls, leading)),
     tokens: dressed(groups(split, AMOUNTS.tokens, leading)),

@@ -22,6 +22,8 @@ const SPLITS = [
   ["provider", "Provider"],
   ["client", "Client"],
   ["initiator", "User"],
+  ["group", "Group"],
+  ["token", "Token"],
 ];
 
 export function Overview({ route, user }) {
@@ -53,6 +55,7 @@ export function Overview({ route, user }) {
       <span class="quiet" id="by">Split by</span>
       <${Segmented} label="Split by" options=${splits} value=${params.by ?? ""} onChoose=${(by) => choose({ by })} />
     </div>
+    ${split.data?.since && html`<p class="note">Calls are counted by ${params.by} since ${time(split.data.since)}; earlier ones are not told apart.</p>`}
     ${failure && html`<${Failure} error=${failure} retry=${retry} />`}
     ${!loaded && !failure && html`<${Loading} />`}
     ${loaded && html`<${Body} all=${all.data} split=${split.data} by=${params.by ?? ""} drill=${drillInto("interceptions")} drillRefused=${drillInto("refusals")} onZoom=${(from, to) => choose({ from: iso(from), to: iso(to) })} />`}

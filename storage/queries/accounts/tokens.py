@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -67,6 +67,12 @@ class Tokens:
         """
         count, tokens = await self._identities.tokens_page(username, limit=limit, offset=offset)
         return count, await self._details(tokens)
+
+    async def by_id(self, ids: Iterable[str]) -> dict[str, Token]:
+        """Return tokens by the public part, expired and revoked ones too; what is unknown is left out."""
+        async with self._database.query():
+            cursor = self._database.tokens.find({"_id": {"$in": list(ids)}})
+            return {document["_id"]: read_token(document) async for document in cursor}
 
     async def lookup(self, text: str) -> TokenDetails:
         """Return what there is of a token by the token itself.

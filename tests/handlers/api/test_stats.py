@@ -18,6 +18,7 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.queries import statistics
 from storage.queries.statistics import StatsQuery
 from tests.handlers.api.calls import record
+from tests.storage.rollup_checks import MIDNIGHT
 
 STATS = "/api/v2/aibridge/stats"
 NOW = datetime(2026, 3, 5, 12, 30, 15, tzinfo=UTC)
@@ -57,7 +58,7 @@ def test_times_become_whole_buckets(values, query):
             {"from": "yesterday", "to": "5", "bucket": "week", "group_by": "user"},
             [
                 ("bucket", "must be one of minute, hour, day"),
-                ("group_by", "must be one of model, provider, client, initiator"),
+                ("group_by", "must be one of model, provider, client, initiator, group, token"),
                 ("to", NOT_A_TIME),
                 ("from", NOT_A_TIME),
             ],
@@ -161,6 +162,32 @@ async def test_owners_and_auditors_see_all_and_members_their_own(running):
             assert found == users
         answer = await stats(running, headers)
         assert answer["series"][0]["total"]["interceptions"] == sum(number for _, number in users)
+
+
+@pytest.mark.gen_test
+async def test_groups_and_tokens_are_named_also_when_they_are_no_more(running, change):
+    member = await running.user("grace")
+    for name in ("research", "ops"):
+        await change("POST", "/groups", {"name": name})
+        await change("PUT", f"/groups/{name}/members/grace")
+    _, laptop = await change("POST", "/users/grace/tokens", {"name": "laptop"})
+    for headers in (member, {"Authorization": f"Bearer {laptop['token']}"}, running.headers):
+        await record(running, headers)
+    await change("DELETE", "/groups/ops")
+    await change("DELETE", f"/users/grace/tokens/{laptop['id']}")
+    await counted(running)
+    by_group = await stats(running, group_by="group")
+    found = {(one["group"]["name"], one["total"]["interceptions"], one["other"]) for one in by_group["series"]}
+    assert found == {("research", 2, False), ("ops", 2, False), ("", 1, False)}
+    assert [set(one["group"]) for one in by_group["series"]] == [{"id", "name"}] * 3
+    assert next(one["group"] for one in by_group["series"] if not one["group"]["name"]) == {"id": None, "name": ""}
+    assert "since" not in by_group
+    by_token = await stats(running, member, group_by="token")
+    named = {"id": laptop["id"], "name": "laptop", "username": "grace"}
+    assert named in [one["group"] for one in by_token["series"]]
+    assert [one["total"]["interceptions"] for one in by_token["series"]] == [1, 1]
+    await running.bridge.database.rollups.update_one({"_id": "counting"}, {"$set": {"by_token_since": MIDNIGHT}})
+    assert (await stats(running, group_by="token"))["since"] == "2099-03-01T00:00:00.000Z"
 
 
 @pytest.mark.gen_test

@@ -11,6 +11,7 @@ from storage.aggregation.histograms import histogram
 from storage.aggregation.rollup import (
     BUCKETS,
     DIMENSIONS,
+    NO_GROUP,
     Breakdown,
     Bucket,
     RollupKey,
@@ -23,10 +24,21 @@ from storage.aggregation.rollup import (
 
 MINUTE = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
 ADA, BOB = UUID(int=1), UUID(int=2)
+RESEARCH, OPS = UUID(int=3), UUID(int=4)
 
 
 def minute(initiator=ADA, provider="openai", provider_name="openai", model="gpt-5", *, client="Codex", at=MINUTE):
     return RollupKey(Breakdown.USER_COMBINATION, Bucket.MINUTE, at, (initiator, provider, provider_name, model, client))
+
+
+def of_token(initiator=ADA, token="abcdefghij", groups=(), at=MINUTE):
+    return RollupKey(Breakdown.TOKEN, Bucket.MINUTE, at, (initiator, token, groups))
+
+
+def with_tokens(minutes):
+    """The same calls by token: each user has one, and is in as many groups as the name of the client says."""
+    groups = {"x": (), "y": (RESEARCH, OPS)}
+    return [(of_token(key.values[0], str(key.values[0]), groups[key.values[4]], key.at), part) for key, part in minutes]
 
 
 @pytest.mark.parametrize(
@@ -44,11 +56,11 @@ def test_a_bucket_begins_where_its_last_moment_is_floored_to(bucket, floor):
 
 
 def test_a_call_is_in_one_rollup_of_every_breakdown_and_bucket():
-    made = rollups_of([(minute(), {"interceptions": 1})])
+    made = rollups_of([(minute(), {"interceptions": 1})], [(of_token(groups=(RESEARCH,)), {"interceptions": 1})])
     assert {(key.breakdown, key.bucket) for key in made} == {
         (breakdown, b) for breakdown in Breakdown for b in BUCKETS[breakdown]
     }
-    assert len(made) == 18
+    assert len(made) == 24
     for key in made:
         assert key.at == key.bucket.floor(MINUTE)
         assert (
@@ -61,6 +73,8 @@ def test_a_call_is_in_one_rollup_of_every_breakdown_and_bucket():
                 Breakdown.COMBINATION: ("openai", "openai", "gpt-5", "Codex"),
                 Breakdown.USER: (ADA,),
                 Breakdown.USER_COMBINATION: (ADA, "openai", "openai", "gpt-5", "Codex"),
+                Breakdown.TOKEN: (ADA, "abcdefghij", (RESEARCH,)),
+                Breakdown.GROUP: (RESEARCH,),
             }[key.breakdown]
         )
 
@@ -78,7 +92,7 @@ parts = st.dictionaries(st.sampled_from(["interceptions", "ends.completed", "dur
 
 @given(st.lists(st.tuples(keys, parts), max_size=8))
 def test_every_rollup_is_the_sum_of_its_minutes(minutes):
-    made = rollups_of(minutes)
+    made = rollups_of(minutes, [])
     for key, totals in made.items():
         wanted = {}
         for part, added in minutes:
@@ -89,18 +103,35 @@ def test_every_rollup_is_the_sum_of_its_minutes(minutes):
         assert totals == wanted
 
 
+@given(st.lists(st.tuples(keys, parts), max_size=8))
+def test_a_call_is_counted_once_in_each_group_of_its_user_and_once_in_all(minutes):
+    made = rollups_of(minutes, with_tokens(minutes))
+    for bucket in Bucket:
+        wanted = {}
+        for key, added in minutes:
+            for group in (RESEARCH, OPS) if key.values[4] == "y" else (NO_GROUP,):
+                add(wanted.setdefault((group, bucket.floor(key.at)), {}), added)
+        groups = {key: part for key, part in made.items() if (key.breakdown, key.bucket) == (Breakdown.GROUP, bucket)}
+        assert {(key.values[0], key.at): part for key, part in groups.items()} == wanted
+        everyone, by_token = ({}, {})
+        for key, part in made.items():
+            if key.bucket is bucket and key.breakdown in {Breakdown.ALL, Breakdown.TOKEN}:
+                add((everyone if key.breakdown is Breakdown.ALL else by_token).setdefault(key.at, {}), part)
+        assert everyone == by_token
+
+
 @given(st.lists(st.tuples(keys, parts), max_size=8), st.integers(0, 8))
 def test_it_does_not_matter_how_calls_are_divided_among_runs(minutes, cut):
     total = {}
     for run in (minutes[:cut], minutes[cut:]):
-        for key, totals in rollups_of(run).items():
+        for key, totals in rollups_of(run, with_tokens(run)).items():
             add(total.setdefault(key, {}), totals)
-    assert total == rollups_of(minutes)
+    assert total == rollups_of(minutes, with_tokens(minutes))
 
 
 def test_what_is_given_is_not_changed():
     totals = {"interceptions": 1}
-    rollups_of([(minute(), totals), (minute(), totals)])
+    rollups_of([(minute(), totals), (minute(), totals)], [(of_token(), totals), (of_token(), totals)])
     assert totals == {"interceptions": 1}
 
 

@@ -34,7 +34,7 @@ async def test_every_call_that_has_ended_is_counted_once(database, rollups):
     await write(database, *(call.start for call in DIVERSE), *(call.end(call.number) for call in DIVERSE[:4]))
     assert await rollups.add_pending() == 4
     await has_counted_all(database)
-    assert len(await read_rollups(database)) == 43
+    assert len(await read_rollups(database)) == 56
     assert await rollups.add_pending() == 0
     await write(database, DIVERSE[4].end(priced=False, first_byte=None, end_reason=EndReason.CLIENT_DISCONNECTED))
     assert await rollups.add_pending() == 1

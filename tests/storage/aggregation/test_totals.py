@@ -34,6 +34,7 @@ async def test_calls_that_are_alike_are_one_row(database):
     assert row._replace(ids=sorted(row.ids)) == Row(
         ids=[first.id, second.id, third.id],
         key=PLACE,
+        token_key=RollupKey(Breakdown.TOKEN, Bucket.MINUTE, MIDNIGHT, (ADA.id, "abcdefghij", ())),
         totals={
             "interceptions": 3,
             "completed": 2,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason
 from resources.recorded.stats import Totals
-from storage.aggregation.rollup import Bucket, GroupBy, add
+from storage.aggregation.rollup import NO_GROUP, Bucket, GroupBy, add
 from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import statistics as statistics_module
@@ -18,6 +18,7 @@ from storage.queries.statistics import Statistics, StatsQuery, TooManyRollupsErr
 from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
+RESEARCH, OPS = UUID(int=0xE5), UUID(int=0x095)
 DAY, HOUR = 86_400, 3_600
 DAYS = StatsQuery(MIDNIGHT, MIDNIGHT + timedelta(days=3), Bucket.DAY)
 
@@ -146,8 +147,50 @@ async def test_a_member_has_statistics_of_their_own_calls(database, monkeypatch)
             [("openai", False, 12)],
             [("Codex", False, 12)],
             [(ADA, False, 12)],
+            [(NO_GROUP, False, 12)],
+            [("abcdefghij", False, 12)],
         ]
     assert (await read(DAYS, visible_to=UUID(int=7)))[1][0].points == {}
+
+
+@pytest.mark.gen_test
+async def test_a_call_of_a_user_in_three_groups_is_in_each_and_once_in_all(database):
+    three = (RESEARCH, OPS, UUID(int=3))
+    await count(database, Call(1, groups=three), Call(2, groups=(OPS,), token="ci"), Call(3, initiator=BOB))
+    read = Statistics(database).read
+    by = {group_by: StatsQuery(DAYS.start, DAYS.end, Bucket.DAY, group_by) for group_by in (None, *GroupBy)}
+
+    async def sizes(group_by, visible_to=None):
+        return {one.group: one.total["interceptions"] for one in (await read(by[group_by], visible_to=visible_to))[1]}
+
+    assert await sizes(None) == {None: 3}
+    assert await sizes(GroupBy.GROUP) == {OPS: 2, RESEARCH: 1, UUID(int=3): 1, NO_GROUP: 1}
+    assert await sizes(GroupBy.TOKEN) == {"abcdefghij": 2, "ci": 1}
+    assert await sizes(GroupBy.GROUP, BOB) == {NO_GROUP: 1}
+    assert await sizes(GroupBy.TOKEN, BOB) == {"abcdefghij": 1}
+
+
+@pytest.mark.gen_test
+async def test_groups_that_have_no_series_are_left_out_as_they_overlap(database, monkeypatch):
+    monkeypatch.setattr(statistics_module, "MAX_GROUPS", 1)
+    await count(database, Call(1, groups=(RESEARCH, OPS)), Call(2, groups=(OPS,)))
+    query = StatsQuery(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.GROUP)
+    for visible_to in (None, Call(1).initiator):
+        _, series = await Statistics(database).read(query, visible_to=visible_to)
+        assert [(one.group, one.other, one.total["interceptions"]) for one in series] == [(OPS, False, 2)]
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_counted_before_says_since_when_it_does_by_token(database):
+    statistics = Statistics(database)
+    assert await statistics.by_token_since() is None
+    await count(database, Call(1))
+    assert await statistics.by_token_since() is None
+    await database.rollups.update_one({"_id": "counting"}, {"$unset": {"by_token_since": ""}})
+    await count(database, Call(2))
+    await RollupJob(database, now=lambda: MIDNIGHT + timedelta(days=1)).add_pending()
+    await count(database, Call(3))
+    assert await statistics.by_token_since() == MIDNIGHT
 
 
 @pytest.mark.gen_test
@@ -187,6 +230,8 @@ calls = st.lists(
         st.sampled_from(["a", "b", "c"]),
         st.sampled_from(["openai", "own"]),
         st.sampled_from(["x", "y", "z"]),
+        st.sampled_from(["laptop", "ci"]),
+        st.sampled_from([(), (RESEARCH,), (RESEARCH, OPS)]),
     ),
     max_size=12,
 ).map(lambda rows: [Call(number, *row) for number, row in enumerate(rows)])
@@ -211,9 +256,10 @@ def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, 
                 wanted = {}
                 for document in documents:
                     if document["started_at"] < DAYS.end and visible_to in {None, document["initiator_id"]}:
-                        group = document[group_by.field] if group_by else None
-                        place = (group if group in named else None), bucket.floor(document["started_at"])
-                        add(wanted.setdefault(place, {}), totals_of_call(document))
+                        for group in groups_of(document, group_by):
+                            if group in named or group_by is not GroupBy.GROUP:
+                                place = (group if group in named else None), bucket.floor(document["started_at"])
+                                add(wanted.setdefault(place, {}), totals_of_call(document))
                 assert {(one.group, at): nonzero(totals) for one in series for at, totals in one.points.items()} == {
                     place: nonzero(each) for place, each in wanted.items()
                 }
@@ -221,6 +267,13 @@ def test_every_series_is_what_its_interceptions_add_up_to(*, io_loop, database, 
                 assert sizes == sorted(sizes, reverse=True)
 
     io_loop.run_sync(compare, timeout=60)
+
+
+def groups_of(document, group_by):
+    """The groups that a call is in: as many as its user was in, if it is by these."""
+    if group_by is GroupBy.GROUP:
+        return document.get("group_ids") or [NO_GROUP]
+    return [document[group_by.field] if group_by else None]
 
 
 def nonzero(totals):
