@@ -39,7 +39,8 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     place of the API's own. `conversation` is known by what the body contains; `previous_response_id` is the response that a
     responses request goes on from, `used_file_id` the file that a batch is made of. `stream_options` is a chat request's value of that key, in
     the bytes that were sent; None where it has none. `max_output_tokens` is the most that it allows the model to write, in
-    all choices together; None where it does not say.
+    all choices together; None where it does not say. `uses_state` says that the provider keeps the response, or that the
+    request goes on with something that it has kept.
     """
 
     model: str
@@ -53,6 +54,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     used_file_id: str | None = None
     stream_options: bytes | None = None
     max_output_tokens: int | None = None
+    uses_state: bool = False
 
 
 class Reader(Protocol):

@@ -135,6 +135,21 @@ class ProviderError(Struct, frozen=True, kw_only=True):
     message: str
 
 
+class Try(Struct, frozen=True, kw_only=True):
+    """One time that a provider was asked for a response, or was to be asked and could not be.
+
+    `status` is that of its response, None if it gave none; then `error` says why, or is None if the call was stopped before.
+    `seconds` is how long the head of its response took, or how long was waited for one. `credential_hint` is of the credential that
+    was sent.
+    """
+
+    provider_name: str
+    credential_hint: str = ""
+    status: int | None = None
+    error: ProviderError | None = None
+    seconds: float = 0.0
+
+
 class Reading(Struct, frozen=True, kw_only=True):
     """What a reader worked out of a response, or of as much of it as there was.
 
@@ -159,6 +174,7 @@ class Interception(Struct, frozen=True, kw_only=True):
 
     `conversation` and `previous_response_id` are for finding the session, so they are None where the client names it.
     `billed` is false where calls of the API cost nothing. `group_ids` are the groups its user was in then.
+    `requested_provider_name` is set where more than one provider may serve the call: the one that the client named.
     """
 
     id: UUID
@@ -182,6 +198,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     previous_response_id: str | None = None
     billed: bool = True
     group_ids: tuple[UUID, ...] = ()
+    requested_provider_name: str | None = None
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -189,7 +206,8 @@ class Ending(Struct, frozen=True, kw_only=True):
 
     `upstream_asked_at` is when the request was handed to the upstream, the last time if it was more than once; None if it
     never was. `first_byte_at` is when the first byte of the response body arrived, None if none did. `credential_hint` is
-    of the credential that the answer was given to; empty leaves the start record's.
+    of the credential that the answer was given to; empty leaves the start record's. So do `provider` and `provider_name`,
+    those of the provider that gave it. `tries` has each time that a provider was asked, if that was more than once.
     """
 
     interception_id: UUID
@@ -201,4 +219,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     upstream_request_id: str | None = None
     error: ProviderError | None = None
     credential_hint: str = ""
+    provider: str = ""
+    provider_name: str = ""
+    tries: tuple[Try, ...] = ()
     reading: Reading = Reading()

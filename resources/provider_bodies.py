@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar
 
-from msgspec import UNSET, Meta, UnsetType, structs
+from msgspec import UNSET, Meta, UnsetType, field, structs
 
 from resources.bodies import Body, Readers
 from settings.kinds import BASE_URL, PROJECT, PROVIDER_NAME, REGION, Kind
 from storage.providers.documents import MAX_KEYS, GivenKey, KeptKey, NewKey, ProviderSpec
 from upstream.credentials.access import Credential
+from upstream.fallback import MAX_FALLBACKS, MAX_WEIGHT
 from upstream.presets import PRESETS, ProviderType
 
 MAX_KEY = 600
@@ -67,6 +68,21 @@ def _switch(value: Any) -> bool:
     return value
 
 
+def _fallback(value: Any) -> tuple[str, ...]:
+    allowed = f"must be an array of the names of at most {MAX_FALLBACKS} providers, each once"
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(allowed)
+    if len(value) > MAX_FALLBACKS or len(set(value)) < len(value):
+        raise ValueError(allowed)
+    return tuple(_name(name) for name in value)
+
+
+def _weight(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_WEIGHT:
+        raise ValueError(f"must be a whole number from 0 to {MAX_WEIGHT}")
+    return value
+
+
 def _key(value: Any) -> GivenKey:
     match value:
         case str() if value and len(value) <= MAX_KEY and all("!" <= character <= "~" for character in value):
@@ -100,6 +116,21 @@ Keys = Annotated[
         "there. They are never shown again.",
     ),
 ]
+Fallback = Annotated[
+    list[str],
+    Meta(
+        max_length=MAX_FALLBACKS,
+        description="Names of other providers of the same dialect, which are asked in this order when it cannot answer.",
+    ),
+]
+Weight = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MAX_WEIGHT,
+        description="Its share of the load, among itself and its fallback. Sessions stay together. 0 takes none.",
+    ),
+]
 HowSent = Annotated[
     str,
     Meta(
@@ -118,6 +149,8 @@ class ProviderChange(Body):
     region: Region | UnsetType = UNSET
     project: Project | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
+    fallback: Fallback | UnsetType = UNSET
+    weight: Weight | UnsetType = UNSET
     keys: Keys | UnsetType = UNSET
 
     readers: ClassVar[Readers] = {
@@ -127,7 +160,12 @@ class ProviderChange(Body):
         "region": _of_kind(REGION),
         "project": _of_kind(PROJECT),
     }
-    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"disabled": _switch, "keys": _new_keys}
+    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
+        "disabled": _switch,
+        "fallback": _fallback,
+        "weight": _weight,
+        "keys": _new_keys,
+    }
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -158,15 +196,18 @@ class NewProvider(Body):
     region: Region = ""
     project: Project = ""
     disabled: bool = False
+    fallback: Fallback = field(default_factory=list)
+    weight: Weight = 0
     keys: Keys | UnsetType = UNSET
 
     readers: ClassVar[Readers] = {"name": _name, **ProviderChange.readers}
-    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {"disabled": _switch, "keys": _only_new}
+    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {**ProviderChange.other_readers, "keys": _only_new}
 
     @property
     def spec(self) -> ProviderSpec:
         """What decides about the way to it."""
-        return ProviderSpec(**{name: getattr(self, name) for name in ProviderSpec.__struct_fields__})
+        given = {name: getattr(self, name) for name in ProviderSpec.__struct_fields__}
+        return ProviderSpec(**given | {"fallback": tuple(self.fallback)})
 
     @property
     def new_keys(self) -> list[NewKey]:
@@ -193,6 +234,8 @@ def check_provider(spec: ProviderSpec, keys: int) -> list[tuple[str, str]]:
         problems.append(
             ("keys", f"a provider of the type {type_} takes no keys: each user brings their own credential")
         )
+    if spec.name in spec.fallback:
+        problems.append(("fallback", f"{spec.name} cannot stand in for itself"))
     if keys and spec.credential == Credential.NONE:
         problems.append(("keys", "none may be given with the credential none"))
     return problems

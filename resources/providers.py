@@ -84,6 +84,8 @@ class DetailedProvider(Struct):
     region: str
     project: str
     disabled: bool
+    fallback: Annotated[list[str], Meta(description="Providers that are asked in this order when it cannot answer.")]
+    weight: Annotated[Count, Meta(description="Its share of the load, among itself and its fallback.")]
     keys: list[DetailedKey]
     circuit: Annotated[
         CircuitState | None,

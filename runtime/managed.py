@@ -18,6 +18,7 @@ from storage.providers.follower import ProviderFollower
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
 from upstream.credentials.access import Credential, credential_hint
+from upstream.fallback import find_fault
 from upstream.presets import PRESETS, ProviderType
 from upstream.providers import Availability, Provider, Source
 from upstream.table import Routing
@@ -59,6 +60,10 @@ class ManagedRouting:
         self._on_table({name: (one.preset.prices, one.base_url) for name, one in table.providers.items()})
         for name in made.keys() & self._routing.fixed_names:
             _log.warning("the provider %s of the environment stands in the place of the one in the database", name)
+        types = {name: one.type for name, one in table.providers.items()}
+        for name, (_, one) in made.items():
+            if fault := find_fault(name, one.type, one.fallback, types):
+                _log.warning("the provider %s names others that are not asked in its place: %s", name, fault)
 
     def _provider(self, stored: StoredProvider) -> Provider:
         before, provider = self._made.get(stored.spec.name, (None, None))
@@ -111,6 +116,8 @@ def make_managed(settings: Settings, stored: StoredProvider, keys: tuple[str, ..
         credential=Credential(spec.credential) if spec.credential else None,
         region=spec.region,
         project=spec.project,
+        fallback=spec.fallback,
+        weight=spec.weight,
     )
     if spec.disabled:
         availability = Availability.DISABLED

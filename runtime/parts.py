@@ -52,6 +52,8 @@ def make_provider(settings: ProviderSettings, network: Network = DIRECT) -> Prov
         authorizer=make_authorizer(settings),
         network=network,
         extra_routes=tuple(route.of(preset.dialect) for route in settings.routes),
+        fallback=settings.fallback,
+        weight=settings.weight,
     )
 
 

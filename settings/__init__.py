@@ -8,9 +8,10 @@ Click does flags, types, order and help. `kinds` are its types, a `setting` its 
 """
 
 from settings.command_line import SettingsCommand, SettingsGroup, flags_of, settings_of
-from settings.declarations import ProviderSettings, Settings, declared
+from settings.declarations import Settings, declared
 from settings.kinds import Address, ChatStreamUsage, LimitsScope, Network, RecordPolicy, TokenCreation, scrub_uri
 from settings.loading import load, unknown_variables
+from settings.providers import ProviderSettings
 from settings.setting import Setting, SettingError
 
 __all__ = [

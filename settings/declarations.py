@@ -13,14 +13,13 @@ from pathlib import Path
 from limits.limit import Period
 from settings.kinds import (
     ADDRESS,
-    AWS_ACCESS_KEY,
     BASE_URL,
     DATABASE_NAME,
     DURATION,
     ENCRYPTION_KEYS,
+    FALLBACK,
     FILE,
     FOLDER,
-    GOOGLE_ACCOUNT,
     HOSTS,
     KEYS,
     LIMIT,
@@ -29,15 +28,12 @@ from settings.kinds import (
     NETWORKS,
     POSITIVE,
     POSITIVE_DURATION,
-    PROFILE,
-    PROJECT,
-    PROVIDER_NAME,
     PROXY_URL,
-    REGION,
     ROUTES,
     SIZE,
     SWITCH,
     TIME_ZONE,
+    WEIGHT,
     WORKERS,
     Address,
     ChatStreamUsage,
@@ -46,18 +42,15 @@ from settings.kinds import (
     RecordPolicy,
     TokenCreation,
     choice,
-    optional,
 )
+from settings.providers import PROVIDERS, ProviderSettings
 from settings.setting import Setting, declare
-from upstream.credentials.access import AUTHORIZED, Credential
-from upstream.credentials.sigv4 import AwsKeys
 from upstream.extra_routes import ExtraRoute
 from upstream.presets import PRESETS, ProviderType
 
 SERVER = "Server"
 DATABASE = "Database"
 RECORDING = "Recording"
-PROVIDERS = "Providers"
 OVERLOAD = "Overload protection (0 = off)"
 BREAKER = "Circuit breaker"
 
@@ -66,81 +59,6 @@ MAX_CLUSTER_RATE = 1_000_000
 
 # The names of the providers that are there without being set.
 BUILT_IN = ("openai", "anthropic")
-
-
-@dataclass(frozen=True)
-class ProviderSettings:
-    """A provider: what it speaks, where it is, and the keys the bridge holds for it (first is tried first)."""
-
-    name: str = declare(
-        PROVIDERS, PROVIDER_NAME, None, "Name in the path, unique; must be given.", environment_only=True
-    )
-    type: ProviderType = declare(
-        PROVIDERS,
-        choice(ProviderType, ProviderType.DEMO),
-        None,
-        "What it speaks and how it is reached; must be given.",
-        environment_only=True,
-    )
-    base_url: str = declare(
-        PROVIDERS,
-        BASE_URL,
-        None,
-        "Address; by default that of the type's vendor, if it has one.",
-        environment_only=True,
-    )
-    keys: tuple[str, ...] = declare(
-        PROVIDERS, KEYS, "", "Keys, separated by commas.", environment_only=True, secret=True
-    )
-    keys_setting: str = ""  # the name of the setting that `keys` come from
-    credential: Credential | None = declare(
-        PROVIDERS, optional(choice(Credential)), "", "How its key is sent; by default as the type has it.",
-        environment_only=True,
-    )  # fmt: skip
-    region: str = declare(
-        PROVIDERS, REGION, "", "Region of its cloud; of AWS by default what AWS_REGION says.", environment_only=True
-    )
-    project: str = declare(
-        PROVIDERS, PROJECT, "", "Project of Google Cloud, the only one that clients may name.", environment_only=True
-    )
-    google_account: dict[str, str] | None = declare(
-        PROVIDERS, optional(GOOGLE_ACCOUNT), "", "Key of a service account of Google Cloud, in JSON.",
-        environment_only=True, secret=True,
-    )  # fmt: skip
-    aws_access_key: AwsKeys | None = declare(
-        PROVIDERS, optional(AWS_ACCESS_KEY), "", "Access key that signs requests to AWS.",
-        environment_only=True, secret=True,
-    )  # fmt: skip
-    aws_profile: str = declare(
-        PROVIDERS, PROFILE, "", "Profile of AWS's configuration whose credentials sign.", environment_only=True
-    )
-
-    proxy_url: str = declare(
-        PROVIDERS, PROXY_URL, "", "Proxy for this provider, or none; by default upstream-proxy.",
-        environment_only=True, secret=True,
-    )  # fmt: skip
-    ca_file: str = declare(
-        PROVIDERS, FILE, "", "Certificates of authorities to trust beside the system's.", environment_only=True
-    )
-    client_certificate_file: str = declare(
-        PROVIDERS, FILE, "", "Certificate to show to the provider.", environment_only=True
-    )
-    client_key_file: str = declare(
-        PROVIDERS, FILE, "", "Its key, where that is in a file of its own.", environment_only=True
-    )
-    routes: tuple[ExtraRoute, ...] = declare(
-        PROVIDERS,
-        ROUTES,
-        "",
-        "Routes to serve beside those of its type, such as GET /v1/vector_stores.",
-        environment_only=True,
-    )
-
-    @property
-    def has_credential(self) -> bool:
-        """Whether the bridge has a key, or a way to get a token."""
-        preset = PRESETS[self.type]
-        return bool(self.keys or preset.aws_service) or (self.credential or preset.credential) in AUTHORIZED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +131,12 @@ class Settings:
         PROVIDERS, ROUTES, "", "Routes of `openai` to serve beside those there are, such as GET /v1/vector_stores.",
         environment_only=True,
     )  # fmt: skip
+    openai_fallback: tuple[str, ...] = declare(
+        PROVIDERS, FALLBACK, "", "Names of providers that are asked when `openai` cannot answer."
+    )
+    openai_weight: int = declare(
+        PROVIDERS, WEIGHT, "0", "Share of `openai` in the load, among itself and its fallback; 0 takes none."
+    )
     anthropic_base_url: str = declare(
         PROVIDERS, BASE_URL, PRESETS[ProviderType.ANTHROPIC].base_url, "Address of the provider `anthropic`."
     )
@@ -222,6 +146,12 @@ class Settings:
     )  # fmt: skip
     anthropic_routes: tuple[ExtraRoute, ...] = declare(
         PROVIDERS, ROUTES, "", "Routes of `anthropic` to serve beside those there are.", environment_only=True
+    )
+    anthropic_fallback: tuple[str, ...] = declare(
+        PROVIDERS, FALLBACK, "", "Names of providers that are asked when `anthropic` cannot answer."
+    )
+    anthropic_weight: int = declare(
+        PROVIDERS, WEIGHT, "0", "Share of `anthropic` in the load, among itself and its fallback; 0 takes none."
     )
     further_providers: tuple[ProviderSettings, ...] = ()
     allow_byok: bool = declare(PROVIDERS, SWITCH, "true", "Let users bring their own provider keys.")
@@ -320,6 +250,8 @@ class Settings:
                 self.openai_key,
                 "openai-key",
                 routes=self.openai_routes,
+                fallback=self.openai_fallback,
+                weight=self.openai_weight,
             ),
             ProviderSettings(
                 "anthropic",
@@ -328,6 +260,8 @@ class Settings:
                 self.anthropic_key,
                 "anthropic-key",
                 routes=self.anthropic_routes,
+                fallback=self.anthropic_fallback,
+                weight=self.anthropic_weight,
             ),
             *self.further_providers,
         )

@@ -21,6 +21,7 @@ from limits.kinds.calendar import time_zone
 from upstream.connections.network import Proxy
 from upstream.credentials.sigv4 import AwsKeys
 from upstream.extra_routes import ALLOWED, parse_routes
+from upstream.fallback import MAX_FALLBACKS, MAX_WEIGHT
 
 NO_PROXY = "none"
 """The proxy of a provider that is reached without one."""
@@ -117,6 +118,11 @@ def choice(options: type[E], *left_out: E) -> Kind[E]:
 def optional(kind: Kind[T]) -> Kind[T | None]:
     """The same, or an empty text, which is None."""
     return Kind(kind.name, kind.allowed, lambda text: kind.parse(text) if text else None, kind.echo)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(PROVIDER_NAME.parse(one.strip()) for one in text.split(",")) if text.strip() else ()
+    return _require(names, lambda it: len(set(it)) == len(it) <= MAX_FALLBACKS)
 
 
 def _match(pattern: str, text: str) -> re.Match[str]:
@@ -259,6 +265,10 @@ PROVIDER_NAME = Kind(
     "NAME",
     f"lower-case letters and digits with single hyphens between, but not {', '.join(RESERVED_NAMES)}",
     _text(f"(?!({'|'.join(RESERVED_NAMES)})$)(?=.{{1,64}}$)[a-z0-9]+(-[a-z0-9]+)*"),
+)
+FALLBACK = Kind("NAMES", f"names of at most {MAX_FALLBACKS} providers, each once, separated by commas", _names)
+WEIGHT = Kind(
+    "N", f"a whole number from 0 to {MAX_WEIGHT}", lambda text: _require(_whole(text), lambda it: it <= MAX_WEIGHT)
 )
 FILE = Kind("FILE", "the path of a file", lambda text: _match("[^\0]*", text)[0])
 HOSTS = Kind("HOSTS", "host names and domains, separated by commas, or *", _text(r"[A-Za-z0-9.:_*, /\[\]-]*"))

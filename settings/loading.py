@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 
 from settings.declarations import (
     BUILT_IN,
     MAX_CLUSTER_RATE,
-    ProviderSettings,
     Settings,
     declared,
     declared_in,
 )
 from settings.kinds import LimitsScope
+from settings.providers import ProviderSettings
 from settings.setting import PREFIX, SHORT_PREFIX, Setting, SettingError
 from upstream.credentials.access import INSTALL_AZURE, INSTALL_GOOGLE, Credential
 from upstream.credentials.aws_credentials import INSTALL_AWS
+from upstream.fallback import find_fault
 from upstream.presets import PRESETS, ProviderType
 
 INSTALL_OTEL = "pip install -r requirements-otel.lock"
@@ -41,6 +42,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
                 f"{name} {rate} is too high for limits-scope cluster; give at most {MAX_CLUSTER_RATE}, "
                 "with a shorter rate-window"
             )
+    _check_fallback(settings.providers)
     if settings.otel_traces and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
         raise SettingError(f"otel-traces needs packages that are not installed; {INSTALL_OTEL}")
     return settings
@@ -96,6 +98,14 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
             )
         taken.add(provider.name)
         yield provider
+
+
+def _check_fallback(providers: Sequence[ProviderSettings]) -> None:
+    """Refuse names of other providers that cannot stand in for the one that gives them."""
+    types = {one.name: one.type for one in providers}
+    for one in providers:
+        if fault := find_fault(one.name, one.type, one.fallback, types):
+            raise SettingError(f"{one.keys_setting.removesuffix('keys').removesuffix('key')}fallback: {fault}")
 
 
 def _check_packages(provider: ProviderSettings, settings: Mapping[str, Setting]) -> None:

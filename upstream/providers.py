@@ -50,6 +50,8 @@ class Provider:
     provider without a key or an `authorizer` serves only clients that bring theirs. `extra_routes` are served
     beside those of the type, where none of these has the path and the method. `credential` is what it expects, None
     for what its type does. `project` and `region` are the only ones that its paths may name; empty allows any.
+    `fallback` are the names of others that are asked when it cannot answer, and `weight` its share of the load among itself
+    and those, see `upstream.fallback`.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Provider:
     authorizer: Authorizer | None = field(default=None, repr=False, compare=False)
     network: Network = DIRECT
     extra_routes: tuple[Route, ...] = ()
+    fallback: tuple[str, ...] = ()
+    weight: int = 0
     source: Source = Source.ENVIRONMENT
     availability: Availability = Availability.READY
 

@@ -31,6 +31,10 @@ def providers() -> None:
     """List, add, change and check the providers in the database."""
 
 
+def _names(_context: click.Context, _option: click.Parameter, text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _options(*, new: bool) -> Callable[[Command], Command]:
     def decorate(function: Command) -> Command:
         for name, text in (
@@ -41,6 +45,13 @@ def _options(*, new: bool) -> Callable[[Command], Command]:
         function = click.option(
             "--key-file", "key_files", type=FILES, multiple=True,
             help="File with keys, one a line; - is standard input. They replace those that are there.",
+        )(function)  # fmt: skip
+        function = click.option(
+            "--weight", type=int, help="Share of the load, among itself and its fallback; 0 takes none."
+        )(function)
+        function = click.option(
+            "--fallback", metavar="NAMES", callback=_names,
+            help="Providers that are asked when it cannot answer, separated by commas; an empty text removes them.",
         )(function)  # fmt: skip
         credentials = click.Choice([one.value for one in Credential])
         function = click.option("--credential", type=credentials, help="How its key is sent.")(function)
@@ -100,7 +111,7 @@ def _shown_key(provider: StoredProvider, hint: str, sealed: bytes, sealer: Seale
 @click.argument("name")
 @_options(new=True)
 @click.option("--disabled", is_flag=True, help="Refuse its calls with 503.")
-def add_provider(name: str, key_files: tuple[Path, ...], disabled: bool, **given: str | None) -> None:
+def add_provider(name: str, key_files: tuple[Path, ...], disabled: bool, **given: Any) -> None:
     """Add the provider NAME. Every server on the database calls it within 2 seconds."""
     keys = read_keys(key_files)
     body: NewProvider = _read(NewProvider, {"name": name, "keys": keys, "disabled": disabled, **given})
@@ -112,7 +123,7 @@ def add_provider(name: str, key_files: tuple[Path, ...], disabled: bool, **given
 @click.argument("name")
 @_options(new=False)
 @click.option("--disabled/--enabled", default=None, help="Refuse its calls with 503, or take them again.")
-def set_provider(name: str, key_files: tuple[Path, ...], disabled: bool | None, **given: str | None) -> None:
+def set_provider(name: str, key_files: tuple[Path, ...], disabled: bool | None, **given: Any) -> None:
     """Change what is given of the provider NAME. Calls that are under way go on as they began."""
     keys = read_keys(key_files) if key_files else None
     body: ProviderChange = _read(ProviderChange, {"keys": keys, "disabled": disabled, **given})

@@ -15,6 +15,8 @@ from resources.bodies import InvalidBodyError
 from resources.provider_bodies import NewProvider
 from storage.providers.documents import GivenKey, KeptKey, NewKey, ProviderSpec, StoredProvider
 from storage.providers.sealing import Sealer, SealError
+from upstream.fallback import find_fault
+from upstream.presets import ProviderType
 
 
 class PlannedFile(Struct, frozen=True):
@@ -57,6 +59,11 @@ def read_file(path: Path) -> list[PlannedFile]:
     names = [one.spec.name for one in planned]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise click.ClickException(f"{path}: the provider {twice} is there twice")
+    types = {one.spec.name: ProviderType(one.spec.type) for one in planned}
+    for number, one in enumerate(planned):
+        here = [name for name in one.spec.fallback if name in types]  # others may be of the server's environment
+        if fault := find_fault(one.spec.name, types[one.spec.name], here, types):
+            raise click.ClickException(f"{path}: providers[{number}]: fallback: {fault}")
     return planned
 
 

@@ -85,6 +85,8 @@ def describe(provider: StoredProvider, sealer: Sealer) -> dict[str, object]:
         "region": spec.region,
         "project": spec.project,
         "disabled": spec.disabled,
+        "fallback": list(spec.fallback),
+        "weight": spec.weight,
         "keys": [
             {"id": key.id, "hint": key.hint, "state": condition(provider, key.sealed, sealer).value}
             for key in provider.keys

@@ -70,11 +70,16 @@ class CallUsage:
         except OverloadedError as error:
             raise problem_of(error, handler.dialect, handler.bridge.now()) from error
 
+    def move(self, start: Interception) -> None:
+        """Charge what another provider takes: `start` is the start record with that one."""
+        self._start = start
+
     def _check(self, policy: Effective) -> None:
         """Refuse what no waiting helps, before anything is counted."""
         start, asked = self._start, self._max_output
-        if (refused := policy.refuse_model(start.provider_name, start.model)) is not None:
-            message = MODEL_NOT_ALLOWED.format(start.model[:MAX_TOLD], start.provider_name, refused.rule)
+        provider_name = start.requested_provider_name or start.provider_name
+        if (refused := policy.refuse_model(provider_name, start.model)) is not None:
+            message = MODEL_NOT_ALLOWED.format(start.model[:MAX_TOLD], provider_name, refused.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
         if policy.max_tokens is not None and asked > policy.max_tokens.maximum:
             maximum, source = policy.max_tokens

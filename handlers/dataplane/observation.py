@@ -11,11 +11,12 @@ from intercept.apis import Api, Reader
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
 from intercept.formats.error_body import error_reader
-from intercept.records import Ending, EndReason, ProviderError, Reading
+from intercept.records import Ending, EndReason, ProviderError, Reading, Try
 from intercept.secrets.known import KnownSecrets
 from intercept.secrets.scrub import scrub
 from limits.protection.circuit_breaker import CircuitOpenError
 from upstream.client import UpstreamError, UpstreamResponse
+from upstream.providers import Provider
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +156,8 @@ class Observation:
         undelivered: bool = False,
         credential_hint: str = "",
         upstream_asked_at: datetime | None = None,
+        answered_by: Provider | None = None,
+        tries: tuple[Try, ...] = (),
     ) -> Ending:
         """The end record.
 
@@ -163,6 +166,8 @@ class Observation:
             undelivered: Whether bytes came that the client has not taken.
             credential_hint: Of the credential that was used in the end; another one than at the start when that was refused.
             upstream_asked_at: When the request was last handed to the upstream.
+            answered_by: The provider that was asked in the end, if it is not that of the start.
+            tries: Each time that a provider was asked, if that was more than once.
         """
         reading = self._read()
         reason = end_reason(
@@ -181,6 +186,9 @@ class Observation:
             upstream_request_id=self._request_id,
             error=_shown(reading.error or self._error, self._explained),
             credential_hint=credential_hint,
+            provider="" if answered_by is None else answered_by.type.value,
+            provider_name="" if answered_by is None else answered_by.name,
+            tries=tries,
             reading=settled(reading, reason),
         )
         return self._secrets.hide(ending)

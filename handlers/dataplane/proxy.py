@@ -38,6 +38,8 @@ from limits.policies.effective import Effective
 from storage.accounts.events import Plane
 
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
+# Of a response that another provider than the one in the path has given.
+PROVIDER_HEADER = "X-AI-Bridge-Provider"
 # From this many on requests take their steps together, see `in_step`.
 MANY_REQUESTS = 4
 # Fetch standard, `X-Content-Type-Options`; CSP level 3, `sandbox`.

@@ -20,7 +20,7 @@ from handlers.timer import UPSTREAM
 from intercept.apis import Dialect
 from intercept.dialects.gemini.refusals import MAX_REFUSAL_BYTES, read_refusal
 from intercept.ids import format_id
-from intercept.records import CredentialKind
+from intercept.records import CredentialKind, ProviderError, Try
 from intercept.refusals import Rule
 from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.credentials.access import Authorizer, credential_header, credential_hint
@@ -114,21 +114,31 @@ class UpstreamRequest:
         to: Where it is to go.
         model: What a 429 of the provider is about: the name of a model, or a route that names none.
         upgrade: Headers that ask for another protocol.
+        tries: Gets each time that the provider is asked.
 
     Attributes:
+        provider: Where it is to go.
         sent_at: When it was last handed to the upstream; None while it was not.
         explained: What is behind a refusal of the provider and is not in its words; "" where nothing is known.
     """
 
     def __init__(
-        self, handler: ProxyHandler, to: Destination, *, model: str, upgrade: Sequence[tuple[str, str]] = ()
+        self,
+        handler: ProxyHandler,
+        to: Destination,
+        *,
+        model: str,
+        upgrade: Sequence[tuple[str, str]] = (),
+        tries: list[Try] | None = None,
     ) -> None:
+        self.provider = to.provider
         self.sent_at: datetime | None = None
         self.explained = ""
         self._handler = handler
         self._to = to
         self._model = model
         self._upgrade = upgrade
+        self._tries = tries
         self._own_key = handler.credentials.own_key
         self._pool = to.keys
         self._key = self._pool.pick(model) if self._pool is not None and self._own_key is None else None
@@ -205,6 +215,7 @@ class UpstreamRequest:
         url = provider.url(self._to.path, request.query)
         self.sent_at = bridge.now()
         handler.timer.enter(UPSTREAM)
+        status, failure = None, None
         try:
             headers = handler.timer.outgoing(self._choose_headers())
             if self._authorizer is not None:
@@ -214,8 +225,22 @@ class UpstreamRequest:
                 network=provider.network,
                 upgrades=bool(self._upgrade),
             )
+            status = response.status
+        except UpstreamError as error:
+            failure = ProviderError(type=error.end_reason.value, message=str(error))
+            raise
         finally:
             waited = handler.timer.enter(None)
+            if self._tries is not None:
+                self._tries.append(
+                    Try(
+                        provider_name=provider.name,
+                        credential_hint=self.credential_hint,
+                        status=status,
+                        error=failure,
+                        seconds=waited,
+                    )
+                )
         bridge.metrics.answered(provider.name, waited)
         if self._authorizer is not None:
             self.explained = self._authorizer.explain(response.status, response.header)

@@ -66,7 +66,8 @@ class Metrics:
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         self._model = BoundedNames(NAMES_KEPT, NAMES_EVER, USES_HALVED_AFTER)
         self._tool = BoundedNames(NAMES_KEPT, NAMES_EVER, USES_HALVED_AFTER)
-        self._models: dict[UUID, str] = {}  # of calls in flight: what a call began as it ends as
+        # Of calls in flight, provider and model: what a call began as it ends as.
+        self._begun: dict[UUID, tuple[str, str]] = {}
         self._interceptions = self._counter(
             "interceptions", "Recorded calls that ended.", "provider model status route method initiator_id client"
         )
@@ -89,6 +90,9 @@ class Metrics:
         )
         self._retries = self._counter(
             "upstream_retries", "Calls retried, as nothing of them had reached the provider.", "provider"
+        )
+        self._fallbacks = self._counter(
+            "provider_fallbacks", "Times that a provider could not answer, and another one was asked.", "provider next"
         )
         self._key_refused = self._gauge(
             "provider_key_refused",
@@ -203,6 +207,10 @@ class Metrics:
         """A provider was not reached, and the request is sent once more."""
         self._retries(provider).inc()
 
+    def moved_on(self, provider: str, to: str) -> None:
+        """A provider could not answer, and the next one is asked."""
+        self._fallbacks(provider, to).inc()
+
     def provider_key(self, provider: str, hint: str, *, refused: bool) -> None:
         """A provider began to refuse a key, or accepts it again; `hint` is enough of it to recognise it by."""
         self._key_refused.labels(provider, hint).set(refused)
@@ -223,18 +231,18 @@ class Metrics:
     def started(self, interception: Interception) -> None:
         """A recorded call began."""
         provider, model = interception.provider_name, self._model(interception.model)
-        self._models[interception.id] = model
+        self._begun[interception.id] = provider, model
         self._inflight(provider, model, interception.route).inc()
 
     def ended(self, interception: Interception, ending: Ending) -> None:
         """A recorded call ended."""
-        provider, model = interception.provider_name, self._models.pop(interception.id, None)
-        if model is None:
-            model = self._model(interception.model)
+        provider = interception.provider_name
+        begun = self._begun.pop(interception.id, None) or (provider, self._model(interception.model))
+        model = begun[1]
         if ending.end_reason is EndReason.COMPLETED:  # a name that no provider knows earns nothing
             self._model.used(interception.model)
         route, client, initiator_id = interception.route, interception.client, format_id(interception.initiator_id)
-        self._inflight(provider, model, route).dec()
+        self._inflight(*begun, route).dec()
         if ending.end_reason is EndReason.CIRCUIT_OPEN:
             self._breaker_rejects(provider, route, model).inc()
         status = ending.end_reason.status

@@ -18,6 +18,13 @@ OVERLOADED = frozenset(
 )
 
 
+def outcome_of_status(status: int) -> Outcome:
+    """Judge by the status of a response of which nothing more is read; one without success is meant."""
+    if status in FAILURES:
+        return Outcome.FAILURE
+    return Outcome.SUCCESS if status < FIRST_SERVER_ERROR and status != TOO_MANY_REQUESTS else Outcome.UNKNOWN
+
+
 def outcome_of(ending: Ending) -> Outcome:
     """Judge by the call itself: 429 is the key's affair, a client that left says nothing, 4xx is a healthy answer."""
     reason, status = ending.end_reason, ending.upstream_status

@@ -176,6 +176,27 @@ class Agent(Struct):
     ]
 
 
+class Try(Struct):
+    """One time that a provider was asked, or could not be."""
+
+    provider_name: str
+    credential_hint: Annotated[str, Meta(description="Of the key that was sent; empty where none was.")]
+    status: Annotated[int | None, Meta(description="Of the provider's response; null where it gave none.")]
+    error: Annotated[
+        RecordedError | None,
+        Meta(
+            description="Why it gave none: its `type` is an `end_reason`. Null too where the call was stopped before."
+        ),
+    ]
+    ms: Annotated[Count, Meta(description="Milliseconds to the head of its response, or until there was none.")]
+
+    @classmethod
+    def of(cls, one: Document) -> Self:
+        """Show an entry of `tries`."""
+        error = one["error"] and RecordedError(**one["error"])
+        return cls(one["provider_name"], one["credential_hint"], _whole(one["status"]), error, int(one["ms"]))
+
+
 class Interception(Struct):
     """One recorded exchange between a client and a provider. Lists are in the order in which things happened."""
 
@@ -184,7 +205,8 @@ class Interception(Struct):
     initiator: Initiator
     group_ids: Annotated[list[UUID], Meta(description="The groups that the user was in then.")]
     provider: ProviderType
-    provider_name: str
+    provider_name: Annotated[str, Meta(description="The provider that answered, or was asked last.")]
+    requested_provider_name: Annotated[str, Meta(description="The provider in the path of the call.")]
     model: Annotated[str, Meta(description="As it was asked for.")]
     client: Annotated[str, Meta(description="The program that asked; `Unknown` if it is not recognised.")]
     client_session_id: Annotated[str | None, Meta(description="The program's own id of its session.")]
@@ -209,6 +231,9 @@ class Interception(Struct):
     ]
     first_byte_at: Annotated[Time | None, Meta(description="When the first byte of the response body came.")]
     ended_at: Annotated[Time | None, Meta(description="Null while in flight.")]
+    tries: Annotated[
+        list[Try], Meta(description="Each time that a provider was asked, where that was more than once; else empty.")
+    ]
     cost: Annotated[Cost | None, Meta(description="Null where it is not known.")]
     provider_cost: Annotated[ProviderCost | None, Meta(description="Null where the provider does not say.")]
     metadata: Metadata
@@ -229,6 +254,7 @@ class Interception(Struct):
             get("group_ids", []),
             document["provider"],
             document["provider_name"],
+            get("requested_provider_name") or document["provider_name"],
             document["model"],
             document["client"],
             document["client_session_id"],
@@ -249,6 +275,7 @@ class Interception(Struct):
             format_time(get("upstream_asked_at")),
             format_time(get("first_byte_at")),
             format_time(get("ended_at")),
+            [Try.of(one) for one in get("tries", ())],
             cost and Cost(format_decimal(cost["usd"]), cost["prices"]),
             provider_cost and ProviderCost(format_decimal(provider_cost["usd"]), provider_cost["source"]),
             Metadata(truncated=True) if get("truncated") else Metadata(),

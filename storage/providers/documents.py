@@ -72,6 +72,8 @@ class ProviderSpec(Struct, frozen=True):
         region: Of its cloud.
         project: Of Google Cloud.
         disabled: Calls are refused.
+        fallback: Names of others that are asked when it cannot answer.
+        weight: Its share of the load, among itself and those.
     """
 
     name: str
@@ -81,6 +83,8 @@ class ProviderSpec(Struct, frozen=True):
     region: str = ""
     project: str = ""
     disabled: bool = False
+    fallback: tuple[str, ...] = ()
+    weight: int = 0
 
 
 class StoredProvider(Struct, frozen=True):
@@ -97,6 +101,7 @@ class StoredProvider(Struct, frozen=True):
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Read a document. What a later version added to it is left out."""
         spec = {name: document[name] for name in ProviderSpec.__struct_fields__ if name in document}
+        spec["fallback"] = tuple(spec.get("fallback", ()))
         keys = [StoredKey(**{name: key[name] for name in StoredKey.__struct_fields__}) for key in document["keys"]]
         times = document["created_at"], document["changed_at"]
         return cls(document["_id"], ProviderSpec(**spec), tuple(keys), *times, document["revision"])
@@ -108,6 +113,7 @@ class StoredProvider(Struct, frozen=True):
             "_id": self.id,
             "schema_version": 1,
             **structs.asdict(self.spec),
+            "fallback": list(self.spec.fallback),
             "keys": [structs.asdict(key) for key in self.keys],
             "created_at": self.created_at,
             "changed_at": self.changed_at,

@@ -3,7 +3,8 @@
 A document looks like its API resource (`resources.recorded.interceptions`), with native times and UUIDs, and these differences: `initiator_id` for the
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost;
-`billed`, false where the API costs nothing, else absent; what
+`billed`, false where the API costs nothing, else absent; `requested_provider_name` only where several providers may serve
+the call, and `tries` only where there was more than one; what
 `storage.aggregation.threads` works with: `tool_call_ids`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
 `uncounted` (`storage.aggregation.rollup_job`) and `ungrouped` (`storage.aggregation.session_job`), with the time of the end.
 """
@@ -22,7 +23,7 @@ import msgspec
 from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id
-from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, UserPrompt
+from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, Try, UserPrompt
 from storage.recording.prices import Cost
 
 SCHEMA_VERSION = 2
@@ -78,6 +79,8 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     }
     if not interception.billed:
         document["billed"] = False
+    if interception.requested_provider_name is not None:
+        document["requested_provider_name"] = interception.requested_provider_name
     if interception.group_ids:
         document["group_ids"] = list(interception.group_ids)
     if agent.id or agent.parent_id or agent.hints:
@@ -122,11 +125,25 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         fields["provider_cost"] = price
     if ending.credential_hint:
         fields["credential_hint"] = ending.credential_hint
+    if ending.provider_name:
+        fields |= {"provider": ending.provider, "provider_name": ending.provider_name}
+    if ending.tries:
+        fields["tries"] = [_try(one) for one in ending.tries[:MAX_LIST]]
     if call_ids := _distinct_ids(*[call.provider_tool_call_id for call in calls[:MAX_LIST]]):
         fields["tool_call_ids"] = call_ids
     if reading.truncated or max(len(usages), len(calls), len(thoughts)) > MAX_LIST:
         fields["truncated"] = True
     return fields
+
+
+def _try(one: Try) -> dict[str, Any]:
+    return {
+        "provider_name": one.provider_name,
+        "credential_hint": one.credential_hint,
+        "status": one.status,
+        "error": None if one.error is None else {"type": one.error.type, "message": one.error.message},
+        "ms": round(one.seconds * 1000),
+    }
 
 
 def _conversation_fields(interception: Interception) -> dict[str, Any]:

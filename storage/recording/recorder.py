@@ -102,13 +102,18 @@ class Recorder:
             self._ends_due = asyncio.get_running_loop().call_later(END_SECONDS, self._write_ends)
 
     def checkpoint(self, interception: Interception, reading: Reading) -> None:
-        """Record the usage so far of a call that goes on. Left out when there is too much else to write."""
+        """Record the usage so far of a call that goes on. Left out when there is too much else to write.
+
+        `interception` is the start, of the provider that answers.
+        """
         usages = tuple(replace(usage, source=UsageSource.PARTIAL) for usage in reading.token_usages)
         seen = Reading(response_id=reading.response_id, token_usages=usages)
         cost = self.cost(interception, seen)
         fields = self._end_now(interception.id, EndReason.SERVER_CRASHED, cost, reading=seen)
         checkpoint = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
         checkpoint["checkpointed_at"] = fields["ended_at"]
+        if interception.requested_provider_name is not None:
+            checkpoint |= {"provider": interception.provider, "provider_name": interception.provider_name}
         self._writer.enqueue(Operation(Action.AMEND, interception.id, checkpoint), optional=True)
 
     def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:

@@ -44,6 +44,8 @@ def test_a_provider_is_added_with_keys_from_a_file_and_listed_without_them(outpu
         "region": "",
         "project": "",
         "disabled": False,
+        "fallback": [],
+        "weight": 0,
         "keys": [{"hint": "sk-e...1111", "state": "ready"}, {"hint": "sk-e...2222", "state": "ready"}],
     }
     assert output("providers", "list").splitlines() == [
@@ -133,6 +135,26 @@ def test_a_file_is_applied_again_and_again_with_the_same_result(apply, output, k
     assert apply(changed).stdout == text
     assert [(one["name"], one["disabled"]) for one in listed(output)] == [("local", True)]
     assert apply(changed).stdout == "Nothing is different.\n"
+
+
+def test_others_that_stand_in_are_named_and_taken_away(apply, output, run):
+    output("providers", "add", "local", "--type", "vllm", "--fallback", "openai, east", "--weight", "3")
+    assert [(one["fallback"], one["weight"]) for one in listed(output)] == [(["openai", "east"], 3)]
+    output("providers", "set", "local", "--fallback", "")
+    assert [(one["fallback"], one["weight"]) for one in listed(output)] == [([], 3)]
+    assert (
+        "weight: must be a whole number from 0 to 1000"
+        in refused(run("providers", "set", "local", "--weight", "1001"))[1]
+    )
+    assert "local cannot stand in for itself" in refused(run("providers", "set", "local", "--fallback", "local"))[1]
+    with_east = [LOCAL | {"fallback": ["east", "openai"], "weight": 3}, {"name": "east", "type": "openai"}]
+    assert "~ local (fallback: () -> ('east', 'openai'))\n" in apply(with_east).stdout
+    assert apply(with_east).stdout == "Nothing is different.\n"
+    wrong = apply([LOCAL | {"fallback": ["claude"]}, {"name": "claude", "type": "anthropic"}])
+    assert (
+        "providers[0]: fallback: claude is of the type anthropic, which has no route of the type vllm"
+        in refused(wrong)[1]
+    )
 
 
 def test_keys_that_are_there_stay_and_those_that_are_not_in_the_file_go(apply, output, tmp_path, key_file):

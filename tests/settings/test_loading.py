@@ -75,10 +75,51 @@ def test_every_setting_refuses_nonsense_in_its_own_name():
     anything_goes = {"data-dir", "mongodb-database", "openai-key", "anthropic-key", "upstream-proxy", "no-proxy"} | {
         "tls-cert-file",
         "tls-key-file",
+        "openai-fallback",
+        "anthropic-fallback",
     }
     for setting in declared():
         if setting.flag and setting.name not in anything_goes:
             assert refusal({}, {setting.env: "n0nsense"}).startswith(f"{setting.env}: 'n0nsense' is not allowed; give ")
+
+
+def test_a_provider_names_others_that_stand_in_for_it():
+    azure = provider(0, type="azure", name="azure", base_url="https://a.example", fallback="openai", weight="3")
+    settings = load({}, {**azure, "CODER_AIBRIDGE_OPENAI_FALLBACK": "azure", "CODER_AIBRIDGE_OPENAI_WEIGHT": "1000"})
+    found = {one.name: (one.fallback, one.weight) for one in settings.providers}
+    assert found == {"openai": (("azure",), 1000), "anthropic": ((), 0), "azure": (("openai",), 3)}
+
+
+@pytest.mark.parametrize(
+    ("fallback", "said"),
+    [
+        ("nobody", "openai-fallback: there is no provider named nobody; there are anthropic"),
+        ("openai", "openai-fallback: openai cannot stand in for itself"),
+        (
+            "anthropic",
+            (
+                "openai-fallback: anthropic is of the type anthropic, which has no route of the type openai: give providers "
+                "of the same dialect"
+            ),
+        ),
+        (
+            "a,a",
+            (
+                "CODER_AIBRIDGE_OPENAI_FALLBACK: 'a,a' is not allowed; give names of at most 5 providers, each once, "
+                "separated by commas"
+            ),
+        ),
+    ],
+)
+def test_what_cannot_stand_in_is_refused_at_the_start(fallback, said):
+    assert refusal({}, {"CODER_AIBRIDGE_OPENAI_FALLBACK": fallback}) == said
+
+
+def test_who_takes_only_users_keys_stands_in_for_nobody():
+    environ = provider(0, type="copilot", name="copilot") | {"CODER_AIBRIDGE_OPENAI_FALLBACK": "copilot"}
+    assert refusal({}, environ) == (
+        "openai-fallback: copilot takes only the users' own keys, and those go to no other provider"
+    )
 
 
 def test_further_providers_are_read_in_their_order():

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { why } from "../ends.js";
-import { time, UNKNOWN, usd, words } from "../format.js";
+import { duration, time, UNKNOWN, usd, words } from "../format.js";
 import { CopyButton } from "../parts/copy.js";
 import { Json } from "../parts/json.js";
 import { Pane } from "../parts/pane.js";
@@ -34,9 +34,26 @@ function Body({ interception }) {
     html`<section class="wrong"><h3>Error</h3><p><code>${error.type}</code></p>${error.message && html`<p class="text">${error.message}</p>`}</section>`}
     ${why(reason) && html`<p class="quiet why">${why(reason)}</p>`}
     <section><h3>Time</h3><${Timing} interception=${interception} /></section>
+    ${interception.tries.length > 0 && html`<section><h3>Tries</h3><${Tries} tries=${interception.tries} /></section>`}
     <section><h3>Tokens and cost</h3><${UsageFigures} usage=${usageOf(interception)} cost=${costOf(interception)} /></section>
     <${Said} interception=${interception} />
     <section><h3>Record</h3><${Facts} interception=${interception} /></section>
+  `;
+}
+
+/** Each time that a provider was asked, and what came of it. */
+function Tries({ tries }) {
+  return html`
+    <ol class="key-list">
+      ${tries.map(
+        ({ provider_name: provider, credential_hint: hint, status, error, ms }, number) => html`
+          <li key=${number}>
+            ${provider} ${hint && html`<code>${hint.replace("...", "…")}</code>`} <span class="role">${status ?? (error ? words(error.type) : "stopped")}</span>
+            ${" "}<span class="quiet">${duration(ms)}${error ? `; ${error.message}` : ""}</span>
+          </li>
+        `,
+      )}
+    </ol>
   `;
 }
 
@@ -88,6 +105,7 @@ const AGENT_FACTS = [
 ];
 
 function Facts({ interception }) {
+  const { provider_name: provider, requested_provider_name: requested } = interception;
   const { agent, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, started_at: started, ended_at: ended } = interception;
   return html`
     <dl class="facts">
@@ -103,6 +121,7 @@ function Facts({ interception }) {
       ${agent && Object.entries(agent.hints).map(([name, hint]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd><code>${hint}</code></dd></div>`)}
       ${session && html`<div><dt>Session</dt><dd><a href=${href("sessions", session)}>${session}</a></dd></div>`}
       ${parent && html`<div><dt>Answers a tool call of</dt><dd><a href=${href("interceptions", parent)}>${parent}</a></dd></div>`}
+      ${requested !== provider && html`<div><dt>Provider asked for</dt><dd>${requested}</dd></div>`}
       ${cost && html`<div><dt>Prices</dt><dd>${cost.prices}</dd></div>`}
       ${charged && html`<div><dt>Cost by the provider</dt><dd>${usd(charged.usd)} <code>${charged.source}</code></dd></div>`}
       <div><dt>Streaming</dt><dd>${streaming ? "yes" : "no"}</dd></div>

@@ -39,13 +39,15 @@ export function ProviderPane({ listed, me, onClose, onChanged, onRemoved }) {
   `;
 }
 
-function Facts({ provider: { name, type, base_url: url, credential, region, project, circuit, changed_at: changed } }) {
+function Facts({ provider: { name, type, base_url: url, credential, region, project, fallback, weight, circuit, changed_at: changed } }) {
   const facts = [
     ["Type", type],
     ["Base URL", url],
     ["Key is sent as", credential],
     ["Region", region],
     ["Project", project],
+    ["If it cannot answer", fallback.join(", ")],
+    ["Weight", weight],
     ["Circuit", circuit && words(circuit)],
     ["Changed", changed && time(changed)],
   ].filter(([, value]) => value);
@@ -89,11 +91,26 @@ function Check({ path }) {
   `;
 }
 
+/** Names as somebody types them, with commas between. */
+function namesIn(text) {
+  return text
+    .split(",")
+    .map((name) => name.trim())
+    .filter(Boolean);
+}
+
 function Change({ provider, path, onChanged }) {
   const [url, setUrl] = useState(provider.base_url);
   const [keys, setKeys] = useState("");
+  const [fallback, setFallback] = useState(provider.fallback.join(", "));
+  const [weight, setWeight] = useState(String(provider.weight));
   const { busy, error, run } = useChange();
-  const fields = { ...(url !== provider.base_url && { base_url: url }), ...(keys.trim() && { keys: keysIn(keys) }) };
+  const fields = {
+    ...(url !== provider.base_url && { base_url: url }),
+    ...(keys.trim() && { keys: keysIn(keys) }),
+    ...(fallback !== provider.fallback.join(", ") && { fallback: namesIn(fallback) }),
+    ...(weight !== String(provider.weight) && { weight: Number(weight) }),
+  };
   const patch = (change) => run(() => send("PATCH", path, change).then(onChanged));
   const submit = (event) => {
     event.preventDefault();
@@ -103,6 +120,8 @@ function Change({ provider, path, onChanged }) {
     <form class="form" onSubmit=${submit}>
       <${TextField} label="Base URL" hint="On another server the keys have to be given again." value=${url} onText=${setUrl} inputmode="url" />
       <${AreaField} label="New keys" hint="One a line, at most 5. They replace those that are there; empty keeps them." value=${keys} onText=${setKeys} rows="2" />
+      <${TextField} label="If it cannot answer, ask" hint="Names of other providers of the same dialect, separated by commas." value=${fallback} onText=${setFallback} autocapitalize="off" />
+      <${TextField} label="Weight" hint="Its share of the load among itself and those, 0 to 1000; 0 takes none." value=${weight} onText=${setWeight} inputmode="numeric" />
       ${error && html`<${Failure} error=${error} />`}
       <div class="buttons">
         <button type="button" disabled=${busy} onClick=${() => patch({ disabled: !provider.disabled })}>${provider.disabled ? "Enable" : "Disable"}</button>

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+from msgspec.structs import replace
 
 from handlers.api.accounts.changes import INVALID_BODY, ChangeHandler
 from handlers.api.facets import find_names
@@ -20,6 +22,8 @@ from storage.providers.documents import (
     UnknownProviderError,
 )
 from storage.queries.facets import Facet
+from upstream.fallback import find_fault
+from upstream.presets import ProviderType
 from upstream.providers import Source
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see how providers are reached."
@@ -64,6 +68,16 @@ class ProviderChangeHandler(ChangeHandler):
         if name in self.bridge.routing.fixed_names:
             raise Problem(409, message.format(name))
 
+    def check_fallback(self, name: str, type_: str, fallback: Sequence[str]) -> None:
+        """Check that others can stand in for a provider.
+
+        Raises:
+            ValidationProblem: 400, one cannot.
+        """
+        types = {one.name: one.type for one in self.bridge.providers.values()}
+        if fault := find_fault(name, ProviderType(type_), fallback, types):
+            raise ValidationProblem(INVALID_BODY, validations=[("fallback", fault)])
+
     async def detail(self, stored: StoredProvider) -> DetailedProvider:
         """What is to be said of a provider that was just changed, once this process calls it so."""
         await self.bridge.followed.refresh()
@@ -97,6 +111,7 @@ class ProvidersHandler(ProviderChangeHandler):
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         body = self.read_body(NewProvider)
         self.refuse_fixed(body.name, NAME_TAKEN)
+        self.check_fallback(body.name, body.type, body.fallback)
         with provider_problems():
             stored = await self.bridge.managed.add(body.spec, body.new_keys, author=self.author)
         self.set_status(201)
@@ -139,6 +154,9 @@ class ProviderHandler(ProviderChangeHandler):
         self.refuse_fixed(name)
         body = self.read_body(ProviderChange)
         with provider_problems():
+            if body.changes.keys() & {"fallback", "type"}:
+                spec = replace((await self.bridge.managed.find(name)).spec, **body.changes)
+                self.check_fallback(name, spec.type, spec.fallback)
             stored = await self.bridge.managed.change(name, body.changes, body.given_keys, author=self.author)
         self.write_json(await self.detail(stored))
 

@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from handlers.dataplane.admission import admit, expect_form
 from handlers.dataplane.call_usage import CallUsage
+from handlers.dataplane.fallback.destinations import find_destinations
+from handlers.dataplane.fallback.tries import Tries
 from handlers.dataplane.observation import Observation
-from handlers.dataplane.proxy import INTERCEPTION_HEADER, ProxyHandler
+from handlers.dataplane.proxy import INTERCEPTION_HEADER, PROVIDER_HEADER, ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.ownership import check_own
-from handlers.dataplane.summary import encoding_of, read_summary, start_of, streams_form
-from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
+from handlers.dataplane.summary import read_summary, start_of, streams_form
+from handlers.dataplane.upstream_request import Destination, check_destination, upstream_problem
 from handlers.identity.credentials import secrets_of
 from handlers.problems import Problem
 from handlers.timer import RECORDING
 from intercept.apis import Api, RequestSummary
-from intercept.dialects.openai.stream_usage import UsageChunkFilter, refuses_usage
-from intercept.formats.request_encoding import IDENTITY
 from intercept.ids import format_id
 from intercept.records import Interception
 from intercept.refusals import Rule
-from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Permit
+from limits.protection.circuit_breaker import CircuitOpenError
 from limits.protection.outcomes import outcome_of
 from storage.recording.recorder import RecordingUnavailableError
-from upstream.client import UpstreamError, UpstreamResponse
-
-logger = logging.getLogger(__name__)
+from upstream.client import UpstreamError
+from upstream.providers import Provider
 
 NOT_RECORDABLE = "The call cannot be recorded at the moment, so it was not made. Please try again later."
 # What a long stream has used so far is written down this often, for the case that the server dies.
 CHECKPOINT_SECONDS = 5.0
-# How much of a 400 is read to see whether it refuses `stream_options`.
-MAX_REFUSAL_BYTES = 16 * 1024
-# What servers answer to an option that they do not know.
-REFUSAL_STATUSES = frozenset({400, 422})
 
 
 class Recorded:
@@ -73,7 +70,9 @@ class Recorded:
         summary = await read_summary(handler, self._to, self._api)
         if summary.used_file_id is not None:
             await check_own(handler, self.provider_name, summary.used_file_id)
-        await RecordedCall(handler, self._to, self._api, summary).run()
+        to = self._to
+        destinations = await find_destinations(handler, to, self._api, summary) if to.provider.fallback else (to,)
+        await RecordedCall(handler, to, self._api, summary, destinations).run()
 
 
 class RecordedCall:
@@ -81,21 +80,31 @@ class RecordedCall:
 
     Args:
         handler: Of the request.
-        to: Where it is to go.
+        to: Where its client sent it.
         api: How the answer is read.
         summary: What was read of the body.
+        destinations: Where it may go, see `Tries`.
     """
 
-    def __init__(self, handler: ProxyHandler, to: Destination, api: Api, summary: RequestSummary) -> None:
+    def __init__(
+        self,
+        handler: ProxyHandler,
+        to: Destination,
+        api: Api,
+        summary: RequestSummary,
+        destinations: Sequence[Destination],
+    ) -> None:
         self._handler = handler
         self._bridge = bridge = handler.bridge
-        self._to = to
-        self._api = api
-        self._summary = summary
-        self._sent = UpstreamRequest(handler, to, model=summary.model)
+        self._tries = Tries(handler, api, summary, destinations)
         self._relay = Relay(handler)
         secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
-        self._start: Interception = secrets.hide(start_of(handler, to, api, summary, self._sent))
+        start = start_of(handler, destinations[0], api, summary, self._tries.sent)
+        if len(destinations) > 1:
+            start = replace(start, requested_provider_name=to.provider.name)
+        self._recorded: Interception = secrets.hide(start)
+        self._start = self._recorded
+        self._requested = to.provider.name
         self._observation = Observation(self._start.id, api, now=bridge.now, secrets=secrets)
         self._usage = CallUsage(handler, handler, self._start, summary.max_output_tokens)
         self._checkpoint_due = 0.0
@@ -112,17 +121,15 @@ class RecordedCall:
         await self._usage.count()
         await handler.in_step()
         await self._record_start()
-        permit = None
         try:
             await handler.in_step()
-            permit = self._check_breaker()
             await self._exchange()
         except CircuitOpenError as error:
             observation.rejected(error)
             raise Problem(503, str(error), {"Retry-After": str(error.retry_after_s)}) from error
         except UpstreamError as error:
             observation.failed(error)
-            raise upstream_problem(handler, self._to.provider, error) from error
+            raise upstream_problem(handler, self._tries.sent.provider, error) from error
         except Problem as problem:
             observation.given_up(problem.message)
             raise
@@ -130,7 +137,7 @@ class RecordedCall:
             try:
                 await self._read_rest()
             finally:
-                self._settle(permit)
+                self._settle()
 
     async def _record_start(self) -> None:
         handler, bridge, start = self._handler, self._bridge, self._start
@@ -141,7 +148,7 @@ class RecordedCall:
             raise Problem(503, NOT_RECORDABLE, {"Retry-After": "1"}, rule=Rule.NOT_RECORDABLE) from error
         except asyncio.CancelledError:
             # It may be recorded all the same, so it gets its end.
-            ending = self._observation.ending(handler.stopped, credential_hint=self._sent.credential_hint)
+            ending = self._observation.ending(handler.stopped, credential_hint=self._tries.sent.credential_hint)
             bridge.recorder.end(start, ending)
             raise
         bridge.metrics.overhead(RECORDING, handler.timer.enter(None))
@@ -150,51 +157,24 @@ class RecordedCall:
         handler.interception_id = start.id
         handler.set_header(INTERCEPTION_HEADER, format_id(start.id))
 
-    def _check_breaker(self) -> Permit | None:
-        if self._bridge.breakers is None:
-            return None
-        key = CircuitKey(self._to.provider.name, self._to.route.pattern, self._start.model)
-        return self._bridge.breakers.admit(key)
-
     async def _exchange(self) -> None:
-        response, usage_filter = await self._open()
+        response, usage_filter, sent = await self._tries.open()
         self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
         try:
-            self._observation.head(response, self._sent.explained)
+            self._observation.head(response, sent.explained)
+            self._note_provider(sent.provider)
             await self._relay.run(response, self, usage_filter)
             await self._handler.in_step()
         finally:
             response.close()
 
-    async def _open(self) -> tuple[UpstreamResponse, UsageChunkFilter | None]:
-        """Send the request; a chat stream is asked for its usage, unless the provider refuses that.
-
-        Returns:
-            The response, and what takes the usage out of it again.
-
-        Raises:
-            UpstreamError: no response came.
-        """
-        handler, usage, provider, model = (
-            self._handler,
-            self._bridge.chat_usage,
-            self._to.provider.name,
-            self._summary.model,
-        )
-        body = handler.body
-        is_plain = encoding_of(handler) == IDENTITY
-        asking = usage.asking(provider, self._api, self._summary, body) if is_plain else None
-        if asking is None:
-            return await self._sent.open(), None
-        handler.body = asking
-        response = await self._sent.open()
-        if response.status in REFUSAL_STATUSES and refuses_usage(await response.peek(MAX_REFUSAL_BYTES)):
-            response.close()
-            usage.refused(provider, model)
-            logger.info("provider %s refuses stream_options.include_usage: model=%s", provider, model)
-            handler.body = body
-            return await self._sent.open(), None
-        return response, UsageChunkFilter()
+    def _note_provider(self, provider: Provider) -> None:
+        """Let the call be that of the provider that is asked in the end: it decides what the call costs."""
+        if provider.name != self._start.provider_name:
+            self._start = replace(self._start, provider=provider.type.value, provider_name=provider.name)
+            self._usage.move(self._start)
+        if provider.name != self._requested:
+            self._handler.set_header(PROVIDER_HEADER, provider.name)
 
     def watch(self, piece: bytes) -> bool:
         """Read a piece, unless that takes long or a checkpoint is due: that is for `catch_up`."""
@@ -227,16 +207,20 @@ class RecordedCall:
         if stopped is not None:
             raise stopped
 
-    def _settle(self, permit: Permit | None) -> None:
-        bridge, start = self._bridge, self._start
+    def _settle(self) -> None:
+        bridge = self._bridge
+        self._note_provider(self._tries.sent.provider)
+        start = self._start
+        has_moved = start is not self._recorded
         ending = self._observation.ending(
             self._handler.stopped,
             undelivered=not self._relay.delivered,
-            credential_hint=self._sent.credential_hint,
-            upstream_asked_at=self._sent.sent_at,
+            credential_hint=self._tries.sent.credential_hint,
+            upstream_asked_at=self._tries.sent.sent_at,
+            answered_by=self._tries.sent.provider if has_moved else None,
+            tries=self._tries.record,
         )
-        if permit is not None:
-            permit.settle(outcome_of(ending))
+        self._tries.settle(outcome_of(ending))
         self._usage.charge(ending.reading)
         bridge.recorder.end(start, ending)
         bridge.metrics.ended(start, ending)

@@ -37,6 +37,9 @@ class RecordLog:
             return
         end = msgspec.to_builtins(ending)
         reading = end.pop("reading")
+        for name in ("provider", "provider_name", "tries"):
+            if not end[name]:
+                del end[name]  # as at the start, and only one
         about = {"interception_id": end["interception_id"]}
         for kind in ("token_usage", "tool_usage", "model_thought"):
             for record in reading[kind + "s"]:

@@ -40,6 +40,8 @@ _EAST = DetailedProvider(
     *("openai-east", ProviderType.OPENAI, Source.DATABASE, Availability.READY, KeyState.KEY),
     *("https://api.openai.com/v1/", "bearer", "", ""),
     disabled=False,
+    fallback=["openai"],
+    weight=0,
     keys=[DetailedKey("sk-p...wxyz", "", 0, None, "5f2c91d0a3be", KeyCondition.READY, _AT)],
     circuit=None,
     created_at=_AT,

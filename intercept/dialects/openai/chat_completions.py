@@ -25,6 +25,7 @@ from intercept.tokens import openai_tokens
 class _Request(RequestBody):
     messages: list[Raw] = field(default_factory=list)
     prompt_cache_key: Raw = Raw()
+    store: Raw = Raw()
 
 
 class _Function(Struct):
@@ -92,6 +93,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         conversation_id=conversation_id(Raw(), request.prompt_cache_key),
         conversation=read_conversation(messages, _conversation_texts),
         stream_options=bytes(request.stream_options) or None,
+        uses_state=bytes(request.store) == b"true",
     )
 
 

@@ -24,12 +24,22 @@ from intercept.tokens import openai_tokens
 _TOOL_RESULTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
+_DECLINED: Final = b"false"
+_NOTHING: Final = (b"", b"null")
+
 
 class _Request(RequestBody):
     input: str | list[Raw] = ""
     conversation: Raw = Raw()
     previous_response_id: Raw = Raw()
     prompt_cache_key: Raw = Raw()
+    store: Raw = Raw()
+
+    @property
+    def uses_state(self) -> bool:
+        """Whether the response is kept, which it is unless that is declined, or goes on with what was kept."""
+        is_kept = bytes(self.store) != _DECLINED
+        return is_kept or any(bytes(one) not in _NOTHING for one in (self.conversation, self.previous_response_id))
 
 
 class _Part(Struct):
@@ -94,6 +104,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
         conversation=read_conversation(items, _conversation_texts),
         previous_response_id=text_of(request.previous_response_id)[:MAX_NAME] or None,
+        uses_state=request.uses_state,
     )
 
 

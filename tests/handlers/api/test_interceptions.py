@@ -22,6 +22,8 @@ FIELDS = {
         "group_ids",
         "provider",
         "provider_name",
+        "requested_provider_name",
+        "tries",
         "model",
         "client",
         "client_session_id",

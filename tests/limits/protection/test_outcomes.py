@@ -7,7 +7,7 @@ import pytest
 
 from intercept.records import Ending, EndReason, ProviderError
 from limits.protection.circuit_breaker import Outcome
-from limits.protection.outcomes import outcome_of
+from limits.protection.outcomes import outcome_of, outcome_of_status
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,15 @@ def test_an_end_says_of_the_upstream_only_what_is_the_upstreams_doing(reason, st
         error=error and ProviderError(type=error, message="m"),
     )
     assert outcome_of(ending) is outcome
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        *((status, Outcome.FAILURE) for status in (503, 504, 529)),
+        *((status, Outcome.UNKNOWN) for status in (429, 500, 502)),
+        *((status, Outcome.SUCCESS) for status in (400, 401, 404)),
+    ],
+)
+def test_the_status_alone_judges_an_answer_that_is_not_taken(status, outcome):
+    assert outcome_of_status(status) is outcome

@@ -16,6 +16,7 @@ from intercept.records import (
     Reading,
     TokenUsage,
     ToolUsage,
+    Try,
     UsageSource,
     UserPrompt,
 )
@@ -48,6 +49,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("group_ids", []),
         ("provider", "openai"),
         ("provider_name", "openai-eu"),
+        ("requested_provider_name", "openai-eu"),
         ("model", "gpt-5"),
         ("client", "Codex"),
         ("client_session_id", "session-1"),
@@ -68,6 +70,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("upstream_asked_at", None),
         ("first_byte_at", None),
         ("ended_at", None),
+        ("tries", []),
         ("cost", None),
         ("provider_cost", None),
         ("metadata", {}),
@@ -87,6 +90,30 @@ def test_an_interception_in_flight_shows_every_key():
         ),
         ("tool_usages", []),
         ("model_thoughts", []),
+    ]
+
+
+def test_a_call_of_two_providers_shows_who_answered_and_each_try():
+    start = interception(requested_provider_name="openai-eu")
+    refused = Try(provider_name="openai-eu", credential_hint="sk-a...wxyz", status=429, seconds=0.0126)
+    left_out = Try(provider_name="spare", error=ProviderError(type="circuit_open", message="circuit breaker is open"))
+    answered = Try(provider_name="azure", credential_hint="ab...yz", status=200, seconds=1.5)
+    end = ending(provider="azure", provider_name="azure", tries=(refused, left_out, answered))
+    result = shown(start, end)
+    assert (result["provider"], result["provider_name"], result["requested_provider_name"]) == (
+        *("azure", "azure"),
+        "openai-eu",
+    )
+    assert result["tries"] == [
+        {"provider_name": "openai-eu", "credential_hint": "sk-a...wxyz", "status": 429, "error": None, "ms": 13},
+        {
+            "provider_name": "spare",
+            "credential_hint": "",
+            "status": None,
+            "error": {"type": "circuit_open", "message": "circuit breaker is open"},
+            "ms": 0,
+        },
+        {"provider_name": "azure", "credential_hint": "ab...yz", "status": 200, "error": None, "ms": 1500},
     ]
 
 

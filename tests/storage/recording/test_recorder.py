@@ -10,6 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from intercept.records import EndReason, Reading, TokenUsage, ToolUsage
 from storage.mongo.database import Database
@@ -179,6 +180,18 @@ async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database, tmp_path
                 }
             ],
         }
+
+
+@pytest.mark.gen_test
+async def test_a_checkpoint_of_another_provider_says_which_one_answers(database, tmp_path):
+    call = interception(requested_provider_name="openai-eu")
+    async with opened(database, tmp_path / "spool") as recorder:
+        await recorder.start(call)
+        moved = replace(call, provider="azure", provider_name="spare")
+        recorder.checkpoint(moved, Reading(token_usages=(USAGE,)))
+        document = await settled(database, recorder)
+    names = [document[name] for name in ("provider", "provider_name", "requested_provider_name")]
+    assert names == ["azure", "spare", "openai-eu"]
 
 
 @pytest.mark.gen_test

@@ -91,6 +91,8 @@ async def test_a_provider_that_an_owner_adds_is_called_at_once_with_its_first_ke
         "region": "",
         "project": "",
         "disabled": False,
+        "fallback": [],
+        "weight": 0,
         "circuit": None,
     }
     assert [(key["hint"], key["state"], key["setting"], key["refused"]) for key in added["keys"]] == [
@@ -107,6 +109,79 @@ async def test_a_provider_that_an_owner_adds_is_called_at_once_with_its_first_ke
     )
     (record,) = await running.ended(1)
     assert (record["provider_name"], record["credential_hint"]) == ("east", "sk-e...1111")
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_cannot_answer_is_followed_by_those_it_names(running):
+    await send(running, "POST", "", east(running) | {"name": "west"})
+    status, added = await send(running, "POST", "", east(running, fallback=["west"], weight=0))
+    assert (status, added["fallback"], added["weight"]) == (201, ["west"], 0)
+    busy = b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n{}"
+    running.upstream.play(busy)
+    running.upstream.play(OK)
+    assert (await call(running))[0] == 200
+    status, changed = await send(running, "PATCH", "/east", {"fallback": [], "weight": 7})
+    assert (status, changed["fallback"], changed["weight"]) == (200, [], 7)
+    running.upstream.scripts.clear()
+    running.upstream.play(busy)
+    assert (await call(running))[0] == 503
+    refused, answered = await running.ended(2)
+    assert (refused["provider_name"], refused["tries"]) == ("east", [])
+    assert (answered["provider_name"], [one["provider_name"] for one in answered["tries"]]) == (
+        "west",
+        ["east", "west"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"fallback": ["nobody"]}, "fallback", "there is no provider named nobody; there are "),
+        ({"fallback": ["east"]}, "fallback", "east cannot stand in for itself"),
+        (
+            {"fallback": ["anthropic"]},
+            "fallback",
+            "anthropic is of the type anthropic, which has no route of the type openai",
+        ),
+        ({"fallback": "west"}, "fallback", "must be an array of the names of at most 5 providers, each once"),
+        (
+            {"fallback": ["openai", "openai"]},
+            "fallback",
+            "must be an array of the names of at most 5 providers, each once",
+        ),
+        ({"fallback": [7]}, "fallback", "must be an array of the names of at most 5 providers, each once"),
+        ({"fallback": ["A"]}, "fallback", "must be lower-case letters"),
+        ({"weight": 1001}, "weight", "must be a whole number from 0 to 1000"),
+        ({"weight": True}, "weight", "must be a whole number from 0 to 1000"),
+        ({"weight": 0.5}, "weight", "must be a whole number from 0 to 1000"),
+        ({"type": "anthropic", "fallback": ["openai"]}, "fallback", "openai is of the type openai, which has no route"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_cannot_stand_in_for_a_provider_is_refused(running, change, field, said):
+    await send(running, "POST", "", east(running))
+    for method, path, body in (("PATCH", "/east", change), ("POST", "", east(running) | {"name": "south"} | change)):
+        if body.get("fallback") == ["east"] and method == "POST":
+            continue
+        status, refused = await send(running, method, path, body)
+        assert status == 400
+        (problem,) = refused["validations"]
+        assert problem["field"] == field
+        assert problem["detail"].startswith(said)
+    assert (await running.get(f"{PROVIDERS}/east"))[1]["fallback"] == []
+
+
+@pytest.mark.expects_log(
+    "the provider east names others that are not asked in its place: there is no provider named west"
+)
+@pytest.mark.gen_test
+async def test_a_provider_that_is_gone_is_asked_no_more_and_the_log_says_so(running):
+    await send(running, "POST", "", east(running) | {"name": "west"})
+    await send(running, "POST", "", east(running, fallback=["west"]))
+    await send(running, "DELETE", "/west")
+    running.upstream.play(b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n{}")
+    assert (await call(running))[0] == 503
+    await running.ended(1)
 
 
 @sealed

@@ -1,0 +1,55 @@
+"""Which providers a recorded call may go to: the one that its path names, and those that stand in for that one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.summary import encoding_of
+from handlers.dataplane.upstream_request import Destination
+from intercept.apis import Api, RequestSummary
+from intercept.callers.clients import client_name, session_id
+from intercept.formats.request_encoding import IDENTITY
+from intercept.ids import format_id
+from intercept.provider_state import is_tied
+from upstream.fallback import find_order
+from upstream.providers import Availability
+
+
+async def find_destinations(
+    handler: ProxyHandler, to: Destination, api: Api, summary: RequestSummary
+) -> tuple[Destination, ...]:
+    """Find the places where a call may go, in the order in which they are asked. One of them is the given one.
+
+    That one is the only one if the call cannot be sent twice, if a key of the client's goes with it, or if it is about
+    what one provider has kept. A body that cannot be looked into, as it is compressed, may be.
+    """
+    if handler.credentials.own_key is not None or handler.form is not None or encoding_of(handler) != IDENTITY:
+        return (to,)
+    user_id = handler.identity.user.id
+    if await handler.bridge.pieces.finish(is_tied(api, summary, handler.body), user_id):
+        return (to,)
+    found = {to.provider.name: to} | {one.provider.name: one for one in _find_others(handler, to, api, summary.model)}
+    if len(found) == 1:
+        return (to,)
+    headers = handler.request.headers
+    session = session_id(client_name(headers), headers, summary.session_hint, summary.conversation_id)
+    order = find_order({name: one.provider.weight for name, one in found.items()}, session or format_id(user_id))
+    return tuple(found[name] for name in order)
+
+
+def _find_others(handler: ProxyHandler, to: Destination, api: Api, model: str) -> Iterator[Destination]:
+    """Those that serve the same path and may be called, with this model, by whoever asks."""
+    table, method, policy = handler.bridge.routing.table, handler.request.method, handler.policy
+    for name in to.provider.fallback:
+        provider, keys = table.providers.get(name), table.key_pools.get(name)
+        if provider is None or provider.availability is not Availability.READY or provider.preset.is_own_key_only:
+            continue
+        if keys is None and provider.needs_key:
+            continue
+        routes = (one for one in provider.find_routes(to.path) if method in one.methods)
+        route = next(routes, None)
+        if route is None or route.api is None or route.api.name != api.name or provider.find_fault(route, to.path):
+            continue
+        if policy is None or policy.refuse_model(name, model) is None:
+            yield Destination(provider, route, to.path, keys)

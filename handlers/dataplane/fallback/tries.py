@@ -1,0 +1,172 @@
+"""Asks the providers that a call may go to, one after the other, until one takes it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.summary import encoding_of
+from handlers.dataplane.upstream_request import Destination, UpstreamRequest
+from intercept.apis import Api, RequestSummary
+from intercept.dialects.openai.stream_usage import UsageChunkFilter, refuses_usage
+from intercept.formats.large_bodies import Body
+from intercept.formats.request_encoding import IDENTITY
+from intercept.records import EndReason, ProviderError, Try
+from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Outcome, Permit
+from limits.protection.outcomes import FIRST_SERVER_ERROR, TOO_MANY_REQUESTS, outcome_of_status
+from upstream.client import UpstreamError, UpstreamResponse, UpstreamUnreachableError
+
+logger = logging.getLogger(__name__)
+
+FIRST_REFUSAL = 400
+# How much of a 400 is read to see whether it refuses `stream_options`.
+MAX_REFUSAL_BYTES = 16 * 1024
+# What servers answer to an option that they do not know.
+REFUSAL_STATUSES = frozenset({400, 422})
+
+
+class Answer(NamedTuple):
+    """A response, what takes the usage out of it that its client did not ask for, and which request it answers."""
+
+    response: UpstreamResponse
+    usage_filter: UsageChunkFilter | None
+    sent: UpstreamRequest
+
+
+class Tries:
+    """Sends a call to the first of some providers, and to the next ones while those before cannot answer.
+
+    A provider that cannot be reached, whose circuit is open, or that answers 429 or 5xx is followed by the next one. Each
+    gets the same bytes, with its own key. The client gets the first success. Without one it gets the answer of the first
+    provider that gave one, or else is told what was wrong with the first one.
+
+    Args:
+        handler: Of the request, whose body is whole.
+        api: How the answer is read.
+        summary: What was read of the body.
+        destinations: Where the call may go, at least one.
+
+    Attributes:
+        sent: The request to the provider that answered, or is being asked.
+    """
+
+    def __init__(
+        self, handler: ProxyHandler, api: Api, summary: RequestSummary, destinations: Sequence[Destination]
+    ) -> None:
+        self._handler = handler
+        self._bridge = handler.bridge
+        self._api = api
+        self._summary = summary
+        self._destinations = destinations
+        self._permit: Permit | None = None
+        self._tries: list[Try] = []
+        self.sent = self._request(destinations[0])
+
+    @property
+    def record(self) -> tuple[Try, ...]:
+        """Each time that a provider was asked, in their order; nothing where that was once."""
+        return tuple(self._tries) if len(self._tries) > 1 else ()
+
+    async def open(self) -> Answer:
+        """Send the request and wait for the head of the answer that the client is to get.
+
+        Raises:
+            CircuitOpenError: no provider answered, and the first one was not asked.
+            UpstreamError: no provider answered.
+        """
+        handler, body, first = self._handler, self._handler.body, self.sent
+        held: Answer | None = None
+        failure: CircuitOpenError | UpstreamError | None = None
+        try:
+            for number, to in enumerate(self._destinations):
+                if number:
+                    self._move_on(to, body)
+                try:
+                    answer = await self._ask(to)
+                except (CircuitOpenError, UpstreamError) as error:
+                    self._settle_failed(to, error)
+                    failure = failure or error
+                    if isinstance(error, (CircuitOpenError, UpstreamUnreachableError)):
+                        continue
+                    break
+                if held is None and number == len(self._destinations) - 1:
+                    return answer
+                if _is_taken(answer.response.status, is_first=not number):
+                    return answer
+                self.settle(outcome_of_status(answer.response.status))
+                if held is None:
+                    held = answer
+                else:
+                    answer.response.close()
+            if held is None:
+                self.sent = first
+                assert failure is not None  # noqa: S101 - a provider that did not fail has answered
+                raise failure
+            answer, held = held, None
+            self.sent = answer.sent
+            return answer
+        finally:
+            handler.body = b""
+            if held is not None:
+                held.response.close()
+
+    def _request(self, to: Destination) -> UpstreamRequest:
+        return UpstreamRequest(self._handler, to, model=self._summary.model, tries=self._tries)
+
+    def _move_on(self, to: Destination, body: Body) -> None:
+        before = self.sent.provider.name
+        self._bridge.metrics.moved_on(before, to.provider.name)
+        logger.info("fallback: provider=%s cannot answer, asking=%s", before, to.provider.name)
+        self.sent = self._request(to)
+        self._handler.body = body
+
+    async def _ask(self, to: Destination) -> Answer:
+        if self._bridge.breakers is not None:
+            key = CircuitKey(to.provider.name, to.route.pattern, self._summary.model)
+            self._permit = self._bridge.breakers.admit(key)
+        response, usage_filter = await self._open(to)
+        return Answer(response, usage_filter, self.sent)
+
+    async def _open(self, to: Destination) -> tuple[UpstreamResponse, UsageChunkFilter | None]:
+        """Send the request; a chat stream is asked for its usage, unless the provider refuses that.
+
+        Raises:
+            UpstreamError: no response came.
+        """
+        handler, usage, provider, model = self._handler, self._bridge.chat_usage, to.provider.name, self._summary.model
+        body = handler.body
+        is_plain = encoding_of(handler) == IDENTITY
+        asking = usage.asking(provider, self._api, self._summary, body) if is_plain else None
+        if asking is None:
+            return await self.sent.open(), None
+        handler.body = asking
+        response = await self.sent.open()
+        if response.status in REFUSAL_STATUSES and refuses_usage(await response.peek(MAX_REFUSAL_BYTES)):
+            response.close()
+            usage.refused(provider, model)
+            logger.info("provider %s refuses stream_options.include_usage: model=%s", provider, model)
+            handler.body = body
+            return await self.sent.open(), None
+        return response, UsageChunkFilter()
+
+    def _settle_failed(self, to: Destination, error: CircuitOpenError | UpstreamError) -> None:
+        if isinstance(error, CircuitOpenError):
+            said = ProviderError(type=EndReason.CIRCUIT_OPEN.value, message=str(error))
+            self._tries.append(Try(provider_name=to.provider.name, error=said))
+        else:
+            self.settle(Outcome.FAILURE)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Tell the circuit of the provider that was asked last how the call went, if it was not told before."""
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            permit.settle(outcome)
+
+
+def _is_taken(status: int, *, is_first: bool) -> bool:
+    """Whether an answer is the client's: the first provider refuses by its own rules, another one only has to do the work."""
+    if is_first:
+        return status != TOO_MANY_REQUESTS and status < FIRST_SERVER_ERROR
+    return status < FIRST_REFUSAL

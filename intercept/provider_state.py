@@ -1,0 +1,47 @@
+"""Whether a request is tied to one provider: it uses what that one has kept, or what only that one can read. Pure.
+
+Sources: the API references of OpenAI (`store`, `previous_response_id`, files, encrypted reasoning), Anthropic (files,
+containers) and Google (cached content, files).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from typing import Final
+
+from intercept.apis import Api, RequestSummary
+from intercept.catalog import BATCHES, FILES, MESSAGE_BATCHES, RESPONSES
+from intercept.formats.large_bodies import Body
+
+_WINDOW_BYTES: Final = 256 * 1024
+_KEPT_APIS: Final = frozenset({BATCHES.name, FILES.name, MESSAGE_BATCHES.name})
+# Names of members, or values of `type` and `include`. In the text of a string the quotation marks are escaped.
+_OF_ALL: Final = (
+    rb"file_ids?|file_uri|fileUri|cached_?content|cachedContent|container(?:_id)?|item_reference|vector_store_ids"
+)
+_NOT_NULL: Final = rb'"(?!\s*:\s*null\b)'
+_MARKS: Final = re.compile(rb'"(?:' + _OF_ALL + rb")" + _NOT_NULL)
+_MARKS_OF_RESPONSES: Final = re.compile(rb'"(?:' + _OF_ALL + rb"|(?:reasoning\.)?encrypted_content)" + _NOT_NULL)
+_OVERLAP: Final = 64
+"""More bytes than a mark has, unless there is odd white space behind it."""
+
+
+def is_tied(api: Api, summary: RequestSummary, body: Body) -> Generator[None, None, bool]:
+    """Say, in steps of about a millisecond, whether a request is for one provider alone.
+
+    Rather yes than no: a member of a tool of the client's may be called like one of the API.
+
+    Args:
+        api: How it is read.
+        summary: What was read of it.
+        body: All of it, not compressed.
+    """
+    if summary.uses_state or summary.used_file_id is not None or api.name in _KEPT_APIS:
+        return True
+    marks = _MARKS_OF_RESPONSES if api.name == RESPONSES.name else _MARKS
+    for start in range(0, len(body), _WINDOW_BYTES):
+        if marks.search(body, start, start + _WINDOW_BYTES + _OVERLAP):
+            return True
+        yield
+    return False

@@ -1,0 +1,341 @@
+"""A provider that cannot answer: others that it names are asked, before the client has a byte. Each try is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from limits.policies.policy import ModelPattern, Models, Policy
+from settings import ProviderSettings
+from tests.fake_upstream import CLOSE, RESET, FakeUpstream
+from tests.handlers.conversations import MESSAGES
+from tests.handlers.dataplane.test_policies import hold
+from upstream.presets import ProviderType
+
+PATH = "/api/v2/aibridge/anthropic/v1/messages"
+HEAD = "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
+REQUEST = json.dumps(MESSAGES.request).encode()
+NAMES = ("anthropic", "spare", "last")
+
+
+def answer(status, body="{}", headers=""):
+    return (HEAD % (status, headers, len(body), body)).encode()
+
+
+LIMITED = answer(429, '{"first":1}', "Retry-After: 7\r\n")
+OK = answer(200, MESSAGES.body.decode())
+
+
+@pytest.fixture
+def others(io_loop):
+    """Two more upstreams."""
+    started = [io_loop.run_sync(FakeUpstream.start) for _ in range(2)]
+    yield started
+    for one in started:
+        io_loop.run_sync(one.stop)
+
+
+@pytest.fixture
+def bridge_settings(bridge_settings, others):
+    """The provider anthropic, and two of the same type that stand in for it; `weights` are those of the three."""
+    given = dict(bridge_settings)
+    weights = given.pop("weights", (0, 0, 0))
+    further = tuple(
+        ProviderSettings(name, ProviderType.ANTHROPIC, one.url, (f"sk-of-{name}-0123456789",), "keys", weight=weight)
+        for name, one, weight in zip(NAMES[1:], others, weights[1:], strict=True)
+    )
+    fallback = {
+        "anthropic_fallback": NAMES[1:],
+        "anthropic_weight": weights[0],
+        "anthropic_key": ("sk-first-0123456789",),
+    }
+    return fallback | {"further_providers": further} | given
+
+
+@pytest.fixture
+def upstreams(running, others):
+    """The three upstreams, in the order in which they are asked."""
+    return [running.upstream, *others]
+
+
+def play(upstreams, *answers):
+    for upstream, steps in zip(upstreams, answers, strict=False):
+        upstream.play(*(steps if isinstance(steps, tuple) else (steps,)))
+
+
+async def ask(running, body=REQUEST, headers=None, path=PATH):
+    client = await running.client()
+    return await client.request("POST", path, running.headers | (headers or {}), body)
+
+
+async def recorded(running):
+    (one,) = await running.ended(1)
+    return one
+
+
+def tries(one):
+    return [(each["provider_name"], each["status"], each["error"] and each["error"]["type"]) for each in one["tries"]]
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
+@pytest.mark.gen_test
+async def test_after_a_429_or_5xx_the_next_provider_answers(running, upstreams, status):
+    play(upstreams, answer(status), OK)
+    answered = await ask(running)
+    assert (answered.status, answered.body) == (200, MESSAGES.body)
+    assert answered.header("X-AI-Bridge-Provider") == "spare"
+    one = await recorded(running)
+    assert (one["provider_name"], one["requested_provider_name"]) == ("spare", "anthropic")
+    assert (one["end_reason"], one["credential_hint"]) == ("completed", "sk-o...6789")
+    assert tries(one) == [("anthropic", status, None), ("spare", 200, None)]
+    assert one["tries"][0]["credential_hint"] == "sk...89"
+
+
+@pytest.mark.gen_test
+async def test_each_provider_gets_the_same_bytes_with_its_own_key(running, upstreams):
+    play(upstreams, LIMITED, answer(503), OK)
+    body = b' {"model":"claude-sonnet-4-5",\n"max_tokens":5,"messages":[{"role":"user","content":"\xc3\xa9"}]}\n'
+    await ask(running, body)
+    sent = [upstream.requests[0] for upstream in upstreams]
+    assert [(one.target, one.body) for one in sent] == [("/v1/messages", body)] * 3
+    assert [one.header("x-api-key") for one in sent] == [
+        ["sk-first-0123456789"],
+        ["sk-of-spare-0123456789"],
+        ["sk-of-last-0123456789"],
+    ]
+    await running.ended(1)
+
+
+@pytest.mark.parametrize("failure", [RESET, CLOSE, b"nonsense\r\n\r\n"], ids=["reset", "closed", "not HTTP"])
+@pytest.mark.gen_test
+async def test_who_cannot_be_reached_is_followed_by_the_next(running, upstreams, failure):
+    play(upstreams, failure, OK)
+    assert (await ask(running)).status == 200
+    one = await recorded(running)
+    assert tries(one) == [("anthropic", None, "upstream_unreachable"), ("spare", 200, None)]
+
+
+@pytest.mark.bridge(anthropic_base_url="http://127.0.0.1:9/")
+@pytest.mark.gen_test
+async def test_who_takes_no_connection_is_asked_twice_and_then_followed(running, upstreams):
+    play(upstreams[1:], OK)
+    assert (await ask(running)).status == 200
+    unreachable = ("anthropic", None, "upstream_unreachable")
+    assert tries(await recorded(running)) == [unreachable, unreachable, ("spare", 200, None)]
+
+
+@pytest.mark.parametrize("status", [400, pytest.param(401, marks=pytest.mark.expects_log("provider key refused")), 404])
+@pytest.mark.gen_test
+async def test_other_refusals_of_the_first_provider_are_the_answer(running, upstreams, status):
+    play(upstreams, answer(status, '{"first":1}'), OK)
+    answered = await ask(running)
+    assert (answered.status, answered.body, answered.header("X-AI-Bridge-Provider")) == (status, b'{"first":1}', None)
+    assert (await recorded(running))["tries"] == []
+    assert not upstreams[1].requests
+
+
+@pytest.mark.parametrize("later", [answer(404), answer(503), LIMITED, RESET, answer(400)])
+@pytest.mark.gen_test
+async def test_without_a_success_the_first_answer_stands(running, upstreams, later):
+    play(upstreams, LIMITED, later, answer(500))
+    answered = await ask(running)
+    assert (answered.status, answered.body, answered.header("Retry-After")) == (429, b'{"first":1}', "7")
+    assert answered.header("X-AI-Bridge-Provider") is None
+    one = await recorded(running)
+    assert (one["provider_name"], one["upstream_status"], one["credential_hint"]) == ("anthropic", 429, "sk...89")
+    assert len(one["tries"]) == 3
+
+
+@pytest.mark.gen_test
+async def test_where_the_first_gave_no_answer_that_of_the_next_is_told(running, upstreams):
+    play(upstreams, RESET, answer(503, '{"spare":1}'), RESET)
+    answered = await ask(running)
+    assert (answered.status, answered.body) == (503, b'{"spare":1}')
+    one = await recorded(running)
+    assert (one["provider_name"], one["end_reason"]) == ("spare", "upstream_error")
+
+
+@pytest.mark.gen_test
+async def test_where_nobody_answers_the_failure_of_the_first_is_told(running, upstreams):
+    play(upstreams, RESET, RESET, RESET)
+    answered = await ask(running)
+    assert (answered.status, json.loads(answered.body)["error"]["message"]) == (
+        502,
+        "anthropic: the provider closed the connection before its response was complete.",
+    )
+    one = await recorded(running)
+    assert (one["provider_name"], one["end_reason"], len(one["tries"])) == ("anthropic", "upstream_unreachable", 3)
+
+
+@pytest.mark.bridge(
+    circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
+)
+@pytest.mark.gen_test
+async def test_a_provider_with_an_open_circuit_is_left_out(running, upstreams):
+    play(upstreams, answer(503), OK)
+    for _ in range(2):
+        assert (await ask(running)).status == 200
+    assert [len(upstream.requests) for upstream in upstreams] == [1, 2, 0]
+    last, first = await running.ended(2)
+    assert tries(first) == [("anthropic", 503, None), ("spare", 200, None)]
+    assert tries(last) == [("anthropic", None, "circuit_open"), ("spare", 200, None)]
+    states = {key.provider: state.value for key, state in running.bridge.breakers.states().items()}
+    assert states == {"anthropic": "open", "spare": "closed"}
+
+
+@pytest.mark.bridge(
+    circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1, circuit_breaker_timeout=timedelta(hours=1)
+)
+@pytest.mark.gen_test
+async def test_with_every_circuit_open_the_client_is_told_so(running, upstreams):
+    play(upstreams, answer(503), answer(503), answer(503))
+    assert (await ask(running)).status == 503
+    answered = await ask(running)
+    assert (answered.status, json.loads(answered.body)["error"]["message"]) == (503, "circuit breaker is open")
+    assert answered.header("Retry-After") is not None
+    assert [len(upstream.requests) for upstream in upstreams] == [1, 1, 1]
+    last, _ = await running.ended(2)
+    assert (last["end_reason"], tries(last)) == (
+        "circuit_open",
+        [(name, None, "circuit_open") for name in NAMES],
+    )
+
+
+@pytest.mark.bridge(anthropic_key=("sk-one-0123456789", "sk-two-0123456789"))
+@pytest.mark.gen_test
+async def test_the_keys_of_a_provider_come_before_other_providers(running, upstreams):
+    upstreams[0].play(LIMITED)
+    play(upstreams[1:], OK)
+    assert (await ask(running)).status == 200
+    one = await recorded(running)
+    assert [(each["provider_name"], each["credential_hint"], each["status"]) for each in one["tries"]] == [
+        ("anthropic", "sk...89", 429),
+        ("anthropic", "sk...89", 429),
+        ("spare", "sk-o...6789", 200),
+    ]
+    assert [request.header("x-api-key") for request in upstreams[0].requests] == [
+        ["sk-one-0123456789"],
+        ["sk-two-0123456789"],
+    ]
+
+
+@pytest.mark.bridge(anthropic_key=("sk-one-0123456789", "sk-two-0123456789"), anthropic_fallback=())
+@pytest.mark.gen_test
+async def test_a_call_that_took_a_second_key_has_its_tries_too(running, upstreams):
+    upstreams[0].play(LIMITED)
+    upstreams[0].play(OK)
+    assert (await ask(running)).status == 200
+    assert tries(await recorded(running)) == [("anthropic", 429, None), ("anthropic", 200, None)]
+
+
+@pytest.mark.gen_test
+async def test_a_users_own_key_goes_to_no_other_provider(running, upstreams):
+    play(upstreams, answer(503), OK)
+    client = await running.client()
+    answered = await client.request("POST", PATH, running.own_key, REQUEST)
+    assert answered.status == 503
+    assert not upstreams[1].requests
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_what_one_provider_keeps_is_asked_of_that_one_alone(running, upstreams):
+    play(upstreams, answer(503), OK)
+    body = json.dumps(MESSAGES.request | {"container": "container_1"}).encode()
+    assert (await ask(running, body)).status == 503
+    assert not upstreams[1].requests
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_a_stream_that_breaks_is_not_begun_again(running, upstreams):
+    begin = b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1"}}\n\n'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    play(upstreams, (head + b"%x\r\n%s\r\n" % (len(begin), begin), RESET), OK)
+    client = await running.client()
+    response = await client.request(
+        "POST", PATH, running.headers, json.dumps(MESSAGES.request | {"stream": True}).encode()
+    )
+    assert begin in response.body
+    assert not upstreams[1].requests
+    assert (await recorded(running))["end_reason"] == "upstream_truncated"
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_during_the_second_try_ends_it(running, upstreams):
+    never = asyncio.Event()
+    play(upstreams, LIMITED, (never, OK))
+    client = await running.client()
+    asking = asyncio.ensure_future(client.request("POST", PATH, running.headers, REQUEST))
+    request = await upstreams[1].request()
+    asking.cancel()
+    client.close()
+    await request.closed.wait()
+    one = await recorded(running)
+    assert (one["end_reason"], one["provider_name"]) == ("client_disconnected", "spare")
+    assert tries(one) == [("anthropic", 429, None), ("spare", None, None)]
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_a_policy_denies_is_not_asked(running, upstreams):
+    hold(running, Policy(models=Models(deny=[ModelPattern(provider="spare", model="*")])))
+    play(upstreams, LIMITED, OK, OK)
+    assert (await ask(running)).header("X-AI-Bridge-Provider") == "last"
+    assert not upstreams[1].requests
+    await running.ended(1)
+
+
+@pytest.mark.gen_test
+async def test_who_may_not_use_the_named_provider_gets_no_other(running, upstreams):
+    hold(running, Policy(models=Models(deny=[ModelPattern(provider="anthropic", model="*")])))
+    play(upstreams, OK, OK, OK)
+    answered = await ask(running)
+    assert (answered.status, [len(upstream.requests) for upstream in upstreams]) == (403, [0, 0, 0])
+
+
+@pytest.mark.bridge(weights=(2, 1, 0))
+@pytest.mark.gen_test
+async def test_with_weights_each_session_keeps_its_provider(running, upstreams):
+    play(upstreams, OK, OK, OK)
+    went = {}
+    for number in range(24):
+        for _ in range(2):
+            answered = await ask(
+                running, headers={"X-Claude-Code-Session-Id": f"s-{number}", "User-Agent": "claude-cli/2"}
+            )
+            went.setdefault(number, set()).add(answered.header("X-AI-Bridge-Provider"))
+    assert all(len(providers) == 1 for providers in went.values())
+    shares = Counter(next(iter(providers)) for providers in went.values())
+    assert shares.keys() == {None, "spare"}
+    assert len(upstreams[2].requests) == 0
+    for one in await running.ended(48):
+        assert one["requested_provider_name"] == "anthropic"
+        assert one["tries"] == []
+    totals = Counter(one["provider_name"] for one in await running.ended(48))
+    assert totals == {"anthropic": 2 * shares[None], "spare": 2 * shares["spare"]}
+
+
+@pytest.mark.bridge(weights=(1, 1000, 0))
+@pytest.mark.gen_test
+async def test_a_call_that_was_sent_elsewhere_falls_back_to_the_named_provider(running, upstreams):
+    play(upstreams, OK, answer(503), OK)
+    assert (await ask(running)).header("X-AI-Bridge-Provider") is None
+    one = await recorded(running)
+    assert (one["provider_name"], tries(one)) == ("anthropic", [("spare", 503, None), ("anthropic", 200, None)])
+
+
+@pytest.mark.gen_test
+async def test_moves_and_calls_in_flight_are_counted_by_provider(running, upstreams):
+    play(upstreams, LIMITED, OK)
+    await ask(running)
+    await running.ended(1)
+    _, text = running.bridge.metrics.exposition()
+    lines = text.decode().splitlines()
+    assert 'coder_aibridged_provider_fallbacks_total{next="spare",provider="anthropic"} 1.0' in lines
+    in_flight = [line for line in lines if line.startswith("coder_aibridged_interceptions_inflight{")]
+    assert [line.rpartition(" ")[2] for line in in_flight] == ["0.0"]
+    assert any(line.startswith("coder_aibridged_interceptions_total") and 'provider="spare"' in line for line in lines)
