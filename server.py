@@ -26,7 +26,7 @@ from tornado.netutil import bind_sockets
 from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
-from commands.money.prices import prices
+from commands.money.recosts import prices
 from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens

@@ -29,6 +29,7 @@ from handlers.api.interceptions import InterceptionHandler, InterceptionsHandler
 from handlers.api.limits import LimitsHandler
 from handlers.api.live import LiveHandler
 from handlers.api.money.prices import PricesHandler
+from handlers.api.money.recosts import RecostHandler, RecostsHandler
 from handlers.api.providers.checked import ProviderCheckHandler
 from handlers.api.providers.configured import ConfiguredProvidersHandler
 from handlers.api.providers.managed import ProviderHandler, ProvidersHandler
@@ -125,6 +126,8 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "policies/tokens/([^/]+)", PolicyHandler, context | {"level": Level.TOKEN}),
                 (CONTROL_PLANE + "users/([^/]+)/policy", ExplanationHandler, context),
                 (CONTROL_PLANE + "prices", PricesHandler, context),
+                (CONTROL_PLANE + "prices/recosts", RecostsHandler, context),
+                (CONTROL_PLANE + "prices/recosts/([^/]+)", RecostHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),

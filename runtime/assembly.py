@@ -44,6 +44,7 @@ from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.prices.followed import FollowedPrices
+from storage.prices.recosting import Recosting
 from storage.prices.store import PriceStore
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
@@ -167,6 +168,12 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("providers", bridge.followed.run)
     process.start("policies", bridge.policies.follow)
     process.start("prices", bridge.prices.run)
+    recosting = Recosting(
+        *(database, bridge.recorder.cost_of, bridge.prices.newest),
+        holder=process.id,
+        now=now,
+    )
+    process.start("recosting", recosting.run)
     budgets = PolicyBudgets(
         *(database, bridge.policies, bridge.identities, bridge.overload.authority),
         zone=process.settings.budget_timezone,

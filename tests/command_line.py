@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from commands.groups import groups
 from commands.interceptions import interceptions
-from commands.money.prices import prices
+from commands.money.recosts import prices
 from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens

@@ -71,6 +71,9 @@ class Detail(Struct):
         list[str] | UnsetType, Meta(description="The own prices that hold no more, each in a line.")
     ] = UNSET
     prices_added: Annotated[list[str] | UnsetType, Meta(description="Those that hold from then on.")] = UNSET
+    recost_id: Annotated[UUID | UnsetType, Meta(description="The job that prices calls again.")] = UNSET
+    start: Annotated[Time | UnsetType, Meta(description="Of calls that started at this time or later,")] = UNSET
+    end: Annotated[Time | UnsetType, Meta(description="and before this time.")] = UNSET
     reason: Annotated[Reason | UnsetType, Meta(description="Why authentication failed.")] = UNSET
     message: Annotated[str | UnsetType, Meta(description="What a refused request was told.")] = UNSET
     plane: Annotated[Plane | UnsetType, Meta(description="Where a request came in.")] = UNSET

@@ -73,6 +73,20 @@ class Cost(Struct):
     prices: Annotated[str, Meta(description="The price list and its version.")]
 
 
+class EarlierCost(Struct):
+    """What the call cost before it was priced again."""
+
+    usd: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="US dollars; null where it had no price.")]
+    prices: str | None
+    replaced_at: Time
+
+    @classmethod
+    def of(cls, cost: Document) -> Self:
+        """Show an entry of `earlier_costs`."""
+        usd = cost["usd"]
+        return cls(None if usd is None else format_decimal(usd), cost["prices"], format_time(cost["replaced_at"]))
+
+
 class ProviderCost(Struct):
     """What the provider itself says that the call costs."""
 
@@ -241,6 +255,10 @@ class Interception(Struct):
     user_prompts: list[UserPrompt]
     tool_usages: list[ToolUsage]
     model_thoughts: list[ModelThought]
+    earlier_costs: Annotated[
+        list[EarlierCost] | UnsetType,
+        Meta(description="What it cost before it was priced again, the last at the end; absent if it never was."),
+    ] = UNSET
 
     @classmethod
     def of(cls, document: Document, users: Mapping[UUID, User]) -> Self:
@@ -283,6 +301,7 @@ class Interception(Struct):
             [UserPrompt.of(prompt, id_, get("response_id", "")) for prompt in get("user_prompts", ())],
             [ToolUsage.of(usage, id_) for usage in get("tool_usages", ())],
             [ModelThought.of(thought, id_) for thought in get("model_thoughts", ())],
+            [EarlierCost.of(one) for one in get("earlier_costs", ())] or UNSET,
         )
 
 

@@ -40,6 +40,8 @@ class Action(StrEnum):
     PROVIDER_CHANGED = "provider.changed"
     PROVIDER_REMOVED = "provider.removed"
     PRICES_CHANGED = "prices.changed"
+    RECOST_REQUESTED = "recost.requested"
+    RECOST_CANCELLED = "recost.cancelled"
 
 
 class Reason(StrEnum):

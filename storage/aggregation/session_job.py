@@ -46,7 +46,7 @@ _TYPED = {
     }
 }
 # Prompts and usages may be large: only what is needed of them leaves the database.
-_CALL = {
+CALL = {
     **dict.fromkeys(
         (
             *("initiator_id", "client_session_id", "session_id", "root_id", "provider", "provider_name", "model"),
@@ -88,7 +88,7 @@ class SessionJob(ExactlyOnceJob):
         self._sessions = with_plain_ids(database.sessions)
 
     async def _add(self, limit: int, session: Session) -> Pending:
-        cursor = self._interceptions.find(_MARKED, _CALL, batch_size=AT_ONCE, session=session)
+        cursor = self._interceptions.find(_MARKED, CALL, batch_size=AT_ONCE, session=session)
         calls = await cursor.sort(UNGROUPED).hint(UNGROUPED).limit(limit).to_list(limit)
         # In a thread, as all of it takes some 20 ms.
         parts, pending = await asyncio.to_thread(_parted, calls)

@@ -47,23 +47,30 @@ class Row(NamedTuple):
 
 def pipeline(limit: int) -> list[dict[str, Any]]:
     """Say to the database: what waits for longest, at most that many interceptions, in documents for `row_of`."""
-    dimensions = {name: f"${name}" for name in (*_DIMENSIONS, *_OF_TOKEN)}
-    minute = {"$dateTrunc": {"date": "$started_at", "unit": Bucket.MINUTE.value}}
-    cost = {"$ifNull": ["$cost.usd", None]}
-    is_priced = {"$ne": [cost, None]}
     alone = {"$or": ["$presumed", {"$ne": [{"$ifNull": ["$counted", None]}, None]}]}
-    tokens = {name: _bounded(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
-    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
     return [
         {"$match": UNCOUNTED_ONES},
         {"$sort": {"uncounted": 1, "_id": 1}},
         {"$limit": limit},
+        *rows({"$cond": [alone, "$_id", None]}),
+    ]
+
+
+def rows(alone: Any) -> list[dict[str, Any]]:
+    """Make documents for `row_of` of interceptions: those with the same value of the expression `alone` may share one."""
+    dimensions = {name: f"${name}" for name in (*_DIMENSIONS, *_OF_TOKEN)}
+    minute = {"$dateTrunc": {"date": "$started_at", "unit": Bucket.MINUTE.value}}
+    cost = {"$ifNull": ["$cost.usd", None]}
+    is_priced = {"$ne": [cost, None]}
+    tokens = {name: _bounded(MAX_TOKENS, {"$sum": f"$token_usages.{name}"}) for name in TOKENS}
+    used = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
+    return [
         {
             "$project": {
                 **dict.fromkeys((*_DIMENSIONS, *_OF_TOKEN, "end_reason", "counted", "presumed"), True),
                 **tokens,
                 "at": minute,
-                "alone": {"$cond": [alone, "$_id", None]},
+                "alone": alone,
                 "cost": cost,
                 "priced": _number(is_priced),
                 "no_usage": _number(NO_USAGE),

@@ -85,6 +85,7 @@ class Database:
         limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
         policies: One document per policy, see `storage.policies.documents`.
         prices: The own prices, one document, see `storage.prices.documents`.
+        recosts: One document per job that prices past calls again, see `storage.prices.recosts`.
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
         sessions: One document per session, see `storage.queries.sessions`.
         refusals: Rows about requests that were refused, see `storage.aggregation.refusal_recorder`.
@@ -109,6 +110,7 @@ class Database:
         self.limit_ledgers: Collection = self._database["limit_ledgers"]
         self.policies: Collection = self._database["policies"]
         self.prices: Collection = self._database["prices"]
+        self.recosts: Collection = self._database["recosts"]
         self.rollups: Collection = self._database["rollups"]
         self.sessions: Collection = self._database["sessions"]
         self.refusals: Collection = self._database["refusals"]
@@ -154,7 +156,7 @@ class Database:
         Raises:
             PyMongoError: As `transaction` does; an outage also after `CHANGE_TRIES` in vain.
         """
-        if not await self._has_replicas():
+        if not await self.is_replicated():
             return await change(None)
         tries = 1
         while True:
@@ -170,13 +172,14 @@ class Database:
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session | None]:
         """Read with this session, one query after the other, what there was at one moment. None on a single server."""
-        if await self._has_replicas():
+        if await self.is_replicated():
             async with await self._client.start_session(snapshot=True) as session:
                 yield session
         else:
             yield None
 
-    async def _has_replicas(self) -> bool:
+    async def is_replicated(self) -> bool:
+        """Say whether there are transactions and change streams: not on a single server."""
         if self._is_replicated is None:
             hello = await self._client.admin.command("hello")
             self._is_replicated = "setName" in hello or hello.get("msg") == "isdbgrid"

@@ -63,6 +63,15 @@ class FollowedPrices:
         if await self._store.version() != self._known.version:
             self.put(await self._store.read())
 
+    async def newest(self) -> str:
+        """Have the newest prices hold, and return their version.
+
+        Raises:
+            DatabaseUnavailableError: It cannot be known now.
+        """
+        await self.refresh()
+        return self.version
+
     async def run(self) -> None:
         """Follow them, until cancelled."""
         while True:

@@ -49,3 +49,20 @@ def test_what_is_no_price_changes_nothing_and_is_said(run, output, tmp_path):
     code, shown = refused(run("prices", "add", "open ai", "gpt-5", "--input", "1", "--output", "1"))
     assert (code, "PROVIDER must be 1 to 200 visible ASCII characters" in shown) == (2, True)
     assert json.loads(output("prices", "list", "--json")) == []
+
+
+def test_a_job_that_prices_calls_again_is_requested_listed_and_cancelled(output, run):
+    requested = output("prices", "recost", "--from", "2026-11-01", "--to", "2026-11-02")
+    (job,) = json.loads(output("prices", "recosts", "--json"))
+    assert requested == f"Requested: {job['id']}.\n"
+    assert (job["state"], job["from"], job["to"], job["requested_by"]) == (
+        *("waiting", "2026-11-01T00:00:00.000Z", "2026-11-02T00:00:00.000Z", None),
+    )
+    again = "Error: another re-costing is in progress; wait for its end, or cancel it\n"
+    assert refused(run("prices", "recost", "--from", "2026-11-01")) == (1, again)
+    assert output("prices", "cancel-recost", job["id"]) == "Cancelled after 0 calls.\n"
+    assert refused(run("prices", "cancel-recost", job["id"])) == (1, "Error: this re-costing has ended already\n")
+    line = output("prices", "recosts").splitlines()[1].split()
+    assert line == [job["id"], "cancelled", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z", "0", "0", "0.00", "0.00"]
+    code, said = refused(run("prices", "recost", "--from", "2026-11-02", "--to", "2026-11-01"))
+    assert (code, "--to must be after from" in said) == (2, True)

@@ -22,6 +22,7 @@ from storage.accounts.users import Role
 from storage.aggregation.rollup import GroupBy
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
+from storage.prices.recosts import Recosts
 from tests.bridge import until
 from tests.fake_upstream import CLOSE
 from tests.handlers.contract import CONTROL, Contract
@@ -55,6 +56,7 @@ WRONG = {
     f"{CONTROL}/tokens": "limit=0",
     f"{CONTROL}/policies": "limit=0",
     f"{CONTROL}/prices": "q=x",
+    f"{CONTROL}/prices/recosts": "q=x",
     **dict.fromkeys((f"{CONTROL}/policies/{of}" for of in ("everyone", "groups/lab", "users/ada")), "q=x"),
     f"{CONTROL}/users/ada/policy": "provider=none",
     f"{CONTROL}/users/me": "id=1",
@@ -386,6 +388,29 @@ async def change_prices(running, ask, member):
     price = {"provider": "none", "model": "*", "input": 1, "output": "2", "valid_from": "2026-11-01"}
     await ask("PUT", path, 200, headers, json.dumps({"prices": [price]}).encode())
     await ask("PUT", path, 200, headers, b'{"prices": []}')
+    recosts, november = f"{path}/recosts", b'{"from": "2026-11-01"}'
+    await ask("GET", recosts, 403, member)
+    await ask("POST", recosts, 401, {}, november)
+    await ask("POST", recosts, 403, member, november)
+    await ask("POST", recosts, 400, headers, b"{}")
+    await ask("POST", recosts, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+    await ask("POST", recosts, 408, headers, late=True)
+    await ask("POST", recosts, 415, headers | {"Content-Type": "text/plain"}, november)
+    await ask("POST", recosts, 202, headers, november)
+    await ask("POST", recosts, 409, headers, november)
+    await ask("GET", recosts, 200)
+    (job,) = await Recosts(running.bridge.database, now=running.bridge.now).list_newest()
+    one, none = f"{recosts}/{job.id}", f"{recosts}/{uuid4()}"
+    await ask("GET", one, 200)
+    await ask("GET", one, 401, {})
+    await ask("GET", f"{one}?q=x", 400)
+    await ask("GET", one, 403, member)
+    await ask("GET", none, 404)
+    await ask("DELETE", one, 401, {})
+    await ask("DELETE", one, 403, member)
+    await ask("DELETE", none, 404)
+    await ask("DELETE", one, 200)
+    await ask("DELETE", one, 409)
 
 
 async def sign_in_and_out(running, ask):

@@ -135,7 +135,7 @@ async def test_what_a_client_wrote_by_itself_is_not_the_last_prompt_of_a_session
 @pytest.mark.gen_test
 async def test_of_a_prompt_only_the_beginning_leaves_the_database(database, sessions):
     await keep(database, Call(1, prompt="é" * 200_000), Call(2, "a", prompt="\U0001f300" * 5_000))
-    assert len((await sessions._interceptions.find(projection=session_job_module._CALL).to_list(None))[0]) < 25
+    assert len((await sessions._interceptions.find(projection=session_job_module.CALL).to_list(None))[0]) < 25
     await sessions.add_pending()
     found = await read_sessions(database)
     assert found[UUID(int=1)]["last_prompt"] == "é" * MAX_PROMPT

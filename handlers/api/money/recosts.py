@@ -1,0 +1,116 @@
+"""`/api/v2/aibridge/prices/recosts`: jobs that price past calls again. For owners to request, for auditors to see."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from handlers.api.accounts.changes import (
+    INVALID_BODY,
+    MAX_BODY_BYTES,
+    NO_OBJECT,
+    NOT_JSON,
+    TOO_LARGE,
+    ChangeHandler,
+    change_problems,
+)
+from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.api.pagination import single_values
+from handlers.problems import Problem, ValidationProblem
+from resources.bodies import InvalidBodyError
+from resources.money.recosts import Recost, RecostBody, RecostList
+from storage.accounts.users import UnknownIdentityError
+from storage.prices.recosts import UNKNOWN, Recosts
+
+
+class _RecostHandler(ChangeHandler):
+    @property
+    def _recosts(self) -> Recosts:
+        return Recosts(self.bridge.database, now=self.bridge.now)
+
+    async def _identify_reader(self) -> None:
+        await self.identify()
+        if not self.identity.user.role.sees_everything:
+            raise Problem(403, NOT_YOURS_TO_SEE)
+        single_values(self.request.query_arguments, ())
+
+
+class RecostsHandler(_RecostHandler):
+    """The jobs that there are and were."""
+
+    async def get(self) -> None:
+        """Answer the newest.
+
+        Raises:
+            Problem: 403, a member asks.
+            ValidationProblem: there is a query.
+        """
+        await self._identify_reader()
+        with change_problems():
+            jobs = await self._recosts.list_newest()
+        self.write_json(RecostList([Recost.of(job) for job in jobs]))
+
+    head = get
+
+    async def post(self) -> None:
+        """Request a job: 202. The servers on the database do it, also when this one stops.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 409, another job is not over.
+            ValidationProblem: the body is no range.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        start, end = self._read_range()
+        with change_problems():
+            job = await self._recosts.request(start, end, author=self.author)
+        self.set_status(202)
+        self.set_header("Location", f"{self.request.path}/{job.id}")
+        self.write_json(Recost.of(job))
+
+    def _read_range(self) -> tuple[datetime, datetime]:
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Problem(415, NOT_JSON)
+        if len(self._body) > MAX_BODY_BYTES:
+            raise Problem(413, TOO_LARGE)
+        try:
+            return RecostBody.range_of(bytes(self._body), self.bridge.now())
+        except InvalidBodyError as error:
+            raise ValidationProblem(
+                INVALID_BODY, "" if error.problems else NO_OBJECT, validations=error.problems
+            ) from error
+
+
+class RecostHandler(_RecostHandler):
+    """One job."""
+
+    async def get(self, id_: str) -> None:
+        """Answer how far it is.
+
+        Raises:
+            Problem: 403, a member asks; 404, there is none.
+            ValidationProblem: there is a query.
+        """
+        await self._identify_reader()
+        with change_problems():
+            job = await self._recosts.find(_id(id_))
+        self.write_json(Recost.of(job))
+
+    head = get
+
+    async def delete(self, id_: str) -> None:
+        """Cancel it. What was priced again stays so, and the job stays listed.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is none; 409, it has ended.
+        """
+        await self.identify_owner(NOT_YOURS_TO_CHANGE)
+        with change_problems():
+            job = await self._recosts.cancel(_id(id_), author=self.author)
+        self.write_json(Recost.of(job))
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise UnknownIdentityError(UNKNOWN) from None

@@ -1,0 +1,103 @@
+"""Jobs that price past calls again."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, response
+from handlers.openapi.paths.money.prices import TAG
+from resources.money.recosts import Recost, RecostBody, RecostList
+from storage.prices.recost_documents import RecostState
+from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN
+
+_ID = "0f4e64a2-4e0b-4d54-9f64-1d2f2b0c8a11"
+_JOB = Recost(
+    id=UUID(_ID),
+    state=RecostState.RUNNING,
+    from_="2026-11-01T00:00:00.000Z",
+    to="2026-11-24T23:50:31.877Z",
+    requested_at="2026-11-24T23:50:31.877Z",
+    requested_by="ada",
+    begun_at="2026-11-24T23:50:48.012Z",
+    ended_at=None,
+    total=51200,
+    done=12800,
+    changed=12644,
+    skipped=2,
+    cost_before_usd="310.250000000000",
+    cost_after_usd="279.225000000000",
+    prices_version="9f8e1c0d7a6b5e4f",
+    error=None,
+)
+_SHOWN = response("The job.", {JSON: body(Recost, job=_JOB)})
+_PARAMETER = in_path("id", UUID, "The id of the job.")
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/prices/recosts": get(
+        "listRecosts",
+        "Jobs that price past calls again",
+        "The newest 100. For owners and auditors.",
+        tag=TAG,
+        responses={
+            "200": response("The jobs.", {JSON: body(RecostList, jobs=RecostList([_JOB]))}),
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+        }
+        | ALWAYS,
+    )
+    | {
+        "post": change(
+            "requestRecost",
+            "Price past calls again",
+            "At the prices that hold now. For owners. The servers on the database do it, one job at a time. Totals and "
+            "sessions follow exactly; each call keeps its earlier costs.",
+            tag=TAG,
+            request=body(RecostBody, november=RecostBody("2026-11-01", "2026-12-01")),
+            responses={
+                "202": response(
+                    "The job is requested.",
+                    {JSON: body(Recost, job=_JOB)},
+                    {"Location": header(str, "Where it is.", f"/api/v2/aibridge/prices/recosts/{_ID}")},
+                ),
+                "403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE),
+                "409": problem("Another one is not over.", _sentence(ONE_AT_A_TIME)),
+            }
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/prices/recosts/{id}": get(
+        "getRecost",
+        "How far a job is",
+        "For owners and auditors.",
+        tag=TAG,
+        parameters=(_PARAMETER,),
+        responses={
+            "200": _SHOWN,
+            "403": problem("A member asks.", NOT_YOURS_TO_SEE),
+            "404": problem("There is none.", _sentence(UNKNOWN)),
+        }
+        | ALWAYS,
+    )
+    | {
+        "delete": change(
+            "cancelRecost",
+            "Cancel a job",
+            "For owners. What was priced again stays so, and the job stays listed.",
+            tag=TAG,
+            parameters=(_PARAMETER,),
+            responses={
+                "200": _SHOWN,
+                "403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE),
+                "404": problem("There is none.", _sentence(UNKNOWN)),
+                "409": problem("It has ended.", _sentence(ENDED)),
+            }
+            | CHANGE,
+        )
+    },
+}

@@ -1,0 +1,118 @@
+"""Jobs that price past calls again, as they are requested and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Self
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from intercept.times import format_time
+from resources.bodies import InvalidBodyError
+from resources.fields import Count, Time
+from resources.money.prices import read_day_or_time
+from storage.prices import recost_documents
+from storage.prices.recost_documents import RecostState
+
+NOT_AFTER: Final = "must be after from"
+_READERS: Final = MappingProxyType({"from": read_day_or_time, "to": read_day_or_time})
+
+
+class RecostBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Which calls are priced again: those that started in this range."""
+
+    from_: Annotated[str, Meta(description="A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(
+        name="from"
+    )
+    to: Annotated[str, Meta(description="The end of the range, which is not in it. Without it the present time.")] = ""
+
+    @classmethod
+    def range_of(cls, data: bytes, now: datetime) -> tuple[datetime, datetime]:
+        """Read a body.
+
+        Raises:
+            InvalidBodyError: With everything that is wrong.
+        """
+        try:
+            given = msgspec.json.decode(data, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidBodyError([]) from error
+        return read_range(given, now)
+
+
+def read_range(given: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:
+    """Read the two ends of a range.
+
+    Raises:
+        InvalidBodyError: With everything that is wrong.
+    """
+    problems = [(name, "unknown field; allowed are from, to") for name in given if name not in _READERS]
+    if "from" not in given:
+        problems.append(("from", "is required"))
+    ends = {"to": now}
+    for name, read in _READERS.items():
+        if name in given:
+            try:
+                if not isinstance(given[name], str):
+                    raise ValueError("must be text")  # noqa: TRY004, TRY301 - what is wrong with a value
+                ends[name] = read(given[name])
+            except ValueError as error:
+                problems.append((name, str(error)))
+    if not problems and ends["to"] <= ends["from"]:
+        problems.append(("to", NOT_AFTER))
+    if problems:
+        raise InvalidBodyError(problems)
+    return ends["from"], ends["to"]
+
+
+class Recost(Struct, kw_only=True):
+    """A job that prices past calls again."""
+
+    id: UUID
+    state: RecostState
+    from_: Time = field(name="from")
+    to: Time
+    requested_at: Time
+    requested_by: Annotated[str | None, Meta(description="The username; null for the command line.")]
+    begun_at: Time | None
+    ended_at: Time | None
+    total: Annotated[Count | None, Meta(description="How many calls there are; null while that is not known.")]
+    done: Annotated[Count, Meta(description="How many were looked at.")]
+    changed: Annotated[Count, Meta(description="How many of these have another cost now.")]
+    skipped: Annotated[Count, Meta(description="How many keep their cost, as their server died and may still tell it.")]
+    cost_before_usd: Annotated[str, Meta(description="What those looked at cost before, exact.")]
+    cost_after_usd: Annotated[str, Meta(description="What they cost now, exact.")]
+    prices_version: Annotated[str | None, Meta(description="The `ETag` of the own prices that it uses.")]
+    error: Annotated[str | None, Meta(description="Why it was given up.")]
+
+    @classmethod
+    def of(cls, job: recost_documents.Recost) -> Self:
+        """Show a job."""
+        return cls(
+            id=job.id,
+            state=job.state,
+            from_=format_time(job.start),
+            to=format_time(job.end),
+            requested_at=format_time(job.requested_at),
+            requested_by=job.requested_by,
+            begun_at=format_time(job.begun_at),
+            ended_at=format_time(job.ended_at),
+            total=job.total,
+            done=job.done,
+            changed=job.changed,
+            skipped=job.skipped,
+            cost_before_usd=f"{job.before:f}",
+            cost_after_usd=f"{job.after:f}",
+            prices_version=job.prices_version,
+            error=job.error,
+        )
+
+
+class RecostList(Struct):
+    """The newest jobs, the last one first."""
+
+    results: list[Recost]

@@ -1,0 +1,310 @@
+"""The job that prices past calls again, in batches, and has rollups and sessions follow exactly.
+
+One process at a time has the job, by a lease; when it dies, another one goes on behind the last batch. A batch is one
+transaction: the costs of its calls, and how far the job is. A call whose cost changes is marked like one whose end was
+presumed (see `storage.aggregation.job`): with what it was counted with before, so that rollups and sessions take that away
+and add what it is now.
+
+A call that waits to be counted must not be changed: a run may have read it already. So the job begins when no call that
+ended before the request waits any more, and `SETTLE_SECONDS` later, when also a run that hung has taken its marks away. Calls
+that end after the request have the new prices anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
+from typing import Any, Final
+from uuid import UUID
+
+from bson.decimal128 import Decimal128
+from pymongo import ReturnDocument, UpdateOne
+
+from intercept.records import Status, TokenUsage
+from storage.accounts.users import milliseconds
+from storage.aggregation.job import BATCH_SECONDS
+from storage.aggregation.rollup import TOKENS, document_of
+from storage.aggregation.session_documents import share
+from storage.aggregation.session_job import CALL
+from storage.aggregation.totals import row_of, rows
+from storage.mongo.codec import EXACT, binary
+from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
+from storage.mongo.indexes import BY_TIME, UNCOUNTED, UNGROUPED
+from storage.prices.recost_documents import ACTIVE, Recost, RecostState, read_recost
+from storage.recording.prices import Cost
+
+BATCH: Final = 100
+"""Most calls of one batch."""
+
+IDLE_SECONDS: Final = 2.0
+"""From one look for a job to the next."""
+
+BATCH_PAUSE_SECONDS: Final = 0.1
+"""From one batch to the next, so that calls come first."""
+
+LEASE_SECONDS: Final = 30.0
+"""How long a process has the job after its last batch."""
+
+SETTLE_SECONDS: Final = 15.0
+"""From all calls being counted to the first batch: longer than a run of counting may take."""
+
+GIVE_UP_SECONDS: Final = 600.0
+"""How long a job waits for calls to be counted."""
+
+MAX_BEHIND: Final = 2_000
+"""While more re-costed calls than this wait to be counted, the job waits."""
+
+MAX_EARLIER: Final = 10
+"""How many earlier costs a call keeps, the last ones."""
+
+COUNT_SECONDS: Final = 120.0
+"""How long it may take to count the calls."""
+
+NOT_COUNTED: Final = "calls of before the request still wait to be counted"
+
+_COUNTS = {f"token_usages.{name}": True for name in TOKENS}
+_PRICED: Final = {
+    **dict.fromkeys(("provider_name", "model", "started_at", "cost", "presumed"), True),
+    **_COUNTS,
+}
+_OLDEST_FIRST: Final = [("started_at", 1), ("_id", 1)]
+
+_log = logging.getLogger(__name__)
+
+CostOf = Callable[[str, str, Sequence[TokenUsage], datetime], Cost | None]
+
+
+class _LostError(Exception):
+    """The job was cancelled, or another process has it."""
+
+
+class Recosting:
+    """Does the jobs of a database.
+
+    Args:
+        database: Where they and the calls are.
+        cost_of: What usages of a call of a provider and model cost that started at a time.
+        refresh: Has the newest own prices hold in this process, and returns their version.
+        holder: This process.
+        now: The wall clock, in UTC.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        cost_of: CostOf,
+        refresh: Callable[[], Awaitable[str]],
+        *,
+        holder: UUID,
+        now: Callable[[], datetime],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._interceptions = with_plain_ids(database.interceptions)
+        self._cost_of = cost_of
+        self._refresh = refresh
+        self._holder = holder
+        self._now = now
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Do what is requested, until cancelled."""
+        while True:
+            await self._database.health.wait_until_back()
+            seconds = IDLE_SECONDS
+            with suppress(DatabaseUnavailableError):
+                seconds = await self.step()
+            await self._pause(seconds)
+
+    async def step(self) -> float:
+        """Look for a job, and do some of it; return after how many seconds to go on.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        job = await self._claim()
+        if job is None:
+            return IDLE_SECONDS
+        try:
+            if job.state is RecostState.WAITING:
+                return await self._begin(job)
+            if await self._is_behind():
+                return IDLE_SECONDS
+            async with self._database.within(BATCH_SECONDS):
+                is_over = await self._database.together(lambda session: self._batch(job, session))
+        except _LostError:
+            return IDLE_SECONDS
+        if is_over:
+            await self._end(job, RecostState.DONE)
+        return BATCH_PAUSE_SECONDS
+
+    async def _claim(self) -> Recost | None:
+        """Take the job there is, or keep it."""
+        now = self._now()
+        free = {"$or": [{"holder": self._holder}, {"lease_until": None}, {"lease_until": {"$lt": now}}]}
+        lease = {"holder": self._holder, "lease_until": now + timedelta(seconds=LEASE_SECONDS)}
+        async with self._database.within(BATCH_SECONDS):
+            document = await self._database.recosts.find_one_and_update(
+                {"state": {"$in": ACTIVE}, **free}, {"$set": lease}, return_document=ReturnDocument.AFTER
+            )
+        return None if document is None else read_recost(document)
+
+    async def _begin(self, job: Recost) -> float:
+        """Begin a job once nothing of before it waits to be counted; return after how many seconds to go on."""
+        if await self._database.is_replicated():
+            now = milliseconds(self._now())
+            async with self._database.within(BATCH_SECONDS):
+                document = await self._database.recosts.find_one({"_id": job.id}) or {}
+            if await self._waits_for_counting(job.requested_at):
+                if now - job.requested_at > timedelta(seconds=GIVE_UP_SECONDS):
+                    await self._end(job, RecostState.FAILED, error=NOT_COUNTED)
+                await self._set(job, {}, {"counted_at": ""})
+                return IDLE_SECONDS
+            if (counted_at := document.get("counted_at")) is None:
+                await self._set(job, {"counted_at": now})
+                return IDLE_SECONDS
+            if now - counted_at < timedelta(seconds=SETTLE_SECONDS):
+                return IDLE_SECONDS
+        version = await self._refresh()
+        async with self._database.within(COUNT_SECONDS, "count the calls"):
+            total = await self._database.interceptions.count_documents(_range(job), hint=list(BY_TIME))
+        began = {"begun_at": milliseconds(self._now()), "total": total, "prices_version": version}
+        await self._set(job, {"state": RecostState.RUNNING.value, **began})
+        _log.info("re-costing began: id=%s calls=%d prices=%s", job.id, total, version)
+        return BATCH_PAUSE_SECONDS
+
+    async def _waits_for_counting(self, until: datetime) -> bool:
+        marked = self._database.interceptions
+        async with self._database.within(BATCH_SECONDS):
+            for name, index in (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED)):
+                if await marked.find_one({name: {"$lte": until}}, {"_id": True}, hint=list(index)) is not None:
+                    return True
+        return False
+
+    async def _is_behind(self) -> bool:
+        async with self._database.within(BATCH_SECONDS):
+            for name, index in (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED)):
+                marked = {name: {"$exists": True}}
+                found = await self._database.interceptions.count_documents(marked, limit=MAX_BEHIND, hint=list(index))
+                if found >= MAX_BEHIND:
+                    return True
+        return False
+
+    async def _batch(self, job: Recost, session: Session | None) -> bool:
+        """Price the next calls; say whether there are no more.
+
+        Raises:
+            _LostError: The job is not this process's any more.
+        """
+        ours = {"_id": job.id, "state": RecostState.RUNNING.value, "holder": self._holder}
+        document = await self._database.recosts.find_one(ours, session=session)
+        if document is None:
+            raise _LostError
+        job = read_recost(document)  # as of this transaction: a batch that is tried again goes on where it was
+        cursor = self._interceptions.find(_range(job, job.position), _PRICED, session=session)
+        calls = await cursor.sort(_OLDEST_FIRST).hint(list(BY_TIME)).limit(BATCH).to_list(BATCH)
+        if not calls:
+            return True
+        costs = {call["_id"]: self._cost(call) for call in calls}
+        changed = [call for call in calls if _is_another(call, costs[call["_id"]])]
+        if changed:
+            marks = {} if session is None else await self._marks([call["_id"] for call in changed], session)
+            at = milliseconds(self._now())
+            updates = [_update(call, costs[call["_id"]], at, marks.get(call["_id"], {})) for call in changed]
+            await self._interceptions.bulk_write(updates, ordered=False, session=session)
+        progress = _progress(job, calls, changed, costs)
+        progress["position"] = {"at": calls[-1]["started_at"], "id": calls[-1]["_id"]}
+        moved = await self._database.recosts.update_one(ours, {"$set": progress}, session=session)
+        if not moved.matched_count:
+            raise _LostError
+        return False
+
+    def _cost(self, call: Mapping[str, Any]) -> Cost | None:
+        if call.get("presumed"):
+            return None
+        usages = [
+            TokenUsage(provider_response_id="", **{name: usage.get(name) for name in TOKENS})
+            for usage in call.get("token_usages", ())
+        ]
+        return self._cost_of(call["provider_name"], call["model"], usages, call["started_at"])
+
+    async def _marks(self, ids: Sequence[Any], session: Session) -> dict[Any, dict[str, Any]]:
+        """What each call was counted with, in rollups and in its session."""
+        found = {"_id": {"$in": list(ids)}}
+        counted = self._interceptions.aggregate([{"$match": found}, *rows(alone="$_id")], session=session)
+        marks: dict[Any, dict[str, Any]] = {}
+        for document in await counted.to_list(None):
+            row = row_of(document)
+            marks[row.ids[0]] = {"counted": document_of(row.totals)}
+        async for call in self._interceptions.find(found, CALL, session=session):
+            marks[call["_id"]]["grouped"] = share(call)
+        return marks
+
+    async def _set(self, job: Recost, fields: Mapping[str, Any], unset: Mapping[str, Any] | None = None) -> None:
+        ours = {"_id": job.id, "state": {"$in": ACTIVE}, "holder": self._holder}
+        change = {name: dict(value) for name, value in (("$set", fields), ("$unset", unset)) if value}
+        async with self._database.within(BATCH_SECONDS):
+            await self._database.recosts.update_one(ours, change)
+
+    async def _end(self, job: Recost, state: RecostState, **fields: Any) -> None:
+        await self._set(
+            job, {"state": state.value, "ended_at": milliseconds(self._now()), **fields}, {"lease_until": ""}
+        )
+        _log.info("re-costing ended: id=%s state=%s", job.id, state.value)
+
+
+def _range(job: Recost, position: tuple[datetime, UUID] | None = None) -> dict[str, Any]:
+    """The calls of a job that have ended, behind a position."""
+    started: dict[str, Any] = {"$gte": job.start, "$lt": job.end}
+    found: dict[str, Any] = {
+        "started_at": started,
+        "status": {"$ne": Status.IN_FLIGHT.value},
+        "ended_at": {"$lte": job.requested_at},
+    }
+    if position is not None:
+        at, id_ = position
+        started["$gte"] = at
+        found["$or"] = [{"started_at": {"$gt": at}}, {"_id": {"$gt": binary(id_)}}]
+    return found
+
+
+def _is_another(call: Mapping[str, Any], cost: Cost | None) -> bool:
+    """Whether a call costs something else now. One without a price now keeps what it has."""
+    before = call.get("cost")
+    return cost is not None and (before is None or before["usd"].to_decimal() != cost.usd)
+
+
+def _update(call: Mapping[str, Any], cost: Cost | None, at: datetime, marks: Mapping[str, Any]) -> UpdateOne:
+    before = call.get("cost") or {"usd": None, "prices": None}
+    fields = {"cost": cost and cost.stored, **marks}
+    if marks:
+        fields |= {"uncounted": at, "ungrouped": at}
+    earlier = {"$each": [{**before, "replaced_at": at}], "$slice": -MAX_EARLIER}
+    return UpdateOne({"_id": call["_id"]}, {"$set": fields, "$push": {"earlier_costs": earlier}})
+
+
+def _progress(
+    job: Recost,
+    calls: Sequence[Mapping[str, Any]],
+    changed: Sequence[Mapping[str, Any]],
+    costs: Mapping[Any, Cost | None],
+) -> dict[str, Any]:
+    with localcontext(EXACT):
+        before, after = job.before, job.after
+        for call in calls:
+            was = call["cost"]["usd"].to_decimal() if call.get("cost") else Decimal()
+            before += was
+            cost = costs[call["_id"]]
+            after += was if cost is None else cost.usd
+    return {
+        "done": job.done + len(calls),
+        "changed": job.changed + len(changed),
+        "skipped": job.skipped + sum(bool(call.get("presumed")) for call in calls),
+        "before": Decimal128(before),
+        "after": Decimal128(after),
+    }

@@ -1,0 +1,112 @@
+"""Jobs that price past calls again: requested, listed and cancelled. Each is audited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.events import Action
+from storage.accounts.user_accounts import ANSWER_SECONDS
+from storage.accounts.users import IdentityConflictError, UnknownIdentityError, milliseconds
+from storage.mongo.database import Database, Session
+from storage.prices.recost_documents import ACTIVE, Recost, RecostState, read_recost
+
+MAX_LISTED: Final = 100
+"""How many jobs are listed, the newest."""
+
+UNKNOWN: Final = "there is no re-costing with this id"
+ENDED: Final = "this re-costing has ended already"
+ONE_AT_A_TIME: Final = "another re-costing is in progress; wait for its end, or cancel it"
+
+_SCHEMA_VERSION: Final = 1
+
+
+class Recosts:
+    """The jobs of a database. Every method raises `DatabaseUnavailableError`.
+
+    Args:
+        database: Where they are.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def request(self, start: datetime, end: datetime, *, author: Author = COMMAND_LINE) -> Recost:
+        """Request a job for the calls that started in [start, end). The servers on the database do it.
+
+        Raises:
+            IdentityConflictError: Another one is not over.
+        """
+        at = milliseconds(self._now())
+        document = {
+            "_id": uuid4(),
+            "schema_version": _SCHEMA_VERSION,
+            "state": RecostState.WAITING.value,
+            "start": start,
+            "end": end,
+            "requested_at": at,
+            "requested_by": author.user and author.user.username,
+        }
+
+        async def request(session: Session | None) -> None:
+            if await self._database.recosts.find_one({"state": {"$in": ACTIVE}}, session=session) is not None:
+                raise IdentityConflictError(ONE_AT_A_TIME)
+            await self._database.recosts.insert_one(document, session=session)
+            await self._audit(author, Action.RECOST_REQUESTED, document, at, session)
+
+        async with self._database.within(ANSWER_SECONDS):
+            await self._database.together(request)
+        return read_recost(document)
+
+    async def list_newest(self) -> list[Recost]:
+        """List the newest, the last one first."""
+        async with self._database.within(ANSWER_SECONDS):
+            found = self._database.recosts.find().sort([("requested_at", -1), ("_id", -1)]).limit(MAX_LISTED)
+            return [read_recost(document) async for document in found]
+
+    async def find(self, id_: UUID) -> Recost:
+        """Find one.
+
+        Raises:
+            UnknownIdentityError: There is none.
+        """
+        async with self._database.within(ANSWER_SECONDS):
+            document = await self._database.recosts.find_one({"_id": id_})
+        if document is None:
+            raise UnknownIdentityError(UNKNOWN)
+        return read_recost(document)
+
+    async def cancel(self, id_: UUID, *, author: Author = COMMAND_LINE) -> Recost:
+        """Have no more calls priced. Those that were keep their new cost.
+
+        Raises:
+            UnknownIdentityError: There is none.
+            IdentityConflictError: It has ended.
+        """
+        at = milliseconds(self._now())
+
+        async def cancel(session: Session | None) -> None:
+            recosts = self._database.recosts
+            document = await recosts.find_one({"_id": id_}, session=session)
+            if document is None:
+                raise UnknownIdentityError(UNKNOWN)
+            ended = {"$set": {"state": RecostState.CANCELLED.value, "ended_at": at}, "$unset": {"lease_until": ""}}
+            cancelled = await recosts.update_one({"_id": id_, "state": {"$in": ACTIVE}}, ended, session=session)
+            if not cancelled.modified_count:
+                raise IdentityConflictError(ENDED)
+            await self._audit(author, Action.RECOST_CANCELLED, document, at, session)
+
+        async with self._database.within(ANSWER_SECONDS):
+            await self._database.together(cancel)
+        return await self.find(id_)
+
+    async def _audit(
+        self, author: Author, action: Action, document: Mapping[str, Any], at: datetime, session: Session | None
+    ) -> None:
+        detail = {"recost_id": document["_id"], "start": document["start"], "end": document["end"]}
+        await self._database.audit.insert_one(entry(author, action, None, at=at, **detail), session=session)

@@ -1,0 +1,339 @@
+"""Past calls are priced again: exactly once each, with rollups and sessions that follow."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from bson.decimal128 import Decimal128
+
+from storage.accounts.users import IdentityConflictError, UnknownIdentityError
+from storage.aggregation.rollup_job import RollupJob
+from storage.aggregation.session_job import SessionJob
+from storage.prices import recosting as module
+from storage.prices.recost_documents import RecostState
+from storage.prices.recosting import (
+    BATCH_PAUSE_SECONDS,
+    GIVE_UP_SECONDS,
+    IDLE_SECONDS,
+    LEASE_SECONDS,
+    MAX_EARLIER,
+    NOT_COUNTED,
+    SETTLE_SECONDS,
+    Recosting,
+)
+from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN, Recosts
+from storage.recording.prices import PRECISION, Cost
+from tests.storage.rollup_checks import MIDNIGHT, Call, has_counted_all, write
+
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+CALLS = [
+    Call(1),
+    Call(2, second=59),
+    Call(3, second=60, model="other"),
+    Call(4, second=3_600, initiator=UUID(int=5)),
+    Call(5, second=7_200),
+]
+
+
+class Clock:
+    def __init__(self):
+        self.time = MIDNIGHT + DAY
+
+    def __call__(self):
+        return self.time
+
+
+class Prices:
+    """A token costs as many micro-dollars as is set; a model may have no price."""
+
+    def __init__(self):
+        self.usd = 3
+        self.version = "v1"
+
+    def cost(self, provider_name, model, usages, at):
+        if model == "unknown" or not usages:
+            return None
+        tokens = sum(usage.input_tokens or 0 for usage in usages)
+        return Cost((Decimal(tokens * self.usd) / 10**6).quantize(PRECISION), f"table {self.usd}")
+
+    async def newest(self):
+        return self.version
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def prices():
+    return Prices()
+
+
+@pytest.fixture
+def few_at_once(monkeypatch, prices):
+    """The prices, with batches of two."""
+    monkeypatch.setattr(module, "BATCH", 2)
+    return prices
+
+
+@pytest.fixture
+def jobs(database, clock):
+    return Recosts(database, now=clock)
+
+
+@pytest.fixture
+def recosting(database, clock, prices):
+    return Recosting(database, prices.cost, prices.newest, holder=uuid4(), now=clock)
+
+
+async def count(database):
+    await RollupJob(database, now=lambda: MIDNIGHT + DAY).add_pending()
+    await SessionJob(database).add_pending()
+
+
+async def recorded(database, calls=CALLS, **ends):
+    for call in calls:
+        await write(database, call.start, call.end(call.number, **ends))
+    await count(database)
+
+
+async def begin(recosting, clock):
+    """Go on until the calls settled and the job runs."""
+    assert await recosting.step() == IDLE_SECONDS
+    clock.time += SETTLE_SECONDS * SECOND
+    assert await recosting.step() == BATCH_PAUSE_SECONDS
+
+
+async def finish(recosting, jobs):
+    while (job := (await jobs.list_newest())[0]).state is RecostState.RUNNING:
+        await recosting.step()
+    return job
+
+
+async def sessions(database):
+    return {one["_id"]: one["cost"].to_decimal() async for one in database.sessions.find({"cost": {"$exists": True}})}
+
+
+@pytest.mark.gen_test
+async def test_calls_cost_what_prices_say_now_and_totals_and_sessions_follow(
+    database, recosting, jobs, clock, monkeypatch
+):
+    monkeypatch.setattr(module, "BATCH", 2)
+    await recorded(database)
+    assert await recosting.step() == IDLE_SECONDS
+    requested = await jobs.request(MIDNIGHT, MIDNIGHT + 2 * 3_600 * SECOND)
+    await begin(recosting, clock)
+    job = await finish(recosting, jobs)
+    assert (job.id, job.state, job.total, job.done, job.changed, job.skipped) == (
+        *(requested.id, RecostState.DONE, 4, 4, 4, 0),
+    )
+    assert (job.before, job.after) == (Decimal("0.000010000000"), Decimal("0.000030000000"))
+    assert (job.prices_version, job.requested_at, job.ended_at) == ("v1", MIDNIGHT + DAY, clock.time)
+    costs = [one["cost"]["usd"].to_decimal() * 10**6 async for one in database.interceptions.find().sort("_id")]
+    assert costs == [3, 6, 9, 12, 5]
+    first = await database.interceptions.find_one({"_id": UUID(int=1)})
+    assert first["earlier_costs"] == [
+        {"usd": Decimal128("0.000001000000"), "prices": "table 1", "replaced_at": clock.time}
+    ]
+    await count(database)
+    await has_counted_all(database)
+    assert sorted(usd * 10**6 for usd in (await sessions(database)).values()) == [12, 23]
+    assert (
+        await database.interceptions.count_documents(
+            {"$or": [{"counted": {"$exists": 1}}, {"grouped": {"$exists": 1}}]}
+        )
+        == 0
+    )
+
+
+@pytest.mark.gen_test
+async def test_a_second_job_takes_the_first_ones_cost_away_and_keeps_both(database, recosting, jobs, clock, prices):
+    await recorded(database, CALLS[:1])
+    for usd in range(4, 4 + MAX_EARLIER + 1):
+        prices.usd = usd
+        await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+        await begin(recosting, clock)
+        assert (await finish(recosting, jobs)).changed == 1
+        await count(database)
+    await has_counted_all(database)
+    (call,) = await database.interceptions.find().to_list(None)
+    assert [one["prices"] for one in call["earlier_costs"]] == [f"table {usd}" for usd in range(4, 14)]
+
+
+@pytest.mark.gen_test
+async def test_a_call_gets_a_price_that_had_none_and_keeps_one_that_is_not_known_now(database, recosting, jobs, clock):
+    unpriced, unknown, silent = Call(7), Call(8, model="unknown"), Call(9)
+    await write(database, unpriced.start, unpriced.end(7, priced=False), unknown.start, unknown.end(8))
+    await write(database, silent.start, silent.end(None))
+    await count(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    job = await finish(recosting, jobs)
+    assert (job.done, job.changed, job.before, job.after) == (3, 1, Decimal("0.000008"), Decimal("0.000029"))
+    await count(database)
+    await has_counted_all(database)
+    found = {one["_id"].int: one.get("earlier_costs") async for one in database.interceptions.find()}
+    assert found == {7: [{"usd": None, "prices": None, "replaced_at": clock.time}], 8: None, 9: None}
+
+
+@pytest.mark.gen_test
+async def test_calls_in_flight_later_ones_and_presumed_ends_keep_their_cost(database, recosting, jobs, clock):
+    flying, late, dead = Call(7), Call(8, second=86_399), Call(9)
+    await write(database, flying.start, late.start, dead.start, dead.checkpoint(9), dead.presumed_end())
+    await count(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await write(database, late.end(8))  # ends a second after the request
+    await begin(recosting, clock)
+    job = await finish(recosting, jobs)
+    assert (job.total, job.done, job.changed, job.skipped) == (1, 1, 0, 1)
+    await write(database, dead.end(10))
+    await count(database)
+    await has_counted_all(database)
+
+
+@pytest.mark.gen_test
+async def test_the_job_waits_for_calls_to_be_counted_and_gives_up_after_a_while(database, recosting, jobs, clock):
+    await write(database, CALLS[0].start, CALLS[0].end())
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    for _ in range(3):
+        assert await recosting.step() == IDLE_SECONDS
+        clock.time += SETTLE_SECONDS * SECOND
+    assert (await jobs.list_newest())[0].state is RecostState.WAITING
+    clock.time += GIVE_UP_SECONDS * SECOND
+    await recosting.step()
+    (job,) = await jobs.list_newest()
+    assert (job.state, job.error) == (RecostState.FAILED, NOT_COUNTED)
+    await recosting.step()
+
+
+@pytest.mark.gen_test
+async def test_while_many_calls_wait_to_be_counted_again_the_job_waits(database, recosting, jobs, clock, monkeypatch):
+    monkeypatch.setattr(module, "BATCH", 1)
+    monkeypatch.setattr(module, "MAX_BEHIND", 2)
+    await recorded(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    assert [await recosting.step() for _ in range(3)] == [BATCH_PAUSE_SECONDS] * 2 + [IDLE_SECONDS]
+    await RollupJob(database, now=clock).add_pending()
+    assert await recosting.step() == IDLE_SECONDS  # sessions wait
+    await SessionJob(database).add_pending()
+    assert await recosting.step() == BATCH_PAUSE_SECONDS
+
+
+@pytest.mark.gen_test
+async def test_another_process_goes_on_where_a_dead_one_stopped(database, recosting, jobs, clock, few_at_once):
+    await recorded(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    await recosting.step()
+    other = Recosting(database, few_at_once.cost, few_at_once.newest, holder=uuid4(), now=clock)
+    assert (await other.step(), (await jobs.list_newest())[0].done) == (IDLE_SECONDS, 2)
+    clock.time += (LEASE_SECONDS + 1) * SECOND
+    await other.step()
+    assert (await jobs.list_newest())[0].done == 4
+    assert await recosting.step() == IDLE_SECONDS  # it has lost the job
+    job = await finish(other, jobs)
+    assert (job.done, job.changed) == (5, 5)
+    await count(database)
+    await has_counted_all(database)
+
+
+@pytest.mark.gen_test
+async def test_a_process_that_lost_its_job_within_a_batch_changes_nothing(
+    database, recosting, jobs, clock, monkeypatch
+):
+    await recorded(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    (job,) = await jobs.list_newest()
+    await database.recosts.update_one({}, {"$set": {"holder": uuid4()}})
+
+    async def claim():
+        return job
+
+    monkeypatch.setattr(recosting, "_claim", claim)
+    assert await recosting.step() == IDLE_SECONDS
+    assert await database.interceptions.count_documents({"earlier_costs": {"$exists": True}}) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_cancelled_job_ends_where_it_is_and_another_one_may_follow(
+    database, recosting, jobs, clock, monkeypatch
+):
+    monkeypatch.setattr(module, "BATCH", 2)
+    await recorded(database)
+    job = await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    with pytest.raises(IdentityConflictError, match=ONE_AT_A_TIME):
+        await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    await recosting.step()
+    cancelled = await jobs.cancel(job.id)
+    assert (cancelled.state, cancelled.done, await recosting.step()) == (RecostState.CANCELLED, 2, IDLE_SECONDS)
+    assert await jobs.find(job.id) == cancelled
+    with pytest.raises(IdentityConflictError, match=ENDED):
+        await jobs.cancel(job.id)
+    for unknown in (jobs.find, jobs.cancel):
+        with pytest.raises(UnknownIdentityError, match=UNKNOWN):
+            await unknown(uuid4())
+    await count(database)
+    await has_counted_all(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    actions = [entry["action"] async for entry in database.audit.find()]
+    assert sorted(actions) == ["recost.cancelled", "recost.requested", "recost.requested"]
+
+
+@pytest.mark.gen_test
+async def test_on_a_single_server_costs_change_and_nothing_is_marked(single_server, clock, prices):
+    jobs = Recosts(single_server, now=clock)
+    await write(single_server, CALLS[1].start, CALLS[1].end(2))
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    recosting = Recosting(single_server, prices.cost, prices.newest, holder=uuid4(), now=clock)
+    assert await recosting.step() == BATCH_PAUSE_SECONDS
+    assert (await finish(recosting, jobs)).changed == 1
+    (call,) = await single_server.interceptions.find().to_list(None)
+    assert (call["cost"]["prices"], call["uncounted"], "counted" in call) == ("table 3", call["ended_at"], False)
+
+
+@pytest.mark.gen_test
+async def test_the_job_goes_on_by_itself(database, clock, prices, jobs):
+    await recorded(database)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    done = asyncio.Event()
+
+    async def pause(seconds):
+        clock.time += SETTLE_SECONDS * SECOND
+        if (await jobs.list_newest())[0].state is RecostState.DONE:
+            done.set()
+            await asyncio.Event().wait()
+
+    recosting = Recosting(database, prices.cost, prices.newest, holder=uuid4(), now=clock, pause=pause)
+    running = asyncio.ensure_future(recosting.run())
+    await done.wait()
+    running.cancel()
+    await asyncio.wait([running])
+    assert (await jobs.list_newest())[0].changed == 5
+
+
+@pytest.mark.gen_test
+async def test_an_unavailable_database_is_waited_for(unreachable, clock, prices):
+    looks = []
+
+    async def pause(seconds):
+        looks.append(seconds)
+        raise asyncio.CancelledError
+
+    recosting = Recosting(unreachable, prices.cost, prices.newest, holder=uuid4(), now=clock, pause=pause)
+
+    async def back():
+        return None
+
+    unreachable.health.wait_until_back = back
+    with pytest.raises(asyncio.CancelledError):
+        await recosting.run()
+    assert looks == [IDLE_SECONDS]
