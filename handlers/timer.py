@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tornado.httputil import HTTPServerRequest
 
 from handlers.lifecycle import ActiveRequest
-from intercept.records import Ending, Interception
+from intercept.records import Connecting, Ending, Interception
 from upstream.headers import Headers
 
 SERVER_TIMING_HEADER = "Server-Timing"
@@ -21,8 +21,12 @@ ADMISSION = "admission"
 RECORDING = "recording"
 UPSTREAM = "upstream"
 RELAY = "relay"
+DNS, CONNECT, TLS = "dns", "connect", "tls"
 # What is told, and its name there.
-_TOLD = ((AUTHENTICATION, "auth"), (ADMISSION, "admission"), (RECORDING, "record"), (UPSTREAM, "upstream"))
+_TOLD = (
+    *((AUTHENTICATION, "auth"), (ADMISSION, "admission"), (RECORDING, "record"), (UPSTREAM, "upstream")),
+    *((DNS, "dns"), (CONNECT, "connect"), (TLS, "tls")),
+)
 
 
 class RequestTimer:
@@ -51,6 +55,12 @@ class RequestTimer:
             self.seconds[self._phase] = self.seconds.get(self._phase, 0.0) + took
         self._phase, self._since = phase, now
         return took
+
+    def connected(self, connecting: Connecting) -> None:
+        """Add what making a connection to a provider took: a part of `UPSTREAM`."""
+        for phase, seconds in ((DNS, connecting.dns), (CONNECT, connecting.connect), (TLS, connecting.tls)):
+            if seconds is not None:
+                self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
     def server_timing(self) -> str:
         """Return the value of `Server-Timing`, empty when no phase has ended."""

@@ -150,6 +150,18 @@ class Try(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
 
+class Connecting(Struct, frozen=True, kw_only=True):
+    """How long making the connection to a provider took, part by part, in seconds.
+
+    `dns` is finding its address, of which there is nothing to do where that is known; `connect` making the connection, through a
+    proxy where there is one; `tls` the handshake, None without TLS.
+    """
+
+    dns: float
+    connect: float
+    tls: float | None = None
+
+
 class Reading(Struct, frozen=True, kw_only=True):
     """What a reader worked out of a response, or of as much of it as there was.
 
@@ -207,7 +219,8 @@ class Ending(Struct, frozen=True, kw_only=True):
     `upstream_asked_at` is when the request was handed to the upstream, the last time if it was more than once; None if it
     never was. `first_byte_at` is when the first byte of the response body arrived, None if none did. `credential_hint` is
     of the credential that the answer was given to; empty leaves the start record's. So do `provider` and `provider_name`,
-    those of the provider that gave it. `tries` has each time that a provider was asked, if that was more than once.
+    those of the provider that gave it. `tries` has each time that a provider was asked, if that was more than once. `connecting` is None where a connection was there
+    already, and where no response came.
     """
 
     interception_id: UUID
@@ -222,4 +235,5 @@ class Ending(Struct, frozen=True, kw_only=True):
     provider: str = ""
     provider_name: str = ""
     tries: tuple[Try, ...] = ()
+    connecting: Connecting | None = None
     reading: Reading = Reading()

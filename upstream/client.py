@@ -21,7 +21,7 @@ from httptools import HttpParserError
 
 from intercept.apis import EVENTS
 from intercept.formats.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
-from intercept.records import EndReason
+from intercept.records import Connecting, EndReason
 from upstream.body_stream import BodyStream
 from upstream.connections.connection import Connection, OnChunk
 from upstream.connections.failures import describe
@@ -84,9 +84,13 @@ class UpstreamResponse:
         content_type: Of the body, in lower case and without parameters.
         is_event_stream: Whether the body is a stream of server-sent events.
         has_events: Whether those can be read as they come: they are not compressed.
+        connecting: How long making the connection took; None where it was there already.
     """
 
-    def __init__(self, connections: Connections, connection: Connection, response: Response) -> None:
+    def __init__(
+        self, connections: Connections, connection: Connection, response: Response, connecting: Connecting | None
+    ) -> None:
+        self.connecting = connecting
         self._connections = connections
         self._connection: Connection | None = connection
         self._response = response
@@ -215,7 +219,11 @@ class UpstreamClient:
             origin = origin._replace(network=network)
         length = body.length if isinstance(body, BodyStream) else len(body)
         head = request_head(method, target, origin.authority, headers, length)
-        connection = self._connections.reuse(origin) or await self._connect(origin)
+        connecting = None
+        if (kept := self._connections.reuse(origin)) is not None:
+            connection = kept
+        else:
+            connection, connecting = await self._connect(origin)
         if not connection.usable:
             raise UpstreamNotReachedError("the provider closed the connection before the request")
         if isinstance(body, BodyStream):
@@ -238,13 +246,13 @@ class UpstreamClient:
         if response.status < FIRST_FINAL_STATUS and not (upgrades and response.status == SWITCHING_PROTOCOLS):
             connection.abort()
             raise UpstreamUnreachableError("the provider did not answer in HTTP")
-        return UpstreamResponse(self._connections, connection, response)
+        return UpstreamResponse(self._connections, connection, response, connecting)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._connections.close()
 
-    async def _connect(self, origin: Origin) -> Connection:
+    async def _connect(self, origin: Origin) -> tuple[Connection, Connecting]:
         try:
             return await self._connections.connect(origin)
         except TimeoutError as error:

@@ -1,6 +1,6 @@
 /** Where the time of a call went. Pure. */
 
-import { between } from "./format.js";
+import { between, duration } from "./format.js";
 
 /**
  * The phases of an interception, in order, each `{kind, text, ms}`; `ms` is null while one is under way. Where the record does
@@ -16,4 +16,10 @@ export function phasesOf({ started_at: started, upstream_asked_at: asked, first_
       ]
     : [{ kind: "unknown", text: silent ? "No byte arrived" : "Bridge and provider", ms: between(started, answered) }];
   return first ? [...before, { kind: "answer", text: "Answer", ms: between(first, ended) }] : before;
+}
+
+/** What of the wait for the provider was making the connection, in words. */
+export function connectingText({ dns_ms: dns, connect_ms: connect, tls_ms: tls }) {
+  const parts = [`address ${duration(dns)}`, `connection ${duration(connect)}`, ...(tls === null ? [] : [`TLS ${duration(tls)}`])];
+  return `A new connection to the provider: ${parts.join(", ")}.`;
 }

@@ -11,7 +11,7 @@ from intercept.apis import Api, Reader
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
 from intercept.formats.error_body import error_reader
-from intercept.records import Ending, EndReason, ProviderError, Reading, Try
+from intercept.records import Connecting, Ending, EndReason, ProviderError, Reading, Try
 from intercept.secrets.known import KnownSecrets
 from intercept.secrets.scrub import scrub
 from limits.protection.circuit_breaker import CircuitOpenError
@@ -78,6 +78,7 @@ class Observation:
         self._interruption: EndReason | None = None
         self._error: ProviderError | None = None
         self._explained = ""
+        self._connecting: Connecting | None = None
 
     def head(self, response: UpstreamResponse, explained: str = "") -> None:
         """The upstream's answer began, of the content type that says how it is read.
@@ -87,6 +88,7 @@ class Observation:
             explained: What is behind a refusal and is not in the provider's words; it is added to them.
         """
         self._explained = explained
+        self._connecting = response.connecting
         self.status = response.status
         request_id = next(filter(None, map(response.header, REQUEST_ID_HEADERS)), "")
         self._request_id = request_id[:REQUEST_ID_CHARACTERS] or None
@@ -189,6 +191,7 @@ class Observation:
             provider="" if answered_by is None else answered_by.type.value,
             provider_name="" if answered_by is None else answered_by.name,
             tries=tries,
+            connecting=self._connecting,
             reading=settled(reading, reason),
         )
         return self._secrets.hide(ending)

@@ -242,6 +242,8 @@ class UpstreamRequest:
                     )
                 )
         bridge.metrics.answered(provider.name, waited)
+        if response.connecting is not None:
+            handler.timer.connected(response.connecting)
         if self._authorizer is not None:
             self.explained = self._authorizer.explain(response.status, response.header)
             if self.explained:

@@ -7,6 +7,7 @@ from uuid import UUID
 from intercept.records import CredentialKind, EndReason, Status, UsageSource
 from resources.fields import Initiator
 from resources.recorded.interceptions import (
+    Connecting,
     Cost,
     Interception,
     Metadata,
@@ -47,6 +48,7 @@ EXAMPLE = Interception(
     upstream_asked_at="2026-11-24T23:50:40.373Z",
     first_byte_at="2026-11-24T23:50:40.406Z",
     ended_at="2026-11-24T23:50:40.437Z",
+    connecting=Connecting(dns_ms=0.412, connect_ms=8.031, tls_ms=17.94),
     tries=[],
     cost=Cost(0.001377, "genai-prices 0.2.3"),
     provider_cost=None,

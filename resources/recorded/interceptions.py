@@ -211,6 +211,14 @@ class Try(Struct):
         return cls(one["provider_name"], one["credential_hint"], _whole(one["status"]), error, int(one["ms"]))
 
 
+class Connecting(Struct):
+    """How long making the connection to the provider took, in milliseconds. The wait for the provider includes it."""
+
+    dns_ms: Annotated[float, Meta(ge=0, description="To find its address.")]
+    connect_ms: Annotated[float, Meta(ge=0, description="To connect, through a proxy where there is one.")]
+    tls_ms: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="For the handshake; null without TLS.")]
+
+
 class Interception(Struct):
     """One recorded exchange between a client and a provider. Lists are in the order in which things happened."""
 
@@ -245,6 +253,9 @@ class Interception(Struct):
     ]
     first_byte_at: Annotated[Time | None, Meta(description="When the first byte of the response body came.")]
     ended_at: Annotated[Time | None, Meta(description="Null while in flight.")]
+    connecting: Annotated[
+        Connecting | None, Meta(description="Null where the connection was there already, or no response came.")
+    ]
     tries: Annotated[
         list[Try], Meta(description="Each time that a provider was asked, where that was more than once; else empty.")
     ]
@@ -293,6 +304,7 @@ class Interception(Struct):
             format_time(get("upstream_asked_at")),
             format_time(get("first_byte_at")),
             format_time(get("ended_at")),
+            (made := get("connecting")) and Connecting(**made),
             [Try.of(one) for one in get("tries", ())],
             cost and Cost(format_decimal(cost["usd"]), cost["prices"]),
             provider_cost and ProviderCost(format_decimal(provider_cost["usd"]), provider_cost["source"]),

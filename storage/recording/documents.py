@@ -4,7 +4,7 @@ A document looks like its API resource (`resources.recorded.interceptions`), wit
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost;
 `billed`, false where the API costs nothing, else absent; `requested_provider_name` only where several providers may serve
-the call, and `tries` only where there was more than one; what
+the call, `tries` only where there was more than one, and `connecting` only where a connection was made; what
 `storage.aggregation.threads` works with: `tool_call_ids`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
 `uncounted` (`storage.aggregation.rollup_job`) and `ungrouped` (`storage.aggregation.session_job`), with the time of the end.
 """
@@ -127,6 +127,8 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         fields["credential_hint"] = ending.credential_hint
     if ending.provider_name:
         fields |= {"provider": ending.provider, "provider_name": ending.provider_name}
+    if (made := ending.connecting) is not None:
+        fields["connecting"] = {"dns_ms": _ms(made.dns), "connect_ms": _ms(made.connect), "tls_ms": _ms(made.tls)}
     if ending.tries:
         fields["tries"] = [_try(one) for one in ending.tries[:MAX_LIST]]
     if call_ids := _distinct_ids(*[call.provider_tool_call_id for call in calls[:MAX_LIST]]):
@@ -134,6 +136,10 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
     if reading.truncated or max(len(usages), len(calls), len(thoughts)) > MAX_LIST:
         fields["truncated"] = True
     return fields
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def _try(one: Try) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { phasesOf } from "../../dashboard/js/phases.js";
+import { connectingText, phasesOf } from "../../dashboard/js/phases.js";
 
 const at = (ms) => new Date(Date.UTC(2026, 10, 25) + ms).toISOString();
 const call = (asked, first, ended) => ({
@@ -46,4 +46,12 @@ test("the phases up to the end add up to it", () => {
   for (const [asked, first, ended] of [[0, 0, 0], [3, 3, 9], [null, 4, 9], [2, null, 9], [null, null, 9], [1, 2, 3]]) {
     assert.equal(phasesOf(call(asked, first, ended)).reduce((sum, { ms }) => sum + ms, 0), ended);
   }
+});
+
+test("a new connection is told part by part", () => {
+  assert.equal(
+    connectingText({ dns_ms: 0.412, connect_ms: 8.031, tls_ms: 1240 }),
+    "A new connection to the provider: address 0 ms, connection 8 ms, TLS 1.24 s.",
+  );
+  assert.equal(connectingText({ dns_ms: 2, connect_ms: 8, tls_ms: null }), "A new connection to the provider: address 2 ms, connection 8 ms.");
 });

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import handlers.dataplane.upstream_request
 from handlers.timer import ADMISSION, AUTHENTICATION, RECORDING, UPSTREAM, RequestTimer
+from intercept.records import Connecting
 from intercept.times import format_time
 from tests.fake_upstream import RESET
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -101,18 +102,39 @@ async def test_the_time_until_the_head_is_the_providers_and_the_body_is_in_none(
     rest.set()
     await client.rest(answer)
     times = told(answer)
-    assert list(times) == ["auth", "admission", "record", "upstream"]
-    assert times["upstream"] > at_least
-    assert sum(times.values()) <= (answered - sent) * 1000
+    assert list(times) == ["auth", "admission", "record", "upstream", "dns", "connect"]
+    assert times["upstream"] > max(at_least, times["dns"] + times["connect"])
+    assert sum(list(times.values())[:4]) <= (answered - sent) * 1000
     (recorded,) = await running.ended(1)
+    made = recorded["connecting"]
+    assert (made.keys(), made["tls_ms"]) == ({"dns_ms", "connect_ms", "tls_ms"}, None)
+    assert [made["dns_ms"], made["connect_ms"]] == [times["dns"], times["connect"]]
     assert recorded["started_at"] <= recorded["upstream_asked_at"] < recorded["first_byte_at"] <= recorded["ended_at"]
     assert heads(running) == {"openai": 1}
 
 
 @pytest.mark.gen_test
+async def test_a_connection_that_was_there_takes_no_time_to_make(running):
+    running.upstream.play(OK)
+    await ask(running)
+    assert list(told(await ask(running))) == ["auth", "admission", "record", "upstream"]
+    last, first = await running.ended(2)
+    assert last["connecting"] is None
+    assert first["connecting"] is not None
+
+
+def test_several_connections_of_a_call_are_told_together():
+    timer = RequestTimer(Clock())
+    timer.connected(Connecting(dns=0.001, connect=0.25, tls=0.5))
+    timer.connected(Connecting(dns=0.0, connect=0.25))
+    assert timer.server_timing() == "dns;dur=1.000, connect;dur=500.000, tls;dur=500.000"
+
+
+@pytest.mark.gen_test
 async def test_a_call_that_is_passed_on_waits_for_no_record(running):
     running.upstream.play(OK)
-    assert list(told(await ask(running, "GET", MODELS))) == ["auth", "admission", "upstream"]
+    connecting = ["dns", "connect"]
+    assert list(told(await ask(running, "GET", MODELS))) == ["auth", "admission", "upstream", *connecting]
     assert list(told(await ask(running, "HEAD", "/api/v2/aibridge/openai/", {"X": "y"}))) == ["admission"]
     assert (await ask(running, "GET", "/api/v2/aibridge/interceptions")).header("Server-Timing") is None
 

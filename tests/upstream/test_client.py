@@ -71,6 +71,20 @@ async def test_a_connection_is_used_again(upstream, client):
 
 
 @pytest.mark.gen_test
+async def test_only_a_new_connection_says_how_long_it_took_to_make(upstream, client):
+    upstream.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
+    made = []
+    for _ in range(2):
+        response = await client.open("GET", upstream.url, [], b"")
+        made.append(response.connecting)
+        await read_all(response)
+    new, kept = made
+    assert (kept, new.tls) == (None, None)
+    assert 0 <= new.dns < 2
+    assert 0 < new.connect < 2
+
+
+@pytest.mark.gen_test
 async def test_bytes_are_handed_over_as_they_come_and_are_not_decompressed(upstream, client):
     gate = asyncio.Event()
     upstream.play(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nabc", gate, b"def")

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 
 from aiohappyeyeballs import start_connection
 
+from intercept.records import Connecting
 from upstream.connections.addresses import Addresses
 from upstream.connections.connection import Connection
 from upstream.connections.network import Proxy, make_tls
@@ -52,8 +53,8 @@ class Connections:
             connection.abort()
         return None
 
-    async def connect(self, origin: Origin) -> Connection:
-        """Make a connection, by the origin's network.
+    async def connect(self, origin: Origin) -> tuple[Connection, Connecting]:
+        """Make a connection, by the origin's network. Return it, and how long that took.
 
         Where that does not say whom TLS trusts, the system's certificates do, or `SSL_CERT_FILE`. A proxy is for TLS alone:
         it sees where a connection leads, and nothing of what is sent.
@@ -67,10 +68,13 @@ class Connections:
         host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
         try:
             async with asyncio.timeout(self._connect_timeout):
+                began = self._loop.time()
                 addresses = await self._addresses.find(host, port)
+                found = self._loop.time()
                 raw = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1)
                 if proxy is not None:
                     await _tunnel_through(raw, origin, proxy)
+                connected = self._loop.time()
                 _, connection = await self._loop.create_connection(
                     partial(Connection, origin, self._idle_timeout, self._open.add, self._lost),
                     sock=raw,
@@ -80,7 +84,8 @@ class Connections:
         except OSError:
             self._addresses.forget(host, port)
             raise
-        return connection
+        tls = self._loop.time() - connected if origin.tls else None
+        return connection, Connecting(dns=found - began, connect=connected - found, tls=tls)
 
     def release(self, connection: Connection) -> None:
         """Keep a connection where it can be used again, else close it at once."""

@@ -2,11 +2,11 @@
 
 import { html } from "htm/preact";
 import { between, duration } from "../format.js";
-import { phasesOf } from "../phases.js";
+import { connectingText, phasesOf } from "../phases.js";
 
 /** A bar of the phases whose length is known, and the figures of all. */
 export function Timing({ interception }) {
-  const { started_at: started, upstream_asked_at: asked, ended_at: ended } = interception;
+  const { started_at: started, upstream_asked_at: asked, ended_at: ended, connecting } = interception;
   const phases = phasesOf(interception);
   const known = phases.filter(({ ms }) => ms !== null);
   const sum = Math.max(1, known.reduce((total, { ms }) => total + ms, 0));
@@ -20,6 +20,7 @@ export function Timing({ interception }) {
         ${phases.map(({ kind, text, ms }) => html`<div key=${kind}><dt><i class="swatch ${kind}"></i>${text}</dt><dd>${written(ms)}</dd></div>`)}
         <div><dt>In all</dt><dd>${written(between(started, ended))}</dd></div>
       </dl>
+      ${connecting && html`<p class="quiet">${connectingText(connecting)}</p>`}
       ${ended && !asked && html`<p class="quiet">No time for the provider request: it was never sent, the server crashed, or an older version made this record.</p>`}
     </div>
   `;

@@ -24,6 +24,7 @@ FIELDS = {
         "provider_name",
         "requested_provider_name",
         "tries",
+        "connecting",
         "model",
         "client",
         "client_session_id",

@@ -12,7 +12,7 @@ from handlers.dataplane.observation import Observation
 from intercept.apis import Api, Dialect
 from intercept.catalog import MESSAGES as API
 from intercept.dialects.anthropic.messages import parse_request
-from intercept.records import Ending, EndReason, ProviderError, Reading, TokenUsage, UsageSource
+from intercept.records import Connecting, Ending, EndReason, ProviderError, Reading, TokenUsage, UsageSource
 from intercept.secrets.known import KnownSecrets
 from limits.protection.circuit_breaker import CircuitOpenError
 from tests.handlers.conversations import MESSAGES
@@ -31,6 +31,7 @@ class Head:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     streaming: bool = False
+    connecting: Connecting | None = None
 
     @property
     def content_type(self):

@@ -9,6 +9,7 @@ from hypothesis import given
 
 from intercept.callers.agents import Agent
 from intercept.records import (
+    Connecting,
     EndReason,
     ModelThought,
     ProviderError,
@@ -70,6 +71,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("upstream_asked_at", None),
         ("first_byte_at", None),
         ("ended_at", None),
+        ("connecting", None),
         ("tries", []),
         ("cost", None),
         ("provider_cost", None),
@@ -115,6 +117,14 @@ def test_a_call_of_two_providers_shows_who_answered_and_each_try():
         },
         {"provider_name": "azure", "credential_hint": "ab...yz", "status": 200, "error": None, "ms": 1500},
     ]
+
+
+def test_a_new_connection_is_shown_in_milliseconds_to_the_microsecond():
+    made = Connecting(dns=0.0004123, connect=0.008, tls=0.0179)
+    shown_made = shown(interception(), ending(connecting=made))["connecting"]
+    assert shown_made == {"dns_ms": 0.412, "connect_ms": 8.0, "tls_ms": 17.9}
+    without_tls = shown(interception(), ending(connecting=Connecting(dns=0, connect=0)))["connecting"]
+    assert without_tls == {"dns_ms": 0.0, "connect_ms": 0.0, "tls_ms": None}
 
 
 def test_an_ended_interception_shows_what_was_read():

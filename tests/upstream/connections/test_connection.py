@@ -375,9 +375,9 @@ async def test_a_connection_that_is_closed_when_it_was_just_made_is_not_asked(cl
     connect = client._connections.connect
 
     async def closed(origin):
-        connection = await connect(origin)
+        connection, connecting = await connect(origin)
         connection.abort()
-        return connection
+        return connection, connecting
 
     monkeypatch.setattr(client._connections, "connect", closed)
     with pytest.raises(UpstreamNotReachedError, match=r"^the provider closed the connection before the request$"):
