@@ -20,6 +20,7 @@ from handlers.api.accounts.groups import GroupHandler, GroupsHandler, MemberHand
 from handlers.api.accounts.policies import PoliciesHandler, PolicyHandler
 from handlers.api.accounts.sign_in import SignInHandler
 from handlers.api.accounts.sign_ins import SignInEndHandler, SignInsHandler
+from handlers.api.accounts.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.api.accounts.tokens import TokenHandler, TokensHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.dashboard import DashboardFiles, DashboardHandler
@@ -66,7 +67,7 @@ DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # First words of control-plane paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(
     {
-        *("interceptions", "sessions", "models", "clients", "providers", "refusals", "stats", "limits"),
+        *("interceptions", "sessions", "sign-in", "models", "clients", "providers", "refusals", "stats", "limits"),
         *("users", "groups", "tokens", "policies", "prices", "audit"),
     }
 )
@@ -102,6 +103,9 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "refusals", RefusalsHandler, context),
                 (CONTROL_PLANE + "stats", StatisticsHandler, context),
                 (CONTROL_PLANE + "limits", LimitsHandler, context),
+                (CONTROL_PLANE + "sign-in", SignInWaysHandler, context),
+                (CONTROL_PLANE + "sign-in/oidc", BeginHandler, context),
+                (CONTROL_PLANE + "sign-in/oidc/callback", CallbackHandler, context),
                 (CONTROL_PLANE + "users", UsersHandler, context),
                 (CONTROL_PLANE + "users/me", MeHandler, context),
                 (CONTROL_PLANE + "users/me/session", SignInHandler, context),

@@ -30,6 +30,7 @@ from runtime.jobs import Jobs
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in.sign_ins import SignIns
+from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.tokens.active import ActiveTokens
 from storage.accounts.tokens.uses import TokenUses
 from storage.admission.cluster import ClusterAuthority
@@ -52,6 +53,7 @@ from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient
 from upstream.credentials.keys import KeyPool
+from upstream.openid.provider import OpenIDProvider
 from upstream.providers import Provider
 from upstream.table import Routing
 
@@ -70,12 +72,13 @@ class EdgeOptions:
     keepalive_seconds: float = 0.0
     members_create_tokens: bool = True
     tokens_per_user: int = 10
+    openid_name: str = ""
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
 
 
 @dataclass(frozen=True)
 class Bridge:
-    """The parts of a running bridge. `breakers` is None when they are off, `cluster` where this process does not ask the database about limits, `workers` where it does not ask a supervisor, `trace`, which follows a request for a collector, when nothing is traced; `now` is the wall clock in UTC, `monotonic` counts seconds."""
+    """The parts of a running bridge. `breakers` is None when they are off, `cluster` where this process does not ask the database about limits, `workers` where it does not ask a supervisor, `trace`, which follows a request for a collector, when nothing is traced, `openid` where nobody signs in at a provider; `now` is the wall clock in UTC, `monotonic` counts seconds."""
 
     options: EdgeOptions
     routing: Routing
@@ -90,6 +93,7 @@ class Bridge:
     people: People
     tokens: Tokens
     sign_ins: SignIns
+    single_sign_on: SingleSignOn
     recorder: Recorder
     interceptions: Interceptions
     recorded: Recorded
@@ -119,6 +123,7 @@ class Bridge:
     cluster: ClusterAuthority | None = None
     workers: Workers | None = None
     trace: TimerFactory | None = None
+    openid: OpenIDProvider | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
     pieces: Pieces = field(default_factory=Pieces)
 

@@ -21,7 +21,7 @@ from limits.protection.user_shares import UserShares
 from runtime.authority import WorkerAuthority
 from runtime.budgets import restore_budgets
 from runtime.managed import follow_providers, make_managed_providers
-from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_overload
+from runtime.parts import known_secrets, make_breakers, make_cluster, make_edge_options, make_openid, make_overload
 from runtime.policy_budgets import PolicyBudgets, open_policies
 from runtime.process import Process, now
 from runtime.storage import (
@@ -37,6 +37,7 @@ from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
 from storage.accounts.groups import Groups
 from storage.accounts.sign_in.sessions import SessionTimes
 from storage.accounts.sign_in.sign_ins import SignIns
+from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.tokens.active import ActiveTokens
 from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.rollup_job import RollupJob
@@ -126,6 +127,13 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         token_uses=token_uses,
         tokens=Tokens(database, identities, token_uses),
         people=People(database, identities, groups, token_uses, now=now),
+        single_sign_on=SingleSignOn(
+            *(database, identities, groups),
+            now=now,
+            links_users=settings.oidc_link_users,
+            makes_groups=settings.oidc_create_groups,
+        ),
+        openid=make_openid(settings, upstream),
         sign_ins=SignIns(database, identities, now=now, times=session_times),
         recorder=recorder,
         interceptions=Interceptions(database),

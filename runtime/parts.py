@@ -18,6 +18,7 @@ from settings import LimitsScope, ProviderSettings, SettingError, Settings, Toke
 from settings.kinds import NO_PROXY
 from storage.admission.cluster import ClusterAuthority
 from storage.mongo.database import Database
+from upstream.client import UpstreamClient
 from upstream.connections.network import DIRECT, Network, Proxy, is_direct, make_tls
 from upstream.credentials.access import Authorizer, Credential
 from upstream.credentials.aws import AwsAuthorizer
@@ -30,6 +31,8 @@ from upstream.credentials.aws_credentials import (
 )
 from upstream.credentials.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
 from upstream.credentials.sigv4 import Scope
+from upstream.openid.profiles import Rules
+from upstream.openid.provider import Client, OpenIDProvider
 from upstream.presets import PRESETS, ProviderType
 from upstream.providers import Provider
 
@@ -78,6 +81,28 @@ def make_network(settings: Settings, provider: ProviderSettings) -> Network:
         raise SettingError(f"{names} cannot be used: {error.strerror or error}") from error
 
 
+def make_openid(settings: Settings, http: UpstreamClient) -> OpenIDProvider | None:
+    """The OpenID provider where people sign in; None where they do not."""
+    if not settings.oidc_issuer_url:
+        return None
+    proxy = Network(Proxy.of(settings.upstream_proxy)) if settings.upstream_proxy not in {"", NO_PROXY} else DIRECT
+
+    def network_of(url: str) -> Network:
+        return DIRECT if is_direct(urlsplit(url).hostname or "", settings.no_proxy) else proxy
+
+    client = Client(
+        settings.oidc_issuer_url, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_scopes
+    )
+    rules = Rules(
+        username_claim=settings.oidc_username_claim,
+        group_claim=settings.oidc_group_claim,
+        role_claim=settings.oidc_role_claim or settings.oidc_group_claim,
+        roles=settings.oidc_role_mapping,
+        domains=settings.oidc_allowed_domains,
+    )
+    return OpenIDProvider(client, rules, http, network_of=network_of, time=time, monotonic=monotonic)
+
+
 def make_authorizer(settings: ProviderSettings) -> Authorizer | None:
     """What signs for a provider or fetches tokens; None where it has a key, or needs none, and where nothing can sign."""
     preset = PRESETS[ProviderType(settings.type)]
@@ -121,6 +146,7 @@ def known_secrets(settings: Settings) -> KnownSecrets:
     """The secrets that the operator set: the providers' keys, and the database's password."""
     password = urlsplit(settings.mongodb_uri).password or ""
     keys = [key for one in settings.providers for key in one.keys]
+    keys += [settings.oidc_client_secret] if settings.oidc_client_secret else []
     keys += [one.google_account["private_key"] for one in settings.providers if one.google_account is not None]
     for access_key in filter(None, (one.aws_access_key for one in settings.providers)):
         keys += access_key.secret_access_key, access_key.session_token
@@ -146,6 +172,7 @@ def make_edge_options(settings: Settings) -> EdgeOptions:
         trusted_proxies=settings.trusted_proxies,
         members_create_tokens=settings.token_creation is TokenCreation.MEMBERS,
         tokens_per_user=settings.tokens_per_user,
+        openid_name=settings.oidc_name or urlsplit(settings.oidc_issuer_url).hostname or "",
     )
 
 

@@ -14,22 +14,31 @@ from limits.limit import Period
 from settings.kinds import (
     ADDRESS,
     BASE_URL,
+    CLAIM,
+    CLIENT_ID,
+    CLIENT_SECRET,
     DATABASE_NAME,
+    DISPLAYED,
+    DOMAINS,
     DURATION,
     ENCRYPTION_KEYS,
     FALLBACK,
     FILE,
     FOLDER,
     HOSTS,
+    ISSUER,
     KEYS,
     LIMIT,
     MONEY,
     MONGODB_URI,
     NETWORKS,
+    OPTIONAL_CLAIM,
     POSITIVE,
     POSITIVE_DURATION,
     PROXY_URL,
+    ROLE_MAPPING,
     ROUTES,
+    SCOPES,
     SIZE,
     SWITCH,
     TIME_ZONE,
@@ -49,6 +58,7 @@ from upstream.extra_routes import ExtraRoute
 from upstream.presets import PRESETS, ProviderType
 
 SERVER = "Server"
+SIGN_IN = "Sign-in"
 DATABASE = "Database"
 RECORDING = "Recording"
 OVERLOAD = "Overload protection (0 = off)"
@@ -101,6 +111,33 @@ class Settings:
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
     otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")
     workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")
+
+    oidc_issuer_url: str = declare(
+        SIGN_IN, ISSUER, "", "OpenID provider where people sign in to the dashboard; empty is none."
+    )
+    oidc_client_id: str = declare(
+        SIGN_IN, CLIENT_ID, "", "What the bridge is called there; must be given with an issuer."
+    )
+    oidc_client_secret: str = declare(
+        SIGN_IN, CLIENT_SECRET, "", "Its secret there; a public client has none.", environment_only=True, secret=True
+    )
+    oidc_name: str = declare(SIGN_IN, DISPLAYED, "", "What the sign-in page calls the provider; by default its host.")
+    oidc_scopes: str = declare(SIGN_IN, SCOPES, "openid profile email", "What the bridge asks the provider for.")
+    oidc_username_claim: str = declare(SIGN_IN, CLAIM, "email", "Claim that has the username.")
+    oidc_group_claim: str = declare(SIGN_IN, OPTIONAL_CLAIM, "", "Claim that has the groups; empty leaves them alone.")
+    oidc_role_claim: str = declare(
+        SIGN_IN, OPTIONAL_CLAIM, "", "Claim whose values give roles; by default oidc-group-claim."
+    )
+    oidc_role_mapping: tuple[tuple[str, str], ...] = declare(
+        SIGN_IN, ROLE_MAPPING, "", "Values of the claim and the roles they give; empty leaves roles alone."
+    )
+    oidc_allowed_domains: tuple[str, ...] = declare(
+        SIGN_IN, DOMAINS, "", "Domains of mail addresses that may sign in; empty is all."
+    )
+    oidc_link_users: bool = declare(
+        SIGN_IN, SWITCH, "false", "Let who signs in with the name of an existing user be that user."
+    )
+    oidc_create_groups: bool = declare(SIGN_IN, SWITCH, "false", "Make groups that the claim names and there are not.")
 
     mongodb_uri: str = declare(
         DATABASE, MONGODB_URI, "", "MongoDB to record in; empty starts an embedded one.", secret=True

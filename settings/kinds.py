@@ -22,6 +22,7 @@ from upstream.connections.network import Proxy
 from upstream.credentials.sigv4 import AwsKeys
 from upstream.extra_routes import ALLOWED, parse_routes
 from upstream.fallback import MAX_FALLBACKS, MAX_WEIGHT
+from upstream.openid.documents import is_usable_url
 
 NO_PROXY = "none"
 """The proxy of a provider that is reached without one."""
@@ -200,9 +201,32 @@ def _proxy_url(text: str) -> str:
 
 
 RESERVED_NAMES = (
-    "audit", "clients", "demo", "groups", "interceptions", "limits", "models", "policies", "providers", "refusals",
-    "sessions", "stats", "tokens", "users",
+    "audit", "clients", "demo", "groups", "interceptions", "limits", "models", "policies", "prices", "providers",
+    "refusals", "sessions", "sign-in", "stats", "tokens", "users",
 )  # fmt: skip
+
+
+ROLES = ("owner", "auditor", "reader", "member")
+"""The roles that claims may give."""
+
+
+def _issuer(text: str) -> str:
+    return _require(text, lambda it: not it or (is_usable_url(it) and "?" not in it))
+
+
+def _scopes(text: str) -> str:
+    scopes = _match("[!-~]+( +[!-~]+)*", text)[0].split()
+    return " ".join(_require(scopes, lambda it: "openid" in it))
+
+
+def _role_mapping(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [part.strip().rpartition("=") for part in text.split(",")] if text else []
+    return tuple((_require(value, bool), _require(role, ROLES.__contains__)) for value, _, role in pairs)
+
+
+def _domains(text: str) -> tuple[str, ...]:
+    domain = "[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+    return tuple(_match(domain, part.strip())[0] for part in text.lower().split(",")) if text else ()
 
 
 def _keys(text: str) -> tuple[str, ...]:
@@ -276,6 +300,22 @@ PROXY_URL = Kind("URL", "http://HOST:PORT, with USER:PASSWORD@ where it is neede
 REGION = Kind("REGION", "the name of a region, such as us-east-1", _text("(?:[a-z0-9]+(?:-[a-z0-9]+)*)?"))
 PROJECT = Kind("PROJECT", "the id or the number of a project", _text("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
 GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, _hidden)
+ISSUER = Kind(
+    "URL", "an https URL without user, query and fragment, or an http one of this machine", _issuer, _scrubbed
+)
+CLIENT_ID = Kind("ID", "printable ASCII without spaces", _text("[!-~]*"))
+CLIENT_SECRET = Kind("SECRET", "printable ASCII without spaces", _text("[!-~]*"), _hidden)
+SCOPES = Kind("SCOPES", "scopes with spaces between, openid among them", _scopes)
+CLAIM = Kind("CLAIM", "the name of a claim, such as email", _text("[!-~]{1,128}"))
+OPTIONAL_CLAIM = Kind("CLAIM", "the name of a claim, such as groups, or nothing", _text("[!-~]{0,128}"))
+ROLE_MAPPING = Kind("MAPPING", f"VALUE=ROLE, several with commas, each ROLE one of {', '.join(ROLES)}", _role_mapping)
+DOMAINS = Kind("DOMAINS", "domains such as example.com, separated by commas", _domains)
+MAX_BUTTON_TEXT = 64
+DISPLAYED = Kind(
+    "TEXT",
+    f"up to {MAX_BUTTON_TEXT} printable characters",
+    lambda text: _require(text, lambda it: len(it) <= MAX_BUTTON_TEXT and it.isprintable()),
+)
 ROUTES = Kind("ROUTES", ALLOWED, parse_routes)
 KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, _hidden)
 ENCRYPTION_KEYS = Kind(

@@ -36,6 +36,7 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
         declarations["limits_scope"].default = LimitsScope.SERVER.value
     values = {name: setting.read(flags, environ) for name, setting in declarations.items()}
     settings = Settings(**values, further_providers=tuple(_further_providers(environ)))
+    _check_sign_in(settings)
     for name, rate in (("rate-limit", settings.rate_limit), ("user-rate-limit", settings.user_rate_limit)):
         if settings.limits_scope is LimitsScope.CLUSTER and rate > MAX_CLUSTER_RATE:
             raise SettingError(
@@ -46,6 +47,13 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
     if settings.otel_traces and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
         raise SettingError(f"otel-traces needs packages that are not installed; {INSTALL_OTEL}")
     return settings
+
+
+def _check_sign_in(settings: Settings) -> None:
+    if bool(settings.oidc_issuer_url) != bool(settings.oidc_client_id):
+        raise SettingError("oidc-issuer-url and oidc-client-id belong together; give both or neither")
+    if settings.oidc_role_mapping and not (settings.oidc_role_claim or settings.oidc_group_claim):
+        raise SettingError("oidc-role-mapping needs a claim; give oidc-role-claim or oidc-group-claim")
 
 
 def _is_installed(module: str) -> bool:

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { get, onSignedOut, signIn } from "./api.js";
 import { Failure } from "./parts/states.js";
-import { takeCode, useRoute } from "./router.js";
+import { takeCode, takeRefusal, useRoute } from "./router.js";
 import { Shell } from "./shell.js";
 import { Audit } from "./views/audit.js";
 import { Connect } from "./views/connect.js";
@@ -15,7 +15,7 @@ import { Providers } from "./views/providers.js";
 import { Refusals } from "./views/refusals.js";
 import { Sessions } from "./views/sessions.js";
 import { Session } from "./views/session.js";
-import { SignIn } from "./views/sign_in.js";
+import { SignIn, whyRefused } from "./views/sign_in.js";
 import { OwnTokens } from "./views/tokens.js";
 import { Unknown } from "./views/unknown.js";
 import { Users } from "./views/users.js";
@@ -36,17 +36,21 @@ const VIEWS = {
 /** The whole page. */
 export function App() {
   const [code] = useState(takeCode); // before the route is read
+  const [refusal, setRefusal] = useState(() => whyRefused(takeRefusal()));
   const route = useRoute();
   const [user, setUser] = useState(undefined);
   const [error, setError] = useState(null);
-  const [refusal, setRefusal] = useState(null);
   const signedOut = (why) => {
     setRefusal(why);
     setUser(null);
   };
   const meet = () => {
     setError(null);
-    return get("users/me").then(setUser, (failure) => (failure.status === 401 ? signedOut(null) : setError(failure)));
+    const known = (user) => {
+      setRefusal(null);
+      setUser(user);
+    };
+    return get("users/me").then(known, (failure) => (failure.status === 401 ? setUser(null) : setError(failure)));
   };
   // Who is signed in stays who they are.
   const enter = (code) => get("users/me").catch(() => signIn({ code })).then(meet, signedOut);

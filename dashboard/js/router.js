@@ -36,6 +36,14 @@ export function takeCode() {
   return id;
 }
 
+/** The word that says why a sign-in elsewhere did not work, or ""; taken out of the address likewise. */
+export function takeRefusal() {
+  const { view, id } = parse(location.hash);
+  if (view !== "sign-in-refused") return "";
+  go(href(HOME), { replace: true });
+  return id;
+}
+
 /** Where one is, kept up to date. */
 export function useRoute() {
   const [route, setRoute] = useState(() => parse(location.hash));

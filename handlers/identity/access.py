@@ -75,7 +75,7 @@ class AccessRecorder:
             identity: Who asked; None where that was not found out.
         """
         self._metrics.access_denied(plane)
-        user, token_id = (identity.user, identity.token_id) if identity else (None, None)
+        user, token_id = (identity.user, identity.token_id or None) if identity else (None, None)
         if due := self._throttle.count(("denied", plane)):
             _log.info(
                 "access denied: plane=%s address=%s user=%s token_id=%s message=%r new=%d total=%d",
@@ -87,11 +87,11 @@ class AccessRecorder:
     def signed_in(self, address: str, identity: Identity) -> None:
         """Record that somebody signed in to the dashboard."""
         self._metrics.signed_in()
-        user, token_id = identity.user, identity.token_id
+        user, token_id = identity.user, identity.token_id or None
         if due := self._throttle.count("signed in"):
             _log.info(
                 "signed in: address=%s user=%s token_id=%s new=%d total=%d",
-                *(address, user.username, token_id, due.new, due.total),
+                *(address, user.username, token_id or "-", due.new, due.total),
             )
         self._trail.note(AccessEvent(Action.SIGNED_IN, client_key(address), user, token_id))
 

@@ -12,6 +12,8 @@ SESSION_HEADER = "Coder-Session-Token"
 SESSION_COOKIE = "aibridge_session"
 # Over TLS. No other host and no page without TLS can set a cookie of such a name (RFC 6265bis, section 4.1.3.2).
 HOST_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
+FLOW_COOKIE = "aibridge_sign_in"
+HOST_FLOW_COOKIE = f"__Host-{FLOW_COOKIE}"
 # Where clients put a key, in the order in which they are looked at: Anthropic's, Azure's, and Google's name for it.
 KEY_HEADERS = ("X-Api-Key", "Api-Key", "X-Goog-Api-Key")
 # How browsers give OpenAI a key, as they can set no header of a WebSocket: as one of the subprotocols that they offer.

@@ -20,7 +20,10 @@ class Actor(Struct):
 
     id: Annotated[UUID | None, Meta(description="Null for the command line, and while nobody knows who it is.")]
     username: Annotated[
-        str, Meta(description="As it was then. `command line` and `unknown caller`, which no user can have, for null.")
+        str,
+        Meta(
+            description="As it was then. `command line`, `single sign-on` and `unknown caller`, which no user can have, for null."
+        ),
     ]
     token_id: Annotated[
         str | UnsetType,
@@ -56,6 +59,7 @@ class Detail(Struct):
         str | UnsetType, Meta(description="Of the user or of the token; the display name of the group.")
     ] = UNSET
     name_before: str | UnsetType = UNSET
+    issuer: Annotated[str | UnsetType, Meta(description="The identity provider of a user who signs in there.")] = UNSET
     cost_centre: str | UnsetType = UNSET
     cost_centre_before: str | UnsetType = UNSET
     expires_at: Annotated[Time | UnsetType | None, Meta(description="Of the token; null is never.")] = UNSET

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from resources.fields import Count, Time, of_fields
 from storage.accounts.sign_in import sessions as sign_in_sessions
-from storage.accounts.sign_in.sessions import MAX_USER_AGENT
+from storage.accounts.sign_in.sessions import MAX_USER_AGENT, Method
 
 
 class SignIn(Struct):
@@ -18,11 +18,32 @@ class SignIn(Struct):
     code: Annotated[str | UnsetType, Meta(description="A code of a link that signs in once.")] = UNSET
 
 
+class OpenIDSignIn(Struct):
+    """Signing in at an OpenID provider."""
+
+    name: Annotated[str, Meta(description="What the operator calls the provider.")]
+    path: Annotated[str, Meta(description="Where a browser goes to sign in, on this server.")]
+
+
+class SignInWays(Struct):
+    """How somebody may sign in to the dashboard here."""
+
+    token: Annotated[bool, Meta(description="With a token.")]
+    openid: Annotated[OpenIDSignIn | None, Meta(description="At an OpenID provider; null where there is none.")]
+
+
 class SignInSession(Struct):
     """A browser that is signed in."""
 
     id: str
-    token_id: Annotated[str, Meta(description="The token that it signed in with. The session has its rights.")]
+    token_id: Annotated[
+        str | None,
+        Meta(
+            description="The token that it signed in with, whose rights the session has. Null without one: the session has "
+            "the rights of the user."
+        ),
+    ]
+    method: Annotated[Method, Meta(description="How the user signed in.")]
     created_at: Time
     last_used_at: Annotated[Time, Meta(description="About: not every use is written down.")]
     expires_at: Annotated[Time, Meta(description="When the session ends without further use.")]

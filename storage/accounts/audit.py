@@ -18,17 +18,19 @@ from storage.accounts.users import User
 class Author(Struct, frozen=True):
     """Who makes a change: a user, by HTTP from an address with a token, or without a user the command line.
 
-    `expires_at` is when the token expires; None is never.
+    `expires_at` is when the token expires; None is never. `name` is what stands in the place of a user.
     """
 
     user: User | None = None
     client_ip: str | None = None
     token_id: str | None = None
     expires_at: datetime | None = None
+    name: str = "command line"  # which no user can have: it has a space
 
 
 COMMAND_LINE = Author()
-_COMMAND_LINE_NAME = "command line"  # which no user can have: it has a space
+SINGLE_SIGN_ON = Author(name="single sign-on")
+"""What a provider's claims change of users when they sign in."""
 
 
 def entry(author: Author, action: Action, subject: User | None, *, at: datetime, **detail: object) -> dict[str, Any]:
@@ -46,7 +48,7 @@ def entry(author: Author, action: Action, subject: User | None, *, at: datetime,
         "_id": uuid4(),
         "schema_version": 1,
         "at": at,
-        "actor": {"id": None, "username": _COMMAND_LINE_NAME} if by is None else _actor(by, author.token_id),
+        "actor": {"id": None, "username": author.name} if by is None else _actor(by, author.token_id),
         "action": action.value,
         "subject": subject and _named(subject),
         "detail": detail,

@@ -217,13 +217,23 @@ class Authentication:
         session = read_session(document)
         if has_ended(times.end_of(session), now):
             raise InvalidTokenError(Reason.SESSION_ENDED, session.token_id)
-        identity = await self.identify(session.token_id)
+        if session.token_id is None:
+            identity = await self._identify_user(session.user_id)
+        else:
+            identity = await self.identify(session.token_id)
         used = times.used(session, now) if times.is_use_due(session, now) else session
         ends_at = min(times.end_of(used), identity.expires_at or used.expires_at)
         if used is not session:
             fields = {"last_used_at": used.last_used_at, "expires_at": ends_at}
             await self._database.sign_in_sessions.update_one({"_id": session_id}, {"$set": fields})
         return replace(identity, session_id=session_id, session_expires_at=ends_at)
+
+    async def _identify_user(self, user_id: UUID) -> Identity:
+        """Say who has a session that was made without a token."""
+        user = await self._database.users.find_one({"_id": user_id, "removed_at": None})
+        if user is None:
+            raise InvalidTokenError(Reason.USER_REMOVED)
+        return Identity(user=read_user(user))
 
     async def _identify(self, document: Mapping[str, Any]) -> Identity:
         """Say whose a genuine token is."""

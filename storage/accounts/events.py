@@ -21,6 +21,7 @@ class Action(StrEnum):
     USER_ADDED = "user.added"
     USER_CHANGED = "user.changed"
     USER_REMOVED = "user.removed"
+    USER_LINKED = "user.linked"
     GROUP_ADDED = "group.added"
     GROUP_CHANGED = "group.changed"
     GROUP_REMOVED = "group.removed"
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     USER_REMOVED = "user_removed"
     BLOCKED = "blocked"
     SESSION_ENDED = "session_ended"
+    SINGLE_SIGN_ON = "single_sign_on"
 
 
 class Plane(StrEnum):

@@ -159,12 +159,13 @@ class Identity(Struct, frozen=True, kw_only=True):
     """Who calls, with which token, and when it expires; None is never.
 
     Attributes:
+        token_id: The public part of the token; empty of a session that was made without one.
         session_id: The session that was made with the token, if that was sent instead.
         session_expires_at: When the session ends, unless it is used.
     """
 
     user: User
-    token_id: str
+    token_id: str = ""
     expires_at: datetime | None = None
     session_id: str | None = None
     session_expires_at: datetime | None = None

@@ -162,6 +162,11 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
                 partialFilterExpression={"group_ids": {"$exists": True}},
                 collation=ANY_CASE,
             ),
+            IndexModel(
+                (("openid.issuer", ASCENDING), ("openid.subject", ASCENDING)),
+                name="by_subject",
+                partialFilterExpression={"openid.subject": {"$exists": True}},
+            ),
         ),
         "groups": (
             IndexModel(

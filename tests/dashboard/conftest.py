@@ -139,11 +139,13 @@ class Site:
 
 
 @contextmanager
-def serving(mongodb_uri: str, run_apart: Callable[..., Any], data_dir: Path, **environment: str) -> Iterator[Site]:
+def serving(
+    mongodb_uri: str, run_apart: Callable[..., Any], data_dir: Path, address: str = "127.0.0.1:0", **environment: str
+) -> Iterator[Site]:
     """A server with a database of its own."""
     name = f"test-{uuid4().hex}"
     flags = {
-        "http-address": "127.0.0.1:0",
+        "http-address": address,
         "data-dir": str(data_dir),
         "mongodb-database": name,
         "max-concurrency": "50",

@@ -29,6 +29,18 @@ DEFAULTS = {
     "structured-logging": "false",
     "otel-traces": "false",
     "workers": "1",
+    "oidc-issuer-url": "",
+    "oidc-client-id": "",
+    "oidc-client-secret": "",
+    "oidc-name": "",
+    "oidc-scopes": "openid profile email",
+    "oidc-username-claim": "email",
+    "oidc-group-claim": "",
+    "oidc-role-claim": "",
+    "oidc-role-mapping": "",
+    "oidc-allowed-domains": "",
+    "oidc-link-users": "false",
+    "oidc-create-groups": "false",
     "mongodb-uri": "",
     "mongodb-database": "aibridge",
     "data-dir": "data",
@@ -95,7 +107,7 @@ DEFAULTS = {
     "circuit-breaker-max-requests": "3",
 }
 ENVIRONMENT_ONLY = {
-    "encryption-keys",
+    "oidc-client-secret", "encryption-keys",
     "openai-key", "openai-routes", "anthropic-key", "anthropic-routes", "provider-N-routes",
     "provider-N-fallback", "provider-N-weight",
     "provider-N-name", "provider-N-type", "provider-N-base-url", "provider-N-keys",
@@ -115,7 +127,14 @@ def test_keys_and_further_providers_are_set_by_environment_only():
 
 def test_what_may_hold_a_secret_may_be_read_from_a_file():
     further = {f"provider-N-{name}" for name in ("keys", "google-account", "aws-access-key", "proxy-url")}
-    secrets = {"mongodb-uri", "encryption-keys", "openai-key", "anthropic-key", "upstream-proxy"} | further
+    secrets = {
+        "oidc-client-secret",
+        "mongodb-uri",
+        "encryption-keys",
+        "openai-key",
+        "anthropic-key",
+        "upstream-proxy",
+    } | further
     assert {setting.name for setting in declared() if setting.secret} == secrets
 
 

@@ -71,10 +71,26 @@ def test_a_rate_that_is_counted_together_is_bounded():
     assert load({"rate-limit": "1000001"}, {}).rate_limit == 1_000_001
 
 
+@pytest.mark.parametrize("flags", [{"oidc-issuer-url": "https://id.example"}, {"oidc-client-id": "ai-bridge"}])
+def test_an_issuer_and_a_client_belong_together(flags):
+    assert refusal(flags, {}) == "oidc-issuer-url and oidc-client-id belong together; give both or neither"
+    both = {"oidc-issuer-url": "https://id.example/", "oidc-client-id": "ai-bridge"}
+    assert load(both, {}).oidc_issuer_url == "https://id.example/"
+
+
+def test_roles_are_mapped_from_a_claim():
+    mapping = {"oidc-role-mapping": "a=b=owner, cn x=member"}
+    assert refusal(mapping, {}) == "oidc-role-mapping needs a claim; give oidc-role-claim or oidc-group-claim"
+    settings = load(mapping | {"oidc-role-claim": "roles"}, {})
+    assert settings.oidc_role_mapping == (("a=b", "owner"), ("cn x", "member"))
+
+
 def test_every_setting_refuses_nonsense_in_its_own_name():
     anything_goes = {"data-dir", "mongodb-database", "openai-key", "anthropic-key", "upstream-proxy", "no-proxy"} | {
         "tls-cert-file",
         "tls-key-file",
+        *("oidc-client-id", "oidc-name", "oidc-username-claim", "oidc-group-claim", "oidc-role-claim"),
+        "oidc-allowed-domains",
         "openai-fallback",
         "anthropic-fallback",
     }
@@ -161,14 +177,14 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
             provider(0, type="openai"),
             (
                 "CODER_AIBRIDGE_PROVIDER_0_NAME is not set; give lower-case letters and digits with single hyphens between, "
-                "but not audit, clients, demo, groups, interceptions, limits, models, policies, providers, refusals, sessions, stats, tokens, users"
+                "but not audit, clients, demo, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, stats, tokens, users"
             ),
         ),
         (
             provider(0, type="openai", name="sessions"),
             (
                 "CODER_AIBRIDGE_PROVIDER_0_NAME: 'sessions' is not allowed; give lower-case letters and digits with single "
-                "hyphens between, but not audit, clients, demo, groups, interceptions, limits, models, policies, providers, refusals, sessions, stats, tokens, users"
+                "hyphens between, but not audit, clients, demo, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, stats, tokens, users"
             ),
         ),
         (

@@ -10,6 +10,8 @@ import { usePages } from "../resource.js";
 import { browserName } from "../user_agent.js";
 
 const PAGE = 50;
+// How a session began that has no token.
+const WAYS = { openid: "by single sign-on", link: "by a link" };
 
 /** Sessions of one user; `of` is the username, or `me`. */
 export function SignIns({ of, mayEnd }) {
@@ -32,20 +34,20 @@ export function SignIns({ of, mayEnd }) {
     ${ending &&
     html`
       <${Confirm} title=${`Sign out ${browserName(ending.user_agent)}?`} verb="Sign out" act=${end} onClose=${() => setEnding(null)}>
-        <p>${ending.current ? "That is this browser." : "That browser is signed out within seconds."} The token stays valid.</p>
+        <p>${ending.current ? "That is this browser." : "That browser is signed out within seconds."} ${ending.token_id && "The token stays valid."}</p>
       <//>
     `}
   `;
 }
 
 function Row({ session, onEnd }) {
-  const { token_id: token, created_at: created, last_used_at: used, expires_at: expires, client_ip: address, current } = session;
+  const { token_id: token, method, created_at: created, last_used_at: used, expires_at: expires, client_ip: address, current } = session;
   const name = browserName(session.user_agent);
   return html`
     <li class="sign-in">
       <b title=${session.user_agent}>${name}${current && html` <span class="role">this browser</span>`}</b>
       <span class="quiet">
-        from ${address} with <code>${token}</code>, signed in ${time(created)}, last used ${time(used)}, ends ${time(expires)} if unused
+        from ${address} ${token ? html`with <code>${token}</code>` : WAYS[method]}, signed in ${time(created)}, last used ${time(used)}, ends ${time(expires)} if unused
       </span>
       ${onEnd && html`<button type="button" class="danger" aria-label=${`Sign out ${name}`} onClick=${onEnd}>Sign out</button>`}
     </li>

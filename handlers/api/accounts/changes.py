@@ -83,7 +83,7 @@ class ChangeHandler(IdentifiedHandler):
     def author(self) -> Author:
         """Who makes the change."""
         identity = self.identity
-        return Author(identity.user, self.client_ip, identity.token_id, identity.expires_at)
+        return Author(identity.user, self.client_ip, identity.token_id or None, identity.expires_at)
 
     async def identify_owner(self, refusal: str) -> None:
         """Find out who is asking, and whether they are still an owner.

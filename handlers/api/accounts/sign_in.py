@@ -21,6 +21,7 @@ from limits.headers import retry_headers
 from resources.accounts.sign_ins import SignIn
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity
+from storage.accounts.sign_in.sessions import Method
 from storage.accounts.sign_in.sign_ins import InvalidCodeError
 
 FOREIGN = "Pages of other sites may not sign you in or out."
@@ -67,8 +68,11 @@ class SignInHandler(BridgeHandler):
             self._redeem(sign_in.code) if sign_in.code else self.authenticate(_credentials(sign_in), fresh=True)
         )
         browser = self.request.headers.get("User-Agent", "")
+        method = Method.LINK if sign_in.code else Method.TOKEN
         with database_problems():
-            session = await self.bridge.sign_ins.create(identity, client_ip=self.client_ip, user_agent=browser)
+            session = await self.bridge.sign_ins.create(
+                identity, client_ip=self.client_ip, user_agent=browser, method=method
+            )
         self.bridge.active_tokens.forget()
         await self._end_session()
         self.bridge.access.signed_in(self.client_ip, identity)

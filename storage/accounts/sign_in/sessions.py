@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -23,11 +24,20 @@ NOTE_USE_SECONDS = 60.0
 """A use is written down when the last one was written this long ago, or a tenth of the idle timeout."""
 
 
+class Method(StrEnum):
+    """How somebody signed in."""
+
+    TOKEN = "token"  # noqa: S105 - a word
+    LINK = "link"
+    OPENID = "openid"
+
+
 class SignInSession(Struct, frozen=True, kw_only=True):
     """What is known of a session: never its secret. `id` is its public part.
 
     Attributes:
-        token_id: The token that it was made with, whose rights it has.
+        token_id: The token that it was made with, whose rights it has; None is one without, which has the rights of the user.
+        method: How the user signed in.
         last_used_at: Its last use, as exactly as uses are written down.
         expires_at: When it ends unless it is used.
         client_ip: Where it was made from.
@@ -36,12 +46,13 @@ class SignInSession(Struct, frozen=True, kw_only=True):
 
     id: str
     user_id: UUID
-    token_id: str
+    token_id: str | None
     created_at: datetime
     last_used_at: datetime
     expires_at: datetime
     client_ip: str
     user_agent: str
+    method: Method = Method.TOKEN
 
 
 class SessionTimes(Struct, frozen=True):
@@ -78,4 +89,5 @@ def read_session(document: Mapping[str, Any]) -> SignInSession:
         expires_at=document["expires_at"],
         client_ip=document["client_ip"],
         user_agent=document["user_agent"],
+        method=Method(document.get("method", Method.TOKEN)),
     )

@@ -13,7 +13,14 @@ from storage.accounts.audit import Author, entry
 from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
-from storage.accounts.sign_in.sessions import MAX_SESSIONS, MAX_USER_AGENT, SessionTimes, SignInSession, read_session
+from storage.accounts.sign_in.sessions import (
+    MAX_SESSIONS,
+    MAX_USER_AGENT,
+    Method,
+    SessionTimes,
+    SignInSession,
+    read_session,
+)
 from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.mongo.database import Database, Session
 
@@ -47,10 +54,12 @@ class SignIns:
         self._now = now
         self._times = times
 
-    async def create(self, identity: Identity, *, client_ip: str, user_agent: str) -> str:
-        """Make a session for who identified themselves with a token. Returns its text, which nobody can ask for again.
+    async def create(
+        self, identity: Identity, *, client_ip: str, user_agent: str, method: Method = Method.TOKEN
+    ) -> str:
+        """Make a session for who identified themselves. Returns its text, which nobody can ask for again.
 
-        It ends with the token at the latest. A user has at most `MAX_SESSIONS`.
+        It ends with the token that they did it with, if there is one, at the latest. A user has at most `MAX_SESSIONS`.
         """
         text, now = new_token(), self._now()
         session_id, _, secret = text.partition("-")
@@ -64,7 +73,8 @@ class SignIns:
                 "schema_version": 1,
                 "secret_sha256": digest(secret),
                 "user_id": identity.user.id,
-                "token_id": identity.token_id,
+                "token_id": identity.token_id or None,
+                "method": method.value,
                 "created_at": now,
                 "last_used_at": now,
                 "expires_at": min(ends_at, token_ends_at or ends_at),
@@ -137,7 +147,7 @@ class SignIns:
             if ended is None:
                 raise UnknownIdentityError("there is no such session; it may have ended")
             if author.user is None or author.user.id != user.id:
-                detail = {"session_id": session_id, "token_id": ended["token_id"]}
+                detail = {"session_id": session_id} | ({"token_id": ended["token_id"]} if ended["token_id"] else {})
                 noted = entry(author, Action.SESSION_ENDED, user, at=self._now(), **detail)
                 await self._database.audit.insert_one(noted, session=session)
 

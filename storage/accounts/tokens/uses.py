@@ -59,23 +59,23 @@ class TokenUses:
         self._pending: dict[str, TokenUse] = {}
 
     def note(self, identity: Identity, client: Callable[[], tuple[str, str]]) -> None:
-        """Note that a token was used. Returns at once.
+        """Note that a token was used, or a session that was made without one. Returns at once.
 
         Args:
             identity: Whose, and which.
             client: Tells the name of the client and its address, if that is to be known.
         """
-        now = self._monotonic()
-        if now < self._due.get(identity.token_id, now):
+        now, key = self._monotonic(), identity.token_id or f"user {identity.user.id}"
+        if now < self._due.get(key, now):
             return
         if len(self._due) >= MAX_NOTED:
             self._due.clear()
         if len(self._pending) >= MAX_NOTED:
             return
-        self._due[identity.token_id] = now + NOTE_SECONDS
+        self._due[key] = now + NOTE_SECONDS
         name, address = client()
         use = TokenUse(user_id=identity.user.id, at=self._now(), client=name, client_ip=address)
-        self._pending[identity.token_id] = use
+        self._pending[key] = use
 
     async def flush(self) -> None:
         """Write what was noted.

@@ -14,10 +14,12 @@ import handlers.dataplane.proxy
 from handlers.api.accounts.changes import MAX_BODY_BYTES
 from handlers.api.accounts.policies import MAX_POLICY_BYTES
 from handlers.api.money.prices import MAX_PRICES_BYTES
+from runtime.parts import make_openid
 from runtime.process import now
-from settings import RecordPolicy
+from settings import RecordPolicy, Settings
 from storage.accounts.events import Action
 from storage.accounts.groups import MAX_GROUPS_OF_USER
+from storage.accounts.sign_in.single_sign_on import Claimed, SingleSignOn
 from storage.accounts.users import Role
 from storage.aggregation.rollup import GroupBy
 from storage.aggregation.rollup_job import RollupJob
@@ -163,6 +165,7 @@ async def test_every_event_is_an_interception_as_described(running, contract):
     assert [interception["status"] for interception in shown] == ["in_flight", "completed"]
 
 
+@pytest.mark.expects_log("sign-in refused: reason=unavailable")
 @pytest.mark.bridge(tokens_per_user=2, authentication_failure_limit=FAILURE_LIMIT)
 @pytest.mark.gen_test
 async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
@@ -206,6 +209,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_policies(running, ask, member | {"Content-Type": "application/json"})
     await change_prices(running, ask, member | {"Content-Type": "application/json"})
     await sign_in_and_out(running, ask)
+    await sign_in_elsewhere(running, ask)
     await running.bridge.access.flush()
     trail = json.loads((await ask("GET", f"{CONTROL}/audit?limit=1000", 200)).body)["results"]
     assert {entry["action"] for entry in trail} == {action.value for action in Action}
@@ -411,6 +415,20 @@ async def change_prices(running, ask, member):
     await ask("DELETE", none, 404)
     await ask("DELETE", one, 200)
     await ask("DELETE", one, 409)
+
+
+async def sign_in_elsewhere(running, ask):
+    begin = f"{CONTROL}/sign-in/oidc"
+    await ask("GET", f"{CONTROL}/sign-in", 200, {})
+    for path in (begin, f"{begin}/callback"):
+        await ask("GET", path, 404, {})
+    openid = make_openid(Settings(oidc_issuer_url="http://127.0.0.1:9", oidc_client_id="x"), running.bridge.upstream)
+    object.__setattr__(running.bridge, "openid", openid)
+    for path in (begin, f"{begin}/callback"):
+        await ask("GET", path, 303, {})
+    person = Claimed(issuer="https://id.example", subject="s", username="grace", display_name="")
+    parts = running.bridge.database, running.bridge.identities, running.bridge.groups
+    await SingleSignOn(*parts, now=now, links_users=True).admit(person)
 
 
 async def sign_in_and_out(running, ask):

@@ -101,7 +101,16 @@ def test_everything_but_what_is_public_asks_for_a_token():
     roots = {prefix + "{provider}" + root for prefix in DATA_PLANES for root in ROOTS}
     assert {path for _, path in public if "{provider}" in path} == roots
     assert {path for _, path in public if "{provider}" not in path} == {
-        *("/", "/dashboard/{file}", "/healthz", "/metrics", PATH, "/readyz", f"{CONTROL}/users/me/session"),
+        *(
+            "/",
+            "/dashboard/{file}",
+            "/healthz",
+            "/metrics",
+            PATH,
+            "/readyz",
+            f"{CONTROL}/users/me/session",
+            *(f"{CONTROL}/sign-in{rest}" for rest in ("", "/oidc", "/oidc/callback")),
+        ),
     }
     assert [next(iter(one)) for one in CONTRACT.document["security"]] == list(
         CONTRACT.document["components"]["securitySchemes"]

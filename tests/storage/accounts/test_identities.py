@@ -476,7 +476,7 @@ async def test_users_of_an_earlier_version_are_taken_over(database, identities):
     await database.users.create_indexes([old])
     ada = await identities.add_user("Ada", role=Role.OWNER)
     await database.prepare(retention=None)
-    assert set(await database.users.index_information()) == {"_id_", "active_username", "by_group"}
+    assert set(await database.users.index_information()) == {"_id_", "active_username", "by_group", "by_subject"}
     assert await identities.find_user("ada") == ada
 
 

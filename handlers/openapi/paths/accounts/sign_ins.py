@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from handlers.api.accounts.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
+from handlers.api.accounts.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
+from handlers.identity.credentials import FLOW_COOKIE
 from handlers.openapi.errors import ALWAYS, CHANGE, problem
-from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
+from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, query, response
 from handlers.openapi.paths.accounts.users import NAME, NOBODY, TAG
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from resources.accounts.sign_ins import SignInSession, SignInSessionList
+from resources.accounts.sign_ins import OpenIDSignIn, SignInSession, SignInSessionList, SignInWays
+from storage.accounts.sign_in.sessions import Method
 
 _EXAMPLE = SignInSession(
     id="kq3PzT0bXa",
     token_id="d3W24SnZZB",  # noqa: S106 - the public part of a token
+    method=Method.TOKEN,
     created_at="2026-11-25T08:02:11.604Z",
     last_used_at="2026-11-25T09:40:00.113Z",
     expires_at="2026-11-25T21:40:00.113Z",
@@ -21,7 +25,63 @@ _EXAMPLE = SignInSession(
 )
 _WHOSE = NAME | {"description": "The username or the id of the user; `me` is who asks."}
 
+_FOUND_ELSEWHERE = {"Location": header(str, "Where the browser goes on.", "/#/overview")}
+_NO_PROVIDER = problem("There is no provider.", NO_PROVIDER)
+_FLOW = header(str, "What the browser brings back.", f"{FLOW_COOKIE}=FLOW; HttpOnly; Max-Age=600; Path=/; SameSite=Lax")
+_VIEW = query("view", str, "What the dashboard shows afterwards, as it stands behind `#/`.", example="interceptions")
+
 PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/sign-in": get(
+        "getSignIn",
+        "How one may sign in",
+        "For the page.",
+        tag=TAG,
+        public=True,
+        responses={
+            "200": response(
+                "The ways.", {JSON: body(SignInWays, ways=SignInWays(True, OpenIDSignIn("Example", BEGIN)))}
+            )
+        },
+    ),
+    BEGIN: {
+        "get": {
+            "operationId": "beginSignIn",
+            "tags": [TAG],
+            "summary": "Sign in at the OpenID provider",
+            "description": "For browsers, which it sends there, or back to the page if the provider is unavailable.",
+            "security": [],
+            "parameters": [_VIEW],
+            "responses": {
+                "303": {
+                    "description": "The browser goes on.",
+                    "headers": _FOUND_ELSEWHERE | {"Set-Cookie": _FLOW},
+                },
+                "404": _NO_PROVIDER,
+            },
+        }
+    },
+    CALLBACK: {
+        "get": {
+            "operationId": "endSignInElsewhere",
+            "tags": [TAG],
+            "summary": "Come back from the OpenID provider",
+            "description": "For browsers: to the dashboard with a session, or with a word that says why there is none.",
+            "security": [],
+            "parameters": [
+                query("code", str, "The provider's code."),
+                query("state", str, "What the sign-in was begun with."),
+                query("iss", str, "The provider (RFC 9207)."),
+                query("error", str, "Why nobody signed in (RFC 6749)."),
+            ],
+            "responses": {
+                "303": {
+                    "description": "The browser goes on to the dashboard.",
+                    "headers": _FOUND_ELSEWHERE | {"Set-Cookie": _FLOW},
+                },
+                "404": _NO_PROVIDER,
+            },
+        }
+    },
     "/api/v2/aibridge/users/{name}/sessions": get(
         "listSignIns",
         "Where a user is signed in",

@@ -40,6 +40,7 @@ async def test_a_user_sees_where_they_are_signed_in_and_which_one_this_is(runnin
     assert here == {
         "id": here["id"],
         "token_id": running.identity.token_id,
+        "method": "token",
         "created_at": here["created_at"],
         "last_used_at": here["created_at"],
         "expires_at": here["expires_at"],

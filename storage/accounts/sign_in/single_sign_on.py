@@ -1,0 +1,256 @@
+"""Users who sign in at an identity provider: made at their first sign-in, and kept as the provider's claims say.
+
+A user is known again by issuer and subject, which no other person ever gets, and not by the name. Nobody gets in as a
+user that was there before by having their name, unless the operator lets them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from msgspec import Struct
+from pymongo.errors import DuplicateKeyError
+
+from storage.accounts.audit import SINGLE_SIGN_ON, entry
+from storage.accounts.events import Action
+from storage.accounts.groups import MAX_GROUPS_OF_USER, Groups
+from storage.accounts.user_accounts import UserAccounts
+from storage.accounts.users import (
+    Group,
+    IdentityConflictError,
+    IdentityError,
+    Role,
+    UnknownIdentityError,
+    User,
+    checked_name,
+    checked_username,
+    is_same_name,
+    milliseconds,
+    read_group,
+    read_user,
+)
+from storage.mongo.database import Database, Session
+from storage.mongo.indexes import ANY_CASE
+
+ADMISSION_SECONDS = 5.0
+"""How long the database may take to let somebody in."""
+
+_log = logging.getLogger(__name__)
+
+
+class Refused(StrEnum):
+    """Why a person whom the provider knows does not get in."""
+
+    REMOVED = "removed"
+    NAME_TAKEN = "name_taken"
+    NAME_NOT_ALLOWED = "name_not_allowed"
+
+
+class PersonRefusedError(Exception):
+    """A person does not get in."""
+
+    def __init__(self, why: Refused, message: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class Claimed(Struct, frozen=True, kw_only=True):
+    """What the provider says of a person. `role` and `groups` are None where it does not decide them."""
+
+    issuer: str
+    subject: str
+    username: str
+    display_name: str
+    role: Role | None = None
+    groups: tuple[str, ...] | None = None
+
+
+class SingleSignOn:
+    """Lets people in whom an identity provider knows.
+
+    Args:
+        database: Where users are kept.
+        accounts: They.
+        groups: Their groups.
+        now: The wall clock, in UTC.
+        links_users: Whether a user who was made in another way belongs to who comes with their name.
+        makes_groups: Whether a group is made that the provider names and that there is not.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        accounts: UserAccounts,
+        groups: Groups,
+        *,
+        now: Callable[[], datetime],
+        links_users: bool = False,
+        makes_groups: bool = False,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._groups = groups
+        self._now = now
+        self._links_users = links_users
+        self._makes_groups = makes_groups
+
+    async def admit(self, person: Claimed) -> User:
+        """Return the user that a person is, made or changed as the claims say.
+
+        Raises:
+            PersonRefusedError: They do not get in.
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        groups = None if person.groups is None else await self._named(person.groups)
+
+        async def admit(session: Session | None) -> User:
+            document = await self._find(person, session) or await self._take_in(person, session)
+            if person.role is not None:
+                document = await self._give_role(document, person.role, session)
+            if groups is not None:
+                document = await self._put_in_groups(document, groups, session)
+            return read_user(document)
+
+        async with self._database.within(ADMISSION_SECONDS):
+            try:
+                user = await self._database.together(admit)
+            except DuplicateKeyError:  # the same person, in another tab at the same moment
+                user = await self._database.together(admit)
+        self._accounts.forget(user.id)
+        return user
+
+    async def _find(self, person: Claimed, session: Session | None) -> dict[str, Any] | None:
+        own = {"openid.issuer": person.issuer, "openid.subject": person.subject, "removed_at": None}
+        return await self._database.users.find_one(own, session=session)
+
+    async def _take_in(self, person: Claimed, session: Session | None) -> dict[str, Any]:
+        """Make a user of a person who is none yet, or link the one of that name."""
+        try:
+            username = checked_username(person.username)
+        except IdentityError as error:
+            raise PersonRefusedError(Refused.NAME_NOT_ALLOWED, str(error)) from error
+        openid = {"issuer": person.issuer, "subject": person.subject}
+        try:
+            user = await self._accounts.existing_user(username, session)
+        except UnknownIdentityError:
+            return await self._make(person, openid, session)
+        unlinked = {"_id": user.id, "openid": None}
+        if (
+            not self._links_users
+            or not (
+                await self._database.users.update_one(unlinked, {"$set": {"openid": openid}}, session=session)
+            ).matched_count
+        ):
+            raise PersonRefusedError(
+                Refused.NAME_TAKEN, f'there is a user "{user.username}" already who does not sign in as this person'
+            )
+        await self._audit(session, Action.USER_LINKED, user, issuer=person.issuer)
+        return await self._read(user.id, session)
+
+    async def _make(self, person: Claimed, openid: dict[str, str], session: Session | None) -> dict[str, Any]:
+        removed = {f"openid.{name}": value for name, value in openid.items()}
+        if await self._database.users.find_one(removed, session=session) is not None:
+            raise PersonRefusedError(Refused.REMOVED, f'the user "{person.username}" was removed')
+        try:
+            shown = checked_name("display name", person.display_name) or person.username
+        except IdentityError:
+            shown = person.username
+        role = person.role or Role.MEMBER
+        document: dict[str, Any] = {
+            "_id": uuid4(),
+            "schema_version": 1,
+            "username": person.username,
+            "display_name": shown,
+            "role": role.value,
+            "cost_centre": "",
+            "created_at": milliseconds(self._now()),
+            "removed_at": None,
+            "openid": openid,
+        }
+        await self._database.users.insert_one(document, session=session)
+        user = read_user(document)
+        await self._audit(session, Action.USER_ADDED, user, role=role.value, name=shown, issuer=person.issuer)
+        return document
+
+    async def _give_role(self, document: dict[str, Any], role: Role, session: Session | None) -> dict[str, Any]:
+        user, users = read_user(document), self._database.users
+        if user.role is role:
+            return document
+        if user.role is Role.OWNER:
+            # Another owner is written to: so two owners cannot both lose the role at once.
+            others = {"role": Role.OWNER.value, "removed_at": None, "_id": {"$ne": user.id}}
+            found = await users.update_one(others, {"$inc": {"witnessed": 1}}, session=session)
+            if not found.matched_count:
+                _log.warning("%s stays the only owner, though the claims say %s", user.username, role)
+                return document
+        await users.update_one({"_id": user.id}, {"$set": {"role": role.value}}, session=session)
+        await self._audit(session, Action.USER_CHANGED, user, role=role.value, role_before=user.role.value)
+        return await self._read(user.id, session)
+
+    async def _put_in_groups(
+        self, document: dict[str, Any], groups: Iterable[Group], session: Session | None
+    ) -> dict[str, Any]:
+        """Let the user be in the claimed groups, and no more in those that were claimed before. Others stay as they are."""
+        claimed = {group.id: group for group in groups}
+        member_of = list(document.get("group_ids", ()))
+        before = set(document.get("claimed_group_ids", ())) & set(member_of)
+        left = [group_id for group_id in member_of if group_id in before - claimed.keys()]
+        kept = [group_id for group_id in member_of if group_id not in left]
+        # The groups are written to: so none is removed at the same moment and leaves a member.
+        joined = [
+            group_id
+            for group_id in [one for one in claimed if one not in kept][: MAX_GROUPS_OF_USER - len(kept)]
+            if await self._witness(group_id, session)
+        ]
+        fields = {"group_ids": kept + joined, "claimed_group_ids": [*(before & claimed.keys()), *joined]}
+        if not left and not joined:
+            return document
+        await self._database.users.update_one({"_id": document["_id"]}, {"$set": fields}, session=session)
+        user = read_user(document)
+        names = claimed | await self._groups.by_id(left)
+        for action, ids in ((Action.MEMBER_REMOVED, left), (Action.MEMBER_ADDED, joined)):
+            for group_id in ids:
+                await self._audit(session, action, user, group_id=group_id, group=names[group_id].name)
+        return document | fields
+
+    async def _witness(self, group_id: UUID, session: Session | None) -> bool:
+        there = {"_id": group_id, "removed_at": None}
+        found = await self._database.groups.update_one(there, {"$inc": {"witnessed": 1}}, session=session)
+        return bool(found.matched_count)
+
+    async def _named(self, names: tuple[str, ...]) -> list[Group]:
+        """The groups that there are of these names, in any case; made where that is wanted."""
+        wanted = {"removed_at": None, "name": {"$in": list(names)}}
+        async with self._database.within(ADMISSION_SECONDS):
+            found = self._database.groups.find(wanted).collation(ANY_CASE)
+            groups = [read_group(document) async for document in found]
+        groups = [group for group in groups if any(is_same_name(group.name, name) for name in names)]
+        if self._makes_groups:
+            there = {group.name.lower() for group in groups}
+            # Of names that differ in case alone the first one.
+            missing = list({name.lower(): name for name in reversed(names) if name.lower() not in there}.values())
+            groups += [group for name in missing[:MAX_GROUPS_OF_USER] if (group := await self._made(name)) is not None]
+        return groups
+
+    async def _made(self, name: str) -> Group | None:
+        try:
+            return await self._groups.add(name, author=SINGLE_SIGN_ON)
+        except IdentityConflictError:  # made at the same moment
+            return await self._groups.find(name)
+        except IdentityError:
+            return None
+
+    async def _read(self, user_id: UUID, session: Session | None) -> dict[str, Any]:
+        document = await self._database.users.find_one({"_id": user_id}, session=session)
+        if document is None:
+            raise UnknownIdentityError("the user is gone")
+        return document
+
+    async def _audit(self, session: Session | None, action: Action, user: User, **detail: Any) -> None:
+        document = entry(SINGLE_SIGN_ON, action, user, at=milliseconds(self._now()), **detail)
+        await self._database.audit.insert_one(document, session=session)

@@ -1,0 +1,88 @@
+"""Signing in at the certified provider of npm, in a browser."""
+
+import socket
+
+import pytest
+
+from tests.dashboard.conftest import serving
+from tests.dashboard.page import PHONE, WIDE, Page
+from tests.openid_provider.process import CALLBACK, CLIENT_ID, CLIENT_SECRET, OpenIDProviderProcess
+
+GRACE = {"email": "grace@example.com", "email_verified": True, "name": "Grace Hopper", "groups": ["research"]}
+
+
+@pytest.fixture(scope="module")
+def provider_and_site(mongodb_uri, run_apart, tmp_path_factory):
+    """The provider has to know where the bridge is, so the port of the bridge is chosen first."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    provider = OpenIDProviderProcess([f"http://127.0.0.1:{port}{CALLBACK}"], {"grace": GRACE})
+    try:
+        settings = {
+            "OIDC_ISSUER_URL": provider.issuer,
+            "OIDC_CLIENT_ID": CLIENT_ID,
+            "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+            "OIDC_NAME": "Example ID",
+        }
+        environment = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()}
+        folder = tmp_path_factory.mktemp("site")
+        with serving(mongodb_uri, run_apart, folder, address=f"127.0.0.1:{port}", **environment) as site:
+            yield provider, site
+    finally:
+        provider.close()
+
+
+@pytest.fixture
+def page(chromium, provider_and_site):
+    page = Page(chromium, provider_and_site[1].url)
+    page.forget()
+    page.refused.append("401")
+    yield page
+    assert page.complaints() == []
+
+
+def sign_in(page, login):
+    page.click("a.primary", "Sign in with Example ID")
+    page.find("input[name=login]").send_keys(login)
+    page.click("button", "login")
+
+
+def test_the_provider_signs_a_user_in_who_comes_back_to_the_view_that_was_wanted(page):
+    page.open("interceptions?q=model%3Ademo")
+    sign_in(page, "grace")
+    assert page.find(".who").text.endswith("grace@example.com member")
+    assert page.find("#q").get_attribute("value") == "model:demo"
+    (cookie,) = [one for one in page.browser.get_cookies() if one["name"].startswith("aibridge")]
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("aibridge_session", True, "Strict")
+    page.open("tokens")
+    page.find(".sign-in", "by single sign-on, signed in")
+    page.click("button", "Sign out")
+    page.find("a.primary", "Sign in with Example ID")
+
+
+def test_who_leaves_the_provider_is_told_so_and_can_sign_in_with_a_token(page, provider_and_site):
+    page.open()
+    sign_in(page, "")
+    assert page.find("[role=alert]").text == "You did not sign in there."
+    assert page.address == "overview"
+    name, token = provider_and_site[1].user()
+    page.find("#token").send_keys(token)
+    page.click("button", "Sign in")
+    assert page.find(".who").text.endswith(f"{name} member")
+
+
+def test_a_word_that_is_none_of_ours_says_nothing(page):
+    page.open("sign-in-refused/Call%20this%20number")
+    page.find("a.primary")
+    assert page.all("[role=alert]") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_everybody_can_use_the_page_in_light_and_dark(page, axe, scheme, size):
+    page.prefer(scheme)
+    page.resize(size)
+    page.open("sign-in-refused/name_taken")
+    page.find("a.primary")
+    assert page.axe(axe) == []

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upstream.openid.errors import SignInRefusedError
+from upstream.openid.flows import FLOW_SECONDS, MAX_ANSWER, MAX_FLOW, CancelledError, Flow, FlowEndedError
+
+ISSUER, NOW = "https://id.example", 1_800_000_000.0
+FLOW = Flow("the-state", "the-nonce", "the-verifier", "overview", int(NOW))
+ANSWER = {"state": "the-state", "code": "the-code"}
+
+
+def test_a_flow_is_read_as_it_was_written():
+    flow = Flow.begin("interceptions?q=x", NOW)
+    assert Flow.read(flow.write(), NOW + FLOW_SECONDS) == flow
+    assert len({flow.state, flow.nonce, flow.verifier}) == 3
+    assert len(Flow.begin("v" * 512, NOW).write()) < MAX_FLOW
+
+
+@pytest.mark.parametrize("now", [NOW + FLOW_SECONDS + 1, NOW - 1])
+def test_a_flow_that_is_too_old_or_of_the_future_is_none(now):
+    with pytest.raises(FlowEndedError):
+        Flow.read(FLOW.write(), now)
+
+
+@given(st.none() | st.text(max_size=40) | st.binary(max_size=40).map(lambda data: urlsafe_b64encode(data).decode()))
+def test_nothing_else_is_a_flow(text):
+    with pytest.raises(FlowEndedError):
+        Flow.read(text, NOW)
+
+
+def test_a_flow_that_is_too_long_is_not_read():
+    with pytest.raises(FlowEndedError):
+        Flow.read("A" * (MAX_FLOW + 1), NOW)
+
+
+def test_the_request_asks_for_a_code_with_a_challenge():
+    challenge = urlsafe_b64encode(sha256(b"the-verifier").digest()).decode().rstrip("=")
+    assert dict(parse_qsl(FLOW.parameters("c&d", "openid email", "https://b/callback"))) == {
+        "response_type": "code",
+        "client_id": "c&d",
+        "redirect_uri": "https://b/callback",
+        "scope": "openid email",
+        "state": "the-state",
+        "nonce": "the-nonce",
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+
+
+@pytest.mark.parametrize("iss", [{}, {"iss": ISSUER}])
+def test_an_answer_to_this_sign_in_has_a_code(iss):
+    assert FLOW.read_answer(ANSWER | iss, ISSUER, names_issuer=bool(iss)) == "the-code"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ({"code": "c"}, FlowEndedError),
+        (ANSWER | {"state": "another"}, FlowEndedError),
+        (ANSWER | {"state": "é"}, FlowEndedError),
+        (ANSWER | {"iss": "https://evil.example"}, SignInRefusedError),
+        (ANSWER | {"iss": ""}, SignInRefusedError),
+        ({"state": "the-state"}, SignInRefusedError),
+        (ANSWER | {"code": "c" * (MAX_ANSWER + 1)}, SignInRefusedError),
+        ({"state": "the-state", "error": "access_denied"}, CancelledError),
+        ({"state": "the-state", "error": "server_error"}, SignInRefusedError),
+        ({"state": "another", "error": "access_denied"}, FlowEndedError),
+    ],
+)
+def test_other_answers_are_refused(answer, error):
+    with pytest.raises(error) as caught:
+        FLOW.read_answer(answer, ISSUER, names_issuer=False)
+    assert type(caught.value) is error
+
+
+def test_a_provider_that_names_itself_does_so_in_each_answer():
+    with pytest.raises(SignInRefusedError, match="another issuer"):
+        FLOW.read_answer(ANSWER, ISSUER, names_issuer=True)
+
+
+def test_what_a_stranger_writes_as_an_error_is_not_repeated():
+    with pytest.raises(SignInRefusedError) as caught:
+        FLOW.read_answer(ANSWER | {"error": "x\nsecret"}, ISSUER, names_issuer=False)
+    assert str(caught.value) == "the provider says an error"

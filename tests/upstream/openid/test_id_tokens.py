@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.upstream.openid.tokens import (
+    CLAIMS,
+    CLIENT,
+    ISSUER,
+    NONCE,
+    NOW,
+    by_hand,
+    hmac_with,
+    private_key,
+    published,
+    signed,
+)
+from upstream.openid.documents import read_keys
+from upstream.openid.errors import SignInRefusedError, UnknownKeyError
+from upstream.openid.id_tokens import LEEWAY_SECONDS, Expected, verify
+
+EXPECTED = Expected(ISSUER, CLIENT, NONCE)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return read_keys(published(private_key(), private_key("EC"), private_key("OKP"), private_key(number=1)))
+
+
+def refusal(token, keys, now=NOW):
+    with pytest.raises(SignInRefusedError) as caught:
+        verify(token, keys, EXPECTED, now)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("alg", "kind"),
+    [*((f"{family}{bits}", "RSA") for family in ("RS", "PS") for bits in (256, 384, 512)), ("ES256", "EC")],
+)
+def test_what_a_key_of_the_provider_signed_is_believed(keys, alg, kind):
+    assert verify(signed(alg=alg, key=private_key(kind)), keys, EXPECTED, NOW) == CLAIMS
+
+
+def test_a_token_that_names_no_key_is_tried_with_each(keys):
+    key = private_key(number=1)
+    token = signed(key=key, kid=None)
+    assert verify(token, keys, EXPECTED, NOW) == CLAIMS
+
+
+@pytest.mark.parametrize(
+    "alg", ["none", "None", "NONE", "", "HS256", "HS512", "RS1", "ES256K", "dir", None, 5, ["RS256"]]
+)
+def test_other_algorithms_are_not_accepted(keys, alg):
+    assert "is signed with" in refusal(by_hand({"alg": alg, "kid": "rsa-0"}, CLAIMS), keys)
+
+
+def test_a_public_key_is_no_shared_secret(keys):
+    key = private_key()
+    for secret in (key.as_pem(private=False), published(key), key.as_dict(private=False)["n"].encode()):
+        assert refusal(hmac_with(secret, CLAIMS), keys) == "the ID token is signed with 'HS256', which is not accepted"
+
+
+def test_a_signature_of_an_unknown_key_is_told_apart(keys):
+    strange = private_key(number=9)
+    for token in (signed(key=strange), signed(key=strange, kid="rsa-0"), signed(key=strange, kid=None)):
+        with pytest.raises(UnknownKeyError):
+            verify(token, keys, EXPECTED, NOW)
+
+
+def test_a_key_is_used_for_its_own_algorithms_alone(keys):
+    with pytest.raises(UnknownKeyError):
+        verify(by_hand({"alg": "ES256", "kid": "rsa-0"}, CLAIMS, b"x" * 64), keys, EXPECTED, NOW)
+
+
+@pytest.mark.parametrize("header", [{"crit": ["x"], "x": 1}, {"b64": False, "crit": ["b64"]}])
+def test_extensions_that_are_not_known_are_refused(keys, header):
+    assert "extension" in refusal(by_hand({"alg": "RS256", "kid": "rsa-0"} | header, CLAIMS), keys)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"iss": "https://id.example/"}, "from another issuer"),
+        ({"iss": None}, "from another issuer"),
+        ({"aud": "another"}, "for another client"),
+        ({"aud": []}, "for another client"),
+        ({"aud": None}, "for another client"),
+        ({"aud": {"ai-bridge": 1}}, "for another client"),
+        ({"aud": [CLIENT, "another"]}, "given to another client"),
+        ({"azp": "another"}, "given to another client"),
+        ({"azp": ""}, "given to another client"),
+        ({"nonce": "another"}, "of another sign-in"),
+        ({"nonce": None}, "of another sign-in"),
+        ({"nonce": "é"}, "of another sign-in"),
+        ({"exp": NOW - LEEWAY_SECONDS}, "expired"),
+        ({"exp": None}, "does not say when"),
+        ({"iat": None}, "does not say when"),
+        ({"iat": NOW + LEEWAY_SECONDS + 1}, "not valid yet"),
+        ({"nbf": NOW + LEEWAY_SECONDS + 1}, "not valid yet"),
+        ({"nbf": 10**400}, "not valid yet"),
+        ({"exp": -(10**400)}, "expired"),
+        ({"exp": True}, "a time that is none: exp"),
+        ({"exp": "2030-01-01"}, "a time that is none: exp"),
+        ({"sub": ""}, "whose it is"),
+        ({"sub": None}, "whose it is"),
+        ({"sub": 5}, "whose it is"),
+        ({"sub": "x" * 256}, "whose it is"),
+    ],
+)
+def test_claims_that_are_not_for_this_sign_in_are_refused(keys, change, why):
+    assert why in refusal(signed(CLAIMS | change), keys)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"aud": [CLIENT]},
+        {"aud": [CLIENT, "another"], "azp": CLIENT},
+        {"exp": NOW - LEEWAY_SECONDS + 1},
+        {"exp": 10**15 + 0.5},
+        {"iat": NOW + LEEWAY_SECONDS, "nbf": NOW},
+    ],
+)
+def test_claims_that_are_for_it_are_believed(keys, change):
+    assert verify(signed(CLAIMS | change), keys, EXPECTED, NOW) == CLAIMS | change
+
+
+@pytest.mark.parametrize("claims", [[], "x", None, 5])
+def test_what_is_no_object_has_no_claims(keys, claims):
+    assert refusal(signed(claims if claims is not None else False), keys) == "the ID token has no claims"
+
+
+@pytest.mark.parametrize("token", ["", "a.b", "a.b.c.d", "é.b.c", "e30.e30.", ".".join(["x" * 200_000] * 3), "....."])
+def test_what_is_no_token_is_refused(keys, token):
+    assert refusal(token, keys)
+
+
+def test_a_payload_that_is_no_json_is_refused(keys):
+    from joserfc import jws
+
+    token = jws.serialize_compact({"alg": "RS256", "kid": "rsa-0"}, b"{", private_key())
+    assert refusal(token, keys).startswith("the ID token is malformed")
+
+
+@given(header=st.dictionaries(st.sampled_from(["alg", "kid", "crit", "b64", "jwk", "x5c"]), JSON), claims=JSON)
+def test_no_unsigned_token_gets_through_whatever_is_in_it(keys, header, claims):
+    with pytest.raises(SignInRefusedError):
+        verify(by_hand(_finite(header), _finite(claims), b"x" * 256), keys, EXPECTED, NOW)
+
+
+@given(token=st.text(max_size=200) | st.text("abcE0I9.-_=", max_size=60))
+def test_no_text_breaks_the_reader(keys, token):
+    with pytest.raises(SignInRefusedError):
+        verify(token, keys, EXPECTED, NOW)
+
+
+@given(name=st.sampled_from(["iss", "aud", "azp", "nonce", "exp", "iat", "nbf", "sub"]), value=JSON)
+def test_whatever_a_claim_is_it_is_believed_or_refused(keys, name, value):
+    claims = CLAIMS | {name: _finite(value)}
+    try:
+        assert verify(signed(claims), keys, EXPECTED, NOW)["nonce"] == NONCE
+    except SignInRefusedError:
+        assert claims != CLAIMS
+
+
+def _finite(value):
+    """Without what JSON has no word for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else 0.5
+    if isinstance(value, dict):
+        return {key.encode("utf-8", "replace").decode(): _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upstream.openid.profiles import MAX_VALUES, NotAllowedError, Profile, Rules, read_profile
+
+CLAIMS = {"iss": "https://id.example", "sub": "s", "email": "ada@example.com"}
+MAPPED = Rules(role_claim="roles", roles=(("admins", "owner"), ("bi", "reader")))
+
+
+def profile(rules=Rules(), **claims):  # noqa: B008 - it is frozen
+    return read_profile(CLAIMS | claims, rules)
+
+
+def test_a_profile_without_rules_is_a_name():
+    assert profile() == Profile(
+        issuer="https://id.example", subject="s", username="ada@example.com", display_name="", groups=None, role=None
+    )
+
+
+def test_a_display_name_is_what_can_be_printed_of_it():
+    assert profile(name="Ada\n\x00 L").display_name == "Ada L"
+    assert profile(name=5).display_name == ""
+    assert len(profile(name="x" * 500).display_name) == 128
+
+
+@pytest.mark.parametrize("value", [None, "", 5, ["x"]])
+def test_who_has_no_name_is_not_let_in(value):
+    with pytest.raises(NotAllowedError, match="'preferred_username'"):
+        profile(Rules(username_claim="preferred_username"), preferred_username=value)
+
+
+@pytest.mark.parametrize("verified", [False, None, "true", 0])
+def test_an_address_that_is_not_verified_is_no_name(verified):
+    with pytest.raises(NotAllowedError, match="not verified"):
+        profile(email_verified=verified)
+
+
+@pytest.mark.parametrize(
+    ("email", "allowed"),
+    [
+        ("ada@example.com", True),
+        ("ada@EXAMPLE.com", True),
+        ('"@evil.example"@example.com', True),
+        ("ada@example.com@evil.example", False),
+        ("ada@evil-example.com", False),
+        ("example.com", False),
+        (None, False),
+    ],
+)
+def test_only_domains_that_are_allowed_get_in(email, allowed):
+    rules = Rules(username_claim="sub", domains=("example.com",))
+    if allowed:
+        assert profile(rules, email=email).username == "s"
+        return
+    with pytest.raises(NotAllowedError, match="oidc-allowed-domains"):
+        profile(rules, email=email)
+
+
+@pytest.mark.parametrize(
+    ("value", "groups"),
+    [
+        (["a", "/b", "a", 5, "", "x" * 300], ("a", "b")),
+        ("a", ("a",)),
+        (None, ()),
+        ({}, ()),
+        ([str(number) for number in range(MAX_VALUES + 5)], tuple(str(number) for number in range(MAX_VALUES))),
+    ],
+)
+def test_groups_are_the_texts_of_a_claim(value, groups):
+    assert profile(Rules(group_claim="groups"), groups=value).groups == groups
+
+
+def test_groups_that_a_provider_left_out_for_their_number_are_not_known():
+    assert profile(Rules(group_claim="groups"), _claim_names={"groups": "src1"}).groups is None
+
+
+@pytest.mark.parametrize(
+    ("values", "role"),
+    [(["bi", "admins"], "owner"), (["bi"], "reader"), ([], "member"), (None, "member"), ("bi", "reader")],
+)
+def test_the_first_role_of_the_mapping_that_fits_counts(values, role):
+    assert profile(MAPPED, roles=values).role == role
+
+
+def test_which_claims_are_needed_follows_from_the_rules():
+    assert Rules().claims == {"email"}
+    assert Rules(username_claim="sub", group_claim="groups", role_claim="roles", domains=("x.y",)).claims == {
+        *("sub", "groups", "email")
+    }
+    assert MAPPED.claims == {"email", "roles"}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["email", "name", "groups", "roles", "_claim_names", "email_verified"]),
+        st.none() | st.text(max_size=3) | st.lists(st.text(max_size=3) | st.integers(), max_size=3),
+    )
+)
+def test_whatever_claims_there_are_it_is_a_profile_or_nobody(claims):
+    rules = Rules(group_claim="groups", role_claim="roles", roles=MAPPED.roles)
+    try:
+        found = read_profile(CLAIMS | claims, rules)
+    except NotAllowedError:
+        return
+    assert found.username == (CLAIMS | claims)["email"]
+    assert found.role in {"owner", "reader", "member"}

@@ -1,0 +1,321 @@
+"""The provider as it is asked, before a stand-in that does what no certified one does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from base64 import b64decode
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.upstream.openid.stand_in import StandIn
+from tests.upstream.openid.tokens import NOW, by_hand, private_key, published, signed
+from upstream.client import UpstreamClient
+from upstream.connections.network import DIRECT
+from upstream.openid import cached, provider
+from upstream.openid.errors import OpenIDError, ProviderUnavailableError, SignInRefusedError, UnknownKeyError
+from upstream.openid.profiles import Rules
+from upstream.openid.provider import MAX_DOCUMENT_BYTES, Client, OpenIDProvider
+
+REDIRECT = "https://bridge/callback"
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def stand_in(io_loop):
+    stand_in = io_loop.run_sync(StandIn.start)
+    yield stand_in
+    io_loop.run_sync(stand_in.stop)
+
+
+@pytest.fixture
+def make(io_loop, stand_in, clock):
+    """Makes the provider of the stand-in."""
+
+    async def open_client():
+        return UpstreamClient(connect_timeout=5, idle_timeout=5)
+
+    http = io_loop.run_sync(open_client)
+
+    def make(secret="s%:", **rules):
+        client = Client(stand_in.issuer, "ai-bridge", secret)
+        return OpenIDProvider(
+            client, Rules(**rules), http, network_of=lambda _: DIRECT, time=lambda: NOW, monotonic=clock
+        )
+
+    yield make
+    io_loop.run_sync(http.close)
+
+
+async def sign_in(openid, stand_in, prepare=None):
+    """Begin, let the stand-in prepare its answer to the nonce, and come back."""
+    flow, url = await openid.begin("", REDIRECT)
+    stand_in.nonce = parse_qs(urlsplit(url).query)["nonce"][0]
+    (prepare or (lambda: stand_in.sign_in(NOW)))()
+    return await openid.finish(flow, {"state": flow.state, "code": "the-code"}, REDIRECT)
+
+
+async def refusal(openid, stand_in, prepare, error=SignInRefusedError):
+    with pytest.raises(OpenIDError) as caught:
+        await sign_in(openid, stand_in, prepare)
+    assert type(caught.value) is error, caught.value
+    return str(caught.value)
+
+
+@pytest.mark.gen_test
+async def test_a_code_is_redeemed_with_the_secret_and_the_verifier(make, stand_in):
+    openid = make()
+    found = await sign_in(openid, stand_in)
+    assert (found.issuer, found.subject, found.username) == (stand_in.issuer, "s", "ada@example.com")
+    (form,) = stand_in.forms
+    assert {name: form[name] for name in ("grant_type", "code", "redirect_uri")} == {
+        "grant_type": "authorization_code",
+        "code": "the-code",
+        "redirect_uri": REDIRECT,
+    }
+    assert len(form["code_verifier"]) == 43
+    sent = stand_in.authorization[stand_in.asked.index("/token")]
+    assert b64decode(sent.removeprefix("Basic ")) == b"ai-bridge:s%25%3A"
+    assert "client_secret" not in form
+
+
+@pytest.mark.parametrize(
+    ("secret", "sent"), [("s", {"client_id": "ai-bridge", "client_secret": "s"}), ("", {"client_id": "ai-bridge"})]
+)
+@pytest.mark.gen_test
+async def test_a_provider_that_wants_it_gets_the_secret_in_the_form(make, stand_in, secret, sent):
+    stand_in.discovery["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
+    await sign_in(make(secret), stand_in)
+    (form,) = stand_in.forms
+    assert {name: value for name, value in form.items() if name.startswith("client_")} == sent
+    assert stand_in.authorization[stand_in.asked.index("/token")] == ""
+
+
+def test_no_text_of_a_client_has_its_secret():
+    assert "hush" not in repr(Client("https://id.example", "ai-bridge", "hush"))
+
+
+@pytest.mark.gen_test
+async def test_documents_are_fetched_once_an_hour(make, stand_in, clock):
+    openid = make()
+    for _ in range(3):
+        await sign_in(openid, stand_in)
+    assert stand_in.asked.count("/keys") == stand_in.asked.count("/.well-known/openid-configuration") == 1
+    clock.now += cached.FRESH_SECONDS
+    await sign_in(openid, stand_in)
+    assert stand_in.asked.count("/keys") == stand_in.asked.count("/.well-known/openid-configuration") == 2
+
+
+@pytest.mark.gen_test
+async def test_of_many_who_come_at_once_one_fetches_the_documents(make, stand_in):
+    openid = make()
+    await asyncio.gather(*(openid.begin("", REDIRECT) for _ in range(20)))
+    assert stand_in.asked == ["/.well-known/openid-configuration"]
+
+
+@pytest.mark.gen_test
+async def test_a_new_key_is_fetched_when_a_token_is_signed_with_it(make, stand_in):
+    openid = make()
+    await sign_in(openid, stand_in)
+    new = private_key(number=7)
+
+    def rotate():
+        stand_in.answers["/keys"] = (200, published(new))
+        stand_in.give(signed(stand_in.claims(NOW), key=new))
+
+    assert (await sign_in(openid, stand_in, rotate)).subject == "s"
+    assert stand_in.asked.count("/keys") == 2
+
+
+@pytest.mark.gen_test
+async def test_keys_are_not_fetched_for_each_token_of_a_strange_key(make, stand_in, clock):
+    openid = make()
+    strange = private_key(number=8)
+    for _ in range(5):
+        await refusal(
+            openid, stand_in, lambda: stand_in.give(signed(stand_in.claims(NOW), key=strange)), UnknownKeyError
+        )
+    assert stand_in.asked.count("/keys") == 2
+    clock.now += cached.RENEWAL_SECONDS
+    await refusal(openid, stand_in, lambda: stand_in.give(signed(stand_in.claims(NOW), key=strange)), UnknownKeyError)
+    assert stand_in.asked.count("/keys") == 3
+
+
+@pytest.mark.gen_test
+async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make, stand_in, clock):
+    openid = make()
+    await sign_in(openid, stand_in)
+    stand_in.answers |= {"/keys": (500, b""), "/.well-known/openid-configuration": (500, b"")}
+    clock.now = cached.STALE_SECONDS - 1
+    assert (await sign_in(openid, stand_in)).subject == "s"
+    clock.now = cached.STALE_SECONDS
+    with pytest.raises(ProviderUnavailableError, match="the provider answers 500"):
+        await openid.begin("", REDIRECT)
+
+
+@pytest.mark.gen_test
+async def test_who_comes_after_a_failure_is_told_at_once_and_a_moment_later_it_is_tried_again(make, stand_in, clock):
+    openid = make()
+    stand_in.answers["/.well-known/openid-configuration"] = (302, b"")
+    for _ in range(3):
+        with pytest.raises(
+            ProviderUnavailableError, match="the discovery document cannot be fetched: the provider answers 302"
+        ):
+            await openid.begin("", REDIRECT)
+    assert len(stand_in.asked) == 1
+    del stand_in.answers["/.well-known/openid-configuration"]
+    clock.now += cached.RETRY_SECONDS
+    assert (await sign_in(openid, stand_in)).subject == "s"
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"nonce": "another"}, "of another sign-in"),
+        ({"iss": "https://evil.example"}, "from another issuer"),
+        ({"aud": "another"}, "for another client"),
+        ({"exp": NOW - 3600}, "expired"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_token_that_is_not_for_this_sign_in_is_refused(make, stand_in, claims, why):
+    assert why in await refusal(make(), stand_in, lambda: stand_in.sign_in(NOW, **claims))
+
+
+@pytest.mark.gen_test
+async def test_a_token_without_a_signature_is_refused(make, stand_in):
+    def unsigned():
+        stand_in.give(by_hand({"alg": "none"}, stand_in.claims(NOW)))
+
+    assert "'none', which is not accepted" in await refusal(make(), stand_in, unsigned)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "why"),
+    [
+        (
+            (400, b'{"error": "invalid_grant", "error_description": "hush"}'),
+            SignInRefusedError,
+            "answers 400: invalid_grant",
+        ),
+        ((400, b'{"error": "a b"}'), SignInRefusedError, "answers 400: no reason"),
+        ((500, b"<html>"), SignInRefusedError, "answers 500: no reason"),
+        ((500, b"[]"), SignInRefusedError, "answers 500: no reason"),
+        ((200, b"{}"), SignInRefusedError, "without an ID token"),
+        ((200, b'{"id_token": 5}'), SignInRefusedError, "without an ID token"),
+        ((200, b"x" * (MAX_DOCUMENT_BYTES + 1)), ProviderUnavailableError, "more than 262144 bytes"),
+        ((200, b"[" * 100_000), SignInRefusedError, "without an ID token"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_an_answer_that_is_no_token_signs_nobody_in(make, stand_in, answer, error, why):
+    def prepare():
+        stand_in.answers["/token"] = answer
+
+    assert why in await refusal(make(), stand_in, prepare, error)
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_is_slow_is_given_up(make, stand_in, monkeypatch):
+    monkeypatch.setattr(provider, "ANSWER_SECONDS", 0.05)
+    released = asyncio.Event()
+
+    async def wait():
+        await released.wait()
+        return 200, b"{}"
+
+    stand_in.answers["/.well-known/openid-configuration"] = wait
+    with pytest.raises(ProviderUnavailableError, match="did not answer within"):
+        await make().begin("", REDIRECT)
+    released.set()
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_cannot_be_reached_is_told(make, stand_in):
+    await stand_in.stop()
+    with pytest.raises(ProviderUnavailableError, match="no connection to the provider"):
+        await make().begin("", REDIRECT)
+
+
+def userinfo(stand_in, status=200, **claims):
+    def prepare():
+        stand_in.answers["/me"] = (status, json.dumps(claims).encode())
+        claims_of_token = stand_in.claims(NOW)
+        del claims_of_token["email"]
+        stand_in.give(signed(claims_of_token), access_token="an-access-token")
+
+    return prepare
+
+
+@pytest.mark.gen_test
+async def test_claims_that_the_token_leaves_out_are_asked_for(make, stand_in):
+    prepare = userinfo(stand_in, sub="s", email="grace@example.com", groups=["research"], iss="https://evil.example")
+    found = await sign_in(make(group_claim="groups"), stand_in, prepare)
+    assert (found.username, found.groups, found.issuer) == ("grace@example.com", ("research",), stand_in.issuer)
+    assert stand_in.authorization[-1] == "Bearer an-access-token"
+
+
+@pytest.mark.gen_test
+async def test_they_are_not_asked_for_where_the_token_has_them(make, stand_in):
+    await sign_in(make(), stand_in)
+    assert "/me" not in stand_in.asked
+
+
+@pytest.mark.parametrize(
+    ("status", "claims", "why"),
+    [
+        (200, {"sub": "another", "email": "x@example.com"}, "of somebody else"),
+        (200, {"email": "x@example.com"}, "of somebody else"),
+        (401, {"sub": "s"}, "answers 401, without claims"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_claims_of_somebody_else_are_refused(make, stand_in, status, claims, why):
+    assert why in await refusal(make(), stand_in, userinfo(stand_in, status, **claims))
+
+
+@pytest.mark.parametrize("body", [b"eyJhbGciOiJub25lIn0.e30.", b"[]", b"\xff"])
+@pytest.mark.gen_test
+async def test_claims_that_are_no_json_object_are_refused(make, stand_in, body):
+    prepare = userinfo(stand_in)
+
+    def broken():
+        prepare()
+        stand_in.answers["/me"] = (200, body)
+
+    assert "without claims in JSON" in await refusal(make(), stand_in, broken)
+
+
+@pytest.mark.gen_test
+async def test_an_access_token_that_would_be_two_headers_is_not_sent(make, stand_in):
+    prepare = userinfo(stand_in, sub="s")
+
+    def split():
+        prepare()
+        stand_in.give(signed(stand_in.claims(NOW) | {"email": None}), access_token="x\r\nEvil: 1")
+
+    openid = make(username_claim="preferred_username")
+    assert await refusal(openid, stand_in, split) == "the access token cannot be used"
+    assert "/me" not in stand_in.asked
+
+
+@pytest.mark.gen_test
+async def test_the_query_of_the_authorization_endpoint_is_kept(make, stand_in):
+    stand_in.discovery["authorization_endpoint"] += "?p=policy"
+    _, url = await make().begin("", REDIRECT)
+    assert parse_qs(urlsplit(url).query)["p"] == ["policy"]

@@ -1,0 +1,109 @@
+"""What claims say of a person, by the operator's rules. Pure.
+
+Source: OpenID Connect Core 1.0 section 5.1 (claims).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+MAX_VALUES = 1_000
+"""Values of a claim that are looked at."""
+
+MAX_VALUE = 256
+"""Characters of such a value; longer ones are left out."""
+
+MAX_DISPLAY_NAME = 128
+_SOURCES = "_claim_names"  # what a provider names that it left out because it was too much (section 5.6.2)
+
+
+class NotAllowedError(Exception):
+    """The person may not sign in here. The text is for the operator's log."""
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """How claims are read.
+
+    Attributes:
+        username_claim: The claim that has the username.
+        group_claim: The claim that has the groups; empty if none has.
+        role_claim: The claim whose values `roles` maps.
+        roles: Values and the roles they give, the first that fits counts; empty if claims give no roles.
+        other_role: The role of a person with none of the values.
+        domains: Domains of mail addresses that may sign in, in lower case; empty if all may.
+    """
+
+    username_claim: str = "email"
+    group_claim: str = ""
+    role_claim: str = ""
+    roles: tuple[tuple[str, str], ...] = ()
+    other_role: str = "member"
+    domains: tuple[str, ...] = ()
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """The claims that are needed."""
+        wanted = {self.username_claim, self.group_claim, self.role_claim if self.roles else ""}
+        return frozenset((wanted | ({"email"} if self.domains else set())) - {""})
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """A person, as the provider has them. `groups` and `role` are None where claims do not decide them."""
+
+    issuer: str
+    subject: str
+    username: str
+    display_name: str
+    groups: tuple[str, ...] | None
+    role: str | None
+
+
+def read_profile(claims: Mapping[str, Any], rules: Rules) -> Profile:
+    """Read the claims of an ID token whose `iss` and `sub` were checked.
+
+    Raises:
+        NotAllowedError: There is no username, or the mail address is not one that may sign in.
+    """
+    _check_domain(claims, rules.domains)
+    username = claims.get(rules.username_claim)
+    if not isinstance(username, str) or not username:
+        raise NotAllowedError(f"the provider gives no claim {rules.username_claim!r} for the username")
+    if rules.username_claim == "email" and claims.get("email_verified", True) is not True:
+        raise NotAllowedError("the provider has not verified the mail address")
+    name = claims.get("name")
+    shown = "".join(character for character in name if character.isprintable()) if isinstance(name, str) else ""
+    role = None
+    if rules.roles:
+        values = frozenset(_values(claims, rules.role_claim) or ())
+        role = next((role for value, role in rules.roles if value in values), rules.other_role)
+    return Profile(
+        issuer=claims["iss"],
+        subject=claims["sub"],
+        username=username,
+        display_name=shown[:MAX_DISPLAY_NAME],
+        groups=_values(claims, rules.group_claim) if rules.group_claim else None,
+        role=role,
+    )
+
+
+def _check_domain(claims: Mapping[str, Any], domains: tuple[str, ...]) -> None:
+    if not domains:
+        return
+    email = claims.get("email")
+    domain = email.rpartition("@")[2].lower() if isinstance(email, str) and "@" in email else ""
+    if domain not in domains or claims.get("email_verified", True) is not True:
+        raise NotAllowedError("the mail address is of no allowed domain (oidc-allowed-domains), or not verified")
+
+
+def _values(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    """The texts of a claim, without the `/` that Keycloak puts before a group; None where the provider left them out for their number."""
+    value = claims.get(name)
+    sources = claims.get(_SOURCES)
+    if value is None and isinstance(sources, dict) and name in sources:
+        return None
+    listed = value if isinstance(value, list) else [value]
+    texts = (one.removeprefix("/") for one in listed[:MAX_VALUES] if isinstance(one, str) and len(one) <= MAX_VALUE)
+    return tuple(dict.fromkeys(text for text in texts if text))

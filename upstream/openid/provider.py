@@ -1,0 +1,211 @@
+"""An OpenID provider: where it sends browsers to sign in, and who it says came back."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import msgspec
+from msgspec import Struct
+
+from upstream.client import UpstreamClient, UpstreamError
+from upstream.connections.network import Network
+from upstream.headers import Headers
+from upstream.openid.cached import CachedDocument
+from upstream.openid.documents import Metadata, SigningKey, read_keys, read_metadata
+from upstream.openid.errors import ProviderUnavailableError, SignInRefusedError, UnknownKeyError
+from upstream.openid.flows import Flow
+from upstream.openid.id_tokens import Expected, verify
+from upstream.openid.profiles import Profile, Rules, read_profile
+
+ANSWER_SECONDS = 10.0
+"""How long the provider may take for one answer."""
+
+MAX_DOCUMENT_BYTES = 256 * 1024
+"""Largest answer of a provider that is read."""
+
+_DISCOVERY = "/.well-known/openid-configuration"
+_OK = 200
+
+
+class Client(Struct, frozen=True):
+    """What the bridge is to the provider; without a secret a public client."""
+
+    issuer: str
+    id: str
+    secret: str = ""
+    scopes: str = "openid profile email"
+
+    def __repr__(self) -> str:
+        return f"Client({self.issuer!r}, {self.id!r})"
+
+
+class _Tokens(Struct):
+    """What the token endpoint answers (OpenID Connect Core 1.0 section 3.1.3.3)."""
+
+    id_token: str
+    access_token: str = ""
+
+
+class OpenIDProvider:
+    """The provider that signs people in. Belongs to one event loop.
+
+    Args:
+        client: What we are to it.
+        rules: How its claims are read.
+        http: What it is asked with.
+        network_of: The way to a URL.
+        time: The wall clock, in seconds since 1970.
+        monotonic: A clock that never jumps, in seconds.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        rules: Rules,
+        http: UpstreamClient,
+        *,
+        network_of: Callable[[str], Network],
+        time: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._rules = rules
+        self._http = http
+        self._network_of = network_of
+        self._time = time
+        self._metadata = CachedDocument(self._fetch_metadata, monotonic)
+        self._keys = CachedDocument(self._fetch_keys, monotonic)
+
+    async def begin(self, view: str, redirect_url: str) -> tuple[Flow, str]:
+        """Begin a sign-in: what the browser has to keep, and the URL where it goes on.
+
+        Raises:
+            ProviderUnavailableError: The provider does not say where that is.
+        """
+        endpoint = (await self._metadata.get()).authorization_endpoint
+        flow = Flow.begin(view, self._time())
+        query = flow.parameters(self._client.id, self._client.scopes, redirect_url)
+        return flow, f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
+
+    def read_flow(self, text: str | None) -> Flow:
+        """Read what a browser kept.
+
+        Raises:
+            FlowEndedError: It is not what one keeps, or too old.
+        """
+        return Flow.read(text, self._time())
+
+    async def finish(self, flow: Flow, answer: Mapping[str, str], redirect_url: str) -> Profile:
+        """Say who signed in, by the answer that the browser brought back.
+
+        Raises:
+            ProviderUnavailableError: The provider cannot be asked.
+            SignInRefusedError: Nobody did.
+            NotAllowedError: Who did may not sign in here.
+        """
+        metadata, issuer = await self._metadata.get(), self._client.issuer
+        names_issuer = metadata.authorization_response_iss_parameter_supported
+        code = flow.read_answer(answer, issuer, names_issuer=names_issuer)
+        tokens = await self._redeem(metadata, code, flow.verifier, redirect_url)
+        claims = await self._verify(tokens.id_token, Expected(issuer, self._client.id, flow.nonce))
+        if metadata.userinfo_endpoint and tokens.access_token and self._rules.claims - claims.keys():
+            claims = await self._ask_userinfo(metadata.userinfo_endpoint, tokens.access_token, claims["sub"]) | claims
+        return read_profile(claims, self._rules)
+
+    async def _verify(self, token: str, expected: Expected) -> dict[str, Any]:
+        keys = await self._keys.get()
+        try:
+            return verify(token, keys, expected, self._time())
+        except UnknownKeyError:
+            renewed = await self._keys.renewed()
+            if renewed is keys:
+                raise
+            return verify(token, renewed, expected, self._time())
+
+    async def _redeem(self, metadata: Metadata, code: str, verifier: str, redirect_url: str) -> _Tokens:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect_url,
+            "code_verifier": verifier,
+        }
+        headers = [("Content-Type", "application/x-www-form-urlencoded")]
+        client = self._client
+        if client.secret and metadata.takes_basic:  # each half is encoded first (RFC 6749 section 2.3.1)
+            pair = f"{quote_plus(client.id)}:{quote_plus(client.secret)}"
+            headers.append(("Authorization", f"Basic {b64encode(pair.encode()).decode()}"))
+        else:
+            form |= {"client_id": client.id} | ({"client_secret": client.secret} if client.secret else {})
+        status, body = await self._ask("POST", metadata.token_endpoint, headers, urlencode(form).encode())
+        if status != _OK:
+            raise SignInRefusedError(f"the token endpoint answers {status}: {_error_of(body)}")
+        try:
+            return msgspec.json.decode(body, type=_Tokens)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise SignInRefusedError("the token endpoint answers without an ID token") from error
+
+    async def _ask_userinfo(self, url: str, access_token: str, subject: str) -> dict[str, Any]:
+        """The claims that the ID token leaves out (OpenID Connect Core 1.0 section 5.3)."""
+        if not access_token.isascii() or not access_token.isprintable():
+            raise SignInRefusedError("the access token cannot be used")
+        status, body = await self._ask("GET", url, [("Authorization", f"Bearer {access_token}")])
+        try:
+            claims = msgspec.json.decode(body) if status == _OK else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            claims = None
+        if not isinstance(claims, dict):
+            raise SignInRefusedError(f"the userinfo endpoint answers {status}, without claims in JSON")
+        if claims.get("sub") != subject:
+            raise SignInRefusedError("the userinfo endpoint answers with the claims of somebody else")
+        return claims
+
+    async def _fetch_metadata(self) -> Metadata:
+        body = await self._fetch(self._client.issuer.rstrip("/") + _DISCOVERY, "the discovery document")
+        return read_metadata(body, self._client.issuer)
+
+    async def _fetch_keys(self) -> tuple[SigningKey, ...]:
+        return read_keys(await self._fetch((await self._metadata.get()).jwks_uri, "the keys"))
+
+    async def _fetch(self, url: str, what: str) -> bytes:
+        status, body = await self._ask("GET", url)
+        if status != _OK:
+            raise ProviderUnavailableError(f"{what} cannot be fetched: the provider answers {status}")
+        return body
+
+    async def _ask(self, method: str, url: str, headers: Headers = (), body: bytes = b"") -> tuple[int, bytes]:  # type: ignore[assignment]
+        """Ask the provider. Redirects are not followed: where its documents lead is where it is asked."""
+        sent = [("Accept", "application/json"), ("Accept-Encoding", "identity"), *headers]
+        received = bytearray()
+
+        def take(piece: bytes) -> bool:
+            received.extend(piece)
+            return len(received) <= MAX_DOCUMENT_BYTES
+
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                response = await self._http.open(method, url, sent, body, network=self._network_of(url))
+                try:
+                    whole = await response.stream_to(take)
+                finally:
+                    response.close()
+        except TimeoutError as error:
+            raise ProviderUnavailableError(f"the provider did not answer within {ANSWER_SECONDS:.0f} s") from error
+        except UpstreamError as error:
+            raise ProviderUnavailableError(str(error)) from error
+        if not whole:
+            raise ProviderUnavailableError(f"the provider answers with more than {MAX_DOCUMENT_BYTES} bytes")
+        return response.status, bytes(received)
+
+
+def _error_of(body: bytes) -> str:
+    """The code of an error of OAuth (RFC 6749 section 5.2), if it is one; its description may say too much."""
+    try:
+        error = msgspec.json.decode(body).get("error", "")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError):
+        return "no reason"
+    said = error if isinstance(error, str) and error.isascii() and error.replace("_", "").isalnum() else ""
+    return said[:80] or "no reason"
