@@ -29,6 +29,7 @@ UNAVAILABLE = {
     Availability.DISABLED: "The provider {} is disabled. Please ask an owner of AI Bridge.",
     Availability.SEALED: "The provider {} cannot be used: this server has no encryption key that opens its keys.",
 }
+REMOVED = "The provider {} was removed. Please ask an owner of AI Bridge."
 NO_WEBSOCKET = "WebSocket is not supported here: use HTTP streaming."
 _SOCKETS = {api.path: api for api in (RESPONSES, REALTIME)}
 # First words of paths of the server that are no provider's, whatever providers are called.
@@ -53,8 +54,8 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
         return Problem(404, f"provider not found; configured providers: {known}{hint}", rule=Rule.UNKNOWN_PROVIDER)
     if hides_token(path):
         return Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
-    if provider.availability is not Availability.READY:
-        return Problem(503, UNAVAILABLE[provider.availability].format(name), rule=Rule.PROVIDER_UNAVAILABLE)
+    if (unavailable := find_unavailability(bridge, name)) is not None:
+        return unavailable
     if (api := find_socket(request, path)) is not None:
         options = bridge.options
         is_on = options.realtime_websocket if api is REALTIME else options.responses_websocket
@@ -74,6 +75,17 @@ def find_problem(bridge: Bridge, name: str, request: HTTPServerRequest, path: st
     if not meant:
         return Problem(404, message, rule=Rule.UNKNOWN_ROUTE)
     return Problem(404, f"{message}; {_use(bridge, provider, meant[0].dialect, request)}", rule=Rule.WRONG_BASE_URL)
+
+
+def find_unavailability(bridge: Bridge, name: str) -> Problem | None:
+    """Why a provider that took requests takes none any more; None if it does. One that is not known yet is given the benefit."""
+    table = bridge.routing.table
+    provider = table.providers.get(name)
+    if provider is None:
+        return Problem(503, REMOVED.format(name), rule=Rule.PROVIDER_UNAVAILABLE) if table.is_complete else None
+    if provider.availability is not Availability.READY:
+        return Problem(503, UNAVAILABLE[provider.availability].format(name), rule=Rule.PROVIDER_UNAVAILABLE)
+    return None
 
 
 def find_socket(request: HTTPServerRequest, path: str) -> Api | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 from websockets.asyncio.client import connect
@@ -12,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from intercept.records import EndReason
 from tests.handlers.dataplane.socket_provider import SocketProvider, event
 from tests.intercept.dialects.openai.test_realtime import USAGE
+from upstream.providers import Availability
 
 PATH = "/api/v2/aibridge/openai/v1/realtime?model=gpt-realtime"
 SESSION = json.dumps({"type": "session.created", "session": {"id": "sess_1", "model": "gpt-realtime"}})
@@ -144,6 +146,22 @@ async def test_a_response_beyond_a_limit_that_began_by_itself_is_the_last_one(ru
         await client.recv()
     assert closed.value.rcvd.code == 1008
     assert {one["end_reason"] for one in await running.ended(2)} == {"completed"}
+    assert running.bridge.overload.holding == 0
+
+
+@pytest.mark.gen_test
+async def test_of_a_provider_that_is_disabled_a_response_that_began_is_the_last_one(running, provider, opened):
+    client, upstream = await opened()
+    table = running.bridge.routing.table
+    disabled = replace(table.providers["openai"], availability=Availability.DISABLED)
+    running.bridge.routing.table = replace(table, providers={**table.providers, "openai": disabled})
+    await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
+    told = json.loads(await client.recv())
+    assert told["error"]["message"] == "The provider openai is disabled. Please ask an owner of AI Bridge."
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "AI Bridge refuses further responses")
+    assert {one["end_reason"] for one in await running.ended(1)} == {"completed"}
     assert running.bridge.overload.holding == 0
 
 

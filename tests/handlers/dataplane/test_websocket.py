@@ -31,10 +31,10 @@ def bridge_settings(bridge_settings, provider):
     return {"openai_base_url": provider.url} | bridge_settings
 
 
-def dial(running, **headers):
+def dial(running, path=PATH, **headers):
     """Open a WebSocket of the user's."""
     headers = {"Authorization": f"Bearer {running.token}", "User-Agent": "codex_cli_rs/0.171"} | headers
-    return connect(f"ws://127.0.0.1:{running.port}{PATH}", additional_headers=headers, user_agent_header=None)
+    return connect(f"ws://127.0.0.1:{running.port}{path}", additional_headers=headers, user_agent_header=None)
 
 
 @pytest.fixture
@@ -165,6 +165,45 @@ async def test_a_request_beyond_a_limit_is_an_error_event_and_goes_nowhere(runni
     await running.bridge.refusal_recorder.flush()
     _, refusals = await running.get("/api/v2/aibridge/refusals")
     assert [(one["rule"], one["status"]) for one in refusals["results"]] == [("rate", 429)]
+
+
+async def manage(running, method, path="", **fields):
+    client = await running.client()
+    answer = await client.request(
+        method, f"/api/v2/aibridge/providers{path}", running.headers, json.dumps(fields).encode() if fields else b""
+    )
+    assert answer.status < 300, answer
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("PATCH", {"disabled": True}), "The provider east is disabled. Please ask an owner of AI Bridge."),
+        (("DELETE", {}), "The provider east was removed. Please ask an owner of AI Bridge."),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_provider_that_is_switched_off_takes_no_more_responses(running, provider, opened, change, said):
+    await manage(running, "POST", name="east", type="openai", base_url=provider.url)
+    client, upstream = await opened(path=PATH.replace("/openai/", "/east/"))
+    await client.send(create("one", stream_id="a"))
+    await provider.received.get()
+    method, fields = change
+    await manage(running, method, "/east", **fields)
+    await client.send(create("two", stream_id="b"))
+    error = json.loads(await client.recv())
+    assert (error["type"], error["status"], error["stream_id"]) == ("error", 503, "b")
+    assert error["error"]["message"] == said
+    await send_all(upstream, events("resp_1", stream_id="a"))
+    assert await receive(client, 3) == events("resp_1", stream_id="a")
+    assert provider.received.empty()
+    assert lets_go(running)
+    (call,) = await running.ended(1)
+    assert (call["provider_name"], call["end_reason"]) == ("east", "completed")
+    await running.bridge.refusal_recorder.flush()
+    _, refusals = await running.get("/api/v2/aibridge/refusals")
+    assert [(one["rule"], one["status"]) for one in refusals["results"]] == [("provider_unavailable", 503)]
 
 
 @pytest.mark.gen_test

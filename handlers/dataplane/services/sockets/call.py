@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Generator
 from datetime import datetime
 
+from handlers.dataplane.addresses import find_unavailability
 from handlers.dataplane.admission import check_own_key
 from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
@@ -72,9 +73,12 @@ class SocketCall:
         """Take a slot, and count for the limits of the client.
 
         Raises:
-            Problem: 403, a policy forbids the own key of the handshake by now.
+            Problem: 503, the provider was disabled or removed since the handshake; 403, a policy forbids the own key of the
+                handshake by now.
             OverloadedError: Concurrency or rate.
         """
+        if (unavailable := find_unavailability(self._bridge, self._to.provider.name)) is not None:
+            raise unavailable
         check_own_key(self._handler, self.policy)
         overload = self._bridge.overload
         self._held += (await overload.take_slot(),)

@@ -25,7 +25,7 @@ from resources.errors import OpenAIError
 
 NO_EVENT = ClientEvent()
 POLICY_VIOLATION = 1008
-OVER_LIMIT = "a limit of AI Bridge is reached"
+OVER_LIMIT = "AI Bridge refuses further responses"
 
 
 class RealtimeSession(SocketSession):
@@ -68,7 +68,7 @@ class RealtimeSession(SocketSession):
         try:
             try:
                 await call.admit()
-            except OverloadedError as error:
+            except (Problem, OverloadedError) as error:
                 refusal = self._problem_of(error)
             await call.start(self._lanes.summarize(), is_begun=True)
         except BaseException:
