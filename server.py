@@ -27,6 +27,7 @@ from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
 from commands.money.recosts import prices
+from commands.money.spend import spend
 from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens
@@ -224,6 +225,7 @@ main.add_command(users)
 main.add_command(groups)
 main.add_command(policies)
 main.add_command(prices)
+main.add_command(spend)
 main.add_command(tokens)
 add_check(providers, make_managed)
 main.add_command(providers)

@@ -31,6 +31,7 @@ from handlers.api.limits import LimitsHandler
 from handlers.api.live import LiveHandler
 from handlers.api.money.prices import PricesHandler
 from handlers.api.money.recosts import RecostHandler, RecostsHandler
+from handlers.api.money.spend import SpendExportHandler
 from handlers.api.providers.checked import ProviderCheckHandler
 from handlers.api.providers.configured import ConfiguredProvidersHandler
 from handlers.api.providers.managed import ProviderHandler, ProvidersHandler
@@ -68,7 +69,7 @@ DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 CONTROL_RESOURCES = frozenset(
     {
         *("interceptions", "sessions", "sign-in", "models", "clients", "providers", "refusals", "stats", "limits"),
-        *("users", "groups", "tokens", "policies", "prices", "audit"),
+        *("users", "groups", "tokens", "policies", "prices", "spend", "audit"),
     }
 )
 # What passes on the answers of some routes, and records what they tell.
@@ -132,6 +133,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "prices", PricesHandler, context),
                 (CONTROL_PLANE + "prices/recosts", RecostsHandler, context),
                 (CONTROL_PLANE + "prices/recosts/([^/]+)", RecostHandler, context),
+                (CONTROL_PLANE + "spend/export", SpendExportHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),

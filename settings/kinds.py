@@ -202,7 +202,7 @@ def _proxy_url(text: str) -> str:
 
 RESERVED_NAMES = (
     "audit", "clients", "demo", "groups", "interceptions", "limits", "models", "policies", "prices", "providers",
-    "refusals", "sessions", "sign-in", "stats", "tokens", "users",
+    "refusals", "sessions", "sign-in", "spend", "stats", "tokens", "users", "webhooks",
 )  # fmt: skip
 
 

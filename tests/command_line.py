@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.money.recosts import prices
+from commands.money.spend import spend
 from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens
@@ -20,7 +21,7 @@ def main():
 
 
 add_check(providers, make_managed)
-for group in (users, groups, policies, prices, tokens, providers, interceptions):
+for group in (users, groups, policies, prices, spend, tokens, providers, interceptions):
     main.add_command(group)
 
 

@@ -18,7 +18,7 @@ from handlers.openapi import errors, refusals
 from handlers.openapi.operations import Described
 from handlers.openapi.paths import calls, dashboard, limits, probes, providers
 from handlers.openapi.paths.accounts import all_tokens, audit, groups, policies, sign_ins, tokens, users
-from handlers.openapi.paths.money import prices, recosts
+from handlers.openapi.paths.money import prices, recosts, spend
 from handlers.openapi.paths.recorded import facets, interceptions, refused, sessions, statistics
 
 # In the order in which they are looked for; the first that is there counts.
@@ -76,6 +76,7 @@ PARTS = (
     policies,
     prices,
     recosts,
+    spend,
     users,
     tokens,
     sign_ins,

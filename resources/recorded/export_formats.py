@@ -129,12 +129,12 @@ def _cell(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            return _harmless(value)
+            return harmless(value)
         case _:
             return str(value)
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Put an apostrophe where a formula would begin, and in front of a tab or a line break that begins the text."""
     shown = _CELL_START.sub(r"\1'\2\3", text)
     return f"'{shown}" if shown.startswith(("\t", "\r", "\n")) else shown

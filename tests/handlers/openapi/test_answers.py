@@ -59,6 +59,7 @@ WRONG = {
     f"{CONTROL}/policies": "limit=0",
     f"{CONTROL}/prices": "q=x",
     f"{CONTROL}/prices/recosts": "q=x",
+    f"{CONTROL}/spend/export": "format=xml",
     **dict.fromkeys((f"{CONTROL}/policies/{of}" for of in ("everyone", "groups/lab", "users/ada")), "q=x"),
     f"{CONTROL}/users/ada/policy": "provider=none",
     f"{CONTROL}/users/me": "id=1",

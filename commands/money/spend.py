@@ -1,0 +1,101 @@
+"""`spend`: what calls cost, for finance."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from commands.command import command, groups_of, identities_of, now, run, tokens_of
+from commands.export import STANDARD_OUTPUT, opened
+from commands.money.prices import TIME
+from resources.money.spend import GONE, SPEND_FORMATS, Names
+from storage.aggregation.rollup import Bucket
+from storage.mongo.database import Database
+from storage.mongo.errors import DatabaseRefusalError
+from storage.queries.filters.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
+from storage.queries.filters.time_ranges import ceiling
+from storage.queries.spending import Spending
+
+
+@click.group()
+def spend() -> None:
+    """Write what calls cost."""
+
+
+@command(spend, "export")
+@click.argument(
+    "file",
+    type=click.Path(dir_okay=False, allow_dash=True, resolve_path=True, path_type=Path),
+    default=str(STANDARD_OUTPUT),
+)
+@click.option("--from", "start", type=TIME, help="The first day, in UTC; default: the first one of this month.")
+@click.option("--to", "end", type=TIME, help="The day after the last one; default: the present day is the last.")
+@click.option(
+    "--group-by",
+    type=click.Choice([one.value for one in Dimension]),
+    multiple=True,
+    help="What a row's calls have in common; repeatable.",
+)
+@click.option(
+    "--span",
+    type=click.Choice([one.value for one in Span]),
+    default=Span.MONTH.value,
+    show_default=True,
+    help="Of a row.",
+)
+@click.option(
+    "--format", "format_", type=click.Choice(list(SPEND_FORMATS)), default="csv", show_default=True, help="The columns."
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+def export_spend(
+    *,
+    file: Path,
+    start: datetime | None,
+    end: datetime | None,
+    group_by: tuple[str, ...],
+    span: str,
+    format_: str,
+    force: bool,
+) -> None:
+    """Write what calls cost to FILE as CSV. Without FILE, or with -, write to standard output.
+
+    Each call is in one row. FILE is created only when complete, readable by you alone.
+    """
+    day, written = Bucket.DAY, SPEND_FORMATS[format_]
+    first = day.floor(start or now().replace(day=1))
+    behind = ceiling(day, end or now())
+    if behind <= first:
+        raise click.UsageError("--to must be after --from")
+    query = written.change(SpendQuery(first, behind, tuple(dict.fromkeys(map(Dimension, group_by))), Span(span)))
+
+    async def work(database: Database) -> int:
+        count = 0
+        out.write(written.begin(query))
+        async with aclosing(Spending(database).pages(query)) as pages:
+            async for rows in pages:
+                out.write(written.write(query, rows, await _names(database, rows)))
+                count += len(rows)
+        out.flush()
+        return count
+
+    try:
+        with opened(file, force=force) as out:
+            count = run(work)
+    except NotRecordedError as error:
+        raise click.ClickException(GONE.format(error.since)) from error
+    except DatabaseRefusalError as error:
+        raise click.ClickException(str(error)) from error
+    if file != STANDARD_OUTPUT:
+        click.echo(f"Rows in {file}: {count}")
+
+
+async def _names(database: Database, rows: list[SpendRow]) -> Names:
+    found = {one: {row.values[one] for row in rows if one in row.values} for one in Dimension}
+    return Names(
+        await identities_of(database).users_by_id(found[Dimension.USER]),
+        await groups_of(database).by_id({id_ for ids in found[Dimension.GROUP] for id_ in ids}),
+        await tokens_of(database).by_id(found[Dimension.TOKEN]),
+    )

@@ -1,0 +1,126 @@
+"""`GET /api/v2/aibridge/spend/export`: what calls cost, as one download for finance. No prompts are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, suppress
+from datetime import datetime
+from uuid import UUID
+
+from tornado.iostream import StreamClosedError
+
+from handlers.api.export import TOO_MANY_OF_USER
+from handlers.api.pagination import INVALID, single_values
+from handlers.api.watched import WatchedHandler
+from handlers.bridge import Bridge
+from handlers.lifecycle import SHUTTING_DOWN
+from handlers.problems import Problem, ValidationProblem
+from resources.money.prices import read_day_or_time
+from resources.money.spend import CONTENT_TYPE, GONE, SPEND_FORMATS, Names, SpendFormat
+from storage.aggregation.rollup import Bucket
+from storage.mongo.errors import DatabaseRefusalError
+from storage.queries.filters.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
+from storage.queries.filters.time_ranges import ceiling
+from storage.queries.spending import Spending
+
+PARAMETERS = ("from", "to", "group_by", "span", "format")
+TOO_SLOW = "Summing up takes the database too long. Ask for a shorter range."
+
+
+class SpendExportHandler(WatchedHandler):
+    """The download: of owners, auditors and readers about all calls, of members about their own."""
+
+    async def respond(self) -> None:
+        """Answer with a row for each period and whatever its calls have in common.
+
+        Raises:
+            ValidationProblem: a parameter cannot be used, or the records are gone.
+            Problem: 429, the user has an export under way; 503, the server stops, or it takes too long.
+        """
+        values = single_values(self.request.query_arguments, PARAMETERS)
+        query, written = parse_spend(values, self.bridge.now(), self.visible_to)
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.set_header("Content-Disposition", 'attachment; filename="spend.csv"')
+        if self.request.method == "HEAD":
+            await self.flush()
+            return
+        if self.bridge.lifecycle.draining:
+            raise Problem(503, SHUTTING_DOWN, {"Connection": "close", "Retry-After": "1"})
+        self.take_share("user_exports", self.bridge.shares.exports, TOO_MANY_OF_USER)
+        self.bridge.lifecycle.enter(self)
+        with suppress(StreamClosedError):
+            await self._export(query, written)
+
+    async def _export(self, query: SpendQuery, written: SpendFormat) -> None:
+        self.write(written.begin(query))
+        try:
+            async with aclosing(Spending(self.bridge.database).pages(query)) as pages, self.watched():
+                async for rows in pages:
+                    self.write(written.write(query, rows, await names_of(self.bridge, rows)))
+                    await self.send()
+        except NotRecordedError as error:
+            raise ValidationProblem(INVALID, validations=[("from", GONE.format(error.since))]) from error
+        except DatabaseRefusalError as error:
+            raise Problem(503, TOO_SLOW, {"Retry-After": "60"}) from error
+
+    def end(self) -> None:
+        """Break the download off; it never looks complete."""
+        self.cut()
+
+
+async def names_of(bridge: Bridge, rows: Sequence[SpendRow]) -> Names:
+    """Find out who is named in rows."""
+    found = {one: {row.values[one] for row in rows if one in row.values} for one in Dimension}
+    groups = {id_ for ids in found[Dimension.GROUP] for id_ in ids}
+    return Names(
+        await bridge.identities.users_by_id({id_ for id_ in found[Dimension.USER] if id_}),
+        await bridge.groups.by_id(groups) if groups else {},
+        await bridge.tokens.by_id({id_ for id_ in found[Dimension.TOKEN] if id_}),
+    )
+
+
+def parse_spend(
+    values: Mapping[str, str], now: datetime, visible_to: UUID | None = None
+) -> tuple[SpendQuery, SpendFormat]:
+    """Read what is asked; an empty value counts as not given.
+
+    Raises:
+        ValidationProblem: it cannot be answered; every parameter that is wrong is named.
+    """
+    problems: list[tuple[str, str]] = []
+    start, end = _days(values, now, problems)
+    group_by = [one for one in values.get("group_by", "").split(",") if one]
+    if unknown := [one for one in group_by if one not in list(Dimension)]:
+        problems.append(("group_by", f"has {unknown[0]!r}; it may have {', '.join(Dimension)}, separated by commas"))
+    span = values.get("span") or Span.MONTH
+    if span not in list(Span):
+        problems.append(("span", f"must be one of {', '.join(Span)}"))
+    name = values.get("format") or next(iter(SPEND_FORMATS))
+    if name not in SPEND_FORMATS:
+        problems.append(("format", f"must be one of {', '.join(SPEND_FORMATS)}"))
+    if problems:
+        raise ValidationProblem(INVALID, validations=problems)
+    dimensions = tuple(dict.fromkeys(map(Dimension, group_by)))
+    written = SPEND_FORMATS[name]
+    return written.change(SpendQuery(start, end, dimensions, Span(span), visible_to)), written
+
+
+def _days(values: Mapping[str, str], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
+    """Read the range, in whole days; what is wrong with it is added to the problems."""
+    day = Bucket.DAY
+    ends = {"from": day.floor(now.replace(day=1)), "to": now}
+    wrong = len(problems)
+    for name in ends:
+        if text := values.get(name):
+            try:
+                ends[name] = read_day_or_time(text)
+            except ValueError as error:
+                problems.append((name, str(error)))
+    try:
+        start, end = day.floor(ends["from"]), ceiling(day, ends["to"])
+    except OverflowError:
+        problems.append(("to", "is out of range"))
+        return now, now
+    if len(problems) == wrong and ends["to"] <= ends["from"]:
+        problems.append(("to", "must be after from"))
+    return start, end

@@ -1,0 +1,55 @@
+"""What calls cost, for finance."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from handlers.api.export import TOO_MANY_OF_USER
+from handlers.api.money.spend import TOO_SLOW
+from handlers.openapi.errors import ALWAYS, RETRY_AFTER, problem
+from handlers.openapi.operations import Described, get, header, query, response
+from handlers.openapi.paths.money.prices import TAG
+from limits.protection.user_shares import MAX_EXPORTS
+from storage.queries.filters.spending import Dimension
+
+_BUSY = {"Retry-After": RETRY_AFTER}
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/spend/export": get(
+        "exportSpend",
+        "What calls cost, to take away",
+        "A row for each period and whatever its calls have in common. Each call is in one row. Members see their own calls.",
+        tag=TAG,
+        parameters=(
+            query("from", str, "The first day in UTC; without it the first one of this month.", example="2026-11-01"),
+            query(
+                "to", str, "The day after the last one; without it the present day is the last.", example="2026-12-01"
+            ),
+            query(
+                "group_by",
+                str,
+                f"Some of {', '.join(Dimension)}, separated by commas. `group` is all groups of the user together.",
+                example="user,model",
+            ),
+            query("span", Literal["day", "month"], "How much time a row is about.", default="month"),
+            query(
+                "format",
+                Literal["csv", "focus"],
+                "CSV (RFC 4180), or the columns of FOCUS (1.3, with those of 1.2), with a row for each day.",
+                default="csv",
+            ),
+        ),
+        responses=ALWAYS
+        | {
+            "200": response(
+                "A download. When something goes wrong half way, the connection is broken off.",
+                {"text/csv": {"schema": str}},
+                {"Content-Disposition": header(str, "A name for it.", 'attachment; filename="spend.csv"')},
+            ),
+            "429": problem(
+                "An export of the user is in progress.", TOO_MANY_OF_USER.format(MAX_EXPORTS), headers=_BUSY
+            ),
+            "503": problem("The database is unavailable, or it takes too long.", TOO_SLOW, headers=_BUSY),
+        },
+    )
+}

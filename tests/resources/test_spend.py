@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.money.spend import SPEND_FORMATS, Names
+from storage.accounts.users import Group, Role, Token, User
+from storage.queries.filters.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
+
+MAY = datetime(2026, 5, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+ADA, LAB, OPS = UUID(int=1), UUID(int=2), UUID(int=3)
+NAMES = Names(
+    {ADA: User(id=ADA, username="ada", display_name="=Ada", role=Role.MEMBER, created_at=MAY, cost_centre="4711")},
+    {LAB: Group(id=LAB, name="lab", display_name="", created_at=MAY)},
+    {"t1": Token(id="t1", user_id=ADA, name="laptop", created_at=MAY, expires_at=None, revoked_at=None)},
+)
+FIGURES = dict(zip(COUNTS, (2, 10, 20, 30, 40, 1), strict=True))
+VALUES = {
+    Dimension.USER: ADA,
+    Dimension.GROUP: (OPS, LAB),
+    Dimension.TOKEN: "t1",
+    Dimension.PROVIDER: "openai",
+    Dimension.MODEL: "+gpt",
+    Dimension.CLIENT: None,
+}
+ROW = SpendRow(MAY, VALUES, FIGURES, Decimal("1.2345675"))
+
+
+def table(name, query, *rows):
+    written = SPEND_FORMATS[name]
+    query = written.change(query)
+    text = (written.begin(query) + written.write(query, rows, NAMES)).decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_a_row_names_what_its_calls_have_in_common_and_is_no_formula():
+    (row,) = table("csv", SpendQuery(MAY + DAY, MAY + 9 * DAY, tuple(Dimension)), ROW)
+    assert row == {
+        "period_start": "2026-05-02",
+        "period_end": "2026-05-10",
+        "user_id": str(ADA),
+        "username": "ada",
+        "user_name": "'=Ada",
+        "cost_centre": "4711",
+        "group_ids": f"{OPS} {LAB}",
+        "groups": f"{OPS}, lab",
+        "token_id": "t1",
+        "token_name": "laptop",
+        "provider_name": "openai",
+        "model": "'+gpt",
+        "client": "",
+        "calls": "2",
+        "input_tokens": "10",
+        "output_tokens": "20",
+        "cache_read_input_tokens": "30",
+        "cache_write_input_tokens": "40",
+        "unpriced_calls": "1",
+        "cost_micro_usd": "1234568",
+        "cost_usd": "1.2345675",
+    }
+
+
+def test_who_is_not_known_has_an_id_alone():
+    values = {Dimension.USER: OPS, Dimension.TOKEN: "gone"}
+    row = SpendRow(MAY, values, FIGURES, Decimal(0))
+    (shown,) = table("csv", SpendQuery(MAY, MAY + 40 * DAY, (Dimension.USER, Dimension.TOKEN)), row)
+    assert (shown["username"], shown["token_name"], shown["period_end"]) == ("", "", "2026-06-01")
+
+
+def test_focus_has_a_charge_of_a_day_with_the_columns_that_it_demands():
+    query = SpendQuery(MAY, MAY + 40 * DAY, (Dimension.GROUP, Dimension.TOKEN, Dimension.CLIENT))
+    changed = SPEND_FORMATS["focus"].change(query)
+    assert changed.span is Span.DAY
+    assert changed.group_by == (
+        *(Dimension.USER, Dimension.PROVIDER, Dimension.MODEL),
+        *(Dimension.GROUP, Dimension.TOKEN, Dimension.CLIENT),
+    )
+    (row,) = table("focus", query, ROW)
+    assert {name: value for name, value in row.items() if not name.startswith("x_")} == {
+        "BilledCost": "1.2345675",
+        "BillingAccountId": "aibridge",
+        "BillingAccountName": "AI Bridge",
+        "BillingAccountType": "Gateway",
+        "BillingCurrency": "USD",
+        "BillingPeriodEnd": "2026-06-01T00:00:00Z",
+        "BillingPeriodStart": "2026-05-01T00:00:00Z",
+        "ChargeCategory": "Usage",
+        "ChargeClass": "",
+        "ChargeDescription": "Tokens of +gpt by openai",
+        "ChargeFrequency": "Usage-Based",
+        "ChargePeriodEnd": "2026-05-02T00:00:00Z",
+        "ChargePeriodStart": "2026-05-01T00:00:00Z",
+        "ConsumedQuantity": "100",
+        "ConsumedUnit": "Tokens",
+        "ContractedCost": "1.2345675",
+        "ContractedUnitPrice": "",
+        "EffectiveCost": "1.2345675",
+        "HostProviderName": "",
+        "InvoiceIssuerName": "openai",
+        "ListCost": "1.2345675",
+        "ListUnitPrice": "",
+        "PricingCategory": "Standard",
+        "PricingQuantity": "100",
+        "PricingUnit": "Tokens",
+        "ProviderName": "openai",
+        "PublisherName": "openai",
+        "ResourceId": "'+gpt",
+        "ResourceName": "'+gpt",
+        "ResourceType": "Model",
+        "ServiceCategory": "AI and Machine Learning",
+        "ServiceName": "openai models",
+        "ServiceProviderName": "openai",
+        "ServiceSubcategory": "Generative AI",
+        "SkuId": "openai/+gpt",
+        "SubAccountId": str(ADA),
+        "SubAccountName": "ada",
+        "SubAccountType": "User",
+        "Tags": '{"cost_centre":"4711","group":"00000000-0000-0000-0000-000000000003, lab","token":"t1","client":""}',
+    }
+    own = {name: value for name, value in row.items() if name.startswith("x_")}
+    assert list(own.values()) == ["2", "1", "10", "20", "30", "40"]
+
+
+@given(st.text(), st.sampled_from(list(SPEND_FORMATS)))
+def test_whatever_a_model_is_called_a_row_is_one_row_and_no_cell_a_formula(model, name):
+    row = SpendRow(MAY, VALUES | {Dimension.MODEL: model}, FIGURES, Decimal(1))
+    (shown,) = table(name, SpendQuery(MAY, MAY + DAY, tuple(Dimension)), row)
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in shown.values())
