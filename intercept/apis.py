@@ -41,6 +41,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     the bytes that were sent; None where it has none. `max_output_tokens` is the most that it allows the model to write, in
     all choices together; None where it does not say. `uses_state` says that the provider keeps the response, or that the
     request goes on with something that it has kept.
+    `blocks` are those that a provider may cache, packed (see `intercept.blocks`); None where they are unknown.
     """
 
     model: str
@@ -55,6 +56,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     stream_options: bytes | None = None
     max_output_tokens: int | None = None
     uses_state: bool = False
+    blocks: bytes | None = None
 
 
 class Reader(Protocol):
@@ -118,7 +120,7 @@ class Api:
     the API has one, and `body_reader` for all else. `metered_body_reader` stands in its place where the head of a response
     tells its tokens. `billed` is false where a call costs nothing, so that no cost is missing if it reports no tokens.
     `parse_form` reads a request that is a form with files, where the API takes one; `form_names_model` says that the form
-    names the model.
+    names the model. `caches_prompts` says that providers keep the beginning of a request, so that its blocks are read.
     """
 
     name: str
@@ -132,6 +134,7 @@ class Api:
     billed: bool = True
     parse_form: FormParser | None = None
     form_names_model: bool = True
+    caches_prompts: bool = False
 
     def reader_of(self, content_type: str) -> Callable[[], Reader]:
         """What makes readers of successful responses of a content type, which is in lower case and has no parameters."""

@@ -19,6 +19,7 @@ CHAT_COMPLETIONS: Final = Api(
     parse_request=chat_completions.parse_request,
     stream_reader=chat_completions.stream_reader,
     body_reader=chat_completions.body_reader,
+    caches_prompts=True,
 )
 COMPLETIONS: Final = Api(
     name="completions",
@@ -35,6 +36,7 @@ RESPONSES: Final = Api(
     parse_request=responses.parse_request,
     stream_reader=responses.stream_reader,
     body_reader=responses.body_reader,
+    caches_prompts=True,
 )
 REALTIME: Final = Api(
     name="realtime",
@@ -51,6 +53,7 @@ MESSAGES: Final = Api(
     parse_request=messages.parse_request,
     stream_reader=messages.stream_reader,
     body_reader=messages.body_reader,
+    caches_prompts=True,
 )
 
 
@@ -109,6 +112,7 @@ GENERATE_CONTENT: Final = Api(
     parse_request=gemini.parse_request,
     stream_reader=gemini.stream_reader,
     body_reader=gemini.body_reader,
+    caches_prompts=True,
 )
 COUNT_TOKENS: Final = Api(
     name="count_tokens",
@@ -137,6 +141,7 @@ INVOKE: Final = Api(
     body_reader=invoke.body_reader,
     event_stream_reader=invoke.event_stream_reader,
     metered_body_reader=invoke.metered_body_reader,
+    caches_prompts=True,
 )
 CONVERSE: Final = Api(
     name="converse",
@@ -146,6 +151,7 @@ CONVERSE: Final = Api(
     stream_reader=OpaqueReader,
     body_reader=converse.body_reader,
     event_stream_reader=converse.event_stream_reader,
+    caches_prompts=True,
 )
 BY_PATH: Final[dict[str, Api]] = {api.path: api for api in (CHAT_COMPLETIONS, RESPONSES, MESSAGES)}
 """Those whose bodies name the model, by the path they have below a provider. They are conversations."""

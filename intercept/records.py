@@ -187,6 +187,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     `conversation` and `previous_response_id` are for finding the session, so they are None where the client names it.
     `billed` is false where calls of the API cost nothing. `group_ids` are the groups its user was in then.
     `requested_provider_name` is set where more than one provider may serve the call: the one that the client named.
+    `blocks` are those that the provider may cache, packed (see `intercept.blocks`).
     """
 
     id: UUID
@@ -211,6 +212,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     billed: bool = True
     group_ids: tuple[UUID, ...] = ()
     requested_provider_name: str | None = None
+    blocks: bytes | None = None
 
 
 class Ending(Struct, frozen=True, kw_only=True):

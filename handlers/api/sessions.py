@@ -16,9 +16,9 @@ from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
 from storage.accounts.events import Way
 from storage.queries.filters.interceptions import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
-from storage.queries.sessions import Thread, session_filter
+from storage.queries.sessions import Order, Thread, session_filter
 
-PARAMETERS = ("q", "limit", "after_session_id", "offset")
+PARAMETERS = ("q", "limit", "order_by", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")
 DEFAULT_THREADS, MAX_THREADS = 10, 50
 THREADS_ALLOWED = f"Pagination limit must be in range (0, {MAX_THREADS}]"
@@ -39,17 +39,36 @@ class SessionsHandler(PageHandler):
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values, after="after_session_id")
         search = parsed_search(values.get("q", ""))
+        order = _order(values.get("order_by", ""))
         try:
             conditions = session_filter(search, initiator_id=await self.initiator_of(search))
         except InvalidSearchError as error:
             raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
         try:
             count, rows = await self.bridge.sessions.page(
-                conditions, visible_to=self.visible_to, limit=page.limit, after_id=page.after_id, offset=page.offset
+                conditions,
+                visible_to=self.visible_to,
+                limit=page.limit,
+                after_id=page.after_id,
+                offset=page.offset,
+                order=order,
             )
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_session_id", UNKNOWN_CURSOR)]) from error
         await self.write_page(lambda last: SessionList(count, [], last), rows, self.shown_session)
+
+
+def _order(name: str) -> Order:
+    """Read what to sort by, the start where nothing is said.
+
+    Raises:
+        ValidationProblem: there is no such order.
+    """
+    try:
+        return Order(name or Order.STARTED)
+    except ValueError as error:
+        allowed = ", ".join(Order)
+        raise ValidationProblem(INVALID, validations=[("order_by", f"must be one of {allowed}")]) from error
 
 
 class SessionHandler(PageHandler):

@@ -12,6 +12,7 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.problems import Problem
 from intercept.apis import FORM_FIELDS, Api, InvalidRequestError, RequestSummary
+from intercept.blocks import read_blocks
 from intercept.callers.agents import Agent, read_agent
 from intercept.callers.clients import CLAUDE_CODE, client_name, session_id
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
@@ -95,10 +96,12 @@ async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user
     Raises:
         Problem: 400, it cannot be read.
     """
+    blocks = read_blocks(body) if api.caches_prompts else None
     try:
         if not is_light(body):
             body = await bridge.pieces.finish(abridged(body), user_id)
-        return _parse(body if isinstance(body, bytes) else bytes(body), to, api)
+        summary = _parse(body if isinstance(body, bytes) else bytes(body), to, api)
+        return summary if blocks is None else replace(summary, blocks=blocks.pack())
     except InvalidRequestError as error:
         raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
 
@@ -144,4 +147,5 @@ def start_of(
         previous_response_id=None if session else summary.previous_response_id,
         billed=api.billed,
         group_ids=identity.user.group_ids,
+        blocks=None if summary.previous_response_id else summary.blocks,
     )

@@ -16,6 +16,7 @@ from resources.recorded.interceptions import (
     UsageMetadata,
     UserPrompt,
 )
+from resources.recorded.prompt_cache import CallCache
 from upstream.presets import ProviderType
 
 _ID = UUID("3dc9afb2-d8d4-49f1-9cf7-ad523218a70b")
@@ -53,6 +54,7 @@ EXAMPLE = Interception(
     cost=Cost(0.001377, "genai-prices 0.2.3"),
     provider_cost=None,
     metadata=Metadata(),
+    cache=CallCache(13, 0, 13, 0.5, 0.0000351, 0, 0.0, None),
     token_usages=[
         TokenUsage(
             UUID("5b887c14-34fd-4f37-8e60-e39ffc3adfc3"),

@@ -17,6 +17,7 @@ from intercept.records import CredentialKind, EndReason, Status, UsageSource
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, format_decimal, of_fields
 from resources.recorded.figures import without_texts
+from resources.recorded.prompt_cache import CallCache
 from storage.accounts.users import User
 from upstream.presets import ProviderType
 
@@ -262,6 +263,7 @@ class Interception(Struct):
     cost: Annotated[Cost | None, Meta(description="Null where it is not known.")]
     provider_cost: Annotated[ProviderCost | None, Meta(description="Null where the provider does not say.")]
     metadata: Metadata
+    cache: Annotated[CallCache | None, Meta(description="Its prompt cache; null where no tokens were reported.")]
     token_usages: list[TokenUsage]
     user_prompts: list[UserPrompt]
     tool_usages: list[ToolUsage]
@@ -309,6 +311,7 @@ class Interception(Struct):
             cost and Cost(format_decimal(cost["usd"]), cost["prices"]),
             provider_cost and ProviderCost(format_decimal(provider_cost["usd"]), provider_cost["source"]),
             Metadata(truncated=True) if get("truncated") else Metadata(),
+            CallCache.of(document),
             [TokenUsage.of(usage, id_) for usage in get("token_usages", ())],
             [UserPrompt.of(prompt, id_, get("response_id", "")) for prompt in get("user_prompts", ())],
             [ToolUsage.of(usage, id_) for usage in get("tool_usages", ())],

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, structs
 
 from resources.fields import Count, Initiator, Time, TokenCounts, format_decimal, of_fields
 from resources.recorded.interceptions import Interception
+from resources.recorded.prompt_cache import Cache
 from storage.accounts.users import User
 
 
@@ -29,6 +30,7 @@ class Session(Struct):
     failures: Count
     threads: Count
     token_usage: TokenCounts
+    cache: Cache
     cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
     unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
     no_usage: Annotated[
@@ -45,6 +47,7 @@ class Session(Struct):
             id=document["_id"],
             initiator=Initiator.of(document["initiator_id"], users),
             token_usage=TokenCounts.of(document),
+            cache=Cache.of_session(document),
             cost_usd=format_decimal(document["cost"]) if document["priced"] else None,
             no_usage=int(document.get("no_usage", 0)),
         )

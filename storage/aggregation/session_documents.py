@@ -3,14 +3,14 @@
 Calls that name the same session of their client are one session, of that user alone; without such a name a conversation is
 one (see `storage.aggregation.threads`), and a call that goes on with no other is one by itself.
 
-A session has one document: the sums of `SUMS` and `cost` over its calls that have ended, what those calls were made
+A session has one document: the sums of `SUMS` and `MONEY` over its calls that have ended, what those calls were made
 with, and their first and last time. Calls are added in any order and any number at a time, with the same outcome. Ids are
 as BSON holds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, localcontext
 from typing import Any
@@ -20,13 +20,17 @@ from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id
 from intercept.records import Status
+from storage.aggregation.prompt_cache import saved_usd
 from storage.aggregation.rollup import TOKENS
 from storage.mongo.codec import EXACT, binary, read_decimal
 from storage.recording.documents import session_id_of
 from storage.recording.prices import MAX_TOKENS
 
-SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "no_usage")
-"""The whole numbers that calls add up to; `cost` beside them is in US dollars."""
+SUMS = ("interceptions", "failures", "threads", *TOKENS, "priced", "unpriced", "no_usage", "lost_tokens")
+"""The whole numbers that calls add up to."""
+
+MONEY = ("cost", "saved", "lost")
+"""What calls add up to in US dollars: their cost, and what the prompt cache saved and lost of it."""
 
 MAX_NAMES = 50
 """How many models, providers and names of providers a session shows and is found by, the first in the alphabet."""
@@ -35,7 +39,7 @@ MAX_PROMPT = 1_000
 """How much of the last prompt a session shows, in characters."""
 
 _NAMES = {"providers": "provider", "provider_names": "provider_name", "models": "model"}
-_NO_COST = Decimal128("0")
+_NOTHING = Decimal128("0")
 
 
 def session_of(call: Mapping[str, Any]) -> Binary:
@@ -49,10 +53,10 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         call: The document of an interception, with the sums of its token usages in place of these, and
-            `no_usage`, whether it has none and should.
+            `no_usage`, whether it has none and should. `loss` is what the prompt cache lost, where it lost something.
     """
     tokens = {name: min(int(call[name]), MAX_TOKENS) for name in TOKENS}
-    cost = call.get("cost")
+    cost, loss, read = call.get("cost"), call.get("loss") or {}, tokens["cache_read_input_tokens"]
     return {
         "interceptions": 1,
         "failures": int(call["status"] == Status.FAILED),
@@ -61,7 +65,10 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
         "priced": int(cost is not None),
         "unpriced": int(cost is None and any(tokens.values())),
         "no_usage": int(call["no_usage"]),
-        "cost": cost["usd"] if cost else _NO_COST,
+        "lost_tokens": loss.get("lost_tokens", 0),
+        "cost": cost["usd"] if cost else _NOTHING,
+        "saved": Decimal128(saved_usd(read, cost["rates"])) if read and cost and "rates" in cost else _NOTHING,
+        "lost": loss.get("lost") or _NOTHING,
     }
 
 
@@ -115,9 +122,12 @@ def _sums(
         return dict(added[0])
     sums = {name: known.get(name, 0) + _total(added, name) - _total(replaced, name) for name in SUMS}
     with localcontext(EXACT):
-        costs = [read_decimal(part["cost"]) for part in (known, *added) if part]
-        cost = sum(costs, Decimal()) - sum((read_decimal(part["cost"]) for part in replaced), Decimal())
-    return {**sums, "cost": Decimal128(cost)}
+        money = {name: Decimal128(_usd((known, *added), name) - _usd(replaced, name)) for name in MONEY}
+    return {**sums, **money}
+
+
+def _usd(shares: Iterable[Mapping[str, Any]], name: str) -> Decimal:
+    return sum((read_decimal(part[name]) for part in shares if name in part), Decimal())
 
 
 def _total(shares: Sequence[Mapping[str, Any]], name: str) -> int:

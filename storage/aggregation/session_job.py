@@ -2,6 +2,9 @@
 
 A call that may still be linked to a thread (see `storage.aggregation.threads`) waits, because its session is not known yet. A
 presumed end is added with what it then says, and its document keeps that as `grouped`.
+
+Before that, each call is compared with the one before it, to find what the prompt cache lost (see
+`storage.aggregation.prompt_cache`): its document keeps that as `cache_loss`.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from bson.binary import Binary
 from pymongo import InsertOne, ReplaceOne, UpdateMany, UpdateOne
 
 from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
+from storage.aggregation.prompt_cache import compare, lines_id
 from storage.aggregation.rollup import NO_USAGE, TOKENS
 from storage.aggregation.session_documents import MAX_PROMPT, session_of, share, with_calls
 from storage.mongo.database import Database, Session, with_plain_ids
@@ -35,6 +39,7 @@ JOB_STATE = {"_id": "grouping"}
 """Finds the document, among the sessions, that says what has been added and is still marked."""
 
 Parts: TypeAlias = defaultdict[Binary, list[Mapping[str, Any]]]
+Compared: TypeAlias = defaultdict[Binary, list[dict[str, Any]]]
 
 _MARKED = {"ungrouped": {"$exists": True}, "unlinked": None}
 
@@ -45,17 +50,23 @@ _TYPED = {
         "in": "$$this.prompt",
     }
 }
+# Something was written to Anthropic's cache for an hour.
+_LONG_LIVED = {"$regexMatch": {"input": "$$this", "regex": r'"ephemeral_1h_input_tokens":[1-9]'}}
 # Prompts and usages may be large: only what is needed of them leaves the database.
 CALL = {
     **dict.fromkeys(
         (
             *("initiator_id", "client_session_id", "session_id", "root_id", "provider", "provider_name", "model"),
-            *("client", "status", "started_at", "ended_at", "cost", "presumed", "grouped"),
+            *("client", "status", "started_at", "first_byte_at", "ended_at", "cost", "presumed", "grouped"),
+            *("blocks", "agent.id"),
         ),
         True,
     ),
     **{name: {"$sum": f"$token_usages.{name}"} for name in TOKENS},
     "no_usage": NO_USAGE,
+    "long_lived": {
+        "$anyElementTrue": [{"$map": {"input": {"$ifNull": ["$token_usages.metadata.usage", []]}, "in": _LONG_LIVED}}]
+    },
     "prompt": {"$substrCP": [{"$ifNull": [{"$last": _TYPED}, ""]}, 0, MAX_PROMPT]},
 }
 
@@ -86,11 +97,16 @@ class SessionJob(ExactlyOnceJob):
     ) -> None:
         super().__init__(database, database.sessions, pause=pause, busy=busy)
         self._sessions = with_plain_ids(database.sessions)
+        self._lines = with_plain_ids(database.cache_lines)
 
     async def _add(self, limit: int, session: Session) -> Pending:
         cursor = self._interceptions.find(_MARKED, CALL, batch_size=AT_ONCE, session=session)
         calls = await cursor.sort(UNGROUPED).hint(UNGROUPED).limit(limit).to_list(limit)
         # In a thread, as all of it takes some 20 ms.
+        if compared := _compared(calls):
+            lines = self._lines.find({"_id": {"$in": list(compared)}}, batch_size=AT_ONCE, session=session)
+            new_lines = await asyncio.to_thread(_compare, await lines.to_list(len(compared)), compared)
+            await self._write(self._lines, new_lines, session, ordered=False)
         parts, pending = await asyncio.to_thread(_parted, calls)
         known = self._sessions.find({"_id": {"$in": list(parts)}}, batch_size=AT_ONCE, session=session)
         changes = await asyncio.to_thread(_changes, await known.to_list(len(parts)), parts)
@@ -100,10 +116,33 @@ class SessionJob(ExactlyOnceJob):
     def _unmarking(self, pending: Pending) -> list[UpdateMany | UpdateOne]:
         unmark = {"$unset": {"ungrouped": "", "grouped": ""}}
         new = (
-            UpdateOne({"_id": one["_id"]}, {"$set": {"session_id": one["session_id"]}, **unmark})
+            UpdateOne({"_id": one["_id"]}, {"$set": {name: one[name] for name in one if name != "_id"}, **unmark})
             for one in pending["new"]
         )
         return [*new, *super()._unmarking(pending)]
+
+
+def _compared(calls: Sequence[dict[str, Any]]) -> Compared:
+    """Return the calls that are compared with the ones before them, oldest first, by the document with these."""
+    compared: Compared = defaultdict(list)
+    for call in sorted(calls, key=lambda call: call["started_at"]):
+        if (id_ := lines_id(session_of(call), call)) is not None:
+            compared[id_].append(call)
+    return compared
+
+
+def _compare(found: Iterable[Mapping[str, Any]], compared: Compared) -> list[ReplaceOne[dict[str, Any]]]:
+    """Give each call that lost something its `loss`; return the changes of what calls are compared with."""
+    known = {one["_id"]: one for one in found}
+    changes = []
+    for id_, calls in compared.items():
+        fields, losses = compare(known.get(id_), calls)
+        for call in calls:
+            if call["_id"] in losses:
+                call["loss"] = losses[call["_id"]]
+        if fields["lines"] or id_ in known:
+            changes.append(ReplaceOne({"_id": id_}, {"_id": id_, **fields}, upsert=True))
+    return changes
 
 
 def _parted(calls: Sequence[Mapping[str, Any]]) -> tuple[Parts, Pending]:
@@ -127,11 +166,13 @@ def _changes(
 
 
 def _pending(calls: Sequence[Mapping[str, Any]]) -> Pending:
-    """Return which calls these are: those whose end is presumed with what they added, others with a session new to them."""
+    """Return which calls these are: those whose end is presumed with what they added, others with what is new in their documents."""
     pending: Pending = {"true": [], "new": [], "presumed": []}
     for call in calls:
         if call.get("presumed"):
             pending["presumed"].append({"_id": call["_id"], "session_id": session_of(call), "grouped": share(call)})
+        elif "loss" in call:
+            pending["new"].append({"_id": call["_id"], "session_id": session_of(call), "cache_loss": call["loss"]})
         elif "session_id" in call:
             pending["true"].append(call["_id"])
         else:

@@ -88,6 +88,7 @@ class Database:
         recosts: One document per job that prices past calls again, see `storage.prices.recosts`.
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
         sessions: One document per session, see `storage.queries.sessions`.
+        cache_lines: The latest calls of sessions, to find where the prompt cache broke, see `storage.aggregation.prompt_cache`.
         refusals: Rows about requests that were refused, see `storage.aggregation.refusal_recorder`.
         refusal_totals: How many requests were refused, by rule, user and time range.
     """
@@ -113,6 +114,7 @@ class Database:
         self.recosts: Collection = self._database["recosts"]
         self.rollups: Collection = self._database["rollups"]
         self.sessions: Collection = self._database["sessions"]
+        self.cache_lines: Collection = self._database["cache_lines"]
         self.refusals: Collection = self._database["refusals"]
         self.refusal_totals: Collection = self._database["refusal_totals"]
 

@@ -57,6 +57,11 @@ SESSIONS_BY_CLIENT: Keys = (("client", ASCENDING), *_NEWEST_FIRST, ("initiator_i
 SESSIONS_BY_PROVIDER: Keys = (("providers", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
 SESSIONS_BY_PROVIDER_NAME: Keys = (("provider_names", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
 SESSIONS_BY_MODEL: Keys = (("models", ASCENDING), *_NEWEST_FIRST, *_SESSIONS_COVERED)
+SESSIONS_BY_ACTIVITY: Keys = (("last_active_at", DESCENDING), ("_id", DESCENDING))
+SESSIONS_BY_COST: Keys = (("cost", DESCENDING), ("_id", DESCENDING))
+SESSIONS_BY_LOSS: Keys = (("lost", DESCENDING), ("_id", DESCENDING))
+SESSIONS_BY_FAILURES: Keys = (("failures", DESCENDING), ("_id", DESCENDING))
+SESSIONS_BY_CALLS: Keys = (("interceptions", DESCENDING), ("_id", DESCENDING))
 SESSIONS_BY_NAME: Keys = (("session_ids", ASCENDING), *_NEWEST_FIRST, ("initiator_id", ASCENDING))
 
 _IN_COMMON: Keys = tuple((name, ASCENDING) for name in ("provider_name", "model", "client", "provider"))
@@ -147,7 +152,13 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(SESSIONS_BY_PROVIDER_NAME, name="by_provider_name"),
             IndexModel(SESSIONS_BY_MODEL, name="by_model"),
             IndexModel(SESSIONS_BY_NAME, name="by_name"),
+            IndexModel(SESSIONS_BY_ACTIVITY, name="by_activity"),
+            IndexModel(SESSIONS_BY_COST, name="by_cost"),
+            IndexModel(SESSIONS_BY_LOSS, name="by_loss"),
+            IndexModel(SESSIONS_BY_FAILURES, name="by_failures"),
+            IndexModel(SESSIONS_BY_CALLS, name="by_calls"),
         ),
+        "cache_lines": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
         "users": (
             IndexModel(
                 "username",

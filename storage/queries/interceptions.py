@@ -13,7 +13,7 @@ from storage.mongo.rows import Rows, as_sent
 from storage.queries.counts import Counts, IndexRanges
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
-from storage.queries.paging import Paging, Position, visible
+from storage.queries.paging import NOT_SHOWN, Paging, Position, visible
 
 _INTERCEPTIONS = Paging("interception", "started_at")
 _MILLISECOND = timedelta(milliseconds=1)
@@ -118,7 +118,7 @@ class Interceptions:
     ) -> Rows:
         conditions = [_behind(selection, cursor) for selection in ranges.selections]
         found = (
-            self._raw.find(conditions[0] if len(conditions) == 1 else {"$or": conditions}, session=session)
+            self._raw.find(conditions[0] if len(conditions) == 1 else {"$or": conditions}, NOT_SHOWN, session=session)
             .sort(_INTERCEPTIONS.order)
             .hint(ranges.index)
             .skip(skip)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,6 +10,9 @@ from pymongo import ASCENDING, DESCENDING
 
 from storage.mongo.database import Collection
 from storage.mongo.indexes import Keys
+
+NOT_SHOWN = {"blocks": False}
+"""What of interceptions lists leave in the database."""
 
 
 class UnknownCursorError(LookupError):
@@ -20,32 +22,37 @@ class UnknownCursorError(LookupError):
 class Position(NamedTuple):
     """Where a document is in its list."""
 
-    at: datetime
+    at: Any
     id: UUID
 
 
 class Paging(NamedTuple):
-    """The order of a list: by a time, and at the same time by id.
+    """The order of a list: by a time or another field, and where that is the same by id.
 
     Attributes:
         noun: What is listed, for people.
-        time: The field of the time.
-        direction: `DESCENDING` has the newest first, `ASCENDING` the oldest.
+        by: The field.
+        direction: `DESCENDING` has the newest or the most first, `ASCENDING` the oldest.
+        may_lack: Whether documents may be without the field. They come last; only for `DESCENDING`.
     """
 
     noun: str
-    time: str
+    by: str
     direction: int = DESCENDING
+    may_lack: bool = False
 
     @property
     def order(self) -> Keys:
         """The order, as the database is asked for it."""
-        return ((self.time, self.direction), ("_id", self.direction))
+        return ((self.by, self.direction), ("_id", self.direction))
 
     def behind(self, last: Position) -> dict[str, Any]:
         """Return what finds those behind a document. The first condition bounds the index, the second the rest."""
+        if self.may_lack and last.at is not None:
+            behind = {self.by: last.at, "_id": {"$lt": last.id}}
+            return {"$or": [{self.by: {"$lt": last.at}}, behind, {self.by: None}]}
         within, beyond = ("$gte", "$gt") if self.direction == ASCENDING else ("$lte", "$lt")
-        return {self.time: {within: last.at}, "$or": [{self.time: {beyond: last.at}}, {"_id": {beyond: last.id}}]}
+        return {self.by: {within: last.at}, "$or": [{self.by: {beyond: last.at}}, {"_id": {beyond: last.id}}]}
 
     async def locate(self, collection: Collection, id_: UUID, visible: Mapping[str, Any]) -> Position:
         """Find a document that the caller may see. Whatever the driver raises passes.
@@ -53,10 +60,10 @@ class Paging(NamedTuple):
         Raises:
             UnknownCursorError: There is none.
         """
-        document = await collection.find_one({"_id": id_, **visible}, {self.time: True})
+        document = await collection.find_one({"_id": id_, **visible}, {self.by: True})
         if document is None:
             raise UnknownCursorError(f"there is no {self.noun} {id_} that the caller may see")
-        return Position(document[self.time], id_)
+        return Position(document.get(self.by), id_)
 
 
 def visible(initiator_id: UUID | None) -> dict[str, Any]:

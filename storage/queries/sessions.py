@@ -1,10 +1,11 @@
-"""Reading sessions: pages of a list, newest first, and the threads of one."""
+"""Reading sessions: pages of a list, and the threads of one."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -20,8 +21,13 @@ from storage.mongo.database import Database
 from storage.mongo.indexes import (
     OF_SESSION,
     OF_THREAD,
+    SESSIONS_BY_ACTIVITY,
+    SESSIONS_BY_CALLS,
     SESSIONS_BY_CLIENT,
+    SESSIONS_BY_COST,
+    SESSIONS_BY_FAILURES,
     SESSIONS_BY_INITIATOR,
+    SESSIONS_BY_LOSS,
     SESSIONS_BY_MODEL,
     SESSIONS_BY_NAME,
     SESSIONS_BY_PROVIDER,
@@ -32,7 +38,7 @@ from storage.mongo.indexes import (
 )
 from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
 from storage.queries.filters.interceptions import InvalidSearchError, Search, Validation
-from storage.queries.paging import Paging, visible
+from storage.queries.paging import NOT_SHOWN, Paging, visible
 
 THREAD_INTERCEPTIONS = 100
 """How many interceptions of a thread are shown at most, the first ones."""
@@ -40,7 +46,26 @@ THREAD_INTERCEPTIONS = 100
 PAGE_INTERCEPTIONS = 1_000
 """A page of threads ends with the one that brings it to this many interceptions."""
 
-_SESSIONS = Paging("session", "started_at")
+
+class Order(StrEnum):
+    """What a list of sessions is sorted by, the most of it first."""
+
+    STARTED = "started"
+    LAST_ACTIVE = "last_active"
+    COST = "cost"
+    LOST = "lost"
+    FAILED = "failed"
+    CALLS = "calls"
+
+
+_PAGING = {
+    Order.STARTED: Paging("session", "started_at"),
+    Order.LAST_ACTIVE: Paging("session", "last_active_at"),
+    Order.COST: Paging("session", "cost"),
+    Order.LOST: Paging("session", "lost", may_lack=True),
+    Order.FAILED: Paging("session", "failures"),
+    Order.CALLS: Paging("session", "interceptions"),
+}
 _THREADS = Paging("thread", "started_at", ASCENDING)
 
 # True of every session, and false of what `storage.aggregation.session_job` keeps for itself. An index is bounded by it and all else that
@@ -55,6 +80,14 @@ _INDEX_OF = {
     "provider_names": SESSIONS_BY_PROVIDER_NAME,
     "client": SESSIONS_BY_CLIENT,
     "providers": SESSIONS_BY_PROVIDER,
+}
+# Of orders that have an index of their own, for lists of all sessions. The others sort those that their index finds.
+_ORDERED = {
+    Order.LAST_ACTIVE: SESSIONS_BY_ACTIVITY,
+    Order.COST: SESSIONS_BY_COST,
+    Order.LOST: SESSIONS_BY_LOSS,
+    Order.FAILED: SESSIONS_BY_FAILURES,
+    Order.CALLS: SESSIONS_BY_CALLS,
 }
 # A session has failed when a call of it has.
 _OF_STATUS: dict[Status, dict[str, Any]] = {Status.FAILED: {"failures": {"$gt": 0}}, Status.COMPLETED: {"failures": 0}}
@@ -116,8 +149,9 @@ class Sessions:
         limit: int,
         after_id: UUID | None = None,
         offset: int = 0,
+        order: Order = Order.STARTED,
     ) -> tuple[int, Rows]:
-        """Read a page of the sessions that match, newest first, and count all that do.
+        """Read a page of the sessions that match, and count all that do.
 
         A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
 
@@ -127,19 +161,24 @@ class Sessions:
             limit: Most documents to return, at least 1.
             after_id: Start behind this session.
             offset: Leave out this many, at most 2^31 - 1.
+            order: What they are sorted by. One that was last changed by an earlier version has lost nothing.
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible.
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
+        paging = _PAGING[order]
         async with self._database.query():
             every = [dict(conditions), visible(visible_to), _EVER]
             after = []
             if after_id is not None:
-                after = [_SESSIONS.behind(await _SESSIONS.locate(self._sessions, after_id, visible(visible_to)))]
+                after = [paging.behind(await paging.locate(self._sessions, after_id, visible(visible_to)))]
             index = _index(every)
             counting = asyncio.create_task(self._count(every, index))  # noqa: TID251 - waited for below
-            listing = asyncio.create_task(self._list([*every, *after], index, limit=limit, offset=offset))  # noqa: TID251 - waited for below
+            sorting = _ORDERED.get(order, index) if index == SESSIONS_BY_TIME else index
+            listing = asyncio.create_task(  # noqa: TID251 - waited for below
+                self._list([*every, *after], sorting, paging, limit=limit, offset=offset)
+            )
             # Both are waited for: one that fails later, unseen, would complain in the log.
             await asyncio.gather(counting, listing, return_exceptions=True)
             return counting.result(), listing.result()
@@ -199,7 +238,7 @@ class Sessions:
         self, conditions: Mapping[str, Any], index: Keys, limit: int, *, direction: int = ASCENDING
     ) -> AsyncIOMotorCursor[RawBSONDocument]:
         order = [(name, direction * way) for name, way in _THREADS.order]
-        return as_sent(self._interceptions).find(conditions, sort=order, hint=index, limit=limit)
+        return as_sent(self._interceptions).find(conditions, NOT_SHOWN, sort=order, hint=index, limit=limit)
 
     async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
         # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
@@ -218,10 +257,12 @@ class Sessions:
         counted: int = found["n"]
         return counted
 
-    async def _list(self, conditions: Sequence[Mapping[str, Any]], index: Keys, *, limit: int, offset: int) -> Rows:
+    async def _list(
+        self, conditions: Sequence[Mapping[str, Any]], index: Keys, paging: Paging, *, limit: int, offset: int
+    ) -> Rows:
         cursor = as_sent(self._sessions).find(
             {"$and": list(conditions)},
-            sort=_SESSIONS.order,
+            sort=paging.order,
             hint=index,
             skip=offset,
             limit=limit,

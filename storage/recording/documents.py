@@ -4,7 +4,8 @@ A document looks like its API resource (`resources.recorded.interceptions`), wit
 initiator; `request_ids`, every id that `request_id` finds it by; `usage`, the provider's own object, as JSON text, since
 no key or number of a provider's may disturb the database; `truncated` for what the top level lost;
 `billed`, false where the API costs nothing, else absent; `requested_provider_name` only where several providers may serve
-the call, `tries` only where there was more than one, and `connecting` only where a connection was made; what
+the call, `tries` only where there was more than one, and `connecting` only where a connection was made; `blocks`, packed
+checksums of what the provider may cache (`intercept.blocks`); what
 `storage.aggregation.threads` works with: `tool_call_ids`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
 `uncounted` (`storage.aggregation.rollup_job`) and `ungrouped` (`storage.aggregation.session_job`), with the time of the end.
 """
@@ -83,6 +84,8 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         document["requested_provider_name"] = interception.requested_provider_name
     if interception.group_ids:
         document["group_ids"] = list(interception.group_ids)
+    if interception.blocks is not None:
+        document["blocks"] = interception.blocks
     if agent.id or agent.parent_id or agent.hints:
         document["agent"] = {"id": agent.id, "parent_id": agent.parent_id, "hints": agent.hints}
     conversation = _conversation_fields(interception)

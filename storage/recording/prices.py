@@ -43,16 +43,33 @@ _MILLION = 10**6
 _log = logging.getLogger(__name__)
 
 
+class InputRates(NamedTuple):
+    """US dollars for a token of input: in no cache, read from the cache, and written to it."""
+
+    input: Decimal
+    read: Decimal
+    written: Decimal
+
+
 class Cost(NamedTuple):
-    """The price of a call in US dollars, a multiple of `PRECISION`, and the table or the own price it is from."""
+    """The price of a call in US dollars, a multiple of `PRECISION`, and the table or the own price it is from.
+
+    `rates` are those of its last response; None where the provider says nothing of a prompt cache.
+    """
 
     usd: Decimal
     prices: str
+    rates: InputRates | None = None
 
     @property
     def stored(self) -> dict[str, Any]:
-        """Both as the database keeps them."""
-        return {"usd": Decimal128(self.usd), "prices": self.prices}
+        """All of it as the database keeps it."""
+        rates = (
+            {}
+            if self.rates is None
+            else {"rates": {name: Decimal128(usd) for name, usd in self.rates._asdict().items()}}
+        )
+        return {"usd": Decimal128(self.usd), "prices": self.prices, **rates}
 
 
 class _Rates(NamedTuple):
@@ -134,21 +151,23 @@ class Prices:
 
     def _cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
         counted = [usage for usage in usages if usage.has_counts]
+        if not counted:
+            return None
+        counts = list(map(_Count.of, counted))
         if own := self._own.find(provider_name, model, at):
-            rates = _own_rates(own)
-            prices, table = [_price(_Count.of(usage), rates) for usage in counted], own.name
+            rates, table = [_own_rates(own)] * len(counts), own.name
         elif provider_name in self._demos:
-            prices, table = [_price(_Count.of(usage), _DEMO_RATES) for usage in counted], DEMO_PRICES
+            rates, table = [_DEMO_RATES] * len(counts), DEMO_PRICES
         elif found := self._models(provider_name, model):
-            prices, table = [self._price(found, usage, at) for usage in counted], self._version
+            rates, table = [self._rates(found, count, at) for count in counts], self._version
         else:
             return None
-        return Cost(EXACT.quantize(sum(prices, Decimal()), PRECISION), table) if prices else None
+        usd = EXACT.quantize(sum(map(_price, counts, rates), Decimal()), PRECISION)
+        return Cost(usd, table, _input_rates(rates[-1]) if any(map(_tells_cache, counted)) else None)
 
-    def _price(self, model: ModelInfo, usage: TokenUsage, at: datetime) -> Decimal:
-        count = _Count.of(usage)
+    def _rates(self, model: ModelInfo, count: _Count, at: datetime) -> _Rates:
         tariff = self._tariff(model.get_prices(at))
-        return _price(count, tariff.rates[bisect_left(tariff.starts, count.plain + count.read + count.written)])
+        return tariff.rates[bisect_left(tariff.starts, count.plain + count.read + count.written)]
 
     def _tariff(self, prices: ModelPrice) -> _Tariff:
         # The library resolves prices for every call, which takes 25 times as long. They have no hash, but an id that
@@ -195,6 +214,16 @@ def _price(count: _Count, rate: _Rates) -> Decimal:
         count.plain * rate.plain + count.output * rate.output + count.read * rate.read + count.written * rate.written
     )
     return rate.call + tokens
+
+
+def _input_rates(rates: _Rates) -> InputRates:
+    return InputRates(
+        *(EXACT.quantize(rate, PRECISION).normalize() for rate in (rates.plain, rates.read, rates.written))
+    )
+
+
+def _tells_cache(usage: TokenUsage) -> bool:
+    return usage.cache_read_input_tokens is not None or usage.cache_write_input_tokens is not None
 
 
 def _own_rates(price: OwnPrice) -> _Rates:

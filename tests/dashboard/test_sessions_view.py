@@ -85,7 +85,7 @@ def test_the_list_says_what_each_session_was_about(page, scene):
     page.shows("a.session .title", ["Thank you"])
     (meta, figures) = page.texts("a.session .meta")
     assert meta == f"{name} · Claude Code · demo"
-    assert figures.endswith(" · 3 calls")
+    assert " · 3 calls · cache " in figures
     page.click("a.session")
     assert page.address == f"sessions/{session['id']}"
 
@@ -117,3 +117,37 @@ def test_a_list_without_sessions_says_when_there_will_be_one(page, site):
     assert page.find(".empty h2").text == "No sessions yet"
     page.open("sessions?q=model%3Ax")
     assert page.find(".empty h2").text == "Nothing matches"
+
+
+def test_where_the_prompt_cache_broke_is_told_at_the_step_and_sessions_are_sorted_by_it(page, site):
+    _, token = site.user()
+    session = str(uuid4())
+    beginning, long, short = ({"role": "user", "content": text} for text in ("Hello", "word " * 400, "word"))
+
+    def ask(clock, *messages):
+        body = {
+            "model": "demo",
+            "max_tokens": 100,
+            "system": f"It is {clock}",
+            "messages": list(messages),
+            "metadata": {"user_id": json.dumps({"session_id": session})},
+        }
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "User-Agent": "claude-cli/2.0.1 (external, cli)",
+        }
+        with urlopen(
+            Request(f"{site.url}/api/v2/aibridge/demo/v1/messages", json.dumps(body).encode(), headers)
+        ) as answer:
+            answer.read()
+
+    ask("9:01", beginning, long)
+    ask("9:02", beginning, short)
+    while not (listed := site.get(token, "sessions")["results"]) or not listed[0]["cache"]["lost_tokens"]:
+        pass
+    page.open("sessions?order=lost", token)
+    page.find("a.session .meta", ", lost $0.")
+    page.click("a.session")
+    page.find(".session-head .cache-line", ", lost $0.")
+    assert "part of the system prompt 1 changed" in page.find(".cache-break").text

@@ -15,7 +15,8 @@ from intercept.dialects.openai import chat_completions, responses
     ],
 )
 def test_an_api_is_its_path_and_the_readers_of_its_module(api, name, path, dialect, module):
-    assert api == Api(name, path, dialect, module.parse_request, module.stream_reader, module.body_reader)
+    parts = module.parse_request, module.stream_reader, module.body_reader
+    assert api == Api(name, path, dialect, *parts, caches_prompts=True)
     assert BY_PATH[path] is api
 
 

@@ -102,7 +102,8 @@ async def keep(database, *calls):
 async def read_sessions(database):
     """The sessions that there are."""
     found = database.sessions.find({"initiator_id": {"$exists": True}})
-    return {session["_id"]: session | {"cost": session["cost"].to_decimal()} async for session in found}
+    usd = ("cost", "saved", "lost")
+    return {one["_id"]: one | {name: one[name].to_decimal() for name in usd} async for one in found}
 
 
 async def expected(database):
@@ -145,7 +146,10 @@ def _session(id_, calls):
         "priced": sum(cost is not None for cost in costs),
         "unpriced": sum(unpriced),
         "no_usage": sum(not call["token_usages"] for call in calls),
+        "lost_tokens": 0,
         "cost": sum((cost["usd"].to_decimal() for cost in costs if cost), Decimal()),
+        "saved": Decimal(),
+        "lost": Decimal(),
         "last_prompt_at": last_prompt_at,
         "last_prompt": last_prompt,
     }

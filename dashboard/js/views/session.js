@@ -4,6 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { get } from "../api.js";
 import { between, duration, plural, time, usd, whole } from "../format.js";
+import { breakOf, cacheLine, cureOf, lossOf } from "../prompt_cache.js";
 import { CopyButton } from "../parts/copy.js";
 import { Empty, Failure, Loading } from "../parts/states.js";
 import { Status } from "../parts/status.js";
@@ -56,6 +57,7 @@ function Head({ session }) {
       </p>
       <p class="quiet"><code>${id}</code> <${CopyButton} text=${id} what="session id" /></p>
       <${UsageFigures} usage=${session.token_usage} cost=${session.cost_usd} />
+      ${cacheLine(session.cache) && html`<p class="cache-line">${cacheLine(session.cache)}</p>`}
     </section>
   `;
 }
@@ -84,7 +86,18 @@ function Step({ interception }) {
         <span>${duration(between(started, ended))}</span>
       </p>
       ${error && html`<p class="text bad">${error.message}</p>`}
+      ${interception.cache?.broke && html`<${Break} cache=${interception.cache} />`}
       <${Said} interception=${interception} />
     </li>
+  `;
+}
+
+/** Where the prompt cache broke at a step, what that cost, and what usually helps. */
+function Break({ cache }) {
+  return html`
+    <p class="text cache-break">
+      <b>${breakOf(cache.broke)}</b> ${whole(cache.lost_tokens)} tokens were paid for again: ${lossOf(cache)}. ${cureOf(cache.broke)}${" "}
+      <a href=${href("interceptions", cache.broke.since)}>The call before</a>
+    </p>
   `;
 }

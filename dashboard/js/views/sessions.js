@@ -7,23 +7,34 @@ import { End } from "../parts/end.js";
 import { Empty } from "../parts/states.js";
 import { usePages } from "../resource.js";
 import { go, href } from "../router.js";
-import { Filters, useSearch } from "./filters.js";
+import { lossOf, rateOf } from "../prompt_cache.js";
+import { Choice, Filters, useSearch } from "./filters.js";
 
 const PAGE = 50;
 const STATUSES = [
   ["failed", "With failed calls"],
   ["completed", "Without failed calls"],
 ];
+const ORDERS = [
+  ["last_active", "Last active first"],
+  ["cost", "Most cost first"],
+  ["lost", "Most lost by the cache first"],
+  ["failed", "Most failed calls first"],
+  ["calls", "Most calls first"],
+];
 const LINKS = ".rows a.session";
 
 export function Sessions({ route, user }) {
-  const { q = "", since = "" } = route.params;
+  const { q = "", since = "", order = "" } = route.params;
   const sought = useSearch(route.params);
-  const pages = usePages("sessions", { q: sought }, "after_session_id", PAGE);
+  const pages = usePages("sessions", { q: sought, order_by: order || undefined }, "after_session_id", PAGE);
   useKeys({ ...listKeys(LINKS), "/": () => document.getElementById("q").focus() });
   return html`
-    <${Filters} q=${q} since=${since} user=${user} statuses=${STATUSES} onSearch=${(text, range) => go(href("sessions", "", { q: text, since: range }))} />
-    <div class="toolbar"><p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p></div>
+    <${Filters} q=${q} since=${since} user=${user} statuses=${STATUSES} onSearch=${(text, range) => go(href("sessions", "", { q: text, since: range, order }))} />
+    <div class="toolbar">
+      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
+      <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => go(href("sessions", "", { q, since, order: value }))} />
+    </div>
     <ol class="rows sessions">
       ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
     </ol>
@@ -40,7 +51,8 @@ function Nothing({ q }) {
 }
 
 function SessionRow({ session }) {
-  const { id, initiator, client, models, started_at: started, last_active_at: last, interceptions, failures } = session;
+  const { id, initiator, client, models, started_at: started, last_active_at: last, interceptions, failures, cache } = session;
+  const cached = [rateOf(cache), lossOf(cache)].filter(Boolean).join(", ");
   return html`
     <li>
       <a class="session" href=${href("sessions", id)}>
@@ -49,6 +61,7 @@ function SessionRow({ session }) {
         <span class="meta figures-line">
           ${time(started)} · ${duration(between(started, last))} · ${plural(interceptions, "call")}${" "}
           ${failures > 0 && html`<b class="bad">${whole(failures)} failed</b>`}
+          ${cached && html`<span class="cached"> · ${cached}</span>`}
         </span>
         <span class="sums">${reported(session.token_usage) ? `${short(tokensIn(session.token_usage))} → ${short(session.token_usage.output_tokens)} tokens` : UNKNOWN}<br />${usd(session.cost_usd)}</span>
       </a>

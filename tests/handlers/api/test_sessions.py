@@ -92,6 +92,8 @@ async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
             "cache_read_input_tokens": 28,
             "cache_write_input_tokens": 44,
         },
+        "cache": {"read_tokens": 28, "written_tokens": 44, "fresh_tokens": 12, "rate": 0.3333}
+        | {"saved_usd": None, "lost_tokens": 0, "lost_usd": None},
         "cost_usd": None,
         "unpriced": 4,
         "no_usage": 0,
@@ -301,7 +303,7 @@ async def test_an_unknown_session_is_not_found(running, call, id_):
                 "validations": [
                     {
                         "field": "after_id",
-                        "detail": "unknown query parameter; allowed are after_session_id, limit, offset, q",
+                        "detail": "unknown query parameter; allowed are after_session_id, limit, offset, order_by, q",
                     }
                 ],
             },

@@ -16,7 +16,7 @@ class Interrupted:
         self._error = error or AutoReconnect("connection closed")
         self._left = step
         self._done = done
-        for name in ("interceptions", "rollups", "sessions"):
+        for name in ("interceptions", "rollups", "sessions", "cache_lines"):
             setattr(self, name, _Collection(getattr(database, name), self))
 
     @property

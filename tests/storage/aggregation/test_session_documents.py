@@ -21,6 +21,10 @@ SESSION = binary(uuid5(ADA.id, "session-1"))
 READ = CodecOptions(uuid_representation=UuidRepresentation.STANDARD, tz_aware=True)
 
 
+RATES = {"input": Decimal128("0.000003"), "read": Decimal128("0.000001"), "written": Decimal128("0.000004")}
+CACHED = {"usd": Decimal128("0.25"), "prices": "table 1", "rates": RATES}
+
+
 def id_of(number):
     return binary(UUID(int=number))
 
@@ -90,6 +94,12 @@ def test_a_session_that_is_known_stays():
         ),
         ({"input_tokens": 1.8e19}, {"input_tokens": 10**9}),
         ({"no_usage": True}, {"no_usage": 1}),
+        ({"cost": CACHED}, {"saved": Decimal128("0.000006")}),
+        (
+            {"loss": {"lost_tokens": 5, "lost": Decimal128("0.00001")}},
+            {"lost_tokens": 5, "lost": Decimal128("0.00001")},
+        ),
+        ({"loss": {"lost_tokens": 5, "lost": None}}, {"lost_tokens": 5}),
     ],
 )
 def test_what_a_call_adds_to_its_session(changes, differing):
@@ -104,7 +114,10 @@ def test_what_a_call_adds_to_its_session(changes, differing):
         "priced": 1,
         "unpriced": 0,
         "no_usage": 0,
+        "lost_tokens": 0,
         "cost": Decimal128("0.25"),
+        "saved": Decimal128("0"),
+        "lost": Decimal128("0"),
     }
     assert share(call(**changes)) == plain | differing
 
@@ -134,6 +147,11 @@ def test_a_session_without_a_prompt_has_none():
     assert with_calls(session, [call(2)])["last_prompt"] == "Hello"
 
 
+CACHE = {"read_tokens": 3, "written_tokens": 4, "fresh_tokens": 1, "rate": 0.375} | {
+    "saved_usd": 0.0,
+    "lost_tokens": 0,
+    "lost_usd": 0.0,
+}
 SHOWN = {
     "id": str(SESSION.as_uuid()),
     "initiator": {"id": str(ADA.id), "username": "ada", "name": "Ada Lovelace"},
@@ -153,6 +171,7 @@ SHOWN = {
         "cache_read_input_tokens": 3,
         "cache_write_input_tokens": 4,
     },
+    "cache": CACHE,
     "cost_usd": 0.25,
     "unpriced": 0,
     "no_usage": 0,
@@ -164,7 +183,15 @@ SHOWN = {
     ("changes", "differing"),
     [
         ({}, {}),
-        ({"cost": None, "prompt": ""}, {"cost_usd": None, "unpriced": 1, "last_prompt": None}),
+        (
+            {"cost": None, "prompt": ""},
+            {"cost_usd": None, "unpriced": 1, "last_prompt": None}
+            | {"cache": CACHE | {"saved_usd": None, "lost_usd": None}},
+        ),
+        (
+            {"cost": CACHED, "loss": {"lost_tokens": 5, "lost": Decimal128("0.00001")}},
+            {"cache": CACHE | {"saved_usd": 0.000006, "lost_tokens": 5, "lost_usd": 0.00001}},
+        ),
         ({"cost": {"usd": Decimal128("0")}}, {"cost_usd": 0.0}),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID, uuid5
 
 import pytest
@@ -9,6 +10,7 @@ from bson.decimal128 import Decimal128
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from intercept.blocks import read_blocks
 from intercept.records import EndReason
 from storage.aggregation import session_job as session_job_module
 from storage.aggregation.session_documents import MAX_PROMPT
@@ -76,10 +78,48 @@ async def test_a_session_looks_like_this(database, sessions):
         "priced": 2,
         "unpriced": 0,
         "no_usage": 0,
+        "lost_tokens": 0,
         "cost": Decimal128("0.000014"),
+        "saved": Decimal128("0"),
+        "lost": Decimal128("0"),
         "last_prompt_at": NOON + timedelta(seconds=1),
         "last_prompt": "Hello",
     }
+
+
+async def cached(database, call, packed, *, read, written):
+    """Have a call that was kept send these blocks, and read and write so many tokens of the prompt cache."""
+    rates = {name: Decimal128(usd) for name, usd in (("input", "3E-6"), ("read", "1E-6"), ("written", "4E-6"))}
+    tokens = {"cache_read_input_tokens": read, "cache_write_input_tokens": written, "input_tokens": 1}
+    usage = {f"token_usages.0.{name}": count for name, count in tokens.items()}
+    fields = {"blocks": packed, "cost.rates": rates, **usage}
+    await database.interceptions.update_one({"_id": call.id}, {"$set": fields})
+
+
+@pytest.mark.gen_test
+async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summed_up(database, sessions):
+    first, second, third = Call(1, "a"), Call(4, "a"), Call(9, "a")
+    before = read_blocks(b'{"system":"It is 9:01","messages":[1,2]}').pack()
+    now = read_blocks(b'{"system":"It is 9:02","messages":[1,2,3]}').pack()
+    await keep(database, first)
+    await cached(database, first, before, read=0, written=1000)
+    await sessions.add_pending()
+    await keep(database, second, third)
+    await cached(database, second, before, read=1000, written=0)
+    await cached(database, third, now, read=0, written=1500)
+    assert await sessions.add_pending() == 2
+    assert await database.interceptions.find_one({"_id": second.id, "cache_loss": {"$exists": True}}) is None
+    assert (await database.interceptions.find_one({"_id": third.id}))["cache_loss"] == {
+        "lost_tokens": 1000,
+        "lost": Decimal128("0.003000"),
+        "since": second.id,
+        "cause": "changed",
+        "kind": "system",
+        "index": 0,
+    }
+    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
+    assert (session["lost_tokens"], session["lost"].to_decimal()) == (1000, Decimal("0.003"))
+    assert session["saved"].to_decimal() == Decimal("0.002")
 
 
 @pytest.mark.gen_test

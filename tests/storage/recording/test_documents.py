@@ -76,6 +76,7 @@ def test_an_interception_in_flight_shows_every_key():
         ("cost", None),
         ("provider_cost", None),
         ("metadata", {}),
+        ("cache", None),
         ("token_usages", []),
         (
             "user_prompts",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.records import TokenUsage
-from storage.recording.prices import MAX_TOKENS, Cost, Prices
+from storage.recording.prices import MAX_TOKENS, Cost, InputRates, Prices, _Count, _price
 
 AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
 MILLION = 10**6
@@ -77,7 +77,7 @@ def usage(plain=None, output=None, read=None, written=None):
     ],
 )
 def test_a_call_costs_what_the_vendor_publishes(prices, provider, model, used, usd):
-    assert prices.cost(provider, model, [used], AUTUMN) == Cost(Decimal(usd), TABLE)
+    assert prices.cost(provider, model, [used], AUTUMN)[:2] == (Decimal(usd), TABLE)
 
 
 def test_the_price_of_a_long_prompt_depends_on_all_of_it_cached_tokens_included(prices):
@@ -104,7 +104,7 @@ def test_a_provider_at_another_address_has_the_prices_of_the_vendor_it_speaks_li
 
 
 def test_a_call_that_used_nothing_costs_nothing(prices):
-    assert prices.cost("openai", "gpt-4o", [usage(0, 0, 0, 0)], AUTUMN) == Cost(Decimal(0), TABLE)
+    assert prices.cost("openai", "gpt-4o", [usage(0, 0, 0, 0)], AUTUMN)[:2] == (Decimal(0), TABLE)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_the_table_does_not_have_has_no_price(prices, provider, model):
 @pytest.mark.parametrize("model", ["demo", "gpt-4o", "demo-cut"])
 def test_every_model_of_the_demo_has_prices_that_say_they_are_made_up(prices, model):
     used = usage(plain=MILLION, output=MILLION, read=MILLION, written=MILLION)
-    assert prices.cost("demo", model, [used], AUTUMN) == Cost(Decimal("6.35"), "demo, made up")
+    assert prices.cost("demo", model, [used], AUTUMN)[:2] == (Decimal("6.35"), "demo, made up")
 
 
 def test_a_call_that_reported_no_tokens_has_no_price(prices):
@@ -164,6 +164,11 @@ def price_of_the_library(provider, model, used, at):
     return model.calc_price(tokens, provider, genai_request_timestamp=at).total_price
 
 
+def price_of(prices, model, used, at):
+    count = _Count.of(used)
+    return _price(count, prices._rates(model, count, at))
+
+
 def lengths_of_a_prompt(model):
     """Lengths on both sides of where each tier of a model begins, at any of its prices."""
     alternatives = model.prices if isinstance(model.prices, list) else [model]
@@ -176,7 +181,7 @@ def test_every_model_costs_what_the_library_says_on_both_sides_of_every_tier(pri
     for (provider, model), at in product(MODELS, days):
         for length in lengths_of_a_prompt(model):
             for used in (length, 3, 0, 0), (0, 0, length, 0), (length // 2, 7, length - length // 2 - 1, 1):
-                assert prices._price(model, usage(*used), at) == price_of_the_library(provider, model, used, at)
+                assert price_of(prices, model, usage(*used), at) == price_of_the_library(provider, model, used, at)
 
 
 @given(
@@ -186,13 +191,23 @@ def test_every_model_costs_what_the_library_says_on_both_sides_of_every_tier(pri
 )
 def test_any_use_of_any_model_at_any_time_costs_what_the_library_says(prices, known, used, at):
     provider, model = known
-    assert prices._price(model, usage(*used), at) == price_of_the_library(provider, model, used, at)
+    assert price_of(prices, model, usage(*used), at) == price_of_the_library(provider, model, used, at)
 
 
 @given(st.integers(1 - 10**34, 10**34 - 1))
 def test_a_cost_is_stored_as_the_driver_would_and_with_its_table(digits):
     usd = Decimal(digits).scaleb(-12, Context(prec=34))
     assert Cost(usd, TABLE).stored == {"usd": Decimal128(usd), "prices": TABLE}
+
+
+def test_where_a_provider_tells_of_its_cache_the_price_of_a_token_is_kept(prices):
+    rates = InputRates(input=Decimal("0.000003"), read=Decimal("3E-7"), written=Decimal("0.00000375"))
+    cost = prices.cost("anthropic", "claude-sonnet-4-5", [usage(10, 1, 0, None)], AUTUMN)
+    assert (cost.rates, cost.stored["rates"]) == (
+        rates,
+        {name: Decimal128(usd) for name, usd in rates._asdict().items()},
+    )
+    assert prices.cost("anthropic", "claude-sonnet-4-5", [usage(10, 1)], AUTUMN).rates is None
 
 
 def test_prices_are_worked_out_once(prices):

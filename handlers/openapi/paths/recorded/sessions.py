@@ -13,7 +13,9 @@ from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.operations import JSON, Described, body, get, in_path, query, response
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.fields import TokenCounts
+from resources.recorded.prompt_cache import Cache
 from resources.recorded.sessions import Session, SessionDetail, SessionList, Thread, ThreadPage
+from storage.queries.sessions import Order
 
 TAG = "sessions"
 
@@ -33,6 +35,7 @@ _SESSION = Session(
     failures=0,
     threads=1,
     token_usage=_TOKENS,
+    cache=Cache(13, 0, 13, 0.5, 0.0000351, 0, 0.0),
     cost_usd=0.001377,
     unpriced=0,
     no_usage=0,
@@ -54,6 +57,12 @@ SEARCH = query(
     example="initiator:me model:gpt-5",
 )
 AFTER = query("after_session_id", UUID, "Begin behind this one, the last of the page before. Not with `offset`.")
+ORDER = query(
+    "order_by",
+    Order,
+    "What to sort by, the most of it first; `lost` is what broken prompt caches cost.",
+    default=Order.STARTED,
+)
 AFTER_THREAD = query("after_thread_id", UUID, "Begin behind this thread, the last of the page before.")
 THREADS = query(
     "limit", Annotated[int, Meta(ge=1, le=MAX_THREADS)], "How many threads at most.", default=DEFAULT_THREADS
@@ -63,9 +72,9 @@ PATHS: dict[str, Described] = {
     "/api/v2/aibridge/sessions": get(
         "listSessions",
         "Calls that belong together",
-        "Newest first.",
+        "Newest first, or in another order.",
         tag=TAG,
-        parameters=(SEARCH, LIMIT, AFTER, OFFSET),
+        parameters=(SEARCH, ORDER, LIMIT, AFTER, OFFSET),
         responses={"200": response("A page of them.", {JSON: body(SessionList, page=SessionList(1, [_SESSION]))})}
         | ALWAYS,
     ),

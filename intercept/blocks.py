@@ -1,0 +1,217 @@
+"""The blocks of a request, in the order in which a provider caches them: tools, system, messages. No text, only checksums.
+
+A prompt cache keeps the beginning of a request: the next one is cheaper as far as its blocks are the same. So each block
+leaves a checksum (CRC-32) and its length, by which two requests are compared (`first_difference`).
+
+What clients change without changing what is cached makes no difference: marks of what is to be cached (`cache_control` of
+Anthropic, `cachePoint` of Amazon), and a single text that is sent once as a list and once as a string. Source: the
+references of "Prompt caching" of Anthropic, OpenAI, Google and Amazon Bedrock; the requests of Claude Code 2.1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Final
+from zlib import crc32
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from intercept.formats.json_text import decode
+from intercept.formats.large_bodies import Body
+from intercept.formats.weight import LIGHT_BYTES
+
+MAX_BLOCKS: Final = 2_000
+"""Blocks that are kept of a request, the first ones: a cache breaks where the first one differs."""
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""The largest body whose blocks are read: that takes some 10 ms."""
+MAX_COMMAS: Final = 128 * 1024
+"""Commas of a body whose blocks are read: so many elements of an array take 9 ms."""
+MAX_ONE_TEXT: Final = 16 * 1024
+"""Bytes of a message whose only text may be sent in a list or without one; a longer one differs if that changes."""
+MAX_SHIFT: Final = 64
+"""Blocks that may have been inserted or removed in one place; of more, a block has changed."""
+
+_ENTRY_BYTES: Final = 8
+_COUNT_BYTES: Final = 2
+
+
+class BlockKind(StrEnum):
+    """Where a block stands in a request."""
+
+    TOOLS = "tools"
+    SYSTEM = "system"
+    MESSAGE = "message"
+
+
+class Change(StrEnum):
+    """What happened to the first block that differs."""
+
+    CHANGED = "changed"
+    INSERTED = "inserted"
+    REMOVED = "removed"
+    REORDERED = "reordered"
+
+
+class Difference(Struct, frozen=True):
+    """The first block in which a request differs from an earlier one: its kind, its index among those (from 0), and how."""
+
+    kind: BlockKind
+    index: int
+    change: Change
+
+
+class Blocks(Struct, frozen=True):
+    """Checksums and lengths of the blocks of a request: of tools, of the system prompt, and of messages."""
+
+    tools: tuple[bytes, ...] = ()
+    system: tuple[bytes, ...] = ()
+    messages: tuple[bytes, ...] = ()
+
+    def pack(self) -> bytes:
+        """Return them as bytes: two numbers of 2 bytes, how many are tools and system; then 8 bytes for each block."""
+        counts = b"".join(len(part).to_bytes(_COUNT_BYTES) for part in (self.tools, self.system))
+        return counts + b"".join((*self.tools, *self.system, *self.messages))
+
+
+class _Request(Struct):
+    """What of the requests of all APIs is cached."""
+
+    tools: Raw = Raw()
+    functions: Raw = Raw()
+    toolConfig: Raw = Raw()  # noqa: N815 - as Converse has it
+    system: Raw = Raw()
+    instructions: Raw = Raw()
+    systemInstruction: Raw = Raw()  # noqa: N815 - as Gemini has it
+    system_instruction: Raw = Raw()
+    messages: Raw = Raw()
+    input: Raw = Raw()
+    contents: Raw = Raw()
+
+
+_REQUEST: Final = Decoder(_Request)
+_ARRAY: Final = Decoder(list[Raw])
+_MARKS: Final = (b'"cache_control"', b'"cachePoint"')
+_MARK: Final = re.compile(
+    rb'\s*,\s*"cache_control"\s*:\s*(?:\{[^{}]{0,256}\}|null)'
+    rb'|"cache_control"\s*:\s*(?:\{[^{}]{0,256}\}|null)\s*,?\s*'
+    rb'|\s*,\s*\{\s*"cachePoint"\s*:\s*\{[^{}]{0,256}\}\s*\}'
+    rb'|\{\s*"cachePoint"\s*:\s*\{[^{}]{0,256}\}\s*\}\s*,?\s*'
+)
+_ONE_TEXT: Final = re.compile(
+    rb'(\{(?:\s*"role"\s*:\s*"\w{0,64}"\s*,)?\s*"content"\s*:\s*)\[\s*\{\s*"type"\s*:\s*"text"\s*,\s*"text"\s*:\s*(?=")'
+)
+_ONE_TEXT_END: Final = re.compile(rb'"(\s*\}\s*\])(?:\s*,\s*"role"\s*:\s*"\w{0,64}")?\s*\}\Z')
+_NEXT_PART: Final = (b'"},{"', b'"}, {"')
+_END_BYTES: Final = 128
+
+
+def read_blocks(body: Body) -> Blocks | None:
+    """Read the blocks of a request body; None where it has none, is no JSON object, or has too much in it to be read at once."""
+    if len(body) > MAX_BYTES or (len(body) > LIGHT_BYTES and body.count(b",") > MAX_COMMAS):
+        return None
+    marks = [mark for mark in _MARKS if mark in body]
+    try:
+        request = decode(body if isinstance(body, bytes) else bytes(body), _REQUEST)
+        tools = _checksums(MAX_BLOCKS, marks, request.tools, request.functions, request.toolConfig)
+        instructions = request.system, request.instructions, request.systemInstruction, request.system_instruction
+        system = _checksums(MAX_BLOCKS - len(tools), marks, *instructions)
+        room = MAX_BLOCKS - len(tools) - len(system)
+        messages = _checksums(room, marks, request.messages, request.input, request.contents)
+    except (ValueError, RecursionError):
+        return None
+    return Blocks(tools, system, messages) if messages else None
+
+
+def unpack(packed: bytes) -> Blocks:
+    """Read what `Blocks.pack` returned.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    tools, system = (int.from_bytes(packed[at : at + _COUNT_BYTES]) for at in (0, _COUNT_BYTES))
+    entries = packed[2 * _COUNT_BYTES :]
+    if len(packed) < 2 * _COUNT_BYTES or len(entries) % _ENTRY_BYTES or tools + system > len(entries) // _ENTRY_BYTES:
+        raise ValueError("these are no blocks")
+    blocks = [entries[at : at + _ENTRY_BYTES] for at in range(0, len(entries), _ENTRY_BYTES)]
+    return Blocks(tuple(blocks[:tools]), tuple(blocks[tools : tools + system]), tuple(blocks[tools + system :]))
+
+
+def first_difference(before: Blocks, now: Blocks) -> Difference | None:
+    """Return the first block in which a request differs from an earlier one; None where it only adds messages to its end."""
+    for kind, old, new in (
+        (BlockKind.TOOLS, before.tools, now.tools),
+        (BlockKind.SYSTEM, before.system, now.system),
+        (BlockKind.MESSAGE, before.messages, now.messages),
+    ):
+        index = next((at for at, pair in enumerate(zip(old, new, strict=False)) if pair[0] != pair[1]), None)
+        if index is None and len(old) == len(new):
+            continue
+        if index is None:
+            index = min(len(old), len(new))
+            if kind is BlockKind.MESSAGE and len(new) > len(old):
+                return None
+        return Difference(kind, index, _change(old[index:], new[index:]))
+    return None
+
+
+def shared_messages(before: Blocks, now: Blocks) -> int:
+    """Return how many messages of a request were in an earlier one too, in any place."""
+    return len(set(before.messages) & set(now.messages))
+
+
+def _change(old: Sequence[bytes], new: Sequence[bytes]) -> Change:
+    """Say what was done to make `new` of `old`, which differ in their first block, or of which one is empty."""
+    if not old:
+        return Change.INSERTED
+    if not new:
+        return Change.REMOVED
+    if len(old) == len(new) and sorted(old) == sorted(new):
+        return Change.REORDERED
+    for shift in range(1, MAX_SHIFT + 1):
+        if _agree(old, new[shift:]):
+            return Change.INSERTED
+        if _agree(old[shift:], new):
+            return Change.REMOVED
+    return Change.CHANGED
+
+
+def _agree(old: Sequence[bytes], new: Sequence[bytes]) -> bool:
+    """Whether two rows begin with the same blocks, as far as both go, and that is at least one."""
+    common = min(len(old), len(new))
+    return common > 0 and old[:common] == new[:common]
+
+
+def _checksums(room: int, marks: Sequence[bytes], *values: Raw) -> tuple[bytes, ...]:
+    blocks = (block for value in values for block in _elements(bytes(value)))
+    return tuple(_checksum(bytes(block), marks) for block in islice(blocks, room))
+
+
+def _elements(value: bytes) -> Iterable[bytes | Raw]:
+    if value.startswith(b"["):
+        return _ARRAY.decode(value)
+    return () if value in (b"", b"null") else (value,)
+
+
+def _checksum(block: bytes, marks: Sequence[bytes]) -> bytes:
+    if any(mark in block for mark in marks):
+        block = _MARK.sub(b"", block)
+    if len(block) <= MAX_ONE_TEXT:
+        block = _as_one_text(block)
+    return crc32(block).to_bytes(4) + len(block).to_bytes(4)
+
+
+def _as_one_text(block: bytes) -> bytes:
+    """Return a message whose content is a list of one text with that text as its content, and any other as it is."""
+    begin = _ONE_TEXT.match(block)
+    end = _ONE_TEXT_END.search(block, max(0, len(block) - _END_BYTES)) if begin else None
+    if (
+        begin is None
+        or end is None
+        or any(block.find(next_part, begin.end(), end.end()) >= 0 for next_part in _NEXT_PART)
+    ):
+        return block
+    return begin[1] + block[begin.end() : end.start() + 1] + block[end.end(1) :]

@@ -1,0 +1,120 @@
+"""The prompt cache of calls and sessions: what was read from it, what that saved, and where it broke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from intercept.blocks import BlockKind
+from resources.fields import Count
+from storage.aggregation.prompt_cache import saved_usd
+
+_USD = "US dollars; null where the price of a token is not known."
+_TOKENS = ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens")
+
+
+class Cause(StrEnum):
+    """What broke a prompt cache: a change of a block, or without one that the provider has it no more."""
+
+    CHANGED = "changed"
+    INSERTED = "inserted"
+    REMOVED = "removed"
+    REORDERED = "reordered"
+    EXPIRED = "expired"
+    EVICTED = "evicted"
+
+
+class Block(Struct):
+    """A part of a request that is cached as one."""
+
+    kind: BlockKind
+    index: Annotated[Count, Meta(description="Among those of its kind, from 0.")]
+
+
+class Break(Struct):
+    """Where the prompt cache broke."""
+
+    block: Annotated[
+        Block | None,
+        Meta(description="The first that is not as in the call before; null where none is different."),
+    ]
+    cause: Annotated[
+        Cause,
+        Meta(
+            description="What happened to that block. Without one: `expired` where the provider's lifetime was over "
+            "(5 minutes, or the hour that was asked for), `evicted` where it was not."
+        ),
+    ]
+    since: Annotated[UUID, Meta(description="The call before, which had it in the cache.")]
+
+
+class Cache(Struct):
+    """Tokens of input by where they came from, and what the prompt cache saved and lost."""
+
+    read_tokens: Annotated[Count, Meta(description="Read from the cache.")]
+    written_tokens: Annotated[Count, Meta(description="Written to the cache.")]
+    fresh_tokens: Annotated[Count, Meta(description="In no cache.")]
+    rate: Annotated[
+        float | None, Meta(description="Of all three, the share that was read, 0 to 1; null where there are none.")
+    ]
+    saved_usd: Annotated[float | None, Meta(description=f"What the tokens that were read would have cost more. {_USD}")]
+    lost_tokens: Annotated[
+        Count, Meta(description="Cached by the call before, and paid for again instead of being read.")
+    ]
+    lost_usd: Annotated[float | None, Meta(description=f"What those cost more than to read them. {_USD}")]
+
+    @classmethod
+    def of_session(cls, document: Mapping[str, Any]) -> Self:
+        """Show the sums of a session; one of an earlier version has no `saved` and `lost`."""
+        read, written, fresh = (int(document[name]) for name in _TOKENS)
+        usd = (_usd(document.get(name)) if document["priced"] else None for name in ("saved", "lost"))
+        saved, lost = usd
+        return cls(read, written, fresh, _rate(read, written, fresh), saved, int(document.get("lost_tokens", 0)), lost)
+
+
+class CallCache(Cache):
+    """The same of one call, and where the cache broke."""
+
+    broke: Annotated[
+        Break | None, Meta(description="Null where nothing was lost, and until the call was added to its session.")
+    ]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self | None:
+        """Show the prompt cache of a document; None where no response reported tokens."""
+        usages = [usage for usage in document.get("token_usages", ()) if usage["input_tokens"] is not None]
+        if not usages:
+            return None
+        read, written, fresh = (sum(int(usage[name] or 0) for usage in usages) for name in _TOKENS)
+        cost, loss = document.get("cost") or {}, document.get("cache_loss")
+        is_priced = "rates" in cost
+        return cls(
+            read,
+            written,
+            fresh,
+            _rate(read, written, fresh),
+            float(saved_usd(read, cost["rates"])) if is_priced else None,
+            int(loss["lost_tokens"]) if loss else 0,
+            _usd(loss["lost"]) if loss else 0.0 if is_priced else None,
+            _break(loss) if loss else None,
+        )
+
+
+def _break(loss: Mapping[str, Any]) -> Break:
+    block = Block(BlockKind(loss["kind"]), int(loss["index"])) if "kind" in loss else None
+    return Break(block, Cause(loss["cause"]), loss["since"])
+
+
+def _rate(read: int, written: int, fresh: int) -> float | None:
+    tokens = read + written + fresh
+    return round(read / tokens, 4) if tokens else None
+
+
+def _usd(stored: Any) -> float | None:
+    decimal: Decimal | None = stored and stored.to_decimal()
+    return None if decimal is None else float(decimal)

@@ -1,0 +1,147 @@
+"""Where the prompt cache of a session broke, and what that cost: each call beside the one before it. Pure: no I/O, no clock.
+
+The calls of a session with one model of one provider, by one agent, are compared with one another. What is kept of them for
+that is one document: up to `MAX_LINES` lines, each the last call of a conversation. A call goes on with the line with which
+it shares the most messages. It lost what that one had cached and this one did not read, at most what it paid for instead.
+
+Calls that ran at the same time, came late, reported no tokens, or whose blocks are unknown are compared with nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Final
+
+from bson.binary import Binary
+from bson.decimal128 import Decimal128
+
+from intercept.blocks import Blocks, first_difference, shared_messages, unpack
+from storage.aggregation.rollup import TOKENS
+from storage.mongo.codec import EXACT, read_decimal
+
+MAX_LINES: Final = 4
+"""Conversations of a session with one model that are gone on with, those with the latest calls."""
+
+LIFETIME: Final = timedelta(minutes=5)
+"""How long providers keep what was not read again. Anthropic, OpenAI and Amazon document 5 minutes as the least."""
+
+LONG_LIFETIME: Final = timedelta(hours=1)
+"""The same of what was written for an hour (Anthropic, `"ttl": "1h"`)."""
+
+KEPT: Final = timedelta(days=3)
+"""How long after its last call a line is kept."""
+
+_KEY_BYTES: Final = 16
+
+
+class Lost(StrEnum):
+    """Why what no block explains was not in the cache: its lifetime was over, or the provider removed it before that."""
+
+    EXPIRED = "expired"
+    EVICTED = "evicted"
+
+
+def lines_id(session_id: Binary, call: Mapping[str, Any]) -> Binary | None:
+    """Return the id of the document with the lines that a call may go on with; None where it is not compared."""
+    if call.get("presumed") or "blocks" not in call or not any(call[name] for name in TOKENS):
+        return None
+    names = call["provider_name"], call["model"], (call.get("agent") or {}).get("id") or ""
+    return Binary(
+        sha256(b"\0".join([session_id, *(name.encode(errors="replace") for name in names)])).digest()[:_KEY_BYTES]
+    )
+
+
+def compare(
+    known: Mapping[str, Any] | None, calls: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], dict[Binary, dict[str, Any]]]:
+    """Compare calls with the ones before them.
+
+    Args:
+        known: The document with the lines; None if there is none yet.
+        calls: At least one, oldest first, all of this document, see `lines_id`. `long_lived` says that something was
+            written for an hour.
+
+    Returns:
+        The fields of the document; and what each call that lost something is recorded with, by its id: `lost_tokens`,
+        `lost` in US dollars (None without a price), `cause`, `since` (the id of the call before), and where a block
+        explains it `kind` and `index`.
+    """
+    lines: list[dict[str, Any]] = [dict(line) for line in known["lines"]] if known else []
+    losses: dict[Binary, dict[str, Any]] = {}
+    latest = known["expires_at"] - KEPT if known else calls[0]["started_at"]
+    for call in calls:
+        latest = max(latest, call["started_at"])
+        blocks = unpack(call["blocks"])
+        before = _line_of(lines, blocks)
+        if before is not None:
+            if call["started_at"] < before["from"]:
+                continue
+            if loss := _loss(before, call, blocks):
+                losses[call["_id"]] = loss
+            lines.remove(before)
+        if (line := _line(call))["cached"]:
+            lines.append(line)
+            lines.sort(key=lambda line: line["at"])
+            del lines[:-MAX_LINES]
+    return {"lines": lines, "expires_at": latest + KEPT}, losses
+
+
+def saved_usd(read: int, rates: Mapping[str, Any]) -> Decimal:
+    """What tokens that were read from the cache would have cost more outside it, in US dollars at the rates of a cost."""
+    with localcontext(EXACT):
+        return read * (read_decimal(rates["input"]) - read_decimal(rates["read"]))
+
+
+def _line_of(lines: Sequence[dict[str, Any]], blocks: Blocks) -> dict[str, Any] | None:
+    """Return the line that a call goes on with: of those with the most messages of it the latest one."""
+    shared = [(shared_messages(unpack(line["blocks"]), blocks), line["at"], at) for at, line in enumerate(lines)]
+    most = max(shared, default=(0, None, 0))
+    return lines[most[2]] if most[0] else None
+
+
+def _line(call: Mapping[str, Any]) -> dict[str, Any]:
+    read, written = call["cache_read_input_tokens"], call["cache_write_input_tokens"]
+    return {
+        "call": call["_id"],
+        "at": call["started_at"],
+        "from": call.get("first_byte_at") or call["ended_at"],
+        "cached": read + written,
+        "long": bool(call.get("long_lived")),
+        "blocks": call["blocks"],
+    }
+
+
+def _loss(before: Mapping[str, Any], call: Mapping[str, Any], blocks: Blocks) -> dict[str, Any] | None:
+    read, written, fresh = (
+        call[name] for name in ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens")
+    )
+    tokens = min(before["cached"] - read, written + fresh)
+    if tokens <= 0:
+        return None
+    loss = {"lost_tokens": tokens, "lost": _lost_usd(call, tokens, min(tokens, written)), "since": before["call"]}
+    if difference := first_difference(unpack(before["blocks"]), blocks):
+        return loss | {
+            "cause": difference.change.value,
+            "kind": difference.kind.value,
+            "index": difference.index,
+        }
+    return loss | {"cause": _without_change(before, call["started_at"]).value}
+
+
+def _without_change(before: Mapping[str, Any], at: datetime) -> Lost:
+    lifetime = LONG_LIFETIME if before["long"] else LIFETIME
+    return Lost.EXPIRED if at - before["at"] > lifetime else Lost.EVICTED
+
+
+def _lost_usd(call: Mapping[str, Any], tokens: int, written: int) -> Decimal128 | None:
+    """What a call paid for tokens, as many of them as written to the cache, above the price of reading them there."""
+    rates = (call.get("cost") or {}).get("rates")
+    if rates is None:
+        return None
+    with localcontext(EXACT):
+        paid = written * read_decimal(rates["written"]) + (tokens - written) * read_decimal(rates["input"])
+        return Decimal128(max(Decimal(), paid - tokens * read_decimal(rates["read"])))

@@ -1,0 +1,185 @@
+import json
+from contextlib import suppress
+from zlib import crc32
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.blocks import (
+    MAX_BLOCKS,
+    MAX_BYTES,
+    MAX_COMMAS,
+    MAX_SHIFT,
+    BlockKind,
+    Blocks,
+    Change,
+    Difference,
+    first_difference,
+    read_blocks,
+    shared_messages,
+    unpack,
+)
+
+MARK = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+
+
+def body(**members):
+    return json.dumps(members, separators=(",", ":")).encode()
+
+
+def user(text, **more):
+    return {"role": "user", "content": [{"type": "text", "text": text, **more}]}
+
+
+def checksum(text):
+    return crc32(text).to_bytes(4) + len(text).to_bytes(4)
+
+
+def of(*names):
+    return tuple(checksum(name.encode()) for name in names)
+
+
+def test_each_tool_each_system_text_and_each_message_is_a_block():
+    read = read_blocks(b'{"model":"m","messages":[{"a":1},{"b":2}],"system":[{"s":1}],"tools":[{"t":1},{"u":2}]}')
+    assert read == Blocks(of('{"t":1}', '{"u":2}'), of('{"s":1}'), of('{"a":1}', '{"b":2}'))
+
+
+@pytest.mark.parametrize(
+    ("request_body", "blocks"),
+    [
+        (b'{"input":"Hello","instructions":"Be kind"}', Blocks((), of('"Be kind"'), of('"Hello"'))),
+        (
+            b'{"contents":[{"c":1}],"systemInstruction":{"s":1},"tools":[{"t":1}]}',
+            Blocks(of('{"t":1}'), of('{"s":1}'), of('{"c":1}')),
+        ),
+        (b'{"contents":[{"c":1}],"system_instruction":{"s":1}}', Blocks((), of('{"s":1}'), of('{"c":1}'))),
+        (
+            b'{"messages":[{"m":1}],"system":[{"text":"s"}],"toolConfig":{"tools":[]}}',
+            Blocks(of('{"tools":[]}'), of('{"text":"s"}'), of('{"m":1}')),
+        ),
+        (b'{"messages":[1],"system":null,"functions":[{"f":1}]}', Blocks(of('{"f":1}'), (), of("1"))),
+    ],
+)
+def test_every_dialect_has_its_own_names_for_them(request_body, blocks):
+    assert read_blocks(request_body) == blocks
+
+
+@pytest.mark.parametrize("request_body", [b"", b"{}", b"[1]", b'{"messages":[]}', b'{"messages":[1', b'{"tools":[1]}'])
+def test_a_body_without_messages_or_that_is_no_json_has_none(request_body):
+    assert read_blocks(request_body) is None
+
+
+def test_text_with_half_a_surrogate_pair_is_read_all_the_same():
+    assert read_blocks(rb'{"messages":["\ud83d"]}') is not None
+
+
+def test_bodies_with_too_much_in_them_are_not_read():
+    assert read_blocks(b'{"messages":["' + b"a" * MAX_BYTES + b'"]}') is None
+    assert read_blocks(b'{"messages":[' + b"0," * (MAX_COMMAS + 1) + b"0]}") is None
+
+
+def test_the_first_blocks_are_kept_of_many():
+    read = read_blocks(body(tools=["t"], system="s", messages=list(range(MAX_BLOCKS))))
+    assert (len(read.tools), len(read.system), len(read.messages)) == (1, 1, MAX_BLOCKS - 2)
+    assert read_blocks(body(tools=list(range(MAX_BLOCKS)), messages=[1])) is None
+
+
+@pytest.mark.parametrize(
+    ("marked", "plain"),
+    [
+        (user("a", **MARK), user("a")),
+        ({**MARK, "role": "user", "content": "a"}, {"role": "user", "content": "a"}),
+        ({"role": "user", "content": [{**MARK, "type": "image"}]}, {"role": "user", "content": [{"type": "image"}]}),
+        (
+            {"role": "user", "content": [{"text": "a"}, {"cachePoint": {"type": "default"}}]},
+            {"role": "user", "content": [{"text": "a"}]},
+        ),
+        (
+            {"role": "user", "content": [{"cachePoint": {"type": "default"}}, {"text": "a"}]},
+            {"role": "user", "content": [{"text": "a"}]},
+        ),
+        (user("a"), {"role": "user", "content": "a"}),
+        (user('a"},{"', **MARK), {"role": "user", "content": 'a"},{"'}),
+        ({"content": [{"type": "text", "text": "a"}], "role": "user"}, {"content": "a", "role": "user"}),
+    ],
+)
+def test_marks_of_what_is_cached_and_a_list_of_one_text_make_no_difference(marked, plain):
+    for separators in (",", ":"), (", ", ": "):
+        one, other = (json.dumps({"messages": [each]}, separators=separators).encode() for each in (marked, plain))
+        assert read_blocks(one).messages == read_blocks(other).messages
+
+
+@pytest.mark.parametrize(
+    "other",
+    [user("b"), user("a", citations=[]), {"role": "assistant", "content": "a"}, {"role": "user", "content": ["a"]}],
+)
+def test_everything_else_makes_a_difference(other):
+    assert read_blocks(body(messages=[user("a")])).messages != read_blocks(body(messages=[other])).messages
+
+
+texts = st.text(max_size=20)
+requests = st.fixed_dictionaries(
+    {"messages": st.lists(st.builds(user, texts), min_size=1, max_size=6)},
+    optional={"tools": st.lists(texts, max_size=4), "system": st.lists(texts, max_size=3)},
+)
+
+
+@given(requests)
+def test_blocks_are_unpacked_as_they_were_packed(request_):
+    read = read_blocks(body(**request_))
+    assert unpack(read.pack()) == read
+
+
+@given(st.binary(max_size=64))
+def test_what_is_unpacked_are_blocks_or_an_error(packed):
+    with suppress(ValueError):
+        assert unpack(packed).pack() == packed
+
+
+@given(st.binary(max_size=200) | requests.map(lambda request_: body(**request_)[:-1]))
+def test_whatever_is_sent_has_blocks_or_none(request_body):
+    read_blocks(request_body)
+
+
+@given(requests, st.lists(st.builds(user, texts), max_size=3), st.data())
+def test_a_conversation_that_goes_on_differs_in_nothing_wherever_it_is_marked(request_, added, data):
+    messages = [*request_["messages"], *added]
+    marked = data.draw(st.integers(0, len(messages) - 1))
+    later = [user(one["content"][0]["text"], **(MARK if at == marked else {})) for at, one in enumerate(messages)]
+    before, now = read_blocks(body(**request_)), read_blocks(body(**request_ | {"messages": later}))
+    assert first_difference(before, now) is None
+    assert shared_messages(before, now) == len(set(before.messages))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "difference"),
+    [
+        ({"tools": "ab"}, {"tools": "xb"}, (BlockKind.TOOLS, 0, Change.CHANGED)),
+        ({"tools": "abc"}, {"tools": "acb"}, (BlockKind.TOOLS, 1, Change.REORDERED)),
+        ({"tools": "ab"}, {"tools": "abc"}, (BlockKind.TOOLS, 2, Change.INSERTED)),
+        ({"tools": "ab"}, {"tools": "xyab"}, (BlockKind.TOOLS, 0, Change.INSERTED)),
+        ({"tools": "abc"}, {"tools": "bc"}, (BlockKind.TOOLS, 0, Change.REMOVED)),
+        ({"tools": "abc"}, {"tools": "ab"}, (BlockKind.TOOLS, 2, Change.REMOVED)),
+        ({"tools": "a"}, {"tools": ""}, (BlockKind.TOOLS, 0, Change.REMOVED)),
+        ({"system": "ab"}, {"system": "ax"}, (BlockKind.SYSTEM, 1, Change.CHANGED)),
+        ({"system": "a"}, {"system": "ab"}, (BlockKind.SYSTEM, 1, Change.INSERTED)),
+        ({"tools": "a", "system": "b"}, {"tools": "x", "system": "y"}, (BlockKind.TOOLS, 0, Change.CHANGED)),
+        ({"messages": "abc"}, {"messages": "axcd"}, (BlockKind.MESSAGE, 1, Change.CHANGED)),
+        ({"messages": "abc"}, {"messages": "axbcd"}, (BlockKind.MESSAGE, 1, Change.INSERTED)),
+        ({"messages": "abcd"}, {"messages": "acde"}, (BlockKind.MESSAGE, 1, Change.REMOVED)),
+        ({"messages": "abc"}, {"messages": "ab"}, (BlockKind.MESSAGE, 2, Change.REMOVED)),
+        ({"messages": "ab"}, {"messages": "axyz"}, (BlockKind.MESSAGE, 1, Change.CHANGED)),
+        ({"messages": "ab"}, {"messages": "abc"}, None),
+        ({"messages": "ab"}, {"messages": "ab"}, None),
+    ],
+)
+def test_the_first_block_that_differs_is_found_with_what_happened_to_it(before, now, difference):
+    old, new = (Blocks(**{part: of(*names) for part, names in each.items()}) for each in (before, now))
+    assert first_difference(old, new) == (difference and Difference(*difference))
+
+
+def test_more_blocks_than_may_be_inserted_are_a_change():
+    before, added = of("a", "b"), of(*map(str, range(MAX_SHIFT)))
+    assert first_difference(Blocks(before), Blocks(added + before)).change is Change.INSERTED
+    assert first_difference(Blocks(before), Blocks(of("x") + added + before)).change is Change.CHANGED
