@@ -35,6 +35,7 @@ from handlers.api.money.spend import SpendExportHandler
 from handlers.api.providers.checked import ProviderCheckHandler
 from handlers.api.providers.configured import ConfiguredProvidersHandler
 from handlers.api.providers.managed import ProviderHandler, ProvidersHandler
+from handlers.api.providers.performance import PerformanceHandler
 from handlers.api.refusals import RefusalsHandler
 from handlers.api.sessions import SessionHandler, SessionsHandler
 from handlers.api.stats import StatisticsHandler
@@ -99,6 +100,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "clients", FacetHandler, context | {"facet": Facet.CLIENT}),
                 (CONTROL_PLANE + "providers", ProvidersHandler, context),
                 (CONTROL_PLANE + "providers/configured", ConfiguredProvidersHandler, context),
+                (CONTROL_PLANE + "providers/performance", PerformanceHandler, context),
                 (CONTROL_PLANE + "providers/([^/]+)", ProviderHandler, context),
                 (CONTROL_PLANE + "providers/([^/]+)/check", ProviderCheckHandler, context),
                 (CONTROL_PLANE + "refusals", RefusalsHandler, context),

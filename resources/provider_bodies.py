@@ -21,8 +21,8 @@ MAX_URL = 500
 """Characters of a base URL."""
 
 TYPES = tuple(one for one in ProviderType if one is not ProviderType.DEMO)
-NOT_FREE = ("configured",)
-"""A name that stands in the same place of a path."""
+NOT_FREE = ("configured", "performance")
+"""Names that stand in the same place of a path."""
 
 
 def _of_kind(kind: Kind[Any], most: int = 200) -> Callable[[str], str]:

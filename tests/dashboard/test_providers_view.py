@@ -65,6 +65,18 @@ def test_a_provider_is_disabled_and_enabled_again(page, site, owner, provider):
     assert site.get(owner, f"providers/{provider}")["disabled"] is False
 
 
+def test_others_that_stand_in_and_a_weight_are_set(page, site, owner, provider):
+    page.open(f"providers/{provider}", owner)
+    page.find(".detail label", "If it cannot answer, ask")
+    fallback, weight = page.browser.find_elements("css selector", ".detail .form input")[1:3]
+    fallback.send_keys("openai")
+    weight.send_keys(Keys.BACKSPACE, "3")
+    page.click(".detail button", "Save")
+    page.find(".detail dd", "openai")
+    changed = site.get(owner, f"providers/{provider}")
+    assert (changed["fallback"], changed["weight"]) == (["openai"], 3)
+
+
 def test_a_check_says_what_is_wrong(page, owner, provider):
     page.open(f"providers/{provider}", owner)
     page.click(".detail button", "Check now")

@@ -4,6 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { send } from "../api.js";
 import { plural, time, words } from "../format.js";
+import { limitedShare, speed, waits } from "../performance.js";
 import { Confirm } from "../parts/dialog.js";
 import { AreaField, TextField } from "../parts/field.js";
 import { Pane } from "../parts/pane.js";
@@ -15,7 +16,7 @@ import { keysIn } from "./add_provider.js";
 
 const EVERY_MS = 15_000;
 
-export function ProviderPane({ listed, me, onClose, onChanged, onRemoved }) {
+export function ProviderPane({ listed, latest, me, onClose, onChanged, onRemoved }) {
   const { name } = listed;
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
@@ -30,6 +31,7 @@ export function ProviderPane({ listed, me, onClose, onChanged, onRemoved }) {
       ${error && html`<${Failure} error=${error} retry=${reload} />`}
       ${!data && !error && html`<${Loading} />`}
       ${data && html`<${Facts} provider=${data} />`}
+      ${latest?.requests > 0 && html`<section><h3>Latest calls</h3><${Performance} performance=${latest} /></section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
       ${data && isOwner && isManaged && html`<section><h3>Change</h3><${Change} key=${data.changed_at} provider=${data} path=${path} onChanged=${changed} /></section>`}
@@ -55,6 +57,20 @@ function Facts({ provider: { name, type, base_url: url, credential, region, proj
     <dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>
     <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ "provider-name": name }) })}>Calls</a></p>
   `;
+}
+
+function Performance({ performance }) {
+  const { calls, requests, models, bridge_ms: bridge, provider_ms: provider } = performance;
+  const facts = [
+    ["Calls", calls],
+    ["Requests", requests === calls ? "" : requests],
+    ["Answered with 429", limitedShare(performance) || "none"],
+    ["Wait for the bridge", bridge && waits(bridge)],
+    ["Wait for the provider", provider && waits(provider)],
+    ["Speed", speed(performance)],
+    ["Models", models.join(", ")],
+  ].filter(([, value]) => value);
+  return html`<dl class="facts">${facts.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
 function Keys({ provider: { keys, key_state: state } }) {

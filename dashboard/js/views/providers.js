@@ -2,7 +2,8 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { duration, percent, plural } from "../format.js";
+import { percent, plural } from "../format.js";
+import { limitedShare, waits } from "../performance.js";
 import { listKeys, useKeys } from "../keys.js";
 import { Empty, Failure, Loading, NotForYou } from "../parts/states.js";
 import { Pane } from "../parts/pane.js";
@@ -25,6 +26,7 @@ function List({ chosen, me }) {
   const [adding, setAdding] = useState(false);
   const listed = useResource("providers/configured", {}, { every: EVERY_MS });
   const stats = useResource("stats", { ...spanOf({ range: "24h" }, Date.now() / 1000), group_by: "provider" }, { every: EVERY_MS });
+  const latest = useResource("providers/performance", {}, { every: EVERY_MS });
   const rows = listed.data ?? [];
   const found = rows.find(({ name }) => name === chosen);
   const close = () => {
@@ -41,6 +43,7 @@ function List({ chosen, me }) {
     listed.reload();
   };
   const totals = Object.fromEntries((stats.data?.series ?? []).filter(({ other }) => !other).map(({ group, total }) => [group, total]));
+  const performance = Object.fromEntries((latest.data ?? []).map((one) => [one.name, one]));
   useKeys({ ...listKeys(LINKS), ...(chosen ? { Escape: close } : {}) });
   return html`
     <div class="toolbar">
@@ -54,10 +57,10 @@ function List({ chosen, me }) {
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label="Providers">
         <ol class="rows">
-          ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} chosen=${one === found} />`)}
+          ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} latest=${performance[one.name]} chosen=${one === found} />`)}
         </ol>
       </section>
-      ${found && html`<${ProviderPane} key=${found.name} listed=${found} me=${me} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
+      ${found && html`<${ProviderPane} key=${found.name} listed=${found} latest=${performance[found.name]} me=${me} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
       ${chosen &&
       !found &&
       listed.data &&
@@ -77,7 +80,7 @@ function keysOf({ key_state: state, keys }) {
   return { key: "signed", keyless: "needs no key", no_key: "users' keys" }[state];
 }
 
-function Row({ provider, total, chosen }) {
+function Row({ provider, total, latest, chosen }) {
   const { name, type, state, source } = provider;
   const failed = total ? total.interceptions - total.completed : 0;
   return html`
@@ -87,7 +90,7 @@ function Row({ provider, total, chosen }) {
         <span class="role">${state}</span>
         <span class="quiet">${keysOf(provider)}</span>
         <span class="quiet">${total ? plural(total.interceptions, "call") : "no calls"}${failed ? `, ${percent(failed, total.interceptions)} failed` : ""}</span>
-        <span class="quiet">${total?.first_byte_ms ? `first byte ${duration(total.first_byte_ms.p50)}, p95 ${duration(total.first_byte_ms.p95)}` : ""}</span>
+        <span class="quiet">${latest?.provider_ms ? `waits ${waits(latest.provider_ms)}` : ""}${limitedShare(latest) && `; 429: ${limitedShare(latest)}`}</span>
       </a>
     </li>
   `;

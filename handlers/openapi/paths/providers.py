@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handlers.api.providers.managed import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, READ_ONLY
+from handlers.api.providers.performance import NOT_YOURS_TO_SEE as NOT_YOURS
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
 from handlers.openapi.operations import JSON, Described, body, change, get, in_path, response
 from resources.provider_bodies import NewProvider, ProviderChange
@@ -17,6 +18,8 @@ from resources.providers import (
     ProviderKey,
     RefusedKey,
 )
+from resources.recorded.performance import ProviderPerformance, Wait
+from storage.queries.performance import MAX_CALLS
 from upstream.presets import ProviderType
 from upstream.providers import Availability, Source
 
@@ -47,6 +50,11 @@ _EAST = DetailedProvider(
     created_at=_AT,
     changed_at=_AT,
 )
+_PERFORMANCE = [
+    ProviderPerformance(
+        "openai", 1840, 1866, 31, ["gpt-5", "gpt-5-mini"], Wait(3.1, 9.0), Wait(412.0, 2210.0), tokens_per_second=71.4
+    )
+]
 _CHECK = ProviderCheck(True, [KeyCheck("sk-p...wxyz", True, 200, "reached; it lists 91 models", 91)])
 NAME = in_path("name", str, "The name of the provider.")
 NONE = problem("There is no such provider.", "There is no provider named openai-east in the database.")
@@ -84,6 +92,18 @@ PATHS: dict[str, Described] = {
         "one that answers.",
         tag=TAG,
         responses={"200": response("The providers.", {JSON: body(list[ConfiguredProvider], providers=_CONFIGURED)})}
+        | ALWAYS,
+    ),
+    "/api/v2/aibridge/providers/performance": get(
+        "listProviderPerformance",
+        "How providers fare",
+        f"For owners and auditors, by the latest calls that have ended: those of the last 24 hours, at most {MAX_CALLS}, of "
+        "all users and providers together. What no call tells is null.",
+        tag=TAG,
+        responses={
+            "200": response("The providers.", {JSON: body(list[ProviderPerformance], performance=_PERFORMANCE)}),
+            "403": problem("A member asks.", NOT_YOURS),
+        }
         | ALWAYS,
     ),
     "/api/v2/aibridge/providers/{name}": get(

@@ -1,0 +1,102 @@
+"""How providers fare, by the latest calls."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from resources.recorded.performance import ProviderPerformance, Wait
+from storage.aggregation.performance import Performance
+from storage.queries import performance
+from storage.queries.performance import read_performance
+from tests.storage.records import NOON
+
+
+def call(number, *, asked=4, first=104, ended=2104, **more):
+    """A document as a whole stream leaves it, with times in milliseconds from its start."""
+    at = NOON + timedelta(seconds=number)
+    times = {"upstream_asked_at": asked, "first_byte_at": first, "ended_at": ended}
+    return {
+        "_id": UUID(int=number),
+        "started_at": at,
+        "provider_name": "east",
+        "model": "m",
+        "streaming": True,
+        "status": "completed",
+        "upstream_status": 200,
+        "token_usages": [{"output_tokens": 100}, {"output_tokens": None}],
+        **{name: None if ms is None else at + timedelta(milliseconds=ms) for name, ms in times.items()},
+        **more,
+    }
+
+
+async def found(database, *documents, since=NOON):
+    await database.interceptions.insert_many(documents)
+    return await read_performance(database, since)
+
+
+@pytest.mark.gen_test
+async def test_waits_rates_and_models_are_those_of_the_providers_calls(database):
+    slow = call(2, asked=10, first=1010, ended=3010, model="other")
+    by_name = await found(database, call(1), slow, call(3), call(4, provider_name="west", first=None, token_usages=[]))
+    assert by_name == {
+        "east": Performance(
+            calls=3,
+            requests=3,
+            models={"m": 2, "other": 1},
+            bridge_ms=[4.0, 10.0, 4.0],
+            provider_ms=[100.0, 1000.0, 100.0],
+            streamed_tokens=300,
+            streamed_ms=6000.0,
+        ),
+        "west": Performance(calls=1, requests=1, models={"m": 1}, bridge_ms=[4.0]),
+    }
+    shown = ProviderPerformance.of("east", by_name["east"])
+    assert shown == ProviderPerformance("east", 3, 3, 0, ["m", "other"], Wait(4.0, 10.0), Wait(100.0, 1000.0), 50.0)
+
+
+@pytest.mark.gen_test
+async def test_a_429_counts_for_the_provider_that_gave_it_whoever_answered(database):
+    tries = [{"provider_name": "east", "status": 429}, {"provider_name": "west", "status": 200}]
+    by_name = await found(
+        database,
+        call(1, provider_name="west", tries=tries),
+        call(2, upstream_status=429, status="failed", first=None),
+        call(3, tries=[{"provider_name": "east", "status": 429}, {"provider_name": "east", "status": None}]),
+    )
+    counts = {name: (one.calls, one.requests, one.rate_limited) for name, one in by_name.items()}
+    assert counts == {"east": (2, 4, 3), "west": (1, 1, 0)}
+
+
+@pytest.mark.gen_test
+async def test_only_whole_streams_say_how_fast_a_provider_writes(database):
+    by_name = await found(
+        database, call(1, streaming=False), call(2, status="failed"), call(3, token_usages=[]), call(4, first=None)
+    )
+    assert (by_name["east"].streamed_tokens, by_name["east"].streamed_ms) == (0, 0.0)
+    assert ProviderPerformance.of("east", by_name["east"]).tokens_per_second is None
+
+
+@pytest.mark.gen_test
+async def test_what_goes_on_or_is_older_does_not_count_nor_what_is_beyond_the_bound(database, monkeypatch):
+    monkeypatch.setattr(performance, "MAX_CALLS", 2)
+    running = call(9, status="in_flight", ended=None)
+    by_name = await found(
+        database,
+        *[call(number, model=f"m-{number}") for number in (1, 3, 4, 5)],
+        running,
+        since=NOON + timedelta(seconds=3),
+    )
+    assert dict(by_name["east"].models) == {"m-4": 1, "m-5": 1}
+
+
+def test_of_a_provider_that_nobody_called_nothing_is_known():
+    assert ProviderPerformance.of("west", None) == ProviderPerformance("west", 0, 0, 0, [], None, None, None)
+
+
+def test_a_call_that_was_never_sent_has_no_waits():
+    one = Performance()
+    one.add(call(1, asked=None, first=None))
+    assert (one.calls, one.bridge_ms, one.provider_ms) == (1, [], [])
