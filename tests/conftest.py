@@ -60,6 +60,7 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_configure(config):
+    gc.disable()  # until all tests are collected: modules leave no garbage that is worth a search
     config.addinivalue_line("markers", "expects_log(pattern): the test logs this warning or error, at least once")
     config.addinivalue_line(
         "markers", "timed: the test bounds processor time, so it says nothing while lines are counted"
@@ -75,6 +76,7 @@ def pytest_collection_finish():
     """Let a search for garbage look at what tests make, and not at the million objects that all modules are made of."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish():

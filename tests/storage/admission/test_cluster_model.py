@@ -249,7 +249,7 @@ class Cluster(RuleBasedStateMachine):
         assert under_way <= self.limits[2].maximum
 
 
-Cluster.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
+Cluster.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
 TestCluster = Cluster.TestCase
 
 
