@@ -15,6 +15,7 @@ from uuid import UUID
 from msgspec import Struct, field
 
 from intercept.callers.agents import Agent
+from intercept.recording import Keep, Recording
 
 
 class Status(StrEnum):
@@ -89,11 +90,15 @@ class TokenUsage(Struct, frozen=True, kw_only=True):
 
 
 class UserPrompt(Struct, frozen=True, kw_only=True):
-    """The text of the last user message of a request. A `synthetic` one was written by the client, not by its user."""
+    """The text of the last user message of a request. A `synthetic` one was written by the client, not by its user.
+
+    `kept` is what is kept of the text, here and in the structs below.
+    """
 
     prompt: str
     truncated: bool = False
     synthetic: bool = False
+    kept: Keep = Keep.FULL
 
 
 class Conversation(Struct, frozen=True, kw_only=True):
@@ -118,6 +123,7 @@ class ToolUsage(Struct, frozen=True, kw_only=True):
     invocation_error: str | None = None
     injected: bool = False
     truncated: bool = False
+    kept: Keep = Keep.FULL
 
 
 class ModelThought(Struct, frozen=True, kw_only=True):
@@ -126,6 +132,7 @@ class ModelThought(Struct, frozen=True, kw_only=True):
     content: str
     source: str
     truncated: bool = False
+    kept: Keep = Keep.FULL
 
 
 class ProviderError(Struct, frozen=True, kw_only=True):
@@ -188,6 +195,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     `billed` is false where calls of the API cost nothing. `group_ids` are the groups its user was in then.
     `requested_provider_name` is set where more than one provider may serve the call: the one that the client named.
     `blocks` are those that the provider may cache, packed (see `intercept.blocks`).
+    `recording` says what is kept of its texts; None is everything.
     """
 
     id: UUID
@@ -213,6 +221,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     group_ids: tuple[UUID, ...] = ()
     requested_provider_name: str | None = None
     blocks: bytes | None = None
+    recording: Recording | None = None
 
 
 class Ending(Struct, frozen=True, kw_only=True):

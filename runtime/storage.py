@@ -9,6 +9,7 @@ from time import monotonic, monotonic_ns
 from typing import Any
 
 from handlers.identity.access import AccessRecorder
+from intercept.restricted_texts import Texts
 from resources.recorded.interceptions import interception_as_json
 from runtime.process import Process, now
 from settings import Settings
@@ -86,6 +87,7 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
         spool=open_spool(process.spools, process.settings),
         now=now,
         new_id=process.new_id,
+        texts=Texts(next(iter(process.settings.encryption_keys), b"")),
         prices=Prices({provider.name: (provider.preset.prices, provider.base_url) for provider in providers}),
     )
     await recorder.open()

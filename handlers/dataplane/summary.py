@@ -148,4 +148,5 @@ def start_of(
         billed=api.billed,
         group_ids=identity.user.group_ids,
         blocks=None if summary.previous_response_id else summary.blocks,
+        recording=handler.policy.recording if handler.policy else None,
     )

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
+from intercept.recording import strictest
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of, Period
 from limits.policies.patterns import Patterns
@@ -96,11 +97,12 @@ class Effective:
         applied: Every limit of them, also those that others replace.
         max_tokens: The most that a request may ask for, and who says so; None is any number.
         denies_own_key: Who forbids a key of the user's own; None if nobody does.
+        recording: What is kept of texts in records; None if that is everything.
     """
 
     __slots__ = (
         "_after", "_after_paying", "_before", "_before_paying", "_models", "applied", "denies_own_key", "max_tokens",
-        "policies",
+        "policies", "recording",
     )  # fmt: skip
 
     def __init__(self, sources: Sequence[tuple[Source, AnyPolicy]], caller: Caller, zone: str = "UTC") -> None:
@@ -110,6 +112,7 @@ class Effective:
         asked = [MaxTokens(policy.max_tokens, source) for source, policy in sources if policy.max_tokens is not UNSET]
         self.max_tokens = min(asked, key=lambda one: one[0], default=None)
         self.denies_own_key = next((source for source, policy in sources if policy.byok == "deny"), None)
+        self.recording = strictest(one.recording.recording for _, one in sources if one.recording is not UNSET)
         holding = [one.limit for one in self.applied if one.replaced_by is None]
         self._before = tuple(limit for limit in holding if not limit.reserve)
         self._after = tuple(limit for limit in holding if limit.reserve)

@@ -7,14 +7,27 @@ from typing import Final
 
 from msgspec import UNSET
 
+from intercept.recording import KINDS, Keep
 from limits.policies.policy import AnyPolicy, Concurrency, Limits, SharedLimits
 
 NO_BUDGET: Final = "0 refuses every call that the bridge would pay for"
+NEEDS_KEY: Final = "a server without encryption-keys keeps nothing instead of a hash"
 NOTHING_ADMITTED: Final = "0 refuses every call"
 
 
 def notes_on(policy: AnyPolicy) -> list[str]:
-    """Which limits refuse everything, as in `limits.together.budget: 0 refuses ..`."""
+    """What is to be said: which limits refuse everything, as in `limits.together.budget: 0 refuses ..`, what needs keys."""
+    return [*_notes_on_limits(policy), *_notes_on_recording(policy)]
+
+
+def _notes_on_recording(policy: AnyPolicy) -> list[str]:
+    recording = policy.recording
+    if recording is UNSET:
+        return []
+    return [f"recording.{name}: {NEEDS_KEY}" for name in KINDS if getattr(recording, name) is Keep.HASHED]
+
+
+def _notes_on_limits(policy: AnyPolicy) -> list[str]:
     limits = policy.limits
     if limits is UNSET:
         return []

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from intercept.recording import KINDS, Keep, Recording
+from intercept.secrets.own_patterns import InvalidPatternError, own_pattern
 from limits.limit import Period
 
 MAX_REQUESTS: Final = 1_000_000
@@ -27,6 +29,9 @@ MAX_WINDOW_SECONDS: Final = 31 * 86_400
 
 MAX_PATTERNS: Final = 100
 """How many patterns a list may have."""
+
+MAX_OWN_PATTERNS: Final = 20
+"""How many patterns of what is to be redacted a policy may have."""
 
 MAX_PATTERN: Final = 200
 """How many characters a pattern may have."""
@@ -45,6 +50,7 @@ NOT_MONEY: Final = (
 )
 EMPTY_ALLOW: Final = 'must name a pattern: an empty list would allow nothing; to refuse every model, deny "*"'
 NOTHING_LEFT: Final = "deny has this pattern, or one that means more: it would match nothing"
+TOO_MANY_OWN: Final = f"must have at most {MAX_OWN_PATTERNS} patterns"
 TOO_MANY: Final = f"must have at most {MAX_PATTERNS} patterns"
 
 
@@ -211,6 +217,42 @@ Byok = Annotated[
 ]
 
 
+class RecordingRules(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is kept of texts in records. Bodies on their way are never changed."""
+
+    prompts: Annotated[Keep | UnsetType, Meta(description="Of the prompt of a user.")] = UNSET
+    tool_inputs: Annotated[Keep | UnsetType, Meta(description="Of what a model gives to the tools that it calls.")] = (
+        UNSET
+    )
+    thoughts: Annotated[Keep | UnsetType, Meta(description="Of what a model shows of its thinking.")] = UNSET
+    responses: Annotated[
+        Keep | UnsetType, Meta(description="Of other words of a response: the messages of errors.")
+    ] = UNSET
+    patterns: Annotated[
+        list[str] | UnsetType,
+        Meta(
+            description="What is redacted beside credentials, cards and mail addresses: sequences of characters, sets, "
+            "`\\d`, `\\w`, `\\s`, `\\b`, `.`, each with a bounded repeat such as `{5}` or `{1,40}`."
+        ),
+    ] = UNSET
+
+    def __post_init__(self) -> None:
+        """Check the patterns."""
+        if len(self.patterns or []) > MAX_OWN_PATTERNS:
+            raise InvalidFieldError("patterns", TOO_MANY_OWN)
+        for number, pattern in enumerate(self.patterns or []):
+            try:
+                own_pattern(pattern)
+            except InvalidPatternError as error:
+                raise InvalidFieldError(f"patterns[{number}]", str(error)) from error
+
+    @property
+    def recording(self) -> Recording:
+        """What is kept of each kind of text."""
+        kept = {name: value for name in KINDS if (value := getattr(self, name)) is not UNSET}
+        return Recording(**kept, patterns=tuple(self.patterns or ()))
+
+
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What holds for a user or a token. What is absent is not restricted by it."""
 
@@ -218,6 +260,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     limits: Limits | UnsetType = UNSET
     max_tokens: MaxTokens | UnsetType = UNSET
     byok: Byok | UnsetType = UNSET
+    recording: RecordingRules | UnsetType = UNSET
 
 
 class SharedPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -227,6 +270,7 @@ class SharedPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     limits: SharedLimits | UnsetType = UNSET
     max_tokens: MaxTokens | UnsetType = UNSET
     byok: Byok | UnsetType = UNSET
+    recording: RecordingRules | UnsetType = UNSET
 
 
 AnyPolicy: TypeAlias = Policy | SharedPolicy

@@ -15,7 +15,9 @@ P = TypeVar("P", bound=AnyPolicy)
 
 NO_OBJECT: Final = "must be a JSON object"
 _WHERE: Final = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
-_INNER: Final = re.compile(r"((?:allow|deny)(?:\[[0-9]+\])?|provider|model|window|usd): (.*)", re.DOTALL)
+_INNER: Final = re.compile(
+    r"((?:allow|deny)(?:\[[0-9]+\])?|patterns(?:\[[0-9]+\])?|provider|model|window|usd): (.*)", re.DOTALL
+)
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct
 
+from intercept.recording import Keep
 from intercept.times import format_time
 from limits.limit import NEVER_NS, Kind, Limit, LimitState, Of
 from limits.policies.effective import Applied, Effective, Level, Source
@@ -89,6 +90,25 @@ class MaxTokensRule(Struct):
     maximum: Count
 
 
+class RecordingRule(Struct):
+    """What is kept of texts in records, by all policies together: the strictest of each kind."""
+
+    sources: Annotated[list[PolicySource], Meta(description="Whose policies say something of it.")]
+    prompts: Keep
+    tool_inputs: Keep
+    thoughts: Keep
+    responses: Keep
+    patterns: Annotated[list[str], Meta(description="What is redacted beside what the bridge finds by itself.")]
+
+    @classmethod
+    def of(cls, effective: Effective | None) -> Self | None:
+        """Show what holds; None where everything is kept."""
+        if effective is None or (kept := effective.recording) is None:
+            return None
+        sources = [PolicySource.of(source) for source, policy in effective.policies if policy.recording is not UNSET]
+        return cls(sources, kept.prompts, kept.tool_inputs, kept.thoughts, kept.responses, list(kept.patterns))
+
+
 class LimitRule(Struct):
     """A limit: whose it is, how much is used, and when there will be more. Null is what does not apply to its kind."""
 
@@ -163,6 +183,9 @@ class Explanation(Struct):
     own_key_denied_by: Annotated[
         PolicySource | None, Meta(description="Who forbids a key of the user's own; null if nobody does.")
     ]
+    recording: Annotated[
+        RecordingRule | None, Meta(description="What is kept of texts in records; null if that is everything.")
+    ]
     limits: list[LimitRule]
 
     @classmethod
@@ -202,6 +225,7 @@ class Explanation(Struct):
             ],
             max_tokens=MaxTokensRule(PolicySource.of(maximum.source), maximum.maximum) if maximum else None,
             own_key_denied_by=PolicySource.of(denied_by) if denied_by else None,
+            recording=RecordingRule.of(effective),
             limits=[LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in limits],
         )
 

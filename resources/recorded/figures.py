@@ -21,6 +21,8 @@ def without_texts(document: Mapping[str, Any]) -> dict[str, Any]:
         shown[name] = [_withheld(entry, text) for entry in document.get(name, ())]
     if error := document.get("error"):
         shown["error"] = {**error, "message": ""}
+    if tries := document.get("tries"):
+        shown["tries"] = [{**one, "error": one["error"] and {**one["error"], "message": ""}} for one in tries]
     return shown
 
 

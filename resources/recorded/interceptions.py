@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import decode, encode
 
+from intercept.recording import Keep
 from intercept.records import CredentialKind, EndReason, Status, UsageSource
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, format_decimal, of_fields
@@ -41,6 +42,11 @@ Withheld: TypeAlias = Annotated[
 ]
 
 
+Kept: TypeAlias = Annotated[
+    Keep | UnsetType, Meta(description="What a policy says is kept of the text. Absent where that is all of it.")
+]
+
+
 class Metadata(Struct):
     """What else is to be said of a record."""
 
@@ -51,6 +57,7 @@ class TextMetadata(Metadata):
     """Of an entry with a text."""
 
     withheld: Withheld = UNSET
+    recording: Kept = UNSET
 
 
 class UsageMetadata(Metadata):
@@ -65,6 +72,7 @@ class ThoughtMetadata(Struct):
     source: Annotated[str, Meta(description="`thinking`, `reasoning`, `reasoning_summary` or `commentary`.")]
     truncated: Truncated = UNSET
     withheld: Withheld = UNSET
+    recording: Kept = UNSET
 
 
 class Cost(Struct):

@@ -24,6 +24,7 @@ import msgspec
 from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id
+from intercept.recording import Keep
 from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, Try, UserPrompt
 from storage.recording.prices import Cost
 
@@ -55,7 +56,7 @@ def session_id_of(initiator_id: UUID, client_session_id: str | None) -> UUID | N
 
 def start_document(interception: Interception, *, instance_id: UUID, new_id: Callable[[], UUID]) -> dict[str, Any]:
     """Make the document of an interception that starts now, in flight at the server `instance_id`."""
-    prompt, agent = interception.user_prompt, interception.agent
+    agent = interception.agent
     document = {
         "_id": interception.id,
         "schema_version": SCHEMA_VERSION,
@@ -76,7 +77,7 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "credential_hint": interception.credential_hint,
         "answered_tool_call_id": interception.answered_tool_call_id,
         "started_at": interception.started_at,
-        "user_prompts": [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)],
+        "user_prompts": prompts_of(interception, new_id),
     }
     if not interception.billed:
         document["billed"] = False
@@ -99,6 +100,12 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     elif not continues:  # it begins a session
         document["session_id"] = interception.id
     return document
+
+
+def prompts_of(interception: Interception, new_id: Callable[[], UUID]) -> list[dict[str, Any]]:
+    """Make the prompts of the document of an interception."""
+    prompt = interception.user_prompt
+    return [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)]
 
 
 def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | None = None) -> dict[str, Any]:
@@ -172,7 +179,7 @@ def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -
     return {
         "id": new_id(),
         "prompt": prompt.prompt,
-        "metadata": {name: True for name in ("truncated", "synthetic") if getattr(prompt, name)},
+        "metadata": {name: True for name in ("truncated", "synthetic") if getattr(prompt, name)} | _kept(prompt),
         "created_at": at,
     }
 
@@ -202,7 +209,7 @@ def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> d
         "input": usage.input,
         "injected": usage.injected,
         "invocation_error": usage.invocation_error,
-        "metadata": {"truncated": True} if usage.truncated else {},
+        "metadata": ({"truncated": True} if usage.truncated else {}) | _kept(usage),
         "created_at": at,
     }
 
@@ -211,9 +218,13 @@ def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: dateti
     return {
         "id": new_id(),
         "content": thought.content,
-        "metadata": {"source": thought.source, **({"truncated": True} if thought.truncated else {})},
+        "metadata": {"source": thought.source, **({"truncated": True} if thought.truncated else {}), **_kept(thought)},
         "created_at": at,
     }
+
+
+def _kept(text: UserPrompt | ToolUsage | ModelThought) -> dict[str, str]:
+    return {} if text.kept is Keep.FULL else {"recording": text.kept.value}
 
 
 def _usage_text(usage: dict[str, Any]) -> str | None:

@@ -11,9 +11,11 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from intercept.recording import Keep
 from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, TokenUsage, UsageSource
+from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
 from storage.mongo.database import Database
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ending_fields, prompts_of, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
 from storage.recording.outbox.spool import Spool
@@ -27,6 +29,12 @@ ENDS_TOGETHER = 32
 END_SECONDS = 0.005
 """So many ends, or those of so long a time, are written down one behind the other: the code then runs from the
 processor's caches, in half the time."""
+
+MAX_LOOKED_THROUGH = 256
+"""Calls whose texts are looked through, or wait for that. Of further ones no restricted text is kept."""
+
+TEXT_SECONDS = 5.0
+"""How long a server that stops waits until texts are looked through."""
 
 _log = logging.getLogger(__name__)
 _NOT_CALLED = ProviderError(type="recording_unavailable", message="The start was not acknowledged; no call was made.")
@@ -43,6 +51,7 @@ class Recorder:
         now: The time, in UTC.
         new_id: Makes ids for what is embedded in a document.
         prices: What calls cost; without it no cost is recorded.
+        texts: What is kept of texts that policies restrict.
 
     Attributes:
         needs_database: Starts are refused while the database is unavailable.
@@ -58,6 +67,7 @@ class Recorder:
         now: Callable[[], datetime],
         new_id: Callable[[], UUID],
         prices: Prices | None = None,
+        texts: Texts | None = None,
     ) -> None:
         self.needs_database = policy is RecordPolicy.STRICT
         self._writer = Writer(database, spool=spool, policy=policy)
@@ -65,6 +75,8 @@ class Recorder:
         self._now = now
         self._new_id = new_id
         self._prices = prices
+        self._texts = texts or Texts()
+        self._looked_through: dict[asyncio.Task[None], tuple[Interception, Ending]] = {}
         self._ended: list[tuple[Interception, Ending]] = []
         self._ends_due: asyncio.TimerHandle | None = None
 
@@ -81,7 +93,7 @@ class Recorder:
         Raises:
             RecordingUnavailableError: It is not durable.
         """
-        document = start_document(interception, instance_id=self._instance_id, new_id=self._new_id)
+        document = start_document(self._texts.start(interception), instance_id=self._instance_id, new_id=self._new_id)
         operation = Operation(Action.START, document.pop("_id"), document)
         try:
             await self._writer.write(operation)
@@ -94,7 +106,28 @@ class Recorder:
             raise
 
     def end(self, interception: Interception, ending: Ending) -> None:
-        """Record an end. Never waits; it is on its way within `END_SECONDS`."""
+        """Record an end. Never waits; it is on its way within `END_SECONDS`.
+
+        Where a policy restricts its texts, they are looked through first, in a thread.
+        """
+        if interception.recording is None:
+            self._add_end(interception, ending)
+        elif len(self._looked_through) >= MAX_LOOKED_THROUGH:
+            self._add_end(*_without_texts(interception, ending))
+        else:
+            looking = asyncio.create_task(self._look_through(interception, ending))  # noqa: TID251 - it catches what fails
+            self._looked_through[looking] = interception, ending
+            looking.add_done_callback(self._looked_through.pop)
+
+    async def _look_through(self, interception: Interception, ending: Ending) -> None:
+        try:
+            kept = await asyncio.to_thread(self._texts.ended, interception, ending)
+        except Exception:  # noqa: BLE001 - whatever it is, no text may pass that was not looked through
+            _log.exception("texts of interception %s cannot be looked through and are not recorded", interception.id)
+            kept = _without_texts(interception, ending)
+        self._add_end(*kept)
+
+    def _add_end(self, interception: Interception, ending: Ending) -> None:
         self._ended.append((interception, ending))
         if len(self._ended) >= ENDS_TOGETHER:
             self._write_ends()
@@ -139,11 +172,18 @@ class Recorder:
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
+        began = asyncio.get_running_loop().time()
+        await self._wait_for_texts(seconds)
+        seconds -= asyncio.get_running_loop().time() - began
         self._write_ends()
         return await self._writer.flush(seconds)
 
     async def close(self, seconds: float) -> None:
         """Stop when everything is in the database or after some seconds; the spool has the rest."""
+        await self._wait_for_texts(TEXT_SECONDS)
+        for looking, unread in list(self._looked_through.items()):
+            looking.cancel()
+            self._add_end(*_without_texts(*unread))
         self._write_ends()
         await self._writer.close(seconds)
         self._write_ends()  # of what came meanwhile it is logged that it is lost
@@ -151,7 +191,7 @@ class Recorder:
     @property
     def queue_length(self) -> int:
         """How many records wait in memory, those being written included."""
-        return self._writer.queued + len(self._ended)
+        return self._writer.queued + len(self._ended) + len(self._looked_through)
 
     @property
     def spooled_records(self) -> int:
@@ -168,6 +208,10 @@ class Recorder:
         """What is wrong, in a phrase for the operator; empty when nothing is."""
         return self._writer.trouble
 
+    async def _wait_for_texts(self, seconds: float) -> None:
+        if self._looked_through:
+            await asyncio.wait(self._looked_through, timeout=max(seconds, 0))
+
     def _write_ends(self) -> None:
         if self._ends_due is not None:
             self._ends_due.cancel()
@@ -181,6 +225,8 @@ class Recorder:
 
     def _write_end(self, interception: Interception, ending: Ending) -> None:
         fields = ending_fields(ending, new_id=self._new_id, cost=self.cost(interception, ending.reading))
+        if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
+            fields["user_prompts"] = prompts_of(interception, self._new_id)
         if fields.get("credential_hint") == interception.credential_hint:
             del fields["credential_hint"]  # the start has it
         self._writer.enqueue(Operation(Action.END, ending.interception_id, fields))
@@ -196,3 +242,7 @@ class Recorder:
     ) -> dict[str, Any]:
         ending = Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **details)
         return ending_fields(ending, new_id=self._new_id, cost=cost)
+
+
+def _without_texts(interception: Interception, ending: Ending) -> tuple[Interception, Ending]:
+    return without_restricted_texts(interception), without_restricted_words(interception.recording, ending)

@@ -76,7 +76,9 @@ export function Said({ interception }) {
 }
 
 function Text({ text, metadata, as = Plain }) {
-  return metadata.withheld ? html`<p class="quiet">Not for your role.</p>` : html`<${as} text=${text} />`;
+  if (metadata.withheld) return html`<p class="quiet">Not for your role.</p>`;
+  if (metadata.recording && !text) return html`<p class="quiet">Not recorded, as a policy says.</p>`;
+  return html`<${metadata.recording === "hashed" ? Plain : as} text=${text} />`;
 }
 
 function Plain({ text }) {
@@ -84,7 +86,7 @@ function Plain({ text }) {
 }
 
 function Cut({ metadata }) {
-  return metadata.truncated && html` <small>cut</small>`;
+  return html`${metadata.truncated && html` <small>cut</small>`}${metadata.recording && html` <small>${metadata.recording}</small>`}`;
 }
 
 const FACTS = [

@@ -161,4 +161,4 @@ class _Results:
         bridge.record_log.started(start)
         bridge.recorder.end(start, ending)
         bridge.metrics.ended(start, ending)
-        bridge.record_log.ended(ending)
+        bridge.record_log.ended(start, ending)

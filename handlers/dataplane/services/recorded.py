@@ -224,5 +224,5 @@ class RecordedCall:
         self._usage.charge(ending.reading)
         bridge.recorder.end(start, ending)
         bridge.metrics.ended(start, ending)
-        bridge.record_log.ended(ending)
+        bridge.record_log.ended(start, ending)
         self._handler.timer.recorded(start, ending)

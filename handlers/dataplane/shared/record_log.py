@@ -1,4 +1,7 @@
-"""Records as log lines: one JSON object per record, for whoever collects logs instead of querying MongoDB."""
+"""Records as log lines: one JSON object per record, for whoever collects logs instead of querying MongoDB.
+
+Of a text that a policy restricts in any way, nothing is logged.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import msgspec
 
 from intercept.records import Ending, Interception
+from intercept.restricted_texts import without_restricted_texts, without_restricted_words
 from intercept.secrets.scrub import scrub_value
 
 logger = logging.getLogger("aibridge.records")
@@ -23,7 +27,8 @@ class RecordLog:
         """A call was recorded and goes upstream."""
         if not self._enabled:
             return
-        start = msgspec.to_builtins(interception)
+        start = msgspec.to_builtins(without_restricted_texts(interception))
+        del start["recording"]
         prompt = start.pop("user_prompt")
         del start["conversation"]  # digests, of use to the database alone
         start["interception_id"] = start.pop("id")
@@ -31,11 +36,11 @@ class RecordLog:
         if prompt is not None:
             _write("user_prompt", {"interception_id": start["interception_id"], **prompt})
 
-    def ended(self, ending: Ending) -> None:
+    def ended(self, interception: Interception, ending: Ending) -> None:
         """A call ended; what was read of its answer comes first."""
         if not self._enabled:
             return
-        end = msgspec.to_builtins(ending)
+        end = msgspec.to_builtins(without_restricted_words(interception.recording, ending))
         reading = end.pop("reading")
         for name in ("provider", "provider_name", "tries"):
             if not end[name]:

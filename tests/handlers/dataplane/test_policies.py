@@ -7,8 +7,19 @@ from dataclasses import replace
 
 import pytest
 
+from intercept.recording import Keep
 from limits.policies.effective import Level, Source
-from limits.policies.policy import Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy, Tokens
+from limits.policies.policy import (
+    Budget,
+    Limits,
+    Models,
+    Policy,
+    Rate,
+    RecordingRules,
+    SharedLimits,
+    SharedPolicy,
+    Tokens,
+)
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
@@ -193,3 +204,27 @@ async def test_before_the_policies_were_read_nothing_is_admitted(running, monkey
     )
     _, ready = await running.get("/readyz")
     assert ready["policies"] == "not read yet: nothing is admitted"
+
+
+@pytest.mark.gen_test
+async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(running):
+    redacted = RecordingRules(prompts=Keep.REDACTED, patterns=[r"EMP-\d{5}"])
+    hold(running, Policy(recording=redacted), own(running))
+    prompt = "I am EMP-12345, ada@example.com, sk-proj-abcdefghijklmnopqrstuv"
+    body = {**CHAT.request, "messages": [{"role": "user", "content": prompt}]}
+    running.upstream.play(whole(CHAT))
+    sent = json.dumps(body).encode()
+    client = await running.client()
+    answer = await client.request("POST", running.path(CHAT), running.headers, sent)
+    assert (answer.status, answer.body) == (200, CHAT.body)
+    assert running.upstream.requests[-1].body == sent
+    await running.ended(1)
+    assert await running.bridge.recorder.flush(5)
+    _, listed = await running.get("/api/v2/aibridge/interceptions")
+    (shown,) = listed["results"][0]["user_prompts"]
+    assert shown["prompt"] == "I am [redacted], [redacted], [scrubbed]"
+    assert shown["metadata"] == {"recording": "redacted"}
+    _, explained = await running.get("/api/v2/aibridge/users/me/policy")
+    kept = explained["recording"]
+    assert (kept["prompts"], kept["thoughts"], kept["patterns"]) == ("redacted", "full", [r"EMP-\d{5}"])
+    assert [source["level"] for source in kept["sources"]] == ["user"]

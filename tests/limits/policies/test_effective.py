@@ -5,11 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from intercept.recording import Keep, Recording
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of, Period
 from limits.policies.book import PolicyBook
 from limits.policies.effective import Caller, Level, Source
-from limits.policies.policy import Budget, Concurrency, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy, Tokens
+from limits.policies.policy import (
+    Budget,
+    Concurrency,
+    Limits,
+    Models,
+    Policy,
+    Rate,
+    RecordingRules,
+    SharedLimits,
+    SharedPolicy,
+    Tokens,
+)
 
 SECOND = 1_000_000_000
 EVERYONE = Source(Level.EVERYONE)
@@ -43,6 +55,17 @@ def budgets(effective):
 def test_without_policies_nothing_holds():
     assert PolicyBook().find(CALLER) is None
     assert find((Source(Level.GROUP, "other", "other"), SharedPolicy(byok="deny"))) is None
+
+
+def test_of_what_is_recorded_the_strictest_holds():
+    assert find((EVERYONE, SharedPolicy(byok="deny"))).recording is None
+    assert find((EVERYONE, SharedPolicy(recording=RecordingRules(prompts=Keep.FULL)))).recording is None
+    effective = find(
+        (EVERYONE, SharedPolicy(recording=RecordingRules(prompts=Keep.REDACTED, patterns=["a{2}"]))),
+        (RESEARCH, SharedPolicy(recording=RecordingRules(thoughts=Keep.HASHED, prompts=Keep.FULL))),
+        (TOKEN, Policy(recording=RecordingRules(thoughts=Keep.NONE, patterns=["b", "a{2}"]))),
+    )
+    assert effective.recording == Recording(prompts=Keep.REDACTED, thoughts=Keep.NONE, patterns=("a{2}", "b"))
 
 
 def test_each_level_adds_its_limits():

@@ -1,8 +1,20 @@
 import pytest
 from msgspec import UNSET
 
-from limits.policies.notes import NO_BUDGET, NOTHING_ADMITTED, notes_on
-from limits.policies.policy import Budget, Concurrency, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy, Tokens
+from intercept.recording import Keep
+from limits.policies.notes import NEEDS_KEY, NO_BUDGET, NOTHING_ADMITTED, notes_on
+from limits.policies.policy import (
+    Budget,
+    Concurrency,
+    Limits,
+    Models,
+    Policy,
+    Rate,
+    RecordingRules,
+    SharedLimits,
+    SharedPolicy,
+    Tokens,
+)
 
 NOTHING = Limits(concurrency=0, rate=Rate(0, "1m"), tokens=Tokens(0, "1h"), budget=Budget("0.00", "day"))
 
@@ -58,3 +70,9 @@ def test_slots_that_are_an_object_are_looked_into():
 )
 def test_of_shared_limits_the_part_is_named_too(each_member, together, notes):
     assert notes_on(SharedPolicy(limits=SharedLimits(each_member=each_member, together=together))) == notes
+
+
+def test_a_hash_needs_keys():
+    rules = RecordingRules(prompts=Keep.HASHED, thoughts=Keep.NONE, responses=Keep.HASHED)
+    assert notes_on(Policy(recording=rules)) == [f"recording.prompts: {NEEDS_KEY}", f"recording.responses: {NEEDS_KEY}"]
+    assert notes_on(Policy(recording=RecordingRules(prompts=Keep.REDACTED))) == []

@@ -170,3 +170,20 @@ def test_any_object_is_a_policy_or_a_named_error(fields, change):
             except InvalidPolicyError:
                 continue
             assert read_policy(json.loads(msgspec.json.encode(policy)), kind) == policy
+
+
+@pytest.mark.parametrize(
+    ("recording", "field", "rule"),
+    [
+        ({"patterns": ["a", "(b)"]}, "recording.patterns[1]", "has (, which is not allowed here"),
+        ({"patterns": ["a"] * 21}, "recording.patterns", "must have at most 20 patterns"),
+        ({"prompts": "some"}, "recording.prompts", "Invalid enum value 'some'"),
+        ({"bodies": "none"}, "recording.bodies", "unknown field"),
+    ],
+)
+def test_what_is_wrong_about_recording_is_named(recording, field, rule):
+    for kind in (Policy, SharedPolicy):
+        with pytest.raises(InvalidPolicyError) as raised:
+            read_policy({"recording": recording}, kind)
+        assert raised.value.field == field
+        assert raised.value.rule.startswith(rule)

@@ -2,7 +2,7 @@
 
 from hypothesis import given
 
-from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
+from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, Try, UserPrompt
 from resources.recorded.figures import session_without_texts, without_texts
 from resources.recorded.interceptions import Interception
 from storage.recording.documents import ending_fields, start_document
@@ -32,6 +32,7 @@ def test_texts_are_empty_and_said_to_be_withheld_and_all_else_stays():
         interception(user_prompt=UserPrompt(prompt=WORD, synthetic=True)),
         ending(
             error=ProviderError(type="invalid_request_error", message=f"{WORD} is not allowed"),
+            tries=(Try(provider_name="a", error=ProviderError(type="x", message=WORD)), Try(provider_name="b")),
             reading=Reading(
                 tool_usages=(ToolUsage(input=f'{{"a": "{WORD}"}}', truncated=True, **tool),),
                 model_thoughts=(ModelThought(content=WORD, source="thinking"),),
@@ -43,6 +44,7 @@ def test_texts_are_empty_and_said_to_be_withheld_and_all_else_stays():
     seen["user_prompts"][0] |= {"prompt": "", "metadata": {"synthetic": True, "withheld": True}}
     seen["tool_usages"][0] |= {"input": "", "invocation_error": "", "metadata": {"truncated": True, "withheld": True}}
     seen["model_thoughts"][0] |= {"content": "", "metadata": {"source": "thinking", "withheld": True}}
+    seen["tries"][0]["error"] = {"type": "x", "message": ""}
     seen["error"] = {"type": "invalid_request_error", "message": ""}
     assert figures == seen
     assert WORD not in repr(figures)

@@ -29,7 +29,7 @@ USAGE = TokenUsage(provider_response_id="resp_1", input_tokens=7, output_tokens=
 
 
 @asynccontextmanager
-async def opened(database, folder, policy=RecordPolicy.SPOOL, prices=None):
+async def opened(database, folder, policy=RecordPolicy.SPOOL, prices=None, texts=None):
     recorder = Recorder(
         database,
         instance_id=INSTANCE,
@@ -38,6 +38,7 @@ async def opened(database, folder, policy=RecordPolicy.SPOOL, prices=None):
         now=lambda: LATER,
         new_id=counting_ids(),
         prices=prices,
+        texts=texts,
     )
     await recorder.open()
     try:

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Generator
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from handlers.dataplane.addresses import find_unavailability
 from handlers.dataplane.admission import check_own_key
 from handlers.dataplane.call_usage import CallUsage
@@ -123,7 +125,9 @@ class SocketCall:
         """
         handler, bridge = self._handler, self._bridge
         secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
-        self._start: Interception = secrets.hide(start_of(handler, self._to, self._api, summary, self._sent))
+        start = start_of(handler, self._to, self._api, summary, self._sent)
+        recording = self.policy.recording if self.policy else None  # of now, not of the handshake
+        self._start: Interception = secrets.hide(replace(start, recording=recording))
         self._observation = Observation(self._start.id, self._api, now=bridge.now, secrets=secrets)
         self._observation.accept(ACCEPTED)
         self._usage = CallUsage(self, handler, self._start, summary.max_output_tokens)
@@ -235,7 +239,7 @@ class SocketCall:
         self._usage.charge(ending.reading)
         bridge.recorder.end(self._start, ending)
         bridge.metrics.ended(self._start, ending)
-        bridge.record_log.ended(ending)
+        bridge.record_log.ended(self._start, ending)
 
 
 # Between the tokens of JSON a line end is white space, and nowhere else may one stand.

@@ -28,6 +28,7 @@ from handlers.openapi.operations import (
     response,
 )
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
+from intercept.recording import Keep
 from limits.limit import Kind, Of
 from limits.policies.effective import Level
 from limits.policies.policy import Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
@@ -41,6 +42,7 @@ from resources.accounts.policies import (
     PolicyList,
     PolicySource,
     PolicyUser,
+    RecordingRule,
 )
 
 TAG = "policies"
@@ -64,6 +66,7 @@ _EXPLANATION = Explanation(
     models=[ModelRule(_RESEARCH, ["claude-*"], None)],
     max_tokens=MaxTokensRule(_ADA, 32000),
     own_key_denied_by=_ADA,
+    recording=RecordingRule([_ADA], Keep.REDACTED, Keep.NONE, Keep.FULL, Keep.FULL, [r"EMP-\d{5}"]),
     limits=[
         LimitRule(
             source=_ADA,

@@ -1,0 +1,90 @@
+import re
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.secrets import own_patterns
+from intercept.secrets.own_patterns import MAX_LENGTH, STEP, InvalidPatternError, OwnPattern, own_pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "left"),
+    [
+        (r"\bEMP-\d{5}\b", "EMP-12345, XEMP-12345 and EMP-123456", "#, XEMP-12345 and EMP-123456"),
+        (r"[A-Z]{2}\d{2,4}", "AB1 AB12 AB12345", "AB1 # #5"),
+        (r"colou?r", "color colour colouur", "# # colouur"),
+        (r"a.c", "abc a\nc ac", "# # ac"),
+        (r"\[x\]\{2\}", "[x]{2} [x]", "# [x]"),
+        (r"[^a-z]{2}", "abAB12ab", "ab##ab"),
+        (r"[&&]x", "&x x", "# x"),
+        (r"[\]\-]", "a]b-c", "a#b#c"),
+        (r"Ä{2}\s", "ÄÄ Ä ", "#Ä "),
+    ],
+)
+def test_what_a_pattern_means_is_replaced(pattern, text, left):
+    assert own_pattern(pattern).replace(text, "#") == left
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong"),
+    [
+        ("", "must have 1 to 200 characters"),
+        ("a" * 201, "must have 1 to 200 characters"),
+        ("a*", "has a repeat without a bound, *: say how often, as in {1,40}"),
+        ("a+", "has a repeat without a bound, +: say how often, as in {1,40}"),
+        ("(a)", r"has (, which is not allowed here; for the sign itself write \("),
+        ("a|b", r"has |, which is not allowed here; for the sign itself write \|"),
+        ("^a", r"has ^, which is not allowed here; for the sign itself write \^"),
+        ("a??", r"has ?, which is not allowed here; for the sign itself write \?"),
+        ("a{1,}", "has a repeat that cannot be read: {8} or {8,40}"),
+        ("a{3,2}", "has the repeat {3,2}, which can never be"),
+        ("a{0}", "has the repeat {0}, which can never be"),
+        ("a{129}", "must match at most 128 characters in all"),
+        (r"\b", "must not match an empty text"),
+        ("a?", "must not match an empty text"),
+        (r"\x41", r"has an unknown escape \x; allowed are \d, \w, \s, \b and signs"),
+        ("\\", "has an unknown escape \\; allowed are \\d, \\w, \\s, \\b and signs"),
+        ("[a", "has a set that is empty, or that does not end: [A-Z0-9_]"),
+        ("[]", "has a set that is empty, or that does not end: [A-Z0-9_]"),
+        ("[[]", "has a set that is empty, or that does not end: [A-Z0-9_]"),
+        (r"[\q]", r"has an unknown escape \q in a set"),
+        ("[^]x", "has a set that cannot be read: unterminated character set"),
+        ("[z-a]", "has a set that cannot be read: bad character range z-a"),
+    ],
+)
+def test_what_is_no_pattern_is_said_with_what_is_wrong(pattern, wrong):
+    with pytest.raises(InvalidPatternError, match=f"^{re.escape(wrong)}$"):
+        OwnPattern(pattern)
+
+
+def test_a_match_across_the_end_of_a_step_is_found(monkeypatch):
+    monkeypatch.setattr(own_patterns, "STEP", 8)
+    for before in range(20):
+        assert own_pattern("x{4}").replace("." * before + "xxxx..", "#") == "." * before + "#.."
+
+
+@given(st.text())
+def test_any_text_is_a_pattern_or_refused_with_a_reason(text):
+    with suppress(InvalidPatternError):
+        assert isinstance(OwnPattern(text).replace(text * 3, "#"), str)
+
+
+@given(st.text("ab", max_size=60), st.integers(1, 3), st.integers(0, 3))
+def test_it_replaces_what_a_greedy_expression_does(text, low, more):
+    mine = OwnPattern(f"a{{{low},{low + more}}}b").replace(text, "#")
+    assert mine == re.sub(f"(?>a{{{low},{low + more}}})b", "#", text)
+
+
+def test_the_time_of_a_hostile_text_is_that_of_its_length():
+    hostile = own_pattern(r"[a-z]{1,60}[a-z]{1,60}@x")
+
+    def seconds(length):
+        began = time.process_time()
+        hostile.replace("a" * length, "#")
+        return time.process_time() - began
+
+    assert seconds(20 * STEP) < 60 * max(seconds(2 * STEP), 0.001)
+    assert MAX_LENGTH < STEP

@@ -1,0 +1,127 @@
+"""What a policy says is kept of texts holds for every text of a record."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from intercept import restricted_texts
+from intercept.recording import KINDS, Keep, Recording, strictest
+from intercept.records import Conversation, ModelThought, ProviderError, Reading, ToolUsage, Try, UserPrompt
+from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
+from tests.storage.records import ending, interception
+
+MAIL = "ada@example.com"
+TEXTS = Texts(b"k" * 32)
+
+
+def call(**kept):
+    tool = ToolUsage(
+        provider_response_id="r", provider_tool_call_id="t", tool="Bash", input=f"tool {MAIL}", invocation_error=MAIL
+    )
+    start = interception(
+        user_prompt=UserPrompt(prompt=f"prompt {MAIL}"),
+        conversation=Conversation(key=b"1" * 16, continues=b"2" * 16),
+        blocks=b"digests",
+        recording=Recording(**kept),
+    )
+    error = ProviderError(type="invalid", message=f"error {MAIL}")
+    reading = Reading(
+        tool_usages=(tool,), model_thoughts=(ModelThought(content=f"thought {MAIL}", source="thinking"),), error=error
+    )
+    return start, ending(
+        error=error, reading=reading, tries=(Try(provider_name="a", error=error), Try(provider_name="b"))
+    )
+
+
+def words(start, end):
+    (tool,), (thought,) = end.reading.tool_usages, end.reading.model_thoughts
+    assert end.error == end.reading.error == end.tries[0].error
+    assert end.tries[1].error is None
+    return [start.user_prompt.prompt, tool.input, thought.content, tool.invocation_error, end.error.message]
+
+
+def test_each_kind_of_text_is_kept_as_the_policy_says():
+    redacted = [f"{kind} [redacted]" for kind in ("prompt", "tool", "thought")] + ["[redacted]", "error [redacted]"]
+    assert words(*TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.REDACTED)))) == redacted
+    assert words(*TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.NONE)))) == [""] * 5
+    assert words(*TEXTS.ended(*call())) == words(*call())
+    for number, kind in enumerate(KINDS[:3]):
+        kept = words(*TEXTS.ended(*call(**{kind: Keep.NONE})))
+        assert kept == [*words(*call())[:number], "", *words(*call())[number + 1 :]]
+    assert words(*TEXTS.ended(*call(responses=Keep.NONE))) == [*words(*call())[:3], "", ""]
+
+
+def test_equal_texts_have_equal_hashes_which_nobody_can_make_without_the_secret():
+    start, end = TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.HASHED)))
+    hashes = words(start, end)
+    assert all(text.startswith("hmac-sha256:") and len(text) == 12 + 64 for text in hashes)
+    assert len(set(hashes)) == 5
+    assert words(*TEXTS.ended(*call(**dict.fromkeys(KINDS, Keep.HASHED)))) == hashes
+    assert set(words(*Texts(b"other").ended(*call(**dict.fromkeys(KINDS, Keep.HASHED))))).isdisjoint(hashes)
+    assert (
+        start.user_prompt.kept is end.reading.tool_usages[0].kept is end.reading.model_thoughts[0].kept is Keep.HASHED
+    )
+    assert TEXTS.digest("\ud800") != TEXTS.digest("?")
+
+
+def test_without_a_secret_nothing_is_kept_instead_of_a_hash():
+    start, end = Texts().ended(*call(**dict.fromkeys(KINDS, Keep.HASHED)))
+    assert words(start, end) == [""] * 5
+    assert start.user_prompt.kept is end.reading.tool_usages[0].kept is Keep.NONE
+
+
+@pytest.mark.parametrize("keep", [Keep.REDACTED, Keep.HASHED, Keep.NONE])
+def test_a_start_has_nothing_of_a_prompt_that_is_restricted(keep):
+    start, _ = call(prompts=keep)
+    kept = TEXTS.start(start)
+    assert (kept.user_prompt.prompt, kept.user_prompt.kept) == ("", keep)
+    assert kept.conversation is not None
+    assert {kept.conversation.key, kept.conversation.continues}.isdisjoint({b"1" * 16, b"2" * 16, None})
+    assert Texts().start(start).conversation is None
+    assert kept.blocks is None
+    assert TEXTS.start(replace(start, conversation=None, user_prompt=None)).user_prompt is None
+
+
+def test_a_start_whose_prompt_is_not_restricted_stays_as_it_is():
+    for start in (call()[0], call(tool_inputs=Keep.NONE)[0], interception()):
+        assert TEXTS.start(start) is start
+        assert without_restricted_texts(start) is start
+
+
+def test_what_is_beyond_the_bounds_is_cut_and_said_to_be(monkeypatch):
+    monkeypatch.setattr(restricted_texts, "MAX_TEXT", 10)
+    monkeypatch.setattr(restricted_texts, "MAX_CALL", 14)
+    start, end = TEXTS.ended(*call(prompts=Keep.REDACTED, tool_inputs=Keep.REDACTED))
+    (tool,) = end.reading.tool_usages
+    assert (start.user_prompt.prompt, start.user_prompt.truncated) == ("prompt ada", True)
+    assert (tool.input, tool.truncated) == ("tool", True)
+
+
+def test_where_texts_cannot_be_looked_through_none_that_is_restricted_is_left():
+    start, end = call(prompts=Keep.REDACTED, thoughts=Keep.HASHED, responses=Keep.REDACTED)
+    bare = without_restricted_texts(start), without_restricted_words(start.recording, end)
+    assert words(*bare) == ["", f"tool {MAIL}", "", "", ""]
+    assert without_restricted_words(None, end) is end
+    assert TEXTS.ended(replace(start, recording=None), end) == (replace(start, recording=None), end)
+
+
+def test_a_call_without_errors_has_none():
+    start, end = call(responses=Keep.NONE)
+    quiet = replace(end, error=None, reading=Reading(), tries=())
+    assert TEXTS.ended(replace(start, user_prompt=None), quiet)[1] == quiet
+
+
+levels = st.builds(Recording, **dict.fromkeys(KINDS, st.sampled_from(Keep)), patterns=st.lists(st.text()).map(tuple))
+
+
+@given(st.lists(levels, max_size=4))
+def test_the_strictest_level_of_each_kind_holds(recordings):
+    together = strictest(recordings)
+    order = list(Keep)
+    for kind in KINDS:
+        kept = getattr(together, kind) if together else Keep.FULL
+        assert kept == order[max((order.index(getattr(one, kind)) for one in recordings), default=0)]
+    if together:
+        assert set(together.patterns) == {pattern for one in recordings for pattern in one.patterns}
+        assert strictest([together]) == together
