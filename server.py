@@ -23,6 +23,7 @@ from time import monotonic
 import click
 from tornado.netutil import bind_sockets
 
+from commands.break_glass import break_glass as make_link
 from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
@@ -203,13 +204,18 @@ def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
 
 @click.group(cls=SettingsGroup, params=[*declared()], invoke_without_command=True)
 @click.version_option(VERSION, message="AI Bridge %(version)s")
+@click.option("--break-glass", metavar="NAME", help="Print a link that signs the user NAME in once, and exit.")
 @click.pass_context
-def main(context: click.Context, /) -> None:
+def main(context: click.Context, /, break_glass: str | None) -> None:
     """AI Bridge: a gateway between AI clients and AI providers that records every call.
 
     Without a command it serves.
     """
-    if context.invoked_subcommand is None:
+    if break_glass is not None:
+        if context.invoked_subcommand is not None:
+            raise click.UsageError("--break-glass stands alone, without a command")
+        make_link(break_glass)
+    elif context.invoked_subcommand is None:
         run(settings_of(context), flags_of(context), demo=False)
 
 

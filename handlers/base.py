@@ -161,8 +161,12 @@ class BridgeHandler(RequestHandler):
             raise Problem(401, message, challenge, rule=Rule.INVALID_TOKEN) from error
         except IdentitiesUnavailableError as error:
             raise Problem(503, IDENTITIES_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.TOKENS_UNVERIFIABLE) from error
-        self.bridge.token_uses.note(identity, partial(self._client_of, kind))
+        self.note_use(identity, kind)
         return identity
+
+    def note_use(self, identity: Identity, kind: Kind) -> None:
+        """Note that somebody was here."""
+        self.bridge.token_uses.note(identity, partial(self._client_of, kind))
 
     def _client_of(self, kind: Kind) -> tuple[str, str]:
         """What uses the token, and from where."""

@@ -73,6 +73,8 @@ class EdgeOptions:
     members_create_tokens: bool = True
     tokens_per_user: int = 10
     openid_name: str = ""
+    local_sign_in: bool = True
+    auth_proxy_header: str = ""
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
 
 

@@ -12,6 +12,8 @@ from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 
 from handlers.base import TAKE_SECONDS, BridgeHandler
+from handlers.identity.credentials import Credentials
+from handlers.identity.forwarded import is_trusted
 from handlers.problems import Problem, ValidationProblem
 from intercept.refusals import Rule
 from intercept.secrets.scrub import scrub_quoted
@@ -19,11 +21,17 @@ from limits.headers import retry_headers
 from limits.limit import SLOT_RETRY_NS
 from limits.protection.concurrency import ConcurrencyLimit, Slot
 from resources.errors import Error, Validation
+from storage.accounts.identities import Identity, Kind
+from storage.accounts.sign_in.single_sign_on import PersonRefusedError, Refused
 from storage.mongo.database import DatabaseUnavailableError
 
 # What is written of an answer before the client has to take it.
 PIECE_BYTES = 256 * 1024
 TOO_MANY_REQUESTS = "You have {} requests in progress, the maximum for one user. Please try again when one has ended."
+PROXY_REFUSED = {
+    Refused.REMOVED: "Your user was removed. Please ask an owner.",
+    Refused.NAME_NOT_ALLOWED: "The name that the proxy gives you is not allowed as a username.",
+}
 DATABASE_UNAVAILABLE = "The database cannot be reached at the moment. Please try again later."
 
 
@@ -45,6 +53,32 @@ class IdentifiedHandler(BridgeHandler):
 
     _share: Slot | None = None
     _unsent = 0
+
+    @property
+    def proxy_user(self) -> str | None:
+        """Whom a trusted proxy names; no proxy lets another site's page in."""
+        options = self.bridge.options
+        if not options.auth_proxy_header or not is_trusted(self.request.remote_ip or "", options.trusted_proxies):
+            return None
+        named = self.request.headers.get_list(options.auth_proxy_header)
+        return named[0].strip() if len(named) == 1 and named[0].strip() and not self.is_foreign else None
+
+    async def authenticate(self, credentials: Credentials, *, fresh: bool = False) -> Identity:
+        """Find out who is asking: by a token, by what a trusted proxy says, or by a session.
+
+        Raises:
+            Problem: 401 without any of them, 403 for whom a proxy names who may not get in, 429 after too many failures, 503
+                when it cannot be known now.
+        """
+        if credentials.token is not None or (name := self.proxy_user) is None:
+            return await super().authenticate(credentials, fresh=fresh)
+        try:
+            with database_problems():
+                identity = Identity(user=await self.bridge.single_sign_on.admit_named(name))
+        except PersonRefusedError as error:
+            raise Problem(403, PROXY_REFUSED[error.why]) from error
+        self.note_use(identity, Kind.SESSION)
+        return identity
 
     async def identify(self, *, fresh: bool = False) -> None:
         """Find out who is asking, and take a request of their share; `fresh` does not rely on memory.

@@ -172,6 +172,8 @@ def make_edge_options(settings: Settings) -> EdgeOptions:
         trusted_proxies=settings.trusted_proxies,
         members_create_tokens=settings.token_creation is TokenCreation.MEMBERS,
         tokens_per_user=settings.tokens_per_user,
+        local_sign_in=settings.local_sign_in,
+        auth_proxy_header=settings.auth_proxy_header,
         openid_name=settings.oidc_name or urlsplit(settings.oidc_issuer_url).hostname or "",
     )
 

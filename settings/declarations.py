@@ -14,31 +14,22 @@ from limits.limit import Period
 from settings.kinds import (
     ADDRESS,
     BASE_URL,
-    CLAIM,
-    CLIENT_ID,
-    CLIENT_SECRET,
     DATABASE_NAME,
-    DISPLAYED,
-    DOMAINS,
     DURATION,
     ENCRYPTION_KEYS,
     FALLBACK,
     FILE,
     FOLDER,
     HOSTS,
-    ISSUER,
     KEYS,
     LIMIT,
     MONEY,
     MONGODB_URI,
     NETWORKS,
-    OPTIONAL_CLAIM,
     POSITIVE,
     POSITIVE_DURATION,
     PROXY_URL,
-    ROLE_MAPPING,
     ROUTES,
-    SCOPES,
     SIZE,
     SWITCH,
     TIME_ZONE,
@@ -54,6 +45,18 @@ from settings.kinds import (
 )
 from settings.providers import PROVIDERS, ProviderSettings
 from settings.setting import Setting, declare
+from settings.sign_in_kinds import (
+    CLAIM,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    DISPLAYED,
+    DOMAINS,
+    HEADER,
+    ISSUER,
+    OPTIONAL_CLAIM,
+    ROLE_MAPPING,
+    SCOPES,
+)
 from upstream.extra_routes import ExtraRoute
 from upstream.presets import PRESETS, ProviderType
 
@@ -112,6 +115,9 @@ class Settings:
     otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")
     workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")
 
+    local_sign_in: bool = declare(
+        SIGN_IN, SWITCH, "true", "Let people sign in to the dashboard with a token; off needs another way."
+    )
     oidc_issuer_url: str = declare(
         SIGN_IN, ISSUER, "", "OpenID provider where people sign in to the dashboard; empty is none."
     )
@@ -138,6 +144,9 @@ class Settings:
         SIGN_IN, SWITCH, "false", "Let who signs in with the name of an existing user be that user."
     )
     oidc_create_groups: bool = declare(SIGN_IN, SWITCH, "false", "Make groups that the claim names and there are not.")
+    auth_proxy_header: str = declare(
+        SIGN_IN, HEADER, "", "Header in which trusted-proxies name the user who is in the dashboard; empty is none."
+    )
 
     mongodb_uri: str = declare(
         DATABASE, MONGODB_URI, "", "MongoDB to record in; empty starts an embedded one.", secret=True

@@ -22,7 +22,6 @@ from upstream.connections.network import Proxy
 from upstream.credentials.sigv4 import AwsKeys
 from upstream.extra_routes import ALLOWED, parse_routes
 from upstream.fallback import MAX_FALLBACKS, MAX_WEIGHT
-from upstream.openid.documents import is_usable_url
 
 NO_PROXY = "none"
 """The proxy of a provider that is reached without one."""
@@ -32,7 +31,8 @@ E = TypeVar("E", bound=StrEnum)
 Network = IPv4Network | IPv6Network
 
 
-def _hidden(_: str) -> str:
+def hidden(_: str) -> str:
+    """Say nothing of a text that is a secret."""
     return "the value given"
 
 
@@ -41,7 +41,8 @@ def scrub_uri(uri: str) -> str:
     return re.sub(r"^([a-z+]+://)?.*@", r"\1***@", uri, flags=re.IGNORECASE | re.DOTALL)
 
 
-def _scrubbed(uri: str) -> str:
+def scrubbed(uri: str) -> str:
+    """Repeat a URI without the password in it."""
     return repr(scrub_uri(uri))
 
 
@@ -113,7 +114,7 @@ class Address:
 def choice(options: type[E], *left_out: E) -> Kind[E]:
     """One of the values of an enumeration, but for those that are `left_out`."""
     names = [option.value for option in options if option not in left_out]
-    return Kind("|".join(names), " or ".join(names), lambda text: options(_require(text, names.__contains__)))
+    return Kind("|".join(names), " or ".join(names), lambda text: options(require(text, names.__contains__)))
 
 
 def optional(kind: Kind[T]) -> Kind[T | None]:
@@ -123,40 +124,43 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(PROVIDER_NAME.parse(one.strip()) for one in text.split(",")) if text.strip() else ()
-    return _require(names, lambda it: len(set(it)) == len(it) <= MAX_FALLBACKS)
+    return require(names, lambda it: len(set(it)) == len(it) <= MAX_FALLBACKS)
 
 
-def _match(pattern: str, text: str) -> re.Match[str]:
+def matched(pattern: str, text: str) -> re.Match[str]:
+    """Match all of a text, or raise ValueError."""
     match = re.fullmatch(pattern, text)
     if match is None:
         raise ValueError
     return match
 
 
-def _text(pattern: str) -> Callable[[str], str]:
-    return lambda text: _match(pattern, text)[0]
+def text_like(pattern: str) -> Callable[[str], str]:
+    """What reads a text of this pattern as it is."""
+    return lambda text: matched(pattern, text)[0]
 
 
 def _positive(parse: Callable[[str], T]) -> Callable[[str], T]:
-    return lambda text: _require(parse(text), bool)
+    return lambda text: require(parse(text), bool)
 
 
 def _whole(text: str) -> int:
-    return int(_match("[0-9]{1,9}", text)[0])
+    return int(matched("[0-9]{1,9}", text)[0])
 
 
-def _require(value: T, holds: Callable[[T], bool]) -> T:
+def require(value: T, holds: Callable[[T], bool]) -> T:
+    """Return a value for which something holds, or raise ValueError."""
     if not holds(value):
         raise ValueError
     return value
 
 
 def _switch(text: str) -> bool:
-    return _match("(true|yes|on|1)|false|no|off|0", text.lower())[1] is not None
+    return matched("(true|yes|on|1)|false|no|off|0", text.lower())[1] is not None
 
 
 def _size(text: str) -> int:
-    number, unit = _match("([0-9]{1,12})(|B|KiB|MiB|GiB)", text).groups()
+    number, unit = matched("([0-9]{1,12})(|B|KiB|MiB|GiB)", text).groups()
     return int(number) * {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit]
 
 
@@ -171,14 +175,14 @@ MAX_DURATION = timedelta(days=3650)
 def _duration(text: str) -> timedelta:
     if text == "0":
         return timedelta(0)
-    parts = _match(f"(?=.){_DURATION}", text).groupdict(default="0")
+    parts = matched(f"(?=.){_DURATION}", text).groupdict(default="0")
     duration = timedelta(**{unit: int(number) for unit, number in parts.items()})
-    return _require(duration, lambda it: it <= MAX_DURATION)
+    return require(duration, lambda it: it <= MAX_DURATION)
 
 
 def _address(text: str) -> Address:
-    match = _match(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})", text)
-    port = _require(int(match["port"]), lambda it: it <= 65535)  # noqa: PLR2004 - the range of a TCP port
+    match = matched(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]*)):(?P<port>[0-9]{1,5})", text)
+    port = require(int(match["port"]), lambda it: it <= 65535)  # noqa: PLR2004 - the range of a TCP port
     return Address(match["host"] if match["ipv6"] is None else str(IPv6Address(match["ipv6"])), port)
 
 
@@ -187,7 +191,7 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 
 def _base_url(text: str) -> str:
-    parts = urlsplit(_match(r"https?://[^?#@]+", _match("[!-~]+", text)[0])[0])
+    parts = urlsplit(matched(r"https?://[^?#@]+", matched("[!-~]+", text)[0])[0])
     if not parts.hostname or parts.port == 0:
         raise ValueError
     return text if text.endswith("/") else text + "/"
@@ -206,36 +210,13 @@ RESERVED_NAMES = (
 )  # fmt: skip
 
 
-ROLES = ("owner", "auditor", "reader", "member")
-"""The roles that claims may give."""
-
-
-def _issuer(text: str) -> str:
-    return _require(text, lambda it: not it or (is_usable_url(it) and "?" not in it))
-
-
-def _scopes(text: str) -> str:
-    scopes = _match("[!-~]+( +[!-~]+)*", text)[0].split()
-    return " ".join(_require(scopes, lambda it: "openid" in it))
-
-
-def _role_mapping(text: str) -> tuple[tuple[str, str], ...]:
-    pairs = [part.strip().rpartition("=") for part in text.split(",")] if text else []
-    return tuple((_require(value, bool), _require(role, ROLES.__contains__)) for value, _, role in pairs)
-
-
-def _domains(text: str) -> tuple[str, ...]:
-    domain = "[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
-    return tuple(_match(domain, part.strip())[0] for part in text.lower().split(",")) if text else ()
-
-
 def _keys(text: str) -> tuple[str, ...]:
-    return tuple(_match("[!-~]+", part.strip())[0] for part in text.split(",")) if text else ()
+    return tuple(matched("[!-~]+", part.strip())[0] for part in text.split(",")) if text else ()
 
 
 def _encryption_key(text: str) -> bytes:
     key = b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
-    return _require(key, lambda it: len(it) == 32)  # noqa: PLR2004 - AES-256
+    return require(key, lambda it: len(it) == 32)  # noqa: PLR2004 - AES-256
 
 
 def _encryption_keys(text: str) -> tuple[bytes, ...]:
@@ -246,11 +227,11 @@ def _google_account(text: str) -> dict[str, str]:
     account = json.loads(text)
     wanted = ("client_email", "private_key", "token_uri")
     held = isinstance(account, dict) and account.get("type") == "service_account"
-    return _require(account, lambda it: held and all(isinstance(it.get(name), str) for name in wanted))
+    return require(account, lambda it: held and all(isinstance(it.get(name), str) for name in wanted))
 
 
 def _money(text: str) -> Decimal:
-    return Decimal(_match(r"[0-9]{1,9}(\.[0-9]{1,6})?", text)[0])
+    return Decimal(matched(r"[0-9]{1,9}(\.[0-9]{1,6})?", text)[0])
 
 
 def _time_zone(text: str) -> str:
@@ -259,7 +240,7 @@ def _time_zone(text: str) -> str:
 
 
 def _aws_access_key(text: str) -> AwsKeys:
-    key_id, secret, token = _match("([A-Za-z0-9]{16,128}):([!-9;-~]+)(?::([!-9;-~]+))?", text).groups(default="")
+    key_id, secret, token = matched("([A-Za-z0-9]{16,128}):([!-9;-~]+)(?::([!-9;-~]+))?", text).groups(default="")
     return AwsKeys(key_id, secret, token)
 
 
@@ -268,63 +249,47 @@ MONEY = Kind("USD", "an amount in dollars such as 50 or 0.25, 0 (off) or more", 
 TIME_ZONE = Kind("ZONE", "the name of a time zone such as UTC or Europe/Berlin", _time_zone)
 LIMIT = Kind("N", "a whole number, 0 (off) or more", _whole)
 POSITIVE = Kind("N", "a whole number, 1 or more", _positive(_whole))
-WORKERS = Kind("N", "a whole number from 1 to 256", lambda text: _require(_whole(text), lambda it: 1 <= it <= 256))  # noqa: PLR2004 - more are a mistake
+WORKERS = Kind("N", "a whole number from 1 to 256", lambda text: require(_whole(text), lambda it: 1 <= it <= 256))  # noqa: PLR2004 - more are a mistake
 SIZE = Kind("SIZE", "a size of 1 byte or more, such as 67108864 or 64MiB", _positive(_size))
 _DURATIONS = "such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
 DURATION = Kind("DURATION", f"0 or a duration {_DURATIONS}", _duration)
 POSITIVE_DURATION = Kind("DURATION", f"a duration longer than 0, {_DURATIONS}", _positive(_duration))
 ADDRESS = Kind("HOST:PORT", "HOST:PORT with a port from 0 to 65535 and an IPv6 host in brackets", _address)
-FOLDER = Kind("FOLDER", "a folder's path", lambda text: Path(_match("[^\0]+", text)[0]))
+FOLDER = Kind("FOLDER", "a folder's path", lambda text: Path(matched("[^\0]+", text)[0]))
 NETWORKS = Kind("CIDRS", "networks such as 10.0.0.0/8,fd00::/8", _networks)
 MONGODB_URI = Kind(
-    "URI", "a URI that starts with mongodb:// or mongodb+srv://", _text(r"(mongodb(\+srv)?://[!-~]+)?"), _scrubbed
+    "URI", "a URI that starts with mongodb:// or mongodb+srv://", text_like(r"(mongodb(\+srv)?://[!-~]+)?"), scrubbed
 )
 DATABASE_NAME = Kind(
     "NAME",
     "1 to 63 letters, digits, _ and -, but not admin, config or local, which are MongoDB's own",
-    _text("(?!(admin|config|local)$)[A-Za-z0-9_-]{1,63}"),
+    text_like("(?!(admin|config|local)$)[A-Za-z0-9_-]{1,63}"),
 )
-BASE_URL = Kind("URL", "an http or https URL without user, query and fragment", _base_url, _scrubbed)
+BASE_URL = Kind("URL", "an http or https URL without user, query and fragment", _base_url, scrubbed)
 PROVIDER_NAME = Kind(
     "NAME",
     f"lower-case letters and digits with single hyphens between, but not {', '.join(RESERVED_NAMES)}",
-    _text(f"(?!({'|'.join(RESERVED_NAMES)})$)(?=.{{1,64}}$)[a-z0-9]+(-[a-z0-9]+)*"),
+    text_like(f"(?!({'|'.join(RESERVED_NAMES)})$)(?=.{{1,64}}$)[a-z0-9]+(-[a-z0-9]+)*"),
 )
 FALLBACK = Kind("NAMES", f"names of at most {MAX_FALLBACKS} providers, each once, separated by commas", _names)
 WEIGHT = Kind(
-    "N", f"a whole number from 0 to {MAX_WEIGHT}", lambda text: _require(_whole(text), lambda it: it <= MAX_WEIGHT)
+    "N", f"a whole number from 0 to {MAX_WEIGHT}", lambda text: require(_whole(text), lambda it: it <= MAX_WEIGHT)
 )
-FILE = Kind("FILE", "the path of a file", lambda text: _match("[^\0]*", text)[0])
-HOSTS = Kind("HOSTS", "host names and domains, separated by commas, or *", _text(r"[A-Za-z0-9.:_*, /\[\]-]*"))
-PROXY_URL = Kind("URL", "http://HOST:PORT, with USER:PASSWORD@ where it is needed, or none", _proxy_url, _hidden)
-REGION = Kind("REGION", "the name of a region, such as us-east-1", _text("(?:[a-z0-9]+(?:-[a-z0-9]+)*)?"))
-PROJECT = Kind("PROJECT", "the id or the number of a project", _text("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
-GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, _hidden)
-ISSUER = Kind(
-    "URL", "an https URL without user, query and fragment, or an http one of this machine", _issuer, _scrubbed
-)
-CLIENT_ID = Kind("ID", "printable ASCII without spaces", _text("[!-~]*"))
-CLIENT_SECRET = Kind("SECRET", "printable ASCII without spaces", _text("[!-~]*"), _hidden)
-SCOPES = Kind("SCOPES", "scopes with spaces between, openid among them", _scopes)
-CLAIM = Kind("CLAIM", "the name of a claim, such as email", _text("[!-~]{1,128}"))
-OPTIONAL_CLAIM = Kind("CLAIM", "the name of a claim, such as groups, or nothing", _text("[!-~]{0,128}"))
-ROLE_MAPPING = Kind("MAPPING", f"VALUE=ROLE, several with commas, each ROLE one of {', '.join(ROLES)}", _role_mapping)
-DOMAINS = Kind("DOMAINS", "domains such as example.com, separated by commas", _domains)
-MAX_BUTTON_TEXT = 64
-DISPLAYED = Kind(
-    "TEXT",
-    f"up to {MAX_BUTTON_TEXT} printable characters",
-    lambda text: _require(text, lambda it: len(it) <= MAX_BUTTON_TEXT and it.isprintable()),
-)
+FILE = Kind("FILE", "the path of a file", lambda text: matched("[^\0]*", text)[0])
+HOSTS = Kind("HOSTS", "host names and domains, separated by commas, or *", text_like(r"[A-Za-z0-9.:_*, /\[\]-]*"))
+PROXY_URL = Kind("URL", "http://HOST:PORT, with USER:PASSWORD@ where it is needed, or none", _proxy_url, hidden)
+REGION = Kind("REGION", "the name of a region, such as us-east-1", text_like("(?:[a-z0-9]+(?:-[a-z0-9]+)*)?"))
+PROJECT = Kind("PROJECT", "the id or the number of a project", text_like("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
+GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, hidden)
 ROUTES = Kind("ROUTES", ALLOWED, parse_routes)
-KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, _hidden)
+KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, hidden)
 ENCRYPTION_KEYS = Kind(
     "KEYS",
     "32 bytes in base64, as `openssl rand -base64 32` prints them; several with commas",
     _encryption_keys,
-    _hidden,
+    hidden,
 )
 AWS_ACCESS_KEY = Kind(
-    "KEY", "ID:SECRET of an access key of AWS, or ID:SECRET:SESSION-TOKEN of a temporary one", _aws_access_key, _hidden
+    "KEY", "ID:SECRET of an access key of AWS, or ID:SECRET:SESSION-TOKEN of a temporary one", _aws_access_key, hidden
 )
-PROFILE = Kind("PROFILE", "the name of a profile", _text("[^\\0\n]*"))
+PROFILE = Kind("PROFILE", "the name of a profile", text_like("[^\\0\n]*"))

@@ -260,6 +260,8 @@ class UpstreamRequest:
         ours = self._key is not None or self._authorizer is not None
         ours_pays = ours and not options.allow_billing_headers
         dropped = BILLING if ours_pays else frozenset()
+        if options.auth_proxy_header:
+            dropped |= {options.auth_proxy_header.lower()}
         if self._upgrade:
             dropped |= HANDSHAKE
         headers = to_upstream(received.get_all(), credentials, dropped=dropped, is_secret=hides_token)

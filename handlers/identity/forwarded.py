@@ -14,7 +14,7 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network 
     """
     address = peer
     hops = [hop.strip() for hop in forwarded_for.split(",")] if forwarded_for else []
-    while _is_trusted(address, trusted) and hops:
+    while is_trusted(address, trusted) and hops:
         hop = hops.pop()
         if not _is_address(hop):
             break
@@ -36,10 +36,11 @@ def client_scheme(
     if reached_by == "https":
         return reached_by
     said = forwarded_proto.rpartition(",")[2].strip().lower()
-    return "https" if said == "https" and _is_trusted(peer, trusted) else "http"
+    return "https" if said == "https" and is_trusted(peer, trusted) else "http"
 
 
-def _is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+def is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether an address is that of a proxy that is believed."""
     if not trusted or not _is_address(address):
         return False
     parsed = ip_address(address)

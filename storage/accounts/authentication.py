@@ -218,7 +218,7 @@ class Authentication:
         if has_ended(times.end_of(session), now):
             raise InvalidTokenError(Reason.SESSION_ENDED, session.token_id)
         if session.token_id is None:
-            identity = await self._identify_user(session.user_id)
+            identity = await self.identify_user(session.user_id)
         else:
             identity = await self.identify(session.token_id)
         used = times.used(session, now) if times.is_use_due(session, now) else session
@@ -228,9 +228,15 @@ class Authentication:
             await self._database.sign_in_sessions.update_one({"_id": session_id}, {"$set": fields})
         return replace(identity, session_id=session_id, session_expires_at=ends_at)
 
-    async def _identify_user(self, user_id: UUID) -> Identity:
-        """Say who has a session that was made without a token."""
-        user = await self._database.users.find_one({"_id": user_id, "removed_at": None})
+    async def identify_user(self, user_id: UUID) -> Identity:
+        """Return a user by their id, for a caller that has proved it without a token.
+
+        Raises:
+            InvalidTokenError: There is none, or they were removed.
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        async with self._database.within(VERIFY_SECONDS):
+            user = await self._database.users.find_one({"_id": user_id, "removed_at": None})
         if user is None:
             raise InvalidTokenError(Reason.USER_REMOVED)
         return Identity(user=read_user(user))

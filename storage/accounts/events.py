@@ -36,6 +36,7 @@ class Action(StrEnum):
     ACCESS_DENIED = "access.denied"
     SIGNED_IN = "user.signed_in"
     SESSION_ENDED = "session.ended"
+    LINK_CREATED = "sign_in_link.created"
     CALLS_READ = "calls.read"
     PROVIDER_ADDED = "provider.added"
     PROVIDER_CHANGED = "provider.changed"

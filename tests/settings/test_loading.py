@@ -78,6 +78,16 @@ def test_an_issuer_and_a_client_belong_together(flags):
     assert load(both, {}).oidc_issuer_url == "https://id.example/"
 
 
+def test_nobody_is_locked_out_and_no_stranger_names_users():
+    assert refusal({"local-sign-in": "off"}, {}) == (
+        "local-sign-in is off, and there is no other way; give oidc-issuer-url or auth-proxy-header"
+    )
+    header = {"auth-proxy-header": "Remote-User"}
+    assert refusal(header, {}) == "auth-proxy-header needs trusted-proxies: nobody else may name users"
+    trusted = {"trusted-proxies": "10.0.0.0/8", "local-sign-in": "off"}
+    assert load(header | trusted, {}).auth_proxy_header == "Remote-User"
+
+
 def test_roles_are_mapped_from_a_claim():
     mapping = {"oidc-role-mapping": "a=b=owner, cn x=member"}
     assert refusal(mapping, {}) == "oidc-role-mapping needs a claim; give oidc-role-claim or oidc-group-claim"
@@ -90,7 +100,7 @@ def test_every_setting_refuses_nonsense_in_its_own_name():
         "tls-cert-file",
         "tls-key-file",
         *("oidc-client-id", "oidc-name", "oidc-username-claim", "oidc-group-claim", "oidc-role-claim"),
-        "oidc-allowed-domains",
+        *("oidc-allowed-domains", "auth-proxy-header"),
         "openai-fallback",
         "anthropic-fallback",
     }
@@ -177,14 +187,14 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
             provider(0, type="openai"),
             (
                 "CODER_AIBRIDGE_PROVIDER_0_NAME is not set; give lower-case letters and digits with single hyphens between, "
-                "but not audit, clients, demo, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, stats, tokens, users"
+                "but not audit, clients, demo, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, spend, stats, tokens, users, webhooks"
             ),
         ),
         (
             provider(0, type="openai", name="sessions"),
             (
                 "CODER_AIBRIDGE_PROVIDER_0_NAME: 'sessions' is not allowed; give lower-case letters and digits with single "
-                "hyphens between, but not audit, clients, demo, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, stats, tokens, users"
+                "hyphens between, but not audit, clients, demo, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, spend, stats, tokens, users, webhooks"
             ),
         ),
         (

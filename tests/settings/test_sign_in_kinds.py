@@ -2,7 +2,7 @@
 
 import pytest
 
-from settings import kinds
+from settings import sign_in_kinds as kinds
 from storage.accounts.users import Role
 
 
@@ -25,6 +25,8 @@ def test_the_roles_that_claims_may_give_are_those_there_are():
         (kinds.DOMAINS, "Example.com, a-b.example", ("example.com", "a-b.example")),
         (kinds.DISPLAYED, "Beispiel & Söhne", "Beispiel & Söhne"),
         (kinds.CLIENT_SECRET, "a%:b", "a%:b"),
+        (kinds.HEADER, "", ""),
+        (kinds.HEADER, "X-Forwarded-User", "X-Forwarded-User"),
     ],
 )
 def test_what_is_allowed_is_read(kind, text, value):
@@ -52,6 +54,11 @@ def test_what_is_allowed_is_read(kind, text, value):
         (kinds.DISPLAYED, "a\nb"),
         (kinds.CLIENT_ID, "a b"),
         (kinds.CLIENT_SECRET, "a\tb"),
+        (kinds.HEADER, "X_User"),
+        (kinds.HEADER, "X-User:"),
+        (kinds.HEADER, "Authorization"),
+        (kinds.HEADER, "x-forwarded-for"),
+        (kinds.HEADER, "X" * 65),
     ],
 )
 def test_what_is_not_allowed_is_refused(kind, text):

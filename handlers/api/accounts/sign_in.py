@@ -26,6 +26,7 @@ from storage.accounts.sign_in.sign_ins import InvalidCodeError
 
 FOREIGN = "Pages of other sites may not sign you in or out."
 CODE_OVER = "This link has expired or was used: it works once, within ten minutes. Sign in with a token."
+TOKEN_OFF = "Tokens do not sign in here (local-sign-in). Please sign in as the page offers it."  # noqa: S105 - a sentence
 NOT_JSON = 'Send JSON, with Content-Type: application/json: {"token": "TOKEN"}'
 MAX_BODY_BYTES = 4096
 # How long the body may take.
@@ -59,11 +60,13 @@ class SignInHandler(BridgeHandler):
         """Sign in: 204 and the cookie, which lasts until the browser is closed. A session that it replaces is ended.
 
         Raises:
-            Problem: 400 or 415, it is not what was expected; 401, the token is not valid; 403, another site asks; 429, too
-                many tokens from the address were not valid; 503, the database is unavailable.
+            Problem: 400 or 415, it is not what was expected; 401, the token is not valid; 403, another site asks; or tokens do not sign in; 429,
+                too many tokens from the address were not valid; 503, the database is unavailable.
         """
         self._refuse_foreign()
         sign_in = self._decode_request()
+        if sign_in.token and not self.bridge.options.local_sign_in:
+            raise Problem(403, TOKEN_OFF)
         identity = await (
             self._redeem(sign_in.code) if sign_in.code else self.authenticate(_credentials(sign_in), fresh=True)
         )

@@ -50,7 +50,7 @@ class SignInWaysHandler(BridgeHandler):
         openid = OpenIDSignIn(name, BEGIN) if self.bridge.openid is not None else None
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(SignInWays(token=True, openid=openid)))
+        self.write(msgspec.json.encode(SignInWays(token=self.bridge.options.local_sign_in, openid=openid)))
 
     head = get
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pymongo import DESCENDING
 
 from intercept.secrets.scrub import scrub_quoted
-from storage.accounts.audit import Author, entry
+from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
@@ -22,6 +22,7 @@ from storage.accounts.sign_in.sessions import (
     read_session,
 )
 from storage.accounts.tokens.text import digest, has_ended, new_token
+from storage.accounts.users import milliseconds
 from storage.mongo.database import Database, Session
 
 ANSWER_SECONDS = 2.0
@@ -102,6 +103,27 @@ class SignIns:
             await self._database.sign_in_codes.insert_one(document)
         return code
 
+    async def create_link(self, username: str, author: Author = COMMAND_LINE) -> str:
+        """Make such a code that signs in a user without a token, whatever other ways to sign in there are.
+
+        Raises:
+            UnknownIdentityError: There is no such user.
+        """
+        code = new_token()
+        async with self._database.within(ANSWER_SECONDS):
+            user = await self._owner(username)
+            document = {
+                "_id": digest(code),
+                "schema_version": 1,
+                "user_id": user.id,
+                "expires_at": self._now() + timedelta(seconds=CODE_SECONDS),
+            }
+            await self._database.sign_in_codes.insert_one(document)
+            await self._database.audit.insert_one(
+                entry(author, Action.LINK_CREATED, user, at=milliseconds(self._now()))
+            )
+        return code
+
     async def redeem(self, code: str) -> Identity:
         """Say whom a code signs in, this once.
 
@@ -113,6 +135,8 @@ class SignIns:
             if found is None or has_ended(found["expires_at"], self._now()):
                 raise InvalidCodeError
             try:
+                if "user_id" in found:
+                    return await self._identities.identify_user(found["user_id"])
                 return await self._identities.identify(found["token_id"])
             except InvalidTokenError as error:
                 raise InvalidCodeError from error

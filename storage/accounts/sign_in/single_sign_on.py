@@ -124,6 +124,29 @@ class SingleSignOn:
         self._accounts.forget(user.id)
         return user
 
+    async def admit_named(self, username: str) -> User:
+        """Return the user of a name that a trusted proxy gives, made if there is none. No claims change them.
+
+        Raises:
+            PersonRefusedError: They do not get in.
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        try:
+            checked_username(username)
+        except IdentityError as error:
+            raise PersonRefusedError(Refused.NAME_NOT_ALLOWED, str(error)) from error
+        if (user := await self._accounts.find_user(username)) is not None:
+            return user
+        async with self._database.within(ADMISSION_SECONDS):
+            removed = {"username": username, "removed_at": {"$ne": None}}
+            if await self._database.users.find_one(removed, collation=ANY_CASE) is not None:
+                raise PersonRefusedError(Refused.REMOVED, f'the user "{username}" was removed')
+        try:
+            return await self._accounts.add_user(username, role=Role.MEMBER, author=SINGLE_SIGN_ON)
+        except IdentityConflictError:  # by another request of theirs, at the same moment
+            async with self._database.within(ADMISSION_SECONDS):
+                return await self._accounts.existing_user(username, None)
+
     async def _find(self, person: Claimed, session: Session | None) -> dict[str, Any] | None:
         own = {"openid.issuer": person.issuer, "openid.subject": person.subject, "removed_at": None}
         return await self._database.users.find_one(own, session=session)

@@ -432,6 +432,7 @@ async def sign_in_elsewhere(running, ask):
     person = Claimed(issuer="https://id.example", subject="s", username="grace", display_name="")
     parts = running.bridge.database, running.bridge.identities, running.bridge.groups
     await SingleSignOn(*parts, now=now, links_users=True).admit(person)
+    await running.bridge.sign_ins.create_link("grace")
 
 
 async def sign_in_and_out(running, ask):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import structs
 
-from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
+from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, TOKEN_OFF
 from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.identity.credentials import SESSION_COOKIE
@@ -162,6 +162,7 @@ PATHS: dict[str, Described] = {
                 ),
                 "503": shared("Unavailable"),
                 **_NOT_FOREIGN,
+                "403": problem("The page of another site asks, or tokens do not sign in here.", FOREIGN, TOKEN_OFF),
             },
         },
         "delete": {

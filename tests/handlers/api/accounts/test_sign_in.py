@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON
+from handlers.api.accounts.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, TOKEN_OFF
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNRECOGNISED
 from runtime.process import now
 from storage.accounts.tokens.text import digest, split_token
@@ -263,3 +263,41 @@ async def test_codes_are_not_guessed_for_long(running):
 async def test_one_signs_in_with_a_token_or_with_a_code(running, body):
     client = await running.client()
     assert message(await client.request("POST", PATH, JSON, body)) == (400, NOT_JSON)
+
+
+class TestWithoutLocalSignIn:
+    @pytest.fixture
+    def bridge_settings(self):
+        return {"local_sign_in": False, "oidc_issuer_url": "https://id.example", "oidc_client_id": "x"}
+
+    @pytest.mark.gen_test
+    async def test_tokens_call_and_do_not_sign_in(self, running):
+        answer = await sign_in(running, running.token)
+        assert message(answer) == (403, TOKEN_OFF)
+        assert answer.header("Set-Cookie") is None
+        assert (await running.get(LIST))[0] == 200
+        assert (await running.get("/api/v2/aibridge/sign-in", {}))[1]["token"] is False
+
+    @pytest.mark.gen_test
+    async def test_a_link_of_the_command_line_signs_in_once_all_the_same(self, running):
+        code = await running.bridge.sign_ins.create_link("Ada")
+        client = await running.client()
+        answer = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        assert answer.status == 204
+        name, session = session_in(answer)
+        assert (await running.get("/api/v2/aibridge/users/me", {"Cookie": f"{name}={session}"}))[1]["username"] == "ada"
+        (listed,) = (await running.get("/api/v2/aibridge/users/me/sessions"))[1]["results"]
+        assert (listed["token_id"], listed["method"]) == (None, "link")
+        again = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        assert message(again) == (401, CODE_OVER)
+        (made,) = await running.bridge.database.audit.find({"action": "sign_in_link.created"}).to_list(None)
+        assert (made["actor"]["username"], made["subject"]["username"]) == ("command line", "ada")
+
+    @pytest.mark.gen_test
+    async def test_a_link_of_a_removed_user_signs_nobody_in(self, running):
+        await running.user("grace")
+        code = await running.bridge.sign_ins.create_link("grace")
+        await running.bridge.identities.remove_user("grace")
+        client = await running.client()
+        answer = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        assert message(answer) == (401, CODE_OVER)
