@@ -96,6 +96,16 @@ FILES: Final = Api(
     parse_form=usage_only.parse_form,
     form_names_model=False,
 )
+UPLOADS: Final = _usage_only("uploads", "/v1/uploads", billed=False)
+UPLOAD_COMPLETIONS: Final = Api(
+    name="upload_completions",
+    path="/v1/uploads/{id}/complete",
+    dialect=Dialect.OPENAI,
+    parse_request=usage_only.parse_request,
+    stream_reader=usage_only.stream_reader,
+    body_reader=batches.completed_upload_reader,
+    billed=False,
+)
 BATCHES: Final = Api(
     name="batches",
     path="/v1/batches",

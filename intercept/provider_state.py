@@ -11,11 +11,11 @@ from collections.abc import Generator
 from typing import Final
 
 from intercept.apis import Api, RequestSummary
-from intercept.catalog import BATCHES, FILES, MESSAGE_BATCHES, RESPONSES
+from intercept.catalog import BATCHES, FILES, MESSAGE_BATCHES, RESPONSES, UPLOAD_COMPLETIONS, UPLOADS
 from intercept.formats.large_bodies import Body
 
 _WINDOW_BYTES: Final = 256 * 1024
-_KEPT_APIS: Final = frozenset({BATCHES.name, FILES.name, MESSAGE_BATCHES.name})
+_KEPT_APIS: Final = frozenset(api.name for api in (BATCHES, FILES, MESSAGE_BATCHES, UPLOADS, UPLOAD_COMPLETIONS))
 # Names of members, or values of `type` and `include`. In the text of a string the quotation marks are escaped.
 _OF_ALL: Final = (
     rb"file_ids?|file_uri|fileUri|cached_?content|cachedContent|container(?:_id)?|item_reference|vector_store_ids"

@@ -36,6 +36,8 @@ from intercept.catalog import (
     SPEECH,
     TRANSCRIPTIONS,
     TRANSLATIONS,
+    UPLOAD_COMPLETIONS,
+    UPLOADS,
 )
 
 # What is Google's and nobody else's: these versions, methods behind a colon, and projects.
@@ -162,6 +164,10 @@ OPENAI_ROUTES = (
     _own(FILES.path, Audience.OWN_KEY, *READ),
     _own("/v1/files/{id}", Audience.OWN_RESPONSE, *READ, "DELETE"),
     _own("/v1/files/{id}/content", Audience.OWN_RESPONSE, *READ),
+    _recorded(UPLOADS),
+    _own("/v1/uploads/{id}/parts", Audience.OWN_RESPONSE, *POST),
+    replace(_recorded(UPLOAD_COMPLETIONS), audience=Audience.OWN_RESPONSE),
+    _own("/v1/uploads/{id}/cancel", Audience.OWN_RESPONSE, *POST),
     _recorded(BATCHES),
     _own(BATCHES.path, Audience.OWN_KEY, *READ),
     _own("/v1/batches/{id}", Audience.OWN_RESPONSE, *READ),

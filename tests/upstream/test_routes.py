@@ -53,6 +53,9 @@ def serving(routes, method, path):
         (OPENAI_ROUTES, "POST", "/v1/files", "/v1/files", "files"),
         (OPENAI_ROUTES, "GET", "/v1/files/file-1/content", "/v1/files/{id}/content", None),
         (OPENAI_ROUTES, "POST", "/v1/batches", "/v1/batches", "batches"),
+        (OPENAI_ROUTES, "POST", "/v1/uploads", "/v1/uploads", "uploads"),
+        (OPENAI_ROUTES, "POST", "/v1/uploads/u/parts", "/v1/uploads/{id}/parts", None),
+        (OPENAI_ROUTES, "POST", "/v1/uploads/u/complete", "/v1/uploads/{id}/complete", "upload_completions"),
         (AZURE_ROUTES, "POST", "/openai/files", "/openai/files", "files"),
         (AZURE_ROUTES, "GET", "/openai/files/file-1/content", "/openai/files/{id}/content", None),
         (AZURE_ROUTES, "GET", "/openai/v1/batches/b", "/v1/batches/{id}", None),
@@ -114,7 +117,7 @@ def test_anything_else_is_not_served(routes, method, path):
 
 def test_what_one_key_stores_for_all_is_not_for_everybody():
     stored = {route.pattern: route.audience for route in OPENAI_ROUTES if "{id}" in route.pattern}
-    owned = ("/v1/responses/", "/v1/files/", "/v1/batches/")
+    owned = ("/v1/responses/", "/v1/files/", "/v1/uploads/", "/v1/batches/")
     assert {stored.pop(path) for path in list(stored) if path.startswith(owned)} == {Audience.OWN_RESPONSE}
     assert set(stored.values()) == {Audience.OWN_KEY}
     (route,) = find_routes(OPENAI_ROUTES, "/v1/responses/resp%2D1/input_items")

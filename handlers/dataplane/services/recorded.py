@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from msgspec.structs import replace
 
@@ -29,6 +30,7 @@ from limits.protection.outcomes import outcome_of
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamError
 from upstream.providers import Provider
+from upstream.routes import Audience
 
 NOT_RECORDABLE = "The call cannot be recorded at the moment, so it was not made. Please try again later."
 # What a long stream has used so far is written down this often, for the case that the server dies.
@@ -47,10 +49,10 @@ class Recorded:
         self._api = api
 
     async def admit(self, handler: ProxyHandler) -> None:
-        """Admit what can be sent.
+        """Admit what can be sent, and is about what is the user's own where it names something.
 
         Raises:
-            Problem: as `admission.admit` and `check_destination`.
+            Problem: 404 for what is not the user's, 503 when that cannot be known now, and as `admission.admit` and `check_destination`.
             OverloadedError: concurrency or rate.
         """
         if self._api.parse_form is not None and streams_form(handler, self._to):
@@ -59,6 +61,8 @@ class Recorded:
             expect_form(handler, reads_fields=reads, names_model=reads and not path.keys() & {"model", "deployment"})
         await admit(handler)
         check_destination(handler, self._to)
+        if self._to.route.audience is Audience.OWN_RESPONSE:
+            await check_own(handler, self.provider_name, unquote(self._to.route.id_in(self._to.path)))
 
     async def serve(self, handler: ProxyHandler) -> None:
         """Relay one recorded call.

@@ -1,6 +1,6 @@
-"""OpenAI's batches and files: who may use a file follows from the ids in them, and the output of a batch tells what it used.
+"""OpenAI's batches, files and uploads: whose a file is follows from the ids in them; a batch's output tells what it used.
 
-Source: OpenAI API reference, "Batch" and "Files".
+Source: OpenAI API reference, "Batch", "Files" and "Uploads".
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from intercept.records import Reading
 MAX_BATCH_BYTES: Final = 64 * 1024
 """The part of a batch's description in which its files are looked for."""
 
+MAX_UPLOAD_BYTES: Final = 64 * 1024
+"""The part of an upload's description in which its file is looked for."""
+
 
 class _BatchRequest(RequestBody):
     input_file_id: str = ""
@@ -32,6 +35,14 @@ class _Batch(Struct):
     id: str = ""
     output_file_id: str | None = None
     error_file_id: str | None = None
+
+
+class _File(Struct):
+    id: str = ""
+
+
+class _Upload(Struct):
+    file: _File | None = None
 
 
 class _Body(Struct):
@@ -53,6 +64,7 @@ class _Line(Struct):
 
 _BATCH_REQUEST: Final = Decoder(_BatchRequest)
 _BATCH: Final = Decoder(_Batch)
+_UPLOAD: Final = Decoder(_Upload)
 _LINE: Final = Decoder(_Line)
 
 
@@ -87,6 +99,33 @@ class _WithoutTokens:
 def body_reader() -> Reader:
     """Return a reader for a batch or a file that was created."""
     return _WithoutTokens()
+
+
+class _CompletedUpload:
+    """Reads an upload that was completed. What the call has got is the file in it."""
+
+    def __init__(self) -> None:
+        self._reader = body_reader()
+        self._begin = bytearray()
+        self.step = self._reader.step
+
+    @property
+    def behind(self) -> bool:
+        return self._reader.behind
+
+    def feed(self, chunk: bytes) -> None:
+        self._begin += chunk[: MAX_UPLOAD_BYTES - len(self._begin)]
+        self._reader.feed(chunk)
+
+    def result(self) -> Reading:
+        reading, upload = self._reader.result(), read_struct(bytes(self._begin), _UPLOAD)
+        id_ = upload.file.id if upload is not None and upload.file is not None else ""
+        return replace(reading, response_id=id_) if 0 < len(id_) <= MAX_NAME else reading
+
+
+def completed_upload_reader() -> Reader:
+    """Return a reader for an upload that was completed: the id of its response is that of the file."""
+    return _CompletedUpload()
 
 
 def read_files(batch: bytes) -> tuple[str, list[str]]:

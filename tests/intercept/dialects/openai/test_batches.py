@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
 from intercept.dialects.batch_lines import BatchResult, BatchResultLines
-from intercept.dialects.openai.batches import MAX_BATCH_BYTES, body_reader, parse_request, read_files, read_line
+from intercept.dialects.openai.batches import (
+    MAX_BATCH_BYTES,
+    MAX_UPLOAD_BYTES,
+    body_reader,
+    completed_upload_reader,
+    parse_request,
+    read_files,
+    read_line,
+)
 from intercept.dialects.openai.usage_only import UNNAMED_MODEL
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
@@ -79,3 +87,31 @@ def test_the_files_of_a_batch_are_those_that_it_has_put_out():
 @given(st.binary(max_size=200))
 def test_what_is_no_batch_has_no_files(body):
     assert read_files(body[:MAX_BATCH_BYTES]) == ("", [])
+
+
+def completed(*pieces):
+    reader = completed_upload_reader()
+    for piece in pieces:
+        reader.feed(piece)
+        while reader.step():
+            assert reader.behind
+    return reader.result()
+
+
+@given(st.integers(1, 200))
+def test_a_completed_upload_is_named_by_its_file_however_it_is_cut(size):
+    body = json.dumps({"id": "upload_1", "status": "completed", "file": {"id": "file-1"}}).encode()
+    reading = completed(*(body[at : at + size] for at in range(0, len(body), size)))
+    assert (reading.response_id, reading.complete, reading.token_usages) == ("file-1", True, ())
+
+
+@pytest.mark.parametrize(
+    "file", [None, {}, {"id": ""}, {"id": 7}, {"id": "f" * 1000}, "file-1"], ids=lambda file: str(file)[:20]
+)
+def test_an_upload_without_a_file_keeps_its_own_name(file):
+    assert completed(json.dumps({"id": "upload_1", "file": file}).encode()).response_id == "upload_1"
+
+
+def test_a_file_is_looked_for_in_the_beginning_alone():
+    padded = json.dumps({"id": "upload_1", "x": "y" * MAX_UPLOAD_BYTES, "file": {"id": "file-1"}}).encode()
+    assert completed(padded).response_id != "file-1"
