@@ -18,6 +18,7 @@ from storage.admission.account import Times
 from storage.admission.ledger import Ledger
 from storage.admission.permits import Permits
 from storage.admission.round import Round, Snapshot
+from storage.admission.shares import Alone, Share
 
 LIMIT = 100
 # Ticks of a clock that counts in integers, so that no limiter suffers from rounding.
@@ -102,7 +103,7 @@ def cluster(*, unavailable: bool = False) -> Limiter:
     ledgers: dict[str, tuple[Ledger, str]] = {}
     clock, turn = [0], count()
     servers = [
-        Permits(f"server {number}", lambda: clock[0], lambda _: False, Times(answer=500 * MS))
+        Permits(f"server {number}", lambda: clock[0], lambda _: False, times=Times(answer=500 * MS))
         for number in range(SERVERS)
     ]
 
@@ -126,8 +127,8 @@ def cluster(*, unavailable: bool = False) -> Limiter:
         assert waiting.decision is not None
         return waiting.decision.ticket is not None
 
-    for server in servers if unavailable else ():
-        server.begin_alone(SERVERS)
+    for rank, server in enumerate(servers if unavailable else ()):
+        server.begin_alone(Alone((Share(SERVERS, rank),), since=-limit.window_ns))
     return admit
 
 

@@ -7,6 +7,8 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from limits.limiter import Limiter
 from runtime.authority import SupervisorLink, WorkerAuthority, WorkerLink
@@ -51,7 +53,8 @@ async def supervise(mongodb_uri: str) -> None:
     async with AsyncExitStack() as stack:
         database = Database.connect(mongodb_uri or "mongodb://localhost", "benchmark")
         stack.callback(database.close)
-        authority = await open_server_authority(Settings(limits_scope=scope), database, stack)
+        settings = Settings(limits_scope=scope, data_dir=Path(stack.enter_context(TemporaryDirectory())))
+        authority = await open_server_authority(settings, database, stack)
         await asyncio.get_running_loop().create_unix_connection(lambda: Link(authority), sock=socket.socket(fileno=0))
         print("started", flush=True)
         await ended.wait()

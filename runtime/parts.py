@@ -195,7 +195,9 @@ def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | Non
 
 def make_cluster(settings: Settings, database: Database, process: UUID) -> ClusterAuthority | None:
     """Who counts for all servers on the database; None where each server counts for itself."""
-    return ClusterAuthority(database, process=process) if settings.limits_scope is LimitsScope.CLUSTER else None
+    if settings.limits_scope is not LimitsScope.CLUSTER:
+        return None
+    return ClusterAuthority(database, process=process, folder=settings.data_dir)
 
 
 def make_limit_settings(settings: Settings) -> LimitSettings:

@@ -10,10 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from limits.kinds.calendar import bounds_of
-from limits.limit import Kind, Limit, LimitState
+from limits.limit import SLOT_RETRY_NS, Kind, Limit, LimitState
 from storage.admission.ledger import MAX_LIFE_MS, Ledger, Member, Report, Span
+from storage.admission.shares import Absent, Alone
 
 MS = 1_000_000
 """Nanoseconds in a millisecond."""
@@ -79,6 +82,24 @@ class Times:
     renew: int = 3_600_000 * MS
 
 
+class Read(NamedTuple):
+    """How ledgers were read.
+
+    Attributes:
+        now: The database's time then, in milliseconds.
+        clock: Whose clock that was.
+        at: When the reading began, by this server's clock.
+        is_dead: Whether a server does not hold any more what it held.
+        absent: The servers that may be deciding alone.
+    """
+
+    now: int
+    clock: str
+    at: int
+    is_dead: Callable[[str], bool]
+    absent: Absent = MappingProxyType({})
+
+
 class Account(ABC):
     """What is common to all kinds of limits.
 
@@ -113,6 +134,7 @@ class Account(ABC):
         self._times = times
         self._reports: list[Report] = []
         self._ledger = Ledger()
+        self._absent: Absent = {}
         self._span = span_of(limit, 0)
         self._read_at = NEVER_READ
         self._moved = False
@@ -146,8 +168,15 @@ class Account(ABC):
         """How much is used, as far as this server knows."""
 
     @abstractmethod
-    def fits_alone(self, limit: Limit, need: int, servers: int, /) -> bool:
-        """Whether a request is admitted while the ledger cannot be reached: within this server's share of what was left."""
+    def fits_alone(self, limit: Limit, need: int, alone: Alone, /) -> bool:
+        """Whether a request is admitted while the ledger cannot be reached: as far as this server can prove."""
+
+    def wait_alone(self, _limit: Limit, _alone: Alone, /) -> int:
+        """How long a request waits that does not fit alone, in nanoseconds."""
+        return SLOT_RETRY_NS
+
+    def begin_alone(self) -> None:  # noqa: B027 - most kinds note nothing
+        """Note what was used before the ledger could not be reached."""
 
     @abstractmethod
     def take_alone(self, need: int, /) -> None:
@@ -162,28 +191,26 @@ class Account(ABC):
         """Do what is due after a while. Whether there is something to read or write."""
 
     @property
+    def untold(self) -> bool:
+        """Whether requests were admitted of which the ledger does not know yet."""
+        return False
+
+    @property
     @abstractmethod
     def idle(self) -> bool:
         """Whether nothing has to be remembered, aside from what the ledger says."""
 
     # -- in a round
 
-    def open(self, ledger: Ledger, now: int, clock: str, read_at: int, is_dead: Callable[[str], bool]) -> None:
-        """Begin a round with the ledger as it was read.
-
-        Args:
-            ledger: What was read; a new one if there is none. It belongs to this account from now on.
-            now: The database's time when it was read, in milliseconds.
-            clock: Whose clock that was.
-            read_at: When the reading began, by this server's clock.
-            is_dead: Whether a server does not hold any more what it held.
-        """
-        self._span = span_of(self.limit, now)
-        self._moved = ledger.advance(self._span, clock, is_dead)
+    def open(self, ledger: Ledger, read: Read) -> None:
+        """Begin a round with the ledger as it was read; a new one if there is none. It belongs to this account from now on."""
+        self._span = span_of(self.limit, read.now)
+        self._moved = ledger.advance(self._span, read.clock, read.is_dead)
+        self._absent = read.absent
         ledger.report(self._process, self._reports, self._span)
         self._told = self._reports[-1].number if self._reports else 0
         self._ledger = ledger
-        self._read_at = read_at
+        self._read_at = read.at
         self._count_again()
         self.urgent = False
 

@@ -6,8 +6,12 @@ from collections import deque
 from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
-from storage.admission.account import MS, NEVER_READ, Account, Times
+from storage.admission.account import MS, NEVER_READ, Account, Read, Times
 from storage.admission.ledger import Ledger
+from storage.admission.shares import Alone
+
+TOLD_NS = 3_000 * MS
+"""After that time the ledger knows what all servers charged until now: the records may already have some of it."""
 
 
 class AmountAccount(Account):
@@ -26,6 +30,7 @@ class AmountAccount(Account):
         self._written_at = now_ns()
         # What was spent at least, as the records say, in the period that began then. The ledger has yet to be told.
         self._spent: tuple[int, int] | None = None
+        self._spent_at = 0
         self._entered: tuple[int, int] | None = None
 
     def fits(self, limit: Limit, need: int) -> bool:
@@ -47,10 +52,10 @@ class AmountAccount(Account):
         self._reserved += change
 
     def restore(self, used: int, begin: int) -> None:
-        """Have at least so much used in the period that began then. The ledger is told with the next round."""
+        """Have at least so much used in the period that began then. The ledger is told when it knows all charges until now."""
         if self.limit.kind is Kind.BUDGET and (self._spent is None or self._spent < (begin, used)):
             self._spent = begin, used
-            self.urgent = True
+            self._spent_at = self._now_ns()
 
     def charge(self, amount: int) -> None:
         """Charge what a request used. The ledger is told with the next round, which is soon."""
@@ -60,15 +65,15 @@ class AmountAccount(Account):
             amount += before
         self._charges.append((now, amount))
 
-    def open(self, ledger: Ledger, now: int, clock: str, read_at: int, is_dead: Callable[[str], bool]) -> None:
+    def open(self, ledger: Ledger, read: Read) -> None:
         """Begin a round."""
         told_at = self._now_ns()
         while self._charges:
             at, amount = self._charges.popleft()
             self._tell(amount, (told_at - at) // MS)
-        super().open(ledger, now, clock, read_at, is_dead)
-        self._entered = self._spent
-        if (missing := self._missing(ledger.used)) > 0:
+        super().open(ledger, read)
+        self._entered = self._spent if self._spent_is_due else None
+        if self._spent_is_due and (missing := self._missing(ledger.used)) > 0:
             ledger.enter(self._span.begin, missing, self._span)
             self._count_again()
             self._moved = True  # it must be written
@@ -99,6 +104,7 @@ class AmountAccount(Account):
             self._written = self._target
             if self._spent == self._entered:
                 self._spent = None
+            self._entered = None
 
     def state(self, limit: Limit, need: int) -> LimitState:
         """How much is used and reserved, as far as this server knows."""
@@ -127,10 +133,10 @@ class AmountAccount(Account):
             wait = self._leaves_in(self._ledger.next_at(need - free + gone)) or reset or SLOT_RETRY_NS
         return LimitState(limit, used, max(0, free), wait, reset, reserved)
 
-    def fits_alone(self, limit: Limit, need: int, servers: int) -> bool:
+    def fits_alone(self, limit: Limit, need: int, alone: Alone) -> bool:
         """Whether as much is left, if every server charges as this one does."""
         mine = self._unknown_to_ledger() + self._reserved - self._written
-        return (need or 1) + self._known() + max(0, mine) * (servers - 1) <= limit.maximum
+        return (need or 1) + self._known() + max(0, mine) * (alone.servers - 1) <= limit.maximum
 
     def take_alone(self, need: int) -> None:
         """Reserve what a request may use."""
@@ -139,6 +145,10 @@ class AmountAccount(Account):
     def report_uncounted(self) -> None:
         """Have the ledger told what was charged meanwhile."""
         self.urgent = True
+
+    @property
+    def _spent_is_due(self) -> bool:
+        return self._spent is not None and self._now_ns() - self._spent_at >= TOLD_NS
 
     def _missing(self, used: int) -> int:
         """By how much less is used than the records say. Of another period they say nothing."""
@@ -149,7 +159,13 @@ class AmountAccount(Account):
         """Tell what was charged, and learn what others charged, while requests come."""
         used_lately = self._now_ns() - self.used_at < 2 * self._times.fresh
         renew = bool(self._written) and self._now_ns() - self._written_at >= self._times.renew
-        return used_lately or renew or bool(self._charges or self._reports) or self._reserved != self._written
+        return (
+            used_lately
+            or renew
+            or self._spent_is_due
+            or bool(self._charges or self._reports)
+            or self._reserved != self._written
+        )
 
     @property
     def idle(self) -> bool:

@@ -2,9 +2,9 @@
 
 Requests that a server cannot admit by itself wait for a round; what one event loop iteration brings, and what came during
 the last round, goes into the next one. A round that fails is made again. Only when another one fails, begun after the
-first, and this process was not paused meanwhile, the database counts as unavailable: the server then decides alone,
-within its share of what was left, until heartbeats have succeeded for a lease. By then the other servers too have told
-the ledgers what they admitted alone.
+first, and this process was not paused meanwhile, the database counts as unavailable. When the other servers have had the
+time to notice that they do not hear of this one, and leave it its share, it decides alone, until heartbeats have succeeded
+for a lease. By then the other servers too have told the ledgers what they admitted alone.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from enum import Enum, auto
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 import pymongo
-from pymongo.errors import PyMongoError
 
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 from storage.admission.account import MS, Times
-from storage.admission.ledger_store import Document, LedgerStore
+from storage.admission.asking import ask_database
+from storage.admission.ledger_store import BEAT_MS, Document, LedgerStore
 from storage.admission.ledger_usage import busiest, state_of
 from storage.admission.members import Members
-from storage.admission.own_pauses import OwnPauseError, answer_within
+from storage.admission.own_pauses import OwnPauseError
 from storage.admission.permits import Permits
+from storage.admission.presence import Presence
 from storage.admission.round import Round
+from storage.admission.standing import Standing, State
 from storage.admission.waiting import Waiting
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 
@@ -48,7 +50,19 @@ HEARTBEAT_PATIENCE = 4
 """A heartbeat, which nobody waits for, may take so many times as long as a round."""
 
 LEASE_SECONDS = 5.0
-"""A server is dead when its heartbeat has not changed for so long; then its slots are free."""
+"""For how long heartbeats have to succeed until a server that decided alone asks the ledgers again."""
+
+MISSING_SECONDS = 4.0
+"""So long after its last heartbeat a server may be deciding alone: the others leave it its share from then on."""
+
+DEAD_SECONDS = 600.0
+"""A server is dead when its heartbeat has not changed for so long: what was left to it is free."""
+
+RETRY_SECONDS = 0.1
+"""From a round that failed to the next one, while a server may not decide alone yet."""
+
+WELCOMES = 10
+"""How often a server that starts looks whether all others know of it."""
 
 REPORT_SECONDS = 2.0
 """How long the database may take to tell what is used."""
@@ -63,15 +77,6 @@ def uptime_ns() -> int:
     return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-class _State(Enum):
-    """How this server decides."""
-
-    SHARED = auto()  # by the ledgers
-    ALONE = auto()  # within its share: the database is unavailable
-    # Still within its share, and the ledgers are told of it: they do not know yet what other servers admitted alone.
-    RETURNING = auto()
-
-
 class ClusterAuthority:
     """Decides for one server of a cluster, on one event loop. `open` before use, `run` meanwhile, `close` after.
 
@@ -79,7 +84,10 @@ class ClusterAuthority:
         database: Where the ledgers are.
         process: This server; a new id each time it starts.
         patience: How long a round may take, in seconds.
-        lease: After how many seconds without a heartbeat a server is dead.
+        lease: For how many seconds heartbeats have to succeed until the ledgers decide again.
+        missing: So many seconds after its last heartbeat a server may be deciding alone.
+        dead: After how many seconds without a heartbeat a server is dead.
+        folder: Of this server. One that starts there later frees at once what this one held, if it was killed.
         now_ns: A monotonic clock, in nanoseconds.
         pause: Waits for seconds.
     """
@@ -91,37 +99,43 @@ class ClusterAuthority:
         process: UUID,
         patience: float = ANSWER_SECONDS,
         lease: float = LEASE_SECONDS,
+        missing: float = MISSING_SECONDS,
+        dead: float = DEAD_SECONDS,
+        folder: Path | None = None,
         now_ns: Callable[[], int] = uptime_ns,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        answer = round(patience * 1000 + 100) * MS
+        answer, lease_ns, missing_ns, dead_ns = (
+            round(1000 * seconds) * MS for seconds in (patience + 0.1, lease, missing, dead)
+        )
+        times = Times(answer=answer, fresh=2 * answer)
+        hidden_ns = BEAT_MS * MS + missing_ns + answer
         self._store = LedgerStore(database, process, now_ns)
-        self._members = Members(now_ns, round(lease * 1000) * MS)
-        self._lease_ns = round(lease * 1000) * MS
-        self._permits = Permits(str(process), now_ns, self._members.is_dead, Times(answer=answer, fresh=2 * answer))
-        self._report: Callable[[], Document] = dict
+        self._members = Members(
+            str(process), now_ns, lease_ns=lease_ns, missing_ns=missing_ns, dead_ns=max(dead_ns, lease_ns)
+        )
+        self._standing = Standing(now_ns, lease_ns=lease_ns, hidden_ns=hidden_ns)
+        self._permits = Permits(str(process), now_ns, self._members.is_dead, self._members.absent, times)
+        self._presence = Presence(process, self._store, self._members, self._standing, folder)
+        self._lease_ns = lease_ns
         self._on_change: Callable[[], None] = lambda: None
-        self._reports: dict[str, Document] = {}
-        self._process = str(process)
         self._patience = patience
         self._now_ns = now_ns
         self._pause = pause
         self._rounds: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._beaten_at = now_ns()
-        self._state = _State.SHARED
-        self._back_at = 0
         self._closing = False
 
     @property
     def unavailable(self) -> bool:
         """Whether this server decides alone, as the database cannot be reached, or could not until a moment ago."""
-        return self._state is not _State.SHARED
+        return self._standing.state is not State.SHARED
 
     @property
     def servers(self) -> int:
-        """How many servers are alive, this one included."""
-        return self._members.alive
+        """Among how many servers limits are shared, this one included."""
+        return self._members.share.servers
 
     @property
     def commands(self) -> int:
@@ -129,14 +143,21 @@ class ClusterAuthority:
         return self._store.commands
 
     async def open(self, report: Callable[[], Document] = dict, on_change: Callable[[], None] = lambda: None) -> None:
-        """Send a first heartbeat, unless the database is unavailable. `run` does the rest.
+        """Send a first heartbeat, unless the database is unavailable, and wait until all others know. `run` does the rest.
 
         Args:
             report: What this server has to say of itself, as BSON can hold it; told with every heartbeat.
             on_change: Called when `unavailable` has changed.
         """
-        self._report, self._on_change = report, on_change
+        self._presence.report, self._on_change = report, on_change
+        with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
+            await self._ask(self._presence.take_over(), HEARTBEAT_PATIENCE)
         await self._beat()
+        for _ in range(WELCOMES):
+            if self.unavailable or not self._members.strangers:
+                break
+            await self._pause(HEARTBEAT_SECONDS / 4)
+            await self._beat()
 
     async def close(self) -> None:
         """Give all permits back and leave, once `run` has ended."""
@@ -145,13 +166,14 @@ class ClusterAuthority:
             self._timer.cancel()
         self._permits.tick()
         self._permits.tick()  # what was used since the last one is not any more
-        if self._state is not _State.ALONE:
+        if self._standing.state is not State.ALONE:
             self._permits.report_uncounted()
             self._work()
             if self._rounds is not None:
                 await asyncio.wait({self._rounds})
             with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
                 await self._ask(self._store.leave())
+        self._presence.close()
 
     async def run(self) -> None:
         """Send heartbeats and do what is due, until cancelled."""
@@ -209,13 +231,7 @@ class ClusterAuthority:
 
     def reports(self) -> list[Document]:
         """What the other servers said of themselves with their last heartbeats; nothing while this one decides alone."""
-        if self.unavailable:
-            return []
-        return [
-            report
-            for name, report in self._reports.items()
-            if report and name != self._process and not self._members.is_dead(name)
-        ]
+        return [] if self.unavailable else self._presence.others()
 
     async def _decided(self, waiting: Waiting) -> Decision:
         answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
@@ -240,7 +256,7 @@ class ClusterAuthority:
         if due is not None and self._timer is None and not self._closing:
             seconds = max(0.0, (due - self._now_ns()) / 1e9)
             self._timer = asyncio.get_running_loop().call_later(seconds, self._expired)
-        if self._rounds is None and self._permits.pending and self._state is not _State.ALONE:
+        if self._rounds is None and self._permits.pending and self._standing.state is not State.ALONE:
             self._rounds = asyncio.create_task(self._make_rounds())  # noqa: TID251 - requests wait for what it decides
 
     def _expired(self) -> None:
@@ -250,19 +266,19 @@ class ClusterAuthority:
     async def _make_rounds(self) -> None:
         failures = pauses = 0
         try:
-            while self._state is not _State.ALONE and (round_ := Round.begin(self._permits)) is not None:
+            while self._standing.state is not State.ALONE and (round_ := Round.begin(self._permits)) is not None:
                 try:
                     await self._make(round_)
                 except (OwnPauseError, DatabaseUnavailableError) as error:
                     round_.fail()
                     pauses += isinstance(error, OwnPauseError)
                     failures += isinstance(error, DatabaseUnavailableError) or pauses > OWN_PAUSES
-                    if failures >= FAILURES:
-                        self._begin_alone(error)
+                    if failures >= FAILURES and not self._begin_alone(error):
+                        await self._pause(RETRY_SECONDS)
                 except BaseException:
                     round_.fail()
-                    if self._state is _State.SHARED:
-                        self._permits.begin_alone(self._members.alive)  # nobody is left waiting
+                    if not self.unavailable:
+                        self._permits.begin_alone(self._standing.alone)  # nobody is left waiting
                         self._permits.end_alone()
                     raise
                 else:
@@ -282,70 +298,43 @@ class ClusterAuthority:
         round_.settle(planned[0])
 
     async def _ask(self, ask: Coroutine[Any, Any, T], times: int = 1) -> T:
-        """Ask the database, which has to answer in so many times the patience of a round.
-
-        Raises:
-            DatabaseUnavailableError: It did not.
-            OwnPauseError: It did not, and this process was paused.
-        """
-        seconds = times * self._patience
-
-        async def bounded() -> T:
-            # The driver goes on in a thread of its own. It has longer, so that its time is never up before ours.
-            with database_errors(), pymongo.timeout(2 * seconds):
-                return await ask
-
-        try:
-            return await answer_within(seconds, bounded())
-        except (DatabaseUnavailableError, PyMongoError, TimeoutError) as error:
-            reason = str(error) if isinstance(error, DatabaseUnavailableError) else type(error).__name__
-            raise DatabaseUnavailableError(reason) from error
+        """Ask the database, which has to answer in so many times the patience of a round; see `ask_database`."""
+        return await ask_database(times * self._patience, ask)
 
     # -- the database, and the other servers
 
     async def _beat(self) -> None:
         """Send a heartbeat, and look who else is alive."""
-
-        async def beat() -> None:
-            await self._store.beat(self._report())
-            servers.update(await self._store.servers())
-
-        servers: dict[str, tuple[int, Document]] = {}
         failures = pauses = 0
-        while not servers:
+        while True:
             began = self._now_ns()
             try:
-                await self._ask(beat(), HEARTBEAT_PATIENCE)
+                await self._ask(self._presence.beat(began, untold=self._permits.untold), HEARTBEAT_PATIENCE)
+                break
             except (OwnPauseError, DatabaseUnavailableError) as error:
                 pauses += isinstance(error, OwnPauseError)
                 failures += isinstance(error, DatabaseUnavailableError) or pauses > OWN_PAUSES
                 if failures >= FAILURES or self.unavailable:
-                    self._begin_alone(error)
-                    return
-        self._members.look({name: number for name, (number, _) in servers.items()})
-        self._reports = {name: report for name, (_, report) in servers.items()}
+                    if self._begin_alone(error):
+                        return
+                    await self._pause(RETRY_SECONDS)
         late, self._beaten_at = began - self._beaten_at > self._lease_ns // 2, began
         if late:
             self._permits.look_again()
-        if self._state is _State.ALONE:
-            self._state, self._back_at = _State.RETURNING, self._now_ns()
-        if self._state is _State.RETURNING:
-            self._return()
-
-    def _return(self) -> None:
-        """Tell the ledgers what was admitted alone; decide by them once every server had the time for that."""
-        if self._now_ns() - self._back_at < self._lease_ns:
+        if self._standing.share_again():
+            self._permits.end_alone()
+            _log.info("the database is available: limits are shared again")
+            self._on_change()
+        elif self.unavailable:
             self._permits.report_uncounted()
-            return
-        self._state = _State.SHARED
-        self._permits.end_alone()
-        _log.info("the database is available: limits are shared again")
-        self._on_change()
 
-    def _begin_alone(self, error: Exception) -> None:
-        changed = self._state is _State.SHARED
-        self._state = _State.ALONE
-        self._permits.begin_alone(self._members.alive)
+    def _begin_alone(self, error: Exception) -> bool:
+        """Decide alone, if the others leave this server its share by now."""
+        if not self._standing.may_be_alone:
+            return False
+        changed = self._presence.lose()
+        self._permits.begin_alone(self._standing.alone)
         if changed:
             _log.warning("limits are server-local until the database is available: %s", str(error) or "no answer")
             self._on_change()
+        return True

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -30,11 +30,16 @@ from pymongo.errors import BulkWriteError
 from limits.limit import UNLIMITED, Limit
 from storage.admission.account import span_of
 from storage.admission.ledger import Ledger, Member
+from storage.admission.members import Said
 from storage.admission.round import Change, Snapshot
+from storage.admission.shares import Share
 from storage.mongo.database import Database
 
 HELD_MS = 86_400_000
 """How long a ledger is kept in which something is held, in milliseconds. It is written again more often."""
+
+BEAT_MS = 1_000
+"""How many milliseconds after it read the others a heartbeat may be written."""
 
 DUPLICATE_KEY = 11000
 
@@ -45,6 +50,22 @@ Document = dict[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+
+
+class Heard(NamedTuple):
+    """The last heartbeats of all servers.
+
+    Attributes:
+        said: What they said, by server.
+        reports: What else they said.
+        now: The database's time when they were read.
+        clock: Whose clock that is.
+    """
+
+    said: dict[str, Said]
+    reports: dict[str, Document]
+    now: datetime
+    clock: str = ""
 
 
 class LedgerStore:
@@ -76,13 +97,15 @@ class LedgerStore:
         cursor = self._ledgers.find({"_id": {"$in": [*names, self._id]}}, _PROJECTION)
         documents = await cursor.to_list(None)
         while not documents:
-            await self.beat({})
+            await self.beat(Said(0), {}, Heard({}, {}, _EPOCH))
             documents = await self._ledgers.find({"_id": self._id}, _PROJECTION).to_list(None)
         now = _milliseconds(documents[0]["now"])
-        address: Any = cursor.address
-        clock = "" if self._database.is_sharded else ":".join(map(str, address or ()))
+        clock = self._clock_of(cursor)
         ledgers = {one["_id"]: (_ledger(one), one["version"]) for one in documents if "version" in one}
         return Snapshot(ledgers, now, clock, read_at)
+
+    def _clock_of(self, cursor: Any) -> str:
+        return "" if self._database.is_sharded else ":".join(map(str, cursor.address or ()))
 
     async def write(self, changes: Sequence[Change]) -> set[str]:
         """Write ledgers that nobody changed meanwhile; the names of those that were written."""
@@ -119,28 +142,59 @@ class LedgerStore:
                 written.add(one["_id"])
         return written
 
-    async def beat(self, report: Document) -> None:
-        """Say that this server is alive, and what it reports."""
+    async def beat(self, said: Said, report: Document, others: Heard) -> None:
+        """Say that this server is alive, and what it reports.
+
+        Args:
+            said: The number of the heartbeat is not used.
+            report: What else it says.
+            others: What was just read. Longer than `BEAT_MS` after that nothing is written, so that nobody hears of a server
+                later that cannot reach the database any more.
+
+        Raises:
+            TimeoutError: It is too late.
+        """
         self._beat += 1
         self.commands += 1
-        said = {
+        told = {
             "beat": {"$literal": self._beat},
+            "servers": {"$literal": said.share.servers},
+            "rank": {"$literal": said.share.rank},
+            "alone": {"$literal": said.alone},
+            "clock": {"$literal": others.clock},
             "report": {"$literal": report},
             "expires_at": {"$add": ["$$NOW", HELD_MS]},
         }
-        await self._ledgers.update_one({"_id": self._id}, [{"$set": said}], upsert=True)
+        known = self._process in others.said
+        until = others.now + timedelta(milliseconds=BEAT_MS)
+        which = {"_id": self._id, "$expr": {"$lte": ["$$NOW", until]}} if known else {"_id": self._id}
+        done = await self._ledgers.update_one(which, [{"$set": told}], upsert=not known)
+        if known and not done.matched_count:
+            raise TimeoutError
 
     async def leave(self) -> None:
         """Say that this server is gone."""
         await self._ledgers.delete_one({"_id": self._id})
 
-    async def servers(self) -> dict[str, tuple[int, Document]]:
+    async def leave_for(self, process: str) -> None:
+        """Say that another server is gone: one that was here before and ended."""
+        await self._ledgers.delete_one({"_id": f"process:{process}"})
+
+    async def servers(self) -> Heard:
         """The last heartbeat and report of every server, this one included."""
         self.commands += 1
-        which = {"_id": {"$regex": "^process:"}}
-        return {
-            one["_id"].removeprefix("process:"): (one["beat"], one["report"]) async for one in self._ledgers.find(which)
-        }
+        # The server's time comes with a document. There is always one: the first heartbeat makes it.
+        cursor = self._ledgers.find({"_id": {"$regex": "^process:"}}, _BEATS)
+        found = await cursor.to_list(None)
+        heard = Heard({}, {}, found[0]["now"] if found else _EPOCH, self._clock_of(cursor))
+        for one in found:
+            name = one["_id"].removeprefix("process:")
+            age: int | None = _milliseconds(one["now"]) - _milliseconds(one["expires_at"]) + HELD_MS
+            age = age if one.get("clock") == heard.clock else None
+            share = Share(one.get("servers", 2), one.get("rank", 0))
+            heard.said[name] = Said(one["beat"], share, one.get("alone", False), age)
+            heard.reports[name] = one["report"]
+        return heard
 
     async def usage(self, is_dead: Callable[[str], bool]) -> list[tuple[Limit, Ledger, int]]:
         """The ledgers that matter longest, as they are now: their limits, and what time it is."""
@@ -153,6 +207,8 @@ class LedgerStore:
         return found
 
 
+_SAID = ("beat", "servers", "rank", "alone", "clock", "report", "expires_at")
+_BEATS: Document = {**dict.fromkeys(_SAID, 1), "now": "$$NOW"}
 _PROJECTION: Document = {"version": 1, "clock": 1, "log": 1, "members": 1, "now": "$$NOW"}
 
 

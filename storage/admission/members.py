@@ -1,53 +1,144 @@
-"""Which servers of a cluster are alive, by their heartbeats. Pure, and by this server's own clock alone.
+"""Which servers of a cluster are alive, and which may be deciding alone, by their heartbeats. Pure.
 
-So it makes no difference what the clocks of others say. Nobody is taken for dead by a server that did not look: after a
-pause of its own it begins to wait anew.
+Apart from the first look at a server only this server's own clock counts. So it makes no difference what the clocks of
+others say. Nobody is taken for dead by a server that did not look: after a pause of its own it begins to wait anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from storage.admission.shares import Absent, Share
 
 FORGET_NS = 3_600_000_000_000
 """How long a server that is gone is remembered."""
+
+
+class Said(NamedTuple):
+    """What a server said with its last heartbeat.
+
+    Attributes:
+        beat: Never the same twice.
+        share: What it may admit when it decides alone.
+        alone: Whether it does, or the ledgers do not know yet what it admitted then.
+        age_ms: How long ago it was, by the database's clock; None if that was the clock of another member.
+    """
+
+    beat: int
+    share: Share = Share()
+    alone: bool = False
+    age_ms: int | None = 0
+
+
+@dataclass(slots=True)
+class _Known:
+    """A server: what it said last, None if it is not registered; since when that has not changed, and if it left.
+
+    It certainly did not decide alone before `heard_until`.
+    """
+
+    said: Said | None
+    since: int
+    heard_until: int = 0
+    left: bool = False
 
 
 class Members:
     """The servers of a cluster as one of them sees them.
 
     Args:
+        own: The name of this one.
         now_ns: A monotonic clock, in nanoseconds.
-        lease_ns: A server is dead when its heartbeat has not changed for so long, while it was looked at all the time.
+        lease_ns: For how long a server is waited for that is not registered, and one that knew of no other.
+        missing_ns: A server may be deciding alone when so much time has passed since its last heartbeat.
+        dead_ns: A server is dead when its heartbeat has not changed for so long, while it was looked at all the time.
     """
 
-    def __init__(self, now_ns: Callable[[], int], lease_ns: int) -> None:
+    def __init__(self, own: str, now_ns: Callable[[], int], *, lease_ns: int, missing_ns: int, dead_ns: int) -> None:
+        self._own = own
         self._now_ns = now_ns
         self._lease_ns = lease_ns
-        self._beats: dict[str, tuple[int | None, int]] = {}
+        self._missing_ns = missing_ns
+        self._dead_ns = dead_ns
+        self._known: dict[str, _Known] = {}
         self._looked_at = now_ns()
+        self._look_began = self._looked_at
 
     @property
-    def alive(self) -> int:
-        """How many are alive, at least one."""
-        return max(1, sum(beat is not None and not self.is_dead(name) for name, (beat, _) in self._beats.items()))
+    def share(self) -> Share:
+        """This server's share of every limit."""
+        alive = sorted({self._own, *self._alive()})
+        return Share(len(alive), alive.index(self._own))
 
-    def look(self, beats: Mapping[str, int]) -> None:
-        """Take note of all heartbeats that there are."""
+    @property
+    def strangers(self) -> bool:
+        """Whether there is a server that knows of no other, and may so take the whole limit."""
+        return any(
+            one.said is not None and one.said.share.servers == 1 and name != self._own and not self.is_dead(name)
+            for name, one in self._known.items()
+        )
+
+    def look(self, said: Mapping[str, Said], began: int) -> None:
+        """Take note of all heartbeats that there are.
+
+        Args:
+            said: By server; those who are missing have left.
+            began: When the reading of them began.
+        """
         now = self._now_ns()
         slept = now - self._looked_at > self._lease_ns // 2
-        self._looked_at = now
-        for name in beats.keys() | self._beats.keys():
-            beat = beats.get(name)
-            before, since = self._beats.get(name, (None, now))
-            self._beats[name] = (beat, now if slept or beat != before else since)
-        forgotten = [name for name, (beat, since) in self._beats.items() if beat is None and now - since > FORGET_NS]
-        for name in forgotten:
-            del self._beats[name]
+        for name in said.keys() | self._known.keys():
+            one, known = said.get(name), self._known.get(name)
+            if known is None or (one is None) != (known.said is None):
+                self._known[name] = self._first(one, began, now, left=known is not None)
+                continue
+            if known.said is not None and one is not None and one.beat != known.said.beat:
+                # It was sent after the look before this one had begun, no matter how long ago that is.
+                known.heard_until = self._look_began + self._missing_ns
+                known.since = now
+            elif slept and not known.left:
+                known.since = now
+            known.said = one
+        self._looked_at, self._look_began = now, began
+        for name in [name for name, one in self._known.items() if one.said is None and now - one.since > FORGET_NS]:
+            del self._known[name]
 
     def is_dead(self, name: str) -> bool:
-        """Whether a server that holds something is dead. One that is not known yet is waited for as long as the others."""
-        known = self._beats.get(name)
+        """Whether a server that holds something is dead. One that is not known yet is waited for."""
+        known = self._known.get(name)
         if known is None:
-            self._beats[name] = (None, self._looked_at)
+            self._known[name] = _Known(None, self._looked_at)
             return False
-        return self._looked_at - known[1] >= self._lease_ns
+        if known.left:
+            return True
+        only_one = known.said is None or known.said.share.servers == 1
+        return self._looked_at - known.since >= (self._lease_ns if only_one else self._dead_ns)
+
+    def is_heard(self, name: str) -> bool:
+        """Whether a server has sent heartbeats lately."""
+        known = self._known.get(name)
+        return known is not None and known.said is not None and self._now_ns() < known.heard_until
+
+    def absent(self) -> Absent:
+        """The servers that may be deciding alone now: it is left to them what they may admit then."""
+        now = self._now_ns()
+        return {
+            name: one.said.share
+            for name, one in self._known.items()
+            if one.said is not None
+            and name != self._own
+            # One that knows of no other takes the whole limit when it decides alone.
+            and (one.said.alone or now >= one.heard_until or one.said.share.servers == 1)
+            and not self.is_dead(name)
+        }
+
+    def _alive(self) -> list[str]:
+        return [name for name, one in self._known.items() if one.said is not None and not self.is_dead(name)]
+
+    def _first(self, said: Said | None, began: int, now: int, *, left: bool) -> _Known:
+        if said is None:
+            return _Known(None, now, left=left)
+        age = self._missing_ns if said.age_ms is None else max(0, said.age_ms * 1_000_000)
+        return _Known(said, now, began - age + self._missing_ns)

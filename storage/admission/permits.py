@@ -10,10 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import count
 
+from msgspec import structs
+
 from limits.limit import NOTHING, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
 from storage.admission.account import MS, Account, Times, name_of
 from storage.admission.amount_account import AmountAccount
 from storage.admission.rate_account import RateAccount
+from storage.admission.shares import Absent, Alone
 from storage.admission.slot_account import SlotAccount
 from storage.admission.waiting import Need, Waiting
 
@@ -47,18 +50,25 @@ class Permits:
         process: This server; the name is never used again.
         now_ns: A monotonic clock, in nanoseconds, that also counts while the machine sleeps.
         is_dead: Whether another server does not hold any more what it held.
+        absent: The servers that may be deciding alone.
         times: How long things last.
 
     Attributes:
-        alone_among: None while the ledgers can be reached; else the number of servers that share what was left.
+        alone: How this server decides alone; None while the ledgers can be reached.
     """
 
     def __init__(
-        self, process: str, now_ns: Callable[[], int], is_dead: Callable[[str], bool], times: Times | None = None
+        self,
+        process: str,
+        now_ns: Callable[[], int],
+        is_dead: Callable[[str], bool],
+        absent: Callable[[], Absent] = dict,
+        times: Times | None = None,
     ) -> None:
         self.process = process
-        self.alone_among: int | None = None
+        self.alone: Alone | None = None
         self.is_dead = is_dead
+        self.absent = absent
         self._now_ns = now_ns
         self._times = times or Times()
         self._accounts: OrderedDict[str, Account] = OrderedDict()  # in the order of their last use
@@ -80,6 +90,11 @@ class Permits:
         return len(self._accounts)
 
     @property
+    def untold(self) -> bool:
+        """Whether requests were admitted of which the ledgers do not know yet."""
+        return any(account.untold for account in self._lively.values())
+
+    @property
     def requests(self) -> int:
         """How many requests are under way."""
         return len(self._tickets)
@@ -87,8 +102,8 @@ class Permits:
     def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, *, waits: bool = True) -> Waiting:
         """Decide on a request, or have it wait for a round if it does that; see `limits.limiter.Limiter.start`."""
         waiting = Waiting([self._need(limit, reserve) for limit in limits], reserve)
-        if self.alone_among is not None:
-            self._decide_alone(waiting, self.alone_among)
+        if self.alone is not None:
+            self._decide_alone(waiting, self.alone)
             return waiting
         lacking = [need.account for need in waiting.needs if not need.account.fits(need.limit, need.amount)]
         if not lacking:
@@ -104,7 +119,7 @@ class Permits:
         needs = {need.account.name: need for need in [self._need(limit, reserve) for limit in limits]}
         for account, _, amount in needs.values():
             account.take_alone(amount)
-            if self.alone_among is None:
+            if self.alone is None:
                 account.report_uncounted()
             self.note(account)
         ticket = self._numbers()
@@ -187,17 +202,20 @@ class Permits:
         """Compare all that is held with its ledgers: after a pause of this server others may have taken it for dead."""
         self._due |= self._lively
 
-    def begin_alone(self, servers: int) -> None:
+    def begin_alone(self, alone: Alone) -> None:
         """Decide alone from now on, for those that wait too."""
-        self.alone_among = servers
+        if self.alone is None:
+            for account in self._accounts.values():
+                account.begin_alone()
+        self.alone = alone
         while self._queue:
             waiting = self._queue.popleft()
             if not waiting.gone:
-                self._decide_alone(waiting, servers)
+                self._decide_alone(waiting, alone)
 
     def end_alone(self) -> None:
         """Ask the ledgers again, and tell them what was admitted meanwhile."""
-        self.alone_among = None
+        self.alone = None
         self.report_uncounted()
 
     def report_uncounted(self) -> None:
@@ -253,7 +271,7 @@ class Permits:
         if account.expires_at > self._now_ns():
             heappush(self._expiring, (account.expires_at, account.name))
             account.expires_at = 0
-        if account.urgent and self.alone_among is None:
+        if account.urgent and self.alone is None:
             self._due[account.name] = account
 
     def again(self, account: Account) -> None:
@@ -280,8 +298,8 @@ class Permits:
             self.note(account)
         self._answer(waiting, taking)
 
-    def _decide_alone(self, waiting: Waiting, servers: int) -> None:
-        waiting.blocked = [n for n in waiting.needs if not n.account.fits_alone(n.limit, n.amount, servers)]
+    def _decide_alone(self, waiting: Waiting, alone: Alone) -> None:
+        waiting.blocked = [n for n in waiting.needs if not n.account.fits_alone(n.limit, n.amount, alone)]
         if refusing := waiting.refusing:
             self._refuse(waiting, refusing)
             return
@@ -299,7 +317,7 @@ class Permits:
         waiting.answer(Decision(ticket, tuple(states), None, 0, tuple(shadow)))
 
     def _refuse(self, waiting: Waiting, refusing: Sequence[Need]) -> None:
-        states = tuple([need.account.state(need.limit, need.amount) for need in waiting.needs])
+        states = tuple([self._refusing_state(need, waiting) for need in waiting.needs])
         names = {(need.account.name, need.limit.rule) for need in refusing}
         shadow_names = {(n.account.name, n.limit.rule) for n in waiting.blocked if n.limit.shadow}
         told = [
@@ -310,6 +328,13 @@ class Permits:
         longest = max(state.retry_after_ns for state in against)
         shadow = tuple([state for state, name in told if name in shadow_names])
         waiting.answer(Decision(None, states, refused_by, longest, shadow))
+
+    def _refusing_state(self, need: Need, waiting: Waiting) -> LimitState:
+        state = need.account.state(need.limit, need.amount)
+        if self.alone is None or need not in waiting.blocked or state.retry_after_ns:
+            return state
+        wait = need.account.wait_alone(need.limit, self.alone)
+        return structs.replace(state, remaining=0, retry_after_ns=wait)
 
 
 def _amount(limit: Limit, amounts: Amounts) -> int:

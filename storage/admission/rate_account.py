@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from limits.limit import NEVER_NS, Limit, LimitState
-from storage.admission.account import MS, NEVER_READ, Account, Times, ahead_of, life_of, near
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
+from storage.admission.account import MS, NEVER_READ, Account, Read, Times, ahead_of, life_of, near
 from storage.admission.ledger import Ledger
+from storage.admission.shares import Alone, left_to
 
 MEASURE_NS = 50 * MS
 """Over how much time demand is measured at least."""
@@ -49,6 +50,8 @@ class RateAccount(Account):
         self._near = True
         self._own: deque[tuple[int, int]] = deque()
         self._alone: deque[tuple[int, int]] = deque()
+        self._untold: deque[tuple[int, int]] = deque()
+        self._pace = 0
         self._taken = 0
         self._asked_at = NEVER_READ
         self._low = 0
@@ -84,11 +87,11 @@ class RateAccount(Account):
         """Have one more start."""
         self._planned += 1
 
-    def open(self, ledger: Ledger, now: int, clock: str, read_at: int, is_dead: Callable[[str], bool]) -> None:
+    def open(self, ledger: Ledger, read: Read) -> None:
         """Begin a round."""
         self.left()
-        super().open(ledger, now, clock, read_at, is_dead)
-        self._free = self.limit.maximum - ledger.used
+        super().open(ledger, read)
+        self._free = self._room(self.limit) - ledger.used
         self._planned = 0
 
     def close(self, number: int) -> Ledger | None:
@@ -142,23 +145,45 @@ class RateAccount(Account):
         if limit.maximum < 1:
             return LimitState(limit, 0, 0, NEVER_NS, 0)
         left = self.left()
-        used = max(0, self._used() - left) + self._count(self._alone)
-        remaining = max(0, limit.maximum - used)
+        used = max(0, self._used() - left) + self._count(self._untold)
+        room = self._room(limit)
+        remaining = max(0, room - used)
         entries = self._ledger.entries
         wait = 0
         if not remaining:
-            wait = self._leaves_in(self._ledger.next_at(self._ledger.used - limit.maximum + 1)) or MS
+            wait = self._leaves_in(self._ledger.next_at(self._ledger.used - room + 1)) if room > 0 else SLOT_RETRY_NS
+            wait = wait or MS
         return LimitState(limit, used, remaining, wait, self._leaves_in(entries[-1][0]) if entries and used else 0)
 
-    def fits_alone(self, limit: Limit, _need: int, servers: int) -> bool:
-        """Whether there is a permit, or this server's share of what was left is not used up."""
+    def fits_alone(self, limit: Limit, _need: int, alone: Alone) -> bool:
+        """Whether there is a permit, or no window holds more than can be proved.
+
+        The others leave this server its share since a certain time. Before that they may have used what they could. So in the
+        first window after it this server goes on at the pace at which it went until then.
+        """
         if self.left():
             return True
-        alone, own = self._count(self._alone), self._count(self._own)
-        known = self._used()
-        if known + (alone + 1) * servers <= limit.maximum and (own + 1) * servers <= limit.maximum:
-            return True
-        return not own and not known and limit.maximum > 0
+        admitted = self._count(self._alone)
+        if admitted >= alone.share_of(limit.maximum):
+            return False
+        if alone.servers == 1:
+            return self._used() + admitted < limit.maximum
+        return self._now_ns() - alone.since >= limit.window_ns or self._count(self._own) < self._pace
+
+    def wait_alone(self, limit: Limit, alone: Alone) -> int:
+        """How long until the oldest request leaves the window, or until the first window after the others knew is over."""
+        now, window = self._now_ns(), limit.window_ns
+        if not alone.share_of(limit.maximum):
+            return SLOT_RETRY_NS
+        ends = [at + window for at, _ in (*self._alone, *self._own) if at + window > now]
+        if (first := alone.since + window) > now:
+            ends.append(first)
+        return min(ends, default=now + MS) - now
+
+    def begin_alone(self) -> None:
+        """Note the pace: what was certainly admitted in the window that ends now."""
+        begin = self._now_ns() - self.limit.window_ns + self.limit.window_ns // PARTS
+        self._pace = sum([count for at, count in self._own if at > begin])
 
     def take_alone(self, _need: int) -> None:
         """Use a permit, or count a request that the ledger is told of later."""
@@ -166,8 +191,8 @@ class RateAccount(Account):
             self.take(_need)
             return
         self.used_at = self._now_ns()
-        self._add(self._own)
-        self._add(self._alone)
+        for requests in (self._own, self._alone, self._untold):
+            self._add(requests)
 
     def _add(self, requests: deque[tuple[int, int]]) -> None:
         """Count one more request of now. Those of a part of the window count as made together at its end."""
@@ -186,8 +211,8 @@ class RateAccount(Account):
 
     def report_uncounted(self) -> None:
         """Tell the ledger what was admitted alone, as it can be reached again."""
-        while self._alone:
-            at, count = self._alone.popleft()
+        while self._untold:
+            at, count = self._untold.popleft()
             self._tell(count, max(0, self._now_ns() - at) // MS)
             self.urgent = True
 
@@ -201,7 +226,16 @@ class RateAccount(Account):
     @property
     def idle(self) -> bool:
         """Whether there is neither a permit nor something to tell."""
-        return not self._blocks and not self._alone and not self.urgent
+        return not self._blocks and not self._untold and not self._count(self._alone) and not self.urgent
+
+    @property
+    def untold(self) -> bool:
+        """Whether the ledger has yet to be told of requests that were admitted alone."""
+        return bool(self._untold) or any(report.amount > 0 for report in self._reports)
+
+    def _room(self, limit: Limit) -> int:
+        """The limit without what is left to servers that may be deciding alone."""
+        return limit.maximum - left_to(self._absent, limit.maximum)
 
     def _give_back(self, block: _Block) -> None:
         self._tell(-block.left, block.at, block.clock)

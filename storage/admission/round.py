@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Self
 
 from limits.limit import Limit
-from storage.admission.account import Account
+from storage.admission.account import Account, Read
 from storage.admission.ledger import Ledger
 from storage.admission.permits import Permits
 from storage.admission.waiting import Waiting
@@ -70,9 +70,11 @@ class Round:
         """Plan which requests start, and say what has to be written for that."""
         number = self._permits.next_number()
         self._opened = True
+        permits = self._permits
+        read = Read(snapshot.now, snapshot.clock, snapshot.read_at, permits.is_dead, permits.absent())
         for account in self._accounts.values():
             ledger, _ = snapshot.ledgers.get(account.name, (Ledger(), ""))
-            account.open(ledger, snapshot.now, snapshot.clock, snapshot.read_at, self._permits.is_dead)
+            account.open(ledger, read)
         for waiting in self._waiting:
             waiting.blocked = [need for need in waiting.needs if not need.account.fits(need.limit, need.amount)]
             if not waiting.refusing:

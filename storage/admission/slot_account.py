@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
-from storage.admission.account import NEVER_READ, Account, Times, ahead_of, near
+from storage.admission.account import NEVER_READ, Account, Read, Times, ahead_of, near
 from storage.admission.ledger import Ledger
+from storage.admission.shares import Alone
 
 
 class SlotAccount(Account):
@@ -53,10 +54,10 @@ class SlotAccount(Account):
         """Have one more start."""
         self._planned += 1
 
-    def open(self, ledger: Ledger, now: int, clock: str, read_at: int, is_dead: Callable[[str], bool]) -> None:
+    def open(self, ledger: Ledger, read: Read) -> None:
         """Begin a round."""
-        super().open(ledger, now, clock, read_at, is_dead)
-        self._free = self.limit.maximum - ledger.held(but=self._process) - self.in_use
+        super().open(ledger, read)
+        self._free = self.limit.maximum - self._taken_elsewhere(self.limit) - self.in_use
         self._planned = 0
 
     def close(self, number: int) -> Ledger | None:
@@ -98,18 +99,15 @@ class SlotAccount(Account):
     def state(self, limit: Limit, _need: int) -> LimitState:
         """How many are in use: here, and by what the ledger said last elsewhere."""
         used = self.in_use + self._ledger.held(but=self._process)
-        remaining = max(0, limit.maximum - used)
+        remaining = max(0, limit.maximum - self.in_use - self._taken_elsewhere(limit))
         if remaining:
             return LimitState(limit, used, remaining, 0, 0)
         return LimitState(limit, used, 0, SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS, 0)
 
-    def fits_alone(self, limit: Limit, _need: int, servers: int) -> bool:
+    def fits_alone(self, limit: Limit, _need: int, alone: Alone) -> bool:
         """Whether there is a slot, or this server's share of what was left is not used up."""
-        others = self._ledger.held(but=self._process)
-        share = max(0, limit.maximum - others - self._held) // servers
-        if self.in_use < max(self._held, min(limit.maximum // servers, self._held + share)):
-            return True
-        return not self.in_use and not others and limit.maximum > 0
+        left = max(0, limit.maximum - self._ledger.held(but=self._process) - self._held)
+        return self.in_use < max(self._held, min(alone.share_of(limit.maximum), self._held + alone.share_of(left)))
 
     def take_alone(self, _need: int) -> None:
         """Take a slot. The ledger is told when it can be reached."""
@@ -126,6 +124,19 @@ class SlotAccount(Account):
         return self.urgent or self._held > self._kept or renew
 
     @property
+    def untold(self) -> bool:
+        """Whether more slots are in use than the ledger knows of."""
+        return self._unknown or self.in_use > self._held
+
+    @property
     def idle(self) -> bool:
         """Whether no slot is held."""
         return not self.in_use and not self._held and not self._unknown and not self.urgent
+
+    def _taken_elsewhere(self, limit: Limit) -> int:
+        """What the other servers hold; of one that may be deciding alone at least its share."""
+        held = self._ledger.held(but=self._process)
+        for name, share in self._absent.items():
+            member = self._ledger.members.get(name)
+            held += max(0, share.of(limit.maximum) - (member.held if member else 0))
+        return held

@@ -16,6 +16,8 @@ from tests.faults.replica_set import ReplicaSet
 PAUSE_SECONDS = 3.0
 DOWN_SECONDS = 2.0
 CUT_SECONDS = 6.0
+# Until a server that is cut off decides alone, and for a window after that.
+ALONE_SECONDS = 18.0
 REST_SECONDS = 5.0
 
 
@@ -84,7 +86,7 @@ class Faults:
             ("restarted", lambda: server.restart(DOWN_SECONDS)),
         ]
         if server.host.cable is not None:
-            faults.append(("cut off", lambda: server.cut(CUT_SECONDS)))
+            faults.append(("cut off", lambda: server.cut(ALONE_SECONDS)))
         return faults
 
     async def _pause(self) -> None:

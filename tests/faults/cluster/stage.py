@@ -189,15 +189,12 @@ async def _check_records(report: Report, mongodb_uri: str, traffic: Traffic, pro
 
 def _check_limits(report: Report, traffic: Traffic, provider: TimedProvider, happened: list[Happened]) -> None:
     """Count each user's calls as the provider received them."""
-    # A server that is cut off decides alone, within its share, until it has read the ledgers again.
-    alone = [Span(one.begin, one.end) for one in happened if one.what == "cut off" and one.whom != "primary"]
     sent_at = {seen.call.number: seen.began_at for seen in traffic.seen}
     for group in (GREEDY, STEADY):
         spans = [Span(sent_at[number], at) for number, at in provider.received_at.items() if group_of(number) == group]
         counts = admitted(spans, MEASURED_SECONDS)
-        report.over_rate += exceeding(counts, RATE, RATE // SERVERS, alone, WINDOW_SECONDS)
-        slots = at_once(provider.running(group))
-        report.over_slots += exceeding(slots, USER_MAX_CONCURRENCY, USER_MAX_CONCURRENCY // SERVERS, alone, 0)
+        report.over_rate += exceeding(counts, RATE)
+        report.over_slots += exceeding(at_once(provider.running(group)), USER_MAX_CONCURRENCY)
         if group == GREEDY:
             report.most_in_a_window = max(count.number for count in counts)
             report.full_windows = _full_windows(spans, happened)

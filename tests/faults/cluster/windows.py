@@ -60,18 +60,6 @@ def at_once(requests: Iterable[Span]) -> list[Count]:
     return counts
 
 
-def exceeding(counts: Iterable[Count], limit: int, share: int, alone: Sequence[Span], window: float) -> list[Count]:
-    """The counts beyond the limit.
-
-    Args:
-        counts: Of windows of this length; 0 for what runs at the same time.
-        limit: How much all servers together may admit.
-        share: How much one that is cut off may admit beyond that, as nobody knows of it.
-        alone: When one was.
-        window: In seconds.
-    """
-    return [
-        count
-        for count in counts
-        if count.number > limit + share * sum(one.touches(Span(count.end - window, count.end)) for one in alone)
-    ]
+def exceeding(counts: Iterable[Count], limit: int) -> list[Count]:
+    """The counts beyond the limit."""
+    return [count for count in counts if count.number > limit]

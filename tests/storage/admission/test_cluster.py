@@ -16,8 +16,11 @@ from intercept.refusals import Rule
 from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Limit, Of, Period
 from storage.admission.account import MS
+from storage.admission.amount_account import TOLD_NS
 from storage.admission.cluster import LEASE_SECONDS, ClusterAuthority, uptime_ns
+from storage.admission.ledger_store import BEAT_MS
 from storage.admission.own_pauses import OwnPauseError, answer_within
+from storage.mongo.errors import DatabaseUnavailableError
 from tests.storage.conditions import until
 
 pytest_plugins = ["tests.storage.outages"]
@@ -26,6 +29,9 @@ ROOT = Path(__file__).parents[3]
 # On a machine that has much else to do a late answer is no database that is unavailable.
 PATIENCE_SECONDS = 30.0
 SHORT_PATIENCE_SECONDS = 0.5
+# As heartbeats are sent only when a test says so.
+MISSING_SECONDS = 60.0
+HIDDEN_NS = round(1000 * (MISSING_SECONDS + SHORT_PATIENCE_SECONDS)) * MS + 2 * BEAT_MS * MS
 ALONE = r"^WARNING storage\.admission\.cluster: limits are server-local until the database is available: "
 
 
@@ -46,11 +52,22 @@ def budget(maximum):
 
 
 @asynccontextmanager
-async def servers(number, database, *, patience=PATIENCE_SECONDS, **options):
-    """So many servers of a cluster, which send heartbeats when `beat` is called."""
-    started = [ClusterAuthority(database, process=uuid4(), patience=patience, **options) for _ in range(number)]
-    for one in started:
+async def servers(number, database, *, patience=PATIENCE_SECONDS, missing=MISSING_SECONDS, **options):
+    """So many servers of a cluster, which know of one another. They send heartbeats when `beat` is called."""
+    started, opening = [], True
+
+    async def pause(seconds):
+        if not opening:
+            await asyncio.sleep(seconds)
+        for one in started if opening else ():
+            await one._beat()
+
+    for _ in range(number):
+        one = ClusterAuthority(database, process=uuid4(), patience=patience, missing=missing, pause=pause, **options)
         await one.open(lambda: {"holding": 0})
+        started.append(one)
+    await pause(0)  # all know of all
+    opening = False
     yield started
     for one in started:
         await one.close()
@@ -135,7 +152,7 @@ async def test_waiting_as_long_as_a_refusal_says_succeeds(database):
             await ada.start(limits)
             refused = await bob.start(limits)
             assert refused.ticket is None
-            await asyncio.sleep(refused.retry_after_ns / 1e9 + 0.002)  # the clock of the database has milliseconds
+            await asyncio.sleep(refused.retry_after_ns / 1e9 + 0.005)  # the clock of the database has milliseconds
             assert (await bob.start(limits)).ticket is not None
             await asyncio.sleep(0.41)
 
@@ -156,9 +173,7 @@ async def test_slots_are_shared_and_those_given_back_near_the_limit_are_free_at_
 
 @pytest.mark.gen_test(timeout=30)
 async def test_the_slots_of_a_dead_server_are_free_when_its_lease_is_over(database):
-    async with servers(1, database, lease=0.3) as (ada,):
-        dead = ClusterAuthority(database, process=uuid4(), patience=PATIENCE_SECONDS)
-        await dead.open()
+    async with servers(2, database, lease=0.3, dead=0.3) as (ada, dead):
         assert admitted(await burst([dead], 8, [slots(8)])) == 8
         began = time.monotonic()
         while admitted(await burst([ada], 1, [slots(8)])) == 0:
@@ -192,18 +207,24 @@ def this_month(months=0):
 
 @pytest.mark.gen_test(timeout=30)
 async def test_what_the_records_say_of_a_budget_counts_once_for_all_servers(database):
-    async with servers(3, database) as three:
+    later = [0]
+    options = {"now_ns": lambda: uptime_ns() + later[0]}
+    async with servers(3, database, **options) as three:
         ticket = (await three[0].start([budget(5_000)])).ticket
-        three[0].charge(ticket, Amounts(0, 700))  # reported, or not yet, when the others restore it
+        three[0].charge(ticket, Amounts(0, 700))  # the records have it, the ledger does not
         for one, spent in zip(three, (3_000, 3_100, 3_000), strict=True):
             one.restore(budget(5_000), spent, this_month())
             one.restore(budget(5_000), 9_000, this_month(1))
-        await until(lambda: not any(one._rounds for one in three))
+        await beat(*three)
+        assert [state.used for state in await three[1].usage(5)] == [700]
+        assert (await three[1].start([budget(3_100)])).refused_by.used == 3_100  # it knows better already
+        later[0] = TOLD_NS
+        await beat(*three)
         assert [state.used for state in await three[1].usage(5)] == [3_100]
         three[0].charge(ticket, Amounts(0, 1_700))
         await beat(*three)
         assert [state.used for state in await three[2].usage(5)] == [4_100]
-    async with servers(1, database) as (again,):  # it starts again
+    async with servers(1, database, **options) as (again,):  # it starts again
         again.restore(budget(5_000), 3_800, this_month())
         assert (await again.start([budget(5_000)])).states[0].used == 4_100
         again.restore(budget(5_000), 5_000, this_month())
@@ -213,12 +234,15 @@ async def test_what_the_records_say_of_a_budget_counts_once_for_all_servers(data
 
 @pytest.mark.gen_test(timeout=30)
 async def test_a_budget_that_was_only_restored_is_told_of_when_it_is_used(database):
-    async with servers(2, database) as (ada, bob):
+    later = [0]
+    async with servers(2, database, now_ns=lambda: uptime_ns() + later[0]) as (ada, bob):
         ada.restore(budget(UNLIMITED), 3_000, this_month())
-        await until(lambda: not ada._rounds)
+        later[0] += TOLD_NS
+        await beat(ada)
         assert list(await bob.usage(5)) == []
         assert (await bob.start([budget(5_000)])).states[0].used == 3_000
         bob.restore(budget(UNLIMITED), 3_500, this_month())
+        later[0] += TOLD_NS
         await beat(bob)
         assert [(state.limit, state.used) for state in await ada.usage(5)] == [(budget(5_000), 3_500)]
 
@@ -226,10 +250,13 @@ async def test_a_budget_that_was_only_restored_is_told_of_when_it_is_used(databa
 @pytest.mark.expects_log(ALONE)
 @pytest.mark.gen_test(timeout=60)
 async def test_a_budget_is_restored_when_the_database_is_back(private_database, private_mongodb):
-    async with servers(1, private_database, patience=SHORT_PATIENCE_SECONDS) as (ada,):
+    later = [0]
+    options = {"patience": SHORT_PATIENCE_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
+    async with servers(1, private_database, **options) as (ada,):
         await ada.start([budget(5_000)])
         private_mongodb.freeze()
         ada.restore(budget(5_000), 5_000, this_month())
+        later[0] = TOLD_NS
         while not ada.unavailable:
             await beat(ada)
         assert (await ada.start([budget(5_000)])).refused_by.used == 5_000
@@ -253,34 +280,69 @@ async def test_what_is_reserved_elsewhere_is_held_back(database):
         assert (await bob.start(limits, Amounts(400))).states[0].used == 100
 
 
+class Cut:
+    """The database as a server sees it that is cut off from it."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def __getattr__(self, name):
+        async def ask(*_):
+            self.asked += 1
+            raise DatabaseUnavailableError("it is cut off")
+
+        return ask
+
+
+def cut_off(server):
+    server._store = server._presence._store = cut = Cut()
+    return cut
+
+
+@asynccontextmanager
+async def two_with_a_clock(database):
+    """Two servers, and by how many nanoseconds their clock is ahead."""
+    later = [0]
+    options = {"patience": SHORT_PATIENCE_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
+    async with servers(2, database, **options) as (ada, bob):
+        yield ada, bob, later
+
+
 @pytest.mark.expects_log(ALONE)
 @pytest.mark.gen_test(timeout=60)
-async def test_while_the_database_does_not_answer_each_server_admits_its_share(private_database, private_mongodb):
-    async with servers(2, private_database, patience=SHORT_PATIENCE_SECONDS) as (ada, bob):
-        await beat(ada, bob, ada)
+async def test_without_the_database_servers_go_on_at_their_pace_then_with_their_share(
+    private_database, private_mongodb
+):
+    async with two_with_a_clock(private_database) as (ada, bob, later):
         assert admitted(await burst([ada, bob], 20, [rate(100)])) == 40
         private_mongodb.freeze()
+        later[0] = HIDDEN_NS
         began = time.monotonic()
-        decisions = await burst([ada, bob], 100, [rate(100), rate(100, key="token:new")])
+        refused = await burst([ada, bob], 100, [rate(100)])
         assert time.monotonic() - began < 20 * SHORT_PATIENCE_SECONDS
         assert ada.unavailable
-        assert 30 <= admitted(decisions) <= 60
+        assert admitted(refused) == 0  # the other one may have used up what was left
+        assert {decision.refused_by.remaining for decision in refused} == {0}
+        assert all(0 < decision.retry_after_ns <= 63_000 * MS for decision in refused)
+        later[0] += 64_000 * MS  # nobody else admitted more than a share in the window that ends now
+        assert admitted(await burst([ada, bob], 100, [rate(100)])) == 100
+        assert admitted(await burst([ada, bob], 100, [rate(101, key="token:new")])) == 101
         private_mongodb.thaw()
         while ada.unavailable or bob.unavailable:
             await beat(ada, bob)
         used = {state.limit.key: state.used for state in await ada.usage(9)}
-        assert used["token:a"] >= 40 + admitted(decisions)
-        assert admitted(await burst([ada, bob], 100, [rate(100)])) <= 60 - admitted(decisions)
+        assert (used["token:a"] >= 100, used["token:new"]) == (True, 101)
+        assert admitted(await burst([ada, bob], 100, [rate(100)])) == 0
 
 
 @pytest.mark.expects_log(ALONE)
 @pytest.mark.gen_test(timeout=60)
 async def test_servers_that_return_one_after_the_other_do_not_exceed_a_limit(private_database, private_mongodb):
-    later = [0]
-    options = {"patience": SHORT_PATIENCE_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
-    async with servers(2, private_database, **options) as (ada, bob):
-        await beat(ada, bob, ada)
+    async with two_with_a_clock(private_database) as (ada, bob, later):
         private_mongodb.freeze()
+        later[0] = HIDDEN_NS
+        assert admitted(await burst([ada, bob], 1, [rate(100)])) == 0
+        later[0] += 61_000 * MS
         assert admitted(await burst([ada, bob], 100, [rate(100)])) == 100
         private_mongodb.thaw()
         while not await ledgers(private_database):  # ada is back, bob does not know it yet
@@ -288,11 +350,105 @@ async def test_servers_that_return_one_after_the_other_do_not_exceed_a_limit(pri
         assert ada.unavailable
         assert admitted(await burst([ada], 100, [rate(100)])) == 0
         await beat(bob)
-        later[0] = round(LEASE_SECONDS * 1000) * MS
+        later[0] += round(LEASE_SECONDS * 1000) * MS
         while ada.unavailable or bob.unavailable:
             await beat(ada, bob)
         assert [state.used for state in await ada.usage(9)] == [100]
         assert admitted(await burst([ada, bob], 100, [rate(100)])) == 0
+
+
+@pytest.mark.expects_log(ALONE)
+@pytest.mark.gen_test(timeout=60)
+async def test_what_one_server_may_admit_that_is_cut_off_is_left_to_it(database):
+    async with two_with_a_clock(database) as (ada, bob, later):
+        assert admitted(await burst([ada, bob], 30, [rate(100)])) == 60
+        store = bob._store
+        cut_off(bob)
+        later[0] = HIDDEN_NS
+        await beat(bob)
+        await beat(ada)
+        both = await burst([ada, bob], 100, [rate(100)])
+        assert (admitted(both), {decision.refused_by.remaining for decision in both}) == (0, {0})
+        later[0] += 61_000 * MS
+        assert admitted(await burst([ada, bob], 100, [rate(101, key="token:new")])) == 101
+        bob._store = bob._presence._store = store
+        while bob.unavailable or bob._permits.untold:
+            await beat(bob, ada)
+        await beat(bob, ada)
+        assert {state.limit.key: state.used for state in await ada.usage(9)}["token:new"] == 101
+        assert admitted(await burst([ada, bob], 100, [rate(150, key="token:new")])) == 49
+
+
+@pytest.mark.expects_log(ALONE)
+@pytest.mark.gen_test(timeout=30)
+async def test_requests_wait_until_the_others_leave_a_server_its_share(database):
+    async with two_with_a_clock(database) as (ada, bob, later):
+        cut = cut_off(bob)
+        waiting = [asyncio.ensure_future(bob.start([slots(8), rate(100)])) for _ in range(9)]
+        beating = asyncio.ensure_future(bob._beat())
+        await until(lambda: cut.asked > 9)
+        assert not bob.unavailable
+        assert not any(task.done() for task in waiting)
+        later[0] = HIDDEN_NS
+        await asyncio.wait([*waiting, beating])
+        assert bob.unavailable
+        assert admitted([task.result() for task in waiting]) == 0  # no pace was known
+        later[0] += 61_000 * MS
+        # A share of each, and the greater one of the limit that cannot be shared out evenly.
+        rest = await burst([bob], 9, [slots(8), rate(9)])
+        assert admitted(rest) in {4, 5}
+        assert bob.reports() == []
+        cut_off(ada)
+        await beat(ada)
+        one = await burst([ada, bob], 1, [rate(1, key="token:one")])
+        assert admitted(one) == 1
+        (refused,) = [decision for decision in one if decision.ticket is None]
+        assert (refused.refused_by.remaining, refused.retry_after_ns) == (0, SLOT_RETRY_NS)
+
+
+@pytest.mark.expects_log(ALONE)
+@pytest.mark.gen_test(timeout=30)
+async def test_the_only_server_has_the_whole_limit_when_it_decides_alone(database):
+    async with servers(1, database) as (ada,):
+        assert admitted(await burst([ada], 20, [rate(60)])) == 20
+        cut_off(ada)
+        assert admitted(await burst([ada], 100, [rate(60), slots(30)])) == 30
+        assert ada.unavailable
+        assert admitted(await burst([ada], 100, [rate(60)])) == 10
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_what_a_worker_admitted_alone_is_counted(database):
+    async with servers(2, database) as (ada, bob):
+        assert ada.start_now([rate(100)]) is None
+        tickets = [ada.count([rate(100), slots(8)], charged=Amounts(5)) for _ in range(3)]
+        await beat(ada, bob, ada, bob)
+        assert {state.used for state in await bob.usage(5)} == {3}
+        assert bob.reports() == [{"holding": 0}]
+        for ticket in tickets:
+            ada.end(ticket)
+            ada.end(ticket)
+        ada.charge(tickets[0], Amounts(7))
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_server_that_was_killed_frees_its_share_when_one_starts_in_its_folder(database, tmp_path):
+    later = [0]
+    async with servers(1, database, now_ns=lambda: uptime_ns() + later[0]) as (ada,):
+        killed = ClusterAuthority(database, process=uuid4(), folder=tmp_path, pause=lambda _: ada._beat())
+        await killed.open()
+        await beat(ada)
+        assert admitted(await burst([killed], 8, [slots(8)])) == 8
+        later[0] = round(MISSING_SECONDS * 1000) * MS
+        assert admitted(await burst([ada], 8, [slots(8)])) == 0
+        assert admitted(await burst([ada], 100, [rate(100)])) == 50
+        killed._presence.close()
+        again = ClusterAuthority(database, process=uuid4(), folder=tmp_path, pause=lambda _: ada._beat())
+        await again.open()
+        await beat(again, ada, again, ada)
+        assert admitted(await burst([ada], 8, [slots(8)])) == 8
+        assert admitted(await burst([ada], 100, [rate(100)])) == 50
+        await again.close()
 
 
 @pytest.mark.gen_test
@@ -352,6 +508,7 @@ async def test_a_server_that_is_paused_four_times_never_opens_a_limit(mongodb_ur
         cwd=ROOT,
     )
     async with servers(1, database) as (ada,):
+        running = asyncio.create_task(ada.run())
         limits, mine = [rate(100, 60)], 0
         for _ in range(4):
             await paused.stdout.readline()
@@ -365,3 +522,6 @@ async def test_a_server_that_is_paused_four_times_never_opens_a_limit(mongodb_ur
         assert theirs["alone"] == 0
         assert mine + theirs["admitted"] <= 100
         assert mine + admitted(await burst([ada], 100, limits)) + theirs["admitted"] <= 100
+        assert theirs["admitted"] > 0
+        running.cancel()
+        await asyncio.wait({running})

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from copy import deepcopy
+from itertools import count
 from random import Random
+from typing import NamedTuple
 
 import hypothesis.strategies as st
 import pytest
@@ -19,12 +21,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
 from storage.admission.account import MS, Times
-from storage.admission.members import Members
+from storage.admission.ledger_store import BEAT_MS
+from storage.admission.members import Members, Said
 from storage.admission.permits import Permits
 from storage.admission.round import Round, Snapshot
+from storage.admission.standing import Standing, State
 
 ANSWER_MS = 500
 LEASE_MS = 5_000
+MISSING_MS = 4_000
+DEAD_MS = 600_000
 TIMES = Times(answer=ANSWER_MS * MS)
 
 
@@ -40,6 +46,8 @@ class Register:
         self.skews = skews
         self.primary = 0
         self.ledgers = {}
+        self.beats = {}
+        self.numbers = count(1)
 
     @property
     def clock(self):
@@ -48,6 +56,22 @@ class Register:
     def read(self, names, read_at):
         found = {name: deepcopy(self.ledgers[name]) for name in names if name in self.ledgers}
         return Snapshot(found, self.now + self.skews[self.primary], self.clock, read_at)
+
+    @property
+    def time(self):
+        return self.now + self.skews[self.primary]
+
+    def hear(self):
+        """The heartbeats of all servers."""
+        return {
+            name: beat.said._replace(age_ms=self.time - beat.at if beat.clock == self.clock else None)
+            for name, beat in self.beats.items()
+        }
+
+    def put(self, beat):
+        """Write a heartbeat, unless it is too late."""
+        if self.time <= beat.until:
+            self.beats[beat.name] = beat._replace(at=self.time)
 
     def write(self, changes):
         counted = set()
@@ -59,6 +83,16 @@ class Register:
         return counted
 
 
+class Beat(NamedTuple):
+    """A heartbeat on its way, which is written until a certain time."""
+
+    name: str
+    said: Said
+    clock: str
+    until: int
+    at: int = 0
+
+
 class Server:
     """One server of the model, by a monotonic clock of its own."""
 
@@ -66,8 +100,13 @@ class Server:
         self.name = f"server {number}"
         self.register = register
         self.start_ns = 1_000_000_007 * (number + 1) - register.now * MS
-        self.members = Members(self.now_ns, LEASE_MS * MS)
-        self.permits = Permits(self.name, self.now_ns, self.members.is_dead, TIMES)
+        times = {"lease_ns": LEASE_MS * MS, "missing_ns": MISSING_MS * MS, "dead_ns": DEAD_MS * MS}
+        self.members = Members(self.name, self.now_ns, **times)
+        hidden_ns = (BEAT_MS + MISSING_MS + ANSWER_MS) * MS
+        self.standing = Standing(self.now_ns, lease_ns=LEASE_MS * MS, hidden_ns=hidden_ns)
+        self.permits = Permits(self.name, self.now_ns, self.members.is_dead, self.members.absent, TIMES)
+        self.cut = False
+        self.beat_fate = "ok"
         self.flights = []
         self.counted = None
         self.tickets = []
@@ -90,6 +129,37 @@ class Server:
         if waiting.decision is not None:
             note(waiting.decision)
         return waiting
+
+    def beat(self):
+        """Hear of the others and send a heartbeat, as `storage.admission.presence` does; return one that is late."""
+        fate, self.beat_fate = self.beat_fate, "ok"
+        if self.cut or fate == "lost":
+            self.fail()
+            return None
+        self.members.look(self.register.hear(), self.now_ns())
+        share, alone = self.members.share, self.permits.untold or self.standing.state is not State.SHARED
+        self.standing.read(share)
+        said = Said(next(self.register.numbers), share, alone)
+        beat = Beat(self.name, said, self.register.clock, self.register.time + BEAT_MS)
+        if fate == "late":
+            self.fail()
+            return beat
+        self.register.put(beat)
+        if fate == "lost answer":
+            self.fail()
+            return None
+        self.standing.written()
+        if self.standing.share_again():
+            self.permits.end_alone()
+        elif self.standing.state is not State.SHARED:
+            self.permits.report_uncounted()
+        return None
+
+    def fail(self):
+        """The database does not answer: decide alone, if that may be."""
+        if self.standing.may_be_alone:
+            self.standing.lose()
+            self.permits.begin_alone(self.standing.alone)
 
     def read(self):
         """Begin a round, and plan it by what the database says now."""
@@ -149,7 +219,11 @@ class Cluster(RuleBasedStateMachine):
         self.limits = [rate(maximum, window_ms), rate(second, window_ms, "user:u"), slots(slots_)]
         self.admitted = defaultdict(list)
         self.late = []
-        self.beats = defaultdict(int)
+        self.late_beats = []
+        self.was_cut = False
+        for _ in range(2):
+            for server in self.servers:
+                server.beat()
 
     def note(self, limits):
         for limit in limits:
@@ -186,6 +260,9 @@ class Cluster(RuleBasedStateMachine):
         one = self.servers[server]
         if fate == "hangs" and one.flights:
             return
+        if one.cut or one.standing.state is State.ALONE:
+            one.finish(written=False, told=False)
+            return
         if not one.flights:
             one.read()
         if fate == "late answer":
@@ -214,12 +291,26 @@ class Cluster(RuleBasedStateMachine):
         if (self.register.now + ms) // 1000 != self.register.now // 1000:
             for server in self.servers:
                 server.permits.tick()
+        seconds = (self.register.now + ms) // 1000 - self.register.now // 1000
         self.register.now += ms
         for server in self.servers:
             server.permits.expire()
-            self.beats[server.name] += 1
-        for server in self.servers:
-            server.members.look(self.beats)
+            if seconds and (late := server.beat()) is not None:
+                self.late_beats.append(late)
+
+    @rule(server=st.integers(0, 2), joined=st.booleans())
+    def cut_off(self, server, joined):
+        self.servers[server].cut = not joined
+        self.was_cut = True
+
+    @rule(server=st.integers(0, 2), fate=st.sampled_from(["lost", "late", "lost answer"]))
+    def next_heartbeat_fails(self, server, fate):
+        self.servers[server].beat_fate = fate
+
+    @precondition(lambda self: self.late_beats)
+    @rule()
+    def late_heartbeat_arrives(self):
+        self.register.put(self.late_beats.pop(0))
 
     @rule(primary=st.integers(0, 2))
     def step_down(self, primary):
@@ -227,8 +318,11 @@ class Cluster(RuleBasedStateMachine):
 
     @rule(server=st.integers(0, 2))
     def kill(self, server):
-        self.beats.pop(self.servers[server].name, None)
+        gone = self.servers[server]
+        if gone.standing.state is State.SHARED and not gone.permits.untold:  # as its folder says
+            self.register.beats.pop(gone.name, None)
         self.servers[server] = Server(self.numbers, self.register)
+        self.servers[server].beat()
         self.numbers += 1
 
     @invariant()
@@ -246,7 +340,8 @@ class Cluster(RuleBasedStateMachine):
             for _, limits in server.tickets
             for limit in limits
         )
-        assert under_way <= self.limits[2].maximum
+        # Slots that others already use cannot be left to a server that is cut off.
+        assert self.was_cut or under_way <= self.limits[2].maximum
 
 
 Cluster.TestCase.settings = settings(max_examples=30, stateful_step_count=25)

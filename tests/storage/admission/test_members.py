@@ -1,44 +1,107 @@
-from storage.admission.members import FORGET_NS, Members
+from storage.admission.members import FORGET_NS, Members, Said
+from storage.admission.shares import Share
 from tests.limits.clock import SECOND, Clock
 
+LEASE, MISSING, DEAD = 5, 4, 60
 
-def looks(members, clock, beats, seconds):
+
+def members_at(clock):
+    return Members("own", clock, lease_ns=LEASE * SECOND, missing_ns=MISSING * SECOND, dead_ns=DEAD * SECOND)
+
+
+def said(beat, servers=3, rank=0, **more):
+    return Said(beat, Share(servers, rank), **more)
+
+
+def looks(members, clock, heard, seconds):
     for _ in range(seconds):
         clock.advance(SECOND)
-        members.look(beats)
+        members.look(heard, clock())
 
 
-def test_a_server_is_dead_when_its_heartbeat_stands_still_for_a_lease():
+def test_a_server_may_be_alone_when_it_is_not_heard_of_and_is_dead_much_later():
     clock = Clock()
-    members = Members(clock, 5 * SECOND)
-    members.look({"a": 1, "b": 1})
-    looks(members, clock, {"a": 1, "b": 1}, 4)
-    assert (members.is_dead("b"), members.alive) == (False, 2)
+    members = members_at(clock)
+    members.look({"a": said(1), "b": said(1)}, clock())
+    assert (members.absent(), members.share) == ({}, Share(3, 2))
+    looks(members, clock, {"a": said(1), "b": said(1)}, MISSING - 1)
+    members.look({"a": said(2), "b": said(1)}, clock())
     clock.advance(SECOND)
-    members.look({"a": 2, "b": 1})
-    assert (members.is_dead("a"), members.is_dead("b"), members.alive) == (False, True, 1)
-    members.look({"a": 2, "b": 2})
+    assert members.absent() == {"b": Share(3)}
+    assert [members.is_heard(name) for name in ("a", "b", "c")] == [True, False, False]
+    looks(members, clock, {"a": said(2), "b": said(1)}, DEAD - MISSING)
+    assert (members.is_dead("b"), members.is_dead("a")) == (True, False)
+    assert (members.absent(), members.share) == ({"a": Share(3)}, Share(2, 1))
+    members.look({"a": said(2), "b": said(2)}, clock())
     assert not members.is_dead("b")
+
+
+def test_a_heartbeat_counts_from_the_look_before_it_was_seen():
+    clock = Clock()
+    members = members_at(clock)
+    members.look({"b": said(1)}, clock())
+    clock.advance(MISSING * SECOND)  # this server was paused: the heartbeat may be that old
+    members.look({"b": said(2)}, clock())
+    assert members.absent() == {"b": Share(3)}
+    looks(members, clock, {"b": said(3)}, 1)
+    assert members.absent() == {}
+
+
+def test_the_first_heartbeat_that_is_seen_is_as_old_as_the_database_says():
+    clock = Clock()
+    members = members_at(clock)
+    heard = {
+        "a": said(1, age_ms=3_500),
+        "b": said(1, rank=1, age_ms=None),
+        "c": said(1, rank=2, age_ms=-900),
+        "d": said(1, alone=True),
+    }
+    members.look(heard, clock())
+    assert members.absent() == {"b": Share(3, 1), "d": Share(3)}
+    clock.advance(SECOND // 2)
+    assert set(members.absent()) == {"a", "b", "d"}
+
+
+def test_one_that_knows_of_no_other_takes_everything_and_is_dead_soon():
+    clock = Clock()
+    members = members_at(clock)
+    members.look({"a": said(1, servers=1)}, clock())
+    assert (members.absent(), members.strangers) == ({"a": Share()}, True)
+    looks(members, clock, {"a": said(1, servers=1)}, LEASE)
+    assert (members.absent(), members.strangers, members.share) == ({}, False, Share())
+
+
+def test_one_that_has_left_is_gone_at_once_and_may_come_again():
+    clock = Clock()
+    members = members_at(clock)
+    members.look({"a": said(1)}, clock())
+    members.look({}, clock())
+    assert (members.is_dead("a"), members.absent(), members.share) == (True, {}, Share())
+    clock.advance(60 * SECOND)
+    members.look({}, clock())
+    assert members.is_dead("a")
+    members.look({"a": said(2)}, clock())
+    assert (members.is_dead("a"), members.share) == (False, Share(2, 1))
 
 
 def test_a_server_that_was_paused_itself_takes_nobody_for_dead():
     clock = Clock()
-    members = Members(clock, 5 * SECOND)
-    members.look({"b": 1})
-    clock.advance(60 * SECOND)
-    members.look({"b": 1})
+    members = members_at(clock)
+    members.look({"b": said(1)}, clock())
+    clock.advance(2 * DEAD * SECOND)
+    members.look({"b": said(1)}, clock())
     assert not members.is_dead("b")
-    looks(members, clock, {"b": 1}, 5)
+    looks(members, clock, {"b": said(1)}, DEAD)
     assert members.is_dead("b")
 
 
 def test_a_server_that_was_never_seen_is_waited_for_and_forgotten():
     clock = Clock()
-    members = Members(clock, 5 * SECOND)
-    members.look({})
+    members = members_at(clock)
+    members.look({}, clock())
     assert not members.is_dead("gone")
-    looks(members, clock, {}, 5)
+    looks(members, clock, {}, LEASE)
     assert members.is_dead("gone")
-    assert members.alive == 1
+    assert members.share == Share()
     looks(members, clock, {}, FORGET_NS // SECOND)
-    assert members._beats == {}
+    assert members._known == {}

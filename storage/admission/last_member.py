@@ -1,0 +1,80 @@
+"""Which server used a data folder last, so that one that starts there can say that the other one has ended."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+MAX_BYTES = 1_000
+
+_log = logging.getLogger(__name__)
+
+
+class _Last(Struct):
+    server: UUID
+    alone: bool
+
+
+class LastMember:
+    """The note in a folder. It is locked while its server runs: another one that uses the same folder notes nothing.
+
+    Args:
+        folder: Of this server; without one nothing is noted.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / "limits-member"
+        self._file: int | None = None
+
+    def take_over(self, server: UUID) -> UUID | None:
+        """Note that this server is here now.
+
+        Returns:
+            The one that was here before, if it certainly ended without having admitted what nobody knows of.
+        """
+        if self._path is None:
+            return None
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            said = os.pread(self._file, MAX_BYTES, 0)
+        except BlockingIOError:
+            self.close()
+            return None
+        except OSError as error:
+            self._give_up(error)
+            return None
+        self.note(server, alone=False)
+        try:
+            last = msgspec.json.decode(said, type=_Last)
+        except msgspec.DecodeError:  # none was here, or it ended while it wrote
+            return None
+        return None if last.alone else last.server
+
+    def note(self, server: UUID, *, alone: bool) -> None:
+        """Note whether this server admits what nobody else knows of."""
+        if self._file is None:
+            return
+        said = msgspec.json.encode(_Last(server, alone))
+        try:
+            os.pwrite(self._file, said, 0)
+            os.ftruncate(self._file, len(said))
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Let another server have the folder."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _give_up(self, error: OSError) -> None:
+        _log.warning("%s cannot be written: %s", self._path, error)
+        self.close()

@@ -1,0 +1,88 @@
+"""What a server of a cluster tells the others of itself, and what it hears of them: heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from uuid import UUID
+
+from storage.admission.last_member import LastMember
+from storage.admission.ledger_store import Document, LedgerStore
+from storage.admission.members import Members, Said
+from storage.admission.standing import Standing, State
+
+
+class Presence:
+    """One server among the others. What the driver raises is passed on.
+
+    Args:
+        server: This server; a new id each time it starts.
+        store: Where heartbeats are.
+        members: The servers as this one sees them.
+        standing: Whether it decides by the ledgers.
+        folder: Of this server.
+
+    Attributes:
+        report: What this server has to say of itself, as BSON can hold it.
+        reports: What all servers said of themselves.
+    """
+
+    def __init__(
+        self, server: UUID, store: LedgerStore, members: Members, standing: Standing, folder: Path | None
+    ) -> None:
+        self.report: Callable[[], Document] = dict
+        self.reports: Mapping[str, Document] = {}
+        self._server = server
+        self._store = store
+        self._members = members
+        self._standing = standing
+        self._last = LastMember(folder)
+        self._noted_alone = False
+
+    async def take_over(self) -> None:
+        """Say that the server which was in this one's folder before is gone."""
+        before = self._last.take_over(self._server)
+        if before is not None:
+            await self._store.leave_for(str(before))
+
+    async def beat(self, began: int, *, untold: bool) -> None:
+        """Hear of the others, and send a heartbeat.
+
+        Args:
+            began: The time, by this server's clock.
+            untold: Whether requests were admitted of which the ledgers do not know yet.
+
+        Raises:
+            TimeoutError: It took too long.
+        """
+        heard = await self._store.servers()
+        self._members.look(heard.said, began)
+        self.reports = heard.reports
+        alone = untold or self._standing.state is not State.SHARED
+        self._standing.read(self._members.share)
+        await self._store.beat(Said(0, self._members.share, alone), self.report(), heard)
+        self._standing.written()
+        if self._noted_alone and not alone:
+            self._note(alone=False)
+
+    def lose(self) -> bool:
+        """The database is unavailable, and this server decides alone. Whether that is new."""
+        if not self._standing.lose():
+            return False
+        self._note(alone=True)
+        return True
+
+    def close(self) -> None:
+        """Let another server have the folder."""
+        self._last.close()
+
+    def others(self) -> list[Document]:
+        """What the others said of themselves, those that are heard of."""
+        own = str(self._server)
+        return [
+            report for name, report in self.reports.items() if report and name != own and self._members.is_heard(name)
+        ]
+
+    def _note(self, *, alone: bool) -> None:
+        self._noted_alone = alone
+        self._last.note(self._server, alone=alone)
