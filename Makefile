@@ -20,7 +20,7 @@ help: ## list the commands
 run: .venv/runtime .venv/dashboard ## set up, then serve with an embedded MongoDB (and a demo provider when no provider has a key)
 	@exec $(BIN)/python server.py serve --demo $(ARGS)
 
-test: .venv/dev .venv/dashboard-dev .venv/openid-dev ## set up, then run every test
+test: .venv/dev .venv/dashboard-dev .venv/openid-dev .venv/clients-dev ## set up, then run every test
 	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 # Whether the tests pass is for `make test` to say: some bounds on time do not hold while lines are counted.
@@ -115,6 +115,12 @@ clean: ## remove the virtual environment and caches; data/ stays
 	@if ! command -v npm >/dev/null; then echo "npm is not installed: sign-in at a provider will not be tested." >&2; \
 	elif npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/openid_provider >/dev/null; then touch $@; \
 	else echo "npm failed for the reason above: sign-in at a provider will not be tested." >&2; fi
+
+# The clients of the command line that are tested as they are: 0.8 GB.
+.venv/clients-dev: tests/clients/package-lock.json .venv/created
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: clients of the command line will not be tested." >&2; \
+	elif npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/clients >/dev/null; then touch $@; \
+	else echo "npm failed for the reason above: clients of the command line will not be tested." >&2; fi
 
 .venv/dev: requirements-dev.lock .venv/runtime
 	@echo "Installing the development tools into .venv ..."

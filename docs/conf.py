@@ -12,7 +12,7 @@ html_show_copyright = html_show_sphinx = html_show_sourcelink = html_copy_source
 
 root_doc = "README"
 include_patterns = ["*.md", "docs/*.md"]
-exclude_patterns = [".*", "dashboard", "data"]  # large folders without a page
+exclude_patterns = [".*", "dashboard", "data", "tests"]  # large folders without a page
 myst_heading_anchors = 4
 
 CHAPTERS = {
