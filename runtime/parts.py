@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from time import monotonic, monotonic_ns, time
 from urllib.parse import unquote, urlsplit
@@ -115,7 +116,7 @@ def make_authorizer(settings: ProviderSettings) -> Authorizer | None:
         case Credential.GOOGLE:
             return BearerAuthorizer(google_fetcher(settings.google_account), time)
         case Credential.AZURE:
-            return BearerAuthorizer(azure_fetcher(), time)
+            return BearerAuthorizer(azure_fetcher(os.environ), time)
     return None
 
 

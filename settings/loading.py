@@ -19,6 +19,7 @@ from settings.providers import ProviderSettings
 from settings.setting import PREFIX, SHORT_PREFIX, Setting, SettingError
 from upstream.credentials.access import INSTALL_AZURE, INSTALL_GOOGLE, Credential
 from upstream.credentials.aws_credentials import INSTALL_AWS
+from upstream.credentials.entra import EntraApplication
 from upstream.fallback import find_fault
 from upstream.presets import PRESETS, ProviderType
 
@@ -99,7 +100,7 @@ def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]
         settings["base_url"].default = preset.url_in(settings["region"].read({}, environ)) or None
         values = {name: setting.read({}, environ) for name, setting in settings.items()}
         provider = ProviderSettings(**values, keys_setting=settings["keys"].name)
-        _check_packages(provider, settings)
+        _check_packages(provider, settings, environ)
         if provider.keys and preset.is_own_key_only:
             raise SettingError(
                 f"{settings['keys'].env}: a provider of the type {type_} takes no keys; each user brings their own"
@@ -120,7 +121,7 @@ def _check_fallback(providers: Sequence[ProviderSettings]) -> None:
             raise SettingError(f"{one.keys_setting.removesuffix('keys').removesuffix('key')}fallback: {fault}")
 
 
-def _check_packages(provider: ProviderSettings, settings: Mapping[str, Setting]) -> None:
+def _check_packages(provider: ProviderSettings, settings: Mapping[str, Setting], environ: Mapping[str, str]) -> None:
     """Refuse a provider whose credential needs packages that are not installed."""
     if provider.aws_profile and not _is_installed("botocore"):
         raise SettingError(f"{settings['aws_profile'].env} needs packages that are not installed; {INSTALL_AWS}")
@@ -129,6 +130,8 @@ def _check_packages(provider: ProviderSettings, settings: Mapping[str, Setting])
         (Credential.GOOGLE, "google.auth", INSTALL_GOOGLE),
         (Credential.AZURE, "azure.identity", INSTALL_AZURE),
     ):
+        if needs is Credential.AZURE and EntraApplication.of(environ) is not None:
+            continue
         if credential is needs and not provider.keys and not _is_installed(module):
             raise SettingError(f"{variable} {provider.type} needs packages that are not installed; {install}")
 

@@ -109,6 +109,13 @@ def test_every_setting_refuses_nonsense_in_its_own_name():
             assert refusal({}, {setting.env: "n0nsense"}).startswith(f"{setting.env}: 'n0nsense' is not allowed; give ")
 
 
+def test_an_application_of_entra_needs_no_package():
+    environ = provider(0, type="azure", name="a", base_url="https://a.example", credential="azure")
+    assert "needs packages that are not installed; pip install azure-identity" in refusal({}, environ)
+    application = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s"}
+    assert load({}, environ | application).further_providers[0].has_credential
+
+
 def test_a_provider_names_others_that_stand_in_for_it():
     azure = provider(0, type="azure", name="azure", base_url="https://a.example", fallback="openai", weight="3")
     settings = load({}, {**azure, "CODER_AIBRIDGE_OPENAI_FALLBACK": "azure", "CODER_AIBRIDGE_OPENAI_WEIGHT": "1000"})

@@ -1,7 +1,7 @@
 """Bearer tokens that end: fetched in a thread, ahead of their end, once for all requests that wait.
 
 Google's come from google-auth, and Microsoft Entra's from azure-identity: both read files and ask other servers, so they
-run in a thread. Both are optional, and imported there when they are first needed.
+run in a thread. Both packages are optional, and imported there when they are first needed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from upstream.client import CredentialError
+from upstream.credentials.entra import SCOPE, EntraApplication
 from upstream.headers import Headers
 
 logger = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ LEAST_SECONDS = 10.0
 RETRY_SECONDS = 5.0
 NO_TOKEN = "the bridge has no valid credential for it; its log says why"  # noqa: S105 - a sentence
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_AZURE_SCOPE = "https://cognitiveservices.azure.com/.default"
 
 
 class Token(NamedTuple):
@@ -120,8 +120,14 @@ def google_fetcher(account: Mapping[str, Any] | None) -> Callable[[], Token]:
     return fetch
 
 
-def azure_fetcher() -> Callable[[], Token]:
-    """What fetches tokens of Microsoft Entra as azure-identity does: environment, workload or managed identity, `az`."""
+def azure_fetcher(environ: Mapping[str, str]) -> Callable[[], Token]:
+    """What fetches tokens of Microsoft Entra.
+
+    By the secret or the token of an application where the environment has one, see `upstream.credentials.entra`; else as
+    azure-identity does: managed identity, `az` and more.
+    """
+    if (application := EntraApplication.of(environ)) is not None:
+        return lambda: Token(*application.fetch())
     found: list[Any] = []
 
     def fetch() -> Token:
@@ -129,7 +135,7 @@ def azure_fetcher() -> Callable[[], Token]:
 
         if not found:
             found.append(DefaultAzureCredential())
-        token = found[0].get_token(_AZURE_SCOPE)
+        token = found[0].get_token(SCOPE)
         return Token(token.token, token.expires_on)
 
     return fetch
