@@ -35,6 +35,8 @@ WRONG_SECONDS = 60
 MEASURED_SECONDS = WINDOW_SECONDS * 0.999
 # After another member became primary, rates count up to a minute longer.
 MOVED_SECONDS = 60
+# After a server is back, its share may be used again.
+RETURNED_SECONDS = 10
 AT_REST_SECONDS = 60.0
 SAID = [
     *DATABASE_UNAVAILABLE,
@@ -201,8 +203,16 @@ def _check_limits(report: Report, traffic: Traffic, provider: TimedProvider, hap
 
 
 def _full_windows(requests: list[Span], happened: list[Happened]) -> list[int]:
-    """How many requests were received in the windows, one each second, in which rates did not count for longer."""
-    moved = [Span(one.begin, one.end + MOVED_SECONDS + WINDOW_SECONDS) for one in happened if one.whom == "primary"]
+    """How many requests were received in the windows, one each second, that may be full.
+
+    That are those in which no rates count for longer, and no share is left to a server that is cut off or was killed.
+    """
+    longer = {"primary": MOVED_SECONDS + WINDOW_SECONDS}
+    moved = [
+        Span(one.begin, one.end + longer.get(one.whom, RETURNED_SECONDS + WINDOW_SECONDS))
+        for one in happened
+        if one.whom == "primary" or one.what in {"cut off", "killed"}
+    ]
     first, last = min(one.end for one in requests), max(one.end for one in requests)
     ends = [first + WINDOW_SECONDS + second for second in range(int(last - first) - WINDOW_SECONDS)]
     return received(
