@@ -14,11 +14,11 @@ from random import Random
 from intercept.refusals import Rule
 from limits.kinds.rate_window import RateWindow
 from limits.limit import Kind, Limit, Of
-from storage.admission.account import Times
+from storage.admission.kinds.account import Times
 from storage.admission.ledger import Ledger
 from storage.admission.permits import Permits
+from storage.admission.presence.shares import Alone, Share
 from storage.admission.round import Round, Snapshot
-from storage.admission.shares import Alone, Share
 
 LIMIT = 100
 # Ticks of a clock that counts in integers, so that no limiter suffers from rounding.

@@ -21,16 +21,16 @@ from uuid import UUID
 import pymongo
 
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
-from storage.admission.account import MS, Times
 from storage.admission.asking import ask_database
+from storage.admission.kinds.account import MS, Times
 from storage.admission.ledger_store import BEAT_MS, Document, LedgerStore
 from storage.admission.ledger_usage import busiest, state_of
-from storage.admission.members import Members
 from storage.admission.own_pauses import OwnPauseError
 from storage.admission.permits import Permits
-from storage.admission.presence import Presence
+from storage.admission.presence.heartbeats import Presence
+from storage.admission.presence.members import Members
+from storage.admission.presence.standing import Standing, State
 from storage.admission.round import Round
-from storage.admission.standing import Standing, State
 from storage.admission.waiting import Waiting
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 

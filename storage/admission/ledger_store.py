@@ -2,7 +2,7 @@
 
 ```
 {
-  _id: "rate:60000:user:<id>" | "concurrency:server" | ..,   see `storage.admission.account.name_of`
+  _id: "rate:60000:user:<id>" | "concurrency:server" | ..,   see `storage.admission.kinds.account.name_of`
   version: "<server>.<number>",           of the last write, never the same again
   clock: "<host>:<port>",                 the member of the replica set whose clock the times are of
   log: [at, count, at, count, ..],        in milliseconds since 1970
@@ -28,11 +28,11 @@ from pymongo import DESCENDING, InsertOne, ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from limits.limit import UNLIMITED, Limit
-from storage.admission.account import span_of
+from storage.admission.kinds.account import span_of
 from storage.admission.ledger import Ledger, Member
-from storage.admission.members import Said
+from storage.admission.presence.members import Said
+from storage.admission.presence.shares import Share
 from storage.admission.round import Change, Snapshot
-from storage.admission.shares import Share
 from storage.mongo.database import Database
 
 HELD_MS = 86_400_000

@@ -13,11 +13,11 @@ from itertools import count
 from msgspec import structs
 
 from limits.limit import NOTHING, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
-from storage.admission.account import MS, Account, Times, name_of
-from storage.admission.amount_account import AmountAccount
-from storage.admission.rate_account import RateAccount
-from storage.admission.shares import Absent, Alone
-from storage.admission.slot_account import SlotAccount
+from storage.admission.kinds.account import MS, Account, Times, name_of
+from storage.admission.kinds.amount_account import AmountAccount
+from storage.admission.kinds.rate_account import RateAccount
+from storage.admission.kinds.slot_account import SlotAccount
+from storage.admission.presence.shares import Absent, Alone
 from storage.admission.waiting import Need, Waiting
 
 ROUND_LEDGERS = 250

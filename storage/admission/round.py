@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Self
 
 from limits.limit import Limit
-from storage.admission.account import Account, Read
+from storage.admission.kinds.account import Account, Read
 from storage.admission.ledger import Ledger
 from storage.admission.permits import Permits
 from storage.admission.waiting import Waiting

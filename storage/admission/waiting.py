@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from limits.limit import Amounts, Decision, Limit
-from storage.admission.account import Account
+from storage.admission.kinds.account import Account
 
 
 class Need(NamedTuple):

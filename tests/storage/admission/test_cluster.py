@@ -15,9 +15,9 @@ import pytest
 from intercept.refusals import Rule
 from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Limit, Of, Period
-from storage.admission.account import MS
-from storage.admission.amount_account import TOLD_NS
 from storage.admission.cluster import LEASE_SECONDS, ClusterAuthority, uptime_ns
+from storage.admission.kinds.account import MS
+from storage.admission.kinds.amount_account import TOLD_NS
 from storage.admission.ledger_store import BEAT_MS
 from storage.admission.own_pauses import OwnPauseError, answer_within
 from storage.mongo.errors import DatabaseUnavailableError

@@ -20,12 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
-from storage.admission.account import MS, Times
+from storage.admission.kinds.account import MS, Times
 from storage.admission.ledger_store import BEAT_MS
-from storage.admission.members import Members, Said
 from storage.admission.permits import Permits
+from storage.admission.presence.members import Members, Said
+from storage.admission.presence.standing import Standing, State
 from storage.admission.round import Round, Snapshot
-from storage.admission.standing import Standing, State
 
 ANSWER_MS = 500
 LEASE_MS = 5_000
@@ -131,7 +131,7 @@ class Server:
         return waiting
 
     def beat(self):
-        """Hear of the others and send a heartbeat, as `storage.admission.presence` does; return one that is late."""
+        """Hear of the others and send a heartbeat, as `storage.admission.presence.heartbeats` does; return one that is late."""
         fate, self.beat_fate = self.beat_fate, "ok"
         if self.cut or fate == "lost":
             self.fail()

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
-from storage.admission.account import MS, NEVER_READ, Account, Read, Times, ahead_of, life_of, near
+from storage.admission.kinds.account import MS, NEVER_READ, Account, Read, Times, ahead_of, life_of, near
 from storage.admission.ledger import Ledger
-from storage.admission.shares import Alone, left_to
+from storage.admission.presence.shares import Alone, left_to
 
 MEASURE_NS = 50 * MS
 """Over how much time demand is measured at least."""

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
-from storage.admission.account import MS, NEVER_READ, Account, Read, Times
+from storage.admission.kinds.account import MS, NEVER_READ, Account, Read, Times
 from storage.admission.ledger import Ledger
-from storage.admission.shares import Alone
+from storage.admission.presence.shares import Alone
 
 TOLD_NS = 3_000 * MS
 """After that time the ledger knows what all servers charged until now: the records may already have some of it."""

@@ -5,10 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from storage.admission.last_member import LastMember
+from storage.admission.presence.last_member import LastMember
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
-CANNOT = r"^WARNING storage\.admission\.last_member: .*limits-member cannot be written: "
+CANNOT = r"^WARNING storage\.admission\.presence\.last_member: .*limits-member cannot be written: "
 
 
 @pytest.fixture

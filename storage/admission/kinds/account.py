@@ -16,7 +16,7 @@ from typing import NamedTuple
 from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, Kind, Limit, LimitState
 from storage.admission.ledger import MAX_LIFE_MS, Ledger, Member, Report, Span
-from storage.admission.shares import Absent, Alone
+from storage.admission.presence.shares import Absent, Alone
 
 MS = 1_000_000
 """Nanoseconds in a millisecond."""

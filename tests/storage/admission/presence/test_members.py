@@ -1,5 +1,5 @@
-from storage.admission.members import FORGET_NS, Members, Said
-from storage.admission.shares import Share
+from storage.admission.presence.members import FORGET_NS, Members, Said
+from storage.admission.presence.shares import Share
 from tests.limits.clock import SECOND, Clock
 
 LEASE, MISSING, DEAD = 5, 4, 60

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Limit, LimitState
-from storage.admission.account import NEVER_READ, Account, Read, Times, ahead_of, near
+from storage.admission.kinds.account import NEVER_READ, Account, Read, Times, ahead_of, near
 from storage.admission.ledger import Ledger
-from storage.admission.shares import Alone
+from storage.admission.presence.shares import Alone
 
 
 class SlotAccount(Account):

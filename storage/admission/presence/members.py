@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from storage.admission.shares import Absent, Share
+from storage.admission.presence.shares import Absent, Share
 
 FORGET_NS = 3_600_000_000_000
 """How long a server that is gone is remembered."""

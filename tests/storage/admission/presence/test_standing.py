@@ -3,8 +3,8 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from storage.admission.shares import Alone, Share, left_to
-from storage.admission.standing import Standing, State
+from storage.admission.presence.shares import Alone, Share, left_to
+from storage.admission.presence.standing import Standing, State
 from tests.limits.clock import SECOND, Clock
 
 

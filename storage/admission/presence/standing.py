@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 
-from storage.admission.shares import Alone, Share
+from storage.admission.presence.shares import Alone, Share
 
 
 class State(Enum):

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import UUID
 
-from storage.admission.last_member import LastMember
 from storage.admission.ledger_store import Document, LedgerStore
-from storage.admission.members import Members, Said
-from storage.admission.standing import Standing, State
+from storage.admission.presence.last_member import LastMember
+from storage.admission.presence.members import Members, Said
+from storage.admission.presence.standing import Standing, State
 
 
 class Presence:
