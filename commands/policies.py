@@ -46,7 +46,7 @@ def list_policies(as_json: bool) -> None:
     _, found = run(lambda database: _store(database).page(limit=0, offset=0))
     shown = [ListedPolicy.of(kept) for kept in found]
     rows = [
-        (one.level, one.name, format_time(kept.changed_at, ""), one.path)
+        (one.level, one.name, format_time(kept.changed_at, ""), f"{one.path}{' (unreadable)' * bool(kept.unreadable)}")
         for one, kept in zip(shown, found, strict=True)
     ]
     show(shown, ("LEVEL", "NAME", "CHANGED", "PATH"), rows, as_json)
@@ -78,7 +78,7 @@ def set_policy(of: tuple[Level, str], file: BinaryIO, merges: bool) -> None:
 
     try:
         given = read_object(file.read())
-        kept = run(lambda database: _store(database).change(*of, make))
+        kept = run(lambda database: _store(database).change(*of, make, uses_present=merges))
     except InvalidPolicyError as error:
         raise click.ClickException(f"nothing was changed: {error}") from error
     for note in notes_on(kept.policy):

@@ -43,6 +43,7 @@ from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
+from storage.live.user_changes import UserChanges
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.prices.followed import FollowedPrices
 from storage.prices.recosting import Recosting
@@ -175,6 +176,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("event_loop_lag", lag.watch)
     process.start("providers", bridge.followed.run)
     process.start("policies", bridge.policies.follow)
+    process.start("users", UserChanges(process.database, bridge.identities, monotonic=monotonic).follow)
     process.start("prices", bridge.prices.run)
     recosting = Recosting(
         *(database, bridge.recorder.cost_of, bridge.prices.newest),

@@ -8,7 +8,7 @@ from typing import Protocol
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of
 from handlers.problems import Problem
-from intercept.records import Interception, Reading, TokenUsage
+from intercept.records import CredentialKind, Interception, Reading, TokenUsage
 from intercept.refusals import Rule
 from limits.charges import amounts_of, remaining
 from limits.limit import NOTHING, Amounts
@@ -78,13 +78,20 @@ class CallUsage:
         """Refuse what no waiting helps, before anything is counted."""
         start, asked = self._start, self._max_output
         provider_name = start.requested_provider_name or start.provider_name
-        if (refused := policy.refuse_model(provider_name, start.model)) is not None:
+        if (refused := policy.refuse_model(provider_name, start.model, self._has_price)) is not None:
             message = MODEL_NOT_ALLOWED.format(start.model[:MAX_TOLD], provider_name, refused.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
         if policy.max_tokens is not None and asked > policy.max_tokens.maximum:
             maximum, source = policy.max_tokens
             message = TOO_MANY_TOKENS.format(asked, source, maximum)
             raise Problem(400, message, rule=Rule.TOO_MANY_TOKENS, policy=str(source))
+
+    def _has_price(self) -> bool:
+        """Whether the call has a price, or costs the bridge nothing."""
+        start = self._start
+        if not start.billed or start.credential_kind is CredentialKind.BYOK:
+            return True
+        return self._handler.bridge.recorder.has_price(start.provider_name, start.model, start.started_at)
 
     def charge(self, reading: Reading) -> None:
         """Charge what the provider has told so far, and hold back no more than what may still come."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum, auto
 from typing import Final, NamedTuple
 
@@ -97,11 +97,12 @@ class Effective:
         applied: Every limit of them, also those that others replace.
         max_tokens: The most that a request may ask for, and who says so; None is any number.
         denies_own_key: Who forbids a key of the user's own; None if nobody does.
+        denies_unpriced: Who forbids models without a known price; None if nobody does.
         recording: What is kept of texts in records; None if that is everything.
     """
 
     __slots__ = (
-        "_after", "_after_paying", "_before", "_before_paying", "_models", "applied", "denies_own_key", "max_tokens",
+        "_after", "_after_paying", "_before", "_before_paying", "_models", "applied", "denies_own_key", "denies_unpriced", "max_tokens",
         "policies", "recording",
     )  # fmt: skip
 
@@ -112,6 +113,9 @@ class Effective:
         asked = [MaxTokens(policy.max_tokens, source) for source, policy in sources if policy.max_tokens is not UNSET]
         self.max_tokens = min(asked, key=lambda one: one[0], default=None)
         self.denies_own_key = next((source for source, policy in sources if policy.byok == "deny"), None)
+        self.denies_unpriced = next(
+            (source for source, policy in sources if policy.models and policy.models.unpriced == "deny"), None
+        )
         self.recording = strictest(one.recording.recording for _, one in sources if one.recording is not UNSET)
         holding = [one.limit for one in self.applied if one.replaced_by is None]
         self._before = tuple(limit for limit in holding if not limit.reserve)
@@ -131,8 +135,21 @@ class Effective:
         """Whose policy a limit is from; None if it is from none."""
         return next((one.source for one in self.applied if one.limit == limit and one.replaced_by is None), None)
 
-    def refuse_model(self, provider: str, model: str) -> Refused | None:
-        """Which rule a model breaks; None if it may be used."""
+    def refuse_model(self, provider: str, model: str, has_price: Callable[[], bool] = lambda: True) -> Refused | None:
+        """Which rule a model breaks; None if it may be used.
+
+        Args:
+            provider: The provider's name.
+            model: The model, as the client names it.
+            has_price: Says whether a call of it has a price, or costs the bridge nothing; only asked where that matters.
+        """
+        if (refused := self._refuse_by_name(provider, model)) is not None:
+            return refused
+        if (source := self.denies_unpriced) is not None and not has_price():
+            return Refused(source, f"{source} denies models without a known price")
+        return None
+
+    def _refuse_by_name(self, provider: str, model: str) -> Refused | None:
         if not self._models:
             return None
         provider, model = provider.lower(), model.lower()

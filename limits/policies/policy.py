@@ -108,6 +108,13 @@ class Models(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 
     allow: Annotated[list[Pattern] | UnsetType, Meta(description="Nothing else may be used.")] = UNSET
     deny: Annotated[list[Pattern] | UnsetType, Meta(description="None of these may be used.")] = UNSET
+    unpriced: Annotated[
+        Literal["allow", "deny"] | UnsetType,
+        Meta(
+            description="Whether models without a known price may be used, where the bridge pays. `deny` holds whatever "
+            "others allow."
+        ),
+    ] = UNSET
 
     def __post_init__(self) -> None:
         """Check the patterns."""

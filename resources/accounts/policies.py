@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.recording import Keep
 from intercept.times import format_time
@@ -37,13 +37,17 @@ class ListedPolicy(Struct):
     level: Level
     name: Name
     changed_at: Time | None
+    unreadable: Annotated[
+        str | UnsetType,
+        Meta(description="Why this version of the bridge cannot read it: it has no effect. Else absent."),
+    ] = UNSET
 
     @classmethod
     def of(cls, kept: KeptPolicy) -> Self:
         """Show a policy."""
         source = kept.source
         changed_at = format_time(kept.changed_at) if kept.changed_at else None
-        return cls(path_of(source.level, source.key), source.level, source.name, changed_at)
+        return cls(path_of(source.level, source.key), source.level, source.name, changed_at, kept.unreadable or UNSET)
 
 
 class PolicyList(Struct):
@@ -73,6 +77,9 @@ class ModelRule(Struct):
     source: PolicySource
     allow: list[Pattern] | None
     deny: list[Pattern] | None
+    unpriced: Annotated[
+        Literal["allow", "deny"] | None, Meta(description="Whether models without a known price may be used.")
+    ]
 
 
 class ModelDecision(Struct):
@@ -198,6 +205,7 @@ class Explanation(Struct):
         now: datetime,
         model: str | None,
         providers: Sequence[str],
+        has_price: Callable[[str, str], bool],
     ) -> Self:
         """Show what holds for a user.
 
@@ -208,6 +216,7 @@ class Explanation(Struct):
             now: When.
             model: What is asked about.
             providers: Of which providers.
+            has_price: Says whether a model of a provider has a known price.
         """
         policies = effective.policies if effective else ()
         maximum = effective.max_tokens if effective else None
@@ -217,9 +226,16 @@ class Explanation(Struct):
             at=format_time(now),
             policies=[PolicySource.of(source) for source, _ in policies],
             model=model,
-            decisions=[] if model is None else [_decide(effective, provider, model) for provider in providers],
+            decisions=[]
+            if model is None
+            else [_decide(effective, provider, model, has_price) for provider in providers],
             models=[
-                ModelRule(PolicySource.of(source), policy.models.allow or None, policy.models.deny or None)
+                ModelRule(
+                    PolicySource.of(source),
+                    policy.models.allow or None,
+                    policy.models.deny or None,
+                    policy.models.unpriced or None,
+                )
                 for source, policy in policies
                 if policy.models is not UNSET
             ],
@@ -230,8 +246,10 @@ class Explanation(Struct):
         )
 
 
-def _decide(effective: Effective | None, provider: str, model: str) -> ModelDecision:
-    refused = effective.refuse_model(provider, model) if effective else None
+def _decide(
+    effective: Effective | None, provider: str, model: str, has_price: Callable[[str, str], bool]
+) -> ModelDecision:
+    refused = effective.refuse_model(provider, model, lambda: has_price(provider, model)) if effective else None
     return ModelDecision(provider, refused is None, refused.rule if refused else None)
 
 

@@ -32,9 +32,6 @@ from storage.mongo.database import Database, DatabaseUnavailableError
 VERIFY_SECONDS = 2.0
 """How long the database may take to verify a token."""
 
-REFRESH_AHEAD_SECONDS = FRESH_SECONDS / 2
-"""A token used this long after its verification is verified again in the background."""
-
 
 class Kind(StrEnum):
     """What somebody identifies themselves with."""
@@ -85,6 +82,10 @@ class Authentication:
         now: The wall clock, in UTC.
         monotonic: A clock that never jumps, in seconds.
         session_times: How long sessions last.
+
+    Attributes:
+        fresh_seconds: How long a verified token is remembered. Used for longer than half of it, it is verified again in
+            the background.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Authentication:
     ) -> None:
         self._database = database
         self._session_times = session_times
+        self.fresh_seconds = FRESH_SECONDS
         self._forgotten = 0
         self._now = now
         self._monotonic = monotonic
@@ -105,7 +107,7 @@ class Authentication:
         self._refreshing: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
-        """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is unavailable.
+        """Say whose token it is, from memory for `fresh_seconds`, and for `STALE_SECONDS` while the database is unavailable.
 
         Raises:
             InvalidTokenError: It is malformed, unknown, expired or revoked, or its user was removed.
@@ -117,7 +119,7 @@ class Authentication:
             async with self._locks.setdefault(credential.key, asyncio.Lock()):
                 if (memory := self._remembered(credential.key)) is None:
                     return await self._verified_now(credential)
-        elif self._monotonic() >= memory.verified_at + REFRESH_AHEAD_SECONDS:
+        elif self._monotonic() >= memory.verified_at + self.fresh_seconds / 2:
             self._refresh_ahead(credential)
         return memory.identity
 
@@ -151,6 +153,11 @@ class Authentication:
         self._forgotten += 1
         self._verified.forget_user(user_id)
 
+    def forget_users(self, user_ids: set[UUID]) -> None:
+        """The same for several."""
+        self._forgotten += 1
+        self._verified.forget_users(user_ids)
+
     def forget_group(self, group_id: UUID) -> None:
         """The same for all that were in a group."""
         self._forgotten += 1
@@ -158,7 +165,7 @@ class Authentication:
 
     def _remembered(self, key: bytes) -> Memory | None:
         available = self._database.health.available
-        remembered = self._verified_within(FRESH_SECONDS if available else STALE_SECONDS, key)
+        remembered = self._verified_within(self.fresh_seconds if available else STALE_SECONDS, key)
         if remembered is None and not available:
             raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
         return remembered

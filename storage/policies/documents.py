@@ -19,21 +19,28 @@ from msgspec import Struct
 
 from limits.policies.effective import Level, Source
 from limits.policies.policy import AnyPolicy, Budget, Policy, SharedPolicy
-from limits.policies.reading import fields_of, read_policy
+from limits.policies.reading import InvalidPolicyError, fields_of, read_policy
 
 _PATHS: Final = {Level.EVERYONE: "everyone", Level.GROUP: "groups", Level.USER: "users", Level.TOKEN: "tokens"}
+UNREADABLE: Final = (InvalidPolicyError, KeyError, ValueError, TypeError)
+"""What reading a document raises that this version cannot read."""
+
 _MICRO_DOLLARS: Final = 1_000_000
 _CENTS: Final = 2
 """Digits after the point that an amount of dollars has at least."""
 
 
 class KeptPolicy(Struct, frozen=True):
-    """A policy as it is kept. `version` is another one after each change; `changed_at` is None if there never was one."""
+    """A policy as it is kept. `version` is another one after each change; `changed_at` is None if there never was one.
+
+    `unreadable` says why this version of the bridge cannot read it; then `policy` is empty. Else it is empty itself.
+    """
 
     source: Source
     policy: AnyPolicy
     version: str
     changed_at: datetime | None = None
+    unreadable: str = ""
 
 
 def kind_of(level: Level) -> type[AnyPolicy]:
@@ -84,6 +91,29 @@ def read_document(document: Mapping[str, Any]) -> KeptPolicy:
     fields = document["policy"]
     policy = read_policy(_with_usd(fields) if isinstance(fields, Mapping) else fields, kind_of(source.level))
     return KeptPolicy(source, policy, document["version"], document["changed_at"])
+
+
+def read_any(document: Mapping[str, Any]) -> KeptPolicy:
+    """Read the document of a policy, also one that this version cannot read: another version may have written it."""
+    try:
+        return read_document(document)
+    except UNREADABLE as error:
+        level, key = _level_of_id(document["_id"])
+        name, changed_at = document.get("name"), document.get("changed_at")
+        return KeptPolicy(
+            Source(level, key, name if isinstance(name, str) else key),
+            kind_of(level)(),
+            str(document.get("version")),
+            changed_at if isinstance(changed_at, datetime) else None,
+            unreadable=str(error) or type(error).__name__,
+        )
+
+
+def _level_of_id(path: object) -> tuple[Level, str]:
+    try:
+        return level_of(str(path))
+    except ValueError:
+        return Level.TOKEN, str(path)  # of a level that this version does not know
 
 
 def _with_micro_dollars(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,11 +15,10 @@ from intercept.ids import format_id
 from intercept.times import format_time
 from limits.policies.book import PolicyBook
 from limits.policies.effective import Caller, Effective
-from limits.policies.reading import InvalidPolicyError
 from storage.accounts.users import Identity
 from storage.live.change_stream import ChangeStream, ChangeStreamsUnsupportedError, ForgottenPositionError
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.policies.documents import KeptPolicy, path_of, read_document
+from storage.policies.documents import UNREADABLE, KeptPolicy, path_of, read_document
 
 READ_SECONDS: Final = 8.0
 """How long the database may take for all policies."""
@@ -52,7 +51,7 @@ class _Reading:
         path = document["_id"]
         try:
             kept = read_document(document)
-        except (InvalidPolicyError, KeyError, ValueError, TypeError) as error:
+        except UNREADABLE as error:
             if path not in self.unreadable:
                 _log.error("the policy %s cannot be read by this version, and has no effect: %s", path, error)
             self.unreadable.add(path)

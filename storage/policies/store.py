@@ -17,14 +17,24 @@ from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.groups import Groups
 from storage.accounts.user_accounts import ANSWER_SECONDS, UserAccounts
-from storage.accounts.users import ChangedMeanwhileError, UnknownIdentityError, User, milliseconds, read_token
+from storage.accounts.users import (
+    ChangedMeanwhileError,
+    IdentityConflictError,
+    UnknownIdentityError,
+    User,
+    milliseconds,
+    read_token,
+)
 from storage.mongo.database import Database, Session
-from storage.policies.documents import KeptPolicy, document_of, kind_of, path_of, read_document
+from storage.policies.documents import KeptPolicy, document_of, kind_of, path_of, read_any
 
 NO_VERSION: Final = "0"
 """The version of a policy that was never set."""
 
 _CHANGED: Final = "the policy of {} was changed meanwhile; read it again"
+UNREADABLE_POLICY: Final = (
+    "the policy of {} cannot be read by this version, and has no effect here: {}; replace it as a whole, or remove it"
+)
 _NO_TOKEN: Final = 'no token with the id "{}" (the part before the hyphen)'  # noqa: S105 - it is no password
 
 
@@ -61,10 +71,14 @@ class PolicyStore:
 
         Raises:
             UnknownIdentityError: There is no such group, user or token.
+            IdentityConflictError: This version cannot read it.
         """
         source, _ = await self._find_subject(level, reference)
         async with self._database.within(ANSWER_SECONDS):
-            return await self._find(source, None)
+            kept = await self._find(source, None)
+        if kept.unreadable:
+            raise IdentityConflictError(UNREADABLE_POLICY.format(source, kept.unreadable))
+        return kept
 
     async def page(self, *, limit: int, offset: int) -> tuple[int, list[KeptPolicy]]:
         """Return how many policies say something, and some of them, by whom they are of."""
@@ -72,7 +86,7 @@ class PolicyStore:
         async with self._database.within(ANSWER_SECONDS):
             count = await self._database.policies.count_documents(saying)
             cursor = self._database.policies.find(saying).sort("_id").skip(offset).limit(limit)
-            return count, [read_document(document) async for document in cursor]
+            return count, [read_any(document) async for document in cursor]
 
     async def change(
         self,
@@ -82,6 +96,7 @@ class PolicyStore:
         *,
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
+        uses_present: bool = False,
     ) -> KeptPolicy:
         """Replace a policy by what `make` makes of it.
 
@@ -91,9 +106,11 @@ class PolicyStore:
             make: Is given the present policy; what it raises passes, and then nothing is changed.
             versions: Change it only if it has one of these.
             author: Who changes it.
+            uses_present: Whether what `make` makes depends on the present policy, which then must be readable.
 
         Raises:
             UnknownIdentityError: There is no such group, user or token.
+            IdentityConflictError: The present policy is needed, and this version cannot read it.
             ChangedMeanwhileError: It has another version.
         """
         source, subject = await self._find_subject(level, reference)
@@ -102,13 +119,15 @@ class PolicyStore:
             before = await self._find(source, session)
             if versions is not None and before.version not in versions:
                 raise ChangedMeanwhileError(_CHANGED.format(source))
+            if before.unreadable and uses_present:
+                raise IdentityConflictError(UNREADABLE_POLICY.format(source, before.unreadable))
             policy = make(before.policy)
-            if policy == before.policy:
+            if policy == before.policy and not before.unreadable:
                 return before
             at = milliseconds(self._now())
             kept = KeptPolicy(source, policy, uuid4().hex[:16], at)
             await self._replace(before, kept, session)
-            detail = {"policy": str(source), "policy_before": _text(before.policy), "policy_after": _text(policy)}
+            detail = {"policy": str(source), "policy_before": _text_before(before), "policy_after": _text(policy)}
             action = Action.POLICY_REMOVED if policy == type(policy)() else Action.POLICY_CHANGED
             await self._database.audit.insert_one(entry(author, action, subject, at=at, **detail), session=session)
             return kept
@@ -123,7 +142,7 @@ class PolicyStore:
         document = await self._database.policies.find_one({"_id": path}, session=session)
         if document is None:
             return KeptPolicy(source, kind_of(source.level)(), NO_VERSION)
-        return msgspec.structs.replace(read_document(document), source=source)
+        return msgspec.structs.replace(read_any(document), source=source)
 
     async def _replace(self, before: KeptPolicy, kept: KeptPolicy, session: Session | None) -> None:
         """Write a policy, unless another one has been written since: on a single server nothing else prevents that."""
@@ -155,6 +174,10 @@ class PolicyStore:
             token = read_token(document)
             owners = await self._accounts.users_by_id([token.user_id])
             return Source(level, token.id, token.id), owners.get(token.user_id)
+
+
+def _text_before(before: KeptPolicy) -> str:
+    return f"unreadable: {before.unreadable}" if before.unreadable else _text(before.policy)
 
 
 def _text(policy: AnyPolicy) -> str:

@@ -170,6 +170,11 @@ class Recorder:
         """What usages of a call that started then cost at the prices that hold now; None where that is not known."""
         return None if self._prices is None else self._prices.cost(provider_name, model, usages, at)
 
+    def has_price(self, provider_name: str, model: str, at: datetime) -> bool:
+        """Whether a call that starts then has a known price."""
+        usages = (TokenUsage(provider_response_id="", input_tokens=1, output_tokens=1),)
+        return self.cost_of(provider_name, model, usages, at) is not None
+
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds, and say whether it is."""
         began = asyncio.get_running_loop().time()

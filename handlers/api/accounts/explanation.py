@@ -48,14 +48,16 @@ class ExplanationHandler(OwnHandler):
             effective = bridge.policies.book.find(Caller(format_id(user.id), token, groups), user.username)
         except PoliciesUnknownError as error:
             raise Problem(503, UNKNOWN, {"Retry-After": "1"}) from error
+        now = bridge.now()
         self.write_json(
             Explanation.of(
                 user,
                 effective,
                 await self._limits(user, effective),
-                now=bridge.now(),
+                now=now,
                 model=values.get("model") or None,
                 providers=[provider] if provider else sorted(bridge.providers),
+                has_price=lambda provider, model: bridge.recorder.has_price(provider, model, now),
             )
         )
 

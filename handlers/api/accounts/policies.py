@@ -67,7 +67,7 @@ class PolicyHandler(ChangeHandler):
         """Answer the policy, `{}` where there is none, with its version as `ETag`.
 
         Raises:
-            Problem: 403, a member asks; 404, there is no such group, user or token.
+            Problem: 403, a member asks; 404, there is no such group, user or token; 409, this version cannot read it.
         """
         await self.identify()
         if not self.identity.user.role.sees_everything:
@@ -99,7 +99,7 @@ class PolicyHandler(ChangeHandler):
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         change = self._read_fields()
-        await self._change(reference, lambda fields: merge(fields, change))
+        await self._change(reference, lambda fields: merge(fields, change), uses_present=True)
 
     async def delete(self, reference: str = "") -> None:
         """Remove the policy: 204, also where there is none.
@@ -118,7 +118,7 @@ class PolicyHandler(ChangeHandler):
             )
         self.set_status(204)
 
-    async def _change(self, reference: str, make: Any) -> None:
+    async def _change(self, reference: str, make: Any, *, uses_present: bool = False) -> None:
         kind = kind_of(self._level)
 
         def change(before: AnyPolicy) -> AnyPolicy:
@@ -129,7 +129,12 @@ class PolicyHandler(ChangeHandler):
         try:
             with change_problems():
                 kept = await store_of(self.bridge).change(
-                    self._level, reference, change, versions=self.versions, author=self.author
+                    self._level,
+                    reference,
+                    change,
+                    versions=self.versions,
+                    author=self.author,
+                    uses_present=uses_present,
                 )
         except InvalidPolicyError as error:
             raise _problem(error) from error

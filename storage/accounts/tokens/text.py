@@ -97,6 +97,10 @@ class VerifiedTokens:
         """Forget all tokens of a user."""
         self._forget(lambda user: user.id == user_id)
 
+    def forget_users(self, user_ids: set[UUID]) -> None:
+        """Forget all tokens of these users."""
+        self._forget(lambda user: user.id in user_ids)
+
     def forget_group(self, group_id: UUID) -> None:
         """Forget all tokens of the users in a group."""
         self._forget(lambda user: group_id in user.group_ids)

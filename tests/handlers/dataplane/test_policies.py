@@ -228,3 +228,19 @@ async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(ru
     kept = explained["recording"]
     assert (kept["prompts"], kept["thoughts"], kept["patterns"]) == ("redacted", "full", [r"EMP-\d{5}"])
     assert [source["level"] for source in kept["sources"]] == ["user"]
+
+
+@pytest.mark.gen_test
+async def test_a_model_without_a_price_is_refused_where_the_bridge_would_pay(running):
+    hold(running, SharedPolicy(models=Models(unpriced="deny")))
+    answer = await refused(running, CHAT)
+    message = 'The model "m" of openai may not be used here: everyone denies models without a known price.'
+    assert (answer.status, json.loads(answer.body)["message"]) == (403, message)
+    running.upstream.play(whole(OPUS))
+    assert (await call(running, OPUS)).status == 200
+    running.upstream.play(whole(CHAT))
+    assert (await call(running, CHAT, running.own_key)).status == 200
+    _, explained = await running.get("/api/v2/aibridge/users/me/policy?model=m&provider=openai")
+    rule = "everyone denies models without a known price"
+    assert explained["decisions"] == [{"provider": "openai", "allowed": False, "rule": rule}]
+    await running.ended(2)

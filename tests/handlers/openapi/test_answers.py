@@ -373,6 +373,11 @@ async def change_policies(running, ask, member):
             await ask(method, path, 403, member, b"{}")
             await ask(method, path, 412, headers | {"If-Match": '"0"'}, b"{}")
     await ask("DELETE", f"{CONTROL}/groups/lab", 409)
+    await running.bridge.database.policies.update_many({}, {"$set": {"policy": {"quota": 5}}})
+    await ask("GET", policies, 200)
+    for path in paths:
+        await ask("GET", path, 409)
+        await ask("PATCH", path, 409, headers, b'{"max_tokens": 5}')
     for path in paths:
         await ask("DELETE", path, 204)
     for of in ("groups/none", "users/nobody", "tokens/none"):

@@ -14,7 +14,6 @@ from storage.accounts import authentication as authentication_module
 from storage.accounts import identities as identities_module
 from storage.accounts import user_accounts as user_accounts_module
 from storage.accounts.audit import Author
-from storage.accounts.authentication import REFRESH_AHEAD_SECONDS
 from storage.accounts.groups import Groups
 from storage.accounts.identities import (
     OUTLIVES,
@@ -255,14 +254,14 @@ async def test_a_token_in_use_is_verified_again_before_a_request_waits_for_it(
     await identities.add_user("ada", role=Role.OWNER)
     token, text = await identities.create_token("ada")
     identity = await identities.authenticate(text)
-    clock.seconds += REFRESH_AHEAD_SECONDS - 0.001
+    clock.seconds += FRESH_SECONDS / 2 - 0.001
     await identities.authenticate(text)
     assert not identities._refreshing
     clock.seconds += 0.001
     assert await identities.authenticate(text) == await identities.authenticate(text) == identity
     assert len(identities._refreshing) == 1
     await until(lambda: not identities._refreshing)
-    clock.seconds += REFRESH_AHEAD_SECONDS - 0.001  # longer than a verification is remembered
+    clock.seconds += FRESH_SECONDS / 2 - 0.001  # longer than a verification is remembered
     with away(identities, unreachable):
         assert await identities.authenticate(text) == identity
     await elsewhere.revoke_token(token.id)
@@ -277,7 +276,7 @@ async def test_an_outage_while_a_token_is_verified_ahead_concerns_nobody(identit
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
     identity = await identities.authenticate(text)
-    clock.seconds += REFRESH_AHEAD_SECONDS
+    clock.seconds += FRESH_SECONDS / 2
     with away(identities, unreachable):
         for _ in range(2):
             assert await identities.authenticate(text) == identity

@@ -11,7 +11,7 @@ from limits.policies.policy import Budget, Limits, Policy, SharedPolicy
 from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role, UnknownIdentityError
-from storage.accounts.users import ChangedMeanwhileError
+from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError
 from storage.policies.documents import KeptPolicy, document_of
 from storage.policies.store import NO_VERSION, PolicyStore
 from storage.queries.accounts.audit import Audit
@@ -220,3 +220,31 @@ async def test_the_policy_of_a_token_holds_for_the_token_that_replaces_it(store)
     free, _ = await store.accounts.create_token("ada")
     other, _ = await store.accounts.replace_token(free.id, overlap=SECOND)
     assert (await store.get(Level.TOKEN, other.id)).policy == Policy()
+
+
+@pytest.mark.gen_test
+async def test_a_policy_that_cannot_be_read_is_listed_replaced_and_removed(store, database):
+    group = await store.groups.add("research")
+    await store.change(Level.GROUP, "research", lambda _: SharedPolicy(max_tokens=5))
+    await store.change(Level.EVERYONE, "", lambda _: SharedPolicy(max_tokens=7))
+    path = f"groups/{group.id}"
+    await database.policies.update_one({"_id": path}, {"$set": {"policy": {"quota": 5}}})
+    other = {"_id": "planets/x", "level": "planet", "name": 7, "version": 1, "changed_at": None, "policy": {"a": 1}}
+    await database.policies.insert_one(other)
+    count, listed = await store.page(limit=10, offset=0)
+    assert (count, [kept.unreadable for kept in listed]) == (
+        3,
+        ["", "quota: unknown field", "'planet' is not a valid Level"],
+    )
+    assert [kept.source.name for kept in listed] == ["", "research", "planets/x"]
+    with pytest.raises(IdentityConflictError, match=r"^the policy of group research cannot be read by this version, "):
+        await store.get(Level.GROUP, "research")
+    with pytest.raises(IdentityConflictError, match=r"replace it as a whole, or remove it$"):
+        await store.change(Level.GROUP, "research", lambda _: SharedPolicy(), uses_present=True)
+    store.at += SECOND
+    await store.change(Level.GROUP, "research", lambda _: SharedPolicy(max_tokens=9))
+    assert (await store.get(Level.GROUP, "research")).policy == SharedPolicy(max_tokens=9)
+    assert (await trail(database))[-1][3]["policy_before"] == "unreadable: quota: unknown field"
+    await database.policies.update_one({"_id": path}, {"$set": {"policy": {"quota": 5}}})
+    await store.change(Level.GROUP, "research", lambda policy: type(policy)())
+    assert (await store.get(Level.GROUP, "research")).policy == SharedPolicy()

@@ -63,7 +63,7 @@ _EXPLANATION = Explanation(
     policies=[_RESEARCH, _ADA],
     model="gpt-5",
     decisions=[ModelDecision("openai", allowed=False, rule="group research allows claude-*")],
-    models=[ModelRule(_RESEARCH, ["claude-*"], None)],
+    models=[ModelRule(_RESEARCH, ["claude-*"], None, "deny")],
     max_tokens=MaxTokensRule(_ADA, 32000),
     own_key_denied_by=_ADA,
     recording=RecordingRule([_ADA], Keep.REDACTED, Keep.NONE, Keep.FULL, Keep.FULL, [r"EMP-\d{5}"]),
@@ -100,6 +100,10 @@ _ONLY_OWNERS = {"403": problem("It is no owner who asks.", NOT_YOURS_TO_CHANGE)}
 _STALE = {
     "412": problem("It has another version.", "The policy of group research was changed meanwhile; read it again.")
 }
+UNREADABLE = (
+    "The policy of group research cannot be read by this version, and has no effect here: quota: unknown field; replace it "
+    "as a whole, or remove it."
+)
 _TOO_LARGE = {"413": problem(f"The body has more than {MAX_POLICY_BYTES} bytes.", POLICY_TOO_LARGE)}
 
 
@@ -109,6 +113,7 @@ def _path(
     """The operations on the policies of one level."""
     parameters = () if parameter is None else (parameter,)
     missing = {"404": problem("There is no such one.", nobody)} if nobody else {}
+    unreadable = {"409": problem("This version cannot read it.", UNREADABLE)}
     answered = body(kind, policy=example)
     responses = {"200": response("What became of the policy.", {JSON: answered}, _NOTED)}
     changed = responses | _ONLY_OWNERS | _STALE | missing | CHANGE_WITH_BODY | _TOO_LARGE
@@ -123,6 +128,7 @@ def _path(
             "403": problem("A member asks.", NOT_YOURS_TO_SEE),
         }
         | missing
+        | unreadable
         | ALWAYS,
     ) | {
         "put": change(
@@ -141,7 +147,7 @@ def _path(
             tag=TAG,
             parameters=(*parameters, IF_MATCH),
             request={"schema": dict[str, Any], "examples": {"models": {"value": {"models": {"deny": ["*-preview"]}}}}},
-            responses=changed,
+            responses=changed | unreadable,
         ),
         "delete": change(
             f"remove{name}Policy",

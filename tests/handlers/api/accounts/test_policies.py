@@ -228,7 +228,7 @@ async def test_an_explanation_has_every_rule_its_source_and_what_is_used(running
         "rule": "group research allows claude-*, gpt-5* of openai",
     }
     assert (told["max_tokens"], told["own_key_denied_by"]) == ({"source": ada, "maximum": 4096}, research)
-    assert told["models"] == [{"source": research, "allow": SHARED["models"]["allow"], "deny": None}]
+    assert told["models"] == [{"source": research, "allow": SHARED["models"]["allow"], "deny": None, "unpriced": None}]
     assert without_times(told["limits"]) == [
         ("settings", None, "rate", "user", 7, 0, 7),
         ("settings", None, "budget", "user", 9, 0, 9),

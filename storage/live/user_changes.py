@@ -1,0 +1,76 @@
+"""Has a process know within 2 s what others changed of users: their groups, their role, that they were removed.
+
+Verified tokens are remembered with their user. A change stream tells whose are to be verified again. While there is none,
+tokens are verified as often as it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from storage.accounts.authentication import Authentication
+from storage.accounts.tokens.text import FRESH_SECONDS
+from storage.live.change_stream import ChangeStream, ChangeStreamsUnsupportedError, ForgottenPositionError
+from storage.mongo.database import Database, DatabaseUnavailableError
+
+UNFOLLOWED_SECONDS: Final = 2.0
+"""How long a verified token is remembered while changes of users are not followed."""
+
+PAUSE_SECONDS: Final = 1.0
+"""Between two tries to follow."""
+
+_EVENTS: Final = ({"$project": {"fullDocument._id": True}},)
+
+
+class UserChanges:
+    """Follows the changes of users.
+
+    Args:
+        database: Where they are.
+        authentication: Who remembers tokens.
+        monotonic: A clock that never jumps, in seconds.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        authentication: Authentication,
+        *,
+        monotonic: Callable[[], float],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._authentication = authentication
+        self._monotonic = monotonic
+        self._pause = pause
+
+    async def follow(self) -> None:
+        """Follow until cancelled; end at once on a MongoDB that has no change streams."""
+        while True:
+            self._authentication.fresh_seconds = UNFOLLOWED_SECONDS
+            await self._database.health.wait_until_back()
+            try:
+                await self._follow_stream()
+            except ChangeStreamsUnsupportedError:
+                return
+            except (DatabaseUnavailableError, ForgottenPositionError):
+                self._authentication.fresh_seconds = UNFOLLOWED_SECONDS
+                await self._pause(PAUSE_SECONDS)
+
+    async def _follow_stream(self) -> None:
+        stream = await ChangeStream.open(self._database, collection=self._database.users, pipeline=_EVENTS)
+        # What was verified before now may have changed unseen. It is not remembered for longer than until then.
+        known_at = self._monotonic() + UNFOLLOWED_SECONDS
+        try:
+            while True:
+                changes = await stream.read()
+                if changes:
+                    self._authentication.forget_users({change.document["_id"] for change in changes})
+                if self._monotonic() >= known_at:
+                    self._authentication.fresh_seconds = FRESH_SECONDS
+        finally:
+            self._authentication.fresh_seconds = UNFOLLOWED_SECONDS
+            await stream.close()
