@@ -191,7 +191,8 @@ async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(dat
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_single_server_that_went_away_is_looked_at_again_when_it_is_back(tmp_path, impatient):
+async def test_a_single_server_that_went_away_is_looked_at_again_when_it_is_back(tmp_path, impatient, monkeypatch):
+    monkeypatch.setattr(followed, "READ_SECONDS", 0.5)
     (port,) = free_ports(1)
     options = ["--dbpath", str(tmp_path), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
     mongod = Mongod(find_program(), options, tmp_path / "mongod.log")
