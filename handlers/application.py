@@ -23,6 +23,7 @@ from handlers.api.accounts.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.api.accounts.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.api.accounts.tokens import TokenHandler, TokensHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
+from handlers.api.alerts.webhooks import WebhookHandler, WebhooksHandler, WebhookTestHandler
 from handlers.api.dashboard import DashboardFiles, DashboardHandler
 from handlers.api.export import ExportHandler
 from handlers.api.facets import FacetHandler
@@ -70,7 +71,7 @@ DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 CONTROL_RESOURCES = frozenset(
     {
         *("interceptions", "sessions", "sign-in", "models", "clients", "providers", "refusals", "stats", "limits"),
-        *("users", "groups", "tokens", "policies", "prices", "spend", "audit"),
+        *("users", "groups", "tokens", "policies", "prices", "spend", "webhooks", "audit"),
     }
 )
 # What passes on the answers of some routes, and records what they tell.
@@ -136,6 +137,9 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "prices/recosts", RecostsHandler, context),
                 (CONTROL_PLANE + "prices/recosts/([^/]+)", RecostHandler, context),
                 (CONTROL_PLANE + "spend/export", SpendExportHandler, context),
+                (CONTROL_PLANE + "webhooks", WebhooksHandler, context),
+                (CONTROL_PLANE + "webhooks/([^/]+)", WebhookHandler, context),
+                (CONTROL_PLANE + "webhooks/([^/]+)/test", WebhookTestHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),

@@ -96,6 +96,7 @@ class OverloadProtection:
 
     Attributes:
         holding: How many requests have passed the first step and are not over.
+        on_states: Told the states of the limits of every decision about a request. Must return at once.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class OverloadProtection:
         self.refusals = Refusals(now_ns, on_rejection)
         self.arriving = ArrivingBodies(now_ns)
         self.holding = 0
+        self.on_states: Callable[[Sequence[LimitState]], None] = lambda _: None
 
     async def take_slot(self) -> Held:
         """Take one of the server's slots.
@@ -170,6 +172,7 @@ class OverloadProtection:
         if not limits:
             return _UNLIMITED
         decision = await self.authority.start(limits, reserve)
+        self.on_states(decision.states)
         if decision.refused_by is not None:
             self.refusals.note(decision.refused_by.limit.rule)
             raise refusal(decision.refused_by, decision, policy)

@@ -18,6 +18,7 @@ from handlers.operation.loop_lag import LoopLag
 from handlers.timer import TimerFactory
 from limits.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
+from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
 from runtime.budgets import restore_budgets
 from runtime.managed import follow_providers, make_managed_providers
@@ -190,6 +191,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
         now=now,
     )
     process.start("policy_budgets", budgets.run)
+    start_alerts(process, bridge)
     process.start("access_trail", bridge.access.run)
     process.start("token_uses", bridge.token_uses.run)
     process.start("refusals", bridge.refusal_recorder.run)

@@ -18,6 +18,7 @@ from handlers.openapi import errors, refusals
 from handlers.openapi.operations import Described
 from handlers.openapi.paths import calls, dashboard, limits, probes, providers
 from handlers.openapi.paths.accounts import all_tokens, audit, groups, policies, sign_ins, tokens, users
+from handlers.openapi.paths.alerts import webhooks
 from handlers.openapi.paths.money import prices, recosts, spend
 from handlers.openapi.paths.recorded import facets, interceptions, refused, sessions, statistics
 
@@ -51,6 +52,7 @@ TAGS = {
     "limits": "How much of the limits is used.",
     "policies": "Who may use which model, and how much of it.",
     "prices": "What calls cost, where list prices are not what is paid.",
+    "webhooks": "Who is told of alerts.",
     "users": "The caller, and everybody else who may call.",
     "groups": "Groups of users.",
     "audit": "Who changed what.",
@@ -77,6 +79,7 @@ PARTS = (
     prices,
     recosts,
     spend,
+    webhooks,
     users,
     tokens,
     sign_ins,

@@ -75,6 +75,7 @@ class Detail(Struct):
         list[str] | UnsetType, Meta(description="The own prices that hold no more, each in a line.")
     ] = UNSET
     prices_added: Annotated[list[str] | UnsetType, Meta(description="Those that hold from then on.")] = UNSET
+    webhook_id: Annotated[UUID | UnsetType, Meta(description="The webhook.")] = UNSET
     recost_id: Annotated[UUID | UnsetType, Meta(description="The job that prices calls again.")] = UNSET
     start: Annotated[Time | UnsetType, Meta(description="Of calls that started at this time or later,")] = UNSET
     end: Annotated[Time | UnsetType, Meta(description="and before this time.")] = UNSET

@@ -42,6 +42,9 @@ class Action(StrEnum):
     PROVIDER_CHANGED = "provider.changed"
     PROVIDER_REMOVED = "provider.removed"
     PRICES_CHANGED = "prices.changed"
+    WEBHOOK_ADDED = "webhook.added"
+    WEBHOOK_CHANGED = "webhook.changed"
+    WEBHOOK_REMOVED = "webhook.removed"
     RECOST_REQUESTED = "recost.requested"
     RECOST_CANCELLED = "recost.cancelled"
 

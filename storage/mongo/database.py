@@ -86,6 +86,9 @@ class Database:
         policies: One document per policy, see `storage.policies.documents`.
         prices: The own prices, one document, see `storage.prices.documents`.
         recosts: One document per job that prices past calls again, see `storage.prices.recosts`.
+        webhooks: One document per webhook, see `storage.alerts.documents`.
+        webhook_deliveries: One document for each alert and webhook, see `storage.alerts.outbox`.
+        alerts: One document per alert that was raised.
         rollups: One document per rollup, see `storage.aggregation.rollup`, and the state of its job.
         sessions: One document per session, see `storage.queries.sessions`.
         cache_lines: The latest calls of sessions, to find where the prompt cache broke, see `storage.aggregation.prompt_cache`.
@@ -112,6 +115,9 @@ class Database:
         self.policies: Collection = self._database["policies"]
         self.prices: Collection = self._database["prices"]
         self.recosts: Collection = self._database["recosts"]
+        self.webhooks: Collection = self._database["webhooks"]
+        self.webhook_deliveries: Collection = self._database["webhook_deliveries"]
+        self.alerts: Collection = self._database["alerts"]
         self.rollups: Collection = self._database["rollups"]
         self.sessions: Collection = self._database["sessions"]
         self.cache_lines: Collection = self._database["cache_lines"]

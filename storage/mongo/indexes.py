@@ -222,6 +222,11 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
                 partialFilterExpression={"expires_at": {"$exists": True}},
             ),
         ),
+        "webhook_deliveries": (
+            IndexModel("next_at", name="due", partialFilterExpression={"state": "waiting"}),
+            IndexModel("expires_at", name="expiry", expireAfterSeconds=0),
+        ),
+        "alerts": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
         "limit_ledgers": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
     }
 )

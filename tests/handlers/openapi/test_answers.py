@@ -24,6 +24,7 @@ from storage.accounts.users import Role
 from storage.aggregation.rollup import GroupBy
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
+from storage.alerts.documents import MAX_WEBHOOKS
 from storage.prices.recosts import Recosts
 from tests.bridge import until
 from tests.fake_upstream import CLOSE
@@ -59,6 +60,7 @@ WRONG = {
     f"{CONTROL}/tokens": "limit=0",
     f"{CONTROL}/policies": "limit=0",
     f"{CONTROL}/prices": "q=x",
+    f"{CONTROL}/webhooks": "q=x",
     f"{CONTROL}/prices/recosts": "q=x",
     f"{CONTROL}/spend/export": "format=xml",
     **dict.fromkeys((f"{CONTROL}/policies/{of}" for of in ("everyone", "groups/lab", "users/ada")), "q=x"),
@@ -168,7 +170,7 @@ async def test_every_event_is_an_interception_as_described(running, contract):
 
 
 @pytest.mark.expects_log("sign-in refused: reason=unavailable")
-@pytest.mark.bridge(tokens_per_user=2, authentication_failure_limit=FAILURE_LIMIT)
+@pytest.mark.bridge(tokens_per_user=2, authentication_failure_limit=FAILURE_LIMIT, encryption_keys=(bytes(32),))
 @pytest.mark.gen_test
 async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     running, ask, record, contract, http_server
@@ -211,6 +213,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_any_tokens(running, ask, member | {"Content-Type": "application/json"})
     await change_policies(running, ask, member | {"Content-Type": "application/json"})
     await change_prices(running, ask, member | {"Content-Type": "application/json"})
+    await change_webhooks(running, ask, member | {"Content-Type": "application/json"})
     await sign_in_and_out(running, ask)
     await sign_in_elsewhere(running, ask)
     await running.bridge.access.flush()
@@ -438,6 +441,31 @@ async def sign_in_elsewhere(running, ask):
     parts = running.bridge.database, running.bridge.identities, running.bridge.groups
     await SingleSignOn(*parts, now=now, links_users=True).admit(person)
     await running.bridge.sign_ins.create_link("grace")
+
+
+async def change_webhooks(running, ask, member):
+    path, headers, new = f"{CONTROL}/webhooks", running.headers, b'{"url": "https://hooks.example.com/"}'
+    await ask("GET", path, 403, member)
+    await ask("POST", path, 201, headers, new)
+    (webhook,) = json.loads((await ask("GET", path, 200)).body)["results"]
+    one, none = f"{path}/{webhook['id']}", f"{path}/{uuid4()}"
+    await ask("PATCH", one, 200, headers, b'{"types": []}')
+    for method, target in (("POST", path), ("PATCH", one)):
+        await ask(method, target, 401, {}, new)
+        await ask(method, target, 403, member, new)
+        await ask(method, target, 400, headers, b"{")
+        await ask(method, target, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask(method, target, 408, headers, late=True)
+        await ask(method, target, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    await ask("PATCH", none, 404, headers, b"{}")
+    for method, tail, status in (("POST", "/test", 202), ("DELETE", "", 204)):
+        await ask(method, one + tail, 401, {})
+        await ask(method, one + tail, 403, member)
+        await ask(method, none + tail, 404)
+        await ask(method, one + tail, status)
+    for _ in range(MAX_WEBHOOKS):
+        await ask("POST", path, 201, headers, new)
+    await ask("POST", path, 409, headers, new)
 
 
 async def sign_in_and_out(running, ask):

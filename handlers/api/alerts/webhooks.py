@@ -1,0 +1,117 @@
+"""`/api/v2/aibridge/webhooks`: who is told of alerts. For owners."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import UNSET
+
+from handlers.api.accounts.changes import ChangeHandler, change_problems
+from handlers.api.pagination import single_values
+from resources.alerts.webhooks import NewWebhook, SentTest, Webhook, WebhookChange, WebhookList
+from storage.accounts.users import UnknownIdentityError
+from storage.alerts.documents import AlertType
+from storage.alerts.outbox import Outbox
+from storage.alerts.webhooks import UNKNOWN, Webhooks
+
+NOT_YOURS = "Only owners may see and change webhooks."
+
+
+class _WebhookHandler(ChangeHandler):
+    @property
+    def _webhooks(self) -> Webhooks:
+        return Webhooks(self.bridge.database, self.bridge.managed.sealer, now=self.bridge.now)
+
+    @property
+    def _outbox(self) -> Outbox:
+        return Outbox(self.bridge.database, now=self.bridge.now)
+
+
+class WebhooksHandler(_WebhookHandler):
+    """All webhooks."""
+
+    async def get(self) -> None:
+        """Answer all of them, with what became of the last delivery of each.
+
+        Raises:
+            Problem: 403, it is no owner who asks.
+            ValidationProblem: there is a query.
+        """
+        await self.identify_owner(NOT_YOURS)
+        single_values(self.request.query_arguments, ())
+        with change_problems():
+            webhooks, waiting = await self._webhooks.list_all(), await self._outbox.waiting()
+        self.write_json(WebhookList([Webhook.of(one, waiting.get(one.id, 0)) for one in webhooks]))
+
+    head = get
+
+    async def post(self) -> None:
+        """Add one: 201, with its secret, which is never shown again.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 409, there are too many.
+            ValidationProblem: the body is no webhook, or there is nothing to seal the secret with.
+        """
+        await self.identify_owner(NOT_YOURS)
+        given = self.read_body(NewWebhook)
+        types = list(AlertType) if given.types is UNSET else given.types
+        with change_problems():
+            webhook, secret = await self._webhooks.add(
+                given.url, types, description=given.description, author=self.author
+            )
+        self.set_status(201)
+        self.set_header("Location", f"{self.request.path}/{webhook.id}")
+        self.write_json(Webhook.of(webhook, secret=secret))
+
+
+class WebhookHandler(_WebhookHandler):
+    """One webhook."""
+
+    async def patch(self, id_: str) -> None:
+        """Change what is given, and answer what became of it.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is none.
+            ValidationProblem: the body has what is not allowed.
+        """
+        await self.identify_owner(NOT_YOURS)
+        changes = self.read_body(WebhookChange).changes
+        with change_problems():
+            webhook = await self._webhooks.change(_id(id_), changes, author=self.author)
+            waiting = await self._outbox.waiting()
+        self.write_json(Webhook.of(webhook, waiting.get(webhook.id, 0)))
+
+    async def delete(self, id_: str) -> None:
+        """Remove it, and what it was still to be told: 204.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is none.
+        """
+        await self.identify_owner(NOT_YOURS)
+        with change_problems():
+            await self._webhooks.remove(_id(id_), author=self.author)
+        self.set_status(204)
+
+
+class WebhookTestHandler(_WebhookHandler):
+    """Whether a webhook can be told anything."""
+
+    async def post(self, id_: str) -> None:
+        """Send a message that says that it is a test: 202, it is on its way.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is none.
+        """
+        await self.identify_owner(NOT_YOURS)
+        with change_problems():
+            webhook = await self._webhooks.find(_id(id_))
+            event_id = await self._outbox.send_test(webhook.id)
+        self.set_status(202)
+        self.write_json(SentTest(event_id))
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise UnknownIdentityError(UNKNOWN) from None

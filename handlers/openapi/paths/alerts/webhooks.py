@@ -1,0 +1,103 @@
+"""Webhooks."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import structs
+
+from handlers.api.alerts.webhooks import NOT_YOURS
+from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
+from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, response
+from resources.alerts.webhooks import LastDelivery, NewWebhook, SentTest, Webhook, WebhookChange, WebhookList
+from storage.alerts.documents import AlertType
+from storage.alerts.webhooks import TOO_MANY, UNKNOWN
+
+TAG = "webhooks"
+
+_ID = "7b0f6f0e-52a1-4c37-8b7f-3d2a3d0f9a55"
+_WEBHOOK = Webhook(
+    id=UUID(_ID),
+    url="https://hooks.example.com/aibridge",
+    description="On call",
+    types=[AlertType.BUDGET_THRESHOLD, AlertType.KEY_REFUSED],
+    disabled=False,
+    created_at="2026-11-24T23:50:31.877Z",
+    changed_at="2026-11-24T23:50:31.877Z",
+    waiting=0,
+    last_delivery=LastDelivery("2026-11-25T08:12:44.001Z", AlertType.BUDGET_THRESHOLD, 204, None, 1),
+)
+_ADDED = structs.replace(_WEBHOOK, last_delivery=None, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")  # noqa: S106 - an example
+_PARAMETER = in_path("id", UUID, "The id of the webhook.")
+_NOT_OWNER = {"403": problem("It is no owner who asks.", NOT_YOURS)}
+_NONE = {"404": problem("There is none.", f"{UNKNOWN[:1].upper()}{UNKNOWN[1:]}.")}
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/webhooks": get(
+        "listWebhooks",
+        "Who is told of alerts",
+        "With what became of the last delivery of each. For owners.",
+        tag=TAG,
+        responses={"200": response("All of them.", {JSON: body(WebhookList, webhooks=WebhookList([_WEBHOOK]))})}
+        | _NOT_OWNER
+        | ALWAYS,
+    )
+    | {
+        "post": change(
+            "addWebhook",
+            "Have somebody told of alerts",
+            "For owners. Messages are signed as Standard Webhooks are. The secret is in this answer alone.",
+            tag=TAG,
+            request=body(NewWebhook, webhook=NewWebhook(url="https://hooks.example.com/aibridge")),
+            responses={
+                "201": response(
+                    "It was added.",
+                    {JSON: body(Webhook, webhook=_ADDED)},
+                    {"Location": header(str, "Where it is.", f"/api/v2/aibridge/webhooks/{_ID}")},
+                ),
+                "409": problem("There are too many.", f"{TOO_MANY[:1].upper()}{TOO_MANY[1:]}."),
+            }
+            | _NOT_OWNER
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/webhooks/{id}": {
+        "patch": change(
+            "changeWebhook",
+            "Change a webhook",
+            "For owners. What is not given stays.",
+            tag=TAG,
+            parameters=(_PARAMETER,),
+            request=body(WebhookChange, off=WebhookChange(disabled=True)),
+            responses={"200": response("What became of it.", {JSON: body(Webhook, webhook=_WEBHOOK)})}
+            | _NOT_OWNER
+            | _NONE
+            | CHANGE_WITH_BODY,
+        ),
+        "delete": change(
+            "removeWebhook",
+            "Remove a webhook",
+            "For owners. What it was still to be told is removed too.",
+            tag=TAG,
+            parameters=(_PARAMETER,),
+            responses={"204": {"description": "It is gone."}} | _NOT_OWNER | _NONE | CHANGE,
+        ),
+    },
+    "/api/v2/aibridge/webhooks/{id}/test": {
+        "post": change(
+            "testWebhook",
+            "Send a test",
+            "For owners. What became of it is the `last_delivery` of the webhook, a second or two later.",
+            tag=TAG,
+            parameters=(_PARAMETER,),
+            responses={
+                "202": response(
+                    "It is on its way.", {JSON: body(SentTest, test=SentTest("msg_8f0e1d2c3b4a59687766554433221100"))}
+                )
+            }
+            | _NOT_OWNER
+            | _NONE
+            | CHANGE,
+        )
+    },
+}

@@ -1,0 +1,170 @@
+"""Webhooks, as they are sent and shown. A secret is shown once, when its webhook is added."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Final, Self
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from intercept.times import format_time
+from resources.bodies import Body, Readers
+from resources.fields import Count, Time
+from storage.alerts import documents
+from storage.alerts.documents import AlertType
+
+MAX_URL: Final = 2_000
+MAX_DESCRIPTION: Final = 200
+
+NOT_A_URL: Final = (
+    f"must be an https URL of at most {MAX_URL:,} visible ASCII characters, without credentials and fragment; "
+    "http is allowed to this machine alone (127.0.0.1, [::1] or localhost)"
+)
+NOT_A_DESCRIPTION: Final = f"must be text of at most {MAX_DESCRIPTION} characters"
+NOT_TYPES: Final = f"must be an array of some of {', '.join(AlertType)}, each once"
+NOT_A_SWITCH: Final = "must be true or false"
+
+_VISIBLE: Final = re.compile(rf"[!-~]{{1,{MAX_URL}}}")
+
+
+def read_url(text: str) -> str:
+    """Read where alerts are posted.
+
+    Raises:
+        ValueError: With what it must be.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(NOT_A_URL) from None
+    host = parts.hostname or ""
+    allowed = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+    extra = "@" in parts.netloc or "#" in text or "\\" in text
+    if not (_VISIBLE.fullmatch(text) and allowed and host) or extra or port == 0:
+        raise ValueError(NOT_A_URL)
+    path = parts.path or "/"
+    return f"{parts.scheme}://{parts.netloc}{path}" + (f"?{parts.query}" if parts.query else "")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _description(text: str) -> str:
+    if len(text) > MAX_DESCRIPTION or not text.isprintable():
+        raise ValueError(NOT_A_DESCRIPTION)
+    return text
+
+
+def _types(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or any(one not in list(AlertType) for one in value) or len({*value}) < len(value):
+        raise ValueError(NOT_TYPES)
+    return tuple(value)
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(NOT_A_SWITCH)  # noqa: TRY004 - what is wrong with a value, whatever it is
+    return value
+
+
+_READERS: Readers = MappingProxyType({"url": read_url, "description": _description})
+_OTHER: Mapping[str, Callable[[Any], Any]] = MappingProxyType({"types": _types, "disabled": _switch})
+_Url = Annotated[str, Meta(description="https; http is allowed to this machine alone.")]
+_Types = Annotated[list[AlertType], Meta(description="Which alerts are sent.")]
+
+
+class NewWebhook(Body, omit_defaults=True):
+    """A webhook that is added. Without `types` it is told everything."""
+
+    url: _Url
+    description: str = ""
+    types: _Types | UnsetType = UNSET
+
+    readers: ClassVar[Readers] = _READERS
+    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
+
+
+class WebhookChange(Body, omit_defaults=True):
+    """What is given is changed."""
+
+    url: _Url | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    types: _Types | UnsetType = UNSET
+    disabled: Annotated[bool | UnsetType, Meta(description="Nothing is sent while it is true.")] = UNSET
+
+    readers: ClassVar[Readers] = _READERS
+    other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = _OTHER
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What is given."""
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: value for name, value in values.items() if value is not UNSET}
+
+
+class LastDelivery(Struct):
+    """What became of the last try."""
+
+    at: Time
+    type: str
+    status: Annotated[int | None, Meta(description="Of the answer; null if there was none.")]
+    error: Annotated[str | None, Meta(description="Why it failed; null if it did not.")]
+    attempts: Annotated[Count, Meta(description="How often this message was tried.")]
+
+
+class Webhook(Struct, kw_only=True):
+    """Whom alerts are told."""
+
+    id: UUID
+    url: str
+    description: str
+    types: list[AlertType]
+    disabled: bool
+    created_at: Time
+    changed_at: Time
+    waiting: Annotated[Count, Meta(description="Messages that are still to be sent, or to be sent again.")]
+    last_delivery: LastDelivery | None
+    secret: Annotated[str | UnsetType, Meta(description="In the answer to the request that added it alone.")] = UNSET
+
+    @classmethod
+    def of(cls, webhook: documents.Webhook, waiting: int = 0, secret: str | UnsetType = UNSET) -> Self:
+        """Show a webhook."""
+        last = webhook.last
+        return cls(
+            id=webhook.id,
+            url=webhook.url,
+            description=webhook.description,
+            types=[AlertType(one) for one in webhook.types],
+            disabled=webhook.disabled,
+            created_at=format_time(webhook.created_at),
+            changed_at=format_time(webhook.changed_at),
+            waiting=waiting,
+            last_delivery=None
+            if last is None
+            else LastDelivery(format_time(last.at), last.type, last.status, last.error, last.attempts),
+            secret=secret,
+        )
+
+
+class WebhookList(Struct):
+    """All webhooks, in the order in which they were added."""
+
+    results: list[Webhook]
+
+
+class SentTest(Struct):
+    """A message that says that it is a test."""
+
+    id: Annotated[str, Meta(description="The header `webhook-id` that it has.")]

@@ -1,0 +1,1 @@
+"""Alerts: who notices what happened, and who tells it."""

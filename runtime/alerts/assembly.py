@@ -1,0 +1,55 @@
+"""The parts of alerts, put together."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from urllib.parse import urlsplit
+
+from handlers.bridge import Bridge
+from handlers.key_health import report_refused_keys
+from runtime.alerts.budgets import BudgetWatch
+from runtime.alerts.conditions import failed_jobs, new_owners, open_circuits, refused_keys, waiting_records
+from runtime.alerts.digest import weekly_digest
+from runtime.alerts.sender import Sender
+from runtime.alerts.watch import Watch
+from runtime.process import Process, now
+from settings import Settings
+from storage.alerts.outbox import Outbox
+from storage.alerts.webhooks import Webhooks
+from storage.queries.spending import Spending
+from upstream.connections.network import DIRECT, Network, Proxy, is_direct
+
+
+def way_to(settings: Settings, url: str) -> Network:
+    """The way to a webhook: through the proxy that providers are reached by, where there is one. Loopback has none."""
+    parts = urlsplit(url)
+    if parts.scheme == "http" or not settings.upstream_proxy or is_direct(parts.hostname or "", settings.no_proxy):
+        return DIRECT
+    return Network(Proxy.of(settings.upstream_proxy))
+
+
+def start_alerts(process: Process, bridge: Bridge) -> None:
+    """Start the jobs that notice what is worth an alert, and tell it."""
+    database, recorder, host = process.database, bridge.recorder, socket.gethostname()
+    outbox, sealer = Outbox(database, now=now), bridge.managed.sealer
+    budgets = BudgetWatch(bridge.overload.states, bridge.identities.users_by_id, now=now)
+    bridge.overload.on_states = budgets.note
+    sources = (
+        budgets.find,
+        refused_keys(partial(report_refused_keys, bridge.routing)),
+        open_circuits(bridge.breakers, now),
+        waiting_records(lambda: recorder.reason, lambda: recorder.queue_length + recorder.spooled_records, host, now),
+        failed_jobs(lambda: process.jobs.failed, host, now),
+        new_owners(database, now),
+        weekly_digest(Spending(database), bridge.identities.users_by_id, now),
+    )
+    process.start("alerts", Watch(database, outbox, sources).run)
+    sender = Sender(
+        *(database, Webhooks(database, sealer, now=now), outbox),
+        sealer=sealer,
+        client=bridge.upstream,
+        way=partial(way_to, process.settings),
+        now=now,
+    )
+    process.start("webhooks", sender.run)

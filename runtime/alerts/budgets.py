@@ -1,0 +1,118 @@
+"""Which budgets are used to a share that is worth an alert."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from intercept.times import format_time
+from limits.kinds.calendar import bounds_of
+from limits.limit import Kind, Limit, LimitState
+from resources.limits import PERIODS
+from runtime.alerts.watch import Alert
+from storage.accounts.users import User
+from storage.alerts.documents import AlertType
+
+SHARES: Final = (50, 80, 100)
+"""At which per cent of a budget there is an alert."""
+
+WATCHED: Final = timedelta(minutes=15)
+"""How long a budget is looked at after the last request that it was asked about."""
+
+MAX_WATCHED: Final = 5_000
+"""Budgets that are looked at, those of the newest requests."""
+
+AT_ONCE: Final = 100
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICRO: Final = 1_000_000
+_Key = tuple[str, str, str, str]
+
+
+class BudgetWatch:
+    """Looks at the budgets of requests.
+
+    Args:
+        states: Tells the states of limits as they are.
+        users: Finds users by id.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(
+        self,
+        states: Callable[[Sequence[Limit]], Awaitable[Sequence[LimitState]]],
+        users: Callable[[set[UUID]], Awaitable[Mapping[UUID, User]]],
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._states = states
+        self._users = users
+        self._now = now
+        self._watched: OrderedDict[_Key, tuple[Limit, datetime]] = OrderedDict()
+
+    def note(self, states: Sequence[LimitState]) -> None:
+        """Note the limits that a request was decided by. Returns at once."""
+        for state in states:
+            limit = state.limit
+            if limit.kind is Kind.BUDGET and limit.maximum and not limit.shadow:
+                key = (limit.rule, limit.key, limit.period, limit.zone)
+                self._watched[key] = limit, self._now()
+                self._watched.move_to_end(key)
+                if len(self._watched) > MAX_WATCHED:
+                    self._watched.popitem(last=False)
+
+    async def find(self) -> list[Alert]:
+        """Find the shares that are reached, each with an alert of its own.
+
+        Raises:
+            DatabaseUnavailableError: The names of users cannot be known now.
+        """
+        now = self._now()
+        for key, (_, at) in list(self._watched.items()):
+            if now - at > WATCHED:
+                del self._watched[key]
+        limits = [limit for limit, _ in self._watched.values()]
+        reached: list[LimitState] = []
+        for start in range(0, len(limits), AT_ONCE):
+            states = await self._states(limits[start : start + AT_ONCE])
+            reached += [state for state in states if state.used * 100 >= state.limit.maximum * SHARES[0]]
+        users = await self._users({id_ for state in reached if (id_ := _user_id(state.limit)) is not None})
+        return [alert for state in reached for alert in _alerts(state, users, now)]
+
+
+def _alerts(state: LimitState, users: Mapping[UUID, User], now: datetime) -> list[Alert]:
+    limit = state.limit
+    moment = (now - _EPOCH) // timedelta(microseconds=1) * 1000
+    begin, end = (_time(ns) for ns in bounds_of(limit.period, limit.zone, moment))
+    of, _, id_ = limit.key.partition(":")
+    user_id = _user_id(limit)
+    user = None if user_id is None else users.get(user_id)
+    data: dict[str, Any] = {
+        "of": limit.of.value,
+        "id": id_,
+        "username": user and user.username,
+        "rule": limit.rule.value,
+        "period": PERIODS[limit.period],
+        "period_start": begin,
+        "resets_at": end,
+        "limit_usd": limit.maximum / _MICRO,
+        "used_usd": state.used / _MICRO,
+    }
+    base = f"budget:{limit.rule}:{of}:{id_}:{PERIODS[limit.period]}:{begin}:{limit.maximum}"
+    return [
+        Alert(AlertType.BUDGET_THRESHOLD, f"{base}:{share}", {"share": share, **data})
+        for share in SHARES
+        if state.used * 100 >= limit.maximum * share
+    ]
+
+
+def _user_id(limit: Limit) -> UUID | None:
+    of, _, id_ = limit.key.partition(":")
+    return UUID(id_) if of in {"user", "member"} else None
+
+
+def _time(nanoseconds: int) -> str:
+    return format_time(_EPOCH + timedelta(microseconds=nanoseconds // 1000))

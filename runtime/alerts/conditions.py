@@ -1,0 +1,128 @@
+"""What else is worth an alert: refused keys, open circuits, records that wait, failed jobs, new owners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from intercept.times import format_time
+from limits.protection.circuit_breaker import CircuitBreakers, State
+from runtime.alerts.watch import Alert, Source
+from storage.accounts.events import Action
+from storage.accounts.users import Role
+from storage.alerts.documents import AlertType
+from storage.mongo.database import Database
+from storage.mongo.indexes import AUDIT_BY_TIME
+
+WAITING: Final = timedelta(seconds=30)
+"""How long recording must be in trouble before there is an alert."""
+
+LOOKED_BACK: Final = timedelta(hours=1)
+"""How old a change of the audit trail may be that is still told."""
+
+MAX_ENTRIES: Final = 200
+"""Entries of the audit trail that are looked at."""
+
+READ_SECONDS: Final = 2.0
+
+
+def refused_keys(report: Callable[[], Iterable[Mapping[str, Any]]]) -> Source:
+    """Keys of providers that are refused: once for each time that one begins to be."""
+
+    async def find() -> list[Alert]:
+        return [
+            Alert(
+                AlertType.KEY_REFUSED,
+                f"key:{one['provider']}:{one['key']}:{one['since']:%Y-%m-%dT%H}",
+                {
+                    "provider": one["provider"],
+                    "key": one["key"],
+                    "status": one["status"],
+                    "since": format_time(one["since"]),
+                },
+            )
+            for one in report()
+        ]
+
+    return find
+
+
+def open_circuits(breakers: CircuitBreakers | None, now: Callable[[], datetime]) -> Source:
+    """Circuits that are open: each at most once an hour."""
+
+    async def find() -> list[Alert]:
+        states = {} if breakers is None else breakers.states()
+        return [
+            Alert(
+                AlertType.CIRCUIT_OPEN,
+                f"circuit:{':'.join(map(str, key))}:{now():%Y-%m-%dT%H}",
+                dict(zip(("provider", "route", "model"), map(str, key), strict=False)),
+            )
+            for key, state in states.items()
+            if state is State.OPEN
+        ]
+
+    return find
+
+
+def waiting_records(
+    trouble: Callable[[], str], waiting: Callable[[], int], host: str, now: Callable[[], datetime]
+) -> Source:
+    """Records that wait, as the database or the disk takes none. Told when the database is back, if it was away."""
+    since: list[datetime] = []
+    most: list[int] = []
+
+    async def find() -> list[Alert]:
+        if not (problem := trouble()):
+            since.clear()
+            most.clear()
+            return []
+        if not since:
+            since.append(now())
+        most.append(waiting())
+        most[:] = [max(most)]
+        if now() - since[0] < WAITING:
+            return []
+        data = {"server": host, "problem": problem, "since": format_time(since[0]), "records": most[0]}
+        return [Alert(AlertType.RECORDING_WAITING, f"recording:{host}:{since[0]:%Y-%m-%dT%H:%M}", data)]
+
+    return find
+
+
+def failed_jobs(failed: Callable[[], Iterable[str]], host: str, now: Callable[[], datetime]) -> Source:
+    """Background jobs that fail: each at most once an hour for a server."""
+
+    async def find() -> list[Alert]:
+        return [
+            Alert(AlertType.JOB_FAILED, f"job:{host}:{name}:{now():%Y-%m-%dT%H}", {"server": host, "job": name})
+            for name in failed()
+        ]
+
+    return find
+
+
+def new_owners(database: Database, now: Callable[[], datetime]) -> Source:
+    """Users who became owners, whoever made them so: by the audit trail, which has the command line's changes too."""
+
+    async def find() -> list[Alert]:
+        actions = [Action.USER_ADDED.value, Action.USER_CHANGED.value]
+        made = {"at": {"$gt": now() - LOOKED_BACK}, "action": {"$in": actions}, "detail.role": Role.OWNER.value}
+        async with database.within(READ_SECONDS):
+            found = database.audit.find(made).sort(list(AUDIT_BY_TIME)).hint(list(AUDIT_BY_TIME)).limit(MAX_ENTRIES)
+            entries = await found.to_list(MAX_ENTRIES)
+        return [
+            Alert(
+                AlertType.OWNER_ADDED,
+                f"owner:{entry['_id']}",
+                {
+                    "username": entry["subject"]["username"],
+                    "by": entry["actor"]["username"],
+                    "at": format_time(entry["at"]),
+                },
+            )
+            for entry in entries
+            if entry["detail"].get("role_before") != Role.OWNER.value
+        ]
+
+    return find

@@ -1,0 +1,77 @@
+"""What calls of the last week cost, told once a week."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from intercept.times import format_time
+from runtime.alerts.watch import Alert, Source
+from storage.accounts.users import User
+from storage.aggregation.rollup import TOKENS, Bucket
+from storage.alerts.documents import AlertType
+from storage.queries.filters.spending import Dimension, Span, SpendQuery, SpendRow
+from storage.queries.spending import Spending
+
+MOST: Final = 10
+"""How many users and models are named, those that cost most."""
+
+DELAY: Final = timedelta(minutes=5)
+"""From the end of a week to its digest, so that its last calls are counted."""
+
+
+def weekly_digest(spending: Spending, users: Callable[[set[UUID]], Any], now: Callable[[], datetime]) -> Source:
+    """The digest of the week before the present one, Monday to Sunday in UTC. It is summed up once by a process."""
+    known: list[datetime] = []
+
+    async def find() -> list[Alert]:
+        today = Bucket.DAY.floor(now() - DELAY)
+        end = today - timedelta(days=today.weekday())
+        if known == [end]:
+            return []
+        start = end - timedelta(days=7)
+        by_user = await _rows(spending, start, end, Dimension.USER)
+        by_model = await _rows(spending, start, end, Dimension.MODEL)
+        names = await users({row.values[Dimension.USER] for row in by_user[:MOST]})
+        known[:] = [end]
+        if not by_model:
+            return []
+        data = {
+            "from": format_time(start),
+            "to": format_time(end),
+            **_figures(by_model),
+            "users": [_of_user(row, names) for row in by_user[:MOST]],
+            "models": [{"model": row.values[Dimension.MODEL], **_figures([row])} for row in by_model[:MOST]],
+        }
+        return [Alert(AlertType.WEEKLY_DIGEST, f"digest:{start:%Y-%m-%d}", data)]
+
+    return find
+
+
+async def _rows(spending: Spending, start: datetime, end: datetime, dimension: Dimension) -> list[SpendRow]:
+    """What the calls of a week add up to, those that cost most first. A week in two months has two parts."""
+    sums: dict[Any, SpendRow] = {}
+    async for page in spending.pages(SpendQuery(start, end, (dimension,), Span.MONTH)):
+        for row in page:
+            before = sums.get(row.values[dimension])
+            if before is not None:
+                counts = {name: number + before.counts[name] for name, number in row.counts.items()}
+                row = SpendRow(row.at, row.values, counts, row.usd + before.usd)  # noqa: PLW2901 - the sum of both
+            sums[row.values[dimension]] = row
+    return sorted(sums.values(), key=lambda row: (-row.usd, str(row.values[dimension])))
+
+
+def _of_user(row: SpendRow, names: Mapping[UUID, User]) -> dict[str, Any]:
+    user = names.get(row.values[Dimension.USER])
+    return {"id": str(row.values[Dimension.USER]), "username": user and user.username, **_figures([row])}
+
+
+def _figures(rows: list[SpendRow]) -> dict[str, Any]:
+    return {
+        "calls": sum(row.counts["interceptions"] for row in rows),
+        "tokens": sum(row.counts[name] for row in rows for name in TOKENS),
+        "cost_micro_usd": sum(row.micro_dollars for row in rows),
+        "unpriced_calls": sum(row.counts["unpriced"] for row in rows),
+    }

@@ -1,0 +1,128 @@
+"""Posts what is in the outbox to webhooks, signed, again and again until they take it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+from storage.accounts.users import UnknownIdentityError
+from storage.alerts.documents import Delivery, Webhook, signed_headers
+from storage.alerts.outbox import Outbox
+from storage.alerts.webhooks import Webhooks
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.providers.sealing import Sealer, SealError
+from upstream.client import UpstreamClient, UpstreamError
+from upstream.connections.network import DIRECT, Network
+from version import VERSION
+
+POLL_SECONDS: Final = 1.0
+"""From one look for deliveries that are due to the next."""
+
+SEND_SECONDS: Final = 15.0
+"""How long a receiver may take to answer."""
+
+AT_ONCE: Final = 8
+"""Deliveries of a process under way at the same time."""
+
+REMOVED: Final = "the webhook was removed or disabled"
+
+_OK, _REDIRECT, _GONE = 200, 300, 410
+
+_log = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends the deliveries of a database.
+
+    Args:
+        database: Where they are.
+        webhooks: To whom.
+        outbox: What.
+        sealer: Opens the secrets.
+        client: Sends.
+        way: The way to a URL.
+        now: The wall clock, in UTC.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        webhooks: Webhooks,
+        outbox: Outbox,
+        *,
+        sealer: Sealer,
+        client: UpstreamClient,
+        way: Callable[[str], Network] = lambda _: DIRECT,
+        now: Callable[[], datetime],
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._webhooks = webhooks
+        self._outbox = outbox
+        self._sealer = sealer
+        self._client = client
+        self._way = way
+        self._now = now
+        self._pause = pause
+
+    async def run(self) -> None:
+        """Send what is due, until cancelled."""
+        while True:
+            await self._database.health.wait_until_back()
+            try:
+                is_all = await self.send_due()
+            except DatabaseUnavailableError:
+                is_all = True
+            if is_all:
+                await self._pause(POLL_SECONDS)
+
+    async def send_due(self) -> bool:
+        """Send some of what is due; say whether that was all.
+
+        Raises:
+            DatabaseUnavailableError: What was taken is sent again later.
+        """
+        taken: list[Delivery] = []
+        while len(taken) < AT_ONCE and (delivery := await self._outbox.take()) is not None:
+            taken.append(delivery)
+        await asyncio.gather(*map(self._deliver, taken))
+        return len(taken) < AT_ONCE
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        status: int | None = None
+        try:
+            webhook = await self._webhooks.find(delivery.webhook_id)
+        except UnknownIdentityError:
+            webhook = None
+        if webhook is None or webhook.disabled:
+            await self._outbox.note(delivery, None, REMOVED, is_final=True)
+            return
+        try:
+            status = await self._post(webhook, delivery)
+        except (UpstreamError, SealError) as error:
+            problem: str | None = str(error)
+        except TimeoutError:
+            problem = f"no answer within {SEND_SECONDS:.0f} s"
+        else:
+            problem = None if _OK <= status < _REDIRECT else f"the receiver answered {status}"
+        if problem is not None:
+            _log.warning("a webhook was not told: id=%s attempt=%d %s", webhook.id, delivery.attempts, problem)
+        await self._outbox.note(delivery, status, problem, is_final=status == _GONE)
+
+    async def _post(self, webhook: Webhook, delivery: Delivery) -> int:
+        """Post a delivery, and return the status of the answer. Nothing of its body is kept, no redirect followed."""
+        body = delivery.body.encode()
+        secret = self._sealer.open(webhook.sealed, webhook.id)
+        headers = [
+            ("Content-Type", "application/json"),
+            ("User-Agent", f"AI-Bridge/{VERSION}"),
+            *signed_headers(secret, delivery.event_id, int(self._now().timestamp()), body),
+        ]
+        async with asyncio.timeout(SEND_SECONDS):
+            response = await self._client.open("POST", webhook.url, headers, body, network=self._way(webhook.url))
+            response.close()
+        return response.status

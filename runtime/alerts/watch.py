@@ -1,0 +1,86 @@
+"""Looks again and again at what may be worth an alert, and raises each once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from storage.alerts.documents import AlertType
+from storage.alerts.outbox import Outbox
+from storage.mongo.database import Database, DatabaseUnavailableError
+
+LOOK_SECONDS: Final = 2.0
+"""From one look to the next."""
+
+MAX_PENDING: Final = 1_000
+"""Alerts that wait for the database; further ones are noticed again as long as they last."""
+
+MAX_RAISED: Final = 10_000
+"""Keys of alerts that a process remembers, so that it does not ask the database again."""
+
+
+class Alert(NamedTuple):
+    """What happened: of what type, under which key it is known in the whole cluster, and what is told of it."""
+
+    type: AlertType
+    key: str
+    data: Mapping[str, Any]
+
+
+Source = Callable[[], Awaitable[Iterable[Alert]]]
+
+
+class Watch:
+    """Raises alerts.
+
+    Args:
+        database: Its health says when to look.
+        outbox: Where alerts are raised.
+        sources: Tell what there is now.
+        pause: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        sources: Sequence[Source],
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._sources = sources
+        self._pause = pause
+        self._pending: dict[str, Alert] = {}
+        self._raised: OrderedDict[str, None] = OrderedDict()
+
+    async def run(self) -> None:
+        """Look, until cancelled. While the database is unavailable, what was noticed waits."""
+        while True:
+            await self.look()
+            await self._pause(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Notice what there is now, and raise what is new."""
+        for source in self._sources:
+            try:
+                found = await source()
+            except DatabaseUnavailableError:
+                continue
+            for alert in found:
+                if alert.key not in self._raised and len(self._pending) < MAX_PENDING:
+                    self._pending.setdefault(alert.key, alert)
+        if not self._database.health.available:
+            return
+        for key, alert in list(self._pending.items()):
+            try:
+                await self._outbox.raise_alert(alert.type, key, alert.data)
+            except DatabaseUnavailableError:
+                return
+            del self._pending[key]
+            self._raised[key] = None
+            if len(self._raised) > MAX_RAISED:
+                self._raised.popitem(last=False)

@@ -1,0 +1,174 @@
+"""What alerts, webhooks and deliveries are, and how a delivery is signed and repeated. Pure.
+
+Source: the specification of Standard Webhooks, version 1.0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+
+MAX_WEBHOOKS: Final = 20
+"""How many webhooks there may be."""
+
+SECRET_BYTES: Final = 32
+"""Of a secret; the specification asks for 24 to 64."""
+
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix
+
+FIRST_RETRY_SECONDS: Final = 10.0
+"""From the first failure to the next try. Each further wait is `RETRY_FACTOR` times as long."""
+
+RETRY_FACTOR: Final = 4
+
+MAX_RETRY_SECONDS: Final = 6 * 3600.0
+"""The longest such wait."""
+
+MAX_ATTEMPTS: Final = 18
+"""Tries of a delivery, over some three days."""
+
+
+class AlertType(StrEnum):
+    """What happened."""
+
+    BUDGET_THRESHOLD = "budget.threshold"
+    KEY_REFUSED = "provider.key_refused"
+    CIRCUIT_OPEN = "provider.circuit_open"
+    RECORDING_WAITING = "recording.waiting"
+    JOB_FAILED = "job.failed"
+    OWNER_ADDED = "user.owner_added"
+    WEEKLY_DIGEST = "digest.weekly"
+
+
+TEST_TYPE: Final = "webhook.test"
+"""The type of a delivery that was asked for, and of which nothing happened."""
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+class LastDelivery(Struct, frozen=True):
+    """What became of the last try of a webhook: `status` is None where there was no answer."""
+
+    at: datetime
+    type: str
+    status: int | None
+    error: str | None
+    attempts: int
+
+
+class Webhook(Struct, frozen=True, kw_only=True):
+    """Whom alerts are told.
+
+    Attributes:
+        id: The id.
+        url: Where they are posted.
+        description: In the operator's words.
+        types: Which alerts.
+        disabled: Whether nothing is sent.
+        sealed: The secret, see `storage.providers.sealing`.
+        created_at: When it was added.
+        changed_at: When it was changed last.
+        last: The last try; None before the first.
+    """
+
+    id: UUID
+    url: str
+    description: str
+    types: tuple[str, ...]
+    disabled: bool
+    sealed: bytes
+    created_at: datetime
+    changed_at: datetime
+    last: LastDelivery | None = None
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The same as the database has it, without the last try."""
+        return {
+            "_id": self.id,
+            "schema_version": 1,
+            "url": self.url,
+            "description": self.description,
+            "types": list(self.types),
+            "disabled": self.disabled,
+            "sealed": self.sealed,
+            "created_at": self.created_at,
+            "changed_at": self.changed_at,
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Webhook:
+        """Read a document."""
+        last = document.get("last")
+        return cls(
+            id=document["_id"],
+            url=document["url"],
+            description=document["description"],
+            types=tuple(document["types"]),
+            disabled=document["disabled"],
+            sealed=bytes(document["sealed"]),
+            created_at=document["created_at"],
+            changed_at=document["changed_at"],
+            last=LastDelivery(**last) if last else None,
+        )
+
+
+class Delivery(Struct, frozen=True):
+    """What is to be posted to a webhook.
+
+    Attributes:
+        id: The id of the delivery.
+        event_id: The id of the message, the same at every try and for every webhook.
+        webhook_id: To whom.
+        type: What happened.
+        body: The JSON that is sent.
+        attempts: How often it was tried, this time included.
+    """
+
+    id: str
+    event_id: str
+    webhook_id: UUID
+    type: str
+    body: str
+    attempts: int
+
+
+def event_id_of(key: str) -> str:
+    """The id of the message about what has a key: the same on every server."""
+    return "msg_" + hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+
+
+def format_secret(secret: bytes) -> str:
+    """Write a secret as receivers get it."""
+    return SECRET_PREFIX + b64encode(secret).decode()
+
+
+def signed_headers(secret: str, event_id: str, timestamp: int, body: bytes) -> list[tuple[str, str]]:
+    """The headers by which a receiver knows who sent a body, and when, in seconds since 1970."""
+    key = b64decode(secret.removeprefix(SECRET_PREFIX))
+    signed = b"%s.%d.%s" % (event_id.encode(), timestamp, body)
+    signature = b64encode(hmac.digest(key, signed, "sha256")).decode()
+    return [
+        ("webhook-id", event_id),
+        ("webhook-timestamp", str(timestamp)),
+        ("webhook-signature", f"v1,{signature}"),
+    ]
+
+
+def retry_seconds(attempts: int) -> float:
+    """How long to wait after so many tries that failed."""
+    return min(FIRST_RETRY_SECONDS * float(RETRY_FACTOR) ** min(attempts - 1, 10), MAX_RETRY_SECONDS)

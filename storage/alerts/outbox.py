@@ -1,0 +1,164 @@
+"""The outbox of alerts: each is raised once for the whole cluster, and told to each webhook at least once.
+
+What happened has a key, such as `budget:user:<id>:month:2026-11-01:80`. The ids of the message and of its deliveries follow
+from it, so any number of servers may raise the same alert at the same time, or again after a crash: the deliveries are
+written first, the alert last. A delivery is taken by moving its next try ahead; who dies with it has taken one try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import msgspec
+from pymongo import ReturnDocument
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from intercept.times import format_time
+from storage.accounts.user_accounts import ANSWER_SECONDS
+from storage.accounts.users import milliseconds
+from storage.alerts.documents import (
+    MAX_ATTEMPTS,
+    TEST_TYPE,
+    AlertType,
+    Delivery,
+    DeliveryState,
+    event_id_of,
+    retry_seconds,
+)
+from storage.mongo.database import Database
+
+LEASE_SECONDS: Final = 60.0
+"""How long a try may take, at most. Then another process tries again."""
+
+ALERTS_KEPT: Final = timedelta(days=400)
+"""How long it is remembered that an alert was raised: longer than any period of a budget."""
+
+DELIVERIES_KEPT: Final = timedelta(days=30)
+"""How long a delivery is kept."""
+
+MAX_ERROR: Final = 300
+"""Longest reason of a failure that is kept, in characters."""
+
+_DUPLICATE: Final = 11000
+
+
+class Outbox:
+    """The alerts of a database. Every method raises `DatabaseUnavailableError`.
+
+    Args:
+        database: Where they are.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(self, database: Database, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+
+    async def raise_alert(self, kind: AlertType, key: str, data: Mapping[str, Any]) -> bool:
+        """Have every webhook told that wants it; say whether this was new."""
+        at = milliseconds(self._now())
+        async with self._database.within(ANSWER_SECONDS):
+            if await self._database.alerts.find_one({"_id": key}, {"_id": True}) is not None:
+                return False
+            wanted = {"disabled": False, "types": kind.value}
+            ids = [one["_id"] async for one in self._database.webhooks.find(wanted, {"_id": True})]
+            event_id = event_id_of(key)
+            await self._insert([self._document(event_id, id_, kind.value, data, at) for id_ in ids])
+            alert = {"_id": key, "type": kind.value, "at": at, "expires_at": at + ALERTS_KEPT}
+            try:
+                await self._database.alerts.insert_one(alert)
+            except DuplicateKeyError:
+                return False
+            return True
+
+    async def send_test(self, webhook_id: UUID) -> str:
+        """Have one webhook told something of which nothing happened; return the id of the message."""
+        at, event_id = milliseconds(self._now()), f"msg_{uuid4().hex}"
+        data = {"message": "This is a test. Nothing happened."}
+        async with self._database.within(ANSWER_SECONDS):
+            await self._insert([self._document(event_id, webhook_id, TEST_TYPE, data, at)])
+        return event_id
+
+    async def waiting(self) -> dict[UUID, int]:
+        """How many deliveries wait, by webhook."""
+        stages: list[dict[str, Any]] = [
+            {"$match": {"state": DeliveryState.WAITING.value}},
+            {"$group": {"_id": "$webhook_id", "number": {"$sum": 1}}},
+        ]
+        async with self._database.within(ANSWER_SECONDS):
+            found = await self._database.webhook_deliveries.aggregate(stages).to_list(None)
+        return {one["_id"]: one["number"] for one in found}
+
+    async def take(self) -> Delivery | None:
+        """Take the delivery that is due for longest; None if none is."""
+        now = milliseconds(self._now())
+        due = {"state": DeliveryState.WAITING.value, "next_at": {"$lte": now}}
+        taken = {"$set": {"next_at": now + timedelta(seconds=LEASE_SECONDS)}, "$inc": {"attempts": 1}}
+        async with self._database.within(ANSWER_SECONDS):
+            document: Any = await self._database.webhook_deliveries.find_one_and_update(
+                due, taken, sort=[("next_at", 1)], return_document=ReturnDocument.AFTER
+            )
+        if document is None:
+            return None
+        values = {name: document[name] for name in Delivery.__struct_fields__ if name != "id"}
+        return Delivery(id=document["_id"], **values)
+
+    async def note(self, delivery: Delivery, status: int | None, error: str | None, *, is_final: bool = False) -> None:
+        """Note what became of a try.
+
+        Args:
+            delivery: The delivery.
+            status: Of the answer; None if there was none.
+            error: Why it failed; None if it did not.
+            is_final: Whether it is not to be tried again.
+        """
+        at = milliseconds(self._now())
+        error = error and error[:MAX_ERROR]
+        fields: dict[str, Any] = {"status": status, "error": error}
+        if error is None or is_final or delivery.attempts >= MAX_ATTEMPTS:
+            state = DeliveryState.DELIVERED if error is None else DeliveryState.FAILED
+            fields |= {"state": state.value, "ended_at": at}
+        else:
+            fields["next_at"] = at + timedelta(seconds=retry_seconds(delivery.attempts))
+        last = {
+            "at": at,
+            "type": delivery.type,
+            "status": status,
+            "error": error,
+            "attempts": delivery.attempts,
+        }
+        async with self._database.within(ANSWER_SECONDS):
+            same = {"_id": delivery.id, "attempts": delivery.attempts}
+            await self._database.webhook_deliveries.update_one(same, {"$set": fields})
+            await self._database.webhooks.update_one({"_id": delivery.webhook_id}, {"$set": {"last": last}})
+
+    async def _insert(self, documents: list[dict[str, Any]]) -> None:
+        """Write deliveries. Those that are there already stay as they are."""
+        if not documents:
+            return
+        try:
+            await self._database.webhook_deliveries.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            if any(one["code"] != _DUPLICATE for one in error.details["writeErrors"]):
+                raise
+
+    def _document(
+        self, event_id: str, webhook_id: UUID, kind: str, data: Mapping[str, Any], at: datetime
+    ) -> dict[str, Any]:
+        body = {"type": kind, "timestamp": format_time(at), "data": data}
+        return {
+            "_id": f"{event_id}:{webhook_id}",
+            "schema_version": 1,
+            "event_id": event_id,
+            "webhook_id": webhook_id,
+            "type": kind,
+            "body": msgspec.json.encode(body).decode(),
+            "state": DeliveryState.WAITING.value,
+            "attempts": 0,
+            "next_at": at,
+            "created_at": at,
+            "expires_at": at + DELIVERIES_KEPT,
+        }

@@ -1,0 +1,134 @@
+"""The webhooks of a database: who adds, changes and removes them. Each change is audited; secrets are sealed."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from msgspec import structs
+
+from storage.accounts.audit import COMMAND_LINE, Author, entry
+from storage.accounts.events import Action
+from storage.accounts.user_accounts import ANSWER_SECONDS
+from storage.accounts.users import IdentityConflictError, IdentityError, UnknownIdentityError, milliseconds
+from storage.alerts.documents import MAX_WEBHOOKS, SECRET_BYTES, Webhook, format_secret
+from storage.mongo.database import Database, Session
+from storage.providers.sealing import NoEncryptionKeyError, Sealer
+
+UNKNOWN: Final = "there is no webhook with this id"
+TOO_MANY: Final = f"there are {MAX_WEBHOOKS} webhooks already, the most that are allowed"
+
+
+class Webhooks:
+    """The webhooks of a database. Every method raises `DatabaseUnavailableError`.
+
+    Args:
+        database: Where they are.
+        sealer: Seals their secrets.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(self, database: Database, sealer: Sealer, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._now = now
+
+    async def list_all(self) -> list[Webhook]:
+        """List all of them, in the order in which they were added."""
+        async with self._database.within(ANSWER_SECONDS):
+            found = self._database.webhooks.find().sort([("created_at", 1), ("_id", 1)])
+            return [Webhook.of(document) async for document in found]
+
+    async def find(self, id_: UUID) -> Webhook:
+        """Find one.
+
+        Raises:
+            UnknownIdentityError: There is none.
+        """
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._existing(id_, None)
+
+    async def add(
+        self, url: str, types: Sequence[str], *, description: str = "", author: Author = COMMAND_LINE
+    ) -> tuple[Webhook, str]:
+        """Add one; return it, and its secret, which is never shown again.
+
+        Raises:
+            IdentityError: There is nothing to seal the secret with.
+            IdentityConflictError: There are `MAX_WEBHOOKS`.
+        """
+        secret, at, id_ = format_secret(secrets.token_bytes(SECRET_BYTES)), milliseconds(self._now()), uuid4()
+        try:
+            sealed = self._sealer.seal(secret, id_)
+        except NoEncryptionKeyError as error:
+            raise IdentityError(str(error)) from error
+        webhook = Webhook(
+            id=id_,
+            url=url,
+            description=description,
+            types=tuple(types),
+            disabled=False,
+            sealed=sealed,
+            created_at=at,
+            changed_at=at,
+        )
+
+        async def add(session: Session | None) -> None:
+            if await self._database.webhooks.count_documents({}, session=session) >= MAX_WEBHOOKS:
+                raise IdentityConflictError(TOO_MANY)
+            await self._database.webhooks.insert_one(webhook.document, session=session)
+            await self._audit(session, author, Action.WEBHOOK_ADDED, id_)
+
+        async with self._database.within(ANSWER_SECONDS):
+            await self._database.together(add)
+        return webhook, secret
+
+    async def change(self, id_: UUID, changes: Mapping[str, Any], *, author: Author = COMMAND_LINE) -> Webhook:
+        """Change what is given: `url`, `description`, `types` or `disabled`.
+
+        Raises:
+            UnknownIdentityError: There is none.
+        """
+
+        async def change(session: Session | None) -> Webhook:
+            old = await self._existing(id_, session)
+            new = structs.replace(old, **changes)
+            if changed := [name for name in changes if getattr(old, name) != getattr(new, name)]:
+                new = structs.replace(new, changed_at=milliseconds(self._now()))
+                fields = {name: new.document[name] for name in (*changed, "changed_at")}
+                await self._database.webhooks.update_one({"_id": id_}, {"$set": fields}, session=session)
+                await self._audit(session, author, Action.WEBHOOK_CHANGED, id_, changes=changed)
+            return new
+
+        async with self._database.within(ANSWER_SECONDS):
+            return await self._database.together(change)
+
+    async def remove(self, id_: UUID, *, author: Author = COMMAND_LINE) -> None:
+        """Remove one, and what it was still to be told.
+
+        Raises:
+            UnknownIdentityError: There is none.
+        """
+
+        async def remove(session: Session | None) -> None:
+            removed = await self._database.webhooks.delete_one({"_id": id_}, session=session)
+            if not removed.deleted_count:
+                raise UnknownIdentityError(UNKNOWN)
+            await self._database.webhook_deliveries.delete_many({"webhook_id": id_}, session=session)
+            await self._audit(session, author, Action.WEBHOOK_REMOVED, id_)
+
+        async with self._database.within(ANSWER_SECONDS):
+            await self._database.together(remove)
+
+    async def _existing(self, id_: UUID, session: Session | None) -> Webhook:
+        document = await self._database.webhooks.find_one({"_id": id_}, session=session)
+        if document is None:
+            raise UnknownIdentityError(UNKNOWN)
+        return Webhook.of(document)
+
+    async def _audit(self, session: Session | None, author: Author, action: Action, id_: UUID, **detail: Any) -> None:
+        document = entry(author, action, None, at=milliseconds(self._now()), webhook_id=id_, **detail)
+        await self._database.audit.insert_one(document, session=session)

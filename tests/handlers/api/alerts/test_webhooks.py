@@ -1,0 +1,165 @@
+"""Webhooks by HTTP, and alerts that reach a receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+
+from handlers.api.alerts.webhooks import NOT_YOURS
+from resources.alerts.webhooks import NOT_A_DESCRIPTION, NOT_A_SWITCH, NOT_A_URL, NOT_TYPES
+from runtime.alerts.assembly import start_alerts
+from settings import Settings
+from storage.accounts.users import Role
+from storage.alerts.documents import AlertType
+from tests.handlers.dataplane.test_usage_limits import OPUS, call, whole
+
+WEBHOOKS = "/api/v2/aibridge/webhooks"
+URL = "https://hooks.example.com/aibridge"
+SEALED = pytest.mark.bridge(encryption_keys=(bytes(32),))
+
+
+@pytest.fixture
+def ask(running):
+    async def ask(method, path, body=None, **headers):
+        client = await running.client()
+        sent = running.headers | {"Content-Type": "application/json"} | headers
+        answer = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
+        client.close()
+        return answer.status, json.loads(answer.body) if answer.body else None
+
+    return ask
+
+
+@SEALED
+@pytest.mark.gen_test
+async def test_a_webhook_is_added_with_its_secret_shown_once_changed_and_removed(running, ask):
+    status, added = await ask("POST", WEBHOOKS, {"url": URL, "description": "On call"})
+    secret = added.pop("secret")
+    assert (status, secret.startswith("whsec_"), added["types"]) == (201, True, list(AlertType))
+    assert await running.get(WEBHOOKS) == (200, {"results": [added]})
+    status, changed = await ask("PATCH", f"{WEBHOOKS}/{added['id']}", {"types": ["job.failed"], "disabled": True})
+    assert (status, changed["types"], changed["disabled"], changed["url"]) == (200, ["job.failed"], True, URL)
+    assert await ask("DELETE", f"{WEBHOOKS}/{added['id']}") == (204, None)
+    assert await running.get(WEBHOOKS) == (200, {"results": []})
+    unknown = {"message": "There is no webhook with this id."}
+    for method, path, body in (
+        ("PATCH", f"{WEBHOOKS}/{added['id']}", {}),
+        ("DELETE", f"{WEBHOOKS}/x", None),
+        ("POST", f"{WEBHOOKS}/{added['id']}/test", None),
+    ):
+        assert await ask(method, path, body) == (404, unknown)
+    _, trail = await running.get("/api/v2/aibridge/audit")
+    assert secret not in json.dumps(trail)
+
+
+@pytest.mark.gen_test
+async def test_without_an_encryption_key_none_is_added_and_it_is_said_why(ask):
+    status, told = await ask("POST", WEBHOOKS, {"url": URL})
+    assert (status, "encryption-keys" in told["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/",
+        "http://10.0.0.1/",
+        "https://ada:secret@hooks.example.com/",
+        "https:///path",
+        "ftp://hooks.example.com/",
+        "https://hooks.example.com/#x",
+        "https://hooks.example.com:0/",
+        "https://hooks.example.com:99999/",
+        "https://hooks.example.com/ x",
+        "https://[::1/",
+        "http://127.0.0.1\\@hooks.example.com/",
+        "",
+    ],
+)
+@SEALED
+@pytest.mark.gen_test
+async def test_an_address_that_is_not_safe_is_refused(ask, url):
+    status, told = await ask("POST", WEBHOOKS, {"url": url})
+    assert (status, told["validations"]) == (400, [{"field": "url", "detail": NOT_A_URL}])
+
+
+@SEALED
+@pytest.mark.gen_test
+async def test_http_is_allowed_to_this_machine_and_what_is_wrong_is_named(ask):
+    for url, shown in (
+        ("http://localhost:1", "http://localhost:1/"),
+        ("http://127.0.0.2:1/a?b", "http://127.0.0.2:1/a?b"),
+        ("http://[::1]:1/", "http://[::1]:1/"),
+    ):
+        status, added = await ask("POST", WEBHOOKS, {"url": url, "types": []})
+        assert (status, added["url"]) == (201, shown)
+    wrong = {"url": 5, "description": "a\nb", "types": ["moon"], "disabled": 1}
+    _, told = await ask("PATCH", f"{WEBHOOKS}/{added['id']}", wrong)
+    assert {one["field"]: one["detail"] for one in told["validations"]} == {
+        "url": "must be text",
+        "description": NOT_A_DESCRIPTION,
+        "types": NOT_TYPES,
+        "disabled": NOT_A_SWITCH,
+    }
+    for types in ("job.failed", ["job.failed", "job.failed"], [1], [{}]):
+        _, told = await ask("POST", WEBHOOKS, {"url": URL, "types": types})
+        assert told["validations"] == [{"field": "types", "detail": NOT_TYPES}]
+
+
+@SEALED
+@pytest.mark.gen_test
+async def test_owners_alone_see_and_change_webhooks(running, ask):
+    for who in (await running.user("eve", Role.AUDITOR), await running.user("bob")):
+        assert await running.get(WEBHOOKS, who) == (403, {"message": NOT_YOURS})
+        assert await ask("POST", WEBHOOKS, {"url": URL}, **who) == (403, {"message": NOT_YOURS})
+
+
+@pytest.mark.bridge(encryption_keys=(bytes(32),), user_budget_usd=Decimal("0.0001"))
+@pytest.mark.gen_test
+async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, ask):
+    messages, all_there = [], asyncio.Event()
+
+    async def serve(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+        messages.append((head, json.loads(await reader.readexactly(length))))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        if len(messages) == 4:
+            all_there.set()
+
+    bridge, jobs = running.bridge, []
+    process = SimpleNamespace(
+        database=bridge.database,
+        settings=Settings(),
+        jobs=bridge.jobs,
+        start=lambda name, run: jobs.append(bridge.jobs.start(name, run)),
+    )
+    start_alerts(process, bridge)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        _, added = await ask("POST", WEBHOOKS, {"url": url, "types": ["budget.threshold"]})
+        _, sent = await ask("POST", f"{WEBHOOKS}/{added['id']}/test")
+        running.upstream.play(whole(OPUS))
+        assert (await call(running, OPUS)).status == 200
+        await all_there.wait()
+    finally:
+        for job in jobs:
+            await job.stop()
+        server.close()
+    by_type = {}
+    for _, message in messages:
+        by_type.setdefault(message["type"], []).append(message["data"])
+    assert by_type["webhook.test"] == [{"message": "This is a test. Nothing happened."}]
+    assert sorted((one["share"], one["username"]) for one in by_type["budget.threshold"]) == [
+        (50, "ada"),
+        (80, "ada"),
+        (100, "ada"),
+    ]
+    assert any(f"webhook-id: {sent['id']}" in head for head, _ in messages)
+    await running.ended(1)

@@ -1,0 +1,191 @@
+"""Alerts reach a real receiver, signed, and again until it takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from base64 import b64decode, b64encode
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from runtime.alerts import sender as module
+from runtime.alerts.sender import POLL_SECONDS, REMOVED, Sender
+from storage.alerts.documents import AlertType, event_id_of
+from storage.alerts.outbox import Outbox
+from storage.alerts.webhooks import Webhooks
+from storage.providers.sealing import Sealer
+from upstream.client import UpstreamClient
+
+NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
+TOLD = r"^WARNING runtime\.alerts\.sender: a webhook was not told: "
+
+
+class Clock:
+    time = NOON
+
+    def __call__(self):
+        return self.time
+
+
+class Receiver:
+    """Takes messages on loopback; `answers` are the statuses, 204 at the end."""
+
+    url = ""
+
+    def __init__(self):
+        self.answers = []
+        self.messages = []
+        self.silent = asyncio.Event()
+        self.silent.set()
+
+    async def serve(self, reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        line, *rest = head.strip().split("\r\n")
+        headers = {name.lower(): value for name, value in (one.split(": ", 1) for one in rest)}
+        body = await reader.readexactly(int(headers["content-length"]))
+        self.messages.append((line, headers, body))
+        await self.silent.wait()
+        status = self.answers.pop(0) if self.answers else 204
+        writer.write(
+            b"HTTP/1.1 %d X\r\nContent-Length: 0\r\nLocation: /elsewhere\r\nConnection: close\r\n\r\n" % status
+        )
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def receiver(io_loop):
+    receiver = Receiver()
+    server = io_loop.run_sync(lambda: asyncio.start_server(receiver.serve, "127.0.0.1", 0))
+    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook?x=1"
+    yield receiver
+    server.close()
+
+
+@pytest.fixture
+def parts(database, clock):
+    sealer = Sealer([bytes(32)])
+    return Webhooks(database, sealer, now=clock), Outbox(database, now=clock), sealer
+
+
+@pytest.fixture
+def sender(database, clock, parts, io_loop):
+    webhooks, outbox, sealer = parts
+
+    async def connect():
+        return UpstreamClient(connect_timeout=5, idle_timeout=5)
+
+    client = io_loop.run_sync(connect)
+    yield Sender(database, webhooks, outbox, sealer=sealer, client=client, now=clock)
+    io_loop.run_sync(client.close)
+
+
+@pytest.mark.gen_test
+async def test_an_alert_is_posted_signed(sender, parts, receiver):
+    webhooks, outbox, _ = parts
+    webhook, secret = await webhooks.add(receiver.url, ["job.failed"])
+    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {"job": "spool"})
+    assert await sender.send_due()
+    ((line, headers, body),) = receiver.messages
+    assert line == "POST /hook?x=1 HTTP/1.1"
+    assert headers["content-type"] == "application/json"
+    assert (headers["webhook-id"], headers["webhook-timestamp"]) == (event_id_of("job:1"), str(int(NOON.timestamp())))
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    expected = hmac.new(b64decode(secret.removeprefix("whsec_")), signed, hashlib.sha256).digest()
+    assert headers["webhook-signature"] == f"v1,{b64encode(expected).decode()}"
+    assert (await webhooks.find(webhook.id)).last.status == 204
+
+
+@pytest.mark.expects_log(TOLD)
+@pytest.mark.gen_test
+async def test_a_message_is_sent_again_until_it_is_taken_and_keeps_its_id(sender, parts, receiver, clock):
+    webhooks, outbox, _ = parts
+    webhook, _ = await webhooks.add(receiver.url, ["job.failed"])
+    receiver.answers = [500, 302]
+    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    await sender.send_due()
+    assert (await webhooks.find(webhook.id)).last.error == "the receiver answered 500"
+    clock.time += timedelta(seconds=10)
+    await sender.send_due()
+    assert (await webhooks.find(webhook.id)).last.error == "the receiver answered 302"
+    clock.time += timedelta(seconds=40)
+    await sender.send_due()
+    assert (await webhooks.find(webhook.id)).last.error is None
+    assert len(receiver.messages) == 3
+    assert len({headers["webhook-id"] for _, headers, _ in receiver.messages}) == 1
+    assert len({headers["webhook-signature"] for _, headers, _ in receiver.messages}) == 3
+
+
+@pytest.mark.expects_log(TOLD)
+@pytest.mark.gen_test
+async def test_a_receiver_that_is_gone_silent_or_not_there_is_said(sender, parts, receiver, monkeypatch):
+    webhooks, outbox, _ = parts
+    gone, _ = await webhooks.add(receiver.url, [])
+    receiver.answers = [410]
+    await outbox.send_test(gone.id)
+    await sender.send_due()
+    assert await outbox.waiting() == {}
+    monkeypatch.setattr(module, "SEND_SECONDS", 0.05)
+    receiver.silent.clear()
+    await outbox.send_test(gone.id)
+    await sender.send_due()
+    assert (await webhooks.find(gone.id)).last.error == "no answer within 0 s"
+    receiver.silent.set()
+    absent, _ = await webhooks.add("http://127.0.0.1:1/", [])
+    await outbox.send_test(absent.id)
+    monkeypatch.setattr(module, "SEND_SECONDS", 15.0)
+    await sender.send_due()
+    assert "no connection" in (await webhooks.find(absent.id)).last.error
+
+
+@pytest.mark.expects_log(TOLD)
+@pytest.mark.gen_test
+async def test_a_secret_that_cannot_be_opened_is_said(database, parts, receiver, clock):
+    webhooks, outbox, _ = parts
+    webhook, _ = await webhooks.add(receiver.url, [])
+    await outbox.send_test(webhook.id)
+    client = UpstreamClient(connect_timeout=5, idle_timeout=5)
+    await Sender(database, webhooks, outbox, sealer=Sealer(), client=client, now=clock).send_due()
+    await client.close()
+    assert "encryption key" in (await webhooks.find(webhook.id)).last.error
+    assert receiver.messages == []
+
+
+@pytest.mark.gen_test
+async def test_a_webhook_that_was_disabled_or_removed_is_told_nothing(sender, parts, receiver, database):
+    webhooks, outbox, _ = parts
+    webhook, _ = await webhooks.add(receiver.url, [])
+    await outbox.send_test(webhook.id)
+    await webhooks.change(webhook.id, {"disabled": True})
+    await sender.send_due()
+    assert (await webhooks.find(webhook.id)).last.error == REMOVED
+    await outbox.send_test(webhook.id)
+    await database.webhooks.delete_many({})
+    await sender.send_due()
+    assert (receiver.messages, await outbox.waiting()) == ([], {})
+
+
+@pytest.mark.gen_test
+async def test_many_deliveries_are_sent_one_after_the_other(sender, parts, receiver, monkeypatch):
+    webhooks, outbox, _ = parts
+    webhook, _ = await webhooks.add(receiver.url, [])
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    for _ in range(3):
+        await outbox.send_test(webhook.id)
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append((seconds, len(receiver.messages)))
+        raise asyncio.CancelledError
+
+    sender._pause = pause
+    with pytest.raises(asyncio.CancelledError):
+        await sender.run()
+    assert pauses == [(POLL_SECONDS, 3)]

@@ -1,0 +1,269 @@
+"""What is worth an alert is noticed, and raised once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+
+from intercept.refusals import Rule
+from limits.limit import Amounts, Kind, Limit, Of, Period
+from limits.limiter import Limiter
+from limits.protection.circuit_breaker import State
+from runtime.alerts import budgets as budgets_module
+from runtime.alerts import watch as watch_module
+from runtime.alerts.budgets import WATCHED, BudgetWatch
+from runtime.alerts.conditions import failed_jobs, new_owners, open_circuits, refused_keys, waiting_records
+from runtime.alerts.digest import DELAY, weekly_digest
+from runtime.alerts.watch import Alert, Watch
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
+from storage.aggregation.rollup_job import RollupJob
+from storage.alerts.documents import AlertType
+from storage.alerts.outbox import Outbox
+from storage.mongo.database import DatabaseUnavailableError
+from storage.queries.spending import Spending
+from tests.storage.records import ADA
+from tests.storage.rollup_checks import MIDNIGHT, Call, write
+
+NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+class Clock:
+    time = NOON
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def budget(key, maximum=100_000_000, rule=Rule.USER_BUDGET, **more):
+    return Limit(Kind.BUDGET, rule, Of.USER, key, maximum, period=Period.MONTH, **more)
+
+
+class Budgets:
+    """A limiter with budgets, at the time of a clock."""
+
+    def __init__(self, clock):
+        self.limiter = Limiter(wall_ns=lambda: int(clock().timestamp()) * 10**9)
+        self.watch = BudgetWatch(self.states, self.users, now=clock)
+
+    async def states(self, limits):
+        return self.limiter.states(limits)
+
+    async def users(self, ids):
+        return {ADA.id: ADA} if ADA.id in ids else {}
+
+    def spend(self, limit, micro_dollars):
+        decision = self.limiter.start([limit])
+        self.watch.note(decision.states)
+        if decision.ticket is not None:
+            self.limiter.charge(decision.ticket, Amounts(micro_dollars=micro_dollars))
+            self.limiter.end(decision.ticket)
+
+    async def shares(self):
+        return [(alert.data["id"], alert.data["share"]) for alert in await self.watch.find()]
+
+
+@pytest.mark.gen_test
+async def test_a_budget_has_an_alert_at_each_share_that_is_reached(clock):
+    budgets, limit = Budgets(clock), budget(f"user:{ADA.id}")
+    budgets.spend(limit, 49_999_999)
+    assert await budgets.shares() == []
+    budgets.spend(limit, 1)
+    (alert,) = await budgets.watch.find()
+    assert alert == Alert(
+        AlertType.BUDGET_THRESHOLD,
+        f"budget:user_budget:user:{ADA.id}:month:2026-11-01T00:00:00.000Z:100000000:50",
+        {
+            "share": 50,
+            "of": "user",
+            "id": str(ADA.id),
+            "username": ADA.username,
+            "rule": "user_budget",
+            "period": "month",
+            "period_start": "2026-11-01T00:00:00.000Z",
+            "resets_at": "2026-12-01T00:00:00.000Z",
+            "limit_usd": 100.0,
+            "used_usd": 50.0,
+        },
+    )
+    budgets.spend(limit, 50_000_000)
+    assert [share for _, share in await budgets.shares()] == [50, 80, 100]
+    clock.time = datetime(2026, 12, 1, tzinfo=UTC)
+    budgets.spend(limit, 1)
+    assert await budgets.shares() == []
+
+
+@pytest.mark.gen_test
+async def test_budgets_of_groups_and_tokens_count_and_shadow_ones_and_empty_ones_do_not(clock):
+    budgets = Budgets(clock)
+    for limit in (budget("group:lab"), budget("key:abc"), budget("key:shadow", shadow=True), budget("key:none", 0)):
+        budgets.spend(limit, 80_000_000)
+    assert await budgets.shares() == [("lab", 50), ("lab", 80), ("abc", 50), ("abc", 80)]
+
+
+@pytest.mark.gen_test
+async def test_budgets_are_looked_at_for_a_while_and_only_so_many(clock, monkeypatch):
+    budgets = Budgets(clock)
+    monkeypatch.setattr(budgets_module, "MAX_WATCHED", 2)
+    for key in ("key:a", "key:b", "key:c"):
+        budgets.spend(budget(key), 50_000_000)
+    assert await budgets.shares() == [("b", 50), ("c", 50)]
+    clock.time += WATCHED + SECOND
+    budgets.spend(budget("key:b"), 1)
+    assert await budgets.shares() == [("b", 50)]
+
+
+@pytest.mark.gen_test
+async def test_a_key_that_is_refused_a_circuit_and_a_job_are_told(clock):
+    refusal = {"provider": "openai", "key": "sk-a...3f9c", "status": 401, "since": NOON, "calls": 3}
+    assert await refused_keys(lambda: [refusal])() == [
+        Alert(
+            AlertType.KEY_REFUSED,
+            "key:openai:sk-a...3f9c:2026-11-02T12",
+            {"provider": "openai", "key": "sk-a...3f9c", "status": 401, "since": "2026-11-02T12:00:00.000Z"},
+        )
+    ]
+    breakers = SimpleNamespace(states=lambda: {("openai", "/v1/x", "gpt"): State.OPEN, ("a", "b", "c"): State.CLOSED})
+    assert await open_circuits(breakers, clock)() == [
+        Alert(
+            AlertType.CIRCUIT_OPEN,
+            "circuit:openai:/v1/x:gpt:2026-11-02T12",
+            {"provider": "openai", "route": "/v1/x", "model": "gpt"},
+        )
+    ]
+    assert await open_circuits(None, clock)() == []
+    assert await failed_jobs(lambda: ["spool"], "one", clock)() == [
+        Alert(AlertType.JOB_FAILED, "job:one:spool:2026-11-02T12", {"server": "one", "job": "spool"})
+    ]
+
+
+@pytest.mark.gen_test
+async def test_records_that_wait_for_long_are_told_with_the_most_that_waited(clock):
+    trouble, waiting = ["the database is unavailable"], [5]
+    find = waiting_records(lambda: trouble[0], lambda: waiting[0], "one", clock)
+    assert await find() == []
+    clock.time, waiting[0] = NOON + 31 * SECOND, 9
+    told = {
+        "server": "one",
+        "problem": "the database is unavailable",
+        "since": "2026-11-02T12:00:00.000Z",
+        "records": 9,
+    }
+    assert await find() == [Alert(AlertType.RECORDING_WAITING, "recording:one:2026-11-02T12:00", told)]
+    trouble[0] = ""
+    assert await find() == []
+    trouble[0] = "again"
+    assert await find() == []
+
+
+@pytest.mark.gen_test
+async def test_a_new_owner_is_told_however_they_were_made(database):
+    def now():
+        return datetime.now(UTC)
+
+    identities = Identities(database, now=now, monotonic=lambda: 0.0)
+    await identities.add_user("ada", role=Role.OWNER)
+    await identities.add_user("bob", role=Role.MEMBER)
+    await identities.change_user("bob", role=Role.OWNER)
+    await identities.change_user("bob", display_name="Bob")
+    alerts = await new_owners(database, now)()
+    assert sorted((alert.data["username"], alert.data["by"]) for alert in alerts) == [
+        ("ada", "command line"),
+        ("bob", "command line"),
+    ]
+    assert len({alert.key for alert in alerts}) == 2
+
+
+@pytest.mark.gen_test
+async def test_the_digest_of_a_week_says_what_its_calls_cost(database, clock):
+    monday = MIDNIGHT - timedelta(days=MIDNIGHT.weekday())
+    calls = [Call(1), Call(2, second=1, model="claude"), Call(3, second=2, initiator=UUID(int=5))]
+    for call in calls:
+        await write(database, call.start, call.end(10 * call.number))
+    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+
+    async def users(ids):
+        return {ADA.id: ADA}
+
+    find = weekly_digest(Spending(database), users, clock)
+    clock.time = monday + timedelta(days=7)
+    assert await find() == []  # not yet, and nothing of the week before
+    clock.time += DELAY
+    (alert,) = await find()
+    assert alert.key == f"digest:{monday:%Y-%m-%d}"
+    assert {name: alert.data[name] for name in ("calls", "tokens", "cost_micro_usd", "unpriced_calls")} == {
+        "calls": 3,
+        "tokens": 63,
+        "cost_micro_usd": 60,
+        "unpriced_calls": 0,
+    }
+    assert [(one["username"], one["cost_micro_usd"]) for one in alert.data["users"]] == [(None, 30), ("ada", 30)]
+    assert [(one["model"], one["cost_micro_usd"]) for one in alert.data["models"]] == [("gpt-5", 40), ("claude", 20)]
+    assert await find() == []
+
+
+@pytest.mark.gen_test
+async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(database, clock, monkeypatch):
+    outbox, asked = Outbox(database, now=clock), []
+    found = [Alert(AlertType.JOB_FAILED, "job:1", {})]
+
+    async def source():
+        return found
+
+    async def broken():
+        raise DatabaseUnavailableError
+
+    raise_alert = outbox.raise_alert
+
+    async def counted(*arguments):
+        asked.append(arguments[1])
+        return await raise_alert(*arguments)
+
+    monkeypatch.setattr(outbox, "raise_alert", counted)
+    watch = Watch(database, outbox, [broken, source])
+    with monkeypatch.context() as patch:
+        patch.setattr(type(database.health), "available", False)
+        await watch.look()
+    assert asked == []
+    found.append(Alert(AlertType.JOB_FAILED, "job:2", {}))
+    with monkeypatch.context() as patch:
+
+        async def away(*_):
+            raise DatabaseUnavailableError
+
+        patch.setattr(outbox, "raise_alert", away)
+        await watch.look()
+    await watch.look()
+    await watch.look()
+    assert asked == ["job:1", "job:2"]
+    monkeypatch.setattr(watch_module, "MAX_RAISED", 1)
+    found.append(Alert(AlertType.JOB_FAILED, "job:3", {}))
+    await watch.look()
+    assert await database.alerts.count_documents({}) == 3
+
+
+@pytest.mark.gen_test
+async def test_it_looks_again_and_again(database, clock):
+    looks = []
+
+    async def source():
+        looks.append(1)
+        return []
+
+    async def pause(seconds):
+        if len(looks) == 2:
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await Watch(database, Outbox(database, now=clock), [source], pause=pause).run()
+    assert len(looks) == 2

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from pymongo.errors import BulkWriteError
+
+from storage.accounts.users import IdentityConflictError, IdentityError, UnknownIdentityError
+from storage.alerts.documents import MAX_ATTEMPTS, MAX_WEBHOOKS, TEST_TYPE, AlertType, event_id_of
+from storage.alerts.outbox import LEASE_SECONDS, MAX_ERROR, Outbox
+from storage.alerts.webhooks import TOO_MANY, UNKNOWN, Webhooks
+from storage.providers.sealing import HOW_TO_SET, Sealer
+
+NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+URL = "https://hooks.example/"
+KEY = "budget:user:ada:80"
+
+
+class Clock:
+    time = NOON
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def sealer():
+    return Sealer([bytes(32)])
+
+
+@pytest.fixture
+def webhooks(database, clock, sealer):
+    return Webhooks(database, sealer, now=clock)
+
+
+@pytest.fixture
+def outbox(database, clock):
+    return Outbox(database, now=clock)
+
+
+@pytest.mark.gen_test
+async def test_webhooks_are_added_changed_and_removed_and_their_secrets_sealed(webhooks, sealer, database):
+    webhook, secret = await webhooks.add(URL, ["job.failed"], description="On call")
+    assert (await webhooks.find(webhook.id), await webhooks.list_all()) == (webhook, [webhook])
+    assert sealer.open(webhook.sealed, webhook.id) == secret
+    assert secret.encode() not in webhook.sealed
+    changed = await webhooks.change(webhook.id, {"disabled": True, "url": URL})
+    assert (changed.disabled, changed.url, await webhooks.find(webhook.id)) == (True, URL, changed)
+    assert await webhooks.change(webhook.id, {"disabled": True}) == changed
+    await webhooks.remove(webhook.id)
+    for unknown in (webhooks.find(webhook.id), webhooks.remove(webhook.id), webhooks.change(webhook.id, {})):
+        with pytest.raises(UnknownIdentityError, match=UNKNOWN):
+            await unknown
+    trail = {entry["action"]: entry["detail"] async for entry in database.audit.find()}
+    assert trail == {
+        "webhook.added": {"webhook_id": webhook.id},
+        "webhook.changed": {"webhook_id": webhook.id, "changes": ["disabled"]},
+        "webhook.removed": {"webhook_id": webhook.id},
+    }
+
+
+@pytest.mark.gen_test
+async def test_without_an_encryption_key_and_beyond_the_most_none_is_added(webhooks, database, clock):
+    with pytest.raises(IdentityError, match="encryption-keys") as caught:
+        await Webhooks(database, Sealer(), now=clock).add(URL, [])
+    assert HOW_TO_SET in str(caught.value)
+    for _ in range(MAX_WEBHOOKS):
+        await webhooks.add(URL, [])
+    with pytest.raises(IdentityConflictError, match=TOO_MANY):
+        await webhooks.add(URL, [])
+
+
+@pytest.mark.gen_test
+async def test_an_alert_is_raised_once_and_told_to_those_who_want_it(webhooks, outbox, database):
+    wants, _ = await webhooks.add(URL, ["budget.threshold", "job.failed"])
+    other, _ = await webhooks.add(URL, ["job.failed"])
+    disabled, _ = await webhooks.add(URL, ["budget.threshold"])
+    await webhooks.change(disabled.id, {"disabled": True})
+    raised = [outbox.raise_alert(AlertType.BUDGET_THRESHOLD, KEY, {"share": 80}) for _ in range(4)]
+    assert sorted(await asyncio.gather(*raised)) == [False, False, False, True]
+    assert await outbox.waiting() == {wants.id: 1}
+    delivery = await outbox.take()
+    assert (delivery.webhook_id, delivery.event_id, delivery.attempts) == (wants.id, event_id_of(KEY), 1)
+    assert json.loads(delivery.body) == {
+        "type": "budget.threshold",
+        "timestamp": "2099-01-01T12:00:00.000Z",
+        "data": {"share": 80},
+    }
+    assert await outbox.take() is None
+    assert await database.alerts.count_documents({"_id": KEY}) == 1
+    await webhooks.remove(wants.id)
+    assert await outbox.waiting() == {}
+    assert other.id not in await outbox.waiting()
+
+
+@pytest.mark.gen_test
+async def test_an_alert_that_a_crash_left_half_raised_is_raised_again_and_told_once(webhooks, outbox, database):
+    await webhooks.add(URL, ["job.failed"])
+    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    await database.alerts.delete_many({})
+    later, _ = await webhooks.add(URL, ["job.failed"])
+    assert await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    assert await database.webhook_deliveries.count_documents({}) == 2
+    assert (await outbox.waiting())[later.id] == 1
+
+
+@pytest.mark.gen_test
+async def test_another_error_of_the_database_passes(outbox):
+    with pytest.raises(BulkWriteError):
+        await outbox._insert([{"_id": {"$bad": 1}, "x": 1}, {"_id": [1]}])
+
+
+@pytest.mark.gen_test
+async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks, outbox, clock, database):
+    webhook, _ = await webhooks.add(URL, ["job.failed"])
+    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    first = await outbox.take()
+    await outbox.note(first, 500, "x" * 1_000)
+    last = (await webhooks.find(webhook.id)).last
+    assert (last.status, last.error, last.attempts, last.type) == (500, "x" * MAX_ERROR, 1, "job.failed")
+    assert await outbox.take() is None
+    clock.time += 10 * SECOND
+    assert (await outbox.take()).attempts == 2  # and this process dies
+    clock.time += (LEASE_SECONDS - 1) * SECOND
+    assert await outbox.take() is None
+    clock.time += 2 * SECOND
+    third = await outbox.take()
+    await outbox.note(third, 204, None)
+    document = await database.webhook_deliveries.find_one()
+    assert (document["state"], document["attempts"], document["status"]) == ("delivered", 3, 204)
+    await outbox.note(first, 500, "late")  # of a process that hung
+    assert (await database.webhook_deliveries.find_one())["state"] == "delivered"
+    clock.time += timedelta(days=1)
+    assert await outbox.take() is None
+
+
+@pytest.mark.gen_test
+async def test_a_delivery_is_given_up_at_last_or_when_that_is_said(webhooks, outbox, clock, database):
+    await webhooks.add(URL, ["job.failed"])
+    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    for _ in range(MAX_ATTEMPTS):
+        await outbox.note(await outbox.take(), None, "no answer")
+        clock.time += timedelta(hours=6)
+    assert await outbox.take() is None
+    await outbox.raise_alert(AlertType.JOB_FAILED, "job:2", {})
+    await outbox.note(await outbox.take(), 410, "gone", is_final=True)
+    states = [one["state"] async for one in database.webhook_deliveries.find()]
+    assert states == ["failed", "failed"]
+
+
+@pytest.mark.gen_test
+async def test_a_test_is_sent_to_one_webhook_whatever_it_wants(webhooks, outbox):
+    webhook, _ = await webhooks.add(URL, [])
+    id_ = await outbox.send_test(webhook.id)
+    delivery = await outbox.take()
+    assert (delivery.event_id, delivery.type, delivery.webhook_id) == (id_, TEST_TYPE, webhook.id)
+    assert await outbox.send_test(uuid4()) != id_
