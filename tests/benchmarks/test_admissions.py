@@ -14,7 +14,10 @@ async def test_it_measures_decisions_that_the_database_made(database, row):
     await use_up(database)
     authority = ClusterAuthority(database, process=UUID(int=1), patience=30)
     await authority.open()
-    took = await measure(authority, row, 0.05)
+    for _ in range(5):  # a busy machine decides little in that time
+        took = await measure(authority, row, 0.05)
+        if authority.commands > 2:
+            break
     commands, unavailable = authority.commands, authority.unavailable
     await authority.close()
     assert took == sorted(took)
