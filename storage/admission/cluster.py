@@ -61,7 +61,7 @@ DEAD_SECONDS = 600.0
 RETRY_SECONDS = 0.1
 """From a round that failed to the next one, while a server may not decide alone yet."""
 
-WELCOMES = 10
+WELCOMES = 24
 """How often a server that starts looks whether all others know of it."""
 
 REPORT_SECONDS = 2.0
