@@ -29,6 +29,7 @@ from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
 from commands.money.recosts import prices
 from commands.money.spend import spend
+from commands.people import people
 from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens
@@ -229,6 +230,7 @@ def serve_command(context: click.Context, /, demo: bool) -> None:
 
 main.add_command(users)
 main.add_command(groups)
+main.add_command(people)
 main.add_command(policies)
 main.add_command(prices)
 main.add_command(spend)

@@ -7,6 +7,7 @@ from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.money.recosts import prices
 from commands.money.spend import spend
+from commands.people import people
 from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens
@@ -21,7 +22,7 @@ def main():
 
 
 add_check(providers, make_managed)
-for group in (users, groups, policies, prices, spend, tokens, providers, interceptions):
+for group in (users, groups, people, policies, prices, spend, tokens, providers, interceptions):
     main.add_command(group)
 
 

@@ -1,0 +1,112 @@
+"""What `people apply` would do, worked out without a database."""
+
+import re
+from uuid import UUID
+
+import pytest
+
+from commands.people.plan import Step, There, What, plan
+from commands.people.reading import InvalidPeopleError, read_people
+from limits.policies.effective import Level, Source
+from limits.policies.policy import Policy, SharedPolicy
+from storage.accounts.users import Group, Role, User
+from storage.policies.documents import KeptPolicy
+from tests.storage.records import NOON
+
+RESEARCH = Group(id=UUID(int=1), name="research", display_name="research", created_at=NOON)
+OPS = Group(id=UUID(int=2), name="ops", display_name="Ops", created_at=NOON)
+ADA = User(id=UUID(int=3), username="ada", display_name="Ada", role=Role.OWNER, created_at=NOON, group_ids=(OPS.id,))
+BOB = User(id=UUID(int=4), username="bob", display_name="bob", role=Role.MEMBER, created_at=NOON)
+OF_OPS = KeptPolicy(Source(Level.GROUP, str(OPS.id), "ops"), SharedPolicy(max_tokens=5), "1")
+OF_GONE = KeptPolicy(Source(Level.USER, str(UUID(int=9)), "gone"), Policy(max_tokens=5), "1")
+THERE = There([ADA, BOB], [RESEARCH, OPS], [OF_OPS, OF_GONE], frozenset({"abcdefghij"}))
+NOBODY = There([], [], [])
+
+
+def texts(text, there=THERE, *, removes=False):
+    return [step.text for step in plan(read_people(text.encode()), there, removes=removes) if step.text]
+
+
+def test_what_is_as_the_file_says_is_left_alone():
+    file = """
+users: [{username: ADA, role: owner, groups: [OPS]}, {username: bob, role: member, display_name: ""}]
+groups: [{name: research}, {name: ops, display_name: Ops}]
+policies: {groups/ops: {max_tokens: 5}, users/bob: {}}
+"""
+    assert plan(read_people(file.encode()), THERE, removes=False) == []
+    assert plan(read_people(file.encode()), THERE, removes=True) == []
+    assert plan(read_people(b"{}"), THERE, removes=True) == []
+
+
+def test_the_difference_is_told_in_the_order_in_which_it_is_done():
+    file = """
+users:
+  - {username: ada, role: owner, groups: [research], cost_centre: "7"}
+  - {username: grace, role: auditor, groups: [new]}
+groups: [{name: new}, {name: research, display_name: Lab}]
+policies: {users/grace: {max_tokens: 1}, groups/ops: {max_tokens: 6}, everyone: {byok: deny}, tokens/abcdefghij: {byok: deny}}
+"""
+    assert texts(file) == [
+        "+ group new",
+        "~ group research (display_name: 'research' -> 'Lab')",
+        "+ user grace (role: auditor, groups: new)",
+        "~ user ada (cost_centre: '' -> '7')",
+        "- ada in group ops",
+        "+ ada in group research",
+        "+ policy users/grace",
+        "~ policy groups/ops",
+        "+ policy everyone",
+        "+ policy tokens/abcdefghij",
+    ]
+
+
+def test_what_a_section_does_not_have_is_removed_only_if_that_is_asked_for():
+    file = "users: [{username: ada, role: owner, groups: []}]\ngroups: [{name: research}]\npolicies: {}"
+    assert texts(file) == ["- ada in group ops"]
+    assert texts(file, removes=True) == ["- policy groups/ops", "- ada in group ops", "- user bob", "- group ops"]
+
+
+def test_a_policy_that_says_nothing_removes_the_one_that_is_there():
+    (step,) = plan(read_people(b"policies: {groups/Ops: {}}"), THERE, removes=False)
+    assert step == Step(What.REMOVE_POLICY, f"groups/{OPS.id}", "- policy groups/Ops", SharedPolicy())
+
+
+@pytest.mark.parametrize(
+    ("file", "removes", "wrong"),
+    [
+        (
+            "users: [{username: a, role: owner, groups: [moon]}]",
+            False,
+            "users[0].groups[0]: there is no group named moon",
+        ),
+        (
+            "users: [{username: a, role: owner, groups: [ops]}]\ngroups: []",
+            True,
+            "users[0].groups[0]: there is no group ",
+        ),
+        ("policies: {groups/moon: {}}", False, "policies.groups/moon: there is no such group"),
+        ("policies: {users/moon: {}}", False, "policies.users/moon: there is no such user"),
+        (
+            "users: [{username: ada, role: owner}]\npolicies: {users/bob: {}}",
+            True,
+            "policies.users/bob: there is no such user",
+        ),
+        ("policies: {tokens/moon: {}}", False, "policies.tokens/moon: there is no such token"),
+        ("users: [{username: ada, role: member}]", False, "users: there would be no owner any more"),
+        ("users: [{username: bob, role: member}]", True, "users: there would be no owner any more"),
+        ("groups: [{name: research}]", True, "groups: ops has a policy, so it cannot be removed: remove that too"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_changed(file, removes, wrong):
+    with pytest.raises(InvalidPeopleError, match=f"^{re.escape(wrong)}"):
+        plan(read_people(file.encode()), THERE, removes=removes)
+
+
+def test_an_empty_database_may_get_people_without_an_owner():
+    assert texts("users: [{username: bob, role: member}]", NOBODY) == ["+ user bob (role: member)"]
+    assert texts(
+        "users: [{username: bob, role: member}]\npolicies: {users/bob: {byok: deny}}", NOBODY, removes=True
+    ) == [
+        "+ user bob (role: member)",
+        "+ policy users/bob",
+    ]

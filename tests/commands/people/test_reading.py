@@ -1,0 +1,105 @@
+"""A file of people is read as a whole, or refused with what is wrong and where."""
+
+import json
+import re
+from contextlib import suppress
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from commands.people import reading
+from commands.people.reading import InvalidPeopleError, People, PlannedGroup, PlannedUser, read_people
+from limits.policies.effective import Level
+from limits.policies.policy import Policy, SharedPolicy
+from storage.accounts.users import Role
+
+FILE = """
+users:
+  - {username: ada@example.com, role: owner, display_name: Ada, cost_centre: "4711", groups: [research, ops]}
+  - {username: bob, role: member}
+groups:
+  - {name: research, display_name: Research}
+  - name: ops
+policies:
+  everyone: {byok: deny}
+  groups/research: {max_tokens: 9}
+  users/bob: {max_tokens: 7}
+  tokens/abcdefghij: {}
+"""
+READ = People(
+    users=(
+        PlannedUser("ada@example.com", Role.OWNER, "Ada", "4711", ("research", "ops")),
+        PlannedUser("bob", Role.MEMBER),
+    ),
+    groups=(PlannedGroup("research", "Research"), PlannedGroup("ops")),
+    policies={
+        (Level.EVERYONE, ""): SharedPolicy(byok="deny"),
+        (Level.GROUP, "research"): SharedPolicy(max_tokens=9),
+        (Level.USER, "bob"): Policy(max_tokens=7),
+        (Level.TOKEN, "abcdefghij"): Policy(),
+    },
+)
+
+
+def test_yaml_and_json_say_the_same():
+    assert read_people(FILE.encode()) == READ
+    assert read_people(json.dumps(yaml.safe_load(FILE)).encode()) == READ
+    assert read_people(b"users: []") == People(users=())
+    assert read_people(b"{}") == People()
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("", "the file: must be an object"),
+        ("- a", "the file: must be an object"),
+        ("people: []", "people: unknown field; allowed are users, groups, policies"),
+        ("users: {}", "users: must be a list"),
+        ("users: [ada]", "users[0]: must be an object"),
+        ("users: [{username: ada}]", "users[0].role: is required"),
+        ("users: [{role: owner}]", "users[0].username: is required"),
+        ("users: [{username: ada, role: king}]", "users[0].role: must be one of owner, auditor, reader, member"),
+        ("users: [{username: 7, role: owner}]", "users[0].username: must be text"),
+        ("users: [{username: ada, role: owner, age: 7}]", "users[0].age: unknown field; allowed are username, "),
+        ("users: [{username: me, role: owner}]", 'users[0].username: the username "me" is not allowed'),
+        ("users: [{username: ada, role: owner}, {username: ADA, role: owner}]", "users: ADA is there twice"),
+        ("users: [{username: ada, role: owner, groups: [a, A]}]", "users[0].groups: A is there twice"),
+        ("users: [{username: ada, role: owner, groups: [everyone]}]", "users[0].groups[0]: the name "),
+        ("groups: [{name: a}, {name: a}]", "groups: a is there twice"),
+        ("groups: [{name: a b}]", 'groups[0].name: the name "a b" of a group is not allowed'),
+        ("policies: {moon/x: {}}", "policies.moon/x: must be everyone, groups/GROUP, users/USER or tokens/TOKEN"),
+        ("policies: {everyone: {max_tokens: 0}}", "policies.everyone.max_tokens: Expected `int` >= 1"),
+        ("policies: {everyone: 7}", "policies.everyone: must be an object"),
+        ("policies: {groups/a: {}, groups/A: {}}", "policies: groups/A is there twice"),
+        ("users: &a []\ngroups: *a", "line 2: an alias (*name) is not allowed"),
+        ("users: []\nusers: []", "line 2: users is there twice"),
+        ("users: [", "while parsing a flow node"),
+        ("{", "Input data was truncated"),
+        ('{"users": 7}', "users: must be a list"),
+        ("7: a", "the file: must be an object"),
+        ("!!python/object:os.system {}", "could not determine a constructor for the tag"),
+    ],
+)
+def test_what_is_wrong_is_named(text, wrong):
+    with pytest.raises(InvalidPeopleError, match=f"^{re.escape(wrong)}"):
+        read_people(text.encode())
+
+
+def test_a_file_that_is_too_large_is_refused(monkeypatch):
+    monkeypatch.setattr(reading, "MAX_FILE_BYTES", 1 << 20)
+    with pytest.raises(InvalidPeopleError, match=r"^has more than 1 MiB$"):
+        read_people(b" " * ((1 << 20) + 1))
+
+
+def test_a_user_may_be_in_so_many_groups():
+    groups = ", ".join(f"g{number}" for number in range(101))
+    with pytest.raises(InvalidPeopleError, match=r"^users\[0\].groups: a user may be in at most 100 groups$"):
+        read_people(f"users: [{{username: ada, role: owner, groups: [{groups}]}}]".encode())
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_whatever_is_in_a_file_it_is_read_or_refused(data):
+    with suppress(InvalidPeopleError):
+        assert isinstance(read_people(data), People)
