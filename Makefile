@@ -36,8 +36,8 @@ faults: .venv/dev ## kill, pause and cut off servers and databases under load, a
 fuzz: .venv/dev ## fuzz what reads strangers' bytes, each target for ten minutes: MINUTES=60 for longer
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
-check: MINUTES := 1
-check: lint docs test coverage fuzz ## what CI runs: lint, types, import rules, documents, tests, coverage, a minute of fuzzing for each target
+check: MINUTES := 0.5
+check: lint docs test coverage fuzz ## what CI runs: lint, types, import rules, documents, tests, coverage, half a minute of fuzzing for each target
 
 lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
