@@ -11,7 +11,7 @@ from msgspec import Struct
 from commands.people.reading import InvalidPeopleError, People, PlannedGroup, PlannedUser
 from limits.policies.effective import Level
 from storage.accounts.users import Group, Role, User
-from storage.policies.documents import KeptPolicy, kind_of, path_of
+from storage.policies.documents import KeptPolicy, is_same, kind_of, path_of
 
 
 class What(Enum):
@@ -146,7 +146,7 @@ def _policies(wanted: People, there: There, *, removes: bool) -> Iterator[Step]:
         _check_subject(wanted, there, level, reference, where, removes=removes)
         key = keys.get((level, reference.lower()), reference)
         old = known.pop(path_of(level, key), None)
-        if old is None or old.unreadable or old.policy != policy:
+        if old is None or old.unreadable or not is_same(old.policy, policy):
             empty = policy == kind_of(level)()
             if old is None and empty:
                 continue

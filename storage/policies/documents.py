@@ -116,6 +116,11 @@ def _level_of_id(path: object) -> tuple[Level, str]:
         return Level.TOKEN, str(path)  # of a level that this version does not know
 
 
+def is_same(one: AnyPolicy, other: AnyPolicy) -> bool:
+    """Whether two policies say the same: money may be text or a number."""
+    return _with_micro_dollars(fields_of(one)) == _with_micro_dollars(fields_of(other))
+
+
 def _with_micro_dollars(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Replace dollars by micro-dollars, which MongoDB keeps exactly."""
     made: dict[str, Any] = {}

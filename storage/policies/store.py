@@ -26,7 +26,7 @@ from storage.accounts.users import (
     read_token,
 )
 from storage.mongo.database import Database, Session
-from storage.policies.documents import KeptPolicy, document_of, kind_of, path_of, read_any
+from storage.policies.documents import KeptPolicy, document_of, is_same, kind_of, path_of, read_any
 
 NO_VERSION: Final = "0"
 """The version of a policy that was never set."""
@@ -122,7 +122,7 @@ class PolicyStore:
             if before.unreadable and uses_present:
                 raise IdentityConflictError(UNREADABLE_POLICY.format(source, before.unreadable))
             policy = make(before.policy)
-            if policy == before.policy and not before.unreadable:
+            if is_same(policy, before.policy) and not before.unreadable:
                 return before
             at = milliseconds(self._now())
             kept = KeptPolicy(source, policy, uuid4().hex[:16], at)

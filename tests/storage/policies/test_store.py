@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from limits.policies.effective import Level, Source
-from limits.policies.policy import Budget, Limits, Policy, SharedPolicy
+from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
 from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role, UnknownIdentityError
@@ -220,6 +220,15 @@ async def test_the_policy_of_a_token_holds_for_the_token_that_replaces_it(store)
     free, _ = await store.accounts.create_token("ada")
     other, _ = await store.accounts.replace_token(free.id, overlap=SECOND)
     assert (await store.get(Level.TOKEN, other.id)).policy == Policy()
+
+
+@pytest.mark.gen_test
+async def test_the_same_money_in_another_form_is_no_change(store):
+    text, number = (
+        SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(usd, "day")))) for usd in ("5.00", 5)
+    )
+    kept = await store.change(Level.EVERYONE, "", lambda _: text)
+    assert (await store.change(Level.EVERYONE, "", lambda _: number)).version == kept.version
 
 
 @pytest.mark.gen_test
