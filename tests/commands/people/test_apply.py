@@ -44,8 +44,8 @@ def test_a_file_becomes_what_there_is_and_again_it_changes_nothing(output, run, 
         "- policy users/bob",
         "- ada in group research",
         "- user bob",
-        "- group research",
         "- group ops",
+        "- group research",
     ]
     assert [user["username"] for user in json.loads(output("users", "list", "--json"))] == ["ada"]
     assert json.loads(output("groups", "list", "--json")) == json.loads(output("policies", "list", "--json")) == []
