@@ -14,8 +14,12 @@ import asyncio
 import gc
 import logging
 import re
+import shutil
 import sys
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hypothesis
 import pytest
@@ -38,8 +42,10 @@ hypothesis.settings.load_profile("aibridge")
 
 STARTING_SERVERS = (
     *("tests/runtime/", "tests/test_server", "tests/handlers/openapi/", "tests/benchmarks/", "tests/verify/"),
-    *("tests/faults/", "tests/commands/", "tests/dashboard/"),
+    *("tests/faults/", "tests/commands/", "tests/dashboard/", "tests/clients/"),
 )
+MEMORY = Path("/dev/shm")
+NEEDED_BYTES = 2 << 30
 SERVERS = {"http1": BridgeServer, "tornado": TornadoServer}
 
 
@@ -192,10 +198,16 @@ def run_apart():
 
 @pytest.fixture(scope="session")
 def mongodb(tmp_path_factory, run_apart):
-    """The MongoDB of this test run. Who stops it or ends it starts one of their own instead."""
-    mongodb = run_apart(EmbeddedMongoDB.start(tmp_path_factory.mktemp("data")))
-    yield mongodb
-    run_apart(mongodb.stop())
+    """The MongoDB of this test run, in memory where there is room. Who stops it or ends it starts one of their own instead."""
+    with ExitStack() as stack:
+        if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > NEEDED_BYTES:
+            # A write takes it half the time, and a quarter less of the processor.
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-tests-", dir=MEMORY)))
+        else:
+            folder = tmp_path_factory.mktemp("data")
+        mongodb = run_apart(EmbeddedMongoDB.start(folder))
+        yield mongodb
+        run_apart(mongodb.stop())
 
 
 @pytest.fixture(scope="session")
