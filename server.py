@@ -34,6 +34,7 @@ from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens
 from commands.users import users
+from commands.webhooks import webhooks
 from handlers.api.dashboard import DashboardFiles
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from runtime import quickstart
@@ -235,6 +236,7 @@ main.add_command(policies)
 main.add_command(prices)
 main.add_command(spend)
 main.add_command(tokens)
+main.add_command(webhooks)
 add_check(providers, make_managed)
 main.add_command(providers)
 main.add_command(interceptions)

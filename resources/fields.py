@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any, Self, TypeVar
 from uuid import UUID
 
@@ -47,6 +48,11 @@ def _plain(value: Any) -> Any:
 def format_decimal(stored: Any) -> float:
     """Write a Decimal128 of BSON as a number of JSON, to the nearest double."""
     return float(stored.to_decimal())
+
+
+def micro_dollars(usd: Decimal | int) -> int:
+    """Write US dollars in whole millionths, rounded half to even."""
+    return int((usd * 1_000_000).to_integral_value(ROUND_HALF_EVEN)) if isinstance(usd, Decimal) else usd * 1_000_000
 
 
 class Initiator(Struct):

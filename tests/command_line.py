@@ -12,6 +12,7 @@ from commands.policies import policies
 from commands.providers import add_check, providers
 from commands.tokens import tokens
 from commands.users import users
+from commands.webhooks import webhooks
 from runtime.managed import make_managed
 from settings import SettingsGroup, declared
 
@@ -22,7 +23,7 @@ def main():
 
 
 add_check(providers, make_managed)
-for group in (users, groups, people, policies, prices, spend, tokens, providers, interceptions):
+for group in (users, groups, people, policies, prices, spend, webhooks, tokens, providers, interceptions):
     main.add_command(group)
 
 

@@ -14,7 +14,7 @@ from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.times import format_time
-from resources.fields import Count, Initiator, Time, TokenCounts
+from resources.fields import Count, Initiator, Time, TokenCounts, micro_dollars
 from storage.accounts.users import Group, Token, User
 from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import MAX_GROUPS, NO_GROUP, Bucket, GroupBy
@@ -45,6 +45,9 @@ class Totals(Struct, kw_only=True):
     failures: Annotated[dict[EndReason, Count], Meta(description="By reason, where there were any.")]
     token_usage: TokenCounts
     cost_usd: Annotated[float | None, Meta(description="The sum of what has a price; null where nothing has.")]
+    cost_micro_usd: Annotated[
+        Count | None, Meta(description="The same in whole millionths of a US dollar, rounded half to even.")
+    ]
     unpriced: Annotated[Count, Meta(description="Calls that used tokens and have no price.")]
     no_usage: Annotated[
         Count, Meta(description="Calls that ended without a report of tokens, but for those that cost nothing.")
@@ -63,6 +66,7 @@ class Totals(Struct, kw_only=True):
             failures={reason: number for name, reason in _FAILURES.items() if (number := get(name))},
             token_usage=TokenCounts.of(figures),
             cost_usd=float(get("cost", 0)) if get("priced") else None,
+            cost_micro_usd=micro_dollars(get("cost", 0)) if get("priced") else None,
             unpriced=get("unpriced", 0),
             no_usage=get("no_usage", 0),
             duration_ms=Quantiles.of(get("durations", 0)),

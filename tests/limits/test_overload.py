@@ -305,3 +305,11 @@ def test_what_is_used_is_told_by_limit_and_key_without_what_the_key_is_of(clock)
         {},
     ]
     assert isinstance(usage.users["user"], LimitState)
+
+
+def test_the_states_of_every_decision_are_told_whether_it_admits_or_refuses(clock):
+    overload, told = protection(rate_limit=1, now_ns=clock), []
+    overload.on_states = told.append
+    count(overload)
+    refused(overload)
+    assert [[(state.limit.rule, state.used) for state in states] for states in told] == [[(Rule.RATE, 1)]] * 2

@@ -129,6 +129,7 @@ async def test_statistics_are_of_what_was_recorded(running):
         "failures": {"upstream_error": 1},
         "token_usage": total["token_usage"],
         "cost_usd": total["cost_usd"],
+        "cost_micro_usd": round(total["cost_usd"] * 1_000_000),
         "unpriced": total["unpriced"],
         "no_usage": 1,
     }

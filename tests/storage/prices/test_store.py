@@ -101,6 +101,8 @@ async def test_a_process_has_a_change_of_another_one_hold_at_its_next_look(store
     assert (told, followed.version) == ([(CLAUDE,)], await store.version())
     followed.put(await store.read())
     assert told == [(CLAUDE,)]
+    await store.change(lambda _: [GPT])
+    assert (await followed.newest(), told[-1]) == (await store.version(), (GPT,))
 
 
 @pytest.mark.gen_test

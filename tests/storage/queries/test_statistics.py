@@ -72,6 +72,7 @@ async def test_figures_look_like_this(database):
             "cache_write_input_tokens": 0,
         },
         "cost_usd": 0.000005,
+        "cost_micro_usd": 5,
         "unpriced": 1,
         "no_usage": 2,
         "duration_ms": {"p50": 1950.9, "p95": 9860.6, "p99": 9860.6},
@@ -84,7 +85,8 @@ async def test_what_has_no_price_and_no_times_shows_null(database):
     await count(database, Call(1), ends=[{"priced": False, "first_byte": None}])
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     totals = msgspec.to_builtins(Totals.of(series.total))
-    assert (totals["cost_usd"], totals["unpriced"], totals["first_byte_ms"]) == (None, 1, None)
+    unknown = totals["cost_usd"], totals["cost_micro_usd"], totals["first_byte_ms"]
+    assert (unknown, totals["unpriced"]) == ((None, None, None), 1)
     assert Totals.of({}).duration_ms is None
 
 

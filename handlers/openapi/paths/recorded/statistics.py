@@ -32,6 +32,7 @@ _TOTALS = Totals(
     failures={},
     token_usage=TokenCounts(13, 89, 13, 0),
     cost_usd=0.001377,
+    cost_micro_usd=1377,
     unpriced=0,
     no_usage=0,
     duration_ms=Quantiles(68.0, 68.0, 68.0),

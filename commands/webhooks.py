@@ -1,0 +1,96 @@
+"""`webhooks`: who is told of alerts."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import click
+
+from commands.command import command, now, run
+from commands.output import format_time, json_option, show
+from resources.alerts.webhooks import Webhook, read_url
+from settings import settings_of
+from storage.alerts import documents
+from storage.alerts.documents import AlertType
+from storage.alerts.outbox import Outbox
+from storage.alerts.webhooks import Webhooks
+from storage.mongo.database import Database
+from storage.providers.sealing import Sealer
+
+
+class Url(click.ParamType[str]):
+    """Where alerts are posted."""
+
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check a URL."""
+        try:
+            return read_url(str(value))
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+
+
+@click.group()
+def webhooks() -> None:
+    """Say who is told of alerts."""
+
+
+@command(webhooks, "list")
+@json_option
+def list_webhooks(as_json: bool) -> None:
+    """List the webhooks, with what became of the last delivery of each."""
+
+    async def read(database: Database) -> tuple[list[documents.Webhook], dict[UUID, int]]:
+        return await _webhooks(database).list_all(), await Outbox(database, now=now).waiting()
+
+    found, waiting = run(read)
+    rows = [
+        (
+            *(str(one.id), one.url, "off" if one.disabled else "on", str(waiting.get(one.id, 0))),
+            *(("", "") if one.last is None else (format_time(one.last.at, ""), one.last.error or "delivered")),
+        )
+        for one in found
+    ]
+    shown = [Webhook.of(one, waiting.get(one.id, 0)) for one in found]
+    show(shown, ("ID", "URL", "STATE", "WAITING", "LAST TRY", "RESULT"), rows, as_json)
+
+
+@command(webhooks, "add")
+@click.argument("url", type=Url())
+@click.option(
+    "--type", "types", type=click.Choice([one.value for one in AlertType]), multiple=True, help="Default: all."
+)
+@click.option("--description", default="", help="In your words.")
+def add_webhook(url: str, types: tuple[str, ...], description: str) -> None:
+    """Have alerts posted to URL: https, or http to this machine. The secret is printed once."""
+    wanted = types or tuple(one.value for one in AlertType)
+    webhook, secret = run(lambda database: _webhooks(database).add(url, wanted, description=description))
+    click.echo(f"Added the webhook {webhook.id}. Its secret, which is not shown again:", err=True)
+    click.echo(secret)
+
+
+@command(webhooks, "remove")
+@click.argument("id_", metavar="ID", type=click.UUID)
+def remove_webhook(id_: UUID) -> None:
+    """Remove the webhook ID, and what it was still to be told."""
+    run(lambda database: _webhooks(database).remove(id_))
+    click.echo(f"Removed the webhook {id_}.")
+
+
+@command(webhooks, "test")
+@click.argument("id_", metavar="ID", type=click.UUID)
+def test_webhook(id_: UUID) -> None:
+    """Have a running server send a test to the webhook ID. `webhooks list` shows what became of it."""
+
+    async def send(database: Database) -> str:
+        webhook = await _webhooks(database).find(id_)
+        return await Outbox(database, now=now).send_test(webhook.id)
+
+    click.echo(f"On its way: {run(send)}.")
+
+
+def _webhooks(database: Database) -> Webhooks:
+    sealer = Sealer(settings_of(click.get_current_context()).encryption_keys)
+    return Webhooks(database, sealer, now=now)

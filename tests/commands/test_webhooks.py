@@ -1,0 +1,37 @@
+import json
+from base64 import b64encode
+from functools import partial
+
+import pytest
+
+from resources.alerts.webhooks import NOT_A_URL
+from tests.command_line import refused, succeeded
+
+URL = "https://hooks.example.com/aibridge"
+
+
+@pytest.fixture
+def sealed(run):
+    return partial(run, CODER_AIBRIDGE_ENCRYPTION_KEYS=b64encode(bytes(32)).decode())
+
+
+def test_webhooks_are_added_listed_tested_and_removed(sealed, output, run):
+    added = sealed("webhooks", "add", URL, "--type", "job.failed", "--description", "On call")
+    assert (added.exit_code, added.stdout.startswith("whsec_")) == (0, True)
+    (webhook,) = json.loads(output("webhooks", "list", "--json"))
+    assert (webhook["url"], webhook["types"], webhook["description"]) == (URL, ["job.failed"], "On call")
+    assert f"Added the webhook {webhook['id']}." in added.stderr
+    assert output("webhooks", "test", webhook["id"]).startswith("On its way: msg_")
+    assert output("webhooks", "list").splitlines()[1].split() == [webhook["id"], URL, "on", "1"]
+    assert output("webhooks", "remove", webhook["id"]) == f"Removed the webhook {webhook['id']}.\n"
+    gone = "Error: there is no webhook with this id\n"
+    for command in ("test", "remove"):
+        assert refused(run("webhooks", command, webhook["id"])) == (1, gone)
+
+
+def test_an_address_that_is_not_safe_and_a_missing_key_are_said(sealed, run):
+    code, said = refused(sealed("webhooks", "add", "http://hooks.example.com/"))
+    assert (code, NOT_A_URL in said) == (2, True)
+    code, said = refused(run("webhooks", "add", URL))
+    assert (code, "encryption-keys" in said) == (1, True)
+    assert len(json.loads(succeeded(run("webhooks", "list", "--json")))) == 0
