@@ -27,6 +27,7 @@ from commands.break_glass import break_glass as make_link
 from commands.groups import groups
 from commands.interceptions import interceptions
 from commands.local_servers import LocalServer, announced, chosen_database
+from commands.login import login
 from commands.money.recosts import prices
 from commands.money.spend import spend
 from commands.people import people
@@ -240,6 +241,7 @@ main.add_command(webhooks)
 add_check(providers, make_managed)
 main.add_command(providers)
 main.add_command(interceptions)
+main.add_command(login)
 main.add_command(verify)
 
 if __name__ == "__main__":

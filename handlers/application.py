@@ -15,6 +15,12 @@ from handlers.api.accounts.all_tokens import (
     TokenReplacementHandler,
 )
 from handlers.api.accounts.audit import AuditHandler
+from handlers.api.accounts.devices import (
+    DeviceAnswerHandler,
+    DeviceCodeHandler,
+    DeviceLookupHandler,
+    DeviceTokenHandler,
+)
 from handlers.api.accounts.explanation import ExplanationHandler
 from handlers.api.accounts.groups import GroupHandler, GroupsHandler, MemberHandler, MembersHandler
 from handlers.api.accounts.policies import PoliciesHandler, PolicyHandler
@@ -71,7 +77,7 @@ DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 CONTROL_RESOURCES = frozenset(
     {
         *("interceptions", "sessions", "sign-in", "models", "clients", "providers", "refusals", "stats", "limits"),
-        *("users", "groups", "tokens", "policies", "prices", "spend", "webhooks", "audit"),
+        *("users", "device", "groups", "tokens", "policies", "prices", "spend", "webhooks", "audit"),
     }
 )
 # What passes on the answers of some routes, and records what they tell.
@@ -110,6 +116,10 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "sign-in", SignInWaysHandler, context),
                 (CONTROL_PLANE + "sign-in/oidc", BeginHandler, context),
                 (CONTROL_PLANE + "sign-in/oidc/callback", CallbackHandler, context),
+                (CONTROL_PLANE + "device/code", DeviceCodeHandler, context),
+                (CONTROL_PLANE + "device/token", DeviceTokenHandler, context),
+                (CONTROL_PLANE + "device/lookup", DeviceLookupHandler, context),
+                (CONTROL_PLANE + "device/answer", DeviceAnswerHandler, context),
                 (CONTROL_PLANE + "users", UsersHandler, context),
                 (CONTROL_PLANE + "users/me", MeHandler, context),
                 (CONTROL_PLANE + "users/me/session", SignInHandler, context),

@@ -25,10 +25,12 @@ from intercept.secrets.known import KnownSecrets
 from limits.mixin import client_key
 from limits.overload import OverloadProtection
 from limits.protection.circuit_breaker import CircuitBreakers
+from limits.protection.failures import Failures
 from limits.protection.user_shares import UserShares
 from runtime.jobs import Jobs
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
+from storage.accounts.sign_in.devices import Devices
 from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.tokens.active import ActiveTokens
@@ -95,6 +97,8 @@ class Bridge:
     people: People
     tokens: Tokens
     sign_ins: SignIns
+    devices: Devices
+    device_starts: Failures
     single_sign_on: SingleSignOn
     recorder: Recorder
     interceptions: Interceptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from time import monotonic
+from time import monotonic, monotonic_ns
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,7 @@ from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.operation.loop_lag import LoopLag
 from handlers.timer import TimerFactory
 from limits.overload import OverloadProtection
+from limits.protection.failures import Failures
 from limits.protection.user_shares import UserShares
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
@@ -36,6 +37,7 @@ from runtime.storage import (
 )
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
 from storage.accounts.groups import Groups
+from storage.accounts.sign_in.devices import Devices
 from storage.accounts.sign_in.sessions import SessionTimes
 from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
@@ -62,6 +64,9 @@ from storage.recording.recorder import Recorder
 from upstream.client import UpstreamClient
 from upstream.providers import Provider
 from upstream.table import Routing
+
+DEVICE_STARTS = 20
+"""Programs of one address that may ask for a code within a minute."""
 
 
 async def open_bridge(
@@ -129,6 +134,8 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         token_uses=token_uses,
         tokens=Tokens(database, identities, token_uses),
         people=People(database, identities, groups, token_uses, now=now),
+        devices=Devices(database, identities, now=now),
+        device_starts=Failures(DEVICE_STARTS, monotonic_ns),
         single_sign_on=SingleSignOn(
             *(database, identities, groups),
             now=now,

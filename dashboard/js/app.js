@@ -8,6 +8,7 @@ import { takeCode, takeRefusal, useRoute } from "./router.js";
 import { Shell } from "./shell.js";
 import { Audit } from "./views/audit.js";
 import { Connect } from "./views/connect.js";
+import { Device } from "./views/device.js";
 import { Interceptions } from "./views/interceptions.js";
 import { Limits } from "./views/limits.js";
 import { Overview } from "./views/overview.js";
@@ -31,6 +32,7 @@ const VIEWS = {
   audit: Audit,
   tokens: OwnTokens,
   connect: Connect,
+  device: ({ route }) => html`<${Device} key=${route.id} route=${route} />`,
 };
 
 /** The whole page. */

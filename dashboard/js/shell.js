@@ -21,6 +21,7 @@ const MORE = [
   ["refusals", "Refused calls"],
   ["audit", "Audit trail"],
   ["tokens", "Your tokens"],
+  ["device", "Sign in a program"],
 ];
 const VERSION = document.querySelector("meta[name=version]").content;
 // The tab that a view without one belongs to.

@@ -80,6 +80,7 @@ class Database:
         token_uses: One document per token that was used: when last, and from which client.
         sign_in_sessions: One document per browser that is signed in; `_id` is the public part of its cookie.
         sign_in_codes: One document per code that signs in once; `_id` is its SHA-256.
+        device_codes: One document per program that waits for a token; `_id` is the SHA-256 of its code.
         audit: One document per change of a user, group or token, and entries of `storage.accounts.sign_in.access_trail`.
         instances: One document per running server.
         limit_ledgers: What servers of a cluster use of each limit, and their heartbeats, see `storage.admission.ledger_store`.
@@ -108,6 +109,7 @@ class Database:
         self.token_uses: Collection = self._database["token_uses"]
         self.sign_in_sessions: Collection = self._database["sign_in_sessions"]
         self.sign_in_codes: Collection = self._database["sign_in_codes"]
+        self.device_codes: Collection = self._database["device_codes"]
         self.providers: Collection = self._database["providers"]
         self.audit: Collection = self._database["audit"]
         self.instances: Collection = self._database["instances"]

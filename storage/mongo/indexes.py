@@ -199,6 +199,10 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel("expires_at", name="expiry", expireAfterSeconds=0),
         ),
         "sign_in_codes": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),
+        "device_codes": (
+            IndexModel("user_code", name="by_user_code", unique=True),
+            IndexModel("expires_at", name="expiry", expireAfterSeconds=0),
+        ),
         "audit": (
             IndexModel(AUDIT_BY_TIME, name="by_time"),
             IndexModel(

@@ -14,11 +14,14 @@ import handlers.dataplane.proxy
 from handlers.api.accounts.changes import MAX_BODY_BYTES
 from handlers.api.accounts.policies import MAX_POLICY_BYTES
 from handlers.api.money.prices import MAX_PRICES_BYTES
+from resources.accounts.devices import GRANT_TYPE
+from runtime.assembly import DEVICE_STARTS
 from runtime.parts import make_openid
 from runtime.process import now
 from settings import RecordPolicy, Settings
 from storage.accounts.events import Action
 from storage.accounts.groups import MAX_GROUPS_OF_USER
+from storage.accounts.sign_in import devices
 from storage.accounts.sign_in.single_sign_on import Claimed, SingleSignOn
 from storage.accounts.users import Role
 from storage.aggregation.rollup import GroupBy
@@ -40,7 +43,9 @@ LIMITS = f"{CONTROL}/limits"
 NAMES = tuple(f"{CONTROL}/{kind}" for kind in ("models", "clients", "providers"))
 STATISTICS = f"{CONTROL}/stats"
 SESSION = f"{CONTROL}/users/me/session"
+DEVICE_TOKEN = f"{CONTROL}/device/token"
 FAILURE_LIMIT = 5
+GUESSED_CODES = 2  # of programs that wait for a token, which count as failures too
 # For each resource a query that it does not take.
 WRONG = {
     LIST: "limit=0",
@@ -214,6 +219,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await change_policies(running, ask, member | {"Content-Type": "application/json"})
     await change_prices(running, ask, member | {"Content-Type": "application/json"})
     await change_webhooks(running, ask, member | {"Content-Type": "application/json"})
+    await let_programs_in(running, ask)
     await sign_in_and_out(running, ask)
     await sign_in_elsewhere(running, ask)
     await running.bridge.access.flush()
@@ -428,8 +434,39 @@ async def change_prices(running, ask, member):
     await ask("DELETE", one, 409)
 
 
+async def let_programs_in(running, ask):
+    device, headers = f"{CONTROL}/device", running.headers
+    form, kind = {"Content-Type": "application/x-www-form-urlencoded"}, f"grant_type={GRANT_TYPE}&device_code="
+    codes = json.loads((await ask("POST", f"{device}/code", 200, form)).body)
+    code = json.dumps({"user_code": codes["user_code"]}).encode()
+    yes = json.dumps({"user_code": codes["user_code"], "answer": "allow"}).encode()
+    await ask("POST", f"{device}/token", 400, form, (kind + codes["device_code"]).encode())
+    await ask("POST", f"{device}/lookup", 200, headers, code)
+    _, service = await running.bridge.identities.create_token("groups/lab")
+    for path, body in ((f"{device}/lookup", code), (f"{device}/answer", yes)):
+        await ask("POST", path, 400, headers, b"{")
+        await ask("POST", path, 401, {}, body)
+        await ask("POST", path, 403, headers | {"Authorization": f"Bearer {service}"}, body)
+        await ask("POST", path, 404, headers, body.replace(code[15:19], b"BBBB"))
+        await ask("POST", path, 408, headers, late=True)
+        await ask("POST", path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask("POST", path, 415, headers | {"Content-Type": "text/plain"}, body)
+    await ask("POST", f"{device}/answer", 204, headers, yes)
+    await ask("POST", f"{device}/token", 200, form, (kind + codes["device_code"]).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(devices, "MAX_DEVICES", 0)
+        await ask("POST", f"{device}/code", 400, form)
+    for path in (f"{device}/code", f"{device}/token"):
+        await ask("POST", path, 413, form, b"x" * 5_000)
+        await ask("POST", path, 408, form, late=True)
+    for _ in range(DEVICE_STARTS):
+        running.bridge.device_starts.count("127.0.0.1")
+    await ask("POST", f"{device}/code", 429, form)
+
+
 async def sign_in_elsewhere(running, ask):
     begin = f"{CONTROL}/sign-in/oidc"
+    await ask("POST", DEVICE_TOKEN, 429, {}, b"")
     await ask("GET", f"{CONTROL}/sign-in", 200, {})
     for path in (begin, f"{begin}/callback"):
         await ask("GET", path, 404, {})
@@ -481,7 +518,7 @@ async def sign_in_and_out(running, ask):
     await ask("DELETE", SESSION, 204, {})
     await sessions(running, ask)
     guess = json.dumps({"token": "abcdefghij-0123456789abcdefghijkl"}).encode()
-    for _ in range(FAILURE_LIMIT):
+    for _ in range(FAILURE_LIMIT - GUESSED_CODES):
         await ask("POST", SESSION, 401, json_type, guess)
     await ask("POST", SESSION, 429, json_type, guess)
 
@@ -526,11 +563,14 @@ class TestWithoutTheDatabase:
             asked = {
                 (method, re.sub("{(name|group|user)}", "ada", path.replace("{id}", str(uuid4()))))
                 for method, path, operation, _ in contract.operations()
-                if "503" in operation["responses"] and "{provider}" not in path and path not in {"/", SESSION}
+                if "503" in operation["responses"]
+                and "{provider}" not in path
+                and path not in {"/", SESSION, DEVICE_TOKEN}
             }
             await asyncio.gather(
                 *(ask(method, path, 503, stranger) for method, path in asked if method != "HEAD"),
                 ask("POST", SESSION, 503, {"Content-Type": "application/json"}, token_of(stranger)),
+                ask("POST", DEVICE_TOKEN, 503, {}, f"grant_type={GRANT_TYPE}&device_code=x".encode()),
             )
             await until(lambda: log_watch.has("the database is unavailable"))
         finally:

@@ -109,6 +109,7 @@ def test_everything_but_what_is_public_asks_for_a_token():
             PATH,
             "/readyz",
             f"{CONTROL}/users/me/session",
+            *(f"{CONTROL}/device/{what}" for what in ("code", "token")),
             *(f"{CONTROL}/sign-in{rest}" for rest in ("", "/oidc", "/oidc/callback")),
         ),
     }

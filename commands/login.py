@@ -1,0 +1,156 @@
+"""`login`: get a token by signing in to the dashboard in a browser, and keep it for AI clients (RFC 8628)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+import webbrowser
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import click
+
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
+ANSWER_SECONDS = 30.0
+MAX_ANSWER_BYTES = 64 * 1024
+_API = "/api/v2/aibridge/device"
+_SLOWER_SECONDS = 5
+_OK = 200
+
+
+class _Stay(HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Follow nothing: a token goes to the server that was named."""
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option("--print-token", is_flag=True, help="Print the token that was kept, and sign nobody in.")
+@click.option("--no-browser", is_flag=True, help="Open no browser here.")
+def login(url: str | None, print_token: bool, no_browser: bool) -> None:
+    """Sign in to the AI Bridge at URL, in a browser, and keep a token of yours for AI clients.
+
+    It is kept in ~/.config/aibridge/logins.json, which only you can read. With --print-token that is what a client runs to
+    get it, such as the apiKeyHelper of Claude Code; URL may be left out while there is one.
+    """
+    address = None if url is None else _checked(url)
+    if print_token:
+        click.echo(_kept(address))
+        return
+    if address is None:
+        raise click.UsageError("give the URL of the bridge, such as https://bridge.example")
+    codes = _ask(address, "code", {"client_name": f"login on {socket.gethostname()}"})
+    code = str(codes["user_code"])
+    if re.fullmatch("[A-Z-]{4,32}", code) is None:
+        raise click.ClickException("the server answers with a code that is none")
+    page = f"{address}/#/device/{code}"  # where the user said, whatever the server calls itself behind a proxy
+    click.echo(f"Open this page, and compare the code {code}:\n\n    {page}\n", err=True)
+    if not no_browser:
+        webbrowser.open(page)
+    token = _wait(address, codes)
+    path = _keep(address, token)
+    click.echo(f"Signed in. The token is kept in {path}.", err=True)
+
+
+def _wait(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for the token until it is there, as often as the server wants to be asked."""
+    interval, over_at = int(codes["interval"]), time.monotonic() + int(codes["expires_in"])
+    form = {"grant_type": GRANT_TYPE, "device_code": str(codes["device_code"])}
+    while time.monotonic() < over_at:
+        time.sleep(interval)
+        answer = _ask(address, "token", form)
+        match answer.get("error"):
+            case None:
+                return answer
+            case "authorization_pending":
+                continue
+            case "slow_down":
+                interval += _SLOWER_SECONDS
+            case "access_denied":
+                raise click.ClickException(f"you were not let in. {answer.get('error_description', '')}".strip())
+            case _:
+                break
+    raise click.ClickException("the code has expired; run this again")
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    host = parts.hostname or ""
+    try:
+        local = ip_address(host).is_loopback
+    except ValueError:
+        local = host == "localhost"
+    if not host or parts.username is not None or (parts.scheme != "https" and not (local and parts.scheme == "http")):
+        raise click.UsageError(f"{url!r} is not the URL of a bridge; give one with https, or with http on this machine")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _ask(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
+    """Send a form. What the server refuses in the way of OAuth is returned."""
+    headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+    request = Request(f"{address}{_API}/{what}", urlencode(form).encode(), headers)  # noqa: S310 - http or https
+    try:
+        with build_opener(_Stay()).open(request, timeout=ANSWER_SECONDS) as answer:
+            status, body = answer.status, answer.read(MAX_ANSWER_BYTES)
+    except HTTPError as error:
+        with error:
+            status, body = error.code, error.read(MAX_ANSWER_BYTES)
+    except (URLError, OSError) as error:
+        raise click.ClickException(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from error
+    try:
+        decoded = json.loads(body)
+    except ValueError:
+        decoded = None
+    if not isinstance(decoded, dict) or (status != _OK and "error" not in decoded):
+        said = decoded.get("message") if isinstance(decoded, dict) else None
+        raise click.ClickException(f"{address} answers {status}: {said or 'it is no AI Bridge, or an older one'}")
+    return decoded
+
+
+def _file() -> Path:
+    folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(folder) / "aibridge" / "logins.json"
+
+
+def _read() -> dict[str, Any]:
+    try:
+        logins = json.loads(_file().read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{_file()} cannot be read; remove it and sign in again") from error
+    return logins if isinstance(logins, dict) else {}
+
+
+def _keep(address: str, token: Mapping[str, Any]) -> Path:
+    """Keep a token, in a file that is whole at every moment and nobody else's."""
+    path = _file()
+    expires_at = time.time() + int(token.get("expires_in") or 0)
+    logins = _read() | {address: {"token": str(token["access_token"]), "expires_at": int(expires_at)}}
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_suffix(f".{os.getpid()}")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as file:
+        json.dump(logins, file)
+    new.replace(path)
+    return path
+
+
+def _kept(address: str | None) -> str:
+    logins = _read()
+    if address is None and len(logins) > 1:
+        raise click.UsageError(f"give the URL of one of {', '.join(sorted(logins))}")
+    login = next(iter(logins.values()), None) if address is None else logins.get(address)
+    if not isinstance(login, dict) or not isinstance(login.get("token"), str):
+        raise click.ClickException(f"not signed in{f' to {address}' if address else ''}; run `login URL` first")
+    if login.get("expires_at", 0) <= time.time():
+        raise click.ClickException("the token has expired; run `login URL` again")
+    return str(login["token"])

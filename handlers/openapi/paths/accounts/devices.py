@@ -1,0 +1,128 @@
+"""Programs that get a token by their user's word in a browser."""
+
+from __future__ import annotations
+
+from handlers.api.accounts.devices import TOO_MANY_STARTS
+from handlers.api.accounts.sign_in import MAX_BODY_BYTES
+from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
+from handlers.base import TOO_MANY_FAILURES
+from handlers.openapi.errors import CHANGE_WITH_BODY, RETRY_AFTER, problem
+from handlers.openapi.operations import JSON, Described, body, change, response, shared
+from handlers.openapi.paths.accounts.users import TAG
+from http1.errors import BODY_TOO_LARGE, UNREADABLE
+from resources.accounts.devices import (
+    GRANT_TYPE,
+    Device,
+    DeviceAnswer,
+    DeviceCode,
+    DeviceError,
+    DeviceLookup,
+    DeviceToken,
+)
+from storage.accounts.sign_in.devices import DEVICE_SECONDS, NO_CODE, POLL_SECONDS
+
+_FORM = "application/x-www-form-urlencoded"
+_CODES = DeviceCode(
+    device_code="d3W24SnZZB-0123456789abcdefghijkl",
+    user_code="WDJB-MJHT",
+    verification_uri="https://bridge.example/#/device",
+    verification_uri_complete="https://bridge.example/#/device/WDJB-MJHT",
+    expires_in=int(DEVICE_SECONDS),
+    interval=int(POLL_SECONDS),
+)
+_TOKEN = DeviceToken("d3W24SnZZB-0123456789abcdefghijkl", "Bearer", 90 * 86_400)
+_DEVICE = Device("login on laptop", "203.0.113.9", "2026-11-25T08:02:11.604Z", "2026-11-25T08:12:11.604Z")
+_MAY_NOT = problem("Who asks may have no tokens.", OWNERS_CREATE, SERVICE)
+_NO_CODE = problem("No program that waits shows the code.", f"{NO_CODE[:1].upper()}{NO_CODE[1:]}.")
+
+
+def _asked(
+    operation_id: str, summary: str, description: str, *, fields: dict[str, str], ok: Described, busy: str
+) -> Described:
+    """What a program asks."""
+    properties = {name: {"type": "string", "description": text} for name, text in fields.items()}
+    return {
+        "post": {
+            "operationId": operation_id,
+            "tags": [TAG],
+            "summary": summary,
+            "description": description,
+            "security": [],
+            "requestBody": {
+                "content": {
+                    _FORM: {
+                        "schema": {
+                            "type": "object",
+                            "properties": properties,
+                            "additionalProperties": {"type": "string"},
+                        }
+                    }
+                }
+            },
+            "responses": {
+                "200": ok,
+                "400": response(
+                    "An error of OAuth.", {JSON: body(DeviceError, pending=DeviceError("authorization_pending"))}
+                ),
+                "408": shared("LateBody"),
+                "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
+                "429": problem("Too many of the address.", busy, headers={"Retry-After": RETRY_AFTER}),
+                "500": shared("InternalError"),
+                "503": shared("Unavailable"),
+            },
+        }
+    }
+
+
+PATHS: dict[str, Described] = {
+    "/api/v2/aibridge/device/code": _asked(
+        "beginDevice",
+        "Ask for a token that a user has to allow",
+        "For programs: the device authorization request of RFC 8628.",
+        fields={"client_name": "What the program calls itself.", "client_id": "Not looked at."},
+        ok=response("The codes.", {JSON: body(DeviceCode, codes=_CODES)}),
+        busy=TOO_MANY_STARTS,
+    ),
+    "/api/v2/aibridge/device/token": _asked(
+        "fetchDeviceToken",
+        "Fetch it",
+        "For programs: the device access token request of RFC 8628.",
+        fields={
+            "grant_type": f"`{GRANT_TYPE}`.",
+            "device_code": "The code of the program.",
+            "client_id": "Not looked at.",
+        },
+        ok=response("The token.", {JSON: body(DeviceToken, token=_TOKEN)}),
+        busy=TOO_MANY_FAILURES,
+    ),
+    "/api/v2/aibridge/device/lookup": {
+        "post": change(
+            "lookUpDevice",
+            "Which program shows a code",
+            "For its user, before they allow it.",
+            tag=TAG,
+            request=body(DeviceLookup, code=DeviceLookup("WDJB-MJHT")),
+            responses={
+                "200": response("The program.", {JSON: body(Device, device=_DEVICE)}),
+                "403": _MAY_NOT,
+                "404": _NO_CODE,
+            }
+            | CHANGE_WITH_BODY,
+        )
+    },
+    "/api/v2/aibridge/device/answer": {
+        "post": change(
+            "answerDevice",
+            "Allow a program a token, or not",
+            "For its user. The token is theirs; it is made when the program fetches it.",
+            tag=TAG,
+            request=body(DeviceAnswer, allow=DeviceAnswer("WDJB-MJHT", "allow")),
+            responses={
+                "204": {"description": "It is answered."},
+                "403": _MAY_NOT,
+                "404": _NO_CODE,
+            }
+            | CHANGE_WITH_BODY,
+        )
+    },
+}

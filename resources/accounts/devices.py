@@ -1,0 +1,96 @@
+"""Programs that get a token by their user's word in a browser (RFC 8628)."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
+
+from resources.bodies import Body, Readers
+from resources.fields import Time, of_fields
+from storage.accounts.sign_in import device_states
+from storage.accounts.users import MAX_NAME
+
+MAX_CODE = 64
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
+ANSWERS = ("allow", "deny")
+
+
+class DeviceCode(Struct):
+    """What a program is given (RFC 8628 section 3.2)."""
+
+    device_code: Annotated[str, Meta(description="What the program asks for its token with; it shows it to nobody.")]
+    user_code: Annotated[str, Meta(description="What the user enters.")]
+    verification_uri: Annotated[str, Meta(description="Where.")]
+    verification_uri_complete: Annotated[str, Meta(description="The same with the code in it.")]
+    expires_in: Annotated[int, Meta(ge=1, description="For how many seconds both codes are good.")]
+    interval: Annotated[int, Meta(ge=1, description="How many seconds the program waits before it asks again.")]
+
+
+class DeviceToken(Struct):
+    """The token of a program (RFC 6749 section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: Annotated[int, Meta(ge=0, description="For how many seconds it is valid.")]
+
+
+class DeviceError(Struct):
+    """Why a program has no token (RFC 6749 section 5.2, RFC 8628 section 3.5)."""
+
+    error: Literal[
+        "authorization_pending",
+        "slow_down",
+        "access_denied",
+        "expired_token",
+        "invalid_request",
+        "unsupported_grant_type",
+        "temporarily_unavailable",
+    ]
+    error_description: str | UnsetType = UNSET
+
+
+class Device(Struct):
+    """A program that wants a token."""
+
+    name: Annotated[str, Meta(max_length=MAX_NAME, description="What it calls itself; anybody can say anything.")]
+    client_ip: Annotated[str, Meta(description="Where it asks from.")]
+    created_at: Time
+    expires_at: Time
+
+    @classmethod
+    def of(cls, device: device_states.Device) -> Self:
+        """Show a program."""
+        return of_fields(cls, structs.asdict(device))
+
+
+def _code(text: str) -> str:
+    if not 0 < len(text) <= MAX_CODE:
+        raise ValueError(f"must have 1 to {MAX_CODE} characters")
+    return text
+
+
+def _answer(text: str) -> str:
+    if text not in ANSWERS:
+        raise ValueError(f"must be {' or '.join(ANSWERS)}")
+    return text
+
+
+UserCode = Annotated[str, Meta(min_length=1, max_length=MAX_CODE, description="The code that the program shows.")]
+
+
+class DeviceLookup(Body):
+    """Which program shows a code."""
+
+    readers: ClassVar[Readers] = {"user_code": _code}
+
+    user_code: UserCode
+
+
+class DeviceAnswer(Body):
+    """Whether the program that shows a code may have a token."""
+
+    readers: ClassVar[Readers] = {"user_code": _code, "answer": _answer}
+
+    user_code: UserCode
+    answer: Literal["allow", "deny"]

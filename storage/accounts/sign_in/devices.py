@@ -1,0 +1,182 @@
+"""Programs that get a token by their user's word in a browser: the device authorization grant.
+
+Source: RFC 8628. A program shows a short user code, and asks again and again with a long device code; somebody who is
+signed in enters the user code and allows it or not. Of both codes the database keeps a SHA-256, and of the token, which
+is made when the program fetches it, what is kept of every token.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pymongo import ReturnDocument
+
+from intercept.secrets.scrub import scrub_quoted
+from storage.accounts.audit import Author
+from storage.accounts.authentication import InvalidTokenError
+from storage.accounts.identities import Identities, IdentityError, UnknownIdentityError
+from storage.accounts.sign_in.device_states import Device, DeviceCodes, PollError, State
+from storage.accounts.tokens.text import digest, has_ended, new_token
+from storage.accounts.users import MAX_NAME, Token
+from storage.mongo.database import Database
+
+ANSWER_SECONDS = 2.0
+"""How long the database may take."""
+
+DEVICE_SECONDS = 600.0
+"""How long a user code may be answered, and its token fetched."""
+
+POLL_SECONDS = 5.0
+"""How long a program waits before it asks again; each time that it asks earlier it is told to wait so much longer."""
+
+TOKEN_DAYS = 90
+"""How long the token of a program is valid."""
+
+MAX_DEVICES = 10_000
+"""Programs that wait at the same time, on all servers together."""
+
+# No vowels, so it spells nothing, and nothing that looks like something else (RFC 8628 section 6.1).
+_ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
+_CODE_LENGTH = 8
+NO_CODE = "there is no such code; it may have expired, or was answered"
+
+
+class NoTokenError(Exception):
+    """A program gets no token; `why` is what it is told."""
+
+    def __init__(self, why: PollError, message: str = "") -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class TooManyDevicesError(Exception):
+    """`MAX_DEVICES` wait already."""
+
+
+class Devices:
+    """The programs that wait for a token. Every method raises `DatabaseUnavailableError`.
+
+    Args:
+        database: Where they are kept.
+        identities: Who may let them in.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(self, database: Database, identities: Identities, *, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._devices = database.device_codes
+        self._identities = identities
+        self._now = now
+
+    async def begin(self, name: str, client_ip: str) -> DeviceCodes:
+        """Let a program wait.
+
+        Raises:
+            TooManyDevicesError: Too many do.
+        """
+        codes = DeviceCodes(new_token(), "".join(secrets.choice(_ALPHABET) for _ in range(_CODE_LENGTH)))
+        now = self._now()
+        printable = "".join(character if character.isprintable() else " " for character in name)
+        document = {
+            "_id": digest(codes.device_code),
+            "schema_version": 1,
+            "user_code": digest(codes.user_code),
+            "name": scrub_quoted(printable)[:MAX_NAME],
+            "client_ip": client_ip,
+            "state": State.PENDING.value,
+            "created_at": now,
+            "expires_at": now + timedelta(seconds=DEVICE_SECONDS),
+            "polled_at": None,
+            "interval": POLL_SECONDS,
+        }
+        async with self._database.within(ANSWER_SECONDS):
+            if await self._devices.estimated_document_count() >= MAX_DEVICES:
+                raise TooManyDevicesError
+            await self._devices.insert_one(document)
+        return DeviceCodes(codes.device_code, f"{codes.user_code[:4]}-{codes.user_code[4:]}")
+
+    async def look_up(self, user_code: str) -> Device:
+        """Say which program shows a user code, written in any case and with any hyphens and spaces.
+
+        Raises:
+            UnknownIdentityError: None that still waits.
+        """
+        async with self._database.within(ANSWER_SECONDS):
+            found = await self._devices.find_one(self._waiting(user_code))
+        if found is None:
+            raise UnknownIdentityError(NO_CODE)
+        return Device(
+            name=found["name"],
+            client_ip=found["client_ip"],
+            created_at=found["created_at"],
+            expires_at=found["expires_at"],
+        )
+
+    async def answer(self, user_code: str, *, allow: bool, author: Author) -> None:
+        """Let a program have a token of the author, or not. It is answered once.
+
+        Raises:
+            UnknownIdentityError: No program that still waits shows this code.
+        """
+        answer: dict[str, Any] = {"state": State.DENIED.value}
+        if allow and author.user is not None:
+            answer = {
+                "state": State.ALLOWED.value,
+                "user_id": author.user.id,
+                "token_id": author.token_id,
+                "answered_from": author.client_ip,
+                "outlived_by": author.expires_at,
+            }
+        async with self._database.within(ANSWER_SECONDS):
+            found = await self._devices.update_one(self._waiting(user_code), {"$set": answer})
+        if not found.matched_count:
+            raise UnknownIdentityError(NO_CODE)
+
+    async def fetch(self, device_code: str) -> tuple[Token, str]:
+        """Make the token of a program that was allowed one, this once. Returns what is known of it, and the token.
+
+        Raises:
+            NoTokenError: It gets none, or not yet.
+        """
+        key, now = {"_id": digest(device_code)}, self._now()
+        async with self._database.within(ANSWER_SECONDS):
+            polled = {"$set": {"polled_at": now}}
+            found = await self._devices.find_one_and_update(key, polled, return_document=ReturnDocument.BEFORE)
+            if found is None or has_ended(found["expires_at"], now):
+                raise NoTokenError(PollError.EXPIRED_TOKEN)
+            if found["state"] == State.PENDING:
+                await self._keep_waiting(found, now)
+            found = await self._devices.find_one_and_delete(key)  # of those who ask at the same moment one gets it
+        if found is None or found["state"] != State.ALLOWED:
+            raise NoTokenError(PollError.ACCESS_DENIED)
+        return await self._make_token(found, now)
+
+    async def _keep_waiting(self, found: Mapping[str, Any], now: datetime) -> None:
+        polled_at, interval = found["polled_at"], found["interval"]
+        if polled_at is not None and now - polled_at < timedelta(seconds=interval):
+            longer = {"$set": {"interval": interval + POLL_SECONDS}}
+            await self._devices.update_one({"_id": found["_id"]}, longer)
+            raise NoTokenError(PollError.SLOW_DOWN)
+        raise NoTokenError(PollError.AUTHORIZATION_PENDING)
+
+    async def _make_token(self, found: Mapping[str, Any], now: datetime) -> tuple[Token, str]:
+        user_id: UUID = found["user_id"]
+        expires_at, latest = now + timedelta(days=TOKEN_DAYS), found["outlived_by"]
+        try:
+            if found["token_id"] is not None:
+                await self._identities.identify(found["token_id"])  # revoked meanwhile, it lets nobody in
+            user = (await self._identities.identify_user(user_id)).user
+            author = Author(user, found["answered_from"], found["token_id"], latest)
+            return await self._identities.create_token(
+                str(user_id), name=found["name"], expires_at=min(expires_at, latest or expires_at), author=author
+            )
+        except (InvalidTokenError, IdentityError) as error:
+            raise NoTokenError(PollError.ACCESS_DENIED, str(error)) from error
+
+    def _waiting(self, user_code: str) -> dict[str, Any]:
+        letters = "".join(character for character in user_code.upper() if character in _ALPHABET)
+        return {"user_code": digest(letters), "state": State.PENDING.value, "expires_at": {"$gt": self._now()}}

@@ -1,0 +1,154 @@
+"""`login`, before a server that says what a test wants."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs
+
+import pytest
+from click.testing import CliRunner
+
+from commands.login import GRANT_TYPE, login
+
+CODES = {"device_code": "hush", "user_code": "WDJB-MJHT", "expires_in": 600, "interval": 5}
+TOKEN = {"access_token": "d3W24SnZZB-0123456789abcdefghijkl", "token_type": "Bearer", "expires_in": 3600}
+
+
+class Bridge:
+    """Answers by path, the answers of each in their order, the last one again and again."""
+
+    def __init__(self):
+        self.answers = {"code": [(200, CODES)], "token": [(200, TOKEN)]}
+        self.forms = []
+        bridge = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                bridge.forms.append({name: value for name, (value,) in form.items()})
+                answers = bridge.answers[self.path.rpartition("/")[2]]
+                status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+                body = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", "http://127.0.0.1:9/")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def bridge():
+    bridge = Bridge()
+    yield bridge
+    bridge.close()
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """How long it waited, without waiting."""
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    return waits
+
+
+@pytest.fixture
+def run(tmp_path, waits):
+    return lambda *arguments: CliRunner().invoke(login, arguments, env={"XDG_CONFIG_HOME": str(tmp_path)})
+
+
+def test_a_token_is_kept_for_its_owner_alone_and_printed_again(bridge, run, tmp_path, waits):
+    bridge.answers["token"] = [(400, {"error": "authorization_pending"}), (400, {"error": "slow_down"}), (200, TOKEN)]
+    result = run(bridge.url, "--no-browser")
+    path = tmp_path / "aibridge" / "logins.json"
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert f"{bridge.url}/#/device/WDJB-MJHT" in result.stderr
+    assert f"Signed in. The token is kept in {path}." in result.stderr
+    assert TOKEN["access_token"] not in result.stderr
+    assert waits == [5, 5, 10]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert [one.name for one in path.parent.iterdir()] == ["logins.json"]
+    assert bridge.forms[1] == {"grant_type": GRANT_TYPE, "device_code": "hush"}
+    for arguments in (["--print-token"], ["--print-token", bridge.url.upper().replace("HTTP", "http")]):
+        assert run(*arguments).stdout == TOKEN["access_token"] + "\n"
+
+
+def test_a_browser_is_opened_where_the_user_said(bridge, run, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    assert run(bridge.url).exit_code == 0
+    assert opened == [f"{bridge.url}/#/device/WDJB-MJHT"]
+
+
+def test_of_several_bridges_one_has_to_be_named(bridge, run):
+    run(bridge.url, "--no-browser")
+    other = Bridge()
+    try:
+        other.answers["token"] = [(200, TOKEN | {"access_token": "another"})]
+        run(other.url, "--no-browser")
+        assert "give the URL of one of" in run("--print-token").stderr
+        assert run("--print-token", other.url).stdout == "another\n"
+    finally:
+        other.close()
+
+
+def test_without_a_token_nothing_is_printed(bridge, run, tmp_path):
+    result = run("--print-token")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "not signed in; run `login URL` first" in result.stderr
+    bridge.answers["token"] = [(200, TOKEN | {"expires_in": 0})]
+    run(bridge.url, "--no-browser")
+    assert "the token has expired" in run("--print-token").stderr
+    (tmp_path / "aibridge" / "logins.json").write_text("{")
+    assert "cannot be read; remove it" in run("--print-token").stderr
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (
+            {"token": [(400, {"error": "access_denied", "error_description": "too many"})]},
+            "you were not let in. too many",
+        ),
+        ({"token": [(400, {"error": "expired_token"})]}, "the code has expired"),
+        ({"code": [(404, {"message": "not found"})]}, "answers 404: not found"),
+        ({"code": [(200, b"<html>")]}, "answers 200: it is no AI Bridge"),
+        ({"code": [(302, b"")]}, "answers 302: it is no AI Bridge"),
+        ({"code": [(200, CODES | {"user_code": "\x1b[31m"})]}, "a code that is none"),
+    ],
+)
+def test_what_goes_wrong_is_said(bridge, run, tmp_path, answers, said):
+    bridge.answers |= answers
+    result = run(bridge.url, "--no-browser")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+    assert not (tmp_path / "aibridge").exists()
+
+
+@pytest.mark.parametrize("url", ["http://bridge.example", "ftp://127.0.0.1", "https://user@bridge.example", "https://"])
+def test_a_token_goes_over_no_network_unencrypted(run, url):
+    result = run(url)
+    assert result.exit_code == 2
+    assert "give one with https, or with http on this machine" in result.stderr
+
+
+def test_a_bridge_that_is_not_there_is_said(run):
+    assert "cannot be reached" in run("http://127.0.0.1:9", "--no-browser").stderr
+    assert "give the URL of the bridge" in run().stderr

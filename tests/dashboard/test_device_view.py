@@ -1,0 +1,68 @@
+"""Letting a program have a token."""
+
+import json
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.dashboard.conftest import API
+from tests.dashboard.page import PHONE, WIDE
+
+
+def begin(site, name="login on laptop"):
+    body = urlencode({"client_name": name}).encode()
+    with urlopen(Request(f"{site.url}{API}/device/code", body)) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture
+def fetch(site, page):
+    def fetch(codes):
+        form = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": codes["device_code"]}
+        with urlopen(Request(f"{site.url}{API}/device/token", urlencode(form).encode())) as answer:
+            return json.load(answer)["access_token"]
+
+    return fetch
+
+
+def test_a_program_gets_a_token_of_who_allows_it(page, site, fetch):
+    name, token = site.user()
+    codes = begin(site, "<b>laptop</b>")
+    page.open(f"device/{codes['user_code']}", token)
+    page.click("button", "Continue")
+    assert page.find(".code").text == codes["user_code"]
+    assert page.find(".device b").text == "<b>laptop</b>"
+    page.click("button", "Allow")
+    page.find("h2", "Allowed")
+    assert site.get(fetch(codes), "users/me")["username"] == name
+
+
+def test_a_code_that_is_none_is_said(page, site):
+    page.refused.append("404")
+    page.open("device", site.user()[1])
+    page.find("#user-code").send_keys("BBBB-BBBB")
+    page.click("button", "Continue")
+    assert page.find("[role=alert]").text == "There is no such code; it may have expired, or was answered."
+
+
+def test_a_program_can_be_refused(page, site):
+    codes = begin(site)
+    page.open(f"device/{codes['user_code']}", site.user()[1])
+    page.click("button", "Continue")
+    page.click("button", "Refuse")
+    page.find("h2", "Refused")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_it_in_light_and_dark(page, site, axe, scheme):
+    page.prefer(scheme)
+    page.open(f"device/{begin(site)['user_code']}", site.user()[1])
+    page.find("#user-code")
+    assert page.axe(axe) == []
+    page.click("button", "Continue")
+    page.find("button", "Allow")
+    for size in (WIDE, PHONE):
+        page.resize(size)
+        assert page.axe(axe) == []
+        assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
