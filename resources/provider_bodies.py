@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType, field, structs
 
 from resources.bodies import Body, Readers
-from settings.kinds import BASE_URL, PROJECT, PROVIDER_NAME, REGION, Kind
-from storage.providers.documents import MAX_KEYS, GivenKey, KeptKey, NewKey, ProviderSpec
+from settings.kinds import AWS_ACCESS_KEY, BASE_URL, NO_PROXY, PROJECT, PROVIDER_NAME, PROXY_URL, REGION, Kind
+from storage.providers.documents import MAX_KEYS, SECRETS, GivenKey, KeptKey, NewKey, ProviderSpec
+from upstream.connections.network import make_tls_of_texts
 from upstream.credentials.access import Credential
 from upstream.fallback import MAX_FALLBACKS, MAX_WEIGHT
 from upstream.presets import PRESETS, ProviderType
@@ -19,6 +20,12 @@ MAX_KEY = 600
 
 MAX_URL = 500
 """Characters of a base URL."""
+
+MAX_AWS_KEY = 4096
+"""Characters of an access key of AWS: a session token is long."""
+
+MAX_PEM = 24 * 1024
+"""Characters of certificates."""
 
 TYPES = tuple(one for one in ProviderType if one is not ProviderType.DEMO)
 NOT_FREE = ("configured", "performance")
@@ -66,6 +73,40 @@ def _switch(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("must be true or false")  # noqa: TRY004 - what is wrong with a value, whatever it is
     return value
+
+
+def _proxy(text: str) -> str:
+    url = _of_kind(PROXY_URL, MAX_URL)(text)
+    if "@" in url:
+        raise ValueError("must have no user and no password in it: give them as proxy_credentials")
+    return url
+
+
+def _proxy_credentials(text: str) -> str:
+    user, colon, _ = text.partition(":")
+    if text and (not user or not colon or len(text) > MAX_KEY or not text.isprintable()):
+        raise ValueError(f"must be USER:PASSWORD, of at most {MAX_KEY} characters, or empty")
+    return text
+
+
+def _pem(what: str, make: Callable[[str], object]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        wanted = f"must be {what} in PEM, of at most {MAX_PEM:,} characters, or empty"
+        if len(text) > MAX_PEM or not text.isascii():
+            raise ValueError(wanted)
+        try:
+            make(text)
+        except (OSError, ValueError):
+            raise ValueError(wanted) from None
+        return text
+
+    return read
+
+
+def _access_key(text: str) -> str:
+    if text:
+        _of_kind(AWS_ACCESS_KEY, MAX_AWS_KEY)(text)
+    return text
 
 
 def _fallback(value: Any) -> tuple[str, ...]:
@@ -131,6 +172,32 @@ Weight = Annotated[
         description="Its share of the load, among itself and its fallback. Sessions stay together. 0 takes none.",
     ),
 ]
+ProxyURL = Annotated[
+    str,
+    Meta(
+        max_length=MAX_URL,
+        description="The proxy to it, `http://HOST:PORT`, or `none`; empty for that of the server. Without user and password.",
+    ),
+]
+Certificates = Annotated[
+    str, Meta(max_length=MAX_PEM, description="Authorities to trust beside the system's, in PEM; empty for none.")
+]
+ProxyCredentials = Annotated[
+    str, Meta(description="`USER:PASSWORD` for its proxy; empty takes them away. Never shown again.")
+]
+ClientCertificate = Annotated[
+    str,
+    Meta(
+        max_length=MAX_PEM,
+        description="The certificate to show to it, with its key, in PEM; empty takes it away. Never shown again.",
+    ),
+]
+AccessKey = Annotated[
+    str,
+    Meta(
+        description="The access key of AWS that signs: `ID:SECRET`, and perhaps `:TOKEN`; empty takes it away. Never shown again."
+    ),
+]
 HowSent = Annotated[
     str,
     Meta(
@@ -151,6 +218,11 @@ class ProviderChange(Body):
     disabled: bool | UnsetType = UNSET
     fallback: Fallback | UnsetType = UNSET
     weight: Weight | UnsetType = UNSET
+    proxy_url: ProxyURL | UnsetType = UNSET
+    ca_certificates: Certificates | UnsetType = UNSET
+    proxy_credentials: ProxyCredentials | UnsetType = UNSET
+    client_certificate: ClientCertificate | UnsetType = UNSET
+    aws_access_key: AccessKey | UnsetType = UNSET
     keys: Keys | UnsetType = UNSET
 
     readers: ClassVar[Readers] = {
@@ -159,6 +231,11 @@ class ProviderChange(Body):
         "credential": _credential,
         "region": _of_kind(REGION),
         "project": _of_kind(PROJECT),
+        "proxy_url": _proxy,
+        "ca_certificates": _pem("certificates", make_tls_of_texts),
+        "proxy_credentials": _proxy_credentials,
+        "client_certificate": _pem("a certificate with its key", lambda text: make_tls_of_texts("", text)),
+        "aws_access_key": _access_key,
     }
     other_readers: ClassVar[Mapping[str, Callable[[Any], Any]]] = {
         "disabled": _switch,
@@ -170,13 +247,26 @@ class ProviderChange(Body):
     @property
     def changes(self) -> dict[str, Any]:
         """What is given of a `ProviderSpec`."""
-        return {name: value for name, value in structs.asdict(self).items() if value is not UNSET and name != "keys"}
+        return {
+            name: value
+            for name, value in structs.asdict(self).items()
+            if value is not UNSET and name in ProviderSpec.__struct_fields__
+        }
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """The secrets that are given, by name."""
+        return _secrets_of(self)
 
     @property
     def given_keys(self) -> list[GivenKey] | None:
         """Its keys; None where nothing is said of them."""
         keys: Any = self.keys
         return None if keys is UNSET else keys
+
+
+def _secrets_of(body: Body) -> dict[str, str]:
+    return {name: text for name in SECRETS if (text := getattr(body, name)) is not UNSET}
 
 
 def _only_new(value: Any) -> list[GivenKey]:
@@ -198,6 +288,11 @@ class NewProvider(Body):
     disabled: bool = False
     fallback: Fallback = field(default_factory=list)
     weight: Weight = 0
+    proxy_url: ProxyURL = ""
+    ca_certificates: Certificates = ""
+    proxy_credentials: ProxyCredentials | UnsetType = UNSET
+    client_certificate: ClientCertificate | UnsetType = UNSET
+    aws_access_key: AccessKey | UnsetType = UNSET
     keys: Keys | UnsetType = UNSET
 
     readers: ClassVar[Readers] = {"name": _name, **ProviderChange.readers}
@@ -210,14 +305,19 @@ class NewProvider(Body):
         return ProviderSpec(**given | {"fallback": tuple(self.fallback)})
 
     @property
+    def secrets(self) -> dict[str, str]:
+        """Its secrets, by name."""
+        return _secrets_of(self)
+
+    @property
     def new_keys(self) -> list[NewKey]:
         """Its keys."""
         keys: Any = self.keys
         return [] if keys is UNSET else list(keys)
 
 
-def check_provider(spec: ProviderSpec, keys: int) -> list[tuple[str, str]]:
-    """Say what is wrong with a provider that has so many keys, by field."""
+def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Say what is wrong with a provider that has so many keys, and secrets of these names, by field."""
     type_ = ProviderType(spec.type)
     preset, problems = PRESETS[type_], []
     if preset.aws_service and not spec.region:
@@ -234,6 +334,11 @@ def check_provider(spec: ProviderSpec, keys: int) -> list[tuple[str, str]]:
         problems.append(
             ("keys", f"a provider of the type {type_} takes no keys: each user brings their own credential")
         )
+    if "aws_access_key" in secrets and not preset.aws_service:
+        signing = ", ".join(one for one in TYPES if PRESETS[one].aws_service)
+        problems.append(("aws_access_key", f"is for requests that are signed: those of the types {signing}"))
+    if "proxy_credentials" in secrets and spec.proxy_url in {"", NO_PROXY}:
+        problems.append(("proxy_credentials", "are for a proxy_url, and there is none"))
     if spec.name in spec.fallback:
         problems.append(("fallback", f"{spec.name} cannot stand in for itself"))
     if keys and spec.credential == Credential.NONE:

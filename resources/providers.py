@@ -86,6 +86,15 @@ class DetailedProvider(Struct):
     disabled: bool
     fallback: Annotated[list[str], Meta(description="Providers that are asked in this order when it cannot answer.")]
     weight: Annotated[Count, Meta(description="Its share of the load, among itself and its fallback.")]
+    proxy_url: Annotated[
+        str | None,
+        Meta(description="Empty for that of the server. Null, as the next three, for one of the environment."),
+    ]
+    has_ca_certificates: Annotated[bool | None, Meta(description="Whether it has authorities of its own to trust.")]
+    has_client_certificate: Annotated[bool | None, Meta(description="Whether a certificate is shown to it.")]
+    aws_access_key: Annotated[
+        str | None, Meta(description="The id of the access key of AWS that signs; empty without one.")
+    ]
     keys: list[DetailedKey]
     circuit: Annotated[
         CircuitState | None,

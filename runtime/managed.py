@@ -6,17 +6,21 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
+from urllib.parse import quote
 
 from intercept.secrets.known import KnownSecrets
 from resources.provider_bodies import check_provider
 from runtime.logs import hide_in_logs
 from runtime.parts import make_network, make_provider
 from settings import ProviderSettings, Settings
+from settings.kinds import AWS_ACCESS_KEY
 from storage.mongo.database import Database
 from storage.providers.documents import StoredProvider
 from storage.providers.follower import ProviderFollower
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
+from upstream.connections.network import Network, make_tls_of_texts
 from upstream.credentials.access import Credential, credential_hint
 from upstream.fallback import find_fault
 from upstream.presets import PRESETS, ProviderType
@@ -24,6 +28,7 @@ from upstream.providers import Availability, Provider, Source
 from upstream.table import Routing
 
 _log = logging.getLogger(__name__)
+_NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
 
 class ManagedRouting:
@@ -69,10 +74,21 @@ class ManagedRouting:
         before, provider = self._made.get(stored.spec.name, (None, None))
         if provider is not None and before == stored:
             return provider
-        keys = self._open_keys(stored)
-        self._secrets.learn(keys)
-        hide_in_logs(keys)
-        return make_managed(self._settings, stored, keys)
+        keys, secrets = self._open_keys(stored), self._open_secrets(stored)
+        known = [*keys, *secrets_in(secrets)]
+        self._secrets.learn(known)
+        hide_in_logs(known)
+        return make_managed(self._settings, stored, keys, secrets)
+
+    def _open_secrets(self, stored: StoredProvider) -> dict[str, str]:
+        """Those that can be opened, by name."""
+        opened = {}
+        for name, secret in stored.secrets.items():
+            try:
+                opened[name] = self._sealer.open_named(name, secret.sealed, stored.id)
+            except SealError as error:
+                _log.warning("%s of the provider %s cannot be opened: %s", name, stored.spec.name, error)
+        return opened
 
     def _open_keys(self, stored: StoredProvider) -> tuple[str, ...]:
         keys = []
@@ -104,8 +120,16 @@ async def follow_providers(
     return followed
 
 
-def make_managed(settings: Settings, stored: StoredProvider, keys: tuple[str, ...]) -> Provider:
-    """Make a provider of what the database has of it, with those of its keys that could be opened."""
+def secrets_in(secrets: Mapping[str, str]) -> list[str]:
+    """What of the secrets of a provider may never be shown: passwords, and what an access key keeps to itself."""
+    parts = secrets.get("aws_access_key", "").split(":", 2)[1:]
+    return [text for text in (*parts, secrets.get("proxy_credentials", "").partition(":")[2]) if text]
+
+
+def make_managed(
+    settings: Settings, stored: StoredProvider, keys: tuple[str, ...], secrets: Mapping[str, str] = _NO_SECRETS
+) -> Provider:
+    """Make a provider of what the database has of it, with those of its keys and secrets that could be opened."""
     spec = stored.spec
     type_ = ProviderType(spec.type)
     declared = ProviderSettings(
@@ -118,10 +142,24 @@ def make_managed(settings: Settings, stored: StoredProvider, keys: tuple[str, ..
         project=spec.project,
         fallback=spec.fallback,
         weight=spec.weight,
+        proxy_url=_proxy_url(spec.proxy_url, secrets.get("proxy_credentials", "")),
+        aws_access_key=AWS_ACCESS_KEY.parse(secrets["aws_access_key"]) if "aws_access_key" in secrets else None,
     )
     if spec.disabled:
         availability = Availability.DISABLED
     else:
-        availability = Availability.SEALED if stored.keys and not keys else Availability.READY
-    provider = make_provider(declared, make_network(settings, declared))
+        is_sealed = (stored.keys and not keys) or stored.secrets.keys() != secrets.keys()
+        availability = Availability.SEALED if is_sealed else Availability.READY
+    network = make_network(settings, declared)
+    if spec.ca_certificates or "client_certificate" in secrets:
+        tls = make_tls_of_texts(spec.ca_certificates, secrets.get("client_certificate", ""))
+        network = Network(network.proxy, tls)
+    provider = make_provider(declared, network)
     return replace(provider, source=Source.DATABASE, availability=availability)
+
+
+def _proxy_url(url: str, credentials: str) -> str:
+    """The address of a proxy with user and password in it, where there are any."""
+    user, _, password = credentials.partition(":")
+    host = url.removeprefix("http://")
+    return f"http://{quote(user, safe='')}:{quote(password, safe='')}@{host}" if credentials else url

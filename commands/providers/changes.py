@@ -13,7 +13,7 @@ from msgspec import structs
 from commands.command import Command, command
 from commands.output import json_option, show, show_json
 from commands.providers.plan import PlannedFile, Step, plan, read_file
-from commands.providers.work import condition, describe, in_words, read_keys, work
+from commands.providers.work import FIELDS_OF_FILES, condition, describe, in_words, read_keys, read_text, work
 from resources.bodies import Body, InvalidBodyError
 from resources.provider_bodies import TYPES, NewProvider, ProviderChange
 from resources.providers import KeyCondition
@@ -23,6 +23,12 @@ from storage.providers.sealing import Sealer
 from upstream.credentials.access import Credential
 from upstream.presets import PRESETS, ProviderType
 
+FILE_FIELDS = {
+    "ca_file": "File with authorities to trust beside the system's, in PEM.",
+    "client_certificate_file": "File with a certificate to show to it, and its key, in PEM.",
+    "proxy_credentials_file": "File with USER:PASSWORD for its proxy.",
+    "aws_access_key_file": "File with the access key of AWS that signs: ID:SECRET, and perhaps :TOKEN.",
+}
 FILES = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 
 
@@ -53,6 +59,13 @@ def _options(*, new: bool) -> Callable[[Command], Command]:
             "--fallback", metavar="NAMES", callback=_names,
             help="Providers that are asked when it cannot answer, separated by commas; an empty text removes them.",
         )(function)  # fmt: skip
+        for field, text in reversed(FILE_FIELDS.items()):
+            function = click.option(
+                f"--{field.replace('_', '-')}", type=FILES, metavar="FILE", callback=_content, help=text
+            )(function)
+        function = click.option(
+            "--proxy-url", metavar="URL", help="Proxy to it, without user and password; or none. Default: the server's."
+        )(function)
         credentials = click.Choice([one.value for one in Credential])
         function = click.option("--credential", type=credentials, help="How its key is sent.")(function)
         function = click.option("--base-url", metavar="URL", help="Address; default: that of the type's vendor.")(
@@ -66,6 +79,10 @@ def _options(*, new: bool) -> Callable[[Command], Command]:
     return decorate
 
 
+def _content(_context: click.Context, _option: click.Parameter, file: Path | None) -> str | None:
+    return None if file is None else read_text(file)
+
+
 def _read(kind: type[Body], given: dict[str, Any]) -> Any:
     """Read options as the API would read a body.
 
@@ -73,7 +90,8 @@ def _read(kind: type[Body], given: dict[str, Any]) -> Any:
         click.ClickException: they cannot be used.
     """
     try:
-        return kind.read(msgspec.json.encode({name: value for name, value in given.items() if value is not None}))
+        known = {FIELDS_OF_FILES.get(name, name): value for name, value in given.items() if value is not None}
+        return kind.read(msgspec.json.encode(known))
     except InvalidBodyError as error:
         raise click.ClickException(in_words(error)) from error
 
@@ -115,7 +133,7 @@ def add_provider(name: str, key_files: tuple[Path, ...], disabled: bool, **given
     """Add the provider NAME. Every server on the database calls it within 2 seconds."""
     keys = read_keys(key_files)
     body: NewProvider = _read(NewProvider, {"name": name, "keys": keys, "disabled": disabled, **given})
-    added = work(lambda managed: managed.add(body.spec, body.new_keys))
+    added = work(lambda managed: managed.add(body.spec, body.new_keys, body.secrets))
     click.echo(f"Added {name} ({added.spec.type}, {_counted(len(added.keys))}).")
 
 
@@ -127,7 +145,7 @@ def set_provider(name: str, key_files: tuple[Path, ...], disabled: bool | None, 
     """Change what is given of the provider NAME. Calls that are under way go on as they began."""
     keys = read_keys(key_files) if key_files else None
     body: ProviderChange = _read(ProviderChange, {"keys": keys, "disabled": disabled, **given})
-    changed = work(lambda managed: managed.change(name, body.changes, body.given_keys))
+    changed = work(lambda managed: managed.change(name, body.changes, body.given_keys, body.secrets))
     state = "disabled" if changed.spec.disabled else "enabled"
     click.echo(f"{name} is a provider of the type {changed.spec.type}, {state}, {_counted(len(changed.keys))}.")
 
@@ -173,10 +191,10 @@ async def _do(step: Step, managed: ManagedProviders) -> None:
     if wanted is None:
         await managed.remove(step.name)
     elif step.is_new:
-        await managed.add(wanted.spec, wanted.keys)
+        await managed.add(wanted.spec, wanted.keys, wanted.secrets)
     else:
         changes = {name: value for name, value in structs.asdict(wanted.spec).items() if name in step.changes}
-        await managed.change(step.name, changes, step.keys)
+        await managed.change(step.name, changes, step.keys, step.secrets)
 
 
 def _counted(keys: int) -> str:

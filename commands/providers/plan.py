@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
-from commands.providers.work import MAX_FILE_BYTES, in_words, read_keys
+from commands.providers.work import FIELDS_OF_FILES, MAX_FILE_BYTES, in_words, read_keys, read_text
 from resources.bodies import InvalidBodyError
 from resources.provider_bodies import NewProvider
 from storage.providers.documents import GivenKey, KeptKey, NewKey, ProviderSpec, StoredProvider
@@ -24,6 +25,7 @@ class PlannedFile(Struct, frozen=True):
 
     spec: ProviderSpec
     keys: tuple[NewKey, ...]
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 class Step(Struct, frozen=True):
@@ -35,6 +37,7 @@ class Step(Struct, frozen=True):
     is_new: bool = False
     changes: tuple[str, ...] = ()
     keys: list[GivenKey] | None = None
+    secrets: dict[str, str] = field(default_factory=dict)
 
 
 class _File(Struct, forbid_unknown_fields=True):
@@ -77,11 +80,18 @@ def _read(path: Path, number: int, given: dict[str, Any]) -> PlannedFile:
     if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
         raise click.ClickException(f"{where}: key_files: must be an array of texts")
     keys = read_keys([path.parent / file for file in files])
+    for field_, content in FIELDS_OF_FILES.items():
+        if content in given:
+            raise click.ClickException(f"{where}: {content} does not belong into this file; name its file as {field_}")
+        if isinstance(named := given.pop(field_, ""), str):
+            given |= {content: read_text(path.parent / named)} if named else {}
+        else:
+            raise click.ClickException(f"{where}: {field_}: must be text")
     try:
         body = NewProvider.read(msgspec.json.encode({**given, "keys": keys}))
     except InvalidBodyError as error:
         raise click.ClickException(f"{where}: {in_words(error)}") from error
-    return PlannedFile(body.spec, tuple(body.new_keys))
+    return PlannedFile(body.spec, tuple(body.new_keys), body.secrets)
 
 
 def plan(wanted: Sequence[PlannedFile], stored: Sequence[StoredProvider], sealer: Sealer) -> list[Step]:
@@ -106,15 +116,32 @@ def _changed(wanted: PlannedFile, old: StoredProvider, sealer: Sealer) -> Step |
     before, after = structs.asdict(old.spec), structs.asdict(wanted.spec)
     changes = tuple(name for name in after if after[name] != before[name])
     keys = _keys(wanted, old, sealer)
-    texts = [f"{name}: {before[name]!r} -> {after[name]!r}" for name in changes]
+    texts = [f"{name}: {before[name]!r} -> {after[name]!r}" for name in changes if name != "ca_certificates"]
+    texts += ["ca_certificates: new" if after["ca_certificates"] else "ca_certificates: none"] * (
+        "ca_certificates" in changes
+    )
     if keys is not None:
         texts.append(f"keys: {len(old.keys)} -> {len(keys)}")
+    secrets = _secrets(wanted, old, sealer)
+    texts += [f"{name}: {'new' if text else 'none'}" for name, text in secrets.items()]
     if not texts:
         return None
     if keys is None and wanted.keys and {"base_url", "type", "credential", "region"} & set(changes):
         keys = list(wanted.keys)
     name = wanted.spec.name
-    return Step(name, f"~ {name} ({', '.join(texts)})", wanted, changes=changes, keys=keys)
+    return Step(name, f"~ {name} ({', '.join(texts)})", wanted, changes=changes, keys=keys, secrets=secrets)
+
+
+def _secrets(wanted: PlannedFile, old: StoredProvider, sealer: Sealer) -> dict[str, str]:
+    """The secrets that are to be given, and empty those that are to go; none where they are as they should be."""
+    there = {}
+    for name, one in old.secrets.items():
+        with suppress(SealError):
+            there[name] = sealer.open_named(name, one.sealed, old.id)
+    given = {name: text for name, text in wanted.secrets.items() if text and there.get(name) != text}
+    if wanted.spec.proxy_url != old.spec.proxy_url and (again := wanted.secrets.get("proxy_credentials")):
+        given["proxy_credentials"] = again
+    return given | {name: "" for name in old.secrets if not wanted.secrets.get(name)}
 
 
 def _keys(wanted: PlannedFile, old: StoredProvider, sealer: Sealer) -> list[GivenKey] | None:

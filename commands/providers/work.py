@@ -52,21 +52,45 @@ def read_keys(files: Sequence[Path]) -> list[str]:
     Raises:
         click.ClickException: a file cannot be read, or is far too large.
     """
-    keys: list[str] = []
-    for file in files:
-        try:
-            if file == STANDARD_INPUT:
-                text = sys.stdin.read(MAX_FILE_BYTES + 1)
-            else:
-                with file.open(encoding="utf-8") as opened:
-                    text = opened.read(MAX_FILE_BYTES + 1)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise click.ClickException(f"{file} cannot be read: {reason}") from error
-        if len(text) > MAX_FILE_BYTES:
-            raise click.ClickException(f"{file} is too large for keys")
-        keys += [line.strip() for line in text.splitlines() if line.strip()]
-    return keys
+    return [line.strip() for file in files for line in read_lines(file) if line.strip()]
+
+
+def read_lines(file: Path) -> list[str]:
+    """Read the lines of a small file; `-` is standard input.
+
+    Raises:
+        click.ClickException: it cannot be read, or is far too large.
+    """
+    try:
+        if file == STANDARD_INPUT:
+            text = sys.stdin.read(MAX_FILE_BYTES + 1)
+        else:
+            with file.open(encoding="utf-8") as opened:
+                text = opened.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise click.ClickException(f"{file} cannot be read: {reason}") from error
+    if len(text) > MAX_FILE_BYTES:
+        raise click.ClickException(f"{file} is too large for keys")
+    return text.splitlines()
+
+
+FIELDS_OF_FILES = {
+    "ca_file": "ca_certificates",
+    "client_certificate_file": "client_certificate",
+    "proxy_credentials_file": "proxy_credentials",
+    "aws_access_key_file": "aws_access_key",
+}
+"""By the field that names a file, the one that gets what is in it."""
+
+
+def read_text(file: Path) -> str:
+    """Read a text; an empty file takes away what is there.
+
+    Raises:
+        click.ClickException: the file cannot be read, or is far too large.
+    """
+    return "\n".join(read_lines(file)).strip()
 
 
 def in_words(error: InvalidBodyError) -> str:
@@ -87,6 +111,9 @@ def describe(provider: StoredProvider, sealer: Sealer) -> dict[str, object]:
         "disabled": spec.disabled,
         "fallback": list(spec.fallback),
         "weight": spec.weight,
+        "proxy_url": spec.proxy_url,
+        "has_ca_certificates": bool(spec.ca_certificates),
+        "secrets": {name: one.hint for name, one in provider.secrets.items()},
         "keys": [
             {"id": key.id, "hint": key.hint, "state": condition(provider, key.sealed, sealer).value}
             for key in provider.keys

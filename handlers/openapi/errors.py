@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from handlers.api.accounts.changes import INVALID_BODY, NOT_JSON, TOO_LARGE
+from handlers.api.accounts.changes import INVALID_BODY, MAX_BODY_BYTES, NOT_JSON, TOO_LARGE
 from handlers.api.pagination import INVALID
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.control import DATABASE_UNAVAILABLE, TOO_MANY_REQUESTS
@@ -43,7 +43,7 @@ RESPONSES = {
         "The body did not arrive in time. The connection is closed.",
         UNREADABLE.format(BODY_TOO_SLOW.format(BODY_SECONDS)),
     ),
-    "BodyTooLarge": problem("The body is too large.", TOO_LARGE),
+    "BodyTooLarge": problem("The body is too large.", TOO_LARGE.format(MAX_BODY_BYTES)),
     "BodyNotJSON": problem("The body is not declared as JSON.", NOT_JSON),
     "Unauthorized": problem(
         "There is no valid token or session.",

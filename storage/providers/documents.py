@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 MAX_KEYS = 5
 """Keys of a provider."""
@@ -19,6 +19,9 @@ MAX_PROVIDERS = 100
 GIVEN_AGAIN = (
     "must be given again, as the provider has another address or credential now: keys that are kept never go elsewhere"
 )
+
+
+PROXY_GIVEN_AGAIN = "must be given again, as the proxy is another one now"
 
 
 class ProviderError(ValueError):
@@ -44,6 +47,18 @@ class StoredKey(Struct, frozen=True):
     hint: str
     sealed: bytes
     added_at: datetime
+
+
+class StoredSecret(Struct, frozen=True):
+    """What else of a provider is secret, sealed for it. `hint` is a part that is not, such as the id of an access key."""
+
+    hint: str
+    sealed: bytes
+    added_at: datetime
+
+
+SECRETS = ("proxy_credentials", "client_certificate", "aws_access_key")
+"""Their names: `USER:PASSWORD` for its proxy, a certificate with its key in PEM, and `ID:SECRET` with perhaps `:TOKEN`."""
 
 
 class KeptKey(Struct, frozen=True):
@@ -74,6 +89,8 @@ class ProviderSpec(Struct, frozen=True):
         disabled: Calls are refused.
         fallback: Names of others that are asked when it cannot answer.
         weight: Its share of the load, among itself and those.
+        proxy_url: The proxy to it, or `none`; "" stands for that of the server.
+        ca_certificates: Authorities to trust beside the system's, in PEM.
     """
 
     name: str
@@ -85,10 +102,12 @@ class ProviderSpec(Struct, frozen=True):
     disabled: bool = False
     fallback: tuple[str, ...] = ()
     weight: int = 0
+    proxy_url: str = ""
+    ca_certificates: str = ""
 
 
 class StoredProvider(Struct, frozen=True):
-    """A provider of the database. Its keys are in the order in which they are used."""
+    """A provider of the database. Its keys are in the order in which they are used, its `secrets` by their names."""
 
     id: UUID
     spec: ProviderSpec
@@ -96,6 +115,7 @@ class StoredProvider(Struct, frozen=True):
     created_at: datetime
     changed_at: datetime
     revision: int
+    secrets: dict[str, StoredSecret] = field(default_factory=dict)
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -104,7 +124,8 @@ class StoredProvider(Struct, frozen=True):
         spec["fallback"] = tuple(spec.get("fallback", ()))
         keys = [StoredKey(**{name: key[name] for name in StoredKey.__struct_fields__}) for key in document["keys"]]
         times = document["created_at"], document["changed_at"]
-        return cls(document["_id"], ProviderSpec(**spec), tuple(keys), *times, document["revision"])
+        secrets = {name: StoredSecret(**one) for name, one in document.get("secrets", {}).items() if name in SECRETS}
+        return cls(document["_id"], ProviderSpec(**spec), tuple(keys), *times, document["revision"], secrets)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -115,14 +136,15 @@ class StoredProvider(Struct, frozen=True):
             **structs.asdict(self.spec),
             "fallback": list(self.spec.fallback),
             "keys": [structs.asdict(key) for key in self.keys],
+            "secrets": {name: structs.asdict(one) for name, one in self.secrets.items()},
             "created_at": self.created_at,
             "changed_at": self.changed_at,
             "revision": self.revision,
         }
 
 
-Check: TypeAlias = Callable[[ProviderSpec, int], Sequence[tuple[str, str]]]
-"""Says what is wrong with a provider that has so many keys, by field."""
+Check: TypeAlias = Callable[[ProviderSpec, int, Collection[str]], Sequence[tuple[str, str]]]
+"""Says what is wrong with a provider that has so many keys, and secrets of these names, by field."""
 
 
 def merge_keys(
@@ -152,10 +174,40 @@ def merge_keys(
     return tuple(kept[one.id] if isinstance(one, KeptKey) else seal(one.text) for one in wanted)
 
 
+def merge_secrets(
+    old: StoredProvider | None,
+    spec: ProviderSpec,
+    given: Mapping[str, str],
+    seal: Callable[[str, str], StoredSecret],
+) -> dict[str, StoredSecret]:
+    """Return the secrets that a provider has from now on. What is kept for a proxy never goes to another one.
+
+    Args:
+        old: The provider before; None for one that is added.
+        spec: What it is from now on.
+        given: By name those that come; an empty text takes one away. The others stay.
+        seal: Makes a stored secret of a name and a text.
+
+    Raises:
+        ProviderError: one has to be given again.
+    """
+    merged = dict(old.secrets) if old is not None else {}
+    if old is not None and old.spec.proxy_url != spec.proxy_url and "proxy_credentials" in merged:
+        if spec.proxy_url and "proxy_credentials" not in given:
+            raise ProviderError([("proxy_credentials", PROXY_GIVEN_AGAIN)])
+        del merged["proxy_credentials"]
+    for name, text in given.items():
+        merged.pop(name, None)
+        if text:
+            merged[name] = seal(name, text)
+    return merged
+
+
 def changed_fields(old: StoredProvider, new: StoredProvider) -> list[str]:
     """The names of what is different."""
     before, after = structs.asdict(old.spec), structs.asdict(new.spec)
     names = [name for name in after if after[name] != before[name]]
+    names += [name for name in SECRETS if old.secrets.get(name) != new.secrets.get(name)]
     return [*names, "keys"] if new.keys != old.keys else names
 
 

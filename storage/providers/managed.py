@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -25,9 +26,11 @@ from storage.providers.documents import (
     ProviderSpec,
     StoredKey,
     StoredProvider,
+    StoredSecret,
     UnknownProviderError,
     changed_fields,
     merge_keys,
+    merge_secrets,
 )
 from storage.providers.sealing import NoEncryptionKeyError, Sealer
 
@@ -35,6 +38,7 @@ ANSWER_SECONDS = 2.0
 """How long a list or a change may take."""
 
 KEY_ID_BYTES = 6
+_NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -89,9 +93,14 @@ class ManagedProviders:
             return await self._existing(name, None)
 
     async def add(
-        self, spec: ProviderSpec, keys: Sequence[NewKey] = (), *, author: Author = COMMAND_LINE
+        self,
+        spec: ProviderSpec,
+        keys: Sequence[NewKey] = (),
+        secrets: Mapping[str, str] = _NO_SECRETS,
+        *,
+        author: Author = COMMAND_LINE,
     ) -> StoredProvider:
-        """Add a provider.
+        """Add a provider. `secrets` are by `SECRETS`.
 
         Raises:
             ProviderError: it cannot be as it is.
@@ -99,7 +108,8 @@ class ManagedProviders:
             DatabaseUnavailableError: the database is unavailable.
         """
         at, id_ = milliseconds(self._now()), uuid4()
-        provider = StoredProvider(id_, spec, self._keys(None, id_, spec, keys), at, at, 1)
+        sealed = self._secrets(None, id_, spec, secrets)
+        provider = StoredProvider(id_, spec, self._keys(None, id_, spec, keys, sealed), at, at, 1, sealed)
 
         async def add(session: Session | None) -> None:
             if await self._database.providers.count_documents({}, session=session) >= MAX_PROVIDERS:
@@ -120,10 +130,13 @@ class ManagedProviders:
         name: str,
         changes: dict[str, Any],
         keys: Sequence[GivenKey] | None = None,
+        secrets: Mapping[str, str] = _NO_SECRETS,
         *,
         author: Author = COMMAND_LINE,
     ) -> StoredProvider:
         """Change what is given of a provider. `keys` are all that it has from now on, in their order.
+
+        `secrets` that are not given stay; an empty text takes one away.
 
         Raises:
             UnknownProviderError: there is none.
@@ -135,7 +148,8 @@ class ManagedProviders:
         async def change(session: Session | None) -> StoredProvider:
             old = await self._existing(name, session)
             spec = structs.replace(old.spec, **changes)
-            new = structs.replace(old, spec=spec, keys=self._keys(old, old.id, spec, keys))
+            sealed = self._secrets(old, old.id, spec, secrets)
+            new = structs.replace(old, spec=spec, keys=self._keys(old, old.id, spec, keys, sealed), secrets=sealed)
             if not (changed := changed_fields(old, new)):
                 return old
             new = structs.replace(new, changed_at=milliseconds(self._now()), revision=old.revision + 1)
@@ -156,18 +170,20 @@ class ManagedProviders:
         self.sealer.require()
         resealed = 0
         for provider in await self.list_all():
-            old = [key for key in provider.keys if not self.sealer.is_current(key.sealed)]
+            sealed = [one.sealed for one in provider.keys] + [one.sealed for one in provider.secrets.values()]
+            old = [one for one in sealed if not self.sealer.is_current(one)]
             if old:
                 await self._reseal(provider, author)
                 resealed += len(old)
         return resealed
 
     async def _reseal(self, provider: StoredProvider, author: Author) -> None:
-        keys = [
-            structs.replace(key, sealed=self.sealer.seal(self.sealer.open(key.sealed, provider.id), provider.id))
-            for key in provider.keys
-        ]
-        new = structs.replace(provider, keys=tuple(keys), revision=provider.revision + 1)
+        def again(sealed: bytes) -> bytes:
+            return self.sealer.seal(self.sealer.open(sealed, provider.id), provider.id)
+
+        keys = tuple(structs.replace(key, sealed=again(key.sealed)) for key in provider.keys)
+        secrets = {name: structs.replace(one, sealed=again(one.sealed)) for name, one in provider.secrets.items()}
+        new = structs.replace(provider, keys=keys, secrets=secrets, revision=provider.revision + 1)
 
         async def replace(session: Session | None) -> None:
             await self._replace(provider, new, session)
@@ -198,8 +214,26 @@ class ManagedProviders:
 
         await self._together(remove)
 
+    def _secrets(
+        self, old: StoredProvider | None, owner: UUID, spec: ProviderSpec, given: Mapping[str, str]
+    ) -> dict[str, StoredSecret]:
+        def seal(name: str, text: str) -> StoredSecret:
+            hint = "" if name == "client_certificate" else text.partition(":")[0]
+            try:
+                sealed = self.sealer.seal_named(name, text, owner)
+            except NoEncryptionKeyError as error:
+                raise ProviderError([(name, str(error))]) from error
+            return StoredSecret(hint, sealed, milliseconds(self._now()))
+
+        return merge_secrets(old, spec, given, seal)
+
     def _keys(
-        self, old: StoredProvider | None, owner: UUID, spec: ProviderSpec, keys: Sequence[GivenKey] | None
+        self,
+        old: StoredProvider | None,
+        owner: UUID,
+        spec: ProviderSpec,
+        keys: Sequence[GivenKey] | None,
+        names: Collection[str],
     ) -> tuple[StoredKey, ...]:
         at = milliseconds(self._now())
 
@@ -210,7 +244,7 @@ class ManagedProviders:
             merged = merge_keys(old, spec, keys, seal)
         except NoEncryptionKeyError as error:
             raise ProviderError([("keys", str(error))]) from error
-        if problems := self._check(spec, len(merged)):
+        if problems := self._check(spec, len(merged), names):
             raise ProviderError(problems)
         return merged
 

@@ -90,6 +90,25 @@ class Sealer:
         except (InvalidTag, ValueError) as error:
             raise SealError("the sealed key was changed, or moved from another provider: give the key again") from error
 
+    def seal_named(self, name: str, text: str, owner: UUID) -> bytes:
+        """Seal something that opens under this name only: a key never opens as a password, nor the other way round.
+
+        Raises:
+            NoEncryptionKeyError: there is nothing to seal with.
+        """
+        return self.seal(f"{name}\n{text}", owner)
+
+    def open_named(self, name: str, sealed: bytes, owner: UUID) -> str:
+        """Return what was sealed under this name.
+
+        Raises:
+            SealError: as `open`, or it was sealed under another name.
+        """
+        found, _, text = self.open(sealed, owner).partition("\n")
+        if found != name:
+            raise SealError(f"what is sealed as {name} is something else: give it again")
+        return text
+
     def is_current(self, sealed: bytes) -> bool:
         """Whether it was sealed with the first encryption key."""
         return self._first is not None and sealed.startswith(VERSION + self._first)

@@ -46,6 +46,9 @@ def test_a_provider_is_added_with_keys_from_a_file_and_listed_without_them(outpu
         "disabled": False,
         "fallback": [],
         "weight": 0,
+        "proxy_url": "",
+        "has_ca_certificates": False,
+        "secrets": {},
         "keys": [{"hint": "sk-e...1111", "state": "ready"}, {"hint": "sk-e...2222", "state": "ready"}],
     }
     assert output("providers", "list").splitlines() == [
@@ -138,7 +141,8 @@ def test_a_file_is_applied_again_and_again_with_the_same_result(apply, output, k
 
 
 def test_others_that_stand_in_are_named_and_taken_away(apply, output, run):
-    output("providers", "add", "local", "--type", "vllm", "--fallback", "openai, east", "--weight", "3")
+    url = ("--base-url", LOCAL["base_url"])
+    output("providers", "add", "local", "--type", "vllm", *url, "--fallback", "openai, east", "--weight", "3")
     assert [(one["fallback"], one["weight"]) for one in listed(output)] == [(["openai", "east"], 3)]
     output("providers", "set", "local", "--fallback", "")
     assert [(one["fallback"], one["weight"]) for one in listed(output)] == [([], 3)]
@@ -150,11 +154,37 @@ def test_others_that_stand_in_are_named_and_taken_away(apply, output, run):
     with_east = [LOCAL | {"fallback": ["east", "openai"], "weight": 3}, {"name": "east", "type": "openai"}]
     assert "~ local (fallback: () -> ('east', 'openai'))\n" in apply(with_east).stdout
     assert apply(with_east).stdout == "Nothing is different.\n"
-    wrong = apply([LOCAL | {"fallback": ["claude"]}, {"name": "claude", "type": "anthropic"}])
+    wrong = apply([LOCAL | {"fallback": ["google"]}, {"name": "google", "type": "gemini"}])
     assert (
-        "providers[0]: fallback: claude is of the type anthropic, which has no route of the type vllm"
-        in refused(wrong)[1]
+        "providers[0]: fallback: google is of the type gemini, which has no route of the type vllm" in refused(wrong)[1]
     )
+
+
+def test_secrets_beside_keys_are_read_from_files_and_never_shown(apply, output, run, tmp_path):
+    (tmp_path / "proxy").write_text("ada:p4ssword\n")
+    (tmp_path / "aws").write_text("AKIAIOSFODNN7EXAMPLE:s3cr3t/key\n")
+    output(
+        "providers", "add", "local", "--type", "vllm", "--base-url", LOCAL["base_url"], "--proxy-url", "http://p:3128"
+    )
+    output("providers", "set", "local", "--proxy-credentials-file", str(tmp_path / "proxy"))
+    (local,) = listed(output)
+    assert (local["proxy_url"], local["secrets"]) == ("http://p:3128", {"proxy_credentials": "ada"})
+    elsewhere = run("providers", "set", "local", "--proxy-url", "http://q:3128")
+    assert "proxy_credentials: must be given again, as the proxy is another one now" in refused(elsewhere)[1]
+    no_types = run("providers", "set", "local", "--aws-access-key-file", str(tmp_path / "aws"))
+    assert "aws_access_key: is for requests that are signed: those of the types bedrock" in refused(no_types)[1]
+    bedrock = {"name": "aws", "type": "bedrock", "region": "us-east-1", "aws_access_key_file": "aws"}
+    proxied = LOCAL | {"proxy_url": "http://q:3128", "proxy_credentials_file": "proxy"}
+    text = "~ local (proxy_url: 'http://p:3128' -> 'http://q:3128', proxy_credentials: new)\n+ aws (type: bedrock)\n"
+    assert apply([proxied, bedrock]).stdout == text
+    assert apply([proxied, bedrock]).stdout == "Nothing is different.\n"
+    assert {one["name"]: one["secrets"] for one in listed(output)} == {
+        "local": {"proxy_credentials": "ada"},
+        "aws": {"aws_access_key": "AKIAIOSFODNN7EXAMPLE"},
+    }
+    assert apply([LOCAL, bedrock]).stdout == "~ local (proxy_url: 'http://q:3128' -> '', proxy_credentials: none)\n"
+    inline = apply([bedrock | {"aws_access_key": "x"}])
+    assert "aws_access_key does not belong into this file; name its file as aws_access_key_file" in refused(inline)[1]
 
 
 def test_keys_that_are_there_stay_and_those_that_are_not_in_the_file_go(apply, output, tmp_path, key_file):

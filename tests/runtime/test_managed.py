@@ -10,7 +10,7 @@ from intercept.secrets.known import KnownSecrets
 from runtime.logs import LINE, ScrubbingFormatter
 from runtime.managed import ManagedRouting
 from settings import Settings
-from storage.providers.documents import ProviderSpec, StoredKey, StoredProvider
+from storage.providers.documents import ProviderSpec, StoredKey, StoredProvider, StoredSecret
 from storage.providers.sealing import Sealer
 from upstream.credentials.access import Credential
 from upstream.presets import ProviderType
@@ -114,3 +114,11 @@ def test_a_key_that_was_moved_from_another_provider_is_left_out(routing, load):
     load([structs.replace(moved, keys=(*moved.keys, *own))])
     east = routing.table.providers["east"]
     assert (east.keys, east.availability) == (("second-key",), Availability.READY)
+
+
+@pytest.mark.expects_log("proxy_credentials of the provider east cannot be opened: sealed with an encryption key")
+def test_a_provider_whose_secret_cannot_be_opened_takes_no_calls(load, routing):
+    one = stored(proxy_url="http://proxy.example:3128")
+    foreign = Sealer([bytes(32)]).seal_named("proxy_credentials", "ada:x", one.id)
+    load([structs.replace(one, secrets={"proxy_credentials": StoredSecret("ada", foreign, AT)})])
+    assert routing.table.providers["east"].availability is Availability.SEALED

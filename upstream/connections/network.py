@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from base64 import b64encode
 from dataclasses import dataclass, field
@@ -62,4 +63,22 @@ def make_tls(ca_file: str = "", certificate_file: str = "", key_file: str = "") 
         context.load_verify_locations(ca_file)
     if certificate_file:
         context.load_cert_chain(certificate_file, key_file or None)
+    return context
+
+
+def make_tls_of_texts(ca_certificates: str, client_certificate: str = "") -> ssl.SSLContext:
+    """The same of texts in PEM; the certificate to show has its key beside it.
+
+    Raises:
+        OSError, ValueError: A text is not what it should be.
+    """
+    context = make_tls()
+    if ca_certificates:
+        context.load_verify_locations(cadata=ca_certificates)
+    if client_certificate:
+        # OpenSSL reads a certificate with a key from a file only: one without a name, in memory.
+        with os.fdopen(os.memfd_create("certificate"), "wb") as file:
+            file.write(client_certificate.encode())
+            file.flush()
+            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=lambda: "")
     return context

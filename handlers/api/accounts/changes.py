@@ -23,7 +23,7 @@ MAX_BODY_BYTES = 4096
 # What more is read and thrown away, so that a client gets to see the answer.
 SWALLOWED_BYTES = 1024 * 1024
 NOT_JSON = "Send JSON, with Content-Type: application/json."
-TOO_LARGE = f"The request body is larger than the allowed {MAX_BODY_BYTES} bytes."
+TOO_LARGE = "The request body is larger than the allowed {} bytes."
 INVALID_BODY = "The request body has invalid values."
 NO_OBJECT = "It must be a JSON object."
 
@@ -116,8 +116,8 @@ class ChangeHandler(IdentifiedHandler):
         """
         if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(415, NOT_JSON)
-        if len(self._body) > MAX_BODY_BYTES:
-            raise Problem(413, TOO_LARGE)
+        if len(self._body) > self.max_body_bytes:
+            raise Problem(413, TOO_LARGE.format(self.max_body_bytes))
         try:
             return kind.read(bytes(self._body))
         except InvalidBodyError as error:

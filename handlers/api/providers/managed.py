@@ -26,6 +26,8 @@ from upstream.fallback import find_fault
 from upstream.presets import ProviderType
 from upstream.providers import Source
 
+MAX_PROVIDER_BYTES = 64 * 1024
+"""The largest body of a change: certificates may be in it."""
 NOT_YOURS_TO_SEE = "Only owners and auditors may see how providers are reached."
 NOT_YOURS_TO_CHANGE = "Only owners may change and check providers."
 READ_ONLY = "The provider {} is one of the server's environment: it is changed there."
@@ -58,6 +60,8 @@ def _sentence(error: Exception) -> str:
 
 class ProviderChangeHandler(ChangeHandler):
     """What owners may do with providers."""
+
+    max_body_bytes = MAX_PROVIDER_BYTES
 
     def refuse_fixed(self, name: str, message: str = READ_ONLY) -> None:
         """Refuse to touch a provider of the environment.
@@ -113,7 +117,7 @@ class ProvidersHandler(ProviderChangeHandler):
         self.refuse_fixed(body.name, NAME_TAKEN)
         self.check_fallback(body.name, body.type, body.fallback)
         with provider_problems():
-            stored = await self.bridge.managed.add(body.spec, body.new_keys, author=self.author)
+            stored = await self.bridge.managed.add(body.spec, body.new_keys, body.secrets, author=self.author)
         self.set_status(201)
         self.write_json(await self.detail(stored))
 
@@ -157,7 +161,9 @@ class ProviderHandler(ProviderChangeHandler):
             if body.changes.keys() & {"fallback", "type"}:
                 spec = replace((await self.bridge.managed.find(name)).spec, **body.changes)
                 self.check_fallback(name, spec.type, spec.fallback)
-            stored = await self.bridge.managed.change(name, body.changes, body.given_keys, author=self.author)
+            stored = await self.bridge.managed.change(
+                name, body.changes, body.given_keys, body.secrets, author=self.author
+            )
         self.write_json(await self.detail(stored))
 
     async def delete(self, name: str) -> None:

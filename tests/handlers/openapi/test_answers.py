@@ -14,6 +14,7 @@ import handlers.dataplane.proxy
 from handlers.api.accounts.changes import MAX_BODY_BYTES
 from handlers.api.accounts.policies import MAX_POLICY_BYTES
 from handlers.api.money.prices import MAX_PRICES_BYTES
+from handlers.api.providers.managed import MAX_PROVIDER_BYTES
 from resources.accounts.devices import GRANT_TYPE
 from runtime.assembly import DEVICE_STARTS
 from runtime.parts import make_openid
@@ -319,7 +320,7 @@ async def change_providers(running, ask, member):
     changes = (("POST", providers), ("PATCH", east))
     for method, path in changes:
         await ask(method, path, 400, headers, b"{")
-        await ask(method, path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
+        await ask(method, path, 413, headers, b" " * (MAX_PROVIDER_BYTES + 1))
         await ask(method, path, 408, headers, late=True)
         await ask(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
     for method, path in (*changes, ("DELETE", east), ("POST", f"{east}/check")):

@@ -210,7 +210,8 @@ async def test_without_an_encryption_key_no_key_is_stored(database, clock):
 async def test_what_the_check_finds_is_refused_and_nothing_is_stored(managed, database):
     asked = []
 
-    def check(spec, keys):
+    def check(spec, keys, secrets):
+        assert not secrets
         asked.append((spec, keys))
         return [("region", "is wrong"), ("keys", "are too short")]
 
@@ -334,7 +335,7 @@ def change_once(providers):
     """A check that finds nothing; while it looks the first time, somebody else changes the provider."""
     changes = [{"$set": {"region": "eu"}, "$inc": {"revision": 1}}]
 
-    def check(spec, keys):
+    def check(spec, keys, secrets):
         if changes:
             providers.update_one({"name": spec.name}, changes.pop())
         return ()
@@ -378,7 +379,7 @@ async def test_a_provider_that_is_changed_meanwhile_is_not_sealed_again(managed,
         check = change_once(quicker[database.interceptions.database.name]["providers"])
 
         def random(size):
-            check(EAST, 1)
+            check(EAST, 1, ())
             return bytes(size)
 
         assert await conflict(manage(database, clock, Sealer([NEW, OLD], random)).reseal()) == CHANGED_MEANWHILE

@@ -96,3 +96,14 @@ def test_the_layout_is_what_the_module_says():
     version, key_id, nonce, rest = sealed[:1], sealed[1:5], sealed[5:17], sealed[17:]
     assert (version, nonce) == (b"\x01", b"n" * 12)
     assert AESGCM(OLD).decrypt(nonce, rest, version + key_id + OWNER.bytes) == b"sk-secret"
+
+
+@given(text=TEXTS)
+def test_what_is_sealed_under_a_name_opens_under_that_one_alone(text):
+    sealer = Sealer([OLD])
+    sealed = sealer.seal_named("proxy_credentials", text, OWNER)
+    assert sealer.open_named("proxy_credentials", sealed, OWNER) == text
+    for name, other in (("aws_access_key", sealed), ("proxy_credentials", sealer.seal(text.replace("\n", ""), OWNER))):
+        if name != text.replace("\n", ""):
+            with pytest.raises(SealError, match=f"what is sealed as {name} is something else"):
+                sealer.open_named(name, other, OWNER)

@@ -10,7 +10,7 @@ import pytest
 from tests.fake_upstream import FakeUpstream
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import UpstreamNotReachedError
-from upstream.connections.network import DIRECT, Network, Proxy, is_direct, make_tls
+from upstream.connections.network import DIRECT, Network, Proxy, is_direct, make_tls, make_tls_of_texts
 
 HI = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -193,3 +193,12 @@ def test_what_is_no_http_proxy_is_refused(url):
 )
 def test_hosts_are_reached_directly_by_name_or_domain(host, no_proxy, direct):
     assert is_direct(host, no_proxy) is direct
+
+
+def test_texts_of_certificates_are_as_good_as_files(authority):  # noqa: F811
+    ca, server = ((authority / name).read_text() for name in ("ca.pem", "server.pem"))
+    assert len(make_tls_of_texts(ca, server).get_ca_certs()) == len(make_tls(str(authority / "ca.pem")).get_ca_certs())
+    assert len(make_tls_of_texts("").get_ca_certs()) == len(make_tls().get_ca_certs())
+    for wrong in (("nothing", ""), ("", "nothing"), ("", ca)):
+        with pytest.raises((OSError, ValueError)):
+            make_tls_of_texts(*wrong)

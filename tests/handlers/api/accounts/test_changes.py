@@ -68,8 +68,8 @@ def test_whatever_else_it_is_it_is_refused_as_such(body):
         (JSON, b'{"\xff": "x"}', 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
         (JSON, b"[]", 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
         (JSON, b"[" * MAX_BODY_BYTES, 400, {"message": INVALID_BODY, "detail": NO_OBJECT}),
-        (JSON, GRACE.ljust(MAX_BODY_BYTES + 1), 413, {"message": TOO_LARGE}),
-        (JSON, GRACE.ljust(SWALLOWED_BYTES), 413, {"message": TOO_LARGE}),
+        (JSON, GRACE.ljust(MAX_BODY_BYTES + 1), 413, {"message": TOO_LARGE.format(MAX_BODY_BYTES)}),
+        (JSON, GRACE.ljust(SWALLOWED_BYTES), 413, {"message": TOO_LARGE.format(MAX_BODY_BYTES)}),
     ],
 )
 @pytest.mark.gen_test

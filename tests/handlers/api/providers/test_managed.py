@@ -93,6 +93,10 @@ async def test_a_provider_that_an_owner_adds_is_called_at_once_with_its_first_ke
         "disabled": False,
         "fallback": [],
         "weight": 0,
+        "proxy_url": "",
+        "has_ca_certificates": False,
+        "has_client_certificate": False,
+        "aws_access_key": "",
         "circuit": None,
     }
     assert [(key["hint"], key["state"], key["setting"], key["refused"]) for key in added["keys"]] == [

@@ -1,0 +1,98 @@
+"""What else of a provider is secret beside its keys: sealed, kept, taken away, and sealed again."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec import structs
+
+from storage.providers.documents import PROXY_GIVEN_AGAIN, SECRETS, StoredSecret
+from storage.providers.sealing import HOW_TO_SET, Sealer
+from tests.storage.providers.test_managed import (  # noqa: F401 - two are fixtures
+    EAST,
+    LATER,
+    NEW,
+    NOON,
+    OLD,
+    audited,
+    clock,
+    manage,
+    managed,
+    refusal,
+    trail,
+)
+
+PROXIED = structs.replace(EAST, proxy_url="http://proxy.example:3128")
+TEXTS = {"proxy_credentials": "ada:p4ss", "client_certificate": "-----BEGIN ..."}
+
+
+def texts_of(managed, provider):  # noqa: F811 - the fixture
+    return {name: managed.sealer.open_named(name, one.sealed, provider.id) for name, one in provider.secrets.items()}
+
+
+@pytest.mark.gen_test
+async def test_secrets_are_sealed_and_only_what_is_no_secret_is_told(managed, database):  # noqa: F811 - the fixture
+    added = await managed.add(PROXIED, (), TEXTS)
+    assert {name: (one.hint, one.added_at) for name, one in added.secrets.items()} == {
+        "proxy_credentials": ("ada", NOON),
+        "client_certificate": ("", NOON),
+    }
+    assert texts_of(managed, added) == TEXTS
+    assert await managed.find("east") == added
+    document = await database.providers.find_one()
+    assert document == added.document
+    assert not any(text.partition(":")[2].encode() in repr(document).encode() for text in ("ada:p4ss",))
+
+
+@pytest.mark.gen_test
+async def test_what_is_not_given_stays_and_an_empty_text_takes_away(managed, database, clock):  # noqa: F811 - the fixtures
+    added = await managed.add(PROXIED, (), TEXTS)
+    clock.time = LATER
+    changed = await managed.change("east", {}, None, {"client_certificate": "", "proxy_credentials": "bob:new"})
+    assert texts_of(managed, changed) == {"proxy_credentials": "bob:new"}
+    assert changed.secrets["proxy_credentials"].added_at == LATER
+    assert await managed.change("east", {}, None, {}) == changed
+    fields = ["proxy_credentials", "client_certificate"]
+    assert (await trail(database))[-1] == audited("provider.changed", LATER, provider="east", changes=fields)
+    assert changed.id == added.id
+
+
+@pytest.mark.gen_test
+async def test_what_is_for_a_proxy_never_goes_to_another_one(managed):  # noqa: F811 - the fixture
+    added = await managed.add(PROXIED, (), TEXTS)
+    other = {"proxy_url": "http://other.example:3128"}
+    assert await refusal(managed.change("east", other)) == [("proxy_credentials", PROXY_GIVEN_AGAIN)]
+    assert await managed.find("east") == added
+    moved = await managed.change("east", other, None, {"proxy_credentials": "eve:x"})
+    assert texts_of(managed, moved)["proxy_credentials"] == "eve:x"
+    direct = await managed.change("east", {"proxy_url": ""})
+    assert direct.secrets.keys() == {"client_certificate"}
+
+
+@pytest.mark.gen_test
+async def test_without_an_encryption_key_nothing_secret_is_stored(database, clock):  # noqa: F811 - the fixture
+    unsealed = manage(database, clock, Sealer())
+    problems = await refusal(unsealed.add(PROXIED, (), {"proxy_credentials": "ada:p4ss"}))
+    assert problems == [("proxy_credentials", f"keys cannot be stored without encryption-keys: {HOW_TO_SET}")]
+    assert await unsealed.list_all() == []
+
+
+@pytest.mark.gen_test
+async def test_secrets_are_sealed_again_with_the_first_encryption_key(managed, database, clock):  # noqa: F811 - the fixtures
+    before = await managed.add(PROXIED, (), TEXTS)
+    rotated = manage(database, clock, Sealer([NEW, OLD]))
+    assert await rotated.reseal() == 2
+    after = await rotated.find("east")
+    assert texts_of(manage(database, clock, Sealer([NEW])), after) == TEXTS
+    assert {name: one.hint for name, one in after.secrets.items()} == {
+        name: one.hint for name, one in before.secrets.items()
+    }
+    assert await rotated.reseal() == 0
+
+
+@pytest.mark.gen_test
+async def test_what_a_later_version_has_besides_is_left_out(managed, database):  # noqa: F811 - the fixture
+    added = await managed.add(PROXIED, (), TEXTS)
+    unknown = structs.asdict(StoredSecret("", b"x", NOON))
+    await database.providers.update_one({"name": "east"}, {"$set": {"secrets.from_later": unknown}})
+    assert await managed.find("east") == added
+    assert set(added.secrets) <= set(SECRETS)
