@@ -7,7 +7,7 @@ from runtime.process import now
 from storage.accounts.audit import Author
 from storage.accounts.authentication import IdentitiesUnavailableError
 from storage.accounts.identities import Identities, InvalidTokenError, Kind, Role, UnknownIdentityError
-from storage.accounts.sign_in.sessions import MAX_SESSIONS, SessionTimes
+from storage.accounts.sign_in.sessions import MAX_SESSIONS, Method, SessionTimes
 from storage.accounts.sign_in.sign_ins import CODE_SECONDS, InvalidCodeError, SignIns
 from storage.accounts.tokens.text import FRESH_SECONDS
 from storage.mongo.database import DatabaseUnavailableError
@@ -204,6 +204,54 @@ async def test_a_code_is_kept_hashed_and_is_over_after_some_minutes(server, cloc
         with pytest.raises(InvalidCodeError):
             await sign_ins.redeem(used_or_late)
     assert await database.sign_in_codes.count_documents({}) == 0
+
+
+async def sign_in_by_link(server, username="ada"):
+    """Sign in without a token; the text of the session."""
+    identity = await server[1].redeem(await server[1].create_link(username))
+    assert identity.token_id == ""
+    return await server[1].create(identity, client_ip="192.0.2.1", user_agent="Firefox", method=Method.LINK)
+
+
+@pytest.mark.gen_test
+async def test_a_session_without_a_token_lives_as_long_as_others(server, clock):
+    await server[0].add_user("ada", role=Role.OWNER)
+    session = await sign_in_by_link(server)
+    (listed,) = (await server[1].page("ada", limit=1, offset=0))[1]
+    assert (listed.token_id, listed.method) == (None, Method.LINK)
+    for _ in range(3):
+        clock.passed += HOUR
+        assert await is_let_in(server, session)
+    clock.passed += 2 * HOUR
+    assert not await is_let_in(server, session)
+
+
+@pytest.mark.gen_test
+async def test_a_session_without_a_token_ends_with_its_user_and_when_it_is_ended(server, database):
+    identities, sign_ins = server
+    ada = await identities.add_user("ada", role=Role.OWNER)
+    await identities.add_user("bob", role=Role.OWNER)
+    first, second, third = [await sign_in_by_link(server) for _ in range(3)]
+    await sign_ins.sign_out(first)
+    await sign_ins.end(second[:10], of="ada", author=Author(await identities.find_user("bob")))
+    assert [await is_let_in(server, one) for one in (first, second, third)] == [False, False, True]
+    ended = await database.audit.find_one({"action": "session.ended"})
+    assert ended["detail"] == {"session_id": second[:10]}
+    await database.users.update_one({"_id": ada.id}, {"$set": {"removed_at": now()}})
+    identities.forget(ada.id)
+    assert not await is_let_in(server, third)
+
+
+@pytest.mark.gen_test
+async def test_a_link_is_for_a_user_who_is_there(server, database):
+    with pytest.raises(UnknownIdentityError):
+        await server[1].create_link("nobody")
+    await server[0].add_user("ada", role=Role.MEMBER)
+    code = await server[1].create_link("ada")
+    assert code not in str(await database.sign_in_codes.find().to_list(None))
+    await server[0].remove_user("ada")
+    with pytest.raises(InvalidCodeError):
+        await server[1].redeem(code)
 
 
 @pytest.mark.usefixtures("impatient")

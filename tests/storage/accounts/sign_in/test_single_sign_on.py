@@ -158,3 +158,22 @@ async def test_a_group_that_is_removed_meanwhile_is_not_joined(make, groups, mon
 async def test_the_index_finds_a_person_among_many(database):
     plan = await database.users.find({"openid.issuer": ISSUER, "openid.subject": "s"}).explain()
     assert '"by_subject"' in str(plan).replace("'", '"')
+
+
+@pytest.mark.gen_test
+async def test_whom_a_proxy_names_is_made_once_and_changed_never(make, identities):
+    users = await asyncio.gather(*(make().admit_named("grace") for _ in range(4)))
+    assert {user.role for user in users} == {Role.MEMBER}
+    assert len({user.id for user in users}) == 1
+    await identities.change_user("grace", role=Role.AUDITOR)
+    assert (await make().admit_named("GRACE")).role is Role.AUDITOR
+
+
+@pytest.mark.gen_test
+async def test_whom_a_proxy_names_and_an_owner_removed_stays_out(make, identities):
+    await make().admit_named("grace")
+    await identities.remove_user("grace")
+    await refusal(make().admit_named("Grace"), Refused.REMOVED)
+    await refusal(make().admit_named("a b"), Refused.NAME_NOT_ALLOWED)
+    again = await identities.add_user("grace", role=Role.MEMBER)
+    assert await make().admit_named("grace") == again
