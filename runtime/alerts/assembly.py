@@ -10,7 +10,7 @@ from handlers.bridge import Bridge
 from handlers.key_health import report_refused_keys
 from runtime.alerts.budgets import BudgetWatch
 from runtime.alerts.conditions import failed_jobs, new_owners, open_circuits, refused_keys, waiting_records
-from runtime.alerts.digest import weekly_digest
+from runtime.alerts.digest import LOOK_SECONDS, weekly_digest
 from runtime.alerts.sender import Sender
 from runtime.alerts.watch import Watch
 from runtime.process import Process, now
@@ -42,9 +42,10 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
         waiting_records(lambda: recorder.reason, lambda: recorder.queue_length + recorder.spooled_records, host, now),
         failed_jobs(lambda: process.jobs.failed, host, now),
         new_owners(database, now),
-        weekly_digest(Spending(database), bridge.identities.users_by_id, now),
     )
     process.start("alerts", Watch(database, outbox, sources).run)
+    digest = weekly_digest(Spending(database), bridge.identities.users_by_id, now)
+    process.start("digest", Watch(database, outbox, (digest,), seconds=LOOK_SECONDS).run)
     sender = Sender(
         *(database, Webhooks(database, sealer, now=now), outbox),
         sealer=sealer,

@@ -15,6 +15,9 @@ from storage.alerts.documents import AlertType
 from storage.queries.filters.spending import Dimension, Span, SpendQuery, SpendRow
 from storage.queries.spending import Spending
 
+LOOK_SECONDS: Final = 60.0
+"""From one look at the calendar to the next."""
+
 MOST: Final = 10
 """How many users and models are named, those that cost most."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
 from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.errors import DatabaseRefusalError
 
 LOOK_SECONDS: Final = 2.0
 """From one look to the next."""
@@ -19,6 +21,9 @@ MAX_PENDING: Final = 1_000
 
 MAX_RAISED: Final = 10_000
 """Keys of alerts that a process remembers, so that it does not ask the database again."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class Alert(NamedTuple):
@@ -39,6 +44,7 @@ class Watch:
         database: Its health says when to look.
         outbox: Where alerts are raised.
         sources: Tell what there is now.
+        seconds: From one look to the next.
         pause: Waits for seconds.
     """
 
@@ -48,11 +54,13 @@ class Watch:
         outbox: Outbox,
         sources: Sequence[Source],
         *,
+        seconds: float = LOOK_SECONDS,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._outbox = outbox
         self._sources = sources
+        self._seconds = seconds
         self._pause = pause
         self._pending: dict[str, Alert] = {}
         self._raised: OrderedDict[str, None] = OrderedDict()
@@ -61,7 +69,7 @@ class Watch:
         """Look, until cancelled. While the database is unavailable, what was noticed waits."""
         while True:
             await self.look()
-            await self._pause(LOOK_SECONDS)
+            await self._pause(self._seconds)
 
     async def look(self) -> None:
         """Notice what there is now, and raise what is new."""
@@ -69,6 +77,9 @@ class Watch:
             try:
                 found = await source()
             except DatabaseUnavailableError:
+                continue
+            except DatabaseRefusalError as error:
+                _log.warning("it is not known whether there is an alert: %s", error)
                 continue
             for alert in found:
                 if alert.key not in self._raised and len(self._pending) < MAX_PENDING:

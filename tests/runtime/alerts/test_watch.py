@@ -25,6 +25,7 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
 from storage.mongo.database import DatabaseUnavailableError
+from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.spending import Spending
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
@@ -250,6 +251,19 @@ async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(databas
     found.append(Alert(AlertType.JOB_FAILED, "job:3", {}))
     await watch.look()
     assert await database.alerts.count_documents({}) == 3
+
+
+@pytest.mark.expects_log("it is not known whether there is an alert: MongoDB does not sum up costs")
+@pytest.mark.gen_test
+async def test_a_source_that_the_database_refuses_does_not_hold_up_the_others(database, clock):
+    async def refused():
+        raise DatabaseRefusalError("MongoDB does not sum up costs: Slow")
+
+    async def source():
+        return [Alert(AlertType.JOB_FAILED, "job:1", {})]
+
+    await Watch(database, Outbox(database, now=clock), [refused, source]).look()
+    assert await database.alerts.count_documents({}) == 1
 
 
 @pytest.mark.gen_test
