@@ -319,3 +319,14 @@ async def test_the_query_of_the_authorization_endpoint_is_kept(make, stand_in):
     stand_in.discovery["authorization_endpoint"] += "?p=policy"
     _, url = await make().begin("", REDIRECT)
     assert parse_qs(urlsplit(url).query)["p"] == ["policy"]
+
+
+@pytest.mark.gen_test
+async def test_any_server_finishes_what_another_one_began(make, stand_in):
+    flow, url = await make().begin("overview", REDIRECT)
+    stand_in.nonce = parse_qs(urlsplit(url).query)["nonce"][0]
+    stand_in.sign_in(NOW)
+    another = make()
+    kept = another.read_flow(flow.write())
+    found = await another.finish(kept, {"state": flow.state, "code": "the-code"}, REDIRECT)
+    assert (found.subject, kept.view) == ("s", "overview")
