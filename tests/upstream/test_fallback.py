@@ -86,3 +86,16 @@ PINNED = ["openai", "azure", "openai", "azure", "azure", "azure"]
 def test_only_who_serves_a_route_of_another_may_stand_in_for_it(type_, other, is_possible):
     fault = find_fault("a", ProviderType(type_), ["b"], {"a": ProviderType(type_), "b": ProviderType(other)})
     assert (fault == "") is is_possible, fault
+
+
+def test_what_is_wrong_with_others_is_said_in_words():
+    types = {"a": ProviderType.OPENAI, "b": ProviderType.ANTHROPIC, "c": ProviderType.CHATGPT}
+    faults = [find_fault("a", ProviderType.OPENAI, [name], types) for name in ("a", "x", "b", "c")]
+    assert faults == [
+        "a cannot stand in for itself",
+        "there is no provider named x; there are b, c",
+        "b is of the type anthropic, which has no route of the type openai: give providers of the same dialect",
+        "c takes only the users' own keys, and those go to no other provider",
+    ]
+    assert find_fault("a", ProviderType.OPENAI, [], types) == ""
+    assert find_fault("a", ProviderType.OPENAI, ["x"], {"a": ProviderType.OPENAI}).endswith("there are none")
