@@ -14,7 +14,6 @@ from commands.money.prices import TIME
 from resources.money.spend import GONE, SPEND_FORMATS, Names
 from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
-from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.filters.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
 from storage.queries.filters.time_ranges import ceiling
 from storage.queries.spending import Spending
@@ -86,8 +85,6 @@ def export_spend(
             count = run(work)
     except NotRecordedError as error:
         raise click.ClickException(GONE.format(error.since)) from error
-    except DatabaseRefusalError as error:
-        raise click.ClickException(str(error)) from error
     if file != STANDARD_OUTPUT:
         click.echo(f"Rows in {file}: {count}")
 

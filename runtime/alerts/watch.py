@@ -76,10 +76,10 @@ class Watch:
         for source in self._sources:
             try:
                 found = await source()
-            except DatabaseUnavailableError:
-                continue
             except DatabaseRefusalError as error:
                 _log.warning("it is not known whether there is an alert: %s", error)
+                continue
+            except DatabaseUnavailableError:
                 continue
             for alert in found:
                 if alert.key not in self._raised and len(self._pending) < MAX_PENDING:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any, Final
@@ -33,6 +32,7 @@ from storage.aggregation.session_job import CALL
 from storage.aggregation.totals import row_of, rows
 from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
+from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME, UNCOUNTED, UNGROUPED
 from storage.prices.recost_documents import ACTIVE, Recost, RecostState, read_recost
 from storage.recording.prices import Cost
@@ -117,8 +117,11 @@ class Recosting:
         while True:
             await self._database.health.wait_until_back()
             seconds = IDLE_SECONDS
-            with suppress(DatabaseUnavailableError):
+            try:
                 seconds = await self.step()
+            except DatabaseUnavailableError as error:
+                if isinstance(error, DatabaseRefusalError):
+                    _log.warning("re-costing waits: %s", error)
             await self._pause(seconds)
 
     async def step(self) -> float:

@@ -13,6 +13,7 @@ from bson.decimal128 import Decimal128
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.session_job import SessionJob
+from storage.mongo.errors import DatabaseRefusalError
 from storage.prices import recosting as module
 from storage.prices.recost_documents import RecostState
 from storage.prices.recosting import (
@@ -318,6 +319,25 @@ async def test_the_job_goes_on_by_itself(database, clock, prices, jobs):
     running.cancel()
     await asyncio.wait([running])
     assert (await jobs.list_newest())[0].changed == 5
+
+
+@pytest.mark.expects_log(r"^WARNING storage\.prices\.recosting: re-costing waits: too slow")
+@pytest.mark.gen_test
+async def test_a_database_that_refuses_is_told_and_asked_again(database, recosting, monkeypatch):
+    looks = []
+
+    async def pause(seconds):
+        looks.append(seconds)
+        raise asyncio.CancelledError
+
+    async def refuse():
+        raise DatabaseRefusalError("too slow")
+
+    monkeypatch.setattr(recosting, "_pause", pause)
+    monkeypatch.setattr(recosting, "step", refuse)
+    with pytest.raises(asyncio.CancelledError):
+        await recosting.run()
+    assert looks == [IDLE_SECONDS]
 
 
 @pytest.mark.gen_test
