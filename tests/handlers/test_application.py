@@ -44,7 +44,7 @@ async def test_what_only_looks_like_a_route_is_none(running, prefix):
     for provider, path in (
         ("openai", "/v1/chat%2Fcompletions"),
         ("openai", "/V1/models"),
-        ("openai", "/v1/uploads"),
+        ("openai", "/v1/threads"),
         ("anthropic", "/v1/chat/completions"),
         ("anthropic", "/"),
     ):
@@ -160,7 +160,7 @@ async def test_the_right_base_url_at_the_root_needs_no_token_and_takes_no_slot(r
 async def test_an_unknown_route_is_refused_in_the_dialect_of_its_provider(running):
     client = await running.client()
     for provider in ("anthropic", "no-key", "openai", "keyless"):
-        for path in ("/v1/uploads", "/v1/organizations/api_keys", "/v1/chat", "/nowhere"):
+        for path in ("/v1/threads", "/v1/organizations/api_keys", "/v1/chat", "/nowhere"):
             answer = await client.request("GET", f"{CONTROL}/{provider}{path}", running.headers)
             error = json.loads(answer.body)
             anthropic = provider in {"anthropic", "no-key"}

@@ -89,7 +89,7 @@ async def test_of_several_choices_that_is_the_default_which_is_said_to_be(runnin
         (path, name, schema)
         for path, parameters in queries()
         for name, schema in parameters.items()
-        if "enum" in schema and "default" in schema
+        if "enum" in schema and "default" in schema and name != "order_by"  # there is nothing here to be sorted
     ]
     assert len(choices) > 1
     for path, name, schema in choices:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from uuid import UUID, uuid5
 
 import pytest
+from bson.decimal128 import Decimal128
 from pymongo.errors import AutoReconnect
 
 from intercept.records import EndReason, Status
@@ -25,7 +26,7 @@ from storage.mongo.indexes import (
 from storage.queries import sessions as sessions_module
 from storage.queries.filters.interceptions import InvalidSearchError, Search
 from storage.queries.paging import UnknownCursorError
-from storage.queries.sessions import Sessions, session_filter
+from storage.queries.sessions import Order, Sessions, session_filter
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
 from tests.storage.session_checks import Call, keep, write
@@ -79,6 +80,36 @@ async def test_pages_by_cursor_and_by_offset_are_the_same_list(grouped):
     assert by_cursor == by_offset == [(8, [8, 7, 6]), (8, [5, 4, 3]), (8, [2, 1])]
     assert await sessions.page({}, visible_to=None, limit=3, after_id=UUID(int=1)) == (8, [])
     assert await sessions.page({}, visible_to=None, limit=3, offset=2**31 - 1) == (8, [])
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("visible_to", [None, ADA.id])
+@pytest.mark.parametrize(
+    "case",
+    [
+        (Order.STARTED, "x", (0, 0, 0, 0), [4, 3, 2, 1]),
+        (Order.LAST_ACTIVE, "last_active_at", (NOON, NOON + timedelta(1), NOON, NOON - timedelta(1)), [2, 3, 1, 4]),
+        (Order.COST, "cost", (Decimal128("0.5"), Decimal128("10"), Decimal128("0"), Decimal128("9")), [2, 4, 1, 3]),
+        (Order.LOST, "lost", (Decimal128("1"), None, Decimal128("2"), None), [3, 1, 4, 2]),
+        (Order.FAILED, "failures", (0, 3, 1, 3), [4, 2, 3, 1]),
+        (Order.CALLS, "interceptions", (5, 7, 6, 1), [2, 3, 1, 4]),
+    ],
+)
+async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(database, grouped, case, visible_to):
+    order, field, values, expected = case
+    sessions = await grouped(*map(Call, (1, 2, 3, 4)))
+    for number, value in enumerate(values, 1):
+        change = {"$set": {field: value}} if value is not None else {"$unset": {field: ""}}
+        await database.sessions.update_one({"_id": UUID(int=number)}, change)
+    assert numbers(await sessions.page({}, visible_to=visible_to, limit=10, order=order)) == (4, expected)
+    walked, last = [], None
+    while True:
+        page = numbers(await sessions.page({}, visible_to=visible_to, limit=1, after_id=last, order=order))
+        if not page[1]:
+            break
+        walked += page[1]
+        last = UUID(int=walked[-1])
+    assert walked == expected
 
 
 @pytest.mark.gen_test
