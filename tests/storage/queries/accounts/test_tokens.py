@@ -182,3 +182,13 @@ async def test_without_the_database_no_token_is_found(unreachable, identities, u
     for attempt in (tokens.search("ada", limit=1, offset=0), tokens.lookup(f"{'x' * 10}-{'y' * 22}")):
         with pytest.raises(DatabaseUnavailableError):
             await attempt
+
+
+@pytest.mark.gen_test
+async def test_tokens_are_named_by_id_also_when_they_are_revoked(tokens, identities, create):
+    await identities.add_user("ada", role=Role.MEMBER)
+    laptop, _ = await create("ada", "laptop")
+    ci, _ = await create("ada", "ci")
+    await identities.revoke_token(ci.token.id)
+    found = await tokens.by_id([laptop.token.id, ci.token.id, "unknown"])
+    assert {id_: token.name for id_, token in found.items()} == {laptop.token.id: "laptop", ci.token.id: "ci"}
