@@ -71,12 +71,13 @@ END = response(
 @pytest.fixture
 def codex(running, client, url):
     """Runs Codex with the configuration of the README."""
+    codex_js = program("@openai/codex", "bin/codex.js")
 
     async def codex(*, websocket):
         config = CONFIG.format(model=MODEL, url=url, websocket=json.dumps(websocket))
         client.configure(".codex/config.toml", config)
         return await client.run(
-            *("node", program("@openai/codex", "bin/codex.js"), "exec", "--skip-git-repo-check"),
+            *("node", codex_js, "exec", "--skip-git-repo-check"),
             *("--dangerously-bypass-approvals-and-sandbox", PROMPT),
             AIBRIDGE_TOKEN=running.token,
         )

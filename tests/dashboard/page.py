@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from selenium.common.exceptions import ElementClickInterceptedException
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -106,7 +108,15 @@ class Page:
         return found
 
     def click(self, css: str, text: str = "") -> None:
-        self.find(css, text).click()
+        """Click what is shown, as soon as nothing that moves lies over it."""
+
+        def clicked() -> bool:
+            with suppress(ElementClickInterceptedException):
+                self.find(css, text).click()
+                return True
+            return False
+
+        self.until(clicked, f"{css} with {text!r} was to be clicked")
 
     def choose(self, label: str, option: str, within: str = "main") -> None:
         """Choose in a list, as soon as it has that."""

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from functools import cached_property, partial
+from time import monotonic
 
 from aiohappyeyeballs import start_connection
 
@@ -68,13 +69,13 @@ class Connections:
         host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
         try:
             async with asyncio.timeout(self._connect_timeout):
-                began = self._loop.time()
+                began = monotonic()  # an event loop's own clock may tell whole milliseconds
                 addresses = await self._addresses.find(host, port)
-                found = self._loop.time()
+                found = monotonic()
                 raw = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1)
                 if proxy is not None:
                     await _tunnel_through(raw, origin, proxy)
-                connected = self._loop.time()
+                connected = monotonic()
                 _, connection = await self._loop.create_connection(
                     partial(Connection, origin, self._idle_timeout, self._open.add, self._lost),
                     sock=raw,
@@ -84,7 +85,7 @@ class Connections:
         except OSError:
             self._addresses.forget(host, port)
             raise
-        tls = self._loop.time() - connected if origin.tls else None
+        tls = monotonic() - connected if origin.tls else None
         return connection, Connecting(dns=found - began, connect=connected - found, tls=tls)
 
     def release(self, connection: Connection) -> None:

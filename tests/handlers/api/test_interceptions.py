@@ -32,7 +32,7 @@ FIELDS = {
     *("session_id", "parent_id", "root_id", "cost", "provider_cost"),
     *("agent", "user_agent", "streaming", "status", "end_reason", "error", "upstream_status", "upstream_request_id"),
     *("credential_kind", "credential_hint", "started_at", "upstream_asked_at", "first_byte_at"),
-    *("ended_at", "metadata"),
+    *("ended_at", "metadata", "cache"),
     *("token_usages", "user_prompts", "tool_usages", "model_thoughts"),
 }
 

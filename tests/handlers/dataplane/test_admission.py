@@ -173,7 +173,7 @@ async def test_the_actor_is_named_upstream_where_that_is_wanted(running):
 @pytest.mark.parametrize(
     ("path", "method", "message"),
     [
-        ("/api/v2/aibridge/openai/v1/uploads", "GET", "route not supported: GET /v1/uploads"),
+        ("/api/v2/aibridge/openai/v1/threads", "GET", "route not supported: GET /v1/threads"),
         ("/api/v2/aibridge/openai/v1/messages", "POST", "route not supported: POST /v1/messages"),
         ("/api/v2/aibridge/openai/v1/audio/x", "GET", "route not supported: GET /v1/audio/x"),
         ("/api/v2/aibridge/openai", "GET", "route not supported: GET /"),
