@@ -283,9 +283,13 @@ class ClusterAuthority:
                     raise
                 else:
                     failures = pauses = 0
-        finally:
+        except BaseException as error:
             self._rounds = None
-            self._work()
+            if isinstance(error, Exception):  # else the event loop ends, and nothing more is asked
+                self._work()
+            raise
+        self._rounds = None
+        self._work()
 
     async def _make(self, round_: Round) -> None:
         async def exchange() -> None:

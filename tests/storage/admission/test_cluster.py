@@ -496,6 +496,19 @@ async def test_a_request_that_leaves_while_it_waits_holds_nothing(database):
 
 
 @pytest.mark.gen_test
+async def test_an_event_loop_that_ends_is_given_nothing_more_to_do(database):
+    async with servers(1, database) as (one,):
+        waiting = [asyncio.ensure_future(one.start([slots(3)])) for _ in range(2)]
+        for _ in range(2):  # until it has begun
+            await asyncio.sleep(0)
+        rounds = one._rounds
+        rounds.cancel()
+        await asyncio.wait({rounds})
+        assert (rounds.cancelled(), one._rounds) == (True, None)
+        await asyncio.gather(*waiting)
+
+
+@pytest.mark.gen_test
 async def test_a_silent_other_side_is_told_from_a_pause_of_ones_own():
     async def silent():
         await asyncio.Event().wait()
