@@ -50,7 +50,7 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
     codes = _ask(address, "code", {"client_name": f"login on {socket.gethostname()}"})
     code = str(codes["user_code"])
     if re.fullmatch("[A-Z-]{4,32}", code) is None:
-        raise click.ClickException("the server answers with a code that is none")
+        raise click.ClickException("the server sent a code that is not valid")
     page = f"{address}/#/device/{code}"  # where the user said, whatever the server calls itself behind a proxy
     click.echo(f"Open this page, and compare the code {code}:\n\n    {page}\n", err=True)
     if not no_browser:

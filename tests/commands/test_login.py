@@ -131,7 +131,7 @@ def test_without_a_token_nothing_is_printed(bridge, run, tmp_path):
         ({"code": [(404, {"message": "not found"})]}, "answers 404: not found"),
         ({"code": [(200, b"<html>")]}, "answers 200: it is no AI Bridge"),
         ({"code": [(302, b"")]}, "answers 302: it is no AI Bridge"),
-        ({"code": [(200, CODES | {"user_code": "\x1b[31m"})]}, "a code that is none"),
+        ({"code": [(200, CODES | {"user_code": "\x1b[31m"})]}, "a code that is not valid"),
     ],
 )
 def test_what_goes_wrong_is_said(bridge, run, tmp_path, answers, said):

@@ -6,16 +6,14 @@ where it says which program asks from where, and allows it or not.
 
 from __future__ import annotations
 
-from typing import ClassVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from handlers.api.accounts.changes import ChangeHandler, change_problems
-from handlers.api.accounts.sign_in import BODY_SECONDS, MAX_BODY_BYTES
+from handlers.api.accounts.sign_in import SmallBodyHandler
 from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
-from handlers.base import TOO_MANY_FAILURES, BridgeHandler
-from handlers.bridge import Bridge
+from handlers.base import TOO_MANY_FAILURES
 from handlers.control import database_problems
 from handlers.problems import Problem
 from intercept.callers.clients import client_name
@@ -30,7 +28,7 @@ from resources.accounts.devices import (
     DeviceLookup,
     DeviceToken,
 )
-from storage.accounts.events import Plane, Reason
+from storage.accounts.events import Reason
 from storage.accounts.sign_in.device_states import PollError
 from storage.accounts.sign_in.devices import (
     DEVICE_SECONDS,
@@ -44,27 +42,8 @@ TOO_MANY_STARTS = "Too many programs of this address asked for a code. Please tr
 TOO_MANY_WAIT = "too many programs wait; try again in some minutes"
 
 
-class _ProgramHandler(BridgeHandler):
+class _ProgramHandler(SmallBodyHandler):
     """What a program asks, as forms of OAuth."""
-
-    BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
-    plane = Plane.SIGN_IN
-
-    def initialize(self, bridge: Bridge) -> None:
-        """Receive the running bridge."""
-        super().initialize(bridge)
-        self._body = bytearray()
-
-    async def prepare(self) -> None:
-        """Bound the body: whoever sends it is not known."""
-        if self.cycle.wants_body:
-            self.cycle.set_max_body_size(MAX_BODY_BYTES)
-            self.cycle.set_body_timeout(min(BODY_SECONDS, self.cycle.body_timeout))
-        self.set_header("Cache-Control", "no-store")
-
-    def data_received(self, chunk: bytes) -> None:
-        """Collect the body."""
-        self._body += chunk
 
     @property
     def form(self) -> dict[str, str]:

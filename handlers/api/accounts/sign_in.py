@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET
@@ -34,10 +34,10 @@ BODY_SECONDS = 10.0
 COOKIE_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({"path": "/", "httponly": True, "samesite": "Strict"})
 
 
-class SignInHandler(BridgeHandler):
-    """Makes a session and sets its cookie, or ends it and clears that."""
+class SmallBodyHandler(BridgeHandler):
+    """Takes a small body from somebody who is not known yet."""
 
-    BODY_METHODS = ("POST",)
+    BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
     plane = Plane.SIGN_IN
 
     def initialize(self, bridge: Bridge) -> None:
@@ -55,6 +55,10 @@ class SignInHandler(BridgeHandler):
     def data_received(self, chunk: bytes) -> None:
         """Collect the body."""
         self._body += chunk
+
+
+class SignInHandler(SmallBodyHandler):
+    """Makes a session and sets its cookie, or ends it and clears that."""
 
     async def post(self) -> None:
         """Sign in: 204 and the cookie, which lasts until the browser is closed. A session that it replaces is ended.
