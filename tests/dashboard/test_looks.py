@@ -28,7 +28,6 @@ VIEWS = {
     "connect?client=codex": ".snippet",
     "nowhere": ".empty",
 }
-each_view = pytest.mark.parametrize("view", VIEWS)
 # What reaches out of the screen, but for what can be scrolled or is cut on purpose.
 TOO_WIDE = """
     const kept = (one) => one && (/auto|scroll|hidden/.test(getComputedStyle(one).overflowX) || kept(one.parentElement))
@@ -68,16 +67,32 @@ def show(page, scene):
     return show
 
 
-@each_view
-def test_nothing_is_wider_than_a_phone(page, show, view):
-    page.resize(PHONE)
-    show(view)
+def asks_nobody_else(page):
+    names = page.browser.execute_script("return performance.getEntriesByType('resource').map(({name}) => name)")
+    assert [name for name in names if not name.startswith(f"{page.url}/")] == []
+
+
+def is_as_wide_as_the_phone(page):
     assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
     assert page.browser.execute_script(TOO_WIDE) == []
     for link in page.all(".top nav a"):
         assert link.size["height"] >= 44
         assert link.rect["x"] >= 0
         assert link.rect["x"] + link.rect["width"] <= PHONE[0]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_fits_a_phone_and_everybody_can_use_it_in_light_and_dark(page, show, axe, view):
+    show(view)
+    asks_nobody_else(page)
+    for scheme in ("light", "dark"):
+        page.prefer(scheme)
+        assert page.axe(axe) == []
+    page.resize(PHONE)
+    is_as_wide_as_the_phone(page)
+    show(view)
+    is_as_wide_as_the_phone(page)
+    assert page.axe(axe) == []
 
 
 def test_the_frame_fits_a_long_name_at_every_width(page, site):
@@ -105,25 +120,17 @@ def test_the_longest_username_makes_nothing_wider_than_a_phone(page, site, view)
     assert page.browser.execute_script(TOO_WIDE) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@each_view
-def test_no_serious_fault_of_accessibility(page, show, axe, view, scheme):
-    page.prefer(scheme)
-    show(view)
-    assert page.axe(axe) == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("dialog", [("users", "Add a user"), ("users/{name}", "Remove this user")])
-def test_a_dialog_has_none_either(page, show, axe, dialog, scheme):
+def test_a_dialog_has_no_fault_of_accessibility_either(page, show, axe, dialog):
     view, button = dialog
-    page.prefer(scheme)
     show(view)
     page.click("button", button)
     page.find("dialog")
     for size in (WIDE, PHONE):
         page.resize(size)
-        assert page.axe(axe) == []
+        for scheme in ("light", "dark"):
+            page.prefer(scheme)
+            assert page.axe(axe) == []
         assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
 
 
@@ -163,10 +170,3 @@ def test_a_chart_changes_its_colours_with_the_page(page, show):
     before = page.browser.execute_script(pixel)
     page.prefer("dark")
     page.until(lambda: page.browser.execute_script(pixel) != before, "the chart was to be redrawn")
-
-
-def test_no_request_goes_anywhere_else(page, show):
-    for view in VIEWS:
-        show(view)
-        names = page.browser.execute_script("return performance.getEntriesByType('resource').map(({name}) => name)")
-        assert [name for name in names if not name.startswith(f"{page.url}/")] == []
