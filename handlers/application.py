@@ -29,7 +29,7 @@ from handlers.api.accounts.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.api.accounts.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.api.accounts.tokens import TokenHandler, TokensHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
-from handlers.api.alerts.webhooks import WebhookHandler, WebhooksHandler, WebhookTestHandler
+from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
 from handlers.api.dashboard import DashboardFiles, DashboardHandler
 from handlers.api.export import ExportHandler
 from handlers.api.facets import FacetHandler
@@ -149,6 +149,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "spend/export", SpendExportHandler, context),
                 (CONTROL_PLANE + "webhooks", WebhooksHandler, context),
                 (CONTROL_PLANE + "webhooks/([^/]+)", WebhookHandler, context),
+                (CONTROL_PLANE + "webhooks/([^/]+)/deliveries", DeliveriesHandler, context),
                 (CONTROL_PLANE + "webhooks/([^/]+)/test", WebhookTestHandler, context),
                 (CONTROL_PLANE + "audit", AuditHandler, context),
                 ("/healthz", HealthHandler, context),

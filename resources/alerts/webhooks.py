@@ -158,6 +158,43 @@ class Webhook(Struct, kw_only=True):
         )
 
 
+class Delivery(Struct):
+    """A message that a webhook was to be told, and what became of it so far."""
+
+    id: Annotated[str, Meta(description="The header `webhook-id` that it has.")]
+    type: str
+    state: Annotated[documents.DeliveryState, Meta(description="`waiting` also between tries.")]
+    raised_at: Time
+    attempts: Annotated[Count, Meta(description="How often it was tried.")]
+    status: Annotated[int | None, Meta(description="Of the last answer; null if there was none.")]
+    error: Annotated[str | None, Meta(description="Why the last try failed; null if it did not.")]
+    next_at: Annotated[Time | None, Meta(description="When it is tried next; null if it is not tried again.")]
+    ended_at: Annotated[Time | None, Meta(description="When it was taken, or given up; null before.")]
+
+    @classmethod
+    def of(cls, told: documents.Told) -> Self:
+        """Show a delivery."""
+        return cls(
+            *(
+                told.event_id,
+                told.type,
+                told.state,
+                format_time(told.raised_at),
+                told.attempts,
+                told.status,
+                told.error,
+            ),
+            next_at=format_time(told.next_at) if told.next_at else None,
+            ended_at=format_time(told.ended_at) if told.ended_at else None,
+        )
+
+
+class DeliveryList(Struct):
+    """The newest deliveries of a webhook, the last one first."""
+
+    results: list[Delivery]
+
+
 class WebhookList(Struct):
     """All webhooks, in the order in which they were added."""
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 MAX_WEBHOOKS: Final = 20
@@ -96,6 +97,12 @@ class Webhook(Struct, frozen=True, kw_only=True):
     last: LastDelivery | None = None
 
     @property
+    def version(self) -> str:
+        """A text that is another one after each change of the webhook; its deliveries are not part of it."""
+        said = (self.url, self.description, self.types, self.disabled, self.created_at, self.changed_at)
+        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
+
+    @property
     def document(self) -> dict[str, Any]:
         """The same as the database has it, without the last try."""
         return {
@@ -145,6 +152,48 @@ class Delivery(Struct, frozen=True):
     type: str
     body: str
     attempts: int
+
+
+class Told(Struct, frozen=True):
+    """What became of a delivery so far.
+
+    Attributes:
+        event_id: The id of the message.
+        type: What happened.
+        state: Where it stands.
+        raised_at: When it was to be sent.
+        attempts: How often it was tried.
+        status: Of the last answer; None if there was none.
+        error: Why the last try failed; None if it did not, or there was none.
+        next_at: When it is tried next; None if it is not tried again.
+        ended_at: When it was taken, or given up.
+    """
+
+    event_id: str
+    type: str
+    state: DeliveryState
+    raised_at: datetime
+    attempts: int
+    status: int | None
+    error: str | None
+    next_at: datetime | None
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Told:
+        """Read a document."""
+        state = DeliveryState(document["state"])
+        return cls(
+            event_id=document["event_id"],
+            type=document["type"],
+            state=state,
+            raised_at=document["created_at"],
+            attempts=document["attempts"],
+            status=document.get("status"),
+            error=document.get("error"),
+            next_at=document["next_at"] if state is DeliveryState.WAITING else None,
+            ended_at=document.get("ended_at"),
+        )
 
 
 def event_id_of(key: str) -> str:

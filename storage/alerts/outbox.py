@@ -25,6 +25,7 @@ from storage.alerts.documents import (
     AlertType,
     Delivery,
     DeliveryState,
+    Told,
     event_id_of,
     retry_seconds,
 )
@@ -38,6 +39,9 @@ ALERTS_KEPT: Final = timedelta(days=400)
 
 DELIVERIES_KEPT: Final = timedelta(days=30)
 """How long a delivery is kept."""
+
+MAX_LISTED: Final = 20
+"""Deliveries of a webhook that are listed."""
 
 MAX_ERROR: Final = 300
 """Longest reason of a failure that is kept, in characters."""
@@ -91,6 +95,13 @@ class Outbox:
         async with self._database.within(ANSWER_SECONDS):
             found = await self._database.webhook_deliveries.aggregate(stages).to_list(None)
         return {one["_id"]: one["number"] for one in found}
+
+    async def latest(self, webhook_id: UUID) -> list[Told]:
+        """What a webhook was to be told, the newest first: at most `MAX_LISTED`."""
+        async with self._database.within(ANSWER_SECONDS):
+            found = self._database.webhook_deliveries.find({"webhook_id": webhook_id}, {"body": False})
+            newest = found.sort([("created_at", -1), ("_id", 1)]).limit(MAX_LISTED)
+            return [Told.of(document) async for document in newest]
 
     async def take(self) -> Delivery | None:
         """Take the delivery that is due for longest; None if none is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -13,12 +13,19 @@ from msgspec import structs
 from storage.accounts.audit import COMMAND_LINE, Author, entry
 from storage.accounts.events import Action
 from storage.accounts.user_accounts import ANSWER_SECONDS
-from storage.accounts.users import IdentityConflictError, IdentityError, UnknownIdentityError, milliseconds
+from storage.accounts.users import (
+    ChangedMeanwhileError,
+    IdentityConflictError,
+    IdentityError,
+    UnknownIdentityError,
+    milliseconds,
+)
 from storage.alerts.documents import MAX_WEBHOOKS, SECRET_BYTES, Webhook, format_secret
 from storage.mongo.database import Database, Session
 from storage.providers.sealing import NoEncryptionKeyError, Sealer
 
 UNKNOWN: Final = "there is no webhook with this id"
+CHANGED: Final = "the webhook was changed meanwhile; read it again"
 TOO_MANY: Final = f"there are {MAX_WEBHOOKS} webhooks already, the most that are allowed"
 
 
@@ -86,48 +93,70 @@ class Webhooks:
             await self._database.together(add)
         return webhook, secret
 
-    async def change(self, id_: UUID, changes: Mapping[str, Any], *, author: Author = COMMAND_LINE) -> Webhook:
+    async def change(
+        self,
+        id_: UUID,
+        changes: Mapping[str, Any],
+        *,
+        versions: Collection[str] | None = None,
+        author: Author = COMMAND_LINE,
+    ) -> Webhook:
         """Change what is given: `url`, `description`, `types` or `disabled`.
+
+        Args:
+            id_: Which one.
+            changes: The new values.
+            versions: What its version may be before, if not any.
+            author: Who changes it.
 
         Raises:
             UnknownIdentityError: There is none.
+            ChangedMeanwhileError: It has none of the versions.
         """
 
         async def change(session: Session | None) -> Webhook:
-            old = await self._existing(id_, session)
+            old = await self._existing(id_, session, versions)
             new = structs.replace(old, **changes)
             if changed := [name for name in changes if getattr(old, name) != getattr(new, name)]:
                 new = structs.replace(new, changed_at=milliseconds(self._now()))
                 fields = {name: new.document[name] for name in (*changed, "changed_at")}
-                await self._database.webhooks.update_one({"_id": id_}, {"$set": fields}, session=session)
+                same = {"_id": id_, "changed_at": old.changed_at}
+                found = await self._database.webhooks.update_one(same, {"$set": fields}, session=session)
+                if not found.matched_count:
+                    raise ChangedMeanwhileError(CHANGED)
                 await self._audit(session, author, Action.WEBHOOK_CHANGED, id_, changes=changed)
             return new
 
         async with self._database.within(ANSWER_SECONDS):
             return await self._database.together(change)
 
-    async def remove(self, id_: UUID, *, author: Author = COMMAND_LINE) -> None:
+    async def remove(
+        self, id_: UUID, *, versions: Collection[str] | None = None, author: Author = COMMAND_LINE
+    ) -> None:
         """Remove one, and what it was still to be told.
 
         Raises:
             UnknownIdentityError: There is none.
+            ChangedMeanwhileError: It has none of the versions.
         """
 
         async def remove(session: Session | None) -> None:
-            removed = await self._database.webhooks.delete_one({"_id": id_}, session=session)
-            if not removed.deleted_count:
-                raise UnknownIdentityError(UNKNOWN)
+            await self._existing(id_, session, versions)
+            await self._database.webhooks.delete_one({"_id": id_}, session=session)
             await self._database.webhook_deliveries.delete_many({"webhook_id": id_}, session=session)
             await self._audit(session, author, Action.WEBHOOK_REMOVED, id_)
 
         async with self._database.within(ANSWER_SECONDS):
             await self._database.together(remove)
 
-    async def _existing(self, id_: UUID, session: Session | None) -> Webhook:
+    async def _existing(self, id_: UUID, session: Session | None, versions: Collection[str] | None = None) -> Webhook:
         document = await self._database.webhooks.find_one({"_id": id_}, session=session)
         if document is None:
             raise UnknownIdentityError(UNKNOWN)
-        return Webhook.of(document)
+        found = Webhook.of(document)
+        if versions is not None and found.version not in versions:
+            raise ChangedMeanwhileError(CHANGED)
+        return found
 
     async def _audit(self, session: Session | None, author: Author, action: Action, id_: UUID, **detail: Any) -> None:
         document = entry(author, action, None, at=milliseconds(self._now()), webhook_id=id_, **detail)

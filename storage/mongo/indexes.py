@@ -228,6 +228,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         ),
         "webhook_deliveries": (
             IndexModel("next_at", name="due", partialFilterExpression={"state": "waiting"}),
+            IndexModel([("webhook_id", ASCENDING), ("created_at", DESCENDING)], name="by_webhook"),
             IndexModel("expires_at", name="expiry", expireAfterSeconds=0),
         ),
         "alerts": (IndexModel("expires_at", name="expiry", expireAfterSeconds=0),),

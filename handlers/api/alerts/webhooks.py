@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from handlers.api.accounts.changes import ChangeHandler, change_problems
 from handlers.api.pagination import single_values
-from resources.alerts.webhooks import NewWebhook, SentTest, Webhook, WebhookChange, WebhookList
+from resources.alerts.webhooks import (
+    Delivery,
+    DeliveryList,
+    NewWebhook,
+    SentTest,
+    Webhook,
+    WebhookChange,
+    WebhookList,
+)
 from storage.accounts.users import UnknownIdentityError
+from storage.alerts import documents
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import UNKNOWN, Webhooks
@@ -25,6 +34,11 @@ class _WebhookHandler(ChangeHandler):
     @property
     def _outbox(self) -> Outbox:
         return Outbox(self.bridge.database, now=self.bridge.now)
+
+    def show(self, webhook: documents.Webhook, waiting: int = 0, secret: str | UnsetType = UNSET) -> None:
+        """Answer a webhook, with what tells whether it was changed since."""
+        self.set_version(webhook.version)
+        self.write_json(Webhook.of(webhook, waiting, secret))
 
 
 class WebhooksHandler(_WebhookHandler):
@@ -61,36 +75,71 @@ class WebhooksHandler(_WebhookHandler):
             )
         self.set_status(201)
         self.set_header("Location", f"{self.request.path}/{webhook.id}")
-        self.write_json(Webhook.of(webhook, secret=secret))
+        self.show(webhook, secret=secret)
 
 
 class WebhookHandler(_WebhookHandler):
     """One webhook."""
 
+    async def get(self, id_: str) -> None:
+        """Answer it, with its version as `ETag`.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is none.
+            ValidationProblem: there is a query.
+        """
+        await self.identify_owner(NOT_YOURS)
+        single_values(self.request.query_arguments, ())
+        with change_problems():
+            webhook, waiting = await self._webhooks.find(_id(id_)), await self._outbox.waiting()
+        self.show(webhook, waiting.get(webhook.id, 0))
+
+    head = get
+
     async def patch(self, id_: str) -> None:
         """Change what is given, and answer what became of it.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is none.
+            Problem: 403, it is no owner who asks; 404, there is none; 412, it has another version.
             ValidationProblem: the body has what is not allowed.
         """
         await self.identify_owner(NOT_YOURS)
         changes = self.read_body(WebhookChange).changes
         with change_problems():
-            webhook = await self._webhooks.change(_id(id_), changes, author=self.author)
+            webhook = await self._webhooks.change(_id(id_), changes, versions=self.versions, author=self.author)
             waiting = await self._outbox.waiting()
-        self.write_json(Webhook.of(webhook, waiting.get(webhook.id, 0)))
+        self.show(webhook, waiting.get(webhook.id, 0))
 
     async def delete(self, id_: str) -> None:
         """Remove it, and what it was still to be told: 204.
 
         Raises:
-            Problem: 403, it is no owner who asks; 404, there is none.
+            Problem: 403, it is no owner who asks; 404, there is none; 412, it has another version.
         """
         await self.identify_owner(NOT_YOURS)
         with change_problems():
-            await self._webhooks.remove(_id(id_), author=self.author)
+            await self._webhooks.remove(_id(id_), versions=self.versions, author=self.author)
         self.set_status(204)
+
+
+class DeliveriesHandler(_WebhookHandler):
+    """What a webhook was told lately."""
+
+    async def get(self, id_: str) -> None:
+        """Answer the newest deliveries, the last one first.
+
+        Raises:
+            Problem: 403, it is no owner who asks; 404, there is none.
+            ValidationProblem: there is a query.
+        """
+        await self.identify_owner(NOT_YOURS)
+        single_values(self.request.query_arguments, ())
+        with change_problems():
+            webhook = await self._webhooks.find(_id(id_))
+            told = await self._outbox.latest(webhook.id)
+        self.write_json(DeliveryList([Delivery.of(one) for one in told]))
+
+    head = get
 
 
 class WebhookTestHandler(_WebhookHandler):

@@ -488,6 +488,15 @@ async def change_webhooks(running, ask, member):
     (webhook,) = json.loads((await ask("GET", path, 200)).body)["results"]
     one, none = f"{path}/{webhook['id']}", f"{path}/{uuid4()}"
     await ask("PATCH", one, 200, headers, b'{"types": []}')
+    await ask("POST", f"{one}/test", 202)
+    for of in ("", "/deliveries"):
+        await ask("GET", one + of, 200)
+        await ask("GET", f"{one}{of}?q=x", 400)
+        await ask("GET", one + of, 401, {})
+        await ask("GET", one + of, 403, member)
+        await ask("GET", none + of, 404)
+    for method in ("PATCH", "DELETE"):
+        await ask(method, one, 412, headers | {"If-Match": '"0"'}, b"{}")
     for method, target in (("POST", path), ("PATCH", one)):
         await ask(method, target, 401, {}, new)
         await ask(method, target, 403, member, new)

@@ -6,18 +6,20 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 from pymongo.errors import BulkWriteError
 
-from storage.accounts.users import IdentityConflictError, IdentityError, UnknownIdentityError
-from storage.alerts.documents import MAX_ATTEMPTS, MAX_WEBHOOKS, TEST_TYPE, AlertType, event_id_of
+from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, IdentityError, UnknownIdentityError
+from storage.alerts.documents import MAX_ATTEMPTS, MAX_WEBHOOKS, TEST_TYPE, AlertType, DeliveryState, event_id_of
 from storage.alerts.outbox import LEASE_SECONDS, MAX_ERROR, Outbox
-from storage.alerts.webhooks import TOO_MANY, UNKNOWN, Webhooks
+from storage.alerts.webhooks import CHANGED, TOO_MANY, UNKNOWN, Webhooks
 from storage.providers.sealing import HOW_TO_SET, Sealer
 
 NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 URL = "https://hooks.example/"
 KEY = "budget:user:ada:80"
+WAITING, DELIVERED = DeliveryState.WAITING, DeliveryState.DELIVERED
 
 
 class Clock:
@@ -66,6 +68,28 @@ async def test_webhooks_are_added_changed_and_removed_and_their_secrets_sealed(w
         "webhook.changed": {"webhook_id": webhook.id, "changes": ["disabled"]},
         "webhook.removed": {"webhook_id": webhook.id},
     }
+
+
+@pytest.mark.gen_test
+async def test_a_webhook_that_was_changed_meanwhile_stays(webhooks):
+    webhook, _ = await webhooks.add(URL, ["job.failed"])
+    changed = await webhooks.change(webhook.id, {"disabled": True}, versions={webhook.version})
+    assert changed.version != webhook.version
+    for stale in (
+        webhooks.change(webhook.id, {"url": "https://x/"}, versions={webhook.version}),
+        webhooks.remove(webhook.id, versions=set()),
+    ):
+        with pytest.raises(ChangedMeanwhileError, match=CHANGED):
+            await stale
+    assert await webhooks.find(webhook.id) == changed
+    find = webhooks._existing
+
+    async def as_it_was(*arguments):
+        return structs.replace(await find(*arguments), changed_at=NOON - SECOND)
+
+    webhooks._existing = as_it_was
+    with pytest.raises(ChangedMeanwhileError, match=CHANGED):
+        await webhooks.change(webhook.id, {"disabled": False})
 
 
 @pytest.mark.gen_test
@@ -136,7 +160,12 @@ async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks,
     assert await outbox.take() is None
     clock.time += 2 * SECOND
     third = await outbox.take()
+    (waiting,) = await outbox.latest(webhook.id)
+    assert (waiting.state, waiting.attempts, waiting.next_at > clock.time, waiting.ended_at) == (WAITING, 3, True, None)
     await outbox.note(third, 204, None)
+    (taken,) = await outbox.latest(webhook.id)
+    assert (taken.event_id, taken.type, taken.status, taken.error) == (third.event_id, "job.failed", 204, None)
+    assert (taken.state, taken.raised_at, taken.next_at, taken.ended_at) == (DELIVERED, NOON, None, clock.time)
     document = await database.webhook_deliveries.find_one()
     assert (document["state"], document["attempts"], document["status"]) == ("delivered", 3, 204)
     await outbox.note(first, 500, "late")  # of a process that hung

@@ -8,10 +8,31 @@ from msgspec import structs
 
 from handlers.api.alerts.webhooks import NOT_YOURS
 from handlers.openapi.errors import ALWAYS, CHANGE, CHANGE_WITH_BODY, problem
-from handlers.openapi.operations import JSON, Described, body, change, get, header, in_path, response
-from resources.alerts.webhooks import LastDelivery, NewWebhook, SentTest, Webhook, WebhookChange, WebhookList
-from storage.alerts.documents import AlertType
-from storage.alerts.webhooks import TOO_MANY, UNKNOWN
+from handlers.openapi.operations import (
+    ETAG,
+    IF_MATCH,
+    JSON,
+    Described,
+    body,
+    change,
+    get,
+    header,
+    in_path,
+    response,
+)
+from resources.alerts.webhooks import (
+    Delivery,
+    DeliveryList,
+    LastDelivery,
+    NewWebhook,
+    SentTest,
+    Webhook,
+    WebhookChange,
+    WebhookList,
+)
+from storage.alerts.documents import AlertType, DeliveryState
+from storage.alerts.outbox import DELIVERIES_KEPT, MAX_LISTED
+from storage.alerts.webhooks import CHANGED, TOO_MANY, UNKNOWN
 
 TAG = "webhooks"
 
@@ -28,6 +49,19 @@ _WEBHOOK = Webhook(
     last_delivery=LastDelivery("2026-11-25T08:12:44.001Z", AlertType.BUDGET_THRESHOLD, 204, None, 1),
 )
 _ADDED = structs.replace(_WEBHOOK, last_delivery=None, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")  # noqa: S106 - an example
+_DELIVERY = Delivery(
+    id="msg_8f0e1d2c3b4a59687766554433221100",
+    type=AlertType.BUDGET_THRESHOLD,
+    state=DeliveryState.DELIVERED,
+    raised_at="2026-11-25T08:12:43.790Z",
+    attempts=1,
+    status=204,
+    error=None,
+    next_at=None,
+    ended_at="2026-11-25T08:12:44.001Z",
+)
+_ETAG = {"ETag": header(str, ETAG, '"9f8e1c0d7a6b5e4f"')}
+_STALE = {"412": problem("It has another version.", f"{CHANGED[:1].upper()}{CHANGED[1:]}.")}
 _PARAMETER = in_path("id", UUID, "The id of the webhook.")
 _NOT_OWNER = {"403": problem("It is no owner who asks.", NOT_YOURS)}
 _NONE = {"404": problem("There is none.", f"{UNKNOWN[:1].upper()}{UNKNOWN[1:]}.")}
@@ -53,7 +87,7 @@ PATHS: dict[str, Described] = {
                 "201": response(
                     "It was added.",
                     {JSON: body(Webhook, webhook=_ADDED)},
-                    {"Location": header(str, "Where it is.", f"/api/v2/aibridge/webhooks/{_ID}")},
+                    {"Location": header(str, "Where it is.", f"/api/v2/aibridge/webhooks/{_ID}")} | _ETAG,
                 ),
                 "409": problem("There are too many.", f"{TOO_MANY[:1].upper()}{TOO_MANY[1:]}."),
             }
@@ -61,17 +95,29 @@ PATHS: dict[str, Described] = {
             | CHANGE_WITH_BODY,
         )
     },
-    "/api/v2/aibridge/webhooks/{id}": {
+    "/api/v2/aibridge/webhooks/{id}": get(
+        "getWebhook",
+        "A webhook",
+        "For owners.",
+        tag=TAG,
+        parameters=(_PARAMETER,),
+        responses={"200": response("The webhook.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
+        | _NOT_OWNER
+        | _NONE
+        | ALWAYS,
+    )
+    | {
         "patch": change(
             "changeWebhook",
             "Change a webhook",
             "For owners. What is not given stays.",
             tag=TAG,
-            parameters=(_PARAMETER,),
+            parameters=(_PARAMETER, IF_MATCH),
             request=body(WebhookChange, off=WebhookChange(disabled=True)),
-            responses={"200": response("What became of it.", {JSON: body(Webhook, webhook=_WEBHOOK)})}
+            responses={"200": response("What became of it.", {JSON: body(Webhook, webhook=_WEBHOOK)}, _ETAG)}
             | _NOT_OWNER
             | _NONE
+            | _STALE
             | CHANGE_WITH_BODY,
         ),
         "delete": change(
@@ -79,10 +125,21 @@ PATHS: dict[str, Described] = {
             "Remove a webhook",
             "For owners. What it was still to be told is removed too.",
             tag=TAG,
-            parameters=(_PARAMETER,),
-            responses={"204": {"description": "It is gone."}} | _NOT_OWNER | _NONE | CHANGE,
+            parameters=(_PARAMETER, IF_MATCH),
+            responses={"204": {"description": "It is gone."}} | _NOT_OWNER | _NONE | _STALE | CHANGE,
         ),
     },
+    "/api/v2/aibridge/webhooks/{id}/deliveries": get(
+        "listDeliveries",
+        "What a webhook was told lately",
+        f"The newest {MAX_LISTED} of the last {DELIVERIES_KEPT.days} days, the last one first. For owners.",
+        tag=TAG,
+        parameters=(_PARAMETER,),
+        responses={"200": response("They.", {JSON: body(DeliveryList, told=DeliveryList([_DELIVERY]))})}
+        | _NOT_OWNER
+        | _NONE
+        | ALWAYS,
+    ),
     "/api/v2/aibridge/webhooks/{id}/test": {
         "post": change(
             "testWebhook",

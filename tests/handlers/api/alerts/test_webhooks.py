@@ -56,6 +56,49 @@ async def test_a_webhook_is_added_with_its_secret_shown_once_changed_and_removed
     assert secret not in json.dumps(trail)
 
 
+@SEALED
+@pytest.mark.gen_test
+async def test_of_two_owners_who_change_a_webhook_the_second_gets_412(running, ask):
+    _, added = await ask("POST", WEBHOOKS, {"url": URL})
+    path = f"{WEBHOOKS}/{added['id']}"
+    client = await running.client()
+    seen = await client.request("GET", path, running.headers)
+    client.close()
+    etag = seen.header("ETag")
+    assert json.loads(seen.body)["url"] == URL
+    assert (await ask("PATCH", path, {"description": "first"}, **{"If-Match": etag}))[0] == 200
+    stale = 412, {"message": "The webhook was changed meanwhile; read it again."}
+    assert await ask("PATCH", path, {"description": "second"}, **{"If-Match": etag}) == stale
+    assert await ask("DELETE", path, **{"If-Match": etag}) == stale
+    _, found = await ask("GET", path)
+    assert (found["description"], found["url"]) == ("first", URL)
+    assert await ask("DELETE", path, **{"If-Match": "*"}) == (204, None)
+    unknown = {"message": "There is no webhook with this id."}
+    assert await ask("GET", path) == await ask("GET", f"{path}/deliveries") == (404, unknown)
+
+
+@SEALED
+@pytest.mark.gen_test
+async def test_what_a_webhook_is_to_be_told_is_listed(ask):
+    _, added = await ask("POST", WEBHOOKS, {"url": URL})
+    path = f"{WEBHOOKS}/{added['id']}"
+    assert await ask("GET", f"{path}/deliveries") == (200, {"results": []})
+    _, sent = await ask("POST", f"{path}/test")
+    status, told = await ask("GET", f"{path}/deliveries")
+    (one,) = told["results"]
+    raised = one.pop("raised_at")
+    assert (status, raised) == (200, one.pop("next_at"))
+    assert one == {
+        "id": sent["id"],
+        "type": "webhook.test",
+        "state": "waiting",
+        "attempts": 0,
+        "status": None,
+        "error": None,
+        "ended_at": None,
+    }
+
+
 @pytest.mark.gen_test
 async def test_without_an_encryption_key_none_is_added_and_it_is_said_why(ask):
     status, told = await ask("POST", WEBHOOKS, {"url": URL})
