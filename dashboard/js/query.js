@@ -50,7 +50,7 @@ export function withTerm(q, key, value) {
 
 /** The search with the time at which a relative range begins; a time that the search itself has comes first. */
 export function sinceNow(q, seconds, now) {
-  if (!seconds || valueOf(q, "started_after")) return q;
+  if (!seconds || valueOf(q, "started_after") || valueOf(q, "since")) return q;
   return withTerm(q, "started_after", new Date((Math.floor(now) - seconds) * 1000).toISOString());
 }
 

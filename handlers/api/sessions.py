@@ -38,7 +38,7 @@ class SessionsHandler(PageHandler):
         """
         values = single_values(self.request.query_arguments, PARAMETERS)
         page = parse_page(values, after="after_session_id")
-        search = parsed_search(values.get("q", ""))
+        search = await self.resolved(parsed_search(values.get("q", ""), self.bridge.now()))
         order = _order(values.get("order_by", ""))
         try:
             conditions = session_filter(search, initiator_id=await self.initiator_of(search))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from handlers.control import ControlHandler
 from handlers.problems import ValidationProblem
+from intercept.secrets.scrub import scrub_quoted
 from resources.recorded.figures import has_texts, session_without_texts, without_texts
 from resources.recorded.interceptions import Interception
 from resources.recorded.sessions import Session
 from storage.accounts.events import Way
-from storage.accounts.users import User, is_same_name
+from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
 from storage.queries.filters.refusals import RefusalSearch
 
 INVALID_SEARCH = "Invalid interception search query."
+TOKEN_IN_ADDRESS = "is the id of a token, the part before its hyphen, or its name; never the token itself"  # noqa: S105 - a sentence
 ME = "me"
 
 
@@ -76,8 +81,21 @@ class VisibilityHandler(ControlHandler):
         Raises:
             ValidationProblem: it cannot be understood, or its initiator is nobody that the caller may see.
         """
-        search = parsed_search(q)
+        search = await self.resolved(parsed_search(q, self.bridge.now()))
         return search.filter(initiator_id=await self.initiator_of(search), in_flight=in_flight)
+
+    async def resolved(self, search: Search) -> Search:
+        """Return the search with ids in place of the names of users, groups and tokens in its terms.
+
+        Raises:
+            ValidationProblem: there is none of that name that the caller may see.
+        """
+        finders = {"initiator": self._initiator, "group": self._group, "token": self._token}
+        terms = [
+            term.found([await finders[term.key](text) for text in term.values]) if term.key in finders else term
+            for term in search.terms
+        ]
+        return replace(search, terms=tuple(terms))
 
     async def initiator_of(self, search: Search | RefusalSearch) -> UUID | None:
         """The user that a search means. To a member, somebody else is as unknown as nobody.
@@ -85,29 +103,51 @@ class VisibilityHandler(ControlHandler):
         Raises:
             ValidationProblem: there is no such user that the caller may see.
         """
-        if search.initiator is None:
-            return None
+        return None if search.initiator is None else await self._initiator(search.initiator)
+
+    async def _initiator(self, name: str) -> UUID:
         me = self.identity.user
-        if search.initiator in {ME, str(me.id)} or is_same_name(search.initiator, me.username):
+        if name in {ME, str(me.id)} or is_same_name(name, me.username):
             return me.id
         if me.role.sees_everyone:
-            try:
-                return UUID(search.initiator)
-            except ValueError:
-                user = await self.bridge.identities.find_user(search.initiator)
+            if (user_id := read_id(name)) is not None:
+                return user_id
+            user = await self.bridge.identities.find_user(name)
             if user is not None:
                 return user.id
-        detail = f'user "{search.initiator}" does not exist or is unavailable to you'
-        raise ValidationProblem(INVALID_SEARCH, validations=[("initiator", detail)])
+        raise _unknown("initiator", f'user "{name}"')
+
+    async def _group(self, name: str) -> UUID:
+        group = await self.bridge.groups.find(name)
+        mine = group is not None and group.id in self.identity.user.group_ids
+        if group is None or not (mine or self.identity.user.role.sees_everyone):
+            raise _unknown("group", f'group "{name}"')
+        return group.id
+
+    async def _token(self, name: str) -> str:
+        """The id of a token by that or its name, which must be of one token only."""
+        if scrub_quoted(name) != name:
+            raise ValidationProblem(INVALID_SEARCH, validations=[("token", TOKEN_IN_ADDRESS)])
+        found = await self.bridge.tokens.named(name, of=self.visible_to)
+        if len(found) > 1:
+            detail = f'{len(found)} tokens are named "{name}"; give the id of one: {", ".join(found)}'
+            raise ValidationProblem(INVALID_SEARCH, validations=[("token", detail)])
+        if not found:
+            raise _unknown("token", f'token "{name}"')
+        return found[0]
 
 
-def parsed_search(q: str) -> Search:
-    """Read a search.
+def _unknown(key: str, what: str) -> ValidationProblem:
+    return ValidationProblem(INVALID_SEARCH, validations=[(key, f"{what} does not exist or is unavailable to you")])
+
+
+def parsed_search(q: str, now: datetime) -> Search:
+    """Read a search; `now` is what relative times count from.
 
     Raises:
         ValidationProblem: it cannot be understood; everything that is wrong is named.
     """
     try:
-        return parse_search(q)
+        return parse_search(q, now=now)
     except InvalidSearchError as error:
         raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from storage.recording.figures import evaluate
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "$in": lambda value, several: value in several,
@@ -18,18 +20,44 @@ def matches(document: Mapping[str, Any], conditions: Mapping[str, Any]) -> bool:
 
     Args:
         document: As the driver reads it.
-        conditions: What each field must be: a value, one of several (`$in`), or a time not before and not after others
-            (`$gte`, `$lte`). A list in the document needs one element that is so.
+        conditions: What each field must be: a value, one of several (`$in`) or none of them (`$nin`), or a time not before and not
+            after others (`$gte`, `$lte`). A list in the document needs one element that is so. Also `$and`, `$or`, and `$expr` of
+            `storage.recording.figures`.
 
     Raises:
         KeyError: A condition has another operator.
     """
-    return all(_satisfies(document.get(field), condition) for field, condition in conditions.items())
+    return all(_holds(document, field, condition) for field, condition in conditions.items())
 
 
-def _satisfies(value: Any, condition: Any) -> bool:
-    if isinstance(value, list):
-        return any(_satisfies(element, condition) for element in value)
+def _holds(document: Mapping[str, Any], field: str, condition: Any) -> bool:
+    if field == "$and":
+        return all(matches(document, one) for one in condition)
+    if field == "$or":
+        return any(matches(document, one) for one in condition)
+    if field == "$expr":
+        return evaluate(document, condition)
+    values = list(_values(document, field.split(".")))
     if not isinstance(condition, Mapping):
-        return bool(value == condition)
-    return value is not None and all(_COMPARISONS[name](value, bound) for name, bound in condition.items())
+        return condition in values
+    return all(_compares(values, name, bound) for name, bound in condition.items())
+
+
+def _compares(values: list[Any], name: str, bound: Any) -> bool:
+    if name == "$nin":
+        return not any(value in bound for value in values)
+    compare = _COMPARISONS[name]
+    return any(value is not None and compare(value, bound) for value in values)
+
+
+def _values(value: Any, path: list[str]) -> Iterator[Any]:
+    """The values of a field, of each element of lists on the way."""
+    if isinstance(value, list):
+        for element in value:
+            yield from _values(element, path)
+    elif not path:
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _values(value.get(path[0]), path[1:])
+    elif value is None:
+        yield None

@@ -38,6 +38,8 @@ from storage.mongo.indexes import (
 )
 from storage.mongo.rows import PAGE_BYTES, Rows, as_sent
 from storage.queries.filters.interceptions import InvalidSearchError, Search, Validation
+from storage.queries.filters.keys import Conditions
+from storage.queries.filters.selection import is_one_of
 from storage.queries.paging import NOT_SHOWN, Paging, visible
 
 THREAD_INTERCEPTIONS = 100
@@ -89,6 +91,15 @@ _ORDERED = {
     Order.FAILED: SESSIONS_BY_FAILURES,
     Order.CALLS: SESSIONS_BY_CALLS,
 }
+# Where a session has the values that terms of a search ask for.
+_SESSION_FIELDS = {
+    "initiator": "initiator_id",
+    "provider": "providers",
+    "provider_name": "provider_names",
+    "model": "models",
+    "client": "client",
+    "session_id": "session_ids",
+}
 # A session has failed when a call of it has.
 _OF_STATUS: dict[Status, dict[str, Any]] = {Status.FAILED: {"failures": {"$gt": 0}}, Status.COMPLETED: {"failures": 0}}
 
@@ -115,6 +126,12 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
         problems.append(Validation("status", detail))
     if search.request_id is not None:
         problems.append(Validation("request_id", 'Query param "request_id" cannot be used for sessions'))
+    for term in search.terms:
+        if term.key not in _SESSION_FIELDS:
+            detail = (
+                f'Query param "{term.key}" cannot be used so for sessions: allowed are {", ".join(_SESSION_FIELDS)}'
+            )
+            problems.append(Validation(term.key, detail))
     if problems:
         raise InvalidSearchError(problems)
     wanted = {
@@ -130,7 +147,10 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
     times = {"$gte": search.started_after, "$lte": search.started_before}
     if bounds := {operator: time for operator, time in times.items() if time is not None}:
         conditions["started_at"] = bounds
-    return conditions
+    made = Conditions(conditions)
+    for term in search.terms:
+        made.add_to(_SESSION_FIELDS[term.key], term)
+    return made.filter
 
 
 class Sessions:
@@ -272,7 +292,7 @@ class Sessions:
 
 def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
     """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
-    fields = {field for condition in conditions for field in condition}
+    fields = {field for condition in conditions for field, value in condition.items() if is_one_of(value)}
     otherwise = (
         SESSIONS_WITH_FAILURES if _OF_STATUS[Status.FAILED] in _single_conditions(conditions) else SESSIONS_BY_TIME
     )

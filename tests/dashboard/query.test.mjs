@@ -7,6 +7,7 @@ test("a relative range begins so long before now, unless the search has a time",
   assert.equal(sinceNow("model:m", 3600, now), 'model:m started_after:"2026-11-25T11:34:56.000Z"');
   assert.equal(sinceNow('started_after:"2026-01-01T00:00:00Z"', 3600, now), 'started_after:"2026-01-01T00:00:00Z"');
   assert.equal(sinceNow("model:m", 0, now), "model:m");
+  assert.equal(sinceNow("since:15m", 3600, now), "since:15m");
 });
 
 test("a term takes the place of the one with its key and leaves the others as they were written", () => {
@@ -26,6 +27,11 @@ test("a word without a key that has the form of an id is one", () => {
     assert.deepEqual([valueOf(id, "request_id"), valueOf(id, "initiator")], [id, ""]);
   }
   for (const name of ["msg_ada", "Maximilian-Mustermann1"]) assert.equal(valueOf(name, "initiator"), name);
+});
+
+test("what a search asks not to be is no value of its key", () => {
+  assert.equal(valueOf("-model:x", "model"), "");
+  assert.equal(withTerm("-model:x", "model", "y"), "-model:x model:y");
 });
 
 test("keys are read in any case", () => {

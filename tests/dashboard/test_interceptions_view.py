@@ -10,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 
 from intercept.records import EndReason
 from storage.accounts.identities import Role
+from storage.queries.filters.interceptions import SEARCH_KEYS
 from tests.dashboard.page import PHONE
 
 READ_FILE = {
@@ -166,7 +167,7 @@ def test_a_search_that_means_nothing_is_explained(page, site):
     alert = page.find("[role=alert]")
     assert alert.text.splitlines()[:2] == [
         "Invalid interception search query.",
-        'colour: "colour" is not a valid query param',
+        f'colour: "colour" is not a valid query param: allowed are {", ".join(SEARCH_KEYS)}',
     ]
 
 

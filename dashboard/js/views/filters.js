@@ -37,7 +37,7 @@ export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices
     const secret = holdsSecret(text);
     setRefused(secret);
     if (secret) setText(q);
-    else onSearch(text.trim(), valueOf(text, "started_after") ? "" : since);
+    else onSearch(...withRange(text.trim(), since));
   };
   const put = (key, value) => onSearch(withTerm(q, key, value), since);
   return html`
@@ -69,6 +69,13 @@ export function Filters({ q, since, user, onSearch, statuses = STATUSES, choices
   `;
 }
 
+/** The search and the range for an address. A range that the search names takes the place of the chosen one. */
+function withRange(text, since) {
+  const named = valueOf(text, "since");
+  if (SINCE.some(([value]) => value === named)) return [withTerm(text, "since", ""), named];
+  return [text, named || valueOf(text, "started_after") ? "" : since];
+}
+
 function OfCalls({ q, statuses, put }) {
   return html`
     <${Choice} label="Status" value=${valueOf(q, "status")} options=${statuses} onChoose=${(value) => put("status", value)} />
@@ -86,9 +93,11 @@ function Known({ label, path, name, q, put }) {
 }
 
 function Since({ q, since, onSearch }) {
-  const at = valueOf(q, "started_after");
-  const known = at ? [[at, `Since ${new Date(at).toLocaleString("en-GB", { dateStyle: "short", timeStyle: "short" })}`]] : [];
-  const choose = (value) => value !== at && onSearch(withTerm(q, "started_after", ""), value);
+  const ago = valueOf(q, "since");
+  const at = ago || valueOf(q, "started_after");
+  const from = () => new Date(at).toLocaleString("en-GB", { dateStyle: "short", timeStyle: "short" });
+  const known = at ? [[at, ago ? `Last ${ago}` : `Since ${from()}`]] : [];
+  const choose = (value) => value !== at && onSearch(withTerm(withTerm(q, "started_after", ""), "since", ""), value);
   return html`<${Choice} label="Time" value=${at || since} options=${[...known, ...SINCE]} onChoose=${choose} />`;
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 from pymongo import DESCENDING
@@ -14,6 +15,9 @@ from storage.accounts.tokens.text import is_secret, split_token
 from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.users import Token, TokenUse, UnknownIdentityError, User, read_token
 from storage.mongo.database import Database
+
+MAX_NAMED = 10
+"""How many tokens of one name are found at most."""
 
 MAX_USERS = 1_000
 """How many users a search means at most whose names it matches."""
@@ -73,6 +77,21 @@ class Tokens:
         async with self._database.query():
             cursor = self._database.tokens.find({"_id": {"$in": list(ids)}})
             return {document["_id"]: read_token(document) async for document in cursor}
+
+    async def named(self, text: str, *, of: UUID | None) -> list[str]:
+        """Return the ids of the tokens with this id or, if there is none, this name, expired and revoked ones too.
+
+        Args:
+            text: What names it.
+            of: The user whose tokens alone are meant; None means all.
+        """
+        own: dict[str, Any] = {} if of is None else {"user_id": of}
+        async with self._database.query():
+            for named in ({"_id": text}, {"name": text}):
+                cursor = self._database.tokens.find({**named, **own}, {"_id": True}).sort("created_at", DESCENDING)
+                if found := [one["_id"] async for one in cursor.limit(MAX_NAMED)]:
+                    return found
+        return []
 
     async def lookup(self, text: str) -> TokenDetails:
         """Return what there is of a token by the token itself.

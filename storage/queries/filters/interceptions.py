@@ -1,8 +1,9 @@
 """The search language of the list of interceptions. Pure: text in, a MongoDB filter out.
 
-Words outside double quotes are separated by spaces. `key:value` narrows the list, and a value may be quoted; it must be
-if it has a colon or a space, as timestamps do. Keys are read in any case. A bare word that has the form of an id finds
-the call of that id; the other bare words together name the initiator.
+Words outside double quotes are separated by spaces. `key:value` narrows the list, `key:a,b` asks for one of several values, and
+`-key:value` for what is not so. A value may be quoted; it must be if it has a colon, a comma or a space, as timestamps do. Keys
+are read in any case. A bare word that has the form of an id finds the call of that id; the other bare words together name the
+initiator.
 """
 
 from __future__ import annotations
@@ -10,19 +11,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from intercept.records import Status
+from storage.queries.filters.keys import KEYS, Conditions, Term, is_comparison, read_terms
+from storage.queries.filters.kinds import Kind, one_of, parse_timestamp, read_ago, read_text, read_time
+from storage.queries.filters.words import InvalidSearchError, Validation, Word, read_words
+
+__all__ = [
+    "SEARCH_KEYS",
+    "InvalidSearchError",
+    "Kind",
+    "Search",
+    "Term",
+    "Validation",
+    "parse_search",
+    "parse_timestamp",
+]
 
 _ENDED = [Status.COMPLETED.value, Status.FAILED.value]
-
-# A word is quoted pieces and plain pieces, in any order, without a space between them.
-_WORD = re.compile(r'(?:"[^"]*"|[^" ])+')
-_PIECE = re.compile(r'"([^"]*)"|([^":]+)|(:)')
 
 # Ids of interceptions and what providers call requests and responses: a UUID, 32 digits, a prefix as in `msg_01X..`, with
 # Ollama a prefix and a number, and with Gemini 16 bytes or a few more in base64, whose many capitals hardly anybody's name has.
@@ -34,35 +44,12 @@ _ID = re.compile(
     re.ASCII,
 )
 
-# RFC 3339, section 5.6. What `datetime.fromisoformat` takes besides is not a timestamp here.
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-
-
-class Validation(NamedTuple):
-    """What is wrong with a search, and in which key of it; `q` stands for the whole."""
-
-    field: str
-    detail: str
-
-
-Kind: TypeAlias = Callable[[str, str, list[Validation]], Any]
-"""Gives the text of a key its type. Text that has none becomes None, and a problem is added to the list."""
-
-E = TypeVar("E", bound=StrEnum)
-
-
-class InvalidSearchError(ValueError):
-    """The search has no meaning. `validations` has everything that is wrong with it."""
-
-    def __init__(self, validations: list[Validation]) -> None:
-        super().__init__("; ".join(validation.detail for validation in validations))
-        self.validations = validations
-
 
 class Search(Struct, frozen=True, kw_only=True):
     """What interceptions must have in common; None asks nothing. Both times belong to what is found.
 
-    `initiator` is as it was written: `me`, a UUID or a username. `request_id` is our id or any the provider gave.
+    `initiator` is as it was written: `me`, a UUID or a username. `request_id` is our id or any the provider gave. `terms` are all
+    keys that have several values or are negated, and those that have no field here.
     """
 
     initiator: str | None = None
@@ -75,12 +62,13 @@ class Search(Struct, frozen=True, kw_only=True):
     started_after: datetime | None = None
     started_before: datetime | None = None
     request_id: str | None = None
+    terms: tuple[Term, ...] = ()
 
     def filter(self, *, initiator_id: UUID | None, in_flight: bool = False) -> dict[str, Any]:
         """Return the MongoDB filter, for the initiator that `initiator` was found to be.
 
-        Every value in it is a string, a UUID or a time, so none can act as an operator. Interceptions in flight are
-        left out unless a status or an id is asked for, or `in_flight` says that they are not to be.
+        No value in it can act as an operator. Interceptions in flight are left out unless a status or an id is asked for, or
+        `in_flight` says that they are not to be.
 
         Raises:
             ValueError: There is an `initiator`, and it was not found out who that is.
@@ -97,138 +85,153 @@ class Search(Struct, frozen=True, kw_only=True):
             "request_ids": self.request_id,
             "status": self.status and self.status.value,
         }
-        conditions: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
+        fields: dict[str, Any] = {field: value for field, value in wanted.items() if value is not None}
         times = {"$gte": self.started_after, "$lte": self.started_before}
         if bounds := {operator: time for operator, time in times.items() if time is not None}:
-            conditions["started_at"] = bounds
-        if self.status is None and self.request_id is None and not in_flight:
-            conditions["status"] = {"$in": _ENDED}
-        return conditions
+            fields["started_at"] = bounds
+        asked = {term.key for term in self.terms if not term.negated}
+        if self.status is None and self.request_id is None and not in_flight and not asked & {"status", "request_id"}:
+            fields["status"] = {"$in": list(_ENDED)}
+        if not self.terms:
+            return fields
+        conditions = Conditions(fields)
+        for term in self.terms:
+            conditions.add(term)
+        return conditions.filter
 
 
-def parse_search(q: str) -> Search:
+def parse_search(q: str, *, now: datetime | None = None) -> Search:
     """Read a search.
-
-    Raises:
-        InvalidSearchError: It is not one; everything that is wrong is named.
-    """
-    return Search(**read_values(q, _KINDS, id_key="request_id"))
-
-
-def read_values(q: str, kinds: Mapping[str, Kind], *, id_key: str | None = None) -> dict[str, Any]:
-    """Read the words of a search into values by key.
 
     Args:
         q: The search.
-        kinds: What gives the text of each key its type.
-        id_key: The key that a bare word with the form of an id belongs to; None where it belongs to the initiator.
+        now: What `since` and `until` count back from; the time of the clock without it.
 
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
     """
     problems: list[Validation] = []
-    words_by_key = _words_by_key(q, problems, id_key)
-    values = {key: _value(key, texts, kinds, problems) for key, texts in words_by_key.items()}
-    after, before = values.get("started_after"), values.get("started_before")
-    if after and before and not after < before:
-        problems.append(Validation("started_before", 'Query param "started_before" must be after "started_after"'))
+    values: dict[str, Any] = {}
+    terms: list[Term] = []
+    for key, words in _by_key(read_words(q, problems), "request_id").items():
+        if key in _READERS and not any(word.negated or len(word.values) > 1 for word in words):
+            values[key] = _single_value(key, [word.text for word in words], _READERS, problems)
+        else:
+            terms += _terms(key, words, problems)
+    _make_absolute(values, now or datetime.now(UTC), problems)
+    _check_order(values, problems)
+    if problems:
+        raise InvalidSearchError(problems)
+    return Search(**values, terms=tuple(terms))
+
+
+def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """Read the words of a search that has one value for each key, by key; bare words together name the initiator.
+
+    Args:
+        q: The search.
+        kinds: What gives the text of each key its type.
+
+    Raises:
+        InvalidSearchError: It is not one; everything that is wrong is named.
+    """
+    problems: list[Validation] = []
+    values: dict[str, Any] = {}
+    for key, words in _by_key(read_words(q, problems), None).items():
+        if any(word.negated for word in words):
+            problems.append(Validation(key, f'Query param "{key}" cannot be negated in this search'))
+        else:
+            values[key] = _single_value(key, [word.text for word in words], kinds, problems)
+    _check_order(values, problems)
     if problems:
         raise InvalidSearchError(problems)
     return values
 
 
-def _words_by_key(q: str, problems: list[Validation], id_key: str | None) -> dict[str, list[str]]:
-    """Sort the words of a search by the key they belong to."""
-    if q.count('"') % 2:
-        problems.append(Validation("q", "A double quote is not closed"))
-        return {}
-    words_by_key: dict[str, list[str]] = {}
+def _by_key(words: Sequence[Word], id_key: str | None) -> dict[str, list[Word]]:
+    """Sort words by the key they belong to."""
+    by_key: dict[str, list[Word]] = {}
     bare: list[str] = []
-    for word in _WORD.findall(q):
-        match _split(word):
-            case [text] if id_key and _ID.fullmatch(text):
-                words_by_key.setdefault(id_key, []).append(text)
-            case [text]:
-                bare.append(text)
-            case [key, text] if key and text:
-                words_by_key.setdefault(key.lower(), []).append(text)
-            case ["", *_] | [*_, ""]:
-                problems.append(Validation("q", f"Query element {word} cannot start or end with ':'"))
-            case _:
-                problems.append(Validation("q", f"Query element {word} can only contain 1 ':'; quote its value"))
-    if bare:
-        words_by_key.setdefault("initiator", []).append(" ".join(bare))
-    return words_by_key
-
-
-def _split(word: str) -> list[str]:
-    """Split a word at the colons outside its quotes, which are dropped."""
-    pieces = [""]
-    for quoted, plain, colon in _PIECE.findall(word):
-        if colon:
-            pieces.append("")
+    for word in words:
+        if word.key:
+            by_key.setdefault(word.key, []).append(word)
+        elif id_key and _ID.fullmatch(word.text):
+            by_key.setdefault(id_key, []).append(word)
         else:
-            pieces[-1] += quoted or plain
-    return pieces
+            bare.append("-" * word.negated + word.text)
+    if bare:
+        by_key.setdefault("initiator", []).append(Word("initiator", (" ".join(bare),)))
+    return by_key
 
 
-def _value(key: str, texts: Sequence[str], kinds: Mapping[str, Kind], problems: list[Validation]) -> Any:
+def _terms(key: str, words: Sequence[Word], problems: list[Validation]) -> list[Term]:
+    """Read the words of a key that may have several values."""
+    if key not in KEYS:
+        if key in _READERS:
+            detail = f'Query param "{key}" has one value, and cannot be negated'
+            problems.append(Validation(key, detail))
+        else:
+            problems.append(_unknown(key, SEARCH_KEYS))
+        return []
+    several = [word for word in words if not word.negated]
+    if len(several) > 1 and not is_comparison(key):
+        problems.append(_repeated(key, len(several)))
+        return []
+    if is_comparison(key) and any(len(word.values) > 1 for word in words):
+        detail = f'Query param "{key}" has one value; give it again to ask for a range, as in {key}:>1 {key}:<5'
+        problems.append(Validation(key, detail))
+        return []
+    read: Callable[[Kind, str], Any] = lambda kind, text: kind(key, text, problems)  # noqa: E731
+    found = [read_terms(key, word.values, word.negated, read) for word in words]
+    return [term for term in found if term is not None]
+
+
+def _single_value(key: str, texts: Sequence[str], kinds: Mapping[str, Kind], problems: list[Validation]) -> Any:
     """Give the text of a key its type; what has none becomes None and a problem."""
     if key not in kinds:
-        problems.append(Validation(key, f'"{key}" is not a valid query param'))
+        problems.append(_unknown(key, tuple(kinds)))
     elif len(texts) > 1:
-        detail = f'Query param "{key}" provided more than once, found {len(texts)} times'
-        problems.append(Validation(key, detail))
+        problems.append(_repeated(key, len(texts)))
     else:
         return kinds[key](key, texts[0], problems)
     return None
 
 
-def read_text(_key: str, text: str, _problems: list[Validation]) -> str:
-    """Take any text."""
-    return text
+def _make_absolute(values: dict[str, Any], now: datetime, problems: list[Validation]) -> None:
+    """Turn `since` and `until` into times."""
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    for relative, absolute in (("since", "started_after"), ("until", "started_before")):
+        if relative not in values:
+            continue
+        ago: timedelta | None = values.pop(relative)
+        if absolute in values:
+            problems.append(Validation(relative, f'Query params "{relative}" and "{absolute}" cannot be used together'))
+        elif ago is not None:
+            values[absolute] = now - min(ago, now - _EPOCH)
 
 
-def one_of(allowed: type[E]) -> Callable[[str, str, list[Validation]], E | None]:
-    """Return what reads one of these words."""
-
-    def read(key: str, text: str, problems: list[Validation]) -> E | None:
-        if text in list(allowed):
-            return allowed(text)
-        words = ", ".join(allowed)
-        problems.append(Validation(key, f'Query param "{key}" has invalid value "{text}": allowed are {words}'))
-        return None
-
-    return read
+def _check_order(values: Mapping[str, Any], problems: list[Validation]) -> None:
+    after, before = values.get("started_after"), values.get("started_before")
+    if after and before and not after < before:
+        problems.append(Validation("started_before", 'Query param "started_before" must be after "started_after"'))
 
 
-def read_time(key: str, text: str, problems: list[Validation]) -> datetime | None:
-    """Read a timestamp. Records have whole milliseconds, so one that must come after it may come at the next."""
-    try:
-        time = parse_timestamp(text)
-        if beyond := time.microsecond % 1000:
-            time += timedelta(microseconds=1000 - beyond if key == "started_after" else -beyond)
-    except (ValueError, OverflowError):
-        detail = f'Query param "{key}" must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'
-        problems.append(Validation(key, detail))
-        return None
-    return time
+def _unknown(key: str, allowed: Sequence[str]) -> Validation:
+    return Validation(key, f'"{key}" is not a valid query param: allowed are {", ".join(allowed)}')
 
 
-_KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(Search.__struct_fields__, read_text),
+def _repeated(key: str, times: int) -> Validation:
+    return Validation(key, f'Query param "{key}" provided more than once, found {times} times')
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_READERS: Final[Mapping[str, Kind]] = {
+    **{name: read_text for name in Search.__struct_fields__ if name != "terms"},
     "status": one_of(Status),
     "started_after": read_time,
     "started_before": read_time,
+    "since": read_ago,
+    "until": read_ago,
 }
-
-
-def parse_timestamp(text: str) -> datetime:
-    """Read a time; the result is in UTC.
-
-    Raises:
-        ValueError, OverflowError: It is no RFC 3339 time, or is outside the years 1 to 9999.
-    """
-    if not _TIMESTAMP.fullmatch(text):
-        raise ValueError(f"not a timestamp: {text}")
-    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+SEARCH_KEYS: Final = tuple(dict.fromkeys((*_READERS, *KEYS)))
+"""Every key of a search, those of times too."""

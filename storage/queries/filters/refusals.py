@@ -13,7 +13,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from intercept.refusals import Rule
-from storage.queries.filters.interceptions import Kind, Validation, one_of, read_text, read_time, read_values
+from storage.queries.filters.interceptions import read_values
+from storage.queries.filters.kinds import Kind, one_of, read_status, read_switch, read_text, read_time
 
 
 class RefusalSearch(Struct, frozen=True, kw_only=True):
@@ -65,26 +66,11 @@ def parse_refusal_search(q: str) -> RefusalSearch:
     return RefusalSearch(**read_values(q, _KINDS))
 
 
-def _read_status(key: str, text: str, problems: list[Validation]) -> int | None:
-    if len(text) == len("429") and text.isascii() and text.isdecimal():
-        return int(text)
-    problems.append(Validation(key, f'Query param "{key}" has invalid value "{text}": it is an HTTP status like 429'))
-    return None
-
-
-def _read_switch(key: str, text: str, problems: list[Validation]) -> bool | None:
-    if text in _SWITCH:
-        return _SWITCH[text]
-    problems.append(Validation(key, f'Query param "{key}" has invalid value "{text}": it is true or false'))
-    return None
-
-
-_SWITCH: Mapping[str, bool] = {"true": True, "false": False}
 _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(RefusalSearch.__struct_fields__, read_text),
     "rule": one_of(Rule),
-    "status": _read_status,
-    "shadow": _read_switch,
+    "status": read_status,
+    "shadow": read_switch,
     "started_after": read_time,
     "started_before": read_time,
 }

@@ -37,12 +37,14 @@ class Selection:
             visible_to: The user whose interceptions alone may be seen; None sees all.
         """
         values = dict(search_filter)
-        if visible_to is not None and values.setdefault("initiator_id", visible_to) != visible_to:
-            return None
+        if visible_to is not None:
+            if not _may_be(values.get("initiator_id", visible_to), visible_to):
+                return None
+            values["initiator_id"] = visible_to
         times, status = values.pop("started_at", {}), values.pop("status", None)
         return cls(
             values=values,
-            statuses=None if status is None else (status,) if isinstance(status, str) else tuple(status["$in"]),
+            statuses=None if status is None else _statuses(status),
             start=times.get("$gte", EARLIEST),
             end=min(times["$lte"] + _MILLISECOND, LATEST) if "$lte" in times else LATEST,
         )
@@ -59,7 +61,7 @@ class Selection:
         """
         if "request_ids" not in self.values and self.statuses == (Status.IN_FLIGHT,):
             return IN_FLIGHT_BY_TIME
-        return next((index for name, index in _INDEX_OF.items() if name in self.values), BY_TIME)
+        return next((index for name, index in _INDEX_OF.items() if is_one_of(self.values.get(name))), BY_TIME)
 
     @property
     def counting_index(self) -> Keys:
@@ -114,6 +116,23 @@ class Selection:
         """All that stand beside them in their index."""
         values = {name: value for name, value in self.values.items() if name == "initiator_id"}
         return replace(self, values=values, statuses=ENDED)
+
+
+def _may_be(condition: Any, value: Any) -> bool:
+    """Whether a condition is true of a value."""
+    if not isinstance(condition, Mapping):
+        return bool(condition == value)
+    return value in condition.get("$in", (value,)) and value not in condition.get("$nin", ())
+
+
+def is_one_of(condition: Any) -> bool:
+    """Whether a condition names the values that it finds, and not only those that it does not."""
+    return condition is not None and (not isinstance(condition, Mapping) or "$in" in condition)
+
+
+def _statuses(condition: Any) -> tuple[str, ...]:
+    """The statuses that a condition is true of."""
+    return tuple(status.value for status in Status if _may_be(condition, status.value))
 
 
 _BY_SIZE = (

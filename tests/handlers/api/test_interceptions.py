@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from storage.accounts.users import Role
+from storage.queries.filters.interceptions import SEARCH_KEYS
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -138,6 +139,15 @@ async def test_the_list_is_searched(running, call):
         "session_id:nothing": [],
         'started_after:"2099-01-01T00:00:00Z"': [],
         'started_before:"2099-01-01T00:00:00+02:00" model:gpt': [chat],
+        'model:gpt,"claude two"': [messages, chat],
+        "-model:gpt": [messages],
+        "-initiator:me": [],
+        "since:1h -provider:openai": [messages],
+        "until:1h": [],
+        "http:2xx took:<1h streaming:false": [messages, chat],
+        "tool:nothing": [],
+        "end:completed -error:x tokens:>=1": [messages, chat],
+        f"token:{running.token.partition('-')[0]} model:gpt": [chat],
     }.items():
         assert await listed(running, "q=" + quote(query)) == (len(ids), ids), query
 
@@ -172,6 +182,36 @@ async def test_a_member_sees_only_its_own_calls_whatever_it_asks(running, call):
     assert (status, answer["message"]) == (400, "Query parameters have invalid values.")
 
 
+@pytest.mark.gen_test
+async def test_tokens_and_groups_are_found_by_names_that_the_caller_may_know(running, call):
+    identities, groups = running.bridge.identities, running.bridge.groups
+    await groups.add("research")
+    member = await running.user("grace")
+    await groups.add_members("research", ["grace"])
+    named, secret = await identities.create_token("grace", name="ci")
+    by_ci = await call(CHAT, headers={"Authorization": f"Bearer {secret}"})
+    by_other = await call(CHAT, headers=member)
+    for headers in (running.headers, member):
+        assert await listed(running, "q=token:ci", headers=headers) == (1, [by_ci])
+        assert await listed(running, "q=-token:ci", headers=headers) == (1, [by_other])
+        assert await listed(running, "q=group:research", headers=headers) == (2, [by_other, by_ci])
+    stranger = await running.user("sam")
+    for key, value, what in (
+        ("token", "ci", 'token "ci"'),
+        ("token", named.id, f'token "{named.id}"'),
+        ("group", "research", 'group "research"'),
+    ):
+        status, answer = await running.get(f"{LIST}?q={key}:{value}", stranger)
+        detail = f"{what} does not exist or is unavailable to you"
+        assert (status, answer["validations"]) == (400, [{"field": key, "detail": detail}])
+    await identities.create_token("grace", name="ci")
+    status, answer = await running.get(f"{LIST}?q=token:ci", running.headers)
+    assert (status, answer["validations"][0]["detail"][:40]) == (400, '2 tokens are named "ci"; give the id of ')
+    status, answer = await running.get(f"{LIST}?q=token:{secret}", running.headers)
+    detail = "is the id of a token, the part before its hyphen, or its name; never the token itself"
+    assert (status, answer["validations"]) == (400, [{"field": "token", "detail": detail}])
+
+
 @pytest.mark.parametrize(
     ("query", "answer"),
     [
@@ -200,7 +240,12 @@ async def test_a_member_sees_only_its_own_calls_whatever_it_asks(running, call):
             "q=colour:red",
             {
                 "message": "Invalid interception search query.",
-                "validations": [{"field": "colour", "detail": '"colour" is not a valid query param'}],
+                "validations": [
+                    {
+                        "field": "colour",
+                        "detail": f'"colour" is not a valid query param: allowed are {", ".join(SEARCH_KEYS)}',
+                    }
+                ],
             },
         ),
         (

@@ -12,6 +12,7 @@ from runtime.process import now
 from storage.accounts.users import Role
 from storage.aggregation.session_job import SessionJob
 from storage.aggregation.threads import Threads
+from storage.queries.filters.interceptions import SEARCH_KEYS
 
 LIST = "/api/v2/aibridge/sessions"
 CLAUDE_CODE = {"User-Agent": "claude-cli/2.1.0 (external, cli)"}
@@ -293,7 +294,12 @@ async def test_an_unknown_session_is_not_found(running, call, id_):
             "q=colour:red",
             {
                 "message": "Invalid interception search query.",
-                "validations": [{"field": "colour", "detail": '"colour" is not a valid query param'}],
+                "validations": [
+                    {
+                        "field": "colour",
+                        "detail": f'"colour" is not a valid query param: allowed are {", ".join(SEARCH_KEYS)}',
+                    }
+                ],
             },
         ),
         (

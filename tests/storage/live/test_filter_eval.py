@@ -1,21 +1,49 @@
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from bson.decimal128 import Decimal128
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from intercept.records import Status
+from intercept.records import EndReason, Status
 from storage.live.filter_eval import matches
-from storage.queries.filters.interceptions import Search
+from storage.queries.filters.interceptions import Search, Term
+from storage.queries.filters.kinds import Comparison, StatusClass
+from storage.recording.figures import COMPARISONS
 from tests.storage.records import ADA, NOON
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
 IDS = [ADA.id, BOB_ID]
 NAMES = ["a", "b", ""]
+COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
 TIMES = [NOON + timedelta(milliseconds=number) for number in range(3)]
 
 names = st.none() | st.sampled_from(NAMES)
+values = {
+    **dict.fromkeys(
+        ("provider", "model", "client", "tool", "error", "agent", "token", "request_id"), st.sampled_from(NAMES)
+    ),
+    "initiator": st.sampled_from(IDS),
+    "group": st.sampled_from(IDS),
+    "status": st.sampled_from(Status),
+    "end": st.sampled_from(EndReason),
+    "http": st.sampled_from([200, 429, StatusClass(4), StatusClass(5)]),
+    "streaming": st.booleans(),
+    **{
+        key: st.builds(Comparison, st.sampled_from(list(COMPARISONS)), st.sampled_from(numbers).map(Decimal))
+        for key, numbers in {
+            "cost": ["0", "0.5", "1"],
+            "took": ["0", "1", "2000"],
+            "tokens": ["0", "1", "10"],
+            "cache": ["0", "0.5", "1"],
+        }.items()
+    },
+}
+terms = st.sampled_from(sorted(values)).flatmap(
+    lambda key: st.builds(Term, st.just(key), st.lists(values[key], min_size=1, max_size=2).map(tuple), st.booleans())
+)
 searches = st.builds(
     Search,
     provider=names,
@@ -27,6 +55,7 @@ searches = st.builds(
     started_after=st.none() | st.sampled_from(TIMES),
     started_before=st.none() | st.sampled_from(TIMES),
     request_id=names,
+    terms=st.lists(terms, max_size=4).map(tuple),
 )
 documents = st.fixed_dictionaries(
     {
@@ -38,6 +67,19 @@ documents = st.fixed_dictionaries(
         **dict.fromkeys(("provider", "provider_name", "model", "client"), st.sampled_from(NAMES)),
         "client_session_id": names,
         "request_ids": st.lists(st.sampled_from(NAMES), max_size=2),
+        "api_key_id": st.sampled_from(NAMES),
+        "group_ids": st.lists(st.sampled_from(IDS), max_size=2),
+        "agent": st.none() | st.fixed_dictionaries({"id": names, "hints": st.just({"agent_type": "a"}) | st.just({})}),
+        "tool_usages": st.lists(st.fixed_dictionaries({"tool": st.sampled_from(NAMES)}), max_size=2),
+        "end_reason": st.sampled_from(list(EndReason)),
+        "error": st.none() | st.fixed_dictionaries({"type": st.sampled_from(NAMES)}),
+        "upstream_status": st.none() | st.sampled_from([200, 400, 429, 503]),
+        "streaming": st.booleans(),
+        "cost": st.none() | st.sampled_from(["0", "0.5", "2"]).map(lambda usd: {"usd": Decimal128(usd)}),
+        "ended_at": st.none() | st.sampled_from(TIMES),
+        "token_usages": st.lists(
+            st.fixed_dictionaries(dict.fromkeys(COUNTS, st.sampled_from([None, 0, 1, 9]))), max_size=2
+        ),
     },
 )
 
@@ -68,3 +110,5 @@ def test_a_field_that_is_missing_matches_nothing_that_is_asked_for():
 def test_an_operator_that_no_search_makes_is_refused():
     with pytest.raises(KeyError, match=r"\$ne"):
         matches({"model": "m"}, {"model": {"$ne": "m"}})
+    with pytest.raises(KeyError, match=r"\$gt"):
+        matches({"model": "m"}, {"$expr": {"$gt": ["$model", "m"]}})

@@ -31,14 +31,15 @@ from handlers.openapi.operations import (
 )
 from limits.protection.user_shares import MAX_EXPORTS, MAX_LIVE_TAILS
 from resources.recorded.interceptions import Interception, InterceptionList
-from storage.queries.filters.interceptions import Search
+from storage.queries.filters.interceptions import SEARCH_KEYS
 
 SEARCH_EXAMPLE = 'initiator:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'
 SEARCH = query(
     "q",
     str,
-    "A search: words separated by spaces, `key:value`, values with a space or a colon in double quotes, each key once. "
-    f"Keys are {', '.join(Search.__struct_fields__)}.",
+    "A search: words separated by spaces. `key:value`, `key:a,b` for one of several values, `-key:value` for what is not so; "
+    "values with a space, a comma or a colon in double quotes. "
+    f"Keys are {', '.join(SEARCH_KEYS)}.",
     example=SEARCH_EXAMPLE,
 )
 LIMIT = query("limit", Annotated[int, Meta(ge=1, le=MAX_LIMIT)], "How many at most.", default=DEFAULT_LIMIT)

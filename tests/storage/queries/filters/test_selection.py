@@ -5,7 +5,7 @@ import pytest
 from intercept.records import Status
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
-from storage.queries.filters.interceptions import Search
+from storage.queries.filters.interceptions import Search, Term
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
 from tests.storage.records import ADA, INSTANCE, NOON
@@ -55,6 +55,24 @@ def test_the_filter_is_that_of_the_search_within_the_time():
         "request_ids": "r",
         "started_at": {"$gte": EARLIEST, "$lt": LATEST},
     }
+
+
+def test_several_values_are_counted_by_the_rollups_of_one():
+    selection = selected(Search(terms=(Term("model", ("m", "n")), Term("status", (Status.FAILED,), True))))
+    assert (selection.breakdown, selection.count_field) == (Breakdown.MODEL, "completed")
+    assert selection.filter["model"] == {"$in": ["m", "n"]}
+
+
+def test_an_index_is_chosen_by_values_that_are_asked_for_not_by_others():
+    assert selected(Search(terms=(Term("initiator", (ADA.id, INSTANCE)),))).index == BY_INITIATOR
+    assert selected(Search(terms=(Term("initiator", (ADA.id,), True),))).index == BY_TIME
+
+
+@pytest.mark.parametrize(("negated", "of_ada"), [(False, True), (True, False)])
+def test_who_may_see_their_own_alone_has_them_if_the_term_means_them(negated, of_ada):
+    assert (selected(Search(terms=(Term("initiator", (ADA.id,), negated),)), ADA.id) is not None) == of_ada
+    found = selected(Search(terms=(Term("initiator", (INSTANCE,), negated),)), ADA.id)
+    assert (found and found.values["initiator_id"]) == (ADA.id if negated else None)
 
 
 def test_a_time_at_the_end_of_all_times_is_no_other_than_the_end():

@@ -1,0 +1,162 @@
+"""The keys of a search for calls: what each reads, and what MongoDB finds by it. Pure.
+
+A new key is one more entry of `KEYS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from intercept.records import EndReason, Status
+from storage.queries.filters.kinds import (
+    Comparison,
+    Kind,
+    StatusClass,
+    one_of,
+    read_count,
+    read_dollars,
+    read_milliseconds,
+    read_share,
+    read_status_or_class,
+    read_switch,
+    read_text,
+)
+from storage.recording.figures import compared
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """A key that may have several values, and be negated.
+
+    Attributes:
+        fields: Of the document; a value may be in any of them. Empty for a figure.
+        kind: What reads a value.
+        figure: The name of the figure that is compared, see `storage.recording.figures`.
+        named: Whether its values name something whose id has to be found first.
+    """
+
+    fields: tuple[str, ...] = ()
+    kind: Kind = read_text
+    figure: str = ""
+    named: bool = False
+
+
+KEYS: Final[Mapping[str, Key]] = {
+    "initiator": Key(fields=("initiator_id",), named=True),
+    "provider": Key(fields=("provider",)),
+    "provider_name": Key(fields=("provider_name",)),
+    "model": Key(fields=("model",)),
+    "client": Key(fields=("client",)),
+    "session_id": Key(fields=("client_session_id",)),
+    "status": Key(fields=("status",), kind=one_of(Status)),
+    "request_id": Key(fields=("request_ids",)),
+    "token": Key(fields=("api_key_id",), named=True),
+    "group": Key(fields=("group_ids",), named=True),
+    "agent": Key(fields=("agent.id", "agent.hints.agent_type")),
+    "tool": Key(fields=("tool_usages.tool",)),
+    "end": Key(fields=("end_reason",), kind=one_of(EndReason)),
+    "error": Key(fields=("error.type",)),
+    "http": Key(fields=("upstream_status",), kind=read_status_or_class),
+    "streaming": Key(fields=("streaming",), kind=read_switch),
+    "cost": Key(kind=read_dollars, figure="cost"),
+    "took": Key(kind=read_milliseconds, figure="took"),
+    "tokens": Key(kind=read_count, figure="tokens"),
+    "cache": Key(kind=read_share, figure="cache"),
+}
+"""Every key of a search for calls, aside from those of time."""
+
+
+class Term(Struct, frozen=True):
+    """A key with its values, one of which a call has to have, or if it is negated none of them.
+
+    Values are as their kind reads them; those of a key that names something become ids, see `found`.
+    """
+
+    key: str
+    values: tuple[Any, ...]
+    negated: bool = False
+
+    def found(self, ids: Iterable[Any]) -> Term:
+        """Return the same with the ids of what its values name."""
+        return Term(self.key, tuple(ids), self.negated)
+
+
+class Conditions:
+    """Collects what a document must be, as a MongoDB filter in which no value acts as an operator."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields: dict[str, Any] = dict(fields)
+        self._more: list[dict[str, Any]] = []
+        self._expressions: list[dict[str, Any]] = []
+
+    def add(self, term: Term) -> None:
+        """Add what a term asks for."""
+        key = KEYS[term.key]
+        if key.figure:
+            self._add_figure(key.figure, term)
+        elif len(key.fields) == 1:
+            self.add_to(key.fields[0], term)
+        elif term.negated:
+            for field in key.fields:
+                self.add_to(field, term)
+        else:
+            self._more.append({"$or": [{field: {"$in": list(term.values)}} for field in key.fields]})
+
+    def add_to(self, field: str, term: Term) -> None:
+        """Add that a field has one of the values of a term, or none of them."""
+        self._add_to(field, "$nin" if term.negated else "$in", _numbers(term.values))
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        """All of it."""
+        made = dict(self.fields)
+        if self._more:
+            made["$and"] = self._more
+        if self._expressions:
+            made["$expr"] = {"$and": self._expressions}
+        return made
+
+    def _add_to(self, field: str, operator: str, values: Sequence[Any]) -> None:
+        there = self.fields.get(field)
+        if there is None:
+            self.fields[field] = {operator: list(values)}
+            return
+        if not isinstance(there, dict):
+            there = {"$in": [there]}
+        if operator == "$nin":
+            values = [*there.get("$nin", ()), *values]
+        elif "$in" in there:
+            values = [value for value in there["$in"] if value in values]
+        self.fields[field] = {**there, operator: list(values)}
+
+    def _add_figure(self, figure: str, term: Term) -> None:
+        for value in term.values:
+            one = compared(figure, value.operator, float(value.number))
+            self._expressions.append({"$not": [one]} if term.negated else one)
+
+
+def read_terms(key: str, values: Sequence[str], negated: bool, read: Callable[[Kind, str], Any]) -> Term | None:
+    """Read the values of a key; None where one of them cannot be read."""
+    found = [read(KEYS[key].kind, value) for value in values]
+    return None if any(value is None for value in found) else Term(key, tuple(found), negated)
+
+
+def is_comparison(key: str) -> bool:
+    """Whether a key compares numbers: it may be given more than once, with one value each time."""
+    return bool(KEYS[key].figure)
+
+
+def _numbers(values: Sequence[Any]) -> list[Any]:
+    """Return values as MongoDB is asked for them: of a class of statuses each one."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, StatusClass):
+            found.extend(range(value.hundreds * 100, value.hundreds * 100 + 100))
+        else:
+            found.append(value)
+    return found
+
+
+__all__ = ["KEYS", "Comparison", "Conditions", "Key", "Term", "is_comparison", "read_terms"]

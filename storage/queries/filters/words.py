@@ -1,0 +1,107 @@
+"""The words of a search, before any of them has a meaning. Pure.
+
+Words are separated by spaces. `key:value` has a key; several values are separated by commas; `-` in front asks for what is not
+so. Double quotes hide spaces, colons and commas.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from msgspec import Struct
+
+MAX_VALUES = 50
+"""Most values of one key."""
+
+MAX_WORDS = 100
+"""Most words of a search."""
+
+# A word is quoted pieces and plain pieces, in any order, without a space between them.
+_WORD = re.compile(r'(?:"[^"]*"|[^" ])+')
+_PIECE = re.compile(r'"([^"]*)"|([^":,]+)|(:)|(,)')
+
+
+class Validation(NamedTuple):
+    """What is wrong with a search, and in which key of it; `q` stands for the whole."""
+
+    field: str
+    detail: str
+
+
+class InvalidSearchError(ValueError):
+    """The search has no meaning. `validations` has everything that is wrong with it."""
+
+    def __init__(self, validations: list[Validation]) -> None:
+        super().__init__("; ".join(validation.detail for validation in validations))
+        self.validations = validations
+
+
+class Word(Struct, frozen=True):
+    """A word of a search.
+
+    Attributes:
+        key: In lower case; empty for a bare word.
+        values: What stands behind the key, without quotes. A bare word has one value, whatever commas it has.
+        negated: Whether there is a `-` in front.
+        quoted: Whether it is bare and wholly in quotes.
+    """
+
+    key: str
+    values: tuple[str, ...]
+    negated: bool = False
+    quoted: bool = False
+
+    @property
+    def text(self) -> str:
+        """All values, as they were written but for quotes."""
+        return ",".join(self.values)
+
+
+def read_words(q: str, problems: list[Validation]) -> list[Word]:
+    """Read the words of a search; what is none adds a problem."""
+    if q.count('"') % 2:
+        problems.append(Validation("q", "A double quote is not closed"))
+        return []
+    texts = _WORD.findall(q)
+    if len(texts) > MAX_WORDS:
+        problems.append(Validation("q", f"A search has at most {MAX_WORDS} words, found {len(texts)}"))
+        return []
+    return [word for text in texts if (word := _word(text, problems)) is not None]
+
+
+def _word(text: str, problems: list[Validation]) -> Word | None:
+    negated = text.startswith("-") and len(text) > 1
+    match _split(text[negated:]):
+        case [parts]:
+            plain = text[negated:]
+            quoted = plain.startswith('"') and plain.endswith('"') and plain.count('"') == len('""')
+            return Word("", (",".join(parts),), negated, quoted)
+        case [key_parts, values] if any(key_parts) and any(values):
+            key = ",".join(key_parts).lower()
+            if not all(values):
+                problems.append(Validation(key, f"Query element {text} has an empty value beside a ','"))
+            elif len(values) > MAX_VALUES:
+                problems.append(Validation(key, f'Query param "{key}" has more than {MAX_VALUES} values'))
+            else:
+                return Word(key, tuple(dict.fromkeys(values)), negated)
+        case [first, *_] if not any(first):
+            problems.append(Validation("q", f"Query element {text} cannot start or end with ':'"))
+        case [*_, last] if not any(last):
+            problems.append(Validation("q", f"Query element {text} cannot start or end with ':'"))
+        case _:
+            problems.append(Validation("q", f"Query element {text} can only contain 1 ':'; quote its value"))
+    return None
+
+
+def _split(word: str) -> list[list[str]]:
+    """Split a word at the colons outside its quotes, which are dropped, and each part at the commas outside them."""
+    parts = [[""]]
+    for quoted, plain, colon, comma in _PIECE.findall(word):
+        if colon:
+            parts.append([""])
+        elif comma:
+            parts[-1].append("")
+        else:
+            parts[-1][-1] += quoted or plain
+    return parts

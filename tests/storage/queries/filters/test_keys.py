@@ -1,0 +1,191 @@
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intercept.records import EndReason, Status
+from storage.queries.filters.interceptions import InvalidSearchError, Search, parse_search
+from storage.queries.filters.keys import KEYS, Term
+from storage.queries.filters.kinds import Comparison, StatusClass
+from storage.recording.figures import compared
+
+NOW = datetime(2026, 11, 27, 12, 0, 0, 1500, tzinfo=UTC)
+ENDED = {"status": {"$in": ["completed", "failed"]}}
+ADA, BOB = UUID(int=1), UUID(int=2)
+
+
+def terms(q):
+    return parse_search(q, now=NOW).terms
+
+
+def problem(q):
+    with pytest.raises(InvalidSearchError) as caught:
+        parse_search(q, now=NOW)
+    (validation,) = caught.value.validations
+    return tuple(validation)
+
+
+def found_by(*terms, **fields):
+    return Search(terms=terms, **fields).filter(initiator_id=None)
+
+
+@pytest.mark.parametrize(
+    ("q", "term"),
+    [
+        ("model:a,b", Term("model", ("a", "b"))),
+        ("-model:a", Term("model", ("a",), negated=True)),
+        ("tool:Bash", Term("tool", ("Bash",))),
+        ("token:ci", Term("token", ("ci",))),
+        ("group:research,ops", Term("group", ("research", "ops"))),
+        ("agent:Explore", Term("agent", ("Explore",))),
+        ("error:rate_limit_error", Term("error", ("rate_limit_error",))),
+        ("http:429,5xx", Term("http", (429, StatusClass(5)))),
+        ("end:upstream_timeout", Term("end", (EndReason.UPSTREAM_TIMEOUT,))),
+        ("-status:failed", Term("status", (Status.FAILED,), negated=True)),
+        ("streaming:true", Term("streaming", (True,))),
+        ("cost:>1", Term("cost", (Comparison("$gt", Decimal(1)),))),
+        ("cost:<=$0.05", Term("cost", (Comparison("$lte", Decimal("0.05")),))),
+        ("took:>10s", Term("took", (Comparison("$gt", Decimal(10_000)),))),
+        ("took:>=1.5", Term("took", (Comparison("$gte", Decimal(1_500)),))),
+        ("took:<500ms", Term("took", (Comparison("$lt", Decimal(500)),))),
+        ("tokens:>10k", Term("tokens", (Comparison("$gt", Decimal(10_000)),))),
+        ("tokens:0", Term("tokens", (Comparison("$eq", Decimal(0)),))),
+        ("-cache:<50%", Term("cache", (Comparison("$lt", Decimal("0.5")),), negated=True)),
+        ("-msg_01XFDUDYJgAACzvnptvVoYEL", Term("request_id", ("msg_01XFDUDYJgAACzvnptvVoYEL",), negated=True)),
+    ],
+)
+def test_each_key_is_read(q, term):
+    assert terms(q) == (term,)
+
+
+def test_a_comparison_may_be_given_twice_for_a_range():
+    assert terms("cost:>1 cost:<5") == (
+        Term("cost", (Comparison("$gt", Decimal(1)),)),
+        Term("cost", (Comparison("$lt", Decimal(5)),)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("cost:much", ("cost", 'has invalid value "much": it is a comparison with US dollars like >1 or <=0.05')),
+        ("cost:>-1", ("cost", 'has invalid value ">-1": it is a comparison with US dollars like >1 or <=0.05')),
+        (
+            "took:>10y",
+            ("took", 'has invalid value ">10y": it is a comparison with a duration like >10s, <500ms or >=2m'),
+        ),
+        (
+            "tokens:>1.5",
+            ("tokens", 'has invalid value ">1.5": it is a comparison with a number like >1000, <10k or >=2M'),
+        ),
+        (
+            "cache:<0.5",
+            ("cache", 'has invalid value "<0.5": it is a comparison with a percentage up to 100% like <50%'),
+        ),
+        (
+            "cache:>101%",
+            ("cache", 'has invalid value ">101%": it is a comparison with a percentage up to 100% like <50%'),
+        ),
+        ("http:6xx", ("http", 'has invalid value "6xx": it is an HTTP status like 429, or a class of them like 5xx')),
+        ("streaming:yes", ("streaming", 'has invalid value "yes": it is true or false')),
+        ("end:badly", ("end", f'has invalid value "badly": allowed are {", ".join(EndReason)}')),
+        (
+            "since:yesterday",
+            ("since", 'has invalid value "yesterday": it is a time before now like 15m, 24h, 7d or 4w'),
+        ),
+        ("cost:>1,<5", ("cost", "has one value; give it again to ask for a range, as in cost:>1 cost:<5")),
+        ("-since:24h", ("since", "has one value, and cannot be negated")),
+        ("since:1h,2h", ("since", "has one value, and cannot be negated")),
+        ("tool:a tool:b", ("tool", "provided more than once, found 2 times")),
+    ],
+)
+def test_a_value_without_a_meaning_is_named_with_what_is_allowed(q, expected):
+    key, detail = expected
+    assert problem(q) == (key, f'Query param "{key}" {detail}')
+
+
+def test_a_relative_time_counts_back_from_now():
+    assert parse_search("since:24h until:15m", now=NOW) == Search(
+        started_after=NOW.replace(microsecond=1000) - timedelta(hours=24),
+        started_before=NOW.replace(microsecond=1000) - timedelta(minutes=15),
+    )
+    assert parse_search("since:999999w", now=NOW).started_after == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def test_a_relative_time_and_a_timestamp_exclude_each_other():
+    expected = ("since", 'Query params "since" and "started_after" cannot be used together')
+    assert problem('since:24h started_after:"2026-01-01T00:00:00Z"') == expected
+    assert problem("since:1h until:2h") == (
+        "started_before",
+        'Query param "started_before" must be after "started_after"',
+    )
+
+
+def test_terms_become_conditions_on_their_fields():
+    assert found_by(
+        Term("tool", ("Bash", "Read")), Term("tool", ("Write",), True), Term("http", (StatusClass(5),))
+    ) == {
+        **ENDED,
+        "tool_usages.tool": {"$in": ["Bash", "Read"], "$nin": ["Write"]},
+        "upstream_status": {"$in": list(range(500, 600))},
+    }
+
+
+def test_terms_narrow_what_a_single_value_asks_for():
+    assert found_by(Term("model", ("a",), True), model="b")["model"] == {"$in": ["b"], "$nin": ["a"]}
+    assert found_by(Term("model", ("a",), True), Term("model", ("b",), True))["model"] == {"$nin": ["a", "b"]}
+
+
+def test_an_agent_is_found_by_its_id_and_by_its_type():
+    either = {"$or": [{"agent.id": {"$in": ["x"]}}, {"agent.hints.agent_type": {"$in": ["x"]}}]}
+    assert found_by(Term("agent", ("x",))) == {**ENDED, "$and": [either]}
+    neither = {"agent.id": {"$nin": ["x"]}, "agent.hints.agent_type": {"$nin": ["x"]}}
+    assert found_by(Term("agent", ("x",), True)) == {**ENDED, **neither}
+
+
+def test_figures_are_compared_where_they_are_known():
+    more = compared("cost", "$gt", 1.0)
+    assert found_by(Term("cost", (Comparison("$gt", Decimal(1)),))) == {**ENDED, "$expr": {"$and": [more]}}
+    not_more = Term("cost", (Comparison("$gt", Decimal(1)),), True)
+    assert found_by(not_more) == {**ENDED, "$expr": {"$and": [{"$not": [more]}]}}
+
+
+def test_several_statuses_take_the_place_of_those_that_ended():
+    assert found_by(Term("status", (Status.IN_FLIGHT, Status.FAILED))) == {"status": {"$in": ["in_flight", "failed"]}}
+    assert found_by(Term("status", (Status.FAILED,), True)) == {
+        "status": {"$in": ["completed", "failed"], "$nin": ["failed"]}
+    }
+
+
+def test_names_are_replaced_by_the_ids_they_stand_for():
+    term = terms("-initiator:ada,bob")[0].found([ADA, BOB])
+    assert found_by(term) == {**ENDED, "initiator_id": {"$nin": [ADA, BOB]}}
+
+
+pieces = st.sampled_from([*KEYS, *':",-', " ", "$gt", "{", ">1", "<50%", "5xx", "10s", "true", "failed", "x"])
+operators = {"$in", "$nin", "$gte", "$lte", "$and", "$or", "$expr"}
+
+
+def names_in(conditions):
+    if isinstance(conditions, dict):
+        for name, value in conditions.items():
+            if name == "$expr":
+                continue  # made of the expressions of figures, and numbers
+            yield name
+            yield from names_in(value)
+    elif isinstance(conditions, list):
+        for one in conditions:
+            yield from names_in(one)
+
+
+@given(st.lists(pieces, max_size=16).map("".join))
+def test_nothing_of_a_search_becomes_an_operator_or_a_field(q):
+    with suppress(InvalidSearchError):
+        search = parse_search(q, now=NOW)
+        conditions = search.filter(initiator_id=None if search.initiator is None else ADA)
+        fields = {field for key in KEYS.values() for field in key.fields} | {"started_at"}
+        assert set(names_in(conditions)) <= operators | fields
