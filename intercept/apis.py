@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from intercept.records import Conversation, Reading, UserPrompt
+from intercept.records import Conversation, Reading, ToolResult, UserPrompt
 
 
 class Dialect(StrEnum):
@@ -42,6 +42,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     all choices together; None where it does not say. `uses_state` says that the provider keeps the response, or that the
     request goes on with something that it has kept.
     `blocks` are those that a provider may cache, packed (see `intercept.blocks`); None where they are unknown.
+    `tool_results` are those behind the model's last message (see `intercept.dialects.tool_results`).
     """
 
     model: str
@@ -57,6 +58,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     uses_state: bool = False
     blocks: bytes | None = None
+    tool_results: tuple[ToolResult, ...] = ()
 
 
 class Reader(Protocol):

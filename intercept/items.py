@@ -21,13 +21,17 @@ MAX_PARTS: Final = 1024
 class Part(Struct):
     """A part of a message's content.
 
-    `tool_use_id` is the id of the tool call that it answers; Amazon has that in an object under `toolResult`.
+    `tool_use_id` is the id of the tool call that it answers; Amazon has that in an object under `toolResult`. `content` is
+    then what the call gave, and `content_bytes` the size of what was left out of a large body.
     """
 
     type: str = ""
     text: str = ""
     tool_use_id: str = ""
     tool_result: Raw = field(default_factory=Raw, name="toolResult")
+    content: Raw = field(default_factory=Raw)
+    content_bytes: Raw = field(default_factory=Raw, name="content.bytes")
+    is_error: bool = False
 
 
 class Item(Struct, dict=True):
@@ -75,6 +79,10 @@ class Items(Sequence[Item]):
         if item is None:
             item = self._read[at] = self._decode(self._raw[at])
         return item
+
+    def raw(self, at: int) -> Raw:
+        """The item at a place as it was sent."""
+        return self._raw[at]
 
     def _decode(self, raw: Raw) -> Item:
         return read_struct(raw, _ITEM) or Item()

@@ -126,6 +126,17 @@ class ToolUsage(Struct, frozen=True, kw_only=True):
     kept: Keep = Keep.FULL
 
 
+class ToolResult(Struct, frozen=True, kw_only=True):
+    """What a client says that a tool call of an earlier response gave: `bytes` of it, as they were sent.
+
+    `is_error` is None where the API has no mark of errors.
+    """
+
+    id: str
+    bytes: int
+    is_error: bool | None = None
+
+
 class ModelThought(Struct, frozen=True, kw_only=True):
     """A piece of reasoning the model showed. `source`: `thinking`, `reasoning`, `reasoning_summary` or `commentary`."""
 
@@ -195,7 +206,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     `billed` is false where calls of the API cost nothing. `group_ids` are the groups its user was in then.
     `requested_provider_name` is set where more than one provider may serve the call: the one that the client named.
     `blocks` are those that the provider may cache, packed (see `intercept.blocks`).
-    `recording` says what is kept of its texts; None is everything.
+    `recording` says what is kept of its texts; None is everything. `tool_results` are those of calls of the response before.
     """
 
     id: UUID
@@ -222,6 +233,7 @@ class Interception(Struct, frozen=True, kw_only=True):
     requested_provider_name: str | None = None
     blocks: bytes | None = None
     recording: Recording | None = None
+    tool_results: tuple[ToolResult, ...] = ()
 
 
 class Ending(Struct, frozen=True, kw_only=True):

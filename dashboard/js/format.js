@@ -18,6 +18,12 @@ export function short(value) {
   return value == null ? UNKNOWN : SHORT.format(value);
 }
 
+/** A number of bytes, in thousands of them: 840 bytes, 12.3 KB, 4.56 MB. */
+export function size(value) {
+  if (value == null || value < 1000) return value == null ? UNKNOWN : plural(value, "byte");
+  return short(value).replace(/([A-Z])$/, " $1B").replace(" BB", " GB");
+}
+
 /** US dollars; below a cent with two digits that say something. */
 export function usd(value) {
   if (value == null) return UNKNOWN;

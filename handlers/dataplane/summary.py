@@ -149,4 +149,5 @@ def start_of(
         group_ids=identity.user.group_ids,
         blocks=None if summary.previous_response_id else summary.blocks,
         recording=handler.policy.recording if handler.policy else None,
+        tool_results=summary.tool_results,
     )

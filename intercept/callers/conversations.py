@@ -7,6 +7,7 @@ is found in it again: everything before the model's last message. Pure, and boun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import Enum, auto
 from hashlib import sha256
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -37,11 +38,21 @@ class _Conversation(Struct):
 
 _CONVERSATION: Final = Decoder(_Conversation)
 _UUID_CHARACTERS: Final = 36
-_CLIENT, _MODEL, _PROGRAM, _UNKNOWN = "client", "model", "aside", "unknown"
+
+
+class Side(Enum):
+    """Who wrote an item of a conversation: a user or a tool, the model, the client program by itself, or nobody knows."""
+
+    CLIENT = auto()
+    MODEL = auto()
+    PROGRAM = auto()
+    UNKNOWN = auto()
+
+
 _BY_ROLE: Final = {
-    **dict.fromkeys(("user", "tool", "function"), _CLIENT),
-    **dict.fromkeys(("system", "developer"), _PROGRAM),
-    **dict.fromkeys(("assistant", "model"), _MODEL),
+    **dict.fromkeys(("user", "tool", "function"), Side.CLIENT),
+    **dict.fromkeys(("system", "developer"), Side.PROGRAM),
+    **dict.fromkeys(("assistant", "model"), Side.MODEL),
 }
 
 
@@ -83,9 +94,9 @@ def conversation_id(conversation: Raw, cache_key: Raw) -> str | None:
 def _first(items: Items) -> int | None:
     """Index of the first user message, after the messages of the client program itself."""
     for at in range(min(len(items), MAX_HEAD_ITEMS)):
-        kind = _kind(items[at])
-        if kind in (_CLIENT, _UNKNOWN):
-            return at if kind == _CLIENT else None
+        side = side_of(items[at])
+        if side in (Side.CLIENT, Side.UNKNOWN):
+            return at if side is Side.CLIENT else None
     return None
 
 
@@ -94,25 +105,25 @@ def _ends(items: Items) -> tuple[int | None, int | None]:
     last = None
     model_wrote = False
     for at in range(len(items) - 1, max(-1, len(items) - 1 - MAX_SCANNED), -1):
-        match _kind(items[at]):
-            case "client" if last is None:
+        match side_of(items[at]):
+            case Side.CLIENT if last is None:
                 last = at
-            case "client" if model_wrote:
+            case Side.CLIENT if model_wrote:
                 return last, at
-            case "model" if last is None:  # a beginning of the response, which the model is to continue
+            case Side.MODEL if last is None:  # a beginning of the response, which the model is to continue
                 pass
-            case "model":
+            case Side.MODEL:
                 model_wrote = True
-            case "unknown":
+            case Side.UNKNOWN:
                 break
     return last, None
 
 
-def _kind(item: Item) -> str:
+def side_of(item: Item) -> Side:
     """Return who wrote an item: some have a role, the others a type."""
     if item.role or not item.type:
-        return _BY_ROLE.get(item.role, _UNKNOWN)
-    return _CLIENT if item.type.endswith(("_output", "_response")) else _MODEL
+        return _BY_ROLE.get(item.role, Side.UNKNOWN)
+    return Side.CLIENT if item.type.endswith(("_output", "_response")) else Side.MODEL
 
 
 def _text(item: Item, texts_of: ItemTexts) -> str:

@@ -62,8 +62,11 @@ _WANTED: Final = (
     *("inferenceConfig", "maxTokens", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"),
     *("generationConfig", "generation_config", "maxOutputTokens", "candidateCount", "candidate_count"),
     *("contents", "parts", "functionResponse", "function_response", "name"),
+    *("is_error", "status", "output", "response", "error"),
 )
 _AS_IT_IS: Final = "stream_options"
+_OTHER_DEPTH: Final = -1
+_INNERMOST_DEPTH: Final = -2
 # The members that are looked into, and whose text is read: of the body, of its items, and of their parts, by depth.
 _ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
 _OBJECTS: Final = frozenset(
@@ -71,10 +74,14 @@ _OBJECTS: Final = frozenset(
         *((0, "metadata"), (0, "conversation")),
         *((0, "inferenceConfig"), (0, "generationConfig"), (0, "generation_config")),
         *((4, "toolResult"), (4, "functionResponse"), (4, "function_response")),
+        (_OTHER_DEPTH, "response"),
     }
 )
+# The results of tool calls, of which only the size is read.
+_SIZED: Final = frozenset(
+    {(2, "content"), (2, "output"), (4, "content"), (_OTHER_DEPTH, "content"), (_OTHER_DEPTH, "response")}
+)
 _TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (4, "text")})
-_OTHER_DEPTH: Final = -1
 _ONCE: Final = frozenset({"model", "stream"})
 _MAX_KEY: Final = 6 * max(map(len, _WANTED))  # every letter as an escape
 
@@ -162,7 +169,7 @@ class _Scan:
             case b"[" if (depth, key) in _ARRAYS:
                 return (yield from self._keep_array(depth + 1))
             case b"{" if (depth, key) in _OBJECTS:
-                return (yield from self._keep_object(_OTHER_DEPTH))
+                return (yield from self._keep_object(_INNERMOST_DEPTH if depth < 0 else _OTHER_DEPTH))
             case b'"':
                 most = MAX_TEXT if (depth, key) in _TEXTS else MAX_SHORT_TEXT
                 return msgspec.json.encode((yield from self._string(most)))
@@ -190,7 +197,11 @@ class _Scan:
             elif depth == 0 and key in _ONCE and key in kept:
                 raise InvalidRequestError(f"{key} is there more than once: parsers differ in which one counts")
             else:
+                start = self.at
                 kept[key] = yield from self._keep_member(key, depth)
+                if (depth, key) in _SIZED and kept[key] != b"null":
+                    quotes = 2 * (self.body[start : start + 1] == b'"')
+                    kept[f"{key}.bytes"] = b"%d" % (self.at - start - quotes)
             more = self._goes_on(b"}")
         return b"{" + b",".join(b'"%b":%b' % (key.encode(), value) for key, value in kept.items()) + b"}"
 

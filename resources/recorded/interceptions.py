@@ -149,6 +149,20 @@ class UserPrompt(Struct):
         return of_fields(cls, prompt, metadata=PromptMetadata(**prompt["metadata"]), **made)
 
 
+class ToolResult(Struct):
+    """What a tool call gave, as the next request of its client says."""
+
+    bytes: Annotated[Count, Meta(description="Its size in the request; of a text without quotation marks.")]
+    is_error: Annotated[
+        bool | None, Meta(description="Whether the tool failed; null where the API has no mark of that.")
+    ]
+
+    @classmethod
+    def of(cls, result: Document) -> Self:
+        """Show the `result` of an entry of `tool_usages`."""
+        return cls(int(result["bytes"]), result["is_error"])
+
+
 class ToolUsage(Struct):
     """A tool call that the model chose."""
 
@@ -163,11 +177,16 @@ class ToolUsage(Struct):
     invocation_error: str | None
     metadata: TextMetadata
     created_at: Time
+    result: Annotated[
+        ToolResult | None, Meta(description="Null until a request brings it, a few seconds after that one began.")
+    ]
 
     @classmethod
     def of(cls, usage: Document, interception_id: UUID) -> Self:
         """Show an entry of `tool_usages`."""
-        return of_fields(cls, usage, interception_id=interception_id, metadata=TextMetadata(**usage["metadata"]))
+        result = usage.get("result")
+        made = {"metadata": TextMetadata(**usage["metadata"]), "result": result and ToolResult.of(result)}
+        return of_fields(cls, usage, interception_id=interception_id, **made)
 
 
 class ModelThought(Struct):

@@ -9,6 +9,9 @@ was in vain. The mark goes when its place is set (`parent_id` and `root_id`, the
 the client names that), or when it is given up. All of that is in the database, so any number of servers may look at the
 same time, stop and go on, and no outage counts against a document, not even one that came late out of a spool.
 
+The results of tool calls are found in the same way: they go into the call that issued those, `tool_usages[].result`, when it is
+found. What is there stays, so doing it again changes nothing.
+
 A parent has the same initiator and, if any, session of the client, and started before its child, so nothing is ever its
 own ancestor. A conversation also stays with one client. Where several calls fit, the latest one is meant. An interception
 whose parent still looks for its own waits for it, so that a root and a session are final when they are set.
@@ -47,7 +50,7 @@ BATCH = 200
 _OPERATION = "link threads"
 _CHILD = (
     *("initiator_id", "client", "client_session_id", "session_id", "started_at", "unlinked"),
-    *("answered_tool_call_id", "previous_response_id", "continues"),
+    *("answered_tool_call_id", "previous_response_id", "continues", "tool_results"),
 )
 
 
@@ -115,6 +118,7 @@ class Threads:
             if "unlinked" in parent:
                 await self._change(child, {"$set": {"unlinked.due": parent["unlinked"]["due"]}})
                 return False
+            await self._add_results(parent, child)
             return await self._change(child, {"$set": _position_fields(child, parent), "$unset": {"unlinked": ""}})
 
     async def _parent(self, child: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -122,6 +126,23 @@ class Threads:
         newest_first = [("started_at", DESCENDING), ("_id", DESCENDING)]
         found = dict.fromkeys(("session_id", "root_id", "unlinked"), True)
         return await self._interceptions.find_one(wanted, found, sort=newest_first, hint=index)
+
+    async def _add_results(self, parent: Mapping[str, Any], child: Mapping[str, Any]) -> None:
+        """Give the tool calls of a document the results that its child has of them, unless they have theirs."""
+        results = [one for one in child.get("tool_results", ()) if one["id"]]
+        if not results:
+            return
+        given = {
+            f"tool_usages.$[r{number}].result": {"bytes": one["bytes"], "is_error": one["is_error"]}
+            for number, one in enumerate(results)
+        }
+        which = [
+            {f"r{number}.provider_tool_call_id": one["id"], f"r{number}.result": None}
+            for number, one in enumerate(results)
+        ]
+        await self._interceptions.update_one(
+            {"_id": parent["_id"], "tool_usages": {"$exists": True}}, {"$set": given}, array_filters=which
+        )
 
     def _in_vain(self, child: Mapping[str, Any]) -> dict[str, Any]:
         tries = child["unlinked"]["tries"]
@@ -140,7 +161,7 @@ def _wanted(child: Mapping[str, Any]) -> tuple[dict[str, Any], Keys]:
     """Return what the parent of a document has, and the index that finds it."""
     same = {"initiator_id": child["initiator_id"], "client_session_id": child["client_session_id"]}
     earlier = {"$lt": child["started_at"]}
-    if tool_call_id := child["answered_tool_call_id"]:
+    if tool_call_id := child["answered_tool_call_id"] or _result_id(child):
         return {**same, "tool_call_ids": tool_call_id, "started_at": earlier}, BY_TOOL_CALL
     same["client"] = child["client"]
     if response_id := child.get("previous_response_id"):
@@ -149,8 +170,16 @@ def _wanted(child: Mapping[str, Any]) -> tuple[dict[str, Any], Keys]:
     return {**same, "conversation": child["continues"], "started_at": recent}, BY_CONVERSATION
 
 
+def _result_id(child: Mapping[str, Any]) -> str | None:
+    """Return the tool call by whose result alone the parent is found."""
+    if child.get("previous_response_id") or child.get("continues"):
+        return None
+    results = child.get("tool_results")
+    return results[-1]["id"] if results else None
+
+
 def _is_known_by_content(child: Mapping[str, Any]) -> bool:
-    return not (child["answered_tool_call_id"] or child.get("previous_response_id"))
+    return not (child["answered_tool_call_id"] or child.get("previous_response_id") or _result_id(child))
 
 
 def _position_fields(child: Mapping[str, Any], parent: Mapping[str, Any]) -> dict[str, Any]:

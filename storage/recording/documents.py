@@ -6,7 +6,7 @@ no key or number of a provider's may disturb the database; `truncated` for what 
 `billed`, false where the API costs nothing, else absent; `requested_provider_name` only where several providers may serve
 the call, `tries` only where there was more than one, and `connecting` only where a connection was made; `blocks`, packed
 checksums of what the provider may cache (`intercept.blocks`); what
-`storage.aggregation.threads` works with: `tool_call_ids`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
+`storage.aggregation.threads` works with: `tool_call_ids`, `tool_results`, `conversation`, `continues`, `previous_response_id`, `unlinked`; and the marks of an end that others have not taken note of:
 `uncounted` (`storage.aggregation.rollup_job`) and `ungrouped` (`storage.aggregation.session_job`), with the time of the end.
 """
 
@@ -25,7 +25,17 @@ from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id
 from intercept.recording import Keep
-from intercept.records import Ending, Interception, ModelThought, Status, TokenUsage, ToolUsage, Try, UserPrompt
+from intercept.records import (
+    Ending,
+    Interception,
+    ModelThought,
+    Status,
+    TokenUsage,
+    ToolResult,
+    ToolUsage,
+    Try,
+    UserPrompt,
+)
 from storage.recording.prices import Cost
 
 SCHEMA_VERSION = 2
@@ -93,7 +103,10 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     document |= conversation
     is_tool_result = bool(_distinct_ids(interception.answered_tool_call_id))
     continues = is_tool_result or not conversation.keys().isdisjoint(("continues", "previous_response_id"))
-    if continues:
+    results = [_tool_result(one) for one in interception.tool_results if _distinct_ids(one.id)]
+    if results:
+        document["tool_results"] = results
+    if continues or results:
         document["unlinked"] = {"due": interception.started_at, "tries": 0}
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
         document["session_id"] = session_id
@@ -212,6 +225,10 @@ def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> d
         "metadata": ({"truncated": True} if usage.truncated else {}) | _kept(usage),
         "created_at": at,
     }
+
+
+def _tool_result(result: ToolResult) -> dict[str, Any]:
+    return {"id": result.id, "bytes": result.bytes, "is_error": result.is_error}
 
 
 def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:

@@ -74,4 +74,4 @@ def _texts(owner: dict[str, Any], marked: dict[str, Any]) -> Iterator[tuple[int,
         elif isinstance(value, list):
             for item in value:
                 if isinstance(item, dict):
-                    yield from _texts(item, item["metadata"])
+                    yield from _texts(item, item.get("metadata", marked))

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  ago, between, bucketName, duration, percent, plural, short, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
+  ago, between, bucketName, duration, percent, plural, short, size, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
 } from "../../dashboard/js/format.js";
 
 const each = (write, cases) => cases.forEach(([value, text]) => assert.equal(write(value), text));
@@ -14,6 +14,10 @@ test("what is not known is a dash", () => {
 test("numbers have separators, or three digits", () => {
   each(whole, [[0, "0"], [1234567, "1,234,567"]]);
   each(short, [[0, "0"], [999, "999"], [12345, "12.3K"], [4_560_000, "4.56M"]]);
+});
+
+test("bytes are counted in thousands", () => {
+  each(size, [[null, UNKNOWN], [0, "0 bytes"], [1, "1 byte"], [999, "999 bytes"], [12345, "12.3 KB"], [4_560_000, "4.56 MB"], [2e9, "2 GB"]]);
 });
 
 test("small amounts of money keep two digits that say something", () => {

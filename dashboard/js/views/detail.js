@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { why } from "../ends.js";
-import { duration, time, UNKNOWN, usd, words } from "../format.js";
+import { duration, size, time, UNKNOWN, usd, words } from "../format.js";
 import { CopyButton } from "../parts/copy.js";
 import { Json } from "../parts/json.js";
 import { Pane } from "../parts/pane.js";
@@ -69,10 +69,16 @@ export function Said({ interception }) {
         html`<section class="said-by model" key=${id}><h3>${words(metadata.source ?? "thought")}<${Cut} metadata=${metadata} /></h3><${Text} text=${content} metadata=${metadata} /></section>`,
     )}
     ${tools.map(
-      ({ id, tool, input, metadata }) =>
-        html`<section class="said-by tool" key=${id}><h3>Tool call <code>${tool}</code><${Cut} metadata=${metadata} /></h3><${Text} text=${input} metadata=${metadata} as=${Json} /></section>`,
+      ({ id, tool, input, metadata, result }) =>
+        html`<section class="said-by tool" key=${id}><h3>Tool call <code>${tool}</code><${Cut} metadata=${metadata} /><${Outcome} result=${result} /></h3><${Text} text=${input} metadata=${metadata} as=${Json} /></section>`,
     )}
   `;
+}
+
+/** How a tool call ended, as far as the next request said. */
+export function Outcome({ result }) {
+  if (!result) return null;
+  return html` <small class=${result.is_error ? "bad" : ""}>${result.is_error ? "failed, " : ""}${size(result.bytes)}</small>`;
 }
 
 function Text({ text, metadata, as = Plain }) {

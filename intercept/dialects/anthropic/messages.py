@@ -5,6 +5,7 @@ Source: the Anthropic API reference, "Messages" and "Streaming messages".
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Raw, Struct, field
@@ -16,10 +17,11 @@ from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
+from intercept.dialects.tool_results import read_results, result, results_of_parts
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.sse import Event
-from intercept.items import Item, Items
-from intercept.records import TokenUsage
+from intercept.items import Item, Items, Part
+from intercept.records import TokenUsage, ToolResult
 from intercept.tokens import count, provider_price, storable
 
 MAX_SESSION_HINT: Final = 4 * 1024
@@ -97,6 +99,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         answered_tool_call_id=tool_call_id(result_ids[-1]) if result_ids else None,
         session_hint=read_session_hint(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),
+        tool_results=read_results(messages, _results),
     )
 
 
@@ -105,6 +108,17 @@ def read_session_hint(metadata: Raw) -> str | None:
     fields = read_struct(metadata, _METADATA)
     hint = text_of(fields.user_id) if fields else ""
     return hint if 0 < len(hint) <= MAX_SESSION_HINT else None
+
+
+def _results(message: Item, _raw: Raw) -> Iterator[ToolResult]:
+    return results_of_parts(message, tool_result)
+
+
+def tool_result(part: Part) -> ToolResult | None:
+    """The result of a tool call that a part of a message is, None if it is none."""
+    if part.type != "tool_result" or not part.tool_use_id:
+        return None
+    return result(part.tool_use_id, part.content, part.content_bytes, part.is_error)
 
 
 def _conversation_texts(message: Item) -> list[str]:

@@ -6,6 +6,7 @@ others a text under `prompt` or `inputText`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Raw, Struct, field
@@ -13,11 +14,13 @@ from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
-from intercept.dialects.anthropic.messages import read_session_hint
+from intercept.dialects.anthropic.messages import read_session_hint, tool_result
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, read_count, tool_call_id
+from intercept.dialects.tool_results import read_results, result, results_of_parts
 from intercept.formats.json_text import read_struct, text_of
 from intercept.items import Item, Items, Part
+from intercept.records import ToolResult
 
 
 class _Request(RequestBody):
@@ -36,13 +39,17 @@ class _InferenceConfig(Struct):
         return read_count(self.maxTokens)
 
 
-class _ToolResult(Struct, rename="camel"):
-    tool_use_id: str = ""
+class _ToolResult(Struct):
+    id: str = field(default="", name="toolUseId")
+    status: str = ""
+    content: Raw = field(default_factory=Raw)
+    content_bytes: Raw = field(default_factory=Raw, name="content.bytes")
 
 
 _REQUEST: Final = Decoder(_Request)
 _TOOL_RESULT: Final = Decoder(_ToolResult)
 _CONFIG: Final = Decoder(_InferenceConfig)
+_ERROR: Final = "error"
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
@@ -67,7 +74,20 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         answered_tool_call_id=tool_call_id(result_ids[-1]) if result_ids else None,
         session_hint=read_session_hint(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),
+        tool_results=read_results(messages, _results),
     )
+
+
+def _results(message: Item, _raw: Raw) -> Iterator[ToolResult]:
+    return results_of_parts(message, _result)
+
+
+def _result(part: Part) -> ToolResult | None:
+    """The result of a tool call that a part is; of InvokeModel, Claude's are those of its messages."""
+    found = read_struct(part.tool_result, _TOOL_RESULT)
+    if found is None or not found.id:
+        return tool_result(part)
+    return result(found.id, found.content, found.content_bytes, found.status == _ERROR)
 
 
 def _conversation_texts(message: Item) -> list[str]:
@@ -83,5 +103,5 @@ def _tool_result_id(part: Part) -> str:
     """The id of the tool call that a part is the result of, "" if it is none."""
     if part.tool_use_id:
         return part.tool_use_id
-    result = read_struct(part.tool_result, _TOOL_RESULT)
-    return result.tool_use_id if result else ""
+    found = read_struct(part.tool_result, _TOOL_RESULT)
+    return found.id if found else ""

@@ -6,6 +6,7 @@ references of the Gemini API ("Generating content", "Embeddings", "Counting toke
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Raw, Struct, field
@@ -18,15 +19,17 @@ from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, read_count, tool_call_id
 from intercept.dialects.streamed_arguments import PartialArgument, StreamedArguments
+from intercept.dialects.tool_results import read_results, result
 from intercept.formats.json_array import ArrayDecoder
 from intercept.formats.json_text import read_struct
 from intercept.formats.sse import Decoder as SseDecoder
 from intercept.formats.sse import Event
 from intercept.items import MAX_PARTS, Item, Items
-from intercept.records import Reading, TokenUsage
+from intercept.records import Reading, TokenUsage, ToolResult
 from intercept.tokens import count, storable
 
 _SPACE: Final = b" \t\r\n"
+_NOTHING: Final = (b"", b"null")
 
 
 class _GenerationConfig(Struct):
@@ -61,6 +64,14 @@ class _Content(Struct):
 class _FunctionResponse(Struct):
     id: str = ""
     name: str = ""
+    response: Raw = field(default_factory=Raw)
+    response_bytes: Raw = field(default_factory=Raw, name="response.bytes")
+
+
+class _Given(Struct):
+    """What a function gave: under `output`, or under `error` if it failed."""
+
+    error: Raw = Raw()
 
 
 class _RequestPart(Struct):
@@ -123,6 +134,7 @@ _CONFIG: Final = Decoder(_GenerationConfig)
 _PLAIN_REQUEST: Final = Decoder(RequestBody)
 _CONTENT: Final = Decoder(_Content)
 _REQUEST_PART: Final = Decoder(_RequestPart)
+_GIVEN: Final = Decoder(_Given)
 _RESPONSE: Final = Decoder(_Response)
 _FAILED: Final = Decoder(_Failed)
 
@@ -153,6 +165,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         user_prompt=read_prompt([part.text for part in parts]) if last and last.role == "user" else None,
         answered_tool_call_id=tool_call_id(result_keys[-1]) if result_keys else None,
         conversation=read_conversation(contents, _conversation_texts),
+        tool_results=read_results(contents, _results),
     )
 
 
@@ -169,6 +182,14 @@ def _parts(item: Item) -> list[_RequestPart]:
     """The parts of a content that are objects, the last `MAX_PARTS` of it."""
     last = item.content[-MAX_PARTS:] if isinstance(item.content, list) else []
     return [part for raw in last if (part := read_struct(raw, _REQUEST_PART)) is not None]
+
+
+def _results(item: Item, _raw: Raw) -> Iterator[ToolResult]:
+    for part in reversed(_parts(item)):
+        if (found := part.result) is not None and found.id:
+            given = read_struct(found.response, _GIVEN)
+            is_error = given is not None and bytes(given.error) not in _NOTHING
+            yield result(found.id, found.response, found.response_bytes, is_error)
 
 
 def _conversation_texts(item: Item) -> list[str]:

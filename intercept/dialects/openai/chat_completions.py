@@ -16,6 +16,7 @@ from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, read_e
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
+from intercept.dialects.tool_results import read_results, results_of_message
 from intercept.formats.json_text import read_struct
 from intercept.formats.sse import Event
 from intercept.items import Item, Items
@@ -94,6 +95,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         conversation=read_conversation(messages, _conversation_texts),
         stream_options=bytes(request.stream_options) or None,
         uses_state=bytes(request.store) == b"true",
+        tool_results=read_results(messages, results_of_message),
     )
 
 

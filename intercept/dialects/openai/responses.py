@@ -16,12 +16,15 @@ from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_e
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, last_message, tool_call_id
+from intercept.dialects.tool_results import read_results, results_of_item
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
-_TOOL_RESULTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
+_TOOL_RESULTS: Final = frozenset({"function_call_output", "custom_tool_call_output", "local_shell_call_output"})
+_LOCAL_SHELL: Final = "local_shell"
+"""How the tool of `local_shell_call` is called where tools are declared."""
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 _DECLINED: Final = b"false"
@@ -47,13 +50,14 @@ class _Part(Struct):
 
 
 class _Item(Struct):
-    """An output item, begun or finished. Of a tool call, a function has `arguments` and a custom tool `input`."""
+    """An output item, begun or finished. Of a tool call, a function has `arguments`, a custom tool `input`, a shell `action`."""
 
     type: str | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
     input: str | None = None
+    action: Raw = Raw()
     summary: list[_Part] | None = None
     content: list[_Part] | None = None
     phase: str | None = None
@@ -105,6 +109,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         conversation=read_conversation(items, _conversation_texts),
         previous_response_id=text_of(request.previous_response_id)[:MAX_NAME] or None,
         uses_state=request.uses_state,
+        tool_results=read_results(items, results_of_item),
     )
 
 
@@ -195,6 +200,10 @@ def _add_item(item: _Item, index: int, draft: Draft) -> None:
             if call := draft.begin_tool_call((index, 0)):
                 call.identify(item.call_id, item.name)
                 call.input.add(item.arguments or item.input)
+        case "local_shell_call":
+            if call := draft.begin_tool_call((index, 0)):
+                call.identify(item.call_id, _LOCAL_SHELL)
+                call.input.add(bytes(item.action).decode("utf-8", "replace"))
         case "reasoning":
             _add_thoughts(item.summary or [], index, "reasoning_summary", draft)
         case "message" if item.phase == "commentary":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from intercept.records import Conversation, Reading, ToolUsage
+from intercept.records import Conversation, Reading, ToolResult, ToolUsage
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import Action, Operation
 from storage.recording.outbox.batch import write_batch
@@ -17,7 +17,7 @@ from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, int
 class Call:
     """A call that started that many seconds after noon, the tool call it answers and those it issues.
 
-    `says` and `repeats` are its conversation's key and that of the call it goes on with; `responds` and `previous` are ids of
+    `results` are those of calls before. `says` and `repeats` are its conversation's key and that of the call it goes on with; `responds` and `previous` are ids of
     responses.
     """
 
@@ -32,6 +32,7 @@ class Call:
     repeats: bytes | None = None
     responds: str = ""
     previous: str | None = None
+    results: tuple[ToolResult, ...] = ()
 
     @property
     def started_at(self) -> datetime:
@@ -48,6 +49,7 @@ class Call:
             client_session_id=self.session,
             conversation=Conversation(key=self.says, continues=self.repeats),
             previous_response_id=self.previous,
+            tool_results=self.results,
         )
         document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
         return Operation(Action.START, document.pop("_id"), document)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from intercept.records import ToolResult
 from storage.aggregation import threads as threads_module
 from storage.aggregation.threads import PASS_SECONDS, RETRY_SECONDS, Threads
 from storage.mongo.database import DatabaseUnavailableError
@@ -397,3 +398,85 @@ async def test_outages_are_waited_for(private_mongodb, private_database, clock, 
     assert set(passes.begun) == {PASS_SECONDS}
     running.cancel()
     await asyncio.wait([running])
+
+
+def given_to(document):
+    """The results of the tool calls of a document, by the call's id."""
+    return {
+        usage["provider_tool_call_id"]: (result["bytes"], result["is_error"])
+        for usage in document["tool_usages"]
+        if (result := usage.get("result"))
+    }
+
+
+A, B = ToolResult(id="a", bytes=7, is_error=True), ToolResult(id="b", bytes=9)
+
+
+@pytest.mark.gen_test
+async def test_results_of_tool_calls_go_into_the_call_that_issued_them(database, threads):
+    await keep(
+        database, FIRST, replace(SECOND, results=(A, B, ToolResult(id="nobody's", bytes=1), ToolResult(id="", bytes=1)))
+    )
+    assert await threads.link_pending() == 1
+    found = await documents(database)
+    assert given_to(found[1]) == {"a": (7, True), "b": (9, None)}
+    await keep(database, FIRST, SECOND)
+    assert await documents(database) == found
+
+
+@pytest.mark.gen_test
+async def test_results_before_words_of_the_user_are_linked_without_a_thread(database, threads):
+    await keep(database, FIRST, Call(2, results=(A,)))
+    assert await threads.link_pending() == 1
+    found = await documents(database)
+    assert (given_to(found[1]), place(found[2])) == ({"a": (7, True)}, NO_THREAD)
+
+
+@pytest.mark.gen_test
+async def test_results_find_the_response_that_a_conversation_goes_on_with(database, threads):
+    first = replace(FIRST, session=None, responds="resp_1")
+    await keep(database, first, Call(2, session=None, previous="resp_1", results=(B,)))
+    assert await threads.link_pending() == 1
+    assert given_to((await documents(database))[1]) == {"b": (9, None)}
+
+
+@pytest.mark.gen_test
+async def test_what_was_first_said_of_a_tool_call_stays(database, threads):
+    await keep(database, FIRST, replace(SECOND, results=(B,)))
+    await threads.link_pending()
+    await keep(database, Call(4, answers="b", results=(ToolResult(id="b", bytes=1000), A)))
+    assert await threads.link_pending() == 1
+    assert given_to((await documents(database))[1]) == {"a": (7, True), "b": (9, None)}
+
+
+@pytest.mark.gen_test
+async def test_results_of_another_user_s_tool_call_change_nothing(database, threads):
+    await keep(database, FIRST, replace(SECOND, initiator=UUID(int=7), results=(B,)))
+    assert await threads.link_pending() == 0
+    assert given_to((await documents(database))[1]) == {}
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_ends_late_gets_its_results_when_it_is_found(database, threads, clock):
+    await write(database, FIRST.start, replace(SECOND, results=(B,)).start)
+    assert await threads.link_pending() == 0
+    await write(database, FIRST.end)
+    clock.pass_(RETRY_SECONDS[0])
+    assert await threads.link_pending() == 1
+    assert given_to((await documents(database))[1]) == {"b": (9, None)}
+
+
+@pytest.mark.gen_test
+async def test_two_servers_at_a_time_give_each_tool_call_one_result(database, clock):
+    calls = [Call(number, issues=(f"t{number}",)) for number in range(1, 20)]
+    answers = [
+        Call(100 + number, answers=f"t{number}", results=(ToolResult(id=f"t{number}", bytes=number),))
+        for number in range(1, 20)
+    ]
+    await keep(database, *calls, *answers)
+    both = [Threads(database, now=clock), Threads(database, now=clock)]
+    assert sum(await asyncio.gather(*(one.link_pending() for one in both))) == 19
+    found = await documents(database)
+    assert [given_to(found[number]) for number in range(1, 20)] == [
+        {f"t{number}": (number, None)} for number in range(1, 20)
+    ]

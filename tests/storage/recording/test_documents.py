@@ -5,6 +5,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from bson.decimal128 import Decimal128
+from bson.int64 import Int64
 from hypothesis import given
 
 from intercept.callers.agents import Agent
@@ -16,15 +17,17 @@ from intercept.records import (
     ProviderPrice,
     Reading,
     TokenUsage,
+    ToolResult,
     ToolUsage,
     Try,
     UsageSource,
     UserPrompt,
 )
 from resources.recorded.interceptions import Interception
+from resources.recorded.interceptions import ToolResult as ShownResult
 from storage.recording import documents
 from storage.recording import truncation as fitting
-from storage.recording.documents import ending_fields, session_id_of, start_document
+from storage.recording.documents import MAX_ID, ending_fields, session_id_of, start_document
 from storage.recording.prices import Cost
 from tests.storage import records
 from tests.storage.records import ADA, ID, INSTANCE, NOON, as_json, counting_ids, ending, interception, kept
@@ -198,6 +201,7 @@ def test_an_ended_interception_shows_what_was_read():
                 "injected": False,
                 "invocation_error": None,
                 "metadata": {"truncated": True},
+                "result": None,
                 **common,
             },
             {
@@ -210,6 +214,7 @@ def test_an_ended_interception_shows_what_was_read():
                 "injected": True,
                 "invocation_error": "denied",
                 "metadata": {},
+                "result": None,
                 **common,
             },
         ],
@@ -230,6 +235,17 @@ def test_the_document_keeps_what_the_api_does_not_show():
     document = kept(start_document(started, instance_id=INSTANCE, new_id=counting_ids()))
     hidden = ("_id", "schema_version", "instance_id", "route", "answered_tool_call_id", "request_ids")
     assert [document[key] for key in hidden] == [ID, 2, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
+
+
+def test_a_start_has_the_results_of_the_tools_that_it_brings_and_looks_for_their_calls():
+    results = (ToolResult(id="call_1", bytes=7, is_error=True), ToolResult(id="x" * (MAX_ID + 1), bytes=1))
+    document = start_document(interception(tool_results=results), instance_id=INSTANCE, new_id=counting_ids())
+    assert document["tool_results"] == [{"id": "call_1", "bytes": 7, "is_error": True}]
+    assert document["unlinked"] == {"due": NOON, "tries": 0}
+    call = ToolUsage(provider_response_id="r", provider_tool_call_id="call_1", tool="ls", input="{}")
+    document |= ending_fields(ending(reading=Reading(tool_usages=(call,))), new_id=counting_ids())
+    document["tool_usages"][0]["result"] = {"bytes": Int64(7), "is_error": True}
+    assert Interception.of(document, {}).tool_usages[0].result == ShownResult(bytes=7, is_error=True)
 
 
 def test_an_end_is_marked_for_those_who_have_to_take_note_of_it():

@@ -55,6 +55,11 @@ def test_there_is_never_too_much_text_and_where_some_went_it_says_so(fields, mos
         assert lost == [] or "truncated" in {**after, **after.get("metadata", {})}
 
 
+def test_entries_without_metadata_are_cut_too():
+    fields = {"tool_results": [{"id": "x" * 30, "bytes": 7}]}
+    assert bson.decode(encoded(fields, 20)) == {"tool_results": [{"id": "", "bytes": 7}], "truncated": True}
+
+
 def test_the_largest_texts_go_first():
     fields = {"long": "x" * 30, "short": "y" * 10, "list": [{"text": "z" * 20, "metadata": {}}]}
     assert bson.decode(encoded(fields, 30)) == {

@@ -1,0 +1,112 @@
+"""The results of tool calls in a request: their size and whether they are errors, of those that the model has not answered yet.
+
+A client sends its whole conversation again with each request. Only what stands behind the model's last message is new, so
+only results there are read: each result is then seen once. Pure, and bounded whatever a client sends.
+
+Sources: the references of Anthropic ("Tool use", `tool_result`), OpenAI ("Chat", "Responses"), Google (`FunctionResponse`) and
+Amazon Bedrock (`ToolResultBlock`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Final, TypeAlias
+
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
+
+from intercept.callers.conversations import MAX_SCANNED, Side, side_of
+from intercept.dialects.drafts import MAX_NAME
+from intercept.dialects.request_bodies import read_count
+from intercept.formats.json_text import read_struct
+from intercept.items import Item, Items, Part
+from intercept.records import ToolResult
+
+MAX_RESULTS: Final = 64
+"""Results that are kept of a request, the last ones."""
+
+_NOTHING: Final = (b"", b"null")
+_QUOTE: Final = b'"'
+
+ResultsOf: TypeAlias = Callable[[Item, Raw], Iterable[ToolResult]]
+"""Returns the results in an item that is also there as it was sent, the last one first."""
+
+
+class _Sized(Struct):
+    """What of an item is a result. `content_bytes` and `output_bytes` say how large it was where it was left out."""
+
+    id: str = ""
+    content: Raw = Raw()
+    output: Raw = Raw()
+    content_bytes: Raw = field(default_factory=Raw, name="content.bytes")
+    output_bytes: Raw = field(default_factory=Raw, name="output.bytes")
+
+
+_SIZED: Final = Decoder(_Sized)
+
+
+def read_results(items: Items | str, results_of: ResultsOf) -> tuple[ToolResult, ...]:
+    """Return the results behind the model's last message, in the order in which they stand there, of each call one.
+
+    Args:
+        items: All messages, or input items; a text has no results.
+        results_of: Returns those of an item that is not of the model.
+    """
+    if isinstance(items, str):
+        return ()
+    found: dict[str, ToolResult] = {}
+    for result in islice(_backwards(items, results_of), MAX_RESULTS):
+        found.setdefault(result.id, result)
+    return tuple(reversed(found.values()))
+
+
+def results_of_message(message: Item, raw: Raw) -> Iterator[ToolResult]:
+    """Return the result that a chat message is, if it is one. The API has no mark of errors."""
+    if message.role == "tool" and message.tool_call_id:
+        sized = read_struct(raw, _SIZED) or _Sized()
+        yield result(message.tool_call_id, sized.content, sized.content_bytes, None)
+
+
+def results_of_item(item: Item, raw: Raw) -> Iterator[ToolResult]:
+    """Return the result that an input item of responses is, if it is one. The API has no mark of errors."""
+    if item.type.endswith("_call_output"):
+        sized = read_struct(raw, _SIZED) or _Sized()
+        if id_ := item.call_id or sized.id:
+            yield result(id_, sized.output, sized.output_bytes, None)
+
+
+def results_of_parts(message: Item, result_of: Callable[[Part], ToolResult | None]) -> Iterator[ToolResult]:
+    """Return the results among the parts of a user's message, the last one first."""
+    if message.role == "user":
+        for part in reversed(message.parts):
+            if (found := result_of(part)) is not None:
+                yield found
+
+
+def result(id_: str, content: Raw, left_out: Raw, is_error: bool | None) -> ToolResult:
+    """Make a result of what its call gave, or of how much of that was left out."""
+    return ToolResult(id=id_[:MAX_NAME], bytes=read_count(left_out) or size_of(content), is_error=is_error)
+
+
+def size_of(content: Raw) -> int:
+    """Return the bytes of some JSON as it was sent, of a text without its quotation marks."""
+    size = len(memoryview(content))
+    if size <= len(b"null") and bytes(content) in _NOTHING:
+        return 0
+    return size - 2 if bytes(memoryview(content)[:1]) == _QUOTE else size
+
+
+def _backwards(items: Items, results_of: ResultsOf) -> Iterator[ToolResult]:
+    """Go back from the end to the model's last message. What it began, and is to go on with, is no message yet."""
+    anything = False
+    for at in range(len(items) - 1, max(-1, len(items) - 1 - MAX_SCANNED), -1):
+        item = items[at]
+        match side_of(item):
+            case Side.CLIENT:
+                anything = True
+                yield from results_of(item, items.raw(at))
+            case Side.MODEL if anything:
+                return
+            case Side.UNKNOWN:
+                return
