@@ -28,6 +28,7 @@ from handlers.api.accounts.sign_in import SignInHandler
 from handlers.api.accounts.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.api.accounts.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.api.accounts.tokens import TokenHandler, TokensHandler
+from handlers.api.accounts.usage import UsageHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
 from handlers.api.dashboard import DashboardFiles, DashboardHandler
@@ -143,6 +144,7 @@ class BridgeApplication(Application):
                 (CONTROL_PLANE + "policies/users/([^/]+)", PolicyHandler, context | {"level": Level.USER}),
                 (CONTROL_PLANE + "policies/tokens/([^/]+)", PolicyHandler, context | {"level": Level.TOKEN}),
                 (CONTROL_PLANE + "users/([^/]+)/policy", ExplanationHandler, context),
+                (CONTROL_PLANE + "users/([^/]+)/usage", UsageHandler, context),
                 (CONTROL_PLANE + "prices", PricesHandler, context),
                 (CONTROL_PLANE + "prices/recosts", RecostsHandler, context),
                 (CONTROL_PLANE + "prices/recosts/([^/]+)", RecostHandler, context),

@@ -17,7 +17,7 @@ from handlers.identity.credentials import (
 from handlers.openapi import errors, refusals
 from handlers.openapi.operations import Described
 from handlers.openapi.paths import calls, dashboard, limits, probes, providers
-from handlers.openapi.paths.accounts import all_tokens, audit, devices, groups, policies, sign_ins, tokens, users
+from handlers.openapi.paths.accounts import all_tokens, audit, devices, groups, policies, sign_ins, tokens, usage, users
 from handlers.openapi.paths.alerts import webhooks
 from handlers.openapi.paths.money import prices, recosts, spend
 from handlers.openapi.paths.recorded import facets, interceptions, refused, sessions, statistics
@@ -75,6 +75,7 @@ PARTS = (
     refused,
     statistics,
     limits,
+    usage,
     policies,
     prices,
     recosts,

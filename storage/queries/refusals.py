@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from storage.aggregation.refusal_recorder import SHADOW
-from storage.aggregation.rollup import MAX_GROUPS
+from storage.aggregation.rollup import MAX_GROUPS, Bucket
 from storage.mongo.database import Database
 from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME
 from storage.queries.paging import Paging, visible
@@ -91,6 +91,23 @@ class Refusals:
                 .limit(limit)
             )
             return count, await found.to_list(limit)
+
+    async def rules_of(self, initiator_id: UUID, since: datetime) -> dict[str, int]:
+        """How many calls of a user were refused by each rule; `since` is the start of an hour.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+        """
+        own = {
+            "initiator_id": initiator_id,
+            "bucket": Bucket.HOUR.value,
+            "at": {"$gte": since},
+            "rule": {"$not": re.compile(f"^{SHADOW}")},
+        }
+        by_rule = {"_id": "$rule", "count": {"$sum": "$count"}}
+        async with self._database.query():
+            found = self._totals.aggregate([{"$match": own}, {"$group": by_rule}], hint=dict(REFUSED_BY_INITIATOR))
+            return {one["_id"]: int(one["count"]) async for one in found}
 
     async def totals(self, query: StatsQuery, *, visible_to: UUID | None) -> RefusalTotals:
         """Add up what was refused.

@@ -29,7 +29,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
     Attributes:
         username_claim: The claim that has the username.
-        group_claim: The claim that has the groups; empty if none has.
+        group_claim: The claim that has the groups, as `find_claim` takes it; empty if none has.
         role_claim: The claim whose values `roles` maps.
         roles: Values and the roles they give, the first that fits counts; empty if claims give no roles.
         other_role: The role of a person with none of the values.
@@ -61,6 +61,23 @@ class Profile(Struct, frozen=True, kw_only=True):
     role: str | None
 
 
+def find_claim(claims: Mapping[str, Any], name: str) -> Any:
+    """The value of a claim, None if there is none.
+
+    A name with dots may also lead into claims that have others in them: `realm_access.roles`, or
+    `resource_access.ai.bridge.roles` of a client `ai.bridge`. A claim that is called exactly so comes first, then the
+    longest names.
+    """
+    if claims.get(name) is not None:
+        return claims[name]
+    parts = name.split(".")
+    for number in range(len(parts) - 1, 0, -1):
+        inner = claims.get(".".join(parts[:number]))
+        if isinstance(inner, dict) and (found := find_claim(inner, ".".join(parts[number:]))) is not None:
+            return found
+    return None
+
+
 def read_profile(claims: Mapping[str, Any], rules: Rules) -> Profile:
     """Read the claims of an ID token whose `iss` and `sub` were checked.
 
@@ -68,7 +85,7 @@ def read_profile(claims: Mapping[str, Any], rules: Rules) -> Profile:
         NotAllowedError: There is no username, or the mail address is not one that may sign in.
     """
     _check_domain(claims, rules.domains)
-    username = claims.get(rules.username_claim)
+    username = find_claim(claims, rules.username_claim)
     if not isinstance(username, str) or not username:
         raise NotAllowedError(f"the provider gives no claim {rules.username_claim!r} for the username")
     if rules.username_claim == "email" and claims.get("email_verified", True) is not True:
@@ -100,7 +117,7 @@ def _check_domain(claims: Mapping[str, Any], domains: tuple[str, ...]) -> None:
 
 def _values(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
     """The texts of a claim, without the `/` that Keycloak puts before a group; None where the provider left them out for their number."""
-    value = claims.get(name)
+    value = find_claim(claims, name)
     sources = claims.get(_SOURCES)
     if value is None and isinstance(sources, dict) and name in sources:
         return None

@@ -19,7 +19,7 @@ from upstream.openid.documents import Metadata, SigningKey, read_keys, read_meta
 from upstream.openid.errors import ProviderUnavailableError, SignInRefusedError, UnknownKeyError
 from upstream.openid.flows import Flow
 from upstream.openid.id_tokens import Expected, verify
-from upstream.openid.profiles import Profile, Rules, read_profile
+from upstream.openid.profiles import Profile, Rules, find_claim, read_profile
 
 ANSWER_SECONDS = 10.0
 """How long the provider may take for one answer."""
@@ -112,7 +112,8 @@ class OpenIDProvider:
         code = flow.read_answer(answer, issuer, names_issuer=names_issuer)
         tokens = await self._redeem(metadata, code, flow.verifier, redirect_url)
         claims = await self._verify(tokens.id_token, Expected(issuer, self._client.id, flow.nonce))
-        if metadata.userinfo_endpoint and tokens.access_token and self._rules.claims - claims.keys():
+        lacks = any(find_claim(claims, name) is None for name in self._rules.claims)
+        if metadata.userinfo_endpoint and tokens.access_token and lacks:
             claims = await self._ask_userinfo(metadata.userinfo_endpoint, tokens.access_token, claims["sub"]) | claims
         return read_profile(claims, self._rules)
 

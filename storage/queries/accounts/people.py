@@ -54,12 +54,19 @@ class People:
         (person,) = await self._persons([await self._accounts.existing(user)])
         return person
 
+    async def spend_of(self, user: User) -> Decimal:
+        """What the calls of a user, or of the service tokens of a group, cost since the month began, in US dollars."""
+        return (await spend_by_user(self._database, [user.id], self._month)).get(user.id, Decimal(0))
+
+    @property
+    def _month(self) -> datetime:
+        return self._now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
     async def _persons(self, users: Sequence[tuple[User, int]]) -> list[Person]:
         ids = [user.id for user, _ in users]
         groups = await self._groups.by_id(id_ for user, _ in users for id_ in user.group_ids)
         seen = await self._uses.last_seen(ids)
-        month = self._now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        spend = await spend_by_user(self._database, ids, month)
+        spend = await spend_by_user(self._database, ids, self._month)
         return [
             Person(
                 user=user,

@@ -71,6 +71,7 @@ WRONG = {
     f"{CONTROL}/spend/export": "format=xml",
     **dict.fromkeys((f"{CONTROL}/policies/{of}" for of in ("everyone", "groups/lab", "users/ada")), "q=x"),
     f"{CONTROL}/users/ada/policy": "provider=none",
+    f"{CONTROL}/users/ada/usage": "q=x",
     f"{CONTROL}/users/me": "id=1",
 }
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
@@ -393,6 +394,8 @@ async def change_policies(running, ask, member):
     for of in ("groups/none", "users/nobody", "tokens/none"):
         for method in ("GET", "PUT", "PATCH", "DELETE"):
             await ask(method, f"{policies}/{of}", 404, headers, b"{}")
+    await ask("GET", f"{CONTROL}/users/ada/usage", 403, member)
+    await ask("GET", f"{CONTROL}/users/nobody/usage", 404)
     await ask("GET", f"{CONTROL}/users/ada/policy", 403, member)
     await ask("GET", f"{CONTROL}/users/nobody/policy", 404)
 

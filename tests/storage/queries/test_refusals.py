@@ -117,3 +117,11 @@ async def test_a_row_is_shown_with_all_its_keys(refusals):
         "retry_after_ms": None,
         "more": 1,
     }
+
+
+@pytest.mark.gen_test
+async def test_what_was_refused_one_user_is_counted_by_rule(refusals):
+    hour = Bucket.HOUR.floor(NOON)
+    assert await refusals.rules_of(ADA.id, hour) == {"rate": MINUTES}
+    assert await refusals.rules_of(GRACE, hour) == {"own_key_not_allowed": 2 * MINUTES}
+    assert await refusals.rules_of(ADA.id, hour + timedelta(hours=1)) == {}

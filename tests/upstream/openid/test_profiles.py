@@ -73,6 +73,30 @@ def test_groups_are_the_texts_of_a_claim(value, groups):
     assert profile(Rules(group_claim="groups"), groups=value).groups == groups
 
 
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("realm_access.roles", ("staff",)),
+        ("resource_access.ai.bridge.roles", ("bridge",)),
+        ("https://example.com/roles", ("auth0",)),
+        ("realm_access.none", ()),
+        ("realm_access", ()),
+        ("realm_access.roles.x", ()),
+        ("a.b", ("whole name",)),
+        (".", ()),
+    ],
+)
+def test_a_name_with_dots_leads_into_claims_unless_one_is_called_so(name, groups):
+    claims = {
+        "realm_access": {"roles": ["staff"]},
+        "resource_access": {"ai.bridge": {"roles": ["bridge"]}, "ai": {"bridge": 5}},
+        "https://example.com/roles": ["auth0"],
+        "a.b": ["whole name"],
+        "a": {"b": ["inner"]},
+    }
+    assert profile(Rules(group_claim=name), **claims).groups == groups
+
+
 def test_groups_that_a_provider_left_out_for_their_number_are_not_known():
     assert profile(Rules(group_claim="groups"), _claim_names={"groups": "src1"}).groups is None
 

@@ -57,7 +57,7 @@ _SHARED = SharedPolicy(
 _OWN = Policy(limits=Limits(budget=Budget("200.00", "month")), max_tokens=32000, byok="deny")
 _RESEARCH = PolicySource("group", "research")
 _ADA = PolicySource("user", "ada")
-_EXPLANATION = Explanation(
+EXPLANATION = Explanation(
     user=PolicyUser(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "ada", "Ada L."),
     at="2026-11-24T23:14:05.112Z",
     policies=[_RESEARCH, _ADA],
@@ -201,7 +201,7 @@ PATHS: dict[str, Described] = {
             query("token", str, "With this token of the user's, by its id."),
         ),
         responses={
-            "200": response("What holds.", {JSON: body(Explanation, explanation=_EXPLANATION)}),
+            "200": response("What holds.", {JSON: body(Explanation, explanation=EXPLANATION)}),
             "403": problem("A member asks about another user.", explanation.NOT_YOURS_TO_SEE),
             "404": problem("There is no such user.", 'There is no user named "grace".'),
         }

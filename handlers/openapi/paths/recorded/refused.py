@@ -12,7 +12,7 @@ from intercept.refusals import Rule
 from resources.recorded.refusals import Refusal, RefusalList
 from storage.queries.filters.refusals import RefusalSearch
 
-_EXAMPLE = Refusal(
+REFUSAL = Refusal(
     id=UUID("2c0d3a52-7b0e-5c7c-93a4-5b1ec1c5d8a1"),
     at="2026-11-24T23:14:05.112Z",
     initiator=INTERCEPTION.initiator,
@@ -41,7 +41,7 @@ PATHS: dict[str, Described] = {
         "Newest first. Equal refusals of a minute are one row; the statistics count all of them.",
         tag="refusals",
         parameters=(_SEARCH, LIMIT, AFTER, OFFSET),
-        responses={"200": response("A page of them.", {JSON: body(RefusalList, page=RefusalList(1, [_EXAMPLE]))})}
+        responses={"200": response("A page of them.", {JSON: body(RefusalList, page=RefusalList(1, [REFUSAL]))})}
         | ALWAYS,
     ),
 }

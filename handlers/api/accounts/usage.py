@@ -1,0 +1,105 @@
+"""`GET /api/v2/aibridge/users/{name}/usage`: how near a user is to every limit; for members of themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from handlers.api.accounts.applied import (
+    AppliedLimit,
+    effective_of,
+    find_user,
+    limits_of_token,
+    limits_of_user,
+    states_of,
+)
+from handlers.api.accounts.changes import change_problems
+from handlers.api.accounts.tokens import OwnHandler
+from handlers.api.pagination import MAX_LIMIT, single_values
+from handlers.limits_state import scope_of_limits, state_of_limits
+from intercept.times import format_time
+from resources.accounts.policies import LimitRule, PolicyUser
+from resources.accounts.usage import (
+    MAX_REFUSALS,
+    MAX_TOKENS,
+    REFUSED_HOURS,
+    TokenUsage,
+    UserRefusals,
+    UserUsage,
+    count_rules,
+)
+from resources.recorded.refusals import Refusal
+from storage.accounts.users import User
+from storage.queries.accounts.tokens import TokenDetails
+
+NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see what others use."
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class UsageHandler(OwnHandler):
+    """What a user has used, what was refused them, and when there is more."""
+
+    async def get(self, username: str) -> None:
+        """Answer it.
+
+        Raises:
+            Problem: 403, it is not for who asks; 404, there is no such user; 503, it cannot be known now.
+            ValidationProblem: there is a parameter.
+        """
+        await self.identify()
+        role = self.identity.user.role
+        name = self._name(username, NOT_YOURS_TO_SEE, may=role.sees_everyone)
+        single_values(self.request.query_arguments, ())
+        bridge = self.bridge
+        with change_problems():
+            user = await find_user(bridge, name, self.identity.user)
+            spend = await bridge.people.spend_of(user)
+            sees_tokens = role.sees_everything or user.id == self.identity.user.id
+            tokens = await self._tokens(user) if sees_tokens else []
+            refusals = await self._refusals(user)
+        own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))
+        of_tokens = [limits_of_token(bridge, user, one.token.id) for one in tokens]
+        states = await states_of(bridge, [*own, *(limit for limits in of_tokens for limit in limits)])
+        now = bridge.now()
+        rules = iter([LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in states])
+        self.write_json(
+            UserUsage(
+                user=PolicyUser(user.id, user.username, user.display_name),
+                at=format_time(now),
+                scope=scope_of_limits(bridge.cluster, bridge.workers),
+                state=state_of_limits(bridge.cluster, bridge.workers),
+                spend_usd=float(spend),
+                limits=[next(rules) for _ in own],
+                tokens=[
+                    TokenUsage.used(one.token, one.last_use, [next(rules) for _ in limits])
+                    for one, limits in zip(tokens, of_tokens, strict=True)
+                ]
+                if sees_tokens
+                else None,
+                refusals=refusals,
+            )
+        )
+
+    head = get
+
+    async def _tokens(self, user: User) -> list[TokenDetails]:
+        """The active tokens, those that were used last first; of many those among the newest."""
+        now = self.bridge.now()
+        if user.is_service:
+            _, found = await self.bridge.tokens.search(self.identity.token_id, limit=1, offset=0)
+        else:
+            _, found = await self.bridge.tokens.of_user(user.username, limit=MAX_LIMIT, offset=0)
+        active = [
+            one
+            for one in found
+            if one.token.revoked_at is None and (one.token.expires_at is None or one.token.expires_at > now)
+        ]
+        active.sort(key=lambda one: one.last_use.at if one.last_use else _NEVER, reverse=True)
+        return active[:MAX_TOKENS]
+
+    async def _refusals(self, user: User) -> UserRefusals:
+        since = self.bridge.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=REFUSED_HOURS - 1)
+        rules = await self.bridge.refusals.rules_of(user.id, since)
+        _, rows = await self.bridge.refusals.page({}, visible_to=user.id, limit=MAX_REFUSALS)
+        latest = [Refusal.of(row, {user.id: user}) for row in rows]
+        return UserRefusals(since=format_time(since), latest=latest, **count_rules(rules))

@@ -1,0 +1,87 @@
+"""What a user has used of every limit, with their tokens and what was refused them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Self
+
+from msgspec import Meta, Struct
+
+from intercept.refusals import Rule
+from resources.accounts.policies import LimitRule, PolicyUser
+from resources.accounts.tokens import Token
+from resources.fields import Count, Time
+from resources.limits import LimitsScope, LimitsState
+from resources.recorded.refusals import Refusal
+from storage.accounts import users
+from storage.accounts.users import TokenUse
+
+MAX_TOKENS: Final = 100
+"""Active tokens that are shown, those that were used last."""
+
+MAX_REFUSALS: Final = 5
+"""Refusals that are shown, the newest."""
+
+REFUSED_HOURS: Final = 24
+"""Of how many hours refusals are counted, those of the present one included."""
+
+
+class TokenUsage(Token):
+    """An active token, and what is used of its own limits."""
+
+    limits: Annotated[
+        list[LimitRule], Meta(description="Limits of this token alone: of the settings, and of its policy.")
+    ]
+
+    @classmethod
+    def used(cls, token: users.Token, use: TokenUse | None, limits: list[LimitRule]) -> Self:
+        """Show a token with its limits."""
+        return cls.of(token, use, limits=limits)
+
+
+class RuleCount(Struct):
+    """How many calls a rule refused."""
+
+    rule: Rule
+    count: Count
+
+
+class UserRefusals(Struct):
+    """Which calls of a user the bridge refused lately."""
+
+    since: Annotated[Time, Meta(description=f"{REFUSED_HOURS} hours, from the full hour.")]
+    count: Annotated[Count, Meta(description="How many calls were refused since then.")]
+    rules: Annotated[list[RuleCount], Meta(description="By which rules, that with most first.")]
+    latest: Annotated[list[Refusal], Meta(max_length=MAX_REFUSALS, description="The newest, whenever they were.")]
+
+
+class UserUsage(Struct):
+    """How near a user is to every limit."""
+
+    user: PolicyUser
+    at: Time
+    scope: LimitsScope
+    state: LimitsState
+    spend_usd: Annotated[
+        float, Meta(ge=0, description="What their calls cost since the month began in UTC, in US dollars.")
+    ]
+    limits: Annotated[
+        list[LimitRule],
+        Meta(
+            description="Of the settings and of the policies of everyone, their groups and the user, whatever the token."
+        ),
+    ]
+    tokens: Annotated[
+        list[TokenUsage] | None,
+        Meta(
+            description=f"At most {MAX_TOKENS} active ones, those that were used last first; null to a reader who asks for somebody else.",
+        ),
+    ]
+    refusals: UserRefusals
+
+
+def count_rules(rules: dict[str, int]) -> dict[str, Any]:
+    """Show how many calls were refused, by rule."""
+    counts = [
+        RuleCount(Rule(rule), number) for rule, number in sorted(rules.items(), key=lambda one: (-one[1], one[0]))
+    ]
+    return {"count": sum(rules.values()), "rules": counts}

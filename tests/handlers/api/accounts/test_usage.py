@@ -1,0 +1,97 @@
+"""How near a user is to every limit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from handlers.api.accounts.policies import store_of
+from handlers.api.accounts.usage import NOT_YOURS_TO_SEE
+from limits.policies.effective import Level
+from limits.policies.reading import read_policy
+from storage.accounts.users import Role
+from storage.policies.documents import kind_of
+from tests.handlers.dataplane.test_usage_limits import OPUS, TOKENS_OF, call, whole
+
+API = "/api/v2/aibridge"
+
+
+async def set_policy(running, level, reference, policy):
+    made = read_policy(policy, kind_of(level))
+    await store_of(running.bridge).change(level, reference, lambda _: made)
+
+
+def rows(limits):
+    return [(one["source"]["level"], one["kind"], one["of"], one["maximum"], one["used"]) for one in limits]
+
+
+@pytest.mark.bridge(
+    rate_limit=2, rate_window=timedelta(hours=1), user_token_limit=1_000_000, user_budget_usd=Decimal(5)
+)
+@pytest.mark.gen_test
+async def test_who_asks_sees_what_is_used_of_each_limit_and_what_was_refused(running):
+    bridge = running.bridge
+    running.upstream.play(whole(OPUS))
+    await set_policy(running, Level.USER, "ada", {"limits": {"concurrency": 3}})
+    token, _ = await bridge.identities.create_token("ada", name="laptop")
+    await set_policy(running, Level.TOKEN, token.id, {"limits": {"rate": {"requests": 9, "window": "1m"}}})
+    revoked, _ = await bridge.identities.create_token("ada")
+    await bridge.identities.revoke_token(revoked.id)
+    for _ in range(2):
+        assert (await call(running, OPUS)).status == 200
+    assert (await call(running, OPUS)).status == 429
+    await bridge.refusal_recorder.flush()
+    status, usage = await running.get(f"{API}/users/me/usage")
+    assert (status, usage["user"]["username"], usage["scope"], usage["state"]) == (200, "ada", "process", "ok")
+    assert rows(usage["limits"]) == [
+        ("settings", "tokens", "user", 1_000_000, 2 * TOKENS_OF[OPUS.path]),
+        ("settings", "budget", "user", 5, usage["limits"][1]["used"]),
+        ("user", "concurrency", "user", 3, 0),
+    ]
+    assert 0 < usage["limits"][1]["used"] < 5
+    assert usage["limits"][1]["resets_at"].endswith("-01T00:00:00.000Z")
+    used, laptop = sorted(usage["tokens"], key=lambda one: one["name"])
+    assert (used["id"], rows(used["limits"])) == (running.identity.token_id, [("settings", "rate", "token", 2, 2)])
+    assert used["limits"][0]["next_free_at"] > usage["at"]
+    assert (laptop["name"], laptop["last_used_at"]) == ("laptop", None)
+    assert rows(laptop["limits"]) == [("settings", "rate", "token", 2, 0), ("token", "rate", "token", 9, 0)]
+    refusals = usage["refusals"]
+    assert (refusals["count"], refusals["rules"]) == (1, [{"rule": "rate", "count": 1}])
+    (latest,) = refusals["latest"]
+    assert (latest["rule"], latest["status"], latest["initiator"]["username"]) == ("rate", 429, "ada")
+
+
+@pytest.mark.gen_test
+async def test_members_see_themselves_and_who_sees_everyone_sees_all(running):
+    bob, eve, rita = (
+        await running.user("bob"),
+        await running.user("eve", Role.AUDITOR),
+        await running.user("rita", Role.READER),
+    )
+    for path in ("users/me", "users/BOB"):
+        status, usage = await running.get(f"{API}/{path}/usage", bob)
+        assert (status, usage["limits"], len(usage["tokens"]), usage["refusals"]["count"]) == (200, [], 1, 0)
+    assert await running.get(f"{API}/users/ada/usage", bob) == (403, {"message": NOT_YOURS_TO_SEE})
+    for who, shown in ((running.headers, 1), (eve, 1)):
+        status, usage = await running.get(f"{API}/users/bob/usage", who)
+        assert (status, usage["user"]["username"], len(usage["tokens"])) == (200, "bob", shown)
+    status, usage = await running.get(f"{API}/users/bob/usage", rita)
+    assert (status, usage["user"]["username"], usage["tokens"]) == (200, "bob", None)
+    assert len((await running.get(f"{API}/users/me/usage", rita))[1]["tokens"]) == 1
+
+
+@pytest.mark.bridge(rate_limit=7)
+@pytest.mark.gen_test
+async def test_a_service_token_sees_what_it_has_used_itself_and_what_holds_for_it(running):
+    await running.bridge.groups.add("research")
+    token, text = await running.bridge.identities.create_token("groups/research", name="ci")
+    await running.bridge.identities.create_token("groups/research", name="other")
+    headers = {"Authorization": f"Bearer {text}"}
+    status, usage = await running.get(f"{API}/users/me/usage", headers)
+    assert (status, usage["user"]["username"], usage["spend_usd"]) == (200, "groups/research", 0)
+    (shown,) = usage["tokens"]
+    assert (shown["id"], rows(shown["limits"])) == (token.id, [("settings", "rate", "token", 7, 0)])
+    status, told = await running.get(f"{API}/users/me/policy", headers)
+    assert (status, told["user"]["username"]) == (200, "groups/research")
