@@ -20,7 +20,7 @@ from tests.faults.cluster.faults import Faults, Happened
 from tests.faults.cluster.network import Host, Network, clock
 from tests.faults.cluster.servers import RATE, USER_MAX_CONCURRENCY, WINDOW_SECONDS, Server
 from tests.faults.cluster.traffic import GREEDY, SLOW_SECONDS, STEADY, TimedProvider, Traffic, group_of
-from tests.faults.cluster.windows import Span, admitted, at_once, exceeding, received
+from tests.faults.cluster.windows import Count, Span, admitted, at_once, exceeding, most_admitted
 from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT
 from tests.faults.replica_set import Member, ReplicaSet, free_addresses
 from tests.faults.waiting import until
@@ -35,9 +35,14 @@ WRONG_SECONDS = 60
 MEASURED_SECONDS = WINDOW_SECONDS * 0.999
 # After another member became primary, rates count up to a minute longer.
 MOVED_SECONDS = 60
+# A refusal that took longer tells too little of when it was decided.
+SOON_SECONDS = 0.5
+RATE_LIMITED = b"rate limited"
 # After a server is back, its share may be used again.
 RETURNED_SECONDS = 10
 AT_REST_SECONDS = 60.0
+# So many of a limit are used when somebody is refused.
+NEARLY_ALL = 95
 SAID = [
     *DATABASE_UNAVAILABLE,
     LEFT_IN_FLIGHT,
@@ -61,7 +66,7 @@ class Report:
     seconds: float = 0.0
     calls: dict[str, int] = field(default_factory=dict)
     most_in_a_window: int = 0
-    full_windows: list[int] = field(default_factory=list)
+    full_windows: list[Count] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
     waits: list[tuple[float, float]] = field(default_factory=list)
 
@@ -193,19 +198,24 @@ def _check_limits(report: Report, traffic: Traffic, provider: TimedProvider, hap
     """Count each user's calls as the provider received them."""
     sent_at = {seen.call.number: seen.began_at for seen in traffic.seen}
     for group in (GREEDY, STEADY):
+        refused = [
+            Span(seen.began_at, seen.ended_at)
+            for seen in traffic.seen
+            if group_of(seen.call.number) == group and seen.status == 429 and RATE_LIMITED in (seen.body or b"")
+        ]
         spans = [Span(sent_at[number], at) for number, at in provider.received_at.items() if group_of(number) == group]
         counts = admitted(spans, MEASURED_SECONDS)
         report.over_rate += exceeding(counts, RATE)
         report.over_slots += exceeding(at_once(provider.running(group)), USER_MAX_CONCURRENCY)
         if group == GREEDY:
             report.most_in_a_window = max(count.number for count in counts)
-            report.full_windows = _full_windows(spans, happened)
+            report.full_windows = _full_windows(spans, refused, happened)
 
 
-def _full_windows(requests: list[Span], happened: list[Happened]) -> list[int]:
-    """How many requests were received in the windows, one each second, that may be full.
+def _full_windows(requests: list[Span], refused: list[Span], happened: list[Happened]) -> list[Count]:
+    """How many may have been admitted in the windows that were full, as somebody was refused.
 
-    That are those in which no rates count for longer, and no share is left to a server that is cut off or was killed.
+    Aside from those in which rates count for longer, or a share is left to a server that is cut off or was killed.
     """
     longer = {"primary": MOVED_SECONDS + WINDOW_SECONDS}
     moved = [
@@ -213,11 +223,9 @@ def _full_windows(requests: list[Span], happened: list[Happened]) -> list[int]:
         for one in happened
         if one.whom == "primary" or one.what in {"cut off", "killed"}
     ]
-    first, last = min(one.end for one in requests), max(one.end for one in requests)
-    ends = [first + WINDOW_SECONDS + second for second in range(int(last - first) - WINDOW_SECONDS)]
-    return received(
-        requests, WINDOW_SECONDS, [end for end in ends if not any(one.begin <= end <= one.end for one in moved)]
-    )
+    told_soon = [one for one in refused if one.end - one.begin <= SOON_SECONDS]
+    full = [one for one in told_soon if not any(one.touches(other) for other in moved)]
+    return most_admitted(requests, WINDOW_SECONDS, sorted(full))
 
 
 def _check_streams(report: Report, servers: list[Server], traffic: Traffic) -> None:
@@ -235,6 +243,7 @@ def _tell(report: Report, traffic: Traffic, happened: list[Happened], began: flo
     report.calls |= Counter(f"status {seen.status}" for seen in traffic.seen)
     report.happened = [one._replace(begin=one.begin - began, end=one.end - began) for one in happened]
     report.over_rate = [count._replace(end=count.end - began) for count in report.over_rate]
+    report.full_windows = [count._replace(end=count.end - began) for count in report.full_windows]
     report.over_slots = [count._replace(end=count.end - began) for count in report.over_slots]
     report.waits = sorted(
         (seen.began_at - began, seen.waited - (0.02 if seen.call.number % 10 else SLOW_SECONDS))
@@ -245,7 +254,7 @@ def _tell(report: Report, traffic: Traffic, happened: list[Happened], began: flo
 
 def summary(report: Report) -> str:
     """The figures in a few lines."""
-    full = sorted(report.full_windows) or [0]
+    full = sorted(count.number for count in report.full_windows) or [0]
     where = (
         "in network namespaces" if report.namespaces else "on loopback, without network namespaces: nobody was cut off"
     )
@@ -254,12 +263,13 @@ def summary(report: Report) -> str:
         if report.clocks
         else "no libfaketime: clocks right"
     )
-    windows = f"median {median(full):.0f}, {full[0]} to {full[-1]}"
+    early = sum(number < NEARLY_ALL for number in full)
+    windows = f"at least {full[0]}, median {median(full):.0f}; {early} below {NEARLY_ALL}"
     return "\n".join(
         (
             f"{report.seconds:.0f} s {where}; {clocks}; {len(report.happened)} faults",
             f"calls: {dict(sorted(report.calls.items()))}",
-            f"most in a window: {report.most_in_a_window} of {RATE}; {len(full)} full windows: {windows}",
+            f"most in a window: {report.most_in_a_window} of {RATE}; {len(full)} refused in a full window: {windows}",
             f"not answered although their server was there: {len(report.unanswered)}",
             f"wrong: {report.faults or 'nothing'}",
         )

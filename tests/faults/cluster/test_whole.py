@@ -6,15 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from statistics import median
 
 import pytest
 
+from tests.faults.cluster.stage import NEARLY_ALL
 from tests.server_process import ROOT
 
 MINUTES = os.environ.get("FAULTS_CLUSTER_MINUTES", "0")
 # A round of faults takes about three minutes, and twice that on a busy machine.
 BOUND_SECONDS = 900 + 60 * float(MINUTES)
-NEARLY_ALL = 95
 
 
 @pytest.mark.faults
@@ -39,6 +40,6 @@ def test_limits_records_and_streams_hold_while_everything_fails_in_turn(tmp_path
         "held": [],
         "complaints": [],
     }
-    assert max(report["full_windows"]) >= NEARLY_ALL
+    assert median(number for number, _end in report["full_windows"]) >= NEARLY_ALL
     kinds = {what for what, *_ in report["happened"]}
     assert kinds >= {"paused", "killed", "reloaded", "restarted"} | ({"cut off"} if report["namespaces"] else set())

@@ -7,7 +7,7 @@ that did both within a window was admitted within it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -43,10 +43,15 @@ def admitted(requests: Iterable[Span], window: float) -> list[Count]:
     return counts
 
 
-def received(requests: Iterable[Span], window: float, ends: Sequence[float]) -> list[int]:
-    """How many were received in each of the windows that end then."""
-    times = sorted(one.end for one in requests)
-    return [bisect_right(times, end) - bisect_right(times, end - window) for end in ends]
+def most_admitted(requests: Iterable[Span], window: float, decisions: Iterable[Span]) -> list[Count]:
+    """For each decision, from asked to told: how many of the requests may have been admitted in the window that it ended.
+
+    That are those that were sent before it was told and received after the window of its beginning began: at least as many
+    as were admitted.
+    """
+    all_ = list(requests)
+    begins, ends = sorted(one.begin for one in all_), sorted(one.end for one in all_)
+    return [Count(bisect_right(begins, one.end) - bisect_right(ends, one.begin - window), one.end) for one in decisions]
 
 
 def at_once(requests: Iterable[Span]) -> list[Count]:
