@@ -56,7 +56,8 @@ lock: .venv/dev ## pin requirements*.txt, with hashes, in requirements*.lock; AR
 	@$(COMPILE) $(ARGS) requirements.txt requirements-google.txt -c requirements-aws.lock -o requirements-google.lock
 	@$(COMPILE) $(ARGS) requirements-dev.txt -c requirements-otel.lock -c requirements-aws.lock -c requirements-google.lock -o requirements-dev.lock
 	@$(COMPILE) $(ARGS) requirements-docs.txt -c requirements-dev.lock -o requirements-docs.lock
-	@for python in 3.11 3.12 3.13; do for machine in x86_64 aarch64; do for lock in requirements*.lock; do \
+	@$(COMPILE) $(ARGS) tests/clients/requirements.txt -o tests/clients/requirements.lock
+	@for python in 3.11 3.12 3.13; do for machine in x86_64 aarch64; do for lock in requirements*.lock tests/clients/requirements.lock; do \
 		echo "$$lock: is there a wheel of each package for Python $$python on $$machine?"; \
 		$(BIN)/uv pip install --quiet --dry-run --python-version $$python --python-platform $$machine-unknown-linux-gnu \
 			--target .venv/nothing --only-binary :all: --no-deps --require-hashes -r $$lock || exit 1; \
@@ -116,11 +117,18 @@ clean: ## remove the virtual environment and caches; data/ stays
 	elif npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/openid_provider >/dev/null; then touch $@; \
 	else echo "npm failed for the reason above: sign-in at a provider will not be tested." >&2; fi
 
-# The clients of the command line that are tested as they are: 0.8 GB.
-.venv/clients-dev: tests/clients/package-lock.json .venv/created
+# The clients that are tested as they are: of npm 1.3 GB, of Python 0.2 GB. What those require is not what the bridge does.
+.venv/clients-dev: tests/clients/package-lock.json tests/clients/requirements.lock .venv/created
+	@rm -rf .venv/clients && $(BIN)/python -m venv .venv/clients
+	@$(subst $(BIN),.venv/clients/bin,$(INSTALL)) -r tests/clients/requirements.lock
 	@if ! command -v npm >/dev/null; then echo "npm is not installed: clients of the command line will not be tested." >&2; \
 	elif npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/clients >/dev/null; then touch $@; \
 	else echo "npm failed for the reason above: clients of the command line will not be tested." >&2; fi
+
+# aider pins every package that it needs, some of them years old, so it has an environment of its own: 0.6 GB. CI does without.
+.venv/aider: .venv/created
+	@$(BIN)/python -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: aider-chat==0.86.2
 
 .venv/dev: requirements-dev.lock .venv/runtime
 	@echo "Installing the development tools into .venv ..."

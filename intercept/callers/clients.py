@@ -58,6 +58,7 @@ _CLIENTS: Final = (
     _library("LangChain (JavaScript)", "langchainjs-"),
     _library("Vercel AI SDK", "ai/"),
     _library("Vercel AI SDK", "ai-sdk/"),
+    _library("Vercel AI SDK", "ai-sdk-"),  # the packages of providers, from version 7 on
     _library("OpenAI Agents SDK (Python)", "agents/python"),
     _library("OpenAI Agents SDK (JavaScript)", "agents/javascript"),
     _library("OpenAI SDK (Python)", "openai/python"),
@@ -97,6 +98,8 @@ _CLIENTS: Final = (
 )
 # These name a library in their User-Agent, and send headers that nobody else does.
 _BY_HEADERS: Final = (("Cursor", ("X-Cursor-Client-Version",)), (COPILOT_CLI, ("X-Initiator", "X-Interaction-Type")))
+# What Copilot's command line sends with the results of tools, without a type.
+_BY_AGENT: Final = "agent"
 # What programs without a header of their own send, each known from at least one of them.
 _COMMON_SESSION_HEADERS: Final = ("Session-Id", "Session_id", "X-Session-Id", "X-Client-Session-Id", "X-Affinity")
 # By more of a text no client is recognised, so no more of it is remembered.
@@ -115,6 +118,8 @@ def client_name(headers: Mapping[str, str]) -> str:
     name, is_program = _recognised(user_agent[:_CHARACTERS], originator[:_CHARACTERS])
     if is_program:
         return name
+    if headers.get("X-Initiator") == _BY_AGENT:
+        return COPILOT_CLI
     return next((program for program, sent in _BY_HEADERS if all(one in headers for one in sent)), name)
 
 

@@ -1,6 +1,7 @@
-"""Clients of the command line, as their users run them: the real package, with a home of its own.
+"""Clients, as their users run them: the real package, with a home of its own.
 
-They come from npm, pinned in `package-lock.json`; `make test` installs them. Each asks its model to make a file with a tool.
+They come from npm, pinned in `package-lock.json`, and from Python's index, pinned in `requirements.lock`; `make test` installs
+them. Each asks its model to make a file with a tool.
 The scripted provider asks for the tool and, once it is sent the result, ends the turn with `ANSWER`.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 PACKAGES = Path(__file__).parent / "node_modules"
+PYTHON = Path(__file__).parents[2] / ".venv/clients/bin/python"
 SECONDS = 60
 PROMPT = "Make the file made.txt"
 COMMAND = "echo by the tool > made.txt && echo it is made"
@@ -28,6 +30,13 @@ def program(package, pattern):
     if not found or not shutil.which("node"):
         pytest.skip(f"npm has not installed {package} (make test does it)")
     return found[0]
+
+
+def python():
+    """The Python that has the clients of Python's index: what they require is not what the bridge does."""
+    if not PYTHON.exists():
+        pytest.skip("the clients of Python's index are not installed (make test does it)")
+    return PYTHON
 
 
 class Client:
@@ -47,7 +56,7 @@ class Client:
     def configure(self, path, text):
         """Write a file in its home."""
         file = self.home / path
-        file.parent.mkdir(parents=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
     async def run(self, *command, **environ):

@@ -1,6 +1,9 @@
+import json
+
 import pytest
 
-from tests.clients.command_line_client import Client
+from tests.clients.answers import used
+from tests.clients.command_line_client import PROMPT, Client
 
 
 @pytest.fixture
@@ -13,3 +16,26 @@ def client(tmp_path):
 def url(running):
     """Where the providers of the bridge are, as users give it to clients."""
     return f"http://127.0.0.1:{running.port}/api/v2/aibridge"
+
+
+@pytest.fixture
+def check_turn(running):
+    """Checks a turn with a tool: what reached the provider, and both records."""
+
+    async def check_turn(name, tool, arguments, *, key, tokens=None, prompt=PROMPT):
+        header, value = key
+        for request in running.upstream.requests:
+            assert request.header(header) == [value]
+            assert running.token not in str(request)
+        ended, began = await running.ended(2)
+        for recorded in (began, ended):
+            assert (recorded["client"], recorded["end_reason"]) == (name, "completed")
+            assert running.tokens(recorded) == (tokens or used(15))
+        assert [one["prompt"] for one in began["user_prompts"]] == [prompt]
+        (called,) = began["tool_usages"]
+        assert called["tool"] == tool
+        assert json.loads(called["input"]).items() >= arguments.items()
+        assert (ended["user_prompts"], ended["tool_usages"]) == ([], [])
+        return began, ended
+
+    return check_turn

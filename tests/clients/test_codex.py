@@ -5,9 +5,10 @@ import json
 
 import pytest
 
+from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, COMMAND, PROMPT, RESULT, program
 from tests.handlers.dataplane.socket_provider import SocketProvider
-from tests.sdk.wiring import stream, tokens, typed_events
+from tests.sdk.wiring import stream, typed_events
 
 MODEL = "gpt-5.5"
 CONFIG = """
@@ -25,47 +26,11 @@ env_key = "AIBRIDGE_TOKEN"
 wire_api = "responses"
 supports_websockets = {websocket}
 """
-USAGE = {
-    "input_tokens": 20,
-    "input_tokens_details": {"cached_tokens": 5},
-    "output_tokens": 7,
-    "output_tokens_details": {"reasoning_tokens": 0},
-    "total_tokens": 27,
-}
-
-
-def response(id_, item):
-    """The events of a response of one item."""
-    return [
-        {"type": "response.created", "response": {"id": id_}},
-        {"type": "response.output_item.done", "output_index": 0, "item": item},
-        {"type": "response.completed", "response": {"id": id_, "output": [item], "usage": USAGE}},
-    ]
-
-
 WARM_UP = [
     {"type": "response.created", "response": {"id": "resp_0"}},
     {"type": "response.completed", "response": {"id": "resp_0", "output": []}},
 ]
-TOOL = response(
-    "resp_1",
-    {
-        "type": "function_call",
-        "id": "fc_1",
-        "call_id": "call_1",
-        "name": "exec_command",
-        "arguments": json.dumps({"cmd": COMMAND}),
-    },
-)
-END = response(
-    "resp_2",
-    {
-        "type": "message",
-        "id": "msg_1",
-        "role": "assistant",
-        "content": [{"type": "output_text", "text": ANSWER, "annotations": []}],
-    },
-)
+TOOL, END = answers.response_events("exec_command", {"cmd": COMMAND})
 
 
 @pytest.fixture
@@ -88,9 +53,7 @@ def codex(running, client, url):
 def check_records(running, began, ended):
     for recorded in (began, ended):
         assert (recorded["client"], recorded["model"], recorded["end_reason"]) == ("Codex", MODEL, "completed")
-        assert running.tokens(recorded) == {
-            name: value for name, value in tokens(15, 7, read=5).items() if name != "source"
-        }
+        assert running.tokens(recorded) == answers.used(15)
     assert began["client_session_id"] == ended["client_session_id"] is not None
     assert [one["prompt"] for one in began["user_prompts"]] == [PROMPT]
     assert [(one["tool"], json.loads(one["input"])) for one in began["tool_usages"]] == [

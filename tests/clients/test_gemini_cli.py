@@ -6,28 +6,16 @@ from dataclasses import replace
 import pytest
 
 from settings import ProviderSettings
+from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, COMMAND, PROMPT, RESULT, program
-from tests.sdk.wiring import stream, tokens
 from upstream.presets import ProviderType
 
 MODEL = "gemini-3-pro"
-USAGE = {"promptTokenCount": 20, "cachedContentTokenCount": 5, "candidatesTokenCount": 7, "totalTokenCount": 27}
-
-
-def chunk(part):
-    """A stream of one chunk."""
-    candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
-    answer = {"candidates": [candidate], "usageMetadata": USAGE, "modelVersion": MODEL, "responseId": "r"}
-    return stream([b"data: " + json.dumps(answer).encode() + b"\r\n\r\n"])
-
-
 SETTINGS = {
     "security": {"auth": {"selectedType": "gemini-api-key"}},
     "privacy": {"usageStatisticsEnabled": False},
     "general": {"enableAutoUpdate": False},
 }
-TOOL = chunk({"functionCall": {"name": "run_shell_command", "args": {"command": COMMAND}}})
-END = chunk({"text": ANSWER})
 
 
 @pytest.mark.bridge(further_providers=(ProviderSettings("gemini", ProviderType.GEMINI, "", ("AIza-of-the-bridge",)),))
@@ -35,7 +23,7 @@ END = chunk({"text": ANSWER})
 async def test_a_turn_with_a_tool_goes_through_and_is_recorded(running, client, url):
     providers = running.bridge.providers
     providers["gemini"] = replace(providers["gemini"], base_url=running.upstream.url)
-    running.upstream.scripts[:] = [TOOL, END]
+    running.upstream.scripts[:] = answers.gemini("run_shell_command", {"command": COMMAND})
     client.configure(".gemini/settings.json", json.dumps(SETTINGS))
     output = await client.run(
         *("node", program("@google/gemini-cli", "bundle/gemini.js"), "--prompt", PROMPT),
@@ -55,9 +43,7 @@ async def test_a_turn_with_a_tool_goes_through_and_is_recorded(running, client, 
     ended, began = await running.ended(2)
     for recorded in (began, ended):
         assert (recorded["client"], recorded["model"], recorded["end_reason"]) == ("Gemini CLI", MODEL, "completed")
-        assert running.tokens(recorded) == {
-            name: value for name, value in tokens(15, 7, read=5).items() if name != "source"
-        }
+        assert running.tokens(recorded) == answers.used(15)
     assert [one["prompt"] for one in began["user_prompts"]] == [PROMPT]
     assert [(one["tool"], json.loads(one["input"])) for one in began["tool_usages"]] == [
         ("run_shell_command", {"command": COMMAND})

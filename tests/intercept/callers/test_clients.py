@@ -110,6 +110,9 @@ def test_every_client_of_the_official_sdks_is_known(package):
         ({"User-Agent": "OpenAI/JS 6", "X-Cursor-Client-Version": ""}, "Cursor"),
         ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "user", "X-Interaction-Type": "a"}, "GitHub Copilot (CLI)"),
         ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "user"}, "OpenAI SDK (JavaScript)"),
+        ({"User-Agent": "OpenAI/JS 6", "X-Initiator": "agent"}, "GitHub Copilot (CLI)"),
+        ({"User-Agent": "opencode/1", "X-Initiator": "agent"}, "OpenCode"),
+        ({"User-Agent": "ai-sdk-openai/4.0.118 ai-sdk-provider-utils/5"}, "Vercel AI SDK"),
     ],
 )
 def test_the_first_client_that_fits_is_taken(headers, name):

@@ -1,0 +1,35 @@
+"""A turn with a tool by LangChain. The argument is the API; the bridge, the token and the prompt are in the environment."""
+
+import os
+import sys
+from pathlib import Path
+
+from langchain_anthropic import ChatAnthropic
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+
+
+@tool
+def make(path: str) -> str:
+    """Make a file."""
+    Path(path).write_text("by the tool\n")
+    return "it is made"
+
+
+MODEL = {"openai": ChatOpenAI, "anthropic": ChatAnthropic}[sys.argv[1]]
+model = MODEL(model="a-model", base_url=os.environ["BASE_URL"], api_key=os.environ["TOKEN"], max_retries=0)
+messages = [HumanMessage(os.environ["PROMPT"])]
+
+
+def ask():
+    """Stream an answer, and add it to the conversation."""
+    answer = None
+    for chunk in model.bind_tools([make]).stream(messages):
+        answer = chunk if answer is None else answer + chunk
+    messages.append(answer)
+    return answer
+
+
+messages += [ToolMessage(make.invoke(call["args"]), tool_call_id=call["id"]) for call in ask().tool_calls]
+sys.stdout.write(ask().text)
