@@ -38,7 +38,7 @@ from limits.policies.effective import Effective
 from storage.accounts.events import Plane
 
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
-# Of a response that another provider than the one in the path has given.
+# Of a response that another provider than the one in the path has given, or has failed to give.
 PROVIDER_HEADER = "X-AI-Bridge-Provider"
 # From this many on requests take their steps together, see `in_step`.
 MANY_REQUESTS = 4
@@ -64,6 +64,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         state: How far the request is.
         policy: What policies say of the caller; None if they say nothing.
         interception_id: Of the record, once the start is recorded. Then its end says how the call ended.
+        stand_in: The name of the provider that answered, if that is not the one in the path.
     """
 
     BODY_METHODS = BridgeHandler.SUPPORTED_METHODS
@@ -86,6 +87,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.state: State = states.ADMITTING
         self.policy: Effective | None = None
         self.interception_id: UUID | None = None
+        self.stand_in: str | None = None
         self._service = service
         self._arriving = bytearray()
         self._active_request = ActiveRequest(
@@ -279,6 +281,8 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
 
     def write_problem(self, problem: Problem) -> None:
         """Note a refusal. Name the request under the name that the dialect's clients read, and say where the time went."""
+        if self.stand_in is not None:
+            self.set_header(PROVIDER_HEADER, self.stand_in)
         if self.interception_id is not None:
             self.set_header(INTERCEPTION_HEADER, format_id(self.interception_id))
         elif problem.rule is not None:

@@ -18,6 +18,7 @@ from tests.server_process import ROOT, ServerProcess, command_line
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 BLOCKING = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+LIMITED = b"HTTP/1.1 429 X\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
 REST = MESSAGES.stream[len(FIRST) :]
 
@@ -27,13 +28,17 @@ def chunk(data):
 
 
 class Upstream(FakeUpstream):
-    """Answers blocking calls at once, and streams after their first event when `gate` is set."""
+    """Answers blocking calls at once, and streams after their first event when `gate` is set; or refuses all of them."""
 
     def __init__(self):
         super().__init__()
         self.gate = asyncio.Event()
+        self.is_limited = False
 
     async def received(self, request):
+        self.requests.append(request)
+        if self.is_limited:
+            return (LIMITED,)
         if decode(request.body)["stream"]:
             return HEAD + chunk(FIRST), self.gate, chunk(REST) + b"0\r\n\r\n"
         return (BLOCKING % (len(MESSAGES.body), MESSAGES.body),)
@@ -42,13 +47,14 @@ class Upstream(FakeUpstream):
 class TwoWorkers(ServerProcess):
     """A server of two workers with a demo user; on a MongoDB of its own, unless another one is given."""
 
-    def __init__(self, data_dir, upstream, *flags, mongodb_uri=""):
+    def __init__(self, data_dir, upstream, *flags, mongodb_uri="", **environ):
         where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
         super().__init__(
             *("serve", "--demo", "--aibridge-workers", "2", *where, *flags),
             CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url,
             CODER_AIBRIDGE_MONGODB_URI=mongodb_uri,
             TMPDIR=str(data_dir.parent),
+            **environ,
         )
         self._data_dir = data_dir
 

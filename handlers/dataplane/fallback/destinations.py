@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.summary import encoding_of
@@ -51,5 +52,11 @@ def _find_others(handler: ProxyHandler, to: Destination, api: Api, model: str) -
         route = next(routes, None)
         if route is None or route.api is None or route.api.name != api.name or provider.find_fault(route, to.path):
             continue
-        if policy is None or policy.refuse_model(name, model) is None:
+        has_price = partial(_has_price, handler, api, name, model)
+        if policy is None or policy.refuse_model(name, model, has_price) is None:
             yield Destination(provider, route, to.path, keys)
+
+
+def _has_price(handler: ProxyHandler, api: Api, provider: str, model: str) -> bool:
+    """Whether a call that starts now has a price there, or costs the bridge nothing."""
+    return not api.billed or handler.bridge.recorder.has_price(provider, model, handler.bridge.now())

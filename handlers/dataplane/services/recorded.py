@@ -178,6 +178,7 @@ class RecordedCall:
             self._start = replace(self._start, provider=provider.type.value, provider_name=provider.name)
             self._usage.move(self._start)
         if provider.name != self._requested:
+            self._handler.stand_in = provider.name
             self._handler.set_header(PROVIDER_HEADER, provider.name)
 
     def watch(self, piece: bytes) -> bool:

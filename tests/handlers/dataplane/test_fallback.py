@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from limits.policies.policy import ModelPattern, Models, Policy
 from settings import ProviderSettings
+from storage.recording.own_prices import OwnPrice
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.handlers.dataplane.test_policies import hold
@@ -290,6 +292,20 @@ async def test_a_provider_that_a_policy_denies_is_not_asked(running, upstreams):
 
 
 @pytest.mark.gen_test
+async def test_a_provider_without_a_price_is_not_asked_where_a_policy_denies_that(running, upstreams):
+    hold(running, Policy(models=Models(unpriced="deny")))
+    one = Decimal(1)
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    priced = [OwnPrice(name, "unlisted", since, one, one) for name in ("anthropic", "last")]
+    running.bridge.recorder.set_own_prices(priced)
+    play(upstreams, LIMITED, OK, OK)
+    body = json.dumps(MESSAGES.request | {"model": "unlisted"}).encode()
+    assert (await ask(running, body)).header("X-AI-Bridge-Provider") == "last"
+    assert not upstreams[1].requests
+    assert (await recorded(running))["provider_name"] == "last"
+
+
+@pytest.mark.gen_test
 async def test_who_may_not_use_the_named_provider_gets_no_other(running, upstreams):
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="anthropic", model="*")])))
     play(upstreams, OK, OK, OK)
@@ -326,6 +342,17 @@ async def test_a_call_that_was_sent_elsewhere_falls_back_to_the_named_provider(r
     assert (await ask(running)).header("X-AI-Bridge-Provider") is None
     one = await recorded(running)
     assert (one["provider_name"], tries(one)) == ("anthropic", [("spare", 503, None), ("anthropic", 200, None)])
+
+
+@pytest.mark.bridge(weights=(1, 1000, 0))
+@pytest.mark.gen_test
+async def test_an_error_of_the_bridge_names_the_provider_that_it_is_about(running, upstreams):
+    play(upstreams, RESET, RESET, RESET)
+    answered = await ask(running)
+    message = json.loads(answered.body)["error"]["message"]
+    assert message == "spare: the provider closed the connection before its response was complete."
+    assert (answered.status, answered.header("X-AI-Bridge-Provider")) == (502, "spare")
+    assert answered.header("X-AI-Bridge-Interception-Id") == (await recorded(running))["id"]
 
 
 @pytest.mark.gen_test

@@ -1,0 +1,78 @@
+"""Fallback and weights of a server of two workers: real workers, two providers, real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tests.handlers.conversations import MESSAGES
+from tests.runtime.bursts import limits
+from tests.runtime.two_workers import PATH, TwoWorkers, Upstream
+
+pytest_plugins = ["tests.runtime.two_workers_plugin"]
+
+SESSIONS = 8
+
+
+@pytest.fixture
+def spare(io_loop):
+    """The upstream of the provider that stands in."""
+    spare = io_loop.run_sync(Upstream.start)
+    yield spare
+    io_loop.run_sync(spare.stop)
+
+
+@pytest.fixture
+def server(io_loop, upstream, spare, data_dir):
+    """A running server of two workers that share the load of two providers."""
+    server = TwoWorkers(
+        *(data_dir, upstream, "--aibridge-anthropic-fallback", "spare", "--aibridge-anthropic-weight", "1"),
+        CODER_AIBRIDGE_PROVIDER_0_NAME="spare",
+        CODER_AIBRIDGE_PROVIDER_0_TYPE="anthropic",
+        CODER_AIBRIDGE_PROVIDER_0_BASE_URL=spare.url,
+        CODER_AIBRIDGE_PROVIDER_0_WEIGHT="1",
+    )
+    io_loop.run_sync(server.ready)
+    yield server
+    server.kill()
+    io_loop.run_sync(server.leave)
+
+
+async def ask(server, session):
+    """Make a call of a session on a connection of its own; the name of the provider that answered."""
+    client = await server.client()
+    headers = {"X-Api-Key": server.token, "User-Agent": "claude-cli/2", "X-Claude-Code-Session-Id": session}
+    answer = await client.request("POST", PATH, headers, MESSAGES.request_body(stream=False))
+    assert (answer.status, answer.body) == (200, MESSAGES.body)
+    return answer.header("X-AI-Bridge-Provider") or "anthropic"
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_workers_send_a_session_to_one_provider_and_fall_back_alike(server, upstream, spare):
+    sessions = [f"s-{number % SESSIONS}" for number in range(4 * SESSIONS)]
+    names = await asyncio.gather(*(ask(server, session) for session in sessions))
+    went = dict(zip(sessions, names, strict=True))
+    assert [went[session] for session in sessions] == names
+    assert set(names) == {"anthropic", "spare"}
+    upstream.is_limited = True
+    assert set(await asyncio.gather(*(ask(server, session) for session in sessions))) == {"spare"}
+    shares = Counter(names)
+    assert (len(upstream.requests), len(spare.requests)) == (2 * shares["anthropic"], shares["spare"] + len(sessions))
+    await server.ended_as("completed", 2 * len(sessions))
+    records = await server.recorded()
+    assert Counter(one["provider_name"] for one in records) == {
+        "anthropic": shares["anthropic"],
+        "spare": shares["spare"] + len(sessions),
+    }
+    moved = [one for one in records if one.get("tries")]
+    assert len(moved) == shares["anthropic"]
+    for one in moved:
+        assert [(each["provider_name"], each["status"]) for each in one["tries"]] == [
+            ("anthropic", 429),
+            ("spare", 200),
+        ]
+    assert len({one["instance_id"] for one in records}) == 2
+    assert await server.metric("provider_fallbacks_total") == shares["anthropic"]
+    assert (await limits(server))["holding"] == 0
